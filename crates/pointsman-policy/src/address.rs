@@ -1,0 +1,198 @@
+//! Hosts and address prefixes.
+//!
+//! Invariant: an IPv4-mapped IPv6 address never reaches the engine; it is its IPv4 address.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::domain::{BadDomain, Domain};
+
+/// Where a client wants to go: a name or an address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A literal address, IPv4-mapped ones unmapped.
+    Address(IpAddr),
+    /// A DNS name.
+    Name(Domain),
+}
+
+impl Host {
+    /// Parses an IPv4 or IPv6 address (brackets allowed around IPv6), else a name.
+    ///
+    /// # Errors
+    /// [`BadDomain`] when it is neither.
+    pub fn parse(raw: &str) -> Result<Self, BadDomain> {
+        let bare = raw
+            .strip_prefix('[')
+            .and_then(|r| r.strip_suffix(']'))
+            .unwrap_or(raw);
+        match bare.parse::<IpAddr>() {
+            Ok(address) => Ok(Self::Address(address.to_canonical())),
+            Err(_not_an_address) => Domain::parse(raw).map(Self::Name),
+        }
+    }
+
+    /// The name, where it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&Domain> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+
+    /// The address, where it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// An IPv4 or IPv6 prefix with its host bits cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+/// Why a text is no prefix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPrefix {
+    /// The part before the slash is no address.
+    #[error("`{0}` is not an IPv4 or IPv6 address")]
+    Address(String),
+    /// The part behind the slash is no length for that family.
+    #[error("`/{0}` is not a prefix length here (0 to {1})")]
+    Length(String, u8),
+}
+
+impl Prefix {
+    /// The prefix of `length` bits (0–32 for IPv4, 0–128 for IPv6) that holds `address`; a longer
+    /// length counts as the family's longest.
+    #[must_use]
+    pub fn new(address: IpAddr, length: u8) -> Self {
+        match address {
+            IpAddr::V4(v4) => {
+                let length = length.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                Self {
+                    address: Ipv4Addr::from_bits(v4.to_bits() & mask).into(),
+                    length,
+                }
+            }
+            IpAddr::V6(v6) => {
+                let length = length.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+                Self {
+                    address: Ipv6Addr::from_bits(v6.to_bits() & mask).into(),
+                    length,
+                }
+            }
+        }
+    }
+
+    /// The first address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The number of leading bits that count.
+    #[must_use]
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Whether `address` (canonical) is inside; an address of the other family never is.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4()
+            && Self::new(address, self.length).address == self.address
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = BadPrefix;
+
+    /// Parses `a.b.c.d/n`, `x::y/n` or a bare address; host bits are allowed and cleared.
+    fn from_str(raw: &str) -> Result<Self, BadPrefix> {
+        let (address, length) = match raw.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (raw, None),
+        };
+        let parsed: IpAddr = address
+            .parse()
+            .map_err(|_unspecific| BadPrefix::Address(address.to_owned()))?;
+        let widest = if parsed.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => widest,
+            Some(text) => text
+                .parse::<u8>()
+                .ok()
+                .filter(|n| *n <= widest && text.bytes().all(|b| b.is_ascii_digit()))
+                .ok_or_else(|| BadPrefix::Length(text.to_owned(), widest))?,
+        };
+        Ok(Self::new(parsed, length))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prefix({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_hold_what_they_should() {
+        let prefix: Prefix = "10.3.5.9/24".parse().unwrap();
+        assert_eq!(prefix.to_string(), "10.3.5.0/24");
+        assert!(prefix.contains("10.3.5.255".parse().unwrap()));
+        assert!(!prefix.contains("10.3.6.0".parse().unwrap()));
+        assert!(!prefix.contains("::10.3.5.1".parse().unwrap()));
+        let all: Prefix = "::/0".parse().unwrap();
+        assert!(all.contains("2001:db8::1".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Prefix>()
+                .unwrap()
+                .contains("1.2.3.4".parse().unwrap())
+        );
+        assert_eq!("192.1.1.1".parse::<Prefix>().unwrap().length(), 32);
+    }
+
+    #[test]
+    fn bad_prefixes_say_which_part() {
+        assert_eq!("x/8".parse::<Prefix>(), Err(BadPrefix::Address("x".into())));
+        assert_eq!(
+            "1.1.1.1/33".parse::<Prefix>(),
+            Err(BadPrefix::Length("33".into(), 32))
+        );
+        assert_eq!(
+            "1.1.1.1/+8".parse::<Prefix>(),
+            Err(BadPrefix::Length("+8".into(), 32))
+        );
+    }
+}

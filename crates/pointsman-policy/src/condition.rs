@@ -1,0 +1,188 @@
+//! Conditions: what a rule may ask of a flow. A closed set, matched exhaustively.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::address::Prefix;
+use crate::domain::Domain;
+use crate::fact::{InboundKind, Network, Protocol};
+use crate::model::SetId;
+use crate::zone::ZoneId;
+
+/// One condition. Evaluated with Kleene's three values, left to right with short circuit.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// An address within a prefix.
+    Address {
+        /// Whose address.
+        of: AddressOf,
+        /// The range.
+        prefix: Prefix,
+        /// Whether a named destination is resolved for it.
+        asks: Asks,
+    },
+    /// DST-ADDR-TYPE: what the client asked for, never what it resolved to.
+    AddressKind(AddressKind),
+    /// True.
+    Always,
+    /// All hold.
+    And(Vec<Self>),
+    /// The destination's autonomous system.
+    Asn(u32, Asks),
+    /// The destination's country, upper case.
+    Country(Arc<str>, Asks),
+    /// The flow's domain, in the dialect's order of names.
+    Domain(DomainTest),
+    /// INBOUND: every part that is given must fit.
+    Inbound {
+        /// `mixed` fits `http` and `socks5`.
+        kind: Option<InboundKind>,
+        /// The listening port.
+        port: Option<u16>,
+        /// The authenticated user.
+        user: Option<Arc<str>>,
+    },
+    /// The transport.
+    Network(Network),
+    /// False.
+    Never,
+    /// Does not hold.
+    Not(Box<Self>),
+    /// Any holds.
+    Or(Vec<Self>),
+    /// A port in one of the ranges, of one transport or of any.
+    Port {
+        /// Which end's.
+        side: Side,
+        /// Inclusive; at least one.
+        ranges: Vec<RangeInclusive<u16>>,
+        /// `443/tcp`.
+        network: Option<Network>,
+    },
+    /// What the first bytes are.
+    Protocol(Protocol),
+    /// An entry of a rule set holds.
+    Set(SetId, Asks),
+    /// A text fact passes a test.
+    Text(TextField, TextTest),
+    /// The destination's address (`Zone::Address`) or the domain belongs to this zone: the most
+    /// specific entry over all zones is this zone's.
+    Zone(ZoneOf, ZoneId, Asks),
+}
+
+/// Whether a condition on addresses asks for the address of a named destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// It sees an address only where an earlier rule had it resolved.
+    Never,
+    /// It asks for it.
+    Resolve,
+}
+
+/// Whose address a condition looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOf {
+    /// The destination's: literal, or resolved.
+    Destination,
+    /// The client's.
+    Source,
+    /// The client's or the destination's (LOCAL-IP-CIDR).
+    Either,
+    /// The address that the flow would leave by (OUT-IP-CIDR).
+    Outgoing,
+}
+
+/// What kind of destination the client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressKind {
+    /// A name.
+    Domain,
+    /// An address of either family.
+    Ip,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+}
+
+/// Which end of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where it goes.
+    Destination,
+    /// Where it comes from.
+    Source,
+}
+
+/// Which zones: reflow's `cond domain` and `cond ip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneOf {
+    /// The destination's address, in the address zones.
+    Address,
+    /// The domain, in the name zones.
+    Domain,
+}
+
+/// A test on the domain.
+#[derive(Clone, Debug)]
+pub enum DomainTest {
+    /// This very name.
+    Exact(Domain),
+    /// The name holds this text (lower case).
+    Keyword(Arc<str>),
+    /// The name matches, unanchored.
+    Regex(Regex),
+    /// This name and all below it.
+    Suffix(Domain),
+}
+
+/// A fact that is a text (or several, of which one must pass).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextField {
+    /// An ALPN protocol that the TLS client offers.
+    Alpn,
+    /// The process's cgroup path.
+    Cgroup,
+    /// The process's command line.
+    CommandLine,
+    /// The inbound's name.
+    InboundName,
+    /// The HTTP method.
+    Method,
+    /// A parent's or further ancestor's name.
+    ParentName,
+    /// The process's name.
+    ProcessName,
+    /// The process's path.
+    ProcessPath,
+    /// The software in the SSH banner.
+    SshSoftware,
+    /// The process's tag.
+    Tag,
+    /// The process's systemd unit.
+    Unit,
+    /// The process's user.
+    User,
+    /// The HTTP User-Agent.
+    UserAgent,
+}
+
+/// A test on a text.
+#[derive(Clone, Debug)]
+pub enum TextTest {
+    /// policy-router's application patterns: the base names are equal, `\` counting as `/`, trimmed,
+    /// ASCII case ignored. Holds the pattern already so folded.
+    AppName(Arc<str>),
+    /// Equal.
+    Exact(Arc<str>),
+    /// Equal, ASCII case ignored.
+    ExactIgnoreCase(Arc<str>),
+    /// Contains.
+    Keyword(Arc<str>),
+    /// Contains, ASCII case ignored; holds the keyword in lower case.
+    KeywordIgnoreCase(Arc<str>),
+    /// Matches, unanchored.
+    Regex(Regex),
+}

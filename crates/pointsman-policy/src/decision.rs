@@ -1,0 +1,110 @@
+//! What a policy answers, as data: decisions, reasons, traces.
+
+use std::sync::Arc;
+
+use crate::fact::{Need, Provenance};
+use crate::model::{Class, Matcher, Origin, OutboundId};
+
+/// One answer of [`crate::Policy::decide`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The way out.
+    Decided(Decision),
+    /// The first fact that is missing.
+    Need(Need),
+    /// Nothing matched, and there is no catch-all: the data plane resets ("no route").
+    NoRoute,
+}
+
+/// A decision and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The way out; `None` where the policy refuses the flow itself (`on_unknown: reject`).
+    pub outbound: Option<OutboundId>,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decided: for trees the innermost arm, `cond port` line or leaf that named the
+    /// outbound.
+    pub rule: Option<Origin>,
+    /// The list entry that matched.
+    pub entry: Option<Entry>,
+    /// For app and domain rules.
+    pub class: Option<(Class, Matcher)>,
+}
+
+/// Why a decision was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The last rule, which always matches, after so many others were tried.
+    Fallback {
+        /// Rules visited before.
+        tried: usize,
+    },
+    /// The flow is of a process that serves this outbound, or of Pointsman itself.
+    LoopGuard {
+        /// The outbound served, or `pointsman`.
+        serves: Arc<str>,
+    },
+    /// A rule matched.
+    Rule,
+    /// A rule's condition is unknown, and the policy refuses such flows.
+    Unknown {
+        /// What broke.
+        why: Arc<str>,
+    },
+}
+
+/// An entry of a list file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// As written in the file.
+    pub text: Arc<str>,
+    /// Relative to the configuration's directory.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: u32,
+}
+
+/// What a rule's condition came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does not hold.
+    No,
+    /// It cannot be told, and why.
+    Unknown(Arc<str>),
+    /// It holds.
+    Yes,
+}
+
+/// A value that a condition looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The fact's name: `domain`, `ip`, `port`, `process.name` ...
+    pub fact: &'static str,
+    /// Its value as text; `None` when absent.
+    pub value: Option<Arc<str>>,
+    /// Where it came from.
+    pub from: Option<Provenance>,
+    /// The zone or the list entry that it fell into.
+    pub entry: Option<Entry>,
+}
+
+/// One rule visited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Which.
+    pub origin: Origin,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// What it saw.
+    pub seen: Vec<Seen>,
+}
+
+/// The rules visited, in order. The last one with [`Verdict::Yes`] is the decision's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// In order.
+    pub visits: Vec<Visit>,
+    /// Messages of `.INSTRUMENT` steps passed on the way: number and text.
+    pub messages: Vec<(u32, String)>,
+}

@@ -1,0 +1,260 @@
+//! Facts: what is known of one flow, and from where.
+//!
+//! Invariant: a fact goes from [`Fact::Unknown`] to one of the others once and never changes, so
+//! learning more never changes what was already decided.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::address::Host;
+use crate::domain::Domain;
+
+/// One fact: "not asked yet" is apart from "there is honestly none" and from "the look-up broke".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// There is honestly none: conditions on it are false.
+    Absent,
+    /// The look-up broke or timed out, and why: conditions on it are unknown.
+    Failed(Arc<str>),
+    /// The value and where it came from.
+    Known(T, Provenance),
+    /// Nobody asked yet: a condition on it asks.
+    #[default]
+    Unknown,
+}
+
+impl<T> Fact<T> {
+    /// The value, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value, _) => Some(value),
+            Self::Absent | Self::Failed(_) | Self::Unknown => None,
+        }
+    }
+
+    /// `Known` or `Absent`.
+    pub fn from_option(value: Option<T>, from: Provenance) -> Self {
+        match value {
+            Some(value) => Self::Known(value, from),
+            None => Self::Absent,
+        }
+    }
+}
+
+/// Where the value of a fact came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provenance {
+    /// A GeoIP or ASN database.
+    Database,
+    /// DNS correlation: an answer that this daemon gave for the address.
+    DnsCorrelation,
+    /// The fake address that this daemon gave for the name.
+    FakeIp,
+    /// Stated by whoever described the flow (`explain`, a policy test).
+    Given,
+    /// The host: kernel tables, /proc.
+    System,
+    /// The `Host` header or the target of a plain HTTP request.
+    HttpHost,
+    /// The inbound that took the flow.
+    Inbound,
+    /// A QUIC Initial's server name.
+    Quic,
+    /// The request of the client's proxy protocol (SOCKS, CONNECT).
+    Request,
+    /// The resolver of the flow's policy.
+    Resolver,
+    /// The SSH banner.
+    SshBanner,
+    /// A TLS ClientHello.
+    TlsHello,
+}
+
+/// The transport that the flow uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// ICMP echo.
+    Icmp,
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// What the first bytes turned out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.x.
+    Http,
+    /// Looked at, and nothing that we know.
+    #[default]
+    Other,
+    /// QUIC.
+    Quic,
+    /// SSH.
+    Ssh,
+    /// TLS.
+    Tls,
+}
+
+/// The protocol that the client spoke to the inbound, or the way the flow was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InboundKind {
+    /// The DNS server.
+    Dns,
+    /// An L4 forward.
+    Forward,
+    /// HTTP proxy.
+    Http,
+    /// A port that speaks HTTP and SOCKS; never the kind of a flow, only of rules and listeners.
+    Mixed,
+    /// nftables REDIRECT.
+    Redirect,
+    /// SOCKS4a or SOCKS5.
+    Socks5,
+    /// TPROXY.
+    Tproxy,
+    /// TUN.
+    Tun,
+}
+
+/// How a flow came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The protocol that the client spoke.
+    pub kind: InboundKind,
+    /// The inbound's name (BoltConn's alias, of the service or of the user).
+    pub name: Option<Arc<str>>,
+    /// The port that it listens on.
+    pub port: Option<u16>,
+    /// The user who authenticated.
+    pub user: Option<Arc<str>>,
+}
+
+/// What a look at the first bytes found. A look that recognised nothing is `protocol: Other`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What it is.
+    pub protocol: Protocol,
+    /// The name in it: SNI, or HTTP Host without its port.
+    pub domain: Option<Domain>,
+    /// The protocols that a TLS client offers, in its order.
+    pub alpn: Vec<Arc<str>>,
+    /// HTTP User-Agent.
+    pub user_agent: Option<Arc<str>>,
+    /// HTTP method.
+    pub method: Option<Arc<str>>,
+    /// Encrypted ClientHello is present: `domain` is only the outer name (RFC 9849).
+    pub ech: bool,
+    /// The software in an SSH banner (RFC 4253, 4.2).
+    pub ssh_software: Option<Arc<str>>,
+}
+
+/// The process that owns a flow's local socket. Each field stands for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// The executable's file name; the kernel's short name where the path cannot be read.
+    pub name: Fact<Arc<str>>,
+    /// The executable's path.
+    pub path: Fact<Arc<str>>,
+    /// The arguments joined by a space.
+    pub command_line: Fact<Arc<str>>,
+    /// Its number.
+    pub pid: Fact<u32>,
+    /// The login name of its user.
+    pub user: Fact<Arc<str>>,
+    /// Its cgroup's path.
+    pub cgroup: Fact<Arc<str>>,
+    /// Its systemd unit.
+    pub unit: Fact<Arc<str>>,
+    /// The tag that `pointsmand --run` gave it.
+    pub tag: Fact<Arc<str>>,
+    /// Its ancestors' names, nearest first.
+    pub parents: Vec<Parent>,
+}
+
+/// One ancestor of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parent {
+    /// The executable's file name.
+    pub name: Option<Arc<str>>,
+    /// The executable's path.
+    pub path: Option<Arc<str>>,
+    /// Its number.
+    pub pid: Option<u32>,
+}
+
+/// What the databases say of the destination's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Geo {
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country: Option<Arc<str>>,
+    /// The number of the autonomous system.
+    pub asn: Option<u32>,
+}
+
+/// All that is known of one flow.
+///
+/// `network`, `inbound`, `source`, `destination`, `port`, `fake_ip`, `correlated` and `guarded` are
+/// settled at accept and never asked for; there, `Unknown` counts as `Absent`. The others are found
+/// when [`crate::Policy::decide`] asks with a [`Need`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// TCP, UDP or ICMP.
+    pub network: Network,
+    /// How it came in.
+    pub inbound: Fact<Inbound>,
+    /// The client's address.
+    pub source: Fact<SocketAddr>,
+    /// Where the client asked to go.
+    pub destination: Fact<Host>,
+    /// The port that it asked for.
+    pub port: Fact<u16>,
+    /// The name whose fake address was asked for.
+    pub fake_ip: Fact<Domain>,
+    /// The name that DNS correlation gives for the address asked for.
+    pub correlated: Fact<Domain>,
+    /// The loop guard's verdict: the name of the outbound whose endpoint the flow's process serves,
+    /// or `pointsman` for our own sockets. Such a flow goes direct whatever the rules say.
+    pub guarded: Fact<Arc<str>>,
+    /// What the first bytes are. [`Need::Sniff`].
+    pub look: Fact<Look>,
+    /// The addresses of a named destination, never empty, preferred first. [`Need::Resolve`].
+    pub resolved: Fact<Vec<IpAddr>>,
+    /// Whose flow it is. [`Need::Owner`].
+    pub owner: Fact<Process>,
+    /// What the databases say of the destination's address. [`Need::Country`].
+    pub geo: Fact<Geo>,
+    /// The address that the flow would leave by. [`Need::Local`].
+    pub local: Fact<IpAddr>,
+}
+
+/// A fact that a decision lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// `geo`: country and ASN of the destination's address.
+    Country,
+    /// `local`: the address that the flow would leave by.
+    Local,
+    /// `owner`: the process.
+    Owner,
+    /// `resolved`: the addresses of the destination's name.
+    Resolve,
+    /// `look`: the first bytes.
+    Sniff,
+}
+
+impl Need {
+    /// The word that `asked` uses for it in explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Country => "country",
+            Self::Local => "local",
+            Self::Owner => "owner",
+            Self::Resolve => "resolve",
+            Self::Sniff => "sniff",
+        }
+    }
+}

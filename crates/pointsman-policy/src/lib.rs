@@ -1,0 +1,24 @@
+//! The policy engine: facts in, a decision or the first missing fact out.
+//!
+//! Plain functions without I/O, clock or runtime. [`Policy::decide`] either decides or names the
+//! first fact that it lacks ([`Need`]); the caller finds it and asks again. So nothing is sniffed,
+//! resolved or looked up that no visited rule needed, and the same function serves the data plane,
+//! `explain`, policy tests and replay.
+//!
+//! Deliberately absent: sockets, files, time, randomness, serialisation of its own types.
+
+pub mod address;
+pub mod condition;
+pub mod decision;
+pub mod domain;
+pub mod fact;
+pub mod model;
+pub mod set;
+pub mod zone;
+
+pub use address::{Host, Prefix};
+pub use condition::Condition;
+pub use decision::{Decision, Entry, Reason, Step, Trace, Visit};
+pub use domain::Domain;
+pub use fact::{Fact, Facts, Need, Provenance};
+pub use model::{Action, Node, OutboundId, Policy};
