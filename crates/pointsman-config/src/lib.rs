@@ -1,1 +1,15 @@
-//! placeholder
+//! Configuration: text of any dialect in, a checked [`Setup`] and every [`Problem`] out.
+//!
+//! Text becomes a spanned tree, one reader for each dialect collects every problem, and lowers what
+//! is good to policies and setup. No runtime; files come through [`files::Files`].
+
+pub mod dialect;
+pub mod files;
+pub mod load;
+pub mod problem;
+pub mod setup;
+pub mod yaml;
+
+pub use load::{Loaded, load};
+pub use problem::{Problem, Problems, Severity, Source, Span};
+pub use setup::{Dialect, Setup};

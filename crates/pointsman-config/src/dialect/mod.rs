@@ -1,0 +1,7 @@
+//! The dialects: one reader each, from its own text to the one model.
+
+pub mod bitflow;
+pub mod boltconn;
+pub mod native;
+pub mod policy_router;
+pub mod reflow;

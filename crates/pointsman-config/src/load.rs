@@ -1,0 +1,150 @@
+//! Loading a configuration: which dialect it is, and its reader.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::dialect;
+use crate::files::Files;
+use crate::problem::{Problems, Source};
+use crate::setup::{Dialect, Setup};
+use crate::yaml::{self, Value};
+
+/// The largest configuration file, in bytes. Lists have limits of their own.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The dialect that was read; `None` when not even that could be told.
+    pub dialect: Option<Dialect>,
+    /// The configuration; `None` when there are errors.
+    pub setup: Option<Setup>,
+    /// All problems, sorted.
+    pub problems: Problems,
+}
+
+/// What a dialect's reader gets.
+pub struct Input<'a> {
+    /// The main file.
+    pub source: Arc<Source>,
+    /// Its path.
+    pub path: PathBuf,
+    /// The directory that relative paths start from.
+    pub directory: PathBuf,
+    /// Where further files come from.
+    pub files: &'a dyn Files,
+    /// Where caches of lists live that have no path of their own.
+    pub state: Option<PathBuf>,
+}
+
+/// Loads the configuration at `path` (a file, or reflow's directory).
+pub fn load(
+    path: &Path,
+    dialect: Option<Dialect>,
+    state: Option<PathBuf>,
+    files: &dyn Files,
+) -> Loaded {
+    let mut problems = Problems::default();
+    let main = match files.is_directory(path) {
+        Some(true) => path.join("config"),
+        Some(false) | None => path.to_owned(),
+    };
+    let directory = main.parent().map(Path::to_owned).unwrap_or_default();
+    let name = main
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let text = match read_text(files, &main) {
+        Ok(text) => text,
+        Err(error) => {
+            let shown = main.display().to_string();
+            let place = Source::new(&shown, String::new()).span(0, 0);
+            problems.error("unreadable", &place, format!("cannot be read: {error}"));
+            return Loaded {
+                dialect,
+                setup: None,
+                problems,
+            };
+        }
+    };
+    let source = Source::new(&name, text);
+    load_text(
+        Input {
+            source,
+            path: main,
+            directory,
+            files,
+            state,
+        },
+        dialect,
+        problems,
+    )
+}
+
+/// Loads a configuration whose main text is at hand (the embedded default, tests).
+pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Problems) -> Loaded {
+    let dialect = dialect.unwrap_or_else(|| tell(&input.path, &input.source));
+    let setup = match dialect {
+        Dialect::Bitflow => dialect::bitflow::read(&input, &mut problems),
+        Dialect::Boltconn => dialect::boltconn::read(&input, &mut problems),
+        Dialect::Native => dialect::native::read(&input, &mut problems),
+        Dialect::PolicyRouter => dialect::policy_router::read(&input, &mut problems),
+        Dialect::Reflow => dialect::reflow::read(&input, &mut problems),
+    };
+    problems.sort();
+    let setup = setup.filter(|_| !problems.has_errors());
+    Loaded {
+        dialect: Some(dialect),
+        setup,
+        problems,
+    }
+}
+
+/// Reads a file as UTF-8 text, a byte order mark removed.
+///
+/// # Errors
+/// Those of the file system; `InvalidData` where it is no UTF-8.
+pub fn read_text(files: &dyn Files, path: &Path) -> io::Result<String> {
+    let bytes = files.read(path, MAX_FILE)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))?;
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text))
+}
+
+/// Tells the dialect by the file's shape.
+fn tell(path: &Path, source: &Arc<Source>) -> Dialect {
+    if path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+    {
+        return Dialect::PolicyRouter;
+    }
+    if path.file_name().is_some_and(|n| n == "config") {
+        return Dialect::Reflow;
+    }
+    let tree = yaml::parse(source, &mut Problems::default());
+    let Some(Value::Map(pairs)) = tree.map(|node| node.value) else {
+        return Dialect::Native;
+    };
+    let find = |name: &str| {
+        let same = |key: &yaml::Node| key.scalar().is_some_and(|k| k.replace('-', "_") == name);
+        pairs
+            .iter()
+            .find(|(key, _)| same(key))
+            .map(|(_, value)| value)
+    };
+    if let Some(Value::Map(server)) = find("server").map(|node| &node.value)
+        && server
+            .iter()
+            .any(|(key, _)| key.scalar() == Some("proxies"))
+    {
+        return Dialect::Bitflow;
+    }
+    if find("rule_local").is_some() || find("proxy_group").is_some() {
+        return Dialect::Boltconn;
+    }
+    Dialect::Native
+}

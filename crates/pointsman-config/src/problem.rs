@@ -1,0 +1,333 @@
+//! Problems of a configuration: every one with its place, a stable code and a hint.
+//!
+//! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing: "not yet" and the like.
+    Note,
+    /// Works, but hardly as meant.
+    Warning,
+    /// The configuration is refused.
+    Error,
+}
+
+/// A source text with its name, for places and carets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Relative to the configuration's directory, as explanations name it.
+    pub file: Arc<str>,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A place in a source: a byte range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which text.
+    pub source: Arc<Source>,
+    /// Byte offset of the first byte.
+    pub start: usize,
+    /// Byte offset behind the last byte, not before `start`.
+    pub end: usize,
+}
+
+impl Source {
+    /// A source under a name.
+    #[must_use]
+    pub fn new(file: &str, text: String) -> Arc<Self> {
+        Arc::new(Self {
+            file: file.into(),
+            text,
+        })
+    }
+
+    /// The place of a byte range of it; clipped to the text.
+    #[must_use]
+    pub fn span(self: &Arc<Self>, start: usize, end: usize) -> Span {
+        let start = start.min(self.text.len());
+        Span {
+            source: Arc::clone(self),
+            start,
+            end: end.clamp(start, self.text.len()),
+        }
+    }
+}
+
+impl Span {
+    /// Line and column of the first byte, both from 1; the column counts characters.
+    #[must_use]
+    pub fn line_column(&self) -> (u32, u32) {
+        let before = self
+            .source
+            .text
+            .get(..self.start)
+            .unwrap_or(&self.source.text);
+        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (
+            u32::try_from(line).unwrap_or(u32::MAX),
+            u32::try_from(column).unwrap_or(u32::MAX),
+        )
+    }
+
+    /// The line from 1.
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.line_column().0
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &Arc<str> {
+        &self.source.file
+    }
+
+    /// A part of this span: `start..end` counted from its own start.
+    #[must_use]
+    pub fn part(&self, start: usize, end: usize) -> Self {
+        self.source.span(
+            self.start.saturating_add(start),
+            self.start.saturating_add(end),
+        )
+    }
+
+    /// The text at this place.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.start..self.end).unwrap_or("")
+    }
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad.
+    pub severity: Severity,
+    /// Stable, kebab-case: `unknown-key`, `unknown-outbound`, `not-yet` ... Each is described in
+    /// `docs/reference/problems.md`.
+    pub code: &'static str,
+    /// What is wrong, in one sentence without a final dot.
+    pub message: String,
+    /// Where; problems of a file that cannot be read have an empty source.
+    pub span: Span,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Another place that belongs to it, with a word why.
+    pub related: Option<(Span, String)>,
+}
+
+impl Problem {
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn related(mut self, span: Span, why: impl Into<String>) -> Self {
+        self.related = Some((span, why.into()));
+        self
+    }
+}
+
+/// `path:line:col: error[code]: text`, then the line with a caret, the related place, the hint.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let (line, column) = self.span.line_column();
+        let file = self.span.file();
+        write!(
+            f,
+            "{file}:{line}:{column}: {word}[{}]: {}",
+            self.code, self.message
+        )?;
+        write_caret(f, &self.span)?;
+        if let Some((span, why)) = &self.related {
+            let (line, column) = span.line_column();
+            write!(f, "\n  {}:{line}:{column}: {why}", span.file())?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
+    let text = &span.source.text;
+    let start = text
+        .get(..span.start)
+        .and_then(|t| t.rfind('\n'))
+        .map_or(0, |at| at + 1);
+    let Some(line) = text.get(start..).and_then(|t| t.lines().next()) else {
+        return Ok(());
+    };
+    if line.trim().is_empty() {
+        return Ok(());
+    }
+    let shown: String = line
+        .chars()
+        .take(200)
+        .map(|c| if c == '\t' { ' ' } else { c })
+        .collect();
+    let before = text
+        .get(start..span.start)
+        .map_or(0, |t| t.chars().count())
+        .min(200);
+    let room = shown.chars().count().saturating_sub(before).max(1);
+    let width = span
+        .text()
+        .lines()
+        .next()
+        .map_or(1, |t| t.chars().count())
+        .clamp(1, room);
+    write!(
+        f,
+        "\n  | {shown}\n  | {}{}",
+        " ".repeat(before),
+        "^".repeat(width)
+    )
+}
+
+/// All problems found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds an error and returns it for a hint.
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: &Span,
+        message: impl Into<String>,
+    ) -> &mut Problem {
+        self.push(Severity::Error, code, span, message.into())
+    }
+
+    /// Adds a warning.
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        span: &Span,
+        message: impl Into<String>,
+    ) -> &mut Problem {
+        self.push(Severity::Warning, code, span, message.into())
+    }
+
+    /// Adds a note.
+    pub fn note(
+        &mut self,
+        code: &'static str,
+        span: &Span,
+        message: impl Into<String>,
+    ) -> &mut Problem {
+        self.push(Severity::Note, code, span, message.into())
+    }
+
+    /// Notes a key of a later capability: understood, not built. The message begins `not yet: `.
+    pub fn not_yet(&mut self, span: &Span, what: impl fmt::Display) -> &mut Problem {
+        self.push(Severity::Note, "not-yet", span, format!("not yet: {what}"))
+    }
+
+    /// Whether an error is among them.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// In the order of files and places.
+    pub fn sort(&mut self) {
+        self.0.sort_by(|a, b| {
+            (a.span.file(), a.span.start, b.severity).cmp(&(
+                b.span.file(),
+                b.span.start,
+                a.severity,
+            ))
+        });
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        span: &Span,
+        message: String,
+    ) -> &mut Problem {
+        let at = self.0.len();
+        self.0.push(Problem {
+            severity,
+            code,
+            message,
+            span: span.clone(),
+            hint: None,
+            related: None,
+        });
+        &mut self.0[at]
+    }
+}
+
+/// The known word nearest to `word`, for "did you mean"; `None` when none is near.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count().div_ceil(3).max(1);
+    known
+        .into_iter()
+        .map(|k| (distance(&word.to_lowercase(), &k.to_lowercase()), k))
+        .filter(|(d, _)| *d <= limit)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// Levenshtein's distance over characters; texts are names, a few dozen characters at most.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_shows_its_place() {
+        let source = Source::new("r.toml", "a = 1\nvia = \"ciadpi\"\n".into());
+        let mut problems = Problems::default();
+        let problem = problems.error(
+            "unknown-outbound",
+            &source.span(13, 19),
+            "there is no outbound `ciadpi`",
+        );
+        problem.hint = Some("defined here: direct, vpn".into());
+        assert_eq!(
+            problems.0[0].to_string(),
+            "r.toml:2:8: error[unknown-outbound]: there is no outbound `ciadpi`\n  | via = \"ciadpi\"\n  |        ^^^^^^\n  hint: defined here: direct, vpn"
+        );
+    }
+
+    #[test]
+    fn near_words_are_offered() {
+        assert_eq!(nearest("listner", ["listener", "target"]), Some("listener"));
+        assert_eq!(nearest("xyz", ["listener", "target"]), None);
+    }
+}

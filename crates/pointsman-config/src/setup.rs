@@ -1,0 +1,463 @@
+//! The checked model that every dialect lowers to: what the daemon runs.
+//!
+//! Invariant: everything here has been checked. Names are resolved to numbers, addresses are parsed,
+//! defaults are filled in. The daemon maps it to the data plane's specs in one file.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::model::OutboundInfo;
+use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
+
+use crate::problem::Span;
+
+/// The languages that a configuration can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// bitflow: YAML with `server.proxies`.
+    Bitflow,
+    /// BoltConn: YAML with `rule_local`.
+    Boltconn,
+    /// Our own YAML.
+    Native,
+    /// policy-router: TOML.
+    PolicyRouter,
+    /// reflow: a directory.
+    Reflow,
+}
+
+impl Dialect {
+    /// The word that `--dialect` takes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bitflow => "bitflow",
+            Self::Boltconn => "boltconn",
+            Self::Native => "native",
+            Self::PolicyRouter => "policy-router",
+            Self::Reflow => "reflow",
+        }
+    }
+}
+
+/// A configuration, whole and checked.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The language it was written in.
+    pub dialect: Dialect,
+    /// The directory that relative paths start from.
+    pub directory: PathBuf,
+    /// Every file that was read, for watching.
+    pub files: Vec<PathBuf>,
+    /// Proxy listeners.
+    pub inbounds: Vec<Inbound>,
+    /// Ways out, by [`OutboundId`]. The same order as [`Policy::outbounds`].
+    pub outbounds: Vec<Outbound>,
+    /// L4 forwards.
+    pub forwards: Vec<Forward>,
+    /// Policies, by [`PolicyId`]; forwards have theirs here too.
+    pub policies: Vec<Arc<Policy>>,
+    /// Resolvers, by [`ResolverId`].
+    pub resolvers: Vec<Resolver>,
+    /// Resolves the names of servers and what `direct` dials by name; `None`: the system's
+    /// configuration (`/etc/hosts`, `/etc/resolv.conf`).
+    pub server_resolver: Option<ResolverId>,
+    /// Where the daemon logs, and how loudly.
+    pub log: Log,
+    /// Where flows are logged.
+    pub access_log: Option<PathBuf>,
+    /// Whether changed files are reloaded by themselves.
+    pub watch: bool,
+    /// How long flows may go on after the first signal to stop.
+    pub shutdown_grace: Duration,
+    /// Limits of looking at first bytes.
+    pub sniff: Sniff,
+    /// The policy's own tests.
+    pub tests: Vec<FlowTest>,
+}
+
+/// A policy of the configuration: an index into [`Setup::policies`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PolicyId(pub usize);
+
+/// A resolver of the configuration: an index into [`Setup::resolvers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResolverId(pub usize);
+
+/// A proxy listener.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// Its name; the key of a reload: an inbound of the same name and address stays open.
+    pub name: Arc<str>,
+    /// `Socks5`, `Http` or `Mixed`.
+    pub kind: InboundKind,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may use it; empty: anybody who reaches it.
+    pub users: Vec<User>,
+    /// The alias that conditions see where the user brings none.
+    pub alias: Option<Arc<str>>,
+    /// Its policy.
+    pub policy: PolicyId,
+    /// Its policy's resolver; `None`: [`Setup::server_resolver`].
+    pub resolver: Option<ResolverId>,
+    /// Where it is defined.
+    pub span: Span,
+}
+
+/// A user of an inbound.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The login.
+    pub name: Arc<str>,
+    /// The password.
+    pub password: Secret,
+    /// The inbound's name for this user's flows.
+    pub alias: Option<Arc<str>>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Arc<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
+}
+
+/// A way out.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// As the configuration spells it.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: OutboundKind,
+    /// Where it is defined; `None` for built-in ones.
+    pub span: Option<Span>,
+}
+
+/// By which link sockets leave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uplink {
+    /// The interface's name.
+    pub interface: Option<String>,
+    /// The source address.
+    pub source: Option<IpAddr>,
+    /// The routing mark.
+    pub mark: Option<u32>,
+}
+
+/// A server by name or address, and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Name or address.
+    pub host: Host,
+    /// Port.
+    pub port: u16,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(v6)) => write!(f, "[{v6}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+/// Login at an upstream proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The login.
+    pub user: Arc<str>,
+    /// The password.
+    pub password: Secret,
+}
+
+/// What a way out is.
+#[derive(Clone, Debug)]
+pub enum OutboundKind {
+    /// Silence.
+    Blackhole,
+    /// Through each hop in turn, nearest first.
+    Chain {
+        /// At least one.
+        hops: Vec<OutboundId>,
+    },
+    /// From this host.
+    Direct(Uplink),
+    /// Its targets in turn: the group of a forward.
+    Forward(usize),
+    /// An HTTP proxy, by CONNECT.
+    Http {
+        /// The proxy.
+        server: Server,
+        /// Login.
+        credentials: Option<Credentials>,
+        /// How the proxy itself is reached.
+        uplink: Uplink,
+    },
+    /// A type that is understood and not built yet: refuses every flow.
+    NotYet {
+        /// Its type's name.
+        kind: String,
+        /// Whether it will carry UDP.
+        carries_udp: bool,
+    },
+    /// The protocol's own refusal.
+    Reject,
+    /// RST.
+    Reset,
+    /// A target of a forward, so that the group of a forward has members.
+    Target {
+        /// Index into [`Setup::forwards`].
+        forward: usize,
+        /// Index into [`Forward::targets`].
+        target: usize,
+    },
+    /// The selected member; the first until somebody selects another.
+    Select {
+        /// At least one.
+        members: Vec<OutboundId>,
+        /// How members that are reached directly leave, where the group says so.
+        uplink: Uplink,
+    },
+    /// A SOCKS5 proxy.
+    Socks5 {
+        /// The proxy.
+        server: Server,
+        /// Login.
+        credentials: Option<Credentials>,
+        /// Whether it carries UDP.
+        carries_udp: bool,
+        /// How the proxy itself is reached.
+        uplink: Uplink,
+    },
+}
+
+/// A resolver: servers tried in order. Where none answers, the look-up fails; it never falls back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// At least one, else every look-up fails with `why`.
+    pub servers: Vec<NameServer>,
+    /// Names with fixed addresses, exact (`false`) or suffix (`true`).
+    pub hosts: Vec<(pointsman_policy::Domain, bool, IpAddr)>,
+    /// Names with servers of their own, exact (`false`) or suffix (`true`), most specific first.
+    pub by_domain: Vec<(pointsman_policy::Domain, bool, Vec<NameServer>)>,
+    /// Which families are asked, and whose addresses come first.
+    pub families: Families,
+}
+
+/// A name server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameServer {
+    /// A kind that is not built yet (DoT, DoH, DHCP): look-ups through it fail with this text.
+    NotYet(String),
+    /// DNS over TCP.
+    Tcp {
+        /// Address and port.
+        address: SocketAddr,
+        /// The way to it.
+        via: Option<OutboundId>,
+    },
+    /// DNS over UDP, TCP where truncated.
+    Udp {
+        /// Address and port.
+        address: SocketAddr,
+        /// The way to it.
+        via: Option<OutboundId>,
+    },
+}
+
+/// Which address families a resolver asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Families {
+    /// A alone.
+    Ipv4Only,
+    /// AAAA alone.
+    Ipv6Only,
+    /// Both, A first.
+    #[default]
+    PreferIpv4,
+    /// Both, AAAA first.
+    PreferIpv6,
+}
+
+/// An L4 forward. Its group of targets is the outbound `outbound`, named like the forward.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it listens; at least one.
+    pub listen: Vec<Endpoint>,
+    /// Who may connect; empty: anybody. Also lowered into `policy` (others are reset).
+    pub allow: Vec<Prefix>,
+    /// `allow`, then the group.
+    pub policy: PolicyId,
+    /// The group.
+    pub outbound: OutboundId,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// How a target is chosen.
+    pub balance: Balance,
+    /// The most connections at once; 0: any number.
+    pub connection_limit: usize,
+    /// The longest that a connection may last.
+    pub lifetime: Option<Duration>,
+    /// The access log of this forward alone: bitflow's keys, a JSON object a line.
+    pub access_log: Option<PathBuf>,
+    /// PROXY protocol version 1 goes to the target first.
+    pub proxy_header: bool,
+    /// Targets are reached over the client's family alone.
+    pub same_family: bool,
+    /// The client's side: idle limits of reading and writing.
+    pub read_timeout: Option<Duration>,
+    /// See `read_timeout`.
+    pub write_timeout: Option<Duration>,
+    /// A capability that is understood and not built yet (TLS): every connection is refused and the
+    /// reason is this text.
+    pub not_yet: Option<String>,
+    /// Where it is defined.
+    pub span: Span,
+}
+
+/// A listener's or a target's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An inherited descriptor.
+    Fd(i32),
+    /// TCP to a name or address.
+    Tcp(Server),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// A target of a forward.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name: the member in explanations.
+    pub name: Arc<str>,
+    /// Where.
+    pub address: Endpoint,
+    /// The way to it; `None`: plain direct.
+    pub via: Option<OutboundId>,
+    /// Attempts to connect, at least 1.
+    pub attempts: u32,
+    /// Pause before the second attempt, doubled for each further one.
+    pub backoff: Duration,
+    /// Limit of one attempt.
+    pub connect_timeout: Option<Duration>,
+    /// Limit of resolving its name.
+    pub resolve_timeout: Option<Duration>,
+    /// Idle limit of reading from it.
+    pub read_timeout: Option<Duration>,
+    /// Idle limit of writing to it.
+    pub write_timeout: Option<Duration>,
+    /// TCP keepalive.
+    pub keepalive: Keepalive,
+    /// The address family to dial, where it was written as `tcp4:` or `tcp6:`.
+    pub families: Families,
+}
+
+/// TCP keepalive of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keepalive {
+    /// 15 s.
+    #[default]
+    Default,
+    /// Every so often.
+    Every(Duration),
+    /// Off.
+    Off,
+}
+
+/// How a forward chooses its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The next one where the first cannot be reached.
+    Failover,
+    /// The first.
+    #[default]
+    None,
+    /// Each in turn.
+    RoundRobin,
+    /// By server name: not built yet.
+    Sni,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`; `None`: the daemon's default.
+    pub level: Option<String>,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// Limits of looking at first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sniff {
+    /// How long to wait for them.
+    pub timeout: Duration,
+    /// How many bytes to look at.
+    pub max_bytes: usize,
+}
+
+impl Default for Sniff {
+    fn default() -> Self {
+        Self {
+            // A browser sends its first bytes with the handshake; 300 ms also covers a phone on a
+            // slow link. Longer only delays protocols whose server speaks first.
+            timeout: Duration::from_millis(300),
+            // Eight times a ClientHello with post-quantum key shares.
+            max_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// A test that the configuration brings along.
+#[derive(Clone, Debug)]
+pub struct FlowTest {
+    /// FLOW as words: `dst=twitter.com:443 process=curl`.
+    pub flow: String,
+    /// The outbound that it must get.
+    pub expect: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl Outbound {
+    /// As the policy sees it.
+    #[must_use]
+    pub fn info(&self, targets: &[OutboundId]) -> OutboundInfo {
+        use pointsman_policy::model::OutboundKind as Seen;
+        let plain = |action, carries_udp| (Seen::Plain(action), carries_udp);
+        let (kind, carries_udp) = match &self.kind {
+            OutboundKind::Blackhole => plain(Action::Blackhole, true),
+            // The links of a chain are checked one by one when UDP is built.
+            OutboundKind::Chain { hops: _ } => plain(Action::Proxy, false),
+            OutboundKind::Direct(_) => plain(Action::Direct, true),
+            OutboundKind::Forward(_) => (Seen::Group(targets.to_vec()), false),
+            OutboundKind::Http { .. } => plain(Action::Proxy, false),
+            OutboundKind::NotYet {
+                kind: _,
+                carries_udp,
+            } => plain(Action::Proxy, *carries_udp),
+            OutboundKind::Reject => plain(Action::Reject, true),
+            OutboundKind::Reset => plain(Action::Reset, true),
+            OutboundKind::Select { members, uplink: _ } => (Seen::Group(members.clone()), true),
+            OutboundKind::Target { .. } => plain(Action::Direct, false),
+            OutboundKind::Socks5 { carries_udp, .. } => plain(Action::Proxy, *carries_udp),
+        };
+        OutboundInfo {
+            name: Arc::clone(&self.name),
+            kind,
+            carries_udp,
+        }
+    }
+}
