@@ -6,6 +6,7 @@
 pub mod dialect;
 pub mod files;
 pub mod load;
+pub mod outbounds;
 pub mod problem;
 pub mod setup;
 pub mod yaml;

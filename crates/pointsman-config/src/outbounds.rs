@@ -1,0 +1,150 @@
+//! The table of outbounds while a configuration is read: names in, numbers out.
+//!
+//! Names are reserved first and given their kind later, so that chains and groups may name what
+//! stands below them. Names are case-sensitive.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pointsman_policy::OutboundId;
+use pointsman_policy::model::OutboundInfo;
+
+use crate::problem::{Problems, Span, nearest};
+use crate::setup::{Outbound, OutboundKind};
+
+/// Outbounds by name and number.
+#[derive(Debug, Default)]
+pub struct Outbounds {
+    list: Vec<Outbound>,
+    by_name: HashMap<Arc<str>, OutboundId>,
+}
+
+impl Outbounds {
+    /// A table with the built-in outbounds of a dialect, which nobody may redefine.
+    pub fn with_builtins<'a>(builtins: impl IntoIterator<Item = (&'a str, OutboundKind)>) -> Self {
+        let mut table = Self::default();
+        for (name, kind) in builtins {
+            table.push(name, kind, None);
+        }
+        table
+    }
+
+    /// Adds an outbound; a name that is taken is an error that shows both places.
+    pub fn define(
+        &mut self,
+        name: &str,
+        kind: OutboundKind,
+        span: &Span,
+        problems: &mut Problems,
+    ) -> Option<OutboundId> {
+        let Some(taken) = self.by_name.get(name) else {
+            return Some(self.push(name, kind, Some(span.clone())));
+        };
+        match &self.list[taken.0 as usize].span {
+            Some(first) => {
+                let message = format!("the outbound `{name}` is defined twice");
+                let problem = problems.error("duplicate-outbound", span, message);
+                problem.related = Some((first.clone(), "first here".into()));
+            }
+            None => {
+                let message = format!("`{name}` is built in and cannot be redefined");
+                problems.error("reserved-name", span, message);
+            }
+        }
+        None
+    }
+
+    /// Adds an outbound that no rule can name: a target of a forward.
+    pub fn define_hidden(&mut self, name: &str, kind: OutboundKind, span: &Span) -> OutboundId {
+        let id = self.next();
+        self.list.push(Outbound {
+            name: name.into(),
+            kind,
+            span: Some(span.clone()),
+        });
+        id
+    }
+
+    /// Replaces the kind of an outbound that was defined before its members were known.
+    pub fn set_kind(&mut self, id: OutboundId, kind: OutboundKind) {
+        if let Some(outbound) = self.list.get_mut(id.0 as usize) {
+            outbound.kind = kind;
+        }
+    }
+
+    /// The kind of an outbound.
+    #[must_use]
+    pub fn kind(&self, id: OutboundId) -> Option<&OutboundKind> {
+        self.list.get(id.0 as usize).map(|outbound| &outbound.kind)
+    }
+
+    /// The number behind a name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<OutboundId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The number behind a name, or an `unknown-outbound` error that offers what there is.
+    pub fn resolve(&self, name: &str, span: &Span, problems: &mut Problems) -> Option<OutboundId> {
+        if let Some(id) = self.find(name) {
+            return Some(id);
+        }
+        let known: Vec<&str> = self
+            .list
+            .iter()
+            .filter(|o| self.by_name.contains_key(&o.name))
+            .map(|o| &*o.name)
+            .collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("defined: {}", known.join(", ")),
+        };
+        problems
+            .error(
+                "unknown-outbound",
+                span,
+                format!("there is no outbound `{name}`"),
+            )
+            .hint = Some(hint);
+        None
+    }
+
+    /// All names that rules can use, in order of definition.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.list
+            .iter()
+            .map(|o| &*o.name)
+            .filter(|name| self.by_name.contains_key(*name))
+    }
+
+    /// The outbounds, and how policies see them.
+    #[must_use]
+    pub fn finish(self) -> (Vec<Outbound>, Arc<[OutboundInfo]>) {
+        let targets_of = |forward: usize| -> Vec<OutboundId> {
+            let is_target = |kind: &OutboundKind| matches!(kind, OutboundKind::Target { forward: f, .. } if *f == forward);
+            let numbered = (0_u32..).zip(&self.list);
+            numbered
+                .filter(|(_, o)| is_target(&o.kind))
+                .map(|(n, _)| OutboundId(n))
+                .collect()
+        };
+        let infos = self.list.iter().map(|outbound| match outbound.kind {
+            OutboundKind::Forward(forward) => outbound.info(&targets_of(forward)),
+            _ => outbound.info(&[]),
+        });
+        let infos = infos.collect();
+        (self.list, infos)
+    }
+
+    fn push(&mut self, name: &str, kind: OutboundKind, span: Option<Span>) -> OutboundId {
+        let id = self.next();
+        let name: Arc<str> = name.into();
+        self.by_name.insert(Arc::clone(&name), id);
+        self.list.push(Outbound { name, kind, span });
+        id
+    }
+
+    fn next(&self) -> OutboundId {
+        OutboundId(u32::try_from(self.list.len()).unwrap_or(u32::MAX))
+    }
+}
