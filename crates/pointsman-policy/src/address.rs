@@ -116,6 +116,12 @@ impl Prefix {
         self.length
     }
 
+    /// Whether it holds one address alone.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.length == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// Whether `address` (canonical) is inside; an address of the other family never is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

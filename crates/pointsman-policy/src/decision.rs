@@ -85,8 +85,21 @@ pub struct Seen {
     pub value: Option<Arc<str>>,
     /// Where it came from.
     pub from: Option<Provenance>,
-    /// The zone or the list entry that it fell into.
+    /// The zone's or the list's entry that it fell into.
     pub entry: Option<Entry>,
+    /// What the entry belongs to.
+    pub within: Option<Within>,
+    /// Why it is not what one would expect (an encrypted hello's outer name does not count).
+    pub note: Option<&'static str>,
+}
+
+/// What an [`Entry`] belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// A rule set, by name.
+    Set(Arc<str>),
+    /// A zone, by name.
+    Zone(Arc<str>),
 }
 
 /// One rule visited.

@@ -3,6 +3,7 @@
 //! Invariant: a [`Domain`] is lower-case, in A-labels (RFC 5890), without the final dot. Matching
 //! code never lower-cases or trims again.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,6 +64,12 @@ impl Domain {
         &self.0
     }
 
+    /// The name's text, to be shared.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
     /// Whether this is `suffix` itself or below it: `a.b.c` is within `b.c`, `xb.c` is not.
     #[must_use]
     pub fn is_within(&self, suffix: &Self) -> bool {
@@ -83,6 +90,13 @@ impl Domain {
 /// Letters, digits, hyphen; the underscore because service names carry it in practice.
 fn is_host_character(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.')
+}
+
+/// So that a map of names is asked with the ancestors of a name, which are plain texts.
+impl Borrow<str> for Domain {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Domain {

@@ -12,6 +12,7 @@ pub mod condition;
 pub mod decision;
 pub mod domain;
 pub mod fact;
+pub mod geo;
 pub mod model;
 pub mod set;
 pub mod zone;

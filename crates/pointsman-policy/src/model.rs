@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use crate::fact::Protocol;
+use crate::geo::GeoDatabases;
 use crate::set::RuleSet;
 use crate::zone::{ZoneId, Zones};
 
@@ -256,6 +257,8 @@ pub struct Policy {
     pub sets: Arc<[Arc<RuleSet>]>,
     /// reflow's zones.
     pub zones: Arc<Zones>,
+    /// Country and ASN databases: who answers [`crate::Need::Country`] asks them.
+    pub databases: Arc<GeoDatabases>,
     /// Which name is the domain.
     pub domain_order: DomainOrder,
     /// What an unknown condition does.
