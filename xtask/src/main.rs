@@ -1,2 +1,74 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores: `cargo xtask tidy|ci|bench|docs|size|test`.
+//!
+//! Everything that CI does is a verb here, so that it can be done at a desk in the same way.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "chores talk to a terminal"
+)]
+
+mod bench;
+mod ci;
+mod docs;
+mod size;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+const HELP: &str = "cargo xtask VERB
+  tidy          the laws of the repository: dependency table, purity, headers, problem codes
+  test          everything the tests need, then all tests
+  ci            test, then format, clippy, docs, deny, tidy, size
+  bench NAME    relay | policy; writes benches/results/
+  docs          regenerate what is generated in docs/ (--check: fail when it differs)
+  size          the stripped size of the router build";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> anyhow::Result<()> {
+    std::env::set_current_dir(root()).context("the workspace's root cannot be entered")?;
+    match words.first().map(String::as_str) {
+        Some("bench") => bench::run(&words[1..]),
+        Some("ci") => ci::run(),
+        Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
+        Some("size") => size::run(),
+        Some("test") => ci::test(),
+        Some("tidy") => tidy::run(),
+        Some(other) => bail!("there is no verb `{other}`\n{HELP}"),
+        None => {
+            println!("{HELP}");
+            Ok(())
+        }
+    }
+}
+
+/// The workspace's root: the parent of this crate.
+fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Runs a command in the root; its output goes to ours.
+fn command(program: &str, words: &[&str]) -> anyhow::Result<()> {
+    println!("+ {program} {}", words.join(" "));
+    let status = std::process::Command::new(program)
+        .args(words)
+        .status()
+        .with_context(|| format!("`{program}` cannot be run"))?;
+    if !status.success() {
+        bail!("`{program} {}` failed: {status}", words.join(" "));
+    }
+    Ok(())
+}

