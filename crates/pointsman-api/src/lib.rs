@@ -1,1 +1,23 @@
-//! placeholder
+//! What the daemon and its clients say to each other: HTTP/1.1 + JSON under `/v1/`.
+//!
+//! Invariant: what stands here is frozen by snapshots; fields are added, never renamed. Readers
+//! tolerate words that they do not know (an action, a kind), for a client may be older than its daemon.
+//!
+//! Deliberately absent: the engine's own types, sockets, HTTP. See [`route`] for the paths.
+
+pub mod daemon;
+pub mod explain;
+pub mod flow;
+pub mod openapi;
+pub mod outbound;
+pub mod problem;
+pub mod route;
+
+pub use daemon::{Diagnostics, Moved, PolicyReply, Reload, ReloadRequest, Status, Stop};
+pub use explain::{Action, ExplainRequest, Explanation};
+pub use flow::{FlowList, FlowRecord};
+pub use outbound::{OutboundList, OutboundState, SelectRequest};
+pub use problem::{Error, Problem, ProblemList};
+
+#[cfg(test)]
+mod tests;

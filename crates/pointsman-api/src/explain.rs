@@ -1,0 +1,163 @@
+//! Explanations: a decision, the rule that took it, and the way there.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The decision on one flow and its trace. The order of the fields is part of the contract.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The flow's `id`, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Value>,
+    /// Where the flow goes.
+    pub decision: Decision,
+    /// The rule that decided; `null` where nothing matched.
+    pub rule: Option<Rule>,
+    /// One sentence.
+    pub reason: String,
+    /// The rules visited, in order.
+    pub trace: Vec<TraceLine>,
+    /// The facts that were asked for, in order: `sniff`, `resolve`, `owner`, `country`, `local`.
+    pub asked: Vec<String>,
+    /// For app and domain rules alone.
+    #[serde(flatten)]
+    pub app_domain: Option<AppDomain>,
+    /// The generation that decided: the daemon's answers alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<String>,
+}
+
+/// Where a flow goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The outbound as the configuration spells it; `null` where the policy does not decide.
+    pub outbound: Option<String>,
+    /// What becomes of the flow.
+    pub action: Action,
+    /// For a group: its member; for a forward: the target.
+    pub member: Option<String>,
+}
+
+/// What becomes of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Silence.
+    Blackhole,
+    /// From this host.
+    Direct,
+    /// The policy does not decide.
+    None,
+    /// By way of another host.
+    Proxy,
+    /// The inbound protocol's own refusal.
+    Reject,
+    /// TCP RST, ICMP unreachable.
+    Reset,
+    /// A word of a newer daemon.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Action {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blackhole => "blackhole",
+            Self::Direct => "direct",
+            Self::None => "none",
+            Self::Proxy => "proxy",
+            Self::Reject => "reject",
+            Self::Reset => "reset",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A rule and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// As written, on one line.
+    pub text: String,
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// The list entry that matched.
+    pub entry: Option<Entry>,
+}
+
+/// An entry of a list or zone file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// As written.
+    pub text: String,
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TraceLine {
+    /// A rule visited.
+    Visit(Visit),
+    /// So many rules in a row that did not hold.
+    Skipped {
+        /// How many.
+        skipped: usize,
+    },
+}
+
+/// A rule visited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1; 0 for what no file says (the loop guard).
+    pub line: u32,
+    /// As written.
+    pub text: String,
+    /// `yes`, `no` or `unknown`.
+    pub result: String,
+    /// The values seen, and where they came from.
+    pub because: String,
+}
+
+/// What app and domain rules have besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppDomain {
+    /// `block_app`, `block_domain`, `domain_rule`, `app_rule` or `default`.
+    pub source: String,
+    /// The egress that the rule names.
+    pub rule_egress: String,
+    /// `null` for the default.
+    pub matcher: Option<Matcher>,
+}
+
+/// How a pattern matched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matcher {
+    /// `exact` or `suffix`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// As written, trimmed.
+    pub pattern: String,
+}
+
+/// What is asked of [`crate::route::EXPLAIN`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    /// A FLOW object, as in a line of `--flows`.
+    pub flow: Value,
+    /// Every rule visited, none folded.
+    #[serde(default)]
+    pub full: bool,
+    /// Whether names that the flow does not resolve are resolved by the daemon.
+    #[serde(default)]
+    pub resolve: bool,
+}

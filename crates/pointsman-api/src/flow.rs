@@ -1,0 +1,115 @@
+//! Flows: the record that each leaves, live or ended, also where it was refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::explain::Action;
+
+/// One flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRecord {
+    /// Its number, counted from 1 since the daemon started.
+    pub id: u64,
+    /// The generation that decided it: `7`, or `7.3`.
+    pub generation: String,
+    /// When it was accepted, in milliseconds since 1970 (UTC).
+    pub start: u64,
+    /// How long it lasted, or has lasted so far.
+    pub duration_ms: u64,
+    /// `tcp`, `udp` or `icmp`.
+    pub network: String,
+    /// The client, `address:port`.
+    pub source: Option<String>,
+    /// Where the client asked to go.
+    pub destination: Destination,
+    /// The name that the rules saw.
+    pub domain: Option<String>,
+    /// What the first bytes are; `null` where nobody looked.
+    pub protocol: Option<String>,
+    /// How it came in.
+    pub inbound: Inbound,
+    /// The outbound chosen; `null` where the policy does not decide.
+    pub outbound: Option<String>,
+    /// The member of a group, the target of a forward.
+    pub member: Option<String>,
+    /// What became of it.
+    pub action: Action,
+    /// The rule that decided.
+    pub rule: Option<RuleRef>,
+    /// One sentence.
+    pub reason: String,
+    /// Whether the client was told of success before the decision.
+    pub answered_early: bool,
+    /// Payload bytes that the client sent, without the inbound protocol's own.
+    pub bytes_sent: u64,
+    /// Payload bytes that the client got.
+    pub bytes_received: u64,
+    /// `closed`, `reset`, `refused`, `failed`, `killed`, `timeout` ...; `null` while it lives.
+    pub ended: Option<String>,
+    /// What broke.
+    pub error: Option<String>,
+    /// Whose it is, where somebody asked.
+    pub process: Option<ProcessRef>,
+    /// What rules said of it on the way.
+    pub messages: Vec<String>,
+}
+
+/// Where a client asked to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// A name or an address; `null` for a forward, which knows its own targets.
+    pub host: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+/// How a flow came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbound {
+    /// `http`, `socks5`, `forward` ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The inbound's name.
+    pub name: Option<String>,
+    /// The port that it listens on.
+    pub port: Option<u16>,
+    /// Who authenticated.
+    pub user: Option<String>,
+}
+
+/// A rule and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRef {
+    /// As written, on one line.
+    pub text: String,
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+}
+
+/// The process behind a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRef {
+    /// The executable's file name.
+    pub name: Option<String>,
+    /// Its number.
+    pub pid: Option<u32>,
+}
+
+/// Flows, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowList {
+    /// Live ones, and ended ones where they were asked for.
+    pub flows: Vec<FlowRecord>,
+}
+
+/// A message that a rule sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The flow's number.
+    pub flow: u64,
+    /// The subscription's number.
+    pub id: u32,
+    /// The text.
+    pub text: String,
+}

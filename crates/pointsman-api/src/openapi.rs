@@ -1,0 +1,136 @@
+//! The OpenAPI document, built from the table of routes and a sentence for each.
+
+use serde_json::{Map, Value, json};
+
+use crate::route;
+
+/// The document that [`route::OPENAPI`] answers.
+#[must_use]
+pub fn document(version: &str) -> Value {
+    let mut paths = Map::new();
+    for (method, path) in route::ALL {
+        let entry = paths.entry(*path).or_insert_with(|| json!({}));
+        if let Value::Object(methods) = entry {
+            methods.insert((*method).to_owned(), operation(method, path));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pointsman control API",
+            "version": version,
+            "description": "HTTP/1.1 and JSON over the control socket. Fields are added, never renamed.",
+        },
+        "paths": paths,
+        "components": { "schemas": { "Error": {
+            "type": "object",
+            "required": ["error", "code"],
+            "properties": {
+                "error": { "type": "string", "description": "one sentence" },
+                "code": { "type": "string", "description": "stable, kebab-case" },
+                "problems": { "type": "array", "description": "of a configuration that was refused" },
+            },
+        } } },
+    })
+}
+
+fn operation(method: &str, path: &str) -> Value {
+    let (id, summary, body) = described(method, path);
+    let mut parameters = Vec::new();
+    if let Some((_, rest)) = path.split_once('{') {
+        let name = rest.split_once('}').map_or(rest, |(name, _)| name);
+        parameters.push(
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        );
+    }
+    for (name, what) in queries(path, method) {
+        let schema = if *name == "as" {
+            json!({ "type": "string", "enum": ["tree", "list"] })
+        } else {
+            json!({ "type": "boolean", "default": false })
+        };
+        parameters
+            .push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));
+    }
+    let kind = if path == route::EVENTS {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    let error = json!({ "description": "the daemon says no", "content": { "application/json": {
+        "schema": { "$ref": "#/components/schemas/Error" } } } });
+    let mut operation = json!({
+        "operationId": id,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            "200": { "description": summary, "content": { kind: {} } },
+            "default": error,
+        },
+    });
+    if let Some(properties) = body {
+        operation["requestBody"] = json!({ "content": { "application/json": { "schema": {
+            "type": "object", "properties": properties, "additionalProperties": false } } } });
+    }
+    operation
+}
+
+fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Value>) {
+    match (method, path) {
+        (_, route::STATUS) => ("status", "State, configuration, inbounds, outbounds", None),
+        (_, route::DIAGNOSTICS) => (
+            "diagnostics",
+            "Counters, versions, host changes in force",
+            None,
+        ),
+        (_, route::RELOAD) => (
+            "reload",
+            "Reads the configuration again: all of it takes effect, or nothing",
+            Some(json!({
+                "plan": { "type": "boolean", "description": "everything but the swap" },
+                "confirm_within_ms": { "type": ["integer", "null"], "description": "rolls back unless confirmed" },
+            })),
+        ),
+        (_, route::CONFIRM) => ("confirm", "Keeps a reload that would be rolled back", None),
+        (_, route::STOP) => ("stop", "Drains and ends", None),
+        (_, route::EXPLAIN) => (
+            "explain",
+            "The decision on a flow, and its trace",
+            Some(json!({
+                "flow": { "type": "object", "description": "what is known of the flow" },
+                "full": { "type": "boolean", "description": "every rule visited, none folded" },
+                "resolve": { "type": "boolean", "description": "the daemon resolves names" },
+            })),
+        ),
+        (_, route::FLOWS) => ("flows", "Flows, oldest first", None),
+        ("delete", route::FLOW) => ("closeFlow", "Ends a flow", None),
+        (_, route::FLOW) => ("flow", "The record of one flow", None),
+        (_, route::FLOW_EXPLAIN) => (
+            "explainFlow",
+            "Why a live or recent flow went where it went",
+            None,
+        ),
+        (_, route::EVENTS) => (
+            "events",
+            "Flows as they open and end, messages of rules",
+            None,
+        ),
+        (_, route::OUTBOUNDS) => ("outbounds", "Ways out", None),
+        (_, route::OUTBOUND_MEMBER) => (
+            "selectMember",
+            "Selects a member of a group",
+            Some(json!({ "member": { "type": "string" } })),
+        ),
+        (_, route::POLICY) => ("policy", "The policies as text", None),
+        _ => ("openapi", "This document", None),
+    }
+}
+
+fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] {
+    match (method, path) {
+        (_, route::FLOWS) => &[("recent", "ended flows too")],
+        (_, route::FLOW_EXPLAIN) => &[("full", "every rule visited, none folded")],
+        (_, route::POLICY) => &[("as", "which form")],
+        _ => &[],
+    }
+}

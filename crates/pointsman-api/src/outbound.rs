@@ -1,0 +1,42 @@
+//! Outbounds as the daemon runs them.
+
+use serde::{Deserialize, Serialize};
+
+/// All outbounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboundList {
+    /// In the order of the configuration.
+    pub outbounds: Vec<OutboundState>,
+}
+
+/// One outbound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboundState {
+    /// As the configuration spells it.
+    pub name: String,
+    /// `direct`, `socks5`, `http`, `chain`, `select`, `forward`, `reject`, `reset`, `blackhole`, or
+    /// the name of a type that is not built yet.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The server's `host:port`, where there is one.
+    pub endpoint: Option<String>,
+    /// Whether it carries UDP.
+    pub udp: bool,
+    /// For a group: its members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// For a group: the one selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<String>,
+    /// Live flows.
+    #[serde(default)]
+    pub flows: u64,
+}
+
+/// Selects a member of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectRequest {
+    /// The member's name.
+    pub member: String,
+}

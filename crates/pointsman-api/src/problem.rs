@@ -1,0 +1,76 @@
+//! Problems of a configuration, and the answer of a daemon that says no.
+
+use serde::{Deserialize, Serialize};
+
+/// One problem of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// Stable, kebab-case: `unknown-key`, `unknown-outbound`, `not-yet` ...
+    pub code: String,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Another place that belongs to it.
+    pub related: Option<Related>,
+    /// All of it as `check` prints it, with the line and a caret.
+    pub text: String,
+}
+
+/// Another place that belongs to a problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Related {
+    /// Why it belongs to it.
+    pub message: String,
+    /// Relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// What `check` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemList {
+    /// The dialect read; `null` when not even that could be told.
+    pub dialect: Option<String>,
+    /// How many of `problems` are errors.
+    pub errors: usize,
+    /// How many are warnings.
+    pub warnings: usize,
+    /// In order of files and places.
+    pub problems: Vec<Problem>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// One sentence.
+    pub error: String,
+    /// Stable, kebab-case: `unknown-flow`, `unknown-group`, `bad-request`, `reload-refused` ...
+    pub code: String,
+    /// Of a configuration that was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
+
+impl Error {
+    /// An error without problems.
+    #[must_use]
+    pub fn new(code: &str, error: impl Into<String>) -> Self {
+        Self {
+            error: error.into(),
+            code: code.to_owned(),
+            problems: Vec::new(),
+        }
+    }
+}

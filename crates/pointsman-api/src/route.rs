@@ -1,0 +1,76 @@
+//! The paths of the control API, and what stands behind each.
+//!
+//! `{id}` and `{name}` are percent-encoded path segments.
+
+/// GET: [`crate::Status`].
+pub const STATUS: &str = "/v1/status";
+/// GET: [`crate::Diagnostics`].
+pub const DIAGNOSTICS: &str = "/v1/diagnostics";
+/// POST [`crate::ReloadRequest`] (an empty body is the default one): [`crate::Reload`].
+pub const RELOAD: &str = "/v1/reload";
+/// POST, no body: keeps what a reload with `confirm_within_ms` put in force; [`crate::Reload`].
+pub const CONFIRM: &str = "/v1/reload/confirm";
+/// POST, no body: [`crate::Stop`], then the daemon drains.
+pub const STOP: &str = "/v1/stop";
+/// POST [`crate::ExplainRequest`]: [`crate::Explanation`].
+pub const EXPLAIN: &str = "/v1/explain";
+/// GET, query `recent=true` for ended ones too: [`crate::FlowList`].
+pub const FLOWS: &str = "/v1/flows";
+/// GET: [`crate::FlowRecord`]; DELETE: ends the flow and answers its record.
+pub const FLOW: &str = "/v1/flows/{id}";
+/// GET, query `full=true`: [`crate::Explanation`] of a live or recent flow.
+pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
+/// GET: server-sent events; `event:` is one of [`EVENT_OPEN`], [`EVENT_END`], [`EVENT_MESSAGE`].
+pub const EVENTS: &str = "/v1/events";
+/// GET: [`crate::OutboundList`].
+pub const OUTBOUNDS: &str = "/v1/outbounds";
+/// PUT [`crate::SelectRequest`]: [`crate::OutboundState`] of the group.
+pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
+/// GET, query `as=tree|list`: [`crate::PolicyReply`].
+pub const POLICY: &str = "/v1/policy";
+/// GET: the OpenAPI document.
+pub const OPENAPI: &str = "/v1/openapi.json";
+
+/// The event of a flow that was decided; its data is a [`crate::FlowRecord`] that has not ended.
+pub const EVENT_OPEN: &str = "open";
+/// The event of a flow that ended; its data is the whole [`crate::FlowRecord`].
+pub const EVENT_END: &str = "end";
+/// The event of a message that a rule sent; its data is a [`crate::flow::Message`].
+pub const EVENT_MESSAGE: &str = "message";
+
+/// Every route: method, path.
+pub const ALL: &[(&str, &str)] = &[
+    ("get", STATUS),
+    ("get", DIAGNOSTICS),
+    ("post", RELOAD),
+    ("post", CONFIRM),
+    ("post", STOP),
+    ("post", EXPLAIN),
+    ("get", FLOWS),
+    ("get", FLOW),
+    ("delete", FLOW),
+    ("get", FLOW_EXPLAIN),
+    ("get", EVENTS),
+    ("get", OUTBOUNDS),
+    ("put", OUTBOUND_MEMBER),
+    ("get", POLICY),
+    ("get", OPENAPI),
+];
+
+/// A path with its `{...}` segment filled in, percent-encoded (RFC 3986, 2.1).
+#[must_use]
+pub fn filled(path: &str, segment: &str) -> String {
+    let Some((head, rest)) = path.split_once('{') else {
+        return path.to_owned();
+    };
+    let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
+    let mut out = head.to_owned();
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out + tail
+}

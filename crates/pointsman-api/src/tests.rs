@@ -1,0 +1,317 @@
+//! The wire, frozen: each reply as the JSON that it is, and back.
+
+use std::fmt::Debug;
+
+use expect_test::{Expect, expect};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::daemon::{InboundState, Stop};
+use crate::explain::{AppDomain, Decision, Entry, Matcher, Rule, TraceLine, Visit};
+use crate::flow::{Destination, Inbound, Message, ProcessRef, RuleRef};
+use crate::problem::Related;
+use crate::*;
+
+/// What goes out is `expected`, and reading it gives the same again.
+fn frozen<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, expected: Expect) {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value);
+    expected.assert_eq(&text);
+}
+
+fn explanation() -> Explanation {
+    Explanation {
+        id: Some("a".into()),
+        decision: Decision {
+            outbound: Some("privacyproxy".into()),
+            action: Action::Proxy,
+            member: None,
+        },
+        rule: Some(Rule {
+            text: "secret-sites => privacyproxy".into(),
+            file: "config".into(),
+            line: 31,
+            entry: Some(Entry {
+                text: "com.twitter".into(),
+                file: "namezone/secret-sites".into(),
+                line: 5,
+            }),
+        }),
+        reason: "because".into(),
+        trace: vec![
+            TraceLine::Skipped { skipped: 120 },
+            TraceLine::Visit(Visit {
+                file: "config".into(),
+                line: 31,
+                text: "secret-sites => privacyproxy".into(),
+                result: "yes".into(),
+                because: "domain twitter.com".into(),
+            }),
+        ],
+        asked: vec!["sniff".into()],
+        app_domain: None,
+        generation: None,
+    }
+}
+
+#[test]
+fn an_explanation_is_frozen() {
+    frozen(&explanation(), expect![[r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":{"text":"secret-sites => privacyproxy","file":"config","line":31,"entry":{"text":"com.twitter","file":"namezone/secret-sites","line":5}},"reason":"because","trace":[{"skipped":120},{"file":"config","line":31,"text":"secret-sites => privacyproxy","result":"yes","because":"domain twitter.com"}],"asked":["sniff"]}"#]]);
+}
+
+#[test]
+fn an_explanation_of_app_and_domain_rules_has_more() {
+    let mut explanation = explanation();
+    explanation.id = None;
+    explanation.trace.clear();
+    explanation.rule = None;
+    explanation.app_domain = Some(AppDomain {
+        source: "default".into(),
+        rule_egress: "direct".into(),
+        matcher: None,
+    });
+    explanation.generation = Some("7.3".into());
+    frozen(&explanation, expect![[r#"{"decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"source":"default","rule_egress":"direct","matcher":null,"generation":"7.3"}"#]]);
+    let matcher = Matcher {
+        kind: "suffix".into(),
+        pattern: "youtube.com".into(),
+    };
+    frozen(&matcher, expect![[r#"{"type":"suffix","pattern":"youtube.com"}"#]]);
+}
+
+#[test]
+fn a_flow_record_is_frozen() {
+    let record = FlowRecord {
+        id: 7,
+        generation: "1".into(),
+        start: 1_700_000_000_000,
+        duration_ms: 12,
+        network: "tcp".into(),
+        source: Some("127.0.0.1:5000".into()),
+        destination: Destination {
+            host: Some("example.com".into()),
+            port: Some(443),
+        },
+        domain: Some("example.com".into()),
+        protocol: None,
+        inbound: Inbound {
+            kind: "socks5".into(),
+            name: Some("default".into()),
+            port: Some(7890),
+            user: None,
+        },
+        outbound: Some("direct".into()),
+        member: None,
+        action: Action::Direct,
+        rule: Some(RuleRef {
+            text: "direct".into(),
+            file: "config".into(),
+            line: 3,
+        }),
+        reason: "because".into(),
+        answered_early: false,
+        bytes_sent: 1,
+        bytes_received: 2,
+        ended: Some("closed".into()),
+        error: None,
+        process: Some(ProcessRef {
+            name: Some("curl".into()),
+            pid: Some(4),
+        }),
+        messages: vec!["hello".into()],
+    };
+    frozen(&record, expect![[r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"]}"#]]);
+    frozen(&FlowList::default(), expect![[r#"{"flows":[]}"#]]);
+    let message = Message {
+        flow: 7,
+        id: 1,
+        text: "hello".into(),
+    };
+    frozen(&message, expect![[r#"{"flow":7,"id":1,"text":"hello"}"#]]);
+}
+
+fn problem() -> Problem {
+    Problem {
+        severity: "error".into(),
+        code: "unknown-key".into(),
+        message: "m".into(),
+        file: "r.toml".into(),
+        line: 1,
+        column: 2,
+        hint: None,
+        related: Some(Related {
+            message: "first here".into(),
+            file: "r.toml".into(),
+            line: 1,
+            column: 1,
+        }),
+        text: "t".into(),
+    }
+}
+
+#[test]
+fn problems_and_errors_are_frozen() {
+    frozen(
+        &ProblemList {
+            dialect: Some("reflow".into()),
+            errors: 1,
+            warnings: 0,
+            problems: vec![problem()],
+        },
+        expect![[r#"{"dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#]],
+    );
+    frozen(
+        &Error::new("unknown-flow", "there is no flow 9"),
+        expect![[r#"{"error":"there is no flow 9","code":"unknown-flow"}"#]],
+    );
+}
+
+#[test]
+fn the_daemon_is_frozen() {
+    let outbound = OutboundState {
+        name: "Proxy".into(),
+        kind: "select".into(),
+        endpoint: None,
+        udp: true,
+        members: vec!["a".into(), "b".into()],
+        selected: Some("a".into()),
+        flows: 0,
+    };
+    let status = Status {
+        state: "running".into(),
+        version: "0.1.0".into(),
+        pid: 1,
+        uptime_ms: 5,
+        config_path: None,
+        dialect: "native".into(),
+        generation: "1".into(),
+        inbounds: vec![InboundState {
+            name: "default".into(),
+            kind: "mixed".into(),
+            address: "127.0.0.1:7890".into(),
+        }],
+        outbounds: vec![outbound],
+    };
+    frozen(&status, expect![[r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#]]);
+    let diagnostics = Diagnostics {
+        version: "0.1.0".into(),
+        uptime_ms: 5,
+        config_path: Some("r.toml".into()),
+        socket: "s".into(),
+        running: true,
+        generation: "1".into(),
+        outbound_count: 4,
+        ipc_requests: 1,
+        reload_ok: 0,
+        reload_err: 0,
+        flows_live: 0,
+        flows_total: 0,
+        flows_refused: 0,
+        flows_failed: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
+        host_changes: vec![],
+    };
+    frozen(&diagnostics, expect![[r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":[]}"#]]);
+    let reload = Reload {
+        generation: "2".into(),
+        applied: false,
+        problems: vec![],
+        moved: vec![Moved {
+            id: 3,
+            destination: "example.com:443".into(),
+            from: Some("direct".into()),
+            to: None,
+        }],
+    };
+    frozen(&reload, expect![[r#"{"generation":"2","applied":false,"problems":[],"moved":[{"id":3,"destination":"example.com:443","from":"direct","to":null}]}"#]]);
+    frozen(
+        &Stop {
+            state: "draining".into(),
+            flows_live: 2,
+            grace_ms: 10_000,
+        },
+        expect![[r#"{"state":"draining","flows_live":2,"grace_ms":10000}"#]],
+    );
+    frozen(
+        &PolicyReply {
+            form: "tree".into(),
+            text: "any [ ]".into(),
+        },
+        expect![[r#"{"as":"tree","text":"any [ ]"}"#]],
+    );
+}
+
+#[test]
+fn requests_are_read_strictly() {
+    let empty: ReloadRequest = serde_json::from_str("{}").unwrap();
+    assert_eq!(empty, ReloadRequest::default());
+    assert!(serde_json::from_str::<ReloadRequest>(r#"{"plna":true}"#).is_err());
+    assert!(serde_json::from_str::<SelectRequest>(r#"{"member":"a","x":1}"#).is_err());
+    assert!(serde_json::from_str::<ExplainRequest>(r#"{"flow":{},"ful":true}"#).is_err());
+}
+
+#[test]
+fn words_of_newer_daemons_are_tolerated() {
+    assert_eq!(
+        serde_json::from_str::<Action>(r#""teleport""#).unwrap(),
+        Action::Unknown
+    );
+    assert!(
+        serde_json::from_str::<Stop>(r#"{"state":"x","flows_live":0,"grace_ms":1,"new":1}"#)
+            .is_ok()
+    );
+}
+
+#[test]
+fn the_document_lists_exactly_the_routes() {
+    let document = openapi::document("0.1.0");
+    let mut listed = Vec::new();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            listed.push((method.clone(), path.clone()));
+            operations.push(operation["operationId"].as_str().unwrap().to_owned());
+        }
+    }
+    let mut routes: Vec<(String, String)> = route::ALL
+        .iter()
+        .map(|(m, p)| ((*m).to_owned(), (*p).to_owned()))
+        .collect();
+    listed.sort();
+    routes.sort();
+    assert_eq!(listed, routes);
+    operations.sort();
+    let count = operations.len();
+    operations.dedup();
+    assert_eq!(operations.len(), count, "operation ids repeat");
+    assert_eq!(
+        document["paths"][route::OPENAPI]["get"]["operationId"],
+        Value::from("openapi")
+    );
+}
+
+#[test]
+fn every_constant_is_a_route() {
+    let source = include_str!("route.rs");
+    for line in source
+        .lines()
+        .filter(|l| l.starts_with("pub const") && l.contains("\"/v1/"))
+    {
+        let path = line.split('"').nth(1).unwrap();
+        assert!(
+            route::ALL.iter().any(|(_, p)| *p == path),
+            "{path} is not listed"
+        );
+    }
+}
+
+#[test]
+fn segments_are_encoded() {
+    assert_eq!(route::filled(route::FLOW, "7"), "/v1/flows/7");
+    assert_eq!(
+        route::filled(route::OUTBOUND_MEMBER, "a/б"),
+        "/v1/outbounds/a%2F%D0%B1/member"
+    );
+    assert_eq!(route::filled(route::STATUS, "x"), route::STATUS);
+}
