@@ -246,6 +246,15 @@ pub enum Need {
 }
 
 impl Need {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Country,
+        Self::Local,
+        Self::Owner,
+        Self::Resolve,
+        Self::Sniff,
+    ];
+
     /// The word that `asked` uses for it in explanations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -256,5 +265,98 @@ impl Need {
             Self::Resolve => "resolve",
             Self::Sniff => "sniff",
         }
+    }
+}
+
+impl Facts {
+    /// The name that the client asked for, by itself or by its fake address: what
+    /// [`Need::Resolve`] is about.
+    #[must_use]
+    pub fn destination_name(&self) -> Option<&Domain> {
+        let named = self.destination.known().and_then(Host::name);
+        named.or_else(|| self.fake_ip.known())
+    }
+
+    /// The destination's address, literal or the first resolved: what [`Need::Country`] is about.
+    #[must_use]
+    pub fn destination_address(&self) -> Option<IpAddr> {
+        if self.destination_name().is_some() {
+            self.resolved.known()?.first().copied()
+        } else {
+            self.destination.known()?.address()
+        }
+    }
+
+    /// Whether nobody found out yet.
+    #[must_use]
+    pub fn lacks(&self, need: Need) -> bool {
+        match need {
+            Need::Country => matches!(self.geo, Fact::Unknown),
+            Need::Local => matches!(self.local, Fact::Unknown),
+            Need::Owner => matches!(self.owner, Fact::Unknown),
+            Need::Resolve => matches!(self.resolved, Fact::Unknown),
+            Need::Sniff => matches!(self.look, Fact::Unknown),
+        }
+    }
+
+    /// Settles a fact that could not be found.
+    pub fn fail(&mut self, need: Need, why: impl Into<Arc<str>>) {
+        let why = why.into();
+        match need {
+            Need::Country => self.geo = Fact::Failed(why),
+            Need::Local => self.local = Fact::Failed(why),
+            Need::Owner => self.owner = Fact::Failed(why),
+            Need::Resolve => self.resolved = Fact::Failed(why),
+            Need::Sniff => self.look = Fact::Failed(why),
+        }
+    }
+}
+
+impl Network {
+    /// Its word in rules and explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl Protocol {
+    /// Its word in rules and explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Other => "other",
+            Self::Quic => "quic",
+            Self::Ssh => "ssh",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+impl InboundKind {
+    /// Its word in rules and explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Forward => "forward",
+            Self::Http => "http",
+            Self::Mixed => "mixed",
+            Self::Redirect => "redirect",
+            Self::Socks5 => "socks5",
+            Self::Tproxy => "tproxy",
+            Self::Tun => "tun",
+        }
+    }
+
+    /// Whether a rule that names this kind means a flow of `kind`: `mixed` is `http` or `socks5`.
+    #[must_use]
+    pub fn fits(self, kind: Self) -> bool {
+        self == kind || (self == Self::Mixed && matches!(kind, Self::Http | Self::Socks5))
     }
 }

@@ -13,8 +13,11 @@ pub mod decision;
 pub mod domain;
 pub mod fact;
 pub mod geo;
+mod interpret;
 pub mod model;
 pub mod set;
+pub mod settle;
+pub mod template;
 pub mod zone;
 
 pub use address::{Host, Prefix};
@@ -22,4 +25,6 @@ pub use condition::Condition;
 pub use decision::{Decision, Entry, Reason, Step, Trace, Visit};
 pub use domain::Domain;
 pub use fact::{Fact, Facts, Need, Provenance};
+pub use interpret::{Watch, base_name};
 pub use model::{Action, Node, OutboundId, Policy};
+pub use settle::{Settled, settle};

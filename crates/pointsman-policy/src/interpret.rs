@@ -1,0 +1,488 @@
+//! The plain interpreter: walks a policy's nodes from the top until one decides.
+//!
+//! Invariant: a fact that may be asked for is never read while it is [`Fact::Unknown`]; the walk
+//! stops there and names it. So learning more never changes a decision already taken. Every call
+//! begins anew and keeps nothing, and without a [`Watch`] it builds no text.
+//!
+//! This is the reference that compiled indexes are compared with: it favours plainness over speed.
+
+mod conditions;
+mod message;
+mod names;
+mod wants;
+
+pub use conditions::base_name;
+
+use std::sync::Arc;
+
+use crate::condition::{Asks, Condition, DomainTest};
+use crate::decision::{Decision, Entry, Reason, Seen, Step, Trace, Verdict, Visit, Within};
+use crate::fact::{Fact, Facts, Need, Provenance};
+use crate::model::{
+    Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
+    SelectOn, Template,
+};
+use crate::set::{Found, Other, RuleSet};
+use crate::zone::ZoneId;
+
+/// What a caller wants to hear besides the decision.
+///
+/// Each call clears what an earlier one left, so after the last call of a flow only its own words
+/// stand there.
+#[derive(Debug, Default)]
+pub enum Watch<'w> {
+    /// The messages of `.INSTRUMENT` steps.
+    Messages {
+        /// Local time, RFC 3339 with milliseconds (`2026-01-31T23:59:59.999+01:00`).
+        time: &'w str,
+        /// Number and text.
+        messages: &'w mut Vec<(u32, String)>,
+    },
+    /// Nothing: no text is built.
+    #[default]
+    Nothing,
+    /// Every rule visited, with what it saw, and the messages.
+    Trace {
+        /// As for messages; an empty text prints `N/A`.
+        time: &'w str,
+        /// What is heard.
+        trace: &'w mut Trace,
+    },
+}
+
+impl Policy {
+    /// Decides, or names the first fact that is missing.
+    ///
+    /// Allocates nothing but, where a rule set decides, the text of an entry that is more than a
+    /// bare name.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts) -> Step {
+        self.decide_with(facts, Watch::Nothing)
+    }
+
+    /// As [`Self::decide`], and tells which rules it visited and why they did not match.
+    pub fn decide_traced(&self, facts: &Facts, trace: &mut Trace) -> Step {
+        self.decide_with(facts, Watch::Trace { time: "", trace })
+    }
+
+    /// As [`Self::decide`], for those who watch.
+    pub fn decide_with(&self, facts: &Facts, mut watch: Watch<'_>) -> Step {
+        match &mut watch {
+            Watch::Messages { messages, .. } => messages.clear(),
+            Watch::Nothing => {}
+            Watch::Trace { trace, .. } => {
+                trace.visits.clear();
+                trace.messages.clear();
+            }
+        }
+        if let Fact::Known(serves, _) = &facts.guarded {
+            return Step::Decided(Decision {
+                outbound: Some(self.direct),
+                reason: Reason::LoopGuard {
+                    serves: serves.clone(),
+                },
+                rule: None,
+                entry: None,
+                class: None,
+            });
+        }
+        let mut walk = Walk {
+            policy: self,
+            facts,
+            watch,
+            resolved: false,
+            tried: 0,
+            depth: 0,
+            seen: Vec::new(),
+        };
+        match walk.nodes(&self.body) {
+            Ok(Some(decision)) => Step::Decided(decision),
+            Ok(None) | Err(Stop::NoRoute) => Step::NoRoute,
+            Err(Stop::Need(need)) => Step::Need(need),
+        }
+    }
+}
+
+/// One walk over the nodes, and what it passed on its way.
+struct Walk<'a, 'w> {
+    policy: &'a Policy,
+    facts: &'a Facts,
+    watch: Watch<'w>,
+    /// A rule passed had the address of a named destination resolved: all below see it.
+    resolved: bool,
+    /// Rules visited.
+    tried: usize,
+    /// Rule sets within rule sets that are being tested.
+    depth: u8,
+    /// What the rule under test saw; kept for traces alone.
+    seen: Vec<Seen>,
+}
+
+/// Why a walk ends without a decision.
+enum Stop {
+    Need(Need),
+    NoRoute,
+}
+
+impl From<Need> for Stop {
+    fn from(need: Need) -> Self {
+        Self::Need(need)
+    }
+}
+
+/// Kleene's three values; the true one with the list entry that made it so.
+#[derive(Clone, Copy)]
+enum Truth<'a> {
+    No,
+    Unknown(&'a Arc<str>),
+    Yes(Option<Hit<'a>>),
+}
+
+impl Truth<'_> {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Yes(None) } else { Self::No }
+    }
+}
+
+/// The list entry that a value fell into.
+#[derive(Clone, Copy)]
+enum Hit<'a> {
+    Other(&'a RuleSet, &'a Other),
+    Set(&'a RuleSet, Found<'a>),
+    Zone(&'a Arc<str>, &'a Entry),
+}
+
+impl Hit<'_> {
+    fn entry(&self) -> Entry {
+        match self {
+            Self::Other(set, other) => Entry {
+                text: other.text.clone(),
+                file: set.file.clone(),
+                line: other.line,
+            },
+            Self::Set(set, found) => set.entry(*found),
+            Self::Zone(_, entry) => (*entry).clone(),
+        }
+    }
+
+    fn within(&self) -> Within {
+        match self {
+            Self::Other(set, _) | Self::Set(set, _) => Within::Set(set.name.clone()),
+            Self::Zone(name, _) => Within::Zone((*name).clone()),
+        }
+    }
+}
+
+/// A fact that is settled: [`Fact`] without [`Fact::Unknown`].
+#[derive(Clone, Copy)]
+enum Value<'a, T> {
+    Absent,
+    Failed(&'a Arc<str>),
+    Known(T, Provenance),
+}
+
+impl<'a, T> Value<'a, T> {
+    /// Goes on to a part of the value that may be missing.
+    fn part<U>(self, part: impl FnOnce(T) -> Option<U>) -> Value<'a, U> {
+        match self {
+            Self::Absent => Value::Absent,
+            Self::Failed(why) => Value::Failed(why),
+            Self::Known(value, from) => match part(value) {
+                Some(part) => Value::Known(part, from),
+                None => Value::Absent,
+            },
+        }
+    }
+}
+
+/// A fact that may be asked for.
+fn asked<T>(fact: &Fact<T>, need: Need) -> Result<Value<'_, &T>, Need> {
+    match fact {
+        Fact::Unknown => Err(need),
+        settled_fact => Ok(settled(settled_fact)),
+    }
+}
+
+/// A fact that nobody asks for: what is not known at accept is not there.
+fn settled<T>(fact: &Fact<T>) -> Value<'_, &T> {
+    match fact {
+        Fact::Absent | Fact::Unknown => Value::Absent,
+        Fact::Failed(why) => Value::Failed(why),
+        Fact::Known(value, from) => Value::Known(value, *from),
+    }
+}
+
+// === walking ===
+
+impl<'a> Walk<'a, '_> {
+    fn nodes(&mut self, nodes: &'a [Node]) -> Result<Option<Decision>, Stop> {
+        for node in nodes {
+            if let Some(decision) = self.node(node)? {
+                return Ok(Some(decision));
+            }
+        }
+        Ok(None)
+    }
+
+    fn node(&mut self, node: &'a Node) -> Result<Option<Decision>, Stop> {
+        match node {
+            Node::Any(nodes) => self.nodes(nodes),
+            Node::Instrument {
+                condition,
+                id,
+                message,
+                origin,
+            } => self.instrument(condition, *id, message, origin),
+            Node::Leaf { outbound, origin } => {
+                let reason = Reason::Fallback { tried: self.tried };
+                self.visit(origin, Truth::Yes(None));
+                Ok(Some(decision(*outbound, reason, origin, None)))
+            }
+            Node::Resolve(origin) => self.resolve(origin),
+            Node::Rule(rule) => self.rule(rule),
+            Node::Select(select) => self.select(select),
+            Node::Sub {
+                condition,
+                body,
+                origin,
+            } => {
+                let truth = self.test(condition, Asks::Resolve)?;
+                self.visit(origin, truth);
+                match truth {
+                    Truth::No => Ok(None),
+                    Truth::Unknown(why) => Ok(self.refusal(origin, why)),
+                    Truth::Yes(_) => match self.nodes(body)? {
+                        Some(decision) => Ok(Some(decision)),
+                        None => Err(Stop::NoRoute),
+                    },
+                }
+            }
+            Node::When {
+                condition,
+                then,
+                otherwise,
+                origin,
+            } => {
+                let truth = self.test(condition, Asks::Resolve)?;
+                self.visit(origin, truth);
+                match (truth, otherwise) {
+                    (Truth::Yes(hit), _) => self.branch(then, origin, hit),
+                    (Truth::No, Some(otherwise)) => self.otherwise(otherwise),
+                    (Truth::No, None) => Ok(None),
+                    (Truth::Unknown(why), _) => Ok(self.refusal(origin, why)),
+                }
+            }
+        }
+    }
+
+    fn rule(&mut self, rule: &'a Rule) -> Result<Option<Decision>, Stop> {
+        let truth = self.test(&rule.condition, Asks::Resolve)?;
+        self.visit(&rule.origin, truth);
+        match truth {
+            Truth::No => Ok(None),
+            Truth::Unknown(why) => Ok(self.refusal(&rule.origin, why)),
+            Truth::Yes(hit) => {
+                let class = match &rule.class {
+                    Some(class) => Some(self.class(class, &rule.condition)?),
+                    None => None,
+                };
+                let decided = decision(rule.outbound, Reason::Rule, &rule.origin, hit);
+                Ok(Some(Decision { class, ..decided }))
+            }
+        }
+    }
+
+    fn select(&mut self, select: &'a Select) -> Result<Option<Decision>, Stop> {
+        let (key, hit) = match self.key(select.on)? {
+            Value::Known((key, hit), _) => (key, hit),
+            Value::Absent => {
+                self.visit(&select.origin, Truth::No);
+                return Ok(None);
+            }
+            Value::Failed(why) => {
+                self.visit(&select.origin, Truth::Unknown(why));
+                return Ok(self.refusal(&select.origin, why));
+            }
+        };
+        let arm: Option<&Arm> = select.arms.iter().find(|arm| arm.key == key);
+        match arm {
+            Some(arm) => {
+                self.visit(&arm.origin, Truth::Yes(hit));
+                self.branch(&arm.then, &arm.origin, hit)
+            }
+            None => {
+                self.visit(&select.origin, Truth::No);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a `cond domain|ip|protocol` looks its arms up by; absent where it belongs to none.
+    fn key(&mut self, on: SelectOn) -> Result<Value<'a, (ArmKey, Option<Hit<'a>>)>, Need> {
+        match on {
+            SelectOn::Protocol => {
+                let protocol = self.protocol()?;
+                self.see("protocol", &protocol, |p| p.as_str().into(), None);
+                Ok(protocol.part(|protocol| Some((ArmKey::Protocol(protocol), None))))
+            }
+            SelectOn::Zone(of, asks) => {
+                let zone = self.zone(of, asks)?;
+                Ok(zone
+                    .part(|(zone, hit): (ZoneId, Hit<'a>)| Some((ArmKey::Zone(zone), Some(hit)))))
+            }
+        }
+    }
+
+    /// The branch of a condition that holds. Where it is a way out, the condition's line is the
+    /// rule: `secret-sites => privacyproxy`.
+    fn branch(
+        &mut self,
+        then: &'a Node,
+        origin: &'a Origin,
+        hit: Option<Hit<'a>>,
+    ) -> Result<Option<Decision>, Stop> {
+        match then {
+            Node::Leaf { outbound, .. } => Ok(Some(decision(*outbound, Reason::Rule, origin, hit))),
+            other => self.node(other),
+        }
+    }
+
+    /// An `else =>`: a way out there is a rule of its own, not a catch-all.
+    fn otherwise(&mut self, node: &'a Node) -> Result<Option<Decision>, Stop> {
+        match node {
+            Node::Leaf { outbound, origin } => {
+                self.visit(origin, Truth::Yes(None));
+                Ok(Some(decision(*outbound, Reason::Rule, origin, None)))
+            }
+            other => self.node(other),
+        }
+    }
+
+    fn resolve(&mut self, origin: &'a Origin) -> Result<Option<Decision>, Stop> {
+        let named = self.facts.destination_name().is_some();
+        let address = self.destination(Asks::Resolve)?;
+        self.see("ip", &address, |ip| ip.to_string().into(), None);
+        let truth = match address {
+            Value::Failed(why) => Truth::Unknown(why),
+            Value::Known(..) if named => Truth::Yes(None),
+            // A literal address has nothing to resolve.
+            Value::Known(..) | Value::Absent => Truth::No,
+        };
+        self.visit(origin, truth);
+        Ok(None)
+    }
+
+    fn instrument(
+        &mut self,
+        condition: &'a Condition,
+        id: u32,
+        message: &'a Template,
+        origin: &'a Origin,
+    ) -> Result<Option<Decision>, Stop> {
+        let truth = self.test(condition, Asks::Resolve)?;
+        if let Truth::Yes(_) = truth {
+            self.ask_for_message(message)?;
+            self.say(id, message);
+        }
+        self.visit(origin, truth);
+        Ok(None)
+    }
+
+    /// What an unknown condition comes to: nothing, or the end.
+    fn refusal(&self, origin: &Origin, why: &Arc<str>) -> Option<Decision> {
+        match self.policy.on_unknown {
+            OnUnknown::Skip => None,
+            OnUnknown::Reject => Some(Decision {
+                outbound: None,
+                reason: Reason::Unknown { why: why.clone() },
+                rule: Some(origin.clone()),
+                entry: None,
+                class: None,
+            }),
+        }
+    }
+
+    /// A suffix pattern that equals the name is an exact match to whoever reads the explanation.
+    fn class(&self, class: &Class, condition: &Condition) -> Result<(Class, Matcher), Need> {
+        let matcher = match condition {
+            Condition::Domain(DomainTest::Suffix(suffix)) => match self.domain()?.value {
+                Value::Known(name, _) if name != suffix => Matcher::Suffix,
+                _ => Matcher::Exact,
+            },
+            _ => Matcher::Exact,
+        };
+        Ok((class.clone(), matcher))
+    }
+
+    // === what watchers hear ===
+
+    fn visit(&mut self, origin: &Origin, truth: Truth<'_>) {
+        self.tried += 1;
+        if let Watch::Trace { trace, .. } = &mut self.watch {
+            trace.visits.push(Visit {
+                origin: origin.clone(),
+                verdict: match truth {
+                    Truth::No => Verdict::No,
+                    Truth::Unknown(why) => Verdict::Unknown(why.clone()),
+                    Truth::Yes(_) => Verdict::Yes,
+                },
+                seen: std::mem::take(&mut self.seen),
+            });
+        }
+    }
+
+    fn see<T>(
+        &mut self,
+        fact: &'static str,
+        value: &Value<'_, T>,
+        text: impl FnOnce(&T) -> Arc<str>,
+        hit: Option<Hit<'_>>,
+    ) {
+        self.see_noted(fact, value, text, hit, None);
+    }
+
+    fn see_noted<T>(
+        &mut self,
+        fact: &'static str,
+        value: &Value<'_, T>,
+        text: impl FnOnce(&T) -> Arc<str>,
+        hit: Option<Hit<'_>>,
+        note: Option<&'static str>,
+    ) {
+        if !matches!(self.watch, Watch::Trace { .. }) {
+            return;
+        }
+        let (value, from) = match value {
+            Value::Absent => (None, None),
+            // The verdict says why.
+            Value::Failed(_) => return,
+            Value::Known(value, from) => (Some(text(value)), Some(*from)),
+        };
+        let seen = Seen {
+            fact,
+            value,
+            from,
+            entry: hit.map(|hit| hit.entry()),
+            within: hit.map(|hit| hit.within()),
+            note,
+        };
+        if !self.seen.contains(&seen) {
+            self.seen.push(seen);
+        }
+    }
+}
+
+fn decision(
+    outbound: OutboundId,
+    reason: Reason,
+    origin: &Origin,
+    hit: Option<Hit<'_>>,
+) -> Decision {
+    Decision {
+        outbound: Some(outbound),
+        reason,
+        rule: Some(origin.clone()),
+        entry: hit.map(|hit| hit.entry()),
+        class: None,
+    }
+}

@@ -1,0 +1,433 @@
+//! Testing conditions, in Kleene's logic: an absent value makes a condition false, a look-up that
+//! broke makes it unknown, and one that nobody made yet is asked for.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Hit, Truth, Value, Walk, asked, settled};
+use crate::address::{Host, Prefix};
+use crate::condition::{
+    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest,
+};
+use crate::fact::{Fact, Inbound, InboundKind, Need, Parent, Process};
+use crate::model::SetId;
+
+/// Rule sets within rule sets; whoever loads them refuses circles, this only ends one.
+pub(super) const DEEPEST: u8 = 16;
+
+/// The texts of a fact, of which one must pass.
+#[derive(Clone, Copy)]
+enum Texts<'a> {
+    List(&'a [Arc<str>]),
+    One(&'a Arc<str>),
+    Parents(&'a [Parent]),
+}
+
+impl<'a> Walk<'a, '_> {
+    /// Tests a condition. It asks for the address of a named destination only where it says so
+    /// itself *and* `limit` does (the rule that uses a set limits the set's entries).
+    pub(super) fn test(
+        &mut self,
+        condition: &'a Condition,
+        limit: Asks,
+    ) -> Result<Truth<'a>, Need> {
+        match condition {
+            Condition::Address { of, prefix, asks } => {
+                self.test_address(*of, prefix, least(*asks, limit))
+            }
+            Condition::AddressKind(kind) => Ok(self.test_kind(*kind)),
+            Condition::Always => Ok(Truth::Yes(None)),
+            Condition::And(all) => self.test_and(all, limit),
+            Condition::Asn(number, asks) => {
+                let asn = self.geo(least(*asks, limit))?.part(|geo| geo.asn);
+                let text = |asn: &u32| asn.to_string().into();
+                Ok(self.compare("asn", asn, text, |asn| asn == number))
+            }
+            Condition::Country(code, asks) => {
+                let country = self.geo(least(*asks, limit))?;
+                let country = country.part(|geo| geo.country.as_ref());
+                let text = |country: &&Arc<str>| Arc::clone(country);
+                Ok(self.compare("country", country, text, |country| *country == code))
+            }
+            Condition::Domain(test) => {
+                let name = self.domain()?;
+                self.see_domain(&name, None);
+                Ok(match name.value {
+                    Value::Absent => Truth::No,
+                    Value::Failed(why) => Truth::Unknown(why),
+                    Value::Known(name, _) => Truth::of(match test {
+                        DomainTest::Exact(exact) => name == exact,
+                        DomainTest::Keyword(keyword) => name.as_str().contains(&**keyword),
+                        DomainTest::Regex(regex) => regex.is_match(name.as_str()),
+                        DomainTest::Suffix(suffix) => name.is_within(suffix),
+                    }),
+                })
+            }
+            Condition::Inbound { kind, port, user } => {
+                Ok(self.test_inbound(*kind, *port, user.as_ref()))
+            }
+            Condition::Network(network) => Ok(self.test_network(*network)),
+            Condition::Never => Ok(Truth::No),
+            Condition::Not(inner) => Ok(match self.test(inner, limit)? {
+                Truth::No => Truth::Yes(None),
+                Truth::Unknown(why) => Truth::Unknown(why),
+                Truth::Yes(_) => Truth::No,
+            }),
+            Condition::Or(any) => {
+                let mut unknown = None;
+                for inner in any {
+                    match self.test(inner, limit)? {
+                        Truth::No => {}
+                        Truth::Unknown(why) => unknown = unknown.or(Some(why)),
+                        yes @ Truth::Yes(_) => return Ok(yes),
+                    }
+                }
+                Ok(unknown.map_or(Truth::No, Truth::Unknown))
+            }
+            Condition::Port {
+                side,
+                ranges,
+                network,
+            } => {
+                if let Some(network) = network
+                    && let Truth::No = self.test_network(*network)
+                {
+                    return Ok(Truth::No);
+                }
+                let (fact, port) = match side {
+                    Side::Destination => ("port", settled(&self.facts.port).part(|p| Some(*p))),
+                    Side::Source => (
+                        "source.port",
+                        settled(&self.facts.source).part(|source| Some(source.port())),
+                    ),
+                };
+                let text = |port: &u16| port.to_string().into();
+                let holds = |port: &u16| ranges.iter().any(|range| range.contains(port));
+                Ok(self.compare(fact, port, text, holds))
+            }
+            Condition::Protocol(protocol) => {
+                let value = self.protocol()?;
+                Ok(self.compare("protocol", value, |p| p.as_str().into(), |p| p == protocol))
+            }
+            Condition::Set(set, asks) => self.test_set(*set, least(*asks, limit)),
+            Condition::Text(field, test) => self.test_text(*field, test),
+            Condition::Zone(of, wanted, asks) => Ok(match self.zone(*of, least(*asks, limit))? {
+                Value::Known((zone, hit), _) if zone == *wanted => Truth::Yes(Some(hit)),
+                Value::Known(..) | Value::Absent => Truth::No,
+                Value::Failed(why) => Truth::Unknown(why),
+            }),
+        }
+    }
+
+    fn test_and(&mut self, all: &'a [Condition], limit: Asks) -> Result<Truth<'a>, Need> {
+        let (mut unknown, mut hit) = (None, None);
+        for inner in all {
+            match self.test(inner, limit)? {
+                Truth::No => return Ok(Truth::No),
+                Truth::Unknown(why) => unknown = unknown.or(Some(why)),
+                Truth::Yes(entry) => hit = hit.or(entry),
+            }
+        }
+        Ok(unknown.map_or(Truth::Yes(hit), Truth::Unknown))
+    }
+
+    fn test_address(
+        &mut self,
+        of: AddressOf,
+        prefix: &Prefix,
+        asks: Asks,
+    ) -> Result<Truth<'a>, Need> {
+        match of {
+            AddressOf::Destination => {
+                let address = self.destination(asks)?;
+                Ok(self.test_prefix("ip", address, prefix))
+            }
+            AddressOf::Source => Ok(self.test_prefix("source", self.source(), prefix)),
+            AddressOf::Either => {
+                let source = self.test_prefix("source", self.source(), prefix);
+                if let Truth::Yes(_) = source {
+                    return Ok(source);
+                }
+                let address = self.destination(asks)?;
+                let destination = self.test_prefix("ip", address, prefix);
+                Ok(match destination {
+                    Truth::No => source,
+                    told => told,
+                })
+            }
+            AddressOf::Outgoing => {
+                let local = asked(&self.facts.local, Need::Local)?;
+                let local = local.part(|address| Some(*address));
+                Ok(self.test_prefix("local", local, prefix))
+            }
+        }
+    }
+
+    fn test_prefix(
+        &mut self,
+        fact: &'static str,
+        value: Value<'a, IpAddr>,
+        prefix: &Prefix,
+    ) -> Truth<'a> {
+        let text = |address: &IpAddr| address.to_string().into();
+        self.compare(fact, value, text, |address| prefix.contains(*address))
+    }
+
+    fn test_kind(&mut self, kind: AddressKind) -> Truth<'a> {
+        let named = self.facts.destination_name().is_some();
+        let host = settled(&self.facts.destination);
+        let text = |host: &&Host| host.to_string().into();
+        self.compare("destination", host, text, |host| match (kind, host) {
+            // A fake address stands for a name.
+            (AddressKind::Domain, _) => named,
+            (_, _) if named => false,
+            (AddressKind::Ip, Host::Address(_)) => true,
+            (AddressKind::Ipv4, Host::Address(address)) => address.is_ipv4(),
+            (AddressKind::Ipv6, Host::Address(address)) => address.is_ipv6(),
+            (_, Host::Name(_)) => false,
+        })
+    }
+
+    fn test_inbound(
+        &mut self,
+        kind: Option<InboundKind>,
+        port: Option<u16>,
+        user: Option<&Arc<str>>,
+    ) -> Truth<'a> {
+        let inbound = settled(&self.facts.inbound);
+        self.compare(
+            "inbound",
+            inbound,
+            |inbound| written(inbound),
+            |inbound| {
+                kind.is_none_or(|kind| kind.fits(inbound.kind))
+                    && port.is_none_or(|port| inbound.port == Some(port))
+                    && user.is_none_or(|user| inbound.user.as_ref() == Some(user))
+            },
+        )
+    }
+
+    fn test_network(&mut self, network: crate::fact::Network) -> Truth<'a> {
+        let value = Value::Known(self.facts.network, crate::fact::Provenance::Inbound);
+        self.compare("network", value, |n| n.as_str().into(), |n| *n == network)
+    }
+
+    /// Any entry: names first, then prefixes, then the others by line, each only where there are.
+    fn test_set(&mut self, set: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
+        let Some(set) = self.policy.sets.get(set.0 as usize) else {
+            return Ok(Truth::No);
+        };
+        if self.depth == DEEPEST {
+            return Ok(Truth::No);
+        }
+        let mut unknown = None;
+        if set.has_names() {
+            let name = self.domain()?;
+            let hit = match name.value {
+                Value::Absent => None,
+                Value::Failed(why) => {
+                    unknown = Some(why);
+                    None
+                }
+                Value::Known(name, _) => set.find_name(name).map(|found| Hit::Set(set, found)),
+            };
+            self.see_domain(&name, hit);
+            if hit.is_some() {
+                return Ok(Truth::Yes(hit));
+            }
+        }
+        if set.has_prefixes() {
+            let address = self.destination(asks)?;
+            let hit = match address {
+                Value::Absent => None,
+                Value::Failed(why) => {
+                    unknown = unknown.or(Some(why));
+                    None
+                }
+                Value::Known(address, _) => {
+                    set.find_address(address).map(|found| Hit::Set(set, found))
+                }
+            };
+            self.see("ip", &address, |ip| ip.to_string().into(), hit);
+            if hit.is_some() {
+                return Ok(Truth::Yes(hit));
+            }
+        }
+        for other in set.others() {
+            self.depth += 1;
+            let truth = self.test(&other.condition, asks);
+            self.depth -= 1;
+            match truth? {
+                Truth::No => {}
+                Truth::Unknown(why) => unknown = unknown.or(Some(why)),
+                Truth::Yes(_) => return Ok(Truth::Yes(Some(Hit::Other(set, other)))),
+            }
+        }
+        Ok(unknown.map_or(Truth::No, Truth::Unknown))
+    }
+
+    fn test_text(&mut self, field: TextField, test: &TextTest) -> Result<Truth<'a>, Need> {
+        let texts = self.texts(field)?;
+        Ok(
+            self.compare(field.fact(), texts, Texts::joined, |texts| match texts {
+                Texts::List(list) => list.iter().any(|text| test.passes(text)),
+                Texts::One(text) => test.passes(text),
+                Texts::Parents(parents) => {
+                    let mut names = parents.iter().filter_map(|parent| parent.name.as_ref());
+                    names.any(|name| test.passes(name))
+                }
+            }),
+        )
+    }
+
+    fn texts(&self, field: TextField) -> Result<Value<'a, Texts<'a>>, Need> {
+        Ok(match field {
+            TextField::Alpn => self.look()?.part(|look| match look.alpn.is_empty() {
+                true => None,
+                false => Some(Texts::List(&look.alpn)),
+            }),
+            TextField::Method => self.look()?.part(|look| one(look.method.as_ref())),
+            TextField::SshSoftware => self.look()?.part(|look| one(look.ssh_software.as_ref())),
+            TextField::UserAgent => self.look()?.part(|look| one(look.user_agent.as_ref())),
+            TextField::InboundName => {
+                settled(&self.facts.inbound).part(|inbound| one(inbound.name.as_ref()))
+            }
+            TextField::ParentName => self.owner()?.part(|process| {
+                let named = process.parents.iter().any(|parent| parent.name.is_some());
+                named.then_some(Texts::Parents(&process.parents))
+            }),
+            TextField::Cgroup => self.process(|process| &process.cgroup)?,
+            TextField::CommandLine => self.process(|process| &process.command_line)?,
+            TextField::ProcessName => self.process(|process| &process.name)?,
+            TextField::ProcessPath => self.process(|process| &process.path)?,
+            TextField::Tag => self.process(|process| &process.tag)?,
+            TextField::Unit => self.process(|process| &process.unit)?,
+            TextField::User => self.process(|process| &process.user)?,
+        })
+    }
+
+    fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
+        asked(&self.facts.owner, Need::Owner)
+    }
+
+    /// One fact of the process, each of which may be known, absent or failed by itself.
+    fn process(
+        &self,
+        field: impl FnOnce(&'a Process) -> &'a Fact<Arc<str>>,
+    ) -> Result<Value<'a, Texts<'a>>, Need> {
+        Ok(match self.owner()? {
+            Value::Absent => Value::Absent,
+            Value::Failed(why) => Value::Failed(why),
+            Value::Known(process, _) => settled(field(process)).part(|text| Some(Texts::One(text))),
+        })
+    }
+
+    fn compare<T>(
+        &mut self,
+        fact: &'static str,
+        value: Value<'a, T>,
+        text: impl FnOnce(&T) -> Arc<str>,
+        holds: impl FnOnce(&T) -> bool,
+    ) -> Truth<'a> {
+        self.see(fact, &value, text, None);
+        match value {
+            Value::Absent => Truth::No,
+            Value::Failed(why) => Truth::Unknown(why),
+            Value::Known(value, _) => Truth::of(holds(&value)),
+        }
+    }
+}
+
+impl TextField {
+    /// The fact's name in explanations and templates.
+    #[must_use]
+    pub fn fact(self) -> &'static str {
+        match self {
+            Self::Alpn => "alpn",
+            Self::Cgroup => "process.cgroup",
+            Self::CommandLine => "process.cmdline",
+            Self::InboundName => "inbound.name",
+            Self::Method => "method",
+            Self::ParentName => "process.parents",
+            Self::ProcessName => "process.name",
+            Self::ProcessPath => "process.path",
+            Self::SshSoftware => "ssh.software",
+            Self::Tag => "process.tag",
+            Self::Unit => "process.unit",
+            Self::User => "process.user",
+            Self::UserAgent => "user_agent",
+        }
+    }
+}
+
+impl TextTest {
+    /// Whether `text` passes.
+    #[must_use]
+    pub fn passes(&self, text: &str) -> bool {
+        match self {
+            Self::AppName(folded) => base_name(text).eq_ignore_ascii_case(folded),
+            Self::Exact(exact) => text == &**exact,
+            Self::ExactIgnoreCase(exact) => text.eq_ignore_ascii_case(exact),
+            Self::Keyword(keyword) => text.contains(&**keyword),
+            Self::KeywordIgnoreCase(keyword) => {
+                let (text, keyword) = (text.as_bytes(), keyword.as_bytes());
+                keyword.is_empty()
+                    || text
+                        .windows(keyword.len())
+                        .any(|part| part.eq_ignore_ascii_case(keyword))
+            }
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// The last part of a path of either kind, without white space around it: what
+/// [`TextTest::AppName`] compares. Fold a pattern with this and ASCII lower case.
+#[must_use]
+pub fn base_name(path: &str) -> &str {
+    let trimmed = path.trim();
+    match trimmed.rfind(['/', '\\']) {
+        Some(at) => &trimmed[at + 1..],
+        None => trimmed,
+    }
+}
+
+impl Texts<'_> {
+    fn joined(&self) -> Arc<str> {
+        match self {
+            Self::List(list) => list.join(", ").into(),
+            Self::One(text) => Arc::clone(text),
+            Self::Parents(parents) => {
+                let names = parents.iter().filter_map(|parent| parent.name.as_deref());
+                names.collect::<Vec<_>>().join(", ").into()
+            }
+        }
+    }
+}
+
+fn one(text: Option<&Arc<str>>) -> Option<Texts<'_>> {
+    text.map(Texts::One)
+}
+
+/// An inbound as a rule writes it: `alice@http:7890`.
+fn written(inbound: &Inbound) -> Arc<str> {
+    let mut text = String::new();
+    if let Some(user) = &inbound.user {
+        text.push_str(user);
+        text.push('@');
+    }
+    text.push_str(inbound.kind.as_str());
+    if let Some(port) = inbound.port {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ":{port}");
+    }
+    text.into()
+}
+
+fn least(own: Asks, limit: Asks) -> Asks {
+    match (own, limit) {
+        (Asks::Resolve, Asks::Resolve) => Asks::Resolve,
+        (Asks::Never, _) | (_, Asks::Never) => Asks::Never,
+    }
+}

@@ -1,0 +1,146 @@
+//! What a policy may ask for at all, told from its text alone.
+//!
+//! Invariant: [`Policy::decide`] never names a need that [`Policy::wants`] denies.
+
+use super::message::needed;
+use crate::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
+use crate::fact::Need;
+use crate::model::{DomainOrder, Node, Policy, SelectOn};
+
+impl Policy {
+    /// Whether some rule may ask for this fact. A daemon that nobody asks for processes need not
+    /// be able to find them.
+    #[must_use]
+    pub fn wants(&self, need: Need) -> bool {
+        let asks = Wants { policy: self, need };
+        self.body.iter().any(|node| asks.node(node))
+    }
+
+    /// Whether this condition may ask for this fact.
+    #[must_use]
+    pub fn condition_wants(&self, condition: &Condition, need: Need) -> bool {
+        Wants { policy: self, need }.condition(condition, Asks::Resolve, 0)
+    }
+}
+
+struct Wants<'a> {
+    policy: &'a Policy,
+    need: Need,
+}
+
+impl Wants<'_> {
+    fn node(&self, node: &Node) -> bool {
+        match node {
+            Node::Any(nodes) => nodes.iter().any(|node| self.node(node)),
+            Node::Instrument {
+                condition, message, ..
+            } => {
+                self.top(condition)
+                    || message
+                        .variables()
+                        .any(|variable| needed(variable) == Some(self.need))
+            }
+            Node::Leaf { .. } => false,
+            Node::Resolve(_) => self.need == Need::Resolve,
+            Node::Rule(rule) => self.top(&rule.condition),
+            Node::Select(select) => {
+                let asks = match select.on {
+                    SelectOn::Protocol => self.need == Need::Sniff,
+                    SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
+                    SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
+                };
+                asks || select.arms.iter().any(|arm| self.node(&arm.then))
+            }
+            Node::Sub {
+                condition, body, ..
+            } => self.top(condition) || body.iter().any(|node| self.node(node)),
+            Node::When {
+                condition,
+                then,
+                otherwise,
+                ..
+            } => {
+                self.top(condition)
+                    || self.node(then)
+                    || otherwise.as_ref().is_some_and(|node| self.node(node))
+            }
+        }
+    }
+
+    fn top(&self, condition: &Condition) -> bool {
+        self.condition(condition, Asks::Resolve, 0)
+    }
+
+    fn condition(&self, condition: &Condition, limit: Asks, depth: u8) -> bool {
+        let least = |own: Asks| match limit {
+            Asks::Never => Asks::Never,
+            Asks::Resolve => own,
+        };
+        match condition {
+            Condition::Address { of, asks, .. } => match of {
+                AddressOf::Destination | AddressOf::Either => self.address(least(*asks)),
+                AddressOf::Outgoing => self.need == Need::Local,
+                AddressOf::Source => false,
+            },
+            Condition::And(all) | Condition::Or(all) => {
+                all.iter().any(|inner| self.condition(inner, limit, depth))
+            }
+            Condition::Asn(_, asks) | Condition::Country(_, asks) => {
+                self.need == Need::Country || self.address(least(*asks))
+            }
+            Condition::Domain(_) => self.domain(),
+            Condition::Not(inner) => self.condition(inner, limit, depth),
+            Condition::Protocol(_) => self.need == Need::Sniff,
+            Condition::Set(id, asks) => {
+                let Some(set) = self.policy.sets.get(id.0 as usize) else {
+                    return false;
+                };
+                let asks = least(*asks);
+                (set.has_names() && self.domain())
+                    || (set.has_prefixes() && self.address(asks))
+                    || (depth < super::conditions::DEEPEST
+                        && set
+                            .others()
+                            .iter()
+                            .any(|other| self.condition(&other.condition, asks, depth + 1)))
+            }
+            Condition::Text(field, _) => match field {
+                TextField::Alpn
+                | TextField::Method
+                | TextField::SshSoftware
+                | TextField::UserAgent => self.need == Need::Sniff,
+                TextField::InboundName => false,
+                TextField::Cgroup
+                | TextField::CommandLine
+                | TextField::ParentName
+                | TextField::ProcessName
+                | TextField::ProcessPath
+                | TextField::Tag
+                | TextField::Unit
+                | TextField::User => self.need == Need::Owner,
+            },
+            Condition::Zone(ZoneOf::Address, _, asks) => self.address(least(*asks)),
+            Condition::Zone(ZoneOf::Domain, ..) => self.domain(),
+            Condition::AddressKind(_)
+            | Condition::Always
+            | Condition::Inbound { .. }
+            | Condition::Network(_)
+            | Condition::Never
+            | Condition::Port { .. } => false,
+        }
+    }
+
+    fn domain(&self) -> bool {
+        self.need == Need::Sniff
+            && match self.policy.domain_order {
+                DomainOrder::Requested => false,
+                DomainOrder::Native
+                | DomainOrder::RequestedElseSniffed
+                | DomainOrder::SniffedElseRequested => true,
+            }
+    }
+
+    fn address(&self, asks: Asks) -> bool {
+        self.need == Need::Resolve && asks == Asks::Resolve
+    }
+}
