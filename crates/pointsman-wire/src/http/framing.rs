@@ -1,0 +1,103 @@
+//! Where a body ends (RFC 9112 §6).
+//!
+//! Invariant: what two readers could understand differently is refused: both lengths and codings,
+//! lengths that differ, lengths that are not plain digits, codings in HTTP/1.0.
+
+use crate::read::{Stop, malformed};
+use crate::{WhyNot, http::head};
+
+use super::head::Header;
+
+/// How the body of a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// In chunks, see [`ChunkedScanner`](super::ChunkedScanner).
+    Chunked,
+    /// After so many bytes.
+    Length(u64),
+    /// There is none.
+    None,
+}
+
+/// How the body of a response ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// In chunks, see [`ChunkedScanner`](super::ChunkedScanner).
+    Chunked,
+    /// After so many bytes.
+    Length(u64),
+    /// There is none.
+    None,
+    /// With the connection.
+    UntilClose,
+}
+
+/// What the headers say of the body, the same for both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Declared {
+    /// `Transfer-Encoding` that ends in `chunked`.
+    Chunked,
+    /// `Content-Length`.
+    Length(u64),
+    /// Nothing.
+    Nothing,
+    /// `Transfer-Encoding` that does not end in `chunked`.
+    OtherCoding,
+}
+
+/// Reads `Content-Length` and `Transfer-Encoding`, refusing what is ambiguous.
+pub(super) fn declared(headers: &[Header], version_minor: u8) -> Result<Declared, Stop> {
+    let length = content_length(headers)?;
+    if head::values(headers, "transfer-encoding").next().is_none() {
+        return Ok(length.map_or(Declared::Nothing, Declared::Length));
+    }
+    if length.is_some() {
+        return malformed("both Content-Length and Transfer-Encoding");
+    }
+    if version_minor == 0 {
+        return malformed("Transfer-Encoding in HTTP/1.0");
+    }
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let codings: Vec<&[u8]> = head::items(headers, "transfer-encoding").collect();
+    match codings.split_last() {
+        None => malformed("empty Transfer-Encoding"),
+        Some((_, before)) if before.iter().any(|coding| is_chunked(coding)) => {
+            malformed("Transfer-Encoding with chunked before its end")
+        }
+        Some((last, _)) if is_chunked(last) => Ok(Declared::Chunked),
+        Some(_) => Ok(Declared::OtherCoding),
+    }
+}
+
+/// The length that all values agree on.
+fn content_length(headers: &[Header]) -> Result<Option<u64>, Stop> {
+    let mut agreed = None;
+    for value in head::values(headers, "content-length") {
+        for item in value.split(|byte| *byte == b',') {
+            let length = plain_digits(item.trim_ascii())?;
+            if agreed.is_some_and(|agreed| agreed != length) {
+                return malformed("several Content-Lengths that differ");
+            }
+            agreed = Some(length);
+        }
+    }
+    Ok(agreed)
+}
+
+fn plain_digits(text: &[u8]) -> Result<u64, Stop> {
+    let mut number = 0_u64;
+    if text.is_empty() {
+        return malformed("Content-Length");
+    }
+    for byte in text {
+        let digit = match byte {
+            b'0'..=b'9' => u64::from(byte - b'0'),
+            _ => return malformed("Content-Length"),
+        };
+        let next = number
+            .checked_mul(10)
+            .and_then(|number| number.checked_add(digit));
+        number = next.ok_or(WhyNot::Malformed("Content-Length"))?;
+    }
+    Ok(number)
+}

@@ -1,0 +1,174 @@
+//! The head of a response, and the head to pass on to the client.
+//!
+//! Invariant: an interim response (1xx) is a head of its own and never the answer.
+
+use std::fmt;
+
+use crate::http::framing::{self, Declared, ResponseBody};
+use crate::http::head::{self, Header, LineEnds, MAX_HEAD};
+use crate::read::{Reader, Stop, bounded, malformed};
+use crate::{Parse, WhyNot};
+
+/// What a head says of the connection it is sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It ends after this message.
+    Close,
+    /// Another message may follow.
+    Keep,
+}
+
+/// The head of a response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Where the body ends.
+    pub body: ResponseBody,
+    /// All headers as they came, in order.
+    pub headers: Vec<Header>,
+    /// Whether the server would take another request on this connection: it says so, and the body
+    /// has an end of its own.
+    pub keep_alive: bool,
+    /// The words after the status, possibly none.
+    pub reason: Vec<u8>,
+    /// The status, 100 to 999.
+    pub status: u16,
+    /// Whether the server switched protocols (101): what follows is a tunnel.
+    pub upgrade: bool,
+    /// 1 of HTTP/1.1 (and above), 0 of HTTP/1.0.
+    pub version_minor: u8,
+}
+
+/// Values of headers may be secrets: only their names are shown.
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ResponseHead")
+            .field("status", &self.status)
+            .field("version_minor", &self.version_minor)
+            .field("headers", &names)
+            .field("body", &self.body)
+            .field("keep_alive", &self.keep_alive)
+            .field("upgrade", &self.upgrade)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the head of the response to a request of `request_method`, at most [`MAX_HEAD`] bytes; the
+/// body follows after the bytes used.
+///
+/// Bare line feeds are taken for line ends, as the head is written anew.
+pub fn parse_response_head(bytes: &[u8], request_method: &str) -> Parse<ResponseHead> {
+    bounded(bytes, MAX_HEAD, |reader| {
+        let line = status_line(reader)?;
+        let headers = head::headers(reader, LineEnds::Lenient)?;
+        let declared = framing::declared(&headers, line.version_minor)?;
+        let tunnel = request_method == "CONNECT" && (200..300).contains(&line.status);
+        let bare = request_method == "HEAD" || matches!(line.status, 100..=199 | 204 | 304);
+        let body = match declared {
+            _ if bare || tunnel => ResponseBody::None,
+            Declared::Chunked => ResponseBody::Chunked,
+            Declared::Length(length) => ResponseBody::Length(length),
+            Declared::Nothing | Declared::OtherCoding => ResponseBody::UntilClose,
+        };
+        let persists = head::persists(&headers, line.version_minor);
+        Ok(ResponseHead {
+            body,
+            keep_alive: persists && body != ResponseBody::UntilClose && !tunnel,
+            reason: line.reason.to_vec(),
+            status: line.status,
+            upgrade: line.status == 101,
+            version_minor: line.version_minor,
+            headers,
+        })
+    })
+}
+
+impl ResponseHead {
+    /// The value of the first header called `name`, ignoring case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        head::values(&self.headers, name).next()
+    }
+
+    /// Whether this is an interim response (1xx, but not 101), after which the answer is still to come.
+    pub fn is_interim(&self) -> bool {
+        (100..200).contains(&self.status) && !self.upgrade
+    }
+
+    /// Writes the head to send to the client, whose connection is to be kept or closed afterwards.
+    ///
+    /// Headers for one hop are gone. A body that ends with the connection cannot be followed by
+    /// anything, so then `Connection` says `close` whatever `persistence` is.
+    pub fn rewritten(&self, persistence: Persistence) -> Vec<u8> {
+        let mut out = format!("HTTP/1.1 {:03} ", self.status).into_bytes();
+        out.extend_from_slice(&self.reason);
+        out.extend_from_slice(b"\r\n");
+        head::write_end_to_end(&mut out, &self.headers);
+        // Such a response must not have them (RFC 9110 §8.6, RFC 9112 §6.1); to HEAD and in a 304
+        // they tell what would have been sent.
+        if !matches!(self.status, 100..=199 | 204) {
+            let length = head::items(&self.headers, "content-length").next();
+            if let Some(length) = length {
+                head::write_header(&mut out, "Content-Length", length);
+            }
+            for coding in head::values(&self.headers, "transfer-encoding") {
+                head::write_header(&mut out, "Transfer-Encoding", coding);
+            }
+        }
+        if !self.is_interim() {
+            let keep = persistence == Persistence::Keep && self.body != ResponseBody::UntilClose;
+            let word = if keep { "keep-alive" } else { "close" };
+            head::write_connection(&mut out, &self.headers, self.upgrade, word);
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+}
+
+struct StatusLine<'a> {
+    version_minor: u8,
+    status: u16,
+    reason: &'a [u8],
+}
+
+/// Takes the status line with its end; the space before an absent reason may be missing too.
+fn status_line<'a>(reader: &mut Reader<'a>) -> Result<StatusLine<'a>, Stop> {
+    reader.literal(b"HTTP/1.", WhyNot::AnotherProtocol)?;
+    let version_minor = match reader.u8()? {
+        b'0' => 0,
+        b'1'..=b'9' => 1,
+        _ => return malformed("HTTP version"),
+    };
+    reader.literal(b" ", WhyNot::Malformed("status line"))?;
+    let mut status = 0;
+    for _ in 0..3 {
+        match reader.u8()? {
+            digit @ b'0'..=b'9' => status = status * 10 + u16::from(digit - b'0'),
+            _ => return malformed("status"),
+        }
+    }
+    if status < 100 {
+        return malformed("status");
+    }
+    let end = reader
+        .rest()
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or(Stop::More)?;
+    let tail = reader.take(end + 1)?;
+    let tail = tail.strip_suffix(b"\n").unwrap_or(tail);
+    let tail = tail.strip_suffix(b"\r").unwrap_or(tail);
+    let text = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    match tail {
+        [] => Ok(StatusLine {
+            version_minor,
+            status,
+            reason: tail,
+        }),
+        [b' ', reason @ ..] if reason.iter().all(text) => Ok(StatusLine {
+            version_minor,
+            status,
+            reason,
+        }),
+        _ => malformed("status line"),
+    }
+}
