@@ -1,1 +1,10 @@
-//! placeholder
+//! Pointsman's data plane: what carries flows once somebody said where they go.
+//!
+//! Invariants: it knows nothing of configuration files or of the control API; every socket is made by [`dial`] or
+//! [`listen`]; every task has one owner, a [`tasks::Tasks`].
+
+pub mod dial;
+pub mod listen;
+pub mod stream;
+pub mod tasks;
+pub mod workers;

@@ -1,0 +1,195 @@
+//! The only place where connections leave this host.
+//!
+//! Invariant: every outgoing socket is made here: bound to its uplink and marked, so that capture never takes our own
+//! traffic again. Absent: names (the resolver's) and what is said on the connection (the outbounds').
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use pointsman_os::socket as os;
+pub use pointsman_os::socket::{Keepalive, Uplink};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Makes outgoing sockets.
+#[derive(Clone, Debug, Default)]
+pub struct Dialer {
+    /// Mark for all sockets whose uplink names none; needs privilege.
+    pub mark: Option<u32>,
+    /// Probes for silent peers; none when missing.
+    pub keepalive: Option<Keepalive>,
+}
+
+impl Dialer {
+    /// A dialer whose sockets carry `mark` and the usual keepalive.
+    pub fn new(mark: Option<u32>) -> Self {
+        Self {
+            mark,
+            keepalive: Some(Keepalive::default()),
+        }
+    }
+
+    /// Connects to one address within `limit`.
+    ///
+    /// # Errors
+    /// Those of the system, or `TimedOut`; each names the address.
+    pub async fn tcp(
+        &self,
+        address: SocketAddr,
+        uplink: &Uplink,
+        limit: Duration,
+    ) -> io::Result<TcpStream> {
+        match timeout(limit, self.connect(address, uplink)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{address}: no answer within {limit:?}"),
+            )),
+        }
+    }
+
+    /// Connects to the first of `addresses` that answers, all within `limit` (RFC 8305).
+    ///
+    /// Families take turns, beginning with the first address's; the next attempt begins 250 ms after the last one, or at
+    /// once when one failed.
+    ///
+    /// # Errors
+    /// When all failed: kind and text of the first failure, and how many others there were; `TimedOut` when the limit was
+    /// over; `InvalidInput` for an empty list.
+    pub async fn tcp_any(
+        &self,
+        addresses: &[SocketAddr],
+        uplink: &Uplink,
+        limit: Duration,
+    ) -> io::Result<TcpStream> {
+        match *addresses {
+            [] => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no address to connect to",
+            )),
+            [only] => self.tcp(only, uplink, limit).await,
+            [first, ..] => match timeout(limit, self.race(interleaved(addresses), uplink)).await {
+                Ok(connected) => connected,
+                Err(_) => {
+                    let others = addresses.len() - 1;
+                    Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("{first} and {others} more: no answer within {limit:?}"),
+                    ))
+                }
+            },
+        }
+    }
+
+    /// Connects to a local stream socket.
+    ///
+    /// # Errors
+    /// Those of the system, with the path.
+    #[expect(clippy::disallowed_methods, reason = "this is the dialer")]
+    pub async fn unix(&self, path: &Path) -> io::Result<UnixStream> {
+        UnixStream::connect(path)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+
+    /// A UDP socket, not connected, for datagrams to `destination`'s family by `uplink`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn udp(&self, destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(os::datagram_prepare(destination, &self.marked(uplink))?)
+    }
+
+    async fn connect(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+        let socket = os::connect_prepare(address, &self.marked(uplink)).map_err(named)?;
+        os::set_nodelay(&socket)?;
+        if let Some(keepalive) = &self.keepalive {
+            os::set_keepalive(&socket, keepalive)?;
+        }
+        TcpSocket::from_std_stream(socket)
+            .connect(address)
+            .await
+            .map_err(named)
+    }
+
+    async fn race(&self, addresses: Vec<SocketAddr>, uplink: &Uplink) -> io::Result<TcpStream> {
+        let mut waiting = addresses.into_iter();
+        let mut attempts: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send + '_>>> =
+            Vec::new();
+        let mut first_failure: Option<io::Error> = None;
+        let mut failures = 0_usize;
+        let mut next_at = std::pin::pin!(sleep_until(Instant::now()));
+        std::future::poll_fn(|cx| {
+            loop {
+                let mut index = 0;
+                let mut failed = false;
+                while index < attempts.len() {
+                    match attempts[index].as_mut().poll(cx) {
+                        Poll::Pending => index += 1,
+                        Poll::Ready(Ok(connected)) => return Poll::Ready(Ok(connected)),
+                        Poll::Ready(Err(error)) => {
+                            drop(attempts.swap_remove(index));
+                            first_failure.get_or_insert(error);
+                            failures += 1;
+                            failed = true;
+                        }
+                    }
+                }
+                let due = next_at.as_mut().poll(cx).is_ready();
+                if (due || failed || attempts.is_empty())
+                    && let Some(address) = waiting.next()
+                {
+                    next_at.as_mut().reset(Instant::now() + ATTEMPT_DELAY);
+                    attempts.push(Box::pin(self.connect(address, uplink)));
+                    continue;
+                }
+                if !attempts.is_empty() {
+                    return Poll::Pending;
+                }
+                let first = first_failure
+                    .take()
+                    .unwrap_or_else(|| io::ErrorKind::InvalidInput.into());
+                let others = failures.saturating_sub(1);
+                return Poll::Ready(Err(io::Error::new(
+                    first.kind(),
+                    format!("{first} (and {others} more addresses failed)"),
+                )));
+            }
+        })
+        .await
+    }
+
+    fn marked(&self, uplink: &Uplink) -> Uplink {
+        Uplink {
+            mark: uplink.mark.or(self.mark),
+            ..uplink.clone()
+        }
+    }
+}
+
+/// "Connection Attempt Delay" of RFC 8305, section 8.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Families in turn, the first address's first, each family in its given order.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (preferred, other): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv4() == first_is_v4);
+    let mut order = Vec::with_capacity(addresses.len());
+    let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
+    while order.len() < addresses.len() {
+        order.extend(preferred.next());
+        order.extend(other.next());
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests;

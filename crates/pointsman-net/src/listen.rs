@@ -1,0 +1,380 @@
+//! Where connections come in.
+//!
+//! Invariants: an accept that fails never spins and never kills its listener; a listener that is kept over a reload keeps
+//! its sockets and their queues (only the handler changes); a listener that closes first takes what already waits in its
+//! queues, for the kernel resets it otherwise. A v6 address takes v6 only.
+//! Absent: protocols, allow lists: a handler gets the bare socket.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pointsman_os::descriptors::{self, Reserve};
+use pointsman_os::local::{self, UnixEndpoint};
+use pointsman_os::socket as os;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
+
+use crate::stream::Socket;
+use crate::tasks::Tasks;
+use crate::workers::Workers;
+
+/// What to listen on.
+#[derive(Debug)]
+pub enum Endpoint {
+    /// An address; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A path; a dead socket there is replaced, a living one is an error.
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Permission bits, for instance 0o666.
+        mode: u32,
+    },
+    /// A listening TCP socket that somebody handed over.
+    InheritedTcp(StdTcpListener),
+    /// A listening local socket that somebody handed over.
+    InheritedUnix(StdUnixListener),
+}
+
+/// A connection that came in; its handler runs on the worker that it belongs to.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Small writes are not delayed; silent peers are probed.
+    pub socket: Socket,
+    /// The client's address; none for a local stream.
+    pub peer: Option<SocketAddr>,
+    /// The address that the client connected to; none for a local stream.
+    pub local: Option<SocketAddr>,
+    /// The worker on which the handler runs, on which the flow is to stay.
+    pub worker: usize,
+}
+
+/// What is done with a connection: it spawns a task on the current runtime and returns at once.
+pub type Handler = Arc<dyn Fn(Accepted) + Send + Sync>;
+
+/// A listener in force; dropping it closes it.
+#[derive(Debug)]
+pub struct Listener {
+    address: Option<SocketAddr>,
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    _path: Option<UnixEndpoint>,
+}
+
+struct Shared {
+    handler: ArcSwap<Handler>,
+    next_worker: AtomicUsize,
+    refused: AtomicU64,
+    workers: Vec<Handle>,
+}
+
+impl Listener {
+    /// Listens, and accepts on all workers: each has its own socket where the kernel can balance, else one worker accepts
+    /// and hands out in turn.
+    ///
+    /// # Errors
+    /// `AddrInUse` also where somebody else of this user listens; else those of the system.
+    pub fn bind(endpoint: Endpoint, workers: &Workers, handler: Handler) -> io::Result<Self> {
+        let tasks = workers.tasks().child();
+        let shared = Arc::new(Shared {
+            handler: ArcSwap::from_pointee(handler),
+            next_worker: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            workers: (0..workers.len())
+                .map(|index| workers.handle(index).clone())
+                .collect(),
+        });
+        let mut address = None;
+        let mut path = None;
+        match endpoint {
+            Endpoint::Tcp(wanted) => {
+                let each = os::CAN_SHARE_PORTS && workers.len() > 1;
+                let first = os::first_tcp_listener(wanted, each)?;
+                let bound = first.local_addr()?;
+                address = Some(bound);
+                let mut sockets = vec![first];
+                while each && sockets.len() < workers.len() {
+                    sockets.push(os::tcp_listener(bound, true)?);
+                }
+                for (index, socket) in sockets.into_iter().enumerate() {
+                    let place = if each {
+                        Place::Here(index)
+                    } else {
+                        Place::InTurn
+                    };
+                    tasks.spawn_on(
+                        workers.handle(index),
+                        accept_tcp(socket, place, Arc::clone(&shared), tasks.clone()),
+                    );
+                }
+            }
+            Endpoint::Unix { path: wanted, mode } => {
+                let (socket, endpoint) = local::bind_unix(&wanted, mode)?;
+                path = Some(endpoint);
+                tasks.spawn_on(
+                    workers.handle(0),
+                    accept_unix(socket, Arc::clone(&shared), tasks.clone()),
+                );
+            }
+            Endpoint::InheritedTcp(socket) => {
+                socket.set_nonblocking(true)?;
+                address = Some(socket.local_addr()?);
+                tasks.spawn_on(
+                    workers.handle(0),
+                    accept_tcp(socket, Place::InTurn, Arc::clone(&shared), tasks.clone()),
+                );
+            }
+            Endpoint::InheritedUnix(socket) => {
+                socket.set_nonblocking(true)?;
+                tasks.spawn_on(
+                    workers.handle(0),
+                    accept_unix(socket, Arc::clone(&shared), tasks.clone()),
+                );
+            }
+        }
+        Ok(Self {
+            address,
+            shared,
+            tasks,
+            _path: path,
+        })
+    }
+
+    /// The bound address, with its port; none for a local socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Connections from now on go to `handler`; those under way stay where they are.
+    pub fn replace_handler(&self, handler: Handler) {
+        self.shared.handler.store(Arc::new(handler));
+    }
+
+    /// Connections that were closed at once because no descriptor was left.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Stops accepting, after what already waits has been handed to the handler.
+    pub async fn close(self) {
+        self.tasks.stop(Duration::from_secs(1)).await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.tasks.ask_to_stop();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Here(usize),
+    InTurn,
+}
+
+/// A listening socket of either kind.
+enum Queue {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Queue {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(socket, _)| Socket::Tcp(socket)),
+            Self::Unix(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(socket, _)| Socket::Unix(socket)),
+        }
+    }
+
+    /// Takes what already waits, asking the kernel and not the runtime, which may not have heard of it yet.
+    fn drain(self, place: impl Fn(Socket) -> io::Result<()>) -> io::Result<()> {
+        let next: Box<dyn Fn() -> io::Result<Socket>> = match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                Box::new(move || {
+                    let (socket, _) = listener.accept()?;
+                    socket.set_nonblocking(true)?;
+                    TcpStream::from_std(socket).map(Socket::Tcp)
+                })
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                Box::new(move || {
+                    let (socket, _) = listener.accept()?;
+                    socket.set_nonblocking(true)?;
+                    UnixStream::from_std(socket).map(Socket::Unix)
+                })
+            }
+        };
+        loop {
+            match next().and_then(&place) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A connection between two workers, known to the runtime of neither.
+enum Moving {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, tasks: Tasks) {
+    match TcpListener::from_std(socket) {
+        Ok(listener) => accept_all(Queue::Tcp(listener), place, shared, tasks).await,
+        Err(error) => tracing::error!(%error, "a listener could not be taken into service"),
+    }
+}
+
+async fn accept_unix(socket: StdUnixListener, shared: Arc<Shared>, tasks: Tasks) {
+    match UnixListener::from_std(socket) {
+        Ok(listener) => accept_all(Queue::Unix(listener), Place::InTurn, shared, tasks).await,
+        Err(error) => tracing::error!(%error, "a listener could not be taken into service"),
+    }
+}
+
+async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Tasks) {
+    let mut reserve = Reserve::take();
+    let mut pause = FIRST_PAUSE;
+    let mut stopping = std::pin::pin!(tasks.stopping());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopping => break,
+            accepted = poll_fn(|cx| queue.poll_accept(cx)) => accepted,
+        };
+        match accepted.and_then(|socket| shared.place(socket, place)) {
+            Ok(()) => pause = FIRST_PAUSE,
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                if pause == FIRST_PAUSE {
+                    tracing::warn!(%error, "cannot accept; trying again");
+                }
+                if descriptors::exhausted(&error) {
+                    poll_fn(|cx| {
+                        shared.refuse_one(&mut reserve, &queue, cx);
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
+                tokio::select! {
+                    biased;
+                    () = &mut stopping => break,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
+                }
+            }
+        }
+    }
+    // What waits in the queue would be reset by the close.
+    if let Err(error) = queue.drain(|socket| shared.place(socket, place)) {
+        tracing::warn!(%error, "a closing listener could not be emptied");
+    }
+}
+
+/// The client went away while it waited: nothing is wrong with us.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Tells one waiting client "no" with the reserve, instead of letting it wait for a time-out.
+    fn refuse_one(&self, reserve: &mut Reserve, queue: &Queue, cx: &mut Context<'_>) {
+        // Dropped inside: the reserve is to take this very descriptor again.
+        if reserve.lend(|| matches!(queue.poll_accept(cx), Poll::Ready(Ok(_)))) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn place(self: &Arc<Self>, socket: Socket, place: Place) -> io::Result<()> {
+        if matches!(socket, Socket::Tcp(_)) {
+            // A client that is already gone makes these fail; its flow will find out.
+            let _ = os::set_nodelay(&socket);
+            let _ = os::set_keepalive(&socket, &os::Keepalive::default());
+        }
+        let worker = match self.worker_for(place) {
+            Ok(worker) => {
+                self.handle(socket, worker);
+                return Ok(());
+            }
+            Err(worker) => worker,
+        };
+        let moving = match socket {
+            Socket::Tcp(socket) => Moving::Tcp(socket.into_std()?),
+            Socket::Unix(socket) => Moving::Unix(socket.into_std()?),
+        };
+        let shared = Arc::clone(self);
+        self.workers[worker].spawn(async move {
+            let arrived = match moving {
+                Moving::Tcp(socket) => TcpStream::from_std(socket).map(Socket::Tcp),
+                Moving::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),
+            };
+            match arrived {
+                Ok(socket) => shared.handle(socket, worker),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was lost on its way to its worker")
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// `Ok` when the worker is the one we run on, `Err` when the socket has to move.
+    fn worker_for(&self, place: Place) -> Result<usize, usize> {
+        match place {
+            Place::Here(worker) => Ok(worker),
+            // A listener that hands out in turn accepts on the first worker.
+            Place::InTurn => {
+                match self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len() {
+                    0 => Ok(0),
+                    worker => Err(worker),
+                }
+            }
+        }
+    }
+
+    fn handle(&self, socket: Socket, worker: usize) {
+        let (peer, local) = (socket.peer_addr(), socket.local_addr());
+        let handler = self.handler.load_full();
+        handler(Accepted {
+            socket,
+            peer,
+            local,
+            worker,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

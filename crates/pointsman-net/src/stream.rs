@@ -1,0 +1,399 @@
+//! Streams as the data plane sees them: bytes already read, and a socket.
+//!
+//! Invariant: what was read from the socket and not yet used stands in `prefix`, and the other side gets it first.
+//! Looking ([`Stream::peek_more`]) consumes nothing. Every reader tries the socket before it waits, for a look that was
+//! given up may have left bytes in the socket that will not be announced again.
+//! Absent: TLS, buffers for writing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pointsman_os::socket as os;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket that the kernel carries bytes for, fit for `splice`.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP, either family.
+    Tcp(TcpStream),
+    /// A local stream.
+    Unix(UnixStream),
+}
+
+/// A connection in use: bytes that were read ahead, then the socket.
+#[derive(Debug)]
+pub struct Stream {
+    /// Read from the socket already; whoever reads this stream gets them first.
+    pub prefix: Vec<u8>,
+    /// Where all further bytes come from.
+    pub socket: Socket,
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self::new(Socket::Tcp(socket))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self::new(Socket::Unix(socket))
+    }
+}
+
+impl Stream {
+    /// A stream of which nothing was read yet.
+    pub fn new(socket: Socket) -> Self {
+        Self {
+            prefix: Vec::new(),
+            socket,
+        }
+    }
+
+    /// Appends at most `max` bytes to `buf`, waiting for the first; 0 is the end of the stream.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn read_some(&mut self, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        if !self.prefix.is_empty() {
+            let taken = self.prefix.len().min(max);
+            buf.extend(self.prefix.drain(..taken));
+            return Ok(taken);
+        }
+        let start = buf.len();
+        buf.resize(start + max, 0);
+        let read = loop {
+            match self.socket.attempt(Interest::READABLE, || {
+                os::receive(&self.socket, &mut buf[start..])
+            }) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Kept out of the wait: an idle connection holds no buffer.
+                    buf.truncate(start);
+                    self.socket.ready(Interest::READABLE).await?;
+                    buf.resize(start + max, 0);
+                }
+                done => break done,
+            }
+        };
+        buf.truncate(start + read.as_ref().map_or(0, |read| *read));
+        read
+    }
+
+    /// Looks at what the stream will give next, without consuming; waits for the first byte; 0 is the end.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.peek_more(buf, 0, 1).await
+    }
+
+    /// Looks again, waiting until more than `seen` bytes are there (prefix included) or none will come: then at most
+    /// `seen` are returned.
+    ///
+    /// `wanted` bytes in all are enough for the caller; the kernel is asked not to wake us before (0 or 1: any growth).
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn peek_more(
+        &mut self,
+        buf: &mut [u8],
+        seen: usize,
+        wanted: usize,
+    ) -> io::Result<usize> {
+        let ahead = self.prefix.len().min(buf.len());
+        buf[..ahead].copy_from_slice(&self.prefix[..ahead]);
+        if ahead > seen || ahead == buf.len() {
+            return Ok(ahead);
+        }
+        let low_water = wanted.min(buf.len()).saturating_sub(self.prefix.len());
+        let _patience = (low_water > 1).then(|| Patience::set(&self.socket, low_water));
+        let mut ended = false;
+        loop {
+            let mut there = ahead;
+            let look = self.socket.attempt(Interest::READABLE, || {
+                let more = os::peek(&self.socket, &mut buf[ahead..])?;
+                there = ahead + more;
+                if more == 0 || there > seen || there == buf.len() {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+            });
+            match look {
+                Ok(()) => return Ok(there),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && ended => {
+                    return Ok(there);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            // The end is announced once and for all: one more look after it is the last.
+            ended = self
+                .socket
+                .ready(Interest::READABLE)
+                .await?
+                .is_read_closed();
+        }
+    }
+
+    /// Puts bytes back: they will be read first, before what was put back earlier.
+    pub fn unread(&mut self, mut bytes: Vec<u8>) {
+        bytes.append(&mut self.prefix);
+        self.prefix = bytes;
+    }
+
+    /// Drops the first `count` bytes of the stream, which must have been seen by a look before.
+    ///
+    /// # Errors
+    /// Those of the socket; `UnexpectedEof` when fewer bytes were there.
+    pub async fn consume(&mut self, mut count: usize) -> io::Result<()> {
+        let mut scratch = Vec::new();
+        while count > 0 {
+            scratch.clear();
+            match self.read_some(&mut scratch, count.min(16 * 1024)).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => count -= read,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// Those of the socket; some of the bytes may have been sent.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self
+                .socket
+                .attempt(Interest::WRITABLE, || os::send(&self.socket, bytes))
+            {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.ready(Interest::WRITABLE).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says "no more bytes from us"; reading goes on.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        os::shutdown_write(&self.socket)
+    }
+
+    /// Closes the connection so that the peer sees a reset, not an orderly end.
+    pub fn reset(self) {
+        self.socket.reset();
+    }
+
+    /// The peer's address; none for a local stream.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr()
+    }
+
+    /// Our own address on this connection; none for a local stream.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+impl Socket {
+    /// Closes so that the peer sees a reset; a local peer sees an ordinary end.
+    pub fn reset(self) {
+        if matches!(self, Self::Tcp(_)) {
+            // A failure leaves an orderly close, which is the best then possible.
+            let _ = os::reset_on_close(&self);
+        }
+    }
+
+    /// The peer's address; none for a local stream.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Our own address on this connection; none for a local stream.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// As tokio's method of the same name.
+    ///
+    /// # Errors
+    /// When the runtime is going away.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_read_ready(cx),
+            Self::Unix(socket) => socket.poll_read_ready(cx),
+        }
+    }
+
+    /// As tokio's method of the same name.
+    ///
+    /// # Errors
+    /// When the runtime is going away.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_write_ready(cx),
+            Self::Unix(socket) => socket.poll_write_ready(cx),
+        }
+    }
+
+    /// Runs `work` if the socket is known to be ready; its `WouldBlock` clears that knowledge.
+    ///
+    /// # Errors
+    /// Those of `work`, and `WouldBlock` when not ready.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        work: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        match self {
+            Self::Tcp(socket) => socket.try_io(interest, work),
+            Self::Unix(socket) => socket.try_io(interest, work),
+        }
+    }
+
+    /// Runs `work` at least once, whatever is known of the socket's readiness.
+    ///
+    /// On `WouldBlock` the knowledge is cleared, so that waiting for [`Self::ready`] waits for something new. The order
+    /// matters: it is cleared before the last try, hence bytes that come in between are announced by a later event.
+    ///
+    /// # Errors
+    /// Those of `work`, except an interruption, which is tried again.
+    pub fn attempt<R>(
+        &self,
+        interest: Interest,
+        mut work: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut retrying = || {
+            loop {
+                match work() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
+            }
+        };
+        match self.try_io(interest, &mut retrying) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => retrying(),
+            done => done,
+        }
+    }
+
+    /// As tokio's method of the same name.
+    ///
+    /// # Errors
+    /// When the runtime is going away.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        match self {
+            Self::Tcp(socket) => socket.ready(interest).await,
+            Self::Unix(socket) => socket.ready(interest).await,
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let taken = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..taken]);
+            self.prefix.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let room = buf.initialize_unfilled();
+            match self
+                .socket
+                .attempt(Interest::READABLE, || os::receive(&self.socket, room))
+            {
+                Ok(read) => {
+                    buf.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_read_ready(cx))?
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self
+                .socket
+                .attempt(Interest::WRITABLE, || os::send(&self.socket, bytes))
+            {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_write_ready(cx))?
+                }
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown_write())
+    }
+}
+
+/// Asks the kernel to wake nobody before so many bytes are there; takes it back when dropped, even in mid-wait, for a
+/// relay that inherited it would stall.
+struct Patience<'a>(&'a Socket);
+
+impl<'a> Patience<'a> {
+    fn set(socket: &'a Socket, bytes: usize) -> Self {
+        // Where it is not supported (local streams) the look wakes more often, no more.
+        let _ = os::set_receive_low_water(socket, bytes);
+        Self(socket)
+    }
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        let _ = os::set_receive_low_water(self.0, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

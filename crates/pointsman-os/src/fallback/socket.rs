@@ -1,0 +1,39 @@
+//! Socket options on a system that Pointsman has not been taught: only what every system has.
+
+use std::io;
+
+use socket2::Socket;
+
+pub(crate) fn bind_interface(_: &Socket, interface: &str) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("binding to interface {interface} is not built for this system"),
+    ))
+}
+
+pub(crate) fn set_mark(_: &Socket, _: u32) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "marking sockets is not built for this system",
+    ))
+}
+
+pub(crate) fn bind_without_port(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Other systems share a port without balancing it: one listener must do.
+pub(crate) fn set_reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "sharing a port is not built for this system",
+    ))
+}
+
+pub(crate) fn set_receive_low_water<S>(_: &S, _: i32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn hung_up<S>(_: &S) -> io::Result<bool> {
+    Ok(false)
+}

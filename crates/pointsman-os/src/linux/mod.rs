@@ -1,0 +1,7 @@
+//! The Linux half: what needs system calls that no safe crate wraps.
+//!
+//! Invariant: each function here has a twin of the same name and type in `fallback/`.
+
+pub(crate) mod descriptors;
+pub(crate) mod socket;
+pub(crate) mod splice;
