@@ -1,0 +1,290 @@
+//! Contents of rules: one function for each form.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use regex::{Regex, RegexBuilder};
+
+use super::kind::TestKind;
+use crate::address::Prefix;
+use crate::condition::{
+    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest,
+};
+use crate::domain::Domain;
+use crate::fact::{InboundKind, Network, Protocol};
+
+/// The most memory that one compiled pattern may take, in bytes.
+const PATTERN_SIZE: usize = 1 << 20;
+
+/// What is wrong with a content.
+pub(super) struct Bad {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    /// Which bytes of the content, where it is a part.
+    pub(super) part: Option<(usize, usize)>,
+}
+
+impl Bad {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            part: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+type Made = Result<Condition, Bad>;
+
+pub(super) fn domain(text: &str, suffix: bool) -> Made {
+    let name = Domain::parse(text).map_err(|why| {
+        let bad = Bad::new(format!("`{text}` is no domain: {why}"));
+        let stripped = text.trim_start_matches(['*', '+', '.']);
+        if !text.starts_with(['*', '+', '.']) || Domain::parse(stripped).is_err() {
+            bad
+        } else if suffix {
+            bad.hint(format!(
+                "write `{stripped}`: a suffix stands for all names below it"
+            ))
+        } else {
+            bad.hint(format!("write `DOMAIN-SUFFIX, {stripped}`"))
+        }
+    })?;
+    Ok(Condition::Domain(if suffix {
+        DomainTest::Suffix(name)
+    } else {
+        DomainTest::Exact(name)
+    }))
+}
+
+pub(super) fn domain_keyword(text: &str) -> Made {
+    let keyword = text.to_lowercase();
+    let foreign = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    match keyword.chars().find(foreign) {
+        Some(c) => Err(Bad::new(format!("no domain holds the character {c:?}"))
+            .hint("for patterns there is `DOMAIN-REGEX`; names beyond ASCII are matched in A-labels (`xn--...`)")),
+        None if keyword.is_empty() => Err(Bad::new("an empty keyword is in every name")),
+        None => Ok(Condition::Domain(DomainTest::Keyword(keyword.into()))),
+    }
+}
+
+pub(super) fn domain_regex(text: &str) -> Made {
+    Ok(Condition::Domain(DomainTest::Regex(pattern(text, true)?)))
+}
+
+/// A bounded pattern.
+fn pattern(text: &str, ignore_case: bool) -> Result<Regex, Bad> {
+    RegexBuilder::new(text)
+        .case_insensitive(ignore_case)
+        .size_limit(PATTERN_SIZE)
+        .dfa_size_limit(PATTERN_SIZE)
+        .nest_limit(64)
+        .build()
+        .map_err(|error| {
+            // The last line of a long message says what; the others draw what the caret shows.
+            let shown = error.to_string();
+            let what = shown.lines().last().unwrap_or_default();
+            let what = what.strip_prefix("error: ").unwrap_or(what);
+            Bad::new(format!("no regular expression: {what}"))
+        })
+}
+
+pub(super) fn prefix(text: &str, of: AddressOf, asks: Asks) -> Made {
+    let prefix: Prefix = text.parse().map_err(|why| Bad::new(format!("{why}")))?;
+    Ok(Condition::Address { of, prefix, asks })
+}
+
+pub(super) fn country(text: &str) -> Result<Arc<str>, Bad> {
+    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Ok(text.to_ascii_uppercase().into());
+    }
+    Err(Bad::new(format!("`{text}` is no country code")).hint("two letters (ISO 3166-1 alpha-2)"))
+}
+
+pub(super) fn asn(text: &str) -> Result<u32, Bad> {
+    let digits = match text.get(..2) {
+        Some(head) if head.eq_ignore_ascii_case("as") => &text[2..],
+        Some(_) | None => text,
+    };
+    plain_number(digits)
+        .ok_or_else(|| Bad::new(format!("`{text}` is no number of an autonomous system")))
+}
+
+/// A number in plain digits: no sign, no other base.
+fn plain_number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+pub(super) fn address_kind(text: &str) -> Made {
+    Ok(Condition::AddressKind(
+        match text.to_ascii_uppercase().as_str() {
+            "DOMAIN" => AddressKind::Domain,
+            "IP" => AddressKind::Ip,
+            "IPV4" => AddressKind::Ipv4,
+            "IPV6" => AddressKind::Ipv6,
+            _ => return Err(one_of(text, "DOMAIN, IP, IPV4, IPV6")),
+        },
+    ))
+}
+
+fn one_of(text: &str, known: &str) -> Bad {
+    Bad::new(format!("`{text}` is none of {known}"))
+}
+
+fn network_word(text: &str) -> Option<Network> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "tcp" => Network::Tcp,
+        "udp" => Network::Udp,
+        "icmp" => Network::Icmp,
+        _ => return None,
+    })
+}
+
+pub(super) fn network(text: &str) -> Made {
+    network_word(text)
+        .map(Condition::Network)
+        .ok_or_else(|| one_of(text, "tcp, udp, icmp"))
+}
+
+pub(super) fn protocol(text: &str) -> Made {
+    Ok(Condition::Protocol(
+        match text.to_ascii_lowercase().as_str() {
+            "http" => Protocol::Http,
+            "other" => Protocol::Other,
+            "quic" => Protocol::Quic,
+            "ssh" => Protocol::Ssh,
+            "tls" => Protocol::Tls,
+            _ => return Err(one_of(text, "http, tls, ssh, quic, other")),
+        },
+    ))
+}
+
+/// `443`, `443/tcp`, `tcp`, `8000-8100/udp`, and several of them with `|` between.
+pub(super) fn ports(text: &str, side: Side) -> Made {
+    let mut groups: Vec<(Option<Network>, Vec<RangeInclusive<u16>>)> = Vec::new();
+    let mut alone = Vec::new();
+    let mut at = 0;
+    for part in text.split('|') {
+        let place = (at, at + part.len());
+        at += part.len() + 1;
+        let part = part.trim();
+        if let Some(network @ (Network::Tcp | Network::Udp)) = network_word(part) {
+            alone.push(Condition::Network(network));
+            continue;
+        }
+        let bad = || Bad {
+            message: format!("`{part}` is no port"),
+            hint: Some("write `443`, `443/tcp`, `tcp`, `8000-8100` or `80|443`".into()),
+            part: Some(place),
+        };
+        let (range, network) = match part.split_once('/') {
+            Some((range, word)) => {
+                let network = network_word(word.trim()).filter(|n| *n != Network::Icmp);
+                (range, Some(network.ok_or_else(bad)?))
+            }
+            None => (part, None),
+        };
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        let (Some(low), Some(high)) = (plain_number(low.trim()), plain_number(high.trim())) else {
+            return Err(bad());
+        };
+        if low > high {
+            let mut bad = bad();
+            bad.message = format!("`{part}` ends before it begins");
+            return Err(bad);
+        }
+        match groups.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, ranges)) => ranges.push(low..=high),
+            None => groups.push((network, vec![low..=high])),
+        }
+    }
+    let ported = groups.into_iter().map(|(network, ranges)| Condition::Port {
+        side,
+        ranges,
+        network,
+    });
+    let mut all: Vec<Condition> = ported.chain(alone).collect();
+    match (all.len(), all.pop()) {
+        (1, Some(only)) => Ok(only),
+        (_, last) => {
+            all.extend(last);
+            Ok(Condition::Or(all))
+        }
+    }
+}
+
+/// `[user@]type[:port]`; `user/type` too.
+pub(super) fn inbound(text: &str) -> Made {
+    let (user, service) = match text.rsplit_once('@').or_else(|| text.rsplit_once('/')) {
+        Some((user, service)) => (Some(user), service),
+        None => (None, text),
+    };
+    let (word, port) = match service.split_once(':') {
+        Some((word, port)) => (word, Some(port)),
+        None => (service, None),
+    };
+    let shape = "`[user@]http|socks5|mixed|tun|redirect|tproxy|forward|dns[:port]`";
+    let kind = match word.to_ascii_lowercase().as_str() {
+        "any" => None,
+        "dns" => Some(InboundKind::Dns),
+        "forward" => Some(InboundKind::Forward),
+        "http" => Some(InboundKind::Http),
+        "mixed" => Some(InboundKind::Mixed),
+        "redirect" => Some(InboundKind::Redirect),
+        "socks5" => Some(InboundKind::Socks5),
+        "tproxy" => Some(InboundKind::Tproxy),
+        "tun" => Some(InboundKind::Tun),
+        _ => return Err(Bad::new(format!("`{text}` is no inbound")).hint(format!("write {shape}"))),
+    };
+    let port = match port.map(plain_number::<u16>) {
+        None => None,
+        Some(Some(port)) if port > 0 => Some(port),
+        Some(_) => {
+            return Err(Bad::new(
+                "the port of an inbound is a number from 1 to 65535",
+            ));
+        }
+    };
+    if user == Some("") {
+        return Err(Bad::new("the user is empty").hint(format!("write {shape}")));
+    }
+    Ok(Condition::Inbound {
+        kind,
+        port,
+        user: user.map(Into::into),
+    })
+}
+
+pub(super) fn text(text: &str, field: TextField, test: TestKind) -> Made {
+    if text.is_empty() {
+        return Err(Bad::new("the content is empty"));
+    }
+    let test = match test {
+        TestKind::App => match base_name(text) {
+            name if name.is_empty() => return Err(Bad::new("the pattern names no program")),
+            name => TextTest::AppName(name),
+        },
+        TestKind::Exact => TextTest::Exact(text.into()),
+        TestKind::ExactIgnoreCase => TextTest::ExactIgnoreCase(text.into()),
+        TestKind::Keyword => TextTest::Keyword(text.into()),
+        TestKind::KeywordIgnoreCase => {
+            TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into())
+        }
+        TestKind::Regex => TextTest::Regex(pattern(text, false)?),
+    };
+    Ok(Condition::Text(field, test))
+}
+
+/// The folded form that [`TextTest::AppName`] holds.
+fn base_name(text: &str) -> Arc<str> {
+    let text = text.trim();
+    let base = text.rsplit(['/', '\\']).next().unwrap_or(text);
+    base.trim().to_ascii_lowercase().into()
+}
