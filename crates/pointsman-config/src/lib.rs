@@ -3,12 +3,16 @@
 //! Text becomes a spanned tree, one reader for each dialect collects every problem, and lowers what
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
+#[cfg(test)]
+mod damage;
 pub mod dialect;
 pub mod files;
+pub mod forward;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
 pub mod setup;
+pub mod value;
 pub mod yaml;
 
 pub use load::{Loaded, load};

@@ -295,6 +295,8 @@ pub struct Forward {
     pub name: Arc<str>,
     /// Where it listens; at least one.
     pub listen: Vec<Endpoint>,
+    /// The families that names and `::` in `listen` stand for.
+    pub listen_families: Families,
     /// Who may connect; empty: anybody. Also lowered into `policy` (others are reset).
     pub allow: Vec<Prefix>,
     /// `allow`, then the group.
@@ -309,7 +311,8 @@ pub struct Forward {
     pub connection_limit: usize,
     /// The longest that a connection may last.
     pub lifetime: Option<Duration>,
-    /// The access log of this forward alone: bitflow's keys, a JSON object a line.
+    /// The access log of this forward alone: bitflow's keys, a JSON object a line. Relative paths
+    /// of the configuration are already joined to its directory.
     pub access_log: Option<PathBuf>,
     /// PROXY protocol version 1 goes to the target first.
     pub proxy_header: bool,
