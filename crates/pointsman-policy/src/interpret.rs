@@ -20,7 +20,7 @@ use crate::decision::{Decision, Entry, Reason, Seen, Step, Trace, Verdict, Visit
 use crate::fact::{Fact, Facts, Need, Provenance};
 use crate::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
-    SelectOn, Template,
+    SelectOn, SetId, Template,
 };
 use crate::set::{Found, Other, RuleSet};
 use crate::zone::ZoneId;
@@ -92,6 +92,7 @@ impl Policy {
             watch,
             resolved: false,
             tried: 0,
+            inside: [SetId(0); conditions::DEEPEST],
             depth: 0,
             seen: Vec::new(),
         };
@@ -112,8 +113,9 @@ struct Walk<'a, 'w> {
     resolved: bool,
     /// Rules visited.
     tried: usize,
-    /// Rule sets within rule sets that are being tested.
-    depth: u8,
+    /// Rule sets within rule sets that are being tested: the first `depth` of these.
+    inside: [SetId; conditions::DEEPEST],
+    depth: usize,
     /// What the rule under test saw; kept for traces alone.
     seen: Vec<Seen>,
 }
@@ -361,7 +363,7 @@ impl<'a> Walk<'a, '_> {
     fn resolve(&mut self, origin: &'a Origin) -> Result<Option<Decision>, Stop> {
         let named = self.facts.destination_name().is_some();
         let address = self.destination(Asks::Resolve)?;
-        self.see("ip", &address, |ip| ip.to_string().into(), None);
+        self.see_address(&address, None);
         let truth = match address {
             Value::Failed(why) => Truth::Unknown(why),
             Value::Known(..) if named => Truth::Yes(None),

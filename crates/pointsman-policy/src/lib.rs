@@ -11,6 +11,7 @@ pub mod address;
 pub mod condition;
 pub mod decision;
 pub mod domain;
+pub mod explain;
 pub mod fact;
 pub mod geo;
 mod interpret;

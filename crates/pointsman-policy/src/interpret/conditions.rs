@@ -13,8 +13,9 @@ use crate::condition::{
 use crate::fact::{Fact, Inbound, InboundKind, Need, Parent, Process};
 use crate::model::SetId;
 
-/// Rule sets within rule sets; whoever loads them refuses circles, this only ends one.
-pub(super) const DEEPEST: u8 = 16;
+/// Rule sets within rule sets. Whoever loads them refuses circles and deeper ones; here they only
+/// end, as not matching.
+pub(super) const DEEPEST: usize = 16;
 
 /// The texts of a fact, of which one must pass.
 #[derive(Clone, Copy)]
@@ -141,7 +142,7 @@ impl<'a> Walk<'a, '_> {
         match of {
             AddressOf::Destination => {
                 let address = self.destination(asks)?;
-                Ok(self.test_prefix("ip", address, prefix))
+                Ok(self.test_destination(address, prefix))
             }
             AddressOf::Source => Ok(self.test_prefix("source", self.source(), prefix)),
             AddressOf::Either => {
@@ -150,7 +151,7 @@ impl<'a> Walk<'a, '_> {
                     return Ok(source);
                 }
                 let address = self.destination(asks)?;
-                let destination = self.test_prefix("ip", address, prefix);
+                let destination = self.test_destination(address, prefix);
                 Ok(match destination {
                     Truth::No => source,
                     told => told,
@@ -161,6 +162,15 @@ impl<'a> Walk<'a, '_> {
                 let local = local.part(|address| Some(*address));
                 Ok(self.test_prefix("local", local, prefix))
             }
+        }
+    }
+
+    fn test_destination(&mut self, address: Value<'a, IpAddr>, prefix: &Prefix) -> Truth<'a> {
+        self.see_address(&address, None);
+        match address {
+            Value::Absent => Truth::No,
+            Value::Failed(why) => Truth::Unknown(why),
+            Value::Known(address, _) => Truth::of(prefix.contains(address)),
         }
     }
 
@@ -214,11 +224,11 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Any entry: names first, then prefixes, then the others by line, each only where there are.
-    fn test_set(&mut self, set: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
-        let Some(set) = self.policy.sets.get(set.0 as usize) else {
+    fn test_set(&mut self, id: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
+        let Some(set) = self.policy.sets.get(id.0 as usize) else {
             return Ok(Truth::No);
         };
-        if self.depth == DEEPEST {
+        if self.depth == DEEPEST || self.inside[..self.depth].contains(&id) {
             return Ok(Truth::No);
         }
         let mut unknown = None;
@@ -249,12 +259,13 @@ impl<'a> Walk<'a, '_> {
                     set.find_address(address).map(|found| Hit::Set(set, found))
                 }
             };
-            self.see("ip", &address, |ip| ip.to_string().into(), hit);
+            self.see_address(&address, hit);
             if hit.is_some() {
                 return Ok(Truth::Yes(hit));
             }
         }
         for other in set.others() {
+            self.inside[self.depth] = id;
             self.depth += 1;
             let truth = self.test(&other.condition, asks);
             self.depth -= 1;

@@ -18,6 +18,9 @@ pub(super) struct Named<'a> {
 /// The outer name of an encrypted hello is the provider's, not the site's (RFC 9849).
 const ENCRYPTED: &str = "the hello is encrypted, its outer name does not count";
 
+/// Neither this rule nor one before it asks for the address.
+const UNRESOLVED: &str = "the name is not resolved here";
+
 impl<'a> Walk<'a, '_> {
     /// The domain, in the dialect's order; asks where a higher source is still unknown.
     pub(super) fn domain(&self) -> Result<Named<'a>, Need> {
@@ -99,8 +102,12 @@ impl<'a> Walk<'a, '_> {
 
     /// What the databases say of the destination's address; nobody is asked where there is none.
     pub(super) fn geo(&mut self, asks: Asks) -> Result<Value<'a, &'a Geo>, Need> {
-        match self.destination(asks)? {
-            Value::Absent => Ok(Value::Absent),
+        let address = self.destination(asks)?;
+        match address {
+            Value::Absent => {
+                self.see_address(&address, None);
+                Ok(Value::Absent)
+            }
             Value::Failed(why) => Ok(Value::Failed(why)),
             Value::Known(..) => asked(&self.facts.geo, Need::Country),
         }
@@ -123,7 +130,7 @@ impl<'a> Walk<'a, '_> {
                         Hit::Zone(zones.address_names().get(zone.0 as usize)?, entry),
                     ))
                 });
-                self.see("ip", &address, |ip| ip.to_string().into(), hit(&found));
+                self.see_address(&address, hit(&found));
                 Ok(found)
             }
             ZoneOf::Domain => {
@@ -144,6 +151,12 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn see_domain(&mut self, name: &Named<'a>, hit: Option<Hit<'a>>) {
         let text = |name: &&Domain| name.text().clone();
         self.see_noted("domain", &name.value, text, hit, name.note);
+    }
+
+    pub(super) fn see_address(&mut self, address: &Value<'a, IpAddr>, hit: Option<Hit<'a>>) {
+        let hidden = !self.resolved && self.facts.destination_name().is_some();
+        let note = hidden.then_some(UNRESOLVED);
+        self.see_noted("ip", address, |ip| ip.to_string().into(), hit, note);
     }
 
     /// The domain as far as it can be told without asking.

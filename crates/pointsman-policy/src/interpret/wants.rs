@@ -71,7 +71,7 @@ impl Wants<'_> {
         self.condition(condition, Asks::Resolve, 0)
     }
 
-    fn condition(&self, condition: &Condition, limit: Asks, depth: u8) -> bool {
+    fn condition(&self, condition: &Condition, limit: Asks, depth: usize) -> bool {
         let least = |own: Asks| match limit {
             Asks::Never => Asks::Never,
             Asks::Resolve => own,

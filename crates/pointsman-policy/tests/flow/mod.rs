@@ -1,0 +1,299 @@
+//! Flows from words and policies from nodes, for the tests beside.
+//!
+//! `dst=www.example.com:443 network=udp look=tls:sni.example.com owner=curl`: what no word names is
+//! unknown; `look=none` is absent, `look=!timeout` failed.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
+use pointsman_policy::decision::{Step, Trace, Verdict};
+use pointsman_policy::fact::{
+    Fact, Facts, Geo, Inbound, InboundKind, Look, Network, Parent, Process, Protocol, Provenance,
+};
+use pointsman_policy::model::{
+    Action, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo, OutboundKind, Policy,
+    Rule,
+};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::zone::Zones;
+use pointsman_policy::{Domain, Host};
+
+pub(crate) const DIRECT: OutboundId = OutboundId(0);
+pub(crate) const PROXY: OutboundId = OutboundId(1);
+pub(crate) const WORK: OutboundId = OutboundId(2);
+pub(crate) const RESET: OutboundId = OutboundId(3);
+
+pub(crate) fn policy(body: Vec<Node>) -> Policy {
+    let outbound = |name: &str, action| OutboundInfo {
+        name: name.into(),
+        kind: OutboundKind::Plain(action),
+        carries_udp: true,
+    };
+    Policy {
+        name: "main".into(),
+        outbounds: Arc::new([
+            outbound("direct", Action::Direct),
+            outbound("proxy", Action::Proxy),
+            outbound("work", Action::Direct),
+            outbound("reset", Action::Reset),
+        ]),
+        direct: DIRECT,
+        body,
+        sets: Arc::new([]),
+        zones: Arc::new(Zones::default()),
+        databases: Arc::default(),
+        domain_order: DomainOrder::Native,
+        on_unknown: OnUnknown::Skip,
+    }
+}
+
+pub(crate) fn with_sets(mut policy: Policy, sets: Vec<RuleSet>) -> Policy {
+    policy.sets = sets.into_iter().map(Arc::new).collect();
+    policy
+}
+
+pub(crate) fn origin(line: u32) -> Origin {
+    Origin {
+        file: "config".into(),
+        line,
+        text: format!("rule {line}").into(),
+    }
+}
+
+pub(crate) fn rule(line: u32, condition: Condition, outbound: OutboundId) -> Node {
+    Node::Rule(Rule {
+        condition,
+        outbound,
+        origin: origin(line),
+        class: None,
+    })
+}
+
+pub(crate) fn leaf(line: u32, outbound: OutboundId) -> Node {
+    Node::Leaf {
+        outbound,
+        origin: origin(line),
+    }
+}
+
+pub(crate) fn name(text: &str) -> Domain {
+    Domain::parse(text).unwrap()
+}
+
+pub(crate) fn suffix(text: &str) -> Condition {
+    Condition::Domain(DomainTest::Suffix(name(text)))
+}
+
+pub(crate) fn ip(prefix: &str, asks: Asks) -> Condition {
+    Condition::Address {
+        of: AddressOf::Destination,
+        prefix: prefix.parse().unwrap(),
+        asks,
+    }
+}
+
+pub(crate) fn port(port: u16) -> Condition {
+    Condition::Port {
+        side: pointsman_policy::condition::Side::Destination,
+        ranges: vec![port..=port],
+        network: None,
+    }
+}
+
+pub(crate) fn not(condition: Condition) -> Condition {
+    Condition::Not(Box::new(condition))
+}
+
+/// What came of a flow, in a few words: `proxy by 3`, `needs sniff`, `no route`.
+pub(crate) fn told(policy: &Policy, words: &str) -> String {
+    let mut trace = Trace::default();
+    let step = policy.decide_traced(&flow(words), &mut trace);
+    assert_eq!(step, policy.decide(&flow(words)), "a trace changes nothing");
+    match step {
+        Step::Decided(decision) => {
+            let outbound = decision.outbound.map(|id| policy.outbound(id).name.clone());
+            let outbound = outbound.unwrap_or_else(|| "refused".into());
+            let entry = decision.entry.map(|entry| format!(" with {entry}"));
+            match decision.rule {
+                Some(rule) => format!("{outbound} by {}{}", rule.line, entry.unwrap_or_default()),
+                None => outbound.to_string(),
+            }
+        }
+        Step::Need(need) => format!("needs {}", need.as_str()),
+        Step::NoRoute => "no route".to_owned(),
+    }
+}
+
+/// What a condition comes to: `yes`, `no`, `unknown: why`, `needs sniff`.
+pub(crate) fn truth(policy: &Policy, condition: &Condition, words: &str) -> String {
+    let body = vec![rule(1, condition.clone(), PROXY), leaf(2, DIRECT)];
+    let policy = Policy {
+        body,
+        ..policy.clone()
+    };
+    let mut trace = Trace::default();
+    match policy.decide_traced(&flow(words), &mut trace) {
+        Step::Need(need) => format!("needs {}", need.as_str()),
+        Step::NoRoute => "no route".to_owned(),
+        Step::Decided(_) => match &trace.visits[0].verdict {
+            Verdict::No => "no".to_owned(),
+            Verdict::Unknown(why) => format!("unknown: {why}"),
+            Verdict::Yes => "yes".to_owned(),
+        },
+    }
+}
+
+/// The visits of a flow: `1 no: there is no domain`.
+pub(crate) fn visits(policy: &Policy, words: &str) -> Vec<String> {
+    let mut trace = Trace::default();
+    let _ = policy.decide_traced(&flow(words), &mut trace);
+    let line = |visit: &pointsman_policy::Visit| {
+        let verdict = match visit.verdict {
+            Verdict::No => "no",
+            Verdict::Unknown(_) => "?",
+            Verdict::Yes => "yes",
+        };
+        format!("{} {verdict}: {visit}", visit.origin.line)
+    };
+    trace.visits.iter().map(line).collect()
+}
+
+pub(crate) fn flow(words: &str) -> Facts {
+    let mut facts = Facts::default();
+    for word in words.split_whitespace() {
+        let (key, value) = word.split_once('=').unwrap();
+        match key {
+            "network" => {
+                facts.network = match value {
+                    "tcp" => Network::Tcp,
+                    "udp" => Network::Udp,
+                    _ => Network::Icmp,
+                }
+            }
+            "dst" => {
+                let (host, port) = value.rsplit_once(':').unwrap();
+                let host = Host::parse(host).unwrap();
+                facts.destination = Fact::Known(host, Provenance::Request);
+                facts.port = Fact::Known(port.parse().unwrap(), Provenance::Request);
+            }
+            "src" => facts.source = known(value.parse().unwrap()),
+            "fake" => facts.fake_ip = Fact::Known(name(value), Provenance::FakeIp),
+            "dns" => facts.correlated = Fact::Known(name(value), Provenance::DnsCorrelation),
+            "serves" => facts.guarded = known(value.into()),
+            "inbound" => facts.inbound = known(inbound(value)),
+            "look" => facts.look = fact(value, look),
+            "resolved" => {
+                facts.resolved = fact(value, |value| {
+                    let parse = |address: &str| address.parse::<IpAddr>().unwrap();
+                    value.split(',').map(parse).collect()
+                });
+            }
+            "owner" => facts.owner = fact(value, process),
+            "geo" => {
+                facts.geo = fact(value, |value| {
+                    let (country, asn) = value.split_once('/').unwrap_or((value, ""));
+                    Geo {
+                        country: (!country.is_empty()).then(|| country.into()),
+                        asn: asn.parse().ok(),
+                    }
+                });
+            }
+            "local" => facts.local = fact(value, |value| value.parse().unwrap()),
+            _ => panic!("no such word: {word}"),
+        }
+    }
+    facts
+}
+
+fn known<T>(value: T) -> Fact<T> {
+    Fact::Known(value, Provenance::Given)
+}
+
+fn fact<T>(value: &str, parse: impl FnOnce(&str) -> T) -> Fact<T> {
+    match value.strip_prefix('!') {
+        Some(why) => Fact::Failed(why.into()),
+        None if value == "none" => Fact::Absent,
+        None => known(parse(value)),
+    }
+}
+
+/// `tls:example.com`, `ech:outer.example.com`, `http:host:agent:METHOD`, `ssh::software`, `other`.
+fn look(value: &str) -> Look {
+    let mut parts = value.split(':');
+    let kind = parts.next().unwrap_or_default();
+    let domain = parts.next().filter(|part| !part.is_empty()).map(name);
+    let mut text = || parts.next().map(Arc::<str>::from);
+    let plain = |protocol| Look {
+        protocol,
+        domain: domain.clone(),
+        ..Look::default()
+    };
+    match kind {
+        "tls" => Look {
+            alpn: text().into_iter().collect(),
+            ..plain(Protocol::Tls)
+        },
+        "ech" => Look {
+            ech: true,
+            ..plain(Protocol::Tls)
+        },
+        "http" => Look {
+            user_agent: text(),
+            method: text(),
+            ..plain(Protocol::Http)
+        },
+        "ssh" => Look {
+            ssh_software: text(),
+            ..plain(Protocol::Ssh)
+        },
+        "quic" => plain(Protocol::Quic),
+        _ => plain(Protocol::Other),
+    }
+}
+
+/// `alice@http:7890#name`.
+fn inbound(value: &str) -> Inbound {
+    let (value, name) = match value.split_once('#') {
+        Some((value, name)) => (value, Some(name.into())),
+        None => (value, None),
+    };
+    let (user, value) = match value.split_once('@') {
+        Some((user, value)) => (Some(user.into()), value),
+        None => (None, value),
+    };
+    let (kind, port) = value.split_once(':').unwrap_or((value, ""));
+    Inbound {
+        kind: match kind {
+            "http" => InboundKind::Http,
+            "socks5" => InboundKind::Socks5,
+            _ => InboundKind::Tun,
+        },
+        name,
+        port: port.parse().ok(),
+        user,
+    }
+}
+
+/// `curl` or `/usr/bin/curl`, then `<parent` for each ancestor.
+fn process(value: &str) -> Process {
+    let mut names = value.split('<');
+    let path = names.next().unwrap_or_default();
+    let parent = |text: &str| Parent {
+        name: Some(text.into()),
+        path: None,
+        pid: Some(7),
+    };
+    Process {
+        name: known(path.rsplit('/').next().unwrap_or_default().into()),
+        path: match path.contains('/') {
+            true => known(path.into()),
+            false => Fact::Absent,
+        },
+        command_line: known(format!("{path} --flag").into()),
+        parents: names.map(parent).collect(),
+        ..Process::default()
+    }
+}
