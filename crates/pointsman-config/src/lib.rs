@@ -11,6 +11,7 @@ pub mod forward;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
+pub mod rule_list;
 pub mod setup;
 pub mod value;
 pub mod yaml;

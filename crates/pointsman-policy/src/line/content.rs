@@ -12,6 +12,7 @@ use crate::condition::{
 };
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
+use crate::interpret::base_name;
 
 /// The most memory that one compiled pattern may take, in bytes.
 const PATTERN_SIZE: usize = 1 << 20;
@@ -267,9 +268,9 @@ pub(super) fn text(text: &str, field: TextField, test: TestKind) -> Made {
         return Err(Bad::new("the content is empty"));
     }
     let test = match test {
-        TestKind::App => match base_name(text) {
-            name if name.is_empty() => return Err(Bad::new("the pattern names no program")),
-            name => TextTest::AppName(name),
+        TestKind::App => match base_name(text).trim() {
+            "" => return Err(Bad::new("the pattern names no program")),
+            name => TextTest::AppName(name.to_ascii_lowercase().into()),
         },
         TestKind::Exact => TextTest::Exact(text.into()),
         TestKind::ExactIgnoreCase => TextTest::ExactIgnoreCase(text.into()),
@@ -280,11 +281,4 @@ pub(super) fn text(text: &str, field: TextField, test: TestKind) -> Made {
         TestKind::Regex => TextTest::Regex(pattern(text, false)?),
     };
     Ok(Condition::Text(field, test))
-}
-
-/// The folded form that [`TextTest::AppName`] holds.
-fn base_name(text: &str) -> Arc<str> {
-    let text = text.trim();
-    let base = text.rsplit(['/', '\\']).next().unwrap_or(text);
-    base.trim().to_ascii_lowercase().into()
 }

@@ -1,0 +1,470 @@
+//! Rule lists in YAML: lines, `.LOCAL-RESOLVE`, `.SUB-DISPATCH`, `.INSTRUMENT`.
+//!
+//! Invariant: a list that is read without an error ends with its `FALLBACK`, so it decides every
+//! flow. Every fault is told at its place, and reading goes on.
+//!
+//! Deliberately absent: which outbounds and rule sets there are. The dialect brings them.
+
+use std::sync::Arc;
+
+use pointsman_policy::condition::{AddressOf, Asks, Condition};
+use pointsman_policy::line::{self, LineError, RuleLine, Scope};
+use pointsman_policy::model::{Node as Step, Origin, Rule, SetId, Template};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::{OutboundId, near::nearest};
+
+use crate::problem::{Problems, Source, Span};
+use crate::yaml::{KeyStyle, Node, Value};
+
+/// The number behind an outbound's name; pushes a problem where there is none.
+pub type FindOutbound<'a> = dyn Fn(&str, &Span, &mut Problems) -> Option<OutboundId> + 'a;
+
+/// What the lists of a configuration have in common.
+pub struct RuleLists<'a> {
+    /// Finds outbounds by name.
+    pub outbound: &'a FindOutbound<'a>,
+    /// Finds rule sets by name, and knows what databases there are.
+    pub scope: &'a dyn Scope,
+    /// All rule sets, by [`SetId`].
+    pub sets: &'a [Arc<RuleSet>],
+}
+
+/// Whether a list decides everything or only comes before one that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It must end with `FALLBACK`.
+    Required,
+    /// It must have none.
+    Forbidden,
+}
+
+impl RuleLists<'_> {
+    /// Reads a list. `what` names it in problems (`the rule list`).
+    pub fn read(
+        &self,
+        node: &Node,
+        what: &str,
+        fallback: Fallback,
+        problems: &mut Problems,
+    ) -> Vec<Step> {
+        let lines = LineStarts::new(&node.span.source);
+        let mut steps = Vec::new();
+        let mut list = List {
+            lists: self,
+            lines: &lines,
+            what,
+            fallback,
+        };
+        list.read(node, &mut steps, problems);
+        steps
+    }
+
+    /// Notes every rule on addresses that can never see a named destination: nothing before it
+    /// resolves, and it does not ask. `resolved`: whether an earlier list resolves.
+    pub fn note_blind_rules(
+        &self,
+        steps: &[Step],
+        resolved: bool,
+        source: &Arc<Source>,
+        problems: &mut Problems,
+    ) {
+        if !self.scope.ip_rules_resolve() {
+            let lines = LineStarts::new(source);
+            self.note_blind(steps, resolved, source, &lines, problems);
+        }
+    }
+
+    fn note_blind(
+        &self,
+        steps: &[Step],
+        resolved: bool,
+        source: &Arc<Source>,
+        lines: &LineStarts,
+        problems: &mut Problems,
+    ) {
+        let mut resolved = resolved;
+        for step in steps {
+            let (condition, origin) = match step {
+                Step::Resolve(_) => {
+                    resolved = true;
+                    continue;
+                }
+                Step::Rule(rule) => (&rule.condition, &rule.origin),
+                Step::Instrument {
+                    condition, origin, ..
+                } => (condition, origin),
+                Step::Sub {
+                    condition,
+                    origin,
+                    body,
+                } => {
+                    self.note_blind(body, resolved, source, lines, problems);
+                    (condition, origin)
+                }
+                _ => continue,
+            };
+            let says_so = origin.text.to_ascii_lowercase().contains("no-resolve");
+            if resolved || says_so || !self.is_on_addresses(condition) || origin.file != source.file
+            {
+                continue;
+            }
+            let place = lines.span(source, origin.line);
+            problems
+                .note(
+                    "never-sees-names",
+                    &place,
+                    "this rule never sees a destination that is given by name",
+                )
+                .hint = Some(
+                "put `.LOCAL-RESOLVE` before it, set `dispatching.ip_rules_resolve`, or say `no-resolve`"
+                    .into(),
+            );
+        }
+    }
+
+    fn is_on_addresses(&self, condition: &Condition) -> bool {
+        match condition {
+            Condition::Address {
+                of: AddressOf::Destination,
+                asks: Asks::Never,
+                ..
+            }
+            | Condition::Asn(_, Asks::Never)
+            | Condition::Country(_, Asks::Never) => true,
+            Condition::Set(SetId(id), Asks::Never) => self
+                .sets
+                .get(*id as usize)
+                .is_some_and(|set| set.has_prefixes() && !set.has_names()),
+            Condition::And(parts) | Condition::Or(parts) => {
+                parts.iter().any(|part| self.is_on_addresses(part))
+            }
+            Condition::Not(inner) => self.is_on_addresses(inner),
+            _ => false,
+        }
+    }
+}
+
+/// Where the lines of a text begin, so that the line of a place is found fast.
+struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    fn new(source: &Source) -> Self {
+        let breaks = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        Self(breaks.collect())
+    }
+
+    fn line(&self, offset: usize) -> u32 {
+        let before = self.0.partition_point(|start| *start <= offset);
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    }
+
+    /// The place of a line without its indentation.
+    fn span(&self, source: &Arc<Source>, line: u32) -> Span {
+        let begins = |line: u32| match line.checked_sub(2) {
+            Some(at) => self.0.get(at as usize).copied(),
+            None => Some(0),
+        };
+        let start = begins(line).unwrap_or(source.text.len());
+        let end = begins(line.saturating_add(1)).unwrap_or(source.text.len());
+        let text = source.text.get(start..end).unwrap_or("");
+        let bare = text.trim_start_matches([' ', '\t', '-']);
+        let start = end - bare.len();
+        source.span(start, start + bare.trim_end().len())
+    }
+}
+
+struct List<'l, 'a> {
+    lists: &'l RuleLists<'a>,
+    lines: &'l LineStarts,
+    what: &'l str,
+    fallback: Fallback,
+}
+
+impl List<'_, '_> {
+    fn read(&mut self, node: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
+        let items = node.list(self.what, problems);
+        let mut ended: Option<&Span> = None;
+        let mut complained = false;
+        for item in items {
+            if let Some(end) = ended
+                && !complained
+            {
+                complained = true;
+                let problem = problems.error(
+                    "fallback-not-last",
+                    end,
+                    format!("`FALLBACK` is not the last rule of {}", self.what),
+                );
+                problem.related = Some((item.span.clone(), "this rule comes after it".into()));
+                problem.hint = Some("a rule behind `FALLBACK` can never match".into());
+            }
+            if self.item(item, steps, problems) {
+                ended = Some(&item.span);
+            }
+        }
+        match (self.fallback, ended) {
+            (Fallback::Forbidden, Some(place)) => {
+                problems
+                    .error(
+                        "fallback-not-last",
+                        place,
+                        format!("{} must not have a `FALLBACK`", self.what),
+                    )
+                    .hint =
+                    Some("it comes before the main list, which would never be reached".into());
+            }
+            (Fallback::Required, None) => {
+                let last = items.last().map_or(&node.span, |item| &item.span);
+                let problem = problems.error(
+                    "missing-fallback",
+                    last,
+                    format!("{} does not end with `FALLBACK`", self.what),
+                );
+                problem.related = Some((first_line(&node.span), "the list begins here".into()));
+                problem.hint = Some("end it with `- FALLBACK, OUTBOUND`".into());
+            }
+            (Fallback::Required, Some(_)) | (Fallback::Forbidden, None) => {}
+        }
+    }
+
+    /// Reads one item; whether it was a `FALLBACK`.
+    fn item(&mut self, item: &Node, steps: &mut Vec<Step>, problems: &mut Problems) -> bool {
+        match &item.value {
+            Value::Scalar(..) if item.is_null() => {
+                problems.error("rule-syntax", &item.span, "the rule is empty");
+            }
+            Value::Scalar(text, _) => return self.line(item, text, steps, problems),
+            Value::Map(pairs) => self.action(item, pairs, steps, problems),
+            Value::List(_) => {
+                problems
+                    .error("rule-syntax", &item.span, "a rule is one line, not a list")
+                    .hint = Some("write `TYPE, CONTENT, OUTBOUND`".into());
+            }
+        }
+        false
+    }
+
+    fn line(
+        &self,
+        item: &Node,
+        text: &str,
+        steps: &mut Vec<Step>,
+        problems: &mut Problems,
+    ) -> bool {
+        let word = line::without_comment(text);
+        if word.eq_ignore_ascii_case(".LOCAL-RESOLVE") {
+            steps.push(Step::Resolve(self.origin(&item.span, word)));
+            return false;
+        }
+        if word.starts_with('.') {
+            unknown_action(word, &item.span, problems);
+            return false;
+        }
+        match line::parse_rule(text, self.lists.scope) {
+            Ok(RuleLine::Fallback { outbound }) => {
+                let place = part(item, text, outbound.start, outbound.end);
+                if let Some(id) = (self.lists.outbound)(&outbound.text, &place, problems) {
+                    steps.push(Step::Leaf {
+                        outbound: id,
+                        origin: self.origin(&item.span, word),
+                    });
+                }
+                true
+            }
+            Ok(RuleLine::Rule {
+                condition,
+                outbound,
+                no_resolve: _,
+            }) => {
+                let place = part(item, text, outbound.start, outbound.end);
+                if let Some(id) = (self.lists.outbound)(&outbound.text, &place, problems) {
+                    steps.push(Step::Rule(Rule {
+                        condition,
+                        outbound: id,
+                        origin: self.origin(&item.span, word),
+                        class: None,
+                    }));
+                }
+                false
+            }
+            Err(error) => {
+                let was_fallback = word
+                    .get(..8)
+                    .is_some_and(|w| w.eq_ignore_ascii_case("FALLBACK"));
+                line_problem(item, text, error, problems);
+                was_fallback
+            }
+        }
+    }
+
+    fn action(
+        &mut self,
+        item: &Node,
+        pairs: &[(Node, Node)],
+        steps: &mut Vec<Step>,
+        problems: &mut Problems,
+    ) {
+        let [(key, value)] = pairs else {
+            problems
+                .error("rule-syntax", &first_line(&item.span), "this is no rule")
+                .hint = Some("an action is one key with its settings below it, indented".into());
+            return;
+        };
+        let word = key.scalar().unwrap_or_default();
+        match word.to_ascii_uppercase().as_str() {
+            ".SUB-DISPATCH" => self.sub_dispatch(key, value, steps, problems),
+            ".INSTRUMENT" => self.instrument(key, value, steps, problems),
+            ".LOCAL-RESOLVE" if value.is_null() => {
+                steps.push(Step::Resolve(self.origin(&key.span, word)));
+            }
+            ".REQUEST" => {
+                problems.not_yet(&key.span, "`.REQUEST`: it is passed over");
+            }
+            _ if word.starts_with('.') => unknown_action(word, &key.span, problems),
+            _ => {
+                problems
+                    .error("rule-syntax", &first_line(&item.span), "this is no rule")
+                    .hint = Some("put a rule that has `: ` in it in quotes".into());
+            }
+        }
+    }
+
+    fn sub_dispatch(
+        &mut self,
+        key: &Node,
+        value: &Node,
+        steps: &mut Vec<Step>,
+        problems: &mut Problems,
+    ) {
+        let mut keys = value.keys("`.SUB-DISPATCH`", KeyStyle::KebabIsSnake, problems);
+        let matches = keys.require("matches", problems);
+        let subrules = keys.require("subrules", problems);
+        keys.finish(problems);
+        let found = matches.and_then(|node| self.condition(node, problems));
+        let Some(subrules) = subrules else { return };
+        if subrules.is_null() {
+            problems
+                .warning(
+                    "empty-subrules",
+                    &key.span,
+                    "there are no sub-rules: it does nothing",
+                )
+                .hint = Some("give it rules and a `FALLBACK`".into());
+            return;
+        }
+        let mut body = Vec::new();
+        let mut inner = List {
+            lists: self.lists,
+            lines: self.lines,
+            what: "the list of sub-rules",
+            fallback: Fallback::Required,
+        };
+        inner.read(subrules, &mut body, problems);
+        if let Some((condition, text)) = found {
+            steps.push(Step::Sub {
+                condition,
+                body,
+                origin: self.origin(&key.span, &format!(".SUB-DISPATCH: {text}")),
+            });
+        }
+    }
+
+    fn instrument(&self, key: &Node, value: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
+        let mut keys = value.keys("`.INSTRUMENT`", KeyStyle::KebabIsSnake, problems);
+        let id = keys.require("id", problems);
+        let matches = keys.require("matches", problems);
+        let message = keys.require("message", problems);
+        keys.finish(problems);
+        let id = id.and_then(|node| node.number("`id`", 0..=i64::from(u32::MAX), problems));
+        let found = matches.and_then(|node| self.condition(node, problems));
+        let template = message.and_then(|node| {
+            let text = node.text("`message`", problems)?;
+            match Template::parse(text) {
+                Ok(template) => Some(template),
+                Err(bad) => {
+                    problems.error("bad-template", &node.span, bad.to_string());
+                    None
+                }
+            }
+        });
+        let id = id.and_then(|id| u32::try_from(id).ok());
+        if let (Some(id), Some((condition, text)), Some(message)) = (id, found, template) {
+            steps.push(Step::Instrument {
+                condition,
+                id,
+                message,
+                origin: self.origin(&key.span, &format!(".INSTRUMENT: {text}")),
+            });
+        }
+    }
+
+    /// The condition of `matches:` and its text.
+    fn condition<'n>(
+        &self,
+        node: &'n Node,
+        problems: &mut Problems,
+    ) -> Option<(Condition, &'n str)> {
+        let text = node.text("`matches`", problems)?;
+        match line::parse_condition(text, self.lists.scope) {
+            Ok(condition) => Some((condition, line::without_comment(text))),
+            Err(error) => {
+                line_problem(node, text, error, problems);
+                None
+            }
+        }
+    }
+
+    fn origin(&self, span: &Span, text: &str) -> Origin {
+        Origin {
+            file: Arc::clone(span.file()),
+            line: self.lines.line(span.start),
+            text: one_line(text).into(),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let mut words = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |all, line| all + " " + line)
+}
+
+fn unknown_action(word: &str, span: &Span, problems: &mut Problems) {
+    const KNOWN: [&str; 4] = [".LOCAL-RESOLVE", ".SUB-DISPATCH", ".INSTRUMENT", ".REQUEST"];
+    let known = KNOWN
+        .iter()
+        .any(|action| action.eq_ignore_ascii_case(word.trim_end_matches(':')));
+    let message = if known {
+        format!("`{word}` needs its settings below it")
+    } else {
+        format!("there is no action `{word}`")
+    };
+    let problem = problems.error("unknown-action", span, message);
+    if !known {
+        problem.hint = nearest(word, KNOWN).map(|near| format!("did you mean `{near}`?"));
+    }
+}
+
+/// Pushes what is wrong with a line that stands in a YAML scalar.
+pub fn line_problem(node: &Node, text: &str, error: LineError, problems: &mut Problems) {
+    let place = part(node, text, error.start, error.end);
+    problems.error(error.code, &place, error.message).hint = error.hint;
+}
+
+/// The place of a part of a scalar's text; the whole scalar where YAML changed it (escapes, folded
+/// lines).
+fn part(node: &Node, text: &str, start: usize, end: usize) -> Span {
+    let written = node.span.text();
+    if written.starts_with(text) {
+        node.span.part(start, end)
+    } else if written.get(1..).is_some_and(|rest| rest.starts_with(text)) {
+        node.span.part(start + 1, end + 1)
+    } else {
+        node.span.clone()
+    }
+}
+
+fn first_line(span: &Span) -> Span {
+    let length = span.text().lines().next().map_or(0, str::len);
+    span.part(0, length)
+}
