@@ -5,6 +5,7 @@
 
 pub mod dial;
 pub mod listen;
+pub mod relay;
 pub mod stream;
 pub mod tasks;
 pub mod workers;

@@ -343,7 +343,7 @@ impl Shared {
             match arrived {
                 Ok(socket) => shared.handle(socket, worker),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was lost on its way to its worker")
+                    tracing::warn!(%error, "a connection was lost on its way to its worker");
                 }
             }
         });

@@ -341,7 +341,7 @@ impl AsyncRead for Stream {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_read_ready(cx))?
+                    ready!(self.socket.poll_read_ready(cx))?;
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -361,7 +361,7 @@ impl AsyncWrite for Stream {
                 .attempt(Interest::WRITABLE, || os::send(&self.socket, bytes))
             {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_write_ready(cx))?
+                    ready!(self.socket.poll_write_ready(cx))?;
                 }
                 done => return Poll::Ready(done),
             }

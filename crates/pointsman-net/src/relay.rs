@@ -1,0 +1,391 @@
+//! Carrying bytes between two sockets until both have ended, or something ends them.
+//!
+//! Invariants:
+//! - An idle relay owns two sockets and some hundred bytes: no buffer, no pipe, no task but the one that polls it.
+//! - Nothing more is read in a direction while bytes of that direction are unsent.
+//! - An end travels as an end (half-close) when all bytes before it were delivered; a reset travels as a reset.
+//! - Every living socket always has a waker registered in some interest, so that no death goes unseen.
+//!
+//! Spawn it as a task of its own, or box what came before it: a future that contains the handshake keeps its size.
+//! Absent: TLS, limits of speed, datagrams.
+
+mod account;
+mod half;
+mod pool;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pointsman_os::socket as os;
+use tokio::io::Interest;
+use tokio::time::{Instant, Sleep};
+
+pub use account::{Closed, Counters, FlowBytes, counters};
+pub use pool::PipePool;
+
+use crate::stream::{Socket, Stream};
+use half::{Half, Progress, Wait};
+
+/// When a relay ends although neither side ended it; `None` is "never".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// No byte moved in either direction for so long.
+    pub idle: Option<Duration>,
+    /// No byte came from the client for so long, while the client has not ended its direction.
+    pub idle_client: Option<Duration>,
+    /// No byte came from the server for so long, while the server has not ended its direction.
+    pub idle_server: Option<Duration>,
+    /// Since the relay began; the caller adds the jitter.
+    pub lifetime: Option<Duration>,
+}
+
+/// Why a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Both directions ended in order.
+    Done,
+    /// The client broke the connection.
+    ClientReset,
+    /// The server broke the connection.
+    ServerReset,
+    /// The connection to the client failed in another way (a silent peer, a route that went away).
+    ClientFailed(io::ErrorKind),
+    /// The connection to the server failed in another way.
+    ServerFailed(io::ErrorKind),
+    /// One of the idle limits.
+    IdleTimeout,
+    /// The limit of its life.
+    Lifetime,
+    /// Somebody asked for it by [`FlowBytes::close`].
+    Closed(Closed),
+}
+
+/// What became of a relay. The bytes of each direction stand in its [`FlowBytes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// Bytes of both directions that never left the kernel.
+    pub spliced: u64,
+    /// Bytes of both directions that were copied (prefixes included).
+    pub copied: u64,
+}
+
+/// Relays until the end; see [`Relay`].
+///
+/// Both sockets must belong to the runtime that polls the future. Prefixes are delivered first. Dropping the future
+/// closes both sockets.
+pub fn relay(
+    client: Stream,
+    server: Stream,
+    limits: &Limits,
+    flow: &Arc<FlowBytes>,
+    pool: &PipePool,
+) -> Relay {
+    let now = Instant::now();
+    Relay {
+        up: Half::new(client.prefix),
+        down: Half::new(server.prefix),
+        client: Side::new(client.socket),
+        server: Side::new(server.socket),
+        clock: Box::new(Clock {
+            limits: *limits,
+            begun: now,
+            progress: now,
+            client: now,
+            server: now,
+            timer: None,
+        }),
+        flow: Arc::clone(flow),
+        pool: pool.clone(),
+        spliced: 0,
+        copied: 0,
+        fault: None,
+    }
+}
+
+/// A running relay: one future that polls both directions.
+#[derive(Debug)]
+#[must_use = "a relay does nothing unless polled"]
+pub struct Relay {
+    client: Side,
+    server: Side,
+    up: Half,
+    down: Half,
+    clock: Box<Clock>,
+    flow: Arc<FlowBytes>,
+    pool: PipePool,
+    spliced: u64,
+    copied: u64,
+    /// A write that failed: the other direction may still deliver what the failed side had sent before.
+    fault: Option<Ended>,
+}
+
+/// One of the two sockets, and what we know of the runtime's knowledge of it.
+#[derive(Debug)]
+struct Side {
+    socket: Socket,
+    /// The runtime may not know that the socket is readable: a look before us may have cleared it.
+    doubt_read: bool,
+    /// The runtime may not know that the socket is writable: we cleared it to hear of a hang-up.
+    doubt_write: bool,
+    /// Hearing of hang-ups works here; given up when it woke us for nothing.
+    watch: bool,
+}
+
+impl Side {
+    fn new(socket: Socket) -> Self {
+        let watch = matches!(socket, Socket::Tcp(_));
+        Self {
+            socket,
+            doubt_read: true,
+            doubt_write: true,
+            watch,
+        }
+    }
+}
+
+/// The times of a relay; apart, because the relay without limits never looks at most of it.
+#[derive(Debug)]
+struct Clock {
+    limits: Limits,
+    begun: Instant,
+    progress: Instant,
+    client: Instant,
+    server: Instant,
+    /// Armed for the earliest limit and, when that has moved meanwhile, armed again: traffic never touches the timer.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Client,
+    Server,
+}
+
+/// The rules of polling:
+/// 1. A direction is pumped until it waits for its source to be readable, waits for its target to be writable (then,
+///    and only then, it holds unsent bytes), has had its share (then it wakes itself), or is done.
+/// 2. "Waits" means that the poll that registered our waker answered `Pending` *after* a system call answered
+///    `WouldBlock`; so whatever comes later wakes us.
+/// 3. A socket on which no direction waits is watched for hang-ups: its writability is cleared, and its next writable
+///    event, which a hang-up always brings, wakes us. Such a socket is `doubt_write`: the next write is tried without
+///    asking the runtime.
+/// 4. After `Ready` it is not polled again.
+impl Future for Relay {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = self.get_mut();
+        if let Some(reason) = this.flow.closed_or_wake(cx.waker()) {
+            return Poll::Ready(this.end(Ended::Closed(reason)));
+        }
+        let up = this.pump(Who::Client, cx);
+        let down = this.pump(Who::Server, cx);
+        let (up, down) = match (up, down) {
+            (Ok(up), Ok(down)) => (up, down),
+            (Err(ended), _) | (_, Err(ended)) => return Poll::Ready(this.end(ended)),
+        };
+        if up == Wait::Done && down == Wait::Done {
+            let ended = this.fault.unwrap_or(Ended::Done);
+            return Poll::Ready(this.end(ended));
+        }
+        if let Some(ended) = this.watch_for_hang_ups(up, down, cx) {
+            return Poll::Ready(this.end(ended));
+        }
+        match this
+            .clock
+            .poll_limits(this.up.reads(), this.down.reads(), cx)
+        {
+            Some(ended) => Poll::Ready(this.end(ended)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Relay {
+    fn pump(&mut self, source: Who, cx: &mut Context<'_>) -> Result<Wait, Ended> {
+        let (half, from, to, target) = match source {
+            Who::Client => (
+                &mut self.up,
+                &mut self.client,
+                &mut self.server,
+                Who::Server,
+            ),
+            Who::Server => (
+                &mut self.down,
+                &mut self.server,
+                &mut self.client,
+                Who::Client,
+            ),
+        };
+        let mut progress = Progress::default();
+        let waits = half.pump(from, to, &self.pool, &mut progress, cx);
+        if progress.any() {
+            self.spliced += progress.spliced;
+            self.copied += progress.copied;
+            account::moved(&progress);
+            match source {
+                Who::Client => self.flow.add_up(progress.sent()),
+                Who::Server => self.flow.add_down(progress.sent()),
+            }
+            self.clock.note(source, progress.received > 0);
+        }
+        match waits {
+            Ok(Wait::Ended) => {
+                if self.fault.is_none() {
+                    // A target that died meanwhile is told of by its own direction.
+                    let _ = os::shutdown_write(&to.socket);
+                }
+                Ok(Wait::Done)
+            }
+            Ok(wait) => Ok(wait),
+            Err(half::Fault::Source(error)) => {
+                Err(self.fault.unwrap_or_else(|| ended_by(source, &error)))
+            }
+            Err(half::Fault::Target(error)) => {
+                // What the broken side sent before it broke is still to be delivered; its next read ends the relay.
+                self.fault.get_or_insert_with(|| ended_by(target, &error));
+                Ok(Wait::Done)
+            }
+        }
+    }
+
+    fn watch_for_hang_ups(&mut self, up: Wait, down: Wait, cx: &mut Context<'_>) -> Option<Ended> {
+        for who in [Who::Client, Who::Server] {
+            let (side, reading, writing) = match who {
+                Who::Client => (&mut self.client, up, down),
+                Who::Server => (&mut self.server, down, up),
+            };
+            let heard = reading == Wait::Readable || writing == Wait::Writable;
+            if !heard && side.watch && side.poll_hang_up(cx) {
+                let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Some(self.fault.unwrap_or_else(|| ended_by(who, &reset)));
+            }
+        }
+        None
+    }
+
+    /// The last act: sockets are closed when the future is dropped, one that must tell of a broken peer with a reset.
+    fn end(&mut self, ended: Ended) -> Outcome {
+        let broken = match ended {
+            Ended::ClientReset | Ended::ClientFailed(_) => Some(&self.server),
+            Ended::ServerReset | Ended::ServerFailed(_) => Some(&self.client),
+            Ended::Done | Ended::IdleTimeout | Ended::Lifetime | Ended::Closed(_) => None,
+        };
+        if let Some(Side {
+            socket: socket @ Socket::Tcp(_),
+            ..
+        }) = broken
+        {
+            // A socket on which this fails is dead already.
+            let _ = os::reset_on_close(socket);
+        }
+        Outcome {
+            ended,
+            spliced: self.spliced,
+            copied: self.copied,
+        }
+    }
+}
+
+impl Side {
+    /// Whether the connection is dead; otherwise the waker hears of its death.
+    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..2 {
+            let cleared: io::Result<()> = self
+                .socket
+                .try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));
+            debug_assert!(cleared.is_err(), "the closure only ever fails");
+            self.doubt_write = true;
+            if self.socket.poll_write_ready(cx).is_pending() {
+                return false;
+            }
+            if os::hung_up(&self.socket).unwrap_or(false) {
+                return true;
+            }
+        }
+        // Ready twice and yet alive: whatever the runtime means by it, it would wake us without end.
+        self.watch = false;
+        false
+    }
+}
+
+impl Clock {
+    fn note(&mut self, source: Who, received: bool) {
+        let now = Instant::now();
+        self.progress = now;
+        if received {
+            match source {
+                Who::Client => self.client = now,
+                Who::Server => self.server = now,
+            }
+        }
+    }
+
+    fn poll_limits(
+        &mut self,
+        client_reads: bool,
+        server_reads: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<Ended> {
+        loop {
+            let (at, ended) = self.next(client_reads, server_reads)?;
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if timer.as_mut().poll(cx).is_pending() && timer.deadline() <= at {
+                return None;
+            }
+            if at <= Instant::now() {
+                return Some(ended);
+            }
+            timer.as_mut().reset(at);
+        }
+    }
+
+    /// The earliest limit that is in force.
+    fn next(&self, client_reads: bool, server_reads: bool) -> Option<(Instant, Ended)> {
+        let of = |since: Instant, limit: Option<Duration>, ended| {
+            limit.and_then(|limit| Some((since.checked_add(limit)?, ended)))
+        };
+        [
+            of(self.progress, self.limits.idle, Ended::IdleTimeout),
+            of(
+                self.client,
+                self.limits.idle_client.filter(|_| client_reads),
+                Ended::IdleTimeout,
+            ),
+            of(
+                self.server,
+                self.limits.idle_server.filter(|_| server_reads),
+                Ended::IdleTimeout,
+            ),
+            of(self.begun, self.limits.lifetime, Ended::Lifetime),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+}
+
+fn ended_by(who: Who, error: &io::Error) -> Ended {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    let reset = matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+    );
+    match who {
+        Who::Client if reset => Ended::ClientReset,
+        Who::Server if reset => Ended::ServerReset,
+        Who::Client => Ended::ClientFailed(error.kind()),
+        Who::Server => Ended::ServerFailed(error.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What is counted of relays: for each flow while it runs, and for the whole process.
+//!
+//! Invariant: counters only grow (gauges excepted), and are added to once for each time a direction was pumped.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
+
+use super::half::Progress;
+
+/// The bytes of a flow, visible while it runs, and the handle to end it.
+#[derive(Debug, Default)]
+pub struct FlowBytes {
+    up: AtomicU64,
+    down: AtomicU64,
+    closed: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// Who asked for the end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// A user.
+    Operator,
+    /// The daemon, that is ending.
+    Shutdown,
+}
+
+impl FlowBytes {
+    /// Bytes delivered to the server so far.
+    pub fn up(&self) -> u64 {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Bytes delivered to the client so far.
+    pub fn down(&self) -> u64 {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes delivered to the server by others than the relay.
+    pub fn add_up(&self, bytes: u64) {
+        self.up.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes delivered to the client by others than the relay.
+    pub fn add_down(&self, bytes: u64) {
+        self.down.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Ends the relay from any thread, also one that has not begun; the first reason stays.
+    pub fn close(&self, reason: Closed) {
+        let code = match reason {
+            Closed::Operator => 1,
+            Closed::Shutdown => 2,
+        };
+        if self
+            .closed
+            .compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+            && let Some(waker) = self
+                .waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Whether the flow was asked to end.
+    pub fn closed(&self) -> Option<Closed> {
+        match self.closed.load(Ordering::SeqCst) {
+            0 => None,
+            1 => Some(Closed::Operator),
+            _ => Some(Closed::Shutdown),
+        }
+    }
+
+    pub(super) fn closed_or_wake(&self, waker: &Waker) -> Option<Closed> {
+        let mut kept = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *kept = Some(waker.clone());
+        }
+        drop(kept);
+        // After the waker is in place: a close from now on finds it.
+        self.closed()
+    }
+}
+
+/// Counts of the whole process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes delivered without leaving the kernel.
+    pub spliced: u64,
+    /// Bytes delivered by copying.
+    pub copied: u64,
+    /// Pipes made since the start.
+    pub pipes_created: u64,
+    /// Pipes that hold bytes now.
+    pub pipes_in_use: u64,
+}
+
+/// Counts of all relays of this process.
+pub fn counters() -> Counters {
+    Counters {
+        spliced: SPLICED.load(Ordering::Relaxed),
+        copied: COPIED.load(Ordering::Relaxed),
+        pipes_created: PIPES_CREATED.load(Ordering::Relaxed),
+        pipes_in_use: PIPES_IN_USE.load(Ordering::Relaxed),
+    }
+}
+
+pub(super) fn moved(progress: &Progress) {
+    if progress.spliced > 0 {
+        SPLICED.fetch_add(progress.spliced, Ordering::Relaxed);
+    }
+    if progress.copied > 0 {
+        COPIED.fetch_add(progress.copied, Ordering::Relaxed);
+    }
+}
+
+pub(super) static PIPES_CREATED: AtomicU64 = AtomicU64::new(0);
+pub(super) static PIPES_IN_USE: AtomicU64 = AtomicU64::new(0);
+static SPLICED: AtomicU64 = AtomicU64::new(0);
+static COPIED: AtomicU64 = AtomicU64::new(0);

@@ -1,0 +1,330 @@
+//! One direction of a relay.
+//!
+//! Invariants: it reads only when it holds nothing; it holds only what could not be sent; a pipe is spliced into only
+//! when it is empty, so `WouldBlock` from the source always means that the source is empty. It begins by receiving into
+//! the thread's scratch, turns to splice when a read fills its share of the scratch, and back when a turn brings less.
+
+use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll};
+
+use pointsman_os::socket as os;
+use tokio::io::Interest;
+
+use super::Side;
+use super::pool::{Lent, PipePool};
+use crate::stream::Socket;
+
+#[derive(Debug)]
+pub(super) struct Half {
+    unsent: Unsent,
+    stage: Stage,
+    /// The last turn brought much: splice.
+    bulk: bool,
+    /// The kernel does not splice from this socket.
+    copy_only: bool,
+}
+
+#[derive(Debug)]
+enum Unsent {
+    Nothing,
+    Bytes { bytes: Vec<u8>, sent: usize },
+    Piped { pipe: Lent, len: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reading,
+    /// The source has ended; what is held is still to be sent, then the end.
+    Ending,
+    Done,
+}
+
+/// What a direction waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Its source.
+    Readable,
+    /// Its target, for it holds unsent bytes.
+    Writable,
+    /// Its turn: it has woken itself.
+    Turn,
+    /// Said once: all was delivered, now the end has to be.
+    Ended,
+    /// Nothing any more.
+    Done,
+}
+
+/// Which socket failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Source(io::Error),
+    Target(io::Error),
+}
+
+/// Bytes moved in one turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) received: u64,
+    pub(super) spliced: u64,
+    pub(super) copied: u64,
+}
+
+impl Progress {
+    pub(super) fn sent(&self) -> u64 {
+        self.spliced + self.copied
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.received > 0 || self.sent() > 0
+    }
+}
+
+/// A read of so much says that more is coming.
+const FULL_READ: usize = 16 << 10;
+/// Room for a read when there is no pipe to be had.
+const SCRATCH: usize = 64 << 10;
+/// After so much the other direction, and other flows, have their turn.
+const SHARE: u64 = 4 << 20;
+
+thread_local! {
+    static SCRATCH_BYTES: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+impl Half {
+    pub(super) fn new(prefix: Vec<u8>) -> Self {
+        let unsent = if prefix.is_empty() {
+            Unsent::Nothing
+        } else {
+            Unsent::Bytes {
+                bytes: prefix,
+                sent: 0,
+            }
+        };
+        Self {
+            unsent,
+            stage: Stage::Reading,
+            bulk: false,
+            copy_only: false,
+        }
+    }
+
+    /// Whether bytes may still come from the source.
+    pub(super) fn reads(&self) -> bool {
+        self.stage == Stage::Reading
+    }
+
+    /// Moves what can be moved now. After a fault of the target this direction is done.
+    pub(super) fn pump(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        pool: &PipePool,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Result<Wait, Fault> {
+        loop {
+            if self.stage == Stage::Done {
+                return Ok(Wait::Done);
+            }
+            match self.flush(to, progress, cx) {
+                Ok(Poll::Ready(())) => {}
+                Ok(Poll::Pending) => return Ok(Wait::Writable),
+                Err(error) => {
+                    self.give_up();
+                    return Err(Fault::Target(error));
+                }
+            }
+            if self.stage == Stage::Ending {
+                self.give_up();
+                return Ok(Wait::Ended);
+            }
+            if progress.sent() >= SHARE {
+                cx.waker().wake_by_ref();
+                return Ok(Wait::Turn);
+            }
+            match self.receive(from, to, pool, progress) {
+                Ok(0) => self.stage = Stage::Ending,
+                Ok(read) => progress.received += read as u64,
+                Err(Fault::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if progress.received < FULL_READ as u64 {
+                        self.bulk = false;
+                    }
+                    match from.socket.poll_read_ready(cx) {
+                        Poll::Ready(ready) => ready.map_err(Fault::Source)?,
+                        Poll::Pending => return Ok(Wait::Readable),
+                    }
+                }
+                Err(fault @ Fault::Source(_)) => return Err(fault),
+                Err(fault @ Fault::Target(_)) => {
+                    self.give_up();
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.unsent = Unsent::Nothing;
+        self.stage = Stage::Done;
+    }
+
+    /// Sends what is held; `Pending` only with our waker registered.
+    fn flush(
+        &mut self,
+        to: &mut Side,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> io::Result<Poll<()>> {
+        loop {
+            let sent = match &mut self.unsent {
+                Unsent::Nothing => return Ok(Poll::Ready(())),
+                Unsent::Bytes { bytes, sent } => to
+                    .write(|socket| os::send(socket, &bytes[*sent..]))
+                    .inspect(|now| {
+                        *sent += now;
+                        progress.copied += *now as u64;
+                    }),
+                Unsent::Piped { pipe, len } => to
+                    .write(|socket| splice_out(pipe, socket, *len))
+                    .inspect(|now| {
+                        *len -= now;
+                        progress.spliced += *now as u64;
+                    }),
+            };
+            match sent {
+                Ok(_) => self.settle(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match to.socket.poll_write_ready(cx) {
+                        Poll::Ready(ready) => ready?,
+                        Poll::Pending => return Ok(Poll::Pending),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Lets go of what is sent.
+    fn settle(&mut self) {
+        let empty = match &self.unsent {
+            Unsent::Nothing => false,
+            Unsent::Bytes { bytes, sent } => *sent == bytes.len(),
+            Unsent::Piped { len, .. } => *len == 0,
+        };
+        if empty
+            && let Unsent::Piped { pipe, .. } = std::mem::replace(&mut self.unsent, Unsent::Nothing)
+        {
+            pipe.give_back();
+        }
+    }
+
+    /// Reads once and sends at once what can be sent; 0 is the end.
+    fn receive(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        pool: &PipePool,
+        progress: &mut Progress,
+    ) -> Result<usize, Fault> {
+        if self.bulk
+            && !self.copy_only
+            && let Some(pipe) = pool.take()
+        {
+            let spliced = from.read(|socket| splice_in(&pipe, socket));
+            match spliced {
+                Ok(len @ 1..) => {
+                    self.unsent = Unsent::Piped { pipe, len };
+                    return Ok(len);
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                    ) =>
+                {
+                    self.copy_only = true
+                }
+                done => {
+                    pipe.give_back();
+                    return done.map_err(Fault::Source);
+                }
+            }
+        }
+        SCRATCH_BYTES.with_borrow_mut(|scratch| self.copy(scratch, from, to, progress))
+    }
+
+    fn copy(
+        &mut self,
+        scratch: &mut [u8],
+        from: &mut Side,
+        to: &mut Side,
+        progress: &mut Progress,
+    ) -> Result<usize, Fault> {
+        let room = if self.bulk { SCRATCH } else { FULL_READ };
+        let read = from
+            .read(|socket| os::receive(socket, &mut scratch[..room]))
+            .map_err(Fault::Source)?;
+        if read >= FULL_READ {
+            self.bulk = true;
+        }
+        let mut sent = 0;
+        while sent < read {
+            match to.write(|socket| os::send(socket, &scratch[sent..read])) {
+                Ok(now) => sent += now,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.unsent = Unsent::Bytes {
+                        bytes: scratch[sent..read].to_vec(),
+                        sent: 0,
+                    };
+                    break;
+                }
+                Err(error) => return Err(Fault::Target(error)),
+            }
+        }
+        progress.copied += sent as u64;
+        Ok(read)
+    }
+}
+
+fn splice_in(pipe: &Lent, socket: &Socket) -> io::Result<usize> {
+    match pipe.pipe() {
+        Some(pipe) => pipe.splice_in(socket, pipe.size()),
+        None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+fn splice_out(pipe: &Lent, socket: &Socket, len: usize) -> io::Result<usize> {
+    match pipe.pipe().map(|pipe| pipe.splice_out(socket, len)) {
+        // A pipe that holds `len` bytes always has some to give: 0 would be a loop without end.
+        Some(Ok(0)) | None => Err(io::ErrorKind::WriteZero.into()),
+        Some(done) => done,
+    }
+}
+
+impl Side {
+    fn read<R>(&mut self, mut work: impl FnMut(&Socket) -> io::Result<R>) -> io::Result<R> {
+        let socket = &self.socket;
+        if std::mem::take(&mut self.doubt_read) {
+            return socket.attempt(Interest::READABLE, || work(socket));
+        }
+        uninterrupted(|| socket.try_io(Interest::READABLE, || work(socket)))
+    }
+
+    fn write<R>(&mut self, mut work: impl FnMut(&Socket) -> io::Result<R>) -> io::Result<R> {
+        let socket = &self.socket;
+        if std::mem::take(&mut self.doubt_write) {
+            return socket.attempt(Interest::WRITABLE, || work(socket));
+        }
+        uninterrupted(|| socket.try_io(Interest::WRITABLE, || work(socket)))
+    }
+}
+
+fn uninterrupted<R>(mut work: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match work() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
