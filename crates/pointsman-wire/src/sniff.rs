@@ -12,7 +12,7 @@ use crate::Parse;
 use crate::read::bounded;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The most bytes that are ever looked at: a ClientHello with post-quantum key shares has about
 /// 1.8 kB, a request head with fat cookies up to 16 KiB.

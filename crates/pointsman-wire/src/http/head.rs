@@ -114,6 +114,13 @@ pub(super) fn write_end_to_end(out: &mut Vec<u8>, headers: &[Header]) {
     }
 }
 
+/// Appends the transfer codings as they came, for the body is passed on as it comes.
+pub(super) fn write_codings(out: &mut Vec<u8>, headers: &[Header]) {
+    for codings in values(headers, "transfer-encoding") {
+        write_header(out, "Transfer-Encoding", codings);
+    }
+}
+
 /// Appends `Connection`: the upgrade of `headers` if there is one, otherwise `word`.
 pub(super) fn write_connection(out: &mut Vec<u8>, headers: &[Header], upgrade: bool, word: &str) {
     if upgrade {

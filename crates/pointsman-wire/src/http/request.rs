@@ -177,7 +177,7 @@ impl RequestHead {
         }
         head::write_end_to_end(&mut out, &self.headers);
         match self.body {
-            BodyLength::Chunked => head::write_header(&mut out, "Transfer-Encoding", b"chunked"),
+            BodyLength::Chunked => head::write_codings(&mut out, &self.headers),
             BodyLength::Length(length) => {
                 head::write_header(&mut out, "Content-Length", length.to_string().as_bytes());
             }
@@ -238,13 +238,8 @@ fn target(line: &RequestLine<'_>) -> Result<Target, Stop> {
         let parts = split_port(line.target)
             .and_then(|(host, port)| Some((RequestHost::parse(host)?, parse_port(port?)?)));
         return match parts {
-            Some((host, port))
-                if !matches!(&host, RequestHost::Address(ip) if ip.is_ipv6())
-                    || line.target.starts_with('[') =>
-            {
-                Ok(Target::Connect { host, port })
-            }
-            _ => malformed("target of CONNECT, which is host:port"),
+            Some((host, port)) => Ok(Target::Connect { host, port }),
+            None => malformed("target of CONNECT, which is host:port"),
         };
     }
     if line.target.starts_with('/') || (line.target == "*" && line.method == "OPTIONS") {

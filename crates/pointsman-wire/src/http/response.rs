@@ -110,9 +110,7 @@ impl ResponseHead {
             if let Some(length) = length {
                 head::write_header(&mut out, "Content-Length", length);
             }
-            for coding in head::values(&self.headers, "transfer-encoding") {
-                head::write_header(&mut out, "Transfer-Encoding", coding);
-            }
+            head::write_codings(&mut out, &self.headers);
         }
         if !self.is_interim() {
             let keep = persistence == Persistence::Keep && self.body != ResponseBody::UntilClose;

@@ -122,37 +122,28 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// The length that the next header tells; `None` while the header is incomplete.
     fn header(&self) -> Result<Option<usize>, Stop> {
-        let mut reader = Reader::new(self.bytes.get(self.at..).unwrap_or_default());
-        let wrong = if self.at == 0 {
-            WhyNot::AnotherProtocol
-        } else {
-            WhyNot::Malformed("another record within the ClientHello")
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let wrong = match self.at {
+            0 => WhyNot::AnotherProtocol,
+            _ => WhyNot::Malformed("another record within the ClientHello"),
         };
-        let checked = (|| {
-            reader.literal(&[HANDSHAKE, 3], wrong)?;
-            // 3.0 to 3.4; hellos say 3.1 or 3.3.
-            if reader.u8()? > 4 {
-                return Err(Stop::Not(wrong));
-            }
-            // A wrong first byte of the length is told before the second is there.
-            if reader
-                .rest()
-                .first()
-                .is_some_and(|high| usize::from(*high) << 8 > MAX_FRAGMENT)
-            {
-                return Err(Stop::Not(wrong));
-            }
-            match usize::from(reader.u16()?) {
-                0 => malformed("empty handshake record"),
+        // Version 3.0 to 3.4; hellos say 3.1 or 3.3. A length above the maximum shows in its first
+        // byte, except for the last few.
+        let highest = [HANDSHAKE, 3, 4, 0x40];
+        let lowest = [HANDSHAKE, 3, 0, 0];
+        let within = |(at, byte): (usize, &u8)| (lowest[at]..=highest[at]).contains(byte);
+        if !rest.iter().take(4).enumerate().all(within) {
+            return Err(Stop::Not(wrong));
+        }
+        match rest {
+            [_, _, _, 0, 0, ..] => malformed("empty handshake record"),
+            [_, _, _, high, low, ..] => match usize::from(u16::from_be_bytes([*high, *low])) {
                 length if length > MAX_FRAGMENT => Err(Stop::Not(wrong)),
-                length => Ok(length),
-            }
-        })();
-        match checked {
-            Ok(length) => Ok(Some(length)),
-            Err(Stop::More) => Ok(None),
-            Err(stop) => Err(stop),
+                length => Ok(Some(length)),
+            },
+            _ => Ok(None),
         }
     }
 }

@@ -1,0 +1,280 @@
+//! Where bodies end, and what is refused because readers could disagree about it.
+
+use super::*;
+
+#[test]
+fn bodies_of_requests() {
+    let check = |headers: &str, expected: BodyLength| {
+        let head = request(&format!(
+            "POST http://a.test/ HTTP/1.1\r\n{headers}\r\n\r\n"
+        ));
+        assert_eq!(head.body, expected, "{headers}");
+    };
+    check("A: b", BodyLength::None);
+    check("Content-Length: 0", BodyLength::Length(0));
+    check("content-length:  42 ", BodyLength::Length(42));
+    check(
+        "Content-Length: 18446744073709551615",
+        BodyLength::Length(u64::MAX),
+    );
+    check(
+        "Content-Length: 5\r\nContent-Length: 5",
+        BodyLength::Length(5),
+    );
+    check("Content-Length: 5, 5", BodyLength::Length(5));
+    check("Transfer-Encoding: chunked", BodyLength::Chunked);
+    check("TRANSFER-ENCODING: Chunked", BodyLength::Chunked);
+    check("Transfer-Encoding: gzip, chunked", BodyLength::Chunked);
+    let tunnel = request("CONNECT a.test:1 HTTP/1.1\r\nContent-Length: 9\r\n\r\n");
+    assert_eq!(tunnel.body, BodyLength::None);
+}
+
+#[test]
+fn ambiguous_framing_is_refused() {
+    let check = |version: &str, headers: &str, why: WhyNot| {
+        let text = format!("POST http://a.test/ HTTP/{version}\r\n{headers}\r\n\r\n");
+        check_http_request(text.as_bytes());
+        assert_eq!(
+            parse_request_head(text.as_bytes()),
+            Parse::Not(why),
+            "{headers}"
+        );
+    };
+    let length = WhyNot::Malformed("Content-Length");
+    let differ = WhyNot::Malformed("several Content-Lengths that differ");
+    let coding = WhyNot::Unsupported("transfer coding");
+    let both = WhyNot::Malformed("both Content-Length and Transfer-Encoding");
+    let early = WhyNot::Malformed("Transfer-Encoding with chunked before its end");
+    check("1.1", "Content-Length: 5\r\nContent-Length: 6", differ);
+    check("1.1", "Content-Length: 5, 6", differ);
+    for value in [
+        "",
+        "+5",
+        "-5",
+        "5a",
+        "0x5",
+        "5 5",
+        "5,",
+        "18446744073709551616",
+    ] {
+        check("1.1", &format!("Content-Length: {value}"), length);
+    }
+    check(
+        "1.1",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        both,
+    );
+    check(
+        "1.1",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        both,
+    );
+    check("1.1", "Transfer-Encoding: identity", coding);
+    check("1.1", "Transfer-Encoding: xchunked", coding);
+    check(
+        "1.1",
+        "Transfer-Encoding: \x0bchunked",
+        WhyNot::Malformed("header line"),
+    );
+    check("1.1", "Transfer-Encoding: chunked, gzip", early);
+    check(
+        "1.1",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        early,
+    );
+    check(
+        "1.1",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        early,
+    );
+    check(
+        "1.1",
+        "Transfer-Encoding:",
+        WhyNot::Malformed("empty Transfer-Encoding"),
+    );
+    check(
+        "1.0",
+        "Transfer-Encoding: chunked",
+        WhyNot::Malformed("Transfer-Encoding in HTTP/1.0"),
+    );
+}
+
+#[test]
+fn bodies_of_responses() {
+    let check = |method: &str, status: u16, headers: &str, expected: ResponseBody| {
+        let head = response(&format!("HTTP/1.1 {status} X\r\n{headers}\r\n\r\n"), method);
+        assert_eq!(head.body, expected, "{method} {status} {headers}");
+    };
+    check("GET", 200, "Content-Length: 5", ResponseBody::Length(5));
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding: chunked",
+        ResponseBody::Chunked,
+    );
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding: gzip",
+        ResponseBody::UntilClose,
+    );
+    check("GET", 200, "A: b", ResponseBody::UntilClose);
+    check("GET", 204, "A: b", ResponseBody::None);
+    check("GET", 304, "Content-Length: 5", ResponseBody::None);
+    check("GET", 100, "A: b", ResponseBody::None);
+    check("GET", 101, "Upgrade: websocket", ResponseBody::None);
+    check("HEAD", 200, "Content-Length: 5", ResponseBody::None);
+    check(
+        "HEAD",
+        404,
+        "Transfer-Encoding: chunked",
+        ResponseBody::None,
+    );
+    check("CONNECT", 200, "Content-Length: 5", ResponseBody::None);
+    check("CONNECT", 403, "Content-Length: 5", ResponseBody::Length(5));
+}
+
+#[test]
+fn responses_that_are_refused() {
+    let check = |text: &str, why: WhyNot| {
+        check_http_response(&[b"\0", text.as_bytes()].concat());
+        assert_eq!(
+            parse_response_head(text.as_bytes(), "GET"),
+            Parse::Not(why),
+            "{text:?}"
+        );
+    };
+    let bad = WhyNot::Malformed;
+    check("ICY 200 OK\r\n\r\n", WhyNot::AnotherProtocol);
+    check("HTTP/2 200\r\n\r\n", WhyNot::AnotherProtocol);
+    check("HTTP/1.1 20\r\n\r\n", bad("status"));
+    check("HTTP/1.1 099 X\r\n\r\n", bad("status"));
+    check("HTTP/1.1 2000 X\r\n\r\n", bad("status line"));
+    check("HTTP/1.1  200 X\r\n\r\n", bad("status"));
+    check("HTTP/1.1 200 a\rb\r\n\r\n", bad("status line"));
+    check("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", bad("header line"));
+    check(
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        bad("several Content-Lengths that differ"),
+    );
+    check(
+        &format!("HTTP/1.1 200 {}", "x".repeat(MAX_HEAD)),
+        WhyNot::TooLong,
+    );
+}
+
+#[test]
+fn connections_that_are_kept() {
+    let asks = |version: &str, headers: &str, expected: bool| {
+        let head = request(&format!(
+            "GET http://a.test/ HTTP/{version}\r\n{headers}\r\n\r\n"
+        ));
+        assert_eq!(head.keep_alive, expected, "{version} {headers}");
+    };
+    asks("1.1", "A: b", true);
+    asks("1.1", "Connection: close", false);
+    asks("1.1", "Connection: x, Close", false);
+    asks("1.1", "Proxy-Connection: close", false);
+    asks("1.0", "A: b", false);
+    asks("1.0", "Connection: Keep-Alive", true);
+    asks("1.0", "Proxy-Connection: keep-alive", true);
+    asks("1.0", "Connection: keep-alive, close", false);
+    let grants = |text: &str, method: &str, expected: bool| {
+        assert_eq!(response(text, method).keep_alive, expected, "{text}");
+    };
+    grants("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "GET", true);
+    grants(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "GET",
+        false,
+    );
+    grants("HTTP/1.1 200 OK\r\n\r\n", "GET", false);
+    grants("HTTP/1.1 200 OK\r\n\r\n", "HEAD", true);
+    grants("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "GET", false);
+    grants("HTTP/1.1 200 OK\r\n\r\n", "CONNECT", false);
+}
+
+#[test]
+fn chunked_bodies() {
+    let check = |body: &[u8], expected: Result<Scan, WhyNot>| {
+        check_chunked(body);
+        assert_eq!(
+            ChunkedScanner::new().feed(body),
+            expected,
+            "{:?}",
+            String::from_utf8_lossy(body)
+        );
+    };
+    let done = |used| Ok(Scan { used, done: true });
+    let so_far = |used| Ok(Scan { used, done: false });
+    check(b"", so_far(0));
+    check(b"0\r\n\r\n", done(5));
+    check(b"0\r\n\r\nGET /", done(5));
+    check(b"3\r\nabc\r\n0\r\n\r\n", done(13));
+    check(b"3\r\nabc\r\n00\r\nA: b\r\nC: d\r\n\r\nx", done(26));
+    check(b"A \r\n0123456789\r\n", so_far(16));
+    check(b"a;ext=\"v\"\r\n01234", so_far(16));
+    check(b"FFFFFFFFFFFFFFFF\r\nxx", so_far(20));
+    let size = Err(WhyNot::Malformed("chunk size"));
+    for body in [
+        "\r\n",
+        " 3\r\n",
+        "-3\r\n",
+        "+3\r\n",
+        "0x3\r\n",
+        "3\n",
+        "g",
+        "3,",
+        "10000000000000000\r\n",
+        "3\r\nabc\r\n\r\n",
+    ] {
+        check(body.as_bytes(), size);
+    }
+    let end = Err(WhyNot::Malformed("end of a chunk"));
+    check(b"3\r\nabcd", end);
+    check(b"3\r\nabc\n", end);
+    check(b"3\r\nabc\r\r", end);
+    let line = Err(WhyNot::Malformed("line without CR LF"));
+    check(b"3\rx", line);
+    check(b"3;a\rx", line);
+    check(b"0\r\nA: b\rC", line);
+    check(b"0\r\n\rx", line);
+    let control = Err(WhyNot::Malformed("control character in a chunk's line"));
+    check(b"3;a\nabc\r\n", control);
+    check(b"0\r\n\n", control);
+    check(b"0\r\nA: b\n", control);
+    check(
+        format!("0;{}\r\n\r\n", "x".repeat(4_096)).as_bytes(),
+        done(4_102),
+    );
+    check(
+        format!("0;{}\r\n\r\n", "x".repeat(4_097)).as_bytes(),
+        Err(WhyNot::TooLong),
+    );
+    check(
+        format!("0\r\n{}", "A: b\r\n".repeat(4_097)).as_bytes(),
+        Err(WhyNot::TooLong),
+    );
+}
+
+#[test]
+fn a_scanner_that_ended_stays_ended() {
+    let mut scanner = ChunkedScanner::new();
+    assert_eq!(
+        scanner.feed(b"0\r\n\r\n"),
+        Ok(Scan {
+            used: 5,
+            done: true
+        })
+    );
+    assert_eq!(
+        scanner.feed(b"more"),
+        Ok(Scan {
+            used: 0,
+            done: true
+        })
+    );
+    let mut scanner = ChunkedScanner::new();
+    scanner.feed(b"x").unwrap_err();
+    scanner.feed(b"0\r\n\r\n").unwrap_err();
+}
