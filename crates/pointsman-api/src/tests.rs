@@ -56,7 +56,12 @@ fn explanation() -> Explanation {
 
 #[test]
 fn an_explanation_is_frozen() {
-    frozen(&explanation(), expect![[r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":{"text":"secret-sites => privacyproxy","file":"config","line":31,"entry":{"text":"com.twitter","file":"namezone/secret-sites","line":5}},"reason":"because","trace":[{"skipped":120},{"file":"config","line":31,"text":"secret-sites => privacyproxy","result":"yes","because":"domain twitter.com"}],"asked":["sniff"]}"#]]);
+    frozen(
+        &explanation(),
+        expect![[
+            r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":{"text":"secret-sites => privacyproxy","file":"config","line":31,"entry":{"text":"com.twitter","file":"namezone/secret-sites","line":5}},"reason":"because","trace":[{"skipped":120},{"file":"config","line":31,"text":"secret-sites => privacyproxy","result":"yes","because":"domain twitter.com"}],"asked":["sniff"]}"#
+        ]],
+    );
 }
 
 #[test]
@@ -71,12 +76,20 @@ fn an_explanation_of_app_and_domain_rules_has_more() {
         matcher: None,
     });
     explanation.generation = Some("7.3".into());
-    frozen(&explanation, expect![[r#"{"decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"source":"default","rule_egress":"direct","matcher":null,"generation":"7.3"}"#]]);
+    frozen(
+        &explanation,
+        expect![[
+            r#"{"decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"source":"default","rule_egress":"direct","matcher":null,"generation":"7.3"}"#
+        ]],
+    );
     let matcher = Matcher {
         kind: "suffix".into(),
         pattern: "youtube.com".into(),
     };
-    frozen(&matcher, expect![[r#"{"type":"suffix","pattern":"youtube.com"}"#]]);
+    frozen(
+        &matcher,
+        expect![[r#"{"type":"suffix","pattern":"youtube.com"}"#]],
+    );
 }
 
 #[test]
@@ -120,7 +133,12 @@ fn a_flow_record_is_frozen() {
         }),
         messages: vec!["hello".into()],
     };
-    frozen(&record, expect![[r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"]}"#]]);
+    frozen(
+        &record,
+        expect![[
+            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"]}"#
+        ]],
+    );
     frozen(&FlowList::default(), expect![[r#"{"flows":[]}"#]]);
     let message = Message {
         flow: 7,
@@ -158,7 +176,9 @@ fn problems_and_errors_are_frozen() {
             warnings: 0,
             problems: vec![problem()],
         },
-        expect![[r#"{"dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#]],
+        expect![[
+            r#"{"dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#
+        ]],
     );
     frozen(
         &Error::new("unknown-flow", "there is no flow 9"),
@@ -192,7 +212,12 @@ fn the_daemon_is_frozen() {
         }],
         outbounds: vec![outbound],
     };
-    frozen(&status, expect![[r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#]]);
+    frozen(
+        &status,
+        expect![[
+            r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#
+        ]],
+    );
     let diagnostics = Diagnostics {
         version: "0.1.0".into(),
         uptime_ms: 5,
@@ -212,7 +237,12 @@ fn the_daemon_is_frozen() {
         bytes_received: 0,
         host_changes: vec![],
     };
-    frozen(&diagnostics, expect![[r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":[]}"#]]);
+    frozen(
+        &diagnostics,
+        expect![[
+            r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":[]}"#
+        ]],
+    );
     let reload = Reload {
         generation: "2".into(),
         applied: false,
@@ -224,7 +254,12 @@ fn the_daemon_is_frozen() {
             to: None,
         }],
     };
-    frozen(&reload, expect![[r#"{"generation":"2","applied":false,"problems":[],"moved":[{"id":3,"destination":"example.com:443","from":"direct","to":null}]}"#]]);
+    frozen(
+        &reload,
+        expect![[
+            r#"{"generation":"2","applied":false,"problems":[],"moved":[{"id":3,"destination":"example.com:443","from":"direct","to":null}]}"#
+        ]],
+    );
     frozen(
         &Stop {
             state: "draining".into(),
