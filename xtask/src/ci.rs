@@ -122,6 +122,7 @@ fn install() -> anyhow::Result<()> {
             &format!("{PYTHON}/bin/pip"),
             &["install", "--quiet", SING_BOX],
         )?;
+        link_sing_box(&sing_box)?;
     }
     Ok(())
 }
