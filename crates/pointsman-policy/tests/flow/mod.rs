@@ -4,6 +4,10 @@
 //! unknown; `look=none` is absent, `look=!timeout` failed.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a case that cannot be read must fail its test"
+)]
 
 use std::net::IpAddr;
 use std::sync::Arc;

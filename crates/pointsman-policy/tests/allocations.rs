@@ -1,0 +1,121 @@
+//! A decision without a watcher allocates nothing.
+//!
+//! One exception is measured too: a rule set's entry that is more than a bare name is spelled out
+//! for the decision that it makes.
+
+#![expect(unsafe_code, reason = "an allocator that counts has to be one")]
+
+mod flow;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use flow::{
+    DIRECT, PROXY, WORK, flow as facts, ip, leaf, name, not, policy, port, rule, suffix, with_sets,
+};
+use pointsman_policy::condition::{Asks, Condition, TextField, TextTest};
+use pointsman_policy::decision::Trace;
+use pointsman_policy::model::{Node, Policy, SetId, Template};
+use pointsman_policy::set::RuleSet;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u32> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local
+// that needs no destructor and does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `alloc` above, which is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u32 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+fn every_kind() -> Policy {
+    let mut set = RuleSet::new("list", "list.txt");
+    set.add_suffix(name("ads.test"), 1, "+.ads.test");
+    set.add_suffix(name("bare.test"), 2, "bare.test");
+    set.add_prefix(
+        pointsman_policy::Prefix::new(std::net::Ipv4Addr::new(10, 0, 0, 0).into(), 8),
+        3,
+        "10.0.0.0/8",
+    );
+    set.add_other(port(4242), 4, "DST-PORT,4242");
+    let text = |field, text: &str| Condition::Text(field, TextTest::KeywordIgnoreCase(text.into()));
+    let message = match Template::parse("{process.name} goes to {addr.dst}") {
+        Ok(message) => message,
+        Err(error) => panic!("{error}"),
+    };
+    let body = vec![
+        rule(1, suffix("rule.test"), PROXY),
+        Node::Instrument {
+            condition: suffix("test"),
+            id: 1,
+            message,
+            origin: flow::origin(2),
+        },
+        rule(3, Condition::Set(SetId(0), Asks::Resolve), WORK),
+        rule(
+            4,
+            Condition::And(vec![not(port(1)), text(TextField::UserAgent, "agent")]),
+            PROXY,
+        ),
+        rule(5, text(TextField::ParentName, "bash"), PROXY),
+        rule(6, Condition::Country("DE".into(), Asks::Resolve), PROXY),
+        rule(7, ip("192.168.0.0/16", Asks::Never), PROXY),
+        leaf(8, DIRECT),
+    ];
+    with_sets(policy(body), vec![set])
+}
+
+#[test]
+fn a_decision_without_a_watcher_allocates_nothing() {
+    let policy = every_kind();
+    let check = |words: &str, expected: u32| {
+        let flow = facts(words);
+        let got = allocations(|| drop(policy.decide(&flow)));
+        assert_eq!(got, expected, "{words}");
+    };
+    check("dst=rule.test:1", 0);
+    check("dst=other.org:1", 0);
+    check("dst=1.1.1.1:1 look=http:x.rule.test:curl:GET", 0);
+    check("dst=x.bare.test:1 owner=curl", 0);
+    check("dst=other.org:4242 resolved=1.1.1.1", 0);
+    let rest = "look=http:y.org:curl:GET owner=curl<sh<init";
+    check(&format!("dst=x.org:2 {rest} resolved=1.1.1.1 geo=DE"), 0);
+    check(
+        &format!("dst=x.org:2 {rest} resolved=192.168.0.1 geo=FR"),
+        0,
+    );
+    check(&format!("dst=x.org:2 {rest} resolved=1.1.1.1 geo=FR"), 0);
+    check(&format!("dst=x.org:2 {rest} resolved=!servfail"), 0);
+    // The texts `+.ads.test` and `10.0.0.0/8`, and what they are spelled out in.
+    let flow = facts("dst=x.ads.test:1 owner=curl");
+    assert!((1..=4).contains(&allocations(|| drop(policy.decide(&flow)))));
+}
+
+/// The counter counts: without this the test above could not fail.
+#[test]
+fn a_trace_allocates() {
+    let policy = every_kind();
+    let flow = facts("dst=rule.test:1");
+    let mut trace = Trace::default();
+    assert!(allocations(|| drop(policy.decide_traced(&flow, &mut trace))) > 0);
+}
