@@ -9,6 +9,9 @@ use std::fmt::Debug;
 use crate::http::{ChunkedScanner, Persistence, ResponseBody, Scan, Target};
 use crate::{Parse, http, proxy_protocol, sniff, socks};
 
+#[cfg(test)]
+mod tests;
+
 /// Asserts the three promises of a parser on `bytes` and returns its verdict on all of them.
 pub fn promises<T: Debug + PartialEq>(
     bytes: &[u8],
