@@ -13,6 +13,7 @@ pub mod outbounds;
 pub mod problem;
 pub mod rule_list;
 pub mod setup;
+pub mod tree;
 pub mod value;
 pub mod yaml;
 

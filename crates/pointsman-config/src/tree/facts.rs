@@ -1,0 +1,453 @@
+//! Conditions of a tree, from words to the policy's closed set.
+//!
+//! One table of facts, one of operators for each kind of fact; what is in neither is an error that
+//! offers what there is.
+
+use std::ops::RangeInclusive;
+
+use regex::RegexBuilder;
+
+use pointsman_policy::condition::{
+    AddressKind, AddressOf, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
+};
+use pointsman_policy::fact::{InboundKind, Network};
+use pointsman_policy::{Condition, Domain, Prefix};
+
+use super::lower::{Lists, Lowerer, offer};
+use super::{Name, Test, When};
+use crate::problem::nearest;
+
+/// Facts that are texts, by the word that names them.
+pub(super) const TEXT_FIELDS: [(&str, TextField); 14] = [
+    ("process.name", TextField::ProcessName),
+    ("process.path", TextField::ProcessPath),
+    ("process.command", TextField::CommandLine),
+    ("process.user", TextField::User),
+    ("process.parent", TextField::ParentName),
+    ("process.cgroup", TextField::Cgroup),
+    ("process.unit", TextField::Unit),
+    ("process.tag", TextField::Tag),
+    ("http.user_agent", TextField::UserAgent),
+    ("user-agent", TextField::UserAgent),
+    ("http.method", TextField::Method),
+    ("tls.alpn", TextField::Alpn),
+    ("ssh.software", TextField::SshSoftware),
+    ("inbound.name", TextField::InboundName),
+];
+
+/// Facts that are addresses.
+pub(super) const ADDRESSES: [(&str, AddressOf); 4] = [
+    ("ip", AddressOf::Destination),
+    ("source", AddressOf::Source),
+    ("endpoint", AddressOf::Either),
+    ("local", AddressOf::Outgoing),
+];
+
+const OTHERS: [&str; 13] = [
+    "domain",
+    "port",
+    "source.port",
+    "protocol",
+    "network",
+    "country",
+    "asn",
+    "destination",
+    "inbound",
+    "app",
+    "set",
+    "always",
+    "never",
+];
+
+/// What a condition as written means.
+pub(super) fn condition(lowerer: &mut Lowerer<'_>, when: &When) -> Option<Condition> {
+    match when {
+        When::And(all) => list(lowerer, all).map(Condition::And),
+        When::Or(any) => list(lowerer, any).map(Condition::Or),
+        When::Not(inner) => condition(lowerer, inner).map(|inner| Condition::Not(Box::new(inner))),
+        When::Test(test) => self::test(lowerer, test),
+    }
+}
+
+fn list(lowerer: &mut Lowerer<'_>, parts: &[When]) -> Option<Vec<Condition>> {
+    let parts: Vec<Option<Condition>> = parts.iter().map(|part| condition(lowerer, part)).collect();
+    parts.into_iter().collect()
+}
+
+fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
+    let asks = if test.no_resolve {
+        Asks::Never
+    } else {
+        Asks::Resolve
+    };
+    let fact = test.fact.text.as_str();
+    let condition = match fact {
+        "always" => Some(Condition::Always),
+        "never" => Some(Condition::Never),
+        "set" => set(lowerer, test, asks),
+        "port" | "source.port" => port(lowerer, test),
+        "domain" => each(lowerer, test, |lowerer, op, value| {
+            domain(lowerer, op, value, test.nocase, asks)
+        }),
+        "app" => each(lowerer, test, |lowerer, op, value| {
+            operator(lowerer, op, &["eq", "in"])?;
+            let name = value.text.trim().replace('\\', "/");
+            let base = name.rsplit('/').next().unwrap_or("");
+            let pattern = TextTest::AppName(base.to_ascii_lowercase().into());
+            Some(Condition::Text(TextField::ProcessName, pattern))
+        }),
+        "protocol" => each(lowerer, test, |lowerer, op, value| {
+            operator(lowerer, op, &["eq", "in"])?;
+            lowerer.protocol(value).map(Condition::Protocol)
+        }),
+        "network" | "country" | "asn" | "destination" | "inbound" => {
+            each(lowerer, test, |lowerer, op, value| {
+                operator(lowerer, op, &["eq", "in"])?;
+                word(lowerer, fact, value, asks)
+            })
+        }
+        _ => {
+            let address = ADDRESSES.iter().find(|(name, _)| *name == fact);
+            let text = TEXT_FIELDS.iter().find(|(name, _)| *name == fact);
+            if let Some((_, of)) = address {
+                each(lowerer, test, |lowerer, op, value| {
+                    self::address(lowerer, *of, op, value, asks)
+                })
+            } else if let Some((_, field)) = text {
+                each(lowerer, test, |lowerer, op, value| {
+                    self::text(lowerer, *field, op, value, test.nocase)
+                })
+            } else {
+                unknown(lowerer, &test.fact);
+                None
+            }
+        }
+    };
+    if condition.is_some() {
+        signs(lowerer, test);
+    }
+    condition
+}
+
+fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
+    let texts = TEXT_FIELDS.iter().map(|(name, _)| *name);
+    let known = OTHERS
+        .into_iter()
+        .chain(ADDRESSES.iter().map(|(name, _)| *name))
+        .chain(texts);
+    let message = format!("`cond` knows no `{}`", fact.text);
+    let last = |known: &&str| known.ends_with(&format!(".{}", fact.text));
+    let near = known.clone().find(last);
+    let hint = match near.or_else(|| nearest(&fact.text, known.clone())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it knows: {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    lowerer.error("unknown-subject", &fact.span, message, hint);
+}
+
+/// `nocase` and `no-resolve` where they mean nothing.
+fn signs(lowerer: &mut Lowerer<'_>, test: &Test) {
+    let fact = test.fact.text.as_str();
+    let text = TEXT_FIELDS.iter().any(|(name, _)| *name == fact);
+    if test.nocase && !text && fact != "domain" {
+        let message = format!("`nocase` means nothing for `{fact}`");
+        let hint = "remove it".to_owned();
+        lowerer.error("unexpected-text", &test.span, message, hint);
+    }
+}
+
+/// One condition for each value, any of which may hold.
+fn each<'a>(
+    lowerer: &mut Lowerer<'a>,
+    test: &Test,
+    mut one: impl FnMut(&mut Lowerer<'a>, &Name, &Name) -> Option<Condition>,
+) -> Option<Condition> {
+    let op = test.operator.as_ref()?;
+    let parts: Vec<Option<Condition>> = test
+        .values
+        .iter()
+        .map(|value| one(lowerer, op, value))
+        .collect();
+    let mut parts: Vec<Condition> = parts.into_iter().collect::<Option<_>>()?;
+    if parts.len() == 1 {
+        parts.pop()
+    } else {
+        Some(Condition::Or(parts))
+    }
+}
+
+/// Checks an operator; told once a test although it is asked for each value.
+fn operator(lowerer: &mut Lowerer<'_>, op: &Name, known: &[&str]) -> Option<()> {
+    if known.contains(&op.text.as_str()) {
+        return Some(());
+    }
+    let told = |p: &crate::Problem| p.code == "unknown-operator" && p.span == op.span;
+    if lowerer.problems.0.last().is_some_and(told) {
+        return None;
+    }
+    let message = format!("`{}` is no operator here", op.text);
+    let hint = if matches!(op.text.as_str(), "neq" | "ne" | "!=" | "not") {
+        "write `not` before the condition: `cond not port eq 22 => ...`".to_owned()
+    } else {
+        offer(&op.text, known.iter().copied())
+    };
+    lowerer.error("unknown-operator", &op.span, message, hint);
+    None
+}
+
+fn set(lowerer: &mut Lowerer<'_>, test: &Test, asks: Asks) -> Option<Condition> {
+    let name = test.values.first()?;
+    lowerer.set(name).map(|id| Condition::Set(id, asks))
+}
+
+fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Option<Condition> {
+    let text = value.text.as_str();
+    let found = match fact {
+        "network" => match text {
+            "tcp" => Some(Condition::Network(Network::Tcp)),
+            "udp" => Some(Condition::Network(Network::Udp)),
+            "icmp" => Some(Condition::Network(Network::Icmp)),
+            _ => None,
+        },
+        "country" => (text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()))
+            .then(|| Condition::Country(text.to_ascii_uppercase().into(), asks)),
+        "asn" => {
+            let number = text.strip_prefix("AS").unwrap_or(text);
+            number.parse().ok().map(|n| Condition::Asn(n, asks))
+        }
+        "destination" => match text {
+            "domain" => Some(Condition::AddressKind(AddressKind::Domain)),
+            "ip" => Some(Condition::AddressKind(AddressKind::Ip)),
+            "ipv4" => Some(Condition::AddressKind(AddressKind::Ipv4)),
+            "ipv6" => Some(Condition::AddressKind(AddressKind::Ipv6)),
+            _ => None,
+        },
+        _ => inbound(text),
+    };
+    if found.is_none() {
+        let hint = match fact {
+            "network" => "there is: tcp, udp, icmp",
+            "country" => "two letters, such as `CN`",
+            "asn" => "a number, such as `13335`",
+            "destination" => "there is: domain, ip, ipv4, ipv6",
+            _ => {
+                "`[user@]TYPE[:port]`, TYPE: http, socks5, mixed, tun, redirect, tproxy, forward, dns"
+            }
+        };
+        let message = format!("`{text}` is no value of `{fact}`");
+        lowerer.error("invalid-value", &value.span, message, hint.to_owned());
+    }
+    found
+}
+
+fn inbound(text: &str) -> Option<Condition> {
+    let (user, rest) = match text.rsplit_once('@') {
+        Some((user, rest)) => (Some(user.into()), rest),
+        None => (None, text),
+    };
+    let (kind, port) = match rest.split_once(':') {
+        Some((kind, port)) => (kind, Some(port.parse().ok()?)),
+        None => (rest, None),
+    };
+    let kind = match kind {
+        "any" => None,
+        "dns" => Some(InboundKind::Dns),
+        "forward" => Some(InboundKind::Forward),
+        "http" => Some(InboundKind::Http),
+        "mixed" => Some(InboundKind::Mixed),
+        "redirect" => Some(InboundKind::Redirect),
+        "socks5" => Some(InboundKind::Socks5),
+        "tproxy" => Some(InboundKind::Tproxy),
+        "tun" => Some(InboundKind::Tun),
+        _ => return None,
+    };
+    Some(Condition::Inbound { kind, port, user })
+}
+
+fn domain(
+    lowerer: &mut Lowerer<'_>,
+    op: &Name,
+    value: &Name,
+    nocase: bool,
+    asks: Asks,
+) -> Option<Condition> {
+    operator(
+        lowerer,
+        op,
+        &["eq", "under", "in", "has", "matches", "zone"],
+    )?;
+    let text = match op.text.as_str() {
+        "zone" => {
+            let zone = lowerer.zone(ZoneOf::Domain, value)?;
+            return Some(Condition::Zone(ZoneOf::Domain, zone, asks));
+        }
+        "in" => match named_list(lowerer, ZoneOf::Domain, value, asks) {
+            Some(condition) => return Some(condition),
+            None if !value.text.contains('.') => {
+                lowerer.set(value)?;
+                return None;
+            }
+            None => name(lowerer, value).map(DomainTest::Suffix),
+        },
+        "eq" => name(lowerer, value).map(DomainTest::Exact),
+        "under" => name(lowerer, value).map(DomainTest::Suffix),
+        "has" => Some(DomainTest::Keyword(value.text.to_lowercase().into())),
+        _ => regex(lowerer, value, nocase).map(DomainTest::Regex),
+    };
+    text.map(Condition::Domain)
+}
+
+/// The rule set or zone of this name, where there is one.
+fn named_list(
+    lowerer: &mut Lowerer<'_>,
+    of: ZoneOf,
+    value: &Name,
+    asks: Asks,
+) -> Option<Condition> {
+    match lowerer.context.lists {
+        Lists::Sets(names) => {
+            names.iter().find(|known| ***known == *value.text)?;
+            let id = lowerer.set(value)?;
+            Some(Condition::Set(id, asks))
+        }
+        Lists::Zones(zones) => {
+            let zone = match of {
+                ZoneOf::Domain => zones.domain_zone(&value.text)?,
+                ZoneOf::Address => zones.address_zone(&value.text)?,
+            };
+            Some(Condition::Zone(of, zone, asks))
+        }
+    }
+}
+
+fn name(lowerer: &mut Lowerer<'_>, value: &Name) -> Option<Domain> {
+    match Domain::parse(&value.text) {
+        Ok(name) => Some(name),
+        Err(why) => {
+            let message = format!("`{}` is no domain: {why}", value.text);
+            lowerer.error("invalid-value", &value.span, message, String::new());
+            None
+        }
+    }
+}
+
+fn address(
+    lowerer: &mut Lowerer<'_>,
+    of: AddressOf,
+    op: &Name,
+    value: &Name,
+    asks: Asks,
+) -> Option<Condition> {
+    operator(lowerer, op, &["eq", "in", "zone"])?;
+    if of == AddressOf::Destination && op.text == "zone" {
+        let zone = lowerer.zone(ZoneOf::Address, value)?;
+        return Some(Condition::Zone(ZoneOf::Address, zone, asks));
+    }
+    if of == AddressOf::Destination
+        && let Some(condition) = named_list(lowerer, ZoneOf::Address, value, asks)
+    {
+        return Some(condition);
+    }
+    match value.text.parse::<Prefix>() {
+        Ok(prefix) => Some(Condition::Address { of, prefix, asks }),
+        Err(why) => {
+            let hint = "an address or a range of them, such as `10.0.0.0/8`".to_owned();
+            lowerer.error("invalid-value", &value.span, why.to_string(), hint);
+            None
+        }
+    }
+}
+
+fn text(
+    lowerer: &mut Lowerer<'_>,
+    field: TextField,
+    op: &Name,
+    value: &Name,
+    nocase: bool,
+) -> Option<Condition> {
+    operator(lowerer, op, &["eq", "in", "has", "matches"])?;
+    let text = value.text.as_str();
+    let test = match (op.text.as_str(), nocase) {
+        ("has", false) => TextTest::Keyword(text.into()),
+        ("has", true) => TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into()),
+        ("matches", _) => TextTest::Regex(regex(lowerer, value, nocase)?),
+        (_, false) => TextTest::Exact(text.into()),
+        (_, true) => TextTest::ExactIgnoreCase(text.into()),
+    };
+    Some(Condition::Text(field, test))
+}
+
+fn regex(lowerer: &mut Lowerer<'_>, value: &Name, nocase: bool) -> Option<regex::Regex> {
+    let built = RegexBuilder::new(&value.text)
+        .case_insensitive(nocase)
+        .size_limit(1 << 20)
+        .build();
+    match built {
+        Ok(regex) => Some(regex),
+        Err(why) => {
+            let why = why.to_string();
+            let last = why.lines().last().unwrap_or("").trim();
+            let message = format!("this regular expression is broken: {last}");
+            let hint = "write it in quotes".to_owned();
+            lowerer.error("invalid-value", &value.span, message, hint);
+            None
+        }
+    }
+}
+
+// === ports ===
+
+fn port(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
+    let op = test.operator.as_ref()?;
+    operator(lowerer, op, &["eq", "in"])?;
+    let side = match test.fact.text.as_str() {
+        "port" => Side::Destination,
+        _ => Side::Source,
+    };
+    let mut groups: Vec<(Option<Network>, Vec<RangeInclusive<u16>>)> = Vec::new();
+    let mut good = true;
+    for value in &test.values {
+        let Some((network, range)) = port_range(&value.text) else {
+            let message = format!("`{}` is no port", value.text);
+            let hint = "a number from 0 to 65535, a range `8000-8100`, or `443/tcp`".to_owned();
+            lowerer.error("invalid-value", &value.span, message, hint);
+            good = false;
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, ranges)) => ranges.push(range),
+            None => groups.push((network, vec![range])),
+        }
+    }
+    let mut parts: Vec<Condition> = groups
+        .into_iter()
+        .map(|(network, ranges)| Condition::Port {
+            side,
+            ranges,
+            network,
+        })
+        .collect();
+    match (good, parts.len()) {
+        (false, _) => None,
+        (true, 1) => parts.pop(),
+        (true, _) => Some(Condition::Or(parts)),
+    }
+}
+
+fn port_range(text: &str) -> Option<(Option<Network>, RangeInclusive<u16>)> {
+    let (range, network) = match text.split_once('/') {
+        Some((range, "tcp")) => (range, Some(Network::Tcp)),
+        Some((range, "udp")) => (range, Some(Network::Udp)),
+        Some(_) => return None,
+        None => (text, None),
+    };
+    let number = |text: &str| {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse::<u16>().ok()).flatten()
+    };
+    let (first, last) = match range.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(range)?, number(range)?),
+    };
+    (first <= last).then_some((network, first..=last))
+}

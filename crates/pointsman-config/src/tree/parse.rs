@@ -1,0 +1,271 @@
+//! Branches, arms and conditions from tokens.
+//!
+//! Invariant: a function that answers `None` has pushed a problem.
+
+use super::cursor::{Cursor, MAX_DEPTH};
+use super::lex::{Kind, Token};
+use super::{Arm, Ast, Branch, Name, Test, When};
+
+/// What may follow `cond` before a brace.
+const SUBJECTS: [&str; 3] = ["domain", "ip", "protocol"];
+
+/// A whole text as one tree.
+pub(super) fn whole(cursor: &mut Cursor<'_>) -> Option<Ast> {
+    let from = cursor.mark();
+    let root = branch(cursor);
+    if root.is_none() {
+        cursor.skip_line(from);
+    }
+    let mut told = root.is_none();
+    while cursor.peek().kind != Kind::End {
+        if !told {
+            let span = cursor.span(cursor.peek());
+            let problem = cursor.problems.error(
+                "unexpected-text",
+                &span,
+                "the tree ends before this: a policy is one tree",
+            );
+            problem.hint = Some("write several branches as `any [ ... ]`, one a line".into());
+            told = true;
+        }
+        cursor.bump();
+    }
+    root.map(|root| Ast { root })
+}
+
+/// One branch.
+pub(crate) fn branch(cursor: &mut Cursor<'_>) -> Option<Branch> {
+    if cursor.depth >= MAX_DEPTH {
+        let span = cursor.span(cursor.peek());
+        let message = format!("nested deeper than {MAX_DEPTH} levels");
+        cursor.problems.error("too-deep", &span, message);
+        return None;
+    }
+    cursor.depth += 1;
+    let branch = branch_here(cursor);
+    cursor.depth -= 1;
+    branch
+}
+
+fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
+    let start = cursor.peek();
+    if start.kind != Kind::Word {
+        return match start.kind {
+            Kind::Text => cursor.name("a branch").map(Branch::Leaf),
+            _ => {
+                cursor.unexpected("a branch (an outbound, `any [` or `cond`)");
+                None
+            }
+        };
+    }
+    let next = cursor.ahead(1).kind;
+    match cursor.text(start) {
+        "any" => {
+            cursor.bump();
+            let branches = branches(cursor, start, "any")?;
+            Some(Branch::Any(branches, cursor.span_from(start)))
+        }
+        "only" if next == Kind::BracketOpen => {
+            cursor.bump();
+            let branches = branches(cursor, start, "only")?;
+            Some(Branch::Only(branches, cursor.span_from(start)))
+        }
+        "cond" => {
+            cursor.bump();
+            cond(cursor, start)
+        }
+        "log" if matches!(next, Kind::Text | Kind::Word) && !cursor.ahead(1).first => {
+            cursor.bump();
+            log(cursor, start)
+        }
+        "else" => {
+            let span = cursor.span(start);
+            let problem = cursor.problems.error(
+                "unexpected-text",
+                &span,
+                "`else` belongs to the `cond` before it",
+            );
+            problem.hint = Some(
+                "write `else =>` on the line on which that branch ends, or inside its braces"
+                    .into(),
+            );
+            None
+        }
+        _ => cursor.name("a branch").map(Branch::Leaf),
+    }
+}
+
+fn branches(cursor: &mut Cursor<'_>, start: Token, word: &str) -> Option<Vec<Branch>> {
+    let open = cursor.expect(Kind::BracketOpen, &format!("`{word}`"))?;
+    let before = cursor.problems.0.len();
+    let branches = cursor.list(open, Kind::BracketClose, "branch", branch);
+    if branches.is_empty() && cursor.problems.0.len() == before {
+        let span = cursor.span_from(start);
+        let message = format!("this `{word}` has no branches");
+        let problem = cursor.problems.error("empty-list", &span, message);
+        problem.hint = Some("add a branch, or remove it".into());
+    }
+    Some(branches)
+}
+
+fn log(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
+    let mut id = 0;
+    if cursor.peek().kind == Kind::Word && cursor.ahead(1).kind == Kind::Text {
+        let number = cursor.name("a number")?;
+        id = number.text.parse().unwrap_or_else(|_not_a_number| {
+            let message = format!("`{}` is no number from 0 to {}", number.text, u32::MAX);
+            cursor
+                .problems
+                .error("invalid-value", &number.span, message);
+            0
+        });
+    }
+    let message = cursor.name("a text in quotes")?;
+    Some(Branch::Log {
+        id,
+        message,
+        span: cursor.span_from(start),
+    })
+}
+
+fn cond(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
+    if cursor.ahead(1).kind == Kind::BraceOpen && cursor.peek().kind == Kind::Word {
+        let subject = cursor.name("a subject")?;
+        if !SUBJECTS.contains(&subject.text.as_str()) {
+            let message = format!("`cond` knows no `{}` with a list of keys", subject.text);
+            let hint = match crate::problem::nearest(&subject.text, SUBJECTS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`cond domain`, `cond ip` and `cond protocol` have one".to_owned(),
+            };
+            cursor
+                .problems
+                .error("unknown-subject", &subject.span, message)
+                .hint = Some(hint);
+        }
+        return arms(cursor, start, subject);
+    }
+    let when = when(cursor)?;
+    cursor.expect(Kind::Arrow, "the condition")?;
+    let then = Box::new(branch(cursor)?);
+    let mut otherwise = None;
+    if cursor.is_word("else") && cursor.more_on_line() {
+        cursor.bump();
+        cursor.expect(Kind::Arrow, "`else`")?;
+        otherwise = Some(Box::new(branch(cursor)?));
+    }
+    Some(Branch::When {
+        when,
+        then,
+        otherwise,
+        span: cursor.span_from(start),
+    })
+}
+
+fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> {
+    let open = cursor.expect(Kind::BraceOpen, &format!("`cond {}`", subject.text))?;
+    let before = cursor.problems.0.len();
+    let arms = cursor.list(open, Kind::BraceClose, "`key => branch`", arm);
+    let span = cursor.span_from(start);
+    if arms.is_empty() && cursor.problems.0.len() == before {
+        let message = format!("this `cond {}` has no keys", subject.text);
+        let problem = cursor.problems.error("empty-list", &span, message);
+        problem.hint = Some("add a line `key => branch`, or remove it".into());
+    }
+    Some(Branch::Cond {
+        subject,
+        arms,
+        span,
+    })
+}
+
+fn arm(cursor: &mut Cursor<'_>) -> Option<Arm> {
+    let start = cursor.peek();
+    let key = cursor.name("a key")?;
+    let otherwise = start.kind == Kind::Word && key.text == "else";
+    cursor.expect(Kind::Arrow, &format!("the key `{}`", key.text))?;
+    let then = branch(cursor)?;
+    Some(Arm {
+        key,
+        otherwise,
+        then,
+        span: cursor.span_from(start),
+    })
+}
+
+// === conditions ===
+
+fn when(cursor: &mut Cursor<'_>) -> Option<When> {
+    let mut any = vec![all(cursor)?];
+    while cursor.eat_word("or").is_some() {
+        any.push(all(cursor)?);
+    }
+    Some(single(any, When::Or))
+}
+
+fn all(cursor: &mut Cursor<'_>) -> Option<When> {
+    let mut all = vec![one(cursor)?];
+    while cursor.eat_word("and").is_some() {
+        all.push(one(cursor)?);
+    }
+    Some(single(all, When::And))
+}
+
+fn single(mut list: Vec<When>, many: fn(Vec<When>) -> When) -> When {
+    match (list.len(), list.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            list.extend(last);
+            many(list)
+        }
+    }
+}
+
+fn one(cursor: &mut Cursor<'_>) -> Option<When> {
+    if cursor.depth >= MAX_DEPTH {
+        let span = cursor.span(cursor.peek());
+        let message = format!("nested deeper than {MAX_DEPTH} levels");
+        cursor.problems.error("too-deep", &span, message);
+        return None;
+    }
+    cursor.depth += 1;
+    let found = if cursor.eat_word("not").is_some() {
+        one(cursor).map(|inner| When::Not(Box::new(inner)))
+    } else if cursor.eat(Kind::ParenOpen).is_some() {
+        when(cursor).and_then(|inner| {
+            cursor.expect(Kind::ParenClose, "the condition")?;
+            Some(inner)
+        })
+    } else {
+        test(cursor).map(When::Test)
+    };
+    cursor.depth -= 1;
+    found
+}
+
+fn test(cursor: &mut Cursor<'_>) -> Option<Test> {
+    let start = cursor.peek();
+    let fact = cursor.name("a condition")?;
+    let mut operator = None;
+    let mut values = Vec::new();
+    match fact.text.as_str() {
+        "always" | "never" => {}
+        "set" => values.push(cursor.name("the name of a rule set")?),
+        _ => {
+            operator = Some(cursor.name("an operator such as `eq`")?);
+            values.push(cursor.name("a value")?);
+            while cursor.eat(Kind::Comma).is_some() {
+                values.push(cursor.name("a value")?);
+            }
+        }
+    }
+    let nocase = cursor.eat_word("nocase").is_some();
+    let no_resolve = cursor.eat_word("no-resolve").is_some();
+    Some(Test {
+        fact,
+        operator,
+        values,
+        nocase,
+        no_resolve,
+        span: cursor.span_from(start),
+    })
+}
