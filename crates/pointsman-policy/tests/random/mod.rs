@@ -1,0 +1,389 @@
+//! Random policies and flows over a vocabulary small enough that they often meet.
+
+#![expect(clippy::unwrap_used, reason = "the vocabulary is fixed")]
+
+use std::sync::Arc;
+
+use pointsman_policy::condition::{
+    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
+};
+use pointsman_policy::decision::Entry;
+use pointsman_policy::fact::{Facts, InboundKind, Network, Protocol};
+use pointsman_policy::model::{
+    Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn, SetId,
+    Template,
+};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::zone::{ZoneId, Zones};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use regex::Regex;
+
+use crate::flow::{flow, name, origin, policy};
+
+const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org"];
+const RANGES: &[&str] = &["10.0.0.0/8", "10.3.0.0/16", "192.0.2.1", "::/0"];
+const TEXTS: &[&str] = &["curl", "sh", "GET", "h2", "OpenSSH_9", "work"];
+
+/// A flow with every fact settled: known, absent or failed.
+pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
+    let accept = (
+        select(&["network=tcp", "network=udp"][..]),
+        option::of(select(
+            &[
+                "dst=a.test:80",
+                "dst=b.a.test:443",
+                "dst=xa.test:22",
+                "dst=10.3.0.1:443",
+                "dst=192.0.2.1:80",
+                "dst=[2001:db8::1]:22",
+            ][..],
+        )),
+        option::of(select(&["src=10.1.1.1:22", "src=192.0.2.1:80"][..])),
+        option::of(select(
+            &[
+                "inbound=http:80#work",
+                "inbound=curl@socks5:22",
+                "inbound=tun",
+            ][..],
+        )),
+        option::weighted(0.2, select(&["fake=a.test", "dns=b.a.test"][..])),
+        option::weighted(0.05, Just("serves=proxy")),
+    );
+    let asked = (
+        select(
+            &[
+                "look=none",
+                "look=!gone",
+                "look=other",
+                "look=tls:a.test:h2",
+                "look=ech:other.org",
+                "look=http:b.a.test:curl:GET",
+                "look=ssh::OpenSSH_9",
+            ][..],
+        ),
+        select(
+            &[
+                "resolved=none",
+                "resolved=!servfail",
+                "resolved=10.3.0.1",
+                "resolved=192.0.2.1,10.0.0.1",
+            ][..],
+        ),
+        select(
+            &[
+                "owner=none",
+                "owner=!procfs",
+                "owner=/bin/curl<sh",
+                "owner=sh<curl",
+            ][..],
+        ),
+        select(&["geo=none", "geo=!corrupt", "geo=DE/1", "geo=FR/2", "geo=/1"][..]),
+        select(
+            &[
+                "local=none",
+                "local=!netlink",
+                "local=10.0.0.2",
+                "local=192.0.2.9",
+            ][..],
+        ),
+    );
+    (accept, asked).prop_map(|((network, dst, src, inbound, named, serves), asked)| {
+        let words = [Some(network), dst, src, inbound, named, serves];
+        let (look, resolved, owner, geo, local) = asked;
+        let words = words
+            .into_iter()
+            .flatten()
+            .chain([look, resolved, owner, geo, local]);
+        flow(&words.collect::<Vec<_>>().join(" "))
+    })
+}
+
+pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
+    let orders = [
+        DomainOrder::Native,
+        DomainOrder::Requested,
+        DomainOrder::RequestedElseSniffed,
+        DomainOrder::SniffedElseRequested,
+    ];
+    let on_unknown = prop_oneof![4 => Just(OnUnknown::Skip), 1 => Just(OnUnknown::Reject)];
+    (
+        vec(any_node(), 0..6),
+        vec(any_set(), 2),
+        select(orders.to_vec()),
+        on_unknown,
+    )
+        .prop_map(|(mut body, sets, domain_order, on_unknown)| {
+            number(&mut body, &mut 0);
+            Policy {
+                sets: sets.into_iter().map(Arc::new).collect(),
+                zones: Arc::new(zones()),
+                domain_order,
+                on_unknown,
+                ..policy(body)
+            }
+        })
+}
+
+fn any_node() -> impl Strategy<Value = Node> {
+    let outbound = || (0..4_u32).prop_map(OutboundId);
+    let plain = prop_oneof![
+        6 => (any_condition(), outbound()).prop_map(|(condition, outbound)| {
+            Node::Rule(Rule { condition, outbound, origin: origin(0), class: None })
+        }),
+        1 => outbound().prop_map(|outbound| Node::Leaf { outbound, origin: origin(0) }),
+        1 => Just(Node::Resolve(origin(0))),
+        1 => (any_condition(), select(&["{domain}", "{process.name} {country}", "{local}", "plain"][..]))
+            .prop_map(|(condition, message)| Node::Instrument {
+                condition,
+                id: 1,
+                message: Template::parse(message).unwrap(),
+                origin: origin(0),
+            }),
+    ];
+    plain.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 1..4).prop_map(Node::Any),
+            (any_condition(), vec(inner.clone(), 1..4)).prop_map(|(condition, body)| Node::Sub {
+                condition,
+                body,
+                origin: origin(0),
+            }),
+            (any_condition(), inner.clone(), option::of(inner.clone())).prop_map(
+                |(condition, then, otherwise)| Node::When {
+                    condition,
+                    then: Box::new(then),
+                    otherwise: otherwise.map(Box::new),
+                    origin: origin(0),
+                }
+            ),
+            (0..3_u32, asks(), vec(inner, 1..3)).prop_map(|(on, asks, branches)| {
+                let zone = |at| ArmKey::Zone(ZoneId(at));
+                let (on, keys) = match on {
+                    0 => (
+                        SelectOn::Protocol,
+                        [
+                            ArmKey::Protocol(Protocol::Tls),
+                            ArmKey::Protocol(Protocol::Http),
+                        ],
+                    ),
+                    1 => (SelectOn::Zone(ZoneOf::Domain, asks), [zone(0), zone(1)]),
+                    _ => (SelectOn::Zone(ZoneOf::Address, asks), [zone(0), zone(1)]),
+                };
+                let arms = keys.into_iter().zip(branches);
+                let arm = |(key, then)| Arm {
+                    key,
+                    then,
+                    origin: origin(0),
+                };
+                Node::Select(Select {
+                    on,
+                    arms: arms.map(arm).collect(),
+                    origin: origin(0),
+                })
+            }),
+        ]
+    })
+}
+
+fn any_condition() -> impl Strategy<Value = Condition> {
+    // The sets' own conditions hold no sets: no circles.
+    let leaf = prop_oneof![
+        10 => plain_condition(),
+        2 => (0..2_u32, asks()).prop_map(|(set, asks)| Condition::Set(SetId(set), asks)),
+    ];
+    logic(leaf)
+}
+
+fn logic(leaf: impl Strategy<Value = Condition> + 'static) -> impl Strategy<Value = Condition> {
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Condition::And),
+            vec(inner.clone(), 0..4).prop_map(Condition::Or),
+            inner.prop_map(|inner| Condition::Not(Box::new(inner))),
+        ]
+    })
+}
+
+fn plain_condition() -> impl Strategy<Value = Condition> {
+    let prefix = || select(RANGES).prop_map(|range| range.parse().unwrap());
+    let owners = [
+        AddressOf::Destination,
+        AddressOf::Source,
+        AddressOf::Either,
+        AddressOf::Outgoing,
+    ];
+    let kinds = [
+        AddressKind::Domain,
+        AddressKind::Ip,
+        AddressKind::Ipv4,
+        AddressKind::Ipv6,
+    ];
+    let protocols = [
+        Protocol::Http,
+        Protocol::Other,
+        Protocol::Ssh,
+        Protocol::Tls,
+    ];
+    let fields = [
+        TextField::Alpn,
+        TextField::CommandLine,
+        TextField::InboundName,
+        TextField::Method,
+        TextField::ParentName,
+        TextField::ProcessName,
+        TextField::ProcessPath,
+        TextField::SshSoftware,
+        TextField::Tag,
+        TextField::UserAgent,
+    ];
+    let inbounds = [InboundKind::Http, InboundKind::Mixed, InboundKind::Tun];
+    prop_oneof![
+        (select(owners.to_vec()), prefix(), asks())
+            .prop_map(|(of, prefix, asks)| Condition::Address { of, prefix, asks }),
+        select(kinds.to_vec()).prop_map(Condition::AddressKind),
+        Just(Condition::Always),
+        Just(Condition::Never),
+        (1..3_u32, asks()).prop_map(|(number, asks)| Condition::Asn(number, asks)),
+        (select(&["DE", "FR"][..]), asks())
+            .prop_map(|(code, asks)| Condition::Country(code.into(), asks)),
+        domain_test().prop_map(Condition::Domain),
+        domain_test().prop_map(Condition::Domain),
+        (
+            option::of(select(inbounds.to_vec())),
+            option::of(Just(80)),
+            option::of(Just("curl"))
+        )
+            .prop_map(|(kind, port, user)| Condition::Inbound {
+                kind,
+                port,
+                user: user.map(Into::into),
+            }),
+        Just(Condition::Network(Network::Udp)),
+        (any::<bool>(), option::of(Just(Network::Udp))).prop_map(|(source, network)| {
+            let side = if source {
+                Side::Source
+            } else {
+                Side::Destination
+            };
+            Condition::Port {
+                side,
+                ranges: vec![80..=80, 400..=500],
+                network,
+            }
+        }),
+        select(protocols.to_vec()).prop_map(Condition::Protocol),
+        (select(fields.to_vec()), text_test())
+            .prop_map(|(field, test)| Condition::Text(field, test)),
+        (any::<bool>(), 0..2_u32, asks()).prop_map(|(name, zone, asks)| {
+            let of = if name {
+                ZoneOf::Domain
+            } else {
+                ZoneOf::Address
+            };
+            Condition::Zone(of, ZoneId(zone), asks)
+        }),
+    ]
+}
+
+fn domain_test() -> impl Strategy<Value = DomainTest> {
+    prop_oneof![
+        select(NAMES).prop_map(|text| DomainTest::Exact(name(text))),
+        select(NAMES).prop_map(|text| DomainTest::Suffix(name(text))),
+        select(&["a", "org"][..]).prop_map(|text| DomainTest::Keyword(text.into())),
+        Just(()).prop_map(|()| DomainTest::Regex(Regex::new("^x").unwrap())),
+    ]
+}
+
+fn text_test() -> impl Strategy<Value = TextTest> {
+    prop_oneof![
+        select(TEXTS).prop_map(|text| TextTest::Exact(text.into())),
+        select(TEXTS).prop_map(|text| TextTest::KeywordIgnoreCase(text.to_lowercase().into())),
+        select(TEXTS).prop_map(|text| TextTest::AppName(text.to_lowercase().into())),
+    ]
+}
+
+fn asks() -> impl Strategy<Value = Asks> {
+    select(vec![Asks::Never, Asks::Resolve])
+}
+
+fn any_set() -> impl Strategy<Value = RuleSet> {
+    let names = vec((select(NAMES), any::<bool>()), 0..3);
+    let ranges = vec(select(RANGES), 0..3);
+    (names, ranges, vec(logic(plain_condition()), 0..2)).prop_map(|(names, ranges, others)| {
+        let mut set = RuleSet::new("set", "set.txt");
+        for (line, (text, suffix)) in (1..).zip(names) {
+            match suffix {
+                true => set.add_suffix(name(text), line, &format!("+.{text}")),
+                false => set.add_exact(name(text), line, text),
+            }
+        }
+        for (line, range) in (11..).zip(ranges) {
+            set.add_prefix(range.parse().unwrap(), line, range);
+        }
+        for (line, condition) in (21..).zip(others) {
+            set.add_other(condition, line, "other");
+        }
+        set.finish();
+        set
+    })
+}
+
+/// Two zones of each kind, nested into each other.
+fn zones() -> Zones {
+    let mut zones = Zones::default();
+    let entry = Entry::default;
+    for (zone, text) in ["test", "a.test"].into_iter().enumerate() {
+        let zone = zones.add_domain_zone(["outer", "inner"][zone]);
+        zones.add_domain(zone, name(text), entry()).unwrap();
+    }
+    for (zone, text) in ["10.0.0.0/8", "10.3.0.0/16"].into_iter().enumerate() {
+        let zone = zones.add_address_zone(["outer", "inner"][zone]);
+        zones
+            .add_address(zone, text.parse().unwrap(), entry())
+            .unwrap();
+    }
+    zones
+}
+
+/// Gives every line its own number, so that a trace tells which one it visited.
+fn number(nodes: &mut [Node], next: &mut u32) {
+    for node in nodes {
+        *next += 1;
+        match node {
+            Node::Any(nodes) => number(nodes, next),
+            Node::Instrument { origin: own, .. }
+            | Node::Leaf { origin: own, .. }
+            | Node::Resolve(own) => *own = origin(*next),
+            Node::Rule(rule) => rule.origin = origin(*next),
+            Node::Select(select) => {
+                select.origin = origin(*next);
+                for arm in &mut select.arms {
+                    *next += 1;
+                    arm.origin = origin(*next);
+                    number(std::slice::from_mut(&mut arm.then), next);
+                }
+            }
+            Node::Sub {
+                body, origin: own, ..
+            } => {
+                *own = origin(*next);
+                number(body, next);
+            }
+            Node::When {
+                then,
+                otherwise,
+                origin: own,
+                ..
+            } => {
+                *own = origin(*next);
+                number(std::slice::from_mut(&mut **then), next);
+                if let Some(otherwise) = otherwise {
+                    number(std::slice::from_mut(&mut **otherwise), next);
+                }
+            }
+        }
+    }
+}
