@@ -23,6 +23,17 @@ impl Query {
         Self::from_json(&value)
     }
 
+    /// Reads what a request to the daemon holds: an object, or a text of words.
+    ///
+    /// # Errors
+    /// [`BadFlow`] names the key.
+    pub fn from_value(value: &Value) -> Result<Self, BadFlow> {
+        match value {
+            Value::String(words) => Self::parse(words),
+            other => Self::from_json(other),
+        }
+    }
+
     /// Reads a JSON object. `null` is the same as a key that is not there.
     ///
     /// # Errors
