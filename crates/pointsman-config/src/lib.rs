@@ -11,6 +11,7 @@ pub mod explain;
 pub mod files;
 pub mod flow;
 pub mod forward;
+pub mod list_print;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
