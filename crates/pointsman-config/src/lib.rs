@@ -15,6 +15,7 @@ pub mod list_print;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
+pub mod provider;
 pub mod rule_list;
 pub mod setup;
 pub mod tree;
