@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 /// A source text with its name, for places and carets.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Source {
     /// Relative to the configuration's directory, as explanations name it.
     pub file: Arc<str>,
@@ -36,6 +36,13 @@ pub struct Span {
     pub start: usize,
     /// Byte offset behind the last byte, not before `start`.
     pub end: usize,
+}
+
+/// The name alone: the text may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.file)
+    }
 }
 
 impl Source {

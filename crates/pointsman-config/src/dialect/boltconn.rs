@@ -1,4 +1,4 @@
-//! The native dialect.
+//! The BoltConn dialect.
 
 use crate::load::Input;
 use crate::problem::Problems;

@@ -1,0 +1,198 @@
+//! `dns:`: resolvers by name.
+//!
+//! Each upstream is a resolver of its own: where it does not answer the look-up fails, it never
+//! falls back to another.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use pointsman_policy::Domain;
+
+use super::{given, named};
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, nearest};
+use crate::setup::{Families, NameServer, Resolver, ResolverId};
+use crate::value::{self, parse_name_server};
+use crate::yaml::{KeyStyle, Node, Value};
+
+/// The name of the system's own configuration as a resolver.
+const SYSTEM: &str = "system";
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Dns {
+    /// In the order written.
+    pub(super) resolvers: Vec<Resolver>,
+    /// For servers, and what is dialled by name; `None` is the system's.
+    pub(super) server_resolver: Option<ResolverId>,
+    by_name: HashMap<String, ResolverId>,
+}
+
+impl Dns {
+    /// The resolver that a key names; `None` for the system's, and after a problem.
+    pub(super) fn find(&self, node: &Node, problems: &mut Problems) -> Option<ResolverId> {
+        let name = value::name(node, "`resolver`", problems)?;
+        if name == SYSTEM {
+            return None;
+        }
+        let found = self.by_name.get(name).copied();
+        if found.is_none() {
+            let message = format!("`dns.upstreams` has no `{name}`");
+            let known = self.by_name.keys().map(String::as_str).chain([SYSTEM]);
+            problems.error("unknown-resolver", &node.span, message).hint =
+                nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+        }
+        found
+    }
+}
+
+/// Reads the section.
+pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Problems) -> Dns {
+    let mut dns = Dns::default();
+    let Some(node) = node else { return dns };
+    let mut keys = node.keys("`dns`", KeyStyle::Exact, problems);
+    keys.not_yet(&["listen", "fake_ip", "cache"], problems);
+    let upstreams = keys.take("upstreams");
+    let resolver = given(&mut keys, "resolver");
+    let hosts = given(&mut keys, "hosts");
+    let domains = given(&mut keys, "domains");
+    let families = [
+        ("prefer-ipv4", Families::PreferIpv4),
+        ("prefer-ipv6", Families::PreferIpv6),
+        ("ipv4", Families::Ipv4Only),
+        ("ipv6", Families::Ipv6Only),
+    ];
+    let families = given(&mut keys, "family")
+        .and_then(|node| value::choice(node, "`family`", &families, problems))
+        .unwrap_or_default();
+    keys.finish(problems);
+
+    for (name, span, node) in named(upstreams, "`upstreams`", problems) {
+        if name == SYSTEM {
+            let message = "`system` is the system's own configuration and cannot be redefined";
+            problems.error("reserved-name", span, message);
+            continue;
+        }
+        let server = upstream(node, outbounds, problems);
+        let id = ResolverId(dns.resolvers.len());
+        dns.by_name.insert(name.to_owned(), id);
+        dns.resolvers.push(Resolver {
+            servers: server.into_iter().collect(),
+            hosts: Vec::new(),
+            by_domain: Vec::new(),
+            families,
+        });
+    }
+    let needs_one = hosts.or(domains);
+    if let (Some(node), true) = (needs_one, dns.resolvers.is_empty()) {
+        let message = "`hosts` and `domains` need an upstream that answers for all other names";
+        problems.error("missing-key", &super::first_line(&node.span), message);
+    }
+    let hosts = hosts
+        .map(|node| read_hosts(node, problems))
+        .unwrap_or_default();
+    let domains = domains
+        .map(|node| read_domains(node, &dns, problems))
+        .unwrap_or_default();
+    for resolver in &mut dns.resolvers {
+        resolver.hosts.clone_from(&hosts);
+        resolver.by_domain.clone_from(&domains);
+    }
+    dns.server_resolver = match resolver {
+        Some(node) => dns.find(node, problems),
+        // Whoever names an upstream wants it asked; the first is the one on top of the list.
+        None => (!dns.resolvers.is_empty()).then_some(ResolverId(0)),
+    };
+    dns
+}
+
+/// `udp://1.1.1.1`, or `{ address: ..., via: OUTBOUND }`.
+fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Option<NameServer> {
+    let (address, way) = if matches!(node.value, Value::Map(_)) {
+        let mut keys = node.keys("an upstream", KeyStyle::Exact, problems);
+        let address = keys.require("address", problems);
+        let via = given(&mut keys, "via");
+        keys.finish(problems);
+        let via = via.and_then(|node| {
+            let name = value::name(node, "`via`", problems)?;
+            outbounds.resolve(name, &node.span, problems)
+        });
+        (address?, via)
+    } else {
+        (node, None)
+    };
+    let text = address.text("an upstream", problems)?;
+    let server = value::or_problem(parse_name_server(text), address, "an upstream", problems)?;
+    Some(match server {
+        NameServer::NotYet(why) => {
+            let message = format!("{why}; look-ups through it fail");
+            problems.not_yet(&address.span, message);
+            NameServer::NotYet(format!("{why} is not built yet"))
+        }
+        NameServer::Tcp { address, via: _ } => NameServer::Tcp { address, via: way },
+        NameServer::Udp { address, via: _ } => NameServer::Udp { address, via: way },
+    })
+}
+
+/// A name with or without a leading dot (it and all below), and one address or several.
+fn read_hosts(node: &Node, problems: &mut Problems) -> Vec<(Domain, bool, IpAddr)> {
+    let mut hosts = Vec::new();
+    for (name, span, node) in named(Some(node), "`hosts`", problems) {
+        let (bare, below) = match name.strip_prefix('.') {
+            Some(bare) => (bare, true),
+            None => (name, false),
+        };
+        let domain = match Domain::parse(bare) {
+            Ok(domain) => domain,
+            Err(error) => {
+                problems.error("invalid-address", span, format!("`hosts`: {error}"));
+                continue;
+            }
+        };
+        let items = match &node.value {
+            Value::List(items) => items.as_slice(),
+            Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
+        };
+        for item in items {
+            let Some(text) = item.text("an address", problems) else {
+                continue;
+            };
+            match text.parse::<IpAddr>() {
+                Ok(address) => hosts.push((domain.clone(), below, address.to_canonical())),
+                Err(_unspecific) => {
+                    let message = format!("`hosts`: `{text}` is no address");
+                    problems.error("invalid-address", &item.span, message);
+                }
+            }
+        }
+    }
+    hosts
+}
+
+/// `corp.example: UPSTREAM`: it and all names below are asked there.
+fn read_domains(
+    node: &Node,
+    dns: &Dns,
+    problems: &mut Problems,
+) -> Vec<(Domain, bool, Vec<NameServer>)> {
+    let mut domains = Vec::new();
+    for (name, span, node) in named(Some(node), "`domains`", problems) {
+        let upstream = dns.find(node, problems);
+        match Domain::parse(name.strip_prefix('.').unwrap_or(name)) {
+            Ok(domain) => {
+                let servers = upstream.and_then(|id| dns.resolvers.get(id.0));
+                let servers = servers.map_or_else(Vec::new, |r| r.servers.clone());
+                if servers.is_empty() && node.scalar() == Some(SYSTEM) {
+                    let message = "`system` cannot be asked for some names alone";
+                    problems.error("invalid-value", &node.span, message);
+                }
+                domains.push((domain, true, servers));
+            }
+            Err(error) => {
+                problems.error("invalid-address", span, format!("`domains`: {error}"));
+            }
+        }
+    }
+    domains.sort_by_key(|(domain, _, _)| std::cmp::Reverse(domain.ancestors().count()));
+    domains
+}

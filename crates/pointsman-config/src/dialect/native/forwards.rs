@@ -1,0 +1,236 @@
+//! `forwards:`: L4 forwards by name.
+
+use std::time::Duration;
+
+use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
+use super::{first_line, given, named};
+use crate::forward::{self, Origins};
+use crate::load::Input;
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Span};
+use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, PolicyId, Target};
+use crate::value::{self, EmptyHost};
+use crate::yaml::{KeyStyle, Keys, Node, Value};
+
+/// Reads all; their policies are made when all outbounds are known.
+pub(super) fn read(
+    node: Option<&Node>,
+    outbounds: &mut Outbounds,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> Vec<(Forward, Origins)> {
+    let mut forwards = Vec::new();
+    for (name, span, node) in named(node, "`forwards`", problems) {
+        let draft = draft(node, outbounds, input, problems);
+        let Some((mut forward, origins)) = draft else {
+            continue;
+        };
+        let index = forwards.len();
+        let targets = &forward.targets;
+        let Some(group) = forward::define(index, name, targets, span, outbounds, problems) else {
+            continue;
+        };
+        forward.name = name.into();
+        forward.outbound = group;
+        forward.span = Span::clone(span);
+        forwards.push((forward, origins));
+    }
+    forwards
+}
+
+/// A forward whose name and numbers are still to be filled in.
+fn draft(
+    node: &Node,
+    outbounds: &Outbounds,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> Option<(Forward, Origins)> {
+    let mut keys = node.keys("a forward", KeyStyle::Exact, problems);
+    let mut not_yet = None;
+    let listen = keys.require("listen", problems);
+    let listen = listen.map(|node| listeners(node, input, problems));
+    let mut origins = Origins::default();
+    let mut allow = Vec::new();
+    if let Some((key, list)) = keys.take_pair("allow") {
+        allow = value::prefixes(list, "`allow`", problems);
+        let shown: Vec<String> = allow.iter().map(ToString::to_string).collect();
+        origins.allow = forward::origin(&key.span, format!("allow: {}", shown.join(", ")));
+        let only_unix = listen
+            .as_ref()
+            .is_some_and(|l| !l.is_empty() && l.iter().all(|e| matches!(e, Endpoint::Unix(_))));
+        if only_unix && !allow.is_empty() {
+            let message = "clients of a Unix socket have no address: every connection is refused";
+            problems.warning("unreachable-forward", &key.span, message);
+        }
+    }
+    let targets_key = keys.require("targets", problems);
+    let targets = targets_key.map_or(&[][..], |list| list.list("`targets`", problems));
+    if let (Some(list), true) = (targets_key, targets.is_empty()) {
+        problems.error(
+            "missing-key",
+            &list.span,
+            "a forward needs at least one target",
+        );
+    }
+    let targets: Vec<(Target, Span)> = targets
+        .iter()
+        .filter_map(|node| {
+            let target = target(node, outbounds, input, &mut not_yet, problems)?;
+            Some((target, first_line(&node.span)))
+        })
+        .collect();
+    let words = [
+        ("failover", Balance::Failover),
+        ("round-robin", Balance::RoundRobin),
+        ("none", Balance::None),
+        ("sni", Balance::Sni),
+    ];
+    let balance_node = given(&mut keys, "balance");
+    let balance = balance_node
+        .and_then(|node| value::choice(node, "`balance`", &words, problems))
+        .unwrap_or(BALANCE);
+    if let (Balance::Sni, Some(node)) = (balance, balance_node) {
+        problems.not_yet(&node.span, "the balance `sni`; every connection is refused");
+        not_yet = Some("choosing a target by server name is not built yet".to_owned());
+    }
+    if let Some((key, _)) = keys.take_pair("tls") {
+        problems.not_yet(&key.span, "TLS at a listener; every connection is refused");
+        not_yet = Some("TLS at a listener is not built yet".to_owned());
+    }
+    forward::check_targets(&targets, balance, problems);
+    let limit = given(&mut keys, "connection_limit")
+        .and_then(|node| node.number("`connection_limit`", 1..=i64::from(u32::MAX), problems));
+    let lifetime = limit_of_time(&mut keys, "lifetime", "`lifetime`", problems);
+    let read_timeout = limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems);
+    let write_timeout = limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems);
+    let access_log = given(&mut keys, "access_log")
+        .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
+    let mut flag = |key: &'static str, what| {
+        given(&mut keys, key)
+            .and_then(|node| node.boolean(what, problems))
+            .unwrap_or(false)
+    };
+    let proxy_header = flag("proxy_header", "`proxy_header`");
+    let same_family = flag("same_family", "`same_family`");
+    keys.finish(problems);
+    let names: Vec<&str> = targets.iter().map(|(t, _)| &*t.name).collect();
+    let place = targets_key.map_or(&node.span, |list| &list.span);
+    origins.targets = forward::origin(place, format!("targets: {}", names.join(", ")));
+    let forward = Forward {
+        name: "".into(),
+        listen: listen?,
+        listen_families: Families::default(),
+        allow,
+        policy: PolicyId::default(),
+        outbound: outbounds.find("reject")?,
+        targets: targets.into_iter().map(|(target, _)| target).collect(),
+        balance,
+        connection_limit: limit.and_then(|n| n.try_into().ok()).unwrap_or(0),
+        lifetime,
+        access_log,
+        proxy_header,
+        same_family,
+        read_timeout,
+        write_timeout,
+        not_yet,
+        span: node.span.clone(),
+    };
+    Some((forward, origins))
+}
+
+/// One address or a list of them.
+fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<Endpoint> {
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
+    };
+    if items.is_empty() {
+        problems.error(
+            "missing-key",
+            &node.span,
+            "`listen` needs at least one address",
+        );
+    }
+    let mut listeners = Vec::new();
+    for item in items {
+        if item.scalar().is_some_and(|text| text.starts_with("udp://")) {
+            let message = "forwards of UDP; this address is not opened";
+            problems.not_yet(&item.span, message);
+            continue;
+        }
+        let found = value::endpoint(item, "`listen`", &input.directory, EmptyHost::Any, problems);
+        listeners.extend(found);
+    }
+    listeners
+}
+
+fn target(
+    node: &Node,
+    outbounds: &Outbounds,
+    input: &Input<'_>,
+    not_yet: &mut Option<String>,
+    problems: &mut Problems,
+) -> Option<Target> {
+    let mut keys = node.keys("a target", KeyStyle::Exact, problems);
+    let name = keys.require("name", problems);
+    let name = name.and_then(|node| value::name(node, "`name`", problems));
+    let address = keys.require("address", problems);
+    let address = address.and_then(|node| {
+        let directory = &input.directory;
+        value::endpoint(node, "`address`", directory, EmptyHost::Refused, problems)
+    });
+    let via = given(&mut keys, "via").and_then(|node| {
+        let name = value::name(node, "`via`", problems)?;
+        outbounds.resolve(name, &node.span, problems)
+    });
+    let attempts =
+        given(&mut keys, "attempts").and_then(|node| node.number("`attempts`", 1..=1000, problems));
+    let backoff = limit_of_time(&mut keys, "backoff", "`backoff`", problems);
+    let connect_timeout =
+        limit_of_time(&mut keys, "connect_timeout", "`connect_timeout`", problems);
+    let resolve_timeout =
+        limit_of_time(&mut keys, "resolve_timeout", "`resolve_timeout`", problems);
+    let read_timeout = limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems);
+    let write_timeout = limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems);
+    let keepalive = match given(&mut keys, "keepalive") {
+        Some(node) if node.scalar() == Some("off") => Keepalive::Off,
+        Some(node) => value::duration(node, "`keepalive`", problems)
+            .map_or(Keepalive::Default, Keepalive::Every),
+        None => Keepalive::Default,
+    };
+    let families = [
+        ("prefer-ipv4", Families::PreferIpv4),
+        ("prefer-ipv6", Families::PreferIpv6),
+        ("ipv4", Families::Ipv4Only),
+        ("ipv6", Families::Ipv6Only),
+    ];
+    let families = given(&mut keys, "family")
+        .and_then(|node| value::choice(node, "`family`", &families, problems));
+    if let Some((key, _)) = keys.take_pair("tls") {
+        problems.not_yet(&key.span, "TLS to a target; every connection is refused");
+        *not_yet = Some("TLS to a target is not built yet".to_owned());
+    }
+    keys.finish(problems);
+    Some(Target {
+        name: name?.into(),
+        address: address?,
+        via,
+        attempts: attempts.and_then(|n| n.try_into().ok()).unwrap_or(ATTEMPTS),
+        backoff: backoff.unwrap_or(BACKOFF),
+        connect_timeout: Some(connect_timeout.unwrap_or(CONNECT_TIMEOUT)),
+        resolve_timeout,
+        read_timeout,
+        write_timeout,
+        keepalive,
+        families: families.unwrap_or_default(),
+    })
+}
+
+fn limit_of_time<'a>(
+    keys: &mut Keys<'a>,
+    key: &'a str,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Duration> {
+    value::duration(given(keys, key)?, what, problems)
+}

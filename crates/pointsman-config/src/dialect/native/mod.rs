@@ -1,0 +1,282 @@
+//! The native dialect: YAML, maps by name, durations and sizes with units.
+//!
+//! Invariant: a key has one spelling and one meaning; what is not built yet is told, and refuses
+//! where a flow would depend on it. Every default stands in [`defaults`]; every key with its
+//! default in `docs/reference/native.md`.
+
+mod defaults;
+mod dns;
+mod forwards;
+mod inbounds;
+mod outbounds;
+mod policies;
+mod rule_sets;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use defaults::DEFAULT;
+use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
+use pointsman_policy::model::OnUnknown;
+
+use crate::forward;
+use crate::load::{Input, MAX_FILE};
+use crate::problem::{Problems, Span};
+use crate::setup::{Dialect, FlowTest, Log, PolicyId, Setup, Sniff};
+use crate::value;
+use crate::yaml::{self, KeyStyle, Keys, Node, Value};
+
+/// Reads a configuration of this dialect; pushes every problem.
+pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
+    let root = match yaml::parse(&input.source, problems) {
+        Some(root) => root,
+        None if problems.has_errors() => return None,
+        None => Node {
+            value: Value::Map(Vec::new()),
+            span: input.source.span(0, 0),
+        },
+    };
+    let mut files = vec![input.path.clone()];
+    let mut keys = root.keys("the configuration", KeyStyle::Exact, problems);
+    if let Some(version) = given(&mut keys, "version")
+        && version.scalar() != Some("1")
+    {
+        let message = "only `version: 1` exists";
+        problems.error("unsupported-version", &version.span, message);
+    }
+    let general = general(&mut keys, input, problems);
+    let databases = databases(&mut keys, input, &mut files, problems);
+    keys.not_yet(&["include", "control"], problems);
+    let parts = Parts {
+        inbounds: keys.take("inbounds"),
+        outbounds: keys.take("outbounds"),
+        forwards: keys.take("forwards"),
+        dns: keys.take("dns"),
+        rule_sets: keys.take("rule_sets"),
+        tests: keys.take("tests"),
+    };
+    let written = policies::Written::take(&mut keys, problems);
+    keys.finish(problems);
+
+    let rule_sets = rule_sets::read(parts.rule_sets, &databases, input, &mut files, problems);
+    let mut table = outbounds::builtins(written.has_rules());
+    outbounds::read(parts.outbounds, &mut table, input, &mut files, problems);
+    let dns = dns::read(parts.dns, &table, problems);
+    let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
+    let mut policies = written.lower(&table, &rule_sets, &databases, problems);
+    let mut inbounds = inbounds::read(parts.inbounds, &policies, &dns, input, &mut files, problems);
+    let tests = parts.tests.map(|node| tests_of(node, &table, problems));
+    if inbounds.any && policies.main.is_none() && !policies.broken && !inbounds.all_named {
+        let what = "there is neither `policy` nor `rules`, so nothing says where flows go";
+        let place = parts.inbounds.map_or(&root.span, |node| &node.span);
+        problems
+            .error("missing-policy", &first_line(place), what)
+            .hint = Some("`policy: direct` sends every flow out directly".into());
+    }
+    if !inbounds.any && forwards.is_empty() && !problems.has_errors() {
+        let what = "there are neither inbounds nor forwards: nothing will be served";
+        problems.warning("nothing-served", &first_line(&root.span), what);
+    }
+    let direct = table.find("direct")?;
+    let reset = table.find("reset")?;
+    let reject = table.find("reject")?;
+    let (outbounds, infos) = table.finish();
+    let mut whole = policies.finish(&infos, direct, &rule_sets, &databases, general.on_unknown);
+    inbounds.restrict(&mut whole, reject);
+    for (forward, origins) in &mut forwards {
+        forward.policy = PolicyId(whole.len());
+        let policy = forward::policy(forward, origins.clone(), &infos, direct, reset);
+        whole.push(Arc::new(policy));
+    }
+    Some(Setup {
+        dialect: Dialect::Native,
+        directory: input.directory.clone(),
+        files,
+        inbounds: inbounds.list,
+        outbounds,
+        forwards: forwards.into_iter().map(|(forward, _)| forward).collect(),
+        policies: whole,
+        resolvers: dns.resolvers,
+        server_resolver: dns.server_resolver,
+        log: general.log,
+        access_log: general.access_log,
+        watch: general.watch,
+        shutdown_grace: general.grace,
+        sniff: general.sniff,
+        tests: tests.unwrap_or_default(),
+    })
+}
+
+/// The sections, before they are read in the order in which they need each other.
+struct Parts<'a> {
+    inbounds: Option<&'a Node>,
+    outbounds: Option<&'a Node>,
+    forwards: Option<&'a Node>,
+    dns: Option<&'a Node>,
+    rule_sets: Option<&'a Node>,
+    tests: Option<&'a Node>,
+}
+
+/// A key's value; a key without one is as if it were not there.
+fn given<'a>(keys: &mut Keys<'a>, key: &'a str) -> Option<&'a Node> {
+    keys.take(key).filter(|node| !node.is_null())
+}
+
+/// The pairs of a map by name, the names checked.
+fn named<'a>(
+    node: Option<&'a Node>,
+    what: &str,
+    problems: &mut Problems,
+) -> Vec<(&'a str, &'a Span, &'a Node)> {
+    let Some(node) = node else { return Vec::new() };
+    let pairs = node.map(what, problems).iter();
+    let pairs = pairs.filter_map(|(key, value)| {
+        let name = value::name(key, "a name", problems)?;
+        Some((name, &key.span, value))
+    });
+    pairs.collect()
+}
+
+/// The first line of a place, for carets.
+fn first_line(span: &Span) -> Span {
+    let text = span.text();
+    span.part(0, text.find('\n').unwrap_or(text.len()))
+}
+
+struct General {
+    log: Log,
+    access_log: Option<PathBuf>,
+    watch: bool,
+    grace: Duration,
+    sniff: Sniff,
+    on_unknown: OnUnknown,
+}
+
+fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) -> General {
+    let log = given(keys, "log").map(|node| log(node, problems));
+    let access_log = given(keys, "access_log")
+        .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
+    let watch = given(keys, "watch").and_then(|node| node.boolean("`watch`", problems));
+    let grace = given(keys, "shutdown").and_then(|node| {
+        let mut keys = node.keys("`shutdown`", KeyStyle::Exact, problems);
+        let grace = given(&mut keys, "grace");
+        keys.finish(problems);
+        value::duration(grace?, "`grace`", problems)
+    });
+    let sniff = given(keys, "sniff").map(|node| sniff(node, problems));
+    let words = [("skip", OnUnknown::Skip), ("reject", OnUnknown::Reject)];
+    let on_unknown = given(keys, "on_unknown")
+        .and_then(|node| value::choice(node, "`on_unknown`", &words, problems));
+    General {
+        log: log.unwrap_or_default(),
+        access_log,
+        watch: watch.unwrap_or(defaults::WATCH),
+        grace: grace.unwrap_or(defaults::GRACE),
+        sniff: sniff.unwrap_or_default(),
+        on_unknown: on_unknown.unwrap_or_default(),
+    }
+}
+
+fn log(node: &Node, problems: &mut Problems) -> Log {
+    let mut keys = node.keys("`log`", KeyStyle::Exact, problems);
+    let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+    let level = given(&mut keys, "level")
+        .and_then(|node| value::choice(node, "`level`", &levels, problems));
+    let formats = [("text", false), ("json", true)];
+    let json = given(&mut keys, "format")
+        .and_then(|node| value::choice(node, "`format`", &formats, problems));
+    keys.finish(problems);
+    Log {
+        level: level.map(str::to_owned),
+        json: json.unwrap_or(false),
+    }
+}
+
+fn sniff(node: &Node, problems: &mut Problems) -> Sniff {
+    let mut keys = node.keys("`sniff`", KeyStyle::Exact, problems);
+    let timeout = given(&mut keys, "timeout");
+    let max_bytes = given(&mut keys, "max_bytes");
+    keys.finish(problems);
+    let default = Sniff::default();
+    let max_bytes = max_bytes.and_then(|node| {
+        let size = value::size(node, "`max_bytes`", problems)?;
+        if !(64..=1 << 20).contains(&size) {
+            let message = "`max_bytes` must be from 64B to 1MiB";
+            problems.error("invalid-value", &node.span, message);
+        }
+        Some(size)
+    });
+    Sniff {
+        timeout: timeout
+            .and_then(|node| value::duration(node, "`timeout`", problems))
+            .unwrap_or(default.timeout),
+        max_bytes: max_bytes.unwrap_or(default.max_bytes),
+    }
+}
+
+fn databases<'a>(
+    keys: &mut Keys<'a>,
+    input: &Input<'_>,
+    files: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) -> Arc<GeoDatabases> {
+    let mut open = |key: &'static str, what| {
+        let node = given(keys, key)?;
+        let path = value::path(node, what, &input.directory, problems)?;
+        let bytes = match input.files.read(&path, MAX_FILE) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let message = format!("{what}: `{}` cannot be read: {error}", shown(node));
+                problems.error("missing-file", &node.span, message);
+                return None;
+            }
+        };
+        files.push(path);
+        match GeoDatabase::from_bytes(bytes) {
+            Ok(database) => Some(database),
+            Err(error) => {
+                let message = format!("{what}: `{}` is no database: {error}", shown(node));
+                problems.error("bad-database", &node.span, message);
+                None
+            }
+        }
+    };
+    let country = open("geoip_db", "`geoip_db`");
+    let asn = open("asn_db", "`asn_db`");
+    Arc::new(GeoDatabases::new(country, asn))
+}
+
+fn shown(node: &Node) -> &str {
+    node.scalar().unwrap_or("")
+}
+
+fn tests_of(
+    node: &Node,
+    outbounds: &crate::outbounds::Outbounds,
+    problems: &mut Problems,
+) -> Vec<FlowTest> {
+    let mut tests = Vec::new();
+    for item in node.list("`tests`", problems) {
+        let mut keys = item.keys("a test", KeyStyle::Exact, problems);
+        let flow = keys.require("flow", problems);
+        let expect = keys.require("expect", problems);
+        keys.finish(problems);
+        let flow = flow.and_then(|node| value::name(node, "`flow`", problems));
+        let Some(expect) = expect else { continue };
+        let Some(name) = value::name(expect, "`expect`", problems) else {
+            continue;
+        };
+        let known = outbounds.resolve(name, &expect.span, problems);
+        if let (Some(flow), Some(_)) = (flow, known) {
+            tests.push(FlowTest {
+                flow: flow.to_owned(),
+                expect: name.to_owned(),
+                span: first_line(&item.span),
+            });
+        }
+    }
+    tests
+}

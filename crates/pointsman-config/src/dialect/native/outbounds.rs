@@ -1,0 +1,314 @@
+//! `outbounds:`: ways out by name.
+//!
+//! Invariant: a chain or a group never comes back to itself.
+
+use std::path::PathBuf;
+
+use pointsman_policy::OutboundId;
+
+use super::defaults::SOCKS_UDP;
+use super::{given, named};
+use crate::load::Input;
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Span};
+use crate::setup::{Credentials, OutboundKind, Uplink};
+use crate::value;
+use crate::yaml::{KeyStyle, Keys, Node};
+
+/// The built-in names. Rule lists write them in upper case, trees in lower case; explanations
+/// answer as the policy spells it.
+const BUILTINS: [(&str, &str); 4] = [
+    ("direct", "DIRECT"),
+    ("reset", "RESET"),
+    ("reject", "REJECT"),
+    ("blackhole", "BLACKHOLE"),
+];
+
+/// Types that are understood and not built, and whether they carry UDP.
+const LATER: [(&str, bool); 11] = [
+    ("fastest", true),
+    ("failover", true),
+    ("round-robin", true),
+    ("hash", true),
+    ("shadowsocks", true),
+    ("trojan", true),
+    ("vless", true),
+    ("vmess", true),
+    ("hysteria2", true),
+    ("wireguard", true),
+    ("ssh", false),
+];
+
+/// The table before anything is read; with the upper-case names where there are rule lists.
+pub(super) fn builtins(upper: bool) -> Outbounds {
+    let kinds = || {
+        [
+            OutboundKind::Direct(Uplink::default()),
+            OutboundKind::Reset,
+            OutboundKind::Reject,
+            OutboundKind::Blackhole,
+        ]
+    };
+    let lower_case = BUILTINS.iter().map(|(name, _)| *name).zip(kinds());
+    let upper_case = BUILTINS.iter().map(|(_, name)| *name).zip(kinds());
+    Outbounds::with_builtins(lower_case.chain(upper_case.filter(|_| upper)))
+}
+
+/// Reads all; first the names, so that chains and groups may name what stands below them.
+pub(super) fn read(
+    node: Option<&Node>,
+    table: &mut Outbounds,
+    input: &Input<'_>,
+    files: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) {
+    let mut defined = Vec::new();
+    for (name, span, value) in named(node, "`outbounds`", problems) {
+        if BUILTINS
+            .iter()
+            .any(|(lower, _)| lower.eq_ignore_ascii_case(name))
+        {
+            let message = format!("`{name}` is built in and cannot be redefined");
+            problems.error("reserved-name", span, message);
+            continue;
+        }
+        if let Some(id) = table.define(name, OutboundKind::Reject, span, problems) {
+            defined.push((id, name, span, value));
+        }
+    }
+    for (id, _, _, value) in &defined {
+        let mut reader = Reader {
+            table,
+            input,
+            files,
+            problems,
+        };
+        if let Some(kind) = reader.outbound(value) {
+            table.set_kind(*id, kind);
+        }
+    }
+    for (id, name, span, _) in &defined {
+        if let Some(path) = way_back(table, *id) {
+            let message = format!("`{name}` comes back to itself: {path}");
+            problems.error("outbound-cycle", span, message);
+        }
+    }
+}
+
+struct Reader<'a, 'i> {
+    table: &'a Outbounds,
+    input: &'a Input<'i>,
+    files: &'a mut Vec<PathBuf>,
+    problems: &'a mut Problems,
+}
+
+impl Reader<'_, '_> {
+    fn outbound(&mut self, node: &Node) -> Option<OutboundKind> {
+        let mut keys = node.keys("an outbound", KeyStyle::Exact, self.problems);
+        let kind_node = keys.require("type", self.problems)?;
+        let kind = value::name(kind_node, "`type`", self.problems)?;
+        let found = match kind {
+            "direct" => Some(OutboundKind::Direct(self.uplink(&mut keys))),
+            "socks5" | "http" => self.proxy(kind == "socks5", &mut keys),
+            "chain" => {
+                let hops = self.members("hops", &mut keys);
+                self.check_hops(&hops);
+                let hops: Vec<OutboundId> = hops.into_iter().map(|(id, _)| id).collect();
+                Some(OutboundKind::Chain { hops })
+            }
+            "select" => {
+                let members = self.members("members", &mut keys);
+                Some(OutboundKind::Select {
+                    members: members.into_iter().map(|(id, _)| id).collect(),
+                    uplink: Uplink::default(),
+                })
+            }
+            _ => return self.later(kind, kind_node, &mut keys),
+        };
+        keys.finish(self.problems);
+        found
+    }
+
+    fn proxy(&mut self, socks: bool, keys: &mut Keys<'_>) -> Option<OutboundKind> {
+        let server = keys.require("server", self.problems);
+        let server = server.and_then(|node| value::server(node, "`server`", self.problems));
+        let credentials = self.credentials(keys);
+        let uplink = self.uplink(keys);
+        if !socks {
+            return server.map(|server| OutboundKind::Http {
+                server,
+                credentials,
+                uplink,
+            });
+        }
+        let carries_udp = given(keys, "udp").and_then(|n| n.boolean("`udp`", self.problems));
+        Some(OutboundKind::Socks5 {
+            server: server?,
+            credentials,
+            carries_udp: carries_udp.unwrap_or(SOCKS_UDP),
+            uplink,
+        })
+    }
+
+    fn credentials(&mut self, keys: &mut Keys<'_>) -> Option<Credentials> {
+        let user = given(keys, "username");
+        let password = given(keys, "password");
+        let (user_node, password_node) = match (user, password) {
+            (Some(user), Some(password)) => (user, password),
+            (Some(one), None) | (None, Some(one)) => {
+                let message = "`username` and `password` are given together";
+                self.problems.error("missing-key", &one.span, message);
+                return None;
+            }
+            (None, None) => return None,
+        };
+        let user = value::name(user_node, "`username`", self.problems);
+        let password = value::secret(
+            password_node,
+            "`password`",
+            self.input,
+            self.files,
+            self.problems,
+        );
+        Some(Credentials {
+            user: user?.into(),
+            password: password?,
+        })
+    }
+
+    fn uplink(&mut self, keys: &mut Keys<'_>) -> Uplink {
+        let problems = &mut *self.problems;
+        let interface =
+            given(keys, "interface").and_then(|node| value::name(node, "`interface`", problems));
+        let source = given(keys, "source").and_then(|node| {
+            let text = node.text("`source`", problems)?;
+            let address = text.parse().ok();
+            if address.is_none() {
+                let message = format!("`source`: `{text}` is no address");
+                problems.error("invalid-address", &node.span, message);
+            }
+            address
+        });
+        let mark = given(keys, "mark")
+            .and_then(|node| node.number("`mark`", 0..=i64::from(u32::MAX), problems));
+        Uplink {
+            interface: interface.map(str::to_owned),
+            source,
+            mark: mark.and_then(|mark| mark.try_into().ok()),
+        }
+    }
+
+    /// The outbounds that a list names; where there is none, an error was pushed.
+    fn members<'n>(
+        &mut self,
+        key: &'static str,
+        keys: &mut Keys<'n>,
+    ) -> Vec<(OutboundId, &'n Span)> {
+        let what = if key == "hops" { "`hops`" } else { "`members`" };
+        let Some(list) = keys.require(key, self.problems) else {
+            return Vec::new();
+        };
+        let mut members = Vec::new();
+        let items = list.list(what, self.problems);
+        for item in items {
+            let name = value::name(item, "an outbound", self.problems);
+            let id = name.and_then(|name| self.table.resolve(name, &item.span, self.problems));
+            members.extend(id.map(|id| (id, &item.span)));
+        }
+        if items.is_empty() {
+            let message = format!("{what} needs at least one outbound");
+            self.problems.error("missing-key", &list.span, message);
+        }
+        members
+    }
+
+    /// Only what carries bytes can be a hop, and a direct one only the first.
+    fn check_hops(&mut self, hops: &[(OutboundId, &Span)]) {
+        for (at, (id, span)) in hops.iter().enumerate() {
+            let message = match self.table.kind(*id) {
+                // A hop that stands below is a `Reject` until it is read; only built-in names mean it.
+                Some(OutboundKind::Reject | OutboundKind::Reset | OutboundKind::Blackhole)
+                    if is_builtin(span.text()) =>
+                {
+                    "a refusal is no hop of a chain"
+                }
+                Some(OutboundKind::Direct(_)) if at > 0 => {
+                    "`direct` leaves from this host, so it can only be the first hop"
+                }
+                _ => continue,
+            };
+            self.problems.error("invalid-value", span, message);
+        }
+    }
+
+    fn later(&mut self, kind: &str, node: &Node, keys: &mut Keys<'_>) -> Option<OutboundKind> {
+        if let Some((_, carries_udp)) = LATER.iter().find(|(name, _)| *name == kind) {
+            let message = format!("outbounds of type `{kind}`; this one refuses every flow");
+            self.problems.not_yet(&node.span, message);
+            if let Some(members) = given(keys, "members") {
+                for member in members.list("`members`", self.problems) {
+                    if let Some(name) = value::name(member, "an outbound", self.problems) {
+                        self.table.resolve(name, &member.span, self.problems);
+                    }
+                }
+            }
+            return Some(OutboundKind::NotYet {
+                kind: kind.to_owned(),
+                carries_udp: *carries_udp,
+            });
+        }
+        let mut known = vec!["direct", "socks5", "http", "chain", "select"];
+        known.extend(LATER.iter().map(|(name, _)| *name));
+        let words: Vec<(&str, ())> = known.into_iter().map(|word| (word, ())).collect();
+        if is_builtin(kind) {
+            let message = format!("`{kind}` is built in: name it where you need it");
+            self.problems.error("invalid-value", &node.span, message);
+        } else {
+            value::choice(node, "`type`", &words, self.problems);
+        }
+        None
+    }
+}
+
+fn is_builtin(name: &str) -> bool {
+    let name = name.trim_matches(['"', '\'']);
+    BUILTINS
+        .iter()
+        .any(|(lower, _)| lower.eq_ignore_ascii_case(name))
+}
+
+/// The way from an outbound back to itself, as text. Without recursion: chains may be long.
+fn way_back(table: &Outbounds, start: OutboundId) -> Option<String> {
+    let names: Vec<&str> = table.names().collect();
+    let parts = |id: OutboundId| match table.kind(id) {
+        Some(OutboundKind::Chain { hops }) => hops.as_slice(),
+        Some(OutboundKind::Select { members, .. }) => members.as_slice(),
+        _ => &[],
+    };
+    let mut seen = std::collections::BTreeMap::new();
+    let mut open = vec![start];
+    while let Some(at) = open.pop() {
+        for part in parts(at) {
+            if *part == start {
+                let mut way = vec![start, at];
+                while let Some(before) = seen.get(way.last()?) {
+                    way.push(*before);
+                }
+                let name = |id: &OutboundId| names.get(id.0 as usize).copied().unwrap_or("?");
+                way.reverse();
+                way.dedup();
+                let mut shown: Vec<String> =
+                    way.iter().map(|id| format!("`{}`", name(id))).collect();
+                if shown.len() == 1 {
+                    shown.push(shown[0].clone());
+                }
+                return Some(shown.join(" -> "));
+            }
+            if !seen.contains_key(part) {
+                seen.insert(*part, at);
+                open.push(*part);
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,318 @@
+//! `policy:`, `rules:` and `policies:`: trees and rule lists.
+//!
+//! Invariant: of `policy` and `rules` there is at most one; it is the policy of every inbound that
+//! names no other. A named tree is also a word that other trees may use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pointsman_policy::geo::GeoDatabases;
+use pointsman_policy::line::Scope;
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetId};
+use pointsman_policy::zone::Zones;
+use pointsman_policy::{Condition, Node as Step, OutboundId, Policy};
+
+use super::rule_sets::RuleSets;
+use super::{first_line, given, named};
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Severity, Span, nearest};
+use crate::rule_list::{Fallback, RuleLists};
+use crate::setup::PolicyId;
+use crate::tree::{self, Ast, Lists, LowerContext};
+use crate::value;
+use crate::yaml::{Keys, Node, Value};
+
+/// The name of the policy that `policy:` or `rules:` gives.
+const MAIN: &str = "main";
+
+/// The policies as they stand in the file.
+pub(super) struct Written<'a> {
+    main: Option<(Language, &'a Node)>,
+    named: Vec<(&'a str, &'a Span, &'a Node)>,
+    ip_rules_resolve: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Rules,
+    Tree,
+}
+
+impl<'a> Written<'a> {
+    /// Takes the keys.
+    pub(super) fn take(keys: &mut Keys<'a>, problems: &mut Problems) -> Self {
+        let tree = keys.take_pair("policy");
+        let rules = keys.take_pair("rules");
+        let main = match (tree, rules) {
+            (Some((_, tree)), None) => Some((Language::Tree, tree)),
+            (None, Some((_, rules))) => Some((Language::Rules, rules)),
+            (Some((first, tree)), Some((second, _))) => {
+                let message = "the main policy is given by `policy` or by `rules`, not by both";
+                problems
+                    .error("conflicting-keys", &second.span, message)
+                    .related = Some((first.span.clone(), "the other is here".into()));
+                Some((Language::Tree, tree))
+            }
+            (None, None) => None,
+        };
+        let ip_rules_resolve = given(keys, "ip_rules_resolve")
+            .and_then(|node| node.boolean("`ip_rules_resolve`", problems));
+        Self {
+            main,
+            named: named(keys.take("policies"), "`policies`", problems),
+            ip_rules_resolve: ip_rules_resolve.unwrap_or(false),
+        }
+    }
+
+    /// Whether one of them is a rule list, in which the built-in outbounds are upper case.
+    pub(super) fn has_rules(&self) -> bool {
+        let main = matches!(self.main, Some((Language::Rules, _)));
+        main || self
+            .named
+            .iter()
+            .any(|(_, _, node)| language(node) == Language::Rules)
+    }
+
+    /// Lowers all; names of outbounds and rule sets are known by now.
+    pub(super) fn lower(
+        &self,
+        outbounds: &Outbounds,
+        rule_sets: &RuleSets,
+        databases: &GeoDatabases,
+        problems: &mut Problems,
+    ) -> Policies {
+        let mut trees: BTreeMap<String, Ast> = BTreeMap::new();
+        let mut policies = Policies::default();
+        for (name, span, node) in &self.named {
+            if *name == MAIN && self.main.is_some() {
+                let message = "`main` is the policy that `policy` or `rules` gives";
+                problems.error("reserved-name", span, message);
+            }
+            if language(node) == Language::Tree
+                && let Some(tree) = tree::parse_block(node, "a policy", problems)
+            {
+                trees.insert((*name).to_owned(), tree);
+            }
+        }
+        let lowerer = Lowerer {
+            written: self,
+            outbounds,
+            rule_sets,
+            databases,
+            trees: &trees,
+        };
+        if let Some((language, node)) = self.main {
+            let body = match language {
+                Language::Rules => lowerer.rules(node, problems),
+                Language::Tree => {
+                    let tree = tree::parse_block(node, "`policy`", problems);
+                    tree.and_then(|tree| lowerer.tree(node, &tree, problems))
+                }
+            };
+            policies.main = policies.add(MAIN, body);
+        }
+        for (name, _, node) in &self.named {
+            let body = match language(node) {
+                Language::Rules => lowerer.rules(node, problems),
+                Language::Tree => trees
+                    .get(*name)
+                    .and_then(|tree| lowerer.tree(node, tree, problems)),
+            };
+            policies.add(name, body);
+        }
+        policies
+    }
+}
+
+fn language(node: &Node) -> Language {
+    match node.value {
+        Value::List(_) => Language::Rules,
+        Value::Map(_) | Value::Scalar(..) => Language::Tree,
+    }
+}
+
+struct Lowerer<'a> {
+    written: &'a Written<'a>,
+    outbounds: &'a Outbounds,
+    rule_sets: &'a RuleSets,
+    databases: &'a GeoDatabases,
+    trees: &'a BTreeMap<String, Ast>,
+}
+
+impl Lowerer<'_> {
+    fn tree(&self, node: &Node, tree: &Ast, problems: &mut Problems) -> Option<Vec<Step>> {
+        let context = LowerContext {
+            outbounds: self.outbounds,
+            lists: Lists::Sets(&self.rule_sets.names),
+            trees: self.trees,
+        };
+        let body = tree::lower(tree, &context, problems)?;
+        let mut missing = None;
+        let has = (self.databases.has_country(), self.databases.has_asn());
+        body.iter().for_each(|step| lacks(step, has, &mut missing));
+        if let Some((origin, key)) = missing {
+            let message = format!("`{}` needs `{key}`", origin.text);
+            problems
+                .error("missing-database", &first_line(&node.span), message)
+                .hint = Some(format!("it stands on line {}", origin.line));
+        }
+        Some(body)
+    }
+
+    fn rules(&self, node: &Node, problems: &mut Problems) -> Option<Vec<Step>> {
+        let find = |name: &str, span: &Span, problems: &mut Problems| {
+            // Rule lists write the built-in names in any case.
+            let upper = name.to_ascii_uppercase();
+            match upper.as_str() {
+                "DIRECT" | "RESET" | "REJECT" | "BLACKHOLE" => self
+                    .outbounds
+                    .find(name)
+                    .or_else(|| self.outbounds.find(&upper)),
+                _ => self.outbounds.resolve(name, span, problems),
+            }
+        };
+        let lists = RuleLists {
+            outbound: &find,
+            scope: self,
+            sets: &self.rule_sets.sets,
+        };
+        let before = problems.0.len();
+        let body = lists.read(node, "the rule list", Fallback::Required, problems);
+        lists.note_blind_rules(&body, false, &node.span.source, problems);
+        let new = problems.0.get_mut(before..).unwrap_or_default();
+        for problem in new.iter_mut() {
+            // Here the keys of BoltConn's section stand at the top.
+            problem.hint = problem.hint.take().map(|h| h.replace("dispatching.", ""));
+        }
+        let failed = new.iter().any(|p| p.severity == Severity::Error);
+        (!failed).then_some(body)
+    }
+}
+
+impl Scope for Lowerer<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        let at = self.rule_sets.names.iter().position(|n| &**n == name)?;
+        u32::try_from(at).ok().map(SetId)
+    }
+    fn rule_sets(&self) -> Vec<&str> {
+        self.rule_sets.names.iter().map(|name| &**name).collect()
+    }
+    fn has_country_db(&self) -> bool {
+        self.databases.has_country()
+    }
+    fn has_asn_db(&self) -> bool {
+        self.databases.has_asn()
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        self.written.ip_rules_resolve
+    }
+}
+
+/// The first step that asks a database that is not there, and the key that would give it. Nesting is
+/// bounded by the tree's own limit.
+fn lacks<'s>(step: &'s Step, has: (bool, bool), found: &mut Option<(&'s Origin, &'static str)>) {
+    let mut asks = |condition: &Condition, origin: &'s Origin| {
+        if let Some(key) = asks_for(condition, has) {
+            found.get_or_insert((origin, key));
+        }
+    };
+    match step {
+        Step::Rule(rule) => asks(&rule.condition, &rule.origin),
+        Step::Instrument {
+            condition, origin, ..
+        } => asks(condition, origin),
+        Step::Sub {
+            condition,
+            body,
+            origin,
+        } => {
+            asks(condition, origin);
+            body.iter().for_each(|step| lacks(step, has, found));
+        }
+        Step::When {
+            condition,
+            then,
+            otherwise,
+            origin,
+        } => {
+            asks(condition, origin);
+            lacks(then, has, found);
+            if let Some(otherwise) = otherwise {
+                lacks(otherwise, has, found);
+            }
+        }
+        Step::Any(steps) => steps.iter().for_each(|step| lacks(step, has, found)),
+        Step::Select(select) => select
+            .arms
+            .iter()
+            .for_each(|arm| lacks(&arm.then, has, found)),
+        Step::Leaf { .. } | Step::Resolve(_) => {}
+    }
+}
+
+fn asks_for(condition: &Condition, has: (bool, bool)) -> Option<&'static str> {
+    match condition {
+        Condition::Country(..) if !has.0 => Some("geoip_db"),
+        Condition::Asn(..) if !has.1 => Some("asn_db"),
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().find_map(|part| asks_for(part, has))
+        }
+        Condition::Not(inner) => asks_for(inner, has),
+        _ => None,
+    }
+}
+
+/// The bodies that were lowered.
+#[derive(Default)]
+pub(super) struct Policies {
+    /// The main one.
+    pub(super) main: Option<PolicyId>,
+    /// Whether one could not be lowered; then nothing more is said of policies that lack.
+    pub(super) broken: bool,
+    bodies: Vec<(Arc<str>, Vec<Step>)>,
+}
+
+impl Policies {
+    fn add(&mut self, name: &str, body: Option<Vec<Step>>) -> Option<PolicyId> {
+        self.broken |= body.is_none();
+        self.bodies.push((name.into(), body.unwrap_or_default()));
+        Some(PolicyId(self.bodies.len() - 1))
+    }
+
+    /// The policy that an inbound names.
+    pub(super) fn find(&self, node: &Node, problems: &mut Problems) -> Option<PolicyId> {
+        let name = value::name(node, "`policy`", problems)?;
+        let found = self.bodies.iter().position(|(n, _)| &**n == name);
+        if found.is_none() {
+            let message = format!("there is no policy `{name}`");
+            let known = self.bodies.iter().map(|(name, _)| &**name);
+            problems.error("unknown-policy", &node.span, message).hint =
+                nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+        }
+        found.map(PolicyId)
+    }
+
+    /// Whole policies, by [`PolicyId`].
+    pub(super) fn finish(
+        &mut self,
+        outbounds: &Arc<[OutboundInfo]>,
+        direct: OutboundId,
+        rule_sets: &RuleSets,
+        databases: &Arc<GeoDatabases>,
+        on_unknown: OnUnknown,
+    ) -> Vec<Arc<Policy>> {
+        let zones: Arc<Zones> = Arc::default();
+        let bodies = self.bodies.drain(..).map(|(name, body)| Policy {
+            name,
+            outbounds: Arc::clone(outbounds),
+            direct,
+            body,
+            sets: Arc::clone(&rule_sets.sets),
+            zones: Arc::clone(&zones),
+            databases: Arc::clone(databases),
+            domain_order: DomainOrder::Native,
+            on_unknown,
+        });
+        bodies.map(Arc::new).collect()
+    }
+}

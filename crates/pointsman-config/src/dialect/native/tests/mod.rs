@@ -1,0 +1,397 @@
+mod sections;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect};
+use pointsman_policy::{Fact, Facts, Host, Provenance, Step};
+
+use super::*;
+use crate::damage;
+use crate::files::Memory;
+use crate::load::{Loaded, load};
+use crate::setup::ResolverId;
+
+/// A configuration that uses every section.
+const WHOLE: &str = r#"version: 1
+log: { level: info, format: text }
+inbounds:
+  desk:   { type: mixed, listen: "127.0.0.1:7890", users: { alice: secret } }
+  house:  { type: tun }
+outbounds:
+  privacy: { type: socks5, server: "127.0.0.1:2123" }
+  work:    { type: direct, interface: wg0 }
+  both:    { type: chain, hops: [work, privacy] }
+  auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
+forwards:
+  postgres:
+    listen: ["tcp://0.0.0.0:5432", "unix:///run/pg.sock"]
+    allow: [10.0.0.0/8]
+    targets: [{ name: a, address: "tcp://10.0.0.5:5432", via: work }]
+    balance: failover
+rule_sets:
+  adservers:    { path: lists/ads.txt, format: domains }
+  secret-sites: { domains: [reddit.com, twitter.com] }
+  worknet:      { ips: [10.3.5.0/24] }
+dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
+policy: |
+  any [
+    cond domain { secret-sites => privacy
+                  adservers => reset }
+    cond ip { worknet => work }
+    direct
+  ]
+tests:
+  - { flow: "dst=twitter.com:443", expect: privacy }
+"#;
+
+const ADS: &str = "# a list\ndoubleclick.net\nads.example # here too\n\n*.metrics.example\n";
+
+fn files(text: &str) -> Memory {
+    let mut files = Memory::new([
+        ("conf/pointsman.yaml", text),
+        ("conf/lists/ads.txt", ADS),
+        (
+            "conf/lists/rules.txt",
+            "DOMAIN, exact.example\nDST-PORT, 22 # ssh\nGEOIP, CN\nIP-CIDR, 10.0.0.0/8\n",
+        ),
+        ("conf/lists/bad.txt", "good.example\nbad example\n"),
+        ("conf/password", "s3cret\n"),
+        ("conf/no.mmdb", "nothing"),
+    ]);
+    files.variables.insert("TOKEN".into(), "s3cret".into());
+    files
+}
+
+fn read(text: &str) -> Loaded {
+    load(Path::new("conf/pointsman.yaml"), None, None, &files(text))
+}
+
+/// All problems of a text, as printed.
+fn problems(text: &str, expected: Expect) {
+    let loaded = read(text);
+    assert_eq!(loaded.dialect, Some(Dialect::Native));
+    assert_eq!(loaded.setup.is_none(), loaded.problems.has_errors());
+    let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+    expected.assert_eq(&shown.join("\n"));
+}
+
+/// The first lines of the problems of a text with a main policy.
+fn check(text: &str, expected: &[&str]) {
+    let loaded = read(&format!("{text}\npolicy: direct\n"));
+    assert_eq!(
+        loaded.setup.is_none(),
+        loaded.problems.has_errors(),
+        "{text}"
+    );
+    let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+    let first: Vec<&str> = shown
+        .iter()
+        .filter_map(|p| p.lines().next()?.strip_prefix("pointsman.yaml:"))
+        .collect();
+    assert_eq!(first, expected, "{text}");
+}
+
+/// A configuration that loads; with a main policy.
+fn setup(text: &str) -> Setup {
+    read(&format!("{text}\npolicy: direct\n")).setup.unwrap()
+}
+
+/// Where the main policy sends a name.
+fn decides(setup: &Setup, policy: usize, host: &str) -> String {
+    let facts = Facts {
+        destination: Fact::Known(Host::parse(host).unwrap(), Provenance::Request),
+        port: Fact::Known(443, Provenance::Request),
+        source: Fact::Known(SocketAddr::from(([127, 0, 0, 1], 1)), Provenance::Inbound),
+        look: Fact::Absent,
+        ..Facts::default()
+    };
+    let policy = &setup.policies[policy];
+    match policy.decide(&facts) {
+        Step::Decided(decision) => {
+            let name = decision
+                .outbound
+                .map(|id| policy.outbound(id).name.to_string());
+            let entry = decision
+                .entry
+                .map(|e| format!(" {}:{} {}", e.file, e.line, e.text));
+            format!("{}{}", name.unwrap_or_default(), entry.unwrap_or_default())
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_whole_example_loads() {
+    problems(
+        WHOLE,
+        expect![[r#"
+        pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
+          |   house:  { type: tun }
+          |                   ^^^
+        pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; this one refuses every flow
+          |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
+          |                    ^^^^^^^
+        pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
+          | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
+          |        ^^^^^^
+        pointsman.yaml:21:88: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail
+          | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
+          |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],
+    );
+    let setup = read(WHOLE).setup.unwrap();
+    assert_eq!(
+        decides(&setup, 0, "twitter.com"),
+        "privacy pointsman.yaml:19 twitter.com"
+    );
+    assert_eq!(
+        decides(&setup, 0, "www.reddit.com"),
+        "privacy pointsman.yaml:19 reddit.com"
+    );
+    assert_eq!(
+        decides(&setup, 0, "a.ads.example"),
+        "reset lists/ads.txt:3 ads.example"
+    );
+    assert_eq!(
+        decides(&setup, 0, "10.3.5.9"),
+        "work pointsman.yaml:20 10.3.5.0/24"
+    );
+    assert_eq!(decides(&setup, 0, "example.com"), "Need(Resolve)");
+    assert_eq!(
+        decides(&setup, setup.forwards[0].policy.0, "10.0.0.5"),
+        "reset"
+    );
+    assert_eq!(
+        setup.files,
+        [
+            PathBuf::from("conf/pointsman.yaml"),
+            PathBuf::from("conf/lists/ads.txt")
+        ]
+    );
+    assert_eq!(setup.server_resolver, Some(ResolverId(0)));
+    let names: Vec<&str> = setup.outbounds.iter().map(|o| &*o.name).collect();
+    assert_eq!(
+        names,
+        [
+            "direct",
+            "reset",
+            "reject",
+            "blackhole",
+            "privacy",
+            "work",
+            "both",
+            "auto",
+            "postgres",
+            "a"
+        ]
+    );
+    damage::survives_damage(Dialect::Native, "pointsman.yaml", WHOLE);
+}
+
+#[test]
+fn the_embedded_default_loads() {
+    let loaded = read(DEFAULT);
+    assert!(loaded.problems.0.is_empty(), "{:?}", loaded.problems);
+    let setup = loaded.setup.unwrap();
+    let inbound = &setup.inbounds[0];
+    assert_eq!(
+        (&*inbound.name, inbound.listen.to_string().as_str()),
+        ("default", "127.0.0.1:7890")
+    );
+    assert_eq!(decides(&setup, 0, "example.com"), "DIRECT");
+    assert_eq!(setup.shutdown_grace, Duration::from_secs(10));
+}
+
+#[test]
+fn rules_and_trees_stand_side_by_side() {
+    let setup = read(
+        "inbounds:\n  a: { type: http, listen: 0 }\n  b: { type: socks5, listen: 0, policy: other }\nrules:\n  - DOMAIN-SUFFIX, example.com, Reset\n  - RULE-SET, ads, REJECT\n  - FALLBACK, DIRECT\npolicies:\n  other: |\n    any [\n      inner\n      blackhole\n    ]\n  inner: |\n    cond domain { ads => reset }\nrule_sets:\n  ads: { rules: [\"DOMAIN, one.example\"], domains: [two.example] }\n",
+    )
+    .setup
+    .unwrap();
+    assert_eq!(setup.inbounds[1].policy, PolicyId(1));
+    let check = |policy: usize, host: &str, expected: &str| {
+        assert_eq!(decides(&setup, policy, host), expected, "{policy} {host}");
+    };
+    check(0, "www.example.com", "RESET");
+    check(
+        0,
+        "one.example",
+        "REJECT pointsman.yaml:17 DOMAIN, one.example",
+    );
+    check(0, "www.one.example", "DIRECT");
+    check(0, "www.two.example", "REJECT pointsman.yaml:17 two.example");
+    check(1, "two.example", "reset pointsman.yaml:17 two.example");
+    check(1, "www.example.com", "blackhole");
+}
+
+#[test]
+fn a_list_of_allowed_sources_comes_first() {
+    let setup = setup(
+        "inbounds:\n  lan: { type: mixed, listen: \"0.0.0.0:7890\", allow: [192.168.0.0/16] }\n  me: { type: mixed, listen: 7891 }",
+    );
+    assert_eq!(
+        decides(&setup, setup.inbounds[0].policy.0, "example.com"),
+        "reject"
+    );
+    assert_eq!(
+        decides(&setup, setup.inbounds[1].policy.0, "example.com"),
+        "direct"
+    );
+    let policy = &setup.policies[setup.inbounds[0].policy.0];
+    let pointsman_policy::Node::Rule(rule) = &policy.body[0] else {
+        panic!("no rule");
+    };
+    assert_eq!(
+        (rule.origin.line, &*rule.origin.text),
+        (2, "allow: 192.168.0.0/16")
+    );
+}
+
+#[test]
+fn unknown_keys_are_errors_everywhere() {
+    problems(
+        "inbouns: {}\nlog: { levl: info }\nsniff: { time: 1s }\nshutdown: { grase: 1s }\ninbounds:\n  a: { type: mixed, listn: 1, listen: 1 }\noutbounds:\n  p: { type: socks5, server: 'a:1', upd: true }\n  g: { type: select, member: [direct] }\nforwards:\n  f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }\nrule_sets:\n  r: { domain: [a], domains: [a] }\ndns: { upstream: {} }\npolicy: direct\ntests: [ { flow: 'dst=a:1', expects: direct, expect: direct } ]\n",
+        expect![[r#"
+            pointsman.yaml:1:1: error[unknown-key]: the configuration has no key `inbouns`
+              | inbouns: {}
+              | ^^^^^^^
+              hint: did you mean `inbounds`?
+            pointsman.yaml:2:8: error[unknown-key]: `log` has no key `levl`
+              | log: { levl: info }
+              |        ^^^^
+              hint: did you mean `level`?
+            pointsman.yaml:3:10: error[unknown-key]: `sniff` has no key `time`
+              | sniff: { time: 1s }
+              |          ^^^^
+            pointsman.yaml:4:13: error[unknown-key]: `shutdown` has no key `grase`
+              | shutdown: { grase: 1s }
+              |             ^^^^^
+              hint: did you mean `grace`?
+            pointsman.yaml:6:21: error[unknown-key]: an inbound has no key `listn`
+              |   a: { type: mixed, listn: 1, listen: 1 }
+              |                     ^^^^^
+              hint: did you mean `listen`?
+            pointsman.yaml:8:37: error[unknown-key]: an outbound has no key `upd`
+              |   p: { type: socks5, server: 'a:1', upd: true }
+              |                                     ^^^
+            pointsman.yaml:9:6: error[missing-key]: an outbound needs the key `members`
+              |   g: { type: select, member: [direct] }
+              |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            pointsman.yaml:9:22: error[unknown-key]: an outbound has no key `member`
+              |   g: { type: select, member: [direct] }
+              |                      ^^^^^^
+              hint: did you mean `members`?
+            pointsman.yaml:11:48: error[unknown-key]: a target has no key `adress`
+              |   f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }
+              |                                                ^^^^^^
+              hint: did you mean `address`?
+            pointsman.yaml:11:89: error[unknown-key]: a forward has no key `limit`
+              |   f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }
+              |                                                                                         ^^^^^
+            pointsman.yaml:13:8: error[unknown-key]: a rule set has no key `domain`
+              |   r: { domain: [a], domains: [a] }
+              |        ^^^^^^
+              hint: did you mean `domains`?
+            pointsman.yaml:14:8: error[unknown-key]: `dns` has no key `upstream`
+              | dns: { upstream: {} }
+              |        ^^^^^^^^
+              hint: did you mean `upstreams`?
+            pointsman.yaml:16:29: error[unknown-key]: a test has no key `expects`
+              | tests: [ { flow: 'dst=a:1', expects: direct, expect: direct } ]
+              |                             ^^^^^^^
+              hint: did you mean `expect`?"#]],
+    );
+}
+
+#[test]
+fn a_main_policy_is_needed_once() {
+    problems(
+        "inbounds:\n  a: { type: mixed, listen: 1 }\n",
+        expect![[r#"
+            pointsman.yaml:2:3: error[missing-policy]: there is neither `policy` nor `rules`, so nothing says where flows go
+              |   a: { type: mixed, listen: 1 }
+              |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              hint: `policy: direct` sends every flow out directly"#]],
+    );
+    problems(
+        "policy: direct\nrules: [ 'FALLBACK, DIRECT' ]\n",
+        expect![[r#"
+            pointsman.yaml:2:1: error[conflicting-keys]: the main policy is given by `policy` or by `rules`, not by both
+              | rules: [ 'FALLBACK, DIRECT' ]
+              | ^^^^^
+              pointsman.yaml:1:1: the other is here"#]],
+    );
+    problems(
+        "inbounds:\n  a: { type: mixed, listen: 1, policy: mian }\npolicy: direct\n",
+        expect![[r#"
+            pointsman.yaml:2:40: error[unknown-policy]: there is no policy `mian`
+              |   a: { type: mixed, listen: 1, policy: mian }
+              |                                        ^^^^
+              hint: did you mean `main`?"#]],
+    );
+    problems(
+        "inbounds:\n  a: { type: mixed, listen: 1, policy: x }\npolicies: { x: direct }\n",
+        expect![[""]],
+    );
+    problems(
+        "",
+        expect![
+            "pointsman.yaml:1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served"
+        ],
+    );
+    problems(
+        "version: 2\n",
+        expect![[r#"
+            pointsman.yaml:1:10: error[unsupported-version]: only `version: 1` exists
+              | version: 2
+              |          ^"#]],
+    );
+}
+
+#[test]
+fn policies_are_checked_in_place() {
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\nrules:\n  - DOMAIN, a.example, DIRECT\n  - GEOIP, CN, nowhere\n",
+        expect![[r#"
+            pointsman.yaml:4:5: error[missing-fallback]: the rule list does not end with `FALLBACK`
+              |   - GEOIP, CN, nowhere
+              |     ^^^^^^^^^^^^^^^^^^
+              pointsman.yaml:3:3: the list begins here
+              hint: end it with `- FALLBACK, OUTBOUND`
+            pointsman.yaml:4:12: error[missing-database]: `GEOIP` needs a database
+              |   - GEOIP, CN, nowhere
+              |            ^^
+              hint: set `geoip_db`"#]],
+    );
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: |\n  any [\n    cond domain { nothing => direct }\n    cond country eq CN => direct\n    nowhere\n  ]\n",
+        expect![[r#"
+            pointsman.yaml:4:19: error[unknown-rule-set]: there is no rule set `nothing`
+              |     cond domain { nothing => direct }
+              |                   ^^^^^^^
+              hint: none is defined
+            pointsman.yaml:6:5: error[unknown-outbound]: there is no outbound `nowhere`
+              |     nowhere
+              |     ^^^^^^^
+              hint: defined: direct, reset, reject, blackhole"#]],
+    );
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: |\n  any [\n    cond country eq CN => direct\n    direct\n  ]\n",
+        expect![[r#"
+            pointsman.yaml:3:3: error[missing-database]: `cond country eq CN => direct` needs `geoip_db`
+              |   any [
+              |   ^^^^^
+              hint: it stands on line 4"#]],
+    );
+    problems(
+        "geoip_db: no.mmdb\nasn_db: none.mmdb\npolicy: direct\n",
+        expect![[r#"
+            pointsman.yaml:1:11: error[bad-database]: `geoip_db`: `no.mmdb` is no database: it is not a database in MaxMind's format
+              | geoip_db: no.mmdb
+              |           ^^^^^^^
+            pointsman.yaml:2:9: error[missing-file]: `asn_db`: `none.mmdb` cannot be read: entity not found
+              | asn_db: none.mmdb
+              |         ^^^^^^^^^"#]],
+    );
+}

@@ -1,0 +1,428 @@
+use std::path::PathBuf;
+
+use expect_test::expect;
+
+use super::{check, problems, setup};
+use crate::setup::{NameServer, OutboundKind};
+
+#[test]
+fn inbounds_are_checked() {
+    let inbound =
+        |text: &str, expected: &[&str]| check(&format!("inbounds:\n  a: {{ {text} }}"), expected);
+    inbound("type: mixed, listen: 7890", &[]);
+    inbound(
+        "type: mixed, listen: 0.0.0.0:7890, users: { alice: secret }",
+        &[],
+    );
+    inbound(
+        "type: mixed, listen: 0.0.0.0:7890",
+        &["2:29: warning[open-proxy]: everybody who reaches this address can use the proxy"],
+    );
+    inbound(
+        "type: mixed, listen: ':7890'",
+        &["2:29: warning[open-proxy]: everybody who reaches this address can use the proxy"],
+    );
+    inbound(
+        "type: http",
+        &["2:6: error[missing-key]: an inbound needs the key `listen`"],
+    );
+    inbound(
+        "listen: 1",
+        &["2:6: error[missing-key]: an inbound needs the key `type`"],
+    );
+    inbound(
+        "type: sock5, listen: 1",
+        &["2:14: error[invalid-value]: `type` must be one of `mixed`, `socks5`, `http`"],
+    );
+    inbound(
+        "type: mixed, listen: example.com:1",
+        &["2:29: error[invalid-address]: `listen`: `example.com` is neither a name nor an address"],
+    );
+    inbound(
+        "type: mixed, listen: 1, users: {}",
+        &["2:39: error[missing-key]: `users` names nobody: leave it out, or name who may come in"],
+    );
+    inbound(
+        "type: mixed, listen: 1, users: { 'a:b': c }",
+        &["2:41: error[invalid-value]: the name of a user has at most 255 bytes and no colon"],
+    );
+    inbound(
+        "type: mixed, listen: 1, users: { a: '' }",
+        &["2:44: error[invalid-value]: a user's password has 1 to 255 bytes"],
+    );
+    inbound(
+        "type: mixed, listen: 1, resolver: isp",
+        &["2:42: error[unknown-resolver]: `dns.upstreams` has no `isp`"],
+    );
+    inbound(
+        "type: tproxy, port: 1",
+        &["2:14: note[not-yet]: not yet: inbounds of type `tproxy`; this one is not opened"],
+    );
+    check(
+        "inbounds:\n  a: { type: mixed, listen: 1 }\n  b: { type: mixed, listen: 1 }\n  c: { type: mixed, listen: 0 }\n  d: { type: mixed, listen: 0 }",
+        &["3:29: error[duplicate-listen]: `a` listens on 127.0.0.1:1 already"],
+    );
+}
+
+#[test]
+fn users_bring_secrets_and_aliases() {
+    let setup = setup(
+        "inbounds:\n  a: { type: mixed, listen: 1, users: { alice: { from_file: password }, bob: { password: { from_env: TOKEN }, alias: phone }, carol: s3cret } }",
+    );
+    let users = &setup.inbounds[0].users;
+    assert!(users.iter().all(|user| &*user.password.0 == "s3cret"));
+    assert_eq!(users[1].alias.as_deref(), Some("phone"));
+    assert_eq!(setup.inbounds[0].alias.as_deref(), Some("a"));
+    assert!(!format!("{setup:?}").contains("s3cret"));
+    assert!(setup.files.contains(&PathBuf::from("conf/password")));
+}
+
+#[test]
+fn outbounds_are_checked() {
+    let outbounds = |text: &str, expected: &[&str]| {
+        check(
+            &format!(
+                "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ] }} }}\noutbounds:\n  a: {text}"
+            ),
+            expected,
+        );
+    };
+    outbounds(
+        "{ type: direct, interface: wg0, source: 10.0.0.1, mark: 7 }",
+        &[],
+    );
+    outbounds(
+        "{ type: socks5, server: 'proxy.example:1080', username: a, password: { from_env: TOKEN }, udp: true }",
+        &[],
+    );
+    outbounds("{ type: http, server: '[::1]:1', interface: eth0 }", &[]);
+    outbounds(
+        "{ type: chain, hops: [b] }\n  b: { type: select, members: [direct, c] }\n  c: { type: http, server: 'a:1' }",
+        &[],
+    );
+    outbounds(
+        "{}",
+        &["3:6: error[missing-key]: an outbound needs the key `type`"],
+    );
+    outbounds(
+        "{ type: socks, server: 'a:1' }",
+        &[
+            "3:14: error[invalid-value]: `type` must be one of `direct`, `socks5`, `http`, `chain`, `select`, `fastest`, `failover`, `round-robin`, `hash`, `shadowsocks`, `trojan`, `vless`, `vmess`, `hysteria2`, `wireguard`, `ssh`",
+        ],
+    );
+    outbounds(
+        "{ type: reset }",
+        &["3:14: error[invalid-value]: `reset` is built in: name it where you need it"],
+    );
+    outbounds(
+        "{ type: socks5 }",
+        &["3:6: error[missing-key]: an outbound needs the key `server`"],
+    );
+    outbounds(
+        "{ type: socks5, server: a }",
+        &["3:30: error[invalid-address]: `server`: `a` has no port; write `host:port`"],
+    );
+    outbounds(
+        "{ type: socks5, server: 'a:1', username: u }",
+        &["3:47: error[missing-key]: `username` and `password` are given together"],
+    );
+    outbounds(
+        "{ type: direct, source: eth0 }",
+        &["3:30: error[invalid-address]: `source`: `eth0` is no address"],
+    );
+    outbounds(
+        "{ type: direct, mark: -1 }",
+        &["3:28: error[wrong-type]: `mark` must be a whole number from 0 to 4294967295"],
+    );
+    outbounds(
+        "{ type: chain, hops: [] }",
+        &["3:27: error[missing-key]: `hops` needs at least one outbound"],
+    );
+    outbounds(
+        "{ type: chain, hops: [nowhere] }",
+        &["3:28: error[unknown-outbound]: there is no outbound `nowhere`"],
+    );
+    outbounds(
+        "{ type: chain, hops: [reset] }",
+        &["3:28: error[invalid-value]: a refusal is no hop of a chain"],
+    );
+    outbounds(
+        "{ type: chain, hops: [b, direct] }\n  b: { type: http, server: 'a:1' }",
+        &[
+            "3:31: error[invalid-value]: `direct` leaves from this host, so it can only be the first hop",
+        ],
+    );
+    outbounds(
+        "{ type: chain, hops: [a] }",
+        &["3:3: error[outbound-cycle]: `a` comes back to itself: `a` -> `a`"],
+    );
+    outbounds(
+        "{ type: chain, hops: [b] }\n  b: { type: select, members: [direct, c] }\n  c: { type: chain, hops: [a] }",
+        &[
+            "3:3: error[outbound-cycle]: `a` comes back to itself: `a` -> `b` -> `c` -> `a`",
+            "4:3: error[outbound-cycle]: `b` comes back to itself: `b` -> `c` -> `a` -> `b`",
+            "5:3: error[outbound-cycle]: `c` comes back to itself: `c` -> `a` -> `b` -> `c`",
+        ],
+    );
+    outbounds(
+        "{ type: wireguard, key: x, peers: [] }",
+        &[
+            "3:14: note[not-yet]: not yet: outbounds of type `wireguard`; this one refuses every flow",
+        ],
+    );
+    outbounds(
+        "{ type: failover, members: [nowhere] }",
+        &[
+            "3:14: note[not-yet]: not yet: outbounds of type `failover`; this one refuses every flow",
+            "3:34: error[unknown-outbound]: there is no outbound `nowhere`",
+        ],
+    );
+    outbounds(
+        "{ type: direct }\n  Direct: { type: direct }",
+        &["4:3: error[reserved-name]: `Direct` is built in and cannot be redefined"],
+    );
+    outbounds(
+        "{ type: direct }\n  f: { type: direct }",
+        &["1:13: error[duplicate-outbound]: the outbound `f` is defined twice"],
+    );
+}
+
+#[test]
+fn forwards_are_checked() {
+    let forward =
+        |text: &str, expected: &[&str]| check(&format!("forwards:\n  f: {{ {text} }}"), expected);
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], lifetime: 1h, connection_limit: 5",
+        &[],
+    );
+    forward(
+        "listen: [], targets: []",
+        &[
+            "2:16: error[missing-key]: `listen` needs at least one address",
+            "2:29: error[missing-key]: a forward needs at least one target",
+        ],
+    );
+    forward(
+        "listen: ':80', targets: [ { name: a, address: 'a:1' } ]",
+        &[
+            "2:16: error[invalid-address]: `listen`: `:80` must begin with one of `tcp://`, `unix://`, `fd://`",
+            "2:54: error[invalid-address]: `address`: `a:1` must begin with one of `tcp://`, `unix://`, `fd://`",
+        ],
+    );
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1', via: nowhere } ]",
+        &["2:78: error[unknown-outbound]: there is no outbound `nowhere`"],
+    );
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1', attempts: 0 } ]",
+        &["2:83: error[wrong-type]: `attempts` must be a whole number from 1 to 1000"],
+    );
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], lifetime: 1h30m",
+        &[
+            "2:87: error[invalid-value]: `lifetime`: `1h30m` is no duration; write a whole number and `ms`, `s`, `m`, `h` or `d`, as in `30s`",
+        ],
+    );
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], lifetime: 0s",
+        &["2:87: error[invalid-value]: `lifetime` must be longer than zero"],
+    );
+    forward(
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], balance: random",
+        &[
+            "2:86: error[invalid-value]: `balance` must be one of `failover`, `round-robin`, `none`, `sni`",
+        ],
+    );
+    forward(
+        "listen: 'unix://x', allow: [10.0.0.0/8], targets: [ { name: a, address: 'tcp://a:1' } ]",
+        &[
+            "2:28: warning[unreachable-forward]: clients of a Unix socket have no address: every connection is refused",
+        ],
+    );
+    forward(
+        "listen: ['tcp://:80', 'udp://:53'], targets: [ { name: a, address: 'tcp://a:1' } ], tls: {}",
+        &[
+            "2:30: note[not-yet]: not yet: forwards of UDP; this address is not opened",
+            "2:92: note[not-yet]: not yet: TLS at a listener; every connection is refused",
+        ],
+    );
+}
+
+#[test]
+fn the_defaults_of_a_target() {
+    let setup = setup(
+        "forwards:\n  f: { listen: 'unix://x.sock', targets: [ { name: a, address: 'tcp://a:1' } ] }",
+    );
+    let forward = &setup.forwards[0];
+    expect![[r#"
+        [Unix("conf/x.sock")] Failover Target {
+            name: "a",
+            address: Tcp(
+                Server {
+                    host: Name(
+                        Domain(a),
+                    ),
+                    port: 1,
+                },
+            ),
+            via: None,
+            attempts: 1,
+            backoff: 100ms,
+            connect_timeout: Some(
+                10s,
+            ),
+            resolve_timeout: None,
+            read_timeout: None,
+            write_timeout: None,
+            keepalive: Default,
+            families: PreferIpv4,
+        }"#]]
+    .assert_eq(&format!(
+        "{:?} {:?} {:#?}",
+        forward.listen, forward.balance, forward.targets[0]
+    ));
+    assert!(matches!(
+        setup.outbounds[forward.outbound.0 as usize].kind,
+        OutboundKind::Forward(0)
+    ));
+}
+
+#[test]
+fn rule_sets_are_checked() {
+    let set = |text: &str, expected: &[&str]| {
+        check(
+            &format!(
+                "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ] }} }}\nrule_sets:\n  s: {text}"
+            ),
+            expected,
+        );
+    };
+    set(
+        "{ domains: [a.example, .b.example], ips: [10.0.0.0/8, '::1'], rules: ['DST-PORT, 22'] }",
+        &[],
+    );
+    set("{ path: lists/ads.txt, format: domains }", &[]);
+    set(
+        "{ path: lists/ads.txt }",
+        &["3:14: error[missing-key]: a rule set in a file needs its `format`"],
+    );
+    set(
+        "{ path: lists/none.txt, format: ips }",
+        &["3:14: error[missing-file]: `lists/none.txt` cannot be read: entity not found"],
+    );
+    set(
+        "{ path: lists/ads.txt, format: domain }",
+        &["3:37: error[invalid-value]: `format` must be one of `domains`, `ips`, `rules`"],
+    );
+    set(
+        "{ path: lists/ads.txt, domains: [a] }",
+        &["3:38: error[conflicting-keys]: a rule set has a `path` or lists of its own, not both"],
+    );
+    set(
+        "{}",
+        &["3:6: error[missing-key]: a rule set needs `path`, or `domains`, `ips`, `rules`"],
+    );
+    set(
+        "{ domains: ['a b'] }",
+        &[
+            "3:18: error[invalid-address]: `a b`: the name has the character ' ', which no host name carries",
+        ],
+    );
+    set(
+        "{ ips: [10.0.0.0/40] }",
+        &["3:14: error[invalid-address]: `/40` is not a prefix length here (0 to 32)"],
+    );
+    set(
+        "{ rules: ['RULE-SET, s'] }",
+        &["3:16: error[unknown-rule-set]: there is no rule set `s`"],
+    );
+    problems(
+        "policy: direct\nrule_sets:\n  a: { path: lists/bad.txt, format: domains }\n  b: { path: lists/rules.txt, format: rules }\n  c: { path: lists/bad.txt, format: domains, strict: true }\n",
+        expect![[r#"
+            lists/bad.txt:2:1: error[bad-entry]: `bad example`: the name has the character ' ', which no host name carries
+              | bad example
+              | ^^^^^^^^^^^
+            lists/bad.txt:2:1: warning[bad-entry]: `bad example`: the name has the character ' ', which no host name carries
+              | bad example
+              | ^^^^^^^^^^^
+            lists/rules.txt:3:1: warning[bad-entry]: `GEOIP` needs a database
+              | GEOIP, CN
+              | ^^^^^^^^^
+              hint: set `geoip_db`"#]],
+    );
+}
+
+#[test]
+fn resolvers_are_checked() {
+    let dns = |text: &str, expected: &[&str]| {
+        check(
+            &format!(
+                "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ] }} }}\ndns: {{ {text} }}"
+            ),
+            expected,
+        );
+    };
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1', b: { address: 'tcp://1.1.1.1', via: direct } }, resolver: b",
+        &[],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, resolver: system, hosts: { nas: 192.168.1.5, .lan: [192.168.1.6, '::1'] }, domains: { corp.example: a }, family: ipv4",
+        &[],
+    );
+    dns(
+        "upstreams: { a: 1.1.1.1 }",
+        &[
+            "2:24: error[invalid-address]: an upstream: `1.1.1.1` must begin with one of `udp://`, `tcp://`, `tls://`, `https://`",
+        ],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, resolver: b",
+        &["2:53: error[unknown-resolver]: `dns.upstreams` has no `b`"],
+    );
+    dns(
+        "upstreams: { system: 'udp://1.1.1.1' }",
+        &[
+            "2:21: error[reserved-name]: `system` is the system's own configuration and cannot be redefined",
+        ],
+    );
+    dns(
+        "upstreams: { a: { address: 'udp://1.1.1.1', via: b } }",
+        &["2:57: error[unknown-outbound]: there is no outbound `b`"],
+    );
+    dns(
+        "hosts: { a: 1.1.1.1 }",
+        &[
+            "2:15: error[missing-key]: `hosts` and `domains` need an upstream that answers for all other names",
+        ],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
+        &["2:55: error[invalid-address]: `hosts`: `b` is no address"],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, domains: { a: system }",
+        &["2:57: error[invalid-value]: `system` cannot be asked for some names alone"],
+    );
+    let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
+    let setup = setup(&format!("dns: {{ {dns} }}"));
+    let by_domain = &setup.resolvers[0].by_domain;
+    assert_eq!(by_domain[0].0.as_str(), "www.example");
+    assert!(
+        matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `https://` is not built yet")
+    );
+}
+
+#[test]
+fn tests_name_outbounds_that_exist() {
+    check(
+        "tests: [ { flow: 'dst=a:1', expect: nowhere }, { flow: '', expect: direct }, 7 ]",
+        &[
+            "1:37: error[unknown-outbound]: there is no outbound `nowhere`",
+            "1:56: error[invalid-value]: `flow` must be a word, without control characters",
+            "1:78: error[wrong-type]: a test must be a mapping",
+            "1:78: error[missing-key]: a test needs the key `flow`",
+            "1:78: error[missing-key]: a test needs the key `expect`",
+        ],
+    );
+}
