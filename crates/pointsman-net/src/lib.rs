@@ -4,7 +4,18 @@
 //! [`listen`]; every task has one owner, a [`tasks::Tasks`].
 
 pub mod dial;
+mod exact;
+mod facts;
+mod flow;
+pub mod generation;
+mod guard;
+mod inbound;
 pub mod listen;
+pub mod login;
+pub mod lookup;
+pub mod outbound;
+pub mod plane;
+pub mod record;
 pub mod relay;
 pub mod stream;
 pub mod tasks;

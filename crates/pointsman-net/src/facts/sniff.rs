@@ -1,0 +1,140 @@
+//! Looking at first bytes.
+//!
+//! Invariant: nothing is consumed. The look ends with a verdict, with the client's end, with the
+//! limit of time or of bytes; what is not recognised by then is `other`. A hello that is dripped wakes
+//! us a few times, for the kernel is told how long its record is.
+
+use std::io;
+use std::time::Duration;
+
+use pointsman_policy::Domain;
+use pointsman_policy::fact::{Fact, Look, Protocol, Provenance};
+use pointsman_wire::sniff::{self, Glance};
+use pointsman_wire::{Parse, sniff::server_speaks_first};
+use tokio::time::{Instant, timeout_at};
+
+use crate::generation::SniffLimits;
+use crate::stream::Stream;
+
+/// Whether a look has to wait for the client: it has not said enough yet, and will before the server.
+pub(crate) fn worth_waiting(said: &[u8], port: u16) -> bool {
+    !server_speaks_first(port) && matches!(sniff::look(said), Parse::NeedMore)
+}
+
+/// Looks at bytes that are all there.
+pub(crate) fn look_at(bytes: &[u8]) -> Fact<Look> {
+    match sniff::look(bytes) {
+        Parse::Done(glance, _) => seen(glance),
+        Parse::NeedMore | Parse::Not(_) => other(),
+    }
+}
+
+/// Looks at what a client says first.
+///
+/// # Errors
+/// The client is gone.
+pub(crate) async fn look(
+    client: &mut Stream,
+    limits: SniffLimits,
+    port: u16,
+) -> io::Result<Fact<Look>> {
+    let patience = if server_speaks_first(port) {
+        Duration::ZERO
+    } else {
+        limits.timeout
+    };
+    let deadline = Instant::now() + patience;
+    let mut bytes = vec![0; limits.max_bytes.clamp(1, sniff::MAX_LOOK)];
+    let mut seen = 0;
+    loop {
+        let wanted = enough(&bytes[..seen]);
+        let Ok(there) = timeout_at(deadline, client.peek_more(&mut bytes, seen, wanted)).await
+        else {
+            break;
+        };
+        let there = there?;
+        match sniff::look(&bytes[..there]) {
+            Parse::Done(..) | Parse::Not(_) => return Ok(look_at(&bytes[..there])),
+            // The end, or as much as we look at.
+            Parse::NeedMore if there <= seen || there == bytes.len() => return Ok(other()),
+            Parse::NeedMore => seen = there,
+        }
+    }
+    // Time is over; the kernel may hold more than it woke us for.
+    let last = timeout_at(Instant::now(), client.peek_more(&mut bytes, 0, 1)).await;
+    Ok(match last {
+        Ok(there) => look_at(&bytes[..there?]),
+        Err(_nothing_there) => other(),
+    })
+}
+
+/// How many bytes there should be before the next look: the end of a TLS record (RFC 8446, 5.1) that
+/// has begun, else one more.
+fn enough(seen: &[u8]) -> usize {
+    const HEADER: usize = 5;
+    const HANDSHAKE: u8 = 22;
+    let mut end = 0;
+    while let Some([HANDSHAKE, _, _, high, low]) = seen.get(end..end + HEADER) {
+        end += HEADER + usize::from(u16::from_be_bytes([*high, *low]));
+    }
+    match seen.get(end) {
+        // Within a record.
+        None if end > seen.len() => end,
+        // Within a header.
+        Some(&HANDSHAKE) => end + HEADER,
+        // At a border, or in no TLS at all.
+        None | Some(_) => seen.len() + 1,
+    }
+}
+
+fn other() -> Fact<Look> {
+    Fact::Known(
+        Look {
+            protocol: Protocol::Other,
+            ..Look::default()
+        },
+        Provenance::Inbound,
+    )
+}
+
+fn seen(glance: Glance) -> Fact<Look> {
+    let (protocol, from) = match glance.protocol {
+        sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
+        sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
+        sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
+    };
+    // An address in a Host header is no name.
+    let is_name = |name: &String| name.parse::<std::net::IpAddr>().is_err();
+    let domain = glance
+        .name
+        .filter(is_name)
+        .and_then(|name| Domain::parse(&name).ok());
+    let look = Look {
+        protocol,
+        domain,
+        alpn: glance.alpn.into_iter().map(Into::into).collect(),
+        user_agent: glance.user_agent.map(Into::into),
+        method: glance.method.map(Into::into),
+        ech: glance.ech,
+        ssh_software: glance.ssh_software.map(Into::into),
+    };
+    Fact::Known(look, from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_told_where_a_record_ends() {
+        let check = |seen: &[u8], expected| assert_eq!(enough(seen), expected, "{seen:?}");
+        check(b"", 1);
+        check(b"GET /", 6);
+        check(&[22], 5);
+        check(&[22, 3, 1, 0], 5);
+        check(&[22, 3, 1, 2, 0], 5 + 512);
+        check(&[22, 3, 1, 0, 1, 9], 7);
+        check(&[22, 3, 1, 0, 1, 9, 22], 6 + 5);
+        check(&[22, 3, 1, 0, 1, 9, 23], 8);
+    }
+}

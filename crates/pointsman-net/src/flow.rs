@@ -1,0 +1,129 @@
+//! The life of a flow. Read this file first.
+//!
+//! Invariant: [`run`] has no branch on a protocol's name. What differs between inbounds stands in
+//! [`Reply`] and [`Payload`], what differs between ways out in [`Ways`], and what the rules want to
+//! know is the policy's business: it decides or names the first fact that it lacks.
+
+mod steps;
+
+use std::sync::Arc;
+
+use pointsman_policy::decision::Step;
+use pointsman_policy::{Domain, Facts, OutboundId};
+
+use crate::generation::InboundSpec;
+use crate::inbound::{Payload, Refusal, Reply};
+use crate::outbound::Ways;
+use crate::plane::Ticket;
+use crate::record::{End, Timings};
+use crate::relay::{Ended, Relay};
+use crate::stream::Stream;
+
+/// Lives the life of one flow, as far as to the relay.
+pub(crate) async fn run(begin: Begin<'_>) -> Next {
+    let mut flow = match Flow::arrive(begin).await {
+        Ok(flow) => flow,
+        Err(over) => return over,
+    };
+    let decision = loop {
+        match flow.decide() {
+            Step::Decided(decision) => break decision,
+            Step::NoRoute => return flow.refuse(Refusal::Reset, "no route").await,
+            Step::Need(need) => {
+                if flow.find(need).await.is_err() {
+                    return flow.over(End::ClientGone);
+                }
+            }
+        }
+    };
+    let outbound = match flow.choose(decision) {
+        Choice::Open(outbound) => outbound,
+        Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
+    };
+    let server = match flow.open(outbound).await {
+        Ok(server) => server,
+        Err(error) => return flow.fail(&error).await,
+    };
+    if flow.reply.grant(&mut flow.client).await.is_err() {
+        return flow.over(End::ClientGone);
+    }
+    flow.carry(server).await
+}
+
+/// What there is of a flow at its beginning.
+pub(crate) struct Begin<'c> {
+    /// The outbounds of its generation.
+    pub(crate) ways: Ways,
+    /// Where it came in.
+    pub(crate) inbound: Arc<InboundSpec>,
+    /// Its place among the live ones, with the facts of accept.
+    pub(crate) ticket: Ticket,
+    /// The client.
+    pub(crate) client: Stream,
+    /// The port that the client connected to.
+    pub(crate) port: Option<u16>,
+    /// Whether the connection is of our own making, where somebody asked already.
+    pub(crate) is_own: &'c mut Option<bool>,
+}
+
+/// A flow between arrival and relay.
+pub(crate) struct Flow {
+    ways: Ways,
+    inbound: Arc<InboundSpec>,
+    ticket: Ticket,
+    client: Stream,
+    reply: Reply,
+    payload: Payload,
+    facts: Facts,
+    took: Timings,
+    messages: Vec<(u32, String)>,
+    answered_early: bool,
+}
+
+/// Where a decision leads.
+enum Choice {
+    Open(OutboundId),
+    Refuse(Refusal, Arc<str>),
+}
+
+/// What is left to do.
+pub(crate) enum Next {
+    /// The client may bring another request.
+    Again(Stream),
+    /// Nothing.
+    Over,
+    /// Bytes, until both sides have ended.
+    Relay(Box<Relaying>),
+}
+
+/// A flow that relays: what is left of it.
+pub(crate) struct Relaying {
+    ticket: Ticket,
+    relay: Relay,
+}
+
+impl Relaying {
+    /// Relays until the end, and files the record.
+    pub(crate) async fn run(self: Box<Self>) {
+        let Self { ticket, relay } = *self;
+        let outcome = relay.await;
+        ticket.end(match outcome.ended {
+            Ended::Closed(_) => End::Stopped,
+            Ended::ClientReset | Ended::ServerReset => End::Reset,
+            Ended::ClientFailed(kind) => {
+                End::Failed(format!("the client's connection: {kind}").into())
+            }
+            Ended::ServerFailed(kind) => {
+                End::Failed(format!("the server's connection: {kind}").into())
+            }
+            Ended::Done => End::Closed,
+            Ended::IdleTimeout => End::TimedOut,
+            Ended::Lifetime => End::Lifetime,
+        });
+    }
+}
+
+/// The name whose resolver answers, where the destination is one.
+fn named(facts: &Facts) -> Option<Domain> {
+    facts.destination_name().cloned()
+}

@@ -1,0 +1,301 @@
+//! The steps that [`super::run`] is made of.
+//!
+//! Invariant: whatever way a step ends a flow, what is known by then is written down first.
+
+use std::sync::Arc;
+
+use pointsman_policy::decision::{Decision, Reason, Step};
+use pointsman_policy::fact::{Fact, Inbound, Provenance};
+use pointsman_policy::{Action, Host, Need, OutboundId, Watch};
+use tokio::time::Instant;
+
+use super::{Begin, Choice, Flow, Next, Relaying, named};
+use crate::facts;
+use crate::inbound::{self, Exchanged, Payload, Refusal};
+use crate::outbound::{DialError, Target};
+use crate::record::{End, Timings, chain};
+use crate::relay::{self, Limits};
+use crate::stream::Stream;
+
+/// The client is gone: there is nobody left to serve.
+pub(super) struct Gone;
+
+impl Flow {
+    /// Hears the client, and settles all facts that are known at the door.
+    pub(super) async fn arrive(begin: Begin<'_>) -> Result<Self, Next> {
+        let Begin {
+            ways,
+            inbound,
+            ticket,
+            client,
+            port,
+            is_own,
+        } = begin;
+        let limit = ways.generation().spec().limits.handshake;
+        let arrival = match inbound::receive(&inbound, client, limit).await {
+            Ok(arrival) => arrival,
+            Err(end) => {
+                ticket.end(end);
+                return Err(Next::Over);
+            }
+        };
+        let asked = arrival.asked;
+        let mut facts = ticket.live().record().facts;
+        facts.inbound = Fact::Known(
+            Inbound {
+                kind: asked.kind,
+                name: asked.alias,
+                port,
+                user: asked.user,
+            },
+            Provenance::Inbound,
+        );
+        facts.destination = Fact::Known(asked.host, Provenance::Request);
+        facts.port = Fact::Known(asked.port, Provenance::Request);
+        facts.fake_ip = Fact::Absent;
+        facts.correlated = Fact::Absent;
+        let source = facts.source.known().copied();
+        let own = || source.is_some_and(|source| ways.shared().own.arrived(source));
+        facts.guarded = match *is_own.get_or_insert_with(own) {
+            true => Fact::Known("pointsman".into(), Provenance::System),
+            false => facts::serves(&ways, &facts, arrival.client.local_addr()).await,
+        };
+        ticket.note(|record| record.facts = facts.clone());
+        Ok(Self {
+            ways,
+            inbound,
+            ticket,
+            client: arrival.client,
+            reply: arrival.reply,
+            payload: arrival.payload,
+            facts,
+            took: Timings::default(),
+            messages: Vec::new(),
+            answered_early: false,
+        })
+    }
+
+    pub(super) fn decide(&mut self) -> Step {
+        let generation = self.ways.generation();
+        let policy = &generation.spec().policies[self.inbound.policy];
+        if !generation.speaks(self.inbound.policy) {
+            return policy.decide(&self.facts);
+        }
+        let time = self.ticket.time();
+        policy.decide_with(
+            &self.facts,
+            Watch::Messages {
+                time: &time,
+                messages: &mut self.messages,
+            },
+        )
+    }
+
+    /// Finds one fact; afterwards it is known, absent or failed.
+    pub(super) async fn find(&mut self, need: Need) -> Result<(), Gone> {
+        let begun = Instant::now();
+        match need {
+            Need::Sniff => {
+                self.look().await?;
+                self.took.sniff_us = micros(begun);
+            }
+            Need::Resolve => {
+                self.facts.resolved = match named(&self.facts) {
+                    Some(name) => facts::resolve(&self.ways, self.inbound.resolver, &name).await,
+                    None => Fact::Absent,
+                };
+                self.took.resolve_us = micros(begun);
+            }
+            Need::Owner => {
+                let local = self.client.local_addr();
+                self.facts.owner = facts::owner(&self.facts, local).await;
+                self.took.owner_us = micros(begun);
+            }
+            Need::Country => {
+                let generation = self.ways.generation();
+                let databases = &generation.spec().policies[self.inbound.policy].databases;
+                self.facts.geo = match self.facts.destination_address() {
+                    Some(address) => databases.lookup(address),
+                    None => Fact::Absent,
+                };
+            }
+            Need::Local => self.facts.local = facts::local(&self.ways, &self.facts),
+        }
+        if self.facts.lacks(need) {
+            self.facts.fail(need, "not found");
+        }
+        Ok(())
+    }
+
+    /// A client that waits for success before it says anything is told of it first.
+    async fn look(&mut self) -> Result<(), Gone> {
+        let limits = self.ways.generation().spec().sniff;
+        let port = self.facts.port.known().copied().unwrap_or(0);
+        self.facts.look = match &self.payload {
+            Payload::Request(request) => facts::look_at(&request.raw),
+            Payload::Bytes => {
+                if self.reply.waits() && facts::worth_waiting(&self.client.prefix, port) {
+                    self.reply
+                        .grant(&mut self.client)
+                        .await
+                        .map_err(|_gone| Gone)?;
+                    self.answered_early = true;
+                }
+                let looked = facts::look(&mut self.client, limits, port).await;
+                looked.map_err(|_gone| Gone)?
+            }
+        };
+        Ok(())
+    }
+
+    /// From the decision to what is done; the record knows both afterwards.
+    pub(super) fn choose(&mut self, decision: Decision) -> Choice {
+        let Some(chosen) = decision.outbound else {
+            let why: Arc<str> = match &decision.reason {
+                Reason::Unknown { why } => format!("a rule cannot be told: {why}").into(),
+                _ => "refused by the policy".into(),
+            };
+            self.ticket.note(|record| {
+                record.note = Arc::clone(&why);
+                record.action = Some(Action::Reject);
+                record.decision = Some(decision);
+            });
+            return Choice::Refuse(Refusal::Reject, why);
+        };
+        let member = self.ways.member(chosen);
+        let generation = self.ways.generation();
+        let name = |id| {
+            generation
+                .outbound(id)
+                .map(|outbound| Arc::clone(&outbound.name))
+        };
+        let action = generation
+            .outbound(member)
+            .and_then(|outbound| outbound.kind.action());
+        let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
+        let why = "refused by the rules of this proxy".into();
+        self.ticket.note(|record| {
+            record.outbound = outbound;
+            record.member = member;
+            record.action = action;
+            record.decision = Some(decision);
+        });
+        match action {
+            Some(Action::Reset) => Choice::Refuse(Refusal::Reset, why),
+            Some(Action::Reject) => Choice::Refuse(Refusal::Reject, why),
+            Some(Action::Blackhole) => Choice::Refuse(Refusal::Blackhole, why),
+            Some(Action::Direct | Action::Proxy) | None => Choice::Open(chosen),
+        }
+    }
+
+    pub(super) async fn open(&mut self, outbound: OutboundId) -> Result<Stream, DialError> {
+        let begun = Instant::now();
+        let limit = self.ways.generation().spec().limits.dial;
+        self.write_down();
+        let opened = self.ways.open(outbound, &self.target(), limit).await;
+        self.took.dial_us = micros(begun);
+        opened
+    }
+
+    fn target(&self) -> Target {
+        let host = match (named(&self.facts), self.facts.destination.known()) {
+            (Some(name), _) => Host::Name(name),
+            (None, Some(host)) => host.clone(),
+            // Every arrival brings one.
+            (None, None) => Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()),
+        };
+        let resolved = self.facts.resolved.known().cloned().unwrap_or_default();
+        Target {
+            host,
+            port: self.facts.port.known().copied().unwrap_or(0),
+            resolved,
+        }
+    }
+
+    /// Carries what the client brought, or leaves that to the relay.
+    pub(super) async fn carry(mut self, server: Stream) -> Next {
+        self.write_down();
+        let flow = Arc::clone(&self.ticket.live().bytes);
+        let (client, server) = match &self.payload {
+            Payload::Bytes => (self.client, server),
+            Payload::Request(request) => {
+                match inbound::exchange(self.client, server, request, &flow).await {
+                    Exchanged::Tunnel(client, server) => (client, server),
+                    Exchanged::Again(client) => {
+                        self.ticket.end(End::Closed);
+                        return Next::Again(client);
+                    }
+                    Exchanged::Over(end) => {
+                        self.ticket.end(end);
+                        return Next::Over;
+                    }
+                }
+            }
+        };
+        let idle = self.ways.generation().spec().limits.idle;
+        let limits = Limits {
+            idle,
+            ..Limits::default()
+        };
+        let relay = relay::relay(client, server, &limits, &flow, &self.ways.shared().pipes);
+        Next::Relay(Box::new(Relaying {
+            ticket: self.ticket,
+            relay,
+        }))
+    }
+
+    /// Ends the flow by refusing it.
+    pub(super) async fn refuse(mut self, refusal: Refusal, why: &str) -> Next {
+        self.write_down();
+        self.ticket.note(|record| {
+            if record.decision.is_none() {
+                record.note = why.into();
+                record.action = Some(Action::Reset);
+            }
+        });
+        self.say_no(refusal, why, End::Refused).await
+    }
+
+    /// Ends the flow because no way out could be opened.
+    pub(super) async fn fail(mut self, error: &DialError) -> Next {
+        self.write_down();
+        let why = chain(error);
+        self.say_no(
+            Refusal::Failed(error.failure()),
+            &why,
+            End::Failed(why.as_str().into()),
+        )
+        .await
+    }
+
+    async fn say_no(self, refusal: Refusal, why: &str, end: End) -> Next {
+        let silence = self.ways.generation().spec().limits.blackhole;
+        self.reply
+            .refuse(self.client, refusal, why, self.ways.shared(), silence)
+            .await;
+        self.ticket.end(end);
+        Next::Over
+    }
+
+    pub(super) fn over(mut self, end: End) -> Next {
+        self.write_down();
+        self.ticket.end(end);
+        Next::Over
+    }
+
+    /// What was found out so far goes into the record.
+    fn write_down(&mut self) {
+        self.ticket.note(|record| {
+            record.facts = self.facts.clone();
+            if !self.messages.is_empty() {
+                record.messages = std::mem::take(&mut self.messages);
+            }
+            record.answered_early = self.answered_early;
+            record.took = self.took;
+        });
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

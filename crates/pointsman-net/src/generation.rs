@@ -1,0 +1,219 @@
+//! A generation: everything of one configuration that a flow needs, immutable.
+//!
+//! Invariant: a flow holds one `Arc<Generation>` from accept to end; a reload makes another. The
+//! specs here are the data plane's own words, for it knows nothing of configuration files.
+//! Absent: what outlives generations (listeners, live flows, selections): see [`crate::plane`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::{Node, OutboundId, Policy};
+
+use crate::login::User;
+use crate::lookup::Lookup;
+use crate::outbound::Outbound;
+use crate::plane::ListenerId;
+
+/// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Number {
+    /// Which configuration: grows with each reload.
+    pub load: u64,
+    /// How many refreshes of rule sets it has seen.
+    pub refresh: u32,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.refresh {
+            0 => write!(f, "{}", self.load),
+            refresh => write!(f, "{}.{refresh}", self.load),
+        }
+    }
+}
+
+/// Everything that a generation is made of.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its number.
+    pub number: Number,
+    /// Policies; inbounds name theirs by index.
+    pub policies: Vec<Arc<Policy>>,
+    /// Ways out by [`OutboundId`], in the order of [`Policy::outbounds`].
+    pub outbounds: Vec<Outbound>,
+    /// Proxy listeners.
+    pub inbounds: Vec<InboundSpec>,
+    /// Resolvers; inbounds name theirs by index.
+    pub resolvers: Vec<Arc<dyn Lookup>>,
+    /// Resolves names of servers, and what is dialled by name.
+    pub server_resolver: Arc<dyn Lookup>,
+    /// Limits of looking at first bytes.
+    pub sniff: SniffLimits,
+    /// Local endpoints of upstream proxies, with the outbound's name: flows of the processes that
+    /// listen there go direct, always.
+    pub guards: Vec<(SocketAddr, Arc<str>)>,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// A proxy listener.
+#[derive(Clone, Debug)]
+pub struct InboundSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `Socks5`, `Http` or `Mixed`.
+    pub kind: InboundKind,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may use it; empty: anybody who reaches it.
+    pub users: Vec<User>,
+    /// What conditions see as its name where the user brings none.
+    pub alias: Option<Arc<str>>,
+    /// Index into [`Spec::policies`].
+    pub policy: usize,
+    /// Index into [`Spec::resolvers`]; `None`: [`Spec::server_resolver`].
+    pub resolver: Option<usize>,
+}
+
+/// Limits of looking at first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SniffLimits {
+    /// How long to wait for them.
+    pub timeout: Duration,
+    /// How many bytes to look at.
+    pub max_bytes: usize,
+}
+
+impl Default for SniffLimits {
+    fn default() -> Self {
+        Self {
+            // Covers a phone on a slow link; longer only delays those whose server speaks first.
+            timeout: Duration::from_millis(300),
+            // Eight times a ClientHello with post-quantum key shares.
+            max_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// Time limits of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From accept to the end of the client's request.
+    pub handshake: Duration,
+    /// From the decision to a connected server, every hop included.
+    pub dial: Duration,
+    /// A name's look-up.
+    pub resolve: Duration,
+    /// A kept connection of an HTTP client, between two requests.
+    pub keep_alive: Duration,
+    /// A relay without a byte in either direction.
+    pub idle: Option<Duration>,
+    /// How long a blackhole keeps its silence.
+    pub blackhole: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Three retransmissions of a lost packet fit in.
+            handshake: Duration::from_secs(10),
+            // Longer than any client of its own waits; shorter would cut off satellite links.
+            dial: Duration::from_secs(15),
+            // As the resolver's own limits; this is the fence around them.
+            resolve: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            // Twice the two hours after which TCP's own keepalive speaks on most hosts: only the dead.
+            idle: Some(Duration::from_secs(4 * 3600)),
+            blackhole: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Everything of one configuration that a flow needs.
+#[derive(Debug)]
+pub struct Generation {
+    spec: Spec,
+    inbounds: HashMap<ListenerId, Arc<InboundSpec>>,
+    /// Which policies have messages to say.
+    speaking: Vec<bool>,
+}
+
+impl Generation {
+    /// `listeners` belong to the inbounds of `spec`, one by one.
+    pub(crate) fn new(spec: Spec, listeners: &[ListenerId]) -> Self {
+        let inbounds = spec.inbounds.iter().cloned().map(Arc::new);
+        let inbounds = listeners.iter().copied().zip(inbounds).collect();
+        let speaking = spec
+            .policies
+            .iter()
+            .map(|policy| policy.body.iter().any(speaks))
+            .collect();
+        Self {
+            spec,
+            inbounds,
+            speaking,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> Number {
+        self.spec.number
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The inbound that a listener belongs to in this generation; `None` where it was closed.
+    pub(crate) fn inbound(&self, listener: ListenerId) -> Option<&Arc<InboundSpec>> {
+        self.inbounds.get(&listener)
+    }
+
+    /// Whether a policy has messages to say.
+    pub(crate) fn speaks(&self, policy: usize) -> bool {
+        self.speaking.get(policy).copied().unwrap_or(false)
+    }
+
+    /// The way out of that number.
+    pub(crate) fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
+        self.spec.outbounds.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The outbound of that name.
+    #[must_use]
+    pub fn outbound_named(&self, name: &str) -> Option<(OutboundId, &Outbound)> {
+        let found = self
+            .spec
+            .outbounds
+            .iter()
+            .position(|outbound| *outbound.name == *name)?;
+        let id = OutboundId(u32::try_from(found).ok()?);
+        Some((id, &self.spec.outbounds[found]))
+    }
+
+    /// The resolver of that number, else the one for servers.
+    pub(crate) fn resolver(&self, index: Option<usize>) -> &Arc<dyn Lookup> {
+        index
+            .and_then(|index| self.spec.resolvers.get(index))
+            .unwrap_or(&self.spec.server_resolver)
+    }
+}
+
+fn speaks(node: &Node) -> bool {
+    match node {
+        Node::Any(nodes) | Node::Sub { body: nodes, .. } => nodes.iter().any(speaks),
+        Node::Instrument { .. } => true,
+        Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => false,
+        Node::Select(select) => select.arms.iter().any(|arm| speaks(&arm.then)),
+        Node::When {
+            then, otherwise, ..
+        } => speaks(then) || otherwise.as_deref().is_some_and(speaks),
+    }
+}

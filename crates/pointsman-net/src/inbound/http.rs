@@ -1,0 +1,74 @@
+//! HTTP proxy requests: CONNECT, and plain requests with an absolute target.
+//!
+//! Invariant: a request without the right credentials is answered 407 before its target is looked
+//! at. Absent: requests meant for a server (`GET /path`): answered 400, for sending them where their
+//! `Host` says would make every proxy port a transparent one.
+
+use pointsman_policy::fact::InboundKind;
+use pointsman_wire::WhyNot;
+use pointsman_wire::http::{self, RequestHead, Target};
+
+use super::{Asked, Denial, Heard, Payload, Reply, host};
+use crate::exact;
+use crate::generation::InboundSpec;
+use crate::login::admit;
+use crate::stream::Stream;
+
+/// A plain request: its head, and the head as received, for a look.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) head: RequestHead,
+    pub(crate) raw: Vec<u8>,
+}
+
+pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+    let read = exact::read_raw(client, http::MAX_HEAD, http::parse_request_head).await;
+    let (head, raw) = read.map_err(|broken| Denial::of(broken, not_understood))?;
+    let user = match (&head.proxy_authorization, inbound.users.as_slice()) {
+        (_, []) => None,
+        (Some(told), users) => match admit(users, &told.user, &told.password) {
+            Some(user) => Some(user),
+            None => return Err(refuse(407, "wrong user or password")),
+        },
+        (None, _) => return Err(refuse(407, "this proxy needs a user and a password")),
+    };
+    let (asked, port) = match &head.target {
+        Target::Absolute {
+            host,
+            port,
+            path_and_query: _,
+        }
+        | Target::Connect { host, port } => (host, *port),
+        Target::Origin(_) => {
+            return Err(refuse(
+                400,
+                "this is a proxy: the request must name its server",
+            ));
+        }
+    };
+    let Some(host) = host(asked) else {
+        return Err(refuse(400, "the target is no name"));
+    };
+    let asked = Asked::new(inbound, InboundKind::Http, host, port, user);
+    Ok(match head.target {
+        Target::Connect { .. } => (asked, Reply::Connect, Payload::Bytes),
+        _ => (
+            asked,
+            Reply::Plain,
+            Payload::Request(Box::new(Request { head, raw })),
+        ),
+    })
+}
+
+fn refuse(status: u16, why: &'static str) -> Denial {
+    Denial::told(why, http::write_refusal(status, why))
+}
+
+fn not_understood(why: WhyNot) -> Vec<u8> {
+    let status = match why {
+        WhyNot::AnotherProtocol | WhyNot::Malformed(_) => 400,
+        WhyNot::TooLong => 431,
+        WhyNot::Unsupported(_) => 501,
+    };
+    http::write_refusal(status, &why.to_string())
+}

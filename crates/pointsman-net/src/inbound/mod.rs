@@ -1,0 +1,166 @@
+//! Inbounds: from a connection to what its client asks for.
+//!
+//! Invariant: a handshake ends, within [`crate::generation::Limits::handshake`] and a bounded
+//! buffer; it consumes exactly its own bytes; whoever is not admitted or not understood is told so
+//! in the protocol's own words. Absent: deciding. What a client is answered later is its [`Reply`]'s.
+
+mod exchange;
+mod http;
+mod reply;
+mod socks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::{Domain, Host};
+use pointsman_wire::{RequestHost, WhyNot};
+use tokio::time::timeout;
+
+pub(crate) use self::exchange::{Exchanged, exchange};
+pub(crate) use self::http::Request;
+pub(crate) use self::reply::{Refusal, Reply};
+use crate::exact::Broken;
+use crate::generation::InboundSpec;
+use crate::login::User;
+use crate::record::End;
+use crate::stream::Stream;
+
+/// A client and what it asks for.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Behind its request.
+    pub(crate) client: Stream,
+    /// How it is answered.
+    pub(crate) reply: Reply,
+    /// What it brings.
+    pub(crate) payload: Payload,
+    /// What it asked for.
+    pub(crate) asked: Asked,
+}
+
+/// What is to be carried.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// Whatever both sides say.
+    Bytes,
+    /// One request and its answer; the client may then bring another.
+    Request(Box<Request>),
+}
+
+/// What a client asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The protocol that it spoke.
+    pub(crate) kind: InboundKind,
+    /// Where to.
+    pub(crate) host: Host,
+    /// Where to.
+    pub(crate) port: u16,
+    /// Who authenticated.
+    pub(crate) user: Option<Arc<str>>,
+    /// The inbound's name, as conditions see it.
+    pub(crate) alias: Option<Arc<str>>,
+}
+
+/// Why there is no arrival.
+#[derive(Debug)]
+enum Denial {
+    /// The client is gone; there is nobody to tell.
+    Gone,
+    /// It is told why.
+    Told { why: Arc<str>, answer: Vec<u8> },
+}
+
+impl Denial {
+    fn told(why: impl Into<Arc<str>>, answer: Vec<u8>) -> Self {
+        Self::Told {
+            why: why.into(),
+            answer,
+        }
+    }
+
+    /// `answer` says what is to be said of bytes that are no message.
+    fn of(broken: Broken, answer: impl FnOnce(WhyNot) -> Vec<u8>) -> Self {
+        match broken {
+            Broken::Ended | Broken::Io(_) => Self::Gone,
+            Broken::Not(why) => Self::told(why.to_string(), answer(why)),
+        }
+    }
+}
+
+/// Hears what the client wants, within `limit`.
+///
+/// # Errors
+/// How the flow ended; the client has then been told what there was to tell.
+pub(crate) async fn receive(
+    inbound: &InboundSpec,
+    mut client: Stream,
+    limit: Duration,
+) -> Result<Arrival, End> {
+    let Ok(heard) = timeout(limit, hear(inbound, &mut client)).await else {
+        return Err(End::Denied(format!("no request within {limit:?}").into()));
+    };
+    match heard {
+        Ok((asked, reply, payload)) => Ok(Arrival {
+            client,
+            reply,
+            payload,
+            asked,
+        }),
+        Err(Denial::Gone) => Err(End::ClientGone),
+        Err(Denial::Told { why, answer }) => {
+            reply::farewell(client, &answer).await;
+            Err(End::Denied(why))
+        }
+    }
+}
+
+type Heard = Result<(Asked, Reply, Payload), Denial>;
+
+/// A mixed port tells by the first byte: SOCKS begins with its version, and no method of HTTP does.
+async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+    let mut first = [0];
+    match client.peek(&mut first).await {
+        Ok(1..) => {}
+        Ok(0) | Err(_) => return Err(Denial::Gone),
+    }
+    let (socks, http) = match inbound.kind {
+        InboundKind::Http => (false, true),
+        InboundKind::Mixed => (true, true),
+        _ => (true, false),
+    };
+    match first[0] {
+        pointsman_wire::socks::VERSION_5 if socks => socks::five(inbound, client).await,
+        pointsman_wire::socks::VERSION_4 if socks => socks::four(inbound, client).await,
+        _ if http => http::request(inbound, client).await,
+        _ => Err(Denial::told("the client does not speak SOCKS", Vec::new())),
+    }
+}
+
+impl Asked {
+    fn new(
+        inbound: &InboundSpec,
+        kind: InboundKind,
+        host: Host,
+        port: u16,
+        user: Option<&User>,
+    ) -> Self {
+        let own = user.and_then(|user| user.alias.clone());
+        Self {
+            kind,
+            host,
+            port,
+            user: user.map(|user| Arc::clone(&user.name)),
+            alias: own.or_else(|| inbound.alias.clone()),
+        }
+    }
+}
+
+/// The name or address of a request; `None` for a text that is no name.
+fn host(asked: &RequestHost) -> Option<Host> {
+    match asked {
+        RequestHost::Address(address) => Some(Host::Address(address.to_canonical())),
+        RequestHost::Name(name) => Domain::parse(name).ok().map(Host::Name),
+    }
+}

@@ -1,0 +1,143 @@
+//! The one answer that an inbound owes its client.
+//!
+//! Invariant: it is given once. After success only a reset can take it back, so a refusal then is a
+//! reset; a client that waits for no answer gets resets alone.
+
+use std::time::Duration;
+
+use pointsman_wire::http;
+use pointsman_wire::socks::{self, ReplyCode};
+use tokio::time::timeout;
+
+use super::socks::NOWHERE;
+use crate::outbound::Failure;
+use crate::plane::Shared;
+use crate::stream::Stream;
+
+/// How a client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// An HTTP client that waits for its tunnel.
+    Connect,
+    /// Not any more, or not at all.
+    Nothing,
+    /// An HTTP client that waits for its response.
+    Plain,
+    /// A SOCKS 4 client.
+    Socks4,
+    /// A SOCKS 5 client.
+    Socks5,
+}
+
+/// Why a client is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Silence.
+    Blackhole,
+    /// No way out could be opened.
+    Failed(Failure),
+    /// The protocol's own refusal.
+    Reject,
+    /// RST.
+    Reset,
+}
+
+impl Reply {
+    /// Whether the client sends nothing before it is told of success.
+    pub(crate) fn waits(self) -> bool {
+        match self {
+            Self::Connect | Self::Socks4 | Self::Socks5 => true,
+            Self::Nothing | Self::Plain => false,
+        }
+    }
+
+    /// Tells a client that waits that it may go on.
+    pub(crate) async fn grant(&mut self, client: &mut Stream) -> std::io::Result<()> {
+        let granted = match self {
+            Self::Nothing | Self::Plain => return Ok(()),
+            Self::Connect => b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec(),
+            Self::Socks4 => socks::write_socks4_reply(true),
+            Self::Socks5 => socks::write_reply(ReplyCode::Succeeded, NOWHERE),
+        };
+        *self = Self::Nothing;
+        client.write_all(&granted).await
+    }
+
+    /// Ends the connection in the way that says most of why.
+    pub(crate) async fn refuse(
+        self,
+        client: Stream,
+        refusal: Refusal,
+        why: &str,
+        shared: &Shared,
+        silence: Duration,
+    ) {
+        let failure = match refusal {
+            Refusal::Blackhole => return keep_silent(client, shared, silence).await,
+            Refusal::Reset => return client.reset(),
+            Refusal::Failed(failure) => Some(failure),
+            Refusal::Reject => None,
+        };
+        let answer = match self {
+            Self::Nothing => return client.reset(),
+            Self::Socks4 => socks::write_socks4_reply(false),
+            Self::Socks5 => socks::write_reply(socks_code(failure), NOWHERE),
+            Self::Connect | Self::Plain => http::write_refusal(http_status(failure), why),
+        };
+        farewell(client, &answer).await;
+    }
+}
+
+fn socks_code(failure: Option<Failure>) -> ReplyCode {
+    match failure {
+        None => ReplyCode::NotAllowed,
+        Some(Failure::General) => ReplyCode::GeneralFailure,
+        Some(Failure::HostUnreachable) => ReplyCode::HostUnreachable,
+        Some(Failure::NetworkUnreachable) => ReplyCode::NetworkUnreachable,
+        Some(Failure::Refused) => ReplyCode::ConnectionRefused,
+        Some(Failure::TimedOut) => ReplyCode::TtlExpired,
+    }
+}
+
+fn http_status(failure: Option<Failure>) -> u16 {
+    match failure {
+        None => 403,
+        Some(Failure::TimedOut) => 504,
+        Some(_) => 502,
+    }
+}
+
+/// The last words to a client. What it still sends is read over for a moment: a close with bytes
+/// unread is a reset, which would overtake the words.
+pub(super) async fn farewell(mut client: Stream, words: &[u8]) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const MOST: usize = 256 * 1024;
+    let _ = timeout(PATIENCE, async {
+        if client.write_all(words).await.is_ok() && client.shutdown_write().is_ok() {
+            read_over(&mut client, MOST).await;
+        }
+    })
+    .await;
+}
+
+/// Holds the connection and says nothing until the client gives up, or the time is over.
+async fn keep_silent(mut client: Stream, shared: &Shared, silence: Duration) {
+    // Too many already: a reset is the cheapest refusal that is left.
+    let Ok(_permit) = shared.silences.try_acquire() else {
+        return client.reset();
+    };
+    let _ = timeout(silence, read_over(&mut client, usize::MAX)).await;
+    client.reset();
+}
+
+async fn read_over(client: &mut Stream, most: usize) {
+    let mut scratch = Vec::new();
+    let mut read = 0_usize;
+    while read < most {
+        scratch.clear();
+        match client.read_some(&mut scratch, 4096).await {
+            Ok(0) | Err(_) => return,
+            Ok(more) => read = read.saturating_add(more),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! SOCKS5 (RFC 1928, RFC 1929) and SOCKS 4a, the server's side.
+//!
+//! Invariant: where there are users, nobody passes without a password; SOCKS 4 knows none, so there
+//! it is refused. Absent: BIND; datagrams.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use pointsman_policy::fact::InboundKind;
+use pointsman_wire::WhyNot;
+use pointsman_wire::socks::{self, Command, Method, ReplyCode};
+
+use super::{Asked, Denial, Heard, Payload, Reply, host};
+use crate::exact;
+use crate::generation::InboundSpec;
+use crate::login::{User, admit};
+use crate::stream::Stream;
+
+/// What clients expect where nothing was bound.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+pub(super) async fn five(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+    let silent = |broken| Denial::of(broken, |_| Vec::new());
+    let greeting = exact::read(client, socks::MAX_GREETING, socks::parse_greeting).await;
+    let greeting = greeting.map_err(silent)?;
+    let wanted = match inbound.users.is_empty() {
+        true => Method::NoAuthentication,
+        false => Method::Password,
+    };
+    if !greeting.offers(wanted) {
+        let why = "the client offers no way to authenticate that serves here";
+        return Err(Denial::told(
+            why,
+            socks::write_method(Method::NoneAcceptable),
+        ));
+    }
+    say(client, &socks::write_method(wanted)).await?;
+    let user = match wanted {
+        Method::Password => Some(login(inbound, client).await?),
+        _ => None,
+    };
+    let refuse = |code| socks::write_reply(code, NOWHERE);
+    let request = exact::read(client, socks::MAX_REQUEST, socks::parse_request).await;
+    let request = request.map_err(|broken| {
+        Denial::of(broken, |why| {
+            refuse(match why {
+                WhyNot::Unsupported(_) => ReplyCode::AddressTypeNotSupported,
+                _ => ReplyCode::GeneralFailure,
+            })
+        })
+    })?;
+    let unserved = match request.command {
+        Command::Connect => None,
+        Command::Bind => Some("BIND is not supported"),
+        Command::UdpAssociate => Some("UDP ASSOCIATE is not built yet"),
+        Command::Other(_) => Some("an unknown command"),
+    };
+    if let Some(why) = unserved {
+        return Err(Denial::told(why, refuse(ReplyCode::CommandNotSupported)));
+    }
+    let Some(host) = host(&request.host) else {
+        let why = "what the client asked for is no name";
+        return Err(Denial::told(why, refuse(ReplyCode::HostUnreachable)));
+    };
+    let asked = Asked::new(inbound, InboundKind::Socks5, host, request.port, user);
+    Ok((asked, Reply::Socks5, Payload::Bytes))
+}
+
+pub(super) async fn four(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+    let refused = || socks::write_socks4_reply(false);
+    let request = exact::read(client, socks::MAX_SOCKS4, socks::parse_socks4).await;
+    let request = request.map_err(|broken| Denial::of(broken, |_| refused()))?;
+    if !inbound.users.is_empty() {
+        return Err(Denial::told(
+            "SOCKS 4 cannot authenticate, and users have to",
+            refused(),
+        ));
+    }
+    if request.command != Command::Connect {
+        return Err(Denial::told(
+            "of SOCKS 4 only CONNECT is supported",
+            refused(),
+        ));
+    }
+    let Some(host) = host(&request.host) else {
+        return Err(Denial::told(
+            "what the client asked for is no name",
+            refused(),
+        ));
+    };
+    let asked = Asked::new(inbound, InboundKind::Socks5, host, request.port, None);
+    Ok((asked, Reply::Socks4, Payload::Bytes))
+}
+
+async fn login<'i>(inbound: &'i InboundSpec, client: &mut Stream) -> Result<&'i User, Denial> {
+    let told = exact::read(client, socks::MAX_USERPASS, socks::parse_userpass).await;
+    let told = told.map_err(|broken| Denial::of(broken, |_| socks::write_auth_status(false)))?;
+    match admit(&inbound.users, &told.user, &told.password) {
+        Some(user) => {
+            say(client, &socks::write_auth_status(true)).await?;
+            Ok(user)
+        }
+        None => Err(Denial::told(
+            "wrong user or password",
+            socks::write_auth_status(false),
+        )),
+    }
+}
+
+async fn say(client: &mut Stream, bytes: &[u8]) -> Result<(), Denial> {
+    client.write_all(bytes).await.map_err(|_gone| Denial::Gone)
+}

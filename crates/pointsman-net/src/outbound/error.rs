@@ -1,0 +1,162 @@
+//! Why no stream came about: which part of the way is to blame, and what to tell the client.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::Domain;
+
+/// Why no stream came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The proxy wants a login, or another one.
+    #[error("the proxy `{outbound}` does not accept our login")]
+    Login {
+        /// The proxy.
+        outbound: Arc<str>,
+    },
+    /// The address is the listener's that the flow came in by.
+    #[error("loop: {address} is the inbound that this flow came in by")]
+    Loop {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// An outbound of a type that is not built yet.
+    #[error("outbound `{outbound}` is of type {kind}, which is not built yet")]
+    NotYet {
+        /// The outbound.
+        outbound: Arc<str>,
+        /// Its type.
+        kind: String,
+    },
+    /// The proxy does not speak the protocol that it should.
+    #[error("the proxy `{outbound}` broke its protocol: {why}")]
+    ProxyBroke {
+        /// The proxy.
+        outbound: Arc<str>,
+        /// In which way.
+        why: String,
+    },
+    /// The connection to the proxy broke while it was asked.
+    #[error("the connection to the proxy `{outbound}` broke")]
+    ProxyGone {
+        /// The proxy.
+        outbound: Arc<str>,
+        /// How.
+        source: io::Error,
+    },
+    /// The proxy could not, or would not, reach the target.
+    #[error("the proxy `{outbound}` answered: {answer}")]
+    ProxyRefused {
+        /// The proxy.
+        outbound: Arc<str>,
+        /// Its words.
+        answer: String,
+        /// What it means.
+        failure: Failure,
+    },
+    /// A refusing outbound stands inside of a chain.
+    #[error("outbound `{outbound}` on the way refuses all flows")]
+    Refuses {
+        /// The outbound.
+        outbound: Arc<str>,
+    },
+    /// Time was over.
+    #[error("outbound `{outbound}` did not connect within {limit:?}")]
+    TimedOut {
+        /// The outbound.
+        outbound: Arc<str>,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Outbounds stand within each other without an end.
+    #[error("outbound `{outbound}` has no end: groups, chains or look-ups need each other")]
+    TooDeep {
+        /// The outbound.
+        outbound: Arc<str>,
+    },
+    /// No connection.
+    #[error("outbound `{outbound}` could not connect")]
+    Unreachable {
+        /// The outbound.
+        outbound: Arc<str>,
+        /// The system's words, with the address.
+        source: io::Error,
+    },
+    /// The name to dial has no address.
+    #[error("`{name}` was not resolved: {why}")]
+    Unresolved {
+        /// The name.
+        name: Domain,
+        /// Why.
+        why: Arc<str>,
+    },
+}
+
+/// What a failed attempt means to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// None of the others.
+    General,
+    /// No way to the host, or no such host.
+    HostUnreachable,
+    /// No way to the network.
+    NetworkUnreachable,
+    /// The host is there and does not listen.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+}
+
+impl DialError {
+    /// Whether another member of a group should be tried.
+    ///
+    /// Exhaustive on purpose: a new variant has to answer this question.
+    #[must_use]
+    pub fn try_next(&self) -> bool {
+        match self {
+            // The target is at fault, not the way there.
+            Self::Loop { .. } | Self::Unresolved { .. } => false,
+            Self::ProxyRefused { failure, .. } => match failure {
+                Failure::Refused => false,
+                Failure::General
+                | Failure::HostUnreachable
+                | Failure::NetworkUnreachable
+                | Failure::TimedOut => true,
+            },
+            Self::Login { .. }
+            | Self::NotYet { .. }
+            | Self::ProxyBroke { .. }
+            | Self::ProxyGone { .. }
+            | Self::Refuses { .. }
+            | Self::TimedOut { .. }
+            | Self::TooDeep { .. }
+            | Self::Unreachable { .. } => true,
+        }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Login { .. }
+            | Self::Loop { .. }
+            | Self::NotYet { .. }
+            | Self::ProxyBroke { .. }
+            | Self::ProxyGone { .. }
+            | Self::Refuses { .. }
+            | Self::TooDeep { .. } => Failure::General,
+            Self::ProxyRefused { failure, .. } => *failure,
+            Self::TimedOut { .. } => Failure::TimedOut,
+            Self::Unreachable { source, .. } => match source.kind() {
+                io::ErrorKind::ConnectionRefused => Failure::Refused,
+                io::ErrorKind::HostUnreachable => Failure::HostUnreachable,
+                io::ErrorKind::NetworkUnreachable => Failure::NetworkUnreachable,
+                io::ErrorKind::TimedOut => Failure::TimedOut,
+                _ => Failure::General,
+            },
+            Self::Unresolved { .. } => Failure::HostUnreachable,
+        }
+    }
+}

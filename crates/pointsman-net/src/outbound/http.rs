@@ -1,0 +1,61 @@
+//! Asking an HTTP proxy for a tunnel (RFC 9110, 9.3.6).
+//!
+//! Invariant: only the bytes of its answer's head are consumed; what follows stays the stream's.
+
+use std::sync::Arc;
+
+use pointsman_wire::Unwritable;
+use pointsman_wire::http;
+
+use super::socks5::proxy_failed;
+use super::{DialError, Failure, Target};
+use crate::exact::{self, Broken};
+use crate::login::Login;
+use crate::stream::Stream;
+
+/// Has the proxy at the other end of `stream` connect to `target`.
+pub(super) async fn connect(
+    outbound: &Arc<str>,
+    mut stream: Stream,
+    login: Option<&Login>,
+    target: &Target,
+) -> Result<Stream, DialError> {
+    let login = login.map(|login| (&*login.user, login.password.reveal()));
+    let request = http::write_connect_request(&target.on_the_wire(), target.port, login);
+    let request = request.map_err(|Unwritable(what)| DialError::ProxyBroke {
+        outbound: Arc::clone(outbound),
+        why: format!("it cannot be told of {what}"),
+    })?;
+    let sent = stream.write_all(&request).await;
+    sent.map_err(|error| proxy_failed(outbound, Broken::Io(error)))?;
+    for _ in 0..MAX_INTERIM {
+        let answer = exact::read(&mut stream, http::MAX_HEAD, http::parse_connect_response).await;
+        let answer = answer.map_err(|broken| proxy_failed(outbound, broken))?;
+        let failure = match answer.status {
+            _ if answer.is_open() => return Ok(stream),
+            100..=199 => continue,
+            407 => {
+                return Err(DialError::Login {
+                    outbound: Arc::clone(outbound),
+                });
+            }
+            504 => Failure::TimedOut,
+            502 | 503 => Failure::HostUnreachable,
+            _ => Failure::General,
+        };
+        let answer = format!("status {}", answer.status);
+        return Err(DialError::ProxyRefused {
+            outbound: Arc::clone(outbound),
+            answer,
+            failure,
+        });
+    }
+    let why = "it answers with interim answers without end".to_owned();
+    Err(DialError::ProxyBroke {
+        outbound: Arc::clone(outbound),
+        why,
+    })
+}
+
+/// Interim answers (1xx) before the real one.
+const MAX_INTERIM: usize = 8;

@@ -1,0 +1,400 @@
+//! Ways out: from an outbound's number and a target to a connected stream.
+//!
+//! Invariant: an outbound that cannot carry a flow refuses it and says why; none ever goes direct in
+//! its stead. Proxies get the name that the client asked for; `direct` dials the addresses that the
+//! policy saw, else asks the generation's own resolver.
+//!
+//! A chain is no kind of connection of its own: "through these hops" is a list, and whoever needs
+//! a stream to somewhere asks for it through what is left of the list.
+
+mod error;
+mod http;
+mod socks5;
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::{Action, Domain, Host, OutboundId};
+use pointsman_wire::RequestHost;
+use tokio::time::timeout;
+
+pub use self::error::{DialError, Failure};
+use crate::dial::{Dialer, Uplink};
+use crate::generation::Generation;
+use crate::login::Login;
+use crate::lookup::{Answer, Lookup};
+use crate::plane::{ListenerId, Shared};
+use crate::stream::Stream;
+
+/// A way out.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// As the configuration spells it.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a way out is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Silence.
+    Blackhole,
+    /// Through each hop in turn, nearest first; at least one.
+    Chain(Vec<OutboundId>),
+    /// From this host.
+    Direct(Uplink),
+    /// An HTTP proxy, by CONNECT.
+    Http(Upstream),
+    /// A type that is not built yet: refuses every flow.
+    NotYet {
+        /// Its type's name.
+        kind: String,
+    },
+    /// The inbound protocol's own refusal.
+    Reject,
+    /// RST.
+    Reset,
+    /// The selected member; the first until somebody selects another.
+    Select {
+        /// At least one.
+        members: Vec<OutboundId>,
+        /// How members that are reached directly leave, where the group says so.
+        uplink: Uplink,
+    },
+    /// A SOCKS5 proxy.
+    Socks5(Upstream),
+}
+
+impl Kind {
+    /// What it does to a flow; `None` for a group, whose member decides.
+    #[must_use]
+    pub fn action(&self) -> Option<Action> {
+        match self {
+            Self::Blackhole => Some(Action::Blackhole),
+            Self::Chain(_) | Self::Http(_) | Self::NotYet { .. } | Self::Socks5(_) => {
+                Some(Action::Proxy)
+            }
+            Self::Direct(_) => Some(Action::Direct),
+            Self::Reject => Some(Action::Reject),
+            Self::Reset => Some(Action::Reset),
+            Self::Select { .. } => None,
+        }
+    }
+}
+
+/// An upstream proxy.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name or address.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+    /// What we say there.
+    pub login: Option<Login>,
+    /// How it is reached.
+    pub uplink: Uplink,
+}
+
+/// Where a flow goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Name or address.
+    pub host: Host,
+    /// Port.
+    pub port: u16,
+    /// The addresses of a name that the policy already saw; empty: not resolved.
+    pub resolved: Vec<IpAddr>,
+}
+
+impl Target {
+    fn of_server(upstream: &Upstream) -> Self {
+        Self {
+            host: upstream.host.clone(),
+            port: upstream.port,
+            resolved: Vec::new(),
+        }
+    }
+
+    /// As proxies are told it.
+    fn on_the_wire(&self) -> RequestHost {
+        match &self.host {
+            Host::Address(address) => RequestHost::Address(*address),
+            Host::Name(name) => RequestHost::Name(name.as_str().to_owned()),
+        }
+    }
+}
+
+/// The outbounds of one generation, as one flow (or one look-up) uses them.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    shared: Arc<Shared>,
+    generation: Arc<Generation>,
+    /// Where the flow came in: it must not arrive there again.
+    from: Option<ListenerId>,
+    /// Outbounds within look-ups within outbounds ...
+    depth: u8,
+}
+
+/// Outbounds and look-ups that may stand within each other; more is a circle in the configuration.
+const MAX_DEPTH: u8 = 12;
+
+/// What is left of the way to a target.
+#[derive(Clone, Debug, Default)]
+struct Path {
+    /// Hops that come before, nearest first.
+    before: Vec<OutboundId>,
+    /// How a group says that its members leave.
+    uplink: Uplink,
+    /// Outbounds entered so far.
+    depth: u8,
+}
+
+type Opening<'a> = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + 'a>>;
+
+impl Ways {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        generation: Arc<Generation>,
+        from: Option<ListenerId>,
+    ) -> Self {
+        Self {
+            shared,
+            generation,
+            from,
+            depth: 0,
+        }
+    }
+
+    /// The generation whose outbounds these are.
+    #[must_use]
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What makes sockets.
+    #[must_use]
+    pub fn dialer(&self) -> &Dialer {
+        self.shared.dialer()
+    }
+
+    /// How the sockets of an outbound leave; plain where it is none of ours.
+    #[must_use]
+    pub fn uplink(&self, id: OutboundId) -> Uplink {
+        match self
+            .generation
+            .outbound(self.member(id))
+            .map(|outbound| &outbound.kind)
+        {
+            Some(Kind::Direct(uplink)) => uplink.clone(),
+            Some(Kind::Http(upstream) | Kind::Socks5(upstream)) => upstream.uplink.clone(),
+            _ => Uplink::default(),
+        }
+    }
+
+    /// The outbound that carries a flow given to `id`: groups are followed to the member selected.
+    #[must_use]
+    pub fn member(&self, mut id: OutboundId) -> OutboundId {
+        for _ in 0..MAX_DEPTH {
+            match self.generation.outbound(id) {
+                Some(Outbound {
+                    name,
+                    kind: Kind::Select { members, .. },
+                }) => match self.shared.selected(&self.generation, name, members) {
+                    Some(member) => id = member,
+                    None => return id,
+                },
+                _ => return id,
+            }
+        }
+        id
+    }
+
+    /// Opens a stream to `target` by way of an outbound, within `limit`, every hop included.
+    ///
+    /// # Errors
+    /// [`DialError`] tells which part failed, and whether another way may be better.
+    pub async fn open(
+        &self,
+        id: OutboundId,
+        target: &Target,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        let path = Path {
+            depth: self.depth,
+            ..Path::default()
+        };
+        let opening = self.through(id, path, target.clone(), limit);
+        match timeout(limit, opening).await {
+            Ok(opened) => opened,
+            Err(_elapsed) => Err(DialError::TimedOut {
+                outbound: self.name(id),
+                limit,
+            }),
+        }
+    }
+
+    /// Asks a resolver, within `limit`.
+    pub async fn look_up(&self, resolver: &dyn Lookup, name: &Domain, limit: Duration) -> Answer {
+        if self.depth >= MAX_DEPTH {
+            return Err("look-ups and outbounds need each other in a circle".into());
+        }
+        let deeper = Self {
+            depth: self.depth + 1,
+            ..self.clone()
+        };
+        match timeout(limit, resolver.lookup(name, &deeper)).await {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err("it has no address".into()),
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(format!("no answer within {limit:?}").into()),
+        }
+    }
+
+    fn through(
+        &self,
+        id: OutboundId,
+        mut path: Path,
+        target: Target,
+        limit: Duration,
+    ) -> Opening<'_> {
+        Box::pin(async move {
+            let Some(outbound) = self.generation.outbound(id) else {
+                return Err(DialError::TooDeep {
+                    outbound: "?".into(),
+                });
+            };
+            let name = &outbound.name;
+            path.depth += 1;
+            if path.depth > MAX_DEPTH {
+                return Err(DialError::TooDeep {
+                    outbound: Arc::clone(name),
+                });
+            }
+            match &outbound.kind {
+                Kind::Direct(uplink) => self.reach(name, path.or(uplink), target, limit).await,
+                Kind::Http(upstream) => {
+                    let path = path.or(&upstream.uplink);
+                    let server = Target::of_server(upstream);
+                    let stream = self.reach(name, path, server, limit).await?;
+                    http::connect(name, stream, upstream.login.as_ref(), &target).await
+                }
+                Kind::Socks5(upstream) => {
+                    let path = path.or(&upstream.uplink);
+                    let server = Target::of_server(upstream);
+                    let stream = self.reach(name, path, server, limit).await?;
+                    socks5::connect(name, stream, upstream.login.as_ref(), &target).await
+                }
+                Kind::Chain(hops) => match hops.split_last() {
+                    Some((last, before)) => {
+                        path.before.extend_from_slice(before);
+                        self.through(*last, path, target, limit).await
+                    }
+                    None => Err(DialError::TooDeep {
+                        outbound: Arc::clone(name),
+                    }),
+                },
+                Kind::Select { members, uplink } => {
+                    match self.shared.selected(&self.generation, name, members) {
+                        Some(member) => self.through(member, path.or(uplink), target, limit).await,
+                        None => Err(DialError::TooDeep {
+                            outbound: Arc::clone(name),
+                        }),
+                    }
+                }
+                Kind::NotYet { kind } => Err(DialError::NotYet {
+                    outbound: Arc::clone(name),
+                    kind: kind.clone(),
+                }),
+                Kind::Blackhole | Kind::Reject | Kind::Reset => Err(DialError::Refuses {
+                    outbound: Arc::clone(name),
+                }),
+            }
+        })
+    }
+
+    /// A stream to a host through the hops that are left, or from here where none is.
+    async fn reach(
+        &self,
+        outbound: &Arc<str>,
+        mut path: Path,
+        target: Target,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        match path.before.pop() {
+            Some(hop) => self.through(hop, path, target, limit).await,
+            None => self.dial(outbound, path, &target, limit).await,
+        }
+    }
+
+    async fn dial(
+        &self,
+        outbound: &Arc<str>,
+        path: Path,
+        target: &Target,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        let addresses = match &target.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(_) if !target.resolved.is_empty() => target.resolved.clone(),
+            Host::Name(name) => {
+                let asking = Self {
+                    depth: path.depth,
+                    ..self.clone()
+                };
+                let resolver = self.generation.resolver(None);
+                let most = self.generation.spec().limits.resolve;
+                let answer = asking.look_up(&**resolver, name, most).await;
+                answer.map_err(|why| DialError::Unresolved {
+                    name: name.clone(),
+                    why,
+                })?
+            }
+        };
+        let addresses: Vec<SocketAddr> = addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, target.port))
+            .collect();
+        for address in &addresses {
+            if self
+                .from
+                .is_some_and(|from| self.shared.arrives_at(*address) == Some(from))
+            {
+                return Err(DialError::Loop { address: *address });
+            }
+        }
+        let connected = self.dialer().tcp_any(&addresses, &path.uplink, limit).await;
+        let socket = connected.map_err(|source| DialError::Unreachable {
+            outbound: Arc::clone(outbound),
+            source,
+        })?;
+        // Should it arrive at a listener of ours, it is to be known there before its first byte.
+        if let (Ok(own), Ok(to)) = (socket.local_addr(), socket.peer_addr())
+            && self.shared.arrives_at(to).is_some()
+        {
+            self.shared.own.made(own);
+        }
+        Ok(Stream::from(socket))
+    }
+
+    fn name(&self, id: OutboundId) -> Arc<str> {
+        self.generation
+            .outbound(id)
+            .map_or_else(|| "?".into(), |found| Arc::clone(&found.name))
+    }
+}
+
+impl Path {
+    /// What a group says is stronger than what its member says.
+    fn or(mut self, uplink: &Uplink) -> Self {
+        if self.uplink == Uplink::default() && self.before.is_empty() {
+            self.uplink = uplink.clone();
+        }
+        self
+    }
+}

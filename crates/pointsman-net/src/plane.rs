@@ -1,0 +1,433 @@
+//! The data plane's handle: workers, listeners, and what outlives generations.
+//!
+//! Invariant: [`Plane::apply`] is a transaction. Either every listener of the new generation is
+//! bound and new flows get it, or nothing has changed. A listener whose address did not change keeps
+//! its sockets and their queues; flows under way keep the generation that they began with.
+//! Absent: where generations come from, and the policy's own tests: the daemon's.
+
+mod connection;
+mod flows;
+mod state;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+
+use self::connection::Door;
+pub(crate) use self::flows::Ticket;
+pub use self::flows::{Counters, LiveFlow, Tail};
+pub(crate) use self::state::Shared;
+use crate::dial::Dialer;
+use crate::generation::{Generation, Spec};
+use crate::listen::{Accepted, Endpoint, Handler, Listener};
+use crate::outbound::{Kind, Target, Ways};
+use crate::record::FlowRecord;
+use crate::relay::Closed;
+use crate::tasks::Tasks;
+use crate::workers::Workers;
+
+/// How a plane is set up; the same over all generations.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Threads that carry flows; 0: as many as the machine runs at once.
+    pub workers: usize,
+    /// Makes all outgoing sockets.
+    pub dialer: Dialer,
+    /// Milliseconds since 1970 (UTC), for records.
+    pub clock: fn() -> u64,
+    /// Where flows are logged.
+    pub access_log: Option<PathBuf>,
+}
+
+/// A listener, over generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(u64);
+
+/// The data plane.
+#[derive(Debug)]
+pub struct Plane {
+    shared: Arc<Shared>,
+    workers: Workers,
+    /// Connections and their flows.
+    tasks: Tasks,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Debug, Default)]
+struct Listeners {
+    kept: Vec<Kept>,
+    next: u64,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    id: ListenerId,
+    /// As it was asked for: port 0 stays 0.
+    asked: SocketAddr,
+    bound: SocketAddr,
+    listener: Listener,
+    /// Opened when the first generation with this listener is in force: connections wait for that.
+    gate: watch::Sender<bool>,
+}
+
+/// Why a generation was not taken into service; nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// An address cannot be listened on.
+    #[error("inbound `{inbound}` cannot listen on {address}")]
+    Bind {
+        /// The inbound.
+        inbound: Arc<str>,
+        /// Its address.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The specification contradicts itself, and how.
+    #[error("the generation cannot be: {0}")]
+    Spec(String),
+    /// The plane is being stopped.
+    #[error("the data plane is stopping")]
+    Stopping,
+}
+
+/// Why a group's member was not selected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// There is no group of that name.
+    #[error("there is no group `{0}`")]
+    NoGroup(String),
+    /// The group has no such member.
+    #[error("`{1}` is no member of `{0}`")]
+    NoMember(String, String),
+}
+
+impl Plane {
+    /// Starts the workers. Nothing is listened on until [`Self::apply`].
+    ///
+    /// # Errors
+    /// When the system has no thread or descriptor left, or the access log cannot be opened.
+    pub fn start(setup: Setup) -> io::Result<Self> {
+        let workers = match setup.workers {
+            0 => Workers::start_default()?,
+            count => Workers::start(count)?,
+        };
+        let shared = Arc::new(Shared::new(&setup)?);
+        let listeners = Mutex::default();
+        Ok(Self {
+            shared,
+            workers,
+            tasks: Tasks::new(),
+            listeners,
+        })
+    }
+
+    /// Takes a generation into service for new flows; answers with each inbound's name and bound
+    /// address, in order.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; then nothing has changed.
+    pub async fn apply(&self, spec: Spec) -> Result<Vec<(Arc<str>, SocketAddr)>, ApplyError> {
+        check(&spec)?;
+        let mut listeners = self.listeners.lock().await;
+        if listeners.stopped {
+            return Err(ApplyError::Stopping);
+        }
+        let mut old: Vec<Option<Kept>> = listeners.kept.drain(..).map(Some).collect();
+        let mut bound: Vec<Kept> = Vec::new();
+        let mut failure = None;
+        // Which of the old ones each inbound takes over; the others are bound anew.
+        let taken = take_over(&spec, &old);
+        for (inbound, taken) in spec.inbounds.iter().zip(&taken) {
+            if taken.is_none() {
+                listeners.next += 1;
+                match self.bind(ListenerId(listeners.next), inbound.listen) {
+                    Ok(kept) => bound.push(kept),
+                    Err(source) => {
+                        let (inbound, address) = (Arc::clone(&inbound.name), inbound.listen);
+                        failure = Some(ApplyError::Bind {
+                            inbound,
+                            address,
+                            source,
+                        });
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(failure) = failure {
+            listeners.kept = old.into_iter().flatten().collect();
+            return Err(failure);
+        }
+        let mut bound = bound.into_iter();
+        let kept = taken.into_iter().filter_map(|index| match index {
+            Some(index) => old[index].take(),
+            None => bound.next(),
+        });
+        listeners.kept = kept.collect();
+        let kept = &listeners.kept;
+        let ids: Vec<ListenerId> = kept.iter().map(|kept| kept.id).collect();
+        let names = spec
+            .inbounds
+            .iter()
+            .map(|inbound| Arc::clone(&inbound.name));
+        let addresses = names.zip(kept.iter().map(|kept| kept.bound)).collect();
+        self.shared
+            .listens_at(kept.iter().map(|kept| (kept.id, kept.bound)).collect());
+        self.shared.swap(Generation::new(spec, &ids));
+        for kept in kept {
+            kept.gate.send_replace(true);
+        }
+        for gone in old.into_iter().flatten() {
+            gone.listener.close().await;
+        }
+        Ok(addresses)
+    }
+
+    /// The generation that new flows get; `None` before the first [`Self::apply`].
+    #[must_use]
+    pub fn generation(&self) -> Option<Arc<Generation>> {
+        self.shared.generation()
+    }
+
+    /// Live flows, oldest first.
+    #[must_use]
+    pub fn flows(&self) -> Vec<Arc<LiveFlow>> {
+        self.shared.flows.live()
+    }
+
+    /// Ends a live flow; `false` where there is none of that number.
+    #[must_use]
+    pub fn close(&self, id: u64) -> bool {
+        let found = self.shared.flows.find(id);
+        found.map(|flow| flow.close(Closed::Operator)).is_some()
+    }
+
+    /// The record of a live or recent flow.
+    #[must_use]
+    pub fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
+        self.shared.flows.record(id)
+    }
+
+    /// The last flows that ended, oldest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Arc<FlowRecord>> {
+        self.shared.flows.recent()
+    }
+
+    /// Flows as they end, from now on. A reader that is too slow is told how many it missed.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.shared.flows.tail()
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let refused = |listeners: &Listeners| -> u64 {
+            listeners
+                .kept
+                .iter()
+                .map(|kept| kept.listener.refused())
+                .sum()
+        };
+        Counters {
+            accept_refused: self
+                .listeners
+                .try_lock()
+                .map_or(0, |listeners| refused(&listeners)),
+            ..self.shared.flows.counters()
+        }
+    }
+
+    /// Lines that the access log had to drop.
+    #[must_use]
+    pub fn access_log_dropped(&self) -> u64 {
+        self.shared
+            .access_log()
+            .map_or(0, crate::record::log::AccessLog::dropped)
+    }
+
+    /// Opens the access log anew, after somebody moved it away.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = self.shared.access_log() {
+            log.reopen();
+        }
+    }
+
+    /// Selects a group's member for flows from now on, also over reloads.
+    ///
+    /// # Errors
+    /// [`SelectError`] where the generation in force knows no such group or member.
+    pub fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
+        let no_group = || SelectError::NoGroup(group.to_owned());
+        let generation = self.shared.generation().ok_or_else(no_group)?;
+        let found = generation
+            .outbound_named(group)
+            .map(|(_, outbound)| &outbound.kind);
+        let Some(Kind::Select { members, .. }) = found else {
+            return Err(no_group());
+        };
+        let mut names = members
+            .iter()
+            .filter_map(|id| generation.outbound(*id))
+            .map(|o| &o.name);
+        match names.find(|name| ***name == *member) {
+            Some(name) => {
+                self.shared.select(group.into(), Arc::clone(name));
+                Ok(())
+            }
+            None => Err(SelectError::NoMember(group.to_owned(), member.to_owned())),
+        }
+    }
+
+    /// The member that a group gives its flows now.
+    #[must_use]
+    pub fn selected(&self, group: &str) -> Option<Arc<str>> {
+        let generation = self.shared.generation()?;
+        let (_, outbound) = generation.outbound_named(group)?;
+        let Kind::Select { members, .. } = &outbound.kind else {
+            return None;
+        };
+        let id = self.shared.selected(&generation, &outbound.name, members)?;
+        generation
+            .outbound(id)
+            .map(|outbound| Arc::clone(&outbound.name))
+    }
+
+    /// How long an outbound takes to open a stream to `target`: for probes on demand.
+    ///
+    /// # Errors
+    /// One sentence that says why there is none.
+    pub async fn probe(
+        &self,
+        outbound: &str,
+        target: Target,
+        limit: Duration,
+    ) -> Result<Duration, String> {
+        let generation = self
+            .shared
+            .generation()
+            .ok_or("there is no configuration yet")?;
+        let found = generation.outbound_named(outbound).map(|(id, _)| id);
+        let id = found.ok_or_else(|| format!("there is no outbound `{outbound}`"))?;
+        let ways = Ways::new(Arc::clone(&self.shared), generation, None);
+        let begun = tokio::time::Instant::now();
+        match ways.open(id, &target, limit).await {
+            Ok(_stream) => Ok(begun.elapsed()),
+            Err(error) => Err(crate::record::chain(&error)),
+        }
+    }
+
+    /// The outbounds of the generation in force, for others than flows (look-ups, refreshes).
+    #[must_use]
+    pub fn ways(&self) -> Option<Ways> {
+        Some(Ways::new(
+            Arc::clone(&self.shared),
+            self.shared.generation()?,
+            None,
+        ))
+    }
+
+    /// Accepts no more, lets flows end for up to `grace`, then ends the rest; `true` when all ended
+    /// by themselves.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.close_listeners().await;
+        self.tasks.stop(grace).await
+    }
+
+    /// Accepts no more and ends all flows.
+    pub async fn stop_now(&self) {
+        self.close_listeners().await;
+        for flow in self.shared.flows.live() {
+            flow.close(Closed::Shutdown);
+        }
+        // Long enough for resets to be sent and records to be written.
+        self.tasks.stop(Duration::from_millis(500)).await;
+    }
+
+    /// Ends the threads. Blocks for some 100 ms; not for a thread that runs a runtime.
+    pub fn end(self) {
+        self.workers.stop();
+    }
+
+    async fn close_listeners(&self) {
+        let mut listeners = self.listeners.lock().await;
+        listeners.stopped = true;
+        for kept in listeners.kept.drain(..) {
+            kept.listener.close().await;
+        }
+    }
+
+    fn bind(&self, id: ListenerId, asked: SocketAddr) -> io::Result<Kept> {
+        let (gate, opened) = watch::channel(false);
+        let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
+        let handler: Handler = Arc::new(move |accepted: Accepted| {
+            // Taken here, and not in the task: a listener that closes hands its queue to the
+            // generation that it belonged to.
+            let generation = shared.generation();
+            let (shared, opened) = (Arc::clone(&shared), opened.clone());
+            let tasks = tasks.clone();
+            let door = Door {
+                shared,
+                tasks,
+                generation,
+                opened,
+                listener: id,
+                accepted,
+            };
+            door.tasks.clone().spawn(connection::serve(door));
+        });
+        let listener = Listener::bind(Endpoint::Tcp(asked), &self.workers, handler)?;
+        let bound = listener.address().unwrap_or(asked);
+        Ok(Kept {
+            id,
+            asked,
+            bound,
+            listener,
+            gate,
+        })
+    }
+}
+
+/// For each inbound the index of the old listener that it takes over: one of the same address,
+/// whatever it speaks, for that belongs to the generation.
+fn take_over(spec: &Spec, old: &[Option<Kept>]) -> Vec<Option<usize>> {
+    let mut free: Vec<bool> = old.iter().map(Option::is_some).collect();
+    let fits = |index: usize, address| old[index].as_ref().is_some_and(|o| o.asked == address);
+    let take = |inbound: &crate::generation::InboundSpec| {
+        let found = (0..free.len()).find(|index| free[*index] && fits(*index, inbound.listen))?;
+        free[found] = false;
+        Some(found)
+    };
+    spec.inbounds.iter().map(take).collect()
+}
+
+/// What would otherwise be found out flow by flow.
+fn check(spec: &Spec) -> Result<(), ApplyError> {
+    let outbounds = spec.outbounds.len();
+    for policy in &spec.policies {
+        if policy.outbounds.len() != outbounds {
+            let text = format!("policy `{}` knows other outbounds", policy.name);
+            return Err(ApplyError::Spec(text));
+        }
+    }
+    for inbound in &spec.inbounds {
+        let resolver = inbound
+            .resolver
+            .is_none_or(|index| index < spec.resolvers.len());
+        if inbound.policy >= spec.policies.len() || !resolver {
+            let text = format!(
+                "inbound `{}` names a policy or resolver that is not there",
+                inbound.name
+            );
+            return Err(ApplyError::Spec(text));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! One connection of a client, from accept to close: one flow, or one after another.
+//!
+//! Invariant: while a flow relays, nothing of what came before it is kept: the conversation lives in
+//! a box that is gone by then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{ListenerId, Shared, Ticket};
+use crate::flow::{self, Next, Relaying};
+use crate::generation::{Generation, InboundSpec};
+use crate::listen::Accepted;
+use crate::outbound::Ways;
+use crate::stream::Stream;
+use crate::tasks::Tasks;
+
+/// What the handler of a listener knows of a new connection.
+pub(super) struct Door {
+    pub(super) shared: Arc<Shared>,
+    /// For those that wait between two requests.
+    pub(super) tasks: Tasks,
+    pub(super) generation: Option<Arc<Generation>>,
+    /// Says when the first generation with this listener is in force.
+    pub(super) opened: watch::Receiver<bool>,
+    pub(super) listener: ListenerId,
+    pub(super) accepted: Accepted,
+}
+
+/// Serves a connection until its end.
+pub(super) async fn serve(door: Door) {
+    let relaying = Box::pin(converse(door)).await;
+    if let Some(relaying) = relaying {
+        relaying.run().await;
+    }
+}
+
+async fn converse(door: Door) -> Option<Box<Relaying>> {
+    let Door {
+        shared,
+        tasks,
+        generation,
+        mut opened,
+        listener,
+        accepted,
+    } = door;
+    let mut generation = match generation {
+        Some(generation) if generation.inbound(listener).is_some() => generation,
+        _ => {
+            opened.wait_for(|open| *open).await.ok()?;
+            shared.generation()?
+        }
+    };
+    let Accepted {
+        socket,
+        peer,
+        local,
+        worker: _,
+    } = accepted;
+    let mut client = Stream::new(socket);
+    // Both are the connection's, whatever it asks for.
+    let port = local.map(|local| local.port());
+    let mut is_own = None;
+    loop {
+        let inbound = Arc::clone(generation.inbound(listener)?);
+        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation), Some(listener));
+        let source =
+            peer.map(|peer| std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+        let facts = Facts {
+            network: Network::Tcp,
+            source: Fact::from_option(source, Provenance::Inbound),
+            ..Facts::default()
+        };
+        let ticket = take_ticket(&shared, &generation, &inbound, facts);
+        let live = Arc::clone(ticket.live());
+        let run = flow::run(flow::Begin {
+            ways,
+            inbound,
+            ticket,
+            client,
+            port,
+            is_own: &mut is_own,
+        });
+        let next = tokio::select! {
+            next = run => next,
+            () = live.stopped() => return None,
+        };
+        match next {
+            Next::Relay(relaying) => return Some(relaying),
+            Next::Over => return None,
+            Next::Again(again) => client = again,
+        }
+        let limit = generation.spec().limits.keep_alive;
+        if !speaks_again(&mut client, &tasks, limit).await {
+            return None;
+        }
+        generation = shared.generation()?;
+    }
+}
+
+fn take_ticket(
+    shared: &Arc<Shared>,
+    generation: &Generation,
+    inbound: &InboundSpec,
+    facts: Facts,
+) -> Ticket {
+    Ticket::take(
+        shared,
+        generation.number(),
+        Arc::clone(&inbound.name),
+        inbound.policy,
+        facts,
+    )
+}
+
+/// Whether the client brings another request before it goes, before `limit`, and before the end.
+async fn speaks_again(client: &mut Stream, tasks: &Tasks, limit: Duration) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        spoken = timeout(limit, client.peek(&mut first)) => matches!(spoken, Ok(Ok(1..))),
+        () = tasks.stopping() => false,
+    }
+}

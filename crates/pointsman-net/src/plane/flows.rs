@@ -1,0 +1,283 @@
+//! Flows that live, and the last ones that ended.
+//!
+//! Invariant: a flow has one [`Ticket`] from accept to end, and whatever ends it (also a task that
+//! is aborted) the ticket's drop files its record, once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pointsman_policy::Facts;
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
+
+use crate::generation::Number;
+use crate::record::log::AccessLog;
+use crate::record::{End, FlowRecord, Timings};
+use crate::relay::{Closed, FlowBytes};
+
+/// Flows as they end.
+pub type Tail = broadcast::Receiver<Arc<FlowRecord>>;
+
+/// Records that are kept of flows that ended.
+const RECENT: usize = 1000;
+/// Ended flows that a slow reader of [`Tail`] may lag behind.
+const TAIL: usize = 1024;
+/// Locks over the live flows, so that workers rarely meet at one.
+const SHARDS: usize = 16;
+
+/// A flow that lives.
+#[derive(Debug)]
+pub struct LiveFlow {
+    /// Its number.
+    pub id: u64,
+    begun: Instant,
+    /// What is known so far.
+    record: Mutex<FlowRecord>,
+    pub(crate) bytes: Arc<FlowBytes>,
+    stop: Notify,
+}
+
+impl LiveFlow {
+    /// What is known so far, bytes and time included.
+    #[must_use]
+    pub fn record(&self) -> FlowRecord {
+        let mut record = self.so_far().clone();
+        self.measure(&mut record);
+        record
+    }
+
+    /// Ends it; its record will say that it was stopped.
+    pub fn close(&self, by: Closed) {
+        self.bytes.close(by);
+        self.stop.notify_one();
+    }
+
+    /// Ends when somebody closes the flow.
+    pub(crate) async fn stopped(&self) {
+        self.stop.notified().await;
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, FlowRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self, record: &mut FlowRecord) {
+        record.lasted = self.begun.elapsed();
+        record.bytes_sent = self.bytes.up();
+        record.bytes_received = self.bytes.down();
+    }
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Flows that began.
+    pub begun: u64,
+    /// Flows that ended, however.
+    pub ended: u64,
+    /// Of those: refused by the policy, or by no rule at all.
+    pub refused: u64,
+    /// Of those: no way out could be opened, or it broke.
+    pub failed: u64,
+    /// Of those: not understood or not admitted.
+    pub denied: u64,
+    /// Payload bytes from clients, of flows that ended.
+    pub bytes_sent: u64,
+    /// Payload bytes to clients, of flows that ended.
+    pub bytes_received: u64,
+    /// Connections closed at once because no descriptor was left.
+    pub accept_refused: u64,
+}
+
+/// Flows that live, and the last ones that ended.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    clock: fn() -> u64,
+    next: AtomicU64,
+    live: [Mutex<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
+    ended: Mutex<Ended>,
+    tail: broadcast::Sender<Arc<FlowRecord>>,
+    log: Option<Arc<AccessLog>>,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    recent: VecDeque<Arc<FlowRecord>>,
+    counters: Counters,
+}
+
+impl Flows {
+    pub(super) fn new(clock: fn() -> u64, log: Option<Arc<AccessLog>>) -> Self {
+        Self {
+            clock,
+            next: AtomicU64::new(1),
+            live: std::array::from_fn(|_| Mutex::default()),
+            ended: Mutex::default(),
+            tail: broadcast::Sender::new(TAIL),
+            log,
+        }
+    }
+
+    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Arc<LiveFlow>>> {
+        let shard = usize::try_from(id).unwrap_or(0) % SHARDS;
+        self.live[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<Arc<LiveFlow>> {
+        self.shard(id).get(&id).cloned()
+    }
+
+    pub(super) fn live(&self) -> Vec<Arc<LiveFlow>> {
+        let shards = self.live.iter();
+        let locked = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all: Vec<_> = locked
+            .flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
+            .collect();
+        all.sort_by_key(|flow| flow.id);
+        all
+    }
+
+    pub(super) fn recent(&self) -> Vec<Arc<FlowRecord>> {
+        self.ended().recent.iter().cloned().collect()
+    }
+
+    pub(super) fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
+        if let Some(live) = self.find(id) {
+            return Some(Arc::new(live.record()));
+        }
+        self.ended()
+            .recent
+            .iter()
+            .rev()
+            .find(|record| record.id == id)
+            .cloned()
+    }
+
+    pub(super) fn tail(&self) -> Tail {
+        self.tail.subscribe()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let begun = self.next.load(Ordering::Relaxed) - 1;
+        Counters {
+            begun,
+            ..self.ended().counters
+        }
+    }
+
+    fn file(&self, record: FlowRecord) {
+        let record = Arc::new(record);
+        let mut ended = self.ended();
+        let counters = &mut ended.counters;
+        counters.ended += 1;
+        counters.bytes_sent += record.bytes_sent;
+        counters.bytes_received += record.bytes_received;
+        match record.ended {
+            Some(End::Refused) => counters.refused += 1,
+            Some(End::Failed(_)) => counters.failed += 1,
+            Some(End::Denied(_)) => counters.denied += 1,
+            _ => {}
+        }
+        if ended.recent.len() == RECENT {
+            ended.recent.pop_front();
+        }
+        ended.recent.push_back(Arc::clone(&record));
+        drop(ended);
+        if let Some(log) = &self.log {
+            log.write(Arc::clone(&record));
+        }
+        // Without readers it is nobody's news.
+        let _ = self.tail.send(record);
+    }
+}
+
+/// A flow's place among the live ones.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    shared: Arc<super::Shared>,
+    live: Arc<LiveFlow>,
+    end: Option<End>,
+}
+
+impl Ticket {
+    /// A flow begins.
+    pub(crate) fn take(
+        shared: &Arc<super::Shared>,
+        generation: Number,
+        listener: Arc<str>,
+        policy: usize,
+        facts: Facts,
+    ) -> Self {
+        let id = shared.flows.next.fetch_add(1, Ordering::Relaxed);
+        let record = FlowRecord {
+            id,
+            generation,
+            started_ms: (shared.flows.clock)(),
+            lasted: std::time::Duration::ZERO,
+            listener,
+            policy,
+            facts,
+            decision: None,
+            outbound: None,
+            member: None,
+            action: None,
+            note: "".into(),
+            messages: Vec::new(),
+            answered_early: false,
+            bytes_sent: 0,
+            bytes_received: 0,
+            ended: None,
+            took: Timings::default(),
+        };
+        let live = Arc::new(LiveFlow {
+            id,
+            begun: Instant::now(),
+            record: Mutex::new(record),
+            bytes: Arc::default(),
+            stop: Notify::new(),
+        });
+        shared.flows.shard(id).insert(id, Arc::clone(&live));
+        Self {
+            shared: Arc::clone(shared),
+            live,
+            end: None,
+        }
+    }
+
+    pub(crate) fn live(&self) -> &Arc<LiveFlow> {
+        &self.live
+    }
+
+    /// What time it is, in RFC 3339 with milliseconds.
+    pub(crate) fn time(&self) -> String {
+        crate::record::rfc3339((self.shared.flows.clock)())
+    }
+
+    /// Writes down what was found out.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut FlowRecord)) {
+        write(&mut self.live.so_far());
+    }
+
+    /// The flow has ended.
+    pub(crate) fn end(mut self, end: End) {
+        self.end = Some(end);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.flows.shard(self.live.id).remove(&self.live.id);
+        let mut record = self.live.so_far().clone();
+        self.live.measure(&mut record);
+        // A task that was aborted says nothing.
+        record.ended = Some(self.end.take().unwrap_or(End::Stopped));
+        self.shared.flows.file(record);
+    }
+}

@@ -1,0 +1,174 @@
+//! What is kept of each flow, also of those refused, failed, or never understood.
+//!
+//! Invariant: one [`FlowRecord`] per flow; the access log, metrics, live lists and replay all read
+//! it. Payload, passwords and header values never stand in it.
+
+mod json;
+pub mod log;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::decision::Decision;
+use pointsman_policy::{Action, Facts};
+
+use crate::generation::Number;
+
+/// All that is known of one flow; of a live one, so far.
+#[derive(Clone, Debug)]
+pub struct FlowRecord {
+    /// Counted from 1 since the start.
+    pub id: u64,
+    /// The generation that decided it.
+    pub generation: Number,
+    /// When it was accepted, in milliseconds since 1970 (UTC).
+    pub started_ms: u64,
+    /// How long it lasted; of a live one, so far.
+    pub lasted: Duration,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Index of its policy in [`crate::generation::Spec::policies`].
+    pub policy: usize,
+    /// What was found out.
+    pub facts: Facts,
+    /// What the policy said; `None` where it said nothing or was not asked.
+    pub decision: Option<Decision>,
+    /// The outbound chosen, as the configuration spells it.
+    pub outbound: Option<Arc<str>>,
+    /// The member of a group.
+    pub member: Option<Arc<str>>,
+    /// What was done with it.
+    pub action: Option<Action>,
+    /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request); else empty.
+    pub note: Arc<str>,
+    /// What rules said on the way: subscription and text.
+    pub messages: Vec<(u32, String)>,
+    /// Whether the client was told of success before the decision.
+    pub answered_early: bool,
+    /// Payload bytes that the client sent on, without the inbound protocol's own.
+    pub bytes_sent: u64,
+    /// Payload bytes that the client got.
+    pub bytes_received: u64,
+    /// How it ended; `None` while it lives.
+    pub ended: Option<End>,
+    /// How long each step took.
+    pub took: Timings,
+}
+
+/// How a flow ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides said all.
+    Closed,
+    /// The client went away before there was anything to carry.
+    ClientGone,
+    /// The client's request was not understood or not admitted, and why.
+    Denied(Arc<str>),
+    /// No way out could be opened, or it broke, and why.
+    Failed(Arc<str>),
+    /// It lasted as long as it may.
+    Lifetime,
+    /// Refused by the policy, or by no rule at all.
+    Refused,
+    /// One side reset the connection.
+    Reset,
+    /// An operator closed it, or the daemon stopped.
+    Stopped,
+    /// Nobody said anything for too long.
+    TimedOut,
+}
+
+impl End {
+    /// One word.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ClientGone => "client-gone",
+            Self::Closed => "closed",
+            Self::Denied(_) => "denied",
+            Self::Failed(_) => "failed",
+            Self::Lifetime => "lifetime",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Stopped => "stopped",
+            Self::TimedOut => "timeout",
+        }
+    }
+
+    /// What broke.
+    #[must_use]
+    pub fn error(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Denied(why) | Self::Failed(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// How long each step took, in microseconds; 0 where it was not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Waiting for and looking at first bytes.
+    pub sniff_us: u64,
+    /// Resolving the destination's name.
+    pub resolve_us: u64,
+    /// Finding the process.
+    pub owner_us: u64,
+    /// Opening the way out, every hop included.
+    pub dial_us: u64,
+}
+
+/// An error and what caused it, on one line: `could not connect: 192.0.2.1:443: refused`.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A time as RFC 3339 writes it, in UTC with milliseconds.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 0000-03-01, so that the leap day ends a year of 365 or 366 days.
+    let since = days + 719_468;
+    let (era, day_of_era) = (since / 146_097, since % 146_097);
+    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leap_days.min(day_of_era)) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_calendar_times() {
+        let check = |ms, expected| assert_eq!(rfc3339(ms), expected);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_399_999, "2000-02-28T23:59:59.999Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(951_868_800_000, "2000-03-01T00:00:00.000Z");
+        check(1_735_689_599_001, "2024-12-31T23:59:59.001Z");
+        check(1_735_689_600_000, "2025-01-01T00:00:00.000Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
+}

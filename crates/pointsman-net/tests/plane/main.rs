@@ -1,0 +1,11 @@
+//! The data plane from outside: real sockets on the loopback, clients that speak the protocols, and
+//! what stands in the records afterwards.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the clients and servers of these tests are not ours"
+)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod handshakes;
+mod stage;

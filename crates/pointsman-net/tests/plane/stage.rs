@@ -1,0 +1,389 @@
+//! What the tests play on: a plane with a policy, servers to reach, clients that connect.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_net::dial::{Dialer, Uplink};
+use pointsman_net::generation::{InboundSpec, Limits, Number, SniffLimits, Spec};
+use pointsman_net::login::{Secret, User};
+use pointsman_net::lookup::{Answer, LookingUp, Lookup};
+use pointsman_net::outbound::{Kind, Outbound, Upstream, Ways};
+use pointsman_net::plane::{Plane, Setup};
+use pointsman_net::record::FlowRecord;
+use pointsman_policy::condition::{Condition, DomainTest};
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
+use pointsman_policy::{Domain, Host, Node, OutboundId, Policy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// No step of a test takes longer, also on a machine under load.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Every name is on the loopback, but for `nowhere.test`.
+#[derive(Debug)]
+struct Loopback;
+
+impl Lookup for Loopback {
+    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
+        let answer: Answer = match name.as_str() {
+            "nowhere.test" => Err("there is no such name".into()),
+            _ => Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// A configuration in the making. Outbounds 0 to 3 are DIRECT, REJECT, RESET, BLACKHOLE.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(crate) outbounds: Vec<Outbound>,
+    pub(crate) rules: Vec<(Condition, &'static str)>,
+    pub(crate) fallback: &'static str,
+    pub(crate) order: DomainOrder,
+    pub(crate) inbounds: Vec<InboundSpec>,
+    pub(crate) limits: Limits,
+    pub(crate) sniff: SniffLimits,
+    pub(crate) number: u64,
+}
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        let outbound = |name: &str, kind| Outbound {
+            name: name.into(),
+            kind,
+        };
+        let limits = Limits {
+            blackhole: Duration::from_millis(300),
+            ..Limits::default()
+        };
+        Self {
+            outbounds: vec![
+                outbound("DIRECT", Kind::Direct(Uplink::default())),
+                outbound("REJECT", Kind::Reject),
+                outbound("RESET", Kind::Reset),
+                outbound("BLACKHOLE", Kind::Blackhole),
+            ],
+            rules: Vec::new(),
+            fallback: "DIRECT",
+            order: DomainOrder::Native,
+            inbounds: vec![inbound("mixed", InboundKind::Mixed)],
+            limits,
+            sniff: SniffLimits::default(),
+            number: 1,
+        }
+    }
+
+    pub(crate) fn inbounds(mut self, inbounds: impl IntoIterator<Item = InboundSpec>) -> Self {
+        self.inbounds = inbounds.into_iter().collect();
+        self
+    }
+
+    pub(crate) fn outbound(mut self, name: &str, kind: Kind) -> Self {
+        self.outbounds.push(Outbound {
+            name: name.into(),
+            kind,
+        });
+        self
+    }
+
+    pub(crate) fn rule(mut self, condition: Condition, outbound: &'static str) -> Self {
+        self.rules.push((condition, outbound));
+        self
+    }
+
+    pub(crate) fn fallback(mut self, outbound: &'static str) -> Self {
+        self.fallback = outbound;
+        self
+    }
+
+    pub(crate) fn id(&self, name: &str) -> OutboundId {
+        let found = self
+            .outbounds
+            .iter()
+            .position(|outbound| &*outbound.name == name);
+        OutboundId(u32::try_from(found.expect("an outbound of the script")).unwrap())
+    }
+
+    pub(crate) fn spec(&self) -> Spec {
+        let infos: Vec<OutboundInfo> = self.outbounds.iter().map(info).collect();
+        let mut body: Vec<Node> = self
+            .rules
+            .iter()
+            .map(|(condition, name)| {
+                Node::Rule(Rule {
+                    condition: condition.clone(),
+                    outbound: self.id(name),
+                    origin: Origin::default(),
+                    class: None,
+                })
+            })
+            .collect();
+        if !self.fallback.is_empty() {
+            let outbound = self.id(self.fallback);
+            body.push(Node::Leaf {
+                outbound,
+                origin: Origin::default(),
+            });
+        }
+        let policy = Policy {
+            name: "main".into(),
+            outbounds: infos.into(),
+            direct: OutboundId(0),
+            body,
+            sets: [].into(),
+            zones: Arc::default(),
+            databases: Arc::default(),
+            domain_order: self.order,
+            on_unknown: OnUnknown::Skip,
+        };
+        Spec {
+            number: Number {
+                load: self.number,
+                refresh: 0,
+            },
+            policies: vec![Arc::new(policy)],
+            outbounds: self.outbounds.clone(),
+            inbounds: self.inbounds.clone(),
+            resolvers: Vec::new(),
+            server_resolver: Arc::new(Loopback),
+            sniff: self.sniff,
+            guards: Vec::new(),
+            limits: self.limits,
+        }
+    }
+
+    /// Raises the curtain.
+    pub(crate) async fn play(&self) -> Stage {
+        let plane = Plane::start(Setup {
+            workers: 2,
+            dialer: Dialer::default(),
+            clock: || 1_700_000_000_000,
+            access_log: None,
+        });
+        let plane = plane.unwrap();
+        let bound = plane.apply(self.spec()).await.unwrap();
+        Stage {
+            ports: bound.into_iter().map(|(_, address)| address).collect(),
+            plane: Some(plane),
+        }
+    }
+}
+
+fn info(outbound: &Outbound) -> OutboundInfo {
+    let kind = match &outbound.kind {
+        Kind::Select { members, .. } => OutboundKind::Group(members.clone()),
+        kind => OutboundKind::Plain(kind.action().expect("not a group")),
+    };
+    OutboundInfo {
+        name: Arc::clone(&outbound.name),
+        kind,
+        carries_udp: false,
+    }
+}
+
+pub(crate) fn inbound(name: &str, kind: InboundKind) -> InboundSpec {
+    InboundSpec {
+        name: name.into(),
+        kind,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        users: Vec::new(),
+        alias: None,
+        policy: 0,
+        resolver: None,
+    }
+}
+
+pub(crate) fn with_user(mut inbound: InboundSpec, name: &str, password: &str) -> InboundSpec {
+    inbound.users.push(User {
+        name: name.into(),
+        password: Secret::new(password),
+        alias: None,
+    });
+    inbound
+}
+
+pub(crate) fn domain(name: &str) -> Condition {
+    Condition::Domain(DomainTest::Exact(Domain::parse(name).unwrap()))
+}
+
+pub(crate) fn upstream(at: SocketAddr) -> Upstream {
+    Upstream {
+        host: Host::Address(at.ip()),
+        port: at.port(),
+        login: None,
+        uplink: Uplink::default(),
+    }
+}
+
+/// A plane in service.
+pub(crate) struct Stage {
+    plane: Option<Plane>,
+    pub(crate) ports: Vec<SocketAddr>,
+}
+
+impl Stage {
+    pub(crate) fn plane(&self) -> &Plane {
+        self.plane.as_ref().unwrap()
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client::to(self.ports[0]).await
+    }
+
+    /// The record of the only flow so far, once it has ended.
+    pub(crate) async fn record(&self) -> Arc<FlowRecord> {
+        self.records(1).await.remove(0)
+    }
+
+    /// All records, once there are so many.
+    pub(crate) async fn records(&self, count: usize) -> Vec<Arc<FlowRecord>> {
+        let mut tail = self.plane().tail();
+        let all = timeout(PATIENCE, async {
+            loop {
+                let recent = self.plane().recent();
+                if recent.len() >= count {
+                    return recent;
+                }
+                let _ = tail.recv().await;
+            }
+        });
+        all.await.expect("as many flows as expected")
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let plane = self.plane.take();
+        // It blocks for its threads, which a thread of a runtime must not.
+        std::thread::spawn(move || drop(plane)).join().unwrap();
+    }
+}
+
+/// One end of a connection, with a limit to each wait.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
+        Self(
+            timeout(PATIENCE, TcpStream::connect(address))
+                .await
+                .unwrap()
+                .unwrap(),
+        )
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        timeout(PATIENCE, self.0.write_all(bytes.as_ref()))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Exactly so many bytes.
+    pub(crate) async fn get(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = timeout(PATIENCE, self.0.read_exact(&mut bytes)).await;
+        read.expect("bytes in time").expect("bytes before the end");
+        bytes
+    }
+
+    pub(crate) async fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let got = self.get(bytes.len()).await;
+        assert_eq!(got, bytes, "{}", String::from_utf8_lossy(&got));
+    }
+
+    /// All that comes until the end.
+    pub(crate) async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        timeout(PATIENCE, self.0.read_to_end(&mut bytes))
+            .await
+            .expect("an end in time")?;
+        Ok(bytes)
+    }
+
+    /// Up to and with an empty line.
+    pub(crate) async fn head(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.extend(self.get(1).await);
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        match self.rest().await {
+            Ok(_) => false,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// SOCKS5 without a password; answers with the reply's code.
+    pub(crate) async fn socks5(&mut self, host: &str, port: u16) -> u8 {
+        self.send([5, 1, 0]).await;
+        self.expect([5, 0]).await;
+        self.send(socks5_request(host, port)).await;
+        let reply = self.get(10).await;
+        assert_eq!(reply[0], 5);
+        reply[1]
+    }
+}
+
+pub(crate) fn socks5_request(host: &str, port: u16) -> Vec<u8> {
+    let mut request = vec![5, 1, 0];
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            request.push(1);
+            request.extend(address.octets());
+        }
+        Ok(IpAddr::V6(address)) => {
+            request.push(4);
+            request.extend(address.octets());
+        }
+        Err(_) => {
+            request.extend([3, u8::try_from(host.len()).unwrap()]);
+            request.extend(host.as_bytes());
+        }
+    }
+    request.extend(port.to_be_bytes());
+    request
+}
+
+/// Answers each connection with what it sends.
+pub(crate) async fn echo() -> SocketAddr {
+    serve(|mut client| async move {
+        let (mut from, mut to) = client.split();
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+        let _ = to.shutdown().await;
+    })
+    .await
+}
+
+/// A server that does so with each connection.
+pub(crate) async fn serve<F>(with: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(with(client));
+        }
+    });
+    address
+}
+
+/// A port on which nobody listens.
+pub(crate) async fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
