@@ -78,9 +78,9 @@ fn the_domain_is_derived_in_the_order_of_the_dialect() {
             ("dst=1.1.1.1:443 look=tls:y.test dns=x.test", "no"),
             ("dst=1.1.1.1:443 look=!reset dns=x.test", "unknown: reset"),
             ("dst=1.1.1.1:443 look=none", "no"),
-            // The outer name of an encrypted hello is not the site's.
-            ("dst=1.1.1.1:443 look=ech:x.test", "no"),
-            ("dst=1.1.1.1:443 look=ech:y.test dns=x.test", "yes"),
+            // Browsers offer ECH everywhere: the name still counts.
+            ("dst=1.1.1.1:443 look=ech:x.test", "yes"),
+            ("dst=1.1.1.1:443 look=ech:y.test dns=x.test", "no"),
         ],
     );
     check(

@@ -341,7 +341,7 @@ fn trees_look_zones_up() {
     );
     assert_eq!(
         visits(&policy, "dst=1.2.3.4:443 look=ech:x.test")[0],
-        "1 no: there is no domain (the hello is encrypted, its outer name does not count)"
+        "1 no: domain is x.test (given; ECH is offered: this may be the outer name)"
     );
 }
 

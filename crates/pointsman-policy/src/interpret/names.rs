@@ -16,7 +16,7 @@ pub(super) struct Named<'a> {
 }
 
 /// The outer name of an encrypted hello is the provider's, not the site's (RFC 9849).
-const ENCRYPTED: &str = "the hello is encrypted, its outer name does not count";
+const ENCRYPTED: &str = "ECH is offered: this may be the outer name";
 
 /// Neither this rule nor one before it asks for the address.
 const UNRESOLVED: &str = "the name is not resolved here";
@@ -46,12 +46,15 @@ impl<'a> Walk<'a, '_> {
             },
             DomainOrder::SniffedElseRequested => {
                 let sniffed = self.sniffed()?;
+                // A name that may be an outer one does not outdo the one that the client asked for.
+                let doubtful = sniffed.note.is_some() && matches!(requested, Value::Known(..));
                 match sniffed.value {
-                    Value::Absent => Ok(Named {
+                    Value::Known(..) if !doubtful => Ok(sniffed),
+                    Value::Failed(_) => Ok(sniffed),
+                    _ => Ok(Named {
                         value: requested,
                         note: sniffed.note,
                     }),
-                    _ => Ok(sniffed),
                 }
             }
         }
@@ -68,8 +71,9 @@ impl<'a> Walk<'a, '_> {
     fn sniffed(&self) -> Result<Named<'a>, Need> {
         let look = self.look()?;
         let encrypted = matches!(look, Value::Known(look, _) if look.ech && look.domain.is_some());
+        // Browsers send the extension to every server (GREASE), so its presence cannot discard the name.
         Ok(Named {
-            value: look.part(|look| look.domain.as_ref().filter(|_| !look.ech)),
+            value: look.part(|look| look.domain.as_ref()),
             note: encrypted.then_some(ENCRYPTED),
         })
     }
