@@ -8,6 +8,8 @@ mod damage;
 pub mod dialect;
 pub mod files;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzz_checks;
 pub mod load;
 pub mod outbounds;
 pub mod problem;

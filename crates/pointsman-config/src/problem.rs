@@ -55,14 +55,14 @@ impl Source {
         })
     }
 
-    /// The place of a byte range of it; clipped to the text.
+    /// The place of a byte range of it; clipped to the text, and widened to whole characters.
     #[must_use]
     pub fn span(self: &Arc<Self>, start: usize, end: usize) -> Span {
-        let start = start.min(self.text.len());
+        let start = self.text.floor_char_boundary(start);
         Span {
             source: Arc::clone(self),
             start,
-            end: end.clamp(start, self.text.len()),
+            end: self.text.ceil_char_boundary(end.max(start)),
         }
     }
 }

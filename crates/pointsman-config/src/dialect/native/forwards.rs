@@ -118,7 +118,8 @@ fn draft(
     origins.targets = forward::origin(place, format!("targets: {}", names.join(", ")));
     let forward = Forward {
         name: "".into(),
-        listen: listen?,
+        // All that it listens on may be of a kind that is not opened yet.
+        listen: listen.filter(|listen| !listen.is_empty())?,
         listen_families: Families::default(),
         allow,
         policy: PolicyId::default(),

@@ -57,9 +57,12 @@ fn files(text: &str) -> Memory {
         ),
         ("conf/lists/bad.txt", "good.example\nbad example\n"),
         ("conf/password", "s3cret\n"),
+        ("conf/office.password", "s3cret\n"),
         ("conf/no.mmdb", "nothing"),
     ]);
-    files.variables.insert("TOKEN".into(), "s3cret".into());
+    for name in ["TOKEN", "BOB_PASSWORD"] {
+        files.variables.insert(name.into(), "s3cret".into());
+    }
     files
 }
 
@@ -186,6 +189,45 @@ fn the_whole_example_loads() {
         ]
     );
     damage::survives_damage(Dialect::Native, "pointsman.yaml", WHOLE);
+}
+
+/// The blocks of YAML in a document that are configurations.
+fn examples(document: &str) -> Vec<&str> {
+    let blocks = document.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    blocks
+        .filter(|block| block.starts_with("version: 1\n"))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_documents_load() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let check = |document: &str, count: usize, notes: &[&str]| {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let examples = examples(&text);
+        assert_eq!(examples.len(), count, "{document}");
+        let mut told = Vec::new();
+        for example in examples {
+            let loaded = read(example);
+            assert!(loaded.setup.is_some(), "{example}\n{:?}", loaded.problems);
+            told.extend(loaded.problems.0.into_iter().map(|p| p.message));
+        }
+        assert_eq!(told, notes, "{document}");
+    };
+    check(
+        "docs/guide.md",
+        2,
+        &["this rule never sees a destination that is given by name"],
+    );
+    check(
+        "docs/reference/native.md",
+        1,
+        &[
+            "not yet: inbounds of type `tun`; this one is not opened",
+            "not yet: outbounds of type `fastest`; this one refuses every flow",
+        ],
+    );
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! What must hold for any bytes at all: functions that panic where it does not, shared by the fuzz
+//! targets, the replay of their corpus and the tests with damaged samples.
+
+use std::path::PathBuf;
+
+use crate::files::Memory;
+use crate::load::{Input, load_text};
+use crate::problem::{Problem, Problems, Source};
+use crate::setup::{Dialect, Setup};
+
+#[cfg(test)]
+mod tests;
+
+/// Checks the bitflow reader; see [`check_dialect`].
+pub fn check_bitflow(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_dialect(Dialect::Bitflow, "config.yaml", text);
+    }
+}
+
+/// Checks the native reader; see [`check_dialect`].
+pub fn check_native(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_dialect(Dialect::Native, "pointsman.yaml", text);
+    }
+}
+
+/// Checks that a text gives a configuration or an error, never neither and never both; that every
+/// problem's place lies within its text; that numbers in the configuration name what is there.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
+    let files = Memory::default();
+    let input = Input {
+        source: Source::new(name, text.to_owned()),
+        path: PathBuf::from(name),
+        directory: PathBuf::new(),
+        files: &files,
+        state: None,
+    };
+    let loaded = load_text(input, Some(dialect), Problems::default());
+    assert_ne!(
+        loaded.setup.is_some(),
+        loaded.problems.has_errors(),
+        "a configuration or an error: {text}"
+    );
+    for problem in &loaded.problems.0 {
+        check_problem(problem);
+    }
+    if let Some(setup) = &loaded.setup {
+        check_setup(setup);
+    }
+}
+
+fn check_problem(problem: &Problem) {
+    let text = &problem.span.source.text;
+    let within = text.get(problem.span.start..problem.span.end);
+    assert!(within.is_some(), "a place within the text: {problem:?}");
+    assert!(!problem.message.is_empty() && !problem.to_string().is_empty());
+}
+
+fn check_setup(setup: &Setup) {
+    let outbounds = setup.outbounds.len();
+    for policy in &setup.policies {
+        assert_eq!(policy.outbounds.len(), outbounds);
+    }
+    for inbound in &setup.inbounds {
+        assert!(inbound.policy.0 < setup.policies.len());
+        let resolver = inbound.resolver.map_or(0, |id| id.0 + 1);
+        assert!(resolver <= setup.resolvers.len());
+    }
+    for forward in &setup.forwards {
+        assert!(forward.policy.0 < setup.policies.len());
+        assert!((forward.outbound.0 as usize) < outbounds);
+        assert!(!forward.listen.is_empty() && !forward.targets.is_empty());
+    }
+}

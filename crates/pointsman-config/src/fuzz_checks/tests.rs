@@ -1,0 +1,24 @@
+use std::path::Path;
+
+use super::*;
+
+/// Replays the corpus of one fuzz target.
+fn replay(target: &str, check: fn(&[u8])) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(root.join(target)).unwrap() {
+        check(&std::fs::read(entry.unwrap().path()).unwrap());
+        seeds += 1;
+    }
+    assert!(seeds > 0, "{target} has no seeds");
+}
+
+#[test]
+fn the_corpus_of_bitflow() {
+    replay("bitflow", check_bitflow);
+}
+
+#[test]
+fn the_corpus_of_native() {
+    replay("native", check_native);
+}
