@@ -138,3 +138,14 @@ pub struct PolicyReply {
     /// The policies' text, all of them.
     pub text: String,
 }
+
+/// What a name resolves to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsReply {
+    /// The name asked for, in A-labels.
+    pub name: String,
+    /// Its addresses, preferred first; none where there are none.
+    pub addresses: Vec<String>,
+    /// What broke, where the look-up failed.
+    pub error: Option<String>,
+}

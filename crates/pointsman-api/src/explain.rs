@@ -152,7 +152,7 @@ pub struct Matcher {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainRequest {
-    /// A FLOW object, as in a line of `--flows`.
+    /// A FLOW object, as in a line of `--flows`, or a text of words.
     pub flow: Value,
     /// Every rule visited, none folded.
     #[serde(default)]

@@ -13,7 +13,7 @@ pub mod outbound;
 pub mod problem;
 pub mod route;
 
-pub use daemon::{Diagnostics, Moved, PolicyReply, Reload, ReloadRequest, Status, Stop};
+pub use daemon::{Diagnostics, DnsReply, Moved, PolicyReply, Reload, ReloadRequest, Status, Stop};
 pub use explain::{Action, ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};

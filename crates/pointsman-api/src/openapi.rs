@@ -97,7 +97,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "explain",
             "The decision on a flow, and its trace",
             Some(json!({
-                "flow": { "type": "object", "description": "what is known of the flow" },
+                "flow": { "type": ["object", "string"], "description": "what is known of the flow" },
                 "full": { "type": "boolean", "description": "every rule visited, none folded" },
                 "resolve": { "type": "boolean", "description": "the daemon resolves names" },
             })),
@@ -120,6 +120,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "selectMember",
             "Selects a member of a group",
             Some(json!({ "member": { "type": "string" } })),
+        ),
+        (_, route::DNS) => (
+            "dns",
+            "The addresses of a name, by the daemon's resolver",
+            None,
         ),
         (_, route::POLICY) => ("policy", "The policies as text", None),
         _ => ("openapi", "This document", None),

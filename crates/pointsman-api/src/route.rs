@@ -28,6 +28,8 @@ pub const OUTBOUNDS: &str = "/v1/outbounds";
 pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
 /// GET, query `as=tree|list`: [`crate::PolicyReply`].
 pub const POLICY: &str = "/v1/policy";
+/// GET: [`crate::DnsReply`], by the daemon's resolver.
+pub const DNS: &str = "/v1/dns/{name}";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
@@ -54,6 +56,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", OUTBOUNDS),
     ("put", OUTBOUND_MEMBER),
     ("get", POLICY),
+    ("get", DNS),
     ("get", OPENAPI),
 ];
 

@@ -278,6 +278,19 @@ fn the_daemon_is_frozen() {
 }
 
 #[test]
+fn a_look_up_is_frozen() {
+    let reply = DnsReply {
+        name: "a.example".into(),
+        addresses: vec!["192.0.2.1".into()],
+        error: None,
+    };
+    frozen(
+        &reply,
+        expect![[r#"{"name":"a.example","addresses":["192.0.2.1"],"error":null}"#]],
+    );
+}
+
+#[test]
 fn requests_are_read_strictly() {
     let empty: ReloadRequest = serde_json::from_str("{}").unwrap();
     assert_eq!(empty, ReloadRequest::default());

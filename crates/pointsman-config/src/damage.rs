@@ -28,7 +28,7 @@ pub(crate) fn survives_damage(dialect: Dialect, name: &str, text: &str) {
 }
 
 /// 1000 variants, the same each time: one to four bytes or lines flipped, deleted or repeated.
-fn variants(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn variants(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: usize| {
         random ^= random << 13;

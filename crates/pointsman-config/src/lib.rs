@@ -3,16 +3,21 @@
 //! Text becomes a spanned tree, one reader for each dialect collects every problem, and lowers what
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
+pub mod case;
 #[cfg(test)]
 mod damage;
 pub mod dialect;
+pub mod explain;
 pub mod files;
+pub mod flow;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+pub mod list_print;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
+pub mod provider;
 pub mod rule_list;
 pub mod setup;
 pub mod tree;

@@ -78,6 +78,24 @@ impl Outbounds {
         self.list.get(id.0 as usize).map(|outbound| &outbound.kind)
     }
 
+    /// The name of an outbound.
+    #[must_use]
+    pub fn name(&self, id: OutboundId) -> Option<&str> {
+        self.list.get(id.0 as usize).map(|outbound| &*outbound.name)
+    }
+
+    /// Where an outbound is defined.
+    #[must_use]
+    pub fn span(&self, id: OutboundId) -> Option<&Span> {
+        self.list.get(id.0 as usize)?.span.as_ref()
+    }
+
+    /// How many there are: they are numbered from 0.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.next().0
+    }
+
     /// The number behind a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<OutboundId> {

@@ -476,6 +476,11 @@ impl<'a> Keys<'a> {
         found
     }
 
+    /// Takes every key: what it belongs to is wrong as a whole, and that was said.
+    pub fn take_all(&mut self) {
+        self.pairs = &[];
+    }
+
     /// Notes each of these keys, where given, as understood and not built yet.
     pub fn not_yet(&mut self, keys: &[&'a str], problems: &mut Problems) {
         for key in keys {

@@ -2,6 +2,20 @@
 //!
 //! Invariant: nothing here touches the network; the client links this module alone.
 
+mod control;
 mod endpoint;
+mod inherited;
+mod service;
 
-pub use endpoint::{UnixEndpoint, bind_unix};
+pub use control::{
+    ControlListener, bind_control, connect_control, default_control_path, peer_allowed,
+    user_control_path,
+};
+pub use endpoint::{UnixEndpoint, bind_unix, private_directory};
+pub use inherited::{
+    Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
+};
+pub use service::{Signal, Signals, is_root, raise_descriptor_limit, sd_notify};
+
+#[cfg(test)]
+mod tests;

@@ -9,14 +9,17 @@
 mod conditions;
 mod message;
 mod names;
+mod texts;
 mod wants;
+mod watch;
 
-pub use conditions::base_name;
+pub use texts::base_name;
+pub use watch::Watch;
 
 use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, DomainTest};
-use crate::decision::{Decision, Entry, Reason, Seen, Step, Trace, Verdict, Visit, Within};
+use crate::decision::{Decision, Entry, Reason, Seen, Step, Trace, Within};
 use crate::fact::{Fact, Facts, Need, Provenance};
 use crate::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
@@ -24,31 +27,6 @@ use crate::model::{
 };
 use crate::set::{Found, Other, RuleSet};
 use crate::zone::ZoneId;
-
-/// What a caller wants to hear besides the decision.
-///
-/// Each call clears what an earlier one left, so after the last call of a flow only its own words
-/// stand there.
-#[derive(Debug, Default)]
-pub enum Watch<'w> {
-    /// The messages of `.INSTRUMENT` steps.
-    Messages {
-        /// Local time, RFC 3339 with milliseconds (`2026-01-31T23:59:59.999+01:00`).
-        time: &'w str,
-        /// Number and text.
-        messages: &'w mut Vec<(u32, String)>,
-    },
-    /// Nothing: no text is built.
-    #[default]
-    Nothing,
-    /// Every rule visited, with what it saw, and the messages.
-    Trace {
-        /// As for messages; an empty text prints `N/A`.
-        time: &'w str,
-        /// What is heard.
-        trace: &'w mut Trace,
-    },
-}
 
 impl Policy {
     /// Decides, or names the first fact that is missing.
@@ -414,63 +392,6 @@ impl<'a> Walk<'a, '_> {
             _ => Matcher::Exact,
         };
         Ok((class.clone(), matcher))
-    }
-
-    // === what watchers hear ===
-
-    fn visit(&mut self, origin: &Origin, truth: Truth<'_>) {
-        self.tried += 1;
-        if let Watch::Trace { trace, .. } = &mut self.watch {
-            trace.visits.push(Visit {
-                origin: origin.clone(),
-                verdict: match truth {
-                    Truth::No => Verdict::No,
-                    Truth::Unknown(why) => Verdict::Unknown(why.clone()),
-                    Truth::Yes(_) => Verdict::Yes,
-                },
-                seen: std::mem::take(&mut self.seen),
-            });
-        }
-    }
-
-    fn see<T>(
-        &mut self,
-        fact: &'static str,
-        value: &Value<'_, T>,
-        text: impl FnOnce(&T) -> Arc<str>,
-        hit: Option<Hit<'_>>,
-    ) {
-        self.see_noted(fact, value, text, hit, None);
-    }
-
-    fn see_noted<T>(
-        &mut self,
-        fact: &'static str,
-        value: &Value<'_, T>,
-        text: impl FnOnce(&T) -> Arc<str>,
-        hit: Option<Hit<'_>>,
-        note: Option<&'static str>,
-    ) {
-        if !matches!(self.watch, Watch::Trace { .. }) {
-            return;
-        }
-        let (value, from) = match value {
-            Value::Absent => (None, None),
-            // The verdict says why.
-            Value::Failed(_) => return,
-            Value::Known(value, from) => (Some(text(value)), Some(*from)),
-        };
-        let seen = Seen {
-            fact,
-            value,
-            from,
-            entry: hit.map(|hit| hit.entry()),
-            within: hit.map(|hit| hit.within()),
-            note,
-        };
-        if !self.seen.contains(&seen) {
-            self.seen.push(seen);
-        }
     }
 }
 

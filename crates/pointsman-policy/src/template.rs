@@ -370,4 +370,15 @@ mod tests {
             );
         }
     }
+
+    proptest::proptest! {
+        /// Any text is a template or a clear mistake, and a template prints back as itself.
+        #[test]
+        fn any_text_is_read(raw in "([{}a. ]|\\{port\\}|process\\.parents\\.[0-9]{0,30}\\.name){0,12}") {
+            if let Ok(template) = Template::parse(&raw) {
+                let printed = template.to_string();
+                proptest::prop_assert_eq!(Template::parse(&printed).unwrap(), template);
+            }
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Cursor<'a> {
     at: usize,
     /// Brackets that are open, by the sign that closes them.
     open: Vec<Kind>,
+    /// Where the last bracket was found unclosed: those around it are told of by the same problem.
+    unclosed_at: Option<usize>,
 }
 
 impl<'a> Cursor<'a> {
@@ -41,6 +43,7 @@ impl<'a> Cursor<'a> {
             tokens,
             at: 0,
             open: Vec::new(),
+            unclosed_at: None,
         }
     }
 
@@ -262,6 +265,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn unclosed(&mut self, open: Token, next: Token) {
+        if self.unclosed_at.replace(next.start) == Some(next.start) {
+            return;
+        }
         let (span, sign) = (self.span(open), open.kind.sign());
         let message = format!("this `{sign}` is never closed");
         let near = self.span(next);

@@ -87,7 +87,7 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
         "set" => set(lowerer, test, asks),
         "port" | "source.port" => port(lowerer, test),
         "domain" => each(lowerer, test, |lowerer, op, value| {
-            domain(lowerer, op, value, test.nocase, asks)
+            domain(lowerer, op, value, asks)
         }),
         "app" => each(lowerer, test, |lowerer, op, value| {
             operator(lowerer, op, &["eq", "in"])?;
@@ -149,7 +149,7 @@ fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
 fn signs(lowerer: &mut Lowerer<'_>, test: &Test) {
     let fact = test.fact.text.as_str();
     let text = TEXT_FIELDS.iter().any(|(name, _)| *name == fact);
-    if test.nocase && !text && fact != "domain" {
+    if test.nocase && !text {
         let message = format!("`nocase` means nothing for `{fact}`");
         let hint = "remove it".to_owned();
         lowerer.error("unexpected-text", &test.span, message, hint);
@@ -264,13 +264,7 @@ fn inbound(text: &str) -> Option<Condition> {
     Some(Condition::Inbound { kind, port, user })
 }
 
-fn domain(
-    lowerer: &mut Lowerer<'_>,
-    op: &Name,
-    value: &Name,
-    nocase: bool,
-    asks: Asks,
-) -> Option<Condition> {
+fn domain(lowerer: &mut Lowerer<'_>, op: &Name, value: &Name, asks: Asks) -> Option<Condition> {
     operator(
         lowerer,
         op,
@@ -292,7 +286,8 @@ fn domain(
         "eq" => name(lowerer, value).map(DomainTest::Exact),
         "under" => name(lowerer, value).map(DomainTest::Suffix),
         "has" => Some(DomainTest::Keyword(value.text.to_lowercase().into())),
-        _ => regex(lowerer, value, nocase).map(DomainTest::Regex),
+        // Names are in lower case; patterns need not be.
+        _ => regex(lowerer, value, true).map(DomainTest::Regex),
     };
     text.map(Condition::Domain)
 }
@@ -370,7 +365,13 @@ fn text(
     let test = match (op.text.as_str(), nocase) {
         ("has", false) => TextTest::Keyword(text.into()),
         ("has", true) => TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into()),
-        ("matches", _) => TextTest::Regex(regex(lowerer, value, nocase)?),
+        ("matches", false) => TextTest::Regex(regex(lowerer, value, false)?),
+        ("matches", true) => {
+            // Within the pattern, so that it is seen where the pattern is shown.
+            let text = format!("(?i){}", value.text);
+            let span = value.span.clone();
+            TextTest::Regex(regex(lowerer, &Name { text, span }, false)?)
+        }
         (_, false) => TextTest::Exact(text.into()),
         (_, true) => TextTest::ExactIgnoreCase(text.into()),
     };

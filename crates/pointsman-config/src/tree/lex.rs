@@ -198,7 +198,7 @@ fn quoted(rest: &str, quote: char) -> (usize, bool) {
     (rest.len(), false)
 }
 
-/// The content of a quoted text: in double quotes `\\`, `\"`, `\n` and `\t` are escapes and any other
+/// The content of a quoted text: in double quotes `\\`, `\"`, `\n`, `\r` and `\t` are escapes and any other
 /// backslash stands for itself; single quotes are verbatim.
 pub(super) fn unquote(written: &str) -> String {
     if let Some(inner) = written.strip_prefix('\'') {
@@ -212,6 +212,7 @@ pub(super) fn unquote(written: &str) -> String {
             '"' => break,
             '\\' => match chars.next() {
                 Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
                 Some('t') => out.push('\t'),
                 Some(c @ ('\\' | '"')) => out.push(c),
                 Some(other) => out.extend(['\\', other]),
@@ -230,6 +231,7 @@ pub(crate) fn quote(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\\' | '"' => out.extend(['\\', c]),
             _ => out.push(c),

@@ -123,6 +123,10 @@ impl<'a> Lowerer<'a> {
                     (Branch::Log { id, message, .. }, None) => {
                         self.instrument(condition?, *id, message, origin)
                     }
+                    (Branch::Leaf(_), None) => {
+                        let then = self.branch(then, Some(&origin))?;
+                        Some(guarded(condition?, then, origin))
+                    }
                     _ => {
                         let then = self.branch(then, Some(&origin));
                         let otherwise = match otherwise {
@@ -432,6 +436,24 @@ impl<'a> Lowerer<'a> {
             line: u32::try_from(line).unwrap_or(u32::MAX),
             text: text.into(),
         }
+    }
+}
+
+/// A leaf behind a condition is a rule; a named tree is a branch.
+fn guarded(condition: Condition, then: Node, origin: Origin) -> Node {
+    match then {
+        Node::Leaf { outbound, .. } => Node::Rule(Rule {
+            condition,
+            outbound,
+            origin,
+            class: None,
+        }),
+        then => Node::When {
+            condition,
+            then: Box::new(then),
+            otherwise: None,
+            origin,
+        },
     }
 }
 

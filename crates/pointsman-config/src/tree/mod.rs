@@ -24,11 +24,15 @@ use std::sync::Arc;
 use crate::problem::{Problems, Source, Span};
 
 mod block;
+mod conditions;
 pub(crate) mod cursor;
 mod facts;
 pub(crate) mod lex;
 mod lower;
 mod parse;
+pub mod print;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use block::parse_block;

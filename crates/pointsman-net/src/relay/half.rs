@@ -243,7 +243,7 @@ impl Half {
                         io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
                     ) =>
                 {
-                    self.copy_only = true
+                    self.copy_only = true;
                 }
                 done => {
                     pipe.give_back();

@@ -196,7 +196,7 @@ async fn a_reset_while_the_other_side_is_stuck_is_seen() {
         // The server reads nothing: when nothing fits for 100 ms the relay holds bytes that it cannot send.
         while idle < 10 {
             match (&client).write(&block) {
-                Ok(_) => idle = 0,
+                Ok(written) => idle = usize::from(written == 0),
                 Err(_) => {
                     idle += 1;
                     thread::sleep(Duration::from_millis(10));

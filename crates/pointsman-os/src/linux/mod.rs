@@ -3,5 +3,8 @@
 //! Invariant: each function here has a twin of the same name and type in `fallback/`.
 
 pub(crate) mod descriptors;
+mod diag;
+pub(crate) mod owner;
+mod process;
 pub(crate) mod socket;
 pub(crate) mod splice;

@@ -5,15 +5,19 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A listening socket together with its path; dropping it removes the path, if it is still ours.
+use rustix::fs::FlockOperation;
+
+/// The path of a listening socket; dropping it removes the path, if it is still ours.
 #[derive(Debug)]
 pub struct UnixEndpoint {
     path: PathBuf,
-    inode: u64,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl UnixEndpoint {
@@ -26,48 +30,87 @@ impl UnixEndpoint {
 impl Drop for UnixEndpoint {
     fn drop(&mut self) {
         // A successor may have replaced the path: then it is not ours to remove.
-        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| identity(&meta) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Listens on `path` with permission bits `mode`; the listener is non-blocking.
+/// Listens on `path` with permission bits `mode`; the listener is non-blocking. Missing directories are made.
 ///
-/// It is bound under a private name in a fresh directory of mode 0700 beside `path`, given its mode, and renamed to `path`.
+/// It is bound under a private name in a fresh directory of mode 0700 beside `path`, given its mode, and renamed. Two
+/// that do this at once take turns by a lock on the directory.
 ///
 /// # Errors
 /// `AddrInUse`: somebody listens there. `AlreadyExists`: the path is not a socket. Else those of the system.
 pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, UnixEndpoint)> {
-    refuse_the_living(path)?;
     let parent = path
         .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
-    let private = parent.join(format!(".pm{}", std::process::id()));
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent)?;
+    // A directory that cannot be read cannot be locked: then the check below is all there is. The lock ends with the file.
+    let lock = fs::File::open(parent).ok();
+    if let Some(lock) = &lock {
+        let _ = rustix::fs::flock(lock, FlockOperation::LockExclusive);
+    }
+    refuse_the_living(path)?;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let private = parent.join(format!(
+        ".pm{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
+    // Left by a dead process of the same number.
     let _ = fs::remove_dir_all(&private);
-    fs::DirBuilder::new().create(&private)?;
+    fs::DirBuilder::new().mode(0o700).create(&private)?;
     let bound = bind_inside(&private, path, mode);
     let _ = fs::remove_dir_all(&private);
     bound
 }
 
+/// Makes `directory` if it is missing, and answers that it is ours alone: of our user, no link, mode 0700.
+///
+/// # Errors
+/// `PermissionDenied` when it is not.
+pub fn private_directory(directory: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let meta = fs::symlink_metadata(directory)?;
+    let ours = meta.is_dir()
+        && meta.uid() == rustix::process::geteuid().as_raw()
+        && meta.mode() & 0o077 == 0;
+    if ours {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is not a directory of this user alone (mode 0700)",
+        directory.display()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
 fn bind_inside(private: &Path, path: &Path, mode: u32) -> io::Result<(UnixListener, UnixEndpoint)> {
-    fs::set_permissions(private, fs::Permissions::from_mode(0o700))?;
     let inner = private.join("s");
     let listener = UnixListener::bind(&inner)?;
     listener.set_nonblocking(true)?;
     fs::set_permissions(&inner, fs::Permissions::from_mode(mode))?;
-    let inode = fs::symlink_metadata(&inner)?.ino();
+    let identity = identity(&fs::symlink_metadata(&inner)?);
     fs::rename(&inner, path)?;
     Ok((
         listener,
         UnixEndpoint {
             path: path.to_owned(),
-            inode,
+            identity,
         },
     ))
+}
+
+fn identity(meta: &fs::Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
 }
 
 fn refuse_the_living(path: &Path) -> io::Result<()> {
@@ -77,16 +120,14 @@ fn refuse_the_living(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !meta.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            format!("{} exists and is not a socket", path.display()),
-        ));
+        let text = format!("{} exists and is not a socket", path.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            format!("{} is served by a running process", path.display()),
-        )),
+        Ok(_) => {
+            let text = format!("{} is served by a running process", path.display());
+            Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+        }
         Err(error)
             if matches!(
                 error.kind(),

@@ -1,0 +1,182 @@
+//! A policy's own tests: flows and the outbounds that they must get.
+//!
+//! A `.case` file has one case a line, `FLOW => OUTBOUND # why`. FLOW is words or a JSON object;
+//! OUTBOUND `none` says that the policy must not decide.
+
+use pointsman_api::Explanation;
+
+use crate::explain::{Detail, First, explain};
+use crate::flow::Query;
+use crate::setup::Setup;
+
+/// One flow and what it must get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The file it stands in.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// The flow as written.
+    pub flow: String,
+    /// The outbound's name, or `none`.
+    pub expect: String,
+}
+
+/// A case that did not come out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// Which.
+    pub case: Case,
+    /// What came instead.
+    pub got: Got,
+}
+
+/// What came instead of what was expected.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Got {
+    /// The flow cannot be read, or the line is no case; says why.
+    Unreadable(String),
+    /// Another way.
+    Other(Box<Explanation>),
+}
+
+impl Failure {
+    /// The outbound that it got, `none` where the policy did not decide; `None` where nobody asked.
+    #[must_use]
+    pub fn outbound(&self) -> Option<&str> {
+        match &self.got {
+            Got::Unreadable(_) => None,
+            Got::Other(explanation) => Some(outbound(explanation)),
+        }
+    }
+
+    /// Why it got that.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match &self.got {
+            Got::Unreadable(why) => why,
+            Got::Other(explanation) => &explanation.reason,
+        }
+    }
+}
+
+/// Reads a `.case` file: its cases, and a failure for each line that is none.
+#[must_use]
+pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
+    let mut cases = Vec::new();
+    let mut failures = Vec::new();
+    for (line, text) in (1_u32..).zip(text.lines()) {
+        let text = without_comment(text).trim();
+        if text.is_empty() {
+            continue;
+        }
+        let case = |flow: &str, expect: &str| Case {
+            file: file.to_owned(),
+            line,
+            flow: flow.trim().to_owned(),
+            expect: unquoted(expect.trim()).to_owned(),
+        };
+        match outside_quotes(text, |at| text[at..].starts_with("=>")) {
+            Some(at) if !text[at + 2..].trim().is_empty() => {
+                cases.push(case(&text[..at], &text[at + 2..]));
+            }
+            _ => failures.push(Failure {
+                case: case(text, ""),
+                got: Got::Unreadable("a case is `FLOW => OUTBOUND`".into()),
+            }),
+        }
+    }
+    (cases, failures)
+}
+
+/// The tests that a configuration brings along.
+#[must_use]
+pub fn of_setup(setup: &Setup) -> Vec<Case> {
+    let case = |test: &crate::setup::FlowTest| Case {
+        file: test.span.file().to_string(),
+        line: test.span.line(),
+        flow: test.flow.clone(),
+        expect: test.expect.clone(),
+    };
+    setup.tests.iter().map(case).collect()
+}
+
+/// Runs cases with the first member of each group selected; what did not come out, in their order.
+#[must_use]
+pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
+    let failed = |case: &Case| {
+        let got = match check(setup, case) {
+            Ok(()) => return None,
+            Err(got) => got,
+        };
+        Some(Failure {
+            case: case.clone(),
+            got,
+        })
+    };
+    cases.iter().filter_map(failed).collect()
+}
+
+fn check(setup: &Setup, case: &Case) -> Result<(), Got> {
+    let known = setup
+        .outbounds
+        .iter()
+        .any(|outbound| *outbound.name == *case.expect);
+    if !known && case.expect != NONE {
+        return Err(Got::Unreadable(format!(
+            "there is no outbound `{}`",
+            case.expect
+        )));
+    }
+    let unreadable = |error: crate::flow::BadFlow| Got::Unreadable(error.to_string());
+    let query = Query::parse(&case.flow).map_err(unreadable)?;
+    let explanation = explain(setup, &query, &First, Detail::Folded).map_err(unreadable)?;
+    if outbound(&explanation) == case.expect {
+        Ok(())
+    } else {
+        Err(Got::Other(Box::new(explanation)))
+    }
+}
+
+fn outbound(explanation: &Explanation) -> &str {
+    explanation.decision.outbound.as_deref().unwrap_or(NONE)
+}
+
+/// A comment begins with `#` at the start or behind white space, outside quotes.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: usize| {
+        line[at..].starts_with('#') && (at == 0 || line[..at].ends_with(char::is_whitespace))
+    };
+    outside_quotes(line, begins).map_or(line, |at| &line[..at])
+}
+
+/// The first place outside quotes that is `wanted`.
+fn outside_quotes(text: &str, wanted: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, _) if wanted(at) => return Some(at),
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(text)
+}
+
+/// What stands for "the policy does not decide".
+const NONE: &str = "none";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! The BoltConn dialect: YAML with `rule_local`, kebab-case and snake_case keys the same.
+//!
+//! Invariant: what its document says loads verbatim. What the original knows and we do not do yet
+//! is a note, never silence; what nobody knows is an error.
+//!
+//! Deliberately absent: TUN, interception, web controller, instrument bus (notes `not-yet`).
+
+mod dns;
+mod inbounds;
+mod lists;
+mod proxies;
+mod proxy;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pointsman_policy::model::{DomainOrder, OnUnknown};
+use pointsman_policy::zone::Zones;
+use pointsman_policy::{Policy, line};
+
+use crate::load::{Input, read_text};
+use crate::problem::{Problems, Source, Span};
+use crate::rule_list::{Fallback, RuleLists};
+use crate::setup::{Dialect, Log, ResolverId, Setup, Sniff, Uplink};
+use crate::yaml::{self, KeyStyle, Node};
+
+/// Reads a configuration of this dialect; pushes every problem.
+pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
+    let Some(root) = yaml::parse(&input.source, problems) else {
+        if !problems.has_errors() {
+            let place = input.source.span(0, 0);
+            problems.error("missing-key", &place, "the configuration is empty");
+        }
+        return None;
+    };
+    let mut reading = Reading {
+        input,
+        files: vec![input.path.clone()],
+    };
+    let mut keys = root.keys("the configuration", KeyStyle::KebabIsSnake, problems);
+    let uplink = keys
+        .take("interface")
+        .and_then(|node| interface(node, problems));
+    let inbound = keys.take("inbound");
+    let http_port = keys.take("http_port");
+    let socks5_port = keys.take("socks5_port");
+    let dns = keys.take("dns");
+    let dispatching = keys.take("dispatching");
+    let proxy_keys = proxies::Sections {
+        local: keys.take("proxy_local"),
+        providers: keys.take("proxy_provider"),
+        chains: keys.take("proxy_chain"),
+        groups: keys.take("proxy_group"),
+    };
+    let rule_local = keys.require("rule_local", problems);
+    let rule_provider = keys.take("rule_provider");
+    let module = keys.take("module");
+    keys.not_yet(NOT_YET, problems);
+    keys.finish(problems);
+
+    let ways = proxies::read(
+        &proxy_keys,
+        uplink.unwrap_or_default(),
+        &mut reading,
+        problems,
+    );
+    let dispatching = lists::dispatching(dispatching, &mut reading, problems);
+    let modules = lists::modules(module, &mut reading, problems);
+    let sets = lists::rule_sets(
+        rule_provider,
+        &modules,
+        &dispatching,
+        &mut reading,
+        problems,
+    );
+    let scope = sets.scope(&dispatching);
+
+    let find = |name: &str, place: &Span, problems: &mut Problems| ways.find(name, place, problems);
+    let rules = RuleLists {
+        outbound: &find,
+        scope: &scope,
+        sets: &sets.sets,
+    };
+    let mut body = Vec::new();
+    let mut resolved = false;
+    let module_lists = modules.iter().filter_map(|module| {
+        Some((
+            module.rules.as_ref()?,
+            "the rule list of a module",
+            Fallback::Forbidden,
+        ))
+    });
+    let main = rule_local.map(|node| (node, "the rule list", Fallback::Required));
+    for (node, what, fallback) in module_lists.chain(main) {
+        let steps = rules.read(node, what, fallback, problems);
+        rules.note_blind_rules(&steps, resolved, &node.span.source, problems);
+        resolved = resolved || lists::resolves(&steps);
+        body.extend(steps);
+    }
+
+    let resolver = dns.and_then(|node| dns::read(node, problems));
+    let server_resolver = resolver.is_some().then_some(ResolverId(0));
+    let inbounds = inbounds::read(
+        &inbounds::Sections {
+            inbound,
+            http_port,
+            socks5_port,
+            root: &root,
+        },
+        problems,
+    );
+    let (outbounds, infos, direct) = ways.finish();
+    let policy = Policy {
+        name: "main".into(),
+        outbounds: infos,
+        direct,
+        body,
+        sets: sets.sets.into(),
+        zones: Arc::new(Zones::default()),
+        databases: Arc::new(dispatching.databases),
+        domain_order: if dispatching.sni_sniff {
+            DomainOrder::RequestedElseSniffed
+        } else {
+            DomainOrder::Requested
+        },
+        on_unknown: OnUnknown::default(),
+    };
+    Some(Setup {
+        dialect: Dialect::Boltconn,
+        directory: input.directory.clone(),
+        files: reading.files,
+        inbounds,
+        outbounds,
+        forwards: Vec::new(),
+        policies: vec![Arc::new(policy)],
+        resolvers: resolver.into_iter().collect(),
+        server_resolver,
+        log: Log::default(),
+        access_log: None,
+        watch: false,
+        shutdown_grace: SHUTDOWN_GRACE,
+        sniff: Sniff::default(),
+        tests: Vec::new(),
+    })
+}
+
+/// What every dialect waits unless it says otherwise.
+const SHUTDOWN_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Root keys of what is not built yet.
+const NOT_YET: &[&str] = &[
+    "web_controller",
+    "instrument",
+    "enable_dump",
+    "speedtest_url",
+    "interception",
+    "intercept_rule",
+    "rewrite",
+];
+
+/// `auto`, or the name of the interface that everything leaves by.
+fn interface(node: &Node, problems: &mut Problems) -> Option<Uplink> {
+    let name = node.text("`interface`", problems)?;
+    (name != "auto").then(|| Uplink {
+        interface: Some(name.to_owned()),
+        ..Uplink::default()
+    })
+}
+
+/// What reading needs besides the main text, and what it has read.
+struct Reading<'a> {
+    input: &'a Input<'a>,
+    files: Vec<PathBuf>,
+}
+
+/// A file that a section names.
+enum Named {
+    /// Its text.
+    Text(Arc<Source>),
+    /// It is a cache that was not fetched yet; said already.
+    NotFetched,
+    /// It cannot be read; said already.
+    Broken,
+}
+
+impl Reading<'_> {
+    /// Where a relative path leads, and the path as explanations show it.
+    fn locate(&self, path: &str) -> (PathBuf, String) {
+        let shown = Path::new(path);
+        let shown: PathBuf = shown
+            .components()
+            .filter(|part| *part != std::path::Component::CurDir)
+            .collect();
+        (
+            self.input.directory.join(path),
+            shown.to_string_lossy().into_owned(),
+        )
+    }
+
+    /// Reads `type: file|http` with `path`, `url` and `interval` of a section; takes those keys.
+    /// `place` is where the section's name stands.
+    fn named_file<'n>(
+        &mut self,
+        keys: &mut yaml::Keys<'n>,
+        kind: &str,
+        name: &str,
+        place: &Span,
+        problems: &mut Problems,
+    ) -> Named {
+        let path = keys.take("path");
+        let url = keys.take("url");
+        let interval = keys.take("interval");
+        if let Some(node) = interval {
+            node.number("`interval`", 1..=i64::from(u32::MAX), problems);
+        }
+        let fetched = match keys.take("type") {
+            None => url.is_some(),
+            Some(node) => match node.text("`type`", problems) {
+                Some("file") => false,
+                Some("http") => true,
+                Some(other) => {
+                    let message = format!("there is no type `{other}`; it is `file` or `http`");
+                    problems.error("invalid-value", &node.span, message);
+                    return Named::Broken;
+                }
+                None => return Named::Broken,
+            },
+        };
+        if fetched {
+            if url.is_none() {
+                let message = format!("`{name}` is fetched and has no `url`");
+                problems.error("missing-key", place, message);
+            }
+            problems.not_yet(place, format!("fetching `{name}`: its cached file serves"));
+        }
+        let (file, shown, place) = match path {
+            Some(node) => {
+                let Some(path) = node.text("`path`", problems) else {
+                    return Named::Broken;
+                };
+                let (file, shown) = self.locate(path);
+                (file, shown, node.span.clone())
+            }
+            None if fetched => {
+                let safe = |c: char| {
+                    if c.is_alphanumeric() || c == '-' {
+                        c
+                    } else {
+                        '_'
+                    }
+                };
+                let cache = format!("{kind}-{}", name.chars().map(safe).collect::<String>());
+                let Some(state) = &self.input.state else {
+                    return not_fetched(name, place, problems);
+                };
+                let file = state.join(&cache);
+                (file, cache, place.clone())
+            }
+            None => {
+                let message = format!("`{name}` needs the key `path`");
+                problems.error("missing-key", place, message);
+                return Named::Broken;
+            }
+        };
+        match read_text(self.input.files, &file) {
+            Ok(text) => {
+                self.files.push(file);
+                Named::Text(Source::new(&shown, text))
+            }
+            Err(error) if fetched && error.kind() == std::io::ErrorKind::NotFound => {
+                not_fetched(name, &place, problems)
+            }
+            Err(error) => {
+                let message = format!("`{shown}` cannot be read: {error}");
+                problems.error("missing-file", &place, message);
+                Named::Broken
+            }
+        }
+    }
+}
+
+fn not_fetched(name: &str, place: &Span, problems: &mut Problems) -> Named {
+    let message = format!("`{name}` was not fetched yet: it is empty");
+    problems.warning("not-fetched", place, message);
+    Named::NotFetched
+}
+
+/// A list that may be one item alone; nothing at all is none.
+fn one_or_many(node: &Node) -> &[Node] {
+    match &node.value {
+        yaml::Value::List(items) => items,
+        yaml::Value::Scalar(..) if node.is_null() => &[],
+        yaml::Value::Map(_) | yaml::Value::Scalar(..) => std::slice::from_ref(node),
+    }
+}
+
+/// The elements of `type, value[, flag]`.
+fn comma_parts(text: &str) -> Vec<&str> {
+    line::without_comment(text)
+        .split(',')
+        .map(str::trim)
+        .collect()
+}
+
+#[cfg(test)]
+mod document;
+#[cfg(test)]
+mod tests;

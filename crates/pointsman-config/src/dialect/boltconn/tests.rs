@@ -1,0 +1,283 @@
+//! Faults as data, and damaged samples.
+
+use std::path::Path;
+
+use crate::files::Memory;
+use crate::{Dialect, Loaded, damage, load};
+
+/// Rules that every text here gets, so that a case shows only what it is about.
+const RULES: &str = "rule_local:\n  - FALLBACK, DIRECT\n";
+
+fn read(text: &str, files: &[(&str, &str)]) -> Loaded {
+    let mut memory = Memory::new(files.iter().copied());
+    memory.files.insert("c.yml".into(), text.into());
+    load(Path::new("c.yml"), Some(Dialect::Boltconn), None, &memory)
+}
+
+/// The first lines of problems that are no notes.
+fn told(text: &str, files: &[(&str, &str)]) -> String {
+    let loaded = read(text, files);
+    let all = loaded.problems.0.iter().map(ToString::to_string);
+    let first = all.filter_map(|p| p.lines().next().map(str::to_owned));
+    let grave: Vec<String> = first.filter(|line| !line.contains(": note[")).collect();
+    grave.join("\n")
+}
+
+#[test]
+fn rules_are_checked() {
+    let check = |rules: &[&str], expected: &str| {
+        let text: String = rules.iter().map(|rule| format!("  - {rule}\n")).collect();
+        let text = format!("rule_local:\n{text}");
+        assert_eq!(told(&text, &[]), expected, "{text}");
+    };
+    check(&["FALLBACK, DIRECT"], "");
+    check(&["FALLBACK, direct"], "");
+    check(
+        &["DOMAIN, a.b, DIRECT"],
+        "c.yml:2:5: error[missing-fallback]: the rule list does not end with `FALLBACK`",
+    );
+    check(
+        &["FALLBACK, DIRECT", "DOMAIN, a.b, REJECT"],
+        "c.yml:2:5: error[fallback-not-last]: `FALLBACK` is not the last rule of the rule list",
+    );
+    check(
+        &["DOMAIN, a.b, Proxi", "FALLBACK, DIRECT"],
+        "c.yml:2:18: error[unknown-outbound]: there is no outbound `Proxi`",
+    );
+    check(
+        &["DOMAN, a.b, DIRECT", "FALLBACK, DIRECT"],
+        "c.yml:2:5: error[unknown-rule]: there is no rule type `DOMAN`",
+    );
+    check(
+        &["'DOMAN, a.b, DIRECT'", "FALLBACK, DIRECT"],
+        "c.yml:2:6: error[unknown-rule]: there is no rule type `DOMAN`",
+    );
+    check(
+        &["DST-PORT, 80|x, DIRECT", "FALLBACK, DIRECT"],
+        "c.yml:2:18: error[bad-rule-content]: `x` is no port",
+    );
+    check(
+        &["GEOIP, US, DIRECT", "FALLBACK, DIRECT"],
+        "c.yml:2:12: error[missing-database]: `GEOIP` needs a database",
+    );
+    check(
+        &["DOMAIN, a: b, DIRECT", "FALLBACK, DIRECT"],
+        "c.yml:2:5: error[rule-syntax]: this is no rule",
+    );
+    check(
+        &["[DOMAIN, a.b, DIRECT]", "FALLBACK, DIRECT"],
+        "c.yml:2:5: error[rule-syntax]: a rule is one line, not a list",
+    );
+    check(
+        &[".LOCAL-RESOLV", "FALLBACK, DIRECT"],
+        "c.yml:2:5: error[unknown-action]: there is no action `.LOCAL-RESOLV`",
+    );
+    check(
+        &[
+            ".SUB-DISPATCH: { matches: 'NETWORK, udp', subrules: ['DOMAIN, a.b, REJECT'] }",
+            "FALLBACK, DIRECT",
+        ],
+        "c.yml:2:58: error[missing-fallback]: the list of sub-rules does not end with `FALLBACK`",
+    );
+    check(
+        &[
+            ".SUB-DISPATCH: { matches: 'NETWORK, udp', subrules: ['FALLBACK, REJECT', 'ALWAYS, DIRECT'] }",
+            "FALLBACK, DIRECT",
+        ],
+        "c.yml:2:58: error[fallback-not-last]: `FALLBACK` is not the last rule of the list of sub-rules",
+    );
+    check(
+        &[
+            ".INSTRUMENT: { id: 1, matches: ALWAYS, message: '{process.pth}' }",
+            "FALLBACK, DIRECT",
+        ],
+        "c.yml:2:53: error[bad-template]: there is no variable `process.pth`",
+    );
+}
+
+#[test]
+fn sections_are_checked() {
+    let check = |section: &str, expected: &str| {
+        let text = format!("{section}\n{RULES}");
+        assert_eq!(
+            told(&text, &[("bad.yaml", "payload:\n  - a b\n")]),
+            expected,
+            "{section}"
+        );
+    };
+    check("interface: auto", "");
+    check(
+        "intrface: auto",
+        "c.yml:1:1: error[unknown-key]: the configuration has no key `intrface`",
+    );
+    check(
+        "proxy_local: { DIRECT: { type: http, server: a.b, port: 1 } }",
+        "c.yml:1:16: error[reserved-name]: `DIRECT` is built in and cannot be redefined",
+    );
+    check(
+        "proxy_local: { direct: { type: http, server: a.b, port: 1 } }",
+        "c.yml:1:16: error[reserved-name]: `DIRECT` is built in and cannot be redefined",
+    );
+    check(
+        "proxy_local: { a: { type: htp, server: a.b, port: 1 } }",
+        "c.yml:1:27: error[invalid-value]: there is no type `htp` of proxies",
+    );
+    check(
+        "proxy_local: { a: { type: http, server: a.b, port: 0 } }",
+        "c.yml:1:52: error[wrong-type]: `port` must be a whole number from 1 to 65535",
+    );
+    check(
+        "proxy_group: { g: { proxies: [] } }",
+        "c.yml:1:16: warning[empty-group]: the group `g` has no members",
+    );
+    check(
+        "proxy_group: { g: { proxies: [h] }, h: { proxies: [g] } }",
+        "c.yml:1:16: error[outbound-cycle]: `g` leads back to itself: g > h > g",
+    );
+    check(
+        "proxy_group: { g: { proxies: [c] } }\nproxy_chain: { c: { chains: [DIRECT, g] } }",
+        "c.yml:2:16: error[outbound-cycle]: `c` leads back to itself: c > g > c",
+    );
+    check(
+        "proxy_group: { g: { providers: [p] } }",
+        "c.yml:1:16: warning[empty-group]: the group `g` has no members\nc.yml:1:33: error[unknown-provider]: there is no provider `p`",
+    );
+    check(
+        "proxy_provider: { p: { type: file, path: none.yaml } }",
+        "c.yml:1:42: error[missing-file]: `none.yaml` cannot be read: entity not found",
+    );
+    check(
+        "rule_provider: { p: { type: http, url: 'https://a.b', path: none.yaml, interval: 1 } }",
+        "c.yml:1:61: warning[not-fetched]: `p` was not fetched yet: it is empty",
+    );
+    check(
+        "rule_provider: { p: { path: bad.yaml, behavior: domain } }",
+        "bad.yaml:2:5: warning[invalid-entry]: `a b` is no domain: the name has the character ' ', which no host name carries",
+    );
+    check(
+        "rule_provider: { p: { path: bad.yaml, behavior: domain, strict: true } }",
+        "bad.yaml:2:5: error[invalid-entry]: `a b` is no domain: the name has the character ' ', which no host name carries",
+    );
+    check(
+        "dispatching: { geoip_db: bad.yaml }",
+        "c.yml:1:26: error[invalid-database]: `bad.yaml`: it is not a database in MaxMind's format",
+    );
+    check(
+        "dispatching: { process_info_depth: forever }",
+        "c.yml:1:36: error[wrong-type]: `process_info_depth` (or `unlimited`) must be a whole number from 0 to 1000",
+    );
+    check("dispatching: { process_info_depth: 3 }", "");
+    check("dispatching: { process_info_depth: unlimited }", "");
+    check(
+        "dns: { nameserver: ['udp, 8.8.8'] }",
+        "c.yml:1:21: error[invalid-address]: `8.8.8` is not the address of a server",
+    );
+    check(
+        "dns: { preference: ipv4 }",
+        "c.yml:1:20: error[invalid-value]: there is no preference `ipv4`; it is `ipv4-only`, `ipv6-only`, `prefer-ipv4` or `prefer-ipv6`",
+    );
+    check(
+        "inbound: { http: '0.0.0.0:1' }",
+        "c.yml:1:18: warning[open-proxy]: anybody who reaches 0.0.0.0:1 may use it",
+    );
+    check(
+        "inbound: { http: [1, 1] }",
+        "c.yml:1:22: error[duplicate-listen]: two listeners want 127.0.0.1:1",
+    );
+}
+
+#[test]
+fn inbounds_in_every_form() {
+    let check = |section: &str, expected: &[&str]| {
+        let loaded = read(&format!("{section}\n{RULES}"), &[]);
+        let shown = format!("{section}: {:?}", loaded.problems.0);
+        let setup = loaded.setup.unwrap_or_else(|| panic!("{shown}"));
+        let got: Vec<String> = setup
+            .inbounds
+            .iter()
+            .map(|i| {
+                let users: Vec<String> = i
+                    .users
+                    .iter()
+                    .map(|u| format!("{}/{}", u.name, u.alias.as_deref().unwrap_or("-")))
+                    .collect();
+                format!("{} {:?} {} {}", i.name, i.kind, i.listen, users.join(","))
+            })
+            .collect();
+        assert_eq!(got, expected, "{section}");
+    };
+    check("interface: auto", &["mixed-7890 Mixed 127.0.0.1:7890 "]);
+    check(
+        "inbound: { enable_tun: true, http: }",
+        &["mixed-7890 Mixed 127.0.0.1:7890 "],
+    );
+    check("inbound: { http: 80 }", &["http-80 Http 127.0.0.1:80 "]);
+    check(
+        "inbound: { socks5: '[::1]:80' }",
+        &["socks5-80 Socks5 [::1]:80 "],
+    );
+    check(
+        "inbound: { http: [1, 2], socks5: 2 }",
+        &["http-1 Http 127.0.0.1:1 ", "mixed-2 Mixed 127.0.0.1:2 "],
+    );
+    check(
+        "inbound: { http: { host: 127.0.0.2, port: 1, alias: work, auth: { a: x, b: { password: y, alias: z } } } }",
+        &["work Http 127.0.0.2:1 a/-,b/z"],
+    );
+    check(
+        "inbound: { http: 0, socks5: 0 }",
+        &["http-0 Http 127.0.0.1:0 ", "socks5-0 Socks5 127.0.0.1:0 "],
+    );
+    check(
+        "http-port: 7890\nsocks5-port: 7890",
+        &["mixed-7890 Mixed 127.0.0.1:7890 "],
+    );
+}
+
+#[test]
+fn blind_rules_are_noted() {
+    let blind = |text: &str| {
+        let loaded = read(text, &[("n", "10.0.0.0/8"), ("d", "a.b")]);
+        assert!(loaded.setup.is_some(), "{:?}", loaded.problems.0);
+        let all = loaded.problems.0.into_iter();
+        let lines: Vec<u32> = all
+            .filter(|p| p.code == "never-sees-names")
+            .map(|p| p.span.line())
+            .collect();
+        lines
+    };
+    let rules = "rule_provider: { n: { path: n, behavior: ipcidr }, d: { path: d, behavior: domain } }\nrule_local:\n  - IP-CIDR, 1.0.0.0/8, REJECT\n  - IP-CIDR, 2.0.0.0/8, REJECT, no-resolve\n  - RULE-SET, n, REJECT\n  - RULE-SET, d, REJECT\n  - SRC-IP-CIDR, 1.0.0.0/8, REJECT\n  - .LOCAL-RESOLVE\n  - IP-CIDR, 3.0.0.0/8, REJECT\n  - FALLBACK, DIRECT\n";
+    assert_eq!(blind(rules), [3, 5]);
+    assert_eq!(
+        blind(&format!(
+            "{rules}dispatching: {{ ip_rules_resolve: true }}\n"
+        )),
+        [0_u32; 0]
+    );
+}
+
+#[test]
+fn damaged_samples_give_problems_or_load() {
+    let Some(directory) = damage::shared("samples/boltconn") else {
+        return;
+    };
+    let mut files = Memory::default();
+    for name in [
+        "Module/google.yaml",
+        "Remote/US.yaml",
+        "Rules/Apple",
+        "Rules/Telegram",
+    ] {
+        let bytes = std::fs::read(directory.join(name)).unwrap();
+        files.files.insert(name.into(), bytes);
+    }
+    let sample = std::fs::read(directory.join("config.yml")).unwrap();
+    let mut refused = 0;
+    for variant in damage::variants(&sample) {
+        files.files.insert("c.yml".into(), variant);
+        let loaded = load(Path::new("c.yml"), Some(Dialect::Boltconn), None, &files);
+        assert_eq!(loaded.setup.is_none(), loaded.problems.has_errors());
+        refused += usize::from(loaded.setup.is_none());
+    }
+    assert!((100..1000).contains(&refused), "{refused}");
+}

@@ -1,0 +1,368 @@
+//! Explanations: what the engine decided, as the control API says it.
+//!
+//! Invariant: the same [`render`] serves `explain` offline, the daemon's answers and policy tests; it
+//! decides nothing, except what a group's selection and a flow's transport make of an outbound.
+
+use pointsman_api::Explanation;
+use pointsman_api::explain::{self as api, Action, AppDomain, TraceLine};
+use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
+use pointsman_policy::fact::{Facts, Need, Network};
+use pointsman_policy::model::{Matcher, OutboundKind, Source};
+use pointsman_policy::{OutboundId, Policy, explain, settle};
+
+use crate::flow::{BadFlow, Query, Situation};
+use crate::setup::{Dialect, Setup};
+
+/// Which member of a group is selected.
+pub trait Selection {
+    /// The member; `None` where nobody selected one, then it is the first.
+    fn selected(&self, group: OutboundId) -> Option<OutboundId>;
+}
+
+/// Nobody selected anything: the first member of each group.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct First;
+
+impl Selection for First {
+    fn selected(&self, _group: OutboundId) -> Option<OutboundId> {
+        None
+    }
+}
+
+/// How much of a trace is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Runs of rules that did not hold are counted.
+    #[default]
+    Folded,
+    /// Every rule visited.
+    Full,
+}
+
+/// All that an explanation is made of.
+pub struct View<'a> {
+    /// The dialect, for what app and domain rules have besides.
+    pub dialect: Dialect,
+    /// The policy that decided.
+    pub policy: &'a Policy,
+    /// The flow.
+    pub facts: &'a Facts,
+    /// What the policy answered.
+    pub step: &'a Step,
+    /// The way there.
+    pub trace: &'a Trace,
+    /// What was asked, in order.
+    pub asked: &'a [Need],
+    /// The groups.
+    pub selection: &'a dyn Selection,
+    /// How much is told.
+    pub detail: Detail,
+}
+
+/// Where a decision leads once groups and transport are minded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The outbound of the decision.
+    pub outbound: Option<OutboundId>,
+    /// For a group: the way out finally selected.
+    pub member: Option<OutboundId>,
+    /// What becomes of the flow.
+    pub action: Action,
+    /// The flow is UDP, and what was chosen cannot carry it.
+    pub no_udp: bool,
+}
+
+/// Explains a flow that is described, asking nobody.
+///
+/// # Errors
+/// [`BadFlow`] when the description does not fit the configuration.
+pub fn explain(
+    setup: &Setup,
+    query: &Query,
+    selection: &dyn Selection,
+    detail: Detail,
+) -> Result<Explanation, BadFlow> {
+    let situation = Situation::new(setup, query)?;
+    let mut facts = situation.facts.clone();
+    let settled = settle(situation.policy, &mut facts, |need, facts| {
+        situation.answer(setup, query, need, facts);
+    });
+    let mut trace = Trace::default();
+    let step = situation.policy.decide_traced(&facts, &mut trace);
+    let mut explanation = render(&View {
+        dialect: setup.dialect,
+        policy: situation.policy,
+        facts: &facts,
+        step: &step,
+        trace: &trace,
+        asked: &settled.asked,
+        selection,
+        detail,
+    });
+    explanation.id = query.id.clone();
+    Ok(explanation)
+}
+
+/// Says in the words of the control API what the engine decided.
+#[must_use]
+pub fn render(view: &View<'_>) -> Explanation {
+    let View {
+        policy,
+        step,
+        trace,
+        ..
+    } = view;
+    let way = way(policy, step, view.facts.network, view.selection);
+    let name = |id: OutboundId| policy.outbound(id).name.to_string();
+    let decision = match step {
+        Step::Decided(decision) => Some(decision),
+        Step::Need(_) | Step::NoRoute => None,
+    };
+    let app_domain = app_domain(view, decision, &way);
+    let mut reason = match (&app_domain, decision) {
+        (
+            Some(app_domain),
+            Some(Decision {
+                reason: Reason::Fallback { .. } | Reason::Rule,
+                ..
+            }),
+        ) => app_domain_reason(app_domain),
+        _ => explain::sentence(policy, step, Some(trace)),
+    };
+    let refusal = way.no_udp.then(|| {
+        let leaf = way.member.or(way.outbound).map(name).unwrap_or_default();
+        format!("`{leaf}` cannot carry UDP, so the flow is rejected")
+    });
+    if let Some(refusal) = &refusal {
+        reason = format!("{reason}; {refusal}");
+    }
+    let rule = decision
+        .and_then(|decision| decision.rule.as_ref())
+        .map(|origin| api::Rule {
+            text: origin.text.to_string(),
+            file: origin.file.to_string(),
+            line: origin.line,
+            entry: decision
+                .and_then(|decision| decision.entry.as_ref())
+                .map(|entry| api::Entry {
+                    text: entry.text.to_string(),
+                    file: entry.file.to_string(),
+                    line: entry.line,
+                }),
+        });
+    Explanation {
+        id: None,
+        decision: api::Decision {
+            outbound: way.outbound.map(name),
+            action: way.action,
+            member: way.member.map(name),
+        },
+        rule,
+        trace: trace_lines(view, decision, &reason, refusal),
+        reason,
+        asked: view
+            .asked
+            .iter()
+            .map(|need| need.as_str().to_owned())
+            .collect(),
+        app_domain,
+        generation: None,
+    }
+}
+
+/// Follows a decision through groups to the way out, and minds the transport.
+#[must_use]
+pub fn way(policy: &Policy, step: &Step, network: Network, selection: &dyn Selection) -> Way {
+    let decision = match step {
+        Step::Decided(decision) => decision,
+        Step::Need(_) | Step::NoRoute => {
+            return Way {
+                outbound: None,
+                member: None,
+                action: Action::None,
+                no_udp: false,
+            };
+        }
+    };
+    let Some(outbound) = decision.outbound else {
+        // The policy itself refuses (`on_unknown: reject`).
+        return Way {
+            outbound: None,
+            member: None,
+            action: Action::Reject,
+            no_udp: false,
+        };
+    };
+    let leaf = leaf(policy, outbound, selection);
+    let info = policy.outbound(leaf);
+    let action = match &info.kind {
+        OutboundKind::Plain(action) => said(*action),
+        // A group without a way out.
+        OutboundKind::Group(_) => Action::Reject,
+    };
+    let carried = matches!(action, Action::Direct | Action::Proxy);
+    let no_udp = network == Network::Udp && carried && !info.carries_udp;
+    Way {
+        outbound: Some(outbound),
+        member: (leaf != outbound).then_some(leaf),
+        action: if no_udp { Action::Reject } else { action },
+        no_udp,
+    }
+}
+
+/// The way out behind a group; groups that hold each other end at the last one.
+fn leaf(policy: &Policy, outbound: OutboundId, selection: &dyn Selection) -> OutboundId {
+    let mut at = outbound;
+    for _ in 0..=policy.outbounds.len() {
+        match &policy.outbound(at).kind {
+            OutboundKind::Plain(_) => break,
+            OutboundKind::Group(members) => {
+                let selected = selection
+                    .selected(at)
+                    .filter(|member| members.contains(member));
+                match selected.or_else(|| members.first().copied()) {
+                    Some(member) => at = member,
+                    None => break,
+                }
+            }
+        }
+    }
+    at
+}
+
+fn said(action: pointsman_policy::Action) -> Action {
+    use pointsman_policy::Action as Engine;
+    match action {
+        Engine::Blackhole => Action::Blackhole,
+        Engine::Direct => Action::Direct,
+        Engine::Proxy => Action::Proxy,
+        Engine::Reject => Action::Reject,
+        Engine::Reset => Action::Reset,
+    }
+}
+
+fn trace_lines(
+    view: &View<'_>,
+    decision: Option<&Decision>,
+    reason: &str,
+    refusal: Option<String>,
+) -> Vec<TraceLine> {
+    let mut lines = Vec::new();
+    for visit in &view.trace.visits {
+        let no = visit.verdict == Verdict::No;
+        match lines.last_mut() {
+            Some(TraceLine::Skipped { skipped }) if no && view.detail == Detail::Folded => {
+                *skipped += 1;
+            }
+            _ if no && view.detail == Detail::Folded => {
+                lines.push(TraceLine::Skipped { skipped: 1 });
+            }
+            _ => lines.push(TraceLine::Visit(visited(visit))),
+        }
+    }
+    let guarded = decision.is_some_and(|d| matches!(d.reason, Reason::LoopGuard { .. }));
+    if guarded {
+        lines.push(above_rules("loop guard", reason.to_owned()));
+    }
+    if let Some(refusal) = refusal {
+        lines.push(above_rules("network udp", refusal));
+    }
+    lines
+}
+
+fn visited(visit: &Visit) -> api::Visit {
+    api::Visit {
+        file: visit.origin.file.to_string(),
+        line: visit.origin.line,
+        text: visit.origin.text.to_string(),
+        result: match visit.verdict {
+            Verdict::No => "no",
+            Verdict::Unknown(_) => "unknown",
+            Verdict::Yes => "yes",
+        }
+        .to_owned(),
+        because: visit.to_string(),
+    }
+}
+
+/// What stands in no file.
+fn above_rules(text: &str, because: String) -> TraceLine {
+    TraceLine::Visit(api::Visit {
+        file: String::new(),
+        line: 0,
+        text: text.to_owned(),
+        result: "yes".to_owned(),
+        because,
+    })
+}
+
+// === app and domain rules ===
+
+fn app_domain(view: &View<'_>, decision: Option<&Decision>, way: &Way) -> Option<AppDomain> {
+    if view.dialect != Dialect::PolicyRouter {
+        return None;
+    }
+    let decision = decision?;
+    let (source, matcher) = match (&decision.class, &decision.reason) {
+        (Some((class, matcher)), _) => {
+            let matcher = api::Matcher {
+                kind: match matcher {
+                    Matcher::Exact => "exact",
+                    Matcher::Suffix => "suffix",
+                }
+                .to_owned(),
+                pattern: class.pattern.to_string(),
+            };
+            (source_word(class.source), Some(matcher))
+        }
+        (None, Reason::LoopGuard { .. }) => ("loop_guard", None),
+        (None, _) => (source_word(Source::Default), None),
+    };
+    let egress = way
+        .outbound
+        .map(|id| view.policy.outbound(id).name.to_string());
+    Some(AppDomain {
+        source: source.to_owned(),
+        rule_egress: egress.unwrap_or_default(),
+        matcher,
+    })
+}
+
+fn source_word(source: Source) -> &'static str {
+    match source {
+        Source::AppRule => "app_rule",
+        Source::BlockApp => "block_app",
+        Source::BlockDomain => "block_domain",
+        Source::Default => "default",
+        Source::DomainRule => "domain_rule",
+    }
+}
+
+/// The sentences that users of app and domain rules know.
+fn app_domain_reason(explained: &AppDomain) -> String {
+    let AppDomain {
+        source,
+        rule_egress: egress,
+        matcher,
+    } = explained;
+    let Some(api::Matcher { kind, pattern }) = matcher else {
+        return format!("default: egress '{egress}' (no rules matched)");
+    };
+    match source.as_str() {
+        "block_app" => {
+            format!(
+                "blocked: app {kind} match '{pattern}' -> egress '{egress}' has highest priority"
+            )
+        }
+        "block_domain" => {
+            format!(
+                "blocked: domain {kind} match '{pattern}' -> egress '{egress}' has highest priority"
+            )
+        }
+        "app_rule" => format!("app rule: {kind} match '{pattern}' -> egress '{egress}'"),
+        _ => format!("domain rule: {kind} match '{pattern}' -> egress '{egress}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

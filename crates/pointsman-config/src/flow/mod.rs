@@ -1,0 +1,229 @@
+//! FLOW: a flow as people and scripts describe it, in words, flags or a JSON object.
+//!
+//! Invariant: what is not said is *absent*, never guessed and never asked of the host; what is said
+//! and cannot be read is an error that names the key. [`Situation`] puts a [`Query`] into a
+//! configuration: which policy it meets, and its facts.
+
+mod json;
+mod situation;
+mod words;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Provenance};
+use pointsman_policy::{Domain, Fact, Host};
+
+pub use situation::Situation;
+pub use words::KEYS;
+
+/// What is said of one flow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// Given back with the answer.
+    pub id: Option<serde_json::Value>,
+    /// TCP unless said otherwise.
+    pub network: Network,
+    /// The client; port 0 where only its address is said.
+    pub source: Option<SocketAddr>,
+    /// Where it wants to go.
+    pub destination: Option<Host>,
+    /// To which port.
+    pub port: Option<u16>,
+    /// What the resolver would answer; empty: that there is no address.
+    pub resolved: Option<Vec<IpAddr>>,
+    /// What the first bytes would show; `None`: nobody could look.
+    pub look: Option<Look>,
+    /// Whose flow it is; `None`: nobody's on this host.
+    pub process: Option<Process>,
+    /// The outbound whose endpoint the process serves: the loop guard.
+    pub serves: Option<Arc<str>>,
+    /// How it came in.
+    pub inbound: Option<Via>,
+    /// The address that it would leave by.
+    pub local: Option<IpAddr>,
+}
+
+/// What is said of the inbound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// The protocol that the client spoke.
+    pub kind: Option<InboundKind>,
+    /// Its name or alias.
+    pub name: Option<Arc<str>>,
+    /// The port that it listens on.
+    pub port: Option<u16>,
+    /// Who authenticated.
+    pub user: Option<Arc<str>>,
+}
+
+/// Why a text describes no flow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFlow {
+    /// The value of a key cannot be read.
+    #[error("`{key}`: {why}")]
+    BadValue {
+        /// Which.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Where the dialect needs one.
+    #[error("`dst` is missing: where does the flow go?")]
+    NoDestination,
+    /// Neither words nor an object.
+    #[error("{0}")]
+    NotJson(String),
+    /// A word without `=`.
+    #[error("`{0}` is no `key=value`")]
+    NotKeyValue(String),
+    /// A quote that nobody closes.
+    #[error("a quote is not closed")]
+    OpenQuote,
+    /// A key given twice.
+    #[error("`{0}` is given twice")]
+    Twice(String),
+    /// The configuration has no such forward.
+    #[error("there is no forward `{0}`")]
+    UnknownForward(String),
+    /// A key that does not exist.
+    #[error("there is no key `{key}`{}", near.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?")))]
+    UnknownKey {
+        /// Which.
+        key: String,
+        /// What may have been meant.
+        near: Option<String>,
+    },
+    /// `process.serves` names an outbound that the configuration does not have.
+    #[error("`process.serves`: there is no outbound `{0}`")]
+    UnknownOutbound(String),
+}
+
+impl Query {
+    /// Reads a JSON object, or words where the text does not begin with `{`.
+    ///
+    /// # Errors
+    /// [`BadFlow`] names the key.
+    pub fn parse(text: &str) -> Result<Self, BadFlow> {
+        if text.trim_start().starts_with('{') {
+            Self::from_json_text(text)
+        } else {
+            Self::from_words(text)
+        }
+    }
+}
+
+fn bad(key: &str, why: impl Into<String>) -> BadFlow {
+    BadFlow::BadValue {
+        key: key.to_owned(),
+        why: why.into(),
+    }
+}
+
+/// `host:port`, `[v6]:port`, or a host alone.
+fn destination(key: &str, text: &str) -> Result<(Host, Option<u16>), BadFlow> {
+    let host = |text: &str| Host::parse(text).map_err(|why| bad(key, format!("`{text}`: {why}")));
+    // An address of IPv6 without brackets has no port.
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok((host(text)?, None));
+    }
+    match text.rsplit_once(':') {
+        Some((name, port)) if !(text.starts_with('[') && text.ends_with(']')) => {
+            if name.contains(':') && !name.starts_with('[') {
+                return Err(bad(
+                    key,
+                    format!("`{text}`: an IPv6 address before a port stands in brackets"),
+                ));
+            }
+            Ok((host(name)?, Some(self::port(key, port)?)))
+        }
+        Some(_) | None => Ok((host(text)?, None)),
+    }
+}
+
+fn source(key: &str, text: &str) -> Result<SocketAddr, BadFlow> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(SocketAddr::new(address.ip().to_canonical(), address.port()));
+    }
+    Ok(SocketAddr::new(address(key, text)?, 0))
+}
+
+fn address(key: &str, text: &str) -> Result<IpAddr, BadFlow> {
+    let parsed = text.parse::<IpAddr>();
+    parsed
+        .map(|ip| ip.to_canonical())
+        .map_err(|why| bad(key, format!("`{text}`: {why}")))
+}
+
+fn port(key: &str, text: &str) -> Result<u16, BadFlow> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let port = text.parse::<u16>().ok().filter(|_| digits);
+    port.ok_or_else(|| bad(key, format!("`{text}` is no port")))
+}
+
+fn domain(key: &str, text: &str) -> Result<Domain, BadFlow> {
+    Domain::parse(text).map_err(|why| bad(key, format!("`{text}`: {why}")))
+}
+
+fn network(key: &str, text: &str) -> Result<Network, BadFlow> {
+    let known = [Network::Icmp, Network::Tcp, Network::Udp];
+    word(key, text, known.map(|kind| (kind.as_str(), kind)))
+}
+
+fn protocol(key: &str, text: &str) -> Result<Protocol, BadFlow> {
+    use Protocol::{Http, Other, Quic, Ssh, Tls};
+    word(
+        key,
+        text,
+        [Http, Other, Quic, Ssh, Tls].map(|kind| (kind.as_str(), kind)),
+    )
+}
+
+fn inbound_kind(key: &str, text: &str) -> Result<InboundKind, BadFlow> {
+    word(key, text, INBOUND_KINDS.map(|kind| (kind.as_str(), kind)))
+}
+
+fn word<T: Copy, const N: usize>(
+    key: &str,
+    text: &str,
+    known: [(&str, T); N],
+) -> Result<T, BadFlow> {
+    if let Some((_, value)) = known.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let words = known.map(|(word, _)| word).join(", ");
+    Err(bad(key, format!("`{text}` is none of {words}")))
+}
+
+/// Gives a process its name or path: what has a separator is a path, whose last part is the name.
+fn set_process_name(process: &mut Process, text: &str) {
+    if let Some(name) = last_part(text) {
+        process.path = known(text);
+        process.name = known(name);
+    } else {
+        process.name = known(text);
+    }
+}
+
+/// The last part of a path; `None` where it is none.
+fn last_part(text: &str) -> Option<&str> {
+    text.rsplit_once(['/', '\\']).map(|(_, name)| name)
+}
+
+fn known(text: &str) -> Fact<Arc<str>> {
+    Fact::Known(text.into(), Provenance::Given)
+}
+
+const INBOUND_KINDS: [InboundKind; 8] = [
+    InboundKind::Dns,
+    InboundKind::Forward,
+    InboundKind::Http,
+    InboundKind::Mixed,
+    InboundKind::Redirect,
+    InboundKind::Socks5,
+    InboundKind::Tproxy,
+    InboundKind::Tun,
+];
+
+#[cfg(test)]
+mod tests;

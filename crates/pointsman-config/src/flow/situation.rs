@@ -1,0 +1,239 @@
+//! A flow put into a configuration: the policy that it meets, its facts, and the answers to what
+//! the policy asks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provenance};
+use pointsman_policy::{Fact, Need, Policy};
+
+use super::{BadFlow, Query, Via};
+use crate::setup::{Dialect, Endpoint, Forward, Inbound, PolicyId, ResolverId, Setup};
+
+/// Where a flow stands before its policy is asked.
+#[derive(Clone, Debug)]
+pub struct Situation<'s> {
+    /// The policy that it meets.
+    pub policy: &'s Arc<Policy>,
+    /// Its number.
+    pub policy_id: PolicyId,
+    /// The forward that took it.
+    pub forward: Option<&'s Forward>,
+    /// Who resolves for it.
+    pub resolver: Option<ResolverId>,
+    /// What is known at accept; what is asked for later is unknown.
+    pub facts: Facts,
+}
+
+impl<'s> Situation<'s> {
+    /// Puts a flow into a configuration.
+    ///
+    /// # Errors
+    /// [`BadFlow`] when it names what the configuration does not have, or lacks a destination.
+    pub fn new(setup: &'s Setup, query: &Query) -> Result<Self, BadFlow> {
+        let forward = forward(setup, query.inbound.as_ref())?;
+        let needs_destination = setup.dialect != Dialect::PolicyRouter && forward.is_none();
+        if needs_destination && query.destination.is_none() {
+            return Err(BadFlow::NoDestination);
+        }
+        let inbound = match forward {
+            Some(_) => None,
+            None => inbound(setup, query.inbound.as_ref()),
+        };
+        let first = setup.inbounds.first();
+        let policy_id = match (forward, inbound.or(first)) {
+            (Some(forward), _) => forward.policy,
+            (None, Some(inbound)) => inbound.policy,
+            (None, None) => PolicyId(0),
+        };
+        let Some(policy) = setup.policies.get(policy_id.0) else {
+            return Err(BadFlow::NotJson("the configuration has no policy".into()));
+        };
+        let resolver = match forward {
+            Some(_) => None,
+            None => inbound.or(first).and_then(|inbound| inbound.resolver),
+        };
+        if let Some(serves) = &query.serves
+            && **serves != *"pointsman"
+            && !setup
+                .outbounds
+                .iter()
+                .any(|outbound| outbound.name == *serves)
+        {
+            return Err(BadFlow::UnknownOutbound(serves.to_string()));
+        }
+        let given = |fact: Option<Arc<str>>| Fact::from_option(fact, Provenance::Given);
+        let via = query
+            .inbound
+            .as_ref()
+            .map(|via| inbound_fact(via, inbound, forward));
+        let facts = Facts {
+            network: query.network,
+            inbound: Fact::from_option(via, Provenance::Given),
+            source: Fact::from_option(query.source, Provenance::Given),
+            destination: Fact::from_option(query.destination.clone(), Provenance::Given),
+            port: Fact::from_option(query.port, Provenance::Given),
+            fake_ip: Fact::Absent,
+            correlated: Fact::Absent,
+            guarded: given(query.serves.clone()),
+            look: Fact::Unknown,
+            resolved: Fact::Unknown,
+            owner: Fact::Unknown,
+            geo: Fact::Unknown,
+            local: Fact::Unknown,
+        };
+        Ok(Self {
+            policy,
+            policy_id,
+            forward,
+            resolver: resolver.or(setup.server_resolver),
+            facts,
+        })
+    }
+
+    /// Answers from what was said, and from what the configuration itself holds (databases, names
+    /// with fixed addresses); all else is absent.
+    pub fn answer(&self, setup: &Setup, query: &Query, need: Need, facts: &mut Facts) {
+        match need {
+            Need::Country => {
+                let address = facts.destination_address();
+                let found = address.map(|address| self.policy.databases.lookup(address));
+                facts.geo = found.unwrap_or(Fact::Absent);
+            }
+            Need::Local => facts.local = Fact::from_option(query.local, Provenance::Given),
+            Need::Owner => {
+                facts.owner = Fact::from_option(query.process.clone(), Provenance::Given);
+                if let Fact::Known(process, _) = &mut facts.owner {
+                    for text in [
+                        &mut process.name,
+                        &mut process.path,
+                        &mut process.command_line,
+                        &mut process.user,
+                        &mut process.cgroup,
+                        &mut process.unit,
+                        &mut process.tag,
+                    ] {
+                        settle(text);
+                    }
+                    settle(&mut process.pid);
+                }
+            }
+            Need::Resolve => facts.resolved = self.resolved(setup, query, facts),
+            Need::Sniff => {
+                facts.look = Fact::from_option(query.look.clone(), Provenance::Given);
+            }
+        }
+    }
+
+    fn resolved(&self, setup: &Setup, query: &Query, facts: &Facts) -> Fact<Vec<IpAddr>> {
+        if let Some(said) = &query.resolved {
+            let said = Some(said.clone()).filter(|addresses| !addresses.is_empty());
+            return Fact::from_option(said, Provenance::Given);
+        }
+        let resolver = self.resolver.and_then(|id| setup.resolvers.get(id.0));
+        let (Some(resolver), Some(name)) = (resolver, facts.destination_name()) else {
+            return Fact::Absent;
+        };
+        let fixed = resolver.hosts.iter().filter(|(host, below, _)| {
+            if *below {
+                name.is_within(host)
+            } else {
+                name == host
+            }
+        });
+        let fixed: Vec<_> = fixed.map(|(_, _, address)| *address).collect();
+        let fixed = Some(fixed).filter(|addresses| !addresses.is_empty());
+        Fact::from_option(fixed, Provenance::Resolver)
+    }
+}
+
+fn settle<T>(fact: &mut Fact<T>) {
+    if matches!(fact, Fact::Unknown) {
+        *fact = Fact::Absent;
+    }
+}
+
+/// The forward that is meant. Without inbounds there is nothing else that could be.
+fn forward<'s>(setup: &'s Setup, via: Option<&Via>) -> Result<Option<&'s Forward>, BadFlow> {
+    let Some(via) = via else {
+        return Ok(setup.forwards.first().filter(|_| setup.inbounds.is_empty()));
+    };
+    let named = |name: &Arc<str>| setup.forwards.iter().find(|forward| forward.name == *name);
+    match (via.kind, &via.name) {
+        (Some(InboundKind::Forward), Some(name)) => match named(name) {
+            Some(forward) => Ok(Some(forward)),
+            None => Err(BadFlow::UnknownForward(name.to_string())),
+        },
+        (Some(InboundKind::Forward), None) => {
+            let by_port = setup.forwards.iter().find(|forward| {
+                let port = |endpoint: &Endpoint| match endpoint {
+                    Endpoint::Tcp(server) => Some(server.port),
+                    Endpoint::Fd(_) | Endpoint::Unix(_) => None,
+                };
+                via.port.is_some() && forward.listen.iter().any(|e| port(e) == via.port)
+            });
+            let forward = by_port.or_else(|| setup.forwards.first().filter(|_| via.port.is_none()));
+            match (forward, via.port) {
+                (Some(forward), _) => Ok(Some(forward)),
+                (None, Some(port)) => Err(BadFlow::UnknownForward(format!("on port {port}"))),
+                (None, None) => Err(BadFlow::UnknownForward(String::new())),
+            }
+        }
+        (None, Some(name)) => Ok(named(name)),
+        (Some(_) | None, _) => Ok(setup.forwards.first().filter(|_| setup.inbounds.is_empty())),
+    }
+}
+
+/// The listener that is meant: one that fits all that is said, its name apart where none has it.
+fn inbound<'s>(setup: &'s Setup, via: Option<&Via>) -> Option<&'s Inbound> {
+    let via = via?;
+    let fits = |inbound: &&Inbound| {
+        via.kind.is_none_or(|kind| inbound.kind.fits(kind))
+            && via.port.is_none_or(|port| inbound.listen.port() == port)
+    };
+    let named = |inbound: &&Inbound| via.name.as_ref().is_none_or(|name| has_name(inbound, name));
+    let knows_user = |inbound: &&Inbound| {
+        let user = via.user.as_ref();
+        user.is_some_and(|user| inbound.users.iter().any(|known| known.name == *user))
+    };
+    let all = || setup.inbounds.iter().filter(fits);
+    let candidates = || all().filter(named);
+    candidates()
+        .find(knows_user)
+        .or_else(|| candidates().next())
+        .or_else(|| all().next())
+}
+
+fn has_name(inbound: &Inbound, name: &Arc<str>) -> bool {
+    inbound.name == *name
+        || inbound.alias.as_ref() == Some(name)
+        || inbound
+            .users
+            .iter()
+            .any(|user| user.alias.as_ref() == Some(name))
+}
+
+/// What conditions see of the inbound: what was said, completed from the configuration.
+fn inbound_fact(via: &Via, found: Option<&Inbound>, forward: Option<&Forward>) -> InboundFact {
+    let user = found.zip(via.user.as_ref());
+    let user = user.and_then(|(inbound, name)| inbound.users.iter().find(|u| u.name == *name));
+    let alias = user.and_then(|user| user.alias.clone());
+    let alias = alias.or_else(|| found.and_then(|inbound| inbound.alias.clone()));
+    let forwarded = forward.map(|_| InboundKind::Forward);
+    InboundFact {
+        kind: via
+            .kind
+            .or(forwarded)
+            .or_else(|| found.map(|inbound| inbound.kind))
+            .unwrap_or(InboundKind::Mixed),
+        name: via
+            .name
+            .clone()
+            .or(alias)
+            .or_else(|| forward.map(|f| Arc::clone(&f.name))),
+        port: via
+            .port
+            .or_else(|| found.map(|inbound| inbound.listen.port())),
+        user: via.user.clone(),
+    }
+}

@@ -1,0 +1,289 @@
+//! Flows in words and in JSON: what is read, and what each mistake is called.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+/// What a text is read as: the fields that are set.
+fn read(text: &str, expected: Expect) {
+    let shown = match Query::parse(text) {
+        Ok(query) => show(&query),
+        Err(error) => format!("error: {error}"),
+    };
+    expected.assert_eq(&shown);
+}
+
+fn show(query: &Query) -> String {
+    let mut shown = vec![query.network.as_str().to_owned()];
+    let mut add = |name: &str, value: Option<String>| {
+        shown.extend(value.map(|value| format!("{name}={value}")));
+    };
+    add("id", query.id.as_ref().map(ToString::to_string));
+    add("src", query.source.map(|a| a.to_string()));
+    add("dst", query.destination.as_ref().map(ToString::to_string));
+    add("port", query.port.map(|p| p.to_string()));
+    add(
+        "resolved",
+        query.resolved.as_ref().map(|r| format!("{r:?}")),
+    );
+    if let Some(look) = &query.look {
+        let domain = look.domain.as_ref().map_or("-", |d| d.as_str());
+        let agent = look.user_agent.as_deref().unwrap_or("-");
+        let method = look.method.as_deref().unwrap_or("-");
+        let alpn = look.alpn.join("+");
+        add(
+            "look",
+            Some(format!(
+                "{}/{domain}/{alpn}/{agent}/{method}",
+                look.protocol.as_str()
+            )),
+        );
+    }
+    if let Some(process) = &query.process {
+        let text = |fact: &Fact<Arc<str>>| fact.known().map_or("-", |t| &**t).to_owned();
+        add("name", Some(text(&process.name)));
+        add("path", Some(text(&process.path)));
+        add(
+            "cmdline",
+            process.command_line.known().map(ToString::to_string),
+        );
+        add("pid", process.pid.known().map(ToString::to_string));
+        add("owner", process.user.known().map(ToString::to_string));
+        for parent in &process.parents {
+            add("parent", parent.name.as_ref().map(ToString::to_string));
+        }
+    }
+    add("serves", query.serves.as_ref().map(ToString::to_string));
+    if let Some(via) = &query.inbound {
+        add(
+            "via",
+            Some(via.kind.map_or("-", InboundKind::as_str).to_owned()),
+        );
+        add("inbound", via.name.as_ref().map(ToString::to_string));
+        add("listen", via.port.map(|p| p.to_string()));
+        add("user", via.user.as_ref().map(ToString::to_string));
+    }
+    add("local", query.local.map(|a| a.to_string()));
+    shown.join(" ")
+}
+
+#[test]
+fn words() {
+    read(
+        "dst=twitter.com:443 network=udp process=curl",
+        expect!["udp dst=twitter.com port=443 name=curl path=-"],
+    );
+    read(
+        "  dst=WWW.Example.COM.  ",
+        expect!["tcp dst=www.example.com"],
+    );
+    read(
+        "dst=[::1]:53 src=10.0.0.2:5000 local=192.168.1.2",
+        expect!["tcp src=10.0.0.2:5000 dst=::1 port=53 local=192.168.1.2"],
+    );
+    read(
+        "dst=::ffff:1.2.3.4 src=10.0.0.2",
+        expect!["tcp src=10.0.0.2:0 dst=1.2.3.4"],
+    );
+    read("dst=[::1]", expect!["tcp dst=::1"]);
+    read("dst=рф:80", expect!["tcp dst=xn--p1ai port=80"]);
+    read(
+        "process=/usr/bin/firefox parent=sh parent=/bin/init pid=7",
+        expect!["tcp name=firefox path=/usr/bin/firefox pid=7 parent=sh parent=init"],
+    );
+    read(
+        r#"process="C:\Program Files\zen.exe" cmdline='a "b"'"#,
+        expect![[r#"tcp name=zen.exe path=C:\Program Files\zen.exe cmdline=a "b""#]],
+    );
+    read(
+        r#"cmdline="say \"hi\" \\" process-user=alice"#,
+        expect![[r#"tcp name=- path=- cmdline=say "hi" \ owner=alice"#]],
+    );
+    read(
+        "protocol=tls sni=a.example alpn=h2,http/1.1",
+        expect!["tcp look=tls/a.example/h2+http/1.1/-/-"],
+    );
+    read(
+        "user-agent=curl/8 method=GET",
+        expect!["tcp look=other/-//curl/8/GET"],
+    );
+    read(
+        "inbound=http:7890 user=alice",
+        expect!["tcp via=http listen=7890 user=alice"],
+    );
+    read("inbound=alice@socks5", expect!["tcp via=socks5 user=alice"]);
+    read(
+        "inbound=forward:postgres",
+        expect!["tcp via=forward inbound=postgres"],
+    );
+    read(
+        "inbound=forward:5432",
+        expect!["tcp via=forward listen=5432"],
+    );
+    read(
+        "inbound=work-proxy",
+        expect!["tcp via=- inbound=work-proxy"],
+    );
+    read(
+        "resolved=1.2.3.4,::1",
+        expect!["tcp resolved=[1.2.3.4, ::1]"],
+    );
+    read("resolved=", expect!["tcp resolved=[]"]);
+    read("serves=proxy", expect!["tcp serves=proxy"]);
+    read("", expect!["tcp"]);
+}
+
+#[test]
+fn mistakes_in_words() {
+    read("dst", expect!["error: `dst` is no `key=value`"]);
+    read("dts=a", expect!["error: there is no key `dts`"]);
+    read("dst=a dst=b", expect!["error: `dst` is given twice"]);
+    read("sni=a domain=b", expect!["error: `domain` is given twice"]);
+    read("dst=a:b", expect!["error: `dst`: `b` is no port"]);
+    read("dst=a:70000", expect!["error: `dst`: `70000` is no port"]);
+    read("dst=a:", expect!["error: `dst`: `` is no port"]);
+    read(
+        "dst=::1:443x",
+        expect!["error: `dst`: `::1:443x`: an IPv6 address before a port stands in brackets"],
+    );
+    read(
+        "dst=a..b:1",
+        expect!["error: `dst`: `a..b`: the name has an empty label"],
+    );
+    read(
+        "dst=\"a b:1\"",
+        expect!["error: `dst`: `a b`: the name has the character ' ', which no host name carries"],
+    );
+    read("dst=\"a", expect!["error: a quote is not closed"]);
+    read("cmdline='a", expect!["error: a quote is not closed"]);
+    read(
+        "network=sctp",
+        expect!["error: `network`: `sctp` is none of icmp, tcp, udp"],
+    );
+    read(
+        "protocol=ftp",
+        expect!["error: `protocol`: `ftp` is none of http, other, quic, ssh, tls"],
+    );
+    read(
+        "src=x",
+        expect!["error: `src`: `x`: invalid IP address syntax"],
+    );
+    read(
+        "inbound=htp:7890",
+        expect![
+            "error: `inbound`: `htp` is none of dns, forward, http, mixed, redirect, socks5, tproxy, tun"
+        ],
+    );
+    read(
+        "inbound=http:x",
+        expect!["error: `inbound`: `x` is no port"],
+    );
+    read("process=", expect!["error: `process`: is empty"]);
+    read(
+        "pid=-1",
+        expect!["error: `pid`: `-1`: invalid digit found in string"],
+    );
+    read(
+        "resolved=example.com",
+        expect!["error: `resolved`: `example.com`: invalid IP address syntax"],
+    );
+}
+
+#[test]
+fn objects() {
+    read(
+        r#"{"id":"any string","network":"tcp","src":"10.0.0.2:5000","dst":"www.example.com:443","resolved":["1.2.3.4"],
+ "sniff":{"protocol":"tls","domain":"www.example.com","alpn":["h2"],"user_agent":null,"method":null},
+ "process":{"name":"firefox","path":"/usr/bin/firefox","cmdline":"firefox -P","pid":7,"user":"alice","cgroup":"/user.slice/x","parents":[{"name":"sh"}]},
+ "inbound":{"type":"http","name":"work-proxy","port":7890,"user":"alice"},"local":"192.168.1.2"}"#,
+        expect![[
+            r#"tcp id="any string" src=10.0.0.2:5000 dst=www.example.com port=443 resolved=[1.2.3.4] look=tls/www.example.com/h2/-/- name=firefox path=/usr/bin/firefox cmdline=firefox -P pid=7 owner=alice parent=sh via=http inbound=work-proxy listen=7890 user=alice local=192.168.1.2"#
+        ]],
+    );
+    read(
+        r#"{"dst":"a.example:1","sniff":{}}"#,
+        expect!["tcp dst=a.example port=1 look=other/-//-/-"],
+    );
+    read(
+        r#"{"dst":"a.example:1","sniff":null,"process":null}"#,
+        expect!["tcp dst=a.example port=1"],
+    );
+    read(
+        r#"{"process":{"name":"C:\\x\\zen.exe","serves":"proxy"}}"#,
+        expect![[r#"tcp name=zen.exe path=C:\x\zen.exe serves=proxy"#]],
+    );
+    read(
+        r#"{"process":{"path":"/usr/bin/curl"}}"#,
+        expect!["tcp name=curl path=/usr/bin/curl"],
+    );
+    read(
+        r#"{"inbound":{"type":"forward","name":"db"}}"#,
+        expect!["tcp via=forward inbound=db"],
+    );
+    read(r#"{"resolved":[]}"#, expect!["tcp resolved=[]"]);
+    read("{}", expect!["tcp"]);
+}
+
+#[test]
+fn mistakes_in_objects() {
+    read(
+        "{",
+        expect!["error: this is no JSON: EOF while parsing an object at line 1 column 1"],
+    );
+    read(r#"{"dst":5}"#, expect!["error: `dst`: must be a text"]);
+    read(r#"{"dst":""}"#, expect!["error: `dst`: is empty"]);
+    read(
+        r#"{"dst":"a:1","dest":"x"}"#,
+        expect!["error: there is no key `dest`; did you mean `dst`?"],
+    );
+    read(
+        r#"{"sniff":{"sni":"a"}}"#,
+        expect!["error: there is no key `sniff.sni`"],
+    );
+    read(
+        r#"{"sniff":{"domain":"a b"}}"#,
+        expect![
+            "error: `sniff.domain`: `a b`: the name has the character ' ', which no host name carries"
+        ],
+    );
+    read(
+        r#"{"sniff":{"alpn":[1]}}"#,
+        expect!["error: `sniff.alpn`: must be a list of texts"],
+    );
+    read(
+        r#"{"sniff":[]}"#,
+        expect!["error: `sniff`: must be an object"],
+    );
+    read(
+        r#"{"process":{"pid":-1}}"#,
+        expect!["error: `process.pid`: must be a number in range"],
+    );
+    read(
+        r#"{"process":{"parents":[{"name":"a"},{"nam":"b"}]}}"#,
+        expect!["error: there is no key `process.parents[1].nam`; did you mean `name`?"],
+    );
+    read(
+        r#"{"process":"curl"}"#,
+        expect!["error: `process`: must be an object"],
+    );
+    read(
+        r#"{"inbound":{"port":70000}}"#,
+        expect!["error: `inbound.port`: must be a number in range"],
+    );
+    read(
+        r#"{"inbound":{"type":"https"}}"#,
+        expect![
+            "error: `inbound.type`: `https` is none of dns, forward, http, mixed, redirect, socks5, tproxy, tun"
+        ],
+    );
+    read(
+        r#"{"resolved":["x"]}"#,
+        expect!["error: `resolved`: `x`: invalid IP address syntax"],
+    );
+    assert_eq!(
+        Query::from_json(&serde_json::json!([]))
+            .unwrap_err()
+            .to_string(),
+        "a flow is a JSON object"
+    );
+}

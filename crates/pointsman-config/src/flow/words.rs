@@ -1,0 +1,237 @@
+//! A flow in words: `dst=twitter.com:443 network=udp process=curl`.
+//!
+//! The keys are the flags of `pointsman explain`. Values with spaces stand in quotes: in double ones
+//! `\"` and `\\` are escapes, single ones are verbatim.
+
+use std::sync::Arc;
+
+use pointsman_policy::Fact;
+use pointsman_policy::fact::{Parent, Process, Provenance};
+
+use crate::problem::nearest;
+
+use super::{
+    BadFlow, INBOUND_KINDS, Query, Via, address, bad, destination, domain, inbound_kind, known,
+    last_part, network, port, protocol, set_process_name, source,
+};
+
+/// Every key, and what it takes.
+pub const KEYS: [(&str, &str); 22] = [
+    ("dst", "where it goes: host:port"),
+    ("network", "tcp, udp or icmp"),
+    ("src", "the client: address:port"),
+    ("process", "the process's name, or its path"),
+    ("cmdline", "its command line"),
+    ("pid", "its number"),
+    ("process-user", "its user"),
+    ("cgroup", "its cgroup"),
+    ("unit", "its systemd unit"),
+    ("tag", "the tag it was run with"),
+    (
+        "parent",
+        "its parent's name or path; again for each further ancestor",
+    ),
+    ("serves", "the outbound whose endpoint it serves"),
+    (
+        "protocol",
+        "what the first bytes are: tls, http, ssh, quic, other",
+    ),
+    ("domain", "the name in the first bytes"),
+    ("sni", "the same, as TLS calls it"),
+    ("alpn", "the protocols that TLS offers, comma-separated"),
+    ("user-agent", "HTTP User-Agent"),
+    ("method", "HTTP method"),
+    ("inbound", "[user@]type[:port], forward:name, or a name"),
+    ("user", "who authenticated at the inbound"),
+    ("resolved", "the addresses of the name, comma-separated"),
+    ("local", "the address it would leave by"),
+];
+
+impl Query {
+    /// Reads words.
+    ///
+    /// # Errors
+    /// [`BadFlow`] names the key.
+    pub fn from_words(text: &str) -> Result<Self, BadFlow> {
+        let words = split(text)?;
+        let pairs = words.iter().map(|word| {
+            word.split_once('=')
+                .ok_or_else(|| BadFlow::NotKeyValue(word.clone()))
+        });
+        Self::from_pairs(pairs.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Reads keys and values, as words or flags gave them.
+    ///
+    /// # Errors
+    /// [`BadFlow`] names the key.
+    pub fn from_pairs<'p>(
+        pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<Self, BadFlow> {
+        let mut query = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for (key, value) in pairs {
+            let Some((name, _)) = KEYS.iter().find(|(name, _)| *name == key) else {
+                let near = nearest(key, KEYS.iter().map(|(name, _)| *name)).map(str::to_owned);
+                return Err(BadFlow::UnknownKey {
+                    key: key.to_owned(),
+                    near,
+                });
+            };
+            // One name in the first bytes, however it is called.
+            let name = if *name == "sni" { "domain" } else { *name };
+            if seen.contains(&name) && name != "parent" {
+                return Err(BadFlow::Twice(key.to_owned()));
+            }
+            seen.push(name);
+            query.set(key, value)?;
+        }
+        Ok(query)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), BadFlow> {
+        let text = || -> Result<Arc<str>, BadFlow> {
+            if value.is_empty() {
+                Err(bad(key, "is empty"))
+            } else {
+                Ok(value.into())
+            }
+        };
+        match key {
+            "dst" => {
+                let (host, port) = destination(key, value)?;
+                (self.destination, self.port) = (Some(host), port);
+            }
+            "network" => self.network = network(key, value)?,
+            "src" => self.source = Some(source(key, value)?),
+            "process" => set_process_name(self.process(), &text()?),
+            "cmdline" => self.process().command_line = known(&text()?),
+            "pid" => self.process().pid = Fact::Known(number(key, value)?, Provenance::Given),
+            "process-user" => self.process().user = known(&text()?),
+            "cgroup" => self.process().cgroup = known(&text()?),
+            "unit" => self.process().unit = known(&text()?),
+            "tag" => self.process().tag = known(&text()?),
+            "parent" => {
+                let path = text()?;
+                let name = last_part(&path).map(Arc::from);
+                let parent = Parent {
+                    path: name.is_some().then(|| Arc::clone(&path)),
+                    name: Some(name.unwrap_or(path)),
+                    pid: None,
+                };
+                self.process().parents.push(parent);
+            }
+            "serves" => self.serves = Some(text()?),
+            "protocol" => self.look().protocol = protocol(key, value)?,
+            "domain" | "sni" => self.look().domain = Some(domain(key, value)?),
+            "alpn" => self.look().alpn = text()?.split(',').map(|p| p.trim().into()).collect(),
+            "user-agent" => self.look().user_agent = Some(text()?),
+            "method" => self.look().method = Some(text()?),
+            "inbound" => self.set_inbound(key, &text()?)?,
+            "user" => self.via().user = Some(text()?),
+            "resolved" => {
+                let addresses = value.split(',').map(str::trim).filter(|a| !a.is_empty());
+                let addresses = addresses
+                    .map(|a| address(key, a))
+                    .collect::<Result<_, _>>()?;
+                self.resolved = Some(addresses);
+            }
+            "local" => self.local = Some(address(key, value)?),
+            _ => {
+                return Err(BadFlow::UnknownKey {
+                    key: key.to_owned(),
+                    near: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// `[user@]type[:port]`, `forward:NAME`, or the name of an inbound.
+    fn set_inbound(&mut self, key: &str, text: &str) -> Result<(), BadFlow> {
+        let (user, rest) = match text.rsplit_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, text),
+        };
+        let (kind, tail) = match rest.split_once(':') {
+            Some((kind, tail)) => (kind, Some(tail)),
+            None => (rest, None),
+        };
+        let via = self.via();
+        if let Some(user) = user {
+            via.user = Some(user.into());
+        }
+        match (
+            INBOUND_KINDS.iter().any(|known| known.as_str() == kind),
+            tail,
+        ) {
+            (true, Some(name)) if kind == "forward" && name.parse::<u16>().is_err() => {
+                via.kind = Some(inbound_kind(key, kind)?);
+                via.name = Some(name.into());
+            }
+            (true, tail) => {
+                via.kind = Some(inbound_kind(key, kind)?);
+                via.port = tail.map(|tail| port(key, tail)).transpose()?;
+            }
+            (false, None) => via.name = Some(rest.into()),
+            // A port belongs to a type: this one was mistyped.
+            (false, Some(_)) => via.kind = Some(inbound_kind(key, kind)?),
+        }
+        Ok(())
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.get_or_insert_default()
+    }
+
+    fn look(&mut self) -> &mut pointsman_policy::fact::Look {
+        self.look.get_or_insert_default()
+    }
+
+    fn via(&mut self) -> &mut Via {
+        self.inbound.get_or_insert_default()
+    }
+}
+
+fn number(key: &str, text: &str) -> Result<u32, BadFlow> {
+    text.parse()
+        .map_err(|why| bad(key, format!("`{text}`: {why}")))
+}
+
+/// Splits at white space outside quotes, and removes the quotes.
+fn split(text: &str) -> Result<Vec<String>, BadFlow> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next().ok_or(BadFlow::OpenQuote)? {
+                        '"' => break,
+                        '\\' => match chars.next().ok_or(BadFlow::OpenQuote)? {
+                            c @ ('"' | '\\') => word.push(c),
+                            // Paths of Windows stay what they are.
+                            c => word.extend(['\\', c]),
+                        },
+                        c => word.push(c),
+                    }
+                }
+            }
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next().ok_or(BadFlow::OpenQuote)? {
+                        '\'' => break,
+                        c => word.push(c),
+                    }
+                }
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}

@@ -1,0 +1,397 @@
+//! Trees are printed as they are read, wherever they came from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use pointsman_policy::geo::GeoDatabases;
+use pointsman_policy::model::{DomainOrder, OnUnknown};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::zone::Zones;
+use pointsman_policy::{Node, Policy};
+
+use super::{Lists, LowerContext, lower, parse, parse_block, print};
+use crate::list_print::as_list;
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Source};
+use crate::setup::{OutboundKind, Uplink};
+
+const SETS: [&str; 2] = ["ads", "my set"];
+
+fn outbounds() -> Outbounds {
+    let direct = || OutboundKind::Direct(Uplink::default());
+    Outbounds::with_builtins([
+        ("direct", direct()),
+        ("reset", OutboundKind::Reset),
+        ("proxy", direct()),
+        ("My Proxy", direct()),
+        ("any", direct()),
+    ])
+}
+
+fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
+    let mut problems = Problems::default();
+    let source = Source::new("t", text.to_owned());
+    let names = SETS.map(Arc::from);
+    let named = parse(
+        &Source::new("n", "any [ reset ]".into()),
+        0..13,
+        &mut problems,
+    )
+    .unwrap();
+    let trees = BTreeMap::from([("named".to_owned(), named)]);
+    let body = parse(&source, 0..text.len(), &mut problems).and_then(|ast| {
+        let outbounds = outbounds();
+        let context = LowerContext {
+            outbounds: &outbounds,
+            lists: Lists::Sets(&names),
+            trees: &trees,
+        };
+        lower(&ast, &context, &mut problems)
+    });
+    (body.filter(|_| !problems.has_errors()), problems)
+}
+
+fn policy(body: Vec<Node>) -> Policy {
+    let outbounds = outbounds();
+    let direct = outbounds.find("direct").unwrap();
+    let (_, infos) = outbounds.finish();
+    Policy {
+        name: "main".into(),
+        outbounds: infos,
+        direct,
+        body,
+        sets: SETS.map(|name| Arc::new(RuleSet::new(name, "x"))).into(),
+        zones: Arc::new(Zones::default()),
+        databases: Arc::new(GeoDatabases::default()),
+        domain_order: DomainOrder::default(),
+        on_unknown: OnUnknown::default(),
+    }
+}
+
+/// A tree's printed form, which is read back as the same.
+fn printed(text: &str) -> String {
+    let (body, problems) = lowered(text);
+    let body = body.unwrap_or_else(|| panic!("{text}: {:?}", problems.0));
+    let shown = print::as_tree(&policy(body));
+    let (again, problems) = lowered(&shown);
+    let again = again.unwrap_or_else(|| panic!("{shown}: {:?}", problems.0));
+    assert_eq!(print::as_tree(&policy(again)), shown, "{text}");
+    shown
+}
+
+#[test]
+fn a_branch_has_one_spelling() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(printed(text).trim_end(), expected, "{text}");
+    };
+    let same = |text: &str| check(text, text);
+    same("direct");
+    same("\"My Proxy\"");
+    same("resolve");
+    check("\"any\"", "\"any\"");
+    check("any[direct]", "direct");
+    check(
+        "any[ any[ 'direct' ] ]",
+        "any [\n  any [\n    direct\n  ]\n]",
+    );
+    check("named", "any [\n  any [\n    reset\n  ]\n]");
+    check(
+        "any [ direct # x\n\n# y\nreset\n]",
+        "any [\n  direct\n  reset\n]",
+    );
+    same("cond port eq 22 => proxy");
+    check("cond port in 22 => proxy", "cond port eq 22 => proxy");
+    same("cond port in 80, 443, 8000-8100 => proxy");
+    same("cond port in 53/udp, 5353/udp => proxy");
+    check(
+        "cond port in 53/udp,80 => proxy",
+        "cond port eq 53/udp or port eq 80 => proxy",
+    );
+    same("cond source.port eq 1 => \"any\"");
+    same("cond domain eq example.com => proxy");
+    same("cond domain under example.com, example.org => proxy");
+    check(
+        "cond domain in example.com => proxy",
+        "cond domain under example.com => proxy",
+    );
+    check("cond domain in ads => proxy", "cond set ads => proxy");
+    check(
+        "cond ip in \"my set\", 10.0.0.0/8 => proxy",
+        "cond set \"my set\" or ip in 10.0.0.0/8 => proxy",
+    );
+    same("cond domain has \"ads\" => proxy");
+    same("cond domain matches \"^a\\\\.b$\" => proxy");
+    check(
+        "cond domain matches '^a\\.b$' => proxy",
+        "cond domain matches \"^a\\\\.b$\" => proxy",
+    );
+    same("cond set ads no-resolve => reset");
+    same("cond ip in 10.0.0.0/8, 2001:db8::1 no-resolve => direct");
+    same("cond source in 10.0.0.0/8 => direct");
+    same("cond endpoint in 10.0.0.0/8 => direct");
+    same("cond local in 10.0.0.0/8 => direct");
+    same("cond country eq CN, US => direct");
+    same("cond asn eq 13335 no-resolve => direct");
+    same("cond destination eq domain => direct");
+    same("cond inbound eq alice@http:8080 => direct");
+    same("cond inbound eq any:8080 => direct");
+    same("cond network eq udp => direct");
+    same("cond protocol eq tls, quic => direct");
+    same("cond process.name eq curl, wget nocase => direct");
+    same("cond process.path has \"/usr/bin\" nocase => direct");
+    same("cond http.user_agent matches \"^curl\" => direct");
+    check(
+        "cond user-agent matches ^curl nocase => direct",
+        "cond http.user_agent matches \"(?i)^curl\" => direct",
+    );
+    check(
+        "cond app eq \"C:\\\\Firefox.EXE\" => direct",
+        "cond app eq \"firefox.exe\" => direct",
+    );
+    same("cond not port eq 22 => direct");
+    same("cond not (port eq 22 or port eq 23/tcp) and always => direct");
+    check("cond ((port eq 22)) => direct", "cond port eq 22 => direct");
+    same(
+        "cond never or set ads and set \"my set\" => direct"
+            .replace("set ads and set \"my set\"", "(set ads and set \"my set\")")
+            .as_str(),
+    );
+    same("cond port eq 22 => direct else => proxy");
+    same(
+        "cond port eq 22 => any [\n  cond network eq tcp => direct\n] else => cond port eq 1 => reset",
+    );
+    same("cond port eq 22 => only [\n  cond network eq tcp => direct\n  reset\n]");
+    same("log 3 \"to {addr.dst} {{x}}\"");
+    same("cond set ads => log 0 \"a\\\"b\"");
+    same("cond protocol {\n  ssh => direct\n  other => any [\n    reset\n  ]\n}");
+    check(
+        "cond domain {\n ads => reset\n else => direct }",
+        "any [\n  any [\n    cond set ads no-resolve => reset\n    direct\n  ]\n]",
+    );
+    check(
+        "cond ip { ads => cond port eq 1 => reset\n else => direct }",
+        "cond set ads => any [\n  cond port eq 1 => reset\n] else => direct",
+    );
+}
+
+/// The printed form as a rule list.
+fn check_list(text: &str, expected: Expect) {
+    let (body, problems) = lowered(text);
+    let body = body.unwrap_or_else(|| panic!("{text}: {:?}", problems.0));
+    expected.assert_eq(&as_list(&policy(body)));
+}
+
+#[test]
+fn a_tree_is_flattened_to_a_list() {
+    check_list(
+        "any [\n cond domain under example.com => proxy\n cond ip in 10.0.0.0/8 no-resolve => direct\n cond protocol { ssh => any [ cond port eq 22 => reset\n proxy ] }\n cond port eq 1 => direct else => any [ cond set ads => reset ]\n direct\n reset ]",
+        expect![[r#"
+            - DOMAIN-SUFFIX, example.com, proxy
+            - IP-CIDR, 10.0.0.0/8, direct
+            - AND, [PROTOCOL, ssh], [DST-PORT, 22], reset
+            - PROTOCOL, ssh, proxy
+            - DST-PORT, 1, direct
+            - AND, [NOT, [DST-PORT, 1]], [RULE-SET, ads], reset
+            - FALLBACK, direct
+        "#]],
+    );
+    check_list(
+        "any [\n resolve\n cond network eq udp => only [\n cond ip in 1.1.1.1 => reset\n proxy\n ]\n cond set ads => log 3 \"to {addr.dst}\"\n cond port eq 1 => any [ resolve ] \n]",
+        expect![[r##"
+            # with `dispatching.ip_rules_resolve: true`
+            - .LOCAL-RESOLVE
+            - .SUB-DISPATCH:
+                matches: NETWORK, udp
+                subrules:
+                  - IP-CIDR, 1.1.1.1/32, reset
+                  - FALLBACK, proxy
+            - .INSTRUMENT:
+                id: 3
+                matches: RULE-SET, ads
+                message: "to {addr.dst}"
+            # `resolve`, but only for: DST-PORT, 1
+            - .LOCAL-RESOLVE
+            # what comes here is decided by no rule; a list needs a FALLBACK
+        "##]],
+    );
+}
+
+fn problems_of(text: &str) -> String {
+    let (_, problems) = lowered(text);
+    let lines = problems.0.iter().map(|p| p.to_string());
+    lines
+        .map(|p| p.lines().next().unwrap().to_owned() + "\n")
+        .collect()
+}
+
+#[test]
+fn what_is_wrong_with_a_tree_is_told() {
+    let check = |text: &str, expected: Expect| expected.assert_eq(&problems_of(text));
+    check("", expect![[r#"
+        t:1:1: error[unexpected-text]: the text ends here, but a branch (an outbound, `any [` or `cond`) is expected
+    "#]]);
+    check("direct direct", expect![[r#"
+        t:1:8: error[unexpected-text]: the tree ends before this: a policy is one tree
+    "#]]);
+    check("any [ direct\n", expect![[r#"
+        t:1:5: error[unclosed]: this `[` is never closed
+    "#]]);
+    check("cond port => direct", expect![[r#"
+        t:1:11: error[unexpected-text]: `=>` stands here, but an operator such as `eq` is expected
+    "#]]);
+    check("cond (port eq 1 => direct", expect![[r#"
+        t:1:17: error[unexpected-text]: `=>` stands here, but `)` after the condition is expected
+    "#]]);
+    check(
+        "any [\n cond port eq x, 2 => direct\n cond nothing eq 1 => direct\n nobody\n cond set adds => direct\n cond ip in 10.0.0.0/33 => direct\n cond domain matches \"(\" => direct\n]",
+        expect![[r#"
+            t:2:15: error[invalid-value]: `x` is no port
+            t:3:7: error[unknown-subject]: `cond` knows no `nothing`
+            t:4:2: error[unknown-outbound]: there is no outbound `nobody`
+            t:5:11: error[unknown-rule-set]: there is no rule set `adds`
+            t:6:13: error[invalid-value]: `/33` is not a prefix length here (0 to 32)
+            t:7:22: error[invalid-value]: this regular expression is broken: error: unclosed group
+        "#]],
+    );
+    check(
+        "cond domain { else => direct\n ads => direct\n adds => nobody }",
+        expect![[r#"
+            t:1:15: error[misplaced-else]: `else` must be the last key
+            t:3:2: error[unknown-rule-set]: there is no rule set `adds`
+            t:3:10: error[unknown-outbound]: there is no outbound `nobody`
+        "#]],
+    );
+    check("log \"{nothing}\"", expect![[r#"
+        t:1:5: error[invalid-value]: there is no variable `nothing`
+    "#]]);
+    check("log x \"a\"", expect![[r#"
+        t:1:5: error[invalid-value]: `x` is no number from 0 to 4294967295
+    "#]]);
+    check("cond domain eq \"unclosed => direct", expect![[r#"
+        t:1:16: error[unclosed]: this text has no closing " on its line
+        t:1:16: error[unexpected-text]: the text ends here, but `=>` after the condition is expected
+    "#]]);
+    check("cond port eq 1 nocase => direct", expect![[r#"
+        t:1:6: error[unexpected-text]: `nocase` means nothing for `port`
+    "#]]);
+    check("cond domain zone x => direct", expect![[r#"
+        t:1:18: error[unknown-zone]: this configuration has rule sets and no zones
+    "#]]);
+    check("cond network eq tpc => direct", expect![[r#"
+        t:1:17: error[invalid-value]: `tpc` is no value of `network`
+    "#]]);
+    check(&"any [".repeat(70), expect![[r#"
+        t:1:321: error[too-deep]: nested deeper than 64 levels
+        t:1:320: error[unclosed]: this `[` is never closed
+    "#]]);
+    check(
+        &format!("cond {}port eq 1 => direct", "not ".repeat(70)),
+        expect![[r#"
+            t:1:258: error[too-deep]: nested deeper than 64 levels
+        "#]],
+    );
+}
+
+#[test]
+fn problems_of_a_block_stand_where_the_file_has_them() {
+    let check = |text: &str, expected: Expect| {
+        let mut problems = Problems::default();
+        let source = Source::new("t.yaml", text.to_owned());
+        let root = crate::yaml::parse(&source, &mut problems).unwrap();
+        let mut keys = root.keys("t", crate::yaml::KeyStyle::Exact, &mut problems);
+        let node = keys.take("policy").unwrap();
+        parse_block(node, "policy", &mut problems);
+        let shown: String = problems.0.iter().map(|p| format!("{p}\n")).collect();
+        expected.assert_eq(&shown);
+    };
+    check(
+        "a: 1\npolicy: |\n  any [\n    direct reset\n  ]\nb: x\n",
+        expect![[r#"
+            t.yaml:4:12: error[unexpected-text]: `reset` is left over: a line holds one branch
+              |     direct reset
+              |            ^^^^^
+              hint: put it on a line of its own, or remove it
+        "#]],
+    );
+    check(
+        "policy: |- # comment\n    any [\n    direct reset ]",
+        expect![[r#"
+            t.yaml:3:12: error[unexpected-text]: `reset` is left over: a line holds one branch
+              |     direct reset ]
+              |            ^^^^^
+              hint: put it on a line of its own, or remove it
+        "#]],
+    );
+    check("policy: >\n  any [\n    direct reset\n  ]\n", expect![[r#"
+        t.yaml:3:12: error[unexpected-text]: `reset` is left over: a line holds one branch
+          |     direct reset
+          |            ^^^^^
+          hint: put it on a line of its own, or remove it
+    "#]]);
+    check("b: 1\npolicy: any direct\n", expect![[r#"
+        t.yaml:2:13: error[unexpected-text]: `direct` stands here, but `[` after `any` is expected
+          | policy: any direct
+          |             ^^^^^^
+    "#]]);
+    check("policy: \"any [ direct \\x64irect ]\"\n", expect![[r#"
+        t.yaml:1:22: error[unexpected-text]: `direct` is left over: a line holds one branch
+          |         any [ direct direct ]
+          |                      ^^^^^^
+          hint: put it on a line of its own, or remove it
+    "#]]);
+    check("policy: 'any [ direct reset ]'\n", expect![[r#"
+        t.yaml:1:23: error[unexpected-text]: `reset` is left over: a line holds one branch
+          | policy: 'any [ direct reset ]'
+          |                       ^^^^^
+          hint: put it on a line of its own, or remove it
+    "#]]);
+    check("policy: [1]\n", expect![[r#"
+        t.yaml:1:9: error[wrong-type]: policy must be a text that holds a tree
+          | policy: [1]
+          |         ^^^
+          hint: write `policy: |` and the tree on the lines below
+    "#]]);
+    check("b: &p |\n  any [\n  ]\npolicy: *p\n", expect![[r#"
+        t.yaml:4:9: error[empty-list]: this `any` has no branches
+          |         any [
+          |         ^^^^^
+          hint: add a branch, or remove it
+    "#]]);
+    check("policy: |\n", expect![[r#"
+        t.yaml:2:1: error[unexpected-text]: the text ends here, but a branch (an outbound, `any [` or `cond`) is expected
+    "#]]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_is_too_odd(text in any::<String>()) {
+        let (_, problems) = lowered(&text);
+        for problem in problems.0 {
+            prop_assert!(!problem.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_order_of_words_is_too_odd(
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "any", "[", "]", "cond", "{", "}", "domain", "=>", "else", "port", "eq", "22", "\n",
+                "direct", "ads", "not", "(", ")", "and", "or", ",", "only", "log", "\"x", "set", "resolve",
+                "rule", "r", "=", "relay", "egress", "protocol", "ssh", "in", "80-90", "no-resolve",
+            ]),
+            0..60,
+        )
+    ) {
+        let text = words.join(" ");
+        let (body, problems) = lowered(&text);
+        match body {
+            Some(_) => drop(printed(&text)),
+            None => prop_assert!(problems.has_errors(), "{text}"),
+        }
+    }
+}

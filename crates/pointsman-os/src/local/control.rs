@@ -1,0 +1,112 @@
+//! The control socket, both ends.
+//!
+//! Invariants: only its own user and root are answered, by the file's mode and by the peer's credentials; a directory in
+//! a place where all may write is our own or is not used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use super::endpoint::{UnixEndpoint, bind_unix, private_directory};
+use super::service::is_root;
+
+/// Where the daemon and its clients meet unless told otherwise: `/run/pointsman.sock` for root, else
+/// [`user_control_path`].
+pub fn default_control_path() -> PathBuf {
+    if is_root() {
+        PathBuf::from("/run/pointsman.sock")
+    } else {
+        user_control_path()
+    }
+}
+
+/// `$XDG_RUNTIME_DIR/pointsman.sock`; where that is unset, in a directory of the user's own under the temporary one.
+pub fn user_control_path() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+    {
+        Some(directory) => directory.join(SOCKET),
+        None => own_temporary_directory().join(SOCKET),
+    }
+}
+
+const SOCKET: &str = "pointsman.sock";
+
+fn own_temporary_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("pointsman-{}", rustix::process::geteuid().as_raw()))
+}
+
+/// The daemon's end; dropping it removes the path.
+#[derive(Debug)]
+pub struct ControlListener {
+    listener: UnixListener,
+    endpoint: UnixEndpoint,
+}
+
+impl ControlListener {
+    /// Waits for a client that is allowed; others are hung up on.
+    ///
+    /// # Errors
+    /// Those of `accept`.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (client, _) = self.listener.accept().await?;
+            if peer_allowed(&client) {
+                return Ok(client);
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        self.endpoint.path()
+    }
+}
+
+/// Listens on `path` with mode 0600, within a tokio runtime.
+///
+/// # Errors
+/// `AddrInUse`: another daemon lives there. `PermissionDenied`: the directory under the temporary one is somebody
+/// else's. Else those of the system.
+pub fn bind_control(path: &Path) -> io::Result<ControlListener> {
+    if let Some(parent) = path.parent()
+        && parent == own_temporary_directory()
+    {
+        private_directory(parent)?;
+    }
+    let (listener, endpoint) = bind_unix(path, 0o600)?;
+    Ok(ControlListener {
+        listener: UnixListener::from_std(listener)?,
+        endpoint,
+    })
+}
+
+/// The client's end.
+///
+/// # Errors
+/// `NotFound` and `ConnectionRefused`: no daemon lives there. `PermissionDenied`: it is not ours to ask, or the socket
+/// is not served by our user or root.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the control socket is the one connection that is not the data plane's"
+)]
+pub async fn connect_control(path: &Path) -> io::Result<UnixStream> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let stream = UnixStream::connect(path).await.map_err(named)?;
+    if !peer_allowed(&stream) {
+        let text = format!("{} is served by another user", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(stream)
+}
+
+/// Whether the other end is of our own user, or root.
+pub fn peer_allowed(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+}

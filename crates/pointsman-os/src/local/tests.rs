@@ -1,0 +1,111 @@
+//! The control socket: mode, takeover, strangers.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_meets_the_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep/control.sock");
+    let control = bind_control(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "nothing but the socket is left"
+    );
+    let (client, served) = tokio::join!(connect_control(&path), control.accept());
+    assert!(peer_allowed(&client.unwrap()) && peer_allowed(&served.unwrap()));
+    drop(control);
+    assert!(!path.exists());
+    assert_eq!(
+        connect_control(&path).await.unwrap_err().kind(),
+        io::ErrorKind::NotFound
+    );
+}
+
+#[tokio::test]
+async fn the_living_are_respected_and_the_dead_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let dead = UnixListener::bind(&path).unwrap();
+    drop(dead);
+    assert_eq!(
+        connect_control(&path).await.unwrap_err().kind(),
+        io::ErrorKind::ConnectionRefused
+    );
+    let first = bind_control(&path).unwrap();
+    assert_eq!(
+        bind_control(&path).unwrap_err().kind(),
+        io::ErrorKind::AddrInUse
+    );
+    // The first one is still there, and still works.
+    let (client, served) = tokio::join!(connect_control(&path), first.accept());
+    client.unwrap();
+    served.unwrap();
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let binding: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || bind_unix(&path, 0o600))
+        })
+        .collect();
+    let bound: Vec<_> = binding
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_successor_keeps_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let (listener, endpoint) = bind_unix(&path, 0o600).unwrap();
+    drop(listener);
+    let _successor = bind_unix(&path, 0o600).unwrap();
+    drop(endpoint);
+    assert!(path.exists());
+}
+
+#[test]
+fn what_is_no_socket_is_never_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious");
+    fs::write(&path, "text").unwrap();
+    assert_eq!(
+        bind_unix(&path, 0o600).unwrap_err().kind(),
+        io::ErrorKind::AlreadyExists
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+}
+
+#[test]
+fn a_directory_that_others_may_enter_is_not_private() {
+    let directory = tempfile::tempdir().unwrap();
+    let fresh = directory.path().join("fresh");
+    private_directory(&fresh).unwrap();
+    assert_eq!(fs::metadata(&fresh).unwrap().mode() & 0o777, 0o700);
+    private_directory(&fresh).unwrap();
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(
+        private_directory(&fresh).unwrap_err().kind(),
+        io::ErrorKind::PermissionDenied
+    );
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    assert_eq!(
+        private_directory(&link).unwrap_err().kind(),
+        io::ErrorKind::PermissionDenied
+    );
+}

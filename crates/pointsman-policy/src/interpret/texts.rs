@@ -1,0 +1,148 @@
+//! Conditions on texts: what the first bytes, the process or the inbound say of themselves.
+
+use std::sync::Arc;
+
+use super::{Truth, Value, Walk, asked, settled};
+use crate::condition::{TextField, TextTest};
+use crate::fact::{Fact, Need, Parent, Process};
+
+/// The texts of a fact, of which one must pass.
+#[derive(Clone, Copy)]
+enum Texts<'a> {
+    List(&'a [Arc<str>]),
+    One(&'a Arc<str>),
+    Parents(&'a [Parent]),
+}
+
+impl<'a> Walk<'a, '_> {
+    pub(super) fn test_text(
+        &mut self,
+        field: TextField,
+        test: &TextTest,
+    ) -> Result<Truth<'a>, Need> {
+        let texts = self.texts(field)?;
+        Ok(
+            self.compare(field.fact(), texts, Texts::joined, |texts| match texts {
+                Texts::List(list) => list.iter().any(|text| test.passes(text)),
+                Texts::One(text) => test.passes(text),
+                Texts::Parents(parents) => {
+                    let mut names = parents.iter().filter_map(|parent| parent.name.as_ref());
+                    names.any(|name| test.passes(name))
+                }
+            }),
+        )
+    }
+
+    fn texts(&self, field: TextField) -> Result<Value<'a, Texts<'a>>, Need> {
+        Ok(match field {
+            TextField::Alpn => self.look()?.part(|look| match look.alpn.is_empty() {
+                true => None,
+                false => Some(Texts::List(&look.alpn)),
+            }),
+            TextField::Method => self.look()?.part(|look| one(look.method.as_ref())),
+            TextField::SshSoftware => self.look()?.part(|look| one(look.ssh_software.as_ref())),
+            TextField::UserAgent => self.look()?.part(|look| one(look.user_agent.as_ref())),
+            TextField::InboundName => {
+                settled(&self.facts.inbound).part(|inbound| one(inbound.name.as_ref()))
+            }
+            TextField::ParentName => self.owner()?.part(|process| {
+                let named = process.parents.iter().any(|parent| parent.name.is_some());
+                named.then_some(Texts::Parents(&process.parents))
+            }),
+            TextField::Cgroup => self.process(|process| &process.cgroup)?,
+            TextField::CommandLine => self.process(|process| &process.command_line)?,
+            TextField::ProcessName => self.process(|process| &process.name)?,
+            TextField::ProcessPath => self.process(|process| &process.path)?,
+            TextField::Tag => self.process(|process| &process.tag)?,
+            TextField::Unit => self.process(|process| &process.unit)?,
+            TextField::User => self.process(|process| &process.user)?,
+        })
+    }
+
+    fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
+        asked(&self.facts.owner, Need::Owner)
+    }
+
+    /// One fact of the process, each of which may be known, absent or failed by itself.
+    fn process(
+        &self,
+        field: impl FnOnce(&'a Process) -> &'a Fact<Arc<str>>,
+    ) -> Result<Value<'a, Texts<'a>>, Need> {
+        Ok(match self.owner()? {
+            Value::Absent => Value::Absent,
+            Value::Failed(why) => Value::Failed(why),
+            Value::Known(process, _) => settled(field(process)).part(|text| Some(Texts::One(text))),
+        })
+    }
+}
+
+impl TextField {
+    /// The fact's name in explanations and templates.
+    #[must_use]
+    pub fn fact(self) -> &'static str {
+        match self {
+            Self::Alpn => "alpn",
+            Self::Cgroup => "process.cgroup",
+            Self::CommandLine => "process.cmdline",
+            Self::InboundName => "inbound.name",
+            Self::Method => "method",
+            Self::ParentName => "process.parents",
+            Self::ProcessName => "process.name",
+            Self::ProcessPath => "process.path",
+            Self::SshSoftware => "ssh.software",
+            Self::Tag => "process.tag",
+            Self::Unit => "process.unit",
+            Self::User => "process.user",
+            Self::UserAgent => "user_agent",
+        }
+    }
+}
+
+impl TextTest {
+    /// Whether `text` passes.
+    #[must_use]
+    pub fn passes(&self, text: &str) -> bool {
+        match self {
+            Self::AppName(folded) => base_name(text).eq_ignore_ascii_case(folded),
+            Self::Exact(exact) => text == &**exact,
+            Self::ExactIgnoreCase(exact) => text.eq_ignore_ascii_case(exact),
+            Self::Keyword(keyword) => text.contains(&**keyword),
+            Self::KeywordIgnoreCase(keyword) => {
+                let (text, keyword) = (text.as_bytes(), keyword.as_bytes());
+                keyword.is_empty()
+                    || text
+                        .windows(keyword.len())
+                        .any(|part| part.eq_ignore_ascii_case(keyword))
+            }
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// The last part of a path of either kind, without white space around it: what
+/// [`TextTest::AppName`] compares. Fold a pattern with this and ASCII lower case.
+#[must_use]
+pub fn base_name(path: &str) -> &str {
+    let trimmed = path.trim();
+    match trimmed.rfind(['/', '\\']) {
+        Some(at) => &trimmed[at + 1..],
+        None => trimmed,
+    }
+}
+
+impl Texts<'_> {
+    fn joined(&self) -> Arc<str> {
+        match self {
+            Self::List(list) => list.join(", ").into(),
+            Self::One(text) => Arc::clone(text),
+            Self::Parents(parents) => {
+                let names = parents.iter().filter_map(|parent| parent.name.as_deref());
+                names.collect::<Vec<_>>().join(", ").into()
+            }
+        }
+    }
+}
+
+fn one(text: Option<&Arc<str>>) -> Option<Texts<'_>> {
+    text.map(Texts::One)
+}
