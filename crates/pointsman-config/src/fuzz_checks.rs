@@ -10,18 +10,18 @@ use crate::setup::{Dialect, Setup};
 
 #[cfg(test)]
 mod tests;
-mod trees;
-#[cfg(test)]
-mod trees_tests;
-
-pub use trees::{check_reflow, check_tree};
-#[cfg(test)]
-pub(crate) use trees::{lowered, policy};
 
 /// Checks the bitflow reader; see [`check_dialect`].
 pub fn check_bitflow(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_dialect(Dialect::Bitflow, "config.yaml", text);
+    }
+}
+
+/// Checks the BoltConn reader; see [`check_dialect`].
+pub fn check_boltconn(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_dialect(Dialect::Boltconn, "config.yml", text);
     }
 }
 
