@@ -10,6 +10,13 @@ use crate::setup::{Dialect, Setup};
 
 #[cfg(test)]
 mod tests;
+mod trees;
+#[cfg(test)]
+mod trees_tests;
+
+pub use trees::{check_reflow, check_tree};
+#[cfg(test)]
+pub(crate) use trees::{lowered, policy};
 
 /// Checks the bitflow reader; see [`check_dialect`].
 pub fn check_bitflow(bytes: &[u8]) {

@@ -17,6 +17,7 @@ pub mod outbound;
 pub mod plane;
 pub mod record;
 pub mod relay;
+pub mod resolver;
 pub mod stream;
 pub mod tasks;
 pub mod workers;

@@ -1,2 +1,46 @@
-//! placeholder
-fn main() {}
+//! The Pointsman client: asks the daemon, checks and explains configurations.
+//!
+//! Invariant: it never touches the network or the host; all that it changes, the daemon changes for
+//! it. Data goes to stdout, everything else to stderr; the exit code says what came of it.
+
+mod cli;
+mod cmds;
+mod control;
+mod flow_args;
+mod load;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Verb};
+use crate::output::{Out, Stop};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Out::new(&cli.global);
+    let done = run(&cli, &mut out).and_then(|()| out.flush());
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => out.stopped(&stop),
+    }
+}
+
+fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Status => cmds::status::run(global, out),
+        Verb::Diagnostics => cmds::diagnostics::run(global, out),
+        Verb::Reload(args) => cmds::reload::run(global, args, out),
+        Verb::Stop => cmds::stop::run(global, out),
+        Verb::Explain(args) => cmds::explain::run(global, args, out),
+        Verb::Check(args) => cmds::check::run(args, out),
+        Verb::Test(args) => cmds::test::run(args, out),
+        Verb::Policy(args) => cmds::policy::run(global, args, out),
+        Verb::Flows(args) => cmds::flows::run(global, args, out),
+        Verb::Outbounds(args) => cmds::outbounds::run(global, args, out),
+        Verb::Completions(args) => cmds::completions::run(args, out),
+        Verb::Version => cmds::version::run(out),
+    }
+}

@@ -92,7 +92,7 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
         "app" => each(lowerer, test, |lowerer, op, value| {
             operator(lowerer, op, &["eq", "in"])?;
             let name = value.text.trim().replace('\\', "/");
-            let base = name.rsplit('/').next().unwrap_or("");
+            let base = name.rsplit('/').next().unwrap_or("").trim();
             let pattern = TextTest::AppName(base.to_ascii_lowercase().into());
             Some(Condition::Text(TextField::ProcessName, pattern))
         }),

@@ -1,74 +1,17 @@
 //! Trees are printed as they are read, wherever they came from.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-use pointsman_policy::geo::GeoDatabases;
-use pointsman_policy::model::{DomainOrder, OnUnknown};
-use pointsman_policy::set::RuleSet;
-use pointsman_policy::zone::Zones;
 use pointsman_policy::{Node, Policy};
 
-use super::{Lists, LowerContext, lower, parse, parse_block, print};
+use super::{parse_block, print};
+use crate::fuzz_checks::{self, lowered};
 use crate::list_print::as_list;
-use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source};
-use crate::setup::{OutboundKind, Uplink};
-
-const SETS: [&str; 2] = ["ads", "my set"];
-
-fn outbounds() -> Outbounds {
-    let direct = || OutboundKind::Direct(Uplink::default());
-    Outbounds::with_builtins([
-        ("direct", direct()),
-        ("reset", OutboundKind::Reset),
-        ("proxy", direct()),
-        ("My Proxy", direct()),
-        ("any", direct()),
-    ])
-}
-
-fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
-    let mut problems = Problems::default();
-    let source = Source::new("t", text.to_owned());
-    let names = SETS.map(Arc::from);
-    let named = parse(
-        &Source::new("n", "any [ reset ]".into()),
-        0..13,
-        &mut problems,
-    )
-    .unwrap();
-    let trees = BTreeMap::from([("named".to_owned(), named)]);
-    let body = parse(&source, 0..text.len(), &mut problems).and_then(|ast| {
-        let outbounds = outbounds();
-        let context = LowerContext {
-            outbounds: &outbounds,
-            lists: Lists::Sets(&names),
-            trees: &trees,
-        };
-        lower(&ast, &context, &mut problems)
-    });
-    (body.filter(|_| !problems.has_errors()), problems)
-}
 
 fn policy(body: Vec<Node>) -> Policy {
-    let outbounds = outbounds();
-    let direct = outbounds.find("direct").unwrap();
-    let (_, infos) = outbounds.finish();
-    Policy {
-        name: "main".into(),
-        outbounds: infos,
-        direct,
-        body,
-        sets: SETS.map(|name| Arc::new(RuleSet::new(name, "x"))).into(),
-        zones: Arc::new(Zones::default()),
-        databases: Arc::new(GeoDatabases::default()),
-        domain_order: DomainOrder::default(),
-        on_unknown: OnUnknown::default(),
-    }
+    fuzz_checks::policy(body).unwrap()
 }
 
 /// A tree's printed form, which is read back as the same.
@@ -230,21 +173,36 @@ fn problems_of(text: &str) -> String {
 #[test]
 fn what_is_wrong_with_a_tree_is_told() {
     let check = |text: &str, expected: Expect| expected.assert_eq(&problems_of(text));
-    check("", expect![[r#"
+    check(
+        "",
+        expect![[r#"
         t:1:1: error[unexpected-text]: the text ends here, but a branch (an outbound, `any [` or `cond`) is expected
-    "#]]);
-    check("direct direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "direct direct",
+        expect![[r#"
         t:1:8: error[unexpected-text]: the tree ends before this: a policy is one tree
-    "#]]);
-    check("any [ direct\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "any [ direct\n",
+        expect![[r#"
         t:1:5: error[unclosed]: this `[` is never closed
-    "#]]);
-    check("cond port => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond port => direct",
+        expect![[r#"
         t:1:11: error[unexpected-text]: `=>` stands here, but an operator such as `eq` is expected
-    "#]]);
-    check("cond (port eq 1 => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond (port eq 1 => direct",
+        expect![[r#"
         t:1:17: error[unexpected-text]: `=>` stands here, but `)` after the condition is expected
-    "#]]);
+    "#]],
+    );
     check(
         "any [\n cond port eq x, 2 => direct\n cond nothing eq 1 => direct\n nobody\n cond set adds => direct\n cond ip in 10.0.0.0/33 => direct\n cond domain matches \"(\" => direct\n]",
         expect![[r#"
@@ -264,29 +222,50 @@ fn what_is_wrong_with_a_tree_is_told() {
             t:3:10: error[unknown-outbound]: there is no outbound `nobody`
         "#]],
     );
-    check("log \"{nothing}\"", expect![[r#"
+    check(
+        "log \"{nothing}\"",
+        expect![[r#"
         t:1:5: error[invalid-value]: there is no variable `nothing`
-    "#]]);
-    check("log x \"a\"", expect![[r#"
+    "#]],
+    );
+    check(
+        "log x \"a\"",
+        expect![[r#"
         t:1:5: error[invalid-value]: `x` is no number from 0 to 4294967295
-    "#]]);
-    check("cond domain eq \"unclosed => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond domain eq \"unclosed => direct",
+        expect![[r#"
         t:1:16: error[unclosed]: this text has no closing " on its line
         t:1:16: error[unexpected-text]: the text ends here, but `=>` after the condition is expected
-    "#]]);
-    check("cond port eq 1 nocase => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond port eq 1 nocase => direct",
+        expect![[r#"
         t:1:6: error[unexpected-text]: `nocase` means nothing for `port`
-    "#]]);
-    check("cond domain zone x => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond domain zone x => direct",
+        expect![[r#"
         t:1:18: error[unknown-zone]: this configuration has rule sets and no zones
-    "#]]);
-    check("cond network eq tpc => direct", expect![[r#"
+    "#]],
+    );
+    check(
+        "cond network eq tpc => direct",
+        expect![[r#"
         t:1:17: error[invalid-value]: `tpc` is no value of `network`
-    "#]]);
-    check(&"any [".repeat(70), expect![[r#"
+    "#]],
+    );
+    check(
+        &"any [".repeat(70),
+        expect![[r#"
         t:1:321: error[too-deep]: nested deeper than 64 levels
         t:1:320: error[unclosed]: this `[` is never closed
-    "#]]);
+    "#]],
+    );
     check(
         &format!("cond {}port eq 1 => direct", "not ".repeat(70)),
         expect![[r#"
@@ -325,44 +304,65 @@ fn problems_of_a_block_stand_where_the_file_has_them() {
               hint: put it on a line of its own, or remove it
         "#]],
     );
-    check("policy: >\n  any [\n    direct reset\n  ]\n", expect![[r#"
+    check(
+        "policy: >\n  any [\n    direct reset\n  ]\n",
+        expect![[r#"
         t.yaml:3:12: error[unexpected-text]: `reset` is left over: a line holds one branch
           |     direct reset
           |            ^^^^^
           hint: put it on a line of its own, or remove it
-    "#]]);
-    check("b: 1\npolicy: any direct\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "b: 1\npolicy: any direct\n",
+        expect![[r#"
         t.yaml:2:13: error[unexpected-text]: `direct` stands here, but `[` after `any` is expected
           | policy: any direct
           |             ^^^^^^
-    "#]]);
-    check("policy: \"any [ direct \\x64irect ]\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "policy: \"any [ direct \\x64irect ]\"\n",
+        expect![[r#"
         t.yaml:1:22: error[unexpected-text]: `direct` is left over: a line holds one branch
           |         any [ direct direct ]
           |                      ^^^^^^
           hint: put it on a line of its own, or remove it
-    "#]]);
-    check("policy: 'any [ direct reset ]'\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "policy: 'any [ direct reset ]'\n",
+        expect![[r#"
         t.yaml:1:23: error[unexpected-text]: `reset` is left over: a line holds one branch
           | policy: 'any [ direct reset ]'
           |                       ^^^^^
           hint: put it on a line of its own, or remove it
-    "#]]);
-    check("policy: [1]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "policy: [1]\n",
+        expect![[r#"
         t.yaml:1:9: error[wrong-type]: policy must be a text that holds a tree
           | policy: [1]
           |         ^^^
           hint: write `policy: |` and the tree on the lines below
-    "#]]);
-    check("b: &p |\n  any [\n  ]\npolicy: *p\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "b: &p |\n  any [\n  ]\npolicy: *p\n",
+        expect![[r#"
         t.yaml:4:9: error[empty-list]: this `any` has no branches
           |         any [
           |         ^^^^^
           hint: add a branch, or remove it
-    "#]]);
-    check("policy: |\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "policy: |\n",
+        expect![[r#"
         t.yaml:2:1: error[unexpected-text]: the text ends here, but a branch (an outbound, `any [` or `cond`) is expected
-    "#]]);
+    "#]],
+    );
 }
 
 proptest! {

@@ -7,6 +7,8 @@
 mod items;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zone_tests;
 mod zones;
 
 use std::collections::{BTreeMap, HashMap};

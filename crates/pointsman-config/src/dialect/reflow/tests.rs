@@ -525,3 +525,91 @@ fn the_sample_decides_as_its_comments_say() {
     let text = std::fs::read_to_string(directory.join("config")).unwrap();
     damage::survives_damage(Dialect::Reflow, "config", &text);
 }
+
+/// The seed's example, in whose text the lines of brackets alone are missing, with them put back.
+#[test]
+fn the_seeds_text_loads() {
+    let Some(path) = damage::shared("seeds/reflow.txt") else {
+        return;
+    };
+    let seed = std::fs::read_to_string(path).unwrap();
+    let start = seed.find("    # when your computer").unwrap();
+    let end = seed.find("The enclosing any[").unwrap();
+    let mut config = String::from(
+        "egress privacyproxy = socks5 127.0.0.1:1\negress workvpn0 = bind 10.0.0.1\n\
+         egress moon = bind 10.0.0.2\negress proxy1 = socks5 127.0.0.1:2\nrule seed = any [\n",
+    );
+    for line in seed[start..end].lines() {
+        config.push_str(line);
+        config.push_str(match line.trim() {
+            "http => reset" => "\n}\n}\n",
+            "homelan => direct" | "mars => moon" => "\n}\n",
+            "# this will always match sucessfully for ssh traffic" => "\ndirect\n]\n}\n",
+            "# catch-all rule for everything else" => "\ndirect\n",
+            _ => "\n",
+        });
+    }
+    config.push_str("]\n");
+    let zones = [
+        ("c/namezone/secret-sites", "com.secret"),
+        ("c/namezone/adservers", "com.ads"),
+        ("c/namezone/https-only", "com.safe"),
+        ("c/addrzone/worknet", "10.3.0.0/16"),
+        ("c/addrzone/homelan", "10.4.0.0/16"),
+        ("c/addrzone/mars", "10.5.0.0/16"),
+    ];
+    let files = Memory::new(zones.into_iter().chain([("c/config", &*config)]));
+    let loaded = load(Path::new("c"), None, None, &files);
+    let told = rendered(&loaded);
+    let setup = loaded.setup.unwrap_or_else(|| panic!("{told}"));
+    let policy = &setup.policies[0];
+    let outbound = |sniff, destination| {
+        let got = decide(policy, &facts(sniff, destination, ""));
+        got.split(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        outbound("tls www.secret.com", "1.1.1.1:443"),
+        "privacyproxy"
+    );
+    assert_eq!(outbound("tls ads.com", "1.1.1.1:443"), "reset");
+    assert_eq!(outbound("http safe.com", "1.1.1.1:80"), "reset");
+    assert_eq!(outbound("tls safe.com", "10.3.1.1:443"), "workvpn0");
+    assert_eq!(outbound("ssh", "10.5.1.1:22"), "moon");
+    assert_eq!(outbound("ssh", "1.1.1.1:22"), "proxy1");
+    assert_eq!(outbound("ssh", "1.1.1.1:23"), "direct");
+    assert_eq!(outbound("other", "1.1.1.1:23"), "direct");
+}
+
+/// The nodes without their places.
+fn structure(policy: &Policy) -> String {
+    let origin =
+        regex::Regex::new(r#"Origin \{ file: "[^"]*", line: \d+, text: "(?:[^"\\]|\\.)*" \}"#)
+            .unwrap();
+    origin
+        .replace_all(&format!("{:?}", policy.body), "")
+        .into_owned()
+}
+
+#[test]
+fn a_printed_policy_is_the_same_policy() {
+    let check = |config: &str| {
+        let setup = load_config(config).setup.unwrap();
+        let first = &setup.policies[0];
+        let tree = crate::tree::print::as_tree(first);
+        let egresses = config.lines().filter(|line| line.starts_with("egress"));
+        let egresses: Vec<&str> = egresses.collect();
+        let again = format!("{}\nrule {} = {tree}", egresses.join("\n"), first.name);
+        let loaded = load_config(&again);
+        let told = rendered(&loaded);
+        let again = loaded.setup.unwrap_or_else(|| panic!("{again}\n{told}"));
+        assert_eq!(structure(first), structure(&again.policies[0]), "{tree}");
+    };
+    check(TREE);
+    check("rule r = direct");
+    check("rule r = any[ any[ direct ] ]");
+    check("rule r = cond ip { mars => cond port eq 1 => reset\n home => direct }");
+    check("rule r = cond domain { ads => reset\n else => cond ip in mars => direct }");
+    check(
+        "rule r = any [\n cond domain in ads or ip zone mars no-resolve => reset\n resolve\n log 1 \"x\"\n ]",
+    );
+}

@@ -16,7 +16,7 @@ use crate::load::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 
 /// The most problems told of one file; the rest is counted.
-const MAX_PROBLEMS: usize = 20;
+const MAX_PROBLEMS: usize = 10;
 
 /// Which kind of zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,14 +194,13 @@ impl Reader<'_> {
             };
             let span = || source.span(start, start + word.len());
             let added = match kind {
-                Kind::Name => match expand(word, &mut above).map(|name| Domain::parse(&name)) {
-                    Ok(Ok(name)) => self.zones.add_domain(zone, name, entry),
-                    Ok(Err(why)) => {
-                        self.bad(&mut told, &span(), &why.to_string());
-                        continue;
+                Kind::Name => match expand(word, &above) {
+                    Ok((name, labels)) => {
+                        above = labels;
+                        self.zones.add_domain(zone, name, entry)
                     }
                     Err(why) => {
-                        self.bad(&mut told, &span(), why);
+                        self.bad(&mut told, &span(), &why);
                         continue;
                     }
                 },
@@ -280,16 +279,16 @@ fn words(text: &str) -> impl Iterator<Item = (u32, usize, &str)> {
     })
 }
 
-/// A root-first name with its empty labels filled from the name above, in ordinary order. The filled
-/// labels replace `above`.
-fn expand<'t>(word: &'t str, above: &mut Vec<&'t str>) -> Result<String, &'static str> {
+/// A root-first name with its empty labels filled from the labels above; and its labels.
+fn expand<'t>(word: &'t str, above: &[&'t str]) -> Result<(Domain, Vec<&'t str>), String> {
     let mut labels: Vec<&str> = Vec::with_capacity(4);
     for (at, label) in word.split('.').enumerate() {
         let filled = match (label.is_empty(), above.get(at)) {
             (false, _) => label,
             (true, Some(label)) => label,
             (true, None) => {
-                return Err("an empty label repeats the label above it, and there is none");
+                let why = "an empty label repeats the label above it, and there is none";
+                return Err(why.to_owned());
             }
         };
         labels.push(filled);
@@ -301,6 +300,8 @@ fn expand<'t>(word: &'t str, above: &mut Vec<&'t str>) -> Result<String, &'stati
         }
         name.push_str(label);
     }
-    *above = labels;
-    Ok(name)
+    match Domain::parse(&name) {
+        Ok(name) => Ok((name, labels)),
+        Err(why) => Err(why.to_string()),
+    }
 }

@@ -1,0 +1,137 @@
+//! The checks of the tree language and of reflow's files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use pointsman_policy::geo::GeoDatabases;
+use pointsman_policy::model::{DomainOrder, OnUnknown};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::zone::Zones;
+use pointsman_policy::{Node, Policy};
+
+use crate::files::Memory;
+use crate::list_print::as_list;
+use crate::load::load;
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Source};
+use crate::setup::{OutboundKind, Uplink};
+use crate::tree::print::as_tree;
+use crate::tree::{self, Lists, LowerContext};
+
+use super::{check_problem, check_setup};
+
+/// Trees with rule sets: what is wrong is told within the text, and what is printed is read back as
+/// what was printed.
+pub fn check_tree(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (body, problems) = lowered(text);
+    told_within(&problems);
+    let Some(body) = body else {
+        assert!(problems.has_errors(), "no tree, and no reason");
+        return;
+    };
+    let Some(policy) = policy(body) else { return };
+    let shown = as_tree(&policy);
+    assert!(!as_list(&policy).is_empty());
+    let (again, problems) = lowered(&shown);
+    // Printing may nest a tree deeper than it was written.
+    if problems.0.iter().any(|p| p.code == "too-deep") {
+        return;
+    }
+    let again = again.and_then(self::policy);
+    assert!(again.is_some(), "{shown}\n{:?}", problems.0);
+    if let Some(again) = again {
+        assert_eq!(as_tree(&again), shown);
+    }
+}
+
+/// reflow's `config` beside some zones: it loads or is refused for a reason, and its policies can be
+/// printed.
+pub fn check_reflow(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let files = Memory::new([
+        ("c/config", text),
+        ("c/namezone/hidden", "com.hidden\n"),
+        ("c/addrzone/home", "10.0.0.0/8\n"),
+        // A zone file is text from elsewhere, too.
+        ("z/config", "rule r = direct"),
+        ("z/namezone/a", text),
+        ("z/addrzone/a", text),
+    ]);
+    for directory in ["c", "z"] {
+        let loaded = load(Path::new(directory), None, None, &files);
+        told_within(&loaded.problems);
+        let Some(setup) = loaded.setup else {
+            assert!(loaded.problems.has_errors(), "refused without a reason");
+            continue;
+        };
+        check_setup(&setup);
+        for policy in setup.policies {
+            assert!(!as_tree(&policy).is_empty());
+            assert!(!as_list(&policy).is_empty());
+        }
+    }
+}
+
+/// The names of the rule sets that [`lowered`] knows.
+const SETS: [&str; 2] = ["ads", "my set"];
+
+fn outbounds() -> Outbounds {
+    let direct = || OutboundKind::Direct(Uplink::default());
+    Outbounds::with_builtins([
+        ("direct", direct()),
+        ("reset", OutboundKind::Reset),
+        ("proxy", direct()),
+        ("My Proxy", direct()),
+        ("any", direct()),
+    ])
+}
+
+/// A tree with rule sets, lowered; `named` is a named tree. `None` where there is an error.
+pub(crate) fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
+    let mut problems = Problems::default();
+    let source = Source::new("t", text.to_owned());
+    let names = SETS.map(Arc::from);
+    let named = Source::new("n", "any [ reset ]".into());
+    let named = tree::parse(&named, 0..named.text.len(), &mut problems);
+    let trees: BTreeMap<_, _> = named
+        .map(|tree| ("named".to_owned(), tree))
+        .into_iter()
+        .collect();
+    let outbounds = outbounds();
+    let context = LowerContext {
+        outbounds: &outbounds,
+        lists: Lists::Sets(&names),
+        trees: &trees,
+    };
+    let ast = tree::parse(&source, 0..text.len(), &mut problems);
+    let body = ast.and_then(|ast| tree::lower(&ast, &context, &mut problems));
+    (body.filter(|_| !problems.has_errors()), problems)
+}
+
+/// A policy of this body; `None` never happens.
+pub(crate) fn policy(body: Vec<Node>) -> Option<Policy> {
+    let outbounds = outbounds();
+    let direct = outbounds.find("direct")?;
+    let (_, infos) = outbounds.finish();
+    Some(Policy {
+        name: "main".into(),
+        outbounds: infos,
+        direct,
+        body,
+        sets: SETS.map(|name| Arc::new(RuleSet::new(name, "x"))).into(),
+        zones: Arc::new(Zones::default()),
+        databases: Arc::new(GeoDatabases::default()),
+        domain_order: DomainOrder::default(),
+        on_unknown: OnUnknown::default(),
+    })
+}
+
+fn told_within(problems: &Problems) {
+    problems.0.iter().for_each(check_problem);
+}

@@ -1,0 +1,126 @@
+//! What the command line says. Each verb's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cmds;
+
+/// Asks the Pointsman daemon, checks and explains configurations.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pointsman",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options that stand before or after the verb.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// The daemon's control socket [env: POINTSMAN_CONTROL]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) control: Option<PathBuf>,
+    /// How answers are written [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Say nothing where the exit code says it all
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub(crate) color: Color,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For scripts; stable.
+    Json,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// State, configuration, inbounds and outbounds of the daemon
+    Status,
+    /// Counters, versions, host changes in force
+    Diagnostics,
+    /// Make the daemon read its configuration again: all of it takes effect, or nothing
+    Reload(cmds::reload::ReloadArgs),
+    /// End the daemon cleanly
+    Stop,
+    /// Where a flow goes, and why
+    Explain(cmds::explain::ExplainArgs),
+    /// All problems of a configuration
+    Check(cmds::check::CheckArgs),
+    /// Run a policy's own tests: those in the configuration and the `*.case` files beside it
+    Test(cmds::test::TestArgs),
+    /// The policy as text
+    Policy(cmds::policy::PolicyArgs),
+    /// Flows of the daemon
+    Flows(cmds::flows::FlowsArgs),
+    /// Ways out of the daemon
+    Outbounds(cmds::outbounds::OutboundsArgs),
+    /// Completions for a shell
+    Completions(cmds::completions::CompletionsArgs),
+    /// The client's version
+    Version,
+}
+
+/// The languages that a configuration can be written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    /// By the file's shape.
+    #[default]
+    Auto,
+    /// bitflow's YAML.
+    Bitflow,
+    /// BoltConn's YAML.
+    Boltconn,
+    /// Pointsman's own YAML.
+    Native,
+    /// policy-router's TOML.
+    PolicyRouter,
+    /// reflow's directory.
+    Reflow,
+}
+
+impl Dialect {
+    pub(crate) fn chosen(self) -> Option<pointsman_config::Dialect> {
+        use pointsman_config::Dialect as Known;
+        match self {
+            Self::Auto => None,
+            Self::Bitflow => Some(Known::Bitflow),
+            Self::Boltconn => Some(Known::Boltconn),
+            Self::Native => Some(Known::Native),
+            Self::PolicyRouter => Some(Known::PolicyRouter),
+            Self::Reflow => Some(Known::Reflow),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `check`: all problems of a configuration.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use pointsman_api::ProblemList;
+
+use crate::cli::Dialect;
+use crate::load;
+use crate::output::{Out, Stop};
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The configuration: a file, or reflow's directory
+    path: PathBuf,
+    /// The language it is written in
+    #[arg(long, value_enum, default_value = "auto")]
+    dialect: Dialect,
+    /// What counts as an error besides errors
+    #[arg(long, value_enum)]
+    deny: Option<Deny>,
+}
+
+/// What counts as an error besides errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deny {
+    /// Warnings.
+    Warnings,
+}
+
+pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
+    let loaded = load::loaded(&args.path, args.dialect);
+    let directory = load::directory(&args.path);
+    let problems: Vec<_> = loaded
+        .problems
+        .0
+        .iter()
+        .map(|p| load::wire(p, &directory))
+        .collect();
+    let count = |severity: &str| problems.iter().filter(|p| p.severity == severity).count();
+    let list = ProblemList {
+        dialect: loaded.dialect.map(|dialect| dialect.as_str().to_owned()),
+        errors: count("error"),
+        warnings: count("warning"),
+        problems,
+    };
+    out.answer(&list, |out| {
+        for problem in &list.problems {
+            let color = match problem.severity.as_str() {
+                "error" => 31,
+                "warning" => 33,
+                _ => 36,
+            };
+            let word = format!(" {}[", problem.severity);
+            let colored = format!(" {}[", out.colored(color, &problem.severity));
+            out.line(problem.text.replacen(&word, &colored, 1))?;
+        }
+        Ok(())
+    })?;
+    out.say(format_args!(
+        "{}: {}, {}, {}",
+        args.path.display(),
+        list.dialect.as_deref().unwrap_or("dialect unknown"),
+        counted(list.errors, "error"),
+        counted(list.warnings, "warning"),
+    ));
+    let denied = list.errors > 0 || (args.deny == Some(Deny::Warnings) && list.warnings > 0);
+    if denied { Err(Stop::No) } else { Ok(()) }
+}
+
+/// `1 error`, `2 errors`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,53 @@
+//! `diagnostics`: counters, versions, host changes.
+
+use pointsman_api::{Diagnostics, route};
+
+use crate::cli::Global;
+use crate::cmds::status::span;
+use crate::control;
+use crate::output::{Out, Stop};
+
+pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
+    let told: Diagnostics = control::get(global, route::DIAGNOSTICS)?;
+    out.answer(&told, |out| {
+        // Without `..`: a field that is added must be shown.
+        let Diagnostics {
+            version,
+            uptime_ms,
+            config_path,
+            socket,
+            running,
+            generation,
+            outbound_count,
+            ipc_requests,
+            reload_ok,
+            reload_err,
+            flows_live,
+            flows_total,
+            flows_refused,
+            flows_failed,
+            bytes_sent,
+            bytes_received,
+            host_changes,
+        } = &told;
+        let config = config_path.as_deref().unwrap_or("the embedded default");
+        out.line(format_args!("version: {version}"))?;
+        out.line(format_args!("uptime: {}", span(*uptime_ms)))?;
+        out.line(format_args!("config: {config}"))?;
+        out.line(format_args!("socket: {socket}"))?;
+        out.line(format_args!("running: {running}"))?;
+        out.line(format_args!("generation: {generation}"))?;
+        out.line(format_args!("outbounds: {outbound_count}"))?;
+        out.line(format_args!("requests: {ipc_requests}"))?;
+        out.line(format_args!("reloads: {reload_ok} taken, {reload_err} refused"))?;
+        out.line(format_args!(
+            "flows: {flows_live} live, {flows_total} in all, {flows_refused} refused, {flows_failed} failed"
+        ))?;
+        out.line(format_args!("bytes: {bytes_sent} sent, {bytes_received} received"))?;
+        out.line(format_args!("host changes: {}", host_changes.len()))?;
+        for change in host_changes {
+            out.line(format_args!("  {change}"))?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,320 @@
+//! `explain`: where a flow goes, and why.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use clap::Args;
+use pointsman_api::explain::{Entry, Rule, TraceLine};
+use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
+use pointsman_config::Setup;
+use pointsman_config::explain::{Detail, First, explain};
+use pointsman_config::flow::Query;
+use serde_json::{Value, json};
+
+use crate::cli::{Dialect, Format, Global};
+use crate::flow_args::FlowArgs;
+use crate::output::{Out, Stop, complain};
+use crate::{control, load};
+
+/// Arguments of `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    flow: FlowArgs,
+    /// A configuration, explained without a daemon; the daemon's where none is given
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// The language it is written in
+    #[arg(long, value_enum, default_value = "auto", requires = "config")]
+    dialect: Dialect,
+    /// Flows, one JSON object a line; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    flows: Option<PathBuf>,
+    /// The outbound that it must be, else the exit code is 1; `none`: that the policy does not decide
+    #[arg(long, value_name = "OUTBOUND")]
+    expect: Option<String>,
+    /// Every rule visited
+    #[arg(long)]
+    full: bool,
+    /// Have names resolved by the daemon
+    #[arg(long)]
+    resolve: bool,
+    /// A live or recent flow of the daemon, by its number
+    #[arg(long, value_name = "N", conflicts_with_all = ["config", "flows", "resolve"])]
+    id: Option<u64>,
+}
+
+pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop> {
+    let said = usize::from(!args.flow.is_empty());
+    if said + usize::from(args.id.is_some()) + usize::from(args.flows.is_some()) > 1 {
+        return Err(Stop::Usage(
+            "say a flow, `--flows` or `--id`, but one of them".into(),
+        ));
+    }
+    if let Some(id) = args.id {
+        let path = route::filled(route::FLOW_EXPLAIN, &id.to_string());
+        let explanation: Explanation = control::get(global, &format!("{path}?full={}", args.full))?;
+        write(&explanation, out)?;
+        return expected(&[explanation], args);
+    }
+    let setup = match &args.config {
+        Some(path) => Some(load::setup(path, args.dialect)?),
+        None => None,
+    };
+    let asker = Asker {
+        global,
+        args,
+        setup,
+    };
+    match &args.flows {
+        Some(path) => asker.lines(path, out),
+        None => {
+            let explanation = match &asker.setup {
+                Some(setup) => {
+                    let query = args
+                        .flow
+                        .query()
+                        .map_err(|error| Stop::Usage(error.to_string()))?;
+                    asker
+                        .offline(setup, query)?
+                        .map_err(|error| Stop::Usage(error.to_string()))?
+                }
+                None => {
+                    args.flow
+                        .query()
+                        .map_err(|error| Stop::Usage(error.to_string()))?;
+                    asker.online(args.flow.value())?
+                }
+            };
+            write(&explanation, out)?;
+            expected(&[explanation], args)
+        }
+    }
+}
+
+/// Who explains.
+struct Asker<'a> {
+    global: &'a Global,
+    args: &'a ExplainArgs,
+    /// `None`: the daemon.
+    setup: Option<Setup>,
+}
+
+impl Asker<'_> {
+    /// Answers a file of flows line by line, in its order.
+    fn lines(&self, path: &PathBuf, out: &mut Out) -> Result<(), Stop> {
+        // Answers to a file of objects are objects, unless text is asked for.
+        out.format.get_or_insert(Format::Json);
+        let unread = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
+        let source: Box<dyn io::Read> = if path.as_os_str() == "-" {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).map_err(unread)?)
+        };
+        let mut reader = BufReader::with_capacity(64 << 10, source);
+        let mut failed = false;
+        let mut line = Vec::new();
+        for number in 1_usize.. {
+            if reader.buffer().is_empty() {
+                // Who writes flows one by one gets answers one by one.
+                out.flush()?;
+            }
+            line.clear();
+            if reader.read_until(b'\n', &mut line).map_err(unread)? == 0 {
+                break;
+            }
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match self.line(&line)? {
+                Ok(explanation) => {
+                    write(&explanation, out)?;
+                    failed |= expected(&[explanation], self.args).is_err();
+                }
+                Err((id, error)) => {
+                    failed = true;
+                    let mut object = json!({ "error": error, "line": number });
+                    if let (Some(id), Value::Object(fields)) = (id, &mut object) {
+                        fields.insert("id".to_owned(), id);
+                    }
+                    out.answer(&object, |out| {
+                        out.line(format_args!("line {number}: {error}"))
+                    })?;
+                }
+            }
+        }
+        if failed { Err(Stop::No) } else { Ok(()) }
+    }
+
+    /// One line: an explanation, or why there is none, with the flow's `id` where it has one.
+    fn line(&self, line: &[u8]) -> Result<Result<Explanation, (Option<Value>, String)>, Stop> {
+        let text = match std::str::from_utf8(line) {
+            Ok(text) => text.trim(),
+            Err(error) => return Ok(Err((None, format!("the line is no UTF-8: {error}")))),
+        };
+        let value: Option<Value> = serde_json::from_str(text).ok();
+        let id = value.as_ref().and_then(|value| value.get("id")).cloned();
+        let query = match Query::from_json_text(text) {
+            Ok(query) => query,
+            Err(error) => return Ok(Err((id, error.to_string()))),
+        };
+        match (&self.setup, value) {
+            (Some(setup), _) => Ok(self
+                .offline(setup, query)?
+                .map_err(|error| (id, error.to_string()))),
+            (None, value) => match self.online(value.unwrap_or_default()) {
+                Ok(explanation) => Ok(Ok(explanation)),
+                Err(Stop::Refused(refusal)) => Ok(Err((id, refusal.error))),
+                Err(stop) => Err(stop),
+            },
+        }
+    }
+
+    fn offline(
+        &self,
+        setup: &Setup,
+        mut query: Query,
+    ) -> Result<Result<Explanation, pointsman_config::flow::BadFlow>, Stop> {
+        let detail = if self.args.full {
+            Detail::Full
+        } else {
+            Detail::Folded
+        };
+        let first = explain(setup, &query, &First, detail);
+        let name = query.destination.as_ref().and_then(|host| host.name());
+        let (true, None, Some(name)) = (self.args.resolve, &query.resolved, name) else {
+            return Ok(first);
+        };
+        let path = route::filled(route::DNS, name.as_str());
+        // Without a daemon there is nobody to ask, whether or not the policy would.
+        let reply: DnsReply = control::get(self.global, &path)?;
+        if let Some(error) = reply.error {
+            return Err(Stop::Failed(format!("{name} cannot be resolved: {error}")));
+        }
+        let addresses = reply.addresses.iter().map(|text| text.parse());
+        let addresses = addresses.collect::<Result<_, _>>();
+        query.resolved = Some(addresses.map_err(|error| {
+            Stop::Failed(format!("the daemon's answer cannot be read: {error}"))
+        })?);
+        Ok(explain(setup, &query, &First, detail))
+    }
+
+    fn online(&self, flow: Value) -> Result<Explanation, Stop> {
+        let request = ExplainRequest {
+            flow,
+            full: self.args.full,
+            resolve: self.args.resolve,
+        };
+        control::post(self.global, route::EXPLAIN, &request)
+    }
+}
+
+/// `--expect`.
+fn expected(explanations: &[Explanation], args: &ExplainArgs) -> Result<(), Stop> {
+    let Some(expect) = &args.expect else {
+        return Ok(());
+    };
+    for explanation in explanations {
+        let got = explanation.decision.outbound.as_deref().unwrap_or("none");
+        if got != expect {
+            let flow = explanation
+                .id
+                .as_ref()
+                .map(|id| format!("{id}: "))
+                .unwrap_or_default();
+            complain(format_args!(
+                "{flow}expected {expect}, got {got}: {}",
+                explanation.reason
+            ));
+            return Err(Stop::No);
+        }
+    }
+    Ok(())
+}
+
+fn write(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    out.answer(explanation, |out| match &explanation.app_domain {
+        Some(_) => write_app_domain(explanation, out),
+        None => write_text(explanation, out),
+    })
+}
+
+/// The layout that users of app and domain rules know.
+fn write_app_domain(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    let Some(app_domain) = &explanation.app_domain else {
+        return Ok(());
+    };
+    let egress = explanation.decision.outbound.as_deref().unwrap_or("none");
+    out.line(format_args!("egress: {}", out.colored(1, egress)))?;
+    out.line(format_args!("source: {}", app_domain.source))?;
+    out.line(format_args!("rule_egress: {}", app_domain.rule_egress))?;
+    if let Some(matcher) = &app_domain.matcher {
+        out.line("matcher:")?;
+        out.line(format_args!("  type: {}", matcher.kind))?;
+        out.line(format_args!("  pattern: {}", matcher.pattern))?;
+    }
+    out.line(format_args!("reason: {}", explanation.reason))
+}
+
+fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    let decision = &explanation.decision;
+    let outbound = decision.outbound.as_deref().unwrap_or("none");
+    let member = decision
+        .member
+        .as_ref()
+        .map(|member| format!(" by {member}"));
+    out.line(format_args!(
+        "{}{} ({})",
+        out.colored(1, outbound),
+        member.unwrap_or_default(),
+        decision.action.as_str()
+    ))?;
+    if let Some(Rule {
+        text,
+        file,
+        line,
+        entry,
+    }) = &explanation.rule
+    {
+        out.line(format_args!("rule: {text} ({file}:{line})"))?;
+        if let Some(Entry { text, file, line }) = entry {
+            out.line(format_args!("entry: {text} ({file}:{line})"))?;
+        }
+    }
+    out.line(format_args!("reason: {}", explanation.reason))?;
+    if !explanation.asked.is_empty() {
+        out.line(format_args!("asked: {}", explanation.asked.join(", ")))?;
+    }
+    if let Some(generation) = &explanation.generation {
+        out.line(format_args!("generation: {generation}"))?;
+    }
+    if !explanation.trace.is_empty() {
+        out.line("trace:")?;
+    }
+    for line in &explanation.trace {
+        match line {
+            TraceLine::Skipped { skipped } => {
+                let rules = if *skipped == 1 { "rule" } else { "rules" };
+                out.line(format_args!("  ... {skipped} {rules} that did not match"))?;
+            }
+            TraceLine::Visit(visit) => {
+                let result = match visit.result.as_str() {
+                    "yes" => out.colored(32, "yes"),
+                    "unknown" => out.colored(33, "unknown"),
+                    other => other.to_owned(),
+                };
+                let place = if visit.line == 0 {
+                    String::new()
+                } else {
+                    format!("{}:{}: ", visit.file, visit.line)
+                };
+                out.line(format_args!(
+                    "  {place}{}: {result}: {}",
+                    visit.text, visit.because
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}

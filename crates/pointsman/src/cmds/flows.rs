@@ -1,0 +1,122 @@
+//! `flows`: lists, ends, follows.
+
+use clap::{Args, Subcommand};
+use pointsman_api::{FlowList, FlowRecord, flow::Message, route};
+
+use crate::cli::Global;
+use crate::control;
+use crate::output::{Out, Stop};
+
+/// Arguments of `flows`.
+#[derive(Args, Debug)]
+pub(crate) struct FlowsArgs {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+/// What is done with flows; without a word they are listed.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Live flows
+    List {
+        /// Those that ended lately, too
+        #[arg(long)]
+        recent: bool,
+    },
+    /// End a flow
+    Close {
+        /// Its number
+        id: u64,
+    },
+    /// Flows as they open and end
+    Tail,
+}
+
+pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<(), Stop> {
+    match args.what {
+        None => list(global, false, out),
+        Some(What::List { recent }) => list(global, recent, out),
+        Some(What::Close { id }) => {
+            let path = route::filled(route::FLOW, &id.to_string());
+            let record: FlowRecord = control::delete(global, &path)?;
+            out.answer(&record, |out| {
+                if out.quiet {
+                    Ok(())
+                } else {
+                    out.line(described(&record))
+                }
+            })
+        }
+        Some(What::Tail) => control::events(global, route::EVENTS, |name, data| {
+            event(name, data, out)?;
+            out.flush()
+        }),
+    }
+}
+
+fn list(global: &Global, recent: bool, out: &mut Out) -> Result<(), Stop> {
+    let listed: FlowList = control::get(global, &format!("{}?recent={recent}", route::FLOWS))?;
+    out.answer(&listed, |out| {
+        listed
+            .flows
+            .iter()
+            .try_for_each(|flow| out.line(described(flow)))
+    })
+}
+
+fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
+    let unread =
+        |error: serde_json::Error| Stop::Failed(format!("an event cannot be read: {error}"));
+    if out.json() {
+        let data: serde_json::Value = serde_json::from_str(data).map_err(unread)?;
+        return out.object(&serde_json::json!({ "event": name, "data": data }));
+    }
+    match name {
+        route::EVENT_OPEN | route::EVENT_END => {
+            let record: FlowRecord = serde_json::from_str(data).map_err(unread)?;
+            out.line(format_args!("{name} {}", described(&record)))
+        }
+        route::EVENT_MESSAGE => {
+            let Message { flow, id, text } = serde_json::from_str(data).map_err(unread)?;
+            out.line(format_args!("message flow {flow} ({id}): {text}"))
+        }
+        // A newer daemon's.
+        _ => Ok(()),
+    }
+}
+
+/// `7 tcp 127.0.0.1:5000 -> example.com:443 proxy (proxy) 12 ms, 1 B sent, 2 B received: closed`.
+fn described(record: &FlowRecord) -> String {
+    let source = record.source.as_deref().unwrap_or("?");
+    let host = record
+        .destination
+        .host
+        .as_deref()
+        .or(record.domain.as_deref());
+    let host = host.or(record.inbound.name.as_deref()).unwrap_or("?");
+    let port = record
+        .destination
+        .port
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let outbound = record.outbound.as_deref().unwrap_or("none");
+    let member = record
+        .member
+        .as_ref()
+        .map(|member| format!("/{member}"))
+        .unwrap_or_default();
+    let ended = match (&record.ended, &record.error) {
+        (None, _) => "live".to_owned(),
+        (Some(ended), None) => ended.clone(),
+        (Some(ended), Some(error)) => format!("{ended}: {error}"),
+    };
+    format!(
+        "{} {} {source} -> {host}{port} {outbound}{member} ({}) {} ms, {} B sent, {} B received, {ended}",
+        record.id,
+        record.network,
+        record.action.as_str(),
+        record.duration_ms,
+        record.bytes_sent,
+        record.bytes_received,
+    )
+}

@@ -1,0 +1,14 @@
+//! The verbs, one file each.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod diagnostics;
+pub(crate) mod explain;
+pub(crate) mod flows;
+pub(crate) mod outbounds;
+pub(crate) mod policy;
+pub(crate) mod reload;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod test;
+pub(crate) mod version;

@@ -1,0 +1,69 @@
+//! `reload`: makes the daemon read its configuration again.
+
+use clap::Args;
+use pointsman_api::{Moved, Reload, ReloadRequest, route};
+use pointsman_config::value::parse_duration;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::control;
+use crate::output::{Out, Stop};
+
+/// Arguments of `reload`.
+#[derive(Args, Debug)]
+pub(crate) struct ReloadArgs {
+    /// Everything but the swap: says which recent flows would go elsewhere
+    #[arg(long)]
+    plan: bool,
+    /// Roll back unless `reload --confirm` comes within this time (`60s`)
+    #[arg(long, value_name = "DURATION", conflicts_with = "plan")]
+    confirm_within: Option<String>,
+    /// Keep what a reload with `--confirm-within` put in force
+    #[arg(long, conflicts_with_all = ["plan", "confirm_within"])]
+    confirm: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(), Stop> {
+    let confirm_within_ms = match &args.confirm_within {
+        None => None,
+        Some(text) => {
+            let duration = parse_duration(text)
+                .map_err(|error| Stop::Usage(format!("--confirm-within: {error}")))?;
+            Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        }
+    };
+    let told: Reload = if args.confirm {
+        control::post(global, route::CONFIRM, &json!({}))?
+    } else {
+        let request = ReloadRequest {
+            plan: args.plan,
+            confirm_within_ms,
+        };
+        control::post(global, route::RELOAD, &request)?
+    };
+    out.answer(&told, |out| {
+        if out.quiet {
+            return Ok(());
+        }
+        for problem in &told.problems {
+            out.line(&problem.text)?;
+        }
+        for Moved {
+            id,
+            destination,
+            from,
+            to,
+        } in &told.moved
+        {
+            let from = from.as_deref().unwrap_or("none");
+            let to = to.as_deref().unwrap_or("none");
+            out.line(format_args!("flow {id} to {destination}: {from} -> {to}"))?;
+        }
+        let what = if told.applied {
+            "in force"
+        } else {
+            "still in force"
+        };
+        out.line(format_args!("generation {} is {what}", told.generation))
+    })
+}

@@ -1,0 +1,80 @@
+//! `status`: what the daemon is and has.
+
+use pointsman_api::{OutboundState, Status, route};
+
+use crate::cli::Global;
+use crate::control;
+use crate::output::{Out, Stop};
+
+pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
+    let status: Status = control::get(global, route::STATUS)?;
+    out.answer(&status, |out| {
+        out.line(format_args!("state: {}", status.state))?;
+        out.line(format_args!("version: {}", status.version))?;
+        out.line(format_args!("pid: {}", status.pid))?;
+        out.line(format_args!("uptime: {}", span(status.uptime_ms)))?;
+        let config = status
+            .config_path
+            .as_deref()
+            .unwrap_or("the embedded default");
+        out.line(format_args!("config: {config} ({})", status.dialect))?;
+        out.line(format_args!("generation: {}", status.generation))?;
+        out.line("inbounds:")?;
+        for inbound in &status.inbounds {
+            out.line(format_args!(
+                "  {}: {} {}",
+                inbound.name, inbound.kind, inbound.address
+            ))?;
+        }
+        out.line("outbounds:")?;
+        for outbound in &status.outbounds {
+            out.line(format_args!("  {}", described(outbound)))?;
+        }
+        Ok(())
+    })
+}
+
+/// An outbound on one line.
+pub(crate) fn described(outbound: &OutboundState) -> String {
+    let mut text = format!("{}: {}", outbound.name, outbound.kind);
+    if let Some(endpoint) = &outbound.endpoint {
+        text = format!("{text} {endpoint}");
+    }
+    if !outbound.members.is_empty() {
+        let selected = outbound.selected.as_deref().unwrap_or("none");
+        text = format!(
+            "{text} of {} (selected: {selected})",
+            outbound.members.join(", ")
+        );
+    }
+    if outbound.flows > 0 {
+        text = format!("{text}, {} live", outbound.flows);
+    }
+    text
+}
+
+/// Milliseconds as people say them: `3 d 4 h`, `5 min 2 s`, `17 ms`.
+pub(crate) fn span(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds} ms"),
+        1..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_said_in_two_words() {
+        let said = [999, 59_000, 61_000, 3_600_000, 90_061_000].map(span);
+        assert_eq!(
+            said,
+            ["999 ms", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
+        );
+    }
+}

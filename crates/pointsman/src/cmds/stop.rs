@@ -1,0 +1,25 @@
+//! `stop`: ends the daemon cleanly.
+
+use pointsman_api::{Stop as Stopping, route};
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::control;
+use crate::output::{Out, Stop};
+
+pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
+    let told: Stopping = control::post(global, route::STOP, &json!({}))?;
+    out.answer(&told, |out| {
+        if out.quiet {
+            return Ok(());
+        }
+        let Stopping {
+            state,
+            flows_live,
+            grace_ms,
+        } = &told;
+        out.line(format_args!(
+            "{state}: {flows_live} live flows have {grace_ms} ms"
+        ))
+    })
+}

@@ -1,0 +1,261 @@
+//! The control API: HTTP/1.1 over the control socket, one connection for each request.
+//!
+//! Invariant: a daemon that cannot be reached is [`Stop::NoDaemon`], one that says no is
+//! [`Stop::Refused`]; an answer that cannot be read is a failure, never an empty answer.
+
+use std::path::PathBuf;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use pointsman_api::Error as Refusal;
+use pointsman_os::local;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::Global;
+use crate::output::Stop;
+
+/// GETs a reply.
+pub(crate) fn get<T: DeserializeOwned>(global: &Global, path: &str) -> Result<T, Stop> {
+    request(global, Method::GET, path, Bytes::new())
+}
+
+/// DELETEs, and reads what is left to say.
+pub(crate) fn delete<T: DeserializeOwned>(global: &Global, path: &str) -> Result<T, Stop> {
+    request(global, Method::DELETE, path, Bytes::new())
+}
+
+/// POSTs a request.
+pub(crate) fn post<T: DeserializeOwned>(
+    global: &Global,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, Stop> {
+    request(global, Method::POST, path, json(body)?)
+}
+
+/// PUTs a request.
+pub(crate) fn put<T: DeserializeOwned>(
+    global: &Global,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, Stop> {
+    request(global, Method::PUT, path, json(body)?)
+}
+
+/// GETs server-sent events and hands each over: its name and its data. Ends when the daemon ends or
+/// `each` says so.
+pub(crate) fn events(
+    global: &Global,
+    path: &str,
+    mut each: impl FnMut(&str, &str) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    block_on(async {
+        let mut response = send(global, Method::GET, path, Bytes::new()).await?;
+        let mut events = Events::default();
+        while let Some(frame) = response.next().await {
+            for (name, data) in events.take(&frame?)? {
+                each(&name, &data)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn request<T: DeserializeOwned>(
+    global: &Global,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<T, Stop> {
+    block_on(async {
+        let mut response = send(global, method, path, body).await?;
+        let mut text = Vec::new();
+        while let Some(frame) = response.next().await {
+            text.extend_from_slice(&frame?);
+            if text.len() > MAX_REPLY {
+                return Err(Stop::Failed("the daemon's answer is too long".into()));
+            }
+        }
+        serde_json::from_slice(&text).map_err(unreadable)
+    })
+}
+
+/// An answer whose body is still to come.
+struct Reply {
+    body: Incoming,
+    connection: http1::Connection<TokioIo<tokio::net::UnixStream>, Full<Bytes>>,
+    ended: bool,
+}
+
+impl Reply {
+    /// The next part of the body; `None` at its end.
+    async fn next(&mut self) -> Option<Result<Bytes, Stop>> {
+        loop {
+            let frame = if self.ended {
+                self.body.frame().await
+            } else {
+                tokio::select! {
+                    frame = self.body.frame() => frame,
+                    ended = &mut self.connection => {
+                        self.ended = true;
+                        if let Err(error) = ended {
+                            return Some(Err(broken(&error)));
+                        }
+                        continue;
+                    }
+                }
+            };
+            match frame? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(Ok(data)),
+                    Err(_trailers) => continue,
+                },
+                Err(error) => return Some(Err(broken(&error))),
+            }
+        }
+    }
+}
+
+/// Sends a request; an answer that is no success is the daemon's no.
+async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Result<Reply, Stop> {
+    let at = address(global);
+    let stream = local::connect_control(&at)
+        .await
+        .map_err(|error| Stop::NoDaemon(error.to_string()))?;
+    let (mut sender, mut connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "pointsman")
+        .header("content-type", "application/json")
+        .body(Full::new(body))
+        .map_err(|error| Stop::Usage(error.to_string()))?;
+    let sent = sender.send_request(request);
+    tokio::pin!(sent);
+    let mut ended = false;
+    let response: Response<Incoming> = loop {
+        tokio::select! {
+            response = &mut sent => break response.map_err(|error| broken(&error))?,
+            done = &mut connection, if !ended => {
+                ended = true;
+                done.map_err(|error| broken(&error))?;
+            }
+        }
+    };
+    let status = response.status();
+    let mut reply = Reply {
+        body: response.into_body(),
+        connection,
+        ended,
+    };
+    if status.is_success() {
+        return Ok(reply);
+    }
+    let mut text = Vec::new();
+    while let Some(frame) = reply.next().await {
+        text.extend_from_slice(&frame?);
+        if text.len() > MAX_REPLY {
+            break;
+        }
+    }
+    let said = String::from_utf8_lossy(&text).into_owned();
+    Err(Stop::Refused(serde_json::from_slice(&text).unwrap_or_else(
+        |_no_refusal| Refusal::new("http", format!("{status}: {}", said.trim())),
+    )))
+}
+
+/// Where the daemon listens.
+fn address(global: &Global) -> PathBuf {
+    let told = global.control.clone();
+    let told = told.or_else(|| std::env::var_os("POINTSMAN_CONTROL").map(PathBuf::from));
+    told.filter(|path| !path.as_os_str().is_empty())
+        .unwrap_or_else(local::default_control_path)
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| Stop::Failed(error.to_string()))?
+        .block_on(future)
+}
+
+fn json(body: &impl Serialize) -> Result<Bytes, Stop> {
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .map_err(unreadable)
+}
+
+fn broken(error: &hyper::Error) -> Stop {
+    Stop::Failed(format!("the connection to the daemon broke: {error}"))
+}
+
+fn unreadable(error: serde_json::Error) -> Stop {
+    Stop::Failed(format!("the daemon's answer cannot be read: {error}"))
+}
+
+/// Server-sent events out of the parts of a body (WHATWG HTML, 9.2.6); `id:` and `retry:` are passed over.
+#[derive(Default)]
+struct Events {
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// Takes a part in; gives the events that it completes.
+    fn take(&mut self, part: &[u8]) -> Result<Vec<(String, String)>, Stop> {
+        self.buffer.extend_from_slice(part);
+        let mut events = Vec::new();
+        while let Some(at) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+            let block: Vec<u8> = self.buffer.drain(..at + 2).collect();
+            let block = String::from_utf8_lossy(&block);
+            let (mut name, mut data) = (String::new(), String::new());
+            for line in block.lines() {
+                if let Some(value) = line.strip_prefix("event:") {
+                    name = value.trim().to_owned();
+                } else if let Some(value) = line.strip_prefix("data:") {
+                    if !data.is_empty() {
+                        data.push('\n');
+                    }
+                    data.push_str(value.strip_prefix(' ').unwrap_or(value));
+                }
+            }
+            if !data.is_empty() {
+                events.push((name, data));
+            }
+        }
+        if self.buffer.len() > MAX_REPLY {
+            return Err(Stop::Failed("an event of the daemon is too long".into()));
+        }
+        Ok(events)
+    }
+}
+
+/// The longest answer or event read, in bytes: a hundred thousand flows.
+const MAX_REPLY: usize = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_in_any_parts() {
+        let text = b"event: open\ndata: {\"a\":1}\n\n: keep\n\ndata: x\ndata: y\n\nevent: end\n";
+        let whole = Events::default().take(text).unwrap();
+        let expected = [("open", "{\"a\":1}"), ("", "x\ny")];
+        let expected = expected.map(|(name, data)| (name.to_owned(), data.to_owned()));
+        assert_eq!(whole, expected);
+        let mut events = Events::default();
+        let mut parts = Vec::new();
+        for byte in text {
+            parts.extend(events.take(&[*byte]).unwrap());
+        }
+        assert_eq!(parts, expected);
+    }
+}

@@ -1,0 +1,99 @@
+//! Loading a configuration for an offline verb.
+
+use std::path::{Path, PathBuf};
+
+use pointsman_api::Problem as Wire;
+use pointsman_api::problem::Related;
+use pointsman_config::files::Disk;
+use pointsman_config::{Loaded, Problem, Setup, Severity, load};
+
+use crate::cli::Dialect;
+use crate::output::{Stop, complain};
+
+/// Loads what `check` checks.
+pub(crate) fn loaded(path: &Path, dialect: Dialect) -> Loaded {
+    load(path, dialect.chosen(), state(), &Disk)
+}
+
+/// Loads a configuration that must be free of errors; they are told otherwise.
+pub(crate) fn setup(path: &Path, dialect: Dialect) -> Result<Setup, Stop> {
+    let loaded = loaded(path, dialect);
+    match loaded.setup {
+        Some(setup) => Ok(setup),
+        None => {
+            let errors = loaded
+                .problems
+                .0
+                .iter()
+                .filter(|p| p.severity == Severity::Error);
+            for problem in errors {
+                complain(wire(problem, &directory(path)).text);
+            }
+            Err(Stop::Failed(format!("{} has errors", path.display())))
+        }
+    }
+}
+
+/// The directory that relative paths of a configuration start from.
+pub(crate) fn directory(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.to_owned();
+    }
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// A problem as it is printed and sent; its files begin where the caller stands.
+pub(crate) fn wire(problem: &Problem, directory: &Path) -> Wire {
+    let place = |file: &str| -> String {
+        let path = Path::new(file);
+        if path.is_absolute() || directory.as_os_str().is_empty() || path.starts_with(directory) {
+            file.to_owned()
+        } else {
+            directory.join(path).display().to_string()
+        }
+    };
+    let (line, column) = problem.span.line_column();
+    let file = place(problem.span.file());
+    let related = problem.related.as_ref().map(|(span, why)| {
+        let (line, column) = span.line_column();
+        Related {
+            message: why.clone(),
+            file: place(span.file()),
+            line,
+            column,
+        }
+    });
+    let shown = problem.to_string();
+    let mut text = shown.replacen(&**problem.span.file(), &file, 1);
+    if let (Some(related), Some((span, _))) = (&related, &problem.related) {
+        let old = format!("\n  {}:{}:", span.file(), related.line);
+        text = text.replacen(&old, &format!("\n  {}:{}:", related.file, related.line), 1);
+    }
+    Wire {
+        severity: match problem.severity {
+            Severity::Error => "error",
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+        }
+        .to_owned(),
+        code: problem.code.to_owned(),
+        message: problem.message.clone(),
+        file,
+        line,
+        column,
+        hint: problem.hint.clone(),
+        related,
+        text,
+    }
+}
+
+/// Where the daemon keeps the lists that it fetched.
+fn state() -> Option<PathBuf> {
+    let home = |path: PathBuf| path.join("pointsman");
+    let own = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let own = own.or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(PathBuf::from(home).join(".local/state"))
+    });
+    own.map(home)
+}

@@ -1,0 +1,153 @@
+//! What is written where, and which exit code says it.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
+use std::process::ExitCode;
+
+use pointsman_api::Error as Refusal;
+use serde::Serialize;
+
+use crate::cli::{Color, Format, Global};
+
+/// Where answers go.
+pub(crate) struct Out {
+    stdout: BufWriter<Stdout>,
+    /// As asked for; `None` is text, except where lines are answered one by one.
+    pub(crate) format: Option<Format>,
+    /// Whether what the exit code says is not said again.
+    pub(crate) quiet: bool,
+    color: bool,
+}
+
+/// Why a verb ends other than with yes.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// No, and all was said.
+    No,
+    /// No, and this is why.
+    Failed(String),
+    /// The command line asks for what cannot be.
+    Usage(String),
+    /// There is no daemon.
+    NoDaemon(String),
+    /// The daemon said no.
+    Refused(Refusal),
+    /// Nobody reads any more.
+    Unread,
+}
+
+impl Out {
+    pub(crate) fn new(global: &Global) -> Self {
+        let stdout = io::stdout();
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let color = match global.color {
+            Color::Always => true,
+            Color::Auto => stdout.is_terminal() && wanted,
+            Color::Never => false,
+        };
+        Self {
+            stdout: BufWriter::new(stdout),
+            format: global.format,
+            quiet: global.quiet,
+            color,
+        }
+    }
+
+    pub(crate) fn json(&self) -> bool {
+        self.format == Some(Format::Json)
+    }
+
+    /// Writes a line of data.
+    pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Stop> {
+        writeln!(self.stdout, "{line}").map_err(Stop::from)
+    }
+
+    /// Writes one JSON object on one line.
+    pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Stop> {
+        serde_json::to_writer(&mut self.stdout, value)
+            .map_err(|error| Stop::from(io::Error::from(error)))?;
+        writeln!(self.stdout).map_err(Stop::from)
+    }
+
+    /// Writes an answer in the format asked for.
+    pub(crate) fn answer(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        if self.json() {
+            self.object(value)
+        } else {
+            text(self)
+        }
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.stdout.write_all(bytes).map_err(Stop::from)
+    }
+
+    /// Makes what was written visible.
+    pub(crate) fn flush(&mut self) -> Result<(), Stop> {
+        self.stdout.flush().map_err(Stop::from)
+    }
+
+    /// Says something that is no data; not with `--quiet`.
+    pub(crate) fn say(&self, text: impl Display) {
+        if !self.quiet {
+            complain(text);
+        }
+    }
+
+    /// A word in a colour: 31 red, 32 green, 33 yellow, 36 cyan, 1 bold.
+    pub(crate) fn colored(&self, color: u8, word: &str) -> String {
+        if self.color {
+            format!("\u{1b}[{color}m{word}\u{1b}[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+
+    /// Says why it ended, and with which exit code.
+    pub(crate) fn stopped(&mut self, stop: &Stop) -> ExitCode {
+        // What was answered before comes first; a reader that left has no need of it.
+        let _unread = self.stdout.flush();
+        match stop {
+            Stop::No => ExitCode::from(1),
+            Stop::Failed(why) => {
+                complain(format_args!("error: {why}"));
+                ExitCode::from(1)
+            }
+            Stop::Usage(why) => {
+                complain(format_args!("error: {why}"));
+                ExitCode::from(2)
+            }
+            Stop::NoDaemon(why) => {
+                complain(format_args!("error: no daemon: {why}"));
+                ExitCode::from(3)
+            }
+            Stop::Refused(refusal) => {
+                for problem in &refusal.problems {
+                    complain(&problem.text);
+                }
+                complain(format_args!("error[{}]: {}", refusal.code, refusal.error));
+                ExitCode::from(4)
+            }
+            Stop::Unread => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Writes a line to stderr; where nobody hears it, nothing can be said of that either.
+pub(crate) fn complain(text: impl Display) {
+    let _unheard = writeln!(io::stderr().lock(), "{text}");
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::Failed(format!("cannot write: {error}")),
+        }
+    }
+}
