@@ -262,9 +262,7 @@ impl Half {
         progress: &mut Progress,
     ) -> Result<usize, Fault> {
         let room = if self.bulk { SCRATCH } else { FULL_READ };
-        let read = from
-            .read(|socket| os::receive(socket, &mut scratch[..room]))
-            .map_err(Fault::Source)?;
+        let read = from.receive(&mut scratch[..room]).map_err(Fault::Source)?;
         if read >= FULL_READ {
             self.bulk = true;
         }
@@ -309,6 +307,23 @@ impl Side {
             return socket.attempt(Interest::READABLE, || work(socket));
         }
         uninterrupted(|| socket.try_io(Interest::READABLE, || work(socket)))
+    }
+
+    /// Reads once. A short read from TCP has emptied the socket: it is noted as not readable without asking again.
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        if self.doubt_read || !matches!(self.socket, Socket::Tcp(_)) {
+            return self.read(|socket| os::receive(socket, room));
+        }
+        let mut short = 0;
+        let read = self.read(|socket| match os::receive(socket, room)? {
+            0 => Ok(0),
+            read if read < room.len() => {
+                short = read;
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => Ok(read),
+        });
+        if short > 0 { Ok(short) } else { read }
     }
 
     fn write<R>(&mut self, mut work: impl FnMut(&Socket) -> io::Result<R>) -> io::Result<R> {
