@@ -60,6 +60,26 @@ impl Failure {
     }
 }
 
+/// `file:line: flow: expected X, got Y: why`.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Case {
+            file,
+            line,
+            flow,
+            expect,
+        } = &self.case;
+        match self.outbound() {
+            Some(got) => write!(
+                f,
+                "{file}:{line}: {flow}: expected {expect}, got {got}: {}",
+                self.reason()
+            ),
+            None => write!(f, "{file}:{line}: {flow}: {}", self.reason()),
+        }
+    }
+}
+
 /// Reads a `.case` file: its cases, and a failure for each line that is none.
 #[must_use]
 pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {

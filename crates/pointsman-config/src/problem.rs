@@ -3,8 +3,7 @@
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
 use std::fmt;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use pointsman_policy::near::nearest;
 
@@ -19,23 +18,26 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A source text with its name, for places and carets.
+#[derive(PartialEq, Eq)]
 pub struct Source {
     /// Relative to the configuration's directory, as explanations name it.
     pub file: Arc<str>,
     /// The whole text.
     pub text: String,
-    /// Where secrets stand: problems end in logs, and show whole lines.
-    hidden: Mutex<Vec<Range<usize>>>,
 }
-
-impl PartialEq for Source {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.file, &self.text) == (&other.file, &other.text)
-    }
-}
-
-impl Eq for Source {}
 
 /// A place in a source: a byte range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,6 @@ impl Source {
         Arc::new(Self {
             file: file.into(),
             text,
-            hidden: Mutex::default(),
         })
     }
 
@@ -116,13 +117,6 @@ impl Span {
         )
     }
 
-    /// Hides the text at this place from every problem that is shown.
-    pub fn hide(&self) {
-        let hidden = self.source.hidden.lock();
-        let mut hidden = hidden.unwrap_or_else(PoisonError::into_inner);
-        hidden.push(self.start..self.end);
-    }
-
     /// The text at this place.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -167,11 +161,7 @@ impl Problem {
 /// `path:line:col: error[code]: text`, then the line with a caret, the related place, the hint.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.severity {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
+        let word = self.severity.as_str();
         let (line, column) = self.span.line_column();
         let file = self.span.file();
         write!(
@@ -191,6 +181,42 @@ impl fmt::Display for Problem {
     }
 }
 
+/// As clients and scripts get it.
+impl From<&Problem> for pointsman_api::Problem {
+    fn from(problem: &Problem) -> Self {
+        let Problem {
+            severity,
+            code,
+            message,
+            span,
+            hint,
+            related,
+        } = problem;
+        let (line, column) = span.line_column();
+        let related = related.as_ref().map(|(span, why)| {
+            let (line, column) = span.line_column();
+            let file = span.file().to_string();
+            pointsman_api::problem::Related {
+                message: why.clone(),
+                file,
+                line,
+                column,
+            }
+        });
+        Self {
+            severity: severity.as_str().to_owned(),
+            code: (*code).to_owned(),
+            message: message.clone(),
+            file: span.file().to_string(),
+            line,
+            column,
+            hint: hint.clone(),
+            related,
+            text: problem.to_string(),
+        }
+    }
+}
+
 fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
     let text = &span.source.text;
     let start = text
@@ -203,21 +229,10 @@ fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
     if line.trim().is_empty() {
         return Ok(());
     }
-    let hidden = span.source.hidden.lock();
-    let hidden = hidden.unwrap_or_else(PoisonError::into_inner);
-    let place = start..start + line.len();
-    let near = hidden
-        .iter()
-        .filter(|range| range.start < place.end && place.start < range.end);
-    let near: Vec<&Range<usize>> = near.collect();
     let shown: String = line
-        .char_indices()
+        .chars()
         .take(200)
-        .map(|(at, c)| match c {
-            _ if near.iter().any(|range| range.contains(&(start + at))) => '*',
-            '\t' => ' ',
-            c => c,
-        })
+        .map(|c| if c == '\t' { ' ' } else { c })
         .collect();
     let before = text
         .get(start..span.start)
@@ -332,18 +347,6 @@ mod tests {
         assert_eq!(
             problems.0[0].to_string(),
             "r.toml:2:8: error[unknown-outbound]: there is no outbound `ciadpi`\n  | via = \"ciadpi\"\n  |        ^^^^^^\n  hint: defined here: direct, vpn"
-        );
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let source = Source::new("c.yml", "{ password: hünter2, bad: 1 }\n".into());
-        source.span(12, 20).hide();
-        let mut problems = Problems::default();
-        problems.error("unknown-key", &source.span(22, 25), "no");
-        assert_eq!(
-            problems.0[0].to_string(),
-            "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: 1 }\n  |                      ^^^"
         );
     }
 

@@ -13,8 +13,6 @@ pub mod decision;
 pub mod domain;
 pub mod explain;
 pub mod fact;
-#[doc(hidden)]
-pub mod fuzz_checks;
 pub mod geo;
 mod interpret;
 pub mod line;

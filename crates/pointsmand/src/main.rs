@@ -1,2 +1,206 @@
-//! placeholder
-fn main() {}
+//! `pointsmand`: the daemon. Wiring, reload, control socket, signals.
+//!
+//! The data plane runs on workers of its own; this thread's runtime serves the control socket, signals and
+//! the watching of files.
+
+mod app;
+mod args;
+mod control;
+mod logging;
+mod mapping;
+mod paths;
+mod records;
+mod watching;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Parser as _;
+use pointsman_config::Severity;
+use pointsman_net::dial::Dialer;
+use pointsman_net::plane::{Plane, Setup as PlaneSetup};
+use pointsman_net::tasks::Tasks;
+use pointsman_os::local::{self, Signal, Signals};
+
+use crate::app::{App, Checked, Origin, Refused};
+use crate::args::Args;
+
+/// sysexits(3): something is wrong with the configuration.
+const EX_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // A closed pipe is nobody's concern here.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("pointsmand: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.undo {
+        // Nothing of this version changes the host, so nothing of it can have been left behind.
+        say("pointsmand: no host changes are in force");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let root = local::is_root() && !args.rootless;
+    let origin = Origin {
+        path: args.config.clone().or_else(paths::configuration),
+        dialect: args.dialect.dialect(),
+        state: paths::state(args.state.as_deref(), root),
+        control: control_path(args)?,
+    };
+    let Checked { setup, problems } = match app::check(&origin) {
+        Ok(checked) => checked,
+        Err(refused) => {
+            if let Refused::Check(problems) = &refused {
+                problems
+                    .0
+                    .iter()
+                    .for_each(|problem| say(&problem.to_string()));
+            } else {
+                say(&format!("pointsmand: {refused}"));
+            }
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+    };
+    let level = args.log_level.as_deref().or(setup.log.level.as_deref());
+    if let Err(why) = logging::start(level, setup.log.json) {
+        say(&format!("pointsmand: {why}"));
+        return Ok(ExitCode::from(2));
+    }
+    tracing::info!(
+        config = origin
+            .path
+            .as_ref()
+            .map_or_else(|| "(embedded default)".into(), |p| p.display().to_string()),
+        dialect = setup.dialect.as_str(),
+        "configuration read"
+    );
+    for problem in &problems.0 {
+        match problem.severity {
+            Severity::Error | Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Note => tracing::info!("{problem}"),
+        }
+    }
+    if args.dry_run {
+        outln("no host changes");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let limit = local::raise_descriptor_limit();
+    tracing::debug!(?limit, "descriptors");
+    let plane = Plane::start(PlaneSetup {
+        workers: args.workers,
+        dialer: Dialer::new(None),
+        clock: unix_ms,
+        access_log: setup.access_log.clone(),
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let app = App::new(origin, plane);
+    let code = runtime.block_on(serve(&app, setup));
+    // Blocking reads of a reload that is no longer wanted do not hold the end up.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    if let Ok(app) = Arc::try_unwrap(app).map_err(|_still_held| ()) {
+        app.plane.end();
+    }
+    code
+}
+
+async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    // Before any listener: a second daemon must change nothing.
+    let control = match local::bind_control(&app.origin.control) {
+        Ok(control) => control,
+        Err(error) => anyhow::bail!("control socket {}: {error}", app.origin.control.display()),
+    };
+    if let Err(refused) = app.begin(setup).await {
+        anyhow::bail!("{refused}");
+    }
+    let tasks = Tasks::new();
+    tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
+    tasks.spawn(watching::run(Arc::clone(app)));
+    outln(&app.ready());
+    // Without a service manager this is nobody's news.
+    let _ = local::sd_notify("READY=1");
+    loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            () = app.stopped() => Signal::Terminate,
+        };
+        match signal {
+            Signal::Reload => {
+                let _ = local::sd_notify("RELOADING=1");
+                // Its outcome is logged and counted there.
+                let _ = app.reload().await;
+                app.plane.reopen_access_log();
+                let _ = local::sd_notify("READY=1");
+            }
+            Signal::Terminate => break,
+        }
+    }
+    let _ = local::sd_notify("STOPPING=1");
+    app.stop();
+    let grace = app.generation().1.shutdown_grace;
+    tracing::info!(?grace, "draining");
+    let drained = tokio::select! {
+        drained = app.plane.drain(grace) => drained,
+        () = terminated(&mut signals) => {
+            tracing::info!("a second signal: stopping now");
+            false
+        }
+    };
+    if !drained {
+        app.plane.stop_now().await;
+    }
+    tasks.stop(Duration::from_millis(500)).await;
+    tracing::info!(drained, "ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn terminated(signals: &mut Signals) {
+    while signals.next().await != Signal::Terminate {}
+}
+
+fn control_path(args: &Args) -> anyhow::Result<std::path::PathBuf> {
+    if let Some(path) = &args.control {
+        return Ok(path.clone());
+    }
+    match std::env::var_os("POINTSMAN_CONTROL") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        None if args.rootless => Ok(local::user_control_path()),
+        Some(_) | None => Ok(local::default_control_path()),
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A line for whoever started us and reads stdout.
+fn outln(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Who closed our stdout does not want to hear it.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A line on stderr, before and after there is a log.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

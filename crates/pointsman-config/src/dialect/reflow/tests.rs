@@ -16,7 +16,7 @@ const ZONES: [(&str, &str); 8] = [
         "c/namezone/hidden",
         "# hidden\norg.example.www # exact\norg.twig\n",
     ),
-    ("c/namezone/plain", "org.search.www\norg.twig.inner\n"),
+    ("c/namezone/plain", "org.search.www\n"),
     ("c/namezone/ads/a", "net.clicks\n"),
     ("c/namezone/ads/b", "org.example.ad\n"),
     ("c/addrzone/office/one", "10.3.5.0/24\n"),
@@ -459,20 +459,6 @@ fn a_tree_without_an_end_may_decide_nothing() {
         "tls",
         "1.1.1.1:443",
         "none",
-    );
-    // inner.twig.org is of `plain`, below an entry of `hidden`.
-    let inner = "any[ cond domain { hidden => reset }\n direct ]";
-    check(
-        inner,
-        "tls x.inner.twig.org",
-        "1.1.1.1:1",
-        "direct config:2: direct",
-    );
-    check(
-        inner,
-        "tls outer.twig.org",
-        "1.1.1.1:1",
-        "reset config:1: hidden => reset < org.twig namezone/hidden:3",
     );
     // www.example.org is of `hidden` alone, and there is no climbing from a zone that has no key.
     check(

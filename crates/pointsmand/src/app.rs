@@ -1,0 +1,299 @@
+//! What the daemon is made of: the plane, the configuration in force, and the ones before.
+//!
+//! Invariant: a configuration is in force wholly or not at all; [`App::reload`] is the one way to
+//! change it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use pointsman_config::case;
+use pointsman_config::files::Disk;
+use pointsman_config::load::{Input, load_text};
+use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Source};
+use pointsman_net::generation::Number;
+use pointsman_net::plane::Plane;
+use pointsman_net::record::FlowRecord;
+use tokio::sync::watch;
+
+use crate::{mapping, records};
+
+/// Generations that `explain --id` can still ask.
+const KEPT: usize = 3;
+
+/// Where the configuration comes from and what goes with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The file or directory; `None`: the embedded default.
+    pub path: Option<PathBuf>,
+    /// The language, where it was said.
+    pub dialect: Option<Dialect>,
+    /// The directory of state.
+    pub state: Option<PathBuf>,
+    /// The control socket.
+    pub control: PathBuf,
+}
+
+/// The daemon.
+pub(crate) struct App {
+    /// Where the configuration comes from.
+    pub origin: Origin,
+    /// When it started.
+    pub started: Instant,
+    /// The data plane.
+    pub plane: Plane,
+    /// Requests to the control API.
+    pub requests: AtomicU64,
+    /// Reloads that took, and that were refused.
+    pub reloads: [AtomicU64; 2],
+    /// What is listened on: name, kind, address.
+    listening: Mutex<Vec<[String; 3]>>,
+    /// Newest last.
+    generations: Mutex<VecDeque<(Number, Arc<Setup>)>>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// A listener or file could not be had.
+    Apply(String),
+    /// The configuration has errors.
+    Check(Problems),
+    /// The policy's own tests fail.
+    Tests(Vec<String>),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Apply(why) => f.write_str(why),
+            Self::Check(problems) => {
+                let errors: Vec<String> = problems.0.iter().map(Problem::to_string).collect();
+                f.write_str(&errors.join("\n"))
+            }
+            Self::Tests(failures) => {
+                write!(f, "the policy's own tests fail:\n{}", failures.join("\n"))
+            }
+        }
+    }
+}
+
+impl App {
+    /// A daemon that serves nothing yet.
+    pub(crate) fn new(origin: Origin, plane: Plane) -> Arc<Self> {
+        Arc::new(Self {
+            origin,
+            started: Instant::now(),
+            plane,
+            requests: AtomicU64::new(0),
+            reloads: [AtomicU64::new(0), AtomicU64::new(0)],
+            listening: Mutex::default(),
+            generations: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// Puts a checked configuration in force: the first one.
+    pub(crate) async fn begin(&self, setup: Setup) -> Result<(), Refused> {
+        self.put_in_force(
+            setup,
+            Number {
+                load: 1,
+                refresh: 0,
+            },
+        )
+        .await
+    }
+
+    /// Reads the configuration again and puts it in force, or changes nothing.
+    ///
+    /// Answers with the configuration's warnings and notes.
+    pub(crate) async fn reload(&self) -> Result<Problems, Refused> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let result = self.try_reload().await;
+        let [taken, refused] = &self.reloads;
+        match &result {
+            Ok(_) => {
+                taken.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(generation = %self.generation().0, "reloaded");
+            }
+            Err(why) => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("not reloaded, nothing changed: {why}");
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&self) -> Result<Problems, Refused> {
+        let Checked { setup, problems } = self.read_again().await?;
+        let number = Number {
+            load: self.generation().0.load + 1,
+            refresh: 0,
+        };
+        self.put_in_force(setup, number).await?;
+        Ok(problems)
+    }
+
+    /// Reads, checks and tests the configuration as it is now, and changes nothing.
+    pub(crate) async fn read_again(&self) -> Result<Checked, Refused> {
+        let origin = self.origin.clone();
+        // Lists of a million names take their time; the control socket goes on.
+        let reading = tokio::task::spawn_blocking(move || check(&origin));
+        reading
+            .await
+            .map_err(|error| Refused::Apply(error.to_string()))?
+    }
+
+    async fn put_in_force(&self, setup: Setup, number: Number) -> Result<(), Refused> {
+        let spec = mapping::spec(&setup, number);
+        let bound = self
+            .plane
+            .apply(spec)
+            .await
+            .map_err(|error| Refused::Apply(chain(&error)))?;
+        let of = |(name, address): (Arc<str>, SocketAddr)| {
+            let inbound = setup.inbounds.iter().find(|inbound| inbound.name == name);
+            let kind = inbound.map_or("forward", |inbound| inbound.kind.as_str());
+            [name.to_string(), kind.to_owned(), address.to_string()]
+        };
+        let listening = bound.into_iter().map(of).collect();
+        *self
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = listening;
+        let mut kept = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((number, Arc::new(setup)));
+        while kept.len() > KEPT {
+            kept.pop_front();
+        }
+        Ok(())
+    }
+
+    /// What is listened on: name, kind, address.
+    pub(crate) fn listening(&self) -> Vec<[String; 3]> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The line that says that the daemon serves.
+    pub(crate) fn ready(&self) -> String {
+        let word = |[name, kind, address]: [String; 3]| format!(" {name}={kind}@{address}");
+        let words: String = self.listening().into_iter().map(word).collect();
+        format!("ready{words}")
+    }
+
+    /// The configuration in force.
+    ///
+    /// # Panics
+    /// Before [`App::begin`].
+    pub(crate) fn generation(&self) -> (Number, Arc<Setup>) {
+        let kept = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let newest = kept.back();
+        #[expect(
+            clippy::expect_used,
+            reason = "nothing is asked before the first is in force"
+        )]
+        newest.cloned().expect("a generation is in force")
+    }
+
+    /// The configuration of that number, while it is kept.
+    pub(crate) fn generation_of(&self, number: Number) -> Option<Arc<Setup>> {
+        let kept = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.iter()
+            .find(|(n, _)| *n == number)
+            .map(|(_, setup)| Arc::clone(setup))
+    }
+
+    /// A record as clients get it.
+    pub(crate) fn wire(&self, record: &FlowRecord) -> pointsman_api::FlowRecord {
+        records::wire(record, self.generation_of(record.generation).as_deref())
+    }
+
+    /// Asks the daemon to end.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Whether it was asked to end.
+    pub(crate) fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Ends once the daemon is asked to end.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives as long as `self`.
+        let mut stop = self.stop.subscribe();
+        let _always_sent = stop.wait_for(|stop| *stop).await;
+    }
+}
+
+/// A configuration that may be put in force.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What to run.
+    pub setup: Setup,
+    /// Its warnings and notes.
+    pub problems: Problems,
+}
+
+/// Reads and checks a configuration, and runs its own tests.
+pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
+    let Loaded {
+        dialect: _,
+        setup,
+        problems,
+    } = load(origin);
+    let Some(setup) = setup else {
+        return Err(Refused::Check(problems));
+    };
+    let failures = case::run(&setup, &case::of_setup(&setup));
+    if !failures.is_empty() {
+        return Err(Refused::Tests(
+            failures.iter().map(ToString::to_string).collect(),
+        ));
+    }
+    Ok(Checked { setup, problems })
+}
+
+fn load(origin: &Origin) -> Loaded {
+    if let Some(path) = &origin.path {
+        return pointsman_config::load(path, origin.dialect, origin.state.clone(), &Disk);
+    }
+    let text = pointsman_config::dialect::native::DEFAULT.to_owned();
+    let input = Input {
+        source: Source::new("(embedded default)", text),
+        path: "pointsman.yaml".into(),
+        directory: PathBuf::new(),
+        files: &Disk,
+        state: origin.state.clone(),
+    };
+    load_text(input, Some(Dialect::Native), Problems::default())
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

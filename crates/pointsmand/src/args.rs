@@ -1,0 +1,72 @@
+//! The daemon's command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use pointsman_config::Dialect;
+
+/// Takes traffic, decides by the policy, carries it.
+#[derive(Debug, Parser)]
+#[command(name = "pointsmand", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    /// The configuration: a file, or reflow's directory. Without it the first that exists of
+    /// $XDG_CONFIG_HOME/pointsman/pointsman.yaml and /etc/pointsman/pointsman.yaml, else the embedded
+    /// default: SOCKS5 and HTTP on 127.0.0.1:7890, everything direct.
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The configuration's language.
+    #[arg(long, value_name = "DIALECT", default_value = "auto")]
+    pub dialect: DialectChoice,
+    /// The control socket.
+    #[arg(long, value_name = "ADDR")]
+    pub control: Option<PathBuf>,
+    /// Where state is kept: selections of groups, caches of lists.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// error, warn, info, debug or trace; RUST_LOG is stronger.
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Check the configuration, print the plan of host changes, and end.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make no host changes; keep to the user's own paths.
+    #[arg(long)]
+    pub rootless: bool,
+    /// Undo the host changes that a dead daemon left.
+    #[arg(long)]
+    pub undo: bool,
+    /// Worker threads; 0: one for each core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub workers: usize,
+}
+
+/// `--dialect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectChoice {
+    /// By the file's shape.
+    Auto,
+    /// Our own YAML.
+    Native,
+    /// reflow's directory.
+    Reflow,
+    /// BoltConn's YAML.
+    Boltconn,
+    /// policy-router's TOML.
+    PolicyRouter,
+    /// bitflow's YAML.
+    Bitflow,
+}
+
+impl DialectChoice {
+    /// The dialect to read; `None`: told by the file's shape.
+    pub(crate) fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::Auto => None,
+            Self::Native => Some(Dialect::Native),
+            Self::Reflow => Some(Dialect::Reflow),
+            Self::Boltconn => Some(Dialect::Boltconn),
+            Self::PolicyRouter => Some(Dialect::PolicyRouter),
+            Self::Bitflow => Some(Dialect::Bitflow),
+        }
+    }
+}

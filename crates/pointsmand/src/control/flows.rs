@@ -1,0 +1,201 @@
+//! Handlers of flows: list, one, close, explain.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pointsman_api as api;
+use pointsman_config::Setup;
+use pointsman_config::explain::{self, Detail, View};
+use pointsman_config::flow::{Query as Flow, Situation};
+use pointsman_policy::{Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle};
+use serde::Deserialize;
+
+use super::Refusal;
+use crate::app::App;
+
+/// The longest that an explanation waits for a resolver.
+const RESOLVE: Duration = Duration::from_secs(10);
+
+/// `?recent=true`, `?full=true`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Which {
+    #[serde(default)]
+    recent: Option<bool>,
+    #[serde(default)]
+    full: bool,
+}
+
+/// `GET /v1/flows`: live ones and the last that ended; `?recent=false` leaves those out.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Query(which): Query<Which>,
+) -> Json<api::FlowList> {
+    let mut flows = Vec::new();
+    if which.recent.unwrap_or(true) {
+        flows.extend(app.plane.recent().iter().map(|record| app.wire(record)));
+    }
+    flows.extend(
+        app.plane
+            .flows()
+            .iter()
+            .map(|flow| app.wire(&flow.record())),
+    );
+    Json(api::FlowList { flows })
+}
+
+/// `GET /v1/flows/{id}`
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+    match app.plane.record(id) {
+        Some(record) => Json(app.wire(&record)).into_response(),
+        None => unknown(id).into_response(),
+    }
+}
+
+/// `DELETE /v1/flows/{id}`
+pub(crate) async fn close(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+    let Some(record) = app.plane.record(id).filter(|_| app.plane.close(id)) else {
+        return unknown(id).into_response();
+    };
+    Json(app.wire(&record)).into_response()
+}
+
+/// `GET /v1/flows/{id}/explain`: what the policy of its generation says of what was known of it.
+pub(crate) async fn explain_one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<u64>,
+    Query(which): Query<Which>,
+) -> Response {
+    let Some(record) = app.plane.record(id) else {
+        return unknown(id).into_response();
+    };
+    let number = record.generation;
+    let Some(setup) = app.generation_of(number) else {
+        let text = format!("flow {id} is of generation {number}, which is no longer kept");
+        return Refusal(StatusCode::NOT_FOUND, "unknown-generation", text).into_response();
+    };
+    let Some(policy) = setup.policies.get(record.policy) else {
+        return unknown(id).into_response();
+    };
+    // Asked again from the beginning, so that the order of questions is told too.
+    let known = &record.facts;
+    let facts = Facts {
+        look: Fact::Unknown,
+        resolved: Fact::Unknown,
+        owner: Fact::Unknown,
+        geo: Fact::Unknown,
+        local: Fact::Unknown,
+        ..known.clone()
+    };
+    let find = |need, facts: &mut Facts| match need {
+        Need::Country => facts.geo = known.geo.clone(),
+        Need::Local => facts.local = known.local.clone(),
+        Need::Owner => facts.owner = known.owner.clone(),
+        Need::Resolve => facts.resolved = known.resolved.clone(),
+        Need::Sniff => facts.look = known.look.clone(),
+    };
+    let mut explanation = render(&app, &setup, policy, facts, find, which.full);
+    explanation.id = Some(id.into());
+    explanation.generation = Some(number.to_string());
+    Json(explanation).into_response()
+}
+
+/// `POST /v1/explain`: an imagined flow, by the configuration in force and the members selected now.
+pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Response {
+    let bad = |text: String| Refusal(StatusCode::BAD_REQUEST, "bad-flow", text).into_response();
+    let request: api::ExplainRequest = match serde_json::from_str(&body) {
+        Ok(request) => request,
+        Err(error) => return bad(format!("the body is no request to explain: {error}")),
+    };
+    let flow = match Flow::from_json(&request.flow) {
+        Ok(flow) => flow,
+        Err(error) => return bad(error.to_string()),
+    };
+    let (number, setup) = app.generation();
+    let situation = match Situation::new(&setup, &flow) {
+        Ok(situation) => situation,
+        Err(error) => return bad(error.to_string()),
+    };
+    let resolved = match request.resolve && flow.resolved.is_none() {
+        true => resolve(&app, &situation).await,
+        false => Fact::Unknown,
+    };
+    let find = |need, facts: &mut Facts| match (need, &resolved) {
+        (Need::Resolve, Fact::Known(..) | Fact::Failed(_)) => facts.resolved = resolved.clone(),
+        _ => situation.answer(&setup, &flow, need, facts),
+    };
+    let policy = situation.policy;
+    let facts = situation.facts.clone();
+    let mut explanation = render(&app, &setup, policy, facts, find, request.full);
+    explanation.id = flow.id.clone();
+    explanation.generation = Some(number.to_string());
+    Json(explanation).into_response()
+}
+
+/// What the daemon's resolver answers for a named destination.
+async fn resolve(app: &App, situation: &Situation<'_>) -> Fact<Vec<IpAddr>> {
+    let name = situation.facts.destination.known().and_then(Host::name);
+    let (Some(ways), Some(name)) = (app.plane.ways(), name) else {
+        return Fact::Unknown;
+    };
+    let spec = ways.generation().spec();
+    let own = situation.resolver.and_then(|id| spec.resolvers.get(id.0));
+    let resolver = own.unwrap_or(&spec.server_resolver);
+    match ways.look_up(&**resolver, name, RESOLVE).await {
+        Ok(addresses) => Fact::Known(addresses, Provenance::Resolver),
+        Err(why) => Fact::Failed(why),
+    }
+}
+
+fn render(
+    app: &App,
+    setup: &Setup,
+    policy: &Policy,
+    mut facts: Facts,
+    find: impl FnMut(Need, &mut Facts),
+    full: bool,
+) -> api::Explanation {
+    let settled = settle(policy, &mut facts, find);
+    let mut trace = Trace::default();
+    let step = policy.decide_traced(&facts, &mut trace);
+    explain::render(&View {
+        dialect: setup.dialect,
+        policy,
+        facts: &facts,
+        step: &step,
+        trace: &trace,
+        asked: &settled.asked,
+        selection: &Selected { app, policy },
+        detail: if full { Detail::Full } else { Detail::Folded },
+    })
+}
+
+/// The members that groups give their flows now.
+struct Selected<'a> {
+    app: &'a App,
+    policy: &'a Policy,
+}
+
+impl explain::Selection for Selected<'_> {
+    fn selected(&self, group: OutboundId) -> Option<OutboundId> {
+        let name = self.app.plane.selected(&self.policy.outbound(group).name)?;
+        let found = self
+            .policy
+            .outbounds
+            .iter()
+            .position(|outbound| outbound.name == name)?;
+        u32::try_from(found).ok().map(OutboundId)
+    }
+}
+
+fn unknown(id: u64) -> Refusal {
+    Refusal(
+        StatusCode::NOT_FOUND,
+        "unknown-flow",
+        format!("there is no live or recent flow {id}"),
+    )
+}

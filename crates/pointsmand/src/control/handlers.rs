@@ -1,0 +1,272 @@
+//! Handlers of the daemon's own state: status, diagnostics, reload, stop, outbounds, policy.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pointsman_api as api;
+use pointsman_config::setup::{Outbound, OutboundKind};
+use serde::Deserialize;
+
+use super::Refusal;
+use crate::app::{App, Refused};
+
+/// `GET /v1/status`
+pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
+    let (number, setup) = app.generation();
+    let state = if app.stopping() {
+        "draining"
+    } else {
+        "running"
+    };
+    let inbounds =
+        app.listening()
+            .into_iter()
+            .map(|[name, kind, address]| api::daemon::InboundState {
+                name,
+                kind,
+                address,
+            });
+    Json(api::Status {
+        state: state.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_ms: uptime(&app),
+        config_path: path(&app),
+        dialect: setup.dialect.as_str().to_owned(),
+        generation: number.to_string(),
+        inbounds: inbounds.collect(),
+        outbounds: states(&app),
+    })
+}
+
+/// `GET /v1/diagnostics`
+pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagnostics> {
+    let (number, setup) = app.generation();
+    let counters = app.plane.counters();
+    let [reload_ok, reload_err] = &app.reloads;
+    Json(api::Diagnostics {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: uptime(&app),
+        config_path: path(&app),
+        socket: app.origin.control.display().to_string(),
+        running: !app.stopping(),
+        generation: number.to_string(),
+        outbound_count: setup.outbounds.len(),
+        ipc_requests: app.requests.load(Ordering::Relaxed),
+        reload_ok: reload_ok.load(Ordering::Relaxed),
+        reload_err: reload_err.load(Ordering::Relaxed),
+        flows_live: counters.begun.saturating_sub(counters.ended),
+        flows_total: counters.begun,
+        flows_refused: counters.refused,
+        flows_failed: counters.failed,
+        bytes_sent: counters.bytes_sent,
+        bytes_received: counters.bytes_received,
+        host_changes: Vec::new(),
+    })
+}
+
+/// `POST /v1/reload`
+pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Response {
+    let request = if body.trim().is_empty() {
+        api::ReloadRequest::default()
+    } else {
+        match serde_json::from_str(&body) {
+            Ok(request) => request,
+            Err(error) => {
+                let text = format!("the body is no reload request: {error}");
+                return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
+            }
+        }
+    };
+    if request.plan || request.confirm_within_ms.is_some() {
+        let text = "a plan and a reload with confirmation are not built yet; nothing changed";
+        return Refusal(StatusCode::NOT_IMPLEMENTED, "not-yet", text.into()).into_response();
+    }
+    match app.reload().await {
+        Ok(problems) => Json(api::Reload {
+            generation: app.generation().0.to_string(),
+            applied: true,
+            problems: problems.0.iter().map(api::Problem::from).collect(),
+            moved: Vec::new(),
+        })
+        .into_response(),
+        Err(refused) => {
+            let path = path(&app).unwrap_or_default();
+            let mut error = api::Error::new(
+                "reload-refused",
+                format!("{path}: not reloaded, nothing changed: {refused}"),
+            );
+            if let Refused::Check(problems) = &refused {
+                error.problems = problems.0.iter().map(api::Problem::from).collect();
+            }
+            (StatusCode::CONFLICT, Json(error)).into_response()
+        }
+    }
+}
+
+/// `POST /v1/reload/confirm`
+pub(crate) async fn confirm() -> Refusal {
+    Refusal(
+        StatusCode::CONFLICT,
+        "nothing-to-confirm",
+        "no reload waits for confirmation".into(),
+    )
+}
+
+/// `POST /v1/stop`
+pub(crate) async fn stop(State(app): State<Arc<App>>) -> Json<api::Stop> {
+    let (_, setup) = app.generation();
+    let counters = app.plane.counters();
+    app.stop();
+    Json(api::Stop {
+        state: "draining".to_owned(),
+        flows_live: counters.begun.saturating_sub(counters.ended),
+        grace_ms: u64::try_from(setup.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// `GET /v1/outbounds`
+pub(crate) async fn outbounds(State(app): State<Arc<App>>) -> Json<api::OutboundList> {
+    Json(api::OutboundList {
+        outbounds: states(&app),
+    })
+}
+
+/// `PUT /v1/outbounds/{name}/member`
+pub(crate) async fn select(
+    State(app): State<Arc<App>>,
+    Path(group): Path<String>,
+    Json(request): Json<api::SelectRequest>,
+) -> Response {
+    let refuse = |code, text: String| Refusal(StatusCode::NOT_FOUND, code, text).into_response();
+    let Some(state) = states(&app).into_iter().find(|state| state.name == group) else {
+        return refuse(
+            "unknown-outbound",
+            format!("there is no outbound `{group}`"),
+        );
+    };
+    if state.kind != "select" {
+        return refuse(
+            "not-a-group",
+            format!("`{group}` is of type {}, not a group", state.kind),
+        );
+    }
+    if !state.members.contains(&request.member) {
+        let members = state.members.join(", ");
+        let text = format!(
+            "`{}` is no member of `{group}` (members: {members})",
+            request.member
+        );
+        return refuse("unknown-member", text);
+    }
+    if let Err(error) = app.plane.select(&group, &request.member) {
+        return refuse("not-selected", error.to_string());
+    }
+    let state = states(&app).into_iter().find(|state| state.name == group);
+    Json(state).into_response()
+}
+
+/// `?as=` of the policy.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Form {
+    #[serde(rename = "as")]
+    form: Option<String>,
+}
+
+/// `GET /v1/policy?as=tree|list`
+pub(crate) async fn policy(State(app): State<Arc<App>>, Query(form): Query<Form>) -> Response {
+    let (_, setup) = app.generation();
+    let form = form.form.unwrap_or_else(|| "list".to_owned());
+    let print = match form.as_str() {
+        "list" => pointsman_config::list_print::as_list,
+        "tree" => pointsman_config::tree::print::as_tree,
+        other => {
+            let text = format!("`{other}` is no form of a policy (tree, list)");
+            return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
+        }
+    };
+    let text: Vec<String> = setup.policies.iter().map(|policy| print(policy)).collect();
+    Json(api::PolicyReply {
+        form,
+        text: text.join("\n"),
+    })
+    .into_response()
+}
+
+/// `GET /v1/openapi.json`
+pub(crate) async fn openapi() -> Json<serde_json::Value> {
+    Json(api::openapi::document(env!("CARGO_PKG_VERSION")))
+}
+
+fn uptime(app: &App) -> u64 {
+    u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn path(app: &App) -> Option<String> {
+    app.origin
+        .path
+        .as_ref()
+        .map(|path| path.display().to_string())
+}
+
+/// The outbounds that rules can name, with the members that are selected now.
+fn states(app: &App) -> Vec<api::OutboundState> {
+    let (_, setup) = app.generation();
+    let name_of = |id: &pointsman_policy::OutboundId| {
+        setup
+            .outbounds
+            .get(id.0 as usize)
+            .map_or_else(String::new, |o| o.name.to_string())
+    };
+    let mut live: HashMap<Arc<str>, u64> = HashMap::new();
+    for flow in app.plane.flows() {
+        if let Some(outbound) = flow.record().outbound {
+            *live.entry(outbound).or_default() += 1;
+        }
+    }
+    let state = |outbound: &Outbound| {
+        let (kind, endpoint, udp) = match &outbound.kind {
+            OutboundKind::Blackhole => ("blackhole", None, true),
+            OutboundKind::Chain { .. } => ("chain", None, false),
+            OutboundKind::Direct(_) => ("direct", None, true),
+            OutboundKind::Forward(_) => ("forward", None, false),
+            OutboundKind::Http { server, .. } => ("http", Some(server.to_string()), false),
+            OutboundKind::NotYet { kind, carries_udp } => (kind.as_str(), None, *carries_udp),
+            OutboundKind::Reject => ("reject", None, true),
+            OutboundKind::Reset => ("reset", None, true),
+            OutboundKind::Select { .. } => ("select", None, true),
+            OutboundKind::Socks5 {
+                server,
+                carries_udp,
+                ..
+            } => ("socks5", Some(server.to_string()), *carries_udp),
+            OutboundKind::Target { .. } => return None,
+        };
+        let members: Vec<String> = match &outbound.kind {
+            OutboundKind::Chain { hops } => hops.iter().map(name_of).collect(),
+            OutboundKind::Select { members, .. } => members.iter().map(name_of).collect(),
+            OutboundKind::Forward(index) => setup.forwards.get(*index).map_or_else(Vec::new, |f| {
+                f.targets.iter().map(|t| t.name.to_string()).collect()
+            }),
+            _ => Vec::new(),
+        };
+        let selected = (kind == "select")
+            .then(|| app.plane.selected(&outbound.name))
+            .flatten();
+        Some(api::OutboundState {
+            name: outbound.name.to_string(),
+            kind: kind.to_owned(),
+            endpoint,
+            udp,
+            selected: selected.map(|name| name.to_string()),
+            members,
+            flows: live.get(&*outbound.name).copied().unwrap_or(0),
+        })
+    };
+    setup.outbounds.iter().filter_map(state).collect()
+}
