@@ -30,6 +30,8 @@ pub enum Behavior {
     Domain,
     /// Address ranges.
     IpCidr,
+    /// Domains, each with all below, however it is marked (the native dialect's).
+    Names,
 }
 
 /// How a list is written.
@@ -138,7 +140,7 @@ impl Reader<'_, '_> {
         for (number, start, line) in numbered(text) {
             let entry = match self.list.behavior {
                 Behavior::Classical => line::without_comment(line),
-                Behavior::Domain | Behavior::IpCidr => before_comment(line),
+                Behavior::Domain | Behavior::IpCidr | Behavior::Names => before_comment(line),
             };
             if !entry.is_empty() {
                 let from = start + (line.len() - line.trim_start().len());
@@ -212,7 +214,7 @@ impl Reader<'_, '_> {
     fn entry(&mut self, entry: &str, number: u32, start: usize) {
         let made = match self.list.behavior {
             Behavior::Classical => self.classical(entry, number),
-            Behavior::Domain => self.domain(entry, number),
+            Behavior::Domain | Behavior::Names => self.domain(entry, number),
             Behavior::IpCidr => self.range(entry, number),
         };
         if let Err((message, from, to)) = made {
@@ -238,6 +240,9 @@ impl Reader<'_, '_> {
         let name = Domain::parse(below.unwrap_or(entry))
             .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))?;
         match below {
+            _ if self.list.behavior == Behavior::Names => {
+                self.set.add_suffix(name, number, entry);
+            }
             Some(_) => self.set.add_suffix(name, number, entry),
             None => self.set.add_exact(name, number, entry),
         }

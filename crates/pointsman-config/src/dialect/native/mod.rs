@@ -239,7 +239,7 @@ fn databases<'a>(
             Ok(database) => Some(database),
             Err(error) => {
                 let message = format!("{what}: `{}` is no database: {error}", shown(node));
-                problems.error("bad-database", &node.span, message);
+                problems.error("invalid-database", &node.span, message);
                 None
             }
         }

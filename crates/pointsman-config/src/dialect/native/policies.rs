@@ -12,7 +12,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetI
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Node as Step, OutboundId, Policy};
 
-use super::rule_sets::RuleSets;
+use super::rule_sets::{RuleSets, plain_keys};
 use super::{first_line, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Severity, Span, nearest};
@@ -179,11 +179,8 @@ impl Lowerer<'_> {
         let before = problems.0.len();
         let body = lists.read(node, "the rule list", Fallback::Required, problems);
         lists.note_blind_rules(&body, false, &node.span.source, problems);
-        let new = problems.0.get_mut(before..).unwrap_or_default();
-        for problem in new.iter_mut() {
-            // Here the keys of BoltConn's section stand at the top.
-            problem.hint = problem.hint.take().map(|h| h.replace("dispatching.", ""));
-        }
+        plain_keys(problems, before);
+        let new = problems.0.get(before..).unwrap_or_default();
         let failed = new.iter().any(|p| p.severity == Severity::Error);
         (!failed).then_some(body)
     }

@@ -16,12 +16,10 @@ use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::{given, named};
 use crate::load::{Input, read_text};
-use crate::problem::{Problems, Source, Span};
+use crate::problem::{Problems, Source};
+use crate::provider::{self, Behavior, Format, List};
 use crate::value;
 use crate::yaml::{KeyStyle, Node};
-
-/// The most bad entries of one file that are told one by one.
-const MOST_TOLD: usize = 20;
 
 /// The sets of a configuration.
 pub(super) struct RuleSets {
@@ -148,10 +146,14 @@ fn from_file(
     let Some(written) = value::name(file.path, "`path`", problems) else {
         return set;
     };
-    let kinds = [
-        ("domains", Kind::Domains),
-        ("ips", Kind::Ips),
-        ("rules", Kind::Rules),
+    let formats = [
+        ("domains", (Behavior::Names, Some(Format::Text))),
+        ("ips", (Behavior::IpCidr, Some(Format::Text))),
+        ("rules", (Behavior::Classical, Some(Format::Text))),
+        ("clash-domains", (Behavior::Domain, None)),
+        ("clash-ips", (Behavior::IpCidr, None)),
+        ("clash-rules", (Behavior::Classical, None)),
+        ("adblock", (Behavior::Domain, Some(Format::Adblock))),
     ];
     let Some(format) = file.format else {
         let message = "a rule set in a file needs its `format`";
@@ -159,7 +161,8 @@ fn from_file(
             Some("`domains`, `ips` or `rules`: what stands on each line".into());
         return set;
     };
-    let Some(kind) = value::choice(format, "`format`", &kinds, problems) else {
+    let found = value::choice(format, "`format`", &formats, problems);
+    let Some((behavior, format)) = found else {
         return set;
     };
     set.file = written.into();
@@ -174,36 +177,26 @@ fn from_file(
     };
     files.push(path);
     let source = Source::new(written, text);
-    let mut bad = 0;
-    for (number, line) in (1..).zip(source.text.split_inclusive('\n')) {
-        let entry = match kind {
-            Kind::Rules => line::without_comment(line),
-            Kind::Domains | Kind::Ips => line.split('#').next().unwrap_or("").trim(),
-        };
-        if entry.is_empty() {
-            continue;
-        }
-        if let Err(fault) = add(&mut set, kind, entry, number, databases) {
-            bad += 1;
-            let place = place_of(&source, entry);
-            if file.strict {
-                problems.error("bad-entry", &place, fault.message).hint = fault.hint;
-            } else if bad <= MOST_TOLD {
-                problems.warning("bad-entry", &place, fault.message).hint = fault.hint;
-            }
-        }
-    }
-    if bad > MOST_TOLD && !file.strict {
-        let message = format!("{} more entries are bad and left out", bad - MOST_TOLD);
-        problems.warning("bad-entry", &source.span(0, 0), message);
-    }
+    let list = List {
+        source: &source,
+        behavior,
+        format,
+        strict: file.strict,
+        scope: &Alone(databases),
+    };
+    let before = problems.0.len();
+    provider::read(&list, &mut set, problems);
+    plain_keys(problems, before);
     set
 }
 
-/// The place of a part of the source's own text.
-fn place_of(source: &Arc<Source>, part: &str) -> Span {
-    let start = part.as_ptr().addr() - source.text.as_ptr().addr();
-    source.span(start, start + part.len())
+/// Takes the name of BoltConn's section off the hints that came last: here its keys stand at the top.
+pub(super) fn plain_keys(problems: &mut Problems, from: usize) {
+    for problem in problems.0.iter_mut().skip(from) {
+        let hint = problem.hint.take();
+        problem.hint = hint.map(|hint| hint.replace("dispatching.", ""));
+        problem.message = problem.message.replace("dispatching.", "");
+    }
 }
 
 struct Fault {

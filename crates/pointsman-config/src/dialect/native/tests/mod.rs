@@ -56,6 +56,11 @@ fn files(text: &str) -> Memory {
             "DOMAIN, exact.example\nDST-PORT, 22 # ssh\nGEOIP, CN\nIP-CIDR, 10.0.0.0/8\n",
         ),
         ("conf/lists/bad.txt", "good.example\nbad example\n"),
+        (
+            "conf/lists/clash.yaml",
+            "payload:\n  - exact.example\n  - '+.below.example'\n",
+        ),
+        ("conf/lists/block.txt", "! a list\n||block.example^\n"),
         ("conf/password", "s3cret\n"),
         ("conf/office.password", "s3cret\n"),
         ("conf/no.mmdb", "nothing"),
@@ -268,6 +273,28 @@ fn rules_and_trees_stand_side_by_side() {
 }
 
 #[test]
+fn lists_of_others_keep_their_meaning() {
+    let setup = read(
+        "inbounds: { a: { type: http, listen: 0 } }\nrule_sets:\n  clash: { path: lists/clash.yaml, format: clash-domains }\n  block: { path: lists/block.txt, format: adblock }\nrules:\n  - RULE-SET, clash, RESET\n  - RULE-SET, block, REJECT\n  - FALLBACK, DIRECT\n",
+    )
+    .setup
+    .unwrap();
+    let check = |host: &str, expected: &str| {
+        assert_eq!(decides(&setup, 0, host), expected, "{host}");
+    };
+    check("exact.example", "RESET lists/clash.yaml:2 exact.example");
+    check("www.exact.example", "DIRECT");
+    check(
+        "a.below.example",
+        "RESET lists/clash.yaml:3 +.below.example",
+    );
+    check(
+        "www.block.example",
+        "REJECT lists/block.txt:2 ||block.example^",
+    );
+}
+
+#[test]
 fn a_list_of_allowed_sources_comes_first() {
     let setup = setup(
         "inbounds:\n  lan: { type: mixed, listen: \"0.0.0.0:7890\", allow: [192.168.0.0/16] }\n  me: { type: mixed, listen: 7891 }",
@@ -429,7 +456,7 @@ fn policies_are_checked_in_place() {
     problems(
         "geoip_db: no.mmdb\nasn_db: none.mmdb\npolicy: direct\n",
         expect![[r#"
-            pointsman.yaml:1:11: error[bad-database]: `geoip_db`: `no.mmdb` is no database: it is not a database in MaxMind's format
+            pointsman.yaml:1:11: error[invalid-database]: `geoip_db`: `no.mmdb` is no database: it is not a database in MaxMind's format
               | geoip_db: no.mmdb
               |           ^^^^^^^
             pointsman.yaml:2:9: error[missing-file]: `asn_db`: `none.mmdb` cannot be read: entity not found

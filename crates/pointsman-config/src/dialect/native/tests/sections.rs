@@ -312,7 +312,9 @@ fn rule_sets_are_checked() {
     );
     set(
         "{ path: lists/ads.txt, format: domain }",
-        &["3:37: error[invalid-value]: `format` must be one of `domains`, `ips`, `rules`"],
+        &[
+            "3:37: error[invalid-value]: `format` must be one of `domains`, `ips`, `rules`, `clash-domains`, `clash-ips`, `clash-rules`, `adblock`",
+        ],
     );
     set(
         "{ path: lists/ads.txt, domains: [a] }",
@@ -339,16 +341,17 @@ fn rule_sets_are_checked() {
     problems(
         "policy: direct\nrule_sets:\n  a: { path: lists/bad.txt, format: domains }\n  b: { path: lists/rules.txt, format: rules }\n  c: { path: lists/bad.txt, format: domains, strict: true }\n",
         expect![[r#"
-            lists/bad.txt:2:1: error[bad-entry]: `bad example`: the name has the character ' ', which no host name carries
+            lists/bad.txt:2:1: error[invalid-entry]: `bad example` is no domain: the name has the character ' ', which no host name carries
               | bad example
               | ^^^^^^^^^^^
-            lists/bad.txt:2:1: warning[bad-entry]: `bad example`: the name has the character ' ', which no host name carries
+            lists/bad.txt:2:1: warning[invalid-entry]: `bad example` is no domain: the name has the character ' ', which no host name carries
               | bad example
               | ^^^^^^^^^^^
-            lists/rules.txt:3:1: warning[bad-entry]: `GEOIP` needs a database
+              hint: this entry is left out; `strict: true` makes it an error
+            lists/rules.txt:3:8: warning[invalid-entry]: `GEOIP` needs a database (set `geoip_db`)
               | GEOIP, CN
-              | ^^^^^^^^^
-              hint: set `geoip_db`"#]],
+              |        ^^
+              hint: this entry is left out; `strict: true` makes it an error"#]],
     );
 }
 
