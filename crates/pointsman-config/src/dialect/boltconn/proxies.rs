@@ -11,7 +11,7 @@ use pointsman_policy::model::OutboundInfo;
 use super::proxy;
 use super::{Named, Reading};
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, Span, nearest};
+use crate::problem::{Problems, Severity, Span, nearest};
 use crate::setup::{Outbound, OutboundKind, Uplink};
 use crate::yaml::{self, KeyStyle, Node, Value};
 
@@ -209,15 +209,24 @@ impl Maker<'_> {
         self.providers.insert(text.to_owned(), provided);
     }
 
-    /// One proxy of a provider. A name that the configuration itself gave away is no error: the
-    /// list comes from somebody else, and groups can still have the proxy.
+    /// One proxy of a provider. The list comes from somebody else: a proxy that is wrong is told
+    /// and left out, and one whose name the configuration gave away is for groups alone.
     fn provided(&mut self, item: &Node, problems: &mut Problems) -> Option<(OutboundId, String)> {
-        let mut keys = item.keys("the proxy", KeyStyle::KebabIsSnake, problems);
-        let name = keys.require("name", problems);
-        let kind = proxy::read(&mut keys, &self.uplink, problems);
-        keys.finish(problems);
+        let mut found = Problems::default();
+        let mut keys = item.keys("the proxy", KeyStyle::KebabIsSnake, &mut found);
+        let name = keys.require("name", &mut found);
+        let kind = proxy::read(&mut keys, &self.uplink, &mut found);
+        keys.finish(&mut found);
+        for mut problem in found.0 {
+            if problem.severity == Severity::Error {
+                problem.severity = Severity::Warning;
+                let hint = "a proxy of a provider that is wrong is left out";
+                problem.hint.get_or_insert_with(|| hint.to_owned());
+            }
+            problems.0.push(problem);
+        }
         let node = name?;
-        let name = node.text("`name`", problems)?;
+        let name = node.scalar().filter(|_| !node.is_null())?;
         let kind = kind?;
         let built_in = BUILT_IN
             .iter()

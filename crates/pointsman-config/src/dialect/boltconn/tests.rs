@@ -235,6 +235,118 @@ fn inbounds_in_every_form() {
 }
 
 #[test]
+fn ways_out_are_as_written() {
+    let text = "interface: eth0
+proxy_local:
+  h: { type: http, server: h.test, port: 8080, auth: { username: u, password: w } }
+  s: { type: socks5, server: 10.0.0.1, port: 1080, udp: false }
+proxy_provider: { p: { type: file, path: p.yaml } }
+proxy_chain: { c: { chains: [h, s] } }
+proxy_group:
+  g: { proxies: [c, direct, c], providers: [{ name: p, filter: '^B' }], interface: tun1 }
+  all: { providers: [p] }
+  none: { providers: [{ name: p, filter: 'none' }] }
+  outer: { proxies: [none, g] }
+rule_local: ['FALLBACK, g']
+";
+    let provider = "proxies:\n  - { name: A, type: http, server: a.test, port: 1 }\n  - { name: B, type: trojan, server: b.test, port: 2, password: x, udp: true }\n  - { name: h, type: http, server: c.test, port: 3 }\n  - { name: V, type: vmess, server: d.test, port: 4, uuid: x }\nother: 1\n";
+    let loaded = read(text, &[("p.yaml", provider)]);
+    let shown = format!("{:?}", loaded.problems.0);
+    let setup = loaded.setup.unwrap_or_else(|| panic!("{shown}"));
+    let told: Vec<String> = (0..)
+        .zip(&setup.outbounds)
+        .map(|(n, outbound)| {
+            use crate::setup::OutboundKind;
+            let kind = match &outbound.kind {
+                OutboundKind::Direct(uplink) => format!("direct by {:?}", uplink.interface),
+                OutboundKind::Chain { hops } => format!("chain {hops:?}"),
+                OutboundKind::Select { members, uplink } => {
+                    format!("group {members:?} by {:?}", uplink.interface)
+                }
+                OutboundKind::Http {
+                    server,
+                    credentials,
+                    uplink,
+                } => format!(
+                    "http {server} {} by {:?}",
+                    credentials.is_some(),
+                    uplink.interface
+                ),
+                OutboundKind::Socks5 {
+                    server,
+                    carries_udp,
+                    ..
+                } => {
+                    format!("socks5 {server} {carries_udp}")
+                }
+                OutboundKind::NotYet { kind, carries_udp } => format!("later {kind} {carries_udp}"),
+                other => format!("{other:?}"),
+            };
+            format!("{n} {}: {}", outbound.name, kind.replace("OutboundId", ""))
+        })
+        .collect();
+    let expected = [
+        "0 DIRECT: direct by Some(\"eth0\")",
+        "1 REJECT: Reject",
+        "2 BLACKHOLE: Blackhole",
+        "3 RESET: Reset",
+        "4 h: http h.test:8080 true by Some(\"eth0\")",
+        "5 s: socks5 10.0.0.1:1080 false",
+        "6 c: chain [(4), (5)]",
+        "7 g: group [(6), (0), (12)] by Some(\"tun1\")",
+        "8 all: group [(11), (12), (13)] by None",
+        "9 none: Reject",
+        "10 outer: group [(7)] by None",
+        "11 A: http a.test:1 false by Some(\"eth0\")",
+        "12 B: later trojan true",
+        "13 h: http c.test:3 false by Some(\"eth0\")",
+    ];
+    assert_eq!(told, expected);
+    let grave = loaded
+        .problems
+        .0
+        .iter()
+        .filter(|p| p.severity > crate::Severity::Note);
+    let codes: Vec<_> = grave.map(|p| (p.code, p.span.line())).collect();
+    assert_eq!(
+        codes,
+        [
+            ("empty-group", 10),
+            ("duplicate-outbound", 4),
+            ("invalid-value", 5)
+        ]
+    );
+}
+
+#[test]
+fn name_servers_are_as_written() {
+    let text = format!(
+        "dns:\n  preference: prefer-ipv6\n  bootstrap: [1.1.1.1]\n  nameserver: ['udp, 8.8.8.8', 'tcp, [::1]:5353', 'doh, dns.test']\n  hosts: {{ a.test: 10.0.0.1, '*.b.test': '::ffff:10.0.0.2' }}\n  nameserver_policy: {{ '*.test': 'udp, 1.1.1.1, plain', '*.c.test': 'udp, 1.1.1.2', c.test: 'udp, 1.1.1.3' }}\n{RULES}"
+    );
+    let loaded = read(&text, &[]);
+    let setup = loaded.setup.unwrap();
+    assert_eq!(setup.server_resolver, Some(crate::setup::ResolverId(0)));
+    let resolver = &setup.resolvers[0];
+    let shown = format!("{:?}", resolver.servers);
+    assert_eq!(
+        shown,
+        "[Udp { address: 8.8.8.8:53, via: None }, Tcp { address: [::1]:5353, via: None }, NotYet(\"the name server `doh, dns.test` is not built yet\")]"
+    );
+    let hosts = format!("{:?}", resolver.hosts);
+    assert_eq!(
+        hosts,
+        "[(Domain(a.test), false, 10.0.0.1), (Domain(b.test), true, 10.0.0.2)]"
+    );
+    let order: Vec<String> = resolver
+        .by_domain
+        .iter()
+        .map(|(name, below, _)| format!("{name} {below}"))
+        .collect();
+    assert_eq!(order, ["c.test false", "c.test true", "test true"]);
+    assert_eq!(resolver.families, crate::setup::Families::PreferIpv6);
+}
+
+#[test]
 fn blind_rules_are_noted() {
     let blind = |text: &str| {
         let loaded = read(text, &[("n", "10.0.0.0/8"), ("d", "a.b")]);
