@@ -21,6 +21,9 @@ use crate::problem::{Problems, Source, Span, nearest};
 /// The most nodes that a tree may come to, named trees counted as often as they are used.
 const MAX_NODES: usize = 1_000_000;
 
+/// The most keys that become conditions within each other: whoever walks the tree recurses as deep.
+const MAX_CHAIN: usize = 256;
+
 /// What the keys of `cond domain` and `cond ip` name.
 #[derive(Clone, Copy, Debug)]
 pub enum Lists<'a> {
@@ -239,10 +242,10 @@ impl<'a> Lowerer<'a> {
             ("protocol", _) => SelectOn::Protocol,
             ("domain", Lists::Zones(_)) => SelectOn::Zone(ZoneOf::Domain, Asks::Resolve),
             ("ip", Lists::Zones(_)) => SelectOn::Zone(ZoneOf::Address, Asks::Resolve),
-            _ => return Some(first_that_holds(keyed, otherwise)),
+            _ => return self.first_that_holds(keyed, otherwise, span),
         };
         if otherwise.is_some() {
-            return Some(first_that_holds(keyed, otherwise));
+            return self.first_that_holds(keyed, otherwise, span);
         }
         let arms = keyed.into_iter().filter_map(|arm| {
             Some(PolicyArm {
@@ -256,6 +259,38 @@ impl<'a> Lowerer<'a> {
             arms: arms.collect(),
             origin,
         }))
+    }
+
+    /// The first arm whose condition holds counts, whether its branch decides or not.
+    fn first_that_holds(
+        &mut self,
+        arms: Vec<Keyed>,
+        otherwise: Option<Node>,
+        span: &Span,
+    ) -> Option<Node> {
+        let simple = arms.iter().all(|arm| matches!(arm.then, Node::Leaf { .. }));
+        if simple {
+            // A leaf always decides, so a plain list says the same.
+            let rules = arms
+                .into_iter()
+                .map(|arm| guarded(arm.condition, arm.then, arm.origin));
+            return Some(Node::Any(rules.chain(otherwise).collect()));
+        }
+        if arms.len() > MAX_CHAIN {
+            let message = format!("more than {MAX_CHAIN} keys, and not all lead to outbounds");
+            let hint = "split it into several `cond` in an `any [ ... ]`".to_owned();
+            self.error("too-large", span, message, hint);
+            return None;
+        }
+        let chain = arms.into_iter().rev().fold(otherwise, |rest, arm| {
+            Some(Node::When {
+                condition: arm.condition,
+                then: Box::new(arm.then),
+                otherwise: rest.map(Box::new),
+                origin: arm.origin,
+            })
+        });
+        Some(chain.unwrap_or(Node::Any(Vec::new())))
     }
 
     fn repeated(&mut self, arms: &[Arm]) {
@@ -464,33 +499,6 @@ struct Keyed {
     key: Option<ArmKey>,
     then: Node,
     origin: Origin,
-}
-
-/// The first arm whose condition holds counts, whether its branch decides or not.
-fn first_that_holds(arms: Vec<Keyed>, otherwise: Option<Node>) -> Node {
-    let simple = arms.iter().all(|arm| matches!(arm.then, Node::Leaf { .. }));
-    if simple {
-        // A leaf always decides, so a plain list says the same.
-        let rules = arms.into_iter().filter_map(|arm| match arm.then {
-            Node::Leaf { outbound, origin } => Some(Node::Rule(Rule {
-                condition: arm.condition,
-                outbound,
-                origin,
-                class: None,
-            })),
-            _ => None,
-        });
-        return Node::Any(rules.chain(otherwise).collect());
-    }
-    let chain = arms.into_iter().rev().fold(otherwise, |rest, arm| {
-        Some(Node::When {
-            condition: arm.condition,
-            then: Box::new(arm.then),
-            otherwise: rest.map(Box::new),
-            origin: arm.origin,
-        })
-    });
-    chain.unwrap_or(Node::Any(Vec::new()))
 }
 
 pub(super) fn offer<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {

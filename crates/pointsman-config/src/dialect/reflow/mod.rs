@@ -4,6 +4,8 @@
 //! the original: all text must be read, names must be known, nothing is given twice. Deliberately
 //! absent: the DNS proxy's part in the setup, which is checked and noted as not built yet.
 
+#[cfg(test)]
+mod decision_tests;
 mod items;
 #[cfg(test)]
 mod tests;
