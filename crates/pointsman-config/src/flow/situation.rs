@@ -231,9 +231,12 @@ fn inbound_fact(via: &Via, found: Option<&Inbound>, forward: Option<&Forward>) -
             .clone()
             .or(alias)
             .or_else(|| forward.map(|f| Arc::clone(&f.name))),
-        port: via
-            .port
-            .or_else(|| found.map(|inbound| inbound.listen.port())),
+        // A name tells the port; a type alone does not.
+        port: via.port.or_else(|| {
+            let name = via.name.as_ref()?;
+            let named = found.filter(|inbound| has_name(inbound, name));
+            named.map(|inbound| inbound.listen.port())
+        }),
         user: via.user.clone(),
     }
 }

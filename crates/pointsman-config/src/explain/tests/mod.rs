@@ -1,5 +1,7 @@
 //! Explanations as the control API says them: app and domain rules, groups, transport, the guard.
 
+mod dialects;
+
 use std::path::Path;
 
 use expect_test::{Expect, expect};
