@@ -96,14 +96,18 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
             flow: flow.trim().to_owned(),
             expect: unquoted(expect.trim()).to_owned(),
         };
-        match outside_quotes(text, |at| text[at..].starts_with("=>")) {
-            Some(at) if !text[at + 2..].trim().is_empty() => {
-                cases.push(case(&text[..at], &text[at + 2..]));
-            }
-            _ => failures.push(Failure {
-                case: case(text, ""),
+        let arrow = outside_quotes(text, |at| text[at..].starts_with("=>"));
+        let case = match arrow {
+            Some(at) => case(&text[..at], &text[at + 2..]),
+            None => case(text, ""),
+        };
+        if case.expect.is_empty() {
+            failures.push(Failure {
+                case,
                 got: Got::Unreadable("a case is `FLOW => OUTBOUND`".into()),
-            }),
+            });
+        } else {
+            cases.push(case);
         }
     }
     (cases, failures)

@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
+use crate::case;
+use crate::explain::{Detail, First, explain};
 use crate::files::Memory;
+use crate::flow::Query;
 use crate::load::{Input, load_text};
 use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
@@ -30,6 +33,63 @@ pub fn check_native(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_dialect(Dialect::Native, "pointsman.yaml", text);
     }
+}
+
+/// Checks the policy-router reader; see [`check_dialect`].
+pub fn check_policy_router(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_dialect(Dialect::PolicyRouter, "config.toml", text);
+    }
+}
+
+/// Checks flows in words, as JSON and in case files: what is read puts itself into a configuration
+/// and is explained, and what is refused says why.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_flow_words(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let setup = flow_setup();
+    match Query::parse(text) {
+        Ok(query) => match explain(&setup, &query, &First, Detail::Full) {
+            Ok(explanation) => {
+                assert!(explanation.decision.outbound.is_some(), "{text}");
+                assert!(!explanation.reason.is_empty() && !explanation.trace.is_empty());
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        },
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    let (cases, failures) = case::parse("x.case", text);
+    assert!(cases.len() + failures.len() <= text.lines().count());
+    for case in cases {
+        // A case is read again as it was written, where it holds no line end.
+        assert!(
+            !case.expect.is_empty() && !case.flow.contains('\n'),
+            "{case:?}"
+        );
+    }
+}
+
+/// A policy that has a way out for every flow.
+fn flow_setup() -> Setup {
+    let text =
+        "[defaults]\negress = \"d\"\n[egress.d]\ntype = \"direct\"\n[rules.app]\nd = [\"a\"]\n";
+    let files = Memory::default();
+    let input = Input {
+        source: Source::new("config.toml", text.to_owned()),
+        path: PathBuf::from("config.toml"),
+        directory: PathBuf::new(),
+        files: &files,
+        state: None,
+    };
+    let loaded = load_text(input, Some(Dialect::PolicyRouter), Problems::default());
+    let Some(setup) = loaded.setup else {
+        unreachable!("the text above is right: {:?}", loaded.problems);
+    };
+    setup
 }
 
 /// Checks that a text gives a configuration or an error, never neither and never both; that every

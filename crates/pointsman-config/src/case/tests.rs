@@ -85,7 +85,7 @@ fn what_fails_is_told() {
     );
     check(
         "dst=youtube.com:1 =>  # proxy",
-        expect!["t.case:1: dst=youtube.com:1 => => , got -: a case is `FLOW => OUTBOUND`"],
+        expect!["t.case:1: dst=youtube.com:1 => , got -: a case is `FLOW => OUTBOUND`"],
     );
     check(
         "dts=youtube.com:1 => proxy",

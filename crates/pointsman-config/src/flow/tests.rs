@@ -287,3 +287,20 @@ fn mistakes_in_objects() {
         "a flow is a JSON object"
     );
 }
+
+proptest::proptest! {
+    /// Words, quotes and objects in any order: what must hold for the fuzzer holds here.
+    #[test]
+    fn any_text_is_read_or_refused(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "dst=", "a.example", ":443", "[::1]", " ", "\"", "'", "\\", "process=", "sni=", "=>",
+                "#", "{", "}", "\"dst\":", "\"a.b:1\"", ",", "\"sniff\":", "null", "inbound=", "http",
+                "@", "serves=", "pointsman", "resolved=", "1.2.3.4", "é", "\n", "network=", "udp",
+            ]),
+            0..12,
+        ),
+    ) {
+        crate::fuzz_checks::check_flow_words(parts.concat().as_bytes());
+    }
+}

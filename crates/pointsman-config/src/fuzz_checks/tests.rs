@@ -22,3 +22,13 @@ fn the_corpus_of_bitflow() {
 fn the_corpus_of_native() {
     replay("native", check_native);
 }
+
+#[test]
+fn the_corpus_of_flow_words() {
+    replay("flow_words", check_flow_words);
+}
+
+#[test]
+fn the_corpus_of_policy_router() {
+    replay("policy_router", check_policy_router);
+}
