@@ -97,7 +97,23 @@ fn deny() -> anyhow::Result<()> {
 }
 
 fn install() -> anyhow::Result<()> {
-    let missing: Vec<&str> = PACKAGES
+    install_packages(PACKAGES)?;
+    let sing_box = format!("{PYTHON}/bin/sing-box");
+    if !std::path::Path::new(&sing_box).exists() {
+        std::fs::create_dir_all("target")?;
+        command("python3", &["-m", "venv", PYTHON])?;
+        command(
+            &format!("{PYTHON}/bin/pip"),
+            &["install", "--quiet", SING_BOX],
+        )?;
+        link_sing_box(&sing_box)?;
+    }
+    Ok(())
+}
+
+/// Installs the Debian packages whose file is missing; an error when that needs root and we are not.
+pub(crate) fn install_packages(packages: &[(&'static str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|(_, file)| !std::path::Path::new(file).exists())
         .map(|(package, _)| *package)
@@ -113,16 +129,6 @@ fn install() -> anyhow::Result<()> {
         let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
         words.extend(&missing);
         command("apt-get", &words)?;
-    }
-    let sing_box = format!("{PYTHON}/bin/sing-box");
-    if !std::path::Path::new(&sing_box).exists() {
-        std::fs::create_dir_all("target")?;
-        command("python3", &["-m", "venv", PYTHON])?;
-        command(
-            &format!("{PYTHON}/bin/pip"),
-            &["install", "--quiet", SING_BOX],
-        )?;
-        link_sing_box(&sing_box)?;
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ fn run(words: &[String]) -> anyhow::Result<()> {
     std::env::set_current_dir(root()).context("the workspace's root cannot be entered")?;
     match words.first().map(String::as_str) {
         Some("bench") => bench::run(&words[1..]),
+        Some("bench-child") => bench::child(&words[1..]),
         Some("ci") => ci::run(),
         Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
         Some("size") => size::run(),

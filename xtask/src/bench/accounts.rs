@@ -1,0 +1,95 @@
+//! What a process and the kernel have used, read from `/proc`.
+//!
+//! Absent: anything that needs a privilege or a control group.
+
+use std::fs;
+
+use anyhow::Context as _;
+
+/// CPU time of all living threads of a process, in nanoseconds.
+///
+/// `/proc/PID/schedstat` counts exactly where `/proc/PID/stat` counts in hundredths of a second; but it forgets threads
+/// that have ended, so that [`Cpu::since`] takes the other where the two disagree.
+#[derive(Clone, Copy)]
+pub(super) struct Cpu {
+    exact: u64,
+    ticks: u64,
+}
+
+const TICK: u64 = 10_000_000;
+
+impl Cpu {
+    /// What the process has used until now.
+    pub(super) fn read(pid: u32) -> anyhow::Result<Self> {
+        let mut exact = 0;
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = entry?.path().join("schedstat");
+            // A thread may end between the listing and the look.
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let first = text.split(' ').next().unwrap_or_default();
+            exact += first.parse::<u64>().unwrap_or_default();
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name stands in parentheses and may hold spaces; utime and stime are the 12th and 13th after it.
+        let rest = stat.rsplit_once(')').context("a strange stat")?.1;
+        let mut fields = rest.split_whitespace().skip(11);
+        let mut next = || fields.next().and_then(|f| f.parse::<u64>().ok());
+        let ticks = next()
+            .zip(next())
+            .map(|(user, system)| user + system)
+            .context("a strange stat")?;
+        Ok(Self { exact, ticks })
+    }
+
+    /// Seconds used since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> f64 {
+        let exact = self.exact.saturating_sub(earlier.exact);
+        let coarse = self.ticks.saturating_sub(earlier.ticks) * TICK;
+        let nanoseconds = if coarse > exact + exact / 10 + 5 * TICK {
+            coarse
+        } else {
+            exact
+        };
+        nanoseconds as f64 / 1e9
+    }
+}
+
+/// Anonymous resident memory of a process, in bytes.
+pub(super) fn user_bytes(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kilobytes(&text, "RssAnon")
+}
+
+/// Memory of the kernel's objects, in bytes: sockets, files, epoll entries, pipes (without the pages in them).
+///
+/// Of the whole machine, so that only a difference on a quiet one means something. Page tables and descriptor
+/// tables are left out: some ten bytes a connection, but disturbed by every process that starts.
+pub(super) fn kernel_bytes() -> anyhow::Result<f64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    kilobytes(&text, "Slab")
+}
+
+/// How many descriptors a process has open.
+pub(super) fn descriptors(pid: u32) -> anyhow::Result<f64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as f64)
+}
+
+/// Sockets in TIME_WAIT on the whole machine.
+pub(super) fn lingering() -> anyhow::Result<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat")?;
+    let number = text
+        .split_once(" tw ")
+        .and_then(|(_, rest)| rest.split_whitespace().next());
+    Ok(number.context("a strange sockstat")?.parse()?)
+}
+
+fn kilobytes(text: &str, name: &str) -> anyhow::Result<f64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number: u64 = number
+        .with_context(|| format!("no `{name}` in /proc"))?
+        .parse()?;
+    Ok(number as f64 * 1024.0)
+}
