@@ -202,6 +202,15 @@ fn set(lowerer: &mut Lowerer<'_>, test: &Test, asks: Asks) -> Option<Condition> 
 
 fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Option<Condition> {
     let text = value.text.as_str();
+    let asks_database = matches!(fact, "country" | "asn");
+    if asks_database && matches!(lowerer.context.lists, Lists::Zones(_)) {
+        // A configuration with zones is reflow's, which has no key for a database; with rule sets
+        // whoever knows the databases looks.
+        let message = format!("`{fact}` needs a database, and this dialect names none");
+        let hint = "`pointsman convert` makes a native file, which can".to_owned();
+        lowerer.error("missing-database", &value.span, message, hint);
+        return None;
+    }
     let found = match fact {
         "network" => match text {
             "tcp" => Some(Condition::Network(Network::Tcp)),

@@ -284,4 +284,13 @@ fn what_is_wrong_is_told() {
               |        ^
         "#]],
     );
+    check(
+        "rule r = cond country eq CN => direct\n",
+        expect![[r#"
+        config:1:26: error[missing-database]: `country` needs a database, and this dialect names none
+          | rule r = cond country eq CN => direct
+          |                          ^^
+          hint: `pointsman convert` makes a native file, which can
+    "#]],
+    );
 }
