@@ -28,6 +28,13 @@ pub fn check_bitflow(bytes: &[u8]) {
     }
 }
 
+/// Checks the BoltConn reader; see [`check_dialect`].
+pub fn check_boltconn(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_dialect(Dialect::Boltconn, "config.yml", text);
+    }
+}
+
 /// Checks the native reader; see [`check_dialect`].
 pub fn check_native(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -79,14 +79,14 @@ pub fn read(list: &List<'_>, set: &mut RuleSet, problems: &mut Problems) {
     set.finish();
 }
 
-/// A YAML list says `payload` first.
+/// A YAML list has the key `payload`, which no line of a text list is.
 fn tell(text: &str) -> Format {
-    let first = text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with('#') && *line != "---");
-    match first {
-        Some(line) if line.starts_with("payload") || line.starts_with('{') => Format::Yaml,
+    if text.lines().any(|line| line.starts_with("payload:")) {
+        return Format::Yaml;
+    }
+    let mut lines = text.lines().map(str::trim);
+    match lines.find(|line| !line.is_empty() && !line.starts_with('#')) {
+        Some(line) if line.starts_with('{') => Format::Yaml,
         Some(line) if line.starts_with("[Adblock") || line.starts_with('!') => Format::Adblock,
         Some(_) | None => Format::Text,
     }
@@ -427,3 +427,6 @@ fn before_comment(line: &str) -> &str {
         .find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
     comment.map_or(line, |(at, _)| &line[..at]).trim()
 }
+
+#[cfg(test)]
+mod tests;

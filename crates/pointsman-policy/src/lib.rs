@@ -13,6 +13,8 @@ pub mod decision;
 pub mod domain;
 pub mod explain;
 pub mod fact;
+#[doc(hidden)]
+pub mod fuzz_checks;
 pub mod geo;
 mod interpret;
 pub mod line;

@@ -19,6 +19,11 @@ fn the_corpus_of_bitflow() {
 }
 
 #[test]
+fn the_corpus_of_boltconn() {
+    replay("boltconn", check_boltconn);
+}
+
+#[test]
 fn the_corpus_of_native() {
     replay("native", check_native);
 }

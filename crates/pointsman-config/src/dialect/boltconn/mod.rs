@@ -303,6 +303,8 @@ fn comma_parts(text: &str) -> Vec<&str> {
 }
 
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod document;
 #[cfg(test)]
 mod tests;

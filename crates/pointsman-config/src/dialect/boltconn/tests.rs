@@ -389,6 +389,16 @@ fn damaged_samples_give_problems_or_load() {
         files.files.insert("c.yml".into(), variant);
         let loaded = load(Path::new("c.yml"), Some(Dialect::Boltconn), None, &files);
         assert_eq!(loaded.setup.is_none(), loaded.problems.has_errors());
+        for problem in &loaded.problems.0 {
+            assert!(
+                problem
+                    .span
+                    .source
+                    .text
+                    .get(problem.span.start..problem.span.end)
+                    .is_some()
+            );
+        }
         refused += usize::from(loaded.setup.is_none());
     }
     assert!((100..1000).contains(&refused), "{refused}");
