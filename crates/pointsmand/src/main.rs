@@ -26,6 +26,7 @@ use pointsman_os::local::{self, Signal, Signals};
 
 use crate::app::{App, Checked, Origin, Refused};
 use crate::args::Args;
+use crate::watching::Watching;
 
 /// sysexits(3): something is wrong with the configuration.
 const EX_CONFIG: u8 = 78;
@@ -132,7 +133,10 @@ async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result
     }
     let tasks = Tasks::new();
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
-    tasks.spawn(watching::run(Arc::clone(app)));
+    // Before anybody is told that we serve, so that no change after that is missed.
+    if let Some(watching) = Watching::begin(app) {
+        tasks.spawn(watching.run(Arc::clone(app)));
+    }
     outln(&app.ready());
     // Without a service manager this is nobody's news.
     let _ = local::sd_notify("READY=1");

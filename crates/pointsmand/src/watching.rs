@@ -17,71 +17,94 @@ use crate::app::App;
 /// An editor's burst of changes is one change; more would be felt as slowness.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Watches until the daemon ends.
-pub(crate) async fn run(app: Arc<App>) {
-    let (sender, mut changes) = mpsc::channel::<Vec<PathBuf>>(64);
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if let Ok(event) = event
-            && !event.kind.is_access()
-        {
-            // A full queue holds a change already.
-            let _ = sender.try_send(event.paths);
+/// The watching of files, begun.
+pub(crate) struct Watching {
+    watcher: RecommendedWatcher,
+    changes: mpsc::Receiver<Vec<PathBuf>>,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Watching {
+    /// Watches the files of the configuration in force from now on; `None` where the system cannot.
+    pub(crate) fn begin(app: &App) -> Option<Self> {
+        let (sender, changes) = mpsc::channel(64);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event
+                && !event.kind.is_access()
+            {
+                // A full queue holds a change already.
+                let _ = sender.try_send(event.paths);
+            }
+        });
+        let watched = BTreeSet::new();
+        match watcher {
+            Ok(watcher) => {
+                let mut watching = Self {
+                    watcher,
+                    changes,
+                    watched,
+                };
+                watching.attend(app);
+                Some(watching)
+            }
+            Err(error) => {
+                tracing::error!("configuration files cannot be watched: {error}");
+                None
+            }
         }
-    });
-    let mut watcher = match watcher {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            tracing::error!("configuration files cannot be watched: {error}");
+    }
+
+    /// Reloads on changes until the daemon ends.
+    pub(crate) async fn run(mut self, app: Arc<App>) {
+        loop {
+            let changed = tokio::select! {
+                changed = self.changes.recv() => changed,
+                () = app.stopped() => return,
+            };
+            let Some(mut paths) = changed else { return };
+            while let Ok(Some(more)) = timeout(SETTLE, self.changes.recv()).await {
+                paths.extend(more);
+            }
+            let files = files(&app);
+            let ours = |path: &PathBuf| {
+                // A file that appears in a zone's directory counts as that directory's change.
+                files.contains(path) || path.parent().is_some_and(|parent| files.contains(parent))
+            };
+            if app.generation().1.watch && paths.iter().any(ours) {
+                // Its outcome is logged and counted there.
+                let _ = app.reload().await;
+            }
+            self.attend(&app);
+        }
+    }
+
+    /// Watches the directories of all files that the configuration in force was read from.
+    fn attend(&mut self, app: &App) {
+        if !app.generation().1.watch {
             return;
         }
-    };
-    let mut watched = BTreeSet::new();
-    loop {
-        let (_, setup) = app.generation();
-        let files: BTreeSet<PathBuf> = setup.files.iter().map(|file| absolute(file)).collect();
-        if setup.watch {
-            attend(&mut watcher, &files, &mut watched);
-        }
-        let changed = tokio::select! {
-            changed = changes.recv() => changed,
-            () = app.stopped() => return,
-        };
-        let Some(mut paths) = changed else { return };
-        while let Ok(Some(more)) = timeout(SETTLE, changes.recv()).await {
-            paths.extend(more);
-        }
-        let ours = |path: &PathBuf| {
-            // A file that appears in a zone's directory counts as that directory's change.
-            files.contains(path) || path.parent().is_some_and(|parent| files.contains(parent))
-        };
-        if app.generation().1.watch && paths.iter().any(ours) {
-            // Its outcome is logged and counted there.
-            let _ = app.reload().await;
+        for file in files(app) {
+            let itself = file.is_dir().then_some(file.as_path());
+            for directory in [file.parent(), itself].into_iter().flatten() {
+                if self.watched.contains(directory) {
+                    continue;
+                }
+                match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                    Ok(()) => {
+                        self.watched.insert(directory.to_owned());
+                    }
+                    Err(error) => {
+                        tracing::warn!("{} cannot be watched: {error}", directory.display());
+                    }
+                }
+            }
         }
     }
 }
 
-fn attend(
-    watcher: &mut RecommendedWatcher,
-    files: &BTreeSet<PathBuf>,
-    watched: &mut BTreeSet<PathBuf>,
-) {
-    for file in files {
-        for directory in [file.parent(), file.is_dir().then_some(file.as_path())]
-            .into_iter()
-            .flatten()
-        {
-            if watched.contains(directory) {
-                continue;
-            }
-            match watcher.watch(directory, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    watched.insert(directory.to_owned());
-                }
-                Err(error) => tracing::warn!("{} cannot be watched: {error}", directory.display()),
-            }
-        }
-    }
+fn files(app: &App) -> BTreeSet<PathBuf> {
+    let (_, setup) = app.generation();
+    setup.files.iter().map(|file| absolute(file)).collect()
 }
 
 /// Events carry absolute paths, whatever the command line said.

@@ -12,7 +12,11 @@ use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View};
 use pointsman_config::flow::{Query as Flow, Situation};
-use pointsman_policy::{Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle};
+use pointsman_config::setup::ResolverId;
+use pointsman_net::lookup::Answer;
+use pointsman_policy::{
+    Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
+};
 use serde::Deserialize;
 
 use super::Refusal;
@@ -111,7 +115,7 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         Ok(request) => request,
         Err(error) => return bad(format!("the body is no request to explain: {error}")),
     };
-    let flow = match Flow::from_json(&request.flow) {
+    let flow = match Flow::from_value(&request.flow) {
         Ok(flow) => flow,
         Err(error) => return bad(error.to_string()),
     };
@@ -139,16 +143,47 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
 /// What the daemon's resolver answers for a named destination.
 async fn resolve(app: &App, situation: &Situation<'_>) -> Fact<Vec<IpAddr>> {
     let name = situation.facts.destination.known().and_then(Host::name);
-    let (Some(ways), Some(name)) = (app.plane.ways(), name) else {
+    let Some(name) = name else {
         return Fact::Unknown;
     };
-    let spec = ways.generation().spec();
-    let own = situation.resolver.and_then(|id| spec.resolvers.get(id.0));
-    let resolver = own.unwrap_or(&spec.server_resolver);
-    match ways.look_up(&**resolver, name, RESOLVE).await {
+    match look_up(app, situation.resolver, name).await {
         Ok(addresses) => Fact::Known(addresses, Provenance::Resolver),
         Err(why) => Fact::Failed(why),
     }
+}
+
+/// `GET /v1/dns/{name}`: by the resolver of the first inbound.
+pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    let name = match Domain::parse(&name) {
+        Ok(name) => name,
+        Err(error) => {
+            let text = format!("`{name}` is no name: {error}");
+            return Refusal(StatusCode::BAD_REQUEST, "bad-name", text).into_response();
+        }
+    };
+    let (_, setup) = app.generation();
+    let resolver = setup.inbounds.first().and_then(|inbound| inbound.resolver);
+    let (addresses, error) = match look_up(&app, resolver, &name).await {
+        Ok(found) => (found.iter().map(ToString::to_string).collect(), None),
+        Err(why) => (Vec::new(), Some(why.to_string())),
+    };
+    let name = name.to_string();
+    Json(api::daemon::DnsReply {
+        name,
+        addresses,
+        error,
+    })
+    .into_response()
+}
+
+async fn look_up(app: &App, resolver: Option<ResolverId>, name: &Domain) -> Answer {
+    let Some(ways) = app.plane.ways() else {
+        return Err("nothing is in force yet".into());
+    };
+    let spec = ways.generation().spec();
+    let own = resolver.and_then(|id| spec.resolvers.get(id.0));
+    ways.look_up(&**own.unwrap_or(&spec.server_resolver), name, RESOLVE)
+        .await
 }
 
 fn render(

@@ -35,7 +35,7 @@ const HEAD_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 14] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 15] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(handlers::reload)),
@@ -49,6 +49,7 @@ fn router(app: Arc<App>) -> Router {
         (route::OUTBOUNDS, get(handlers::outbounds)),
         (route::OUTBOUND_MEMBER, put(handlers::select)),
         (route::POLICY, get(handlers::policy)),
+        (route::DNS, get(flows::dns)),
         (route::OPENAPI, get(handlers::openapi)),
     ];
     let mut router = Router::new();

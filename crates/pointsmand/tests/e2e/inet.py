@@ -1,0 +1,65 @@
+"""The far side of the reflow test: HTTP on 80, HTTPS on 443, DNS on 53 where asked.
+
+Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IPV4...
+Each HTTP answer is the client's address, as the server saw it."""
+import http.server
+import socket
+import ssl
+import struct
+import sys
+import threading
+
+
+class Who(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = (self.client_address[0] + "\n").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass
+
+
+def web(certificate, key):
+    secure = Server(("0.0.0.0", 443), Who)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    secure.socket = context.wrap_socket(secure.socket, server_side=True)
+    threading.Thread(target=secure.serve_forever, daemon=True).start()
+    plain = Server(("0.0.0.0", 80), Who)
+    print("ready", flush=True)
+    plain.serve_forever()
+
+
+def dns(address, names):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((address, 53))
+    print("ready", flush=True)
+    while True:
+        query, client = server.recvfrom(2048)
+        at, labels = 12, []
+        while query[at]:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        question = query[12 : at + 5]
+        kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
+        found = names.get(".".join(labels).lower())
+        answer = b""
+        if found and kind == 1:
+            answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(found)
+        flags = 0x8180 if found else 0x8183
+        head = query[:2] + struct.pack("!HHHHH", flags, 1, 1 if answer else 0, 0, 0)
+        server.sendto(head + question + answer, client)
+
+
+if sys.argv[1] == "web":
+    web(*sys.argv[2:])
+else:
+    dns(sys.argv[2], dict(pair.split("=") for pair in sys.argv[3:]))
