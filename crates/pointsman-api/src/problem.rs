@@ -11,7 +11,7 @@ pub struct Problem {
     pub code: String,
     /// What is wrong, in one sentence.
     pub message: String,
-    /// Relative to the configuration's directory.
+    /// From `check` as the caller finds it, from the daemon relative to the configuration's directory.
     pub file: String,
     /// From 1.
     pub line: u32,
@@ -30,7 +30,7 @@ pub struct Problem {
 pub struct Related {
     /// Why it belongs to it.
     pub message: String,
-    /// Relative to the configuration's directory.
+    /// From `check` as the caller finds it, from the daemon relative to the configuration's directory.
     pub file: String,
     /// From 1.
     pub line: u32,

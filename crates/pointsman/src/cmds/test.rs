@@ -36,6 +36,7 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     }
     let broken = failures.len();
     failures.extend(case::run(&setup, &cases));
+    failures.sort_by(|a, b| (&a.case.file, a.case.line).cmp(&(&b.case.file, b.case.line)));
     let total = cases.len() + broken;
     let passed = total - failures.len();
     let answer = json!({

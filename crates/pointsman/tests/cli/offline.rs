@@ -1,0 +1,508 @@
+//! Verbs that need no daemon.
+
+use expect_test::{Expect, expect};
+
+use crate::{Run, directory, run};
+
+const POLICY: &str = r#"[defaults]
+egress = "direct"
+[egress.vpn]
+type = "singbox"
+endpoint = "socks5://127.0.0.1:1488"
+[egress.proxy]
+type = "socks5"
+endpoint = "socks5://127.0.0.1:1080"
+[egress.direct]
+type = "direct"
+[rules.app]
+vpn = ["zen.exe"]
+[rules.domain]
+proxy = ["youtube.com"]
+"#;
+
+/// Exit code, stdout, and stderr behind a line `--`, of a run beside `POLICY`.
+fn check(arguments: &[&str], stdin: &str, expected: Expect) {
+    let home = directory(&[
+        ("r.toml", POLICY),
+        ("bad.toml", &POLICY.replace("vpn = [\"zen", "vpm = [\"zen")),
+        ("warned/w.toml", &warned()),
+        (
+            "reflow/config",
+            "relay {\n rule=r\n listen=socks5 127.0.0.1:1080\n}\nrule r = any [\n  reset\n]\n",
+        ),
+        ("cases/r.toml", POLICY),
+        (
+            "cases/good.case",
+            "dst=youtube.com:1 => proxy # why\nprocess=zen.exe => vpn\n",
+        ),
+        ("cases/wrong.case", "\ndst=a.example:1 => vpn\nwhat\n"),
+        ("flows", "{\"dst\":\"youtube.com:1\"}\n"),
+    ]);
+    let Run {
+        code,
+        stdout,
+        stderr,
+    } = run(home.path(), arguments, stdin);
+    let home = home.path().display().to_string();
+    expected.assert_eq(&format!("{code}\n{stdout}--\n{stderr}").replace(&home, "HOME"));
+}
+
+fn warned() -> String {
+    POLICY.replace(
+        "[rules.app]",
+        "[egress.other]\ntype = \"socks5\"\nendpoint = \"socks5://127.0.0.1:2\"\n[rules.app]\nother = [\"a\"]\nproxy = [\"a\"]",
+    )
+}
+
+#[test]
+fn explain_as_text() {
+    check(
+        &[
+            "explain",
+            "--config",
+            "r.toml",
+            "--process",
+            "zen.exe",
+            "--domain",
+            "youtube.com",
+        ],
+        "",
+        expect![[r#"
+            0
+            egress: proxy
+            source: domain_rule
+            rule_egress: proxy
+            matcher:
+              type: exact
+              pattern: youtube.com
+            reason: domain rule: exact match 'youtube.com' -> egress 'proxy'
+            --
+        "#]],
+    );
+    check(
+        &["explain", "--config", "r.toml", "process=x"],
+        "",
+        expect![[r#"
+            0
+            egress: direct
+            source: default
+            rule_egress: direct
+            reason: default: egress 'direct' (no rules matched)
+            --
+        "#]],
+    );
+    check(
+        &["explain", "--config", "reflow", "--dst", "a.example:1"],
+        "",
+        expect![[r#"
+            0
+            reset (reset)
+            rule: reset (config:6)
+            reason: nothing else to try: `reset` (config:6)
+            trace:
+              config:6: reset: yes: it always matches
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn explain_as_json() {
+    let flow = ["--dst", "www.youtube.com:443", "--format", "json"];
+    check(
+        &[&["explain", "--config", "r.toml"], &flow[..]].concat(),
+        "",
+        expect![[r#"
+            0
+            {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: suffix match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is www.youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"suffix","pattern":"youtube.com"}}
+            --
+        "#]],
+    );
+    check(
+        &[
+            "--format",
+            "json",
+            "explain",
+            "--config",
+            "r.toml",
+            r#"{"id":7,"process":{"serves":"proxy"}}"#,
+        ],
+        "",
+        expect![[r#"
+            0
+            {"id":7,"decision":{"outbound":"direct","action":"direct","member":null},"rule":null,"reason":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct","trace":[{"file":"","line":0,"text":"loop guard","result":"yes","because":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct"}],"asked":[],"source":"loop_guard","rule_egress":"direct","matcher":null}
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn explain_answers_flows_in_their_order() {
+    let flows = "{\"id\":\"a\",\"dst\":\"youtube.com:1\"}\n\nwhat\n{\"id\":2,\"dst\":\"a b\"}\n{\"dst\":\"x:1\",\"sniff\":{\"sni\":\"x\"}}\n{\"id\":\"z\",\"process\":{\"name\":\"zen.exe\"}}";
+    check(
+        &["explain", "--config", "r.toml", "--flows", "-"],
+        flows,
+        expect![[r#"
+            1
+            {"id":"a","decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
+            {"error":"this is no JSON: expected value at line 1 column 1","line":3}
+            {"error":"`dst`: `a b`: the name has the character ' ', which no host name carries","line":4,"id":2}
+            {"error":"there is no key `sniff.sni`","line":5}
+            {"id":"z","decision":{"outbound":"vpn","action":"proxy","member":null},"rule":{"text":"app vpn = \"zen.exe\"","file":"r.toml","line":12,"entry":null},"reason":"app rule: exact match 'zen.exe' -> egress 'vpn'","trace":[{"skipped":1},{"file":"r.toml","line":12,"text":"app vpn = \"zen.exe\"","result":"yes","because":"process.name is zen.exe (given)"}],"asked":["sniff","owner"],"source":"app_rule","rule_egress":"vpn","matcher":{"type":"exact","pattern":"zen.exe"}}
+            --
+        "#]],
+    );
+    check(
+        &[
+            "explain", "--config", "r.toml", "--flows", "flows", "--expect", "proxy", "--format",
+            "text",
+        ],
+        "",
+        expect![[r#"
+            0
+            egress: proxy
+            source: domain_rule
+            rule_egress: proxy
+            matcher:
+              type: exact
+              pattern: youtube.com
+            reason: domain rule: exact match 'youtube.com' -> egress 'proxy'
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn explain_expects() {
+    let expects = |outbound| {
+        [
+            "explain",
+            "--config",
+            "r.toml",
+            "dst=youtube.com:1",
+            "--expect",
+            outbound,
+            "--format",
+            "json",
+        ]
+    };
+    check(
+        &expects("proxy"),
+        "",
+        expect![[r#"
+        0
+        {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
+        --
+    "#]],
+    );
+    check(
+        &expects("vpn"),
+        "",
+        expect![[r#"
+        1
+        {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
+        --
+        expected vpn, got proxy: domain rule: exact match 'youtube.com' -> egress 'proxy'
+    "#]],
+    );
+}
+
+#[test]
+fn explain_refuses() {
+    check(
+        &["explain", "--config", "bad.toml", "dst=a:1"],
+        "",
+        expect![[r#"
+            1
+            --
+            bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
+              | vpm = ["zen.exe"]
+              | ^^^
+              hint: did you mean `vpn`?
+            error: bad.toml has errors
+        "#]],
+    );
+    check(
+        &["explain", "--config", "r.toml", "--dst", "a b:1"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: `dst`: `a b`: the name has the character ' ', which no host name carries
+        "#]],
+    );
+    check(
+        &["explain", "--config", "reflow", "--process", "x"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: `dst` is missing: where does the flow go?
+        "#]],
+    );
+    check(
+        &["explain", "--config", "none.toml", "dst=a:1"],
+        "",
+        expect![[r#"
+            1
+            --
+            none.toml:1:1: error[unreadable]: cannot be read: No such file or directory (os error 2)
+            error: none.toml has errors
+        "#]],
+    );
+    check(
+        &["explain", "--config", "r.toml", "--flows", "none"],
+        "",
+        expect![[r#"
+            1
+            --
+            error: none: No such file or directory (os error 2)
+        "#]],
+    );
+    check(
+        &["explain", "--config", "r.toml", "--flows", "-", "dst=a:1"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: say a flow, `--flows` or `--id`, but one of them
+        "#]],
+    );
+    // Nobody resolves without a daemon.
+    check(
+        &["explain", "--config", "r.toml", "dst=a:1", "--resolve"],
+        "",
+        expect![[r#"
+            3
+            --
+            error: no daemon: HOME/nobody.sock: No such file or directory (os error 2)
+        "#]],
+    );
+}
+
+#[test]
+fn check_tells_problems() {
+    check(
+        &["check", "r.toml"],
+        "",
+        expect![[r#"
+        0
+        --
+        r.toml: policy-router, 0 errors, 0 warnings
+    "#]],
+    );
+    check(
+        &["check", "bad.toml"],
+        "",
+        expect![[r#"
+        1
+        bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
+          | vpm = ["zen.exe"]
+          | ^^^
+          hint: did you mean `vpn`?
+        --
+        bad.toml: policy-router, 1 error, 0 warnings
+    "#]],
+    );
+    check(
+        &["check", "warned/w.toml", "--quiet"],
+        "",
+        expect![[r#"
+        0
+        warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap
+          | proxy = ["a"]
+          |          ^^^
+          warned/w.toml:15:10: overlaps with this
+          hint: both are of one kind, so `other` goes first by its name
+        --
+    "#]],
+    );
+    check(
+        &[
+            "check",
+            "warned/w.toml",
+            "--deny",
+            "warnings",
+            "--format=json",
+        ],
+        "",
+        expect![[r#"
+            1
+            {"dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"}]}
+            --
+            warned/w.toml: policy-router, 0 errors, 1 warning
+        "#]],
+    );
+    check(
+        &["check", "none.toml", "--quiet"],
+        "",
+        expect![[r#"
+        1
+        none.toml:1:1: error[unreadable]: cannot be read: No such file or directory (os error 2)
+        --
+    "#]],
+    );
+    check(
+        &[
+            "check",
+            "r.toml",
+            "--dialect",
+            "native",
+            "--quiet",
+            "--format",
+            "json",
+        ],
+        "",
+        expect![[r#"
+            1
+            {"dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"did not find expected <document start>","file":"r.toml","line":2,"column":1,"hint":null,"related":null,"text":"r.toml:2:1: error[yaml-syntax]: did not find expected <document start>\n  | egress = \"direct\"\n  | ^"}]}
+            --
+        "#]],
+    );
+    check(
+        &["--color", "always", "--quiet", "check", "bad.toml"],
+        "",
+        expect![[r#"
+            1
+            bad.toml:12:1: [31merror[0m[unknown-outbound]: there is no egress `vpm`
+              | vpm = ["zen.exe"]
+              | ^^^
+              hint: did you mean `vpn`?
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn test_runs_cases() {
+    check(
+        &["test", "r.toml"],
+        "",
+        expect![[r#"
+        0
+        --
+        r.toml: 0 passed, 0 failed
+    "#]],
+    );
+    check(
+        &["test", "cases/r.toml"],
+        "",
+        expect![[r#"
+        1
+        cases/wrong.case:2: dst=a.example:1 => vpn: got direct: default: egress 'direct' (no rules matched)
+        cases/wrong.case:3: what: a case is `FLOW => OUTBOUND`
+        --
+        cases/r.toml: 2 passed, 2 failed
+    "#]],
+    );
+    check(
+        &["test", "cases/r.toml", "--format", "json", "--quiet"],
+        "",
+        expect![[r#"
+            1
+            {"passed":2,"failed":2,"failures":[{"file":"cases/wrong.case","line":2,"flow":"dst=a.example:1","expected":"vpn","got":"direct","reason":"default: egress 'direct' (no rules matched)"},{"file":"cases/wrong.case","line":3,"flow":"what","expected":"","got":null,"reason":"a case is `FLOW => OUTBOUND`"}]}
+            --
+        "#]],
+    );
+    check(
+        &["test", "bad.toml", "--quiet"],
+        "",
+        expect![[r#"
+        1
+        --
+        bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
+          | vpm = ["zen.exe"]
+          | ^^^
+          hint: did you mean `vpn`?
+        error: bad.toml has errors
+    "#]],
+    );
+}
+
+#[test]
+fn policy_prints() {
+    check(
+        &["policy", "r.toml", "--as", "list"],
+        "",
+        expect![[r#"
+        0
+        - DOMAIN-SUFFIX, youtube.com, proxy
+        - PROCESS-NAME-APP, zen.exe, vpn
+        - FALLBACK, direct
+        --
+    "#]],
+    );
+    check(
+        &["policy", "r.toml", "--as", "tree"],
+        "",
+        expect![[r#"
+        0
+        any [
+          cond domain under youtube.com => proxy
+          cond app eq "zen.exe" => vpn
+          direct
+        ]
+        --
+    "#]],
+    );
+    check(
+        &["policy", "reflow", "--format", "json"],
+        "",
+        expect![[r#"
+            0
+            {"as":"tree","text":"reset\n"}
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn usage_is_two() {
+    check(
+        &["--quiet", "version"],
+        "",
+        expect![[r#"
+        0
+        pointsman 0.1.0
+        --
+    "#]],
+    );
+    check(
+        &["version", "--format", "json"],
+        "",
+        expect![[r#"
+        0
+        {"version":"0.1.0"}
+        --
+    "#]],
+    );
+    for arguments in [
+        &[][..],
+        &["bogus"],
+        &["explain", "--dts", "x"],
+        &["check"],
+        &["explain", "what"],
+    ] {
+        let home = directory(&[]);
+        let Run {
+            code,
+            stdout,
+            stderr,
+        } = run(home.path(), arguments, "");
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(!stderr.is_empty());
+    }
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    let home = directory(&[]);
+    for shell in ["bash", "zsh", "fish"] {
+        let Run { code, stdout, .. } = run(home.path(), &["completions", shell], "");
+        assert_eq!(code, 0);
+        assert!(
+            stdout.contains("explain") && stdout.contains("outbounds"),
+            "{shell}"
+        );
+    }
+}

@@ -1,0 +1,397 @@
+//! Verbs that ask the daemon: a canned one, which answers one request a connection.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use expect_test::{Expect, expect};
+
+use crate::{Run, directory, run};
+
+/// Runs a verb against a daemon that gives `status` and `body`; tells the request, then the run.
+fn check(arguments: &[&str], status: &str, body: &str, expected: Expect) {
+    let home = directory(&[]);
+    let socket = home.path().join("d.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let daemon = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut request = String::new();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if request.is_empty() {
+                line.trim_end().clone_into(&mut request);
+            }
+            if line.trim_end().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        format!("{request} {}", String::from_utf8(body).unwrap())
+    });
+    let control = socket.to_str().unwrap();
+    let arguments = [&["--control", control], arguments].concat();
+    let Run {
+        code,
+        stdout,
+        stderr,
+    } = run(home.path(), &arguments, "");
+    let request = daemon.join().unwrap();
+    expected.assert_eq(&format!(
+        "{}\n{code}\n{stdout}--\n{stderr}",
+        request.trim_end()
+    ));
+}
+
+const STATUS: &str = r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":61000,"config_path":"r.toml","dialect":"policy-router","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"g","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":2},{"name":"a","type":"socks5","endpoint":"h:1","udp":true,"flows":0}],"newer":1}"#;
+const FLOW: &str = r#"{"id":7,"generation":"1","start":1,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5","destination":{"host":"a.example","port":443},"domain":null,"protocol":null,"inbound":{"type":"socks5","name":null,"port":7890,"user":null},"outbound":"g","member":"a","action":"proxy","rule":null,"reason":"r","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"failed","error":"refused","process":null,"messages":[]}"#;
+const EXPLANATION: &str = r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":null,"reason":"r","trace":[{"skipped":1}],"asked":[],"generation":"7"}"#;
+
+#[test]
+fn status() {
+    check(
+        &["status"],
+        "200 OK",
+        STATUS,
+        expect![[r#"
+        GET /v1/status HTTP/1.1
+        0
+        state: running
+        version: 0.1.0
+        pid: 1
+        uptime: 1 min 1 s
+        config: r.toml (policy-router)
+        generation: 1
+        inbounds:
+          default: mixed 127.0.0.1:7890
+        outbounds:
+          g: select of a, b (selected: a), 2 live
+          a: socks5 h:1
+        --
+    "#]],
+    );
+    check(
+        &["status", "--format", "json"],
+        "200 OK",
+        STATUS,
+        expect![[r#"
+            GET /v1/status HTTP/1.1
+            0
+            {"state":"running","version":"0.1.0","pid":1,"uptime_ms":61000,"config_path":"r.toml","dialect":"policy-router","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"g","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":2},{"name":"a","type":"socks5","endpoint":"h:1","udp":true,"flows":0}]}
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn explain() {
+    check(
+        &[
+            "explain",
+            "--process",
+            "a \"b\" \\c",
+            "--dst",
+            "x:1",
+            "--full",
+        ],
+        "200 OK",
+        EXPLANATION,
+        expect![[r#"
+            POST /v1/explain HTTP/1.1 {"flow":"dst=\"x:1\" process=\"a \\\"b\\\" \\\\c\"","full":true,"resolve":false}
+            0
+            direct (direct)
+            reason: r
+            generation: 7
+            trace:
+              ... 1 rule that did not match
+            --
+        "#]],
+    );
+    check(
+        &["explain", r#"{"dst":"x:1"}"#, "--resolve"],
+        "200 OK",
+        EXPLANATION,
+        expect![[r#"
+            POST /v1/explain HTTP/1.1 {"flow":{"dst":"x:1"},"full":false,"resolve":true}
+            0
+            direct (direct)
+            reason: r
+            generation: 7
+            trace:
+              ... 1 rule that did not match
+            --
+        "#]],
+    );
+    check(
+        &["explain", "--id", "9", "--expect", "far"],
+        "200 OK",
+        EXPLANATION,
+        expect![[r#"
+            GET /v1/flows/9/explain?full=false HTTP/1.1
+            1
+            direct (direct)
+            reason: r
+            generation: 7
+            trace:
+              ... 1 rule that did not match
+            --
+            expected far, got direct: r
+        "#]],
+    );
+}
+
+#[test]
+fn flows() {
+    check(
+        &["flows"],
+        "200 OK",
+        &format!("{{\"flows\":[{FLOW}]}}"),
+        expect![[r#"
+            GET /v1/flows?recent=false HTTP/1.1
+            0
+            7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
+            --
+        "#]],
+    );
+    check(
+        &["flows", "list", "--recent", "--format", "json"],
+        "200 OK",
+        "{\"flows\":[]}",
+        expect![[r#"
+            GET /v1/flows?recent=true HTTP/1.1
+            0
+            {"flows":[]}
+            --
+        "#]],
+    );
+    check(
+        &["flows", "close", "7", "--quiet"],
+        "200 OK",
+        FLOW,
+        expect![[r#"
+            DELETE /v1/flows/7 HTTP/1.1
+            0
+            --
+        "#]],
+    );
+    let events = format!(
+        "event: open\ndata: {FLOW}\n\n: idle\n\nevent: message\ndata: {{\"flow\":7,\"id\":1,\"text\":\"hi\"}}\n\n"
+    );
+    check(
+        &["flows", "tail"],
+        "200 OK",
+        &events,
+        expect![[r#"
+        GET /v1/events HTTP/1.1
+        0
+        open 7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
+        message flow 7 (1): hi
+        --
+    "#]],
+    );
+    check(
+        &["flows", "tail", "--format", "json"],
+        "200 OK",
+        "event: end\ndata: {}\n\n",
+        expect![[r#"
+            GET /v1/events HTTP/1.1
+            0
+            {"event":"end","data":{}}
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn changes() {
+    let group = r#"{"name":"my group","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"b","flows":0}"#;
+    check(
+        &["outbounds", "select", "my group", "b"],
+        "200 OK",
+        group,
+        expect![[r#"
+            PUT /v1/outbounds/my%20group/member HTTP/1.1 {"member":"b"}
+            0
+            my group: select of a, b (selected: b)
+            --
+        "#]],
+    );
+    check(
+        &["outbounds"],
+        "200 OK",
+        &format!("{{\"outbounds\":[{group}]}}"),
+        expect![[r#"
+            GET /v1/outbounds HTTP/1.1
+            0
+            my group: select of a, b (selected: b)
+            --
+        "#]],
+    );
+    let reload = r#"{"generation":"2","applied":true,"problems":[],"moved":[{"id":1,"destination":"a:1","from":"a","to":null}]}"#;
+    check(
+        &["reload"],
+        "200 OK",
+        reload,
+        expect![[r#"
+        POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":null}
+        0
+        flow 1 to a:1: a -> none
+        generation 2 is in force
+        --
+    "#]],
+    );
+    check(
+        &["reload", "--confirm-within", "1m", "--quiet"],
+        "200 OK",
+        reload,
+        expect![[r#"
+            POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":60000}
+            0
+            --
+        "#]],
+    );
+    check(
+        &["reload", "--plan", "--quiet"],
+        "200 OK",
+        reload,
+        expect![[r#"
+            POST /v1/reload HTTP/1.1 {"plan":true,"confirm_within_ms":null}
+            0
+            --
+        "#]],
+    );
+    check(
+        &["reload", "--confirm", "--quiet"],
+        "200 OK",
+        reload,
+        expect![[r#"
+            POST /v1/reload/confirm HTTP/1.1 {}
+            0
+            --
+        "#]],
+    );
+    let stop = r#"{"state":"draining","flows_live":2,"grace_ms":10000}"#;
+    check(
+        &["stop"],
+        "200 OK",
+        stop,
+        expect![[r#"
+        POST /v1/stop HTTP/1.1 {}
+        0
+        draining: 2 live flows have 10000 ms
+        --
+    "#]],
+    );
+    check(
+        &["policy", "--as", "list"],
+        "200 OK",
+        r#"{"as":"list","text":"FALLBACK, a\n"}"#,
+        expect![[r#"
+            GET /v1/policy?as=list HTTP/1.1
+            0
+            FALLBACK, a
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn diagnostics() {
+    let told = r#"{"version":"0.1.0","uptime_ms":5,"config_path":null,"socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":["a"]}"#;
+    check(
+        &["diagnostics"],
+        "200 OK",
+        told,
+        expect![[r#"
+        GET /v1/diagnostics HTTP/1.1
+        0
+        version: 0.1.0
+        uptime: 5 ms
+        config: the embedded default
+        socket: s
+        running: true
+        generation: 1
+        outbounds: 4
+        requests: 1
+        reloads: 0 taken, 0 refused
+        flows: 0 live, 0 in all, 0 refused, 0 failed
+        bytes: 0 sent, 0 received
+        host changes: 1
+          a
+        --
+    "#]],
+    );
+}
+
+#[test]
+fn the_daemon_says_no() {
+    let refused = r#"{"error":"there is no flow 9","code":"unknown-flow"}"#;
+    check(
+        &["flows", "close", "9"],
+        "404 Not Found",
+        refused,
+        expect![[r#"
+            DELETE /v1/flows/9 HTTP/1.1
+            4
+            --
+            error[unknown-flow]: there is no flow 9
+        "#]],
+    );
+    check(
+        &["status"],
+        "500 Internal Server Error",
+        "oops",
+        expect![[r#"
+            GET /v1/status HTTP/1.1
+            4
+            --
+            error[http]: 500 Internal Server Error: oops
+        "#]],
+    );
+    check(
+        &["status"],
+        "200 OK",
+        "oops",
+        expect![[r#"
+        GET /v1/status HTTP/1.1
+        1
+        --
+        error: the daemon's answer cannot be read: expected value at line 1 column 1
+    "#]],
+    );
+}
+
+#[test]
+fn no_daemon_is_three() {
+    let home = directory(&[]);
+    for verb in [
+        &["status"][..],
+        &["diagnostics"],
+        &["stop"],
+        &["reload"],
+        &["flows"],
+        &["outbounds"],
+        &["policy"],
+        &["explain"],
+        &["flows", "tail"],
+    ] {
+        let Run {
+            code,
+            stdout,
+            stderr,
+        } = run(home.path(), verb, "");
+        assert_eq!((code, stdout.as_str()), (3, ""), "{verb:?}");
+        assert!(stderr.starts_with("error: no daemon: "), "{stderr}");
+    }
+}
