@@ -3,7 +3,8 @@
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use pointsman_policy::near::nearest;
 
@@ -31,13 +32,22 @@ impl Severity {
 }
 
 /// A source text with its name, for places and carets.
-#[derive(PartialEq, Eq)]
 pub struct Source {
     /// Relative to the configuration's directory, as explanations name it.
     pub file: Arc<str>,
     /// The whole text.
     pub text: String,
+    /// Where secrets stand: problems end in logs, and show whole lines.
+    hidden: Mutex<Vec<Range<usize>>>,
 }
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.file, &self.text) == (&other.file, &other.text)
+    }
+}
+
+impl Eq for Source {}
 
 /// A place in a source: a byte range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +74,7 @@ impl Source {
         Arc::new(Self {
             file: file.into(),
             text,
+            hidden: Mutex::default(),
         })
     }
 
@@ -115,6 +126,13 @@ impl Span {
             self.start.saturating_add(start),
             self.start.saturating_add(end),
         )
+    }
+
+    /// Hides the text at this place from every problem that is shown.
+    pub fn hide(&self) {
+        let hidden = self.source.hidden.lock();
+        let mut hidden = hidden.unwrap_or_else(PoisonError::into_inner);
+        hidden.push(self.start..self.end);
     }
 
     /// The text at this place.
@@ -229,10 +247,21 @@ fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
     if line.trim().is_empty() {
         return Ok(());
     }
+    let hidden = span.source.hidden.lock();
+    let hidden = hidden.unwrap_or_else(PoisonError::into_inner);
+    let place = start..start + line.len();
+    let near = hidden
+        .iter()
+        .filter(|range| range.start < place.end && place.start < range.end);
+    let near: Vec<&Range<usize>> = near.collect();
     let shown: String = line
-        .chars()
+        .char_indices()
         .take(200)
-        .map(|c| if c == '\t' { ' ' } else { c })
+        .map(|(at, c)| match c {
+            _ if near.iter().any(|range| range.contains(&(start + at))) => '*',
+            '\t' => ' ',
+            c => c,
+        })
         .collect();
     let before = text
         .get(start..span.start)
@@ -347,6 +376,18 @@ mod tests {
         assert_eq!(
             problems.0[0].to_string(),
             "r.toml:2:8: error[unknown-outbound]: there is no outbound `ciadpi`\n  | via = \"ciadpi\"\n  |        ^^^^^^\n  hint: defined here: direct, vpn"
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let source = Source::new("c.yml", "{ password: hünter2, bad: 1 }\n".into());
+        source.span(12, 20).hide();
+        let mut problems = Problems::default();
+        problems.error("unknown-key", &source.span(22, 25), "no");
+        assert_eq!(
+            problems.0[0].to_string(),
+            "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: 1 }\n  |                      ^^^"
         );
     }
 

@@ -4,6 +4,8 @@
 //! small text cannot grow into a large tree. A key given twice is an error. Deliberately absent:
 //! types; a scalar is its text, and the reader that wants a number says so.
 
+mod secrets;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -59,7 +61,9 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
             Ok(found) => found,
             Err(error) => {
                 let at = builder.offset(error.marker().index());
-                problems.error("yaml-syntax", &source.span(at, at + 1), error.info());
+                let place = source.span(at, at + 1);
+                secrets::hide_line(&place);
+                problems.error("yaml-syntax", &place, error.info());
                 return None;
             }
         };
@@ -292,6 +296,7 @@ fn mapping(nodes: Vec<Node>, problems: &mut Problems) -> Value {
             }
             continue;
         }
+        secrets::hide_value(text, &value);
         if let Some(first) = seen.get(text) {
             let first = pairs[*first].0.span.clone();
             let problem = problems.error(

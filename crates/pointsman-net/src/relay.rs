@@ -6,7 +6,9 @@
 //! - An end travels as an end (half-close) when all bytes before it were delivered; a reset travels as a reset.
 //! - Every living socket always has a waker registered in some interest, so that no death goes unseen.
 //!
-//! Spawn it as a task of its own, or box what came before it: a future that contains the handshake keeps its size.
+//! Spawn it as a task of its own, or box what came before it: a future that contains the handshake keeps its size; and
+//! make it where it is awaited, `relay(..).await`: an `async` block keeps room for a captured future and again for the
+//! awaited one.
 //! Absent: TLS, limits of speed, datagrams.
 
 mod account;

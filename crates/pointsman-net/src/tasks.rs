@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -90,9 +92,9 @@ impl Tasks {
             key,
         };
         // The lock is free here: a runtime that has shut down drops the future, and `Leaving` with it, at once.
-        let task = runtime.spawn(async move {
-            let _leaving = leaving;
-            future.await;
+        let task = runtime.spawn(Owned {
+            future: Box::pin(future),
+            _leaving: leaving,
         });
         let mut state = self.0.state();
         if state.closed {
@@ -204,6 +206,20 @@ impl Group {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here can be left half-done by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task's future. By hand, for an `async` block around a future keeps room for it twice.
+struct Owned {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _leaving: Leaving,
+}
+
+impl Future for Owned {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().poll(cx)
     }
 }
 

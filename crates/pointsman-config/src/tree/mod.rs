@@ -33,6 +33,8 @@ mod parse;
 pub mod print;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twice_tests;
 mod write;
 
 pub use block::parse_block;

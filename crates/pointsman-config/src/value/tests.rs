@@ -306,10 +306,10 @@ fn secrets_come_from_three_places_and_are_never_shown() {
     check_secret(
         "[1]",
         expect![[r#"
-        false None []
-        t.yaml:1:1: error[wrong-type]: `password` must be a text
-          | [1]
-          | ^^^"#]],
+            false None []
+            t.yaml:1:1: error[wrong-type]: `password` must be a text
+              | ***
+              | ^^^"#]],
     );
 }
 

@@ -541,6 +541,6 @@ fn no_descriptor_is_leaked() {
 
 #[test]
 fn an_idle_relay_is_small() {
-    assert!(size_of::<Relay>() <= 320, "{} bytes", size_of::<Relay>());
+    assert!(size_of::<Relay>() <= 256, "{} bytes", size_of::<Relay>());
     assert!(size_of::<Clock>() <= 160, "{} bytes", size_of::<Clock>());
 }

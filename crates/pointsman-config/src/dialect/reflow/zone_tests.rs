@@ -238,7 +238,7 @@ fn what_is_wrong_with_zones_is_told() {
               hint: move it to `namezone/a/`
         "#]],
     );
-    let many = "!\n".repeat(13);
+    let many = "!\n".repeat(23);
     check(
         &[("c/namezone/a", &many)],
         expect![[r#"
@@ -272,7 +272,37 @@ fn what_is_wrong_with_zones_is_told() {
             namezone/a:10:1: error[invalid-entry]: the name has the character '!', which no host name carries
               | !
               | ^
-            namezone/a:14:1: error[invalid-entry]: 3 more problems in this file
+            namezone/a:11:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:12:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:13:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:14:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:15:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:16:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:17:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:18:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:19:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:20:1: error[invalid-entry]: the name has the character '!', which no host name carries
+              | !
+              | ^
+            namezone/a:24:1: error[invalid-entry]: 3 more problems in this file
         "#]],
     );
 }

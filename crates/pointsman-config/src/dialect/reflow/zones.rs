@@ -16,7 +16,7 @@ use crate::load::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 
 /// The most problems told of one file; the rest is counted.
-const MAX_PROBLEMS: usize = 10;
+const MAX_PROBLEMS: usize = 20;
 
 /// Which kind of zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
