@@ -65,10 +65,27 @@ pub(super) fn read(
 /// Reads `socks5://host:port`.
 fn endpoint(node: &Node, problems: &mut Problems) -> Option<Server> {
     let raw = text(node, "an endpoint", problems)?.trim();
+    // Problems end in logs: a login is not shown there.
+    let login = raw
+        .rfind('@')
+        .map(|at| (raw.find("://").map_or(0, |scheme| scheme + 3), at));
+    let shown = match login {
+        Some((from, at)) if from < at => {
+            node.span.hide();
+            format!("{}***{}", &raw[..from], &raw[at..])
+        }
+        Some(_) | None => raw.to_owned(),
+    };
     match parse_endpoint(raw) {
         Ok(server) => Some(server),
         Err(why) => {
-            let problem = problems.error("invalid-address", &node.span, format!("`{raw}`: {why}"));
+            let why = if login.is_some() {
+                "a login has no place here"
+            } else {
+                &*why
+            };
+            let message = format!("`{shown}`: {why}");
+            let problem = problems.error("invalid-address", &node.span, message);
             problem.hint = Some("an endpoint is `socks5://host:port`".into());
             None
         }

@@ -131,7 +131,7 @@ fn v4_endpoints() {
     endpoint(
         "socks5://u:p@127.0.0.1:1080",
         expect![
-            "r.toml:6:12: error[invalid-address]: `socks5://u:p@127.0.0.1:1080`: a login has no place here"
+            "r.toml:6:12: error[invalid-address]: `socks5://***@127.0.0.1:1080`: a login has no place here"
         ],
     );
     endpoint(
@@ -174,6 +174,21 @@ fn v4_endpoints() {
     );
     endpoint("socks5://[::1]:1080", expect![[r#""#]]);
     endpoint("socks5://vpn.example:1080", expect![[r#""#]]);
+}
+
+#[test]
+fn a_login_is_not_shown() {
+    for endpoint in [
+        "socks5://u:hunter2@h:1",
+        "u:hunter2@h",
+        "hunter2://a@h:1",
+        "socks5://h:hunter2@",
+    ] {
+        let (_, problems) = read(&GOOD.replace("socks5://127.0.0.1:1488", endpoint));
+        let secret = endpoint.contains("u:hunter2") || endpoint.contains("h:hunter2");
+        assert_eq!(problems.contains("hunter2"), !secret, "{problems}");
+        assert!(problems.contains("a login has no place here"), "{problems}");
+    }
 }
 
 #[test]
