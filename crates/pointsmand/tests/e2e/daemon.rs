@@ -168,6 +168,19 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
     }
 
+    /// The record of the newest flow, once it has ended.
+    pub(crate) fn last_flow(&self) -> serde_json::Value {
+        let mut last = serde_json::Value::Null;
+        eventually("the last flow ends", || {
+            let list = self.json(&["flows", "list", "--recent"]);
+            let flows = list["flows"].as_array().cloned().unwrap_or_default();
+            let newest = flows.into_iter().max_by_key(|flow| flow["id"].as_u64());
+            last = newest.unwrap_or_default();
+            last["ended"].is_string()
+        });
+        last
+    }
+
     /// Replaces a file of its directory in one step, as editors do.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);

@@ -7,11 +7,14 @@
     reason = "a test that cannot go on fails, and says aloud what it skips"
 )]
 
+mod client;
 mod control;
 mod daemon;
 mod namespace;
 mod origin;
+mod upstream;
 
+mod chain;
 mod proxy;
 mod reflow;
 
