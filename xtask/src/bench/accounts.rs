@@ -60,13 +60,27 @@ pub(super) fn user_bytes(pid: u32) -> anyhow::Result<f64> {
     kilobytes(&text, "RssAnon")
 }
 
-/// Memory of the kernel's objects, in bytes: sockets, files, epoll entries, pipes (without the pages in them).
+/// Memory of the kernel's objects, in bytes, on the whole machine: only a difference on a quiet one means something.
 ///
-/// Of the whole machine, so that only a difference on a quiet one means something. Page tables and descriptor
-/// tables are left out: some ten bytes a connection, but disturbed by every process that starts.
-pub(super) fn kernel_bytes() -> anyhow::Result<f64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    kilobytes(&text, "Slab")
+/// Page tables and descriptor tables are left out: some ten bytes a connection, but disturbed by every process that
+/// starts. So are pages in pipes.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    /// What stays while it is used: sockets, files, epoll entries, pipes.
+    pub(super) fixed: f64,
+    /// These, and the inodes and directory entries of sockets and pipes, which are among those of the file systems.
+    pub(super) slab: f64,
+}
+
+impl Kernel {
+    /// What it is now.
+    pub(super) fn read() -> anyhow::Result<Self> {
+        let text = fs::read_to_string("/proc/meminfo")?;
+        Ok(Self {
+            fixed: kilobytes(&text, "SUnreclaim")?,
+            slab: kilobytes(&text, "Slab")?,
+        })
+    }
 }
 
 /// How many descriptors a process has open.

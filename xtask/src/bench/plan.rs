@@ -71,7 +71,7 @@ impl Plan {
             bytes: 1_000_000_000,
             messages: 15_000,
             connects: 1_500,
-            idle: connections(),
+            idle: connections(2),
             quick,
         };
         if quick {
@@ -81,7 +81,7 @@ impl Plan {
                 bytes: 100_000_000,
                 messages: 1_000,
                 connects: 200,
-                idle: connections().min(1_000),
+                idle: connections(2).min(1_000),
                 ..plan
             };
         }
@@ -113,12 +113,11 @@ impl Plan {
     }
 }
 
-/// How many connections may rest: 10,000, or what a relay with two descriptors for each can have.
-pub(super) fn connections() -> usize {
+/// How many connections may rest: 10,000, or what a relay with so many descriptors for each can have.
+pub(super) fn connections(descriptors: usize) -> usize {
     let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    usize::try_from(most.saturating_sub(2_000) / 2)
-        .unwrap_or(usize::MAX)
-        .min(10_000)
+    let most = usize::try_from(most.saturating_sub(2_000)).unwrap_or(usize::MAX);
+    (most / descriptors).min(10_000)
 }
 
 /// Lets us, and all that we start, have as many descriptors as the hard limit says.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::accounts::{self, Cpu};
+use super::accounts::{self, Cpu, Kernel};
 use super::load;
 use super::plan::{self, Load, Plan};
 use super::report::{Metric, Report};
@@ -143,34 +143,24 @@ impl Bench<'_> {
         }
         // Once for nothing: descriptor tables and the kernel's own pools grow only the first time.
         let direct = self.start(Subject::Direct)?;
-        self.rest(&direct)?;
+        self.rest(Subject::Direct, &direct)?;
         for round in 1..=self.plan.idle_rounds {
             println!(
                 "idle connections, round {round} of {}",
                 self.plan.idle_rounds
             );
-            let floor = self.rest(&direct)?;
-            self.report.record(
-                Subject::Direct,
-                &[
-                    (Metric::IdleKernel, floor.kernel),
-                    (Metric::Idle, floor.kernel),
-                ],
-            );
+            let floor = self.rest(Subject::Direct, &direct)?;
+            self.report.record(Subject::Direct, &floor.values());
             for subject in present.iter().filter(|s| **s != Subject::Direct) {
-                let rested = self.start(*subject).and_then(|running| self.rest(&running));
+                let rested = self
+                    .start(*subject)
+                    .and_then(|running| self.rest(*subject, &running));
                 match rested {
-                    Ok(rested) => {
-                        let kernel = rested.kernel - floor.kernel;
-                        self.report.record(
-                            *subject,
-                            &[
-                                (Metric::IdleUser, rested.user),
-                                (Metric::IdleKernel, kernel),
-                                (Metric::Idle, rested.user + kernel),
-                                (Metric::IdleDescriptors, rested.descriptors),
-                            ],
-                        );
+                    Ok(mut rested) => {
+                        // The client's socket and the origin's are not the relay's.
+                        rested.kernel.fixed -= floor.kernel.fixed;
+                        rested.kernel.slab -= floor.kernel.slab;
+                        self.report.record(*subject, &rested.values());
                     }
                     Err(error) => self.report.absent(*subject, &error),
                 }
@@ -179,28 +169,24 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn rest(&mut self, running: &Running) -> anyhow::Result<Rested> {
+    fn rest(&mut self, subject: Subject, running: &Running) -> anyhow::Result<Rested> {
         // What is made once, with the first connections, belongs to no connection.
         drop(load::rest(&running.door, 32)?);
         std::thread::sleep(Duration::from_millis(300));
-        let pid = running.pid();
-        let look = || -> anyhow::Result<Rested> {
-            Ok(Rested {
-                kernel: accounts::kernel_bytes()?,
-                user: pid.map_or(Ok(0.0), accounts::user_bytes)?,
-                descriptors: pid.map_or(Ok(0.0), accounts::descriptors)?,
-            })
-        };
-        let before = look()?;
-        let open = load::rest(&running.door, self.plan.idle)?;
+        let count = self.plan.idle.min(plan::connections(subject.descriptors()));
+        let before = Rested::look(running)?;
+        let open = load::rest(&running.door, count)?;
         std::thread::sleep(Duration::from_millis(1_000));
-        let after = look()?;
+        let after = Rested::look(running)?;
         self.origin.reset()?;
         load::abort(open)?;
         std::thread::sleep(Duration::from_millis(500));
-        let each = |after: f64, before: f64| (after - before) / self.plan.idle as f64;
+        let each = |after: f64, before: f64| (after - before) / count as f64;
         Ok(Rested {
-            kernel: each(after.kernel, before.kernel),
+            kernel: Kernel {
+                fixed: each(after.kernel.fixed, before.kernel.fixed),
+                slab: each(after.kernel.slab, before.kernel.slab),
+            },
             user: each(after.user, before.user),
             descriptors: each(after.descriptors, before.descriptors),
         })
@@ -218,9 +204,32 @@ fn settle() -> anyhow::Result<()> {
 
 /// What resting connections hold: bytes, and descriptors of the relay.
 struct Rested {
-    kernel: f64,
+    kernel: Kernel,
     user: f64,
     descriptors: f64,
+}
+
+impl Rested {
+    fn look(running: &Running) -> anyhow::Result<Self> {
+        // The kernel's first: to list descriptors makes inodes.
+        let kernel = Kernel::read()?;
+        let pid = running.pid();
+        Ok(Self {
+            kernel,
+            user: pid.map_or(Ok(0.0), accounts::user_bytes)?,
+            descriptors: pid.map_or(Ok(0.0), accounts::descriptors)?,
+        })
+    }
+
+    fn values(&self) -> [(Metric, f64); 5] {
+        [
+            (Metric::IdleUser, self.user),
+            (Metric::IdleKernel, self.kernel.fixed),
+            (Metric::Idle, self.user + self.kernel.fixed),
+            (Metric::IdleSlab, self.kernel.slab),
+            (Metric::IdleDescriptors, self.descriptors),
+        ]
+    }
 }
 
 fn measure(plan: &Plan, load: Load, running: &Running) -> anyhow::Result<Vec<(Metric, f64)>> {

@@ -25,15 +25,16 @@ pub(super) enum Metric {
     IdleUser,
     IdleKernel,
     Idle,
+    IdleSlab,
     IdleDescriptors,
 }
 
 use Metric::{
-    Connect, ConnectCost, Cost1, Cost8, Idle, IdleDescriptors, IdleKernel, IdleUser, Median, Rate1,
-    Rate8, SmallCost, Tail,
+    Connect, ConnectCost, Cost1, Cost8, Idle, IdleDescriptors, IdleKernel, IdleSlab, IdleUser,
+    Median, Rate1, Rate8, SmallCost, Tail,
 };
 
-const METRICS: [Metric; 13] = [
+const METRICS: [Metric; 14] = [
     Cost1,
     Cost8,
     Rate1,
@@ -46,6 +47,7 @@ const METRICS: [Metric; 13] = [
     IdleUser,
     IdleKernel,
     Idle,
+    IdleSlab,
     IdleDescriptors,
 ];
 
@@ -70,6 +72,7 @@ impl Metric {
             IdleUser => "idle, user B",
             IdleKernel => "idle, kernel B",
             Idle => "idle, B",
+            IdleSlab => "idle, kernel B with inodes",
             IdleDescriptors => "idle, descriptors",
         }
     }
@@ -78,7 +81,7 @@ impl Metric {
         match self {
             Cost1 | Cost8 | Rate1 | Rate8 => 3,
             Median | Tail | SmallCost | Connect | ConnectCost | IdleDescriptors => 1,
-            IdleUser | IdleKernel | Idle => 0,
+            IdleUser | IdleKernel | Idle | IdleSlab => 0,
         }
     }
 
@@ -91,9 +94,9 @@ impl Metric {
         (above > 0.0 && below > 0.0).then(|| above / below)
     }
 
-    /// Whether parts of another column make no ratio of their own.
+    /// Whether it only explains another column, and makes no ratio of its own.
     fn is_part(self) -> bool {
-        matches!(self, IdleUser | IdleKernel | IdleDescriptors)
+        matches!(self, IdleUser | IdleKernel | IdleSlab | IdleDescriptors)
     }
 }
 

@@ -67,6 +67,15 @@ impl Subject {
         }
     }
 
+    /// How many descriptors it needs for a connection at rest.
+    pub(super) fn descriptors(self) -> usize {
+        match self {
+            // It keeps a pipe for each direction.
+            Self::SingBox => 6,
+            _ => 2,
+        }
+    }
+
     /// The program, and the words that make it tell its version.
     fn program(self) -> anyhow::Result<Option<(PathBuf, &'static str)>> {
         let here = std::env::current_exe()?;
@@ -167,7 +176,7 @@ impl Subject {
     fn config(self, listen: SocketAddr, target: SocketAddrV4, directory: &Path) -> String {
         let directory = directory.display();
         // HAProxy counts two sockets a connection, and its pipes, against the limit of descriptors.
-        let most = super::plan::connections();
+        let most = super::plan::connections(2);
         let haproxy = |tune: &str, options: &str| {
             format!(
                 "global\n  nbthread 1\n  maxconn {}\n  maxpipes 200\n{tune}\
@@ -238,8 +247,8 @@ impl Running {
             std::thread::sleep(Duration::from_millis(50));
         }
         let said = fs::read_to_string(log).unwrap_or_default();
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("it does not relay")))
-            .context(said.trim().to_owned())
+        let last = last.map_or_else(String::new, |error| format!("{error:#}"));
+        bail!("it does not relay: {last} {}", said.trim());
     }
 }
 
