@@ -1,6 +1,6 @@
-"""The far side of the reflow test: HTTP on 80, HTTPS on 443, DNS on 53 where asked.
+"""The far side of tests in namespaces: HTTP on 80, HTTPS on 443, DNS on 53, banners where asked.
 
-Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IPV4...
+Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IPV4... | inet.py banner ADDRESS PORT...
 Each HTTP answer is the client's address, as the server saw it."""
 import http.server
 import socket
@@ -59,7 +59,22 @@ def dns(address, names):
         server.sendto(head + question + answer, client)
 
 
+def banner(address, ports):
+    def serve(listener):
+        while True:
+            client, _ = listener.accept()
+            client.sendall(b"220 ready\r\n")
+            client.close()
+
+    for port in ports:
+        listener = socket.create_server((address, int(port)))
+        threading.Thread(target=serve, args=(listener,)).start()
+    print("ready", flush=True)
+
+
 if sys.argv[1] == "web":
     web(*sys.argv[2:])
+elif sys.argv[1] == "banner":
+    banner(sys.argv[2], sys.argv[3:])
 else:
     dns(sys.argv[2], dict(pair.split("=") for pair in sys.argv[3:]))

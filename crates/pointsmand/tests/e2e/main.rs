@@ -17,6 +17,7 @@ mod upstream;
 mod chain;
 mod proxy;
 mod reflow;
+mod sniff;
 
 use std::process::Command;
 
