@@ -78,6 +78,23 @@ impl Source {
         })
     }
 
+    /// The place of a line, from 1, without the white space around its text.
+    #[must_use]
+    pub fn line(self: &Arc<Self>, number: u32) -> Span {
+        let lines = self.text.split_inclusive('\n');
+        let before = lines
+            .take(number.saturating_sub(1) as usize)
+            .map(str::len)
+            .sum::<usize>();
+        let text = self
+            .text
+            .get(before..)
+            .and_then(|rest| rest.lines().next())
+            .unwrap_or("");
+        let start = before + (text.len() - text.trim_start().len());
+        self.span(start, start + text.trim().len())
+    }
+
     /// The place of a byte range of it; clipped to the text, and widened to whole characters.
     #[must_use]
     pub fn span(self: &Arc<Self>, start: usize, end: usize) -> Span {

@@ -5,15 +5,20 @@
 use super::message::needed;
 use crate::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
 use crate::fact::Need;
-use crate::model::{DomainOrder, Node, Policy, SelectOn};
+use crate::model::{DomainOrder, Node, Origin, Policy, SelectOn};
 
 impl Policy {
     /// Whether some rule may ask for this fact. A daemon that nobody asks for processes need not
     /// be able to find them.
     #[must_use]
     pub fn wants(&self, need: Need) -> bool {
-        let asks = Wants { policy: self, need };
-        self.body.iter().any(|node| asks.node(node))
+        self.first_asking(need).is_some()
+    }
+
+    /// The first rule, from the top, that may ask for this fact.
+    #[must_use]
+    pub fn first_asking(&self, need: Need) -> Option<&Origin> {
+        Wants { policy: self, need }.first(&self.body)
     }
 
     /// Whether this condition may ask for this fact.
@@ -29,40 +34,61 @@ struct Wants<'a> {
 }
 
 impl Wants<'_> {
-    fn node(&self, node: &Node) -> bool {
+    /// The first rule within that may ask.
+    fn first<'p>(&self, nodes: &'p [Node]) -> Option<&'p Origin> {
+        nodes.iter().find_map(|node| self.within(node))
+    }
+
+    fn within<'p>(&self, node: &'p Node) -> Option<&'p Origin> {
         match node {
-            Node::Any(nodes) => nodes.iter().any(|node| self.node(node)),
+            Node::Any(nodes) => self.first(nodes),
             Node::Instrument {
-                condition, message, ..
+                condition,
+                message,
+                origin,
+                ..
             } => {
-                self.top(condition)
-                    || message
-                        .variables()
-                        .any(|variable| needed(variable) == Some(self.need))
+                let said = || {
+                    let mut variables = message.variables();
+                    variables.any(|variable| needed(variable) == Some(self.need))
+                };
+                (self.top(condition) || said()).then_some(origin)
             }
-            Node::Leaf { .. } => false,
-            Node::Resolve(_) => self.need == Need::Resolve,
-            Node::Rule(rule) => self.top(&rule.condition),
+            Node::Leaf { .. } => None,
+            Node::Resolve(origin) => (self.need == Need::Resolve).then_some(origin),
+            Node::Rule(rule) => self.top(&rule.condition).then_some(&rule.origin),
             Node::Select(select) => {
                 let asks = match select.on {
                     SelectOn::Protocol => self.need == Need::Sniff,
                     SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
                     SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
                 };
-                asks || select.arms.iter().any(|arm| self.node(&arm.then))
+                if asks {
+                    return Some(&select.origin);
+                }
+                select.arms.iter().find_map(|arm| self.within(&arm.then))
             }
             Node::Sub {
-                condition, body, ..
-            } => self.top(condition) || body.iter().any(|node| self.node(node)),
+                condition,
+                body,
+                origin,
+            } => {
+                if self.top(condition) {
+                    return Some(origin);
+                }
+                self.first(body)
+            }
             Node::When {
                 condition,
                 then,
                 otherwise,
-                ..
+                origin,
             } => {
-                self.top(condition)
-                    || self.node(then)
-                    || otherwise.as_ref().is_some_and(|node| self.node(node))
+                if self.top(condition) {
+                    return Some(origin);
+                }
+                let otherwise = || otherwise.as_ref().and_then(|node| self.within(node));
+                self.within(then).or_else(otherwise)
             }
         }
     }

@@ -134,18 +134,21 @@ fn the_whole_example_loads() {
     problems(
         WHOLE,
         expect![[r#"
-        pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
-          |   house:  { type: tun }
-          |                   ^^^
-        pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; this one refuses every flow
-          |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
-          |                    ^^^^^^^
-        pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
-          | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
-          |        ^^^^^^
-        pointsman.yaml:21:88: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail
-          | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
-          |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],
+            pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
+              |   house:  { type: tun }
+              |                   ^^^
+            pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; this one refuses every flow
+              |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
+              |                    ^^^^^^^
+            pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
+              | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
+              |        ^^^^^^
+            pointsman.yaml:21:88: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail
+              | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
+              |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            pointsman.yaml:24:5: note[answers-early]: `secret-sites => privacy` (pointsman.yaml:24) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset
+              |     cond domain { secret-sites => privacy
+              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],
     );
     let setup = read(WHOLE).setup.unwrap();
     assert_eq!(
@@ -216,7 +219,9 @@ fn the_examples_of_the_documents_load() {
         for example in examples {
             let loaded = read(example);
             assert!(loaded.setup.is_some(), "{example}\n{:?}", loaded.problems);
-            told.extend(loaded.problems.0.into_iter().map(|p| p.message));
+            // Noted of every policy on names; told apart in its own test.
+            let others = loaded.problems.0.into_iter().filter(|p| p.code != "answers-early");
+            told.extend(others.map(|p| p.message));
         }
         assert_eq!(told, notes, "{document}");
     };
