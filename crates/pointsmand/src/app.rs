@@ -15,10 +15,11 @@ use pointsman_config::files::Disk;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Source};
 use pointsman_net::generation::Number;
-use pointsman_net::plane::Plane;
+use pointsman_net::plane::{Plane, SelectError};
 use pointsman_net::record::FlowRecord;
 use tokio::sync::watch;
 
+use crate::selections::{self, Selections};
 use crate::{mapping, records};
 
 /// Generations that `explain --id` can still ask.
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub requests: AtomicU64,
     /// Reloads that took, and that were refused.
     pub reloads: [AtomicU64; 2],
+    /// What was selected, by this daemon or the one before.
+    selections: Mutex<Selections>,
     /// What is listened on: name, kind, address.
     listening: Mutex<Vec<[String; 3]>>,
     /// Newest last.
@@ -93,6 +96,7 @@ impl App {
             plane,
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
+            selections: Mutex::default(),
             listening: Mutex::default(),
             generations: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -102,14 +106,26 @@ impl App {
 
     /// Puts a checked configuration in force: the first one.
     pub(crate) async fn begin(&self, setup: Setup) -> Result<(), Refused> {
-        self.put_in_force(
-            setup,
-            Number {
-                load: 1,
-                refresh: 0,
-            },
-        )
-        .await
+        let first = Number {
+            load: 1,
+            refresh: 0,
+        };
+        self.put_in_force(setup, first).await?;
+        let Some(state) = &self.origin.state else {
+            return Ok(());
+        };
+        let kept = selections::load(state);
+        for (group, member) in &kept {
+            // A group or member that is gone comes back with its configuration.
+            if let Err(error) = self.plane.select(group, member) {
+                tracing::info!("a selection of before is not taken: {error}");
+            }
+        }
+        *self
+            .selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(())
     }
 
     /// Reads the configuration again and puts it in force, or changes nothing.
@@ -176,6 +192,23 @@ impl App {
         kept.push_back((number, Arc::new(setup)));
         while kept.len() > KEPT {
             kept.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Selects a group's member, over reloads and restarts.
+    ///
+    /// # Errors
+    /// [`SelectError`] where there is no such group or member.
+    pub(crate) fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
+        self.plane.select(group, member)?;
+        let mut kept = self
+            .selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.insert(group.to_owned(), member.to_owned());
+        if let Some(state) = &self.origin.state {
+            selections::store(state, &kept);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod logging;
 mod mapping;
 mod paths;
 mod records;
+mod selections;
 mod watching;
 
 use std::io::Write as _;

@@ -164,7 +164,7 @@ pub(crate) async fn select(
         );
         return refuse("unknown-member", text);
     }
-    if let Err(error) = app.plane.select(&group, &request.member) {
+    if let Err(error) = app.select(&group, &request.member) {
         return refuse("not-selected", error.to_string());
     }
     let state = states(&app).into_iter().find(|state| state.name == group);

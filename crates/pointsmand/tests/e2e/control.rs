@@ -288,3 +288,28 @@ fn errors_in_the_configuration_end_it_with_78() {
     assert!(log.contains("error[unknown-outbound]"), "{log}");
     assert!(log.contains("error[unknown-key]"), "{log}");
 }
+
+#[test]
+fn selections_outlive_the_daemon() {
+    let state = tempfile::tempdir().unwrap();
+    let start = || {
+        Daemon::start(&Start {
+            files: vec![("pointsman.yaml", still("DIRECT"))],
+            config: "pointsman.yaml",
+            args: vec!["--state", state.path().to_str().unwrap()],
+            ..Start::default()
+        })
+    };
+    let mut daemon = start();
+    assert!(
+        daemon
+            .client(&["outbounds", "select", "pick", "REJECT"])
+            .status
+            .success()
+    );
+    daemon.signal("KILL");
+    daemon.wait(Duration::from_secs(5));
+    let daemon = start();
+    let explained = daemon.json(&["explain", "--dst", "a.pick.test:80"]);
+    assert_eq!(explained["decision"]["member"], "REJECT");
+}

@@ -84,7 +84,9 @@ impl Daemon {
                 .arg("--control")
                 .arg(directory.path().join("control.sock"));
         }
-        command.arg("--state").arg(directory.path().join("state"));
+        if !start.args.contains(&"--state") {
+            command.arg("--state").arg(directory.path().join("state"));
+        }
         command
             .args(&start.args)
             .env_remove("RUST_LOG")

@@ -1,0 +1,60 @@
+//! Members that were selected, kept in the directory of state over restarts.
+//!
+//! A file that cannot be read or written is told in the log and never keeps the daemon from serving.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// Group to member, by name.
+pub(crate) type Selections = BTreeMap<String, String>;
+
+const FILE: &str = "selections.json";
+
+/// What was kept; empty where there is nothing.
+pub(crate) fn load(state: &Path) -> Selections {
+    let path = state.join(FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Selections::new(),
+        Err(error) => {
+            tracing::warn!("{}: {error}", path.display());
+            return Selections::new();
+        }
+    };
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::warn!("{} is not understood: {error}", path.display());
+        Selections::new()
+    })
+}
+
+/// Keeps them, in one step: a crash leaves the old file or the new one.
+pub(crate) fn store(state: &Path, selections: &Selections) {
+    let path = state.join(FILE);
+    let fresh = state.join(format!("{FILE}.new"));
+    let write = || -> io::Result<()> {
+        std::fs::create_dir_all(state)?;
+        std::fs::write(&fresh, serde_json::to_vec_pretty(selections)?)?;
+        std::fs::rename(&fresh, &path)
+    };
+    if let Err(error) = write() {
+        tracing::warn!("{}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("not/there/yet");
+        assert!(load(&state).is_empty());
+        let selections = Selections::from([("auto".into(), "privacy".into())]);
+        store(&state, &selections);
+        assert_eq!(load(&state), selections);
+        std::fs::write(state.join(FILE), "{").unwrap();
+        assert!(load(&state).is_empty());
+    }
+}
