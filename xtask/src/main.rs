@@ -22,7 +22,7 @@ const HELP: &str = "cargo xtask VERB
   tidy          the laws of the repository: dependency table, purity, headers, problem codes
   test          everything the tests need, then all tests
   ci            test, then format, clippy, docs, deny, tidy, size
-  bench NAME    relay | policy; writes benches/results/
+  bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
   docs          regenerate what is generated in docs/ (--check: fail when it differs)
   size          the stripped size of the router build";
 

@@ -129,3 +129,27 @@ pub(super) fn raise_descriptors() -> anyhow::Result<()> {
     };
     setrlimit(Resource::Nofile, limit).context("raising the limit of descriptors")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Load, Plan};
+
+    #[test]
+    fn words_are_read_or_refused() {
+        let check = |words: &str, expected: Option<(Option<Load>, usize, bool)>| {
+            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            let plan = Plan::read(&words).ok();
+            let read = plan.map(|plan| (plan.only, plan.pairs, plan.quick));
+            assert_eq!(read, expected, "{words:?}");
+        };
+        check("", Some((None, 10, false)));
+        check("--quick", Some((None, 2, true)));
+        check("--pairs 5 --quick", Some((None, 5, true)));
+        check("--only idle", Some((Some(Load::Idle), 10, false)));
+        check("--only", None);
+        check("--only everything", None);
+        check("--pairs 0", None);
+        check("--pairs x", None);
+        check("--slow", None);
+    }
+}

@@ -347,3 +347,30 @@ fn said(program: &str, words: &[&str]) -> String {
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Metric, median};
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        let check = |samples: &[f64], expected: Option<f64>| assert_eq!(median(samples), expected);
+        check(&[], None);
+        check(&[3.0], Some(3.0));
+        check(&[9.0, 1.0, 2.0], Some(2.0));
+        check(&[4.0, 1.0, 9.0, 2.0], Some(3.0));
+    }
+
+    #[test]
+    fn less_is_better_in_every_ratio() {
+        let check = |metric: Metric, ours: f64, theirs: f64, expected: Option<f64>| {
+            assert_eq!(metric.ratio(ours, theirs), expected, "{metric:?}");
+        };
+        check(Metric::Cost1, 1.0, 2.0, Some(0.5));
+        check(Metric::Tail, 3.0, 2.0, Some(1.5));
+        check(Metric::Rate8, 1.0, 2.0, Some(2.0));
+        check(Metric::Rate1, 2.0, 1.0, Some(0.5));
+        check(Metric::Idle, 7.0, 0.0, None);
+        check(Metric::Rate1, 0.0, 1.0, None);
+    }
+}
