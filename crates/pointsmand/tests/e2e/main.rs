@@ -15,6 +15,7 @@ mod origin;
 mod upstream;
 
 mod chain;
+mod hardening;
 mod proxy;
 mod reflow;
 mod sniff;
