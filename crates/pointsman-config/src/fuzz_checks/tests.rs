@@ -1,3 +1,5 @@
+//! The corpus of the fuzz targets, replayed.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Single values: addresses, durations, sizes, secrets.
+
 use std::path::Path;
 
 use expect_test::{Expect, expect};

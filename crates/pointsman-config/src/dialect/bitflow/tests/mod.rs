@@ -1,3 +1,5 @@
+//! bitflow's reader from outside: the sample, whole files and their problems.
+
 mod parts;
 
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Parts of a proxy, one by one.
+
 use std::path::PathBuf;
 
 use expect_test::expect;

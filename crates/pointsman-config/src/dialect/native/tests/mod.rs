@@ -1,3 +1,5 @@
+//! The native reader from outside: whole files, the documents, damage.
+
 mod sections;
 
 use std::net::SocketAddr;

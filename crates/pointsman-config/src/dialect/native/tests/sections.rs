@@ -1,3 +1,5 @@
+//! Each section of a native file: its keys, defaults and problems.
+
 use std::path::PathBuf;
 
 use expect_test::expect;

@@ -1,0 +1,222 @@
+//! What the documents show works: policies parse, words in them exist, links lead somewhere.
+//!
+//! Whole native configurations in the documents are loaded by the native reader's own tests.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::{Path, PathBuf};
+
+use pointsman_config::files::Memory;
+use pointsman_config::{Dialect, Loaded};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The blocks of one language in a document.
+fn blocks<'d>(document: &'d str, language: &str) -> Vec<&'d str> {
+    let fence = format!("```{language}\n");
+    let mut found = Vec::new();
+    let mut rest = document;
+    while let Some((_, block)) = rest.split_once(&fence) {
+        let (block, after) = block.split_once("```").unwrap();
+        found.push(block);
+        rest = after;
+    }
+    found
+}
+
+/// A native configuration around a policy, with all names that `docs/policy.md` uses.
+fn load_native(policy: &str) -> Loaded {
+    let text = format!(
+        "version: 1
+inbounds:
+  desk: {{ type: mixed, listen: 0 }}
+outbounds:
+  privacy: {{ type: socks5, server: '127.0.0.1:2123' }}
+  work: {{ type: direct, source: 192.168.33.83 }}
+  OUTBOUND: {{ type: direct }}
+rule_sets:
+  ads: {{ domains: [ads.example] }}
+  secret-sites: {{ domains: [secret.example] }}
+  https-only: {{ domains: [bank.example] }}
+  worknet: {{ ips: [10.3.0.0/16] }}
+{policy}"
+    );
+    let files = Memory::new([("pointsman.yaml", text.as_str())]);
+    let path = Path::new("pointsman.yaml");
+    pointsman_config::load(path, Some(Dialect::Native), None, &files)
+}
+
+fn assert_reads(policy: &str) {
+    let loaded = load_native(policy);
+    let problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+    assert!(loaded.setup.is_some(), "{policy}\n{}", problems.join("\n"));
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[test]
+fn the_policies_of_the_policy_page_are_read() {
+    let page = document("docs/policy.md");
+    let lists = blocks(&page, "yaml");
+    assert_eq!(lists.len(), 1);
+    for list in lists {
+        assert_reads(list);
+    }
+    let texts = blocks(&page, "text").into_iter();
+    let trees: Vec<&str> = texts.filter(|text| text.starts_with("any [")).collect();
+    assert_eq!(trees.len(), 1);
+    for tree in trees {
+        assert_reads(&format!("policy: |\n{}", indented(tree)));
+    }
+}
+
+#[test]
+fn the_rules_of_the_policy_page_are_read() {
+    let page = document("docs/policy.md");
+    let table = page.split_once("| type | matches |").unwrap().1;
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut read = 0;
+    for row in rows {
+        let cell = row.split(" | ").next().unwrap();
+        // Of `A, x` · `y` each further one says the content alone.
+        let mut kind = "";
+        for said in cell.split('`').skip(1).step_by(2) {
+            let said = said.replace("\\|", "|");
+            if said.contains("...") || said.contains("[R]") {
+                continue;
+            }
+            let begins_with_kind = said.split(',').next().is_some_and(is_kind);
+            let whole = match begins_with_kind {
+                true => said.clone(),
+                false => format!("{kind}, {said}"),
+            };
+            if begins_with_kind {
+                kind = KINDS[position(said.split(',').next().unwrap())];
+            }
+            // Databases are files; those rules are shown, not read.
+            if matches!(kind, "GEOIP" | "ASN") {
+                continue;
+            }
+            let line = serde_json::Value::from(format!("{whole}, DIRECT"));
+            assert_reads(&format!("rules:\n  - {line}\n  - FALLBACK, DIRECT\n"));
+            read += 1;
+        }
+    }
+    assert!(read >= 30, "only {read} rules were found in the table");
+}
+
+fn position(word: &str) -> usize {
+    KINDS.iter().position(|kind| *kind == word).unwrap()
+}
+
+fn is_kind(word: &str) -> bool {
+    KINDS.contains(&word)
+}
+
+/// Types of rules, as the page writes them.
+const KINDS: [&str; 29] = [
+    "ALPN",
+    "ALWAYS",
+    "ASN",
+    "DOMAIN",
+    "DOMAIN-KEYWORD",
+    "DOMAIN-REGEX",
+    "DOMAIN-SUFFIX",
+    "DST-ADDR-TYPE",
+    "DST-PORT",
+    "GEOIP",
+    "INBOUND",
+    "INBOUND-ALIAS",
+    "IP-CIDR",
+    "IP-CIDR6",
+    "LOCAL-IP-CIDR",
+    "METHOD",
+    "NETWORK",
+    "NEVER",
+    "OUT-IP-CIDR",
+    "PROC-CMD-REGEX",
+    "PROC-PATH-KEYWORD",
+    "PROCESS-KEYWORD",
+    "PROCESS-NAME",
+    "PROCESS-TAG",
+    "PROTOCOL",
+    "RULE-SET",
+    "SRC-IP-CIDR",
+    "SRC-PORT",
+    "USER-AGENT",
+];
+
+/// Every Markdown file of the repository that readers are led to.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    let mut open = vec![root().join("docs"), root().join("examples")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    let top = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ];
+    pages.extend(top.map(|name| root().join(name)));
+    pages
+}
+
+#[test]
+fn links_lead_to_files_that_are_there() {
+    let mut followed = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for part in text.split("](").skip(1) {
+            let target = part.split(')').next().unwrap();
+            let file = target.split('#').next().unwrap();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let leads_to = page.parent().unwrap().join(file);
+            assert!(leads_to.exists(), "{}: ({target})", page.display());
+            followed += 1;
+        }
+    }
+    assert!(followed >= 10, "{followed}");
+}
+
+#[test]
+fn the_packages_that_the_pages_build_exist() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for command in blocks(&text, "sh").iter().flat_map(|block| block.lines()) {
+            if let Some((_, package)) = command.split_once("-p pointsman") {
+                let name = package.split_whitespace().next().unwrap_or("");
+                let manifest = root().join(format!("crates/pointsman{name}/Cargo.toml"));
+                assert!(manifest.exists(), "{}: {command}", page.display());
+            }
+            if let Some(script) = command
+                .strip_prefix("./")
+                .filter(|c| !c.starts_with("target"))
+            {
+                let path = root().join(script.split_whitespace().next().unwrap_or(""));
+                assert!(path.exists(), "{}: {command}", page.display());
+            }
+        }
+    }
+}
