@@ -12,7 +12,7 @@ use pointsman_policy::fact::{Fact, Facts, Process, Provenance};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use self::sniff::{look, look_at, worth_waiting};
+pub(crate) use self::sniff::{glance, look, look_at};
 use crate::dial::Uplink;
 use crate::outbound::Ways;
 

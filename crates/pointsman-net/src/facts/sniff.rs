@@ -5,7 +5,6 @@
 //! us a few times, for the kernel is told how long its record is.
 
 use std::io;
-use std::time::Duration;
 
 use pointsman_policy::Domain;
 use pointsman_policy::fact::{Fact, Look, Protocol, Provenance};
@@ -16,9 +15,23 @@ use tokio::time::{Instant, timeout_at};
 use crate::generation::SniffLimits;
 use crate::stream::Stream;
 
-/// Whether a look has to wait for the client: it has not said enough yet, and will before the server.
-pub(crate) fn worth_waiting(said: &[u8], port: u16) -> bool {
-    !server_speaks_first(port) && matches!(sniff::look(said), Parse::NeedMore)
+/// Looks at what a client has said already, without waiting; `None` where more has to be waited for,
+/// and will come before the server says anything.
+///
+/// # Errors
+/// The client is gone.
+pub(crate) async fn glance(
+    client: &mut Stream,
+    limits: SniffLimits,
+    port: u16,
+) -> io::Result<Option<Fact<Look>>> {
+    let mut bytes = vec![0; limits.max_bytes.clamp(1, sniff::MAX_LOOK)];
+    let said = now_there(client, &mut bytes).await?;
+    Ok(match sniff::look(&bytes[..said]) {
+        Parse::NeedMore if server_speaks_first(port) => Some(other()),
+        Parse::NeedMore => None,
+        Parse::Done(..) | Parse::Not(_) => Some(look_at(&bytes[..said])),
+    })
 }
 
 /// Looks at bytes that are all there.
@@ -33,17 +46,8 @@ pub(crate) fn look_at(bytes: &[u8]) -> Fact<Look> {
 ///
 /// # Errors
 /// The client is gone.
-pub(crate) async fn look(
-    client: &mut Stream,
-    limits: SniffLimits,
-    port: u16,
-) -> io::Result<Fact<Look>> {
-    let patience = if server_speaks_first(port) {
-        Duration::ZERO
-    } else {
-        limits.timeout
-    };
-    let deadline = Instant::now() + patience;
+pub(crate) async fn look(client: &mut Stream, limits: SniffLimits) -> io::Result<Fact<Look>> {
+    let deadline = Instant::now() + limits.timeout;
     let mut bytes = vec![0; limits.max_bytes.clamp(1, sniff::MAX_LOOK)];
     let mut seen = 0;
     loop {
@@ -61,11 +65,18 @@ pub(crate) async fn look(
         }
     }
     // Time is over; the kernel may hold more than it woke us for.
-    let last = timeout_at(Instant::now(), client.peek_more(&mut bytes, 0, 1)).await;
-    Ok(match last {
-        Ok(there) => look_at(&bytes[..there?]),
-        Err(_nothing_there) => other(),
-    })
+    let there = now_there(client, &mut bytes).await?;
+    Ok(look_at(&bytes[..there]))
+}
+
+/// Looks at what is there now.
+async fn now_there(client: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
+    let ahead = client.prefix.len().min(bytes.len());
+    match timeout_at(Instant::now(), client.peek_more(bytes, ahead, 1)).await {
+        Ok(there) => there,
+        // Nothing more than what was read ahead, which the look has copied.
+        Err(_nothing_more) => Ok(ahead),
+    }
 }
 
 /// How many bytes there should be before the next look: the end of a TLS record (RFC 8446, 5.1) that

@@ -134,15 +134,19 @@ impl Flow {
         self.facts.look = match &self.payload {
             Payload::Request(request) => facts::look_at(&request.raw),
             Payload::Bytes => {
-                if self.reply.waits() && facts::worth_waiting(&self.client.prefix, port) {
-                    self.reply
-                        .grant(&mut self.client)
-                        .await
-                        .map_err(|_gone| Gone)?;
-                    self.answered_early = true;
+                let glanced = facts::glance(&mut self.client, limits, port).await;
+                match glanced.map_err(|_gone| Gone)? {
+                    Some(look) => look,
+                    None => {
+                        if self.reply.waits() {
+                            let granted = self.reply.grant(&mut self.client).await;
+                            granted.map_err(|_gone| Gone)?;
+                            self.answered_early = true;
+                        }
+                        let looked = facts::look(&mut self.client, limits).await;
+                        looked.map_err(|_gone| Gone)?
+                    }
                 }
-                let looked = facts::look(&mut self.client, limits, port).await;
-                looked.map_err(|_gone| Gone)?
             }
         };
         Ok(())

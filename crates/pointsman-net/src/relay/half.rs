@@ -300,11 +300,18 @@ fn splice_out(pipe: &Lent, socket: &Socket, len: usize) -> io::Result<usize> {
     }
 }
 
+/// What the system itself said; only after that will it announce a change, so only that ends a doubt.
+fn would_block<R>(done: &io::Result<R>) -> bool {
+    matches!(done, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
 impl Side {
     fn read<R>(&mut self, mut work: impl FnMut(&Socket) -> io::Result<R>) -> io::Result<R> {
         let socket = &self.socket;
-        if std::mem::take(&mut self.doubt_read) {
-            return socket.attempt(Interest::READABLE, || work(socket));
+        if self.doubt_read {
+            let done = socket.attempt(Interest::READABLE, || work(socket));
+            self.doubt_read = !would_block(&done);
+            return done;
         }
         uninterrupted(|| socket.try_io(Interest::READABLE, || work(socket)))
     }
@@ -328,8 +335,10 @@ impl Side {
 
     fn write<R>(&mut self, mut work: impl FnMut(&Socket) -> io::Result<R>) -> io::Result<R> {
         let socket = &self.socket;
-        if std::mem::take(&mut self.doubt_write) {
-            return socket.attempt(Interest::WRITABLE, || work(socket));
+        if self.doubt_write {
+            let done = socket.attempt(Interest::WRITABLE, || work(socket));
+            self.doubt_write = !would_block(&done);
+            return done;
         }
         uninterrupted(|| socket.try_io(Interest::WRITABLE, || work(socket)))
     }

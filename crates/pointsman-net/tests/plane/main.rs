@@ -7,5 +7,9 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod decisions;
 mod handshakes;
+mod plain_http;
+mod reload;
 mod stage;
+mod ways;

@@ -30,6 +30,7 @@ struct Loopback;
 impl Lookup for Loopback {
     fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
         let answer: Answer = match name.as_str() {
+            "nobody.test" => Ok(vec![IpAddr::V4(NOBODY)]),
             "nowhere.test" => Err("there is no such name".into()),
             _ => Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
         };
@@ -378,12 +379,31 @@ where
     address
 }
 
-/// A port on which nobody listens.
-pub(crate) async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
+/// Where nobody listens: no other test uses this part of the loopback.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(127, 99, 1, 1);
+
+/// An address where nobody listens; `nobody.test` is there too.
+pub(crate) async fn nobody() -> SocketAddr {
+    TcpListener::bind((NOBODY, 0))
         .await
         .unwrap()
         .local_addr()
         .unwrap()
-        .port()
+}
+
+/// A ClientHello (RFC 8446, 4.1.2) that asks for `name`, padded to about `size` bytes.
+pub(crate) fn client_hello(name: &str, size: usize) -> Vec<u8> {
+    let counted = |width: usize, bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&length[4 - width..], bytes].concat()
+    };
+    let server = [&[0][..], &counted(2, name.as_bytes())].concat();
+    let server = [&[0, 0][..], &counted(2, &counted(2, &server))].concat();
+    let padding = vec![0; size.saturating_sub(name.len() + 70)];
+    let padding = [&[0, 21][..], &counted(2, &padding)].concat();
+    let extensions = counted(2, &[padding, server].concat());
+    let ciphers = [0, 2, 0x13, 1];
+    let hello = [&[3, 3][..], &[7; 32], &[0], &ciphers, &[1, 0], &extensions].concat();
+    let handshake = [&[1][..], &counted(3, &hello)].concat();
+    [&[22, 3, 1][..], &counted(2, &handshake)].concat()
 }

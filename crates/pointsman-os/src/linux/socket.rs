@@ -41,7 +41,8 @@ pub(crate) fn hung_up(socket: &impl AsFd) -> io::Result<bool> {
             tv_nsec: 0,
         }),
     )?;
-    Ok(fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
+    // HUP alone says that both sides have said "no more"; bytes may still wait to be read.
+    Ok(fds[0].revents().contains(PollFlags::ERR))
 }
 
 fn set_int(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
