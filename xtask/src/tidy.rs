@@ -1,7 +1,9 @@
 //! `tidy`: the laws of the repository, as checks.
 //!
 //! The dependency table, the purity of the pure crates, where `cfg(target_os)` and `unsafe` may stand, a
-//! header in every file, problem codes and their descriptions, and words that do not belong.
+//! header in every file, problem codes and their descriptions, and what does not belong in a text.
+
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -71,7 +73,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         source(path, &text, &mut findings);
     }
     problem_codes(&sources, &mut findings)?;
-    documents(&mut findings)?;
+    texts::check(&mut findings)?;
     for finding in &findings {
         println!("tidy: {finding}");
     }
@@ -198,11 +200,13 @@ fn problem_codes(sources: &[PathBuf], findings: &mut Vec<String>) -> anyhow::Res
     }
     let file = "docs/reference/problems.md";
     let text = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
-    let described: BTreeSet<String> = text
+    let headings: Vec<&str> = text
         .lines()
         .filter_map(|l| l.strip_prefix("## "))
-        .map(|c| c.trim().to_owned())
+        .map(str::trim)
         .collect();
+    texts::in_order(file, &headings, findings);
+    let described: BTreeSet<String> = headings.into_iter().map(str::to_owned).collect();
     for code in used.difference(&described) {
         findings.push(format!("{file}: the code `{code}` is not described"));
     }
@@ -227,24 +231,16 @@ fn is_reader(path: &Path) -> bool {
         && !shown.contains("/tests/")
 }
 
-fn documents(findings: &mut Vec<String>) -> anyhow::Result<()> {
-    let lines = std::fs::read_to_string("ARCHITECTURE.md")?.lines().count();
-    if lines > 300 {
-        findings.push(format!("ARCHITECTURE.md: {lines} lines, 300 at most"));
-    }
-    Ok(())
+/// The Rust files.
+fn sources() -> anyhow::Result<Vec<PathBuf>> {
+    files(&["*.rs"])
 }
 
-/// The Rust files that git knows, or would know.
-fn sources() -> anyhow::Result<Vec<PathBuf>> {
+/// The files that git knows, or would know; all of them where no pattern is given.
+fn files(patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let output = std::process::Command::new("git")
-        .args([
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "*.rs",
-        ])
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .args(patterns)
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     Ok(text

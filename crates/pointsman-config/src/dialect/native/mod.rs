@@ -1,7 +1,7 @@
 //! The native dialect: YAML, maps by name, durations and sizes with units.
 //!
 //! Invariant: a key has one spelling and one meaning; what is not built yet is told, and refuses
-//! where a flow would depend on it. Every default stands in [`defaults`]; every key with its
+//! where a flow would depend on it. Every default stands in `defaults.rs`; every key with its
 //! default in `docs/reference/native.md`.
 
 mod defaults;

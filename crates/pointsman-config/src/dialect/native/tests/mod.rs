@@ -222,7 +222,11 @@ fn the_examples_of_the_documents_load() {
             let loaded = read(example);
             assert!(loaded.setup.is_some(), "{example}\n{:?}", loaded.problems);
             // Noted of every policy on names; told apart in its own test.
-            let others = loaded.problems.0.into_iter().filter(|p| p.code != "answers-early");
+            let others = loaded
+                .problems
+                .0
+                .into_iter()
+                .filter(|p| p.code != "answers-early");
             told.extend(others.map(|p| p.message));
         }
         assert_eq!(told, notes, "{document}");
