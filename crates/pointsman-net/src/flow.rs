@@ -11,6 +11,7 @@ use std::sync::Arc;
 use pointsman_policy::decision::Step;
 use pointsman_policy::{Domain, Facts, OutboundId};
 
+use crate::forward::{Stay, Visit};
 use crate::generation::InboundSpec;
 use crate::inbound::{Payload, Refusal, Reply};
 use crate::outbound::Ways;
@@ -60,6 +61,8 @@ pub(crate) struct Begin<'c> {
     pub(crate) ticket: Ticket,
     /// The client.
     pub(crate) client: Stream,
+    /// Where it came in is a forward.
+    pub(crate) visit: Option<Visit>,
     /// The port that the client connected to.
     pub(crate) port: Option<u16>,
     /// Whether the connection is of our own making, where somebody asked already.
@@ -72,6 +75,7 @@ pub(crate) struct Flow {
     inbound: Arc<InboundSpec>,
     ticket: Ticket,
     client: Stream,
+    visit: Option<Visit>,
     reply: Reply,
     payload: Payload,
     facts: Facts,
@@ -100,13 +104,19 @@ pub(crate) enum Next {
 pub(crate) struct Relaying {
     ticket: Ticket,
     relay: Relay,
+    stay: Option<Stay>,
 }
 
 impl Relaying {
     /// Relays until the end, and files the record.
     pub(crate) async fn run(self: Box<Self>) {
-        let Self { ticket, relay } = *self;
+        let Self {
+            ticket,
+            relay,
+            stay,
+        } = *self;
         let outcome = relay.await;
+        drop(stay);
         ticket.end(match outcome.ended {
             Ended::Closed(_) => End::Stopped,
             Ended::ClientReset | Ended::ServerReset => End::Reset,

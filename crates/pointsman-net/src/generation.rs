@@ -13,6 +13,7 @@ use std::time::Duration;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Node, OutboundId, Policy};
 
+use crate::forward::{Forward, ForwardSpec};
 use crate::login::User;
 use crate::lookup::Lookup;
 use crate::outbound::Outbound;
@@ -47,6 +48,8 @@ pub struct Spec {
     pub outbounds: Vec<Outbound>,
     /// Proxy listeners.
     pub inbounds: Vec<InboundSpec>,
+    /// L4 forwards.
+    pub forwards: Vec<ForwardSpec>,
     /// Resolvers; inbounds name theirs by index.
     pub resolvers: Vec<Arc<dyn Lookup>>,
     /// Resolves names of servers, and what is dialled by name.
@@ -138,15 +141,24 @@ impl Default for Limits {
 pub struct Generation {
     spec: Spec,
     inbounds: HashMap<ListenerId, Arc<InboundSpec>>,
+    forwards: HashMap<ListenerId, Arc<Forward>>,
     /// Which policies have messages to say.
     speaking: Vec<bool>,
 }
 
 impl Generation {
-    /// `listeners` belong to the inbounds of `spec`, one by one.
-    pub(crate) fn new(spec: Spec, listeners: &[ListenerId]) -> Self {
+    /// `listeners` belong to the inbounds of `spec`, one by one; those of forwards come with theirs.
+    pub(crate) fn new(
+        spec: Spec,
+        listeners: &[ListenerId],
+        forwards: HashMap<ListenerId, Arc<Forward>>,
+    ) -> Self {
         let inbounds = spec.inbounds.iter().cloned().map(Arc::new);
-        let inbounds = listeners.iter().copied().zip(inbounds).collect();
+        let inbounds = listeners.iter().copied().zip(inbounds);
+        let doors = forwards
+            .iter()
+            .map(|(id, forward)| (*id, Arc::clone(forward.inbound())));
+        let inbounds = inbounds.chain(doors).collect();
         let speaking = spec
             .policies
             .iter()
@@ -155,6 +167,7 @@ impl Generation {
         Self {
             spec,
             inbounds,
+            forwards,
             speaking,
         }
     }
@@ -174,6 +187,11 @@ impl Generation {
     /// The inbound that a listener belongs to in this generation; `None` where it was closed.
     pub(crate) fn inbound(&self, listener: ListenerId) -> Option<&Arc<InboundSpec>> {
         self.inbounds.get(&listener)
+    }
+
+    /// The forward that a listener belongs to.
+    pub(crate) fn forward(&self, listener: ListenerId) -> Option<&Arc<Forward>> {
+        self.forwards.get(&listener)
     }
 
     /// Whether a policy has messages to say.

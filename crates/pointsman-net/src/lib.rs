@@ -7,6 +7,7 @@ pub mod dial;
 mod exact;
 mod facts;
 mod flow;
+pub mod forward;
 pub mod generation;
 mod guard;
 mod inbound;

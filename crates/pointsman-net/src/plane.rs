@@ -7,23 +7,29 @@
 
 mod connection;
 mod flows;
+mod listeners;
 mod state;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::OutboundId;
 use tokio::sync::{Mutex, watch};
 
 use self::connection::Door;
 pub(crate) use self::flows::Ticket;
 pub use self::flows::{Counters, LiveFlow, Tail};
+pub use self::listeners::{At, Listening};
+use self::listeners::{Kept, Listeners, Wanted, take_over};
 pub(crate) use self::state::Shared;
 use crate::dial::Dialer;
+use crate::forward::{Forward, ForwardSpec};
 use crate::generation::{Generation, Spec};
-use crate::listen::{Accepted, Endpoint, Handler, Listener};
+use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
 use crate::record::FlowRecord;
 use crate::relay::Closed;
@@ -57,34 +63,28 @@ pub struct Plane {
     listeners: Mutex<Listeners>,
 }
 
-#[derive(Debug, Default)]
-struct Listeners {
-    kept: Vec<Kept>,
-    next: u64,
-    stopped: bool,
-}
-
-#[derive(Debug)]
-struct Kept {
-    id: ListenerId,
-    /// As it was asked for: port 0 stays 0.
-    asked: SocketAddr,
-    bound: SocketAddr,
-    listener: Listener,
-    /// Opened when the first generation with this listener is in force: connections wait for that.
-    gate: watch::Sender<bool>,
-}
-
 /// Why a generation was not taken into service; nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// An address cannot be listened on.
-    #[error("inbound `{inbound}` cannot listen on {address}")]
+    #[error("{kind} `{inbound}` cannot listen on {address}")]
     Bind {
-        /// The inbound.
+        /// `inbound` or `forward`.
+        kind: &'static str,
+        /// Its name.
         inbound: Arc<str>,
         /// Its address.
-        address: SocketAddr,
+        address: At,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A forward lacks something that it needs.
+    #[error("forward `{forward}` does not get {what}")]
+    Forward {
+        /// The forward.
+        forward: Arc<str>,
+        /// What it needs.
+        what: String,
         /// The system's words.
         source: io::Error,
     },
@@ -138,48 +138,62 @@ impl Plane {
         if listeners.stopped {
             return Err(ApplyError::Stopping);
         }
-        let mut old: Vec<Option<Kept>> = listeners.kept.drain(..).map(Some).collect();
-        let mut bound: Vec<Kept> = Vec::new();
-        let mut failure = None;
-        // Which of the old ones each inbound takes over; the others are bound anew.
-        let taken = take_over(&spec, &old);
-        for (inbound, taken) in spec.inbounds.iter().zip(&taken) {
-            if taken.is_none() {
-                listeners.next += 1;
-                match self.bind(ListenerId(listeners.next), inbound.listen) {
+        let draft = Arc::new(Generation::new(spec.clone(), &[], HashMap::new()));
+        let ways = Ways::new(Arc::clone(&self.shared), draft, None);
+        let mut wanted = listeners::wanted(&spec, &ways).await?;
+        let forwards = self.prepare(&spec)?;
+        // Which of the old ones each of them takes over; the others are bound anew.
+        let mut taken = take_over(&wanted, &listeners.kept);
+        let mut bound = Vec::new();
+        let mut index = 0;
+        while index < wanted.len() {
+            if taken[index].is_none() {
+                match self.bind(&mut listeners, &wanted[index]) {
                     Ok(kept) => bound.push(kept),
-                    Err(source) => {
-                        let (inbound, address) = (Arc::clone(&inbound.name), inbound.listen);
-                        failure = Some(ApplyError::Bind {
-                            inbound,
-                            address,
-                            source,
-                        });
-                        break;
+                    Err(error) if wanted[index].spare && listeners::is_lacking(&error) => {
+                        wanted.remove(index);
+                        taken.remove(index);
+                        continue;
                     }
+                    Err(source) => return Err(wanted[index].failed(source)),
                 }
             }
+            index += 1;
         }
-        if let Some(failure) = failure {
-            listeners.kept = old.into_iter().flatten().collect();
-            return Err(failure);
-        }
+        // From here on nothing fails.
+        let mut old: Vec<Option<Kept>> = listeners.kept.drain(..).map(Some).collect();
         let mut bound = bound.into_iter();
-        let kept = taken.into_iter().filter_map(|index| match index {
-            Some(index) => old[index].take(),
-            None => bound.next(),
-        });
-        listeners.kept = kept.collect();
+        for (wanted, taken) in wanted.iter().zip(taken) {
+            let kept = match taken {
+                Some(index) => old[index].take(),
+                None => bound.next(),
+            };
+            listeners.kept.extend(kept.map(|kept| Kept {
+                name: Arc::clone(&wanted.name),
+                kind: wanted.kind,
+                ..kept
+            }));
+        }
+        listeners.forget_inherited();
         let kept = &listeners.kept;
-        let ids: Vec<ListenerId> = kept.iter().map(|kept| kept.id).collect();
-        let names = spec
-            .inbounds
+        let of_inbounds = &kept[..spec.inbounds.len()];
+        let addresses = of_inbounds
             .iter()
-            .map(|inbound| Arc::clone(&inbound.name));
-        let addresses = names.zip(kept.iter().map(|kept| kept.bound)).collect();
-        self.shared
-            .listens_at(kept.iter().map(|kept| (kept.id, kept.bound)).collect());
-        self.shared.swap(Generation::new(spec, &ids));
+            .filter_map(|kept| Some((Arc::clone(&kept.name), kept.bound?)))
+            .collect();
+        let ids: Vec<ListenerId> = of_inbounds.iter().map(|kept| kept.id).collect();
+        let doors = wanted.iter().zip(kept).filter_map(|(wanted, kept)| {
+            let forward = forwards.get(wanted.forward?)?;
+            Some((kept.id, Arc::clone(forward)))
+        });
+        let doors = doors.collect();
+        self.shared.listens_at(
+            kept.iter()
+                .filter_map(|kept| Some((kept.id, kept.bound?)))
+                .collect(),
+        );
+        self.shared.forwards.commit(&forwards);
+        self.shared.swap(Generation::new(spec, &ids, doors));
         for kept in kept {
             kept.gate.send_replace(true);
         }
@@ -187,6 +201,12 @@ impl Plane {
             gone.listener.close().await;
         }
         Ok(addresses)
+    }
+
+    /// All that is listened on: inbounds in order, then the addresses of forwards.
+    pub async fn listening(&self) -> Vec<Listening> {
+        let listeners = self.listeners.lock().await;
+        listeners.kept.iter().map(Kept::listening).collect()
     }
 
     /// The generation that new flows get; `None` before the first [`Self::apply`].
@@ -245,19 +265,19 @@ impl Plane {
         }
     }
 
-    /// Lines that the access log had to drop.
+    /// Lines that the access logs had to drop.
     #[must_use]
     pub fn access_log_dropped(&self) -> u64 {
-        self.shared
-            .access_log()
-            .map_or(0, crate::record::log::AccessLog::dropped)
+        let own = self.shared.access_log();
+        own.map_or(0, crate::record::log::AccessLog::dropped) + self.shared.forwards.dropped()
     }
 
-    /// Opens the access log anew, after somebody moved it away.
+    /// Opens the access logs anew, those of forwards too, after somebody moved it away.
     pub fn reopen_access_log(&self) {
         if let Some(log) = self.shared.access_log() {
             log.reopen();
         }
+        self.shared.forwards.reopen_logs();
     }
 
     /// Selects a group's member for flows from now on, also over reloads.
@@ -364,7 +384,22 @@ impl Plane {
         }
     }
 
-    fn bind(&self, id: ListenerId, asked: SocketAddr) -> io::Result<Kept> {
+    fn prepare(&self, spec: &Spec) -> Result<Vec<Arc<Forward>>, ApplyError> {
+        let prepare = |forward: &ForwardSpec| {
+            let prepared = self.shared.forwards.prepare(forward, self.shared.dialer());
+            prepared.map(Arc::new).map_err(|unfit| ApplyError::Forward {
+                forward: Arc::clone(&forward.name),
+                what: unfit.what,
+                source: unfit.source,
+            })
+        };
+        spec.forwards.iter().map(prepare).collect()
+    }
+
+    fn bind(&self, listeners: &mut Listeners, wanted: &Wanted) -> io::Result<Kept> {
+        listeners.next += 1;
+        let id = ListenerId(listeners.next);
+        let endpoint = listeners.endpoint(&wanted.at)?;
         let (gate, opened) = watch::channel(false);
         let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
         let handler: Handler = Arc::new(move |accepted: Accepted| {
@@ -383,29 +418,17 @@ impl Plane {
             };
             door.tasks.clone().spawn(connection::serve(door));
         });
-        let listener = Listener::bind(Endpoint::Tcp(asked), &self.workers, handler)?;
-        let bound = listener.address().unwrap_or(asked);
+        let listener = Listener::bind(endpoint, &self.workers, handler)?;
         Ok(Kept {
             id,
-            asked,
-            bound,
+            name: Arc::clone(&wanted.name),
+            kind: wanted.kind,
+            asked: wanted.at.clone(),
+            bound: listener.address(),
             listener,
             gate,
         })
     }
-}
-
-/// For each inbound the index of the old listener that it takes over: one of the same address,
-/// whatever it speaks, for that belongs to the generation.
-fn take_over(spec: &Spec, old: &[Option<Kept>]) -> Vec<Option<usize>> {
-    let mut free: Vec<bool> = old.iter().map(Option::is_some).collect();
-    let fits = |index: usize, address| old[index].as_ref().is_some_and(|o| o.asked == address);
-    let take = |inbound: &crate::generation::InboundSpec| {
-        let found = (0..free.len()).find(|index| free[*index] && fits(*index, inbound.listen))?;
-        free[found] = false;
-        Some(found)
-    };
-    spec.inbounds.iter().map(take).collect()
 }
 
 /// What would otherwise be found out flow by flow.
@@ -425,6 +448,20 @@ fn check(spec: &Spec) -> Result<(), ApplyError> {
             let text = format!(
                 "inbound `{}` names a policy or resolver that is not there",
                 inbound.name
+            );
+            return Err(ApplyError::Spec(text));
+        }
+    }
+    for forward in &spec.forwards {
+        let known = |via: OutboundId| usize::try_from(via.0).is_ok_and(|id| id < outbounds);
+        let targets = &forward.targets;
+        let fits = forward.policy < spec.policies.len()
+            && !targets.is_empty()
+            && targets.iter().filter_map(|target| target.via).all(known);
+        if !fits {
+            let text = format!(
+                "forward `{}` has no target, or names a policy or outbound that is not there",
+                forward.name
             );
             return Err(ApplyError::Spec(text));
         }

@@ -4,7 +4,6 @@
 //! change it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use pointsman_config::files::Disk;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Source};
 use pointsman_net::generation::Number;
-use pointsman_net::plane::{Plane, SelectError};
+use pointsman_net::plane::{Listening, Plane, SelectError};
 use pointsman_net::record::FlowRecord;
 use tokio::sync::watch;
 
@@ -170,17 +169,13 @@ impl App {
 
     async fn put_in_force(&self, setup: Setup, number: Number) -> Result<(), Refused> {
         let spec = mapping::spec(&setup, number);
-        let bound = self
-            .plane
-            .apply(spec)
-            .await
-            .map_err(|error| Refused::Apply(chain(&error)))?;
-        let of = |(name, address): (Arc<str>, SocketAddr)| {
-            let inbound = setup.inbounds.iter().find(|inbound| inbound.name == name);
-            let kind = inbound.map_or("forward", |inbound| inbound.kind.as_str());
-            [name.to_string(), kind.to_owned(), address.to_string()]
+        let applied = self.plane.apply(spec).await;
+        applied.map_err(|error| Refused::Apply(chain(&error)))?;
+        let of = |listening: Listening| {
+            let Listening { name, kind, at } = listening;
+            [name.to_string(), kind.as_str().to_owned(), at.to_string()]
         };
-        let listening = bound.into_iter().map(of).collect();
+        let listening = self.plane.listening().await.into_iter().map(of).collect();
         *self
             .listening
             .lock()

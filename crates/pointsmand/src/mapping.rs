@@ -9,6 +9,7 @@ use std::sync::Arc;
 use pointsman_config::Setup;
 use pointsman_config::setup as from;
 use pointsman_net::dial::Uplink;
+use pointsman_net::forward::{self, ForwardSpec};
 use pointsman_net::generation::{InboundSpec, Limits, Number, SniffLimits, Spec};
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Lookup;
@@ -31,6 +32,7 @@ pub(crate) fn spec(setup: &Setup, number: Number) -> Spec {
         guards: guards(setup),
         outbounds,
         inbounds: setup.inbounds.iter().map(inbound).collect(),
+        forwards: setup.forwards.iter().map(forward).collect(),
         resolvers,
         server_resolver,
         sniff: SniffLimits { timeout, max_bytes },
@@ -87,9 +89,7 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
         from::OutboundKind::Blackhole => Kind::Blackhole,
         from::OutboundKind::Chain { hops } => Kind::Chain(hops.clone()),
         from::OutboundKind::Direct(link) => Kind::Direct(uplink(link)),
-        from::OutboundKind::Forward(_) => Kind::NotYet {
-            kind: "forward".into(),
-        },
+        from::OutboundKind::Forward(_) => Kind::Forward,
         from::OutboundKind::Http {
             server,
             credentials,
@@ -114,14 +114,107 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
             carries_udp: _,
             uplink: link,
         } => Kind::Socks5(upstream(server, credentials.as_ref(), link)),
-        // Named by a forward's group alone, which dials its targets itself.
-        from::OutboundKind::Target { .. } => Kind::NotYet {
-            kind: "target".into(),
-        },
+        from::OutboundKind::Target { .. } => Kind::Target,
     };
     Outbound {
         name: Arc::clone(name),
         kind,
+    }
+}
+
+fn forward(forward: &from::Forward) -> ForwardSpec {
+    let from::Forward {
+        name,
+        listen,
+        listen_families,
+        // Both stand in the policy.
+        allow: _,
+        outbound: _,
+        policy,
+        targets,
+        balance,
+        connection_limit,
+        lifetime,
+        access_log,
+        proxy_header,
+        same_family,
+        read_timeout,
+        write_timeout,
+        not_yet,
+        span: _,
+    } = forward;
+    let listen = listen.iter().map(|endpoint| match endpoint.clone() {
+        from::Endpoint::Fd(number) => forward::Listen::Fd(number),
+        from::Endpoint::Tcp(from::Server { host, port }) => forward::Listen::Tcp {
+            host,
+            port,
+            families: families_of(*listen_families),
+        },
+        from::Endpoint::Unix(path) => forward::Listen::Unix(path),
+    });
+    let mut not_yet = not_yet.as_deref().map(Arc::from);
+    let balance = match balance {
+        from::Balance::Failover => forward::Balance::Failover,
+        from::Balance::None => forward::Balance::None,
+        from::Balance::RoundRobin => forward::Balance::RoundRobin,
+        from::Balance::Sni => {
+            not_yet.get_or_insert_with(|| "choosing by server name is not built yet".into());
+            forward::Balance::None
+        }
+    };
+    ForwardSpec {
+        name: Arc::clone(name),
+        listen: listen.collect(),
+        policy: policy.0,
+        targets: targets.iter().map(target).collect(),
+        balance,
+        connection_limit: *connection_limit,
+        lifetime: *lifetime,
+        access_log: access_log.clone(),
+        proxy_header: *proxy_header,
+        same_family: *same_family,
+        read_timeout: *read_timeout,
+        write_timeout: *write_timeout,
+        not_yet,
+    }
+}
+
+fn target(target: &from::Target) -> forward::Target {
+    let from::Target {
+        name,
+        address,
+        via,
+        attempts,
+        backoff,
+        connect_timeout,
+        resolve_timeout,
+        read_timeout,
+        write_timeout,
+        keepalive,
+        families,
+    } = target;
+    forward::Target {
+        name: Arc::clone(name),
+        address: match address.clone() {
+            from::Endpoint::Fd(number) => forward::Address::Fd(number),
+            from::Endpoint::Tcp(from::Server { host, port }) => {
+                forward::Address::Tcp { host, port }
+            }
+            from::Endpoint::Unix(path) => forward::Address::Unix(path),
+        },
+        via: *via,
+        attempts: *attempts,
+        backoff: *backoff,
+        connect_timeout: *connect_timeout,
+        resolve_timeout: *resolve_timeout,
+        read_timeout: *read_timeout,
+        write_timeout: *write_timeout,
+        keepalive: match keepalive {
+            from::Keepalive::Default => forward::Keepalive::Default,
+            from::Keepalive::Every(every) => forward::Keepalive::Every(*every),
+            from::Keepalive::Off => forward::Keepalive::Off,
+        },
+        families: families_of(*families),
     }
 }
 

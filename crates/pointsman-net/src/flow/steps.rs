@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
+use crate::forward::Visit;
 use crate::inbound::{self, Exchanged, Payload, Refusal};
 use crate::outbound::{DialError, Target};
 use crate::record::{End, Timings, chain};
@@ -28,16 +29,20 @@ impl Flow {
             inbound,
             ticket,
             client,
+            visit,
             port,
             is_own,
         } = begin;
         let limit = ways.generation().spec().limits.handshake;
-        let arrival = match inbound::receive(&inbound, client, limit).await {
-            Ok(arrival) => arrival,
-            Err(end) => {
-                ticket.end(end);
-                return Err(Next::Over);
-            }
+        let arrival = match &visit {
+            Some(visit) => visit.arrive(client),
+            None => match inbound::receive(&inbound, client, limit).await {
+                Ok(arrival) => arrival,
+                Err(end) => {
+                    ticket.end(end);
+                    return Err(Next::Over);
+                }
+            },
         };
         let asked = arrival.asked;
         let mut facts = ticket.live().record().facts;
@@ -50,13 +55,15 @@ impl Flow {
             },
             Provenance::Inbound,
         );
-        facts.destination = Fact::Known(asked.host, Provenance::Request);
-        facts.port = Fact::Known(asked.port, Provenance::Request);
+        facts.destination = Fact::from_option(asked.host, Provenance::Request);
+        facts.port = Fact::from_option(asked.port, Provenance::Request);
         facts.fake_ip = Fact::Absent;
         facts.correlated = Fact::Absent;
         let source = facts.source.known().copied();
         let own = || source.is_some_and(|source| ways.shared().own.arrived(source));
         facts.guarded = match *is_own.get_or_insert_with(own) {
+            // Direct would be back to where it came in.
+            _ if visit.is_some() => Fact::Absent,
             true => Fact::Known("pointsman".into(), Provenance::System),
             false => facts::serves(&ways, &facts, arrival.client.local_addr()).await,
         };
@@ -66,6 +73,7 @@ impl Flow {
             inbound,
             ticket,
             client: arrival.client,
+            visit,
             reply: arrival.reply,
             payload: arrival.payload,
             facts,
@@ -196,7 +204,10 @@ impl Flow {
         let begun = Instant::now();
         let limit = self.ways.generation().spec().limits.dial;
         self.write_down();
-        let opened = self.ways.open(outbound, &self.target(), limit).await;
+        let opened = match &mut self.visit {
+            Some(visit) => visit.open(&self.ways, &mut self.ticket).await,
+            None => self.ways.open(outbound, &self.target(), limit).await,
+        };
         self.took.dial_us = micros(begun);
         opened
     }
@@ -236,15 +247,19 @@ impl Flow {
                 }
             }
         };
-        let idle = self.ways.generation().spec().limits.idle;
-        let limits = Limits {
-            idle,
-            ..Limits::default()
+        let times = &self.ways.generation().spec().limits;
+        let limits = match &self.visit {
+            Some(visit) => visit.limits(times),
+            None => Limits {
+                idle: times.idle,
+                ..Limits::default()
+            },
         };
         let relay = relay::relay(client, server, &limits, &flow, &self.ways.shared().pipes);
         Next::Relay(Box::new(Relaying {
             ticket: self.ticket,
             relay,
+            stay: self.visit.map(Visit::stay),
         }))
     }
 
@@ -263,6 +278,13 @@ impl Flow {
     /// Ends the flow because no way out could be opened.
     pub(super) async fn fail(mut self, error: &DialError) -> Next {
         self.write_down();
+        if let DialError::Shut { why, .. } = error {
+            self.ticket.note(|record| record.note = Arc::clone(why));
+            // Closed in order: there is nothing to take back.
+            drop(self.client);
+            self.ticket.end(End::Refused);
+            return Next::Over;
+        }
         let why = chain(error);
         self.say_no(
             Refusal::Failed(error.failure()),

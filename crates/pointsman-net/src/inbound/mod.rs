@@ -53,10 +53,10 @@ pub(crate) enum Payload {
 pub(crate) struct Asked {
     /// The protocol that it spoke.
     pub(crate) kind: InboundKind,
+    /// Where to; `None` where it came in by a local stream that says nothing of it.
+    pub(crate) host: Option<Host>,
     /// Where to.
-    pub(crate) host: Host,
-    /// Where to.
-    pub(crate) port: u16,
+    pub(crate) port: Option<u16>,
     /// Who authenticated.
     pub(crate) user: Option<Arc<str>>,
     /// The inbound's name, as conditions see it.
@@ -149,8 +149,8 @@ impl Asked {
         let own = user.and_then(|user| user.alias.clone());
         Self {
             kind,
-            host,
-            port,
+            host: Some(host),
+            port: Some(port),
             user: user.map(|user| Arc::clone(&user.name)),
             alias: own.or_else(|| inbound.alias.clone()),
         }

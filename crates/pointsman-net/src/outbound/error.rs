@@ -30,6 +30,16 @@ pub enum DialError {
         /// Its type.
         kind: String,
     },
+    /// No target of a forward could be reached.
+    #[error("no target of `{outbound}` could be reached: {why}")]
+    NoTarget {
+        /// The forward.
+        outbound: Arc<str>,
+        /// What happened to each.
+        why: String,
+        /// What the last one means.
+        failure: Failure,
+    },
     /// The proxy does not speak the protocol that it should.
     #[error("the proxy `{outbound}` broke its protocol: {why}")]
     ProxyBroke {
@@ -61,6 +71,14 @@ pub enum DialError {
     Refuses {
         /// The outbound.
         outbound: Arc<str>,
+    },
+    /// A forward, or a target of one, takes no more.
+    #[error("`{outbound}` is closed: {why}")]
+    Shut {
+        /// The forward or the target.
+        outbound: Arc<str>,
+        /// Why.
+        why: Arc<str>,
     },
     /// Time was over.
     #[error("outbound `{outbound}` did not connect within {limit:?}")]
@@ -126,10 +144,12 @@ impl DialError {
                 | Failure::TimedOut => true,
             },
             Self::Login { .. }
+            | Self::NoTarget { .. }
             | Self::NotYet { .. }
             | Self::ProxyBroke { .. }
             | Self::ProxyGone { .. }
             | Self::Refuses { .. }
+            | Self::Shut { .. }
             | Self::TimedOut { .. }
             | Self::TooDeep { .. }
             | Self::Unreachable { .. } => true,
@@ -146,8 +166,9 @@ impl DialError {
             | Self::ProxyBroke { .. }
             | Self::ProxyGone { .. }
             | Self::Refuses { .. }
+            | Self::Shut { .. }
             | Self::TooDeep { .. } => Failure::General,
-            Self::ProxyRefused { failure, .. } => *failure,
+            Self::NoTarget { failure, .. } | Self::ProxyRefused { failure, .. } => *failure,
             Self::TimedOut { .. } => Failure::TimedOut,
             Self::Unreachable { source, .. } => match source.kind() {
                 io::ErrorKind::ConnectionRefused => Failure::Refused,

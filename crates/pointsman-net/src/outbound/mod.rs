@@ -46,6 +46,8 @@ pub enum Kind {
     Chain(Vec<OutboundId>),
     /// From this host.
     Direct(Uplink),
+    /// The targets of a forward, which its own flows alone are given.
+    Forward,
     /// An HTTP proxy, by CONNECT.
     Http(Upstream),
     /// A type that is not built yet: refuses every flow.
@@ -66,6 +68,8 @@ pub enum Kind {
     },
     /// A SOCKS5 proxy.
     Socks5(Upstream),
+    /// A target of a forward, for its name's sake.
+    Target,
 }
 
 impl Kind {
@@ -77,10 +81,10 @@ impl Kind {
             Self::Chain(_) | Self::Http(_) | Self::NotYet { .. } | Self::Socks5(_) => {
                 Some(Action::Proxy)
             }
-            Self::Direct(_) => Some(Action::Direct),
+            Self::Direct(_) | Self::Target => Some(Action::Direct),
             Self::Reject => Some(Action::Reject),
             Self::Reset => Some(Action::Reset),
-            Self::Select { .. } => None,
+            Self::Forward | Self::Select { .. } => None,
         }
     }
 }
@@ -216,6 +220,11 @@ impl Ways {
         id
     }
 
+    /// What the outbound does to a flow given to it.
+    pub(crate) fn action(&self, id: OutboundId) -> Option<Action> {
+        self.generation.outbound(self.member(id))?.kind.action()
+    }
+
     /// Opens a stream to `target` by way of an outbound, within `limit`, every hop included.
     ///
     /// # Errors
@@ -311,6 +320,10 @@ impl Ways {
                     outbound: Arc::clone(name),
                     kind: kind.clone(),
                 }),
+                Kind::Forward | Kind::Target => Err(DialError::NotYet {
+                    outbound: Arc::clone(name),
+                    kind: "forward".into(),
+                }),
                 Kind::Blackhole | Kind::Reject | Kind::Reset => Err(DialError::Refuses {
                     outbound: Arc::clone(name),
                 }),
@@ -360,14 +373,7 @@ impl Ways {
             .into_iter()
             .map(|address| SocketAddr::new(address, target.port))
             .collect();
-        for address in &addresses {
-            if self
-                .from
-                .is_some_and(|from| self.shared.arrives_at(*address) == Some(from))
-            {
-                return Err(DialError::Loop { address: *address });
-            }
-        }
+        self.refuse_loops(&addresses)?;
         let connected = self.dialer().tcp_any(&addresses, &path.uplink, limit).await;
         let socket = connected.map_err(|source| DialError::Unreachable {
             outbound: Arc::clone(outbound),
@@ -380,6 +386,40 @@ impl Ways {
             self.shared.own.made(own);
         }
         Ok(Stream::from(socket))
+    }
+
+    /// A stream to the first of `addresses` that answers, from here and by the host's own routes.
+    ///
+    /// Whatever listener of ours it arrives at takes it for a stranger's: its client has the rules applied there.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn connect(
+        &self,
+        outbound: &Arc<str>,
+        addresses: &[SocketAddr],
+        dialer: &Dialer,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        self.refuse_loops(addresses)?;
+        let connected = dialer.tcp_any(addresses, &Uplink::default(), limit).await;
+        connected
+            .map(Stream::from)
+            .map_err(|source| DialError::Unreachable {
+                outbound: Arc::clone(outbound),
+                source,
+            })
+    }
+
+    fn refuse_loops(&self, addresses: &[SocketAddr]) -> Result<(), DialError> {
+        let Some(from) = self.from else {
+            return Ok(());
+        };
+        let back = |address: &&SocketAddr| self.shared.arrives_at(**address) == Some(from);
+        match addresses.iter().find(back) {
+            Some(address) => Err(DialError::Loop { address: *address }),
+            None => Ok(()),
+        }
     }
 
     fn name(&self, id: OutboundId) -> Arc<str> {

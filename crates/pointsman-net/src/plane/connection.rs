@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{ListenerId, Shared, Ticket};
 use crate::flow::{self, Next, Relaying};
+use crate::forward::{Line, Visit};
 use crate::generation::{Generation, InboundSpec};
 use crate::listen::Accepted;
 use crate::outbound::Ways;
@@ -74,13 +75,18 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
             source: Fact::from_option(source, Provenance::Inbound),
             ..Facts::default()
         };
-        let ticket = take_ticket(&shared, &generation, &inbound, facts);
+        let mut ticket = take_ticket(&shared, &generation, &inbound, facts);
+        let visit = generation.forward(listener).map(|forward| {
+            ticket.keep_line(Line::new(forward));
+            Visit::new(Arc::clone(forward), source, local)
+        });
         let live = Arc::clone(ticket.live());
         let run = flow::run(flow::Begin {
             ways,
             inbound,
             ticket,
             client,
+            visit,
             port,
             is_own: &mut is_own,
         });

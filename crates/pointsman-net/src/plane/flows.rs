@@ -11,6 +11,7 @@ use pointsman_policy::Facts;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
+use crate::forward::Line;
 use crate::generation::Number;
 use crate::record::log::AccessLog;
 use crate::record::{End, FlowRecord, Timings};
@@ -172,8 +173,7 @@ impl Flows {
         }
     }
 
-    fn file(&self, record: FlowRecord) {
-        let record = Arc::new(record);
+    fn file(&self, record: Arc<FlowRecord>) {
         let mut ended = self.ended();
         let counters = &mut ended.counters;
         counters.ended += 1;
@@ -204,6 +204,8 @@ pub(crate) struct Ticket {
     shared: Arc<super::Shared>,
     live: Arc<LiveFlow>,
     end: Option<End>,
+    /// The line in its forward's own log.
+    line: Option<Box<Line>>,
 }
 
 impl Ticket {
@@ -248,6 +250,7 @@ impl Ticket {
             shared: Arc::clone(shared),
             live,
             end: None,
+            line: None,
         }
     }
 
@@ -258,6 +261,16 @@ impl Ticket {
     /// What time it is, in RFC 3339 with milliseconds.
     pub(crate) fn time(&self) -> String {
         crate::record::rfc3339((self.shared.flows.clock)())
+    }
+
+    /// Its forward has a log of its own.
+    pub(crate) fn keep_line(&mut self, line: Option<Box<Line>>) {
+        self.line = line;
+    }
+
+    /// The line in its forward's own log.
+    pub(crate) fn line(&mut self) -> Option<&mut Line> {
+        self.line.as_deref_mut()
     }
 
     /// Writes down what was found out.
@@ -278,6 +291,10 @@ impl Drop for Ticket {
         self.live.measure(&mut record);
         // A task that was aborted says nothing.
         record.ended = Some(self.end.take().unwrap_or(End::Stopped));
+        let record = Arc::new(record);
+        if let Some(line) = self.line.take() {
+            line.write(Arc::clone(&record));
+        }
         self.shared.flows.file(record);
     }
 }

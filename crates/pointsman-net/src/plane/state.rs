@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::flows::Flows;
 use super::{ListenerId, Setup};
 use crate::dial::Dialer;
+use crate::forward;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::record::log::AccessLog;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
     access_log: Option<Arc<AccessLog>>,
+    pub(super) forwards: forward::Kept,
 }
 
 const SILENCES: usize = 1024;
@@ -56,6 +58,7 @@ impl Shared {
             listening: ArcSwap::default(),
             selections: Mutex::default(),
             access_log: log,
+            forwards: forward::Kept::default(),
         })
     }
 

@@ -4,8 +4,10 @@
 //! the flows, lines are dropped and counted. Absent: rotation; who renames the file asks for
 //! [`AccessLog::reopen`].
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,7 @@ pub struct AccessLog {
 
 enum Order {
     Line(Arc<FlowRecord>),
+    Text(Box<dyn fmt::Display + Send>),
     Reopen,
 }
 
@@ -52,10 +55,16 @@ impl AccessLog {
 
     /// Queues one record; drops it, and counts that, where the queue is full.
     pub fn write(&self, record: Arc<FlowRecord>) {
-        let sent = self
-            .queue
-            .as_ref()
-            .map(|queue| queue.try_send(Order::Line(record)));
+        self.order(Order::Line(record));
+    }
+
+    /// As [`Self::write`], for a line of another kind; the log's thread puts it into words.
+    pub(crate) fn write_text(&self, line: Box<dyn fmt::Display + Send>) {
+        self.order(Order::Text(line));
+    }
+
+    fn order(&self, line: Order) {
+        let sent = self.queue.as_ref().map(|queue| queue.try_send(line));
         if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -86,7 +95,11 @@ impl Drop for AccessLog {
 }
 
 fn append_to(path: &Path) -> io::Result<BufWriter<File>> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o644)
+        .open(path)?;
     Ok(BufWriter::with_capacity(64 * 1024, file))
 }
 
@@ -97,6 +110,11 @@ fn write_all(orders: &Receiver<Order>, mut file: BufWriter<File>, path: &Path, l
             match order {
                 Order::Line(record) => {
                     if writeln!(file, "{}", record.to_json()).is_err() {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Order::Text(line) => {
+                    if writeln!(file, "{line}").is_err() {
                         lost.fetch_add(1, Ordering::Relaxed);
                     }
                 }

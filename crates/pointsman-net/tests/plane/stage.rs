@@ -149,6 +149,7 @@ impl Script {
             policies: vec![Arc::new(policy)],
             outbounds: self.outbounds.clone(),
             inbounds: self.inbounds.clone(),
+            forwards: Vec::new(),
             resolvers: Vec::new(),
             server_resolver: Arc::new(Loopback),
             sniff: self.sniff,

@@ -1,0 +1,239 @@
+//! What forwards keep over generations: counts, turns, logs, and sockets that were handed over.
+//!
+//! Invariants: the number of connections of a forward never exceeds its limit, not even for a moment; an inherited
+//! connection serves one flow at a time; preparing a generation that is then refused loses nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pointsman_os::local::{self, Inherited};
+use pointsman_os::socket as os;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{Address, Forward, ForwardSpec, Keepalive, inbound};
+use crate::dial;
+use crate::record::log::AccessLog;
+use crate::stream::Stream;
+
+/// What forwards keep over generations.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Things>);
+
+#[derive(Debug, Default)]
+struct Things {
+    states: HashMap<Arc<str>, Arc<State>>,
+    logs: HashMap<PathBuf, Arc<AccessLog>>,
+    connected: HashMap<i32, Arc<Connected>>,
+}
+
+/// Why a forward cannot be taken into service: what it needs, and the system's words.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    pub(crate) what: String,
+    pub(crate) source: io::Error,
+}
+
+impl Kept {
+    /// A forward, with what it had before.
+    ///
+    /// # Errors
+    /// Its log cannot be opened, or a connection that it names was not handed over.
+    pub(crate) fn prepare(
+        &self,
+        spec: &ForwardSpec,
+        dialer: &dial::Dialer,
+    ) -> Result<Forward, Unfit> {
+        let mut things = self.things();
+        let state = Arc::clone(things.states.entry(Arc::clone(&spec.name)).or_default());
+        let log = spec
+            .access_log
+            .as_ref()
+            .map(|path| things.log(path))
+            .transpose()?;
+        let connected = spec.targets.iter().map(|target| match target.address {
+            Address::Fd(number) => things.connected(number).map(Some),
+            Address::Tcp { .. } | Address::Unix(_) => Ok(None),
+        });
+        let connected = connected.collect::<Result<_, _>>()?;
+        let dialers = spec.targets.iter().map(|target| dial::Dialer {
+            keepalive: probes(target.keepalive),
+            ..dialer.clone()
+        });
+        Ok(Forward {
+            inbound: Arc::new(inbound(spec)),
+            state,
+            dialers: dialers.collect(),
+            connected,
+            log,
+            spec: spec.clone(),
+        })
+    }
+
+    /// These are in force: what none of them needs is given up.
+    pub(crate) fn commit(&self, forwards: &[Arc<Forward>]) {
+        let mut things = self.things();
+        let all = || forwards.iter().map(|forward| &forward.spec);
+        things
+            .states
+            .retain(|name, _| all().any(|spec| spec.name == *name));
+        things
+            .logs
+            .retain(|path, _| all().any(|spec| spec.access_log.as_ref() == Some(path)));
+        things.connected.retain(|number, _| {
+            let named = |spec: &ForwardSpec| {
+                let mut targets = spec.targets.iter();
+                targets.any(|target| target.address == Address::Fd(*number))
+            };
+            all().any(named)
+        });
+    }
+
+    /// Opens all logs anew, after somebody moved them away.
+    pub(crate) fn reopen_logs(&self) {
+        for log in self.things().logs.values() {
+            log.reopen();
+        }
+    }
+
+    /// Lines that the logs had to drop.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.things().logs.values().map(|log| log.dropped()).sum()
+    }
+
+    fn things(&self) -> MutexGuard<'_, Things> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Things {
+    fn log(&mut self, path: &PathBuf) -> Result<Arc<AccessLog>, Unfit> {
+        if let Some(log) = self.logs.get(path) {
+            return Ok(Arc::clone(log));
+        }
+        let log = AccessLog::open(path).map_err(|source| Unfit {
+            what: format!("its log {}", path.display()),
+            source,
+        })?;
+        let log = Arc::new(log);
+        self.logs.insert(path.clone(), Arc::clone(&log));
+        Ok(log)
+    }
+
+    fn connected(&mut self, number: i32) -> Result<Arc<Connected>, Unfit> {
+        if let Some(connected) = self.connected.get(&number) {
+            return Ok(Arc::clone(connected));
+        }
+        let socket = local::inherited_stream(number).map_err(|source| Unfit {
+            what: format!("its target fd:{number}"),
+            source,
+        })?;
+        let connected = Arc::new(Connected {
+            socket,
+            taken: AtomicBool::new(false),
+        });
+        self.connected.insert(number, Arc::clone(&connected));
+        Ok(connected)
+    }
+}
+
+fn probes(keepalive: Keepalive) -> Option<dial::Keepalive> {
+    let every = match keepalive {
+        Keepalive::Default => Duration::from_secs(15),
+        // The kernel counts in whole seconds.
+        Keepalive::Every(every) => every.max(Duration::from_secs(1)),
+        Keepalive::Off => return None,
+    };
+    Some(dial::Keepalive {
+        time: every,
+        interval: every,
+    })
+}
+
+/// What a forward counts.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    active: AtomicUsize,
+    next: AtomicUsize,
+}
+
+/// A connection that is counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<State>);
+
+impl State {
+    /// Counts one more; `None` where there are `most` already (0: any number).
+    pub(super) fn admit(self: &Arc<Self>, most: usize) -> Option<Permit> {
+        let one_more = |active: usize| (most == 0 || active < most).then_some(active + 1);
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        self.active.fetch_update(set, fetch, one_more).ok()?;
+        Some(Permit(Arc::clone(self)))
+    }
+
+    /// Whose turn it is, of `count`.
+    pub(super) fn turn(&self, count: usize) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % count.max(1)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A connection that was handed over.
+#[derive(Debug)]
+pub(super) struct Connected {
+    socket: Inherited,
+    taken: AtomicBool,
+}
+
+/// The use of an inherited connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Connected>);
+
+/// Why an inherited connection cannot be used.
+pub(super) enum NotNow {
+    /// A flow uses it.
+    Busy,
+    /// It has ended, or the system says no.
+    Broken(io::Error),
+}
+
+impl Connected {
+    /// The connection, for one flow. A flow ends it as clients end connections, half by half; what is ended stays so.
+    pub(super) fn take(self: &Arc<Self>) -> Result<(Stream, Turn), NotNow> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return Err(NotNow::Busy);
+        }
+        let turn = Turn(Arc::clone(self));
+        let stream = self.stream().map_err(NotNow::Broken)?;
+        Ok((stream, turn))
+    }
+
+    fn stream(&self) -> io::Result<Stream> {
+        let stream = match &self.socket {
+            Inherited::Tcp(socket) => Stream::from(TcpStream::from_std(socket.try_clone()?)?),
+            Inherited::Unix(socket) => Stream::from(UnixStream::from_std(socket.try_clone()?)?),
+            Inherited::TcpListener(_) | Inherited::UnixListener(_) | Inherited::Udp(_) => {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+        };
+        // Writing nothing fails where nothing can be written any more.
+        os::send(&stream.socket, &[])?;
+        if os::hung_up(&stream.socket)? {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        Ok(stream)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
+    }
+}

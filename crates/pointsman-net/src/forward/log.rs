@@ -1,0 +1,167 @@
+//! The access log of a forward: one JSON object a line, with the keys that bitflow gave it.
+//!
+//! Invariant: a connection has one line however it ended; `error` is there where it did not end in order.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use pointsman_policy::Host;
+use serde_json::{Map, Value, json};
+
+use super::{Address, Forward, Target};
+use crate::record::{End, FlowRecord, rfc3339};
+use crate::stream::{Socket, Stream};
+
+/// The line to be of a connection.
+#[derive(Debug)]
+pub(crate) struct Line {
+    forward: Arc<Forward>,
+    destination: Place,
+}
+
+/// One side of a connection.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// Address, path, or name.
+    at: String,
+    port: u16,
+    protocol: &'static str,
+}
+
+impl Line {
+    /// `None` where the forward has no log.
+    pub(crate) fn new(forward: &Arc<Forward>) -> Option<Box<Self>> {
+        forward.log.as_ref()?;
+        Some(Box::new(Self {
+            forward: Arc::clone(forward),
+            destination: Place::default(),
+        }))
+    }
+
+    /// The target was connected.
+    pub(super) fn reached(&mut self, target: &Target, stream: &Stream) {
+        self.destination = match (&stream.socket, target.via, stream.peer_addr()) {
+            (Socket::Tcp(_), None, Some(peer)) => Place::of(peer),
+            _ => Place::asked(target),
+        };
+    }
+
+    /// The target was not reached.
+    pub(super) fn tried(&mut self, target: &Target) {
+        self.destination = Place::asked(target);
+    }
+
+    /// The connection is over.
+    pub(crate) fn write(self, record: Arc<FlowRecord>) {
+        let Self {
+            forward,
+            destination,
+        } = self;
+        if let Some(log) = &forward.log {
+            log.write_text(Box::new(Entry {
+                record,
+                destination,
+            }));
+        }
+    }
+}
+
+impl Place {
+    fn of(address: SocketAddr) -> Self {
+        Self {
+            at: address.ip().to_canonical().to_string(),
+            port: address.port(),
+            protocol: protocol(address.ip()),
+        }
+    }
+
+    fn asked(target: &Target) -> Self {
+        match &target.address {
+            Address::Fd(number) => Self {
+                at: format!("fd:{number}"),
+                port: 0,
+                protocol: "fd",
+            },
+            Address::Tcp { host, port } => Self {
+                at: host.to_string(),
+                port: *port,
+                protocol: match host {
+                    Host::Address(address) => protocol(*address),
+                    Host::Name(_) => "tcp",
+                },
+            },
+            Address::Unix(path) => Self {
+                at: path.display().to_string(),
+                port: 0,
+                protocol: "unix",
+            },
+        }
+    }
+}
+
+fn protocol(address: IpAddr) -> &'static str {
+    match address.to_canonical() {
+        IpAddr::V4(_) => "tcp4",
+        IpAddr::V6(_) => "tcp6",
+    }
+}
+
+/// What a line says; put into words by the log's own thread.
+struct Entry {
+    record: Arc<FlowRecord>,
+    destination: Place,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = &self.record;
+        let source = match record.facts.source.known() {
+            Some(source) => Place::of(*source),
+            None => Place {
+                protocol: "unix",
+                ..Place::default()
+            },
+        };
+        let micros = (record.lasted.as_secs_f64() * 1e6).round();
+        let keys = [
+            ("name", json!(&*record.listener)),
+            ("timestamp", json!(rfc3339(record.started_ms))),
+            ("duration", json!(micros / 1000.0)),
+            ("source_ip", json!(source.at)),
+            ("source_port", json!(source.port)),
+            ("source_protocol", json!(source.protocol)),
+            ("source_transport", json!("plaintext")),
+            ("destination_ip", json!(self.destination.at)),
+            ("destination_port", json!(self.destination.port)),
+            ("destination_protocol", json!(self.destination.protocol)),
+            ("destination_transport", json!("plaintext")),
+            ("source_sent_bytes", json!(record.bytes_sent)),
+            ("destination_receive_bytes", json!(record.bytes_received)),
+        ];
+        let mut line: Map<String, Value> = keys
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        if let Some(error) = error(record) {
+            line.insert("error".to_owned(), json!(error));
+        }
+        write!(f, "{}", Value::Object(line))
+    }
+}
+
+/// What was not in order; `None` for a connection that both sides ended.
+fn error(record: &FlowRecord) -> Option<String> {
+    let text = match record.ended.as_ref()? {
+        End::Closed => return None,
+        End::ClientGone => "the client went away",
+        End::Denied(why) | End::Failed(why) => why,
+        End::Lifetime => "it lasted as long as it may",
+        End::Refused if record.note.is_empty() => "refused by the policy",
+        End::Refused => &record.note,
+        End::Reset => "connection reset",
+        End::Stopped => "stopped",
+        End::TimedOut => "nothing was said for too long",
+    };
+    Some(text.to_owned())
+}

@@ -1,0 +1,265 @@
+//! From a visit at a forward to a connected target.
+//!
+//! Invariant: whatever was tried, the record names the target that was tried last; a failure names each.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::{Action, Host};
+use pointsman_wire::proxy_protocol;
+use tokio::time::{sleep, timeout};
+
+use super::kept::{NotNow, Turn};
+use super::{Address, Balance, Families, Target, Visit};
+use crate::outbound::{self, DialError, Ways};
+use crate::plane::Ticket;
+use crate::record::chain;
+use crate::stream::Stream;
+
+impl Visit {
+    /// A stream to a target, after the PROXY header where there is one.
+    ///
+    /// # Errors
+    /// [`DialError::Shut`]: it is refused. Else no target could be reached.
+    pub(crate) async fn open(
+        &mut self,
+        ways: &Ways,
+        ticket: &mut Ticket,
+    ) -> Result<Stream, DialError> {
+        let forward = Arc::clone(&self.forward);
+        let spec = &forward.spec;
+        let shut = |why: Arc<str>| DialError::Shut {
+            outbound: Arc::clone(&spec.name),
+            why,
+        };
+        if let Some(why) = &spec.not_yet {
+            return Err(shut(Arc::clone(why)));
+        }
+        let most = spec.connection_limit;
+        let permit = forward.state.admit(most);
+        let over = || shut(format!("its limit of {most} connections is reached").into());
+        self.stay._permit = Some(permit.ok_or_else(over)?);
+
+        let candidates = match spec.balance {
+            Balance::Failover => 0..spec.targets.len(),
+            Balance::None => 0..1,
+            Balance::RoundRobin => {
+                let turn = forward.state.turn(spec.targets.len());
+                turn..turn + 1
+            }
+        };
+        let mut failures: Vec<(&Target, DialError)> = Vec::new();
+        for (index, target) in spec.targets.iter().enumerate() {
+            if !candidates.contains(&index) {
+                continue;
+            }
+            self.target = index;
+            let action = target.via.and_then(|via| ways.action(via));
+            ticket.note(|record| {
+                record.member = Some(Arc::clone(&target.name));
+                record.action = Some(action.unwrap_or(Action::Direct));
+            });
+            match self.reach(ways, target).await {
+                Ok(stream) => {
+                    if let Some(line) = ticket.line() {
+                        line.reached(target, &stream);
+                    }
+                    return Ok(stream);
+                }
+                Err(error) => {
+                    if let Some(line) = ticket.line() {
+                        line.tried(target);
+                    }
+                    failures.push((target, error));
+                }
+            }
+        }
+        Err(none_of(&spec.name, failures))
+    }
+
+    /// As many attempts as the target allows.
+    async fn reach(&mut self, ways: &Ways, target: &Target) -> Result<Stream, DialError> {
+        let mut pause = target.backoff;
+        let mut left = target.attempts.max(1);
+        loop {
+            left -= 1;
+            match self.attempt(ways, target).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) if left == 0 || !may_pass(&error) => return Err(error),
+                Err(_passing) => {}
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
+    }
+
+    async fn attempt(&mut self, ways: &Ways, target: &Target) -> Result<Stream, DialError> {
+        let usual = ways.generation().spec().limits.dial;
+        let limit = target.connect_timeout.unwrap_or(usual);
+        let mut turn = None;
+        let mut stream = match &target.address {
+            Address::Fd(_) => {
+                let (stream, taken) = self.take(target)?;
+                turn = Some(taken);
+                stream
+            }
+            Address::Tcp { host, port } => self.tcp(ways, target, host, *port, limit).await?,
+            Address::Unix(path) => {
+                let connecting = ways.dialer().unix(path);
+                let Ok(connected) = timeout(limit, connecting).await else {
+                    let outbound = Arc::clone(&target.name);
+                    return Err(DialError::TimedOut { outbound, limit });
+                };
+                Stream::from(connected.map_err(|source| unreachable(target, source))?)
+            }
+        };
+        if self.forward.spec.proxy_header {
+            let header = proxy_protocol::write_v1(self.source, self.local);
+            let written = stream.write_all(&header).await;
+            written.map_err(|source| unreachable(target, source))?;
+        }
+        self.stay._turn = turn;
+        Ok(stream)
+    }
+
+    fn take(&self, target: &Target) -> Result<(Stream, Turn), DialError> {
+        let connected = self
+            .forward
+            .connected
+            .get(self.target)
+            .and_then(Option::as_ref);
+        let taken = connected.map(super::kept::Connected::take);
+        match taken {
+            Some(Ok(taken)) => Ok(taken),
+            Some(Err(NotNow::Broken(source))) => Err(unreachable(target, source)),
+            Some(Err(NotNow::Busy)) | None => Err(DialError::Shut {
+                outbound: Arc::clone(&target.name),
+                why: "target busy".into(),
+            }),
+        }
+    }
+
+    async fn tcp(
+        &self,
+        ways: &Ways,
+        target: &Target,
+        host: &Host,
+        port: u16,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        let families = match self.source {
+            Some(source) if self.forward.spec.same_family => match source {
+                SocketAddr::V4(_) => Families::Ipv4Only,
+                SocketAddr::V6(_) => Families::Ipv6Only,
+            },
+            _ => target.families,
+        };
+        let bound = matches!(families, Families::Ipv4Only | Families::Ipv6Only);
+        if let (Some(via), Host::Name(_), false) = (target.via, host, bound) {
+            // A proxy gets the name; what is direct has it resolved.
+            let to = outbound::Target {
+                host: host.clone(),
+                port,
+                resolved: Vec::new(),
+            };
+            return ways.open(via, &to, limit).await;
+        }
+        let addresses = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => {
+                let generation = ways.generation();
+                let usual = generation.spec().limits.resolve;
+                let most = target.resolve_timeout.unwrap_or(usual);
+                let answer = ways.look_up(&**generation.resolver(None), name, most).await;
+                answer.map_err(|why| DialError::Unresolved {
+                    name: name.clone(),
+                    why,
+                })?
+            }
+        };
+        let addresses = of_families(addresses, families);
+        let Some(first) = addresses.first() else {
+            let text = format!("{host} has no address of the family that it is to be reached over");
+            let source = io::Error::new(io::ErrorKind::AddrNotAvailable, text);
+            return Err(unreachable(target, source));
+        };
+        match target.via {
+            None => {
+                let to: Vec<SocketAddr> = addresses
+                    .iter()
+                    .map(|address| SocketAddr::new(*address, port))
+                    .collect();
+                let dialer = self.forward.dialers.get(self.target);
+                let dialer = dialer.unwrap_or_else(|| ways.dialer());
+                ways.connect(&target.name, &to, dialer, limit).await
+            }
+            Some(via) => {
+                let to = outbound::Target {
+                    host: Host::Address(*first),
+                    port,
+                    resolved: Vec::new(),
+                };
+                ways.open(via, &to, limit).await
+            }
+        }
+    }
+}
+
+/// Those that are allowed, preferred ones first.
+fn of_families(mut addresses: Vec<IpAddr>, families: Families) -> Vec<IpAddr> {
+    match families {
+        Families::Ipv4Only => addresses.retain(IpAddr::is_ipv4),
+        Families::Ipv6Only => addresses.retain(IpAddr::is_ipv6),
+        Families::PreferIpv4 => addresses.sort_by_key(IpAddr::is_ipv6),
+        Families::PreferIpv6 => addresses.sort_by_key(IpAddr::is_ipv4),
+    }
+    addresses
+}
+
+/// Whether another attempt may end otherwise.
+fn may_pass(error: &DialError) -> bool {
+    match error {
+        DialError::Loop { .. }
+        | DialError::NotYet { .. }
+        | DialError::Refuses { .. }
+        | DialError::Shut { .. }
+        | DialError::TooDeep { .. } => false,
+        DialError::Login { .. }
+        | DialError::NoTarget { .. }
+        | DialError::ProxyBroke { .. }
+        | DialError::ProxyGone { .. }
+        | DialError::ProxyRefused { .. }
+        | DialError::TimedOut { .. }
+        | DialError::Unreachable { .. }
+        | DialError::Unresolved { .. } => true,
+    }
+}
+
+fn unreachable(target: &Target, source: io::Error) -> DialError {
+    DialError::Unreachable {
+        outbound: Arc::clone(&target.name),
+        source,
+    }
+}
+
+/// One error of all that went wrong.
+fn none_of(forward: &Arc<str>, mut failures: Vec<(&Target, DialError)>) -> DialError {
+    if failures.len() == 1
+        && let Some((_, only)) = failures.pop()
+    {
+        return only;
+    }
+    let each = failures
+        .iter()
+        .map(|(target, error)| format!("{}: {}", target.name, chain(error)));
+    let failure = failures
+        .last()
+        .map_or(outbound::Failure::General, |(_, error)| error.failure());
+    DialError::NoTarget {
+        outbound: Arc::clone(forward),
+        why: each.collect::<Vec<_>>().join("; "),
+        failure,
+    }
+}

@@ -1,0 +1,199 @@
+//! Who may connect, how many at once, and for how long.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_net::forward::{Listen, Target};
+use pointsman_net::record::{End, FlowRecord};
+use pointsman_policy::Action;
+
+use crate::stage::*;
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn sources_that_are_not_allowed_are_reset() {
+    let server = echo().await;
+    for (allow, four, six) in [
+        (&["127.0.0.0/8"][..], true, false),
+        (&["::1/128"], false, true),
+        (&["10.0.0.0/8", "fd00::/8"], false, false),
+        (&["127.0.0.1/32", "::1/128"], true, true),
+        (&[], true, true),
+    ] {
+        let mut forward = to([tcp("t", server)]);
+        forward.listen = vec![local(), listen(Ipv6Addr::LOCALHOST)];
+        let stage = Stage::play(spec(1, allow, vec![forward])).await;
+        for (at, allowed) in stage.at.iter().zip([four, six]) {
+            let connected = tokio::net::TcpStream::connect(at.at.tcp().unwrap()).await;
+            match connected.map(Client) {
+                Ok(mut client) if allowed => {
+                    client.send("hello").await;
+                    client.expect("hello").await;
+                }
+                Ok(mut client) => assert!(client.is_reset().await, "{allow:?} {at:?}"),
+                Err(error) => {
+                    assert!(!allowed, "{allow:?} {at:?}: {error}");
+                    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+                }
+            }
+        }
+        for record in stage.records(2).await {
+            let allowed = record.ended == Some(End::Closed);
+            if !allowed {
+                assert_eq!(record.ended, Some(End::Refused));
+                assert_eq!(record.action, Some(Action::Reset));
+                assert_eq!(record.outbound.as_deref(), Some("RESET"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_unix_client_is_on_no_list() {
+    let (_kept, directory) = directory();
+    let path = directory.join("f");
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.listen = vec![Listen::Unix(path.clone())];
+    let stage = Stage::play(spec(1, &["0.0.0.0/0", "::/0"], vec![forward])).await;
+    assert!(unix_client(&path).await.is_closed().await);
+    assert_eq!(stage.records(1).await[0].ended, Some(End::Refused));
+}
+
+#[tokio::test]
+async fn the_one_too_many_is_closed_at_once_and_makes_no_difference_later() {
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.connection_limit = 1;
+    let stage = Stage::of(forward).await;
+    let mut first = stage.connect().await;
+    first.send("a").await;
+    first.expect("a").await;
+    let mut second = stage.connect().await;
+    assert_eq!(second.rest().await.unwrap(), b"");
+    let record = stage.records(1).await.remove(0);
+    assert_eq!(record.ended, Some(End::Refused));
+    assert!(record.note.contains("limit of 1"), "{}", record.note);
+    first.send("b").await;
+    first.expect("b").await;
+    drop(first);
+    stage.records(2).await;
+    let mut third = stage.connect().await;
+    third.send("c").await;
+    third.expect("c").await;
+}
+
+#[tokio::test]
+async fn a_burst_never_gets_more_than_the_limit() {
+    const LIMIT: usize = 5;
+    let mut forward = to([tcp("t", greeter_that_stays().await)]);
+    forward.connection_limit = LIMIT;
+    let stage = Arc::new(Stage::of(forward).await);
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let stage = Arc::clone(&stage);
+        clients.push(tokio::spawn(async move {
+            let mut client = stage.connect().await;
+            let mut byte = [0];
+            let read = tokio::io::AsyncReadExt::read(&mut client.0, &mut byte).await;
+            (matches!(read, Ok(1)), client)
+        }));
+    }
+    let mut served = Vec::new();
+    for client in clients {
+        let (is_served, client) = client.await.unwrap();
+        if is_served {
+            served.push(client);
+        }
+    }
+    assert_eq!(served.len(), LIMIT);
+    assert_eq!(stage.records(40 - LIMIT).await.len(), 40 - LIMIT);
+}
+
+/// Says one byte and stays.
+async fn greeter_that_stays() -> std::net::SocketAddr {
+    serve(Ipv4Addr::LOCALHOST, |mut client| async move {
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client, b"!").await;
+        let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+    })
+    .await
+}
+
+async fn ended(stage: &Stage) -> (End, FlowRecord) {
+    let record = stage.records(1).await.remove(0);
+    (record.ended.clone().unwrap(), FlowRecord::clone(&record))
+}
+
+#[tokio::test]
+async fn a_life_is_over_when_it_is_over() {
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.lifetime = Some(Duration::from_millis(400));
+    let stage = Stage::of(forward).await;
+    let begun = std::time::Instant::now();
+    let mut client = stage.connect().await;
+    client.send("hello").await;
+    client.expect("hello").await;
+    assert!(client.is_closed().await);
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    let (end, record) = ended(&stage).await;
+    assert_eq!(end, End::Lifetime);
+    assert_eq!((record.bytes_sent, record.bytes_received), (5, 5));
+}
+
+#[tokio::test]
+async fn one_silent_side_is_enough() {
+    // The client says nothing while the server talks on.
+    let talker = serve(Ipv4Addr::LOCALHOST, |mut client| async move {
+        while tokio::io::AsyncWriteExt::write_all(&mut client, b".")
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let mut forward = to([tcp("t", talker)]);
+    forward.read_timeout = Some(SHORT);
+    let stage = Stage::of(forward).await;
+    let mut client = stage.connect().await;
+    assert!(!client.rest().await.unwrap().is_empty());
+    assert_eq!(ended(&stage).await.0, End::TimedOut);
+
+    // The server says nothing.
+    let silent = Target {
+        read_timeout: Some(SHORT),
+        ..tcp("t", greeter_that_stays().await)
+    };
+    let stage = Stage::of(to([silent])).await;
+    assert_eq!(stage.connect().await.rest().await.unwrap(), b"!");
+    assert_eq!(ended(&stage).await.0, End::TimedOut);
+}
+
+#[tokio::test]
+async fn who_talks_is_not_cut_off() {
+    let mut forward = to([Target {
+        read_timeout: Some(SHORT * 3),
+        ..tcp("t", echo().await)
+    }]);
+    forward.read_timeout = Some(SHORT * 3);
+    let stage = Stage::of(forward).await;
+    let mut client = stage.connect().await;
+    for _ in 0..8 {
+        client.send("x").await;
+        client.expect("x").await;
+        tokio::time::sleep(SHORT / 2).await;
+    }
+    drop(client);
+    assert_eq!(ended(&stage).await.0, End::Closed);
+}
+
+#[tokio::test]
+async fn what_is_not_built_yet_refuses_and_says_so() {
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.not_yet = Some("TLS at a listener is not built yet".into());
+    let stage = Stage::of(forward).await;
+    assert!(stage.closes().await);
+    let (end, record) = ended(&stage).await;
+    assert_eq!(end, End::Refused);
+    assert_eq!(&*record.note, "TLS at a listener is not built yet");
+}

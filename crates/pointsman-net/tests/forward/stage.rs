@@ -1,0 +1,408 @@
+//! What the tests play on: a plane with forwards, targets to reach, clients that connect.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_net::dial::{Dialer, Uplink};
+use pointsman_net::forward::{Address, Balance, ForwardSpec, Keepalive, Listen, Target};
+use pointsman_net::generation::{Limits, Number, SniffLimits, Spec};
+use pointsman_net::lookup::{Answer, LookingUp, Lookup};
+use pointsman_net::outbound::{Kind, Outbound, Ways};
+use pointsman_net::plane::{Listening, Plane, Setup};
+use pointsman_net::record::FlowRecord;
+use pointsman_net::resolver::Families;
+use pointsman_policy::condition::{AddressOf, Asks, Condition};
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
+use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
+
+/// No step of a test takes longer, also on a machine under load.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `both.test` is on the loopback of both families, `four.test` and `six.test` of one.
+#[derive(Debug)]
+struct Loopback;
+
+impl Lookup for Loopback {
+    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
+        let (four, six) = (
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        );
+        let answer: Answer = match name.as_str() {
+            "both.test" => Ok(vec![four, six]),
+            "four.test" => Ok(vec![four]),
+            "six.test" => Ok(vec![six]),
+            _ => Err("there is no such name".into()),
+        };
+        Box::pin(async move {
+            if name.as_str() == "silent.test" {
+                std::future::pending::<()>().await;
+            }
+            answer
+        })
+    }
+}
+
+pub(crate) fn local() -> Listen {
+    listen(Ipv4Addr::LOCALHOST)
+}
+
+pub(crate) fn listen(address: impl Into<IpAddr>) -> Listen {
+    Listen::Tcp {
+        host: Host::Address(address.into()),
+        port: 0,
+        families: Families::default(),
+    }
+}
+
+pub(crate) fn target(name: &str, address: Address) -> Target {
+    Target {
+        name: name.into(),
+        address,
+        via: None,
+        attempts: 1,
+        backoff: Duration::ZERO,
+        connect_timeout: Some(PATIENCE),
+        resolve_timeout: None,
+        read_timeout: None,
+        write_timeout: None,
+        keepalive: Keepalive::Default,
+        families: Families::default(),
+    }
+}
+
+pub(crate) fn tcp(name: &str, at: SocketAddr) -> Target {
+    let (host, port) = (Host::Address(at.ip()), at.port());
+    target(name, Address::Tcp { host, port })
+}
+
+pub(crate) fn named(name: &str, host: &str, port: u16) -> Target {
+    let host = Host::Name(Domain::parse(host).unwrap());
+    target(name, Address::Tcp { host, port })
+}
+
+/// A forward named `f` that listens on the loopback.
+pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> ForwardSpec {
+    ForwardSpec {
+        name: "f".into(),
+        listen: vec![local()],
+        policy: 0,
+        targets: targets.into_iter().collect(),
+        balance: Balance::None,
+        connection_limit: 0,
+        lifetime: None,
+        access_log: None,
+        proxy_header: false,
+        same_family: false,
+        read_timeout: None,
+        write_timeout: None,
+        not_yet: None,
+    }
+}
+
+/// A generation of forwards, all with the same sources allowed (none: anybody).
+pub(crate) fn spec(number: u64, allow: &[&str], forwards: Vec<ForwardSpec>) -> Spec {
+    spec_with(number, allow, forwards, Kind::Blackhole)
+}
+
+/// Outbounds: 0 is DIRECT, 1 RESET, 2 the group, 3 `extra`.
+pub(crate) fn spec_with(
+    number: u64,
+    allow: &[&str],
+    forwards: Vec<ForwardSpec>,
+    extra: Kind,
+) -> Spec {
+    let outbound = |name: &str, kind| Outbound {
+        name: name.into(),
+        kind,
+    };
+    let outbounds = vec![
+        outbound("DIRECT", Kind::Direct(Uplink::default())),
+        outbound("RESET", Kind::Reset),
+        outbound("f", Kind::Forward),
+        outbound("extra", extra),
+    ];
+    let info = |outbound: &Outbound| OutboundInfo {
+        name: Arc::clone(&outbound.name),
+        kind: match outbound.kind.action() {
+            Some(action) => OutboundKind::Plain(action),
+            None => OutboundKind::Group(vec![]),
+        },
+        carries_udp: false,
+    };
+    let from = |text: &&str| Condition::Address {
+        of: AddressOf::Source,
+        prefix: text.parse::<Prefix>().unwrap(),
+        asks: Asks::Never,
+    };
+    let mut body = Vec::new();
+    if !allow.is_empty() {
+        body.push(Node::Rule(Rule {
+            condition: Condition::Not(Box::new(Condition::Or(allow.iter().map(from).collect()))),
+            outbound: OutboundId(1),
+            origin: Origin::default(),
+            class: None,
+        }));
+    }
+    body.push(Node::Leaf {
+        outbound: OutboundId(2),
+        origin: Origin::default(),
+    });
+    let policy = Policy {
+        name: "f".into(),
+        outbounds: outbounds.iter().map(info).collect(),
+        direct: OutboundId(0),
+        body,
+        sets: [].into(),
+        zones: Arc::default(),
+        databases: Arc::default(),
+        domain_order: DomainOrder::Native,
+        on_unknown: OnUnknown::Reject,
+    };
+    Spec {
+        number: Number {
+            load: number,
+            refresh: 0,
+        },
+        policies: vec![Arc::new(policy)],
+        outbounds,
+        inbounds: Vec::new(),
+        forwards,
+        resolvers: Vec::new(),
+        server_resolver: Arc::new(Loopback),
+        sniff: SniffLimits::default(),
+        guards: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// A plane in service.
+pub(crate) struct Stage {
+    plane: Option<Plane>,
+    pub(crate) at: Vec<Listening>,
+}
+
+impl Stage {
+    pub(crate) async fn of(forward: ForwardSpec) -> Self {
+        Self::play(spec(1, &[], vec![forward])).await
+    }
+
+    pub(crate) async fn play(spec: Spec) -> Self {
+        let mut stage = Self::dark();
+        stage.plane().apply(spec).await.unwrap();
+        stage.at = stage.plane().listening().await;
+        stage
+    }
+
+    /// Nothing is listened on yet.
+    pub(crate) fn dark() -> Self {
+        let plane = Plane::start(Setup {
+            workers: 2,
+            dialer: Dialer::default(),
+            clock: || 1_700_000_000_000,
+            access_log: None,
+        });
+        Self {
+            plane: Some(plane.unwrap()),
+            at: Vec::new(),
+        }
+    }
+
+    pub(crate) fn plane(&self) -> &Plane {
+        self.plane.as_ref().unwrap()
+    }
+
+    pub(crate) fn port(&self) -> SocketAddr {
+        self.at[0].at.tcp().unwrap()
+    }
+
+    pub(crate) async fn connect(&self) -> Client<TcpStream> {
+        client(self.port()).await
+    }
+
+    /// Whether a connection is closed without a byte; a reset may overtake the end of the connect.
+    pub(crate) async fn closes(&self) -> bool {
+        match timeout(PATIENCE, TcpStream::connect(self.port()))
+            .await
+            .unwrap()
+        {
+            Ok(socket) => Client(socket).is_closed().await,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// Connects, and hears what `greeter` says.
+    pub(crate) async fn hears(&self, expected: &str) {
+        self.connect().await.expect(expected).await;
+    }
+
+    /// All records, once there are so many.
+    pub(crate) async fn records(&self, count: usize) -> Vec<Arc<FlowRecord>> {
+        let mut tail = self.plane().tail();
+        let all = timeout(PATIENCE, async {
+            loop {
+                let recent = self.plane().recent();
+                if recent.len() >= count {
+                    return recent;
+                }
+                let _ = tail.recv().await;
+            }
+        });
+        all.await.expect("as many flows as expected")
+    }
+
+    /// Waits until so many flows live.
+    pub(crate) async fn living(&self, count: usize) {
+        let reached = async {
+            while self.plane().flows().len() != count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENCE, reached).await.expect("so many flows");
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let plane = self.plane.take();
+        // It blocks for its threads, which a thread of a runtime must not.
+        std::thread::spawn(move || drop(plane)).join().unwrap();
+    }
+}
+
+/// One end of a connection, with a limit to each wait.
+pub(crate) struct Client<S>(pub(crate) S);
+
+pub(crate) async fn client(address: SocketAddr) -> Client<TcpStream> {
+    let connecting = timeout(PATIENCE, TcpStream::connect(address));
+    Client(connecting.await.unwrap().unwrap())
+}
+
+pub(crate) async fn unix_client(path: &Path) -> Client<UnixStream> {
+    let connecting = timeout(PATIENCE, UnixStream::connect(path));
+    Client(connecting.await.unwrap().unwrap())
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = timeout(PATIENCE, self.0.write_all(bytes.as_ref())).await;
+        sent.unwrap().unwrap();
+    }
+
+    pub(crate) async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    pub(crate) async fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let mut bytes = vec![0; expected.as_ref().len()];
+        let read = timeout(PATIENCE, self.0.read_exact(&mut bytes)).await;
+        read.expect("bytes in time").expect("bytes before the end");
+        assert_eq!(
+            bytes,
+            expected.as_ref(),
+            "{}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+
+    /// All that comes until the end.
+    pub(crate) async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await;
+        read.expect("an end in time")?;
+        Ok(bytes)
+    }
+
+    /// Whether it ends without a byte, by a reset or in order.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        match self.rest().await {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        let rest = self.rest().await;
+        rest.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    }
+}
+
+/// Answers each connection with what it sends.
+pub(crate) async fn echo() -> SocketAddr {
+    serve(Ipv4Addr::LOCALHOST, |client| echoing(client)).await
+}
+
+pub(crate) async fn echoing(client: impl AsyncRead + AsyncWrite) {
+    let (mut from, mut to) = tokio::io::split(client);
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
+}
+
+/// Says its name to each connection, and ends it.
+pub(crate) async fn greeter(name: &'static str) -> SocketAddr {
+    serve(Ipv4Addr::LOCALHOST, move |mut client| async move {
+        let _ = client.write_all(name.as_bytes()).await;
+    })
+    .await
+}
+
+/// Hears all that each connection sends, then says it in answer with `got ` before.
+pub(crate) async fn hearer(at: impl Into<IpAddr>) -> SocketAddr {
+    serve(at, |mut client| async move {
+        let mut heard = b"got ".to_vec();
+        if client.read_to_end(&mut heard).await.is_ok() {
+            let _ = client.write_all(&heard).await;
+        }
+    })
+    .await
+}
+
+/// A server that does so with each connection.
+pub(crate) async fn serve<F>(
+    at: impl Into<IpAddr>,
+    with: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind((at.into(), 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(with(client));
+        }
+    });
+    address
+}
+
+/// Answers each connection at a path with what it sends.
+pub(crate) fn unix_echo(path: &Path) {
+    let listener = UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(echoing(client));
+        }
+    });
+}
+
+/// An address where nobody listens: no test binds to this part of the loopback.
+pub(crate) fn nobody() -> SocketAddr {
+    SocketAddr::from(([127, 98, 7, 1], 9))
+}
+
+pub(crate) fn direct(record: &FlowRecord) -> bool {
+    record.action == Some(Action::Direct)
+}
+
+/// A directory of the test's own.
+pub(crate) fn directory() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    (directory, path)
+}
