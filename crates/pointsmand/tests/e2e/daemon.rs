@@ -26,6 +26,8 @@ pub(crate) struct Start<'a> {
     pub(crate) environment: Vec<(&'a str, String)>,
     /// The network namespace to run in.
     pub(crate) namespace: Option<&'a str>,
+    /// What it finds in `/etc/hosts`; empty: the host's own. Needs root.
+    pub(crate) hosts: &'a str,
 }
 
 /// A running daemon.
@@ -67,6 +69,17 @@ impl Daemon {
             std::fs::write(path, text).unwrap();
         }
         let mut command = in_namespace(start.namespace, env!("CARGO_BIN_EXE_pointsmand"));
+        if !start.hosts.is_empty() {
+            let hosts = directory.path().join("hosts");
+            std::fs::write(&hosts, start.hosts).unwrap();
+            // A mount of its own; both execs keep the process id.
+            let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+            command = Command::new("unshare");
+            command
+                .args(["--mount", "sh", "-c", mount])
+                .arg(&hosts)
+                .arg(env!("CARGO_BIN_EXE_pointsmand"));
+        }
         if !start.config.is_empty() {
             let path = directory.path().join(start.config);
             let path = if start.relative {

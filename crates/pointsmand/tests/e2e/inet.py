@@ -1,6 +1,6 @@
 """The far side of tests in namespaces: HTTP on 80, HTTPS on 443, DNS on 53, banners where asked.
 
-Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IPV4... | inet.py banner ADDRESS PORT...
+Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IP[,IP]... | inet.py banner ADDRESS PORT...
 Each HTTP answer is the client's address, as the server saw it."""
 import http.server
 import socket
@@ -51,11 +51,16 @@ def dns(address, names):
         question = query[12 : at + 5]
         kind = struct.unpack("!H", query[at + 1 : at + 3])[0]
         found = names.get(".".join(labels).lower())
-        answer = b""
-        if found and kind == 1:
-            answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(found)
+        # A is 1, AAAA is 28.
+        family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+        answer, count = b"", 0
+        for text in found.split(",") if found and family else []:
+            if (":" in text) == (kind == 28):
+                address = socket.inet_pton(family, text)
+                answer += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(address)) + address
+                count += 1
         flags = 0x8180 if found else 0x8183
-        head = query[:2] + struct.pack("!HHHHH", flags, 1, 1 if answer else 0, 0, 0)
+        head = query[:2] + struct.pack("!HHHHH", flags, 1, count, 0, 0)
         server.sendto(head + question + answer, client)
 
 

@@ -10,6 +10,7 @@
 mod client;
 mod control;
 mod daemon;
+mod nameserver;
 mod namespace;
 mod origin;
 mod upstream;
@@ -18,6 +19,7 @@ mod chain;
 mod hardening;
 mod proxy;
 mod reflow;
+mod resolver;
 mod sniff;
 
 use std::process::Command;
