@@ -3,15 +3,16 @@
 //! Invariant: every search has a limit of time, and ends in known, absent (there is honestly none) or
 //! failed (and why); none is made that no rule needed.
 
+mod owner;
 mod sniff;
 
 use std::net::SocketAddr;
 
 use pointsman_policy::Domain;
-use pointsman_policy::fact::{Fact, Facts, Process, Provenance};
+use pointsman_policy::fact::{Fact, Facts, Provenance};
 use std::net::IpAddr;
-use std::sync::Arc;
 
+pub(crate) use self::owner::{Memory, owner, serves};
 pub(crate) use self::sniff::{glance, look, look_at};
 use crate::dial::Uplink;
 use crate::outbound::Ways;
@@ -50,20 +51,4 @@ pub(crate) fn local(ways: &Ways, facts: &Facts) -> Fact<IpAddr> {
         Ok(local) => Fact::Known(local.ip().to_canonical(), Provenance::System),
         Err(error) => Fact::Failed(format!("no route to {address}: {error}").into()),
     }
-}
-
-/// The process that owns the client's socket.
-pub(crate) async fn owner(facts: &Facts, local: Option<SocketAddr>) -> Fact<Process> {
-    let _ = (facts, local);
-    Fact::Failed("flows cannot be told their processes yet".into())
-}
-
-/// The outbound whose local endpoint the client's process serves.
-pub(crate) async fn serves(
-    ways: &Ways,
-    facts: &Facts,
-    local: Option<SocketAddr>,
-) -> Fact<Arc<str>> {
-    let _ = (ways, facts, local);
-    Fact::Absent
 }

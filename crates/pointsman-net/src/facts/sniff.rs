@@ -148,4 +148,79 @@ mod tests {
         check(&[22, 3, 1, 0, 1, 9, 22], 6 + 5);
         check(&[22, 3, 1, 0, 1, 9, 23], 8);
     }
+
+    /// A client that sends its hello byte by byte must not make us work for each of them.
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[expect(clippy::disallowed_methods, reason = "the client is not ours")]
+    fn a_dripped_hello_costs_next_to_nothing() {
+        use std::io::Write;
+        let hello = hello("dripped.test", 1800);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let dripping = hello.clone();
+        let client = std::thread::spawn(move || {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            socket.set_nodelay(true).unwrap();
+            for byte in dripping {
+                socket.write_all(&[byte]).unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(50));
+            }
+            socket
+        });
+        let (accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let limits = SniffLimits {
+            timeout: std::time::Duration::from_secs(20),
+            ..SniffLimits::default()
+        };
+        let (looked, spent) = runtime.block_on(async {
+            let mut stream = Stream::from(tokio::net::TcpStream::from_std(accepted).unwrap());
+            let before = cpu_ns();
+            let looked = look(&mut stream, limits).await.unwrap();
+            (looked, cpu_ns() - before)
+        });
+        let _socket = client.join().unwrap();
+        let domain = looked
+            .known()
+            .and_then(|look| look.domain.as_ref())
+            .map(Domain::as_str);
+        assert_eq!(domain, Some("dripped.test"));
+        assert!(
+            spent < 1_000_000,
+            "{spent} ns of CPU for {} bytes",
+            hello.len()
+        );
+    }
+
+    /// What this thread has spent on a CPU.
+    fn cpu_ns() -> u64 {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// A ClientHello that asks for `name`, in one record of about `size` bytes.
+    fn hello(name: &str, size: usize) -> Vec<u8> {
+        let counted = |width: usize, bytes: &[u8]| {
+            let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+            [&length[4 - width..], bytes].concat()
+        };
+        let server = [&[0][..], &counted(2, name.as_bytes())].concat();
+        let server = [&[0, 0][..], &counted(2, &counted(2, &server))].concat();
+        let padding = [&[0, 21][..], &counted(2, &vec![0; size - 80])].concat();
+        let extensions = counted(2, &[padding, server].concat());
+        let hello = [
+            &[3, 3][..],
+            &[7; 32],
+            &[0, 0, 2, 0x13, 1, 1, 0],
+            &extensions,
+        ]
+        .concat();
+        let handshake = [&[1][..], &counted(3, &hello)].concat();
+        [&[22, 3, 1][..], &counted(2, &handshake)].concat()
+    }
 }

@@ -116,7 +116,7 @@ impl Flow {
             }
             Need::Owner => {
                 let local = self.client.local_addr();
-                self.facts.owner = facts::owner(&self.facts, local).await;
+                self.facts.owner = facts::owner(&self.ways, &self.facts, local).await;
                 self.took.owner_us = micros(begun);
             }
             Need::Country => {

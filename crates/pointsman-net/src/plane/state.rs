@@ -16,6 +16,7 @@ use super::flows::Flows;
 use super::{ListenerId, Setup};
 use crate::dial::Dialer;
 use crate::forward;
+use crate::facts::Memory;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::record::log::AccessLog;
@@ -26,6 +27,7 @@ use crate::relay::PipePool;
 pub(crate) struct Shared {
     pub(crate) flows: Flows,
     pub(crate) own: Own,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) pipes: PipePool,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Semaphore,
@@ -51,6 +53,7 @@ impl Shared {
         Ok(Self {
             flows: Flows::new(setup.clock, log.clone()),
             own: Own::default(),
+            memory: Arc::default(),
             pipes: PipePool::default(),
             silences: Semaphore::new(SILENCES),
             dialer: setup.dialer.clone(),

@@ -9,6 +9,7 @@
 
 mod decisions;
 mod handshakes;
+mod owners;
 mod plain_http;
 mod reload;
 mod stage;

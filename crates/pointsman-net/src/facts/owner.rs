@@ -1,0 +1,169 @@
+//! Whose flow it is: the process behind the client's socket, and whether it serves one of our ways out.
+//!
+//! Invariant: only flows of this host are asked about, others honestly have no owner here; the search
+//! runs beside the worker and within the budget of [`Owners`].
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pointsman_os::owner::{self, Network, Owners, ProcessInfo, SocketOwner};
+use pointsman_os::socket::peer_is_local;
+use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
+use tokio::time::Instant;
+
+use crate::outbound::Ways;
+
+/// What is remembered of searches, over flows.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    owners: Owners,
+    /// Who listens at the endpoint of an outbound, and when that was asked.
+    serving: Mutex<HashMap<SocketAddr, (Instant, Option<Serving>)>>,
+}
+
+/// The listening socket, and the number of the process that has it.
+type Serving = (SocketOwner, u32);
+
+/// How long the process at an endpoint is taken to be the same.
+const STILL_SERVING: Duration = Duration::from_secs(5);
+/// Ancestors that conditions can see: a shell, a terminal, a session and what started it.
+const MAX_PARENTS: usize = 16;
+/// The variable by which `pointsmand --run` marks what it starts.
+const TAG: &str = "POINTSMAN_TAG";
+
+/// The process that owns the client's socket; `local` is the address that the client connected to.
+pub(crate) async fn owner(ways: &Ways, facts: &Facts, local: Option<SocketAddr>) -> Fact<Process> {
+    let Some((source, local)) = ends(facts, local) else {
+        return Fact::Absent;
+    };
+    let memory = Arc::clone(&ways.shared().memory);
+    let search = move || -> io::Result<Option<Process>> {
+        let Some(socket) = owner::lookup(Network::Tcp, source, local)? else {
+            return Ok(None);
+        };
+        Ok(memory
+            .owners
+            .process_of(&socket)?
+            .map(|found| process(&found)))
+    };
+    match tokio::task::spawn_blocking(search).await {
+        Ok(Ok(found)) => Fact::from_option(found, Provenance::System),
+        Ok(Err(error)) => Fact::Failed(error.to_string().into()),
+        Err(stopped) => Fact::Failed(stopped.to_string().into()),
+    }
+}
+
+/// The outbound whose local endpoint the client's process serves.
+pub(crate) async fn serves(
+    ways: &Ways,
+    facts: &Facts,
+    local: Option<SocketAddr>,
+) -> Fact<Arc<str>> {
+    let guards = &ways.generation().spec().guards;
+    if guards.is_empty() {
+        return Fact::Absent;
+    }
+    let Some((source, local)) = ends(facts, local) else {
+        return Fact::Absent;
+    };
+    let socket = match owner::lookup(Network::Tcp, source, local) {
+        Ok(Some(socket)) => socket,
+        Ok(None) => return Fact::Absent,
+        Err(error) => return Fact::Failed(error.to_string().into()),
+    };
+    let memory = Arc::clone(&ways.shared().memory);
+    let now = Instant::now();
+    if guards
+        .iter()
+        .all(|(endpoint, _)| memory.is_of_another(*endpoint, &socket, now))
+    {
+        return Fact::Absent;
+    }
+    let generation = Arc::clone(ways.generation());
+    let search = move || {
+        let guards = &generation.spec().guards;
+        let hit = guards
+            .iter()
+            .find(|(endpoint, _)| memory.is_served_by(*endpoint, &socket, now));
+        hit.map(|(_, name)| Arc::clone(name))
+    };
+    match tokio::task::spawn_blocking(search).await {
+        Ok(found) => Fact::from_option(found, Provenance::System),
+        Err(stopped) => Fact::Failed(stopped.to_string().into()),
+    }
+}
+
+/// Both ends of the client's connection, where the client is on this host.
+fn ends(facts: &Facts, local: Option<SocketAddr>) -> Option<(SocketAddr, SocketAddr)> {
+    let (source, local) = (*facts.source.known()?, local?);
+    peer_is_local(source.ip(), local.ip()).then_some((source, local))
+}
+
+impl Memory {
+    /// Whether it is known, without a search, that another user's process serves there: cheap, and
+    /// true of nearly all flows where a proxy core has a user of its own.
+    fn is_of_another(&self, endpoint: SocketAddr, socket: &SocketOwner, now: Instant) -> bool {
+        match self.known(endpoint, now) {
+            Some(Some((serving, _))) => serving.uid != socket.uid,
+            Some(None) => true,
+            None => false,
+        }
+    }
+
+    fn is_served_by(&self, endpoint: SocketAddr, socket: &SocketOwner, now: Instant) -> bool {
+        let serving = self.known(endpoint, now).unwrap_or_else(|| {
+            let found = self.search(endpoint);
+            let mut known = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(endpoint, (now, found));
+            found
+        });
+        let Some((_, pid)) = serving else {
+            return false;
+        };
+        // Our own connections are known by their addresses, see `guard`.
+        pid != std::process::id() && owner::pid_owns_inode(pid, socket.inode).unwrap_or(false)
+    }
+
+    fn known(&self, endpoint: SocketAddr, now: Instant) -> Option<Option<Serving>> {
+        let known = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, serving) = known.get(&endpoint)?;
+        (now.saturating_duration_since(*at) < STILL_SERVING).then_some(*serving)
+    }
+
+    fn search(&self, endpoint: SocketAddr) -> Option<Serving> {
+        let socket = owner::listener(endpoint).ok()??;
+        let process = self.owners.process_of(&socket).ok()??;
+        Some((socket, process.pid))
+    }
+}
+
+fn process(found: &ProcessInfo) -> Process {
+    let text = |value: Option<&str>| Fact::from_option(value.map(Into::into), Provenance::System);
+    let asked = |value: io::Result<Option<String>>| match value {
+        Ok(value) => Fact::from_option(value.map(Into::into), Provenance::System),
+        Err(error) => Fact::Failed(error.to_string().into()),
+    };
+    let path = |path: &std::path::Path| -> Arc<str> { path.to_string_lossy().into() };
+    let parents = found.parents(MAX_PARENTS);
+    Process {
+        name: text(Some(&found.name)),
+        path: Fact::from_option(found.path.as_deref().map(path), Provenance::System),
+        command_line: asked(found.command_line().map(Some)),
+        pid: Fact::Known(found.pid, Provenance::System),
+        user: text(found.user.as_deref()),
+        cgroup: text(found.cgroup.as_deref()),
+        unit: text(found.unit.as_deref()),
+        tag: asked(found.variable(TAG)),
+        parents: parents
+            .into_iter()
+            .map(|parent| Parent {
+                name: Some(parent.name.into()),
+                path: parent.path.as_deref().map(path),
+                pid: Some(parent.pid),
+            })
+            .collect(),
+    }
+}
