@@ -1,4 +1,4 @@
-//! The configurations in `examples/` load without a problem and pass their own cases.
+//! The configurations in `examples/` load without an error, a warning or a `not yet` and pass their own cases.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pointsman_config::case::{self, Case};
 use pointsman_config::files::Disk;
-use pointsman_config::load;
+use pointsman_config::{Problem, Severity, load};
 
 /// Names of a configuration's main file, one of which each example has.
 const MAIN: [&str; 5] = [
@@ -59,8 +59,10 @@ fn every_example_loads_and_passes_its_cases() {
     for directory in directories() {
         let shown = directory.display();
         let loaded = load(&main_file(&directory), None, None, &Disk);
-        let problems = &loaded.problems.0;
-        assert!(problems.is_empty(), "{shown}: {}", problems[0]);
+        // Notes may say what a policy costs, but not that a part of it does nothing yet.
+        let grave = |p: &&Problem| p.severity != Severity::Note || p.code == "not-yet";
+        let found = loaded.problems.0.iter().find(grave);
+        assert!(found.is_none(), "{shown}: {found:?}");
         let setup = loaded.setup.unwrap();
         let own = cases(&directory);
         assert!(own.len() >= 2, "{shown}: an example is tested by cases");
