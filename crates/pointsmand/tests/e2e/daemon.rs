@@ -68,17 +68,18 @@ impl Daemon {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let mut command = in_namespace(start.namespace, env!("CARGO_BIN_EXE_pointsmand"));
+        let program = env!("CARGO_BIN_EXE_pointsmand");
+        let mut command = match start.hosts {
+            "" => in_namespace(start.namespace, program),
+            _ => in_namespace(start.namespace, "unshare"),
+        };
         if !start.hosts.is_empty() {
             let hosts = directory.path().join("hosts");
             std::fs::write(&hosts, start.hosts).unwrap();
             // A mount of its own; both execs keep the process id.
             let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-            command = Command::new("unshare");
-            command
-                .args(["--mount", "sh", "-c", mount])
-                .arg(&hosts)
-                .arg(env!("CARGO_BIN_EXE_pointsmand"));
+            command.args(["--mount", "sh", "-c", mount]);
+            command.arg(&hosts).arg(program);
         }
         if !start.config.is_empty() {
             let path = directory.path().join(start.config);

@@ -1,6 +1,6 @@
 """The far side of tests in namespaces: HTTP on 80, HTTPS on 443, DNS on 53, banners where asked.
 
-Usage: inet.py web CERTIFICATE KEY | inet.py dns ADDRESS NAME=IP[,IP]... | inet.py banner ADDRESS PORT...
+Usage: inet.py web [CERTIFICATE KEY] | inet.py dns ADDRESS NAME=IP[,IP]... | inet.py banner ADDRESS PORT...
 Each HTTP answer is the client's address, as the server saw it."""
 import http.server
 import socket
@@ -27,12 +27,13 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
-def web(certificate, key):
-    secure = Server(("0.0.0.0", 443), Who)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    secure.socket = context.wrap_socket(secure.socket, server_side=True)
-    threading.Thread(target=secure.serve_forever, daemon=True).start()
+def web(certificate=None, key=None):
+    if certificate:
+        secure = Server(("0.0.0.0", 443), Who)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        threading.Thread(target=secure.serve_forever, daemon=True).start()
     plain = Server(("0.0.0.0", 80), Who)
     print("ready", flush=True)
     plain.serve_forever()

@@ -16,6 +16,7 @@ mod origin;
 mod upstream;
 
 mod chain;
+mod dialects;
 mod hardening;
 mod proxy;
 mod reflow;

@@ -1,9 +1,11 @@
 //! Network namespaces of the tests' own, removed when the test ends.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::daemon::in_namespace;
+use crate::daemon::{Running, eventually, in_namespace};
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,6 +38,27 @@ impl Namespace {
     /// A command within it.
     pub(crate) fn command(&self, program: &str) -> Command {
         in_namespace(Some(&self.name), program)
+    }
+
+    /// Starts `inet.py` within it, and waits until it serves.
+    pub(crate) fn inet(&self, words: &[&str]) -> Running {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/inet.py");
+        let mut command = self.command("python3");
+        command.arg(script).args(words).stdout(Stdio::piped());
+        let mut running = Running(command.spawn().unwrap());
+        let mut line = String::new();
+        let stdout = running.0.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "{words:?}");
+        running
+    }
+
+    /// Waits until something listens on a TCP port within it.
+    pub(crate) fn until_listening(&self, port: u16) {
+        eventually("the port is listened on", || {
+            let output = self.command("ss").args(["-Hltn"]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).contains(&format!(":{port} "))
+        });
     }
 
     /// Joins two namespaces by a pair of links with these names and addresses (`a.b.c.d/n`).

@@ -1,11 +1,11 @@
 //! reflow's sample, run as it is: real TLS, HTTP and SSH flows, told apart by the address they arrive from.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::daemon::{Daemon, Running, Start, eventually};
+use crate::daemon::{Daemon, Running, Start};
 use crate::namespace::Namespace;
+use crate::upstream::leaving_by;
 
 /// Where each way out arrives from.
 const PRIVACYPROXY: &str = "172.31.0.21";
@@ -94,19 +94,6 @@ impl World {
             .to_owned()
     }
 
-    /// Starts a program that says `ready`.
-    fn python(&mut self, mut command: Command, words: &[&str]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/inet.py");
-        command.arg(script).args(words).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        assert_eq!(line, "ready\n", "{words:?}");
-        self.running.push(Running(child));
-    }
-
     fn web(&mut self) {
         let (key, certificate) = (self.file("key.pem"), self.file("certificate.pem"));
         let output = Command::new("openssl")
@@ -117,20 +104,14 @@ impl World {
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
-        self.python(self.inet.command("python3"), &["web", &certificate, &key]);
+        self.running
+            .push(self.inet.inet(&["web", &certificate, &key]));
     }
 
     fn dns(&mut self) {
-        let command = self.host.command("python3");
-        self.python(
-            command,
-            &[
-                "dns",
-                "127.0.0.1",
-                "i.reddit.com=1.2.3.4",
-                "host.work=10.3.5.9",
-            ],
-        );
+        let names = ["i.reddit.com=1.2.3.4", "host.work=10.3.5.9"];
+        let words = [&["dns", "127.0.0.1"], &names[..]].concat();
+        self.running.push(self.host.inet(&words));
     }
 
     fn ssh(&mut self) {
@@ -157,22 +138,10 @@ impl World {
 
     /// A sing-box whose flows leave by an address of their own.
     fn proxy(&mut self, port: u16, address: &str) {
-        let text = format!(
-            r#"{{"log":{{"disabled":true}},
-               "inbounds":[{{"type":"socks","listen":"127.0.0.1","listen_port":{port}}}],
-               "outbounds":[{{"type":"direct","inet4_bind_address":"{address}"}}]}}"#
-        );
-        let file = self.file(&format!("sing-box-{port}.json"));
-        std::fs::write(&file, text).unwrap();
-        let mut command = self.host.command(crate::sing_box().to_str().unwrap());
-        command.args(["run", "-c", &file]);
-        self.running.push(Running::start(command));
-        eventually("sing-box listens", || self.listens(port));
-    }
-
-    fn listens(&self, port: u16) -> bool {
-        let output = self.host.command("ss").args(["-Hltn"]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).contains(&format!(":{port} "))
+        let directory = self.directory.path();
+        let at = format!("127.0.0.1:{port}").parse().unwrap();
+        self.running
+            .push(leaving_by(&self.host, directory, at, address, ""));
     }
 
     /// Which address the web server saw, or `reset`.

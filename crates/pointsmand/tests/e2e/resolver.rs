@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::curl;
-use crate::daemon::{Daemon, Running, Start, eventually};
+use crate::daemon::{Daemon, Start};
 use crate::nameserver::{Mood, NameServer};
 use crate::namespace::Namespace;
 use crate::origin::Http;
@@ -212,26 +212,16 @@ fn a_family_that_does_not_answer_costs_little() {
     ] {
         namespace.ip(&words.split(' ').collect::<Vec<_>>());
     }
-    let mut command = namespace.command("python3");
-    command.args(["-m", "http.server", "--bind", "127.0.0.1", "80"]);
-    let _web = Running::start(command);
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/inet.py");
-    let mut command = namespace.command("python3");
-    command.arg(script).args(["dns", "127.0.0.1"]).args([
+    let _web = namespace.inet(&["web"]);
+    let _names = namespace.inet(&[
+        "dns",
+        "127.0.0.1",
         "silent.test=127.0.0.1,2001:db8::2",
         "nowhere.test=127.0.0.1,2001:db9::2",
         "only.test=2001:db8::2",
         "four.test=127.0.0.1",
     ]);
-    let _names = Running::start(command);
-    let listening = |what: &[&str], port: &str| {
-        let output = namespace.command("ss").args(what).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).contains(port)
-    };
-    eventually("the servers listen", || {
-        listening(&["-Hltn"], "127.0.0.1:80 ") && listening(&["-Hlun"], "127.0.0.1:53 ")
-    });
-    let daemon = Daemon::start(&Start {
+    let _daemon = Daemon::start(&Start {
         files: vec![(
             "pointsman.yaml",
             "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:1080\" }\n\

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -217,19 +216,8 @@ fn drip(inbound: SocketAddr, server: SocketAddr, hello: &[u8], pause: Duration) 
 fn servers_that_speak_first_are_not_kept_waiting() {
     // 25 is mail's port, so this has a network of its own.
     let namespace = Namespace::new("banner");
-    let mut command = namespace.command("python3");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/inet.py");
-    command
-        .arg(script)
-        .args(["banner", "127.0.0.1", "25", "5025"])
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut line = String::new();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    said.read_line(&mut line).unwrap();
-    let _server = Running(child);
-    assert_eq!(line, "ready\n");
-    let daemon = Daemon::start(&Start {
+    let _server = namespace.inet(&["banner", "127.0.0.1", "25", "5025"]);
+    let _daemon = Daemon::start(&Start {
         files: vec![(
             "pointsman.yaml",
             "version: 1\ninbounds:\n  desk: { type: socks5, listen: \"127.0.0.1:1080\" }\n\

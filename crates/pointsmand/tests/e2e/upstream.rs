@@ -2,9 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 
 use crate::daemon::{Running, eventually};
+use crate::namespace::Namespace;
 
 /// The login that it wants.
 pub(crate) const USER: &str = "alice";
@@ -67,6 +69,32 @@ impl SingBox {
     pub(crate) fn kill(&mut self) {
         self.running = None;
     }
+}
+
+/// A sing-box within a namespace, SOCKS5 and HTTP without login, whose flows leave by an address of
+/// their own. `hosts` are the names that it knows, as JSON: `"name":"address",...`.
+pub(crate) fn leaving_by(
+    namespace: &Namespace,
+    directory: &Path,
+    at: SocketAddr,
+    address: &str,
+    hosts: &str,
+) -> Running {
+    let (listen, port) = (at.ip(), at.port());
+    let text = format!(
+        r#"{{"log":{{"disabled":true}},
+           "dns":{{"servers":[{{"type":"hosts","tag":"fixed","predefined":{{{hosts}}}}}]}},
+           "inbounds":[{{"type":"mixed","listen":"{listen}","listen_port":{port}}}],
+           "outbounds":[{{"type":"direct","inet4_bind_address":"{address}"}}],
+           "route":{{"default_domain_resolver":"fixed"}}}}"#
+    );
+    let file = directory.join(format!("sing-box-{port}.json"));
+    std::fs::write(&file, text).unwrap();
+    let mut command = namespace.command(crate::sing_box().to_str().unwrap());
+    command.arg("run").arg("-c").arg(&file);
+    let running = Running::start(command);
+    namespace.until_listening(port);
+    running
 }
 
 /// A proxy that answers each part of `script` to one read, and hangs up.
