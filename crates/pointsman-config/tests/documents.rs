@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use pointsman_config::files::Memory;
+use pointsman_config::flow::Query;
 use pointsman_config::{Dialect, Loaded};
 
 fn root() -> PathBuf {
@@ -156,6 +157,31 @@ const KINDS: [&str; 29] = [
     "SRC-PORT",
     "USER-AGENT",
 ];
+
+#[test]
+fn the_page_of_the_api_is_what_the_programs_say() {
+    let page = document("docs/reference/explain.md");
+    for (method, path) in pointsman_api::route::ALL {
+        let told = page.lines().any(|line| {
+            line.contains(&method.to_uppercase()) && line.contains(path) && line.starts_with('|')
+        });
+        // Said with the reload that it belongs to, once there is one.
+        assert!(
+            told || *path == pointsman_api::route::CONFIRM,
+            "{method} {path}"
+        );
+    }
+    let objects = blocks(&page, "json");
+    let [flow, explanation] = objects[..] else {
+        panic!("{} objects", objects.len());
+    };
+    let flow = flow.replace('\n', " ");
+    Query::parse(&flow).unwrap();
+    let read: pointsman_api::Explanation = serde_json::from_str(explanation).unwrap();
+    let again = serde_json::to_value(&read).unwrap();
+    let written: serde_json::Value = serde_json::from_str(explanation).unwrap();
+    assert_eq!(again, written, "a field that does not exist");
+}
 
 /// Every Markdown file of the repository that readers are led to.
 fn pages() -> Vec<PathBuf> {

@@ -309,10 +309,10 @@ fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
                 } else {
                     format!("{}:{}: ", visit.file, visit.line)
                 };
-                out.line(format_args!(
-                    "  {place}{}: {result}: {}",
-                    visit.text, visit.because
-                ))?;
+                // The sentence says so, too; once is enough for people.
+                let because = visit.because.strip_prefix("unknown: ");
+                let because = because.unwrap_or(&visit.because);
+                out.line(format_args!("  {place}{}: {result}: {because}", visit.text))?;
             }
         }
     }
