@@ -237,6 +237,8 @@ impl Visit {
             idle: times.idle,
             idle_client: spec.read_timeout,
             idle_server: target.and_then(|target| target.read_timeout),
+            stalled_client: spec.write_timeout,
+            stalled_server: target.and_then(|target| target.write_timeout),
             lifetime: spec.lifetime,
         }
     }

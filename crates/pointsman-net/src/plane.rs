@@ -155,7 +155,13 @@ impl Plane {
                         taken.remove(index);
                         continue;
                     }
-                    Err(source) => return Err(wanted[index].failed(source)),
+                    Err(source) => {
+                        // Not merely dropped: until it has ended it would take clients of an inherited socket.
+                        for Kept { listener, .. } in bound {
+                            listener.close().await;
+                        }
+                        return Err(wanted[index].failed(source));
+                    }
                 }
             }
             index += 1;

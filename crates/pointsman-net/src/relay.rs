@@ -41,6 +41,10 @@ pub struct Limits {
     pub idle_client: Option<Duration>,
     /// No byte came from the server for so long, while the server has not ended its direction.
     pub idle_server: Option<Duration>,
+    /// The client took no byte for so long while there were bytes for it.
+    pub stalled_client: Option<Duration>,
+    /// The server took no byte for so long while there were bytes for it.
+    pub stalled_server: Option<Duration>,
     /// Since the relay began; the caller adds the jitter.
     pub lifetime: Option<Duration>,
 }
@@ -95,11 +99,15 @@ pub fn relay(
         client: Side::new(client.socket),
         server: Side::new(server.socket),
         clock: Box::new(Clock {
-            limits: *limits,
+            idle: limits.idle,
+            idle_client: limits.idle_client,
+            idle_server: limits.idle_server,
+            lifetime: limits.lifetime,
             begun: now,
             progress: now,
             client: now,
             server: now,
+            stalls: Stalls::of(limits),
             timer: None,
         }),
         flow: Arc::clone(flow),
@@ -154,13 +162,37 @@ impl Side {
 /// The times of a relay; apart, because the relay without limits never looks at most of it.
 #[derive(Debug)]
 struct Clock {
-    limits: Limits,
+    idle: Option<Duration>,
+    idle_client: Option<Duration>,
+    idle_server: Option<Duration>,
+    lifetime: Option<Duration>,
     begun: Instant,
     progress: Instant,
     client: Instant,
     server: Instant,
+    /// Of the few relays that have such limits.
+    stalls: Option<Box<Stalls>>,
     /// Armed for the earliest limit and, when that has moved meanwhile, armed again: traffic never touches the timer.
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// For each side how long bytes may wait for it, and since when they do.
+#[derive(Debug)]
+struct Stalls {
+    client: (Option<Duration>, Option<Instant>),
+    server: (Option<Duration>, Option<Instant>),
+}
+
+impl Stalls {
+    fn of(limits: &Limits) -> Option<Box<Self>> {
+        let some = limits.stalled_client.is_some() || limits.stalled_server.is_some();
+        some.then(|| {
+            Box::new(Self {
+                client: (limits.stalled_client, None),
+                server: (limits.stalled_server, None),
+            })
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -227,6 +259,8 @@ impl Relay {
         };
         let mut progress = Progress::default();
         let waits = half.pump(from, to, &self.pool, &mut progress, cx);
+        let blocked = matches!(waits, Ok(Wait::Writable));
+        self.clock.note_target(target, blocked, progress.sent() > 0);
         if progress.any() {
             self.spliced += progress.spliced;
             self.copied += progress.copied;
@@ -329,6 +363,21 @@ impl Clock {
         }
     }
 
+    fn note_target(&mut self, target: Who, blocked: bool, sent: bool) {
+        let Some(stalls) = &mut self.stalls else {
+            return;
+        };
+        let (_, since) = match target {
+            Who::Client => &mut stalls.client,
+            Who::Server => &mut stalls.server,
+        };
+        match blocked {
+            false => *since = None,
+            true if sent || since.is_none() => *since = Some(Instant::now()),
+            true => {}
+        }
+    }
+
     fn poll_limits(
         &mut self,
         client_reads: bool,
@@ -355,19 +404,25 @@ impl Clock {
         let of = |since: Instant, limit: Option<Duration>, ended| {
             limit.and_then(|limit| Some((since.checked_add(limit)?, ended)))
         };
+        let stalled = |side: fn(&Stalls) -> (Option<Duration>, Option<Instant>)| {
+            let (limit, since) = side(self.stalls.as_ref()?);
+            of(since?, limit, Ended::IdleTimeout)
+        };
         [
-            of(self.progress, self.limits.idle, Ended::IdleTimeout),
+            of(self.progress, self.idle, Ended::IdleTimeout),
             of(
                 self.client,
-                self.limits.idle_client.filter(|_| client_reads),
+                self.idle_client.filter(|_| client_reads),
                 Ended::IdleTimeout,
             ),
             of(
                 self.server,
-                self.limits.idle_server.filter(|_| server_reads),
+                self.idle_server.filter(|_| server_reads),
                 Ended::IdleTimeout,
             ),
-            of(self.begun, self.limits.lifetime, Ended::Lifetime),
+            stalled(|stalls| stalls.client),
+            stalled(|stalls| stalls.server),
+            of(self.begun, self.lifetime, Ended::Lifetime),
         ]
         .into_iter()
         .flatten()

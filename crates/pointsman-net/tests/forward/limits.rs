@@ -169,6 +169,40 @@ async fn one_silent_side_is_enough() {
     assert_eq!(ended(&stage).await.0, End::TimedOut);
 }
 
+/// Takes nothing, and keeps the connection.
+async fn deaf() -> std::net::SocketAddr {
+    serve(Ipv4Addr::LOCALHOST, |client| async move {
+        let _client = client;
+        std::future::pending::<()>().await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_given_up() {
+    let much = vec![7; 32 << 20];
+    let deaf = Target {
+        write_timeout: Some(SHORT),
+        ..tcp("t", deaf().await)
+    };
+    let stage = Stage::of(to([deaf])).await;
+    let mut client = stage.connect().await;
+    let sent = tokio::io::AsyncWriteExt::write_all(&mut client.0, &much);
+    assert!(tokio::time::timeout(PATIENCE, sent).await.unwrap().is_err());
+    assert_eq!(ended(&stage).await.0, End::TimedOut);
+
+    let talker = serve(Ipv4Addr::LOCALHOST, |mut client| async move {
+        let much = vec![7; 32 << 20];
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client, &much).await;
+    })
+    .await;
+    let mut forward = to([tcp("t", talker)]);
+    forward.write_timeout = Some(SHORT);
+    let stage = Stage::of(forward).await;
+    let _client = stage.connect().await;
+    assert_eq!(ended(&stage).await.0, End::TimedOut);
+}
+
 #[tokio::test]
 async fn who_talks_is_not_cut_off() {
     let mut forward = to([Target {

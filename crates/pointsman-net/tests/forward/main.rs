@@ -8,5 +8,8 @@
 
 mod carrying;
 mod choosing;
+mod keeping;
 mod limits;
+mod log;
+mod sockets;
 mod stage;

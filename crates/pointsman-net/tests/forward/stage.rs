@@ -335,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
 /// Answers each connection with what it sends.
 pub(crate) async fn echo() -> SocketAddr {
-    serve(Ipv4Addr::LOCALHOST, |client| echoing(client)).await
+    serve(Ipv4Addr::LOCALHOST, echoing).await
 }
 
 pub(crate) async fn echoing(client: impl AsyncRead + AsyncWrite) {

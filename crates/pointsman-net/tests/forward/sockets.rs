@@ -1,0 +1,217 @@
+//! Unix sockets and inherited ones.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use pointsman_net::forward::{Address, Balance, Listen};
+use pointsman_net::plane::ApplyError;
+use pointsman_net::record::End;
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::net::UnixListener;
+
+use crate::stage::*;
+
+/// As a parent process would leave it: open, with a number alone.
+fn inherit(socket: impl Into<OwnedFd>) -> i32 {
+    let socket = socket.into();
+    fcntl_setfd(&socket, FdFlags::empty()).unwrap();
+    socket.into_raw_fd()
+}
+
+#[tokio::test]
+async fn streams_pass_between_unix_and_tcp() {
+    let (_kept, directory) = directory();
+    let (path, server) = (directory.join("f"), directory.join("server"));
+    unix_echo(&server);
+    let mut down = to([tcp("t", echo().await)]);
+    down.listen = vec![Listen::Unix(path.clone())];
+    let mut up = to([target("u", Address::Unix(server))]);
+    up.name = "up".into();
+    let stage = Stage::play(spec(1, &[], vec![down, up])).await;
+    assert_eq!(
+        stage.at[0].at.to_string(),
+        format!("unix:{}", path.display())
+    );
+
+    let mut client = unix_client(&path).await;
+    client.send("down").await;
+    client.expect("down").await;
+    client.finish().await;
+    assert_eq!(client.rest().await.unwrap(), b"");
+
+    let mut client = crate::stage::client(stage.at[1].at.tcp().unwrap()).await;
+    client.send("up").await;
+    client.finish().await;
+    assert_eq!(client.rest().await.unwrap(), b"up");
+    for record in stage.records(2).await {
+        assert_eq!(record.ended, Some(End::Closed));
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_kept_private_and_removed_in_the_end() {
+    let (_kept, directory) = directory();
+    let path = directory.join("f");
+    // Left by a dead process.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.listen = vec![Listen::Unix(path.clone())];
+    let stage = Stage::of(forward).await;
+    let mode = std::fs::metadata(&path).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let mut client = unix_client(&path).await;
+    client.send("x").await;
+    client.expect("x").await;
+    drop(client);
+    stage.plane().drain(PATIENCE).await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_path_that_lives_is_not_taken() {
+    let (_kept, directory) = directory();
+    let path = directory.join("f");
+    let _living = UnixListener::bind(&path).unwrap();
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.listen = vec![local(), Listen::Unix(path.clone())];
+    let refused = Stage::dark()
+        .plane()
+        .apply(spec(1, &[], vec![forward]))
+        .await;
+    let Err(ApplyError::Bind { address, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(address.to_string(), format!("unix:{}", path.display()));
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn an_inherited_listener_serves_over_reloads() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let number = inherit(socket);
+    let forward = |server| {
+        let mut forward = to([tcp("t", server)]);
+        forward.listen = vec![Listen::Fd(number)];
+        forward
+    };
+    let first = forward(greeter("one").await);
+    let stage = Stage::of(first).await;
+    assert_eq!(stage.at[0].at.to_string(), format!("fd:{number}"));
+    client(at).await.expect("one").await;
+    let second = forward(greeter("two").await);
+    let again = stage.plane().apply(spec(2, &[], vec![second])).await;
+    again.unwrap();
+    client(at).await.expect("two").await;
+}
+
+#[tokio::test]
+async fn a_refused_generation_does_not_lose_what_was_inherited() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let number = inherit(socket);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = taken.local_addr().unwrap();
+    let mut forward = to([tcp("t", greeter("hello").await)]);
+    let tcp_at = Listen::Tcp {
+        host: pointsman_policy::Host::Address(busy.ip()),
+        port: busy.port(),
+        families: pointsman_net::resolver::Families::default(),
+    };
+    forward.listen = vec![Listen::Fd(number), tcp_at];
+    let stage = Stage::dark();
+    let refused = stage
+        .plane()
+        .apply(spec(1, &[], vec![forward.clone()]))
+        .await;
+    assert!(
+        matches!(refused, Err(ApplyError::Bind { .. })),
+        "{refused:?}"
+    );
+    forward.listen.pop();
+    let applied = stage.plane().apply(spec(2, &[], vec![forward])).await;
+    applied.unwrap();
+    client(at).await.expect("hello").await;
+}
+
+#[tokio::test]
+async fn what_was_not_inherited_is_an_error() {
+    let mut forward = to([tcp("t", echo().await)]);
+    forward.listen = vec![Listen::Fd(1 << 20)];
+    let refused = Stage::dark()
+        .plane()
+        .apply(spec(1, &[], vec![forward]))
+        .await;
+    assert!(
+        matches!(refused, Err(ApplyError::Bind { .. })),
+        "{refused:?}"
+    );
+    let forward = to([target("t", Address::Fd(1 << 20))]);
+    let refused = Stage::dark()
+        .plane()
+        .apply(spec(1, &[], vec![forward]))
+        .await;
+    assert!(
+        matches!(refused, Err(ApplyError::Forward { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_inherited_connection_serves_one_at_a_time() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut server = Client(tokio::net::UnixStream::from_std(theirs).unwrap());
+    let number = inherit(ours);
+    let stage = Stage::of(to([target("t", Address::Fd(number))])).await;
+    let mut first = stage.connect().await;
+    first.send("ping").await;
+    server.expect("ping").await;
+    assert!(stage.closes().await);
+    let record = stage.records(1).await.remove(0);
+    assert_eq!(record.ended, Some(End::Refused));
+    assert_eq!(&*record.note, "target busy");
+    server.send("pong").await;
+    first.expect("pong").await;
+    first.finish().await;
+    // The end travels like any other, and then the connection is spent.
+    assert_eq!(server.rest().await.unwrap(), b"");
+    drop((first, server));
+    stage.records(2).await;
+    assert!(stage.closes().await);
+    assert!(matches!(
+        stage.records(3).await[2].ended,
+        Some(End::Failed(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_busy_target_is_one_that_cannot_be_reached() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut server = Client(tokio::net::UnixStream::from_std(theirs).unwrap());
+    let other = greeter("other").await;
+    let mut forward = to([target("t", Address::Fd(inherit(ours))), tcp("o", other)]);
+    forward.balance = Balance::Failover;
+    let stage = Stage::of(forward).await;
+    let mut first = stage.connect().await;
+    first.send("ping").await;
+    server.expect("ping").await;
+    stage.hears("other").await;
+}
+
+#[tokio::test]
+async fn an_inherited_tcp_connection_is_a_target_too() {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    tokio::spawn(echoing(tokio::net::TcpStream::from_std(theirs).unwrap()));
+    let stage = Stage::of(to([target("t", Address::Fd(inherit(ours)))])).await;
+    let mut client = stage.connect().await;
+    client.send("hello").await;
+    client.finish().await;
+    assert_eq!(client.rest().await.unwrap(), b"hello");
+}
