@@ -18,6 +18,7 @@ mod upstream;
 mod chain;
 mod dialects;
 mod hardening;
+mod process;
 mod proxy;
 mod reflow;
 mod resolver;

@@ -80,9 +80,12 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         let what = "there are neither inbounds nor forwards: nothing will be served";
         problems.warning("nothing-served", &first_line(&root.span), what);
     }
-    let direct = table.find("direct")?;
-    let reset = table.find("reset")?;
-    let reject = table.find("reject")?;
+    // Spelled as rule lists spell them, where there are any.
+    let builtin = |lower: &str| {
+        let upper = table.find(&lower.to_ascii_uppercase());
+        upper.or_else(|| table.find(lower))
+    };
+    let (direct, reset, reject) = (builtin("direct")?, builtin("reset")?, builtin("reject")?);
     let (outbounds, infos) = table.finish();
     let mut whole = policies.finish(&infos, direct, &rule_sets, &databases, general.on_unknown);
     inbounds.restrict(&mut whole, reject);

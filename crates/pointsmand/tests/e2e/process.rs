@@ -1,0 +1,241 @@
+//! Rules on processes with real programs, and the loop guard with a real proxy core.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, Running, Start};
+use crate::namespace::Namespace;
+use crate::origin::Http;
+
+/// curl's exit code and the status that it printed, by whichever program is curl.
+fn status(mut curl: Command, proxy: &str, words: &[&str], url: &str) -> (i32, String) {
+    let output = curl
+        .args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--noproxy",
+            "",
+            "--output",
+            "/dev/null",
+        ])
+        .args(["--proxy", proxy, "--write-out", "%{http_code}"])
+        .args(words)
+        .arg(url)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().unwrap(), text)
+}
+
+/// curl under another name.
+fn copy_of_curl(path: &std::path::Path) {
+    let output = Command::new("sh").args(["-c", "command -v curl"]).output();
+    let real = String::from_utf8(output.unwrap().stdout).unwrap();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::copy(real.trim(), path).unwrap();
+}
+
+#[test]
+fn rules_see_the_program_behind_a_flow() {
+    let (origin, directory) = (Http::start("origin"), tempfile::tempdir().unwrap());
+    let fetch = directory.path().join("fetch");
+    let special = directory.path().join("special-place/fetch");
+    copy_of_curl(&fetch);
+    copy_of_curl(&special);
+    let daemon = Daemon::native(
+        "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\nrules:\n\
+         \x20 - PROCESS-NAME, curl, REJECT\n\
+         \x20 - PROC-PATH-KEYWORD, special-place, REJECT\n\
+         \x20 - PROC-CMD-REGEX, \"user-agent tea.?pot\", REJECT\n\
+         \x20 - FALLBACK, DIRECT\n",
+    );
+    let socks = format!("socks5://{}", daemon.address("desk"));
+    let http = format!("http://{}", daemon.address("desk"));
+    let (curl, fetch, special) = ("curl", fetch.to_str().unwrap(), special.to_str().unwrap());
+    // The program; its arguments; the rule that refuses it.
+    let cases: [(&str, &[&str], Option<&str>); 5] = [
+        (curl, &[], Some("PROCESS-NAME")),
+        (fetch, &[], None),
+        (special, &[], Some("PROC-PATH-KEYWORD")),
+        (fetch, &["--user-agent", "teapot"], Some("PROC-CMD-REGEX")),
+        (fetch, &["--user-agent", "kettle"], None),
+    ];
+    for (program, words, rule) in cases {
+        for proxy in [&http, &socks] {
+            let (code, text) = status(Command::new(program), proxy, words, &origin.url());
+            match (rule, proxy == &http) {
+                (None, _) => assert_eq!((code, text.as_str()), (0, "200"), "{program} {words:?}"),
+                (Some(_), true) => {
+                    assert_eq!((code, text.as_str()), (0, "403"), "{program} {words:?}")
+                }
+                // 97: the SOCKS answer was no.
+                (Some(_), false) => assert_eq!(code, 97, "{program} {words:?}"),
+            }
+            let flow = daemon.last_flow();
+            let name = if program == curl { "curl" } else { "fetch" };
+            assert_eq!(flow["process"]["name"], name, "{flow}");
+            let text = flow["rule"]["text"].as_str().unwrap();
+            assert!(text.starts_with(rule.unwrap_or("FALLBACK")), "{text}");
+        }
+    }
+    // Another program altogether.
+    let script = "import sys, urllib.request as r\n\
+                  h = r.ProxyHandler({'http': sys.argv[1]})\n\
+                  print(r.build_opener(h).open(sys.argv[2]).status)";
+    let output = Command::new("python3")
+        .args(["-c", script, &http, &origin.url()])
+        .output();
+    assert_eq!(output.unwrap().stdout, b"200\n");
+    let name = daemon.last_flow()["process"]["name"].to_string();
+    assert!(name.contains("python"), "{name}");
+}
+
+/// Serves in a namespace by fixed ports, with the files given.
+fn within(namespace: &Namespace, text: &str) -> Daemon {
+    Daemon::start(&Start {
+        files: vec![("pointsman.yaml", format!("version: 1\n{text}"))],
+        config: "pointsman.yaml",
+        namespace: Some(&namespace.name),
+        ..Start::default()
+    })
+}
+
+#[test]
+fn who_comes_from_elsewhere_has_no_program_here() {
+    let (host, other) = (Namespace::new("owner"), Namespace::new("elsewhere"));
+    host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));
+    let _web = host.inet(&["web"]);
+    let daemon = within(
+        &host,
+        "inbounds:\n  desk: { type: http, listen: \"172.31.0.1:7890\" }\nrules:\n\
+         \x20 - PROCESS-NAME, curl, REJECT\n  - FALLBACK, DIRECT\n",
+    );
+    let ask = |from: &Namespace| {
+        let curl = from.command("curl");
+        status(curl, "http://172.31.0.1:7890", &[], "http://172.31.0.1/").1
+    };
+    assert_eq!(ask(&host), "403");
+    assert_eq!(daemon.last_flow()["process"]["name"], "curl");
+    assert_eq!(ask(&other), "200");
+    assert_eq!(daemon.last_flow()["process"], Value::Null);
+}
+
+/// What the daemon says of its flows, oldest first: outbound, whether the loop guard decided.
+fn decided(daemon: &Daemon) -> Vec<(String, bool)> {
+    let list = daemon.json(&["flows", "list", "--recent"]);
+    let mut flows = list["flows"].as_array().unwrap().clone();
+    flows.sort_by_key(|flow| flow["id"].as_u64());
+    let told = |flow: &Value| {
+        let explained = daemon.json(&["explain", "--id", &flow["id"].to_string()]);
+        let by_guard = explained["trace"][0]["text"] == "loop guard";
+        let outbound = flow["outbound"].as_str().unwrap_or("-").to_owned();
+        assert_eq!(explained["decision"]["outbound"], *outbound, "{explained}");
+        (outbound, by_guard)
+    };
+    flows.iter().map(told).collect()
+}
+
+const CURL_BY_7890: &str = "http://127.0.0.1:7890";
+
+#[test]
+fn the_core_behind_an_outbound_is_not_sent_back_to_itself() {
+    let host = Namespace::new("core");
+    let _web = host.inet(&["web"]);
+    let directory = tempfile::tempdir().unwrap();
+    // A core that sends all that it gets by our proxy, as one does that follows the system's settings.
+    let file = directory.path().join("core.json");
+    let text = r#"{"log":{"disabled":true},
+        "inbounds":[{"type":"mixed","listen":"127.0.0.1","listen_port":1080}],
+        "outbounds":[{"type":"socks","server":"127.0.0.1","server_port":7890}]}"#;
+    std::fs::write(&file, text).unwrap();
+    let mut command = host.command(crate::sing_box().to_str().unwrap());
+    command.arg("run").arg("-c").arg(&file);
+    let _core = Running::start(command);
+    host.until_listening(1080);
+    for kind in ["socks5", "http"] {
+        let daemon = within(
+            &host,
+            &format!(
+                "inbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:7890\" }}\n\
+                 outbounds:\n  core: {{ type: {kind}, server: \"127.0.0.1:1080\" }}\n\
+                 rules:\n  - FALLBACK, core\n"
+            ),
+        );
+        let ask = || status(host.command("curl"), CURL_BY_7890, &[], "http://127.0.0.1/").1;
+        assert_eq!(ask(), "200", "{kind}");
+        let expected = [("core".to_owned(), false), ("DIRECT".to_owned(), true)];
+        assert_eq!(decided(&daemon), expected, "{kind}");
+        let flow = daemon.last_flow();
+        assert!(
+            flow["reason"].as_str().unwrap().contains("`core`"),
+            "{flow}"
+        );
+    }
+}
+
+#[test]
+fn own_flows_do_not_go_round() {
+    let host = Namespace::new("own");
+    let _web = host.inet(&["web"]);
+    let ask = |url: &str| status(host.command("curl"), CURL_BY_7890, &[], url).1;
+    let desk = "inbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:7890\" }\n";
+    // Back to where they came in.
+    for (kind, server) in [
+        ("http", "127.0.0.1:7890"),
+        ("socks5", "127.0.0.1:7890"),
+        ("http", "localhost:7890"),
+    ] {
+        let outbounds = format!("outbounds:\n  self: {{ type: {kind}, server: \"{server}\" }}\n");
+        let daemon = within(
+            &host,
+            &format!("{desk}{outbounds}rules:\n  - FALLBACK, self\n"),
+        );
+        assert_eq!(ask("http://127.0.0.1/"), "502", "{kind} {server}");
+        let flow = daemon.last_flow();
+        let error = flow["error"].as_str().unwrap();
+        assert!(error.contains("loop: 127.0.0.1:7890"), "{error}");
+        assert_eq!(flow["id"], 1, "{kind} {server}: more than one flow");
+    }
+    let daemon = within(&host, &format!("{desk}rules:\n  - FALLBACK, DIRECT\n"));
+    assert_eq!(ask("http://127.0.0.1:7890/"), "502");
+    assert_eq!(daemon.last_flow()["id"], 1);
+    drop(daemon);
+    // To another inbound: once, and from there direct.
+    let daemon = within(
+        &host,
+        &format!(
+            "{desk}  side: {{ type: mixed, listen: \"0.0.0.0:7891\" }}\n\
+             outbounds:\n  self: {{ type: http, server: \"127.0.0.2:7891\" }}\n\
+             rules:\n  - FALLBACK, self\n"
+        ),
+    );
+    assert_eq!(ask("http://127.0.0.1/"), "200");
+    let expected = [("self".to_owned(), false), ("DIRECT".to_owned(), true)];
+    assert_eq!(decided(&daemon), expected);
+}
+
+#[test]
+fn two_daemons_that_point_at_each_other_do_not_go_round() {
+    let host = Namespace::new("mirror");
+    let _web = host.inet(&["web"]);
+    let start = |own: u16, other: u16| {
+        within(
+            &host,
+            &format!(
+                "inbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:{own}\" }}\n\
+                 outbounds:\n  other: {{ type: socks5, server: \"127.0.0.1:{other}\" }}\n\
+                 rules:\n  - FALLBACK, other\n"
+            ),
+        )
+    };
+    let (first, second) = (start(7890, 7891), start(7891, 7890));
+    assert_eq!(
+        status(host.command("curl"), CURL_BY_7890, &[], "http://127.0.0.1/").1,
+        "200"
+    );
+    // The second knows the first as the server of its outbound: what comes from there goes direct.
+    assert_eq!(decided(&first), [("other".to_owned(), false)]);
+    assert_eq!(decided(&second), [("DIRECT".to_owned(), true)]);
+}
