@@ -151,10 +151,13 @@ mod tests {
 
     /// A client that sends its hello byte by byte must not make us work for each of them.
     #[test]
-    #[cfg(target_os = "linux")]
     #[expect(clippy::disallowed_methods, reason = "the client is not ours")]
     fn a_dripped_hello_costs_next_to_nothing() {
         use std::io::Write;
+        if cpu_ns().is_none() {
+            eprintln!("skipped: this system does not say what a thread has spent");
+            return;
+        }
         let hello = hello("dripped.test", 1800);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -182,7 +185,10 @@ mod tests {
             let mut stream = Stream::from(tokio::net::TcpStream::from_std(accepted).unwrap());
             let before = cpu_ns();
             let looked = look(&mut stream, limits).await.unwrap();
-            (looked, cpu_ns() - before)
+            (
+                looked,
+                cpu_ns().zip(before).map(|(now, before)| now - before),
+            )
         });
         let _socket = client.join().unwrap();
         let domain = looked
@@ -190,6 +196,7 @@ mod tests {
             .and_then(|look| look.domain.as_ref())
             .map(Domain::as_str);
         assert_eq!(domain, Some("dripped.test"));
+        let spent = spent.unwrap();
         assert!(
             spent < 1_000_000,
             "{spent} ns of CPU for {} bytes",
@@ -197,10 +204,10 @@ mod tests {
         );
     }
 
-    /// What this thread has spent on a CPU.
-    fn cpu_ns() -> u64 {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        text.split(' ').next().unwrap().parse().unwrap()
+    /// What this thread has spent on a CPU, where the system says it.
+    fn cpu_ns() -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        text.split(' ').next()?.parse().ok()
     }
 
     /// A ClientHello that asks for `name`, in one record of about `size` bytes.

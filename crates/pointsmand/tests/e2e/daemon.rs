@@ -1,7 +1,7 @@
 //! A daemon under test: started with a configuration text, ended by its process id.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -326,15 +326,6 @@ impl Running {
             .stderr(Stdio::null())
             .spawn();
         Self(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
-    }
-
-    /// Its standard output so far and to come, until it ends.
-    pub(crate) fn output(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut stdout) = self.0.stdout.take() {
-            let _cut = stdout.read_to_string(&mut text);
-        }
-        text
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// An HTTP/1.1 server on loopback with keep-alive. The body of each answer is
@@ -10,8 +9,6 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Http {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Connections taken so far.
-    pub(crate) connections: Arc<AtomicUsize>,
     /// Heads of all requests, as they came.
     pub(crate) heads: Arc<Mutex<Vec<String>>>,
 }
@@ -21,17 +18,14 @@ impl Http {
     pub(crate) fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
         let heads = Arc::new(Mutex::new(Vec::new()));
         let name = name.to_owned();
         let server = Self {
             address,
-            connections: Arc::clone(&connections),
             heads: Arc::clone(&heads),
         };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                connections.fetch_add(1, Ordering::SeqCst);
                 let (name, heads) = (name.clone(), Arc::clone(&heads));
                 std::thread::spawn(move || {
                     let _client_gone = serve(&name, stream, &heads);
