@@ -51,6 +51,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     )?;
     rustdoc()?;
     docs::run(true)?;
+    fuzz_lock()?;
     deny()?;
     tidy::run()?;
     size::run()
@@ -66,6 +67,20 @@ fn rustdoc() -> anyhow::Result<()> {
         bail!("cargo doc: {status}");
     }
     Ok(())
+}
+
+/// The fuzz crate stands outside the workspace, so that nothing else notices when its lock file is stale.
+fn fuzz_lock() -> anyhow::Result<()> {
+    command(
+        "cargo",
+        &[
+            "fetch",
+            "--locked",
+            "--quiet",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+        ],
+    )
 }
 
 /// The advisory database is on a host that builds do not reach everywhere, so it is left to a
