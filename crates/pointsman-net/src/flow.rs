@@ -6,7 +6,9 @@
 
 mod steps;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use pointsman_policy::decision::Step;
 use pointsman_policy::{Domain, Facts, OutboundId};
@@ -17,7 +19,7 @@ use crate::inbound::{Payload, Refusal, Reply};
 use crate::outbound::Ways;
 use crate::plane::Ticket;
 use crate::record::{End, Timings};
-use crate::relay::{Ended, Relay};
+use crate::relay::{Closed, Ended, Relay};
 use crate::stream::Stream;
 
 /// Lives the life of one flow, as far as to the relay.
@@ -100,36 +102,50 @@ pub(crate) enum Next {
     Relay(Box<Relaying>),
 }
 
-/// A flow that relays: what is left of it.
+/// A flow that relays: what is left of it. Ends with its record filed.
 pub(crate) struct Relaying {
-    ticket: Ticket,
+    /// Taken at the end.
+    ticket: Option<Ticket>,
     relay: Relay,
     stay: Option<Stay>,
 }
 
 impl Relaying {
-    /// Relays until the end, and files the record.
-    pub(crate) async fn run(self: Box<Self>) {
-        let Self {
+    fn new(ticket: Ticket, relay: Relay, stay: Option<Stay>) -> Self {
+        let ticket = Some(ticket);
+        Self {
             ticket,
             relay,
             stay,
-        } = *self;
-        let outcome = relay.await;
-        drop(stay);
-        ticket.end(match outcome.ended {
-            Ended::Closed(_) => End::Stopped,
-            Ended::ClientReset | Ended::ServerReset => End::Reset,
-            Ended::ClientFailed(kind) => {
-                End::Failed(format!("the client's connection: {kind}").into())
-            }
-            Ended::ServerFailed(kind) => {
-                End::Failed(format!("the server's connection: {kind}").into())
-            }
-            Ended::Done => End::Closed,
-            Ended::IdleTimeout => End::TimedOut,
-            Ended::Lifetime => End::Lifetime,
-        });
+        }
+    }
+}
+
+impl Future for Relaying {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Poll::Ready(outcome) = Pin::new(&mut self.relay).poll(cx) else {
+            return Poll::Pending;
+        };
+        self.stay = None;
+        if let Some(ticket) = self.ticket.take() {
+            ticket.end(end(outcome.ended));
+        }
+        Poll::Ready(())
+    }
+}
+
+fn end(ended: Ended) -> End {
+    let failed = |whose, kind| End::Failed(format!("the {whose}'s connection: {kind}").into());
+    match ended {
+        Ended::ClientReset | Ended::ServerReset => End::Reset,
+        Ended::ClientFailed(kind) => failed("client", kind),
+        Ended::ServerFailed(kind) => failed("server", kind),
+        Ended::Closed(Closed::Idle) | Ended::IdleTimeout => End::TimedOut,
+        Ended::Closed(Closed::Operator | Closed::Shutdown) => End::Stopped,
+        Ended::Done => End::Closed,
+        Ended::Lifetime => End::Lifetime,
     }
 }
 

@@ -18,7 +18,7 @@ use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Host, OutboundId};
 
 use crate::dial::Dialer;
-use crate::generation::{InboundSpec, Limits as Times};
+use crate::generation::InboundSpec;
 use crate::inbound::{Arrival, Asked, Payload, Reply};
 use crate::relay::Limits;
 pub use crate::resolver::Families;
@@ -230,11 +230,12 @@ impl Visit {
     }
 
     /// The limits of the relay, `times` being those of all flows.
-    pub(crate) fn limits(&self, times: &Times) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         let spec = &self.forward.spec;
         let target = spec.targets.get(self.target);
         Limits {
-            idle: times.idle,
+            // The plane ends what is quiet for too long.
+            idle: None,
             idle_client: spec.read_timeout,
             idle_server: target.and_then(|target| target.read_timeout),
             stalled_client: spec.write_timeout,

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pointsman_policy::OutboundId;
@@ -119,6 +119,7 @@ impl Plane {
         };
         let shared = Arc::new(Shared::new(&setup)?);
         let listeners = Mutex::default();
+        workers.spawn_on(0, end_the_quiet(Arc::downgrade(&shared)));
         Ok(Self {
             shared,
             workers,
@@ -436,6 +437,25 @@ impl Plane {
         })
     }
 }
+
+/// Ends flows that are quiet for too long, as long as there is a plane. A flow ends up to an eighth of
+/// the limit late, half a minute at most.
+async fn end_the_quiet(plane: Weak<Shared>) {
+    loop {
+        let Some(shared) = plane.upgrade() else {
+            return;
+        };
+        let generation = shared.generation();
+        let limit = generation.and_then(|generation| generation.spec().limits.idle);
+        let pause = limit.map_or(LOOK_AT_MOST, |limit| limit / 8);
+        shared.flows.look();
+        drop(shared);
+        tokio::time::sleep(pause.clamp(LOOK_AT_LEAST, LOOK_AT_MOST)).await;
+    }
+}
+
+const LOOK_AT_LEAST: Duration = Duration::from_millis(50);
+const LOOK_AT_MOST: Duration = Duration::from_secs(30);
 
 /// What would otherwise be found out flow by flow.
 fn check(spec: &Spec) -> Result<(), ApplyError> {

@@ -92,24 +92,12 @@ pub fn relay(
     flow: &Arc<FlowBytes>,
     pool: &PipePool,
 ) -> Relay {
-    let now = Instant::now();
     Relay {
         up: Half::new(client.prefix),
         down: Half::new(server.prefix),
         client: Side::new(client.socket),
         server: Side::new(server.socket),
-        clock: Box::new(Clock {
-            idle: limits.idle,
-            idle_client: limits.idle_client,
-            idle_server: limits.idle_server,
-            lifetime: limits.lifetime,
-            begun: now,
-            progress: now,
-            client: now,
-            server: now,
-            stalls: Stalls::of(limits),
-            timer: None,
-        }),
+        clock: limits.any().then(|| Box::new(Clock::new(limits))),
         flow: Arc::clone(flow),
         pool: pool.clone(),
         spliced: 0,
@@ -126,7 +114,7 @@ pub struct Relay {
     server: Side,
     up: Half,
     down: Half,
-    clock: Box<Clock>,
+    clock: Option<Box<Clock>>,
     flow: Arc<FlowBytes>,
     pool: PipePool,
     spliced: u64,
@@ -159,7 +147,7 @@ impl Side {
     }
 }
 
-/// The times of a relay; apart, because the relay without limits never looks at most of it.
+/// The times of a relay; only where it has limits, for most have none.
 #[derive(Debug)]
 struct Clock {
     idle: Option<Duration>,
@@ -231,10 +219,9 @@ impl Future for Relay {
         if let Some(ended) = this.watch_for_hang_ups(up, down, cx) {
             return Poll::Ready(this.end(ended));
         }
-        match this
-            .clock
-            .poll_limits(this.up.reads(), this.down.reads(), cx)
-        {
+        let (client_reads, server_reads) = (this.up.reads(), this.down.reads());
+        let clock = this.clock.as_mut();
+        match clock.and_then(|clock| clock.poll_limits(client_reads, server_reads, cx)) {
             Some(ended) => Poll::Ready(this.end(ended)),
             None => Poll::Pending,
         }
@@ -260,7 +247,9 @@ impl Relay {
         let mut progress = Progress::default();
         let waits = half.pump(from, to, &self.pool, &mut progress, cx);
         let blocked = matches!(waits, Ok(Wait::Writable));
-        self.clock.note_target(target, blocked, progress.sent() > 0);
+        if let Some(clock) = &mut self.clock {
+            clock.note_target(target, blocked, progress.sent() > 0);
+        }
         if progress.any() {
             self.spliced += progress.spliced;
             self.copied += progress.copied;
@@ -269,7 +258,9 @@ impl Relay {
                 Who::Client => self.flow.add_up(progress.sent()),
                 Who::Server => self.flow.add_down(progress.sent()),
             }
-            self.clock.note(source, progress.received > 0);
+            if let Some(clock) = &mut self.clock {
+                clock.note(source, progress.received > 0);
+            }
         }
         match waits {
             Ok(Wait::Ended) => {
@@ -351,7 +342,45 @@ impl Side {
     }
 }
 
+impl Limits {
+    fn any(&self) -> bool {
+        let Self {
+            idle,
+            idle_client,
+            idle_server,
+            stalled_client,
+            stalled_server,
+            lifetime,
+        } = self;
+        let all = [
+            idle,
+            idle_client,
+            idle_server,
+            stalled_client,
+            stalled_server,
+            lifetime,
+        ];
+        all.iter().any(|limit| limit.is_some())
+    }
+}
+
 impl Clock {
+    fn new(limits: &Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            idle: limits.idle,
+            idle_client: limits.idle_client,
+            idle_server: limits.idle_server,
+            lifetime: limits.lifetime,
+            begun: now,
+            progress: now,
+            client: now,
+            server: now,
+            stalls: Stalls::of(limits),
+            timer: None,
+        }
+    }
+
     fn note(&mut self, source: Who, received: bool) {
         let now = Instant::now();
         self.progress = now;

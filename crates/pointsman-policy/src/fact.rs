@@ -32,6 +32,17 @@ impl<T> Fact<T> {
         }
     }
 
+    /// The same with its value on the heap: large facts that most flows never learn are kept so.
+    #[must_use]
+    pub fn boxed(self) -> Fact<Box<T>> {
+        match self {
+            Self::Absent => Fact::Absent,
+            Self::Failed(why) => Fact::Failed(why),
+            Self::Known(value, from) => Fact::Known(Box::new(value), from),
+            Self::Unknown => Fact::Unknown,
+        }
+    }
+
     /// `Known` or `Absent`.
     pub fn from_option(value: Option<T>, from: Provenance) -> Self {
         match value {
@@ -219,11 +230,11 @@ pub struct Facts {
     /// or `pointsman` for our own sockets. Such a flow goes direct whatever the rules say.
     pub guarded: Fact<Arc<str>>,
     /// What the first bytes are. [`Need::Sniff`].
-    pub look: Fact<Look>,
+    pub look: Fact<Box<Look>>,
     /// The addresses of a named destination, never empty, preferred first. [`Need::Resolve`].
     pub resolved: Fact<Vec<IpAddr>>,
     /// Whose flow it is. [`Need::Owner`].
-    pub owner: Fact<Process>,
+    pub owner: Fact<Box<Process>>,
     /// What the databases say of the destination's address. [`Need::Country`].
     pub geo: Fact<Geo>,
     /// The address that the flow would leave by. [`Need::Local`].

@@ -102,7 +102,7 @@ impl<'s> Situation<'s> {
             }
             Need::Local => facts.local = Fact::from_option(query.local, Provenance::Given),
             Need::Owner => {
-                facts.owner = Fact::from_option(query.process.clone(), Provenance::Given);
+                facts.owner = Fact::from_option(query.process.clone(), Provenance::Given).boxed();
                 if let Fact::Known(process, _) = &mut facts.owner {
                     for text in [
                         &mut process.name,
@@ -120,7 +120,7 @@ impl<'s> Situation<'s> {
             }
             Need::Resolve => facts.resolved = self.resolved(setup, query, facts),
             Need::Sniff => {
-                facts.look = Fact::from_option(query.look.clone(), Provenance::Given);
+                facts.look = Fact::from_option(query.look.clone(), Provenance::Given).boxed();
             }
         }
     }

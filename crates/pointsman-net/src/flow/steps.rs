@@ -116,7 +116,7 @@ impl Flow {
             }
             Need::Owner => {
                 let local = self.client.local_addr();
-                self.facts.owner = facts::owner(&self.ways, &self.facts, local).await;
+                self.facts.owner = facts::owner(&self.ways, &self.facts, local).await.boxed();
                 self.took.owner_us = micros(begun);
             }
             Need::Country => {
@@ -139,7 +139,7 @@ impl Flow {
     async fn look(&mut self) -> Result<(), Gone> {
         let limits = self.ways.generation().spec().sniff;
         let port = self.facts.port.known().copied().unwrap_or(0);
-        self.facts.look = match &self.payload {
+        let look = match &self.payload {
             Payload::Request(request) => facts::look_at(&request.raw),
             Payload::Bytes => {
                 let glanced = facts::glance(&mut self.client, limits, port).await;
@@ -157,6 +157,7 @@ impl Flow {
                 }
             }
         };
+        self.facts.look = look.boxed();
         Ok(())
     }
 
@@ -248,19 +249,16 @@ impl Flow {
             }
         };
         let times = &self.ways.generation().spec().limits;
-        let limits = match &self.visit {
-            Some(visit) => visit.limits(times),
-            None => Limits {
-                idle: times.idle,
-                ..Limits::default()
-            },
-        };
+        if let Some(limit) = times.idle {
+            self.ticket.live().may_be_quiet_for(limit);
+        }
+        let limits = self
+            .visit
+            .as_ref()
+            .map_or_else(Limits::default, Visit::limits);
         let relay = relay::relay(client, server, &limits, &flow, &self.ways.shared().pipes);
-        Next::Relay(Box::new(Relaying {
-            ticket: self.ticket,
-            relay,
-            stay: self.visit.map(Visit::stay),
-        }))
+        let stay = self.visit.map(Visit::stay);
+        Next::Relay(Box::new(Relaying::new(self.ticket, relay, stay)))
     }
 
     /// Ends the flow by refusing it.
@@ -311,6 +309,10 @@ impl Flow {
 
     /// What was found out so far goes into the record.
     fn write_down(&mut self) {
+        let flow = self.ticket.live().id;
+        for (id, message) in &self.messages {
+            tracing::info!(flow, id, "{message}");
+        }
         self.ticket.note(|record| {
             record.facts = self.facts.clone();
             if !self.messages.is_empty() {

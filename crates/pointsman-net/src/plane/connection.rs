@@ -3,7 +3,9 @@
 //! Invariant: while a flow relays, nothing of what came before it is kept: the conversation lives in
 //! a box that is gone by then.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
@@ -32,10 +34,32 @@ pub(super) struct Door {
 }
 
 /// Serves a connection until its end.
-pub(super) async fn serve(door: Door) {
-    let relaying = Box::pin(converse(door)).await;
-    if let Some(relaying) = relaying {
-        relaying.run().await;
+pub(super) fn serve(door: Door) -> Connection {
+    Connection::Talking(Box::pin(converse(door)))
+}
+
+/// A connection's task. By hand, for an `async` function would keep the room of its largest moment.
+pub(super) enum Connection {
+    /// Before the relay.
+    Talking(Pin<Box<dyn Future<Output = Option<Box<Relaying>>> + Send>>),
+    /// Nothing but the relay is left.
+    Relaying(Box<Relaying>),
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Talking(talk) => match talk.as_mut().poll(cx) {
+                    Poll::Ready(Some(relaying)) => *self = Self::Relaying(relaying),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                },
+                Self::Relaying(relaying) => return Pin::new(relaying).poll(cx),
+            }
+        }
     }
 }
 

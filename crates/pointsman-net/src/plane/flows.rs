@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pointsman_policy::Facts;
 use tokio::sync::{Notify, broadcast};
@@ -37,6 +38,19 @@ pub struct LiveFlow {
     record: Mutex<FlowRecord>,
     pub(crate) bytes: Arc<FlowBytes>,
     stop: Notify,
+    quiet: Quiet,
+}
+
+/// How long a relaying flow has been quiet, told by looking at its bytes now and then: a timer of its
+/// own for each of ten thousand idle flows would cost more than all that is known of them.
+#[derive(Debug, Default)]
+struct Quiet {
+    /// In milliseconds; 0: not relaying, or for ever.
+    limit: AtomicU64,
+    /// Bytes at the last look.
+    bytes: AtomicU64,
+    /// When they last were others, in milliseconds since the flow began.
+    since: AtomicU64,
 }
 
 impl LiveFlow {
@@ -59,6 +73,36 @@ impl LiveFlow {
         self.stop.notified().await;
     }
 
+    /// It relays from now on, and is ended once no byte moved for `limit`.
+    pub(crate) fn may_be_quiet_for(&self, limit: Duration) {
+        self.quiet
+            .since
+            .store(millis(self.begun.elapsed()), Ordering::Relaxed);
+        self.quiet
+            .limit
+            .store(millis(limit).max(1), Ordering::Relaxed);
+    }
+
+    /// A look at it: ends it where it has been quiet for too long.
+    pub(super) fn look(&self) {
+        let Quiet {
+            limit,
+            bytes,
+            since,
+        } = &self.quiet;
+        let limit = limit.load(Ordering::Relaxed);
+        if limit == 0 {
+            return;
+        }
+        let now = millis(self.begun.elapsed());
+        let moved = self.bytes.up().wrapping_add(self.bytes.down());
+        if bytes.swap(moved, Ordering::Relaxed) != moved {
+            since.store(now, Ordering::Relaxed);
+        } else if now.saturating_sub(since.load(Ordering::Relaxed)) >= limit {
+            self.close(Closed::Idle);
+        }
+    }
+
     fn so_far(&self) -> MutexGuard<'_, FlowRecord> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,6 +112,10 @@ impl LiveFlow {
         record.bytes_sent = self.bytes.up();
         record.bytes_received = self.bytes.down();
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Counts since the start.
@@ -133,6 +181,19 @@ impl Flows {
 
     pub(super) fn find(&self, id: u64) -> Option<Arc<LiveFlow>> {
         self.shard(id).get(&id).cloned()
+    }
+
+    /// Looks at all live flows for those that are quiet for too long.
+    pub(super) fn look(&self) {
+        for shard in &self.live {
+            for flow in shard
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+            {
+                flow.look();
+            }
+        }
     }
 
     pub(super) fn live(&self) -> Vec<Arc<LiveFlow>> {
@@ -222,7 +283,7 @@ impl Ticket {
             id,
             generation,
             started_ms: (shared.flows.clock)(),
-            lasted: std::time::Duration::ZERO,
+            lasted: Duration::ZERO,
             listener,
             policy,
             facts,
@@ -244,6 +305,7 @@ impl Ticket {
             record: Mutex::new(record),
             bytes: Arc::default(),
             stop: Notify::new(),
+            quiet: Quiet::default(),
         });
         shared.flows.shard(id).insert(id, Arc::clone(&live));
         Self {

@@ -42,8 +42,8 @@ impl FlowRecord {
             ("dst", always(json!(destination(self)))),
             ("listener", always(json!(&*self.listener))),
             ("inbound", facts.inbound.known().map(inbound)),
-            ("sniff", asked(&facts.look, look)),
-            ("process", asked(&facts.owner, process)),
+            ("sniff", asked(&facts.look, |found| look(found))),
+            ("process", asked(&facts.owner, |found| process(found))),
             ("resolved", asked(&facts.resolved, |all| texts(all))),
             ("geo", asked(&facts.geo, geo)),
             (

@@ -22,6 +22,8 @@ pub struct FlowBytes {
 pub enum Closed {
     /// A user.
     Operator,
+    /// Nobody: no byte moved for too long.
+    Idle,
     /// The daemon, that is ending.
     Shutdown,
 }
@@ -52,6 +54,7 @@ impl FlowBytes {
         let code = match reason {
             Closed::Operator => 1,
             Closed::Shutdown => 2,
+            Closed::Idle => 3,
         };
         if self
             .closed
@@ -72,7 +75,8 @@ impl FlowBytes {
         match self.closed.load(Ordering::SeqCst) {
             0 => None,
             1 => Some(Closed::Operator),
-            _ => Some(Closed::Shutdown),
+            2 => Some(Closed::Shutdown),
+            _ => Some(Closed::Idle),
         }
     }
 

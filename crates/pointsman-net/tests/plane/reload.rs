@@ -210,3 +210,27 @@ async fn a_hundred_flows_at_once() {
         (100, 100, 20_000_000)
     );
 }
+
+#[tokio::test]
+async fn flows_that_are_quiet_for_too_long_end() {
+    let mut script = Script::new();
+    script.limits.idle = Some(Duration::from_millis(400));
+    let stage = script.play().await;
+    let echo = echo().await;
+    let (mut quiet, mut busy) = (stage.connect().await, stage.connect().await);
+    for client in [&mut quiet, &mut busy] {
+        assert_eq!(client.socks5("127.0.0.1", echo.port()).await, 0);
+        client.send("first").await;
+        client.expect("first").await;
+    }
+    // Twice the limit, in steps that are well below it.
+    for _ in 0..16 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        busy.send("more").await;
+        busy.expect("more").await;
+    }
+    assert_eq!(stage.record().await.ended, Some(End::TimedOut));
+    assert!(quiet.rest().await.unwrap().is_empty());
+    busy.send("still").await;
+    busy.expect("still").await;
+}

@@ -79,7 +79,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn look(&self) -> Result<Value<'a, &'a Look>, Need> {
-        asked(&self.facts.look, Need::Sniff)
+        Ok(asked(&self.facts.look, Need::Sniff)?.part(|look| Some(&**look)))
     }
 
     pub(super) fn protocol(&self) -> Result<Value<'a, Protocol>, Need> {

@@ -60,7 +60,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
-        asked(&self.facts.owner, Need::Owner)
+        Ok(asked(&self.facts.owner, Need::Owner)?.part(|owner| Some(&**owner)))
     }
 
     /// One fact of the process, each of which may be known, absent or failed by itself.

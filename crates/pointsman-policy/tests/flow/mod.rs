@@ -188,14 +188,14 @@ pub(crate) fn flow(words: &str) -> Facts {
             "dns" => facts.correlated = Fact::Known(name(value), Provenance::DnsCorrelation),
             "serves" => facts.guarded = known(value.into()),
             "inbound" => facts.inbound = known(inbound(value)),
-            "look" => facts.look = fact(value, look),
+            "look" => facts.look = fact(value, look).boxed(),
             "resolved" => {
                 facts.resolved = fact(value, |value| {
                     let parse = |address: &str| address.parse::<IpAddr>().unwrap();
                     value.split(',').map(parse).collect()
                 });
             }
-            "owner" => facts.owner = fact(value, process),
+            "owner" => facts.owner = fact(value, process).boxed(),
             "geo" => {
                 facts.geo = fact(value, |value| {
                     let (country, asn) = value.split_once('/').unwrap_or((value, ""));

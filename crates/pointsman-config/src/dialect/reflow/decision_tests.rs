@@ -65,7 +65,7 @@ fn facts(sniff: &str, destination: &str, resolved: &str) -> Facts {
     Facts {
         destination: Fact::Known(Host::parse(host).unwrap(), Provenance::Given),
         port: Fact::Known(port.parse().unwrap(), Provenance::Given),
-        look: Fact::Known(look, Provenance::Given),
+        look: Fact::Known(Box::new(look), Provenance::Given),
         resolved: Fact::from_option(resolved, Provenance::Given),
         ..Facts::default()
     }
