@@ -314,7 +314,7 @@ pub(crate) fn client_path() -> PathBuf {
     path
 }
 
-/// A child process that ends with the test, and what it printed.
+/// A child process that ends with the test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {

@@ -10,6 +10,10 @@
     clippy::print_stderr,
     reason = "a test that cannot go on fails, and says aloud what it skips"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests are the clients and servers at both ends, not the data plane"
+)]
 
 mod client;
 mod control;
