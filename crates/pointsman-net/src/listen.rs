@@ -74,6 +74,8 @@ struct Shared {
     next_worker: AtomicUsize,
     refused: AtomicU64,
     workers: Vec<Handle>,
+    /// What each connection's own address is, where the listener has but one.
+    local: Option<SocketAddr>,
 }
 
 impl Listener {
@@ -84,19 +86,12 @@ impl Listener {
     /// `AddrInUse` also where somebody else of this user listens; else those of the system.
     pub fn bind(endpoint: Endpoint, workers: &Workers, handler: Handler) -> io::Result<Self> {
         let tasks = workers.tasks().child();
-        let shared = Arc::new(Shared {
-            handler: ArcSwap::from_pointee(handler),
-            next_worker: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            workers: (0..workers.len())
-                .map(|index| workers.handle(index).clone())
-                .collect(),
-        });
         let mut address = None;
         let mut path = None;
-        match endpoint {
+        let mut each = false;
+        let listening = match endpoint {
             Endpoint::Tcp(wanted) => {
-                let each = os::CAN_SHARE_PORTS && workers.len() > 1;
+                each = os::CAN_SHARE_PORTS && workers.len() > 1;
                 let first = os::first_tcp_listener(wanted, each)?;
                 let bound = first.local_addr()?;
                 address = Some(bound);
@@ -104,40 +99,50 @@ impl Listener {
                 while each && sockets.len() < workers.len() {
                     sockets.push(os::tcp_listener(bound, true)?);
                 }
+                Listening::Tcp(sockets)
+            }
+            Endpoint::Unix { path: wanted, mode } => {
+                let (socket, endpoint) = local::bind_unix(&wanted, mode)?;
+                path = Some(endpoint);
+                Listening::Unix(socket)
+            }
+            Endpoint::InheritedTcp(socket) => {
+                socket.set_nonblocking(true)?;
+                address = Some(socket.local_addr()?);
+                Listening::Tcp(vec![socket])
+            }
+            Endpoint::InheritedUnix(socket) => {
+                socket.set_nonblocking(true)?;
+                Listening::Unix(socket)
+            }
+        };
+        let shared = Arc::new(Shared {
+            handler: ArcSwap::from_pointee(handler),
+            next_worker: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            workers: (0..workers.len())
+                .map(|index| workers.handle(index).clone())
+                .collect(),
+            local: address.filter(|address| !address.ip().is_unspecified()),
+        });
+        match listening {
+            Listening::Tcp(sockets) => {
                 for (index, socket) in sockets.into_iter().enumerate() {
+                    if os::ACCEPTED_INHERIT_OPTIONS {
+                        keep_lively(&socket);
+                    }
                     let place = if each {
                         Place::Here(index)
                     } else {
                         Place::InTurn
                     };
-                    tasks.spawn_on(
-                        workers.handle(index),
-                        accept_tcp(socket, place, Arc::clone(&shared), tasks.clone()),
-                    );
+                    let accepting = accept_tcp(socket, place, Arc::clone(&shared), tasks.clone());
+                    tasks.spawn_on(workers.handle(index), accepting);
                 }
             }
-            Endpoint::Unix { path: wanted, mode } => {
-                let (socket, endpoint) = local::bind_unix(&wanted, mode)?;
-                path = Some(endpoint);
-                tasks.spawn_on(
-                    workers.handle(0),
-                    accept_unix(socket, Arc::clone(&shared), tasks.clone()),
-                );
-            }
-            Endpoint::InheritedTcp(socket) => {
-                socket.set_nonblocking(true)?;
-                address = Some(socket.local_addr()?);
-                tasks.spawn_on(
-                    workers.handle(0),
-                    accept_tcp(socket, Place::InTurn, Arc::clone(&shared), tasks.clone()),
-                );
-            }
-            Endpoint::InheritedUnix(socket) => {
-                socket.set_nonblocking(true)?;
-                tasks.spawn_on(
-                    workers.handle(0),
-                    accept_unix(socket, Arc::clone(&shared), tasks.clone()),
-                );
+            Listening::Unix(socket) => {
+                let accepting = accept_unix(socket, Arc::clone(&shared), tasks.clone());
+                tasks.spawn_on(workers.handle(0), accepting);
             }
         }
         Ok(Self {
@@ -183,11 +188,28 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// What a listener accepts on: sockets of which each has a worker of its own, or one for all.
+enum Listening {
+    Tcp(Vec<StdTcpListener>),
+    Unix(StdUnixListener),
+}
+
+/// Small writes are not delayed, silent peers are probed. On a listening socket, where that is inherited, it is said
+/// once for all connections.
+fn keep_lively(socket: &impl os::AsSocket) {
+    // A client that is already gone makes these fail; its flow will find out.
+    let _ = os::set_nodelay(socket);
+    let _ = os::set_keepalive(socket, &os::Keepalive::default());
+}
+
 #[derive(Clone, Copy)]
 enum Place {
     Here(usize),
     InTurn,
 }
+
+/// A connection, and its client's address.
+type Arrived = (Socket, Option<SocketAddr>);
 
 /// A listening socket of either kind.
 enum Queue {
@@ -196,26 +218,26 @@ enum Queue {
 }
 
 impl Queue {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arrived>> {
         match self {
             Self::Tcp(listener) => listener
                 .poll_accept(cx)
-                .map_ok(|(socket, _)| Socket::Tcp(socket)),
+                .map_ok(|(socket, peer)| (Socket::Tcp(socket), Some(peer))),
             Self::Unix(listener) => listener
                 .poll_accept(cx)
-                .map_ok(|(socket, _)| Socket::Unix(socket)),
+                .map_ok(|(socket, _)| (Socket::Unix(socket), None)),
         }
     }
 
     /// Takes what already waits, asking the kernel and not the runtime, which may not have heard of it yet.
-    fn drain(self, place: impl Fn(Socket) -> io::Result<()>) -> io::Result<()> {
-        let next: Box<dyn Fn() -> io::Result<Socket>> = match self {
+    fn drain(self, place: impl Fn(Arrived) -> io::Result<()>) -> io::Result<()> {
+        let next: Box<dyn Fn() -> io::Result<Arrived>> = match self {
             Self::Tcp(listener) => {
                 let listener = listener.into_std()?;
                 Box::new(move || {
-                    let (socket, _) = listener.accept()?;
+                    let (socket, peer) = listener.accept()?;
                     socket.set_nonblocking(true)?;
-                    TcpStream::from_std(socket).map(Socket::Tcp)
+                    Ok((Socket::Tcp(TcpStream::from_std(socket)?), Some(peer)))
                 })
             }
             Self::Unix(listener) => {
@@ -223,7 +245,7 @@ impl Queue {
                 Box::new(move || {
                     let (socket, _) = listener.accept()?;
                     socket.set_nonblocking(true)?;
-                    UnixStream::from_std(socket).map(Socket::Unix)
+                    Ok((Socket::Unix(UnixStream::from_std(socket)?), None))
                 })
             }
         };
@@ -268,7 +290,7 @@ async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Task
             () = &mut stopping => break,
             accepted = poll_fn(|cx| queue.poll_accept(cx)) => accepted,
         };
-        match accepted.and_then(|socket| shared.place(socket, place)) {
+        match accepted.and_then(|arrived| shared.place(arrived, place)) {
             Ok(()) => pause = FIRST_PAUSE,
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -291,7 +313,7 @@ async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Task
         }
     }
     // What waits in the queue would be reset by the close.
-    if let Err(error) = queue.drain(|socket| shared.place(socket, place)) {
+    if let Err(error) = queue.drain(|arrived| shared.place(arrived, place)) {
         tracing::warn!(%error, "a closing listener could not be emptied");
     }
 }
@@ -317,15 +339,13 @@ impl Shared {
         }
     }
 
-    fn place(self: &Arc<Self>, socket: Socket, place: Place) -> io::Result<()> {
-        if matches!(socket, Socket::Tcp(_)) {
-            // A client that is already gone makes these fail; its flow will find out.
-            let _ = os::set_nodelay(&socket);
-            let _ = os::set_keepalive(&socket, &os::Keepalive::default());
+    fn place(self: &Arc<Self>, (socket, peer): Arrived, place: Place) -> io::Result<()> {
+        if matches!(socket, Socket::Tcp(_)) && !os::ACCEPTED_INHERIT_OPTIONS {
+            keep_lively(&socket);
         }
         let worker = match self.worker_for(place) {
             Ok(worker) => {
-                self.handle(socket, worker);
+                self.handle((socket, peer), worker);
                 return Ok(());
             }
             Err(worker) => worker,
@@ -341,7 +361,7 @@ impl Shared {
                 Moving::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),
             };
             match arrived {
-                Ok(socket) => shared.handle(socket, worker),
+                Ok(socket) => shared.handle((socket, peer), worker),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was lost on its way to its worker");
                 }
@@ -364,8 +384,8 @@ impl Shared {
         }
     }
 
-    fn handle(&self, socket: Socket, worker: usize) {
-        let (peer, local) = (socket.peer_addr(), socket.local_addr());
+    fn handle(&self, (socket, peer): Arrived, worker: usize) {
+        let local = self.local.or_else(|| socket.local_addr());
         let handler = self.handler.load_full();
         handler(Accepted {
             socket,

@@ -143,6 +143,9 @@ const BACKLOG: i32 = 4096;
 /// Whether several listeners may share an address with the kernel balancing between them.
 pub const CAN_SHARE_PORTS: bool = cfg!(target_os = "linux");
 
+/// Whether accepted connections have the options that were set on their listening socket.
+pub const ACCEPTED_INHERIT_OPTIONS: bool = cfg!(target_os = "linux");
+
 /// Closing `socket` from now on sends a reset and discards what was not sent.
 ///
 /// # Errors
@@ -257,8 +260,7 @@ fn prepared(
     protocol: Protocol,
     uplink: &Uplink,
 ) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(destination), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
+    let socket = imp::socket::non_blocking(Domain::for_address(destination), kind, protocol)?;
     if let Some(mark) = uplink.mark {
         imp::socket::set_mark(&socket, mark).map_err(|e| named("mark", e))?;
     }

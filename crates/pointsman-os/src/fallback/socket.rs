@@ -2,7 +2,14 @@
 
 use std::io;
 
-use socket2::Socket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A socket that never blocks.
+pub(crate) fn non_blocking(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
 
 pub(crate) fn bind_interface(_: &Socket, interface: &str) -> io::Result<()> {
     Err(io::Error::new(

@@ -9,7 +9,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use socket2::Socket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A socket that never blocks, by one call.
+pub(crate) fn non_blocking(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    Socket::new(domain, kind.nonblocking(), Some(protocol))
+}
 
 pub(crate) fn bind_interface(socket: &Socket, interface: &str) -> io::Result<()> {
     socket.bind_device(Some(interface.as_bytes()))
