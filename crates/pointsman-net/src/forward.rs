@@ -106,9 +106,9 @@ pub struct Target {
     pub attempts: u32,
     /// Pause before the second attempt, doubled before each further one.
     pub backoff: Duration,
-    /// Limit of one attempt; `None`: [`Times::dial`].
+    /// Limit of one attempt; `None`: [`Limits::dial`](crate::generation::Limits::dial).
     pub connect_timeout: Option<Duration>,
-    /// Limit of resolving its name; `None`: [`Times::resolve`].
+    /// Limit of resolving its name; `None`: [`Limits::resolve`](crate::generation::Limits::resolve).
     pub resolve_timeout: Option<Duration>,
     /// The longest that nothing may come from it.
     pub read_timeout: Option<Duration>,
