@@ -1,5 +1,7 @@
 //! Ways out through other proxies: real ones, chains of them, wrong logins, dead and broken ones.
 
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::process::Command;
 
 use crate::client::{echoes, socks};
@@ -210,4 +212,47 @@ fn a_switch_moves_new_flows_and_leaves_old_ones() {
     assert!(!echoes(&mut old, "gone"));
     assert!(echoes(&mut new, "still"));
     drop(two);
+}
+
+#[test]
+fn many_bytes_and_the_end_of_each_side_pass_every_hop() {
+    const LENGTH: usize = 16 << 20;
+    let sing_box = SingBox::start();
+    let second = Daemon::native(&format!("{MIXED}policy: |\n  direct\n"));
+    let login = format!("username: {USER}, password: \"{PASSWORD}\"");
+    let (socks_at, http_at) = (sing_box.socks, sing_box.http);
+    let outbounds = format!(
+        "  socks: {{ type: socks5, server: \"{socks_at}\", {login} }}\n\
+         \x20 http: {{ type: http, server: \"{http_at}\", {login} }}\n\
+         \x20 ours: {{ type: http, server: \"{}\" }}\n\
+         \x20 deep: {{ type: chain, hops: [ours, socks, http] }}\n",
+        second.address("desk")
+    );
+    let echo = echo();
+    // A period that is prime to every buffer's size.
+    let sent: Vec<u8> = (0..251_u8).cycle().take(LENGTH).collect();
+    for outbound in ["DIRECT", "socks", "http", "ours", "deep"] {
+        let daemon = daemon(&outbounds, outbound);
+        let (code, mut reader) =
+            socks(daemon.address("desk"), &echo.ip().to_string(), echo.port()).unwrap();
+        assert_eq!(code, 0, "{outbound}");
+        let mut writer = reader.try_clone().unwrap();
+        let mut back = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                writer.write_all(&sent).unwrap();
+                writer.shutdown(Shutdown::Write).unwrap();
+            });
+            reader.read_to_end(&mut back).unwrap();
+        });
+        assert!(
+            back.strip_suffix(b"bye") == Some(&sent),
+            "{outbound}: {}",
+            back.len()
+        );
+        let flow = daemon.last_flow();
+        assert_eq!(flow["bytes_sent"], LENGTH, "{flow}");
+        assert_eq!(flow["bytes_received"], LENGTH + 3, "{flow}");
+        assert_eq!(flow["ended"], "closed", "{flow}");
+    }
 }
