@@ -2,10 +2,6 @@
 //! the tests make.
 
 #![expect(
-    clippy::disallowed_methods,
-    reason = "clients and servers of the tests are not ours to mark"
-)]
-#![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "a test that cannot go on fails, and says aloud what it skips"
