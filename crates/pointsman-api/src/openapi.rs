@@ -110,11 +110,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Why a live or recent flow went where it went",
             None,
         ),
-        (_, route::EVENTS) => (
-            "events",
-            "Flows as they open and end, messages of rules",
-            None,
-        ),
+        (_, route::EVENTS) => ("events", "Flows as they end, messages of rules", None),
         (_, route::OUTBOUNDS) => ("outbounds", "Ways out", None),
         (_, route::OUTBOUND_MEMBER) => (
             "selectMember",

@@ -20,7 +20,7 @@ pub const FLOWS: &str = "/v1/flows";
 pub const FLOW: &str = "/v1/flows/{id}";
 /// GET, query `full=true`: [`crate::Explanation`] of a live or recent flow.
 pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
-/// GET: server-sent events; `event:` is one of [`EVENT_OPEN`], [`EVENT_END`], [`EVENT_MESSAGE`].
+/// GET: server-sent events; `event:` is [`EVENT_END`] or [`EVENT_MESSAGE`].
 pub const EVENTS: &str = "/v1/events";
 /// GET: [`crate::OutboundList`].
 pub const OUTBOUNDS: &str = "/v1/outbounds";
@@ -33,8 +33,6 @@ pub const DNS: &str = "/v1/dns/{name}";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
-/// The event of a flow that was decided; its data is a [`crate::FlowRecord`] that has not ended.
-pub const EVENT_OPEN: &str = "open";
 /// The event of a flow that ended; its data is the whole [`crate::FlowRecord`].
 pub const EVENT_END: &str = "end";
 /// The event of a message that a rule sent; its data is a [`crate::flow::Message`].

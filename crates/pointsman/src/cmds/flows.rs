@@ -28,7 +28,7 @@ enum What {
         /// Its number
         id: u64,
     },
-    /// Flows as they open and end
+    /// Flows as they end, and what rules say of them
     Tail,
 }
 
@@ -72,7 +72,7 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
         return out.object(&serde_json::json!({ "event": name, "data": data }));
     }
     match name {
-        route::EVENT_OPEN | route::EVENT_END => {
+        route::EVENT_END => {
             let record: FlowRecord = serde_json::from_str(data).map_err(unread)?;
             out.line(format_args!("{name} {}", described(&record)))
         }

@@ -186,19 +186,19 @@ fn flows() {
         "#]],
     );
     let events = format!(
-        "event: open\ndata: {FLOW}\n\n: idle\n\nevent: message\ndata: {{\"flow\":7,\"id\":1,\"text\":\"hi\"}}\n\n"
+        "event: end\ndata: {FLOW}\n\n: idle\n\nevent: message\ndata: {{\"flow\":7,\"id\":1,\"text\":\"hi\"}}\n\n"
     );
     check(
         &["flows", "tail"],
         "200 OK",
         &events,
         expect![[r#"
-        GET /v1/events HTTP/1.1
-        0
-        open 7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
-        message flow 7 (1): hi
-        --
-    "#]],
+            GET /v1/events HTTP/1.1
+            0
+            end 7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
+            message flow 7 (1): hi
+            --
+        "#]],
     );
     check(
         &["flows", "tail", "--format", "json"],
