@@ -27,7 +27,7 @@ pub use self::listeners::{At, Listening};
 use self::listeners::{Kept, Listeners, Wanted, take_over};
 pub(crate) use self::state::Shared;
 use crate::dial::Dialer;
-use crate::forward::{Forward, ForwardSpec};
+use crate::forward::{Address, Forward, ForwardSpec, Listen};
 use crate::generation::{Generation, Spec};
 use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
@@ -484,6 +484,15 @@ fn check(spec: &Spec) -> Result<(), ApplyError> {
         let fits = forward.policy < spec.policies.len()
             && !targets.is_empty()
             && targets.iter().filter_map(|target| target.via).all(known);
+        let circle = |target: &crate::forward::Target| match &target.address {
+            Address::Unix(path) => forward.listen.contains(&Listen::Unix(path.clone())),
+            Address::Fd(_) | Address::Tcp { .. } => false,
+        };
+        if let Some(target) = targets.iter().find(|target| circle(target)) {
+            let (name, target) = (&forward.name, &target.name);
+            let text = format!("forward `{name}` listens where its target `{target}` is");
+            return Err(ApplyError::Spec(text));
+        }
         if !fits {
             let text = format!(
                 "forward `{}` has no target, or names a policy or outbound that is not there",

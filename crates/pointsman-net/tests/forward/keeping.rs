@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pointsman_net::forward::Listen;
+use pointsman_net::forward::{Address, Listen};
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
 
@@ -86,7 +86,9 @@ async fn what_cannot_be_is_refused_before_anything_changes() {
     let stage = Stage::of(to([tcp("t", server)])).await;
     let mut wrong = to([tcp("t", server)]);
     wrong.policy = 9;
-    for forward in [wrong, to([])] {
+    let mut circle = to([target("t", Address::Unix("/x".into()))]);
+    circle.listen = vec![Listen::Unix("/x".into())];
+    for forward in [wrong, to([]), circle] {
         let refused = stage.plane().apply(spec(2, &[], vec![forward])).await;
         assert!(matches!(refused, Err(ApplyError::Spec(_))), "{refused:?}");
     }
