@@ -26,6 +26,8 @@ pub(crate) struct Start<'a> {
     pub(crate) environment: Vec<(&'a str, String)>,
     /// The network namespace to run in.
     pub(crate) namespace: Option<&'a str>,
+    /// The program that starts it, with its arguments, and keeps the process id; empty: the test does.
+    pub(crate) starter: Vec<String>,
     /// What it finds in `/etc/hosts`; empty: the host's own. Needs root.
     pub(crate) hosts: &'a str,
 }
@@ -69,8 +71,13 @@ impl Daemon {
             std::fs::write(path, text).unwrap();
         }
         let program = env!("CARGO_BIN_EXE_pointsmand");
-        let mut command = match start.hosts {
-            "" => in_namespace(start.namespace, program),
+        let mut command = match (start.hosts, start.starter.split_first()) {
+            ("", None) => in_namespace(start.namespace, program),
+            ("", Some((starter, words))) => {
+                let mut command = in_namespace(start.namespace, starter);
+                command.args(words).arg(program);
+                command
+            }
             _ => in_namespace(start.namespace, "unshare"),
         };
         if !start.hosts.is_empty() {

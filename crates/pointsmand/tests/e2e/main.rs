@@ -19,8 +19,10 @@ mod namespace;
 mod origin;
 mod upstream;
 
+mod activation;
 mod chain;
 mod dialects;
+mod forwards;
 mod hardening;
 mod process;
 mod proxy;

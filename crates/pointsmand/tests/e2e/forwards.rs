@@ -1,0 +1,402 @@
+//! L4 forwards between real clients and servers: HAProxy behind the PROXY protocol, Unix sockets at both
+//! ends, balancing, limits, outbounds, reloads, and bitflow's sample as it is.
+
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::client::{connect, echoes};
+use crate::curl;
+use crate::daemon::{Daemon, Running, Start, eventually};
+use crate::namespace::Namespace;
+use crate::origin::{Http, echo, nobody};
+use crate::reflow::shared;
+
+/// An HAProxy that tells its origin whom it takes for the client.
+struct HaProxy {
+    /// Where it wants the PROXY header first.
+    told: SocketAddr,
+    /// Where it wants none.
+    plain: PathBuf,
+    origin: Http,
+    _running: Running,
+    _directory: tempfile::TempDir,
+}
+
+impl HaProxy {
+    fn start() -> Self {
+        let origin = Http::start("origin");
+        let directory = tempfile::tempdir().unwrap();
+        let (told, plain) = (nobody(), directory.path().join("plain.sock"));
+        let text = format!(
+            "defaults\n  mode http\n  timeout client 10s\n  timeout connect 10s\n  timeout server 10s\n\
+             frontend told\n  bind {told} accept-proxy\n  default_backend origin\n\
+             frontend plain\n  bind unix@{}\n  default_backend origin\n\
+             backend origin\n  http-request set-header X-Source %[src]\n  server origin {}\n",
+            plain.display(),
+            origin.address
+        );
+        let file = directory.path().join("haproxy.cfg");
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(&file);
+        let running = Running::start(command);
+        eventually("HAProxy listens", || TcpStream::connect(told).is_ok());
+        Self {
+            told,
+            plain,
+            origin,
+            _running: running,
+            _directory: directory,
+        }
+    }
+
+    /// Whom it took for the client of the last request.
+    fn source(&self) -> String {
+        let heads = self.origin.heads.lock().unwrap();
+        let head = heads.last().unwrap();
+        let line = head.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("x-source: ")
+                .map(str::to_owned)
+        });
+        line.unwrap_or_else(|| panic!("no source in {head}"))
+    }
+}
+
+fn native(forwards: &str) -> String {
+    format!("version: 1\nforwards:\n{forwards}")
+}
+
+/// The name that the server at the other end of a forward answers with; empty where it did not.
+fn answered_by(address: SocketAddr) -> String {
+    let (text, _code) = curl(&[&format!("http://{address}/")]);
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_target_is_told_who_the_client_is() {
+    let haproxy = HaProxy::start();
+    let told = haproxy.told;
+    let natively = Daemon::native(&native(&format!(
+        "  four: {{ listen: [\"tcp://127.0.0.1:0\"], proxy_header: true, targets: [{{ name: h, address: \"tcp://{told}\" }}] }}\n\
+         \x20 six: {{ listen: [\"tcp://[::1]:0\"], proxy_header: true, targets: [{{ name: h, address: \"tcp://{told}\" }}] }}\n\
+         \x20 silent: {{ listen: [\"tcp://127.0.0.1:0\"], targets: [{{ name: h, address: \"tcp://{told}\" }}] }}\n"
+    )));
+    let proxy = |name: &str, listen: &str| {
+        format!(
+            "    - name: {name}\n      listener: {{ address: \"{listen}\" }}\n      target: {{ address: \"{told}\" }}\n\
+             \x20     options: {{ enable_proxy_header: true }}\n"
+        )
+    };
+    let as_bitflow = Daemon::start(&Start {
+        files: vec![(
+            "config.yaml",
+            format!(
+                "server:\n  proxies:\n{}{}",
+                proxy("four", "127.0.0.1:0"),
+                proxy("six", "[::1]:0")
+            ),
+        )],
+        config: "config.yaml",
+        ..Start::default()
+    });
+    for daemon in [&natively, &as_bitflow] {
+        for (name, source) in [("four", "127.0.0.7"), ("four", "127.0.0.8"), ("six", "::1")] {
+            let url = format!("http://{}/", daemon.address(name));
+            let (text, code) = curl(&["--interface", source, &url]);
+            assert_eq!(code, 0, "{name}");
+            assert!(text.starts_with("origin GET / "), "{text}");
+            assert_eq!(haproxy.source(), source, "{name}");
+        }
+    }
+    // HAProxy insists on the header: what is not switched on is not sent.
+    let url = format!("http://{}/", natively.address("silent"));
+    assert_ne!(curl(&[&url]).1, 0);
+}
+
+#[test]
+fn unix_sockets_at_either_end() {
+    let haproxy = HaProxy::start();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("in.sock");
+    let (listen, plain) = (socket.display(), haproxy.plain.display());
+    let mut daemon = Daemon::native(&native(&format!(
+        "  inward: {{ listen: [\"unix://{listen}\"], targets: [{{ name: t, address: \"tcp://{}\" }}] }}\n\
+         \x20 outward: {{ listen: [\"tcp://127.0.0.1:0\"], targets: [{{ name: u, address: \"unix://{plain}\" }}] }}\n",
+        haproxy.origin.address
+    )));
+    assert_eq!(daemon.ready["inward"].1, format!("unix:{listen}"));
+    let (text, _) = curl(&[
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "http://a.test/in",
+    ]);
+    assert_eq!(text, "origin GET /in host=a.test body=0\n");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["inbound"]["type"], "forward", "{flow}");
+    assert_eq!(flow["inbound"]["name"], "inward", "{flow}");
+    assert_eq!(flow["member"], "t", "{flow}");
+    let url = format!("http://{}/out", daemon.address("outward"));
+    let (text, _) = curl(&[&url]);
+    assert!(text.starts_with("origin GET /out "), "{text}");
+    assert_eq!(daemon.last_flow()["member"], "u");
+    // The socket file goes with the daemon.
+    assert!(socket.exists());
+    daemon.signal("TERM");
+    assert!(daemon.wait(std::time::Duration::from_secs(15)).success());
+    assert!(!socket.exists());
+}
+
+#[test]
+fn targets_are_chosen_by_balance() {
+    let (a, b, dead) = (Http::start("A"), Http::start("B"), nobody());
+    let target = |name: &str, address: SocketAddr| {
+        format!("{{ name: {name}, address: \"tcp://{address}\" }}")
+    };
+    let forward = |name: &str, balance: &str, targets: [String; 2]| {
+        format!(
+            "  {name}: {{ listen: [\"tcp://127.0.0.1:0\"], balance: {balance}, targets: [{}] }}\n",
+            targets.join(", ")
+        )
+    };
+    let daemon = Daemon::native(&native(
+        &[
+            forward(
+                "turns",
+                "round-robin",
+                [target("a", a.address), target("b", b.address)],
+            ),
+            forward(
+                "spare",
+                "failover",
+                [target("gone", dead), target("b", b.address)],
+            ),
+            forward(
+                "first",
+                "none",
+                [target("gone", dead), target("b", b.address)],
+            ),
+            forward(
+                "broken",
+                "failover",
+                [target("one", dead), target("two", dead)],
+            ),
+        ]
+        .concat(),
+    ));
+    let turns: Vec<String> = (0..5)
+        .map(|_| answered_by(daemon.address("turns")))
+        .collect();
+    assert_eq!(turns, ["A", "B", "A", "B", "A"]);
+    for (name, expected, member) in [
+        ("spare", "B", "b"),
+        ("first", "", "gone"),
+        ("broken", "", "two"),
+    ] {
+        assert_eq!(answered_by(daemon.address(name)), expected, "{name}");
+        let flow = daemon.last_flow();
+        assert_eq!(flow["inbound"]["name"], name, "{flow}");
+        assert_eq!(flow["member"], member, "{flow}");
+        let ended = if expected.is_empty() {
+            "failed"
+        } else {
+            "closed"
+        };
+        assert_eq!(flow["ended"], ended, "{flow}");
+    }
+    // A failure names each that was tried.
+    let error = daemon.last_flow()["error"].to_string();
+    assert!(
+        error.contains("one: ") && error.contains("two: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn connections_above_the_limit_are_closed_and_recorded() {
+    let daemon = Daemon::native(&native(&format!(
+        "  narrow: {{ listen: [\"tcp://127.0.0.1:0\"], connection_limit: 1, targets: [{{ name: e, address: \"tcp://{}\" }}] }}\n",
+        echo()
+    )));
+    let mut first = connect(daemon.address("narrow"));
+    assert!(echoes(&mut first, "first"));
+    let mut second = connect(daemon.address("narrow"));
+    let mut said = Vec::new();
+    let ended = second.read_to_end(&mut said);
+    let waits = matches!(&ended, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock);
+    assert!(!waits && said.is_empty(), "{ended:?} {said:?}");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["id"], 2, "{flow}");
+    let why = flow.to_string();
+    assert!(why.contains("limit of 1 connections"), "{why}");
+    assert!(echoes(&mut first, "still here"));
+    drop(first);
+    // Whoever leaves makes room.
+    eventually("the next one is served", || {
+        echoes(&mut connect(daemon.address("narrow")), "third")
+    });
+}
+
+#[test]
+fn a_target_is_reached_by_way_of_an_outbound() {
+    let origin = Http::start("origin");
+    let proxy = Daemon::native(
+        "version: 1\ninbounds:\n  desk: { type: socks5, listen: \"127.0.0.1:0\" }\nrules:\n  - FALLBACK, DIRECT\n",
+    );
+    let daemon = Daemon::native(&format!(
+        "version: 1\noutbounds:\n  far: {{ type: socks5, server: \"{}\" }}\nforwards:\n\
+         \x20 web: {{ listen: [\"tcp://127.0.0.1:0\"], targets: [{{ name: o, address: \"tcp://{}\", via: far }}] }}\n",
+        proxy.address("desk"),
+        origin.address
+    ));
+    assert_eq!(answered_by(daemon.address("web")), "origin");
+    let flow = daemon.last_flow();
+    assert_eq!(
+        (&flow["member"], &flow["action"]),
+        (&"o".into(), &"proxy".into()),
+        "{flow}"
+    );
+    let flow = proxy.last_flow();
+    assert_eq!(flow["inbound"]["name"], "desk", "{flow}");
+    assert_eq!(flow["destination"]["port"], origin.address.port(), "{flow}");
+}
+
+#[test]
+fn a_reload_keeps_listeners_and_flows_of_forwards() {
+    let (echo, origin) = (echo(), Http::start("origin"));
+    let forward = |name: &str, to: SocketAddr| {
+        format!(
+            "  {name}: {{ listen: [\"tcp://127.0.0.1:0\"], targets: [{{ name: t-{name}, address: \"tcp://{to}\" }}] }}\n"
+        )
+    };
+    // Another port than 0, for two that ask for port 0 are alike.
+    let fixed = |name: &str, at: SocketAddr| {
+        forward(name, origin.address).replace("127.0.0.1:0", &at.to_string())
+    };
+    let (old, new) = (nobody(), nobody());
+    let daemon = Daemon::native(&native(&(forward("kept", echo) + &fixed("old", old))));
+    let kept = daemon.address("kept");
+    let mut flow = connect(kept);
+    assert!(echoes(&mut flow, "before"));
+    assert_eq!(answered_by(old), "origin");
+    daemon.write(
+        "pointsman.yaml",
+        &native(&(forward("kept", echo) + &fixed("new", new))),
+    );
+    let output = daemon.client(&["reload"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(echoes(&mut flow, "after"));
+    assert!(echoes(&mut connect(kept), "another"));
+    assert_eq!(answered_by(new), "origin");
+    assert!(TcpStream::connect(old).is_err());
+    let status = daemon.json(&["status"]);
+    let names: Vec<&str> = status["inbounds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["kept", "new"]);
+    let explained = daemon.json(&["explain", "--inbound", "forward:new"]);
+    assert_eq!(explained["decision"]["outbound"], "new", "{explained}");
+    assert_eq!(explained["decision"]["member"], "t-new", "{explained}");
+}
+
+/// Directories that a test made, and a file within one; removed with it.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn new(directories: &[&str], file: &str) -> Self {
+        let mut made = Vec::new();
+        if !Path::new(file).exists() {
+            made.push(PathBuf::from(file));
+        }
+        for directory in directories {
+            if !Path::new(directory).exists() {
+                std::fs::create_dir_all(directory).unwrap();
+                made.push(PathBuf::from(directory));
+            }
+        }
+        Self(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _never_made = std::fs::remove_file(path);
+            let _not_ours = std::fs::remove_dir(path);
+        }
+    }
+}
+
+#[test]
+fn the_sample_of_bitflow_runs_as_it_is() {
+    const LOG: &str = "/var/log/bitflow/smtp.log";
+    const SOCKET: &str = "/var/run/http/http.sock";
+    let Some(shared) = shared() else { return };
+    let sample = shared
+        .join("samples/bitflow/config.yaml")
+        .canonicalize()
+        .unwrap();
+    let _made = Made::new(&["/var/log/bitflow", "/var/run/http"], LOG);
+    let before = std::fs::read_to_string(LOG).unwrap_or_default().len();
+    let host = Namespace::new("bitflow");
+    let mut daemon = Daemon::start(&Start {
+        config: sample.to_str().unwrap(),
+        namespace: Some(&host.name),
+        ..Start::default()
+    });
+    let served: Vec<&str> = daemon.ready.keys().map(String::as_str).collect();
+    assert_eq!(served, ["http", "smtp", "ssh"]);
+    assert!(daemon.ready.values().all(|(kind, _)| kind == "forward"));
+    assert_eq!(daemon.ready["http"].1, format!("unix:{SOCKET}"));
+    assert!(daemon.ready["smtp"].1.ends_with(":25"));
+    assert!(daemon.ready["ssh"].1.ends_with(":22"));
+    // Nothing resolves within the namespace: mail.example.com is not reached.
+    let client = host
+        .command("curl")
+        .args(["--silent", "--max-time", "40", "telnet://127.0.0.1:25"])
+        .output()
+        .unwrap();
+    assert!(client.stdout.is_empty(), "{client:?}");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["inbound"]["name"], "smtp", "{flow}");
+    assert_eq!(flow["ended"], "failed", "{flow}");
+    let error = flow["error"].as_str().unwrap();
+    assert!(error.contains("mail.example.com"), "{flow}");
+    let mut line = serde_json::Value::Null;
+    eventually("the connection is in its log", || {
+        let text = std::fs::read_to_string(LOG).unwrap_or_default();
+        let last = text.get(before..).and_then(|text| text.lines().last());
+        line = last
+            .and_then(|last| serde_json::from_str(last).ok())
+            .unwrap_or_default();
+        line.is_object()
+    });
+    assert_eq!(line["name"], "smtp", "{line}");
+    assert_eq!(line["source_ip"], "127.0.0.1", "{line}");
+    assert_eq!(line["error"], error, "{line}");
+    // Whoever is not among the authorised sources is shut out before that.
+    host.ip(&["address", "add", "172.31.9.9/32", "dev", "lo"]);
+    let stranger = host
+        .command("curl")
+        .args([
+            "--silent",
+            "--max-time",
+            "10",
+            "--interface",
+            "172.31.9.9",
+            "telnet://127.0.0.1:25",
+        ])
+        .output()
+        .unwrap();
+    assert!(!stranger.status.success(), "{stranger:?}");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["outbound"], "RESET", "{flow}");
+    daemon.signal("TERM");
+    assert!(daemon.wait(std::time::Duration::from_secs(20)).success());
+    assert!(!Path::new(SOCKET).exists());
+}
