@@ -367,15 +367,21 @@ fn the_sample_of_bitflow_runs_as_it_is() {
     assert_eq!(flow["ended"], "failed", "{flow}");
     let error = flow["error"].as_str().unwrap();
     assert!(error.contains("mail.example.com"), "{flow}");
-    let mut line = serde_json::Value::Null;
-    eventually("the connection is in its log", || {
-        let text = std::fs::read_to_string(LOG).unwrap_or_default();
-        let last = text.get(before..).and_then(|text| text.lines().last());
-        line = last
-            .and_then(|last| serde_json::from_str(last).ok())
-            .unwrap_or_default();
-        line.is_object()
-    });
+    // Five attempts; 100, 200, 400 and 800 ms between them.
+    assert!(flow["duration_ms"].as_u64().unwrap() >= 1500, "{flow}");
+    let logged = |number: usize| {
+        let mut line = serde_json::Value::Null;
+        eventually("the connection is in its log", || {
+            let text = std::fs::read_to_string(LOG).unwrap_or_default();
+            let found = text.get(before..).and_then(|text| text.lines().nth(number));
+            line = found
+                .and_then(|found| serde_json::from_str(found).ok())
+                .unwrap_or_default();
+            line.is_object()
+        });
+        line
+    };
+    let line = logged(0);
     assert_eq!(line["name"], "smtp", "{line}");
     assert_eq!(line["source_ip"], "127.0.0.1", "{line}");
     assert_eq!(line["error"], error, "{line}");
@@ -395,7 +401,11 @@ fn the_sample_of_bitflow_runs_as_it_is() {
         .unwrap();
     assert!(!stranger.status.success(), "{stranger:?}");
     let flow = daemon.last_flow();
-    assert_eq!(flow["outbound"], "RESET", "{flow}");
+    assert_eq!(flow["ended"], "refused", "{flow}");
+    assert_eq!(flow["action"], "reset", "{flow}");
+    let line = logged(1);
+    assert_eq!(line["source_ip"], "172.31.9.9", "{line}");
+    assert_eq!(line["error"], "refused by the policy", "{line}");
     daemon.signal("TERM");
     assert!(daemon.wait(std::time::Duration::from_secs(20)).success());
     assert!(!Path::new(SOCKET).exists());
