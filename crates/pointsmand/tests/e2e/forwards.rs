@@ -1,17 +1,16 @@
 //! L4 forwards between real clients and servers: HAProxy behind the PROXY protocol, Unix sockets at both
-//! ends, balancing, limits, outbounds, reloads, and bitflow's sample as it is.
+//! ends, balancing, limits, outbounds, reloads.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::client::{connect, echoes};
 use crate::curl;
 use crate::daemon::{Daemon, Running, Start, eventually};
-use crate::namespace::Namespace;
 use crate::origin::{Http, echo, nobody};
-use crate::reflow::shared;
 
 /// An HAProxy that tells its origin whom it takes for the client.
 struct HaProxy {
@@ -117,6 +116,39 @@ fn the_target_is_told_who_the_client_is() {
 }
 
 #[test]
+fn the_header_tells_families_apart() {
+    let haproxy = HaProxy::start();
+    let (told, port) = (haproxy.told, nobody().port());
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("in.sock");
+    let _daemon = Daemon::native(&native(&format!(
+        "  all: {{ listen: [\"tcp://[::]:{port}\", \"unix://{}\"], proxy_header: true, targets: [{{ name: h, address: \"tcp://{told}\" }}] }}\n",
+        socket.display()
+    )));
+    let seen = |words: &[&str]| {
+        let (text, code) = curl(words);
+        assert!(
+            code == 0 && text.starts_with("origin GET / "),
+            "{words:?}: {code} {text}"
+        );
+        haproxy.source()
+    };
+    // Whoever came over IPv4 has an IPv4 address, whatever the socket's family is.
+    let (four, six) = (
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://[::1]:{port}/"),
+    );
+    assert_eq!(seen(&["--interface", "127.0.0.7", &four]), "127.0.0.7");
+    assert_eq!(seen(&["--interface", "::1", &six]), "::1");
+    // A client without an address is unknown: HAProxy sees the forward itself.
+    let socket = socket.to_str().unwrap();
+    assert_eq!(
+        seen(&["--unix-socket", socket, "http://a.test/"]),
+        "127.0.0.1"
+    );
+}
+
+#[test]
 fn unix_sockets_at_either_end() {
     let haproxy = HaProxy::start();
     let directory = tempfile::tempdir().unwrap();
@@ -145,7 +177,7 @@ fn unix_sockets_at_either_end() {
     // The socket file goes with the daemon.
     assert!(socket.exists());
     daemon.signal("TERM");
-    assert!(daemon.wait(std::time::Duration::from_secs(15)).success());
+    assert!(daemon.wait(Duration::from_secs(15)).success());
     assert!(!socket.exists());
 }
 
@@ -304,109 +336,43 @@ fn a_reload_keeps_listeners_and_flows_of_forwards() {
     assert_eq!(explained["decision"]["member"], "t-new", "{explained}");
 }
 
-/// Directories that a test made, and a file within one; removed with it.
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn new(directories: &[&str], file: &str) -> Self {
-        let mut made = Vec::new();
-        if !Path::new(file).exists() {
-            made.push(PathBuf::from(file));
-        }
-        for directory in directories {
-            if !Path::new(directory).exists() {
-                std::fs::create_dir_all(directory).unwrap();
-                made.push(PathBuf::from(directory));
-            }
-        }
-        Self(made)
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _never_made = std::fs::remove_file(path);
-            let _not_ours = std::fs::remove_dir(path);
-        }
-    }
-}
-
 #[test]
-fn the_sample_of_bitflow_runs_as_it_is() {
-    const LOG: &str = "/var/log/bitflow/smtp.log";
-    const SOCKET: &str = "/var/run/http/http.sock";
-    let Some(shared) = shared() else { return };
-    let sample = shared
-        .join("samples/bitflow/config.yaml")
-        .canonicalize()
-        .unwrap();
-    let _made = Made::new(&["/var/log/bitflow", "/var/run/http"], LOG);
-    let before = std::fs::read_to_string(LOG).unwrap_or_default().len();
-    let host = Namespace::new("bitflow");
-    let mut daemon = Daemon::start(&Start {
-        config: sample.to_str().unwrap(),
-        namespace: Some(&host.name),
+fn socket_files_come_and_go_with_their_forwards() {
+    let (origin, directory) = (Http::start("origin"), tempfile::tempdir().unwrap());
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let forward = |name: &str| {
+        let (listen, to) = (path(name), origin.address);
+        native(&format!(
+            "  {name}: {{ listen: [\"unix://{listen}\"], targets: [{{ name: o, address: \"tcp://{to}\" }}] }}\n"
+        ))
+    };
+    let serves = |name: &str| {
+        let words = ["--unix-socket", &path(name), "http://a.test/"];
+        curl(&words).0.starts_with("origin ")
+    };
+    let mut daemon = Daemon::native(&forward("one"));
+    assert!(serves("one"));
+    daemon.write("pointsman.yaml", &forward("two"));
+    assert!(daemon.client(&["reload"]).status.success());
+    assert!(serves("two"));
+    eventually("the removed forward's file is gone", || {
+        !Path::new(&path("one")).exists()
+    });
+    // What a dead daemon left is replaced; what a living one serves is not.
+    daemon.signal("KILL");
+    daemon.wait(Duration::from_secs(5));
+    assert!(Path::new(&path("two")).exists());
+    let second = Daemon::native(&forward("two"));
+    assert!(serves("two"));
+    let third = Daemon::try_start(&Start {
+        files: vec![("pointsman.yaml", forward("two"))],
+        config: "pointsman.yaml",
         ..Start::default()
     });
-    let served: Vec<&str> = daemon.ready.keys().map(String::as_str).collect();
-    assert_eq!(served, ["http", "smtp", "ssh"]);
-    assert!(daemon.ready.values().all(|(kind, _)| kind == "forward"));
-    assert_eq!(daemon.ready["http"].1, format!("unix:{SOCKET}"));
-    assert!(daemon.ready["smtp"].1.ends_with(":25"));
-    assert!(daemon.ready["ssh"].1.ends_with(":22"));
-    // Nothing resolves within the namespace: mail.example.com is not reached.
-    let client = host
-        .command("curl")
-        .args(["--silent", "--max-time", "40", "telnet://127.0.0.1:25"])
-        .output()
-        .unwrap();
-    assert!(client.stdout.is_empty(), "{client:?}");
-    let flow = daemon.last_flow();
-    assert_eq!(flow["inbound"]["name"], "smtp", "{flow}");
-    assert_eq!(flow["ended"], "failed", "{flow}");
-    let error = flow["error"].as_str().unwrap();
-    assert!(error.contains("mail.example.com"), "{flow}");
-    // Five attempts; 100, 200, 400 and 800 ms between them.
-    assert!(flow["duration_ms"].as_u64().unwrap() >= 1500, "{flow}");
-    let logged = |number: usize| {
-        let mut line = serde_json::Value::Null;
-        eventually("the connection is in its log", || {
-            let text = std::fs::read_to_string(LOG).unwrap_or_default();
-            let found = text.get(before..).and_then(|text| text.lines().nth(number));
-            line = found
-                .and_then(|found| serde_json::from_str(found).ok())
-                .unwrap_or_default();
-            line.is_object()
-        });
-        line
+    let Err((status, log)) = third else {
+        panic!("two daemons serve one socket")
     };
-    let line = logged(0);
-    assert_eq!(line["name"], "smtp", "{line}");
-    assert_eq!(line["source_ip"], "127.0.0.1", "{line}");
-    assert_eq!(line["error"], error, "{line}");
-    // Whoever is not among the authorised sources is shut out before that.
-    host.ip(&["address", "add", "172.31.9.9/32", "dev", "lo"]);
-    let stranger = host
-        .command("curl")
-        .args([
-            "--silent",
-            "--max-time",
-            "10",
-            "--interface",
-            "172.31.9.9",
-            "telnet://127.0.0.1:25",
-        ])
-        .output()
-        .unwrap();
-    assert!(!stranger.status.success(), "{stranger:?}");
-    let flow = daemon.last_flow();
-    assert_eq!(flow["ended"], "refused", "{flow}");
-    assert_eq!(flow["action"], "reset", "{flow}");
-    let line = logged(1);
-    assert_eq!(line["source_ip"], "172.31.9.9", "{line}");
-    assert_eq!(line["error"], "refused by the policy", "{line}");
-    daemon.signal("TERM");
-    assert!(daemon.wait(std::time::Duration::from_secs(20)).success());
-    assert!(!Path::new(SOCKET).exists());
+    assert!(!status.success() && log.contains(&path("two")), "{log}");
+    assert!(serves("two"));
+    drop(second);
 }

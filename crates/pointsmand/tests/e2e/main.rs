@@ -20,6 +20,7 @@ mod origin;
 mod upstream;
 
 mod activation;
+mod bitflow;
 mod chain;
 mod dialects;
 mod forwards;
