@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
+pub use pointsman_policy::model::OnUnknown;
 use pointsman_policy::model::OutboundInfo;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
@@ -78,6 +79,19 @@ pub struct Setup {
     pub sniff: Sniff,
     /// The policy's own tests.
     pub tests: Vec<FlowTest>,
+}
+
+impl Setup {
+    /// Sets what an unknown condition does, whatever the file says: for dialects that have no key for
+    /// it. Forwards keep theirs: they refuse.
+    pub fn set_on_unknown(&mut self, on_unknown: OnUnknown) {
+        let forwards = &self.forwards;
+        for (number, policy) in self.policies.iter_mut().enumerate() {
+            if !forwards.iter().any(|forward| forward.policy.0 == number) {
+                Arc::make_mut(policy).on_unknown = on_unknown;
+            }
+        }
+    }
 }
 
 /// A policy of the configuration: an index into [`Setup::policies`].
@@ -461,6 +475,40 @@ impl Outbound {
             name: Arc::clone(&self.name),
             kind,
             carries_udp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::OnUnknown;
+    use crate::files::Memory;
+    use crate::{Dialect, load};
+
+    #[test]
+    fn what_unknown_does_is_set_but_for_forwards() {
+        let text = "version: 1
+inbounds: { desk: { type: mixed, listen: 0 } }
+forwards: { web: { listen: 'tcp://127.0.0.1:1', targets: [{ name: a, address: 'tcp://127.0.0.1:2' }] } }
+policy: |
+  direct
+";
+        let files = Memory::new([("c.yaml", text)]);
+        let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+        let problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+        let Some(mut setup) = loaded.setup else {
+            panic!("{problems:?}");
+        };
+        let forward = setup.forwards[0].policy.0;
+        for set in [OnUnknown::Reject, OnUnknown::Skip] {
+            setup.set_on_unknown(set);
+            let of_all: Vec<OnUnknown> = setup.policies.iter().map(|p| p.on_unknown).collect();
+            let mut expected = vec![set; of_all.len()];
+            expected[forward] = OnUnknown::Reject;
+            assert_eq!(of_all, expected);
+            assert!(of_all.len() > 1);
         }
     }
 }

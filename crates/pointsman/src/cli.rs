@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pointsman_config::setup::OnUnknown;
 
 use crate::cmds;
 
@@ -91,6 +92,25 @@ pub(crate) enum Verb {
     Completions(cmds::completions::CompletionsArgs),
     /// The client's version
     Version,
+}
+
+/// What a rule does whose look-up broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unknown {
+    /// The rule does not match.
+    Skip,
+    /// The flow is refused.
+    Reject,
+}
+
+impl Unknown {
+    /// As policies have it.
+    pub(crate) fn chosen(self) -> OnUnknown {
+        match self {
+            Self::Skip => OnUnknown::Skip,
+            Self::Reject => OnUnknown::Reject,
+        }
+    }
 }
 
 /// The languages that a configuration can be written in.

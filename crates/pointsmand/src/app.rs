@@ -12,6 +12,7 @@ use std::time::Instant;
 use pointsman_config::case;
 use pointsman_config::files::Disk;
 use pointsman_config::load::{Input, load_text};
+use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
@@ -31,6 +32,8 @@ pub(crate) struct Origin {
     pub path: Option<PathBuf>,
     /// The language, where it was said.
     pub dialect: Option<Dialect>,
+    /// What an unknown condition does, where it was said: stronger than the file.
+    pub on_unknown: Option<OnUnknown>,
     /// The directory of state.
     pub state: Option<PathBuf>,
     /// The control socket.
@@ -290,9 +293,12 @@ pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
         setup,
         problems,
     } = load(origin);
-    let Some(setup) = setup else {
+    let Some(mut setup) = setup else {
         return Err(Refused::Check(problems));
     };
+    if let Some(on_unknown) = origin.on_unknown {
+        setup.set_on_unknown(on_unknown);
+    }
     let failures = case::run(&setup, &case::of_setup(&setup));
     if !failures.is_empty() {
         return Err(Refused::Tests(

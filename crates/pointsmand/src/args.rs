@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use pointsman_config::Dialect;
+use pointsman_config::setup::OnUnknown;
 
 /// Takes traffic, decides by the policy, carries it.
 #[derive(Debug, Parser)]
@@ -17,6 +18,10 @@ pub(crate) struct Args {
     /// The configuration's language.
     #[arg(long, value_name = "DIALECT", default_value = "auto")]
     pub dialect: DialectChoice,
+    /// What a rule does whose look-up broke: it does not match, or refuses the flow. Stronger than the
+    /// key `on_unknown`, which only the native language has.
+    #[arg(long, value_name = "WHAT")]
+    pub on_unknown: Option<UnknownChoice>,
     /// The control socket.
     #[arg(long, value_name = "ADDR")]
     pub control: Option<PathBuf>,
@@ -38,6 +43,25 @@ pub(crate) struct Args {
     /// Worker threads; 0: one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub workers: usize,
+}
+
+/// `--on-unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownChoice {
+    /// The rule does not match.
+    Skip,
+    /// The flow is refused.
+    Reject,
+}
+
+impl UnknownChoice {
+    /// As policies have it.
+    pub(crate) fn chosen(self) -> OnUnknown {
+        match self {
+            Self::Skip => OnUnknown::Skip,
+            Self::Reject => OnUnknown::Reject,
+        }
+    }
 }
 
 /// `--dialect`.

@@ -26,7 +26,7 @@ use pointsman_net::tasks::Tasks;
 use pointsman_os::local::{self, Signal, Signals};
 
 use crate::app::{App, Checked, Origin, Refused};
-use crate::args::Args;
+use crate::args::{Args, UnknownChoice};
 use crate::watching::Watching;
 
 /// sysexits(3): something is wrong with the configuration.
@@ -61,6 +61,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let origin = Origin {
         path: args.config.clone().or_else(paths::configuration),
         dialect: args.dialect.dialect(),
+        on_unknown: args.on_unknown.map(UnknownChoice::chosen),
         state: paths::state(args.state.as_deref(), root),
         control: control_path(args)?,
     };

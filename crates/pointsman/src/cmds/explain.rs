@@ -12,7 +12,7 @@ use pointsman_config::explain::{Detail, First, explain};
 use pointsman_config::flow::Query;
 use serde_json::{Value, json};
 
-use crate::cli::{Dialect, Format, Global};
+use crate::cli::{Dialect, Format, Global, Unknown};
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop, complain};
 use crate::{control, load};
@@ -28,6 +28,9 @@ pub(crate) struct ExplainArgs {
     /// The language it is written in
     #[arg(long, value_enum, default_value = "auto", requires = "config")]
     dialect: Dialect,
+    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    #[arg(long, value_enum, value_name = "WHAT", requires = "config")]
+    on_unknown: Option<Unknown>,
     /// Flows, one JSON object a line; `-` is stdin
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
@@ -59,7 +62,13 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
         return expected(&[explanation], args);
     }
     let setup = match &args.config {
-        Some(path) => Some(load::setup(path, args.dialect)?),
+        Some(path) => {
+            let mut setup = load::setup(path, args.dialect)?;
+            if let Some(on_unknown) = args.on_unknown {
+                setup.set_on_unknown(on_unknown.chosen());
+            }
+            Some(setup)
+        }
         None => None,
     };
     let asker = Asker {

@@ -8,7 +8,7 @@ use pointsman_config::files::Disk;
 use pointsman_config::load::read_text;
 use serde_json::{Value, json};
 
-use crate::cli::Dialect;
+use crate::cli::{Dialect, Unknown};
 use crate::load;
 use crate::output::{Out, Stop};
 
@@ -20,10 +20,16 @@ pub(crate) struct TestArgs {
     /// The language it is written in
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
+    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    #[arg(long, value_enum, value_name = "WHAT")]
+    on_unknown: Option<Unknown>,
 }
 
 pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
-    let setup = load::setup(&args.path, args.dialect)?;
+    let mut setup = load::setup(&args.path, args.dialect)?;
+    if let Some(on_unknown) = args.on_unknown {
+        setup.set_on_unknown(on_unknown.chosen());
+    }
     let mut cases = case::of_setup(&setup);
     let mut failures = Vec::new();
     for file in case_files(&load::directory(&args.path))? {
