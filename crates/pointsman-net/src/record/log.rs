@@ -5,7 +5,7 @@
 //! [`AccessLog::reopen`].
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -95,6 +95,10 @@ impl Drop for AccessLog {
 }
 
 fn append_to(path: &Path) -> io::Result<BufWriter<File>> {
+    // A log's directory is the log's own, as `/var/log/NAME` is; a fresh machine has none.
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
     let file = OpenOptions::new()
         .create(true)
         .append(true)

@@ -174,12 +174,25 @@ async fn a_log_that_cannot_be_opened_changes_nothing() {
     let server = greeter("hello").await;
     let stage = Stage::of(to([tcp("t", server)])).await;
     let mut forward = to([tcp("t", nobody())]);
-    forward.access_log = Some(directory.join("missing").join("log"));
+    std::fs::write(directory.join("file"), "").unwrap();
+    forward.access_log = Some(directory.join("file").join("log"));
     let refused = stage.plane().apply(spec(2, &[], vec![forward])).await;
     let Err(ApplyError::Forward { what, .. }) = refused else {
         panic!("{refused:?}")
     };
-    assert!(what.contains("missing/log"), "{what}");
+    assert!(what.contains("file/log"), "{what}");
     stage.hears("hello").await;
     assert_eq!(stage.records(1).await[0].generation.to_string(), "1");
+}
+
+#[tokio::test]
+async fn the_directory_of_a_log_is_made() {
+    let (_kept, directory) = directory();
+    let server = greeter("hello").await;
+    let mut forward = to([tcp("t", server)]);
+    let log = directory.join("a").join("b").join("log");
+    forward.access_log = Some(log.clone());
+    let stage = Stage::of(forward).await;
+    stage.hears("hello").await;
+    assert_eq!(lines(&log, 1).await.len(), 1);
 }

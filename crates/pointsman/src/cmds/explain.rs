@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
 use crate::flow_args::FlowArgs;
-use crate::output::{Out, Stop, complain};
+use crate::output::{Out, Stop};
 use crate::{control, load};
 
 /// Arguments of `explain`.
@@ -58,8 +58,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
     if let Some(id) = args.id {
         let path = route::filled(route::FLOW_EXPLAIN, &id.to_string());
         let explanation: Explanation = control::get(global, &format!("{path}?full={}", args.full))?;
-        write(&explanation, out)?;
-        return expected(&[explanation], args);
+        write(&explanation, args, out)?;
+        return expected(&[explanation], args, out);
     }
     let setup = match &args.config {
         Some(path) => {
@@ -96,8 +96,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                     asker.online(args.flow.value())?
                 }
             };
-            write(&explanation, out)?;
-            expected(&[explanation], args)
+            write(&explanation, args, out)?;
+            expected(&[explanation], args, out)
         }
     }
 }
@@ -138,8 +138,8 @@ impl Asker<'_> {
             }
             match self.line(&line)? {
                 Ok(explanation) => {
-                    write(&explanation, out)?;
-                    failed |= expected(&[explanation], self.args).is_err();
+                    write(&explanation, self.args, out)?;
+                    failed |= expected(&[explanation], self.args, out).is_err();
                 }
                 Err((id, error)) => {
                     failed = true;
@@ -220,7 +220,7 @@ impl Asker<'_> {
 }
 
 /// `--expect`.
-fn expected(explanations: &[Explanation], args: &ExplainArgs) -> Result<(), Stop> {
+fn expected(explanations: &[Explanation], args: &ExplainArgs, out: &Out) -> Result<(), Stop> {
     let Some(expect) = &args.expect else {
         return Ok(());
     };
@@ -232,7 +232,7 @@ fn expected(explanations: &[Explanation], args: &ExplainArgs) -> Result<(), Stop
                 .as_ref()
                 .map(|id| format!("{id}: "))
                 .unwrap_or_default();
-            complain(format_args!(
+            out.say(format_args!(
                 "{flow}expected {expect}, got {got}: {}",
                 explanation.reason
             ));
@@ -242,7 +242,11 @@ fn expected(explanations: &[Explanation], args: &ExplainArgs) -> Result<(), Stop
     Ok(())
 }
 
-fn write(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+/// Writes an explanation; not where `--quiet` leaves what `--expect` asks to the exit code.
+fn write(explanation: &Explanation, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop> {
+    if out.quiet && args.expect.is_some() {
+        return Ok(());
+    }
     out.answer(explanation, |out| match &explanation.app_domain {
         Some(_) => write_app_domain(explanation, out),
         None => write_text(explanation, out),

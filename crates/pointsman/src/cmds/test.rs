@@ -32,10 +32,13 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     }
     let mut cases = case::of_setup(&setup);
     let mut failures = Vec::new();
-    for file in case_files(&load::directory(&args.path))? {
-        let shown = file.display().to_string();
+    let directory = load::directory(&args.path);
+    for file in case_files(&directory)? {
         let text = read_text(&Disk, &file)
-            .map_err(|error| Stop::Failed(format!("{shown} cannot be read: {error}")))?;
+            .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", file.display())))?;
+        // As the configuration's own tests: relative to its directory.
+        let shown = file.strip_prefix(&directory).unwrap_or(&file);
+        let shown = shown.display().to_string();
         let (read, broken) = case::parse(&shown, &text);
         cases.extend(read);
         failures.extend(broken);

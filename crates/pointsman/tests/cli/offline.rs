@@ -173,6 +173,22 @@ fn explain_answers_flows_in_their_order() {
 }
 
 #[test]
+fn explain_expects_quietly() {
+    for (outbound, answer) in [("proxy", "0\n--\n"), ("vpn", "1\n--\n")] {
+        let words = "explain --config r.toml dst=youtube.com:1 --quiet --expect";
+        let mut arguments: Vec<&str> = words.split(' ').collect();
+        arguments.push(outbound);
+        let home = directory(&[("r.toml", POLICY)]);
+        let Run {
+            code,
+            stdout,
+            stderr,
+        } = run(home.path(), &arguments, "");
+        assert_eq!(format!("{code}\n{stdout}--\n{stderr}"), answer);
+    }
+}
+
+#[test]
 fn explain_expects() {
     let expects = |outbound| {
         [
@@ -395,8 +411,8 @@ fn test_runs_cases() {
         "",
         expect![[r#"
         1
-        cases/wrong.case:2: dst=a.example:1 => vpn: got direct: default: egress 'direct' (no rules matched)
-        cases/wrong.case:3: what: a case is `FLOW => OUTBOUND`
+        wrong.case:2: dst=a.example:1 => vpn: got direct: default: egress 'direct' (no rules matched)
+        wrong.case:3: what: a case is `FLOW => OUTBOUND`
         --
         cases/r.toml: 2 passed, 2 failed
     "#]],
@@ -406,7 +422,7 @@ fn test_runs_cases() {
         "",
         expect![[r#"
             1
-            {"passed":2,"failed":2,"failures":[{"file":"cases/wrong.case","line":2,"flow":"dst=a.example:1","expected":"vpn","got":"direct","reason":"default: egress 'direct' (no rules matched)"},{"file":"cases/wrong.case","line":3,"flow":"what","expected":"","got":null,"reason":"a case is `FLOW => OUTBOUND`"}]}
+            {"passed":2,"failed":2,"failures":[{"file":"wrong.case","line":2,"flow":"dst=a.example:1","expected":"vpn","got":"direct","reason":"default: egress 'direct' (no rules matched)"},{"file":"wrong.case","line":3,"flow":"what","expected":"","got":null,"reason":"a case is `FLOW => OUTBOUND`"}]}
             --
         "#]],
     );
