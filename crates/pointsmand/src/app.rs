@@ -13,7 +13,7 @@ use pointsman_config::case;
 use pointsman_config::files::Disk;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::setup::OnUnknown;
-use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Source};
+use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Severity, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
 use pointsman_net::record::FlowRecord;
@@ -79,7 +79,9 @@ impl std::fmt::Display for Refused {
         match self {
             Self::Apply(why) => f.write_str(why),
             Self::Check(problems) => {
-                let errors: Vec<String> = problems.0.iter().map(Problem::to_string).collect();
+                // Warnings and notes refuse nothing.
+                let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+                let errors: Vec<String> = errors.map(Problem::to_string).collect();
                 f.write_str(&errors.join("\n"))
             }
             Self::Tests(failures) => {

@@ -97,13 +97,15 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
         .into_response(),
         Err(refused) => {
             let path = path(&app).unwrap_or_default();
-            let mut error = api::Error::new(
-                "reload-refused",
-                format!("{path}: not reloaded, nothing changed: {refused}"),
-            );
-            if let Refused::Check(problems) = &refused {
+            let mut error = api::Error::new("reload-refused", String::new());
+            let why = if let Refused::Check(problems) = &refused {
                 error.problems = problems.0.iter().map(api::Problem::from).collect();
-            }
+                // They say themselves what is wrong, once.
+                "the configuration has errors".to_owned()
+            } else {
+                refused.to_string()
+            };
+            error.error = format!("{path}: not reloaded, nothing changed: {why}");
             (StatusCode::CONFLICT, Json(error)).into_response()
         }
     }
