@@ -448,7 +448,18 @@ fn unknown_action(word: &str, span: &Span, problems: &mut Problems) {
 /// Pushes what is wrong with a line that stands in a YAML scalar.
 pub fn line_problem(node: &Node, text: &str, error: LineError, problems: &mut Problems) {
     let place = part(node, text, error.start, error.end);
-    problems.error(error.code, &place, error.message).hint = error.hint;
+    let cut = is_cut(node, text).then(|| {
+        "YAML begins a comment at ` #`: where that belongs to the rule, put the whole rule in quotes".to_owned()
+    });
+    problems.error(error.code, &place, error.message).hint = error.hint.or(cut);
+}
+
+/// Whether YAML took what follows a scalar for a comment.
+fn is_cut(node: &Node, text: &str) -> bool {
+    let source = &node.span.source.text;
+    let rest = source.get(node.span.start..);
+    let behind = rest.and_then(|rest| rest.strip_prefix(text));
+    behind.is_some_and(|behind| behind.trim_start_matches([' ', '\t']).starts_with('#'))
 }
 
 /// The place of a part of a scalar's text; the whole scalar where YAML changed it (escapes, folded

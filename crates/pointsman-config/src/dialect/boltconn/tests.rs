@@ -24,6 +24,21 @@ fn told(text: &str, files: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_rule_that_yaml_cut_short_is_told_how_to_be_written() {
+    let check = |rule: &str, hinted: bool| {
+        let text = format!("rule_local:\n  - {rule}\n  - FALLBACK, DIRECT\n");
+        let loaded = read(&text, &[]);
+        let hints = loaded.problems.0.iter().filter_map(|p| p.hint.as_ref());
+        let found = hints.filter(|hint| hint.contains("a comment at ` #`"));
+        assert_eq!(found.count(), usize::from(hinted), "{rule}");
+    };
+    check("PROCESS-NAME, \"a #b\", DIRECT", true);
+    check("PROCESS-NAME, \"a b, DIRECT", false);
+    check("'PROCESS-NAME, \"a #b\", DIRECT'", false);
+    check("PROCESS-NAME, a, DIRECT # b", false);
+}
+
+#[test]
 fn rules_are_checked() {
     let check = |rules: &[&str], expected: &str| {
         let text: String = rules.iter().map(|rule| format!("  - {rule}\n")).collect();
