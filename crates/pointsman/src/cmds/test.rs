@@ -26,6 +26,12 @@ pub(crate) struct TestArgs {
 }
 
 pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
+    if args.path.extension().is_some_and(|e| e == "case") && args.path.is_file() {
+        return Err(Stop::Usage(format!(
+            "{} holds cases: name the configuration beside it, whose `*.case` files are run",
+            args.path.display()
+        )));
+    }
     let mut setup = load::setup(&args.path, args.dialect)?;
     if let Some(on_unknown) = args.on_unknown {
         setup.set_on_unknown(on_unknown.chosen());

@@ -407,6 +407,15 @@ fn test_runs_cases() {
     "#]],
     );
     check(
+        &["test", "cases/good.case"],
+        "",
+        expect![[r#"
+        2
+        --
+        error: cases/good.case holds cases: name the configuration beside it, whose `*.case` files are run
+    "#]],
+    );
+    check(
         &["test", "cases/r.toml"],
         "",
         expect![[r#"
