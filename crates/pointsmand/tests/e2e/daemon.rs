@@ -217,6 +217,16 @@ impl Daemon {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
+    /// The least number of its open descriptors within half a second: nobody's connection that is just
+    /// being closed is counted.
+    pub(crate) fn descriptors_at_rest(&self) -> usize {
+        let counted = (0..10).map(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            self.descriptors()
+        });
+        counted.min().unwrap_or(0)
+    }
+
     /// The number of its open descriptors, but for pipes: those are kept for the next burst.
     pub(crate) fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();

@@ -83,7 +83,7 @@ fn bad_clients_leave_nothing_behind() {
         assert_eq!(daemon.json(&["status"])["state"], "running");
     };
     serves();
-    let before = daemon.descriptors();
+    let before = daemon.descriptors_at_rest();
     let listeners = ["mixed", "socks", "http", "users"].map(|name| daemon.address(name));
     let control = daemon.control();
     let mut held: Vec<Box<dyn Send>> = Vec::new();
@@ -263,7 +263,7 @@ fn a_thousand_reloads_under_load_cost_no_connection() {
     eventually("no flow but the lasting one lives", || {
         daemon.json(&["diagnostics"])["flows_live"] == 1
     });
-    let descriptors = daemon.descriptors();
+    let descriptors = daemon.descriptors_at_rest();
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut memory = 0;
     let begun = Instant::now();
