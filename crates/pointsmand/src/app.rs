@@ -16,7 +16,7 @@ use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Severity, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
-use pointsman_net::record::FlowRecord;
+use pointsman_net::record::{FlowRecord, chain};
 use tokio::sync::watch;
 
 use crate::selections::{self, Selections};
@@ -323,13 +323,4 @@ fn load(origin: &Origin) -> Loaded {
         state: origin.state.clone(),
     };
     load_text(input, Some(Dialect::Native), Problems::default())
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

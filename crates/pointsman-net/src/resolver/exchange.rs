@@ -11,6 +11,7 @@ use super::NameServer;
 use super::message::{self, Answer, Family};
 use crate::dial::Uplink;
 use crate::outbound::{Kind, Target, Ways};
+use crate::record::chain;
 use crate::stream::Stream;
 
 /// How long one datagram may take; two lost ones still leave room within a look-up's limit.
@@ -174,13 +175,4 @@ impl Question<'_> {
     fn read(&self, bytes: &[u8]) -> Option<Answer> {
         message::answer(bytes, self.id, self.name, self.family)
     }
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
