@@ -1,6 +1,7 @@
 //! What must hold for any bytes at all: functions that panic where it does not, shared by the fuzz
 //! targets, the replay of their corpus and the tests with damaged samples.
 
+use pointsman_policy::set::Key;
 use std::path::PathBuf;
 
 use crate::case;
@@ -91,6 +92,7 @@ fn flow_setup() -> Setup {
         directory: PathBuf::new(),
         files: &files,
         state: None,
+        key: Key::default(),
     };
     let loaded = load_text(input, Some(Dialect::PolicyRouter), Problems::default());
     let Some(setup) = loaded.setup else {
@@ -112,6 +114,7 @@ pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
         directory: PathBuf::new(),
         files: &files,
         state: None,
+        key: Key::default(),
     };
     let loaded = load_text(input, Some(dialect), Problems::default());
     assert_ne!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pointsman_policy::Need;
+use pointsman_policy::set::Key;
 
 use crate::dialect;
 use crate::files::Files;
@@ -38,6 +39,8 @@ pub struct Input<'a> {
     pub files: &'a dyn Files,
     /// Where caches of lists live that have no path of their own.
     pub state: Option<PathBuf>,
+    /// The key of the fingerprints of this load's rule sets.
+    pub key: Key,
 }
 
 /// Loads the configuration at `path` (a file, or reflow's directory).
@@ -77,6 +80,7 @@ pub fn load(
             directory,
             files,
             state,
+            key: Key::default(),
         },
         dialect,
         problems,

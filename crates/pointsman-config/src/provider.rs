@@ -11,7 +11,7 @@ use std::sync::Arc;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
 use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::RuleSetBuilder;
 use pointsman_policy::{Domain, Prefix};
 
 use crate::problem::{Problems, Severity, Source, Span};
@@ -60,7 +60,7 @@ pub struct List<'a> {
 }
 
 /// Reads a list into a set.
-pub fn read(list: &List<'_>, set: &mut RuleSet, problems: &mut Problems) {
+pub fn read(list: &List<'_>, set: &mut RuleSetBuilder, problems: &mut Problems) {
     let mut reader = Reader {
         list,
         set,
@@ -76,7 +76,6 @@ pub fn read(list: &List<'_>, set: &mut RuleSet, problems: &mut Problems) {
         Format::Yaml => reader.yaml(text),
     }
     reader.close();
-    set.finish();
 }
 
 /// A YAML list has the key `payload`, which no line of a text list is.
@@ -113,7 +112,7 @@ impl LineCounter {
 
 struct Reader<'r, 'a> {
     list: &'r List<'a>,
-    set: &'r mut RuleSet,
+    set: &'r mut RuleSetBuilder,
     problems: &'r mut Problems,
     /// Bad entries so far.
     bad: usize,

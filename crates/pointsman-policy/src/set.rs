@@ -4,11 +4,15 @@
 //! reader of the file finds first. An entry's text is not kept but rebuilt: a list writes all its
 //! names in a handful of ways (`x`, `+.x`, `||x^`), so each entry holds the number of its way.
 //!
-//! Deliberately absent: readers of list formats, and the compact form of large sets.
+//! Deliberately absent: readers of list formats; they hand their entries to a [`Sink`].
+
+mod build;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
 
 use crate::address::Prefix;
 use crate::condition::Condition;
@@ -23,11 +27,11 @@ pub struct RuleSet {
     /// The file that it came from, relative to the configuration's directory.
     pub file: Arc<str>,
     /// Names that match themselves alone.
-    exact: HashMap<Domain, Place>,
+    exact: HashMap<Domain, At>,
     /// Names that match themselves and all below.
-    suffix: HashMap<Domain, Place>,
+    suffix: HashMap<Domain, At>,
     /// Destination prefixes, of either family.
-    prefixes: HashMap<Prefix, Place>,
+    prefixes: HashMap<Prefix, At>,
     /// The lengths in `prefixes`, per family, so that a look-up tries no others.
     lengths: [BTreeSet<u8>; 2],
     /// All else: keywords, regular expressions, processes, ports, logic.
@@ -53,7 +57,7 @@ pub struct Other {
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'s> {
     what: What<'s>,
-    place: Place,
+    place: At,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +68,7 @@ enum What<'s> {
 
 /// Where an entry stands, and how it is written.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct At {
     line: u32,
     form: u32,
 }
@@ -91,20 +95,17 @@ impl RuleSet {
         }
     }
 
-    /// Adds a name that matches itself alone, as `written` at `line` (from 1).
-    pub fn add_exact(&mut self, name: Domain, line: u32, written: &str) {
+    fn add_exact(&mut self, name: Domain, line: u32, written: &str) {
         let form = self.form(around(written, name.as_str()), written);
-        self.exact.entry(name).or_insert(Place { line, form });
+        self.exact.entry(name).or_insert(At { line, form });
     }
 
-    /// Adds a name that matches itself and all below.
-    pub fn add_suffix(&mut self, name: Domain, line: u32, written: &str) {
+    fn add_suffix(&mut self, name: Domain, line: u32, written: &str) {
         let form = self.form(around(written, name.as_str()), written);
-        self.suffix.entry(name).or_insert(Place { line, form });
+        self.suffix.entry(name).or_insert(At { line, form });
     }
 
-    /// Adds a range of destination addresses.
-    pub fn add_prefix(&mut self, prefix: Prefix, line: u32, written: &str) {
+    fn add_prefix(&mut self, prefix: Prefix, line: u32, written: &str) {
         let canonical = around(written, &prefix.to_string());
         let form = match canonical {
             Some(form) => Some(form),
@@ -116,12 +117,10 @@ impl RuleSet {
         };
         let form = self.form(form, written);
         self.lengths[family(prefix.address())].insert(prefix.length());
-        self.prefixes.entry(prefix).or_insert(Place { line, form });
+        self.prefixes.entry(prefix).or_insert(At { line, form });
     }
 
-    /// Adds any other condition. Where it asks for addresses it must say [`crate::condition::Asks::Resolve`]
-    /// unless the entry itself forbids it: the rule that uses the set may narrow, never widen.
-    pub fn add_other(&mut self, condition: Condition, line: u32, written: &str) {
+    fn add_other(&mut self, condition: Condition, line: u32, written: &str) {
         let text = written.into();
         self.others.push(Other {
             condition,
@@ -130,8 +129,8 @@ impl RuleSet {
         });
     }
 
-    /// Gives back what only building needs. Call it once, when the last entry is in.
-    pub fn finish(&mut self) {
+    /// Gives back what only building needs.
+    fn finish(&mut self) {
         self.form_numbers = HashMap::new();
         self.exact.shrink_to_fit();
         self.suffix.shrink_to_fit();
@@ -290,7 +289,7 @@ mod tests {
     use super::*;
 
     fn set() -> RuleSet {
-        let mut set = RuleSet::new("ads", "lists/ads.txt");
+        let mut set = RuleSetBuilder::new("ads", "lists/ads.txt", Key::default());
         let name = |text| Domain::parse(text).unwrap();
         set.add_exact(name("test.google.com"), 1, "test.google.com");
         set.add_suffix(name("telemetry.google.com"), 2, "+.telemetry.google.com");
@@ -305,8 +304,7 @@ mod tests {
             9,
             "IP-CIDR6,2001:db8::/32,no-resolve",
         );
-        set.finish();
-        set
+        set.finish()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use flow::{
 use pointsman_policy::condition::{Asks, Condition, TextField, TextTest};
 use pointsman_policy::decision::Trace;
 use pointsman_policy::model::{Node, Policy, SetId, Template};
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSetBuilder};
 
 struct Counting;
 
@@ -49,7 +49,7 @@ fn allocations(work: impl FnOnce()) -> u32 {
 }
 
 fn every_kind() -> Policy {
-    let mut set = RuleSet::new("list", "list.txt");
+    let mut set = RuleSetBuilder::new("list", "list.txt", Key::default());
     set.add_suffix(name("ads.test"), 1, "+.ads.test");
     set.add_suffix(name("bare.test"), 2, "bare.test");
     set.add_prefix(
@@ -82,7 +82,7 @@ fn every_kind() -> Policy {
         rule(7, ip("192.168.0.0/16", Asks::Never), PROXY),
         leaf(8, DIRECT),
     ];
-    with_sets(policy(body), vec![set])
+    with_sets(policy(body), vec![set.finish()])
 }
 
 #[test]

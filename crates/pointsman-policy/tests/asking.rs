@@ -10,7 +10,7 @@ use pointsman_policy::condition::{Asks, Condition, ZoneOf};
 use pointsman_policy::decision::{Step, Trace};
 use pointsman_policy::fact::{Need, Protocol};
 use pointsman_policy::model::{Node, Origin, Policy, SetId, Template};
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSetBuilder};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Watch, settle};
 
@@ -67,8 +67,9 @@ fn what_a_policy_may_ask_is_told_from_its_text() {
     );
     assert_eq!(wants(&policy(vec![zone])), "resolve");
     let asks = |asks| vec![rule(1, Condition::Set(SetId(0), asks), PROXY)];
-    let mut set = RuleSet::new("s", "s");
+    let mut set = RuleSetBuilder::new("s", "s", Key::default());
     set.add_prefix("10.0.0.0/8".parse().unwrap(), 1, "10.0.0.0/8");
+    let set = set.finish();
     let check = |body, expected: &str| {
         assert_eq!(wants(&with_sets(policy(body), vec![set.clone()])), expected);
     };

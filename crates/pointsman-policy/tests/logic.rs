@@ -6,7 +6,7 @@ use flow::{DIRECT, PROXY, leaf, name, not, policy, port, rule, suffix, told, tru
 use pointsman_policy::condition::{Asks, Condition, TextField, TextTest};
 use pointsman_policy::fact::Protocol;
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSetBuilder};
 
 fn check(condition: &Condition, cases: &[(&str, &str)]) {
     for (words, expected) in cases {
@@ -82,12 +82,12 @@ fn logic_asks_from_the_left_and_stops_early() {
 
 #[test]
 fn rule_sets() {
-    let mut names = RuleSet::new("names", "names.txt");
+    let mut names = RuleSetBuilder::new("names", "names.txt", Key::default());
     names.add_suffix(name("ads.test"), 1, "+.ads.test");
     names.add_exact(name("exact.test"), 2, "exact.test");
-    let mut ranges = RuleSet::new("ranges", "ranges.txt");
+    let mut ranges = RuleSetBuilder::new("ranges", "ranges.txt", Key::default());
     ranges.add_prefix("10.0.0.0/8".parse().unwrap(), 1, "10.0.0.0/8");
-    let mut mixed = RuleSet::new("mixed", "mixed.txt");
+    let mut mixed = RuleSetBuilder::new("mixed", "mixed.txt", Key::default());
     mixed.add_suffix(name("ads.test"), 1, "DOMAIN-SUFFIX,ads.test");
     mixed.add_prefix("10.0.0.0/8".parse().unwrap(), 2, "IP-CIDR,10.0.0.0/8");
     mixed.add_other(port(22), 3, "DST-PORT,22");
@@ -97,15 +97,17 @@ fn rule_sets() {
         4,
         "PROCESS-NAME,curl",
     );
-    let mut nested = RuleSet::new("nested", "nested.txt");
+    let mut nested = RuleSetBuilder::new("nested", "nested.txt", Key::default());
     nested.add_other(Condition::Set(SetId(2), Asks::Resolve), 1, "RULE-SET,mixed");
-    let mut circle = RuleSet::new("circle", "circle.txt");
+    let mut circle = RuleSetBuilder::new("circle", "circle.txt", Key::default());
     circle.add_other(
         Condition::Set(SetId(4), Asks::Resolve),
         1,
         "RULE-SET,circle",
     );
-    let sets = vec![names, ranges, mixed, nested, circle];
+    let sets = [names, ranges, mixed, nested, circle]
+        .map(RuleSetBuilder::finish)
+        .to_vec();
 
     let check = |set: u32, asks: Asks, cases: &[(&str, &str)]| {
         let body = vec![

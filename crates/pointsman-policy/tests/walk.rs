@@ -14,7 +14,7 @@ use pointsman_policy::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn,
     SetId, Source,
 };
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSetBuilder};
 use pointsman_policy::zone::{ZoneId, Zones};
 use std::sync::Arc;
 
@@ -373,7 +373,7 @@ fn zones_are_conditions_too() {
 
 #[test]
 fn the_entry_is_that_of_the_part_that_matched() {
-    let mut set = RuleSet::new("list", "list.txt");
+    let mut set = RuleSetBuilder::new("list", "list.txt", Key::default());
     set.add_suffix(name("a.test"), 4, ".a.test");
     let in_set = || Condition::Set(SetId(0), Asks::Never);
     let both = Condition::And(vec![in_set(), port(9)]);
@@ -384,7 +384,7 @@ fn the_entry_is_that_of_the_part_that_matched() {
         leaf(3, DIRECT),
     ];
     check(
-        &with_sets(policy(body), vec![set]),
+        &with_sets(policy(body), vec![set.finish()]),
         &[
             ("dst=x.a.test:9", "proxy by 1 with .a.test (list.txt:4)"),
             ("dst=x.a.test:8", "proxy by 1"),

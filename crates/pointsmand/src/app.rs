@@ -321,6 +321,7 @@ fn load(origin: &Origin) -> Loaded {
         directory: PathBuf::new(),
         files: &Disk,
         state: origin.state.clone(),
+        key: pointsman_policy::set::Key::default(),
     };
     load_text(input, Some(Dialect::Native), Problems::default())
 }

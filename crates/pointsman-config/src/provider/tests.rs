@@ -1,6 +1,7 @@
 //! Lists as data: what each holds, what is wrong with each, and real ones.
 
 use pointsman_policy::Host;
+use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
 
 use super::*;
 use crate::damage;
@@ -24,7 +25,7 @@ impl Scope for Bare {
 
 fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet, Problems) {
     let source = Source::new("l", text.to_owned());
-    let mut set = RuleSet::new("l", "l");
+    let mut set = RuleSetBuilder::new("l", "l", Key::default());
     let mut problems = Problems::default();
     let list = List {
         source: &source,
@@ -34,7 +35,7 @@ fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet
         scope: &Bare,
     };
     read(&list, &mut set, &mut problems);
-    (set, problems)
+    (set.finish(), problems)
 }
 
 /// `LINE TEXT` of the entry that holds each of the hosts, `-` where none does.

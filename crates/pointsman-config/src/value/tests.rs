@@ -1,5 +1,6 @@
 //! Single values: addresses, durations, sizes, secrets.
 
+use pointsman_policy::set::Key;
 use std::path::Path;
 
 use expect_test::{Expect, expect};
@@ -206,6 +207,7 @@ fn read(text: &str, reader: impl Fn(&Node, &Input<'_>, &mut Problems) -> String,
         directory: "conf".into(),
         files: &files,
         state: None,
+        key: Key::default(),
     };
     let mut shown = reader(&node, &input, &mut problems);
     for problem in &problems.0 {

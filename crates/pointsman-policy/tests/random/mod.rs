@@ -13,7 +13,7 @@ use pointsman_policy::model::{
     Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn, SetId,
     Template,
 };
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
 use pointsman_policy::zone::{ZoneId, Zones};
 use proptest::collection::vec;
 use proptest::option;
@@ -313,7 +313,7 @@ fn any_set() -> impl Strategy<Value = RuleSet> {
     let names = vec((select(NAMES), any::<bool>()), 0..3);
     let ranges = vec(select(RANGES), 0..3);
     (names, ranges, vec(logic(plain_condition()), 0..2)).prop_map(|(names, ranges, others)| {
-        let mut set = RuleSet::new("set", "set.txt");
+        let mut set = RuleSetBuilder::new("set", "set.txt", Key::default());
         for (line, (text, suffix)) in (1..).zip(names) {
             match suffix {
                 true => set.add_suffix(name(text), line, &format!("+.{text}")),
@@ -326,8 +326,7 @@ fn any_set() -> impl Strategy<Value = RuleSet> {
         for (line, condition) in (21..).zip(others) {
             set.add_other(condition, line, "other");
         }
-        set.finish();
-        set
+        set.finish()
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
 use pointsman_policy::line::Scope;
 use pointsman_policy::model::{Node as Step, SetId};
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{RuleSet, RuleSetBuilder};
 
 use super::{Named, Reading};
 use crate::problem::{Problems, Span};
@@ -263,7 +263,8 @@ fn rule_set(
     let Named::Text(source) = file else {
         return RuleSet::new(name, "");
     };
-    let mut set = RuleSet::new(name, Arc::clone(&source.file));
+    let key = reading.input.key;
+    let mut set = RuleSetBuilder::new(name, Arc::clone(&source.file), key);
     let scope = ListScope {
         sets,
         dispatching,
@@ -277,7 +278,7 @@ fn rule_set(
         scope: &scope,
     };
     provider::read(&list, &mut set, problems);
-    set
+    set.finish()
 }
 
 /// One of a few words.

@@ -11,7 +11,7 @@ use pointsman_policy::condition::{AddressOf, Asks, DomainTest};
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{RuleSet, RuleSetBuilder};
 use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::{given, named};
@@ -72,7 +72,7 @@ pub(super) fn read(
                 from_file(&file, databases, input, files, problems)
             }
             (None, Some(_)) => {
-                let mut set = RuleSet::new(name, &*input.source.file);
+                let mut set = RuleSetBuilder::new(name, &*input.source.file, input.key);
                 for (list, kind, what) in inline {
                     if let Some(list) = list {
                         from_list(list, kind, what, databases, &mut set, problems);
@@ -82,7 +82,7 @@ pub(super) fn read(
                     let message = "`format` tells of a file; there is no `path`";
                     problems.error("conflicting-keys", &format.span, message);
                 }
-                set
+                set.finish()
             }
             (Some(_), Some(list)) => {
                 let message = "a rule set has a `path` or lists of its own, not both";
@@ -100,12 +100,8 @@ pub(super) fn read(
         sets.push(set);
     }
     let names = sets.iter().map(|set| Arc::clone(&set.name)).collect();
-    let sets = sets.into_iter().map(|mut set| {
-        set.finish();
-        Arc::new(set)
-    });
     RuleSets {
-        sets: sets.collect(),
+        sets: sets.into_iter().map(Arc::new).collect(),
         names,
     }
 }
@@ -115,7 +111,7 @@ fn from_list(
     kind: Kind,
     what: &str,
     databases: &GeoDatabases,
-    set: &mut RuleSet,
+    set: &mut RuleSetBuilder,
     problems: &mut Problems,
 ) {
     for item in list.list(what, problems) {
@@ -142,9 +138,9 @@ fn from_file(
     files: &mut Vec<PathBuf>,
     problems: &mut Problems,
 ) -> RuleSet {
-    let mut set = RuleSet::new(file.name, "");
+    let none = RuleSet::new(file.name, "");
     let Some(written) = value::name(file.path, "`path`", problems) else {
-        return set;
+        return none;
     };
     let formats = [
         ("domains", (Behavior::Names, Some(Format::Text))),
@@ -159,20 +155,19 @@ fn from_file(
         let message = "a rule set in a file needs its `format`";
         problems.error("missing-key", &file.path.span, message).hint =
             Some("`domains`, `ips` or `rules`: what stands on each line".into());
-        return set;
+        return none;
     };
     let found = value::choice(format, "`format`", &formats, problems);
     let Some((behavior, format)) = found else {
-        return set;
+        return none;
     };
-    set.file = written.into();
     let path = input.directory.join(written);
     let text = match read_text(input.files, &path) {
         Ok(text) => text,
         Err(error) => {
             let message = format!("`{written}` cannot be read: {error}");
             problems.error("missing-file", &file.path.span, message);
-            return set;
+            return none;
         }
     };
     files.push(path);
@@ -185,9 +180,10 @@ fn from_file(
         scope: &Alone(databases),
     };
     let before = problems.0.len();
+    let mut set = RuleSetBuilder::new(file.name, written, input.key);
     provider::read(&list, &mut set, problems);
     plain_keys(problems, before);
-    set
+    set.finish()
 }
 
 /// Takes the name of BoltConn's section off the hints that came last: here its keys stand at the top.
@@ -206,7 +202,7 @@ struct Fault {
 }
 
 fn add(
-    set: &mut RuleSet,
+    set: &mut RuleSetBuilder,
     kind: Kind,
     text: &str,
     line: u32,
