@@ -13,11 +13,11 @@ pub mod flow;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+pub mod list;
 pub mod list_print;
 pub mod load;
 pub mod outbounds;
 pub mod problem;
-pub mod provider;
 pub mod rule_list;
 pub mod setup;
 pub mod tree;

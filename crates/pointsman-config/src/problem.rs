@@ -35,15 +35,17 @@ impl Severity {
 pub struct Source {
     /// Relative to the configuration's directory, as explanations name it.
     pub file: Arc<str>,
-    /// The whole text.
+    /// The whole text; of an excerpt, its line alone.
     pub text: String,
+    /// The number of the text's first line, from 1.
+    first_line: u32,
     /// Where secrets stand: problems end in logs, and show whole lines.
     hidden: Mutex<Vec<Range<usize>>>,
 }
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        (&self.file, &self.text) == (&other.file, &other.text)
+        (&self.file, &self.text, self.first_line) == (&other.file, &other.text, other.first_line)
     }
 }
 
@@ -74,6 +76,18 @@ impl Source {
         Arc::new(Self {
             file: file.into(),
             text,
+            first_line: 1,
+            hidden: Mutex::default(),
+        })
+    }
+
+    /// One line of a file that is not kept, by its number from 1.
+    #[must_use]
+    pub fn excerpt(file: &Arc<str>, line: u32, text: String) -> Arc<Self> {
+        Arc::new(Self {
+            file: Arc::clone(file),
+            text,
+            first_line: line.max(1),
             hidden: Mutex::default(),
         })
     }
@@ -116,10 +130,12 @@ impl Span {
             .text
             .get(..self.start)
             .unwrap_or(&self.source.text);
-        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+        let breaks = before.bytes().filter(|b| *b == b'\n').count();
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         (
-            u32::try_from(line).unwrap_or(u32::MAX),
+            u32::try_from(breaks)
+                .unwrap_or(u32::MAX)
+                .saturating_add(self.source.first_line),
             u32::try_from(column).unwrap_or(u32::MAX),
         )
     }
@@ -348,11 +364,9 @@ impl Problems {
     /// In the order of files and places.
     pub fn sort(&mut self) {
         self.0.sort_by(|a, b| {
-            (a.span.file(), a.span.start, b.severity).cmp(&(
-                b.span.file(),
-                b.span.start,
-                a.severity,
-            ))
+            let place = |p: &Problem| (p.span.source.first_line, p.span.start);
+            let (file, other) = (a.span.file(), b.span.file());
+            (file, place(a), b.severity).cmp(&(other, place(b), a.severity))
         });
     }
 

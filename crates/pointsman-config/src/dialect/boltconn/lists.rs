@@ -1,6 +1,7 @@
 //! `dispatching`, `module`, `rule_provider`: what rules refer to.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 use std::sync::Arc;
 
 use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
@@ -9,8 +10,8 @@ use pointsman_policy::model::{Node as Step, SetId};
 use pointsman_policy::set::{RuleSet, RuleSetBuilder};
 
 use super::{Named, Reading};
+use crate::list::{self, Behavior, Format, Recipe, Told};
 use crate::problem::{Problems, Span};
-use crate::provider::{self, Behavior, Format, List};
 use crate::yaml::{self, KeyStyle, Node};
 
 /// The largest database, in bytes. The largest free one is a tenth of it.
@@ -270,14 +271,26 @@ fn rule_set(
         dispatching,
         flat_only: true,
     };
-    let list = List {
-        source: &source,
-        behavior: behavior.unwrap_or_default(),
+    let recipe = Recipe {
         format,
+        behavior: Some(behavior.unwrap_or(Behavior::Classical)),
         strict: strict == Some(true),
-        scope: &scope,
+        select: None,
     };
-    provider::read(&list, &mut set, problems);
+    let mut told = Told::default();
+    let mut bytes = Cursor::new(source.text.as_str());
+    let read = list::read(
+        &mut bytes,
+        &source.file,
+        &recipe,
+        &scope,
+        &mut set,
+        &mut told,
+    );
+    match read {
+        Ok(()) => told.report(&source.file, recipe.strict, problems),
+        Err(error) => error.report(&source.file, problems),
+    }
     set.finish()
 }
 

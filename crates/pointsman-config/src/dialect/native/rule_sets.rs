@@ -4,6 +4,7 @@
 //! marked (`x`, `.x`, `+.x`, `*.x`); for one name alone there is the rule `DOMAIN, x`. Formats of
 //! others (`clash-...`, `adblock`) keep the meaning that they have there.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,9 +16,9 @@ use pointsman_policy::set::{RuleSet, RuleSetBuilder};
 use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::{given, named};
+use crate::list::{self, Behavior, Format, Recipe, Told};
 use crate::load::{Input, read_text};
-use crate::problem::{Problems, Source};
-use crate::provider::{self, Behavior, Format, List};
+use crate::problem::Problems;
 use crate::value;
 use crate::yaml::{KeyStyle, Node};
 
@@ -171,17 +172,21 @@ fn from_file(
         }
     };
     files.push(path);
-    let source = Source::new(written, text);
-    let list = List {
-        source: &source,
-        behavior,
+    let recipe = Recipe {
         format,
+        behavior: Some(behavior),
         strict: file.strict,
-        scope: &Alone(databases),
+        select: None,
     };
     let before = problems.0.len();
     let mut set = RuleSetBuilder::new(file.name, written, input.key);
-    provider::read(&list, &mut set, problems);
+    let mut told = Told::default();
+    let scope = Alone(databases);
+    let mut bytes = Cursor::new(text);
+    match list::read(&mut bytes, written, &recipe, &scope, &mut set, &mut told) {
+        Ok(()) => told.report(written, file.strict, problems),
+        Err(error) => error.report(written, problems),
+    }
     plain_keys(problems, before);
     set.finish()
 }

@@ -1,10 +1,14 @@
 //! Lists as data: what each holds, what is wrong with each, and real ones.
 
+use std::io::Cursor;
+
 use pointsman_policy::Host;
+use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
 
 use super::*;
 use crate::damage;
+use crate::problem::Problems;
 
 struct Bare;
 
@@ -24,17 +28,19 @@ impl Scope for Bare {
 }
 
 fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet, Problems) {
-    let source = Source::new("l", text.to_owned());
     let mut set = RuleSetBuilder::new("l", "l", Key::default());
     let mut problems = Problems::default();
-    let list = List {
-        source: &source,
-        behavior,
+    let recipe = Recipe {
         format,
-        strict: false,
-        scope: &Bare,
+        behavior: Some(behavior),
+        ..Recipe::default()
     };
-    read(&list, &mut set, &mut problems);
+    let mut told = Told::default();
+    let mut bytes = Cursor::new(text);
+    match read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told) {
+        Ok(()) => told.report("l", false, &mut problems),
+        Err(error) => error.report("l", &mut problems),
+    }
     (set.finish(), problems)
 }
 
@@ -193,7 +199,9 @@ fn adblock_rules_count_where_they_name_names() {
     );
     assert_eq!(set.len(), 2);
     assert!(
-        problems.0[0].message.starts_with("3 rules"),
+        problems.0[0]
+            .message
+            .starts_with("3 rules that say nothing about whole names are passed over"),
         "{:?}",
         problems.0
     );

@@ -1,0 +1,172 @@
+//! One entry of a list: a name, a range, or a condition, handed to the sink.
+
+use pointsman_policy::Prefix;
+use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
+use pointsman_policy::domain::{BadDomain, Name};
+use pointsman_policy::line::{self, Scope};
+use pointsman_policy::model::SetId;
+use pointsman_policy::set::{Item, Place};
+
+use super::{Behavior, Reading, Spot};
+
+/// A message, and the bytes of the entry that it is about.
+type Fault = (String, usize, usize);
+
+impl Reading<'_> {
+    /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it
+    /// was quoted or escaped there.
+    pub(super) fn entry(&mut self, entry: &str, number: u32, line: &str, start: usize) {
+        let made = match self.told.behavior {
+            Some(Behavior::Classical) => self.classical(entry, number),
+            Some(Behavior::Domain | Behavior::Names) => self.domain(entry, number),
+            Some(Behavior::IpCidr) => self.range(entry, number),
+            None if looks_like_range(entry) => self.range(entry, number),
+            None => self.domain(entry, number),
+        };
+        if let Err((message, from, to)) = made {
+            let verbatim = line.get(start..).is_some_and(|t| t.starts_with(entry));
+            let (from, to) = if verbatim {
+                (start + from, start + to)
+            } else {
+                (start, line.len())
+            };
+            self.told.bad(Spot::new(number, line, from, to), message);
+        }
+    }
+
+    /// Tells of a line that cannot be read.
+    pub(super) fn broken(&mut self, number: u32, shown: &str, why: &str) {
+        let spot = Spot::new(number, shown, 0, shown.len());
+        self.told.bad(spot, why.to_owned());
+    }
+
+    /// Takes a name, alone or with all below. `written` is the entry, signs and all.
+    pub(super) fn name(
+        &mut self,
+        name: &str,
+        below: bool,
+        line: u32,
+        written: &str,
+    ) -> Result<(), BadDomain> {
+        let name = Name::parse(name, &mut self.buffer)?;
+        let item = if below {
+            Item::Suffix(name)
+        } else {
+            Item::Exact(name)
+        };
+        self.sink.add(item, Place { line, written });
+        Ok(())
+    }
+
+    fn domain(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        let bare = ["+.", "*.", "."]
+            .iter()
+            .find_map(|sign| entry.strip_prefix(sign));
+        let below = bare.is_some() || self.told.behavior == Some(Behavior::Names);
+        self.name(bare.unwrap_or(entry), below, number, entry)
+            .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))
+    }
+
+    fn range(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        let (range, flag) = match entry.split_once(',') {
+            Some((range, flag)) => (range.trim(), flag.trim()),
+            None => (entry, ""),
+        };
+        if !flag.is_empty() && !flag.eq_ignore_ascii_case("no-resolve") {
+            let message = format!("`{flag}` means nothing here");
+            return Err((message, entry.len() - flag.len(), entry.len()));
+        }
+        let prefix: Prefix = range
+            .parse()
+            .map_err(|why| (format!("{why}"), 0, range.len()))?;
+        self.prefix(prefix, !flag.is_empty(), number, entry);
+        Ok(())
+    }
+
+    /// Takes a range. With `no_resolve` it never asks for the address of a name.
+    pub(super) fn prefix(&mut self, prefix: Prefix, no_resolve: bool, line: u32, written: &str) {
+        let item = if no_resolve && self.scope.ip_rules_resolve() {
+            Item::Other(Condition::Address {
+                of: AddressOf::Destination,
+                prefix,
+                asks: Asks::Never,
+            })
+        } else {
+            Item::Prefix(prefix)
+        };
+        self.sink.add(item, Place { line, written });
+    }
+
+    fn classical(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        let entry = line::without_comment(entry);
+        if let Some((kind, content)) = entry.split_once(',') {
+            let below = match kind {
+                "DOMAIN-SUFFIX" => Some(true),
+                "DOMAIN" => Some(false),
+                _ => None,
+            };
+            let plain = content.trim();
+            if let Some(below) = below
+                && self.name(plain, below, number, entry).is_ok()
+            {
+                return Ok(());
+            }
+        }
+        let condition = line::parse_condition(entry, &Asking(self.scope)).map_err(|error| {
+            let message = match error.hint {
+                Some(hint) => format!("{} ({hint})", error.message),
+                None => error.message,
+            };
+            (message, error.start, error.end)
+        })?;
+        self.condition(condition, number, entry);
+        Ok(())
+    }
+
+    /// Takes any condition; names and ranges among them become what they are.
+    pub(super) fn condition(&mut self, condition: Condition, line: u32, written: &str) {
+        let place = Place { line, written };
+        match &condition {
+            Condition::Domain(DomainTest::Exact(name)) => {
+                self.sink.add(Item::Exact(name.into()), place);
+            }
+            Condition::Domain(DomainTest::Suffix(name)) => {
+                self.sink.add(Item::Suffix(name.into()), place);
+            }
+            Condition::Address {
+                of: AddressOf::Destination,
+                prefix,
+                asks,
+            } => self.prefix(*prefix, *asks == Asks::Never, line, written),
+            _ => self.sink.add(Item::Other(condition), place),
+        }
+    }
+}
+
+/// Whether an entry is meant as a range: no name has a colon, and none that is registered ends in a
+/// number.
+pub(super) fn looks_like_range(entry: &str) -> bool {
+    let range = entry.split(['/', ',']).next().unwrap_or(entry);
+    range.contains(':') || range.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// Entries of a set ask for addresses; the rule that uses the set may forbid it.
+struct Asking<'a>(&'a dyn Scope);
+
+impl Scope for Asking<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        self.0.rule_set(name)
+    }
+    fn rule_sets(&self) -> Vec<&str> {
+        self.0.rule_sets()
+    }
+    fn has_country_db(&self) -> bool {
+        self.0.has_country_db()
+    }
+    fn has_asn_db(&self) -> bool {
+        self.0.has_asn_db()
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        true
+    }
+}

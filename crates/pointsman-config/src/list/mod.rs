@@ -1,0 +1,215 @@
+//! Lists of names, of address ranges, or of rules, in every format that people have them in.
+//!
+//! Invariant: a list is read as a stream, entry by entry, into a [`Sink`]; it is never in memory
+//! whole. An entry knows its line (in binary formats its number). A bad entry is told and left out,
+//! the others serve; with `strict` it is an error.
+//!
+//! Deliberately absent: where lists come from (files, the network, caches).
+
+mod adblock;
+mod dat;
+mod entry;
+mod lines;
+mod mmdb;
+mod mrs;
+mod srs;
+mod srs_json;
+mod tell;
+mod text;
+mod told;
+mod yaml;
+
+use std::io::{self, BufRead, Seek};
+
+use pointsman_policy::line::Scope;
+use pointsman_policy::set::Sink;
+
+pub use told::{Spot, Told};
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Rules of AdBlock and AdGuard for name servers: `||name^`, `@@||name^`, plain names.
+    Adblock,
+    /// v2ray's `geosite.dat` or `geoip.dat`.
+    Dat,
+    /// dnsmasq's `server=/name/`, `address=/name/...`, `local=/name/`, `ipset=`, `nftset=`.
+    Dnsmasq,
+    /// A hosts file.
+    Hosts,
+    /// A MaxMind database of countries or autonomous systems.
+    Mmdb,
+    /// mihomo's binary rule set.
+    Mrs,
+    /// sing-box's binary rule set.
+    Srs,
+    /// sing-box's rule set as JSON.
+    SrsJson,
+    /// One entry a line, `#` begins a comment.
+    Text,
+    /// A YAML mapping with the list `payload`.
+    Yaml,
+}
+
+impl Format {
+    /// Its word in configurations and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Adblock => "adblock",
+            Self::Dat => "dat",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Hosts => "hosts",
+            Self::Mmdb => "mmdb",
+            Self::Mrs => "mrs",
+            Self::Srs => "srs",
+            Self::SrsJson => "srs-json",
+            Self::Text => "text",
+            Self::Yaml => "yaml",
+        }
+    }
+}
+
+/// What the entries of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Behavior {
+    /// Conditions in the syntax of rules.
+    Classical,
+    /// Domains: plain ones exact, `.x`, `+.x`, `*.x` with all below.
+    Domain,
+    /// Address ranges.
+    IpCidr,
+    /// Domains, each with all below, however it is marked (the native dialect's).
+    Names,
+}
+
+impl Behavior {
+    /// Its word in a Clash configuration; `names` for our own.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classical => "classical",
+            Self::Domain => "domain",
+            Self::IpCidr => "ipcidr",
+            Self::Names => "names",
+        }
+    }
+}
+
+/// How a list is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Recipe {
+    /// How it is written; `None`: recognised by its content.
+    pub format: Option<Format>,
+    /// What its entries are; `None`: each by its look, or as the format says.
+    pub behavior: Option<Behavior>,
+    /// Whether a bad entry is an error.
+    pub strict: bool,
+    /// The list inside a file that holds many: a category of `geosite.dat`, with an attribute where
+    /// one is wanted (`google@cn`); a country of `geoip.dat`; a country (`cn`) or an autonomous
+    /// system (`as13335`) of a database.
+    pub select: Option<String>,
+}
+
+/// What a list is read from: a stream that can be begun again.
+pub trait Bytes: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Bytes for T {}
+
+/// Why a list cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not what it is said to be.
+    #[error("{message}")]
+    Malformed {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Where, if a place can be named.
+        at: Option<Spot>,
+    },
+    /// Reading failed.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Unreadable {
+    /// A list that is not what it is said to be.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::Malformed {
+            message: message.into(),
+            hint: None,
+            at: None,
+        }
+    }
+
+    fn hint(mut self, text: impl Into<String>) -> Self {
+        if let Self::Malformed { hint, .. } = &mut self {
+            *hint = Some(text.into());
+        }
+        self
+    }
+}
+
+/// What the reader of a format works with.
+struct Reading<'a> {
+    recipe: &'a Recipe,
+    /// What classical entries may refer to.
+    scope: &'a dyn Scope,
+    sink: &'a mut dyn Sink,
+    told: &'a mut Told,
+    /// For names that are not canonical as written.
+    buffer: String,
+}
+
+/// Reads a list from its beginning, whose file is called `name` (its extension is a hint where the
+/// content does not tell the format; empty where there is none).
+///
+/// # Errors
+/// [`Unreadable`]: nothing of the list is to be used, whatever the sink got of it.
+pub fn read(
+    bytes: &mut dyn Bytes,
+    name: &str,
+    recipe: &Recipe,
+    scope: &dyn Scope,
+    sink: &mut dyn Sink,
+    told: &mut Told,
+) -> Result<(), Unreadable> {
+    let (format, behavior) = tell::tell(bytes, name, recipe)?;
+    told.format = Some(format);
+    told.behavior = behavior;
+    if let Some(select) = &recipe.select
+        && !matches!(format, Format::Dat | Format::Mmdb)
+    {
+        let message = format!(
+            "`select: {select}`: a list of format `{}` is one list",
+            format.as_str()
+        );
+        return Err(Unreadable::malformed(message).hint("`dat` and `mmdb` hold many"));
+    }
+    bytes.rewind()?;
+    let mut reading = Reading {
+        recipe,
+        scope,
+        sink,
+        told,
+        buffer: String::new(),
+    };
+    match format {
+        Format::Adblock => adblock::read(bytes, &mut reading),
+        Format::Dat => dat::read(bytes, &mut reading),
+        Format::Dnsmasq | Format::Hosts => Err(Unreadable::malformed(
+            "lists of this format are not built yet",
+        )),
+        Format::Mmdb => mmdb::read(bytes, &mut reading),
+        Format::Mrs => mrs::read(bytes, &mut reading),
+        Format::Srs => srs::read(bytes, &mut reading),
+        Format::SrsJson => srs_json::read(bytes, &mut reading),
+        Format::Text => text::read(bytes, &mut reading),
+        Format::Yaml => yaml::read(bytes, &mut reading),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Plain text: one entry a line.
+
+use pointsman_policy::line;
+
+use super::lines::{Line, Lines, before_comment};
+use super::{Behavior, Bytes, Reading, Unreadable};
+
+pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
+    let classical = reading.told.behavior == Some(Behavior::Classical);
+    let mut lines = Lines::new(bytes);
+    while let Some((number, line)) = lines.next()? {
+        let line = match line {
+            Line::Text(line) => line,
+            Line::Broken(why, shown) => {
+                reading.broken(number, &shown, why);
+                continue;
+            }
+        };
+        let entry = if classical {
+            line::without_comment(line)
+        } else {
+            before_comment(line)
+        };
+        if !entry.is_empty() {
+            let start = line.len() - line.trim_start().len();
+            reading.entry(entry, number, line, start);
+        }
+    }
+    Ok(())
+}
