@@ -70,7 +70,7 @@ pub fn policy(
         name: Arc::clone(&forward.name),
         outbounds: Arc::clone(outbounds),
         direct,
-        body,
+        body: body.into(),
         sets: Arc::default(),
         zones: Arc::default(),
         databases: Arc::default(),

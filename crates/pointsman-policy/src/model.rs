@@ -2,6 +2,8 @@
 //!
 //! Every dialect lowers to this one model. It is immutable once built; a reload builds another.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
@@ -63,6 +65,43 @@ pub struct Origin {
     pub line: u32,
     /// The rule as written, on one line, without its comment.
     pub text: Arc<str>,
+}
+
+/// The steps of a policy, shared by its generations. Immutable: other steps are another body, so
+/// that what is derived from the steps can never belong to others.
+#[derive(Clone, Default)]
+pub struct Body {
+    nodes: Arc<[Node]>,
+}
+
+impl Body {
+    /// In order.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+}
+
+impl From<Vec<Node>> for Body {
+    fn from(nodes: Vec<Node>) -> Self {
+        Self {
+            nodes: nodes.into(),
+        }
+    }
+}
+
+impl Deref for Body {
+    type Target = [Node];
+
+    fn deref(&self) -> &[Node] {
+        &self.nodes
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&*self.nodes).finish()
+    }
 }
 
 /// One step of a policy, tried in order until one decides.
@@ -252,7 +291,7 @@ pub struct Policy {
     /// The plain direct outbound: where the loop guard sends flows.
     pub direct: OutboundId,
     /// The steps, in order.
-    pub body: Vec<Node>,
+    pub body: Body,
     /// Rule sets, by [`SetId`].
     pub sets: Arc<[Arc<RuleSet>]>,
     /// reflow's zones.

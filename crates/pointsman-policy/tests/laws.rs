@@ -148,7 +148,7 @@ fn askers_of(policy: &Policy, nodes: &[Node], askers: &mut HashMap<u32, Vec<Need
             }
         }
         let alone = Policy {
-            body: vec![own],
+            body: vec![own].into(),
             ..policy.clone()
         };
         let needs = Need::ALL.into_iter().filter(|need| alone.wants(*need));

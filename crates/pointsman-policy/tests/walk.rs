@@ -353,7 +353,10 @@ fn zones_are_conditions_too() {
         rule(2, zone(ZoneOf::Address, Asks::Never), WORK),
         leaf(3, DIRECT),
     ];
-    let policy = Policy { body, ..zoned() };
+    let policy = Policy {
+        body: body.into(),
+        ..zoned()
+    };
     check(
         &policy,
         &[

@@ -123,7 +123,7 @@ pub(crate) fn policy(body: Vec<Node>) -> Option<Policy> {
         name: "main".into(),
         outbounds: infos,
         direct,
-        body,
+        body: body.into(),
         sets: SETS.map(|name| Arc::new(RuleSet::new(name, "x"))).into(),
         zones: Arc::new(Zones::default()),
         databases: Arc::new(GeoDatabases::default()),

@@ -18,7 +18,7 @@ pub fn as_tree(policy: &Policy) -> String {
         text: String::new(),
         indent: 0,
     };
-    match policy.body.as_slice() {
+    match policy.body.nodes() {
         [only] if !matches!(only, Node::Any(_)) => printer.node(only),
         body => printer.list("any", body),
     }

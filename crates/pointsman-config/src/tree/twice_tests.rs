@@ -46,7 +46,7 @@ fn read_again(policy: &Policy) -> Policy {
         panic!("{shown}\n{:?}", problems.0);
     };
     Policy {
-        body,
+        body: body.into(),
         ..policy.clone()
     }
 }

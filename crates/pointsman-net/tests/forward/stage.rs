@@ -158,7 +158,7 @@ pub(crate) fn spec_with(
         name: "f".into(),
         outbounds: outbounds.iter().map(info).collect(),
         direct: OutboundId(0),
-        body,
+        body: body.into(),
         sets: [].into(),
         zones: Arc::default(),
         databases: Arc::default(),

@@ -134,7 +134,7 @@ impl Script {
             name: "main".into(),
             outbounds: infos.into(),
             direct: OutboundId(0),
-            body,
+            body: body.into(),
             sets: [].into(),
             zones: Arc::default(),
             databases: Arc::default(),

@@ -45,7 +45,7 @@ pub(crate) fn policy(body: Vec<Node>) -> Policy {
             outbound("reset", Action::Reset),
         ]),
         direct: DIRECT,
-        body,
+        body: body.into(),
         sets: Arc::new([]),
         zones: Arc::new(Zones::default()),
         databases: Arc::default(),
@@ -135,7 +135,7 @@ pub(crate) fn told(policy: &Policy, words: &str) -> String {
 pub(crate) fn truth(policy: &Policy, condition: &Condition, words: &str) -> String {
     let body = vec![rule(1, condition.clone(), PROXY), leaf(2, DIRECT)];
     let policy = Policy {
-        body,
+        body: body.into(),
         ..policy.clone()
     };
     let mut trace = Trace::default();

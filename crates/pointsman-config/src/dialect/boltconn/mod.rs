@@ -114,7 +114,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         name: "main".into(),
         outbounds: infos,
         direct,
-        body,
+        body: body.into(),
         sets: sets.sets.into(),
         zones: Arc::new(Zones::default()),
         databases: Arc::new(dispatching.databases),

@@ -50,7 +50,9 @@ impl Inbounds {
                 origin,
                 class: None,
             };
-            policy.body.insert(0, Step::Rule(rule));
+            let mut body = vec![Step::Rule(rule)];
+            body.extend_from_slice(&policy.body);
+            policy.body = body.into();
             inbound.policy = PolicyId(policies.len());
             policies.push(Arc::new(policy));
         }

@@ -303,7 +303,7 @@ impl Policies {
             name,
             outbounds: Arc::clone(outbounds),
             direct,
-            body,
+            body: body.into(),
             sets: Arc::clone(&rule_sets.sets),
             zones: Arc::clone(&zones),
             databases: Arc::clone(databases),

@@ -203,7 +203,7 @@ impl Reader {
             name: "main".into(),
             outbounds: infos,
             direct,
-            body,
+            body: body.into(),
             sets: Arc::default(),
             zones: Arc::new(Zones::default()),
             databases: Arc::new(GeoDatabases::default()),

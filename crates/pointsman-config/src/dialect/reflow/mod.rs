@@ -104,7 +104,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let zones = Arc::new(zones);
     let policies = names.into_iter().map(|name| {
         Arc::new(Policy {
-            body: bodies.remove(&*name).unwrap_or_default(),
+            body: bodies.remove(&*name).unwrap_or_default().into(),
             name,
             outbounds: Arc::clone(&infos),
             direct,
