@@ -269,6 +269,15 @@ impl<'s> Found<'s> {
             What::Prefix(_) => None,
         }
     }
+
+    /// The range of the entry, where it is one.
+    #[must_use]
+    pub fn prefix(&self) -> Option<Prefix> {
+        match self.what {
+            What::Name(_) => None,
+            What::Prefix(prefix) => Some(*prefix),
+        }
+    }
 }
 
 /// The signs before and behind the only `canonical` in `written`.
@@ -340,6 +349,8 @@ mod tests {
         );
         check("::10.3.0.1", None);
         assert_eq!(set.len(), 8);
+        let found = set.find_address("10.3.0.2".parse().unwrap()).unwrap();
+        assert_eq!(found.prefix(), Some("10.3.0.0/16".parse().unwrap()));
     }
 
     #[test]
