@@ -8,7 +8,7 @@ use pointsman_api::explain::{self as api, Action, AppDomain, TraceLine};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need, Network};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
-use pointsman_policy::{OutboundId, Policy, explain, settle};
+use pointsman_policy::{Matched, OutboundId, Policy, explain, settle};
 
 use crate::flow::{BadFlow, Query, Situation};
 use crate::setup::{Dialect, Setup};
@@ -144,6 +144,7 @@ pub fn render(view: &View<'_>) -> Explanation {
             line: origin.line,
             entry: decision
                 .and_then(|decision| decision.entry.as_ref())
+                .map(Matched::entry)
                 .map(|entry| api::Entry {
                     text: entry.text.to_string(),
                     file: entry.file.to_string(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::fact::{Need, Provenance};
 use crate::model::{Class, Matcher, Origin, OutboundId};
+use crate::set::Matched;
 
 /// One answer of [`crate::Policy::decide`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub struct Decision {
     /// The rule that decided: for trees the innermost arm, `cond port` line or leaf that named the
     /// outbound.
     pub rule: Option<Origin>,
-    /// The list entry that matched.
-    pub entry: Option<Entry>,
+    /// The list entry that matched, not yet readable: a decision builds no text.
+    pub entry: Option<Matched>,
     /// For app and domain rules.
     pub class: Option<(Class, Matcher)>,
 }
@@ -61,7 +62,7 @@ pub struct Entry {
     pub text: Arc<str>,
     /// Relative to the configuration's directory.
     pub file: Arc<str>,
-    /// From 1.
+    /// From 1; 0 where it is not known, as in a set of the small form.
     pub line: u32,
 }
 

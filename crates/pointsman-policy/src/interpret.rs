@@ -25,14 +25,13 @@ use crate::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
     SelectOn, SetId, Template,
 };
-use crate::set::{Found, Other, RuleSet};
+use crate::set::{Fingerprints, Found, Matched, Other, RuleSet};
 use crate::zone::ZoneId;
 
 impl Policy {
     /// Decides, or names the first fact that is missing.
     ///
-    /// Allocates nothing but, where a rule set decides, the text of an entry that is more than a
-    /// bare name.
+    /// Allocates nothing.
     #[must_use]
     pub fn decide(&self, facts: &Facts) -> Step {
         self.decide_with(facts, Watch::Nothing)
@@ -72,6 +71,7 @@ impl Policy {
             tried: 0,
             inside: [SetId(0); conditions::DEEPEST],
             depth: 0,
+            fingerprints: None,
             seen: Vec::new(),
         };
         match walk.nodes(&self.body) {
@@ -94,6 +94,8 @@ struct Walk<'a, 'w> {
     /// Rule sets within rule sets that are being tested: the first `depth` of these.
     inside: [SetId; conditions::DEEPEST],
     depth: usize,
+    /// Those of the domain, once a rule set was asked for it.
+    fingerprints: Option<Fingerprints<'a>>,
     /// What the rule under test saw; kept for traces alone.
     seen: Vec<Seen>,
 }
@@ -133,15 +135,15 @@ enum Hit<'a> {
 }
 
 impl Hit<'_> {
-    fn entry(&self) -> Entry {
+    fn matched(&self) -> Matched {
         match self {
-            Self::Other(set, other) => Entry {
+            Self::Other(set, other) => Matched::from(Entry {
                 text: other.text.clone(),
                 file: set.file.clone(),
                 line: other.line,
-            },
-            Self::Set(set, found) => set.entry(*found),
-            Self::Zone(_, entry) => (*entry).clone(),
+            }),
+            Self::Set(set, found) => set.matched(*found),
+            Self::Zone(_, entry) => Matched::from((*entry).clone()),
         }
     }
 
@@ -405,7 +407,7 @@ fn decision(
         outbound: Some(outbound),
         reason,
         rule: Some(origin.clone()),
-        entry: hit.map(|hit| hit.entry()),
+        entry: hit.map(|hit| hit.matched()),
         class: None,
     }
 }

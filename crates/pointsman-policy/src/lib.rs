@@ -32,4 +32,5 @@ pub use domain::Domain;
 pub use fact::{Fact, Facts, Need, Provenance};
 pub use interpret::{Watch, base_name};
 pub use model::{Action, Node, OutboundId, Policy};
+pub use set::Matched;
 pub use settle::{Settled, settle};

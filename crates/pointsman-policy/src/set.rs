@@ -1,45 +1,67 @@
 //! Rule sets: named lists of entries, any of which makes the set hold.
 //!
-//! Invariant: of entries said twice the first one stays, so an explanation names the line that a
-//! reader of the file finds first. An entry's text is not kept but rebuilt: a list writes all its
-//! names in a handful of ways (`x`, `+.x`, `||x^`), so each entry holds the number of its way.
+//! Invariant: of entries said twice the one with the lowest line stays, so an explanation names the line that
+//! a reader of the file finds first. No name's text is kept: a name is a keyed fingerprint ([`Fingerprints`]),
+//! and an entry's text is rebuilt from the name that was asked for and the way in which the list writes its
+//! names (`x`, `+.x`, `||x^`). Whoever wants to see all names reads the file again.
 //!
 //! Deliberately absent: readers of list formats; they hand their entries to a [`Sink`].
 
 mod build;
+mod fingerprint;
+mod forms;
+mod matched;
+mod names;
+mod places;
+mod sip;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
+pub use fingerprint::Fingerprints;
+pub use matched::Matched;
 
 use crate::address::Prefix;
 use crate::condition::Condition;
 use crate::decision::Entry;
 use crate::domain::Domain;
+use forms::Forms;
+use names::{Answer, NameTable};
+use places::At;
 
-/// A rule set. Built once, immutable, shared between policies and generations.
+/// A rule set. Its content is built once, immutable, and shared by whoever uses it.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// Its name.
     pub name: Arc<str>,
     /// The file that it came from, relative to the configuration's directory.
     pub file: Arc<str>,
-    /// Names that match themselves alone.
-    exact: HashMap<Domain, At>,
-    /// Names that match themselves and all below.
-    suffix: HashMap<Domain, At>,
+    content: Arc<Content>,
+}
+
+/// What a set holds, whatever it is called.
+#[derive(Default)]
+struct Content {
+    key: Key,
+    names: NameTable,
     /// Destination prefixes, of either family.
-    prefixes: HashMap<Prefix, At>,
-    /// The lengths in `prefixes`, per family, so that a look-up tries no others.
-    lengths: [BTreeSet<u8>; 2],
+    prefixes: Prefixes,
     /// All else: keywords, regular expressions, processes, ports, logic.
     others: Vec<Other>,
     /// The ways of writing that entries refer to.
-    forms: Vec<Form>,
-    /// Finds a way again while the set is built.
-    form_numbers: HashMap<Form, u32>,
+    forms: Forms,
+}
+
+/// Prefixes by hash.
+#[derive(Clone, Debug, Default)]
+struct Prefixes {
+    /// Where they stand; `None` in the small form.
+    at: HashMap<Prefix, Option<At>>,
+    /// The lengths in `at`, per family, so that a look-up tries no others.
+    lengths: [BTreeSet<u8>; 2],
 }
 
 /// An entry that is neither a name nor a prefix.
@@ -53,35 +75,32 @@ pub struct Other {
     pub text: Arc<str>,
 }
 
-/// Which entry of a set matched; [`RuleSet::entry`] makes it readable.
+/// What a set's names say of a name.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'s> {
-    what: What<'s>,
-    place: At,
+pub enum Held<'a> {
+    /// An exception: the set does not hold, whatever else is in it.
+    Excepted,
+    /// No entry for it; prefixes and other entries may hold yet.
+    No,
+    /// This entry holds it.
+    Yes(Found<'a>),
 }
 
-#[derive(Clone, Copy, Debug)]
-enum What<'s> {
-    Name(&'s Domain),
-    Prefix(&'s Prefix),
+/// Which entry of a set matched.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    content: &'a Content,
+    what: What<'a>,
 }
 
-/// Where an entry stands, and how it is written.
-#[derive(Clone, Copy, Debug)]
-struct At {
-    line: u32,
-    form: u32,
-}
-
-/// How an entry is written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Form {
-    /// The canonical text between these.
-    Around(Box<str>, Box<str>),
-    /// A whole-address prefix without its length, between these.
-    Bare(Box<str>, Box<str>),
-    /// Just so: upper case, U-labels, host bits.
-    Verbatim(Arc<str>),
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Name {
+        name: &'a Domain,
+        entry: u32,
+        labels: u8,
+    },
+    Prefix(&'a Prefix, Option<At>),
 }
 
 impl RuleSet {
@@ -91,58 +110,37 @@ impl RuleSet {
         Self {
             name: name.into(),
             file: file.into(),
-            ..Self::default()
+            content: Arc::default(),
         }
     }
 
-    fn add_exact(&mut self, name: Domain, line: u32, written: &str) {
-        let form = self.form(around(written, name.as_str()), written);
-        self.exact.entry(name).or_insert(At { line, form });
+    /// A set of the same content, which both share.
+    #[must_use]
+    pub fn shared_as(&self, name: impl Into<Arc<str>>, file: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            file: file.into(),
+            content: Arc::clone(&self.content),
+        }
     }
 
-    fn add_suffix(&mut self, name: Domain, line: u32, written: &str) {
-        let form = self.form(around(written, name.as_str()), written);
-        self.suffix.entry(name).or_insert(At { line, form });
+    /// Whether both share one content.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
     }
 
-    fn add_prefix(&mut self, prefix: Prefix, line: u32, written: &str) {
-        let canonical = around(written, &prefix.to_string());
-        let form = match canonical {
-            Some(form) => Some(form),
-            None if prefix.is_single() => match around(written, &prefix.address().to_string()) {
-                Some(Form::Around(before, after)) => Some(Form::Bare(before, after)),
-                _ => None,
-            },
-            None => None,
-        };
-        let form = self.form(form, written);
-        self.lengths[family(prefix.address())].insert(prefix.length());
-        self.prefixes.entry(prefix).or_insert(At { line, form });
+    /// The key of its names' fingerprints.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.content.key
     }
 
-    fn add_other(&mut self, condition: Condition, line: u32, written: &str) {
-        let text = written.into();
-        self.others.push(Other {
-            condition,
-            line,
-            text,
-        });
-    }
-
-    /// Gives back what only building needs.
-    fn finish(&mut self) {
-        self.form_numbers = HashMap::new();
-        self.exact.shrink_to_fit();
-        self.suffix.shrink_to_fit();
-        self.prefixes.shrink_to_fit();
-        self.others.shrink_to_fit();
-        self.forms.shrink_to_fit();
-    }
-
-    /// How many entries it holds.
+    /// How many entries it holds, exceptions among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.exact.len() + self.suffix.len() + self.prefixes.len() + self.others.len()
+        let content = &*self.content;
+        content.names.count as usize + content.prefixes.at.len() + content.others.len()
     }
 
     /// Whether it holds none.
@@ -151,122 +149,119 @@ impl RuleSet {
         self.len() == 0
     }
 
-    /// Whether it holds names.
+    /// Whether it holds names, be they exceptions.
     #[must_use]
     pub fn has_names(&self) -> bool {
-        !self.exact.is_empty() || !self.suffix.is_empty()
+        !self.content.names.is_empty()
     }
 
     /// Whether it holds prefixes.
     #[must_use]
     pub fn has_prefixes(&self) -> bool {
-        !self.prefixes.is_empty()
+        !self.content.prefixes.at.is_empty()
     }
 
     /// The entries that are neither names nor prefixes, in the order of their lines.
     #[must_use]
     pub fn others(&self) -> &[Other] {
-        &self.others
+        &self.content.others
     }
 
-    /// The most specific entry that holds `name`: the name itself, else the longest suffix.
+    /// Bytes of memory that its names take.
     #[must_use]
-    pub fn find_name(&self, name: &Domain) -> Option<Found<'_>> {
-        let (key, place) = match self.exact.get_key_value(name) {
-            Some(found) => found,
-            None if self.suffix.is_empty() => return None,
-            None => name
-                .ancestors()
-                .find_map(|ancestor| self.suffix.get_key_value(ancestor))?,
+    pub fn name_bytes(&self) -> usize {
+        self.content.names.bytes()
+    }
+
+    /// What the set's names say of the name that `fingerprints` are of: the entry for the name itself, else
+    /// that of the longest suffix; unless an exception is for the name or a suffix of it. Allocates nothing.
+    /// Those of another key than the set's are computed anew.
+    #[must_use]
+    pub fn hold<'a>(&'a self, fingerprints: &Fingerprints<'a>) -> Held<'a> {
+        let content = &*self.content;
+        let name = fingerprints.name();
+        let answer = if fingerprints.key() == content.key {
+            content.names.find(fingerprints.chain())
+        } else {
+            let own = Fingerprints::of(content.key, name);
+            content.names.find(own.chain())
         };
-        Some(Found {
-            what: What::Name(key),
-            place: *place,
-        })
+        match answer {
+            Answer::Excepted => Held::Excepted,
+            Answer::No => Held::No,
+            Answer::Yes { entry, labels } => Held::Yes(Found {
+                content,
+                what: What::Name {
+                    name,
+                    entry,
+                    labels,
+                },
+            }),
+        }
+    }
+
+    /// The entry that holds `name`; see [`Self::hold`], which asks many sets faster.
+    #[must_use]
+    pub fn find_name<'a>(&'a self, name: &'a Domain) -> Option<Found<'a>> {
+        match self.hold(&Fingerprints::of(self.content.key, name)) {
+            Held::Excepted | Held::No => None,
+            Held::Yes(found) => Some(found),
+        }
     }
 
     /// The longest prefix that holds `address` (canonical).
     #[must_use]
     pub fn find_address(&self, address: IpAddr) -> Option<Found<'_>> {
-        let mut lengths = self.lengths[family(address)].iter().rev();
-        lengths.find_map(|length| {
-            let (key, place) = self
-                .prefixes
-                .get_key_value(&Prefix::new(address, *length))?;
-            Some(Found {
-                what: What::Prefix(key),
-                place: *place,
-            })
+        let (prefix, at) = self.content.prefixes.find(address)?;
+        Some(Found {
+            content: &self.content,
+            what: What::Prefix(prefix, at),
         })
     }
 
-    /// The entry as written. Allocates, unless it is a bare name.
+    /// An entry of this set, to be kept. Allocates nothing.
+    #[must_use]
+    pub fn matched(&self, found: Found<'_>) -> Matched {
+        let at = found.at();
+        let from = matched::From {
+            file: self.file.clone(),
+            line: at.map_or(0, |at| at.line),
+            form: at.and_then(|at| found.content.forms.get(at.form).cloned()),
+        };
+        match found.what {
+            What::Name { name, labels, .. } => Matched::of_name(name.clone(), labels, from),
+            What::Prefix(prefix, _) => Matched::of_prefix(*prefix, from),
+        }
+    }
+
+    /// The entry as written. Allocates its text. In the small form it has no line (0) and stands there in the
+    /// canonical way.
     #[must_use]
     pub fn entry(&self, found: Found<'_>) -> Entry {
-        let text = match (self.forms.get(found.place.form as usize), found.what) {
-            (Some(Form::Verbatim(text)), _) => text.clone(),
-            (Some(Form::Around(before, after)), What::Name(name)) => {
-                if before.is_empty() && after.is_empty() {
-                    name.text().clone()
-                } else {
-                    format!("{before}{name}{after}").into()
-                }
-            }
-            (Some(Form::Around(before, after)), What::Prefix(prefix)) => {
-                format!("{before}{prefix}{after}").into()
-            }
-            (Some(Form::Bare(before, after)), What::Prefix(prefix)) => {
-                format!("{before}{}{after}", prefix.address()).into()
-            }
-            // `add_exact` and `add_suffix` never make a `Bare`, and every number is of `forms`.
-            (Some(Form::Bare(..)) | None, What::Name(name)) => name.text().clone(),
-            (None, What::Prefix(prefix)) => prefix.to_string().into(),
-        };
-        Entry {
-            text,
-            file: self.file.clone(),
-            line: found.place.line,
-        }
-    }
-
-    /// Every name with whether it stands for those below it too; in no order.
-    pub fn names(&self) -> impl Iterator<Item = (&Domain, bool)> {
-        let exact = self.exact.keys().map(|name| (name, false));
-        exact.chain(self.suffix.keys().map(|name| (name, true)))
-    }
-
-    /// Every prefix; in no order.
-    pub fn prefixes(&self) -> impl Iterator<Item = &Prefix> {
-        self.prefixes.keys()
-    }
-
-    fn form(&mut self, form: Option<Form>, written: &str) -> u32 {
-        let form = form.unwrap_or_else(|| Form::Verbatim(written.into()));
-        let next = u32::try_from(self.forms.len()).unwrap_or(u32::MAX);
-        match self.form_numbers.get(&form) {
-            Some(number) => *number,
-            None => {
-                self.forms.push(form.clone());
-                self.form_numbers.insert(form, next);
-                next
-            }
-        }
+        self.matched(found).entry()
     }
 }
 
-impl<'s> Found<'s> {
-    /// The line of the entry, from 1.
+impl<'a> Found<'a> {
+    /// The line of the entry, from 1; `None` in the small form.
     #[must_use]
-    pub fn line(&self) -> u32 {
-        self.place.line
+    pub fn line(&self) -> Option<u32> {
+        self.at().map(|at| at.line)
     }
 
     /// The name of the entry, where it is one, without the signs around it.
     #[must_use]
-    pub fn name(&self) -> Option<&'s Domain> {
+    pub fn name(&self) -> Option<&'a str> {
         match self.what {
-            What::Name(name) => Some(name),
-            What::Prefix(_) => None,
+            What::Name { name, labels, .. } => Some(matched::last_labels(name, labels)),
+            What::Prefix(..) => None,
+        }
+    }
+
+    fn at(&self) -> Option<At> {
+        match self.what {
+            What::Name { entry, .. } => self.content.names.place(entry),
+            What::Prefix(_, at) => at,
         }
     }
 
@@ -274,19 +269,51 @@ impl<'s> Found<'s> {
     #[must_use]
     pub fn prefix(&self) -> Option<Prefix> {
         match self.what {
-            What::Name(_) => None,
-            What::Prefix(prefix) => Some(*prefix),
+            What::Name { .. } => None,
+            What::Prefix(prefix, _) => Some(*prefix),
         }
     }
 }
 
-/// The signs before and behind the only `canonical` in `written`.
-fn around(written: &str, canonical: &str) -> Option<Form> {
-    let at = written.rfind(canonical)?;
-    Some(Form::Around(
-        written[..at].into(),
-        written[at + canonical.len()..].into(),
-    ))
+impl fmt::Debug for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = match self.what {
+            What::Name { .. } => self.name().unwrap_or_default().to_owned(),
+            What::Prefix(prefix, _) => prefix.to_string(),
+        };
+        write!(f, "Found({entry}, line {:?})", self.line())
+    }
+}
+
+/// Tells its size, not a million entries.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("names", &self.names.count)
+            .field("prefixes", &self.prefixes.at.len())
+            .field("others", &self.others)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Prefixes {
+    fn add(&mut self, prefix: Prefix, at: Option<At>) {
+        self.lengths[family(prefix.address())].insert(prefix.length());
+        let known = self.at.entry(prefix).or_insert(at);
+        *known = at.min(*known);
+    }
+
+    fn shrink(&mut self) {
+        self.at.shrink_to_fit();
+    }
+
+    fn find(&self, address: IpAddr) -> Option<(&Prefix, Option<At>)> {
+        let mut lengths = self.lengths[family(address)].iter().rev();
+        lengths.find_map(|length| {
+            let found = self.at.get_key_value(&Prefix::new(address, *length))?;
+            Some((found.0, *found.1))
+        })
+    }
 }
 
 fn family(address: IpAddr) -> usize {
@@ -297,8 +324,11 @@ fn family(address: IpAddr) -> usize {
 mod tests {
     use super::*;
 
-    fn set() -> RuleSet {
-        let mut set = RuleSetBuilder::new("ads", "lists/ads.txt", Key::default());
+    fn builder() -> RuleSetBuilder {
+        RuleSetBuilder::new("ads", "lists/ads.txt", Key([1, 2]))
+    }
+
+    fn fill(mut set: RuleSetBuilder) -> RuleSet {
         let name = |text| Domain::parse(text).unwrap();
         set.add_exact(name("test.google.com"), 1, "test.google.com");
         set.add_suffix(name("telemetry.google.com"), 2, "+.telemetry.google.com");
@@ -318,11 +348,12 @@ mod tests {
 
     #[test]
     fn the_most_specific_entry_is_named_as_written() {
-        let set = set();
+        let set = fill(builder());
         let check = |query: &str, expected: Option<(u32, &str)>| {
-            let found = match crate::Host::parse(query).unwrap() {
-                crate::Host::Address(address) => set.find_address(address),
-                crate::Host::Name(name) => set.find_name(&name),
+            let host = crate::Host::parse(query).unwrap();
+            let found = match &host {
+                crate::Host::Address(address) => set.find_address(*address),
+                crate::Host::Name(name) => set.find_name(name),
             };
             let entry = found.map(|f| set.entry(f));
             let got = entry.as_ref().map(|e| (e.line, &*e.text));

@@ -47,9 +47,10 @@ fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet
 /// `LINE TEXT` of the entry that holds each of the hosts, `-` where none does.
 fn found(set: &RuleSet, hosts: &str) -> String {
     let told = hosts.split(' ').map(|host| {
-        let entry = match Host::parse(host).unwrap() {
-            Host::Address(address) => set.find_address(address),
-            Host::Name(name) => set.find_name(&name),
+        let host = Host::parse(host).unwrap();
+        let entry = match &host {
+            Host::Address(address) => set.find_address(*address),
+            Host::Name(name) => set.find_name(name),
         };
         let entry = entry.map(|found| set.entry(found));
         entry.map_or_else(|| "-".to_owned(), |e| format!("{} {}", e.line, e.text))

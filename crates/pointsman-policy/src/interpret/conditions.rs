@@ -10,10 +10,13 @@ use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, Side};
 use crate::fact::{Inbound, InboundKind, Need};
 use crate::model::SetId;
+use crate::set::{Fingerprints, Held};
 
 /// Rule sets within rule sets. Whoever loads them refuses circles and deeper ones; here they only
 /// end, as not matching.
 pub(super) const DEEPEST: usize = 16;
+
+const EXCEPTED: &str = "the rule set makes an exception of it";
 
 impl<'a> Walk<'a, '_> {
     /// Tests a condition. It asks for the address of a named destination only where it says so
@@ -213,7 +216,8 @@ impl<'a> Walk<'a, '_> {
         self.compare("network", value, |n| n.as_str().into(), |n| *n == network)
     }
 
-    /// Any entry: names first, then prefixes, then the others by line, each only where there are.
+    /// Any entry: names first, then prefixes, then the others by line, each only where there are. A name
+    /// that the set excepts makes it not hold, whatever its address.
     fn test_set(&mut self, id: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
         let Some(set) = self.policy.sets.get(id.0 as usize) else {
             return Ok(Truth::No);
@@ -223,14 +227,28 @@ impl<'a> Walk<'a, '_> {
         }
         let mut unknown = None;
         if set.has_names() {
-            let name = self.domain()?;
+            let mut name = self.domain()?;
             let hit = match name.value {
                 Value::Absent => None,
                 Value::Failed(why) => {
                     unknown = Some(why);
                     None
                 }
-                Value::Known(name, _) => set.find_name(name).map(|found| Hit::Set(set, found)),
+                Value::Known(domain, _) => {
+                    // A walk knows one domain.
+                    let fingerprints = self
+                        .fingerprints
+                        .get_or_insert_with(|| Fingerprints::of(set.key(), domain));
+                    match set.hold(fingerprints) {
+                        Held::Excepted => {
+                            name.note = Some(EXCEPTED);
+                            self.see_domain(&name, None);
+                            return Ok(Truth::No);
+                        }
+                        Held::No => None,
+                        Held::Yes(found) => Some(Hit::Set(set, found)),
+                    }
+                }
             };
             self.see_domain(&name, hit);
             if hit.is_some() {

@@ -80,7 +80,7 @@ impl Walk<'_, '_> {
             fact,
             value,
             from,
-            entry: hit.map(|hit| hit.entry()),
+            entry: hit.map(|hit| hit.matched().entry()),
             within: hit.map(|hit| hit.within()),
             note,
         };

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::RuleSet;
+use super::fingerprint::fingerprint;
+use super::forms::FormsBuilder;
+use super::names::{Kind, MOST_ENTRIES, NameTableBuilder};
+use super::places::At;
+use super::{Content, Other, Prefixes, RuleSet};
 use crate::address::Prefix;
 use crate::condition::Condition;
 use crate::domain::{Domain, Name};
@@ -55,43 +59,110 @@ impl std::fmt::Debug for Key {
 /// A rule set that is being built.
 #[derive(Debug)]
 pub struct RuleSetBuilder {
-    set: RuleSet,
+    name: Arc<str>,
+    file: Arc<str>,
+    key: Key,
+    names: NameTableBuilder,
+    prefixes: Prefixes,
+    others: Vec<Other>,
+    /// `None` in the small form.
+    forms: Option<FormsBuilder>,
 }
 
 impl RuleSetBuilder {
-    /// Begins an empty set of this name. `file` is relative to the configuration's directory.
+    /// Begins an empty set of this name. `file` is relative to the configuration's directory. All sets of a
+    /// process share one key, so that a name's fingerprints are computed once for all of them.
     #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, file: impl Into<Arc<str>>, _key: Key) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, file: impl Into<Arc<str>>, key: Key) -> Self {
         Self {
-            set: RuleSet::new(name, file),
+            name: name.into(),
+            file: file.into(),
+            key,
+            names: NameTableBuilder::new(true),
+            prefixes: Prefixes::default(),
+            others: Vec::new(),
+            forms: Some(FormsBuilder::default()),
         }
+    }
+
+    /// Makes it a set in the small form, for routers: of its names and prefixes it does not know where they
+    /// stand in the file nor how they are written there. It decides the same. To be called before the first
+    /// entry.
+    #[must_use]
+    pub fn small(self) -> Self {
+        Self {
+            names: NameTableBuilder::new(false),
+            forms: None,
+            ..self
+        }
+    }
+
+    /// Whether it holds as many names as a set can (2^31); further ones are left out. A reader of lists that
+    /// may be so long asks, and says so.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.names.len() >= MOST_ENTRIES
     }
 
     /// Adds a name that matches itself alone, as `written` at `line` (from 1).
     pub fn add_exact(&mut self, name: Domain, line: u32, written: &str) {
-        self.set.add_exact(name, line, written);
+        self.add_name(Kind::Exact, (&name).into(), line, written);
     }
 
     /// Adds a name that matches itself and all below.
     pub fn add_suffix(&mut self, name: Domain, line: u32, written: &str) {
-        self.set.add_suffix(name, line, written);
+        self.add_name(Kind::Suffix, (&name).into(), line, written);
     }
 
     /// Adds a range of destination addresses.
     pub fn add_prefix(&mut self, prefix: Prefix, line: u32, written: &str) {
-        self.set.add_prefix(prefix, line, written);
+        let forms = self.forms.as_mut();
+        let at = forms.map(|forms| At {
+            line,
+            form: forms.of_prefix(written, &prefix),
+        });
+        self.prefixes.add(prefix, at);
     }
 
     /// Adds any other condition; see [`Item::Other`].
     pub fn add_other(&mut self, condition: Condition, line: u32, written: &str) {
-        self.set.add_other(condition, line, written);
+        let text = written.into();
+        self.others.push(Other {
+            condition,
+            line,
+            text,
+        });
     }
 
-    /// The set, immutable from here on.
+    /// The set, immutable from here on. Of entries said twice the one with the lowest line stays.
     #[must_use]
     pub fn finish(mut self) -> RuleSet {
-        self.set.finish();
-        self.set
+        self.prefixes.shrink();
+        self.others.shrink_to_fit();
+        RuleSet {
+            name: self.name,
+            file: self.file,
+            content: Arc::new(Content {
+                key: self.key,
+                names: self.names.finish(),
+                prefixes: self.prefixes,
+                others: self.others,
+                forms: self.forms.map(FormsBuilder::finish).unwrap_or_default(),
+            }),
+        }
+    }
+
+    fn add_name(&mut self, kind: Kind, name: Name<'_>, line: u32, written: &str) {
+        if self.is_full() {
+            return;
+        }
+        let forms = self.forms.as_mut();
+        let at = At {
+            line,
+            form: forms.map_or(0, |forms| forms.of_name(written, name.as_str())),
+        };
+        let (fingerprint, labels) = fingerprint(self.key, name);
+        self.names.add(fingerprint, labels, kind, at);
     }
 }
 
@@ -99,11 +170,12 @@ impl Sink for RuleSetBuilder {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let Place { line, written } = place;
         match item {
-            Item::Exact(name) => self.set.add_exact(name.into(), line, written),
-            Item::ExceptExact(_) | Item::ExceptSuffix(_) => {}
-            Item::Other(condition) => self.set.add_other(condition, line, written),
-            Item::Prefix(prefix) => self.set.add_prefix(prefix, line, written),
-            Item::Suffix(name) => self.set.add_suffix(name.into(), line, written),
+            Item::Exact(name) => self.add_name(Kind::Exact, name, line, written),
+            Item::ExceptExact(name) => self.add_name(Kind::ExceptExact, name, line, written),
+            Item::ExceptSuffix(name) => self.add_name(Kind::ExceptSuffix, name, line, written),
+            Item::Other(condition) => self.add_other(condition, line, written),
+            Item::Prefix(prefix) => self.add_prefix(prefix, line, written),
+            Item::Suffix(name) => self.add_name(Kind::Suffix, name, line, written),
         }
     }
 }

@@ -76,7 +76,8 @@ fn decide(policy: &Policy, facts: &Facts) -> String {
     match policy.decide(facts) {
         Step::Decided(decision) => {
             let rule = decision.rule.unwrap();
-            let entry = decision.entry.map_or(String::new(), |e| {
+            let entry = decision.entry.map_or(String::new(), |matched| {
+                let e = matched.entry();
                 format!(" < {} {}:{}", e.text, e.file, e.line)
             });
             let outbound = &policy.outbound(decision.outbound.unwrap()).name;

@@ -124,6 +124,7 @@ fn decides(setup: &Setup, policy: usize, host: &str) -> String {
                 .map(|id| policy.outbound(id).name.to_string());
             let entry = decision
                 .entry
+                .map(|matched| matched.entry())
                 .map(|e| format!(" {}:{} {}", e.file, e.line, e.text));
             format!("{}{}", name.unwrap_or_default(), entry.unwrap_or_default())
         }

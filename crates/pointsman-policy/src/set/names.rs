@@ -1,0 +1,189 @@
+//! A table of names' fingerprints: what a set of a million names is in memory.
+//!
+//! An entry is one word: 62 bits of the name's keyed fingerprint, then two bits of its [`Kind`]. Words are
+//! sorted and lie in 2^k buckets by their first k bits, four to eight a bucket; those k bits are not stored
+//! again. So 62 bits are compared exactly whatever the table's size: that two of a million names, or a name
+//! asked for and one of them, look the same has a chance of some 2^-42 a set and a look-up, and nobody who
+//! lacks the key can raise it. Nothing else decides: no filter, no shorter hash.
+//!
+//! Invariants: words are strictly ascending. An exception wins always, whatever is more specific.
+
+mod build;
+#[cfg(test)]
+mod tests;
+
+pub(super) use build::{MOST_ENTRIES, NameTableBuilder};
+
+use super::places::{At, Places};
+
+/// What a name in a list stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Itself.
+    Exact = 0,
+    /// Itself and all below.
+    Suffix = 1,
+    /// Itself, which is not held.
+    ExceptExact = 2,
+    /// Itself and all below, which are not held.
+    ExceptSuffix = 3,
+}
+
+/// The table. `entries` are little-endian and end with bytes that make each readable as a whole word.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NameTable {
+    pub(super) count: u32,
+    /// k: 2^k buckets.
+    pub(super) bits: u8,
+    /// Where each bucket begins, and behind the last one the count; empty in an empty table.
+    pub(super) buckets: Box<[u32]>,
+    pub(super) entries: Box<[u8]>,
+    /// By [`Kind`]: bit n stands for entries of n + 1 labels, so that no other ancestor is looked up.
+    pub(super) depths: [u128; 4],
+    /// `None` in the small form.
+    pub(super) places: Option<Places>,
+}
+
+/// What a table says of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// An exception holds it.
+    Excepted,
+    /// Nothing does.
+    No,
+    /// This entry does, of so many labels.
+    Yes { entry: u32, labels: u8 },
+}
+
+/// The entries of one name: the first one, and bits of their kinds, whose order is theirs.
+#[derive(Clone, Copy)]
+struct Met {
+    first: u32,
+    kinds: u8,
+}
+
+impl NameTable {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn place(&self, entry: u32) -> Option<At> {
+        self.places.as_ref()?.get(entry)
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+            + self.entries.len()
+            + self.places.as_ref().map_or(0, Places::bytes)
+    }
+
+    /// The name itself, else the longest suffix that holds it; unless there is an exception. `chain` are the
+    /// fingerprints of the name's ancestors, the shortest first, and of itself.
+    pub(super) fn find(&self, chain: &[u64]) -> Answer {
+        let [exact, suffix, except_exact, except_suffix] = self.depths;
+        let own = 1_u128.checked_shl(chain.len() as u32).unwrap_or(0) >> 1;
+        let mut open = (own & (exact | except_exact)) | (below(own) & (suffix | except_suffix));
+        let mut answer = Answer::No;
+        while let Some(at) = open.checked_ilog2() {
+            let depth = 1 << at;
+            open ^= depth;
+            let Some(met) = chain.get(at as usize).and_then(|print| self.probe(*print)) else {
+                continue;
+            };
+            if met.has(Kind::ExceptSuffix) || (depth == own && met.has(Kind::ExceptExact)) {
+                return Answer::Excepted;
+            }
+            let entry = match answer {
+                Answer::No if depth == own && met.has(Kind::Exact) => met.entry(Kind::Exact),
+                Answer::No if met.has(Kind::Suffix) => met.entry(Kind::Suffix),
+                _ => continue,
+            };
+            answer = Answer::Yes {
+                entry,
+                labels: at as u8 + 1,
+            };
+            // From here on only an exception counts.
+            open &= except_suffix;
+        }
+        answer
+    }
+
+    #[inline]
+    fn probe(&self, fingerprint: u64) -> Option<Met> {
+        let wanted = fingerprint & !KINDS;
+        let bucket = bucket(wanted, self.bits);
+        let [from, to] = *self.buckets.get(bucket..)?.first_chunk()?;
+        // A whole word's bytes are read for each: those behind an entry do not count.
+        let width = width(self.bits);
+        match width {
+            8 => self.scan::<8>(wanted, from, to),
+            7 => self.scan::<7>(wanted, from, to),
+            6 => self.scan::<6>(wanted, from, to),
+            _ => self.scan::<5>(wanted, from, to),
+        }
+    }
+
+    #[inline]
+    fn scan<const WIDTH: usize>(&self, wanted: u64, from: u32, to: u32) -> Option<Met> {
+        let mask = stored(WIDTH);
+        let wanted = wanted & mask;
+        let bytes = self.entries.get(from as usize * WIDTH..)?;
+        let word = |at: usize| {
+            let word = bytes.get(at * WIDTH..)?.first_chunk()?;
+            Some((u64::from_le_bytes(*word) & mask) ^ wanted)
+        };
+        let count = to.saturating_sub(from) as usize;
+        let first = (0..count).find(|at| word(*at).is_some_and(|word| word <= KINDS))?;
+        let mut kinds = 0;
+        for at in first..count {
+            match word(at) {
+                Some(kind) if kind <= KINDS => kinds |= 1 << kind,
+                _ => break,
+            }
+        }
+        Some(Met {
+            first: from + first as u32,
+            kinds,
+        })
+    }
+}
+
+impl Met {
+    fn has(self, kind: Kind) -> bool {
+        self.kinds & (1 << kind as u8) != 0
+    }
+
+    /// The entry of a kind that it has.
+    fn entry(self, kind: Kind) -> u32 {
+        let earlier = self.kinds & ((1 << kind as u8) - 1);
+        self.first + earlier.count_ones()
+    }
+}
+
+/// The bits of an entry's word that hold its kind.
+const KINDS: u64 = 3;
+
+/// The bits up to this one, which is the only one of its number.
+fn below(bit: u128) -> u128 {
+    bit | bit.saturating_sub(1)
+}
+
+/// In which of 2^`bits` buckets a word lies.
+#[inline]
+fn bucket(word: u64, bits: u8) -> usize {
+    word.checked_shr(64 - u32::from(bits)).unwrap_or(0) as usize
+}
+
+/// The bytes of an entry in a table of 2^`bits` buckets (up to 29): all bits that the bucket does not tell.
+#[inline]
+fn width(bits: u8) -> usize {
+    usize::from(64 - bits.min(29)).div_ceil(8)
+}
+
+/// The bits that an entry of so many bytes holds.
+#[inline]
+fn stored(width: usize) -> u64 {
+    u64::MAX >> (64 - 8 * width)
+}

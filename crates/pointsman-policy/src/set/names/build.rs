@@ -1,0 +1,201 @@
+//! Building a table of names.
+//!
+//! Words and places wait in pieces that never move, then are dealt out to their buckets at once, so that the
+//! peak is what waits beside the finished table. Each bucket is sorted where it lies, and of entries said
+//! twice the one with the lowest line stays.
+
+use super::super::places::{At, PlacesBuilder};
+use super::{Kind, NameTable, bucket, stored, width};
+
+/// The most entries of a table: numbers of entries stay below 2^31.
+pub(crate) const MOST_ENTRIES: usize = 1 << 31;
+/// The most items of a piece.
+const PIECE: usize = 1 << 13;
+
+/// A table that is being built.
+#[derive(Debug)]
+pub(crate) struct NameTableBuilder {
+    words: Pieces<u64>,
+    /// As long as `words`; nothing in the small form.
+    places: Option<Pieces<At>>,
+    depths: [u128; 4],
+    last_line: u32,
+}
+
+/// A vector that grows without moving: growing holds nothing twice.
+#[derive(Debug)]
+struct Pieces<T> {
+    full: Vec<Vec<T>>,
+    last: Vec<T>,
+    count: usize,
+}
+
+impl NameTableBuilder {
+    pub(crate) fn new(with_places: bool) -> Self {
+        Self {
+            words: Pieces::new(),
+            places: with_places.then(Pieces::new),
+            depths: [0; 4],
+            last_line: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.words.count
+    }
+
+    /// Adds a name of so many labels; `at` is not kept in the small form.
+    pub(crate) fn add(&mut self, fingerprint: u64, labels: usize, kind: Kind, at: At) {
+        self.words.push((fingerprint & !super::KINDS) | kind as u64);
+        self.depths[kind as usize] |= 1_u128.checked_shl(labels as u32).unwrap_or(0) >> 1;
+        if let Some(places) = &mut self.places {
+            places.push(at);
+            self.last_line = self.last_line.max(at.line);
+        }
+    }
+
+    pub(crate) fn finish(self) -> NameTable {
+        if self.words.count == 0 {
+            return NameTable::default();
+        }
+        let (depths, mut dealt) = (self.depths, self.deal());
+        let count = dealt.settle();
+        dealt.entries.truncate(count * dealt.width);
+        // So that the last entry can be read as a whole word.
+        let padded = count * dealt.width + 8 - dealt.width;
+        dealt.entries.reserve_exact(8 - dealt.width);
+        dealt.entries.resize(padded, 0);
+        NameTable {
+            count: count as u32,
+            bits: dealt.bits,
+            buckets: dealt.buckets.into_boxed_slice(),
+            entries: dealt.entries.into_boxed_slice(),
+            depths,
+            places: dealt.places.map(|places| places.finish(count)),
+        }
+    }
+
+    /// Puts each word into its bucket, in no order there.
+    fn deal(self) -> Dealt {
+        let count = self.words.count;
+        let bits = bits(count);
+        let width = width(bits);
+        let mut buckets = vec![0_u32; (1 << bits) + 1];
+        for word in self.words.iter() {
+            buckets[bucket(*word, bits)] += 1;
+        }
+        let mut begin = 0;
+        for bucket in &mut buckets {
+            begin += std::mem::replace(bucket, begin);
+        }
+        let mut entries = Vec::with_capacity(count * width + 8 - width);
+        entries.resize(count * width, 0);
+        let mut placed = self
+            .places
+            .is_some()
+            .then(|| PlacesBuilder::new(count, self.last_line));
+        let mut places = self.places.iter().flat_map(Pieces::iter);
+        for word in self.words.iter() {
+            // Where the next word of this bucket goes; in the end, where the bucket ends.
+            let next = &mut buckets[bucket(*word, bits)];
+            put(&mut entries, width, *next as usize, *word);
+            if let (Some(placed), Some(at)) = (&mut placed, places.next()) {
+                placed.set(*next, *at);
+            }
+            *next += 1;
+        }
+        // Each bucket's end is the next one's beginning.
+        buckets.rotate_right(1);
+        buckets[0] = 0;
+        Dealt {
+            bits,
+            width,
+            buckets,
+            entries,
+            places: placed,
+        }
+    }
+}
+
+/// A table whose buckets are not in order yet.
+struct Dealt {
+    bits: u8,
+    width: usize,
+    buckets: Vec<u32>,
+    entries: Vec<u8>,
+    places: Option<PlacesBuilder>,
+}
+
+impl Dealt {
+    /// Sorts each bucket, drops what is said twice, and closes the gaps; tells how many entries remain.
+    fn settle(&mut self) -> usize {
+        if let Some(places) = &mut self.places {
+            places.settle();
+        }
+        let mut sorted: Vec<(u64, At)> = Vec::new();
+        let (mut kept, mut from) = (0_u32, 0);
+        for bucket in 1..self.buckets.len() {
+            let to = self.buckets[bucket];
+            sorted.clear();
+            sorted.extend((from..to).map(|entry| {
+                let at = self.places.as_ref().and_then(|places| places.get(entry));
+                let nowhere = At { line: 0, form: 0 };
+                (self.word(entry as usize), at.unwrap_or(nowhere))
+            }));
+            sorted.sort_unstable();
+            sorted.dedup_by_key(|(word, _)| *word);
+            for (word, at) in &sorted {
+                put(&mut self.entries, self.width, kept as usize, *word);
+                if let Some(places) = &mut self.places {
+                    places.set(kept, *at);
+                }
+                kept += 1;
+            }
+            self.buckets[bucket] = kept;
+            from = to;
+        }
+        kept as usize
+    }
+
+    fn word(&self, entry: usize) -> u64 {
+        let bytes = &self.entries[entry * self.width..(entry + 1) * self.width];
+        let word = bytes
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+        word & stored(self.width)
+    }
+}
+
+impl<T> Pieces<T> {
+    fn new() -> Self {
+        Self {
+            full: Vec::new(),
+            last: Vec::new(),
+            count: 0,
+        }
+    }
+
+    fn push(&mut self, item: T) {
+        if self.last.len() == self.last.capacity() {
+            let room = (2 * self.last.capacity()).clamp(16, PIECE);
+            let full = std::mem::replace(&mut self.last, Vec::with_capacity(room));
+            self.full.push(full);
+        }
+        self.last.push(item);
+        self.count += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.full.iter().flatten().chain(&self.last)
+    }
+}
+
+/// k for a table of so many entries: four to eight of them fall into a bucket.
+fn bits(count: usize) -> u8 {
+    (count / 4).checked_ilog2().unwrap_or(0).min(29) as u8
+}
+
+fn put(entries: &mut [u8], width: usize, entry: usize, word: u64) {
+    entries[entry * width..(entry + 1) * width].copy_from_slice(&word.to_le_bytes()[..width]);
+}

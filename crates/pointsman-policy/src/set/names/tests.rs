@@ -1,0 +1,157 @@
+//! Tables of names against a plain model, in both forms.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::{Held, Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
+use super::*;
+use crate::domain::{Domain, Name};
+use crate::set::Fingerprints;
+
+const KINDS_OF_ENTRY: [Kind; 4] = [
+    Kind::Exact,
+    Kind::Suffix,
+    Kind::ExceptExact,
+    Kind::ExceptSuffix,
+];
+
+fn set(entries: &[(String, Kind)], small: bool) -> RuleSet {
+    let builder = RuleSetBuilder::new("set", "set.txt", Key([7, 9]));
+    let mut set = if small { builder.small() } else { builder };
+    for (line, (name, kind)) in (1..).zip(entries) {
+        let mut buffer = String::new();
+        let name = Name::parse(name, &mut buffer).unwrap();
+        let (item, written) = match kind {
+            Kind::Exact => (Item::Exact(name), name.as_str().to_owned()),
+            Kind::Suffix => (Item::Suffix(name), format!("+.{}", name.as_str())),
+            Kind::ExceptExact => (Item::ExceptExact(name), format!("@@|{}^|", name.as_str())),
+            Kind::ExceptSuffix => (Item::ExceptSuffix(name), format!("@@||{}^", name.as_str())),
+        };
+        let written = &*written;
+        set.add(item, Place { line, written });
+    }
+    set.finish()
+}
+
+/// `excepted`, `-`, or the line and the text of the entry that holds.
+fn plainly(entries: &[(String, Kind)], query: &str) -> String {
+    let mut lines: BTreeMap<(&str, Kind), usize> = BTreeMap::new();
+    for (at, (name, kind)) in entries.iter().enumerate() {
+        lines.entry((name, *kind)).or_insert(at + 1);
+    }
+    let ancestors: Vec<_> =
+        std::iter::successors(Some(query), |name| Some(name.split_once('.')?.1)).collect();
+    let is = |name: &str, kind| lines.contains_key(&(name, kind));
+    let excepted = is(query, Kind::ExceptExact);
+    if excepted || ancestors.iter().any(|name| is(name, Kind::ExceptSuffix)) {
+        return "excepted".to_owned();
+    }
+    if let Some(line) = lines.get(&(query, Kind::Exact)) {
+        return format!("{line} {query}");
+    }
+    let suffix = ancestors.iter().find(|name| is(name, Kind::Suffix));
+    match suffix {
+        None => "-".to_owned(),
+        Some(name) => format!("{} +.{name}", lines[&(*name, Kind::Suffix)]),
+    }
+}
+
+fn told(set: &RuleSet, query: &Domain) -> String {
+    match set.hold(&Fingerprints::of(set.key(), query)) {
+        Held::Excepted => "excepted".to_owned(),
+        Held::No => "-".to_owned(),
+        Held::Yes(found) => {
+            let entry = set.entry(found);
+            format!("{} {}", entry.line, entry.text)
+        }
+    }
+}
+
+fn names() -> impl Strategy<Value = String> {
+    let label = select(vec!["a", "b", "a-label-of-17-chars", "eight888"]);
+    prop::collection::vec(label, 1..5).prop_map(|labels| labels.join("."))
+}
+
+proptest! {
+    #[test]
+    fn a_table_answers_as_the_plain_model(
+        entries in prop::collection::vec((names(), select(KINDS_OF_ENTRY.to_vec())), 0..80),
+        queries in prop::collection::vec(names(), 1..20),
+    ) {
+        let (full, small) = (set(&entries, false), set(&entries, true));
+        prop_assert_eq!(full.len(), small.len());
+        for query in queries {
+            let expected = plainly(&entries, &query);
+            let query = Domain::parse(&query).unwrap();
+            prop_assert_eq!(&told(&full, &query), &expected, "{}", query);
+            let without_place = match expected.split_once(' ') {
+                Some((_, text)) => format!("0 {}", text.trim_start_matches("+.")),
+                None => expected,
+            };
+            prop_assert_eq!(told(&small, &query), without_place, "{}", query);
+            let other_key = Key([1, 1]);
+            let by_other_key = full.hold(&Fingerprints::of(other_key, &query));
+            prop_assert_eq!(
+                format!("{by_other_key:?}"),
+                format!("{:?}", full.hold(&Fingerprints::of(full.key(), &query)))
+            );
+        }
+    }
+}
+
+/// Each number of buckets has its own width of entries; all of them find what they hold and nothing else.
+#[test]
+fn tables_of_every_size_find_their_own() {
+    for count in [
+        1, 2, 3, 4, 7, 8, 9, 31, 32, 500, 1023, 1024, 5000, 70_000, 300_000,
+    ] {
+        let mut set = RuleSetBuilder::new("set", "set.txt", Key([count, 0]));
+        for number in 1..=count {
+            let name = Domain::parse(&format!("n{number}.test")).unwrap();
+            set.add_suffix(name, number as u32, &format!("n{number}.test"));
+        }
+        let set = set.finish();
+        assert_eq!(set.len() as u64, count);
+        for number in (1..=count).step_by(1 + count as usize / 1000) {
+            let below = Domain::parse(&format!("x.n{number}.test")).unwrap();
+            assert_eq!(told(&set, &below), format!("{number} n{number}.test"));
+            let beside = Domain::parse(&format!("m{number}.test")).unwrap();
+            assert_eq!(told(&set, &beside), "-");
+        }
+    }
+}
+
+/// A name said a million times makes one entry, and its first line stays.
+#[test]
+fn repetitions_fold() {
+    let entries: Vec<_> = (0..100_000)
+        .map(|_| ("a.b".to_owned(), Kind::Suffix))
+        .collect();
+    let set = set(&entries, false);
+    assert_eq!(set.len(), 1);
+    assert_eq!(told(&set, &Domain::parse("x.a.b").unwrap()), "1 +.a.b");
+    assert!(set.name_bytes() < 300_000, "{}", set.name_bytes());
+}
+
+/// Lists may write every entry in its own way.
+#[test]
+fn hundreds_of_ways_of_writing_are_told_apart() {
+    let mut set = RuleSetBuilder::new("set", "set.txt", Key([1, 2]));
+    for line in 1..=1000_u32 {
+        let name = Domain::parse(&format!("n{}.test", line / 2)).unwrap();
+        set.add_exact(
+            name.clone(),
+            line,
+            &format!("10.0.{}.{} {name}", line / 200, line % 200),
+        );
+    }
+    let set = set.finish();
+    for number in 1..500 {
+        let line = 2 * number;
+        let name = Domain::parse(&format!("n{number}.test")).unwrap();
+        let expected = format!("{line} 10.0.{}.{} {name}", line / 200, line % 200);
+        assert_eq!(told(&set, &name), expected);
+    }
+}
