@@ -6,6 +6,7 @@
 pub mod dial;
 mod exact;
 mod facts;
+pub mod fetch;
 mod flow;
 pub mod forward;
 pub mod generation;

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod decisions;
+mod fetch;
 mod handshakes;
 mod owners;
 mod plain_http;

@@ -1,0 +1,251 @@
+//! Files from the web by way of an outbound: rule sets that refresh themselves.
+//!
+//! Invariant: what is fetched comes through the outbound that was asked for or not at all. It is bounded in size
+//! and time, and a body that ended early is an error, so a list is never replaced by half of itself. A redirect
+//! never leaves TLS.
+//! Absent: when to fetch, and where the bytes are kept.
+
+mod tls;
+mod url;
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use pointsman_policy::OutboundId;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+pub use self::url::{BadUrl, Url};
+use crate::outbound::{DialError, Target, Ways};
+
+/// Redirects that are followed; browsers follow 20, lists are hardly ever moved more than twice.
+const MOST_REDIRECTS: usize = 5;
+
+/// What a server said of the copy that we have, so that it need not send it again (RFC 9110, 8.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// Its `ETag`, verbatim.
+    pub etag: Option<String>,
+    /// Its `Last-Modified`, verbatim.
+    pub last_modified: Option<String>,
+}
+
+/// What to fetch, and how.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// From where.
+    pub url: Url,
+    /// By which outbound.
+    pub via: OutboundId,
+    /// Of the copy that we have.
+    pub validators: Validators,
+    /// The most bytes of a body.
+    pub limit: u64,
+    /// The longest that it may take, redirects and all.
+    pub within: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The body was handed over.
+    New {
+        /// To be sent the next time.
+        validators: Validators,
+        /// Bytes.
+        length: u64,
+    },
+    /// Our copy is what the server has.
+    Unchanged,
+}
+
+/// Why nothing was fetched. No text of these holds the URL's query: it may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The connection or the answer broke.
+    #[error("the connection broke")]
+    Broke(#[from] hyper::Error),
+    /// No connection.
+    #[error("no connection")]
+    Dial(#[from] DialError),
+    /// A body in an encoding that nobody asked for.
+    #[error("the server sent `{0}`, which was not asked for")]
+    Encoded(String),
+    /// The body could not be kept.
+    #[error("it cannot be kept")]
+    Keep(#[source] io::Error),
+    /// Redirected elsewhere than to a URL that can be fetched.
+    #[error("redirected to what cannot be fetched: {0}")]
+    Redirect(String),
+    /// Not 200 or 304.
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    /// Time was over.
+    #[error("not done within {0:?}")]
+    TimedOut(Duration),
+    /// The server is not who it should be, or there are no authorities to tell by.
+    #[error("no TLS with the server: {0}")]
+    Tls(String),
+    /// Larger than allowed.
+    #[error("larger than {0} bytes")]
+    TooLarge(u64),
+}
+
+/// Fetches a file; its bytes are handed to `keep` as they come.
+///
+/// # Errors
+/// [`FetchError`]; `keep` may have been given a part of the body then.
+pub async fn fetch(
+    ways: &Ways,
+    what: &Fetch,
+    keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Fetched, FetchError> {
+    match timeout(what.within, follow(ways, what, keep)).await {
+        Ok(done) => done,
+        Err(_elapsed) => Err(FetchError::TimedOut(what.within)),
+    }
+}
+
+async fn follow(
+    ways: &Ways,
+    what: &Fetch,
+    keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Fetched, FetchError> {
+    let mut url = what.url.clone();
+    for _ in 0..=MOST_REDIRECTS {
+        match once(ways, what, &url, keep).await? {
+            Answer::Done(fetched) => return Ok(fetched),
+            Answer::Moved(to) => {
+                url = url
+                    .join(&to)
+                    .map_err(|why| FetchError::Redirect(why.to_string()))?;
+            }
+        }
+    }
+    Err(FetchError::Redirect(format!(
+        "more than {MOST_REDIRECTS} redirects"
+    )))
+}
+
+enum Answer {
+    Done(Fetched),
+    Moved(String),
+}
+
+async fn once(
+    ways: &Ways,
+    what: &Fetch,
+    url: &Url,
+    keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Answer, FetchError> {
+    let target = Target {
+        host: url.host.clone(),
+        port: url.port,
+        resolved: Vec::new(),
+    };
+    let stream = ways.open(what.via, &target, what.within).await?;
+    if url.tls {
+        let stream = tls::connect(stream, &url.host)
+            .await
+            .map_err(FetchError::Tls)?;
+        exchange(stream, what, url, keep).await
+    } else {
+        exchange(stream, what, url, keep).await
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    what: &Fetch,
+    url: &Url,
+    keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Answer, FetchError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut connection = pin!(connection);
+    let mut asking = pin!(async {
+        let response = sender.send_request(request(what, url)?).await?;
+        read(response, what, keep).await
+    });
+    // Whoever asks is done only when the answer is read; the connection may end before that.
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut asking => return answer,
+            _ended = &mut connection, if open => open = false,
+        }
+    }
+}
+
+fn request(what: &Fetch, url: &Url) -> Result<Request<Empty<Bytes>>, FetchError> {
+    let mut request = Request::get(url.path.as_str())
+        .header(HOST, url.authority())
+        .header(USER_AGENT, concat!("pointsman/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT_ENCODING, "identity");
+    let Validators {
+        etag,
+        last_modified,
+    } = &what.validators;
+    if let Some(etag) = etag {
+        request = request.header(IF_NONE_MATCH, etag);
+    }
+    if let Some(date) = last_modified {
+        request = request.header(IF_MODIFIED_SINCE, date);
+    }
+    request
+        .body(Empty::new())
+        .map_err(|error| FetchError::Redirect(error.to_string()))
+}
+
+async fn read(
+    response: Response<Incoming>,
+    what: &Fetch,
+    keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Answer, FetchError> {
+    let headers = response.headers();
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED => return Ok(Answer::Done(Fetched::Unchanged)),
+        status if status.is_redirection() => {
+            let to = header(headers, &LOCATION).ok_or(FetchError::Status(status))?;
+            return Ok(Answer::Moved(to));
+        }
+        status => return Err(FetchError::Status(status)),
+    }
+    if let Some(encoding) = header(headers, &CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case("identity")
+    {
+        return Err(FetchError::Encoded(encoding));
+    }
+    let validators = Validators {
+        etag: header(headers, &ETAG),
+        last_modified: header(headers, &LAST_MODIFIED),
+    };
+    let mut body = response.into_body();
+    let mut length = 0_u64;
+    while let Some(frame) = body.frame().await {
+        let Ok(bytes) = frame?.into_data() else {
+            continue;
+        };
+        length += bytes.len() as u64;
+        if length > what.limit {
+            return Err(FetchError::TooLarge(what.limit));
+        }
+        keep(&bytes).map_err(FetchError::Keep)?;
+    }
+    Ok(Answer::Done(Fetched::New { validators, length }))
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
