@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::condition::{Condition, DomainTest};
+use crate::domain::Domain;
 use crate::line::{
     MAX_LENGTH, Names, RuleLine, Scope, parse_condition, parse_rule, render_condition,
 };
 use crate::model::SetId;
-use crate::set::RuleSet;
+use crate::set::{Key, RuleSet, cache};
 use crate::zone::Zones;
 
 #[cfg(test)]
@@ -68,6 +70,51 @@ pub fn check_rule_line(bytes: &[u8]) {
         Err(error) => {
             assert!(line.get(error.start..error.end).is_some(), "{error:?}");
             assert!(!error.message.is_empty());
+        }
+    }
+}
+
+/// Checks that bytes are a rule set or an error, also behind a valid checksum; that such a set answers
+/// whatever it is asked; and that it is written and read again.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_set_cache(bytes: &[u8]) {
+    const KEY: Key = Key([1, 2]);
+    let read = |bytes: &[u8]| {
+        RuleSet::from_bytes("set", "set", KEY, bytes, |_, text| {
+            let keyword = Condition::Domain(DomainTest::Keyword(text.into()));
+            (!text.is_empty()).then_some(keyword)
+        })
+    };
+    // The checksum keeps chance away from the rest: once as it is, once made valid.
+    let mut sealed = bytes.to_vec();
+    cache::seal(KEY, &mut sealed);
+    for bytes in [bytes, &sealed] {
+        let Ok(set) = read(bytes) else {
+            continue;
+        };
+        for name in ["a", "b.a", "c.b.a", "www.example.com"] {
+            let Ok(name) = Domain::parse(name) else {
+                continue;
+            };
+            if let Some(found) = set.find_name(&name) {
+                assert!(
+                    found
+                        .name()
+                        .is_some_and(|found| name.as_str().ends_with(found))
+                );
+                assert_eq!(set.entry(found).line, found.line().unwrap_or(0));
+            }
+        }
+        for address in [[10, 0, 0, 1], [192, 168, 1, 1]] {
+            if let Some(found) = set.find_address(address.into()) {
+                assert!(set.entry(found).file == set.file);
+            }
+        }
+        match read(&set.to_bytes()) {
+            Ok(again) => assert_eq!(again.len(), set.len()),
+            Err(error) => panic!("{error}"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Deliberately absent: readers of list formats; they hand their entries to a [`Sink`].
 
 mod build;
+pub(crate) mod cache;
 mod fingerprint;
 mod forms;
 mod matched;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
+pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
 pub use matched::Matched;
 

@@ -8,8 +8,9 @@ use proptest::sample::Index;
 
 use super::*;
 
-fn corpus() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/rule_line");
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let folder = folder.join(target);
     let entries = fs::read_dir(folder).unwrap();
     entries
         .map(|entry| fs::read(entry.unwrap().path()).unwrap())
@@ -18,10 +19,15 @@ fn corpus() -> Vec<Vec<u8>> {
 
 #[test]
 fn the_corpus_holds() {
-    let corpus = corpus();
-    assert!(corpus.len() >= 8);
-    for bytes in &corpus {
+    let rules = corpus("rule_line");
+    assert!(rules.len() >= 8);
+    for bytes in &rules {
         check_rule_line(bytes);
+    }
+    let sets = corpus("set_cache");
+    assert!(sets.len() >= 3);
+    for bytes in &sets {
+        check_set_cache(bytes);
     }
 }
 
@@ -31,7 +37,7 @@ proptest! {
         seed: Index,
         changes in proptest::collection::vec((any::<Index>(), 0..3_u8, "[ -~]"), 1..6),
     ) {
-        let corpus = corpus();
+        let corpus = corpus("rule_line");
         let mut bytes = corpus[seed.index(corpus.len())].clone();
         for (at, kind, put) in changes {
             let at = at.index(bytes.len().max(1));
@@ -43,4 +49,49 @@ proptest! {
         }
         check_rule_line(&bytes);
     }
+}
+
+proptest! {
+    #[test]
+    fn changed_sets_break_no_promise(
+        seed: Index,
+        changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 1..6),
+    ) {
+        let corpus = corpus("set_cache");
+        let mut bytes = corpus[seed.index(corpus.len())].clone();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        check_set_cache(&bytes);
+    }
+}
+
+/// Makes the seeds of the corpus, which change with the format: `cargo test -- --ignored seeds_of`.
+#[test]
+#[ignore = "writes into the corpus"]
+fn seeds_of_sets() {
+    use crate::set::{Item, Place, RuleSetBuilder, Sink as _};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/set_cache");
+    fs::create_dir_all(&folder).unwrap();
+    let builder = || RuleSetBuilder::new("set", "set", Key([1, 2]));
+    for (file, builder) in [("small", builder().small()), ("full", builder())] {
+        let mut set = builder;
+        for line in 1..40 {
+            let name = Domain::parse(&format!("n{line}.test")).unwrap();
+            set.add_exact(name.clone(), line, &format!("0.0.0.0 {name}"));
+            set.add_suffix(name, line, &format!("{line}"));
+        }
+        let except = Domain::parse("b.a").unwrap();
+        let item = Item::ExceptExact((&except).into());
+        let written = "@@|b.a^|";
+        set.add(item, Place { line: 41, written });
+        set.add_suffix(Domain::parse("a").unwrap(), 42, "||a^");
+        set.add_prefix("10.0.0.0/8".parse().unwrap(), 43, "10.1.0.0/8");
+        set.add_prefix("2001:db8::1".parse().unwrap(), 44, "2001:db8::1");
+        let keyword = Condition::Domain(DomainTest::Keyword("ads".into()));
+        set.add_other(keyword, 45, "ads");
+        fs::write(folder.join(file), set.finish().to_bytes()).unwrap();
+    }
+    fs::write(folder.join("empty"), RuleSet::new("set", "set").to_bytes()).unwrap();
 }

@@ -170,16 +170,25 @@ fn below(bit: u128) -> u128 {
     bit | bit.saturating_sub(1)
 }
 
+/// The most bits that choose a bucket.
+pub(super) const MOST_BITS: u8 = 29;
+
+/// The bytes of so many entries of a table of 2^`bits` buckets, and those behind them.
+pub(super) fn entry_bytes(bits: u8, count: usize) -> usize {
+    let width = width(bits);
+    count.saturating_mul(width).saturating_add(8 - width)
+}
+
 /// In which of 2^`bits` buckets a word lies.
 #[inline]
 fn bucket(word: u64, bits: u8) -> usize {
     word.checked_shr(64 - u32::from(bits)).unwrap_or(0) as usize
 }
 
-/// The bytes of an entry in a table of 2^`bits` buckets (up to 29): all bits that the bucket does not tell.
+/// The bytes of an entry in a table of 2^`bits` buckets: all bits that the bucket does not tell.
 #[inline]
 fn width(bits: u8) -> usize {
-    usize::from(64 - bits.min(29)).div_ceil(8)
+    usize::from(64 - bits.min(MOST_BITS)).div_ceil(8)
 }
 
 /// The bits that an entry of so many bytes holds.

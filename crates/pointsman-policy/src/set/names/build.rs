@@ -5,7 +5,7 @@
 //! twice the one with the lowest line stays.
 
 use super::super::places::{At, PlacesBuilder};
-use super::{Kind, NameTable, bucket, stored, width};
+use super::{Kind, MOST_BITS, NameTable, bucket, entry_bytes, stored, width};
 
 /// The most entries of a table: numbers of entries stay below 2^31.
 pub(crate) const MOST_ENTRIES: usize = 1 << 31;
@@ -62,9 +62,7 @@ impl NameTableBuilder {
         let count = dealt.settle();
         dealt.entries.truncate(count * dealt.width);
         // So that the last entry can be read as a whole word.
-        let padded = count * dealt.width + 8 - dealt.width;
-        dealt.entries.reserve_exact(8 - dealt.width);
-        dealt.entries.resize(padded, 0);
+        dealt.entries.resize(entry_bytes(dealt.bits, count), 0);
         NameTable {
             count: count as u32,
             bits: dealt.bits,
@@ -88,7 +86,7 @@ impl NameTableBuilder {
         for bucket in &mut buckets {
             begin += std::mem::replace(bucket, begin);
         }
-        let mut entries = Vec::with_capacity(count * width + 8 - width);
+        let mut entries = Vec::with_capacity(entry_bytes(bits, count));
         entries.resize(count * width, 0);
         let mut placed = self
             .places
@@ -193,7 +191,7 @@ impl<T> Pieces<T> {
 
 /// k for a table of so many entries: four to eight of them fall into a bucket.
 fn bits(count: usize) -> u8 {
-    (count / 4).checked_ilog2().unwrap_or(0).min(29) as u8
+    ((count / 4).checked_ilog2().unwrap_or(0) as u8).min(MOST_BITS)
 }
 
 fn put(entries: &mut [u8], width: usize, entry: usize, word: u64) {
