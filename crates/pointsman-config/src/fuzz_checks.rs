@@ -12,12 +12,14 @@ use crate::load::{Input, load_text};
 use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
 
+mod lists;
 #[cfg(test)]
 mod tests;
 mod trees;
 #[cfg(test)]
 mod trees_tests;
 
+pub use lists::check_list;
 pub use trees::{check_reflow, check_tree};
 #[cfg(test)]
 pub(crate) use trees::{lowered, policy};

@@ -26,6 +26,11 @@ fn the_corpus_of_boltconn() {
 }
 
 #[test]
+fn the_corpus_of_lists() {
+    replay("list", check_list);
+}
+
+#[test]
 fn the_corpus_of_native() {
     replay("native", check_native);
 }

@@ -9,6 +9,9 @@ use pointsman_policy::set::{Item, Place};
 
 use super::{Behavior, Reading, Spot};
 
+/// The most regular expressions of one list: each is a program of several KiB.
+const MOST_PATTERNS: usize = 4096;
+
 /// A message, and the bytes of the entry that it is about.
 type Fault = (String, usize, usize);
 
@@ -16,11 +19,12 @@ impl Reading<'_> {
     /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it
     /// was quoted or escaped there.
     pub(super) fn entry(&mut self, entry: &str, number: u32, line: &str, start: usize) {
-        let made = match self.told.behavior {
+        let made = match self.recipe.behavior {
             Some(Behavior::Classical) => self.classical(entry, number),
             Some(Behavior::Domain | Behavior::Names) => self.domain(entry, number),
             Some(Behavior::IpCidr) => self.range(entry, number),
             None if looks_like_range(entry) => self.range(entry, number),
+            None if entry.contains(',') => self.classical(entry, number),
             None => self.domain(entry, number),
         };
         if let Err((message, from, to)) = made {
@@ -38,6 +42,43 @@ impl Reading<'_> {
     pub(super) fn broken(&mut self, number: u32, shown: &str, why: &str) {
         let spot = Spot::new(number, shown, 0, shown.len());
         self.told.bad(spot, why.to_owned());
+    }
+
+    /// Tells of a bad entry, all of it.
+    pub(super) fn bad(&mut self, number: u32, written: &str, message: String) {
+        let spot = Spot::new(number, written, 0, written.len());
+        self.told.bad(spot, message);
+    }
+
+    /// Takes a name that the set does not hold, alone or with all below.
+    pub(super) fn exception(&mut self, name: &str, below: bool, line: u32, written: &str) {
+        let item = match Name::parse(name, &mut self.buffer) {
+            Ok(name) if below => Item::ExceptSuffix(name),
+            Ok(name) => Item::ExceptExact(name),
+            Err(why) => {
+                let message = format!("`{name}` is no domain: {why}");
+                return self.bad(line, written, message);
+            }
+        };
+        self.sink.add(item, Place { line, written });
+    }
+
+    /// Takes a regular expression of names.
+    pub(super) fn pattern(&mut self, regex: &str, line: u32, written: &str) {
+        if let Err(message) = self.try_pattern(regex, line, written) {
+            self.bad(line, written, message);
+        }
+    }
+
+    fn try_pattern(&mut self, regex: &str, line: u32, written: &str) -> Result<(), String> {
+        if self.patterns == MOST_PATTERNS {
+            return Err(format!("a list holds at most {MOST_PATTERNS} patterns"));
+        }
+        let condition = line::domain_regex(regex)?;
+        self.patterns += 1;
+        self.sink
+            .add(Item::Other(condition), Place { line, written });
+        Ok(())
     }
 
     /// Takes a name, alone or with all below. `written` is the entry, signs and all.
@@ -59,12 +100,65 @@ impl Reading<'_> {
     }
 
     fn domain(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        if let Some((mark, content)) = entry.split_once(':') {
+            return self.marked(mark, content, entry, number);
+        }
+        if entry.contains('*') && !entry.starts_with("*.") || entry.rfind('*') > Some(0) {
+            return self
+                .wildcard(entry, number)
+                .map_err(|message| (message, 0, entry.len()));
+        }
         let bare = ["+.", "*.", "."]
             .iter()
             .find_map(|sign| entry.strip_prefix(sign));
         let below = bare.is_some() || self.told.behavior == Some(Behavior::Names);
         self.name(bare.unwrap_or(entry), below, number, entry)
             .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))
+    }
+
+    /// Takes an entry with a mark of v2ray's lists.
+    fn marked(&mut self, mark: &str, content: &str, entry: &str, number: u32) -> Result<(), Fault> {
+        let made = match mark {
+            "domain" | "full" => self
+                .name(content, mark == "domain", number, entry)
+                .map_err(|why| format!("`{content}` is no domain: {why}")),
+            "keyword" => line::domain_keyword(content)
+                .map(|condition| self.condition(condition, number, entry)),
+            "regexp" => self.try_pattern(content, number, entry),
+            _ => {
+                let message = format!(
+                    "`{entry}` is no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`"
+                );
+                return Err((message, 0, entry.len()));
+            }
+        };
+        made.map_err(|message| (message, entry.len() - content.len(), entry.len()))
+    }
+
+    /// Takes a name in which `*` stands for any text without a dot; alone for every name.
+    fn wildcard(&mut self, entry: &str, number: u32) -> Result<(), String> {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+        let bare = ["+.", "."].iter().find_map(|sign| entry.strip_prefix(sign));
+        let pattern = bare.unwrap_or(entry);
+        if let Some(c) = pattern.chars().find(|c| !known(*c)) {
+            return Err(format!(
+                "`{entry}` is no domain: the name has the character {c:?}, which no host name carries"
+            ));
+        }
+        if entry == "*" {
+            return self.try_pattern("", number, entry);
+        }
+        let below = bare.is_some() || self.told.behavior == Some(Behavior::Names);
+        let mut regex = String::from(if below { r"(?:^|\.)" } else { "^" });
+        for c in pattern.chars() {
+            match c {
+                '*' => regex.push_str("[^.]*"),
+                '.' => regex.push_str(r"\."),
+                c => regex.push(c),
+            }
+        }
+        regex.push('$');
+        self.try_pattern(&regex, number, entry)
     }
 
     fn range(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
@@ -98,7 +192,7 @@ impl Reading<'_> {
     }
 
     fn classical(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
-        let entry = line::without_comment(entry);
+        let entry = uncommented(entry);
         if let Some((kind, content)) = entry.split_once(',') {
             let below = match kind {
                 "DOMAIN-SUFFIX" => Some(true),
@@ -143,11 +237,19 @@ impl Reading<'_> {
     }
 }
 
-/// Whether an entry is meant as a range: no name has a colon, and none that is registered ends in a
-/// number.
+/// A rule without its comment.
+pub(super) fn uncommented(line: &str) -> &str {
+    if line.contains('#') {
+        line::without_comment(line)
+    } else {
+        line.trim()
+    }
+}
+
+/// Whether an entry is meant as a range: its address is one.
 pub(super) fn looks_like_range(entry: &str) -> bool {
     let range = entry.split(['/', ',']).next().unwrap_or(entry);
-    range.contains(':') || range.parse::<std::net::Ipv4Addr>().is_ok()
+    range.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// Entries of a set ask for addresses; the rule that uses the set may forbid it.

@@ -8,7 +8,9 @@
 
 mod adblock;
 mod dat;
+mod dnsmasq;
 mod entry;
+mod hosts;
 mod lines;
 mod mmdb;
 mod mrs;
@@ -161,6 +163,8 @@ struct Reading<'a> {
     told: &'a mut Told,
     /// For names that are not canonical as written.
     buffer: String,
+    /// How many regular expressions were taken.
+    patterns: usize,
 }
 
 /// Reads a list from its beginning, whose file is called `name` (its extension is a hint where the
@@ -195,13 +199,13 @@ pub fn read(
         sink,
         told,
         buffer: String::new(),
+        patterns: 0,
     };
     match format {
         Format::Adblock => adblock::read(bytes, &mut reading),
         Format::Dat => dat::read(bytes, &mut reading),
-        Format::Dnsmasq | Format::Hosts => Err(Unreadable::malformed(
-            "lists of this format are not built yet",
-        )),
+        Format::Dnsmasq => dnsmasq::read(bytes, &mut reading),
+        Format::Hosts => hosts::read(bytes, &mut reading),
         Format::Mmdb => mmdb::read(bytes, &mut reading),
         Format::Mrs => mrs::read(bytes, &mut reading),
         Format::Srs => srs::read(bytes, &mut reading),

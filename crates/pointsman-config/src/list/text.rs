@@ -1,7 +1,6 @@
 //! Plain text: one entry a line.
 
-use pointsman_policy::line;
-
+use super::entry::uncommented;
 use super::lines::{Line, Lines, before_comment};
 use super::{Behavior, Bytes, Reading, Unreadable};
 
@@ -17,7 +16,7 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
             }
         };
         let entry = if classical {
-            line::without_comment(line)
+            uncommented(line)
         } else {
             before_comment(line)
         };

@@ -14,7 +14,7 @@ use crate::yaml::{self, Node, Value};
 const MOST_ODD: u64 = 8 << 20;
 
 /// How a line is not of a plain block list.
-struct Odd;
+pub(super) struct Odd;
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     if let Some(taken) = plain(bytes, reading)? {
@@ -46,14 +46,14 @@ fn plain(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<Option<usiz
 
 /// A block list while it is read.
 #[derive(Default)]
-struct Block {
+pub(super) struct Block {
     begun: bool,
     indent: Option<usize>,
 }
 
 impl Block {
     /// The item of a line, with the byte where it begins.
-    fn item<'l>(&mut self, line: &'l str) -> Result<Option<(&'l str, usize)>, Odd> {
+    pub(super) fn item<'l>(&mut self, line: &'l str) -> Result<Option<(&'l str, usize)>, Odd> {
         let bare = line.trim_start_matches(' ');
         if bare.is_empty() || bare.starts_with('#') {
             return Ok(None);

@@ -42,6 +42,22 @@ pub trait Scope {
     fn ip_rules_resolve(&self) -> bool;
 }
 
+/// The condition of `DOMAIN-KEYWORD`, of a text as it is.
+///
+/// # Errors
+/// A sentence: the text is empty, or has a character that no name has.
+pub fn domain_keyword(text: &str) -> Result<Condition, String> {
+    content::domain_keyword(text).map_err(|bad| bad.message)
+}
+
+/// The condition of `DOMAIN-REGEX`, of a text as it is.
+///
+/// # Errors
+/// A sentence: the text is no regular expression, or too large a one.
+pub fn domain_regex(text: &str) -> Result<Condition, String> {
+    content::domain_regex(text).map_err(|bad| bad.message)
+}
+
 /// A line of a rule list.
 #[derive(Clone, Debug)]
 pub enum RuleLine {

@@ -10,6 +10,9 @@ use super::*;
 use crate::damage;
 use crate::problem::Problems;
 
+mod formats;
+mod real;
+
 struct Bare;
 
 impl Scope for Bare {
@@ -188,24 +191,6 @@ fn bad_entries_are_told_and_left_out() {
     );
     let (_, problems) = read_text("a.test\n", Domain, Some(Format::Yaml));
     assert_eq!(problems.0[0].code, "invalid-list");
-}
-
-#[test]
-fn adblock_rules_count_where_they_name_names() {
-    let text = "[Adblock Plus 2.0]\n! title\n||ads.test^\nplain.test\n||ads.test^$third-party\n@@||good.test^\n/banner/\n##.ad\n";
-    let (set, problems) = read_text(text, Behavior::Domain, None);
-    assert_eq!(
-        found(&set, "x.ads.test plain.test x.plain.test"),
-        "3 ||ads.test^; 4 plain.test; -"
-    );
-    assert_eq!(set.len(), 2);
-    assert!(
-        problems.0[0]
-            .message
-            .starts_with("3 rules that say nothing about whole names are passed over"),
-        "{:?}",
-        problems.0
-    );
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! dnsmasq's lists: `server=/a.com/b.com/1.2.3.4` and its kin.
+//!
+//! Invariant: what a line says of names is kept, what is done with them is not: a set only holds. A
+//! name stands for all below it. `server=/x/#` (the usual servers) is an exception.
+
+use super::lines::{Line, Lines, before_comment};
+use super::{Bytes, Reading, Unreadable};
+
+/// The options that name names.
+pub(super) const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "server"];
+
+const PASSED: &str = "options that name no names";
+
+pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
+    let mut lines = Lines::new(bytes);
+    while let Some((number, line)) = lines.next()? {
+        let line = match line {
+            Line::Text(line) => line,
+            Line::Broken(why, shown) => {
+                reading.broken(number, &shown, why);
+                continue;
+            }
+        };
+        let option = before_comment(line);
+        if !option.is_empty() {
+            take(option, number, reading);
+        }
+    }
+    Ok(())
+}
+
+fn take(written: &str, number: u32, reading: &mut Reading<'_>) {
+    let option = written.strip_prefix("--").unwrap_or(written);
+    let names = option.split_once('=').and_then(|(key, value)| {
+        let key = key.trim_end();
+        let value = value.trim_start().strip_prefix('/')?;
+        KEYS.contains(&key).then_some((key, value))
+    });
+    // `server=//1.2.3.4` is about names without a dot.
+    let Some((key, value)) = names.filter(|(_, value)| !value.starts_with('/')) else {
+        reading.told.pass(PASSED, number, written);
+        return;
+    };
+    let Some((names, target)) = value.rsplit_once('/') else {
+        let message = format!("`{written}` has no `/` behind the name");
+        reading.bad(number, written, message);
+        return;
+    };
+    let except = key == "server" && target == "#";
+    let alone = !names.contains('/');
+    for name in names.split('/') {
+        let written = if alone { written } else { name };
+        if except {
+            reading.exception(name, true, number, written);
+            continue;
+        }
+        let bare = name.strip_prefix("*.").or_else(|| name.strip_prefix('.'));
+        match name {
+            "#" => reading.pattern("", number, written),
+            _ => match reading.name(bare.unwrap_or(name), true, number, written) {
+                Ok(()) => {}
+                Err(why) => reading.bad(number, written, format!("`{name}` is no domain: {why}")),
+            },
+        }
+    }
+}
