@@ -14,6 +14,7 @@ mod forms;
 mod matched;
 mod names;
 mod places;
+mod prefixes;
 mod sip;
 
 use std::collections::{BTreeSet, HashMap};
@@ -25,6 +26,7 @@ pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
 pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
 pub use matched::Matched;
+pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
 
 use crate::address::Prefix;
 use crate::condition::Condition;
