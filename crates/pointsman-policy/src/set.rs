@@ -15,9 +15,9 @@ mod matched;
 mod names;
 mod places;
 mod prefixes;
+mod ranges;
 mod sip;
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ use crate::domain::Domain;
 use forms::Forms;
 use names::{Answer, NameTable};
 use places::At;
+use ranges::Ranges;
 
 /// A rule set. Its content is built once, immutable, and shared by whoever uses it.
 #[derive(Clone, Debug, Default)]
@@ -52,20 +53,11 @@ struct Content {
     key: Key,
     names: NameTable,
     /// Destination prefixes, of either family.
-    prefixes: Prefixes,
+    ranges: Ranges,
     /// All else: keywords, regular expressions, processes, ports, logic.
     others: Vec<Other>,
     /// The ways of writing that entries refer to.
     forms: Forms,
-}
-
-/// Prefixes by hash.
-#[derive(Clone, Debug, Default)]
-struct Prefixes {
-    /// Where they stand; `None` in the small form.
-    at: HashMap<Prefix, Option<At>>,
-    /// The lengths in `at`, per family, so that a look-up tries no others.
-    lengths: [BTreeSet<u8>; 2],
 }
 
 /// An entry that is neither a name nor a prefix.
@@ -104,7 +96,10 @@ enum What<'a> {
         entry: u32,
         labels: u8,
     },
-    Prefix(&'a Prefix, Option<At>),
+    Prefix {
+        prefix: Prefix,
+        line: u32,
+    },
 }
 
 impl RuleSet {
@@ -144,7 +139,7 @@ impl RuleSet {
     #[must_use]
     pub fn len(&self) -> usize {
         let content = &*self.content;
-        content.names.count as usize + content.prefixes.at.len() + content.others.len()
+        content.names.count as usize + content.ranges.table.len() + content.others.len()
     }
 
     /// Whether it holds none.
@@ -162,7 +157,7 @@ impl RuleSet {
     /// Whether it holds prefixes.
     #[must_use]
     pub fn has_prefixes(&self) -> bool {
-        !self.content.prefixes.at.is_empty()
+        !self.content.ranges.table.is_empty()
     }
 
     /// The entries that are neither names nor prefixes, in the order of their lines.
@@ -175,6 +170,12 @@ impl RuleSet {
     #[must_use]
     pub fn name_bytes(&self) -> usize {
         self.content.names.bytes()
+    }
+
+    /// Bytes of memory that its prefixes take.
+    #[must_use]
+    pub fn prefix_bytes(&self) -> usize {
+        self.content.ranges.bytes()
     }
 
     /// What the set's names say of the name that `fingerprints` are of: the entry for the name itself, else
@@ -216,10 +217,10 @@ impl RuleSet {
     /// The longest prefix that holds `address` (canonical).
     #[must_use]
     pub fn find_address(&self, address: IpAddr) -> Option<Found<'_>> {
-        let (prefix, at) = self.content.prefixes.find(address)?;
+        let (prefix, line) = self.content.ranges.find(address)?;
         Some(Found {
             content: &self.content,
-            what: What::Prefix(prefix, at),
+            what: What::Prefix { prefix, line },
         })
     }
 
@@ -234,7 +235,7 @@ impl RuleSet {
         };
         match found.what {
             What::Name { name, labels, .. } => Matched::of_name(name.clone(), labels, from),
-            What::Prefix(prefix, _) => Matched::of_prefix(*prefix, from),
+            What::Prefix { prefix, .. } => Matched::of_prefix(prefix, from),
         }
     }
 
@@ -258,14 +259,14 @@ impl<'a> Found<'a> {
     pub fn name(&self) -> Option<&'a str> {
         match self.what {
             What::Name { name, labels, .. } => Some(matched::last_labels(name, labels)),
-            What::Prefix(..) => None,
+            What::Prefix { .. } => None,
         }
     }
 
     fn at(&self) -> Option<At> {
         match self.what {
             What::Name { entry, .. } => self.content.names.place(entry),
-            What::Prefix(_, at) => at,
+            What::Prefix { prefix, line } => self.content.ranges.at(prefix, line),
         }
     }
 
@@ -274,7 +275,7 @@ impl<'a> Found<'a> {
     pub fn prefix(&self) -> Option<Prefix> {
         match self.what {
             What::Name { .. } => None,
-            What::Prefix(prefix, _) => Some(*prefix),
+            What::Prefix { prefix, .. } => Some(prefix),
         }
     }
 }
@@ -283,7 +284,7 @@ impl fmt::Debug for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = match self.what {
             What::Name { .. } => self.name().unwrap_or_default().to_owned(),
-            What::Prefix(prefix, _) => prefix.to_string(),
+            What::Prefix { prefix, .. } => prefix.to_string(),
         };
         write!(f, "Found({entry}, line {:?})", self.line())
     }
@@ -294,34 +295,10 @@ impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Content")
             .field("names", &self.names.count)
-            .field("prefixes", &self.prefixes.at.len())
+            .field("prefixes", &self.ranges.table.len())
             .field("others", &self.others)
             .finish_non_exhaustive()
     }
-}
-
-impl Prefixes {
-    fn add(&mut self, prefix: Prefix, at: Option<At>) {
-        self.lengths[family(prefix.address())].insert(prefix.length());
-        let known = self.at.entry(prefix).or_insert(at);
-        *known = at.min(*known);
-    }
-
-    fn shrink(&mut self) {
-        self.at.shrink_to_fit();
-    }
-
-    fn find(&self, address: IpAddr) -> Option<(&Prefix, Option<At>)> {
-        let mut lengths = self.lengths[family(address)].iter().rev();
-        lengths.find_map(|length| {
-            let found = self.at.get_key_value(&Prefix::new(address, *length))?;
-            Some((found.0, *found.1))
-        })
-    }
-}
-
-fn family(address: IpAddr) -> usize {
-    usize::from(address.is_ipv6())
 }
 
 #[cfg(test)]

@@ -89,6 +89,8 @@ fn seeds_of_sets() {
         set.add_suffix(Domain::parse("a").unwrap(), 42, "||a^");
         set.add_prefix("10.0.0.0/8".parse().unwrap(), 43, "10.1.0.0/8");
         set.add_prefix("2001:db8::1".parse().unwrap(), 44, "2001:db8::1");
+        set.add_prefix("2001:db8::/32".parse().unwrap(), 44, "2001:db8::/32");
+        set.add_prefix("2001:db9::/32".parse().unwrap(), 44, "IP6,2001:db9::/32");
         let keyword = Condition::Domain(DomainTest::Keyword("ads".into()));
         set.add_other(keyword, 45, "ads");
         fs::write(folder.join(file), set.finish().to_bytes()).unwrap();

@@ -6,7 +6,8 @@ use super::fingerprint::fingerprint;
 use super::forms::FormsBuilder;
 use super::names::{Kind, MOST_ENTRIES, NameTableBuilder};
 use super::places::At;
-use super::{Content, Other, Prefixes, RuleSet};
+use super::ranges::RangesBuilder;
+use super::{Content, Other, RuleSet};
 use crate::address::Prefix;
 use crate::condition::Condition;
 use crate::domain::{Domain, Name};
@@ -63,7 +64,7 @@ pub struct RuleSetBuilder {
     file: Arc<str>,
     key: Key,
     names: NameTableBuilder,
-    prefixes: Prefixes,
+    ranges: RangesBuilder,
     others: Vec<Other>,
     /// `None` in the small form.
     forms: Option<FormsBuilder>,
@@ -79,7 +80,7 @@ impl RuleSetBuilder {
             file: file.into(),
             key,
             names: NameTableBuilder::new(true),
-            prefixes: Prefixes::default(),
+            ranges: RangesBuilder::new(true),
             others: Vec::new(),
             forms: Some(FormsBuilder::default()),
         }
@@ -92,6 +93,7 @@ impl RuleSetBuilder {
     pub fn small(self) -> Self {
         Self {
             names: NameTableBuilder::new(false),
+            ranges: RangesBuilder::new(false),
             forms: None,
             ..self
         }
@@ -117,11 +119,11 @@ impl RuleSetBuilder {
     /// Adds a range of destination addresses.
     pub fn add_prefix(&mut self, prefix: Prefix, line: u32, written: &str) {
         let forms = self.forms.as_mut();
-        let at = forms.map(|forms| At {
+        let at = At {
             line,
-            form: forms.of_prefix(written, &prefix),
-        });
-        self.prefixes.add(prefix, at);
+            form: forms.map_or(0, |forms| forms.of_prefix(written, &prefix)),
+        };
+        self.ranges.add(prefix, at);
     }
 
     /// Adds any other condition; see [`Item::Other`].
@@ -137,7 +139,6 @@ impl RuleSetBuilder {
     /// The set, immutable from here on. Of entries said twice the one with the lowest line stays.
     #[must_use]
     pub fn finish(mut self) -> RuleSet {
-        self.prefixes.shrink();
         self.others.shrink_to_fit();
         RuleSet {
             name: self.name,
@@ -145,7 +146,7 @@ impl RuleSetBuilder {
             content: Arc::new(Content {
                 key: self.key,
                 names: self.names.finish(),
-                prefixes: self.prefixes,
+                ranges: self.ranges.finish(),
                 others: self.others,
                 forms: self.forms.map(FormsBuilder::finish).unwrap_or_default(),
             }),

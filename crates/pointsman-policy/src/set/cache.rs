@@ -8,19 +8,21 @@
 //! Invariants: reading is total and takes no more memory than some times the bytes given. Bytes that pass are
 //! those that were written.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::forms::{Form, Forms};
 use super::names::NameTable;
 use super::places::{At, Places};
+use super::prefixes::PrefixTable;
+use super::ranges::{Ranges, Written};
 use super::sip::Sip;
-use super::{Content, Key, Other, Prefixes, RuleSet, names};
+use super::{Content, Key, Other, RuleSet, names};
 use crate::address::Prefix;
 use crate::condition::Condition;
 
 /// Changes with every change of what follows it.
-const MAGIC: [u8; 8] = *b"pmset\0\0\x01";
+const MAGIC: [u8; 8] = *b"pmset\0\0\x02";
 
 /// Why bytes are no set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,7 @@ impl RuleSet {
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&[0; 8]);
         write_names(&mut bytes, &content.names);
-        write_prefixes(&mut bytes, &content.prefixes);
+        write_ranges(&mut bytes, &content.ranges);
         write_count(&mut bytes, content.forms.0.len());
         for form in &content.forms.0 {
             write_form(&mut bytes, form);
@@ -84,7 +86,7 @@ impl RuleSet {
         let mut rest = Rest(body);
         let malformed = BadCache::Malformed;
         let names = rest.names().ok_or(malformed)?;
-        let prefixes = rest.prefixes().ok_or(malformed)?;
+        let ranges = rest.ranges().ok_or(malformed)?;
         let forms = rest.forms().ok_or(malformed)?;
         let mut others = Vec::new();
         for _ in 0..rest.u32().ok_or(malformed)? {
@@ -105,7 +107,7 @@ impl RuleSet {
             content: Arc::new(Content {
                 key,
                 names,
-                prefixes,
+                ranges,
                 others,
                 forms,
             }),
@@ -159,27 +161,31 @@ fn write_names(bytes: &mut Vec<u8>, names: &NameTable) {
     }
 }
 
-fn write_prefixes(bytes: &mut Vec<u8>, prefixes: &Prefixes) {
-    write_count(bytes, prefixes.at.len());
-    let mut sorted: Vec<_> = prefixes.at.iter().collect();
-    sorted.sort_unstable_by_key(|(prefix, _)| **prefix);
-    for (prefix, at) in sorted {
-        match prefix.address() {
-            IpAddr::V4(address) => {
-                bytes.extend_from_slice(&[4, prefix.length()]);
-                bytes.extend_from_slice(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                bytes.extend_from_slice(&[6, prefix.length()]);
-                bytes.extend_from_slice(&address.octets());
-            }
-        }
-        bytes.push(u8::from(at.is_some()));
-        if let Some(At { line, form }) = at {
-            bytes.extend_from_slice(&line.to_le_bytes());
-            bytes.extend_from_slice(&form.to_le_bytes());
-        }
+fn write_ranges(bytes: &mut Vec<u8>, ranges: &Ranges) {
+    ranges.table.write(bytes);
+    bytes.push(u8::from(ranges.written.is_some()));
+    let Some(written) = &ranges.written else {
+        return;
+    };
+    for runs in &written.runs {
+        write_count(bytes, runs.len());
+        runs.iter().for_each(|run| write_at(bytes, *run));
     }
+    write_count(bytes, written.unusual.len());
+    for (prefix, at) in &written.unusual {
+        let (family, address) = match prefix.address() {
+            IpAddr::V4(address) => (4, address.to_ipv6_mapped()),
+            IpAddr::V6(address) => (6, address),
+        };
+        bytes.extend_from_slice(&[family, prefix.length()]);
+        bytes.extend_from_slice(&address.octets());
+        write_at(bytes, *at);
+    }
+}
+
+fn write_at(bytes: &mut Vec<u8>, at: At) {
+    bytes.extend_from_slice(&at.line.to_le_bytes());
+    bytes.extend_from_slice(&at.form.to_le_bytes());
 }
 
 fn write_form(bytes: &mut Vec<u8>, form: &Form) {
@@ -284,27 +290,46 @@ impl<'b> Rest<'b> {
         })
     }
 
-    fn prefixes(&mut self) -> Option<Prefixes> {
-        let mut prefixes = Prefixes::default();
+    fn ranges(&mut self) -> Option<Ranges> {
+        let table = PrefixTable::read(&mut self.0).ok()?;
+        let written = match self.array()? {
+            [0] => None,
+            [1] => Some(self.written()?),
+            _ => return None,
+        };
+        Some(Ranges { table, written })
+    }
+
+    fn written(&mut self) -> Option<Written> {
+        let mut written = Written::default();
+        for runs in &mut written.runs {
+            for _ in 0..self.count()? {
+                runs.push(self.at()?);
+            }
+            runs.shrink_to_fit();
+        }
         for _ in 0..self.count()? {
             let [family, length] = self.array()?;
+            let address = Ipv6Addr::from(self.array::<16>()?);
             let address = match family {
-                4 => IpAddr::from(self.array::<4>()?),
-                6 => IpAddr::from(self.array::<16>()?),
+                4 => IpAddr::from(address.to_ipv4_mapped()?),
+                6 => IpAddr::from(address),
                 _ => return None,
             };
-            let at = match self.array()? {
-                [0] => None,
-                [1] => Some(At {
-                    line: self.u32()?,
-                    form: self.u32()?,
-                }),
-                _ => return None,
-            };
-            prefixes.add(Prefix::new(address, length), at);
+            let prefix = Prefix::new(address, length);
+            written.unusual.push((prefix, self.at()?));
         }
-        prefixes.shrink();
-        Some(prefixes)
+        written.unusual.shrink_to_fit();
+        let sorted =
+            written.unusual.is_sorted() && written.runs.iter().all(|runs| runs.is_sorted());
+        sorted.then_some(written)
+    }
+
+    fn at(&mut self) -> Option<At> {
+        Some(At {
+            line: self.u32()?,
+            form: self.u32()?,
+        })
     }
 
     fn forms(&mut self) -> Option<Forms> {
