@@ -172,6 +172,21 @@ impl Generation {
         }
     }
 
+    /// The same generation with other policies, one for each: what a refreshed rule set needs. Listeners, outbounds
+    /// and resolvers stay.
+    pub(crate) fn refreshed(&self, number: Number, policies: Vec<Arc<Policy>>) -> Self {
+        Self {
+            spec: Spec {
+                number,
+                policies,
+                ..self.spec.clone()
+            },
+            inbounds: self.inbounds.clone(),
+            forwards: self.forwards.clone(),
+            speaking: self.speaking.clone(),
+        }
+    }
+
     /// Its number.
     #[must_use]
     pub fn number(&self) -> Number {

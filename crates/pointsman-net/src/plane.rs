@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pointsman_policy::OutboundId;
+use pointsman_policy::{OutboundId, Policy};
 use tokio::sync::{Mutex, watch};
 
 use self::connection::Door;
@@ -28,7 +28,7 @@ use self::listeners::{Kept, Listeners, Wanted, take_over};
 pub(crate) use self::state::Shared;
 use crate::dial::Dialer;
 use crate::forward::{Address, Forward, ForwardSpec, Listen};
-use crate::generation::{Generation, Spec};
+use crate::generation::{Generation, Number, Spec};
 use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
 use crate::record::FlowRecord;
@@ -208,6 +208,33 @@ impl Plane {
             gone.listener.close().await;
         }
         Ok(addresses)
+    }
+
+    /// Takes policies with refreshed rule sets into service for new flows, as generation `number`; nothing else
+    /// changes. The policies are those in force, in their order, but for what their sets hold.
+    ///
+    /// # Errors
+    /// [`ApplyError`] where they are not, or there is no generation yet; then nothing has changed.
+    pub async fn refresh(
+        &self,
+        number: Number,
+        policies: Vec<Arc<Policy>>,
+    ) -> Result<(), ApplyError> {
+        let listeners = self.listeners.lock().await;
+        if listeners.stopped {
+            return Err(ApplyError::Stopping);
+        }
+        let Some(now) = self.shared.generation() else {
+            return Err(ApplyError::Spec("nothing is in force yet".into()));
+        };
+        if now.number().load != number.load || now.spec().policies.len() != policies.len() {
+            let text = format!("{number} is no refresh of {}", now.number());
+            return Err(ApplyError::Spec(text));
+        }
+        let next = now.refreshed(number, policies);
+        check(next.spec())?;
+        self.shared.swap(next);
+        Ok(())
     }
 
     /// All that is listened on: inbounds in order, then the addresses of forwards.

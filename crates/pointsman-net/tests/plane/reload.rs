@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pointsman_net::generation::Number;
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
 use pointsman_policy::fact::InboundKind;
@@ -40,6 +41,33 @@ async fn old_flows_go_on_while_new_ones_get_the_new_rules() {
         .collect();
     generations.sort();
     assert_eq!(generations, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_refresh_changes_the_policies_and_nothing_else() {
+    let server = echo().await;
+    let script = Script::new();
+    let stage = script.play().await;
+    let refused = script.clone().fallback("REJECT").spec().policies;
+    let number = |load, refresh| Number { load, refresh };
+    for wrong in [number(2, 1), number(0, 1)] {
+        let done = stage.plane().refresh(wrong, refused.clone()).await;
+        assert!(matches!(done, Err(ApplyError::Spec(_))), "{done:?}");
+    }
+    let done = stage.plane().refresh(number(1, 1), Vec::new()).await;
+    assert!(matches!(done, Err(ApplyError::Spec(_))), "{done:?}");
+    assert_eq!(code(stage.ports[0], server.port()).await, 0);
+    let done = stage.plane().refresh(number(1, 1), refused).await;
+    assert!(done.is_ok(), "{done:?}");
+    assert_eq!(code(stage.ports[0], server.port()).await, 2);
+    let mut generations: Vec<_> = stage
+        .records(2)
+        .await
+        .iter()
+        .map(|record| record.generation.to_string())
+        .collect();
+    generations.sort();
+    assert_eq!(generations, ["1", "1.1"]);
 }
 
 #[tokio::test]
