@@ -101,7 +101,10 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
         note_early_answers(setup, &input.source, &mut problems);
     }
     problems.sort();
-    let setup = setup.filter(|_| !problems.has_errors());
+    let mut setup = setup.filter(|_| !problems.has_errors());
+    if let Some(setup) = &mut setup {
+        setup.compile(input.key);
+    }
     Loaded {
         dialect: Some(dialect),
         setup,

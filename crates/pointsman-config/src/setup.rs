@@ -12,6 +12,7 @@ use std::time::Duration;
 use pointsman_policy::fact::InboundKind;
 pub use pointsman_policy::model::OnUnknown;
 use pointsman_policy::model::OutboundInfo;
+use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
 use crate::problem::Span;
@@ -82,6 +83,13 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Compiles every policy, so that decisions cost the same however many rules there are.
+    pub fn compile(&mut self, key: Key) {
+        for policy in &mut self.policies {
+            Arc::make_mut(policy).body.compile(key);
+        }
+    }
+
     /// Sets what an unknown condition does, whatever the file says: for dialects that have no key for
     /// it. Forwards keep theirs: they refuse.
     pub fn set_on_unknown(&mut self, on_unknown: OnUnknown) {

@@ -94,7 +94,7 @@ pub enum Network {
 }
 
 /// What the first bytes turned out to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// HTTP/1.x.
     Http,

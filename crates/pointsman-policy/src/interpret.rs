@@ -4,11 +4,13 @@
 //! stops there and names it. So learning more never changes a decision already taken. Every call
 //! begins anew and keeps nothing, and without a [`Watch`] it builds no text.
 //!
-//! This is the reference that compiled indexes are compared with: it favours plainness over speed.
+//! This is the reference that the compiled policy is compared with: it favours plainness over speed. The compiled
+//! one is this same walk, which skips what its [`crate::plan`] knows to be certainly no.
 
 mod conditions;
 mod message;
 mod names;
+mod skip;
 mod texts;
 mod wants;
 mod watch;
@@ -25,6 +27,7 @@ use crate::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
     SelectOn, SetId, Template,
 };
+use crate::plan::Plan;
 use crate::set::{Fingerprints, Found, Matched, Other, RuleSet};
 use crate::zone::ZoneId;
 
@@ -42,8 +45,23 @@ impl Policy {
         self.decide_with(facts, Watch::Trace { time: "", trace })
     }
 
-    /// As [`Self::decide`], for those who watch.
-    pub fn decide_with(&self, facts: &Facts, mut watch: Watch<'_>) -> Step {
+    /// As [`Self::decide`], by the plain interpreter, rule by rule, also where the policy is compiled: what the
+    /// compiled policy is compared with.
+    #[must_use]
+    pub fn decide_plainly(&self, facts: &Facts) -> Step {
+        self.walk(facts, Watch::Nothing, None)
+    }
+
+    /// As [`Self::decide`], for those who watch. A trace tells of every rule, so it is always the plain walk's.
+    pub fn decide_with(&self, facts: &Facts, watch: Watch<'_>) -> Step {
+        let plan = match &watch {
+            Watch::Messages { .. } | Watch::Nothing => self.body.plan(),
+            Watch::Trace { .. } => None,
+        };
+        self.walk(facts, watch, plan)
+    }
+
+    fn walk(&self, facts: &Facts, mut watch: Watch<'_>, plan: Option<&Plan>) -> Step {
         match &mut watch {
             Watch::Messages { messages, .. } => messages.clear(),
             Watch::Nothing => {}
@@ -74,7 +92,7 @@ impl Policy {
             fingerprints: None,
             seen: Vec::new(),
         };
-        match walk.nodes(&self.body) {
+        match walk.nodes(&self.body, plan) {
             Ok(Some(decision)) => Step::Decided(decision),
             Ok(None) | Err(Stop::NoRoute) => Step::NoRoute,
             Err(Stop::Need(need)) => Step::Need(need),
@@ -197,18 +215,30 @@ fn settled<T>(fact: &Fact<T>) -> Value<'_, &T> {
 // === walking ===
 
 impl<'a> Walk<'a, '_> {
-    fn nodes(&mut self, nodes: &'a [Node]) -> Result<Option<Decision>, Stop> {
-        for node in nodes {
-            if let Some(decision) = self.node(node)? {
+    fn nodes(
+        &mut self,
+        nodes: &'a [Node],
+        plan: Option<&'a Plan>,
+    ) -> Result<Option<Decision>, Stop> {
+        if let Some(plan) = plan
+            && let Plan::List {
+                index: Some(index), ..
+            } = plan
+        {
+            return self.indexed(nodes, index, plan);
+        }
+        for (number, node) in nodes.iter().enumerate() {
+            let plan = plan.and_then(|plan| plan.inner(number));
+            if let Some(decision) = self.node(node, plan)? {
                 return Ok(Some(decision));
             }
         }
         Ok(None)
     }
 
-    fn node(&mut self, node: &'a Node) -> Result<Option<Decision>, Stop> {
+    fn node(&mut self, node: &'a Node, plan: Option<&'a Plan>) -> Result<Option<Decision>, Stop> {
         match node {
-            Node::Any(nodes) => self.nodes(nodes),
+            Node::Any(nodes) => self.nodes(nodes, plan),
             Node::Instrument {
                 condition,
                 id,
@@ -222,7 +252,7 @@ impl<'a> Walk<'a, '_> {
             }
             Node::Resolve(origin) => self.resolve(origin),
             Node::Rule(rule) => self.rule(rule),
-            Node::Select(select) => self.select(select),
+            Node::Select(select) => self.select(select, plan),
             Node::Sub {
                 condition,
                 body,
@@ -233,7 +263,7 @@ impl<'a> Walk<'a, '_> {
                 match truth {
                     Truth::No => Ok(None),
                     Truth::Unknown(why) => Ok(self.refusal(origin, why)),
-                    Truth::Yes(_) => match self.nodes(body)? {
+                    Truth::Yes(_) => match self.nodes(body, plan)? {
                         Some(decision) => Ok(Some(decision)),
                         None => Err(Stop::NoRoute),
                     },
@@ -248,8 +278,13 @@ impl<'a> Walk<'a, '_> {
                 let truth = self.test(condition, Asks::Resolve)?;
                 self.visit(origin, truth);
                 match (truth, otherwise) {
-                    (Truth::Yes(hit), _) => self.branch(then, origin, hit),
-                    (Truth::No, Some(otherwise)) => self.otherwise(otherwise),
+                    (Truth::Yes(hit), _) => {
+                        let plan = plan.and_then(|plan| plan.inner(0));
+                        self.branch(then, origin, hit, plan)
+                    }
+                    (Truth::No, Some(otherwise)) => {
+                        self.otherwise(otherwise, plan.and_then(|plan| plan.inner(1)))
+                    }
                     (Truth::No, None) => Ok(None),
                     (Truth::Unknown(why), _) => Ok(self.refusal(origin, why)),
                 }
@@ -274,7 +309,11 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn select(&mut self, select: &'a Select) -> Result<Option<Decision>, Stop> {
+    fn select(
+        &mut self,
+        select: &'a Select,
+        plan: Option<&'a Plan>,
+    ) -> Result<Option<Decision>, Stop> {
         let (key, hit) = match self.key(select.on)? {
             Value::Known((key, hit), _) => (key, hit),
             Value::Absent => {
@@ -286,11 +325,19 @@ impl<'a> Walk<'a, '_> {
                 return Ok(self.refusal(&select.origin, why));
             }
         };
-        let arm: Option<&Arm> = select.arms.iter().find(|arm| arm.key == key);
+        let number = match plan.and_then(Plan::arms) {
+            Some(arms) => {
+                let at = arms.binary_search_by_key(&key, |(key, _)| *key).ok();
+                at.map(|at| arms[at].1 as usize)
+            }
+            None => select.arms.iter().position(|arm| arm.key == key),
+        };
+        let arm: Option<(usize, &Arm)> = number.and_then(|n| Some((n, select.arms.get(n)?)));
         match arm {
-            Some(arm) => {
+            Some((number, arm)) => {
                 self.visit(&arm.origin, Truth::Yes(hit));
-                self.branch(&arm.then, &arm.origin, hit)
+                let plan = plan.and_then(|plan| plan.inner(number));
+                self.branch(&arm.then, &arm.origin, hit, plan)
             }
             None => {
                 self.visit(&select.origin, Truth::No);
@@ -322,21 +369,26 @@ impl<'a> Walk<'a, '_> {
         then: &'a Node,
         origin: &'a Origin,
         hit: Option<Hit<'a>>,
+        plan: Option<&'a Plan>,
     ) -> Result<Option<Decision>, Stop> {
         match then {
             Node::Leaf { outbound, .. } => Ok(Some(decision(*outbound, Reason::Rule, origin, hit))),
-            other => self.node(other),
+            other => self.node(other, plan),
         }
     }
 
     /// An `else =>`: a way out there is a rule of its own, not a catch-all.
-    fn otherwise(&mut self, node: &'a Node) -> Result<Option<Decision>, Stop> {
+    fn otherwise(
+        &mut self,
+        node: &'a Node,
+        plan: Option<&'a Plan>,
+    ) -> Result<Option<Decision>, Stop> {
         match node {
             Node::Leaf { outbound, origin } => {
                 self.visit(origin, Truth::Yes(None));
                 Ok(Some(decision(*outbound, Reason::Rule, origin, None)))
             }
-            other => self.node(other),
+            other => self.node(other, plan),
         }
     }
 

@@ -20,6 +20,7 @@ mod interpret;
 pub mod line;
 pub mod model;
 pub mod near;
+mod plan;
 pub mod set;
 pub mod settle;
 pub mod template;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use crate::fact::Protocol;
 use crate::geo::GeoDatabases;
-use crate::set::RuleSet;
+use crate::plan::{self, Plan};
+use crate::set::{Key, RuleSet};
 use crate::zone::{ZoneId, Zones};
 
 /// An outbound of the configuration: an index into [`Policy::outbounds`], the same in every policy
@@ -72,9 +73,32 @@ pub struct Origin {
 #[derive(Clone, Default)]
 pub struct Body {
     nodes: Arc<[Node]>,
+    plan: Option<Arc<Plan>>,
 }
 
 impl Body {
+    /// Makes the plan by which decisions cost the same however many rules there are. `key` is that of this load's
+    /// fingerprints.
+    pub fn compile(&mut self, key: Key) {
+        self.compile_lists(key, plan::SHORTEST);
+    }
+
+    /// As [`Self::compile`], also for lists of as few rules as `shortest`: so that tests meet plans.
+    #[doc(hidden)]
+    pub fn compile_lists(&mut self, key: Key, shortest: usize) {
+        self.plan = Plan::of_list(&self.nodes, key, shortest).map(Arc::new);
+    }
+
+    /// Bytes that the plan takes, the automata of regular expressions left out; 0 where there is none.
+    #[must_use]
+    pub fn plan_bytes(&self) -> usize {
+        self.plan.as_ref().map_or(0, |plan| plan.bytes())
+    }
+
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        self.plan.as_deref()
+    }
+
     /// In order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
@@ -86,6 +110,7 @@ impl From<Vec<Node>> for Body {
     fn from(nodes: Vec<Node>) -> Self {
         Self {
             nodes: nodes.into(),
+            plan: None,
         }
     }
 }
@@ -236,7 +261,7 @@ pub struct Arm {
 }
 
 /// The key of an [`Arm`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArmKey {
     /// A protocol.
     Protocol(Protocol),

@@ -5,8 +5,9 @@ mod random;
 
 use std::collections::HashMap;
 
+use flow::{learn, unlearned};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict};
-use pointsman_policy::fact::{Facts, Need};
+use pointsman_policy::fact::Need;
 use pointsman_policy::model::{Node, Policy};
 use pointsman_policy::{Watch, settle};
 use proptest::prelude::*;
@@ -157,25 +158,5 @@ fn askers_of(policy: &Policy, nodes: &[Node], askers: &mut HashMap<u32, Vec<Need
             askers.insert(line, needs.clone());
         }
         askers_of(policy, &branches, askers);
-    }
-}
-
-/// The flow as it is at accept.
-fn unlearned(world: &Facts) -> Facts {
-    let nothing = Facts::default();
-    let mut flow = world.clone();
-    for need in Need::ALL {
-        learn(need, &mut flow, &nothing);
-    }
-    flow
-}
-
-fn learn(need: Need, flow: &mut Facts, from: &Facts) {
-    match need {
-        Need::Country => flow.geo = from.geo.clone(),
-        Need::Local => flow.local = from.local.clone(),
-        Need::Owner => flow.owner = from.owner.clone(),
-        Need::Resolve => flow.resolved = from.resolved.clone(),
-        Need::Sniff => flow.look = from.look.clone(),
     }
 }

@@ -8,7 +8,7 @@ use crate::fact::{Fact, Need, Parent, Process};
 
 /// The texts of a fact, of which one must pass.
 #[derive(Clone, Copy)]
-enum Texts<'a> {
+pub(super) enum Texts<'a> {
     List(&'a [Arc<str>]),
     One(&'a Arc<str>),
     Parents(&'a [Parent]),
@@ -33,7 +33,7 @@ impl<'a> Walk<'a, '_> {
         )
     }
 
-    fn texts(&self, field: TextField) -> Result<Value<'a, Texts<'a>>, Need> {
+    pub(super) fn texts(&self, field: TextField) -> Result<Value<'a, Texts<'a>>, Need> {
         Ok(match field {
             TextField::Alpn => self.look()?.part(|look| match look.alpn.is_empty() {
                 true => None,
@@ -131,6 +131,17 @@ pub fn base_name(path: &str) -> &str {
 }
 
 impl Texts<'_> {
+    pub(super) fn each(&self, mut each: impl FnMut(&str)) {
+        match self {
+            Self::List(list) => list.iter().for_each(|text| each(text)),
+            Self::One(text) => each(text),
+            Self::Parents(parents) => {
+                let names = parents.iter().filter_map(|parent| parent.name.as_deref());
+                names.for_each(each);
+            }
+        }
+    }
+
     fn joined(&self) -> Arc<str> {
         match self {
             Self::List(list) => list.join(", ").into(),

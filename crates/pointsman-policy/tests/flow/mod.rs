@@ -15,7 +15,8 @@ use std::sync::Arc;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
 use pointsman_policy::decision::{Step, Trace, Verdict};
 use pointsman_policy::fact::{
-    Fact, Facts, Geo, Inbound, InboundKind, Look, Network, Parent, Process, Protocol, Provenance,
+    Fact, Facts, Geo, Inbound, InboundKind, Look, Need, Network, Parent, Process, Protocol,
+    Provenance,
 };
 use pointsman_policy::model::{
     Action, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo, OutboundKind, Policy,
@@ -299,5 +300,25 @@ fn process(value: &str) -> Process {
         command_line: known(format!("{path} --flag").into()),
         parents: names.map(parent).collect(),
         ..Process::default()
+    }
+}
+
+/// The flow as it is at accept.
+pub(crate) fn unlearned(world: &Facts) -> Facts {
+    let nothing = Facts::default();
+    let mut flow = world.clone();
+    for need in Need::ALL {
+        learn(need, &mut flow, &nothing);
+    }
+    flow
+}
+
+pub(crate) fn learn(need: Need, flow: &mut Facts, from: &Facts) {
+    match need {
+        Need::Country => flow.geo = from.geo.clone(),
+        Need::Local => flow.local = from.local.clone(),
+        Need::Owner => flow.owner = from.owner.clone(),
+        Need::Resolve => flow.resolved = from.resolved.clone(),
+        Need::Sniff => flow.look = from.look.clone(),
     }
 }

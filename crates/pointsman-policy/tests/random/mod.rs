@@ -1,7 +1,9 @@
 //! Random policies and flows over a vocabulary small enough that they often meet.
 
+#![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, reason = "the vocabulary is fixed")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use pointsman_policy::condition::{
@@ -19,11 +21,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::flow::{flow, name, origin, policy};
 
-const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org"];
+const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org", "org"];
 const RANGES: &[&str] = &["10.0.0.0/8", "10.3.0.0/16", "192.0.2.1", "::/0"];
 const TEXTS: &[&str] = &["curl", "sh", "GET", "h2", "OpenSSH_9", "work"];
 
@@ -102,6 +104,11 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
 }
 
 pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
+    any_policy_of(0..6)
+}
+
+/// A policy of so many steps at the top.
+pub(crate) fn any_policy_of(length: Range<usize>) -> impl Strategy<Value = Policy> {
     let orders = [
         DomainOrder::Native,
         DomainOrder::Requested,
@@ -110,7 +117,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
     ];
     let on_unknown = prop_oneof![4 => Just(OnUnknown::Skip), 1 => Just(OnUnknown::Reject)];
     (
-        vec(any_node(), 0..6),
+        vec(any_node(), length),
         vec(any_set(), 2),
         select(orders.to_vec()),
         on_unknown,
@@ -262,18 +269,23 @@ fn plain_condition() -> impl Strategy<Value = Condition> {
                 user: user.map(Into::into),
             }),
         Just(Condition::Network(Network::Udp)),
-        (any::<bool>(), option::of(Just(Network::Udp))).prop_map(|(source, network)| {
-            let side = if source {
-                Side::Source
-            } else {
-                Side::Destination
-            };
-            Condition::Port {
-                side,
-                ranges: vec![80..=80, 400..=500],
-                network,
-            }
-        }),
+        (
+            any::<bool>(),
+            option::of(Just(Network::Udp)),
+            select(vec![(80, 80), (22, 22), (400, 500), (1, 65535), (81, 443)]),
+        )
+            .prop_map(|(source, network, (from, to))| {
+                let side = if source {
+                    Side::Source
+                } else {
+                    Side::Destination
+                };
+                Condition::Port {
+                    side,
+                    ranges: vec![80..=80, from..=to],
+                    network,
+                }
+            }),
         select(protocols.to_vec()).prop_map(Condition::Protocol),
         (select(fields.to_vec()), text_test())
             .prop_map(|(field, test)| Condition::Text(field, test)),
@@ -293,7 +305,8 @@ fn domain_test() -> impl Strategy<Value = DomainTest> {
         select(NAMES).prop_map(|text| DomainTest::Exact(name(text))),
         select(NAMES).prop_map(|text| DomainTest::Suffix(name(text))),
         select(&["a", "org"][..]).prop_map(|text| DomainTest::Keyword(text.into())),
-        Just(()).prop_map(|()| DomainTest::Regex(Regex::new("^x").unwrap())),
+        select(&["^x", "A\\.test$", "(?i)B"][..])
+            .prop_map(|text| DomainTest::Regex(Regex::new(text).unwrap())),
     ]
 }
 
@@ -302,6 +315,12 @@ fn text_test() -> impl Strategy<Value = TextTest> {
         select(TEXTS).prop_map(|text| TextTest::Exact(text.into())),
         select(TEXTS).prop_map(|text| TextTest::KeywordIgnoreCase(text.to_lowercase().into())),
         select(TEXTS).prop_map(|text| TextTest::AppName(text.to_lowercase().into())),
+        select(TEXTS).prop_map(|text| TextTest::ExactIgnoreCase(text.to_uppercase().into())),
+        select(&["ur", "S", "", "bin"][..]).prop_map(|text| TextTest::Keyword(text.into())),
+        select(&["^c", "H$"][..]).prop_map(|text| {
+            let regex = RegexBuilder::new(text).case_insensitive(true).build();
+            TextTest::Regex(regex.unwrap())
+        }),
     ]
 }
 
