@@ -10,6 +10,7 @@ pub mod dialect;
 pub mod explain;
 pub mod files;
 pub mod flow;
+pub mod fmt;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;

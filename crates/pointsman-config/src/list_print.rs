@@ -1,22 +1,48 @@
 //! A policy as a rule list in BoltConn's syntax.
 //!
 //! Trees are flattened: a leaf becomes a rule on all that leads to it, which falls through as the
-//! tree does. What a list cannot say is said in a comment where it stands; zones, which a list has
-//! no word for, are printed as `DOMAIN-ZONE` and `IP-ZONE`.
+//! tree does. Invariant: what is printed is read as a policy that decides as this one does; what a
+//! list cannot say is refused, with the place and the reason, and nothing is printed.
 
-use pointsman_policy::Policy;
-use pointsman_policy::condition::Condition;
-use pointsman_policy::line::{Names, render_condition};
-use pointsman_policy::model::{ArmKey, Node, OutboundId, SelectOn};
+use std::fmt;
+
+use pointsman_policy::line::{Names, Scope, parse_condition, render_condition};
+use pointsman_policy::model::{ArmKey, Node, Origin, OutboundId, SelectOn, SetId};
+use pointsman_policy::{Condition, Policy};
 
 use crate::tree::print::{outbound, template};
 
+mod flatten;
+#[cfg(test)]
+mod tests;
+
+/// Something that a rule list has no words for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsayable {
+    /// Where it stands; without a text where it is the policy as a whole.
+    pub origin: Origin,
+    /// Why a list cannot say it, and what to do.
+    pub why: String,
+}
+
+impl fmt::Display for Unsayable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin.text.is_empty() {
+            true => f.write_str(&self.why),
+            false => write!(f, "{}: {}", self.origin, self.why),
+        }
+    }
+}
+
 /// The policy as the items of a YAML list, one rule a line, with a final line end.
 ///
-/// It is printed for a configuration in which `dispatching.ip_rules_resolve` is `true` where any of
-/// its rules asks for addresses; a comment says so.
-#[must_use]
-pub fn as_list(policy: &Policy) -> String {
+/// It is printed for a configuration in which `ip_rules_resolve` is `true` where any of its rules
+/// asks for addresses; a comment says so.
+///
+/// # Errors
+/// Everything that a list cannot say: zones, a `resolve` behind a condition, a policy that leaves
+/// flows undecided, and conditions of which the meaning would change where they are repeated.
+pub fn as_list(policy: &Policy) -> Result<String, Vec<Unsayable>> {
     let resolves = policy.wants(pointsman_policy::Need::Resolve);
     let mut list = List {
         policy,
@@ -28,15 +54,18 @@ pub fn as_list(policy: &Policy) -> String {
         text: String::new(),
         indent: 0,
         ended: false,
+        at: Origin::default(),
+        unsaid: Vec::new(),
     };
     if resolves {
-        list.comment("with `dispatching.ip_rules_resolve: true`");
+        list.comment("with `ip_rules_resolve: true`");
     }
     list.nodes(&policy.body, &mut Vec::new());
-    if !list.ended {
-        list.comment("what comes here is decided by no rule; a list needs a FALLBACK");
+    list.end("the policy");
+    match list.unsaid.is_empty() {
+        true => Ok(list.text),
+        false => Err(list.unsaid),
     }
-    list.text
 }
 
 struct List<'p> {
@@ -46,6 +75,9 @@ struct List<'p> {
     indent: usize,
     /// The fallback stands: nothing below can be reached.
     ended: bool,
+    /// What is being printed.
+    at: Origin,
+    unsaid: Vec<Unsayable>,
 }
 
 impl<'p> List<'p> {
@@ -61,19 +93,24 @@ impl<'p> List<'p> {
     fn node(&mut self, node: &'p Node, path: &mut Vec<Condition>) {
         match node {
             Node::Any(nodes) => self.nodes(nodes, path),
-            Node::Leaf {
-                outbound,
-                origin: _,
-            } => self.leaf(*outbound, path),
-            Node::Rule(rule) => self.within(rule.condition.clone(), path, |list, path| {
-                list.rule(rule.outbound, path);
-            }),
+            Node::Leaf { outbound, origin } => {
+                self.at(origin);
+                self.leaf(*outbound, path);
+            }
+            Node::Rule(rule) => {
+                self.at(&rule.origin);
+                self.within(rule.condition.clone(), path, |list, path| {
+                    list.rule(rule.outbound, path);
+                });
+            }
             Node::When {
                 condition,
                 then,
                 otherwise,
-                origin: _,
+                origin,
             } => {
+                self.at(origin);
+                self.repeats(condition, then, otherwise.as_deref());
                 self.within(condition.clone(), path, |list, path| list.node(then, path));
                 if let Some(otherwise) = otherwise {
                     let not = Condition::Not(Box::new(condition.clone()));
@@ -81,7 +118,10 @@ impl<'p> List<'p> {
                 }
             }
             Node::Select(select) => {
+                self.at(&select.origin);
                 for arm in &select.arms {
+                    self.at(&arm.origin);
+                    self.one_way(&arm.then);
                     let key = match (&arm.key, select.on) {
                         (ArmKey::Zone(zone), SelectOn::Zone(of, asks)) => {
                             Condition::Zone(of, *zone, asks)
@@ -93,20 +133,23 @@ impl<'p> List<'p> {
                 }
             }
             Node::Resolve(_) if path.is_empty() => self.item(".LOCAL-RESOLVE"),
-            Node::Resolve(_) => {
-                let when = self.matches(path);
-                self.comment(&format!("`resolve`, but only for: {when}"));
-                self.item(".LOCAL-RESOLVE");
+            Node::Resolve(origin) => {
+                self.at(origin);
+                self.refuse(
+                    "`.LOCAL-RESOLVE` holds for every flow that comes to it, and this `resolve` for some alone: \
+                     move it out of its branch, or keep the tree",
+                );
             }
             Node::Instrument {
                 condition,
                 id,
                 message,
-                origin: _,
+                origin,
             } => {
-                let message = yaml_text(&template(message));
+                self.at(origin);
+                let message = yaml_quoted(&template(message));
                 self.within(condition.clone(), path, |list, path| {
-                    let matches = list.matches(path);
+                    let matches = yaml_text(&list.matches(path));
                     list.item(".INSTRUMENT:");
                     list.line(&format!("    id: {id}"));
                     list.line(&format!("    matches: {matches}"));
@@ -116,23 +159,52 @@ impl<'p> List<'p> {
             Node::Sub {
                 condition,
                 body,
-                origin: _,
-            } => self.within(condition.clone(), path, |list, path| list.sub(body, path)),
+                origin,
+            } => {
+                self.at(origin);
+                self.within(condition.clone(), path, |list, path| list.sub(body, path));
+            }
         }
     }
 
     fn sub(&mut self, body: &'p [Node], path: &[Condition]) {
-        let matches = self.matches(path);
+        let matches = yaml_text(&self.matches(path));
         self.item(".SUB-DISPATCH:");
         self.line(&format!("    matches: {matches}"));
         self.line("    subrules:");
         self.indent += 3;
+        let place = self.at.clone();
         self.nodes(body, &mut Vec::new());
-        if !self.ended {
-            self.comment("what comes here is decided by no rule; a list needs a FALLBACK");
-        }
+        self.at = place;
+        self.end("it");
         self.indent -= 3;
         self.ended = false;
+    }
+
+    /// Refuses a list that has no `FALLBACK`.
+    fn end(&mut self, what: &str) {
+        if self.ended {
+            return;
+        }
+        if what == "the policy" {
+            self.at = Origin::default();
+        }
+        self.refuse(&format!(
+            "{what} leaves flows undecided, and a list ends with `FALLBACK`: end it with an outbound"
+        ));
+    }
+
+    fn at(&mut self, origin: &Origin) {
+        self.at = origin.clone();
+    }
+
+    fn refuse(&mut self, why: &str) {
+        let (origin, why) = (self.at.clone(), why.to_owned());
+        let found = Unsayable { origin, why };
+        // A condition stands in every rule below it.
+        if !self.unsaid.contains(&found) {
+            self.unsaid.push(found);
+        }
     }
 
     fn within(
@@ -149,7 +221,7 @@ impl<'p> List<'p> {
     fn leaf(&mut self, id: OutboundId, path: &[Condition]) {
         if path.is_empty() {
             let name = line_text(&outbound(self.policy, id));
-            self.item(&format!("FALLBACK, {name}"));
+            self.item(&yaml_text(&format!("FALLBACK, {name}")));
             self.ended = true;
         } else {
             self.rule(id, path);
@@ -164,15 +236,25 @@ impl<'p> List<'p> {
             Some(condition) => format!("{condition}, {name}, no-resolve"),
             None => format!("{condition}, {name}"),
         };
-        self.item(&rule);
+        self.item(&yaml_text(&rule));
     }
 
     /// All conditions of a path as one.
-    fn matches(&self, path: &[Condition]) -> String {
-        match path {
+    fn matches(&mut self, path: &[Condition]) -> String {
+        let text = match path {
             [only] => render_condition(only, self.names),
             path => render_condition(&Condition::And(path.to_vec()), self.names),
+        };
+        let scope = Sets(self.policy, self.names.ip_rules_resolve);
+        if let Some(zone) = path.iter().find_map(flatten::zone) {
+            let zone = render_condition(zone, self.names);
+            self.refuse(&format!(
+                "a list knows no zones (`{zone}`): make the zone a rule set, or keep the tree"
+            ));
+        } else if let Err(error) = parse_condition(&text, &scope) {
+            self.refuse(&format!("a rule cannot say this: {error}"));
         }
+        text
     }
 
     fn item(&mut self, text: &str) {
@@ -192,25 +274,56 @@ impl<'p> List<'p> {
     }
 }
 
+/// What rules in the printed list may name.
+struct Sets<'p>(&'p Policy, bool);
+
+impl Scope for Sets<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        let at = self.0.sets.iter().position(|set| *set.name == *name)?;
+        u32::try_from(at).ok().map(SetId)
+    }
+    fn has_country_db(&self) -> bool {
+        true
+    }
+    fn has_asn_db(&self) -> bool {
+        true
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        self.1
+    }
+}
+
 /// A name as rule lines take it: in single quotes where it has a sign.
 fn line_text(name: &str) -> String {
     let signs = |c: char| matches!(c, ',' | '[' | ']' | '#' | '\'' | '"') || c.is_control();
-    if name.contains(signs) || name.trim() != name || name.is_empty() {
+    let flag = name.eq_ignore_ascii_case("no-resolve");
+    if flag || name.contains(signs) || name.trim() != name || name.is_empty() {
         format!("'{}'", name.replace('\'', "''"))
     } else {
         name.to_owned()
     }
 }
 
-/// A text as a double-quoted YAML scalar.
+/// A line as a YAML scalar: bare where YAML reads it as it stands.
 fn yaml_text(text: &str) -> String {
+    let bare = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+    let cut = text.contains(": ") || text.contains(" #") || text.ends_with(':');
+    match text.chars().all(bare) && !cut {
+        true => text.to_owned(),
+        false => yaml_quoted(text),
+    }
+}
+
+/// A text as a double-quoted YAML scalar.
+fn yaml_quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+            ' ' => out.push(c),
+            c if c.is_ascii_graphic() || c.is_alphanumeric() => out.push(c),
+            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
         }
     }
     out.push('"');

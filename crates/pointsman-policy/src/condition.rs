@@ -147,6 +147,8 @@ pub enum TextField {
     Cgroup,
     /// The process's command line.
     CommandLine,
+    /// The name in the first bytes of plain HTTP: the `Host` header, without its port.
+    HttpHost,
     /// The inbound's name.
     InboundName,
     /// The HTTP method.
@@ -157,6 +159,8 @@ pub enum TextField {
     ProcessName,
     /// The process's path.
     ProcessPath,
+    /// The server name in a TLS or QUIC hello (RFC 6066, 3).
+    ServerName,
     /// The software in the SSH banner.
     SshSoftware,
     /// The process's tag.

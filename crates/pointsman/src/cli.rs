@@ -82,6 +82,8 @@ pub(crate) enum Verb {
     Check(cmds::check::CheckArgs),
     /// Run a policy's own tests: those in the configuration and the `*.case` files beside it
     Test(cmds::test::TestArgs),
+    /// Lay out trees and rules in one way
+    Fmt(cmds::fmt::FmtArgs),
     /// The policy as text
     Policy(cmds::policy::PolicyArgs),
     /// Flows of the daemon

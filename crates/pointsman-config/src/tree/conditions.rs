@@ -12,28 +12,46 @@ use super::lex::{quote, word};
 
 /// A condition as it stands behind `cond`.
 pub(super) fn print(condition: &Condition, policy: &Policy) -> String {
-    match condition {
+    match bare(condition) {
         Condition::Always => "always".into(),
         Condition::Never => "never".into(),
         Condition::And(parts) => match parts.as_slice() {
             [] => "always".into(),
-            [only] => print(only, policy),
             parts => joined(parts, " and ", policy),
         },
         Condition::Or(parts) => match parts.as_slice() {
             [] => "never".into(),
-            [only] => print(only, policy),
             parts => one_list(parts, policy).unwrap_or_else(|| joined(parts, " or ", policy)),
         },
         Condition::Not(inner) => format!("not {}", part(inner, policy)),
-        _ => {
+        plain => {
             let Simple {
                 head,
                 value,
                 behind,
-            } = simple(condition, policy);
+            } = simple(plain, policy);
             format!("{head} {value}{behind}")
         }
+    }
+}
+
+/// Whether it is printed as `always`.
+pub(super) fn is_always(condition: &Condition) -> bool {
+    match bare(condition) {
+        Condition::Always => true,
+        Condition::And(parts) => parts.is_empty(),
+        _ => false,
+    }
+}
+
+/// A condition without the `and` and `or` of one part around it, which have no spelling.
+pub(super) fn bare(condition: &Condition) -> &Condition {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => match parts.as_slice() {
+            [only] => bare(only),
+            _ => condition,
+        },
+        _ => condition,
     }
 }
 
@@ -45,7 +63,7 @@ fn joined(parts: &[Condition], with: &str, policy: &Policy) -> String {
 /// A condition inside another: in parentheses where it could be taken apart.
 fn part(condition: &Condition, policy: &Policy) -> String {
     let text = print(condition, policy);
-    let apart = match condition {
+    let apart = match bare(condition) {
         Condition::And(parts) => parts.len() > 1,
         Condition::Or(parts) => parts.len() > 1 && one_list(parts, policy).is_none(),
         _ => false,
@@ -57,7 +75,7 @@ fn part(condition: &Condition, policy: &Policy) -> String {
 fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
     let mut values = Vec::with_capacity(parts.len());
     let mut common: Option<(String, String)> = None;
-    for part in parts {
+    for part in parts.iter().map(bare) {
         let listed = matches!(
             part,
             Condition::Address { .. }
@@ -85,7 +103,14 @@ fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
         }
         values.push(value);
     }
-    let (head, behind) = common?;
+    let (mut head, behind) = common?;
+    // `domain in` means all below, too.
+    if values.len() > 1
+        && head != "domain eq"
+        && let Some(fact) = head.strip_suffix(" eq")
+    {
+        head = format!("{fact} in");
+    }
     Some(format!("{head} {}{behind}", values.join(", ")))
 }
 
@@ -132,6 +157,16 @@ fn simple(condition: &Condition, policy: &Policy) -> Simple {
             };
             (format!("domain {operator}"), value, Asks::Resolve)
         }
+        Condition::Inbound {
+            kind: None,
+            port: Some(port),
+            user: None,
+        } => ("inbound.port eq".into(), port.to_string(), Asks::Resolve),
+        Condition::Inbound {
+            kind: None,
+            port: None,
+            user: Some(user),
+        } => ("inbound.user eq".into(), word(user), Asks::Resolve),
         Condition::Inbound { kind, port, user } => {
             let user = user.as_ref().map(|u| format!("{u}@")).unwrap_or_default();
             let port = port.map(|p| format!(":{p}")).unwrap_or_default();
@@ -212,8 +247,12 @@ fn text(field: TextField, test: &TextTest) -> Simple {
     let fact = known.map_or("?", |(name, _)| name);
     let (operator, value, behind) = match test {
         TextTest::AppName(pattern) => {
+            let head = match field {
+                TextField::ProcessName => "app eq".to_owned(),
+                _ => format!("{fact} app"),
+            };
             return Simple {
-                head: "app eq".into(),
+                head,
                 value: quote(pattern),
                 behind: String::new(),
             };

@@ -11,7 +11,10 @@ use super::lex::{self, Kind, Token};
 use crate::problem::{Problem, Problems, Source, Span};
 
 /// The deepest nesting of branches and conditions.
-pub const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 128;
+
+/// The most `else => cond ...` on the way to a branch: they follow one another and nest nothing.
+pub const MAX_CHAIN: usize = 256;
 
 /// A place in a text.
 pub(crate) struct Cursor<'a> {
@@ -21,6 +24,8 @@ pub(crate) struct Cursor<'a> {
     pub(crate) problems: &'a mut Problems,
     /// How deep the branch is that is being read.
     pub(super) depth: usize,
+    /// How many `else => cond` lead to it.
+    pub(super) elses: usize,
     tokens: Vec<Token>,
     at: usize,
     /// Brackets that are open, by the sign that closes them.
@@ -40,6 +45,7 @@ impl<'a> Cursor<'a> {
             source,
             problems,
             depth: 0,
+            elses: 0,
             tokens,
             at: 0,
             open: Vec::new(),

@@ -3,6 +3,7 @@
 //! One table of facts, one of operators for each kind of fact; what is in neither is an error that
 //! offers what there is.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use regex::RegexBuilder;
@@ -18,7 +19,7 @@ use super::{Name, Test, When};
 use crate::problem::nearest;
 
 /// Facts that are texts, by the word that names them.
-pub(super) const TEXT_FIELDS: [(&str, TextField); 14] = [
+pub(super) const TEXT_FIELDS: [(&str, TextField); 16] = [
     ("process.name", TextField::ProcessName),
     ("process.path", TextField::ProcessPath),
     ("process.command", TextField::CommandLine),
@@ -29,7 +30,9 @@ pub(super) const TEXT_FIELDS: [(&str, TextField); 14] = [
     ("process.tag", TextField::Tag),
     ("http.user_agent", TextField::UserAgent),
     ("user-agent", TextField::UserAgent),
+    ("http.host", TextField::HttpHost),
     ("http.method", TextField::Method),
+    ("tls.sni", TextField::ServerName),
     ("tls.alpn", TextField::Alpn),
     ("ssh.software", TextField::SshSoftware),
     ("inbound.name", TextField::InboundName),
@@ -43,7 +46,7 @@ pub(super) const ADDRESSES: [(&str, AddressOf); 4] = [
     ("local", AddressOf::Outgoing),
 ];
 
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 16] = [
     "domain",
     "port",
     "source.port",
@@ -53,6 +56,9 @@ const OTHERS: [&str; 13] = [
     "asn",
     "destination",
     "inbound",
+    "inbound.kind",
+    "inbound.port",
+    "inbound.user",
     "app",
     "set",
     "always",
@@ -91,21 +97,17 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
         }),
         "app" => each(lowerer, test, |lowerer, op, value| {
             operator(lowerer, op, &["eq", "in"])?;
-            let name = value.text.trim().replace('\\', "/");
-            let base = name.rsplit('/').next().unwrap_or("").trim();
-            let pattern = TextTest::AppName(base.to_ascii_lowercase().into());
-            Some(Condition::Text(TextField::ProcessName, pattern))
+            Some(Condition::Text(TextField::ProcessName, app(&value.text)))
         }),
         "protocol" => each(lowerer, test, |lowerer, op, value| {
             operator(lowerer, op, &["eq", "in"])?;
             lowerer.protocol(value).map(Condition::Protocol)
         }),
-        "network" | "country" | "asn" | "destination" | "inbound" => {
-            each(lowerer, test, |lowerer, op, value| {
-                operator(lowerer, op, &["eq", "in"])?;
-                word(lowerer, fact, value, asks)
-            })
-        }
+        "network" | "country" | "asn" | "destination" | "inbound" | "inbound.kind"
+        | "inbound.port" | "inbound.user" => each(lowerer, test, |lowerer, op, value| {
+            operator(lowerer, op, &["eq", "in"])?;
+            word(lowerer, fact, value, asks)
+        }),
         _ => {
             let address = ADDRESSES.iter().find(|(name, _)| *name == fact);
             let text = TEXT_FIELDS.iter().find(|(name, _)| *name == fact);
@@ -131,10 +133,9 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
 
 fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
     let texts = TEXT_FIELDS.iter().map(|(name, _)| *name);
-    let known = OTHERS
-        .into_iter()
-        .chain(ADDRESSES.iter().map(|(name, _)| *name))
-        .chain(texts);
+    let known = texts
+        .chain(OTHERS)
+        .chain(ADDRESSES.iter().map(|(name, _)| *name));
     let message = format!("`cond` knows no `{}`", fact.text);
     let last = |known: &&str| known.ends_with(&format!(".{}", fact.text));
     let near = known.clone().find(last);
@@ -168,7 +169,13 @@ fn each<'a>(
         .iter()
         .map(|value| one(lowerer, op, value))
         .collect();
-    let mut parts: Vec<Condition> = parts.into_iter().collect::<Option<_>>()?;
+    let parts: Vec<Condition> = parts.into_iter().collect::<Option<_>>()?;
+    // A range of addresses is several prefixes.
+    let flat = parts.into_iter().flat_map(|part| match part {
+        Condition::Or(parts) => parts,
+        part => vec![part],
+    });
+    let mut parts: Vec<Condition> = flat.collect();
     if parts.len() == 1 {
         parts.pop()
     } else {
@@ -231,6 +238,21 @@ fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Opti
             "ipv6" => Some(Condition::AddressKind(AddressKind::Ipv6)),
             _ => None,
         },
+        "inbound.user" => (!text.is_empty()).then(|| Condition::Inbound {
+            kind: None,
+            port: None,
+            user: Some(text.into()),
+        }),
+        "inbound.port" => number(text).map(|port| Condition::Inbound {
+            kind: None,
+            port: Some(port),
+            user: None,
+        }),
+        "inbound.kind" => inbound_kind(text).map(|kind| Condition::Inbound {
+            kind: Some(kind),
+            port: None,
+            user: None,
+        }),
         _ => inbound(text),
     };
     if found.is_none() {
@@ -239,6 +261,9 @@ fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Opti
             "country" => "two letters, such as `CN`",
             "asn" => "a number, such as `13335`",
             "destination" => "there is: domain, ip, ipv4, ipv6",
+            "inbound.kind" => "there is: http, socks5, mixed, tun, redirect, tproxy, forward, dns",
+            "inbound.port" => "a number from 1 to 65535",
+            "inbound.user" => "the name of a user",
             _ => {
                 "`[user@]TYPE[:port]`, TYPE: http, socks5, mixed, tun, redirect, tproxy, forward, dns"
             }
@@ -251,26 +276,43 @@ fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Opti
 
 fn inbound(text: &str) -> Option<Condition> {
     let (user, rest) = match text.rsplit_once('@') {
-        Some((user, rest)) => (Some(user.into()), rest),
+        Some((user, rest)) => (Some(user), rest),
         None => (None, text),
     };
     let (kind, port) = match rest.split_once(':') {
-        Some((kind, port)) => (kind, Some(port.parse().ok()?)),
+        Some((kind, port)) => (kind, Some(number(port)?)),
         None => (rest, None),
     };
     let kind = match kind {
         "any" => None,
-        "dns" => Some(InboundKind::Dns),
-        "forward" => Some(InboundKind::Forward),
-        "http" => Some(InboundKind::Http),
-        "mixed" => Some(InboundKind::Mixed),
-        "redirect" => Some(InboundKind::Redirect),
-        "socks5" => Some(InboundKind::Socks5),
-        "tproxy" => Some(InboundKind::Tproxy),
-        "tun" => Some(InboundKind::Tun),
-        _ => return None,
+        word => Some(inbound_kind(word)?),
     };
+    if user == Some("") {
+        return None;
+    }
+    let user = user.map(Into::into);
     Some(Condition::Inbound { kind, port, user })
+}
+
+/// A port that something listens on.
+fn number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let port = digits.then(|| text.parse().ok()).flatten();
+    port.filter(|port| *port > 0)
+}
+
+fn inbound_kind(word: &str) -> Option<InboundKind> {
+    Some(match word {
+        "dns" => InboundKind::Dns,
+        "forward" => InboundKind::Forward,
+        "http" => InboundKind::Http,
+        "mixed" => InboundKind::Mixed,
+        "redirect" => InboundKind::Redirect,
+        "socks5" => InboundKind::Socks5,
+        "tproxy" => InboundKind::Tproxy,
+        "tun" => InboundKind::Tun,
+        _ => return None,
+    })
 }
 
 fn domain(lowerer: &mut Lowerer<'_>, op: &Name, value: &Name, asks: Asks) -> Option<Condition> {
@@ -352,14 +394,75 @@ fn address(
     {
         return Some(condition);
     }
-    match value.text.parse::<Prefix>() {
-        Ok(prefix) => Some(Condition::Address { of, prefix, asks }),
+    match prefixes(&value.text) {
+        Ok(found) => {
+            let one = |prefix| Condition::Address { of, prefix, asks };
+            let mut all: Vec<Condition> = found.into_iter().map(one).collect();
+            match all.len() {
+                1 => all.pop(),
+                _ => Some(Condition::Or(all)),
+            }
+        }
         Err(why) => {
-            let hint = "an address or a range of them, such as `10.0.0.0/8`".to_owned();
-            lowerer.error("invalid-value", &value.span, why.to_string(), hint);
+            let hint = match lowerer.context.lists {
+                Lists::Sets(names) if names.iter().any(|known| **known == *value.text) => {
+                    "a rule set holds destinations: `ip in SET`".to_owned()
+                }
+                _ => "an address, a range of them such as `10.0.0.0/8`, or `FIRST-LAST`".to_owned(),
+            };
+            lowerer.error("invalid-value", &value.span, why, hint);
             None
         }
     }
+}
+
+/// The prefixes of an address, of a prefix, or of all addresses from one to another (`A-B`).
+fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
+    let parsed = |text: &str| text.parse::<Prefix>().map_err(|why| why.to_string());
+    let Some((first, last)) = text.split_once('-') else {
+        return Ok(vec![parsed(text)?]);
+    };
+    let (first, last) = (parsed(first)?, parsed(last)?);
+    if !first.is_single() || !last.is_single() {
+        return Err(format!("`{text}` must go from an address to an address"));
+    }
+    let (width, low, high) = match (first.address(), last.address()) {
+        (IpAddr::V4(low), IpAddr::V4(high)) => {
+            (32, u128::from(u32::from(low)), u128::from(u32::from(high)))
+        }
+        (IpAddr::V6(low), IpAddr::V6(high)) => (128, u128::from(low), u128::from(high)),
+        _ => return Err(format!("`{text}` mixes IPv4 and IPv6")),
+    };
+    if low > high {
+        return Err(format!("`{text}` ends before it begins"));
+    }
+    let mut found = Vec::new();
+    let mut at = Some(low);
+    while let Some(start) = at.filter(|start| *start <= high) {
+        // The largest block that begins here and does not go too far.
+        let aligned = start.trailing_zeros().min(width);
+        let fits = |bits: &u32| {
+            let size = 1_u128.checked_shl(*bits).map_or(u128::MAX, |size| size - 1);
+            start.checked_add(size).is_some_and(|end| end <= high)
+        };
+        let bits = (0..=aligned).rev().find(fits).unwrap_or(0);
+        let address = match width {
+            32 => IpAddr::V4(u32::try_from(start).unwrap_or(u32::MAX).into()),
+            _ => IpAddr::V6(start.into()),
+        };
+        found.push(parsed(&format!("{address}/{}", width - bits))?);
+        at = 1_u128
+            .checked_shl(bits)
+            .and_then(|size| start.checked_add(size));
+    }
+    Ok(found)
+}
+
+/// A program's file name, as app rules compare it.
+fn app(text: &str) -> TextTest {
+    let name = text.trim().replace('\\', "/");
+    let base = name.rsplit('/').next().unwrap_or("").trim();
+    TextTest::AppName(base.to_ascii_lowercase().into())
 }
 
 fn text(
@@ -369,8 +472,19 @@ fn text(
     value: &Name,
     nocase: bool,
 ) -> Option<Condition> {
-    operator(lowerer, op, &["eq", "in", "has", "matches"])?;
+    operator(lowerer, op, &["eq", "in", "has", "matches", "app"])?;
+    if op.text == "app" {
+        return Some(Condition::Text(field, app(&value.text)));
+    }
     let text = value.text.as_str();
+    // Names are in lower case, without a final dot.
+    let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
+    let lower = text.trim_end_matches('.').to_lowercase();
+    let (text, nocase) = match (is_name, op.text.as_str()) {
+        (true, "matches") => (text, true),
+        (true, _) => (lower.as_str(), false),
+        (false, _) => (text, nocase),
+    };
     let test = match (op.text.as_str(), nocase) {
         ("has", false) => TextTest::Keyword(text.into()),
         ("has", true) => TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into()),

@@ -96,7 +96,7 @@ impl Kind {
 }
 
 /// The tokens of a byte range of a source; the last one is [`Kind::End`].
-pub(super) fn tokens(
+pub(crate) fn tokens(
     source: &Arc<Source>,
     range: Range<usize>,
     problems: &mut Problems,

@@ -14,15 +14,13 @@ use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Node};
 
 use super::facts;
-use super::{Arm, Ast, Branch, MAX_DEPTH, Name, write};
+use super::nesting::Nesting;
+use super::{Arm, Ast, Branch, MAX_CHAIN, MAX_DEPTH, Name, write};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, Span, nearest};
 
 /// The most nodes that a tree may come to, named trees counted as often as they are used.
 const MAX_NODES: usize = 1_000_000;
-
-/// The most keys that become conditions within each other: whoever walks the tree recurses as deep.
-const MAX_CHAIN: usize = 256;
 
 /// What the keys of `cond domain` and `cond ip` name.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +56,11 @@ pub fn lower(ast: &Ast, context: &LowerContext<'_>, problems: &mut Problems) -> 
         Branch::Any(branches, _) => lowerer.branches(branches),
         root => lowerer.branch(root, None).into_iter().collect(),
     };
+    if lowerer.errors == 0 && !Nesting::of(&body).is_readable() {
+        let message =
+            format!("with the trees that it names, it nests deeper than {MAX_DEPTH} levels");
+        lowerer.error("too-deep", ast.root.span(), message, String::new());
+    }
     (lowerer.errors == 0).then_some(body)
 }
 
@@ -199,13 +202,36 @@ impl<'a> Lowerer<'a> {
         self.errors += 1;
         let outbounds = self.context.outbounds;
         outbounds.resolve(&name.text, &name.span, self.problems);
+        let words = self.context.trees.keys().map(String::as_str);
+        let near = nearest(
+            &name.text,
+            words.chain(["resolve", "any", "cond", "only", "log"]),
+        );
+        if let (Some(near), Some(problem)) = (near, self.problems.0.last_mut())
+            && !problem
+                .hint
+                .as_ref()
+                .is_some_and(|hint| hint.starts_with("did you mean"))
+        {
+            problem.hint = Some(format!("did you mean `{near}`?"));
+        }
         None
     }
 
     fn named(&mut self, key: &'a str, tree: &'a Ast, name: &Name) -> Option<Node> {
-        if self.expanding.contains(&key) || self.expanding.len() >= MAX_DEPTH {
-            let message = format!("the tree `{key}` leads back to itself");
-            self.error("tree-cycle", &name.span, message, String::new());
+        if let Some(at) = self.expanding.iter().position(|open| *open == key) {
+            let circle: Vec<&str> = self.expanding[at..].iter().copied().chain([key]).collect();
+            let message = format!(
+                "the tree `{key}` leads back to itself: {}",
+                circle.join(" -> ")
+            );
+            let hint = "a tree may use others, but none that leads to it".to_owned();
+            self.error("tree-cycle", &name.span, message, hint);
+            return None;
+        }
+        if self.expanding.len() >= MAX_DEPTH {
+            let message = format!("trees within trees, more than {MAX_DEPTH} deep");
+            self.error("too-deep", &name.span, message, String::new());
             return None;
         }
         self.expanding.push(key);

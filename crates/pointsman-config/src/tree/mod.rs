@@ -29,6 +29,7 @@ pub(crate) mod cursor;
 mod facts;
 pub(crate) mod lex;
 mod lower;
+mod nesting;
 mod parse;
 pub mod print;
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod twice_tests;
 mod write;
 
 pub use block::parse_block;
-pub use cursor::MAX_DEPTH;
+pub use cursor::{MAX_CHAIN, MAX_DEPTH};
 pub use lower::{Lists, LowerContext, lower};
 pub(crate) use parse::branch;
 

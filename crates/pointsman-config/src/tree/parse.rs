@@ -2,12 +2,18 @@
 //!
 //! Invariant: a function that answers `None` has pushed a problem.
 
-use super::cursor::{Cursor, MAX_DEPTH};
+use super::cursor::{Cursor, MAX_CHAIN, MAX_DEPTH};
 use super::lex::{Kind, Token};
 use super::{Arm, Ast, Branch, Name, Test, When};
 
 /// What may follow `cond` before a brace.
 const SUBJECTS: [&str; 3] = ["domain", "ip", "protocol"];
+
+/// Words that something follows; the first two are followed by `[`.
+const KEYWORDS: [&str; 4] = ["any", "only", "cond", "log"];
+
+/// Every operator there is.
+const OPERATORS: [&str; 7] = ["eq", "in", "under", "has", "matches", "zone", "app"];
 
 /// A whole text as one tree.
 pub(super) fn whole(cursor: &mut Cursor<'_>) -> Option<Ast> {
@@ -91,8 +97,38 @@ fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
             );
             None
         }
-        _ => cursor.name("a branch").map(Branch::Leaf),
+        _ => {
+            let name = cursor.name("a branch")?;
+            let good = !is_misspelled(cursor, &name);
+            good.then_some(Branch::Leaf(name))
+        }
     }
+}
+
+/// Whether a word was meant for a keyword, for more follows it on its line; then this was told.
+fn is_misspelled(cursor: &mut Cursor<'_>, name: &Name) -> bool {
+    let next = cursor.peek();
+    let goes_on = match next.kind {
+        Kind::BracketOpen | Kind::BraceOpen | Kind::ParenOpen | Kind::Text => true,
+        Kind::Word => !next.first && !matches!(cursor.text(next), "else"),
+        _ => false,
+    };
+    if !goes_on || next.first {
+        return false;
+    }
+    let known = match next.kind {
+        Kind::BracketOpen => &KEYWORDS[..2],
+        _ => &KEYWORDS[2..],
+    };
+    let Some(near) = crate::problem::nearest(&name.text, known.iter().copied()) else {
+        return false;
+    };
+    let message = format!("`{}` is no word of the language", name.text);
+    let problem = cursor
+        .problems
+        .error("unexpected-text", &name.span, message);
+    problem.hint = Some(format!("did you mean `{near}`?"));
+    true
 }
 
 fn branches(cursor: &mut Cursor<'_>, start: Token, word: &str) -> Option<Vec<Branch>> {
@@ -144,21 +180,53 @@ fn cond(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
         }
         return arms(cursor, start, subject);
     }
-    let when = when(cursor)?;
-    cursor.expect(Kind::Arrow, "the condition")?;
-    let then = Box::new(branch(cursor)?);
-    let mut otherwise = None;
-    if cursor.is_word("else") && cursor.more_on_line() {
+    let before = cursor.elses;
+    let branch = chain(cursor, start);
+    cursor.elses = before;
+    branch
+}
+
+/// `WHEN => branch`, and all `else => cond WHEN => branch` behind it: they are read one after the
+/// other, so a long chain is not deep.
+fn chain(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
+    let mut links: Vec<(Token, When, Branch)> = Vec::new();
+    let mut start = start;
+    let mut last = None;
+    loop {
+        let when = when(cursor)?;
+        cursor.expect(Kind::Arrow, "the condition")?;
+        links.push((start, when, branch(cursor)?));
+        if !(cursor.is_word("else") && cursor.more_on_line()) {
+            break;
+        }
         cursor.bump();
         cursor.expect(Kind::Arrow, "`else`")?;
-        otherwise = Some(Box::new(branch(cursor)?));
+        let keyed = cursor.ahead(2).kind == Kind::BraceOpen;
+        if !cursor.is_word("cond") || keyed {
+            last = Some(Box::new(branch(cursor)?));
+            break;
+        }
+        if cursor.elses >= MAX_CHAIN {
+            let span = cursor.span(cursor.peek());
+            let message = format!("more than {MAX_CHAIN} `else` in a row");
+            cursor.problems.error("too-deep", &span, message);
+            return None;
+        }
+        cursor.elses += 1;
+        start = cursor.bump();
     }
-    Some(Branch::When {
-        when,
-        then,
-        otherwise,
-        span: cursor.span_from(start),
-    })
+    let folded = links
+        .into_iter()
+        .rev()
+        .fold(last, |rest, (start, when, then)| {
+            Some(Box::new(Branch::When {
+                when,
+                then: Box::new(then),
+                otherwise: rest,
+                span: cursor.span_from(start),
+            }))
+        });
+    folded.map(|branch| *branch)
 }
 
 fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> {
@@ -242,6 +310,29 @@ fn one(cursor: &mut Cursor<'_>) -> Option<When> {
     found
 }
 
+fn operator(cursor: &mut Cursor<'_>, fact: &Name) -> Option<Name> {
+    let token = cursor.peek();
+    if token.kind == Kind::Equals {
+        let problem = cursor.unexpected("an operator such as `eq`");
+        problem.hint = Some(format!("write `{} eq VALUE`", fact.text));
+        return None;
+    }
+    let name = cursor.name("an operator such as `eq`")?;
+    let ends = matches!(
+        cursor.peek().kind,
+        Kind::Arrow | Kind::Comma | Kind::ParenClose
+    );
+    if ends && !OPERATORS.contains(&name.text.as_str()) {
+        let message = format!("`{}` is no operator", name.text);
+        let problem = cursor
+            .problems
+            .error("unknown-operator", &name.span, message);
+        problem.hint = Some(format!("write `{} eq {}`", fact.text, name.text));
+        return None;
+    }
+    Some(name)
+}
+
 fn test(cursor: &mut Cursor<'_>) -> Option<Test> {
     let start = cursor.peek();
     let fact = cursor.name("a condition")?;
@@ -251,7 +342,7 @@ fn test(cursor: &mut Cursor<'_>) -> Option<Test> {
         "always" | "never" => {}
         "set" => values.push(cursor.name("the name of a rule set")?),
         _ => {
-            operator = Some(cursor.name("an operator such as `eq`")?);
+            operator = Some(self::operator(cursor, &fact)?);
             values.push(cursor.name("a value")?);
             while cursor.eat(Kind::Comma).is_some() {
                 values.push(cursor.name("a value")?);

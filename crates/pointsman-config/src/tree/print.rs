@@ -7,7 +7,7 @@ use pointsman_policy::model::TemplatePart;
 use pointsman_policy::model::{Arm, ArmKey, Node, OutboundId, Select, SelectOn, Template};
 use pointsman_policy::{Condition, Policy};
 
-use super::conditions::{self, protocol_word, zone_name};
+use super::conditions::{self, is_always, protocol_word, zone_name};
 use super::lex::{quote, word};
 
 /// The policy as a tree, with a final line end.
@@ -97,7 +97,7 @@ impl Printer<'_> {
 
     /// `cond ... =>`, unless it always holds.
     fn guard(&mut self, condition: &Condition) {
-        if !matches!(condition, Condition::Always) {
+        if !is_always(condition) {
             self.cond(condition);
         }
     }
@@ -150,13 +150,20 @@ impl Printer<'_> {
     }
 }
 
-/// Whether an `else` behind this would belong to it.
-fn takes_else(node: &Node) -> bool {
+/// Whether it is written `cond ... =>`, which behind `else =>` begins no new level.
+pub(super) fn is_chained(node: &Node) -> bool {
     match node {
         Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
-        Node::Instrument { condition, .. } | Node::Sub { condition, .. } => {
-            !matches!(condition, Condition::Always)
-        }
+        Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
+        Node::Rule(_) | Node::When { .. } => true,
+    }
+}
+
+/// Whether an `else` behind this would belong to it.
+pub(super) fn takes_else(node: &Node) -> bool {
+    match node {
+        Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
+        Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
         Node::Rule(_) => true,
         Node::When { otherwise, .. } => match otherwise {
             None => true,

@@ -76,14 +76,32 @@ fn a_branch_has_one_spelling() {
     same("cond source in 10.0.0.0/8 => direct");
     same("cond endpoint in 10.0.0.0/8 => direct");
     same("cond local in 10.0.0.0/8 => direct");
-    same("cond country eq CN, US => direct");
+    same("cond country in CN, US => direct");
     same("cond asn eq 13335 no-resolve => direct");
     same("cond destination eq domain => direct");
     same("cond inbound eq alice@http:8080 => direct");
-    same("cond inbound eq any:8080 => direct");
+    check(
+        "cond inbound eq any:8080 => direct",
+        "cond inbound.port eq 8080 => direct",
+    );
+    same("cond inbound.user eq alice => direct");
+    check(
+        "cond inbound.kind in http, tun => direct",
+        "cond inbound in http, tun => direct",
+    );
+    same("cond tls.sni eq example.com => direct");
+    same("cond tls.alpn app \"curl\" => direct");
+    check(
+        "cond http.host has ADS. nocase => direct",
+        "cond http.host has \"ads\" => direct",
+    );
+    check(
+        "cond source in 10.0.0.1-10.0.0.6, ::fffe-::1:1 => direct",
+        "cond source in 10.0.0.1, 10.0.0.2/31, 10.0.0.4/31, 10.0.0.6, ::fffe/127, ::1:0/127 => direct",
+    );
     same("cond network eq udp => direct");
-    same("cond protocol eq tls, quic => direct");
-    same("cond process.name eq curl, wget nocase => direct");
+    same("cond protocol in tls, quic => direct");
+    same("cond process.name in curl, wget nocase => direct");
     same("cond process.path has \"/usr/bin\" nocase => direct");
     same("cond http.user_agent matches \"^curl\" => direct");
     check(
@@ -124,7 +142,11 @@ fn a_branch_has_one_spelling() {
 fn check_list(text: &str, expected: Expect) {
     let (body, problems) = lowered(text);
     let body = body.unwrap_or_else(|| panic!("{text}: {:?}", problems.0));
-    expected.assert_eq(&as_list(&policy(body)));
+    let shown = as_list(&policy(body)).unwrap_or_else(|unsaid| {
+        let lines = unsaid.iter().map(|reason| format!("{reason}\n"));
+        lines.collect()
+    });
+    expected.assert_eq(&shown);
 }
 
 #[test]
@@ -143,22 +165,10 @@ fn a_tree_is_flattened_to_a_list() {
     );
     check_list(
         "any [\n resolve\n cond network eq udp => only [\n cond ip in 1.1.1.1 => reset\n proxy\n ]\n cond set ads => log 3 \"to {addr.dst}\"\n cond port eq 1 => any [ resolve ] \n]",
-        expect![[r##"
-            # with `dispatching.ip_rules_resolve: true`
-            - .LOCAL-RESOLVE
-            - .SUB-DISPATCH:
-                matches: NETWORK, udp
-                subrules:
-                  - IP-CIDR, 1.1.1.1/32, reset
-                  - FALLBACK, proxy
-            - .INSTRUMENT:
-                id: 3
-                matches: RULE-SET, ads
-                message: "to {addr.dst}"
-            # `resolve`, but only for: DST-PORT, 1
-            - .LOCAL-RESOLVE
-            # what comes here is decided by no rule; a list needs a FALLBACK
-        "##]],
+        expect![[r#"
+            `resolve` (t:8): `.LOCAL-RESOLVE` holds for every flow that comes to it, and this `resolve` for some alone: move it out of its branch, or keep the tree
+            the policy leaves flows undecided, and a list ends with `FALLBACK`: end it with an outbound
+        "#]],
     );
 }
 
@@ -260,16 +270,16 @@ fn what_is_wrong_with_a_tree_is_told() {
     "#]],
     );
     check(
-        &"any [".repeat(70),
+        &"any [".repeat(140),
         expect![[r#"
-        t:1:321: error[too-deep]: nested deeper than 64 levels
-        t:1:320: error[unclosed]: this `[` is never closed
-    "#]],
+            t:1:641: error[too-deep]: nested deeper than 128 levels
+            t:1:640: error[unclosed]: this `[` is never closed
+        "#]],
     );
     check(
-        &format!("cond {}port eq 1 => direct", "not ".repeat(70)),
+        &format!("cond {}port eq 1 => direct", "not ".repeat(140)),
         expect![[r#"
-            t:1:258: error[too-deep]: nested deeper than 64 levels
+            t:1:514: error[too-deep]: nested deeper than 128 levels
         "#]],
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Truth, Value, Walk, asked, settled};
 use crate::condition::{TextField, TextTest};
-use crate::fact::{Fact, Need, Parent, Process};
+use crate::fact::{Fact, Look, Need, Parent, Process, Protocol};
 
 /// The texts of a fact, of which one must pass.
 #[derive(Clone, Copy)]
@@ -39,6 +39,10 @@ impl<'a> Walk<'a, '_> {
                 true => None,
                 false => Some(Texts::List(&look.alpn)),
             }),
+            TextField::HttpHost => self.look()?.part(|look| name_in(look, &[Protocol::Http])),
+            TextField::ServerName => self
+                .look()?
+                .part(|look| name_in(look, &[Protocol::Tls, Protocol::Quic])),
             TextField::Method => self.look()?.part(|look| one(look.method.as_ref())),
             TextField::SshSoftware => self.look()?.part(|look| one(look.ssh_software.as_ref())),
             TextField::UserAgent => self.look()?.part(|look| one(look.user_agent.as_ref())),
@@ -84,11 +88,13 @@ impl TextField {
             Self::Alpn => "alpn",
             Self::Cgroup => "process.cgroup",
             Self::CommandLine => "process.cmdline",
+            Self::HttpHost => "http.host",
             Self::InboundName => "inbound.name",
             Self::Method => "method",
             Self::ParentName => "process.parents",
             Self::ProcessName => "process.name",
             Self::ProcessPath => "process.path",
+            Self::ServerName => "tls.sni",
             Self::SshSoftware => "ssh.software",
             Self::Tag => "process.tag",
             Self::Unit => "process.unit",
@@ -156,4 +162,10 @@ impl Texts<'_> {
 
 fn one(text: Option<&Arc<str>>) -> Option<Texts<'_>> {
     text.map(Texts::One)
+}
+
+/// The name in the first bytes, where they are of one of these protocols.
+fn name_in<'a>(look: &'a Look, of: &[Protocol]) -> Option<Texts<'a>> {
+    let named = look.domain.as_ref().filter(|_| of.contains(&look.protocol));
+    named.map(|name| Texts::One(name.text()))
 }

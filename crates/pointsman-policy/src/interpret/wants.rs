@@ -132,7 +132,9 @@ impl Wants<'_> {
             }
             Condition::Text(field, _) => match field {
                 TextField::Alpn
+                | TextField::HttpHost
                 | TextField::Method
+                | TextField::ServerName
                 | TextField::SshSoftware
                 | TextField::UserAgent => self.need == Need::Sniff,
                 TextField::InboundName => false,

@@ -267,6 +267,14 @@ pub(super) fn text(text: &str, field: TextField, test: TestKind) -> Made {
     if text.is_empty() {
         return Err(Bad::new("the content is empty"));
     }
+    // Names are in lower case, without a final dot.
+    let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
+    let lower = text.trim_end_matches('.').to_lowercase();
+    let text = if is_name && test != TestKind::Regex {
+        &lower
+    } else {
+        text
+    };
     let test = match test {
         TestKind::App => match base_name(text).trim() {
             "" => return Err(Bad::new("the pattern names no program")),
@@ -278,7 +286,7 @@ pub(super) fn text(text: &str, field: TextField, test: TestKind) -> Made {
         TestKind::KeywordIgnoreCase => {
             TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into())
         }
-        TestKind::Regex => TextTest::Regex(pattern(text, false)?),
+        TestKind::Regex => TextTest::Regex(pattern(text, is_name)?),
     };
     Ok(Condition::Text(field, test))
 }

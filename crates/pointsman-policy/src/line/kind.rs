@@ -72,6 +72,7 @@ const WORDS: &[(&str, Kind)] = &[
 /// Names of text fields. The first is the one that is printed.
 const FIELDS: &[(&str, TextField)] = &[
     ("ALPN", TextField::Alpn),
+    ("HTTP-HOST", TextField::HttpHost),
     ("INBOUND-ALIAS", TextField::InboundName),
     ("METHOD", TextField::Method),
     ("PROCESS-NAME", TextField::ProcessName),
@@ -83,6 +84,7 @@ const FIELDS: &[(&str, TextField)] = &[
     ("PROCESS-CGROUP", TextField::Cgroup),
     ("PROCESS-UNIT", TextField::Unit),
     ("PROCESS-PARENT", TextField::ParentName),
+    ("TLS-SNI", TextField::ServerName),
     ("SSH-SOFTWARE", TextField::SshSoftware),
     ("USER-AGENT", TextField::UserAgent),
 ];

@@ -7,6 +7,7 @@
 //! Deliberately absent: actions (`.LOCAL-RESOLVE` and the like are YAML around lines), the table of
 //! outbounds (a rule names its outbound, the caller knows it), and zones, which only trees name.
 
+mod canonical;
 mod content;
 mod kind;
 mod lexer;
@@ -16,6 +17,7 @@ mod render;
 use crate::condition::Condition;
 use crate::model::SetId;
 
+pub use canonical::canonical;
 pub use kind::kinds;
 pub use lexer::without_comment;
 pub use parser::{parse_condition, parse_rule};

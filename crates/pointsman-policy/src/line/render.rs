@@ -190,7 +190,7 @@ fn pair(word: &str, content: &str, to: &mut String) {
 
 /// Bare where that says the same; in single quotes else, for they take no escapes; in double ones
 /// where a control character must be escaped.
-fn quoted(content: &str, to: &mut String) {
+pub(super) fn quoted(content: &str, to: &mut String) {
     let bare = !content.is_empty()
         && content.trim() == content
         && !content.starts_with(['"', '\''])

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod diagnostics;
 pub(crate) mod explain;
 pub(crate) mod flows;
+pub(crate) mod fmt;
 pub(crate) mod outbounds;
 pub(crate) mod policy;
 pub(crate) mod reload;

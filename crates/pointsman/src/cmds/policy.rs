@@ -9,7 +9,7 @@ use pointsman_config::list_print::as_list;
 use pointsman_config::tree::print::as_tree;
 
 use crate::cli::{Dialect, Global};
-use crate::output::{Out, Stop};
+use crate::output::{Out, Stop, complain};
 use crate::{control, load};
 
 /// Arguments of `policy`.
@@ -44,26 +44,36 @@ pub(crate) fn run(global: &Global, args: &PolicyArgs, out: &mut Out) -> Result<(
             let setup = load::setup(path, args.dialect)?;
             PolicyReply {
                 form: args.form.as_str().to_owned(),
-                text: policies(&setup, args.form),
+                text: policies(&setup, args.form)?,
             }
         }
     };
     out.answer(&reply, |out| out.line(reply.text.trim_end()))
 }
 
-/// All policies; where there are several, a comment names each.
-fn policies(setup: &Setup, form: Form) -> String {
+/// All policies; where there are several, a comment names each. A policy that the form cannot say is
+/// an error that says what.
+fn policies(setup: &Setup, form: Form) -> Result<String, Stop> {
     let mut text = String::new();
     for policy in &setup.policies {
         if setup.policies.len() > 1 {
             text.push_str(&format!("# {}\n", policy.name));
         }
-        text.push_str(&match form {
-            Form::List => as_list(policy),
-            Form::Tree => as_tree(policy),
-        });
+        match form {
+            Form::List => match as_list(policy) {
+                Ok(list) => text.push_str(&list),
+                Err(unsaid) => {
+                    for reason in &unsaid {
+                        complain(reason);
+                    }
+                    let why = format!("`{}` cannot be written as a list", policy.name);
+                    return Err(Stop::Failed(why));
+                }
+            },
+            Form::Tree => text.push_str(&as_tree(policy)),
+        }
     }
-    text
+    Ok(text)
 }
 
 impl Form {

@@ -9,7 +9,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::setup::{Outbound, OutboundKind};
+use pointsman_config::tree::print::as_tree;
+use pointsman_policy::Policy;
 use serde::Deserialize;
 
 use super::Refusal;
@@ -184,15 +187,25 @@ pub(crate) struct Form {
 pub(crate) async fn policy(State(app): State<Arc<App>>, Query(form): Query<Form>) -> Response {
     let (_, setup) = app.generation();
     let form = form.form.unwrap_or_else(|| "list".to_owned());
-    let print = match form.as_str() {
-        "list" => pointsman_config::list_print::as_list,
-        "tree" => pointsman_config::tree::print::as_tree,
+    let print: fn(&Policy) -> Result<String, Vec<Unsayable>> = match form.as_str() {
+        "list" => as_list,
+        "tree" => |policy| Ok(as_tree(policy)),
         other => {
             let text = format!("`{other}` is no form of a policy (tree, list)");
             return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
         }
     };
-    let text: Vec<String> = setup.policies.iter().map(|policy| print(policy)).collect();
+    let mut text: Vec<String> = Vec::new();
+    for policy in &setup.policies {
+        match print(policy) {
+            Ok(printed) => text.push(printed),
+            Err(unsaid) => {
+                let why: Vec<String> = unsaid.iter().map(ToString::to_string).collect();
+                let why = format!("`{}` is no rule list: {}", policy.name, why.join("; "));
+                return Refusal(StatusCode::BAD_REQUEST, "no-list", why).into_response();
+            }
+        }
+    }
     Json(api::PolicyReply {
         form,
         text: text.join("\n"),

@@ -26,12 +26,12 @@ use pointsman_policy::{Node, OutboundId, Policy};
 
 use crate::load::Input;
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, nearest};
+use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
     Dialect, Families, Inbound, Log, NameServer, OutboundKind, PolicyId, Resolver, ResolverId,
     Setup, Sniff, Uplink,
 };
-use crate::tree::{self, Lists, LowerContext, Name};
+use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use items::{Dns, Items, Relay, Upstream};
 
 /// Names that rules and egresses cannot have, beside the built-in outbounds.
@@ -132,6 +132,16 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         sniff: Sniff::default(),
         tests: Vec::new(),
     })
+}
+
+/// The trees of a file in their order, for whoever lays it out; what cannot be read is told.
+pub(crate) fn trees_of(source: &Arc<Source>, problems: &mut Problems) -> Vec<Ast> {
+    let items = items::read(source, problems);
+    items
+        .rules
+        .into_iter()
+        .filter_map(|rule| rule.tree)
+        .collect()
 }
 
 fn reserved(name: &Name, problems: &mut Problems) -> bool {

@@ -1,0 +1,127 @@
+//! What a list cannot say is refused with its place, and nothing else is.
+
+use expect_test::{Expect, expect};
+
+use pointsman_policy::model::OnUnknown;
+
+use super::as_list;
+use crate::fuzz_checks::{lowered, policy};
+
+fn shown(text: &str, on_unknown: OnUnknown) -> String {
+    let (body, problems) = lowered(text);
+    let body = body.unwrap_or_else(|| panic!("{text}: {:?}", problems.0));
+    let mut policy = policy(body).unwrap();
+    policy.on_unknown = on_unknown;
+    match as_list(&policy) {
+        Ok(list) => list,
+        Err(unsaid) => unsaid.iter().map(|said| format!("{said}\n")).collect(),
+    }
+}
+
+#[test]
+fn what_a_list_cannot_say_is_refused() {
+    let check = |text: &str, expected: Expect| {
+        expected.assert_eq(&shown(text, OnUnknown::Skip));
+    };
+    check(
+        "cond port eq 1 => direct",
+        expect![[r#"
+            the policy leaves flows undecided, and a list ends with `FALLBACK`: end it with an outbound
+        "#]],
+    );
+    check(
+        "any [\n cond port eq 1 => only [\n cond port eq 1 => reset\n ]\n direct\n]",
+        expect![[r#"
+            `cond port eq 1 => only [` (t:2): it leaves flows undecided, and a list ends with `FALLBACK`: end it with an outbound
+        "#]],
+    );
+    check(
+        "any [\n cond port eq 1 => resolve\n direct\n]",
+        expect![[r#"
+            `resolve` (t:2): `.LOCAL-RESOLVE` holds for every flow that comes to it, and this `resolve` for some alone: move it out of its branch, or keep the tree
+        "#]],
+    );
+    check(
+        "any [\n cond process.name eq '' => reset\n direct\n]",
+        expect![[r#"
+            `cond process.name eq "" => reset` (t:2): a rule cannot say this: the content is empty
+        "#]],
+    );
+    check(
+        "any [\n cond ip in 10.0.0.0/8 no-resolve => any [\n cond country eq CN => reset\n proxy\n ]\n direct\n]",
+        expect![[r#"
+            `cond ip in 10.0.0.0/8 no-resolve => any [` (t:2): a list would ask this condition again after the address was resolved, and it could answer otherwise: let it resolve, too (without `no-resolve`), or keep the tree
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_list_can_say_is_printed() {
+    let check = |text: &str, expected: Expect| {
+        expected.assert_eq(&shown(text, OnUnknown::Skip));
+    };
+    // Nothing in the branch resolves.
+    check(
+        "any [\n cond ip in 10.0.0.0/8 no-resolve => any [\n cond port eq 1 => reset\n proxy\n ]\n direct\n]",
+        expect![[r#"
+            - AND, [IP-CIDR, 10.0.0.0/8], [DST-PORT, 1], reset
+            - IP-CIDR, 10.0.0.0/8, proxy
+            - FALLBACK, direct
+        "#]],
+    );
+    // The condition resolves itself.
+    check(
+        "any [\n cond ip in 10.0.0.0/8 => any [\n cond country eq CN => reset\n proxy\n ]\n direct\n]",
+        expect![[r#"
+            # with `ip_rules_resolve: true`
+            - AND, [IP-CIDR, 10.0.0.0/8], [GEOIP, CN], reset
+            - IP-CIDR, 10.0.0.0/8, proxy
+            - FALLBACK, direct
+        "#]],
+    );
+    // What YAML would take apart stands in quotes.
+    check(
+        "any [\n cond process.command has 'a: b #c' => \"My Proxy\"\n cond process.command has 'a: b' => log 1 \"x\\n{{y}}\"\n direct\n]",
+        expect![[r#"
+            - "PROC-CMD-KEYWORD, 'a: b #c', My Proxy"
+            - .INSTRUMENT:
+                id: 1
+                matches: "PROC-CMD-KEYWORD, a: b"
+                message: "x\n{{y}}"
+            - FALLBACK, direct
+        "#]],
+    );
+    check(
+        "any [\n cond tls.sni eq WWW.Example.com. or http.host has Ads => reset\n direct\n]",
+        expect![[r#"
+            - OR, [TLS-SNI, www.example.com], [HTTP-HOST-KEYWORD, ads], reset
+            - FALLBACK, direct
+        "#]],
+    );
+}
+
+#[test]
+fn where_the_unknown_refuses_lists_say_less() {
+    let check = |text: &str, refused: bool| {
+        let said = shown(text, OnUnknown::Reject);
+        assert_eq!(
+            said.contains("with `on_unknown: reject`"),
+            refused,
+            "{said}"
+        );
+    };
+    check("any [\n cond country eq CN => reset\n direct\n]", false);
+    check("cond country eq CN => reset else => direct", false);
+    check(
+        "any [\n cond protocol {\n ssh => reset\n tls => proxy\n }\n direct\n]",
+        false,
+    );
+    check(
+        "any [\n cond country eq CN => any [\n cond port eq 1 => reset\n ]\n direct\n]",
+        true,
+    );
+    check(
+        "any [\n cond country eq CN => cond port eq 1 => reset\n direct\n]",
+        true,
+    );
+}

@@ -1,0 +1,324 @@
+//! Rule list to tree and back: whatever form a policy is printed in, it decides every flow as it did,
+//! and asks for the same facts in the same order.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pointsman_config::list_print::as_list;
+use pointsman_config::outbounds::Outbounds;
+use pointsman_config::problem::{Problems, Source, Span};
+use pointsman_config::rule_list::{Fallback, RuleLists};
+use pointsman_config::setup::{OutboundKind, Uplink};
+use pointsman_config::tree::print::as_tree;
+use pointsman_config::tree::{Lists, LowerContext, lower, parse};
+use pointsman_config::yaml;
+use pointsman_policy::condition::{Condition, ZoneOf};
+use pointsman_policy::decision::Step;
+use pointsman_policy::fact::{Fact, Facts};
+use pointsman_policy::line::Scope;
+use pointsman_policy::model::{ArmKey, Node, OnUnknown, OutboundId, Policy, SelectOn, SetId};
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::{Need, zone};
+use proptest::prelude::*;
+
+#[path = "../../pointsman-policy/tests/flow/mod.rs"]
+mod flow;
+#[path = "../../pointsman-policy/tests/random/mod.rs"]
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the generators of policies are the policy's own"
+)]
+mod random;
+
+/// What a policy lists: rule sets or zones; no configuration has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sets,
+    Zones,
+}
+
+/// The same policy with lists of one kind alone, sets under names of their own.
+fn only(policy: &Policy, kind: Kind) -> Policy {
+    let sets = policy.sets.iter().enumerate().map(|(number, set)| {
+        let mut set = RuleSet::clone(set);
+        set.name = format!("set {number}").into();
+        Arc::new(set)
+    });
+    Policy {
+        sets: sets.collect(),
+        body: policy.body.iter().map(|node| node_of(node, kind)).collect(),
+        ..policy.clone()
+    }
+}
+
+fn node_of(node: &Node, kind: Kind) -> Node {
+    let all = |nodes: &[Node]| nodes.iter().map(|node| node_of(node, kind)).collect();
+    let mut node = node.clone();
+    match &mut node {
+        Node::Any(nodes) => *nodes = all(nodes),
+        Node::Leaf { .. } | Node::Resolve(_) => {}
+        Node::Instrument { condition, .. } => *condition = condition_of(condition, kind),
+        Node::Rule(rule) => rule.condition = condition_of(&rule.condition, kind),
+        Node::Sub {
+            condition, body, ..
+        } => {
+            *condition = condition_of(condition, kind);
+            *body = all(body);
+        }
+        Node::When {
+            condition,
+            then,
+            otherwise,
+            ..
+        } => {
+            *condition = condition_of(condition, kind);
+            **then = node_of(then, kind);
+            if let Some(otherwise) = otherwise {
+                **otherwise = node_of(otherwise, kind);
+            }
+        }
+        Node::Select(select) => {
+            for arm in &mut select.arms {
+                arm.then = node_of(&arm.then, kind);
+            }
+            if let (SelectOn::Zone(of, asks), Kind::Sets) = (select.on, kind) {
+                let arm = |arm: &pointsman_policy::model::Arm| {
+                    let ArmKey::Zone(zone) = &arm.key else {
+                        unreachable!("arms of zones have zones");
+                    };
+                    Node::When {
+                        condition: condition_of(&Condition::Zone(of, *zone, asks), kind),
+                        then: Box::new(arm.then.clone()),
+                        otherwise: None,
+                        origin: arm.origin.clone(),
+                    }
+                };
+                return Node::Any(select.arms.iter().map(arm).collect());
+            }
+        }
+    }
+    // The language says of zones that they resolve.
+    if let (Node::Select(select), Kind::Zones) = (&mut node, kind)
+        && let SelectOn::Zone(_, asks) = &mut select.on
+    {
+        *asks = pointsman_policy::condition::Asks::Resolve;
+    }
+    node
+}
+
+fn condition_of(condition: &Condition, kind: Kind) -> Condition {
+    let all = |parts: &[Condition]| parts.iter().map(|part| condition_of(part, kind)).collect();
+    match (condition, kind) {
+        (Condition::And(parts), _) => Condition::And(all(parts)),
+        (Condition::Or(parts), _) => Condition::Or(all(parts)),
+        (Condition::Not(inner), _) => Condition::Not(Box::new(condition_of(inner, kind))),
+        (Condition::Zone(_, zone, asks), Kind::Sets) => Condition::Set(SetId(zone.0), *asks),
+        (Condition::Set(set, asks), Kind::Zones) => {
+            Condition::Zone(ZoneOf::Address, zone::ZoneId(set.0), *asks)
+        }
+        // `under` is what the words mean of a country in a tree of zones, which have no database.
+        (Condition::Country(..) | Condition::Asn(..), Kind::Zones) => Condition::Never,
+        (other, _) => other.clone(),
+    }
+}
+
+/// The printed tree, read.
+fn through_tree(policy: &Policy, kind: Kind) -> Policy {
+    let text = as_tree(policy);
+    let direct = || OutboundKind::Direct(Uplink::default());
+    let names = policy.outbounds.iter().map(|out| (&*out.name, direct()));
+    let outbounds = Outbounds::with_builtins(names);
+    let sets: Vec<Arc<str>> = policy.sets.iter().map(|set| set.name.clone()).collect();
+    let context = LowerContext {
+        outbounds: &outbounds,
+        lists: match kind {
+            Kind::Sets => Lists::Sets(&sets),
+            Kind::Zones => Lists::Zones(&policy.zones),
+        },
+        trees: &BTreeMap::new(),
+    };
+    let mut problems = Problems::default();
+    let source = Source::new("tree", text.clone());
+    let body = parse(&source, 0..text.len(), &mut problems)
+        .and_then(|ast| lower(&ast, &context, &mut problems));
+    let Some(body) = body else {
+        panic!("{text}\n{:#?}", problems.0);
+    };
+    Policy {
+        body,
+        ..policy.clone()
+    }
+}
+
+struct Known<'p>(&'p Policy, bool);
+
+impl Scope for Known<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        let at = self.0.sets.iter().position(|set| *set.name == *name)?;
+        Some(SetId(u32::try_from(at).unwrap()))
+    }
+    fn has_country_db(&self) -> bool {
+        true
+    }
+    fn has_asn_db(&self) -> bool {
+        true
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        self.1
+    }
+}
+
+/// The printed list, read.
+fn through_list(policy: &Policy, text: &str) -> Policy {
+    let mut problems = Problems::default();
+    let source = Source::new("list", text.to_owned());
+    let root = yaml::parse(&source, &mut problems).unwrap();
+    let find = |name: &str, _: &Span, _: &mut Problems| {
+        let at = policy.outbounds.iter().position(|out| *out.name == *name)?;
+        Some(OutboundId(u32::try_from(at).unwrap()))
+    };
+    let scope = Known(policy, text.starts_with("# with `ip_rules_resolve: true`"));
+    let lists = RuleLists {
+        outbound: &find,
+        scope: &scope,
+        sets: &policy.sets,
+    };
+    let body = lists.read(&root, "the list", Fallback::Required, &mut problems);
+    assert!(!problems.has_errors(), "{text}\n{:#?}", problems.0);
+    Policy {
+        body,
+        ..policy.clone()
+    }
+}
+
+/// What becomes of a flow of which nothing is known at first: every question, then the answer.
+fn course(policy: &Policy, whole: &Facts) -> (Vec<Need>, String) {
+    let mut facts = whole.clone();
+    facts.look = Fact::Unknown;
+    facts.resolved = Fact::Unknown;
+    facts.owner = Fact::Unknown;
+    facts.geo = Fact::Unknown;
+    facts.local = Fact::Unknown;
+    let mut asked = Vec::new();
+    loop {
+        let need = match policy.decide(&facts) {
+            Step::Need(need) => need,
+            Step::NoRoute => return (asked, "no route".to_owned()),
+            Step::Decided(decision) => {
+                let name = decision.outbound.map(|id| policy.outbound(id).name.clone());
+                return (
+                    asked,
+                    name.map_or("refused".to_owned(), |name| name.to_string()),
+                );
+            }
+        };
+        asked.push(need);
+        match need {
+            Need::Country => facts.geo = whole.geo.clone(),
+            Need::Local => facts.local = whole.local.clone(),
+            Need::Owner => facts.owner = whole.owner.clone(),
+            Need::Resolve => facts.resolved = whole.resolved.clone(),
+            Need::Sniff => facts.look = whole.look.clone(),
+        }
+    }
+}
+
+/// Whether a look-up breaks: a list may then ask for more than a tree, and decides the same.
+fn breaks(facts: &Facts) -> bool {
+    matches!(facts.look, Fact::Failed(_))
+        || matches!(facts.resolved, Fact::Failed(_))
+        || matches!(facts.owner, Fact::Failed(_))
+        || matches!(facts.geo, Fact::Failed(_))
+        || matches!(facts.local, Fact::Failed(_))
+}
+
+/// Ends the policy and its sub-lists with a way out, as lists must.
+fn ended(mut policy: Policy) -> Policy {
+    fn end(nodes: &mut Vec<Node>) {
+        nodes.iter_mut().for_each(within);
+        nodes.push(flow::leaf(99, OutboundId(0)));
+    }
+    fn within(node: &mut Node) {
+        match node {
+            Node::Any(nodes) => nodes.iter_mut().for_each(within),
+            Node::Sub { body, .. } => end(body),
+            Node::When {
+                then, otherwise, ..
+            } => {
+                within(then);
+                otherwise.iter_mut().for_each(|node| within(node));
+            }
+            Node::Select(select) => select.arms.iter_mut().for_each(|arm| within(&mut arm.then)),
+            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => {}
+        }
+    }
+    end(&mut policy.body);
+    policy
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_printed_tree_decides_as_it_did(
+        policy in random::any_policy(),
+        kind in prop::sample::select(vec![Kind::Sets, Kind::Zones]),
+        flows in prop::collection::vec(random::any_flow(), 4),
+    ) {
+        let policy = only(&policy, kind);
+        let again = through_tree(&policy, kind);
+        prop_assert_eq!(as_tree(&again), as_tree(&policy));
+        for facts in flows {
+            prop_assert_eq!(course(&again, &facts), course(&policy, &facts), "{}", as_tree(&policy));
+        }
+    }
+
+    #[test]
+    fn a_printed_list_decides_as_the_tree(
+        policy in random::any_policy(),
+        flows in prop::collection::vec(random::any_flow(), 4),
+    ) {
+        let policy = ended(only(&policy, Kind::Sets));
+        let Ok(text) = as_list(&policy) else {
+            return Ok(());
+        };
+        let list = through_list(&policy, &text);
+        // A list is a tree, too, and says the same.
+        let tree = through_tree(&list, Kind::Sets);
+        let same = as_list(&tree).unwrap();
+        // A rule that is never reached may have been the only one that resolves.
+        if same.starts_with('#') == text.starts_with('#') {
+            prop_assert_eq!(&same, &text);
+        }
+        for facts in flows {
+            let (asked, decided) = course(&policy, &facts);
+            let (asked_by_list, decided_by_list) = course(&list, &facts);
+            prop_assert_eq!(&decided_by_list, &decided, "{}\n{}", text, as_tree(&policy));
+            if !breaks(&facts) {
+                prop_assert_eq!(asked_by_list, asked, "{}\n{}", text, as_tree(&policy));
+            }
+            prop_assert_eq!(course(&tree, &facts), course(&list, &facts));
+        }
+    }
+}
+
+/// Most random policies can be written as lists, or the property above would say little.
+#[test]
+fn most_policies_can_be_written_as_lists() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut said, mut total) = (0, 0);
+    for _ in 0..500 {
+        let policy = random::any_policy()
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        if policy.on_unknown == OnUnknown::Skip {
+            total += 1;
+            said += usize::from(as_list(&ended(only(&policy, Kind::Sets))).is_ok());
+        }
+    }
+    assert!(said * 3 > total, "{said} of {total}");
+}

@@ -1,0 +1,159 @@
+//! `fmt`: lays files out in one way.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use pointsman_config::files::Disk;
+use pointsman_config::fmt::{Kind, format};
+use pointsman_config::load::{MAX_FILE, read_text};
+use pointsman_config::{Problems, Severity, Source};
+
+use crate::load;
+use crate::output::{Out, Stop, complain};
+
+/// Arguments of `fmt`.
+#[derive(Args, Debug)]
+pub(crate) struct FmtArgs {
+    /// Files to lay out, or reflow's directory; `-` reads stdin and writes stdout
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Change nothing: exit code 1 where something would change
+    #[arg(long)]
+    check: bool,
+    /// What the files hold
+    #[arg(long, value_enum, default_value = "auto")]
+    kind: Held,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Held {
+    /// By its name, else by what it begins with.
+    Auto,
+    /// reflow's `config`.
+    Reflow,
+    /// One rule, name or range a line.
+    Rules,
+    /// One tree.
+    Tree,
+    /// A native file: its trees and rules are laid out.
+    Yaml,
+}
+
+pub(crate) fn run(args: &FmtArgs, out: &mut Out) -> Result<(), Stop> {
+    let mut stop = None;
+    for path in &args.paths {
+        let done = match path.as_os_str() == "-" {
+            true => stdin(args, out),
+            false => file(args, path, out),
+        };
+        match done {
+            Ok(()) => {}
+            Err(why @ (Stop::No | Stop::Failed(_))) => {
+                if let Stop::Failed(why) = &why {
+                    complain(format_args!("error: {why}"));
+                }
+                stop = Some(Stop::No);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    stop.map_or(Ok(()), Err)
+}
+
+fn stdin(args: &FmtArgs, out: &mut Out) -> Result<(), Stop> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(MAX_FILE).read_to_string(&mut text);
+    read.map_err(|error| Stop::Failed(format!("stdin cannot be read: {error}")))?;
+    let new = laid_out(args, Path::new("-"), &text)?;
+    if args.check {
+        return changed(Path::new("-"), new != text, out);
+    }
+    out.bytes(new.as_bytes())
+}
+
+fn file(args: &FmtArgs, path: &Path, out: &mut Out) -> Result<(), Stop> {
+    let path = match path.is_dir() {
+        true => path.join("config"),
+        false => path.to_owned(),
+    };
+    let bad =
+        |error: io::Error| Stop::Failed(format!("{} cannot be read: {error}", path.display()));
+    // Its byte order mark stays, too.
+    let mark = fs::read(&path).map_err(bad)?.starts_with(b"\xef\xbb\xbf");
+    let text = read_text(&Disk, &path).map_err(bad)?;
+    let new = laid_out(args, &path, &text)?;
+    let changes = new != text;
+    if args.check {
+        return changed(&path, changes, out);
+    }
+    if changes {
+        let mark = if mark { "\u{feff}" } else { "" };
+        replace(&path, format!("{mark}{new}").as_bytes()).map_err(|error| {
+            Stop::Failed(format!("{} cannot be written: {error}", path.display()))
+        })?;
+        out.say(format_args!("{}: laid out", path.display()));
+    }
+    Ok(())
+}
+
+fn changed(path: &Path, changes: bool, out: &Out) -> Result<(), Stop> {
+    if !changes {
+        return Ok(());
+    }
+    out.say(format_args!("{}: would be laid out anew", path.display()));
+    Err(Stop::No)
+}
+
+fn laid_out(args: &FmtArgs, path: &Path, text: &str) -> Result<String, Stop> {
+    let kind = match args.kind {
+        Held::Auto => Kind::tell(path, text),
+        Held::Reflow => Kind::Reflow,
+        Held::Rules => Kind::Rules,
+        Held::Tree => Kind::Tree,
+        Held::Yaml => Kind::Yaml,
+    };
+    let name = path
+        .file_name()
+        .map_or("-".into(), |name| name.to_string_lossy());
+    let source = Source::new(&name, text.to_owned());
+    let mut problems = Problems::default();
+    let new = format(kind, &source, &mut problems);
+    problems.sort();
+    let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+    for problem in errors {
+        complain(load::wire(problem, &load::directory(path)).text);
+    }
+    new.ok_or_else(|| {
+        Stop::Failed(format!(
+            "{} cannot be read and stays as it is",
+            path.display()
+        ))
+    })
+}
+
+/// Writes a file beside the old one, with its mode, and puts it in its place: nobody ever sees half of
+/// it. Where the path is a link, what it leads to is replaced.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let mode = fs::metadata(&path)?.permissions();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let written = (|| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)?;
+        file.write_all(bytes)?;
+        file.set_permissions(mode)?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)
+    })();
+    if written.is_err() {
+        // What was begun is no use to anybody.
+        let _gone = fs::remove_file(&beside);
+    }
+    written
+}
