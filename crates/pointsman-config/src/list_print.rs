@@ -56,7 +56,9 @@ pub fn as_list(policy: &Policy) -> Result<String, Vec<Unsayable>> {
         ended: false,
         at: Origin::default(),
         unsaid: Vec::new(),
+        sees: false,
     };
+    list.sees = list.policy_sees();
     if resolves {
         list.comment("with `ip_rules_resolve: true`");
     }
@@ -78,6 +80,8 @@ struct List<'p> {
     /// What is being printed.
     at: Origin,
     unsaid: Vec<Unsayable>,
+    /// Whether any rule sees an address only where another had it resolved.
+    sees: bool,
 }
 
 impl<'p> List<'p> {
@@ -129,6 +133,7 @@ impl<'p> List<'p> {
                         (ArmKey::Protocol(protocol), _) => Condition::Protocol(*protocol),
                         (ArmKey::Zone(_), SelectOn::Protocol) => Condition::Never,
                     };
+                    self.leaks(&key, &arm.then);
                     self.within(key, path, |list, path| list.node(&arm.then, path));
                 }
             }

@@ -84,7 +84,7 @@ fn reflow_files() {
         "egress  p=socks5 [::1]:1080 # p\ndns{ listen=udp 127.0.0.1:53\n forward={\n # zone\n a=>p | udp 1.1.1.1:53\n else=>udp 1.1.1.1:53 }\n}\n\n\nrelay {\n rule=r\n listen=socks5 127.0.0.1:1\n}\nrule r=any[ cond ip{home=>direct}\n reset\n ]\n",
         expect![[r#"
             egress p = socks5 [::1]:1080  # p
-             dns {
+            dns {
               listen = udp 127.0.0.1:53
               forward = {
                 # zone

@@ -47,7 +47,7 @@ pub(super) fn weave(
 ) -> String {
     let mut woven: Vec<Woven> = Vec::new();
     let mut next = 0;
-    let mut comment = |at: usize| -> (String, bool) {
+    let comment = |at: usize| -> (String, bool) {
         let Comment { start, end } = comments[at];
         let text = source.text.get(start..end).unwrap_or("#").to_owned();
         (text, blank_before(source, start))

@@ -5,8 +5,9 @@
 //! where the condition sees an address only once somebody had it resolved. And where a condition that
 //! is unknown refuses the flow, a list refuses at another rule than the tree.
 
-use pointsman_policy::condition::{AddressOf, Asks, Condition, ZoneOf};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
 use pointsman_policy::model::{Node, OnUnknown, SelectOn, SetId};
+use pointsman_policy::zone::ZoneId;
 
 use super::List;
 
@@ -17,6 +18,7 @@ impl List<'_> {
         if let Some(otherwise) = otherwise {
             self.one_way(otherwise);
         }
+        self.leaks(condition, then);
         let repeated = otherwise.is_some() || lines(then) > 1;
         let changes = || self.resolves(condition) || self.node_resolves(then);
         if repeated && self.sees(condition) && changes() {
@@ -73,31 +75,76 @@ impl List<'_> {
         }
     }
 
+    /// Whether anything in a branch may have the address resolved.
     fn node_resolves(&self, node: &Node) -> bool {
-        match node {
-            Node::Any(nodes) => nodes.iter().any(|node| self.node_resolves(node)),
-            // A message shows an address, and asks for it.
-            Node::Instrument { .. } | Node::Resolve(_) => true,
-            Node::Leaf { .. } => false,
-            Node::Rule(rule) => self.resolves(&rule.condition),
-            Node::Select(select) => {
-                let on = matches!(select.on, SelectOn::Zone(ZoneOf::Address, Asks::Resolve));
-                on || select.arms.iter().any(|arm| self.node_resolves(&arm.then))
-            }
-            // Once it is entered, nothing behind it is asked.
-            Node::Sub { condition, .. } => self.resolves(condition),
-            Node::When {
-                condition,
-                then,
-                otherwise,
-                origin: _,
-            } => {
-                let otherwise = otherwise.as_deref();
-                self.resolves(condition)
-                    || self.node_resolves(then)
-                    || otherwise.is_some_and(|node| self.node_resolves(node))
-            }
+        // A message may show an address, and asks for it.
+        let own = |node: &Node| matches!(node, Node::Instrument { .. } | Node::Resolve(_));
+        any_node(node, &own) || any_condition(node, &|condition| self.resolves(condition))
+    }
+
+    /// Whether any rule sees an address only where another had it resolved.
+    pub(super) fn policy_sees(&self) -> bool {
+        let sees = |condition: &Condition| self.sees(condition);
+        let mut nodes = self.policy.body.iter();
+        nodes.any(|node| any_condition(node, &sees))
+    }
+
+    /// Refuses a branch that resolves, behind a condition that may be unknown: a list looks at what
+    /// stands behind it all the same, so that a later rule would see an address.
+    pub(super) fn leaks(&mut self, condition: &Condition, then: &Node) {
+        if self.sees && may_fail(condition) && self.node_resolves(then) {
+            self.refuse(
+                "where its look-up breaks, a list would still resolve for what stands behind it, and a rule with \
+                 `no-resolve` further down would see the address: keep the tree",
+            );
         }
+    }
+}
+
+/// Whether a node or one within it is so.
+fn any_node(node: &Node, is: &dyn Fn(&Node) -> bool) -> bool {
+    is(node)
+        || match node {
+            Node::Any(nodes) | Node::Sub { body: nodes, .. } => {
+                nodes.iter().any(|node| any_node(node, is))
+            }
+            Node::Select(select) => select.arms.iter().any(|arm| any_node(&arm.then, is)),
+            Node::When {
+                then, otherwise, ..
+            } => any_node(then, is) || otherwise.iter().any(|node| any_node(node, is)),
+            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => false,
+        }
+}
+
+/// Whether a condition of a node or within it is so.
+fn any_condition(node: &Node, is: &dyn Fn(&Condition) -> bool) -> bool {
+    any_node(node, &|node| match node {
+        Node::Instrument { condition, .. }
+        | Node::Sub { condition, .. }
+        | Node::When { condition, .. } => is(condition),
+        Node::Rule(rule) => is(&rule.condition),
+        Node::Select(select) => match select.on {
+            SelectOn::Protocol => false,
+            SelectOn::Zone(of, asks) => is(&Condition::Zone(of, ZoneId(0), asks)),
+        },
+        Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) => false,
+    })
+}
+
+/// Whether a look-up that the condition needs may break.
+fn may_fail(condition: &Condition) -> bool {
+    match condition {
+        Condition::AddressKind(_)
+        | Condition::Always
+        | Condition::Inbound { .. }
+        | Condition::Network(_)
+        | Condition::Never
+        | Condition::Port { .. }
+        | Condition::Text(TextField::InboundName, _) => false,
+        Condition::Address { of, .. } => *of != AddressOf::Source,
+        Condition::And(parts) | Condition::Or(parts) => parts.iter().any(may_fail),
+        Condition::Not(inner) => may_fail(inner),
+        _ => true,
     }
 }
 

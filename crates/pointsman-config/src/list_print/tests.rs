@@ -50,6 +50,7 @@ fn what_a_list_cannot_say_is_refused() {
     check(
         "any [\n cond ip in 10.0.0.0/8 no-resolve => any [\n cond country eq CN => reset\n proxy\n ]\n direct\n]",
         expect![[r#"
+            `cond ip in 10.0.0.0/8 no-resolve => any [` (t:2): where its look-up breaks, a list would still resolve for what stands behind it, and a rule with `no-resolve` further down would see the address: keep the tree
             `cond ip in 10.0.0.0/8 no-resolve => any [` (t:2): a list would ask this condition again after the address was resolved, and it could answer otherwise: let it resolve, too (without `no-resolve`), or keep the tree
         "#]],
     );

@@ -482,7 +482,7 @@ fn text(
     let lower = text.trim_end_matches('.').to_lowercase();
     let (text, nocase) = match (is_name, op.text.as_str()) {
         (true, "matches") => (text, true),
-        (true, _) => (lower.as_str(), false),
+        (true, _) => (lower.as_str(), nocase),
         (false, _) => (text, nocase),
     };
     let test = match (op.text.as_str(), nocase) {

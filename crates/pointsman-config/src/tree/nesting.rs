@@ -8,7 +8,7 @@ use pointsman_policy::model::Node;
 use pointsman_policy::{Condition, model};
 
 use super::conditions::{bare, is_always};
-use super::print::{is_chained, takes_else};
+use super::print::{is_chained, plain, takes_else};
 use super::{MAX_CHAIN, MAX_DEPTH};
 
 /// The deepest place of a policy.
@@ -58,7 +58,7 @@ impl Nesting {
         if self.is_hopeless() {
             return;
         }
-        match node {
+        match plain(node) {
             Node::Any(nodes) => self.list(nodes, depth, elses),
             Node::Leaf { .. } | Node::Resolve(_) => {}
             Node::Instrument { condition, .. } => {

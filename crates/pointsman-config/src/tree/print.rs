@@ -47,7 +47,7 @@ impl Printer<'_> {
     }
 
     fn node(&mut self, node: &Node) {
-        match node {
+        match plain(node) {
             Node::Any(nodes) => self.list("any", nodes),
             Node::Instrument {
                 condition,
@@ -150,9 +150,29 @@ impl Printer<'_> {
     }
 }
 
+/// A node without a condition around it that always holds, where the language has no word for both.
+pub(super) fn plain(node: &Node) -> &Node {
+    match node {
+        Node::When {
+            condition,
+            then,
+            otherwise: None,
+            origin: _,
+        } if is_always(condition) => match plain(then) {
+            then @ Node::Instrument { condition, .. } | then @ Node::Sub { condition, .. }
+                if is_always(condition) =>
+            {
+                then
+            }
+            _ => node,
+        },
+        node => node,
+    }
+}
+
 /// Whether it is written `cond ... =>`, which behind `else =>` begins no new level.
 pub(super) fn is_chained(node: &Node) -> bool {
-    match node {
+    match plain(node) {
         Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
         Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
         Node::Rule(_) | Node::When { .. } => true,
@@ -161,7 +181,7 @@ pub(super) fn is_chained(node: &Node) -> bool {
 
 /// Whether an `else` behind this would belong to it.
 pub(super) fn takes_else(node: &Node) -> bool {
-    match node {
+    match plain(node) {
         Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
         Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
         Node::Rule(_) => true,

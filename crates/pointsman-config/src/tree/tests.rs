@@ -92,7 +92,7 @@ fn a_branch_has_one_spelling() {
     same("cond tls.sni eq example.com => direct");
     same("cond tls.alpn app \"curl\" => direct");
     check(
-        "cond http.host has ADS. nocase => direct",
+        "cond http.host has ADS. => direct",
         "cond http.host has \"ads\" => direct",
     );
     check(

@@ -289,6 +289,13 @@ fn plain_condition() -> impl Strategy<Value = Condition> {
         select(protocols.to_vec()).prop_map(Condition::Protocol),
         (select(fields.to_vec()), text_test())
             .prop_map(|(field, test)| Condition::Text(field, test)),
+        (any::<bool>(), select(NAMES)).prop_map(|(plain, text)| {
+            let field = match plain {
+                true => TextField::HttpHost,
+                false => TextField::ServerName,
+            };
+            Condition::Text(field, TextTest::Exact(text.into()))
+        }),
         (any::<bool>(), 0..2_u32, asks()).prop_map(|(name, zone, asks)| {
             let of = if name {
                 ZoneOf::Domain

@@ -117,7 +117,7 @@ fn laid_out(args: &FmtArgs, path: &Path, text: &str) -> Result<String, Stop> {
     };
     let name = path
         .file_name()
-        .map_or("-".into(), |name| name.to_string_lossy());
+        .map_or_else(|| "-".into(), |name| name.to_string_lossy());
     let source = Source::new(&name, text.to_owned());
     let mut problems = Problems::default();
     let new = format(kind, &source, &mut problems);
