@@ -12,6 +12,7 @@ use crate::load::{Input, load_text};
 use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
 
+mod binary_lists;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,9 @@ mod trees;
 #[cfg(test)]
 mod trees_tests;
 
+pub use binary_lists::check_binary_list;
+#[cfg(test)]
+pub(crate) use binary_lists::list_of;
 pub use lists::check_list;
 pub use trees::{check_reflow, check_tree};
 #[cfg(test)]

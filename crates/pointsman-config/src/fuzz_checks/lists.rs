@@ -57,7 +57,7 @@ pub fn check_list(bytes: &[u8]) {
 }
 
 /// How many entries a reading gave, and what it told.
-fn once(bytes: &[u8], recipe: &Recipe) -> (usize, String) {
+pub(super) fn once(bytes: &[u8], recipe: &Recipe) -> (usize, String) {
     let mut sink = Counter {
         set: RuleSetBuilder::new("l", "l", Key::default()),
         count: 0,

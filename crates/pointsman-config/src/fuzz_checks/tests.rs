@@ -16,6 +16,22 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn the_corpus_of_binary_lists() {
+    replay("binary_list", check_binary_list);
+}
+
+#[test]
+fn binary_lists_survive_damage() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
+    for entry in std::fs::read_dir(root).unwrap() {
+        let seed = std::fs::read(entry.unwrap().path()).unwrap();
+        for damaged in crate::damage::variants(&seed[1..]).take(300) {
+            check_binary_list(&[&seed[..1], damaged.as_slice()].concat());
+        }
+    }
+}
+
+#[test]
 fn the_corpus_of_bitflow() {
     replay("bitflow", check_bitflow);
 }

@@ -205,6 +205,15 @@ impl Reading<'_> {
             {
                 return Ok(());
             }
+            // Lists write patterns without quotes, commas and all.
+            if kind == "DOMAIN-REGEX"
+                && plain.contains(',')
+                && !plain.starts_with(['\'', '"'])
+                && let Ok(condition) = line::domain_regex(plain)
+            {
+                self.condition(condition, number, entry);
+                return Ok(());
+            }
         }
         let condition = line::parse_condition(entry, &Asking(self.scope)).map_err(|error| {
             let message = match error.hint {

@@ -10,15 +10,21 @@ mod adblock;
 mod dat;
 mod dnsmasq;
 mod entry;
+mod headless;
 mod hosts;
 mod lines;
 mod mmdb;
 mod mrs;
+mod numbered;
+mod packed;
+mod proto;
+mod ranges;
 mod srs;
 mod srs_json;
 mod tell;
 mod text;
 mod told;
+mod trie;
 mod yaml;
 
 use std::io::{self, BufRead, Seek};
@@ -215,5 +221,17 @@ pub fn read(
     }
 }
 
+/// The names of the lists in a file of format `dat`, in its order.
+///
+/// # Errors
+/// [`Unreadable`]: it is none.
+pub fn lists_within(bytes: &mut dyn Bytes) -> Result<Vec<String>, Unreadable> {
+    dat::names(bytes)
+}
+
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod binary;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,116 @@
-//! mihomo's binary rule sets: not built yet.
+//! mihomo's binary rule sets (`.mrs`): names as a trie, or ranges of addresses, packed by zstd.
+//!
+//! Unpacked: `MRS` and 1; the behaviour (0 names, 1 addresses); how many entries there were (64 bits);
+//! a part for later, behind its length (64 bits); the content, which begins with its version, 1. Of
+//! names: a trie, each part behind its length (64 bits); `x` beside `+.x` means `x` and all below, `+.x`
+//! alone only those below, a label `*` any one label. Of addresses: how many ranges (64 bits), then both
+//! ends of each, 16 bytes each, IPv4 mapped.
 
-use super::{Bytes, Reading, Unreadable};
+use std::io::BufReader;
+use std::net::{IpAddr, Ipv6Addr};
 
-pub(super) fn read(_bytes: &mut dyn Bytes, _reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    Err(Unreadable::malformed(
-        "lists of this format are not built yet",
-    ))
+use ruzstd::decoding::StreamingDecoder;
+
+use super::numbered::{Numbered, Test};
+use super::packed::Packed;
+use super::ranges::prefixes_of;
+use super::trie::Trie;
+use super::{Behavior, Bytes, Reading, Unreadable};
+
+/// What the unpacked bytes begin with.
+pub(super) const MAGIC: [u8; 4] = *b"MRS\x01";
+
+/// The byte of a list of names.
+pub(super) const NAMES: u8 = 0;
+
+/// The byte of a list of addresses.
+pub(super) const ADDRESSES: u8 = 1;
+
+/// The most memory that the unpacker may be asked for, in bytes.
+const MAX_WINDOW: u64 = 64 << 20;
+
+pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
+    let unpacked = StreamingDecoder::new_with_max_window_size(bytes, MAX_WINDOW)
+        .map_err(|error| Unreadable::malformed(format!("it is no zstd frame: {error}")))?;
+    let mut unpacked = BufReader::new(unpacked);
+    let mut packed = Packed::new(&mut unpacked);
+    let mut magic = [0; 4];
+    packed.fill(&mut magic)?;
+    if magic != MAGIC {
+        return Err(Unreadable::malformed("it is no rule set of mihomo's"));
+    }
+    let behavior = packed.byte()?;
+    let _count = packed.u64()?;
+    let later = packed.u64()?;
+    packed.bytes(later)?;
+    match packed.byte()? {
+        1 => {}
+        version => {
+            let message = format!("its version {version} is unknown: it is newer than this");
+            return Err(Unreadable::malformed(message));
+        }
+    }
+    match behavior {
+        NAMES => {
+            reading.told.behavior = Some(Behavior::Domain);
+            names(&mut packed, &mut Numbered::new(reading))?;
+        }
+        ADDRESSES => {
+            reading.told.behavior = Some(Behavior::IpCidr);
+            addresses(&mut packed, &mut Numbered::new(reading))?;
+        }
+        other => {
+            let message = format!("it holds what is neither names nor addresses ({other})");
+            return Err(Unreadable::malformed(message));
+        }
+    }
+    packed.end()
+}
+
+fn names(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), Unreadable> {
+    let trie = Trie::read(packed, |packed| packed.u64())?;
+    trie.walk(|key| {
+        let (name, below) = match key.text.strip_prefix("+.") {
+            Some(name) => (name, true),
+            None => (key.text, false),
+        };
+        if name.contains('*') {
+            to.test(Test::Regex(&wildcard(name, below)));
+        } else if !below && key.also_below(b'+') {
+            to.test(Test::Suffix(name));
+        } else if !below {
+            to.test(Test::Exact(name));
+        } else if !key.also_above() {
+            to.test(Test::Below(name));
+        }
+        Ok(())
+    })
+}
+
+/// A pattern for a name with labels that stand for any one label.
+fn wildcard(name: &str, below: bool) -> String {
+    let labels = name.split('.').map(|label| match label {
+        "*" => "[^.]+".to_owned(),
+        label => regex::escape(label),
+    });
+    let labels = labels.collect::<Vec<_>>().join("\\.");
+    let before = if below { ".+\\." } else { "" };
+    format!("^{before}{labels}$")
+}
+
+fn addresses(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), Unreadable> {
+    let count = packed.u64()?;
+    for _ in 0..packed.promised(count, 32)? {
+        let mut end = || -> Result<IpAddr, Unreadable> {
+            let mut address = [0; 16];
+            packed.fill(&mut address)?;
+            Ok(IpAddr::V6(Ipv6Addr::from(address)))
+        };
+        let (low, high) = (end()?, end()?);
+        if !prefixes_of(low, high, &mut |prefix| to.prefix(prefix)) {
+            let why = "the range ends before it begins".to_owned();
+            to.leave_out(&format!("{low}-{high}"), why);
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::problem::Problems;
 mod formats;
 mod real;
 
-struct Bare;
+pub(in crate::list) struct Bare;
 
 impl Scope for Bare {
     fn rule_set(&self, _name: &str) -> Option<SetId> {

@@ -1,0 +1,145 @@
+//! Small lists of every binary format: what each holds. They are also the seeds of the fuzzer.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use super::srs_json::Shown;
+use super::tests::Bare;
+use super::{Told, read};
+use crate::fuzz_checks::list_of;
+
+/// The entries of a seed, then what was told; the error alone where there is one.
+fn shown(seed: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
+    let seed = std::fs::read(root.join(seed)).unwrap();
+    let (recipe, list) = list_of(&seed).unwrap();
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(list);
+    match read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told) {
+        Ok(()) => {
+            let bad = told.bad.iter();
+            sink.0
+                .extend(bad.map(|(spot, why)| format!("{} ! {why}", spot.line)));
+            sink.0.join("\n")
+        }
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn each_format_says_what_it_means() {
+    let check = |seed: &str, expected: &[&str]| {
+        assert_eq!(shown(seed), expected.join("\n"), "{seed}");
+    };
+    check(
+        "dat_names",
+        &[
+            "1 + a.test",
+            "2 = b.test",
+            "3 ? DOMAIN-KEYWORD, kw",
+            "4 ? DOMAIN-REGEX, ^r$",
+        ],
+    );
+    check("dat_attribute", &["1 = b.test"]);
+    check("dat_addresses", &["1 / 10.0.0.0/8", "2 / 2001::/16"]);
+    check(
+        "dat_inverse",
+        &[
+            "1 / 0.0.0.0/5",
+            "2 / 8.0.0.0/7",
+            "3 / 11.0.0.0/8",
+            "4 / 12.0.0.0/6",
+            "5 / 16.0.0.0/4",
+            "6 / 32.0.0.0/3",
+            "7 / 64.0.0.0/2",
+            "8 / 128.0.0.0/1",
+            "9 / ::/0",
+        ],
+    );
+    check("mmdb_country", &["1 / 10.0.0.0/8"]);
+    check("mmdb_system", &["1 / 10.0.0.0/8"]);
+    check(
+        "mrs_names_unpacked",
+        &[
+            "1 = a.test",
+            "2 + b.test",
+            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            r"4 ? DOMAIN-REGEX, '^[^.]+\.d\.test$'",
+        ],
+    );
+    check(
+        "mrs_packed",
+        &[
+            "1 = a.test",
+            "2 + b.test",
+            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            r"4 ? DOMAIN-REGEX, '^[^.]+\.d\.test$'",
+        ],
+    );
+    check(
+        "mrs_addresses_unpacked",
+        &[
+            "1 / 10.0.0.1/32",
+            "2 / 10.0.0.2/31",
+            "3 / 10.0.0.4/31",
+            "4 / 10.0.0.6/32",
+            "5 / 2001::/16",
+        ],
+    );
+    check(
+        "srs_names_unpacked",
+        &[
+            "1 = a.test",
+            "2 = x.a.test",
+            "3 + b.test",
+            "4 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            "5 ? DOMAIN-KEYWORD, kw",
+            "6 ? DOMAIN-REGEX, ^r.*$",
+            "7 / 10.1.0.0/24",
+            "8 / 2001:db8::/31",
+        ],
+    );
+    check(
+        "srs_old_names_unpacked",
+        &[
+            "1 = a.test",
+            "2 + b.test",
+            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+        ],
+    );
+    check(
+        "srs_packed",
+        &[
+            "1 = a.test",
+            "2 + b.test",
+            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+        ],
+    );
+    check(
+        "srs_adguard_unpacked",
+        &[
+            r"1 ? DOMAIN-REGEX, (?:^|\.)ads",
+            r"2 ? DOMAIN-REGEX, (?:^|\.)d.*\.test$",
+            "3 + a.test",
+            "4 = b.test",
+            r"5 ? DOMAIN-REGEX, c\.test$",
+        ],
+    );
+    check(
+        "srs_logic_unpacked",
+        &["1 ? AND, [DOMAIN, a.test], [NOT, [OR, [DST-PORT, 53], [NETWORK, udp]]]"],
+    );
+    check(
+        "srs_everything_unpacked",
+        &["1 ! a rule is left out: `query_type` asks for what is not known here"],
+    );
+    check(
+        "json",
+        &[
+            "1 = a.test",
+            "1 / 10.0.0.0/8",
+            "1 ? DST-PORT, 53",
+            "1 ! a rule is left out: `query_type` asks for what is not known here",
+        ],
+    );
+}

@@ -1,0 +1,196 @@
+//! Rules in JSON: what each becomes, and what is wrong with each.
+
+use std::io::Cursor;
+
+use pointsman_policy::set::{Item, Place, Sink};
+
+use crate::list::numbered::canonical;
+use crate::list::tests::Bare;
+use crate::list::{Format, Recipe, Told, read};
+
+/// Entries as `LINE KIND TEXT`.
+#[derive(Default)]
+pub(in crate::list) struct Shown(pub(in crate::list) Vec<String>);
+
+impl Sink for Shown {
+    fn add(&mut self, item: Item<'_>, place: Place<'_>) {
+        let text = match item {
+            Item::Exact(name) => format!("= {}", name.as_str()),
+            Item::ExceptExact(name) => format!("!= {}", name.as_str()),
+            Item::ExceptSuffix(name) => format!("!+ {}", name.as_str()),
+            Item::Other(condition) => format!("? {}", canonical(&condition)),
+            Item::Prefix(prefix) => format!("/ {prefix}"),
+            Item::Suffix(name) => format!("+ {}", name.as_str()),
+        };
+        self.0.push(format!("{} {text}", place.line));
+    }
+}
+
+/// The entries, then what was told; the error alone where there is one.
+fn shown(text: &str) -> String {
+    let recipe = Recipe {
+        format: Some(Format::SrsJson),
+        ..Recipe::default()
+    };
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(text);
+    match read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told) {
+        Ok(()) => {
+            let bad = told.bad.iter();
+            sink.0
+                .extend(bad.map(|(spot, why)| format!("{} ! {why}", spot.line)));
+            sink.0.join("; ")
+        }
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn rules_are_entries_or_conditions() {
+    let check = |rules: &str, expected: &str| {
+        let text = format!("{{\"version\": 4, \"rules\": [{rules}]}}");
+        assert_eq!(shown(&text), expected, "{rules}");
+    };
+    check("", "");
+    check(r#"{"domain": "a.test"}"#, "1 = a.test");
+    check(
+        "{\"domain\": [\n\"A.test\",\n\"b.test\"]}",
+        "2 = a.test; 3 = b.test",
+    );
+    check(
+        r#"{"domain_suffix": ["a.test", ".b.test"]}"#,
+        "1 + a.test; 1 ? AND, [DOMAIN-SUFFIX, b.test], [NOT, [DOMAIN, b.test]]",
+    );
+    check(
+        r#"{"domain_keyword": "Kw", "domain_regex": "^a.*$"}"#,
+        "1 ? DOMAIN-KEYWORD, kw; 1 ? DOMAIN-REGEX, ^a.*$",
+    );
+    check(
+        r#"{"ip_cidr": ["10.0.0.0/8", "::1", "x"]}"#,
+        "1 / 10.0.0.0/8; 1 / ::1/128; 1 ! `x` is not an IPv4 or IPv6 address",
+    );
+    check(
+        r#"{"domain": [], "domain_suffix": "a.test", "port": [], "invert": false, "type": "default", "wifi_ssid": null}"#,
+        "1 + a.test",
+    );
+    check(
+        r#"{"domain": "a.test"}, {"ip_cidr": "10.0.0.0/8"}"#,
+        "1 = a.test; 1 / 10.0.0.0/8",
+    );
+    check(
+        r#"{"domain": "a.test", "port": 443}"#,
+        "1 ? AND, [DOMAIN, a.test], [DST-PORT, 443]",
+    );
+    check(
+        r#"{"port": [80, 443], "source_port_range": ":1023", "source_port": 5, "source_ip_cidr": "10.0.0.1"}"#,
+        "1 ? AND, [SRC-IP-CIDR, 10.0.0.1/32], [DST-PORT, 80|443], [SRC-PORT, 0-1023|5]",
+    );
+    check(
+        r#"{"process_name": ["a", "b"], "process_path": "/c", "network": "udp"}"#,
+        "1 ? AND, [OR, [PROCESS-NAME, a], [PROCESS-NAME, b]], [PROC-PATH, /c], [NETWORK, udp]",
+    );
+    check(
+        r#"{"domain": "a.test", "invert": true}"#,
+        "1 ? NOT, [DOMAIN, a.test]",
+    );
+    check(r#"{"domain": "a.test", "domain": "b.test"}"#, "1 = b.test");
+    check(
+        r#"{"type": "logical", "mode": "and", "invert": true, "rules": [{"domain": "a.test"}, {"port": 1}]}"#,
+        "1 ? NOT, [AND, [DOMAIN, a.test], [DST-PORT, 1]]",
+    );
+    check(
+        r#"{"type": "logical", "mode": "or", "rules": [{"domain": "a.test"}, {"type": "logical", "mode": "or", "rules": [{"port": 1}]}]}"#,
+        "1 ? OR, [DOMAIN, a.test], [DST-PORT, 1]",
+    );
+    check(
+        r#"{"domain": ["a..b", "c.test"]}"#,
+        "1 = c.test; 1 ! `a..b` is no domain: the name has an empty label",
+    );
+}
+
+#[test]
+fn a_rule_with_what_cannot_be_said_is_left_out_whole() {
+    let check = |rule: &str, expected: &str| {
+        let text = format!("{{\"version\": 4, \"rules\": [{{\"domain\": \"x.test\"}},\n{rule}]}}");
+        assert_eq!(
+            shown(&text),
+            format!("1 = x.test; 2 ! a rule is left out: {expected}")
+        );
+    };
+    let unknown = |key: &str| format!("`{key}` asks for what is not known here");
+    for key in super::UNSAYABLE {
+        let rule = format!("{{\"domain\": \"a.test\", \"{key}\": [\"b\"]}}");
+        check(&rule, &unknown(key));
+    }
+    check(
+        r#"{"type": "logical", "mode": "or", "rules": [{"domain": "a.test"}, {"wifi_ssid": "b"}]}"#,
+        &unknown("wifi_ssid"),
+    );
+    check(
+        r#"{"domain": ["a..b"], "port": 1}"#,
+        "`a..b` is no domain: the name has an empty label",
+    );
+    check(
+        r#"{"domain_regex": "(", "port": 1}"#,
+        "no regular expression: unclosed group",
+    );
+    check(
+        r#"{"ip_cidr": "x", "port": 1}"#,
+        "`x` is not an IPv4 or IPv6 address",
+    );
+    check("{}", "the rule asks for nothing");
+    check(r#"{"domain": []}"#, "the rule asks for nothing");
+    check(r#"{"invert": true}"#, "the rule asks for nothing");
+    check(r#"{"port_range": "9:1"}"#, "`9:1` is no range of ports");
+}
+
+#[test]
+fn what_is_no_rule_set_is_an_error_with_its_place() {
+    let check = |text: &str, expected: &str| assert_eq!(shown(text), format!("error: {expected}"));
+    let rules = |rules: &str| format!("{{\"version\": 4, \"rules\": [{rules}]}}");
+    check(
+        &rules(r#"{"domian": "a"}"#),
+        "the key `domian` is unknown; did you mean `domain`?",
+    );
+    check(
+        &rules(r#"{"type": "logical", "mode": "and", "rules": [{"prt": 1}]}"#),
+        "the key `prt` is unknown; did you mean `port`?",
+    );
+    check(
+        &rules(r#"{"type": "logical", "mode": "xor", "rules": []}"#),
+        "`mode` is `and` or `or`",
+    );
+    check(
+        &rules(r#"{"type": "other"}"#),
+        "the type \"other\" is unknown",
+    );
+    check(
+        &rules(r#"{"port": "443"}"#),
+        "`port` is a port or a list of them",
+    );
+    check(
+        &rules(r#"{"port": 70000}"#),
+        "`port` is a port or a list of them",
+    );
+    check(
+        &rules(r#"{"domain": 5}"#),
+        "invalid type: integer `5`, expected for `domain` a text or a list of texts",
+    );
+    check(&rules("5"), "invalid type: integer `5`, expected a rule");
+    check(
+        "{\"version\": 9, \"rules\": []}",
+        "the version 9 is unknown",
+    );
+    check("{\"rules\": []}", "missing field `version`");
+    check(
+        "{\"version\": 1, \"rule\": []}",
+        "the key `rule` is unknown; did you mean `rules`?",
+    );
+    check(
+        "[]",
+        "invalid type: sequence, expected an object with `version` and `rules`",
+    );
+    check("{\"version\": 1, \"rules\": [", "EOF while parsing a list");
+    check("{\"version\": 1} x", "trailing characters");
+    check("", "EOF while parsing a value");
+}
