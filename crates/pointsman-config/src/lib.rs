@@ -14,6 +14,7 @@ pub mod fmt;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+pub mod lint;
 pub mod list;
 pub mod list_print;
 pub mod load;

@@ -154,6 +154,12 @@ impl RuleSet {
         !self.content.names.is_empty()
     }
 
+    /// Whether it has exceptions: names that it does not hold, whatever else fits the flow.
+    #[must_use]
+    pub fn has_exceptions(&self) -> bool {
+        self.content.names.has_exceptions()
+    }
+
     /// Whether it holds prefixes.
     #[must_use]
     pub fn has_prefixes(&self) -> bool {

@@ -79,6 +79,12 @@ impl NameTable {
             + self.places.as_ref().map_or(0, Places::bytes)
     }
 
+    /// Whether there is an exception.
+    pub(super) fn has_exceptions(&self) -> bool {
+        let [_, _, except_exact, except_suffix] = self.depths;
+        (except_exact | except_suffix) != 0
+    }
+
     /// The name itself, else the longest suffix that holds it; unless there is an exception. `chain` are the
     /// fingerprints of the name's ancestors, the shortest first, and of itself.
     pub(super) fn find(&self, chain: &[u64]) -> Answer {

@@ -134,7 +134,7 @@ pub(crate) fn any_policy_of(length: Range<usize>) -> impl Strategy<Value = Polic
         })
 }
 
-fn any_node() -> impl Strategy<Value = Node> {
+pub(crate) fn any_node() -> impl Strategy<Value = Node> {
     let outbound = || (0..4_u32).prop_map(OutboundId);
     let plain = prop_oneof![
         6 => (any_condition(), outbound()).prop_map(|(condition, outbound)| {
@@ -335,7 +335,7 @@ fn asks() -> impl Strategy<Value = Asks> {
     select(vec![Asks::Never, Asks::Resolve])
 }
 
-fn any_set() -> impl Strategy<Value = RuleSet> {
+pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
     let names = vec((select(NAMES), any::<bool>()), 0..3);
     let ranges = vec(select(RANGES), 0..3);
     (names, ranges, vec(logic(plain_condition()), 0..2)).prop_map(|(names, ranges, others)| {
@@ -357,7 +357,7 @@ fn any_set() -> impl Strategy<Value = RuleSet> {
 }
 
 /// Two zones of each kind, nested into each other.
-fn zones() -> Zones {
+pub(crate) fn zones() -> Zones {
     let mut zones = Zones::default();
     let entry = Entry::default;
     for (zone, text) in ["test", "a.test"].into_iter().enumerate() {
@@ -374,7 +374,7 @@ fn zones() -> Zones {
 }
 
 /// Gives every line its own number, so that a trace tells which one it visited.
-fn number(nodes: &mut [Node], next: &mut u32) {
+pub(crate) fn number(nodes: &mut [Node], next: &mut u32) {
     for node in nodes {
         *next += 1;
         match node {

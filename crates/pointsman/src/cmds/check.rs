@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use pointsman_api::ProblemList;
+use pointsman_config::files::Disk;
+use pointsman_config::lint::lint;
 
 use crate::cli::Dialect;
 use crate::load;
@@ -30,7 +32,10 @@ enum Deny {
 }
 
 pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
-    let loaded = load::loaded(&args.path, args.dialect);
+    let mut loaded = load::loaded(&args.path, args.dialect);
+    if let Some(setup) = &loaded.setup {
+        lint(setup, &Disk, &mut loaded.problems);
+    }
     let directory = load::directory(&args.path);
     let problems: Vec<_> = loaded
         .problems

@@ -1,0 +1,157 @@
+//! What `check` tells beyond errors: rules that never match, entries said twice, facts that nobody
+//! gives, ways out that cannot carry what they get, leaks, and what nothing uses.
+//!
+//! Works on the lowered policies, so for every dialect. Invariant: whoever is told that a rule never
+//! matches can remove it and nothing changes. Where that is not sure nothing is said.
+//!
+//! Deliberately absent: errors. What is told here works, if hardly as meant.
+
+#[cfg(test)]
+mod corpus_tests;
+mod ends;
+mod entail;
+mod given;
+mod logic;
+mod places;
+mod ports;
+mod reach;
+mod tell;
+mod walk;
+
+use std::collections::{HashMap, HashSet};
+
+use pointsman_policy::line::{Names, render_condition};
+use pointsman_policy::model::Origin;
+use pointsman_policy::{Condition, Policy};
+
+use crate::files::Files;
+use crate::problem::Problems;
+use crate::setup::{PolicyId, Setup};
+
+use given::Given;
+use places::Places;
+use reach::{Dead, reach};
+
+/// Looks at a configuration that has no errors and pushes what is odd about it.
+pub fn lint(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
+    let mut places = Places::new(setup, files, problems);
+    let looked = Looked::at(setup);
+    never_matching(setup, &looked, &mut places, problems);
+    problems.sort();
+}
+
+/// The rules of a policy that never match, each with the reason in short: for tests of the law that they
+/// never do.
+#[doc(hidden)]
+#[must_use]
+pub fn never_match(policy: &Policy) -> Vec<(&Origin, String)> {
+    let sites = reach(policy, None).sites.into_iter();
+    let dead = sites.filter_map(|(_, dead)| dead);
+    dead.map(|dead| (dead.origin, format!("{:?}", dead.why)))
+        .collect()
+}
+
+/// The policies that are worth a look: those that inbounds use, and those that nobody uses at all.
+struct Looked {
+    /// With whether an inbound uses it.
+    policies: Vec<(PolicyId, bool)>,
+}
+
+impl Looked {
+    fn at(setup: &Setup) -> Self {
+        let used: HashSet<usize> = setup
+            .inbounds
+            .iter()
+            .map(|inbound| inbound.policy.0)
+            .collect();
+        let forwarded: HashSet<usize> = setup
+            .forwards
+            .iter()
+            .map(|forward| forward.policy.0)
+            .collect();
+        let all = 0..setup.policies.len();
+        let policies = all
+            .filter(|number| used.contains(number) || !forwarded.contains(number))
+            .map(|number| (PolicyId(number), used.contains(&number)))
+            .collect();
+        Self { policies }
+    }
+}
+
+/// File, line and text of a rule.
+type Place<'p> = (&'p str, u32, &'p str);
+
+/// That a rule never matches, in which policy; `None` where it may.
+type Verdict<'p> = Option<(&'p Policy, Dead<'p>)>;
+
+/// Tells the rules that never match: where a rule stands in several policies, in none of them.
+fn never_matching(
+    setup: &Setup,
+    looked: &Looked,
+    places: &mut Places<'_>,
+    problems: &mut Problems,
+) {
+    let mut order: Vec<Place<'_>> = Vec::new();
+    let mut found: HashMap<Place<'_>, Verdict<'_>> = HashMap::new();
+    let mut of_used: HashSet<Place<'_>> = HashSet::new();
+    // Those in use come first: what others say of the same rules counts for nothing.
+    let mut policies = looked.policies.clone();
+    policies.sort_by_key(|(_, used)| !used);
+    for (id, used) in policies {
+        let Some(policy) = setup.policies.get(id.0) else {
+            continue;
+        };
+        let given = Given::to(id, setup);
+        for (origin, dead) in reach(policy, given.as_ref()).sites {
+            let key = (&*origin.file, origin.line, &*origin.text);
+            if used {
+                of_used.insert(key);
+            } else if of_used.contains(&key) {
+                continue;
+            }
+            match found.get_mut(&key) {
+                None => {
+                    order.push(key);
+                    found.insert(key, dead.map(|dead| (&**policy, dead)));
+                }
+                Some(known) => match (known.is_some(), dead) {
+                    (true, None) => *known = None,
+                    // The first reason that is worth telling.
+                    (true, Some(dead)) => {
+                        let silent = known.as_ref().is_some_and(|(_, known)| known.why.is_none());
+                        if silent && dead.why.is_some() {
+                            *known = Some((policy, dead));
+                        }
+                    }
+                    (false, _) => {}
+                },
+            }
+        }
+    }
+    let mut tell = tell::Tell::new(places, problems);
+    for key in order {
+        if let Some(Some((policy, dead))) = found.get(&key) {
+            tell.dead(policy, dead);
+        }
+    }
+    tell.close();
+}
+
+/// A condition as rules write it.
+fn shown(policy: &Policy, condition: &Condition) -> String {
+    let names = Names {
+        sets: &policy.sets,
+        zones: &policy.zones,
+        ip_rules_resolve: false,
+    };
+    clipped(&render_condition(condition, names))
+}
+
+/// A text that fits into a sentence.
+fn clipped(text: &str) -> String {
+    const MOST: usize = 100;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,293 @@
+//! Rules that can never match: taken before, contradicting themselves, empty, or about what no
+//! inbound here gives.
+//!
+//! Law: a rule that is told of here never holds where a walk comes to it, whatever the flow.
+
+use pointsman_policy::condition::Condition;
+use pointsman_policy::model::{Origin, OutboundId, SetId};
+use pointsman_policy::zone::ZoneId;
+use pointsman_policy::{Policy, condition::ZoneOf};
+
+use super::ends::Ends;
+use super::entail::{clash, entails};
+use super::given::Given;
+use super::logic::{Case, Excess, Literal, both, cases};
+use super::walk::{End, Kind, Path, Site, Step, lay_out};
+
+/// The most ways in which one rule may hold that are gone through.
+const MOST_OWN: usize = 20_000;
+
+/// The most tests of one case that are compared with each other.
+const MOST_PAIRS: usize = 48;
+
+/// A rule that never matches.
+#[derive(Debug)]
+pub(super) struct Dead<'p> {
+    pub(super) origin: &'p Origin,
+    /// `None` where what stands around it never matches, which is told there.
+    pub(super) why: Option<Why<'p>>,
+    /// Where it would lead.
+    pub(super) outbound: Option<OutboundId>,
+}
+
+/// Why a rule never matches.
+#[derive(Clone, Debug)]
+pub(super) enum Why<'p> {
+    /// It stands behind something that takes every flow; so do so many others.
+    Behind(&'p Origin, usize),
+    /// It needs an entry of a set or zone that has none.
+    Empty(String),
+    /// No inbound gives what it needs.
+    Given(String),
+    /// It contradicts itself, or what leads to it.
+    Impossible(String),
+    /// Earlier rules take all of it: the first ones.
+    Taken(Vec<(&'p Origin, Option<OutboundId>)>),
+}
+
+/// The sites of a policy, those that never match with the reason.
+pub(super) struct Reached<'p> {
+    /// All sites that were looked at.
+    pub(super) sites: Vec<(&'p Origin, Option<Dead<'p>>)>,
+}
+
+/// Looks at every site of a policy.
+pub(super) fn reach<'p>(policy: &'p Policy, given: Option<&Given<'_>>) -> Reached<'p> {
+    let steps = lay_out(policy);
+    let mut search = Search {
+        policy,
+        given,
+        ends: Ends::new(policy),
+        empty_zones: [
+            empty_zones(policy, ZoneOf::Domain),
+            empty_zones(policy, ZoneOf::Address),
+        ],
+    };
+    let mut sites = Vec::new();
+    let mut quiet_until = 0;
+    for (at, step) in steps.iter().enumerate() {
+        let quiet = at < quiet_until;
+        match step {
+            Step::End(end) if !quiet => search.end(end),
+            Step::End(_) => {}
+            Step::Site(site) => {
+                let why = match quiet {
+                    true => Some(None),
+                    false => search.site(site).map(Some),
+                };
+                if why.is_some() {
+                    quiet_until = quiet_until.max(site.behind);
+                }
+                let dead = why.map(|why| Dead {
+                    origin: site.origin,
+                    why,
+                    outbound: site.outbound,
+                });
+                sites.push((site.origin, dead));
+            }
+            Step::Unreached {
+                site,
+                kind,
+                after,
+                after_rule,
+                rest,
+            } => {
+                // A list must end with its fallback, whatever stands before.
+                let needed = *kind == Kind::Leaf && *after_rule && *rest == 0;
+                let why = Why::Behind(after, *rest);
+                let dead = Dead {
+                    origin: site,
+                    why: (!quiet && !needed).then_some(why),
+                    outbound: None,
+                };
+                sites.push((site, Some(dead)));
+            }
+        }
+    }
+    Reached { sites }
+}
+
+struct Search<'p, 's> {
+    policy: &'p Policy,
+    given: Option<&'s Given<'s>>,
+    ends: Ends<'p>,
+    /// Of names and of addresses.
+    empty_zones: [Vec<ZoneId>; 2],
+}
+
+impl<'p> Search<'p, '_> {
+    fn end(&mut self, end: &End<'p>) {
+        let exact = Excess::GiveUp;
+        let Some(around) = around(&end.path, exact) else {
+            return;
+        };
+        let all = match &end.own {
+            None => Some(around),
+            Some((own, holds)) => {
+                let own = cases(own, *holds, MOST_OWN, exact);
+                own.and_then(|own| both(&around, &own, MOST_OWN))
+            }
+        };
+        for case in all.unwrap_or_default() {
+            self.ends.add(case, end.origin, end.outbound);
+        }
+    }
+
+    /// Why a site is never reached with its condition holding.
+    fn site(&self, site: &Site<'p>) -> Option<Why<'p>> {
+        if site.kind != Kind::Rule {
+            return None;
+        }
+        let own = cases(site.own.as_deref()?, true, MOST_OWN, Excess::Widen)?;
+        let around = around(&site.path, Excess::Widen).unwrap_or_else(|| vec![Vec::new()]);
+        let all = both(&around, &own, MOST_OWN).unwrap_or(own);
+        let mut reasons = Reasons::default();
+        for case in &all {
+            reasons.add(self.case(case)?);
+        }
+        Some(reasons.why())
+    }
+
+    fn case(&self, case: &Case<'p>) -> Option<Why<'p>> {
+        let held = || case.iter().filter(|literal| literal.holds);
+        if let Some(name) = held().find_map(|literal| self.empty(literal)) {
+            return Some(Why::Empty(name));
+        }
+        if let Some(message) = self.contradiction(case) {
+            return Some(Why::Impossible(message));
+        }
+        if let Some(given) = self.given
+            && let Some(message) = held().find_map(|literal| given.never(&literal.atom))
+        {
+            return Some(Why::Given(message));
+        }
+        let found = self.ends.taking(case)?;
+        Some(Why::Taken(vec![(found.origin, found.outbound)]))
+    }
+
+    fn empty(&self, literal: &Literal<'p>) -> Option<String> {
+        match &*literal.atom.test {
+            Condition::Set(id, _) => empty_set(self.policy, *id),
+            Condition::Zone(of, zone, _) => {
+                let zones = &self.policy.zones;
+                let (empty, names) = match of {
+                    ZoneOf::Domain => (&self.empty_zones[0], zones.domain_names()),
+                    ZoneOf::Address => (&self.empty_zones[1], zones.address_names()),
+                };
+                let name = names.get(zone.0 as usize)?;
+                empty
+                    .contains(zone)
+                    .then(|| format!("the zone `{name}` is empty"))
+            }
+            _ => None,
+        }
+    }
+
+    fn contradiction(&self, case: &Case<'p>) -> Option<String> {
+        let literals = &case[..case.len().min(MOST_PAIRS)];
+        for (at, a) in literals.iter().enumerate() {
+            for b in &literals[..at] {
+                let apart = match (a.holds, b.holds) {
+                    (true, true) => clash(self.policy, &a.atom, &b.atom),
+                    (true, false) => entails(self.policy, &a.atom, &b.atom),
+                    (false, true) => entails(self.policy, &b.atom, &a.atom),
+                    (false, false) => false,
+                };
+                if apart {
+                    let shown = |literal: &Literal<'_>| {
+                        let text = super::shown(self.policy, &literal.atom.test);
+                        match literal.holds {
+                            true => format!("`{text}`"),
+                            false => format!("`NOT, [{text}]`"),
+                        }
+                    };
+                    return Some(format!("no flow is both {} and {}", shown(b), shown(a)));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The ways to come to a place.
+fn around<'p>(path: &Path<'p>, excess: Excess) -> Option<Vec<Case<'p>>> {
+    let mut all = vec![Vec::new()];
+    for (expr, holds) in path.links() {
+        let own = cases(expr, holds, MOST_OWN, excess);
+        match (own.and_then(|own| both(&all, &own, MOST_OWN)), excess) {
+            (Some(joined), _) => all = joined,
+            (None, Excess::Widen) => {}
+            (None, Excess::GiveUp) => return None,
+        }
+    }
+    Some(all)
+}
+
+/// What an empty set is called; `None` where it holds entries, or where it was never read.
+fn empty_set(policy: &Policy, id: SetId) -> Option<String> {
+    let set = policy.sets.get(id.0 as usize)?;
+    let read = !set.file.is_empty();
+    (read && set.is_empty()).then(|| format!("the rule set `{}` ({}) is empty", set.name, set.file))
+}
+
+fn empty_zones(policy: &Policy, of: ZoneOf) -> Vec<ZoneId> {
+    let zones = &policy.zones;
+    let (names, used): (usize, Vec<ZoneId>) = match of {
+        ZoneOf::Domain => (
+            zones.domain_names().len(),
+            zones.domains().map(|(_, zone, _)| zone).collect(),
+        ),
+        ZoneOf::Address => (
+            zones.address_names().len(),
+            zones.addresses().map(|(_, zone, _)| zone).collect(),
+        ),
+    };
+    let used: std::collections::HashSet<ZoneId> = used.into_iter().collect();
+    let all = (0..u32::try_from(names).unwrap_or(0)).map(ZoneId);
+    all.filter(|zone| !used.contains(zone)).collect()
+}
+
+/// The reasons of all cases together.
+#[derive(Default)]
+struct Reasons<'p> {
+    taken: Vec<(&'p Origin, Option<OutboundId>)>,
+    given: Option<String>,
+    empty: Option<String>,
+    impossible: Option<String>,
+}
+
+/// The most rules that are named as taking one.
+const MOST_TAKING: usize = 3;
+
+impl<'p> Reasons<'p> {
+    fn add(&mut self, why: Why<'p>) {
+        match why {
+            Why::Behind(..) => {}
+            Why::Empty(name) => self.empty = self.empty.take().or(Some(name)),
+            Why::Given(message) => self.given = self.given.take().or(Some(message)),
+            Why::Impossible(message) => self.impossible = self.impossible.take().or(Some(message)),
+            Why::Taken(by) => {
+                for one in by {
+                    if !self.taken.contains(&one) && self.taken.len() < MOST_TAKING {
+                        self.taken.push(one);
+                    }
+                }
+            }
+        }
+    }
+
+    fn why(self) -> Why<'p> {
+        if !self.taken.is_empty() {
+            return Why::Taken(self.taken);
+        }
+        let given = self.given.map(Why::Given);
+        let empty = self.empty.map(Why::Empty);
+        let impossible = || {
+            self.impossible
+                .unwrap_or_else(|| "it never holds".to_owned())
+        };
+        given
+            .or(empty)
+            .unwrap_or_else(|| Why::Impossible(impossible()))
+    }
+}

@@ -1,0 +1,196 @@
+//! Findings about rules that never match, in words.
+
+use std::collections::{HashMap, HashSet};
+
+use pointsman_policy::Policy;
+use pointsman_policy::model::{Node, Origin, OutboundId};
+
+use super::clipped;
+use super::places::Places;
+use super::reach::{Dead, Why};
+use crate::problem::{Problem, Problems, Severity};
+
+/// The most findings of one code that are told one by one.
+pub(super) const MOST_TOLD: usize = 50;
+
+/// Tells, a bounded number of each kind.
+pub(super) struct Tell<'t, 'a> {
+    places: &'t mut Places<'a>,
+    problems: &'t mut Problems,
+    told: HashMap<&'static str, usize>,
+    /// The first that was not told, by code.
+    more: HashMap<&'static str, (Origin, usize, Severity)>,
+    /// What the dialect's reader said already: file, line, pattern.
+    known: HashSet<(String, u32, String)>,
+}
+
+impl<'t, 'a> Tell<'t, 'a> {
+    pub(super) fn new(places: &'t mut Places<'a>, problems: &'t mut Problems) -> Self {
+        let overlaps = problems.0.iter().filter(|p| p.code == "ambiguous-overlap");
+        let known = overlaps.filter_map(|problem| {
+            let pattern = problem.message.split('`').nth(1)?;
+            let (file, line) = (problem.span.file().to_string(), problem.span.line());
+            Some((file, line, pattern.to_owned()))
+        });
+        Self {
+            known: known.collect(),
+            places,
+            problems,
+            told: HashMap::new(),
+            more: HashMap::new(),
+        }
+    }
+
+    /// Tells of one rule.
+    pub(super) fn dead(&mut self, policy: &Policy, dead: &Dead<'_>) {
+        let Some(why) = &dead.why else { return };
+        let rule = clipped(&dead.origin.text);
+        match why {
+            Why::Behind(after, rest) => {
+                let behind = match rest {
+                    0 => String::new(),
+                    1 => " (nor is the one behind it)".to_owned(),
+                    more => format!(" (nor are the {more} behind it)"),
+                };
+                let message = format!(
+                    "`{rule}` is never reached{behind}: `{}` takes every flow before",
+                    clipped(&after.text)
+                );
+                let hint = "remove what is never reached, or move it up";
+                let problem = self.push("shadowed-rule", Severity::Warning, dead.origin, message);
+                self.finish(problem, hint, Some((after, "this one takes every flow")));
+            }
+            Why::Empty(what) => {
+                let message = format!("`{rule}` never matches: {what}");
+                let problem = self.push("empty-set", Severity::Warning, dead.origin, message);
+                let hint = "fill the list, or see whether its format is the one that is said";
+                self.finish(problem, hint, None);
+            }
+            Why::Given(why) => {
+                let message = format!("`{rule}` never matches: {why}");
+                let problem = self.push("never-given", Severity::Warning, dead.origin, message);
+                let hint = "remove it, or add an inbound that gives what it asks for";
+                self.finish(problem, hint, None);
+            }
+            Why::Impossible(why) => {
+                let message = format!("`{rule}` never matches: {why}");
+                let problem = self.push("impossible-rule", Severity::Warning, dead.origin, message);
+                let hint =
+                    "remove it, or mend its condition: where one of several is enough write `OR`";
+                self.finish(problem, hint, None);
+            }
+            Why::Taken(by) => self.taken(policy, dead, by),
+        }
+    }
+
+    fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &[(&Origin, Option<OutboundId>)]) {
+        let Some((first, _)) = by.first() else { return };
+        if self.said_already(policy, dead.origin) {
+            return;
+        }
+        let rule = clipped(&dead.origin.text);
+        let name = |id: OutboundId| &policy.outbound(id).name;
+        let same = dead
+            .outbound
+            .filter(|own| by.iter().all(|(_, other)| *other == Some(*own)));
+        let (severity, hint) = match same {
+            Some(own) => {
+                let hint = format!("both lead to `{}`: remove this one", name(own));
+                (Severity::Note, hint)
+            }
+            None => {
+                let hint = "remove it, or move it above the rule that takes its flows";
+                (Severity::Warning, hint.to_owned())
+            }
+        };
+        let takers = by.iter().map(|(origin, _)| {
+            format!(
+                "`{}` ({}:{})",
+                clipped(&origin.text),
+                origin.file,
+                origin.line
+            )
+        });
+        let takers: Vec<String> = takers.collect();
+        let takers = match takers.as_slice() {
+            [one] => format!("{one} takes all of it"),
+            several => format!("{} together take all of it", several.join(", ")),
+        };
+        let message = format!("`{rule}` never matches: {takers} before");
+        let problem = self.push("shadowed-rule", severity, dead.origin, message);
+        self.finish(problem, &hint, Some((first, "this rule comes first")));
+    }
+
+    /// Whether the dialect's reader told of this pattern: app and domain rules of one kind.
+    fn said_already(&self, policy: &Policy, origin: &Origin) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let own = policy.body.iter().find_map(|node| match node {
+            Node::Rule(rule) if std::ptr::eq(&rule.origin, origin) => rule.class.as_ref(),
+            _ => None,
+        });
+        own.is_some_and(|class| {
+            let key = (
+                origin.file.to_string(),
+                origin.line,
+                class.pattern.to_string(),
+            );
+            self.known.contains(&key)
+        })
+    }
+
+    fn push(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        origin: &Origin,
+        message: String,
+    ) -> Option<usize> {
+        let told = self.told.entry(code).or_default();
+        *told += 1;
+        if *told > MOST_TOLD {
+            let first = || (origin.clone(), 0, severity);
+            let (_, count, worst) = self.more.entry(code).or_insert_with(first);
+            *count += 1;
+            *worst = severity.max(*worst);
+            return None;
+        }
+        let span = self.places.of(origin);
+        self.problems.0.push(Problem {
+            severity,
+            code,
+            message,
+            span,
+            hint: None,
+            related: None,
+        });
+        Some(self.problems.0.len() - 1)
+    }
+
+    fn finish(&mut self, at: Option<usize>, hint: &str, related: Option<(&Origin, &str)>) {
+        let related = related.map(|(origin, why)| (self.places.of(origin), why.to_owned()));
+        if let Some(problem) = at.and_then(|at| self.problems.0.get_mut(at)) {
+            problem.hint = Some(hint.to_owned());
+            problem.related = related;
+        }
+    }
+
+    /// Counts what was not told.
+    pub(super) fn close(self) {
+        let mut more: Vec<_> = self.more.into_iter().collect();
+        more.sort_by_key(|(code, _)| *code);
+        for (code, (origin, count, severity)) in more {
+            let span = self.places.of(&origin);
+            let rules = if count == 1 { "rule" } else { "rules" };
+            self.problems.0.push(Problem {
+                severity,
+                code,
+                message: format!("{count} more {rules} of this kind, this one the first"),
+                span,
+                hint: None,
+                related: None,
+            });
+        }
+    }
+}
