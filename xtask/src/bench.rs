@@ -5,8 +5,10 @@
 
 mod accounts;
 mod load;
+mod names;
 mod origin;
 mod plan;
+mod policy;
 mod relay;
 mod report;
 mod splice;
@@ -19,16 +21,20 @@ use anyhow::{Context as _, bail};
 /// Runs the benchmark of that name.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
-        Some("relay") if cfg!(debug_assertions) => optimised(words),
+        Some("policy") if cfg!(debug_assertions) => optimised(words, &[]),
+        Some("policy") => policy::run(&words[1..]),
+        Some("relay") if cfg!(debug_assertions) => optimised(words, &["-p", "pointsmand"]),
         Some("relay") => relay::run(&words[1..]),
         Some(other) => bail!("there is no benchmark `{other}`"),
         None => bail!("which benchmark?"),
     }
 }
 
-/// A process that a benchmark starts from this same program; it ends when its standard input does.
+/// A process that a benchmark starts from this same program; it ends with its work, or when its standard input
+/// does.
 pub(crate) fn child(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
+        Some("names") => names::measure(&words[1..]),
         Some("origin") => origin::run(),
         Some("splice") => splice::run(&words[1..]),
         _ => bail!("`bench-child` is started by `bench`"),
@@ -36,19 +42,9 @@ pub(crate) fn child(words: &[String]) -> anyhow::Result<()> {
 }
 
 /// Builds what is measured, and what measures, with optimisation; and becomes the latter.
-fn optimised(words: &[String]) -> anyhow::Result<()> {
-    crate::command(
-        "cargo",
-        &[
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "pointsmand",
-            "-p",
-            "xtask",
-        ],
-    )?;
+fn optimised(words: &[String], measured: &[&str]) -> anyhow::Result<()> {
+    let build = ["build", "--release", "--locked", "-p", "xtask"];
+    crate::command("cargo", &[&build, measured].concat())?;
     let here = std::env::current_exe().context("our own program has no path")?;
     let target = here.parent().and_then(std::path::Path::parent);
     let program = target

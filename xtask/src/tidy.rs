@@ -40,7 +40,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "pointsman-policy",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["pointsman-policy"]),
 ];
 
 /// Crates without I/O, clock and runtime, and what they must never come to depend on.

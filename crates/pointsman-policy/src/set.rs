@@ -192,10 +192,9 @@ impl RuleSet {
         let content = &*self.content;
         let name = fingerprints.name();
         let answer = if fingerprints.key() == content.key {
-            content.names.find(fingerprints.chain())
+            content.names.find(fingerprints)
         } else {
-            let own = Fingerprints::of(content.key, name);
-            content.names.find(own.chain())
+            content.names.find(&Fingerprints::of(content.key, name))
         };
         match answer {
             Answer::Excepted => Held::Excepted,

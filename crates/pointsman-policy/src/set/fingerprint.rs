@@ -13,8 +13,8 @@ use crate::domain::{Domain, Name};
 
 /// The most labels that a name of 253 bytes has.
 pub(super) const MOST_LABELS: usize = 127;
-/// Names with more labels are rare; they cost one more pass.
-const FEW: usize = 8;
+/// The last labels whose fingerprints are kept: few lists hold deeper names, whatever names are asked for.
+const KEPT: usize = 16;
 const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
 
 /// The fingerprints of a name and its ancestors: computed once for a decision, good for every set.
@@ -22,35 +22,24 @@ const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
 pub struct Fingerprints<'n> {
     name: &'n Domain,
     key: Key,
-    chain: Chain,
-}
-
-/// Fingerprints, that of the last label first.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack, and only the small one is filled for nearly all names"
-)]
-enum Chain {
-    Few(usize, [u64; FEW]),
-    Many(usize, [u64; MOST_LABELS]),
+    labels: usize,
+    /// That of the last label first.
+    kept: [u64; KEPT],
 }
 
 impl<'n> Fingerprints<'n> {
     /// Those of `name` under `key`. Allocates nothing.
     #[must_use]
+    #[inline]
     pub fn of(key: Key, name: &'n Domain) -> Self {
-        let mut few = [0; FEW];
-        let labels = fill(key, name.into(), &mut few);
-        let chain = if labels <= FEW {
-            Chain::Few(labels, few)
-        } else {
-            let mut many = [0; MOST_LABELS];
-            let labels = fill(key, name.into(), &mut many);
-            // No name has more labels than the array holds.
-            Chain::Many(labels.min(MOST_LABELS), many)
-        };
-        Self { name, key, chain }
+        let mut kept = [0; KEPT];
+        let labels = fill(key, name.into(), &mut kept);
+        Self {
+            name,
+            key,
+            labels,
+            kept,
+        }
     }
 
     /// The name that they are of.
@@ -65,12 +54,22 @@ impl<'n> Fingerprints<'n> {
         self.key
     }
 
-    /// That of the last label first, that of the whole name last.
-    pub(super) fn chain(&self) -> &[u64] {
-        match &self.chain {
-            Chain::Few(labels, chain) => chain.get(..*labels).unwrap_or_default(),
-            Chain::Many(labels, chain) => chain.get(..*labels).unwrap_or_default(),
-        }
+    /// How many labels the name has.
+    pub(super) fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// That of the last label first: all, or as many as are kept.
+    pub(super) fn kept(&self) -> &[u64] {
+        self.kept.get(..self.labels).unwrap_or(&self.kept)
+    }
+
+    /// All, for lists of names so deep that those kept do not suffice.
+    #[cold]
+    pub(super) fn all(&self) -> [u64; MOST_LABELS] {
+        let mut all = [0; MOST_LABELS];
+        fill(self.key, self.name.into(), &mut all);
+        all
     }
 }
 
@@ -206,8 +205,12 @@ mod tests {
             let domain = Domain::parse(name).unwrap();
             let prints = Fingerprints::of(key, &domain);
             let expected: Vec<_> = domain.ancestors().map(|name| plainly(key, name)).collect();
-            let got: Vec<_> = prints.chain().iter().rev().copied().collect();
-            assert_eq!(got, expected, "{name}");
+            assert_eq!(prints.labels(), expected.len(), "{name}");
+            let got = prints.kept().to_vec();
+            let near = expected.iter().rev().take(KEPT).copied();
+            assert_eq!(got, near.collect::<Vec<_>>(), "{name}");
+            let all = prints.all();
+            assert!(all.iter().zip(expected.iter().rev()).all(|(a, b)| a == b));
             let alone = fingerprint(key, Name::from(&domain));
             assert_eq!(alone, (expected[0], expected.len()), "{name}");
         }

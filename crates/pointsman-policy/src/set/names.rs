@@ -14,6 +14,7 @@ mod tests;
 
 pub(super) use build::{MOST_ENTRIES, NameTableBuilder};
 
+use super::fingerprint::Fingerprints;
 use super::places::{At, Places};
 
 /// What a name in a list stands for.
@@ -85,11 +86,28 @@ impl NameTable {
         (except_exact | except_suffix) != 0
     }
 
-    /// The name itself, else the longest suffix that holds it; unless there is an exception. `chain` are the
-    /// fingerprints of the name's ancestors, the shortest first, and of itself.
-    pub(super) fn find(&self, chain: &[u64]) -> Answer {
+    /// The name itself, else the longest suffix that holds it; unless there is an exception.
+    #[inline]
+    pub(super) fn find(&self, prints: &Fingerprints<'_>) -> Answer {
+        let kept = prints.kept();
+        if kept.len() == prints.labels() || self.deepest() <= kept.len() {
+            self.find_in(kept, prints.labels())
+        } else {
+            self.find_in(&prints.all(), prints.labels())
+        }
+    }
+
+    /// The most labels of an entry.
+    fn deepest(&self) -> usize {
+        let all = self.depths.iter().fold(0, |all, depths| all | depths);
+        (u128::BITS - all.leading_zeros()) as usize
+    }
+
+    /// Of a name of so many labels. `chain` are the fingerprints of its ancestors, the shortest first, and of
+    /// itself; of those that are not there the table has no entry.
+    fn find_in(&self, chain: &[u64], labels: usize) -> Answer {
         let [exact, suffix, except_exact, except_suffix] = self.depths;
-        let own = 1_u128.checked_shl(chain.len() as u32).unwrap_or(0) >> 1;
+        let own = 1_u128.checked_shl(labels as u32).unwrap_or(0) >> 1;
         let mut open = (own & (exact | except_exact)) | (below(own) & (suffix | except_suffix));
         let mut answer = Answer::No;
         while let Some(at) = open.checked_ilog2() {

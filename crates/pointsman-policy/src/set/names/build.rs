@@ -9,8 +9,8 @@ use super::{Kind, MOST_BITS, NameTable, bucket, entry_bytes, stored, width};
 
 /// The most entries of a table: numbers of entries stay below 2^31.
 pub(crate) const MOST_ENTRIES: usize = 1 << 31;
-/// The most items of a piece.
-const PIECE: usize = 1 << 13;
+/// The most items of a piece: allocators give pieces of this size back to the system.
+const PIECE: usize = 1 << 15;
 
 /// A table that is being built.
 #[derive(Debug)]

@@ -123,6 +123,21 @@ fn tables_of_every_size_find_their_own() {
     }
 }
 
+/// Names deeper than fingerprints are kept for are found, and are not mistaken for their ancestors.
+#[test]
+fn deep_names_are_found() {
+    let deep = |labels: usize| vec!["x"; labels].join(".");
+    for held in [1, 2, 16, 17, 40, 127] {
+        let exact = set(&[(deep(held), Kind::Exact)], false);
+        let suffix = set(&[(deep(held), Kind::Suffix)], false);
+        for asked in [1, 2, 3, 15, 16, 17, 18, 40, 41, 126, 127] {
+            let name = Domain::parse(&deep(asked)).unwrap();
+            assert_eq!(told(&exact, &name) != "-", asked == held, "{held} {asked}");
+            assert_eq!(told(&suffix, &name) != "-", asked >= held, "{held} {asked}");
+        }
+    }
+}
+
 /// A name said a million times makes one entry, and its first line stays.
 #[test]
 fn repetitions_fold() {

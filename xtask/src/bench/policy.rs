@@ -1,0 +1,47 @@
+//! `bench policy`: what rule sets and compiled policies cost, in sections.
+//!
+//! Invariant: every section generates what it measures from a seed, so that two runs measure the same.
+
+use anyhow::{Context as _, bail};
+
+use super::names;
+
+/// The words behind `bench policy SECTION`.
+pub(super) struct Options {
+    /// Entries.
+    pub(super) count: usize,
+    pub(super) seed: u64,
+    /// A list of names, one a line, in the place of generated ones.
+    pub(super) list: Option<String>,
+}
+
+/// Runs the sections that are named, or all.
+pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
+    let mut sections = Vec::new();
+    let mut options = Options {
+        count: 1_000_000,
+        seed: 1,
+        list: None,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} which?"));
+        match word.as_str() {
+            "--count" => options.count = value()?.parse().context("--count takes a number")?,
+            "--list" => options.list = Some(value()?.clone()),
+            "--seed" => options.seed = value()?.parse().context("--seed takes a number")?,
+            option if option.starts_with('-') => bail!("there is no option `{option}`"),
+            section => sections.push(section),
+        }
+    }
+    if sections.is_empty() {
+        sections.push("names");
+    }
+    for section in sections {
+        match section {
+            "names" => names::run(&options)?,
+            other => bail!("there is no section `{other}`"),
+        }
+    }
+    Ok(())
+}
