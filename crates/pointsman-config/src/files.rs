@@ -3,11 +3,45 @@
 //! A configuration source is a trait so that another kind (a distributed store) can follow.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use crate::list::Bytes;
+
+/// A file that is read as a stream.
+pub struct Opened {
+    /// Its bytes.
+    pub bytes: Box<dyn Bytes>,
+    /// Which state of it this is.
+    pub stamp: Stamp,
+}
+
+/// What changes when a file does, as far as can be told without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stamp {
+    /// In bytes.
+    pub length: u64,
+    /// Nanoseconds since 1970 of its last modification.
+    pub modified: u64,
+    /// Nanoseconds since 1970 of the last change of its metadata, which no program sets; 0 where the
+    /// system does not tell.
+    pub changed: u64,
+    /// Its number in the file system; in memory, a hash of its content.
+    pub node: u64,
+}
+
 /// A source of configuration files.
 pub trait Files {
+    /// Opens a file to read it as a stream, at most `limit` bytes; more is an error of kind
+    /// `FileTooLarge`.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened>;
+
     /// The bytes of a file, at most `limit`; more is an error of kind `FileTooLarge`.
     ///
     /// # Errors
@@ -32,6 +66,28 @@ pub trait Files {
 pub struct Disk;
 
 impl Files for Disk {
+    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
+        let file = std::fs::File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if metadata.len() > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if !metadata.is_file() {
+            // A pipe cannot be begun again.
+            let bytes = self.read(path, limit)?;
+            let stamp = Stamp::of_content(&bytes);
+            let bytes = Box::new(io::Cursor::new(bytes));
+            return Ok(Opened { bytes, stamp });
+        }
+        Ok(Opened {
+            stamp: Stamp::of_file(&metadata),
+            bytes: Box::new(io::BufReader::with_capacity(64 << 10, file)),
+        })
+    }
+
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         use io::Read as _;
         let file = std::fs::File::open(path)?;
@@ -66,6 +122,45 @@ impl Files for Disk {
     }
 }
 
+impl Stamp {
+    fn of_file(metadata: &std::fs::Metadata) -> Self {
+        let since = |at: std::time::SystemTime| at.duration_since(std::time::UNIX_EPOCH).ok();
+        let modified = metadata.modified().ok().and_then(since);
+        let modified = modified.map_or(0, |at| u64::try_from(at.as_nanos()).unwrap_or(0));
+        let (changed, node) = change_of(metadata);
+        Self {
+            length: metadata.len(),
+            modified,
+            changed,
+            node,
+        }
+    }
+
+    fn of_content(bytes: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        Self {
+            length: bytes.len() as u64,
+            modified: 0,
+            changed: 0,
+            node: hasher.finish(),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn change_of(metadata: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    let nanoseconds = metadata.ctime().saturating_mul(1_000_000_000);
+    let changed = nanoseconds.saturating_add(metadata.ctime_nsec());
+    (u64::try_from(changed).unwrap_or(0), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn change_of(_metadata: &std::fs::Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
 /// Files in memory, for tests: paths are compared after removing `.` components.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -95,6 +190,14 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 impl Files for Memory {
+    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
+        let bytes = self.read(path, limit)?;
+        Ok(Opened {
+            stamp: Stamp::of_content(&bytes),
+            bytes: Box::new(io::Cursor::new(bytes)),
+        })
+    }
+
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         match self.files.get(&plain(path)) {
             Some(bytes) if bytes.len() as u64 > limit => Err(io::ErrorKind::FileTooLarge.into()),

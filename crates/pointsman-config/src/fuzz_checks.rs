@@ -1,13 +1,13 @@
 //! What must hold for any bytes at all: functions that panic where it does not, shared by the fuzz
 //! targets, the replay of their corpus and the tests with damaged samples.
 
-use pointsman_policy::set::Key;
 use std::path::PathBuf;
 
 use crate::case;
 use crate::explain::{Detail, First, explain};
 use crate::files::Memory;
 use crate::flow::Query;
+use crate::list::Shelf;
 use crate::load::{Input, load_text};
 use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
@@ -98,7 +98,7 @@ fn flow_setup() -> Setup {
         directory: PathBuf::new(),
         files: &files,
         state: None,
-        key: Key::default(),
+        shelf: &Shelf::fresh(),
     };
     let loaded = load_text(input, Some(Dialect::PolicyRouter), Problems::default());
     let Some(setup) = loaded.setup else {
@@ -120,7 +120,7 @@ pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
         directory: PathBuf::new(),
         files: &files,
         state: None,
-        key: Key::default(),
+        shelf: &Shelf::fresh(),
     };
     let loaded = load_text(input, Some(dialect), Problems::default());
     assert_ne!(

@@ -26,6 +26,6 @@ pub mod tree;
 pub mod value;
 pub mod yaml;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, Loading, load, load_with};
 pub use problem::{Problem, Problems, Severity, Source, Span};
 pub use setup::{Dialect, Setup};

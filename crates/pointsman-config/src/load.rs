@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pointsman_policy::Need;
-use pointsman_policy::set::Key;
 
 use crate::dialect;
 use crate::files::Files;
+use crate::list::Shelf;
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 use crate::yaml::{self, Value};
@@ -39,17 +39,48 @@ pub struct Input<'a> {
     pub files: &'a dyn Files,
     /// Where caches of lists live that have no path of their own.
     pub state: Option<PathBuf>,
-    /// The key of the fingerprints of this load's rule sets.
-    pub key: Key,
+    /// Where rule sets are found that were read before.
+    pub shelf: &'a Shelf,
 }
 
-/// Loads the configuration at `path` (a file, or reflow's directory).
+/// What a load goes by.
+#[derive(Clone)]
+pub struct Loading<'a> {
+    /// The language; `None`: told by the file's shape.
+    pub dialect: Option<Dialect>,
+    /// Where copies of lists live that have no path of their own.
+    pub state: Option<PathBuf>,
+    /// Where files come from.
+    pub files: &'a dyn Files,
+    /// Where rule sets are found that were read before.
+    pub shelf: &'a Shelf,
+}
+
+/// Loads the configuration at `path` (a file, or reflow's directory), once: its rule sets are shared
+/// with no other load.
 pub fn load(
     path: &Path,
     dialect: Option<Dialect>,
     state: Option<PathBuf>,
     files: &dyn Files,
 ) -> Loaded {
+    let loading = Loading {
+        dialect,
+        state,
+        files,
+        shelf: &Shelf::fresh(),
+    };
+    load_with(path, loading)
+}
+
+/// Loads the configuration at `path` (a file, or reflow's directory).
+pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
+    let Loading {
+        dialect,
+        state,
+        files,
+        shelf,
+    } = loading;
     let mut problems = Problems::default();
     let main = match files.is_directory(path) {
         Some(true) => path.join("config"),
@@ -80,7 +111,7 @@ pub fn load(
             directory,
             files,
             state,
-            key: Key::default(),
+            shelf,
         },
         dialect,
         problems,
@@ -103,7 +134,7 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());
     if let Some(setup) = &mut setup {
-        setup.compile(input.key);
+        setup.compile(input.shelf.key());
     }
     Loaded {
         dialect: Some(dialect),

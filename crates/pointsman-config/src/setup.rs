@@ -15,6 +15,7 @@ use pointsman_policy::model::OutboundInfo;
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
+pub use crate::list::ListSource;
 use crate::problem::Span;
 
 /// The languages that a configuration can be written in.
@@ -80,6 +81,8 @@ pub struct Setup {
     pub sniff: Sniff,
     /// The policy's own tests.
     pub tests: Vec<FlowTest>,
+    /// Rule sets that are fetched.
+    pub sources: Vec<ListSource>,
 }
 
 impl Setup {

@@ -20,7 +20,7 @@ mod sip;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
 pub use cache::BadCache;
@@ -58,6 +58,28 @@ struct Content {
     others: Vec<Other>,
     /// The ways of writing that entries refer to.
     forms: Forms,
+}
+
+/// The content of a set, not kept in memory by this.
+#[derive(Clone, Debug, Default)]
+pub struct WeakContent(Weak<Content>);
+
+impl WeakContent {
+    /// A set of this content, if another set still has it.
+    #[must_use]
+    pub fn upgrade(&self, name: impl Into<Arc<str>>, file: impl Into<Arc<str>>) -> Option<RuleSet> {
+        Some(RuleSet {
+            name: name.into(),
+            file: file.into(),
+            content: self.0.upgrade()?,
+        })
+    }
+
+    /// Whether a set still has it.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// An entry that is neither a name nor a prefix.
@@ -127,6 +149,12 @@ impl RuleSet {
     #[must_use]
     pub fn shares_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.content, &other.content)
+    }
+
+    /// Its content without keeping it: for whoever wants to find it again as long as somebody does.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakContent {
+        WeakContent(Arc::downgrade(&self.content))
     }
 
     /// The key of its names' fingerprints.

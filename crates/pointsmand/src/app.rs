@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use pointsman_config::case;
 use pointsman_config::files::Disk;
+use pointsman_config::list::Shelf;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::setup::OnUnknown;
-use pointsman_config::{Dialect, Loaded, Problem, Problems, Setup, Severity, Source};
+use pointsman_config::{Dialect, Loaded, Loading, Problem, Problems, Setup, Severity, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
 use pointsman_net::record::{FlowRecord, chain};
@@ -36,6 +37,8 @@ pub(crate) struct Origin {
     pub on_unknown: Option<OnUnknown>,
     /// The directory of state.
     pub state: Option<PathBuf>,
+    /// The rule sets that were read before.
+    pub shelf: Arc<Shelf>,
     /// The control socket.
     pub control: PathBuf,
 }
@@ -193,6 +196,11 @@ impl App {
         while kept.len() > KEPT {
             kept.pop_front();
         }
+        drop(kept);
+        self.origin.shelf.sweep();
+        if let Some(trouble) = self.origin.shelf.trouble() {
+            tracing::warn!("{trouble}");
+        }
         Ok(())
     }
 
@@ -312,7 +320,13 @@ pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
 
 fn load(origin: &Origin) -> Loaded {
     if let Some(path) = &origin.path {
-        return pointsman_config::load(path, origin.dialect, origin.state.clone(), &Disk);
+        let loading = Loading {
+            dialect: origin.dialect,
+            state: origin.state.clone(),
+            files: &Disk,
+            shelf: &origin.shelf,
+        };
+        return pointsman_config::load_with(path, loading);
     }
     let text = pointsman_config::dialect::native::DEFAULT.to_owned();
     let input = Input {
@@ -321,7 +335,7 @@ fn load(origin: &Origin) -> Loaded {
         directory: PathBuf::new(),
         files: &Disk,
         state: origin.state.clone(),
-        key: pointsman_policy::set::Key::default(),
+        shelf: &origin.shelf,
     };
     load_text(input, Some(Dialect::Native), Problems::default())
 }

@@ -14,12 +14,14 @@ mod selections;
 mod watching;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 use pointsman_config::Severity;
+use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_net::tasks::Tasks;
@@ -58,11 +60,15 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let root = local::is_root() && !args.rootless;
+    let state = paths::state(args.state.as_deref(), root);
+    let kept = |state: &PathBuf| Shelf::kept(state.join("rule-sets"));
+    let shelf = state.as_ref().map_or_else(Shelf::fresh, kept);
     let origin = Origin {
         path: args.config.clone().or_else(paths::configuration),
         dialect: args.dialect.dialect(),
         on_unknown: args.on_unknown.map(UnknownChoice::chosen),
-        state: paths::state(args.state.as_deref(), root),
+        state,
+        shelf: Arc::new(shelf),
         control: control_path(args)?,
     };
     let Checked { setup, problems } = match app::check(&origin) {
@@ -181,7 +187,7 @@ async fn terminated(signals: &mut Signals) {
     while signals.next().await != Signal::Terminate {}
 }
 
-fn control_path(args: &Args) -> anyhow::Result<std::path::PathBuf> {
+fn control_path(args: &Args) -> anyhow::Result<PathBuf> {
     if let Some(path) = &args.control {
         return Ok(path.clone());
     }

@@ -29,8 +29,9 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
     Ok(())
 }
 
-fn take(written: &str, number: u32, reading: &mut Reading<'_>) {
-    let option = written.strip_prefix("--").unwrap_or(written);
+fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
+    let written = line;
+    let option = line.strip_prefix("--").unwrap_or(written);
     let names = option.split_once('=').and_then(|(key, value)| {
         let key = key.trim_end();
         let value = value.trim_start().strip_prefix('/')?;
@@ -56,7 +57,7 @@ fn take(written: &str, number: u32, reading: &mut Reading<'_>) {
         }
         let bare = name.strip_prefix("*.").or_else(|| name.strip_prefix('.'));
         match name {
-            "#" => reading.pattern("", number, written),
+            "#" => reading.pattern("", number, line),
             _ => match reading.name(bare.unwrap_or(name), true, number, written) {
                 Ok(()) => {}
                 Err(why) => reading.bad(number, written, format!("`{name}` is no domain: {why}")),

@@ -7,6 +7,7 @@
 //! Deliberately absent: where lists come from (files, the network, caches).
 
 mod adblock;
+mod cache;
 mod dat;
 mod dnsmasq;
 mod entry;
@@ -19,6 +20,9 @@ mod numbered;
 mod packed;
 mod proto;
 mod ranges;
+mod scope;
+mod shelf;
+mod source;
 mod srs;
 mod srs_json;
 mod tell;
@@ -29,13 +33,20 @@ mod yaml;
 
 use std::io::{self, BufRead, Seek};
 
-use pointsman_policy::line::Scope;
-use pointsman_policy::set::Sink;
+use pointsman_policy::Condition;
+use pointsman_policy::line::{self, Scope};
+use pointsman_policy::set::{Item, Place, Sink};
+use serde::{Deserialize, Serialize};
 
+pub use cache::Cache;
+pub use scope::Surroundings;
+pub use shelf::{Shelf, Want};
+pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
+pub use source::{ListSource, MOST_FETCHED, MOST_OF_A_FILE};
 pub use told::{Spot, Told};
 
 /// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// Rules of AdBlock and AdGuard for name servers: `||name^`, `@@||name^`, plain names.
     Adblock,
@@ -79,7 +90,7 @@ impl Format {
 }
 
 /// What the entries of a list are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Behavior {
     /// Conditions in the syntax of rules.
     Classical,
@@ -105,7 +116,7 @@ impl Behavior {
 }
 
 /// How a list is to be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recipe {
     /// How it is written; `None`: recognised by its content.
     pub format: Option<Format>,
@@ -227,6 +238,64 @@ pub fn read(
 /// [`Unreadable`]: it is none.
 pub fn lists_within(bytes: &mut dyn Bytes) -> Result<Vec<String>, Unreadable> {
     dat::names(bytes)
+}
+
+/// The condition of an entry that is neither a name nor a range, from its text as it was handed to the
+/// sink: in formats of text as written, in all others a rule. `None`: it is no such entry.
+fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Option<Condition> {
+    let rules = Recipe {
+        behavior: Some(Behavior::Classical),
+        ..Recipe::default()
+    };
+    let (recipe, behavior) = match told.format? {
+        Format::Dat | Format::Mmdb | Format::Mrs | Format::Srs | Format::SrsJson => {
+            if written.len() >= numbered::SHOWN {
+                // It may go on.
+                return None;
+            }
+            // Verbatim, whatever commas and signs of comments it has.
+            if let Some(regex) = written.strip_prefix("DOMAIN-REGEX,")
+                && !regex.starts_with(' ')
+            {
+                return line::domain_regex(regex).ok();
+            }
+            (&rules, rules.behavior)
+        }
+        Format::Adblock | Format::Dnsmasq | Format::Hosts | Format::Text | Format::Yaml => {
+            (recipe, told.behavior)
+        }
+    };
+    let mut sink = Last(None);
+    let mut fresh = Told {
+        behavior,
+        ..Told::default()
+    };
+    let mut reading = Reading {
+        recipe,
+        scope,
+        sink: &mut sink,
+        told: &mut fresh,
+        buffer: String::new(),
+        patterns: 0,
+    };
+    let mut bytes = io::Cursor::new(written);
+    match told.format? {
+        Format::Adblock => adblock::read(&mut bytes, &mut reading).ok()?,
+        Format::Dnsmasq => dnsmasq::read(&mut bytes, &mut reading).ok()?,
+        _ => reading.entry(written, 1, written, 0),
+    }
+    sink.0
+}
+
+/// Keeps the last condition that it gets.
+struct Last(Option<Condition>);
+
+impl Sink for Last {
+    fn add(&mut self, item: Item<'_>, _place: Place<'_>) {
+        if let Item::Other(condition) = item {
+            self.0 = Some(condition);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use pointsman_policy::{Domain, Prefix};
 use super::{Reading, Spot};
 
 /// How much of a rule is shown, in bytes. The writers go by the rule itself.
-const SHOWN: usize = 1024;
+pub(super) const SHOWN: usize = 1024;
 
 /// A test on names, as lists have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

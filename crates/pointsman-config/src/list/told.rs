@@ -3,7 +3,10 @@
 //! Invariant: bounded, however bad the list is. Places carry their own line's text, so nothing of the
 //! list need stay in memory.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Behavior, Format, Unreadable};
 use crate::problem::{Problems, Severity, Source, Span};
@@ -15,7 +18,7 @@ const MOST_TOLD: usize = 20;
 const MOST_SHOWN: usize = 256;
 
 /// A place in a list: a line with its text, and the bytes of it that are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spot {
     /// From 1; in binary formats the entry's number.
     pub line: u32,
@@ -46,7 +49,7 @@ impl Spot {
 }
 
 /// What was told while a list was read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// How it is written, named or recognised.
     pub format: Option<Format>,
@@ -57,7 +60,7 @@ pub struct Told {
     /// The last bad entry and how many there are besides the first ones.
     pub more_bad: Option<(Spot, usize)>,
     /// What is understood and says nothing that a set can hold: how often, and where last.
-    pub passed: Vec<(&'static str, usize, Spot)>,
+    pub passed: Vec<(Cow<'static, str>, usize, Spot)>,
 }
 
 impl Told {
@@ -77,7 +80,7 @@ impl Told {
             Some((_, count, _)) => *count += 1,
             None => {
                 let spot = Spot::new(line, text, 0, text.len());
-                self.passed.push((what, 1, spot));
+                self.passed.push((Cow::Borrowed(what), 1, spot));
             }
         }
     }

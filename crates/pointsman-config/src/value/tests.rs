@@ -1,6 +1,6 @@
 //! Single values: addresses, durations, sizes, secrets.
 
-use pointsman_policy::set::Key;
+use crate::list::Shelf;
 use std::path::Path;
 
 use expect_test::{Expect, expect};
@@ -207,7 +207,7 @@ fn read(text: &str, reader: impl Fn(&Node, &Input<'_>, &mut Problems) -> String,
         directory: "conf".into(),
         files: &files,
         state: None,
-        key: Key::default(),
+        shelf: &Shelf::fresh(),
     };
     let mut shown = reader(&node, &input, &mut problems);
     for problem in &problems.0 {

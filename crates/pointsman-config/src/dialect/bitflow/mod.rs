@@ -85,6 +85,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         shutdown_grace: GRACE,
         sniff: Sniff::default(),
         tests: Vec::new(),
+        sources: Vec::new(),
     })
 }
 

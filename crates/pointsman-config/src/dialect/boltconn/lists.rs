@@ -1,17 +1,19 @@
 //! `dispatching`, `module`, `rule_provider`: what rules refer to.
 
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::sync::Arc;
 
+use pointsman_policy::Condition;
 use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
 use pointsman_policy::line::Scope;
 use pointsman_policy::model::{Node as Step, SetId};
-use pointsman_policy::set::{RuleSet, RuleSetBuilder};
+use pointsman_policy::set::RuleSet;
 
 use super::{Named, Reading};
-use crate::list::{self, Behavior, Format, Recipe, Told};
-use crate::problem::{Problems, Span};
+use crate::list::{
+    self, Behavior, FileList, Format, ListSource, MOST_FETCHED, Recipe, Surroundings,
+};
+use crate::problem::{Problem, Problems, Span};
 use crate::yaml::{self, KeyStyle, Node};
 
 /// The largest database, in bytes. The largest free one is a tenth of it.
@@ -141,9 +143,16 @@ pub(super) struct Sets {
     /// Sets whose entries refer to sets. Nobody may refer to them in turn: so a flow never walks
     /// through more than two, and no set reaches itself.
     nested: Vec<SetId>,
+    /// Those that are fetched.
+    sources: Vec<ListSource>,
 }
 
 impl Sets {
+    /// Those that are fetched, once.
+    pub(super) fn take_sources(&mut self) -> Vec<ListSource> {
+        std::mem::take(&mut self.sources)
+    }
+
     /// What lines see.
     pub(super) fn scope<'a>(&'a self, dispatching: &'a Dispatching) -> ListScope<'a> {
         ListScope {
@@ -158,6 +167,23 @@ pub(super) struct ListScope<'a> {
     sets: &'a Sets,
     dispatching: &'a Dispatching,
     flat_only: bool,
+}
+
+impl ListScope<'_> {
+    /// The same, for when the configuration's text is gone.
+    fn owned(&self) -> Surroundings {
+        let sets = self.sets.by_name.keys();
+        let mut sets: Vec<(Arc<str>, SetId)> = sets
+            .filter_map(|name| Some((name.as_str().into(), self.rule_set(name)?)))
+            .collect();
+        sets.sort();
+        Surroundings {
+            sets,
+            has_country_db: self.has_country_db(),
+            has_asn_db: self.has_asn_db(),
+            ip_rules_resolve: self.ip_rules_resolve(),
+        }
+    }
 }
 
 impl Scope for ListScope<'_> {
@@ -203,10 +229,20 @@ pub(super) fn rule_sets(
                 problem.related = Some((first.clone(), "first here".into()));
                 continue;
             }
-            let set = rule_set(text, name, value, &sets, dispatching, reading, problems);
+            let set = rule_set(text, name, value, &mut sets, dispatching, reading, problems);
             let id = SetId(u32::try_from(sets.sets.len()).unwrap_or(u32::MAX));
-            if set.others().iter().any(|other| refers(&other.condition)) {
+            let mut referred = Vec::new();
+            for other in set.others() {
+                refers(&other.condition, &mut referred);
+            }
+            if !referred.is_empty() {
                 sets.nested.push(id);
+            }
+            // One that others refer to must not come to refer to others.
+            for source in &mut sets.sources {
+                if referred.contains(&source.set) {
+                    source.scope.sets.clear();
+                }
             }
             sets.sets.push(Arc::new(set));
             sets.by_name
@@ -216,13 +252,15 @@ pub(super) fn rule_sets(
     sets
 }
 
-fn refers(condition: &pointsman_policy::Condition) -> bool {
-    use pointsman_policy::Condition;
+/// Collects the sets that a condition refers to.
+fn refers(condition: &Condition, to: &mut Vec<SetId>) {
     match condition {
-        Condition::Set(..) => true,
-        Condition::And(parts) | Condition::Or(parts) => parts.iter().any(refers),
-        Condition::Not(inner) => refers(inner),
-        _ => false,
+        Condition::Set(id, ..) => to.push(*id),
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().for_each(|part| refers(part, to));
+        }
+        Condition::Not(inner) => refers(inner, to),
+        _ => {}
     }
 }
 
@@ -230,46 +268,22 @@ fn rule_set(
     name: &str,
     key: &Node,
     value: &Node,
-    sets: &Sets,
+    sets: &mut Sets,
     dispatching: &Dispatching,
     reading: &mut Reading<'_>,
     problems: &mut Problems,
 ) -> RuleSet {
+    let none = RuleSet::new(name, "");
     let mut keys = value.keys("the provider", KeyStyle::KebabIsSnake, problems);
-    let file = reading.named_file(&mut keys, "rules", name, &key.span, problems);
-    let behavior = choice(
-        keys.take("behavior"),
-        "`behavior`",
-        &[
-            ("classical", Behavior::Classical),
-            ("domain", Behavior::Domain),
-            ("ipcidr", Behavior::IpCidr),
-        ],
-        problems,
-    );
-    let format = choice(
-        keys.take("format"),
-        "`format`",
-        &[
-            ("yaml", Format::Yaml),
-            ("text", Format::Text),
-            ("adblock", Format::Adblock),
-        ],
-        problems,
-    );
+    let located = reading.located(&mut keys, "rules", name, &key.span, problems);
+    let behavior = choice(keys.take("behavior"), "`behavior`", BEHAVIORS, problems);
+    let format = choice(keys.take("format"), "`format`", FORMATS, problems);
     let strict = keys
         .take("strict")
         .and_then(|node| node.boolean("`strict`", problems));
     keys.finish(problems);
-    let Named::Text(source) = file else {
-        return RuleSet::new(name, "");
-    };
-    let key = reading.input.key;
-    let mut set = RuleSetBuilder::new(name, Arc::clone(&source.file), key);
-    let scope = ListScope {
-        sets,
-        dispatching,
-        flat_only: true,
+    let Some(located) = located else {
+        return none;
     };
     let recipe = Recipe {
         format,
@@ -277,22 +291,64 @@ fn rule_set(
         strict: strict == Some(true),
         select: None,
     };
-    let mut told = Told::default();
-    let mut bytes = Cursor::new(source.text.as_str());
-    let read = list::read(
-        &mut bytes,
-        &source.file,
-        &recipe,
-        &scope,
-        &mut set,
-        &mut told,
-    );
-    match read {
-        Ok(()) => told.report(&source.file, recipe.strict, problems),
-        Err(error) => error.report(&source.file, problems),
+    let scope = ListScope {
+        sets,
+        dispatching,
+        flat_only: true,
+    };
+    let surroundings = scope.owned();
+    if let Some(url) = &located.url {
+        sets.sources.push(ListSource {
+            set: SetId(u32::try_from(sets.sets.len()).unwrap_or(u32::MAX)),
+            name: name.into(),
+            url: url.as_str().into(),
+            via: None,
+            interval: located.interval,
+            limit: MOST_FETCHED,
+            path: located.path.clone(),
+            file: located.shown.as_str().into(),
+            recipe: recipe.clone(),
+            scope: surroundings.clone(),
+            span: key.span.clone(),
+        });
     }
-    set.finish()
+    let Some(path) = located.path else {
+        list::not_fetched(name, &located.place, problems);
+        return none;
+    };
+    let file = FileList {
+        name,
+        shown: &located.shown,
+        path: &path,
+        recipe: &recipe,
+        fetched: located.url.is_some(),
+        place: &located.place,
+    };
+    let before = problems.0.len();
+    let set = list::load(&file, &surroundings, reading.input, problems);
+    let missing = |problem: &Problem| problem.code == "missing-file";
+    if located.url.is_none() && !problems.0.iter().skip(before).any(missing) {
+        reading.files.push(path);
+    }
+    set
 }
+
+const BEHAVIORS: &[(&str, Behavior)] = &[
+    ("classical", Behavior::Classical),
+    ("domain", Behavior::Domain),
+    ("ipcidr", Behavior::IpCidr),
+];
+
+const FORMATS: &[(&str, Format)] = &[
+    ("yaml", Format::Yaml),
+    ("text", Format::Text),
+    ("mrs", Format::Mrs),
+    ("adblock", Format::Adblock),
+    ("hosts", Format::Hosts),
+    ("dnsmasq", Format::Dnsmasq),
+    ("srs", Format::Srs),
+    ("srs-json", Format::SrsJson),
+];
 
 /// One of a few words.
 fn choice<T: Copy>(

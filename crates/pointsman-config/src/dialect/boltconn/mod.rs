@@ -13,11 +13,13 @@ mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::model::{DomainOrder, OnUnknown};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Policy, line};
 
+use crate::list;
 use crate::load::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
@@ -66,13 +68,14 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     );
     let dispatching = lists::dispatching(dispatching, &mut reading, problems);
     let modules = lists::modules(module, &mut reading, problems);
-    let sets = lists::rule_sets(
+    let mut sets = lists::rule_sets(
         rule_provider,
         &modules,
         &dispatching,
         &mut reading,
         problems,
     );
+    let sources = sets.take_sources();
     let scope = sets.scope(&dispatching);
 
     let find = |name: &str, place: &Span, problems: &mut Problems| ways.find(name, place, problems);
@@ -141,11 +144,12 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         shutdown_grace: SHUTDOWN_GRACE,
         sniff: Sniff::default(),
         tests: Vec::new(),
+        sources,
     })
 }
 
 /// What every dialect waits unless it says otherwise.
-const SHUTDOWN_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Root keys of what is not built yet.
 const NOT_YET: &[&str] = &[
@@ -183,6 +187,19 @@ enum Named {
     Broken,
 }
 
+/// Where a section's file is.
+struct Located {
+    /// `None`: it is fetched, and there is no directory of state.
+    path: Option<PathBuf>,
+    /// As explanations name it.
+    shown: String,
+    /// Where the configuration names it.
+    place: Span,
+    /// Where it is fetched from.
+    url: Option<String>,
+    interval: Option<Duration>,
+}
+
 impl Reading<'_> {
     /// Where a relative path leads, and the path as explanations show it.
     fn locate(&self, path: &str) -> (PathBuf, String) {
@@ -198,91 +215,107 @@ impl Reading<'_> {
     }
 
     /// Reads `type: file|http` with `path`, `url` and `interval` of a section; takes those keys.
-    /// `place` is where the section's name stands.
-    fn named_file<'n>(
+    /// `place` is where the section's name stands. `None`: it is wrong; said already.
+    fn located(
+        &self,
+        keys: &mut yaml::Keys<'_>,
+        kind: &str,
+        name: &str,
+        place: &Span,
+        problems: &mut Problems,
+    ) -> Option<Located> {
+        let path = keys.take("path");
+        let url = keys.take("url");
+        let interval = keys.take("interval").and_then(|node| {
+            let seconds = node.number("`interval`", 1..=i64::from(u32::MAX), problems)?;
+            Some(Duration::from_secs(u64::try_from(seconds).ok()?))
+        });
+        let fetched = match keys.take("type") {
+            None => url.is_some(),
+            Some(node) => match node.text("`type`", problems)? {
+                "file" => false,
+                "http" => true,
+                other => {
+                    let message = format!("there is no type `{other}`; it is `file` or `http`");
+                    problems.error("invalid-value", &node.span, message);
+                    return None;
+                }
+            },
+        };
+        let address = match url {
+            Some(node) if fetched => {
+                let text = node.text("`url`", problems)?;
+                if let Err(message) = list::check_url(text) {
+                    problems.error("invalid-value", &node.span, message);
+                }
+                text.to_owned()
+            }
+            Some(_) | None => String::new(),
+        };
+        if fetched && url.is_none() {
+            let message = format!("`{name}` is fetched and has no `url`");
+            problems.error("missing-key", place, message);
+        }
+        let (path, shown, place) = match path {
+            Some(node) => {
+                let (path, shown) = self.locate(node.text("`path`", problems)?);
+                (Some(path), shown, node.span.clone())
+            }
+            None if fetched => {
+                let copy = list::copy_name(kind, name);
+                let path = self.input.state.as_ref().map(|state| state.join(&copy));
+                (path, copy, place.clone())
+            }
+            None => {
+                let message = format!("`{name}` needs the key `path`");
+                problems.error("missing-key", place, message);
+                return None;
+            }
+        };
+        Some(Located {
+            path,
+            shown,
+            place,
+            url: fetched.then_some(address),
+            interval,
+        })
+    }
+
+    /// Reads the file that a section names as text, see [`Self::located`].
+    fn named_file(
         &mut self,
-        keys: &mut yaml::Keys<'n>,
+        keys: &mut yaml::Keys<'_>,
         kind: &str,
         name: &str,
         place: &Span,
         problems: &mut Problems,
     ) -> Named {
-        let path = keys.take("path");
-        let url = keys.take("url");
-        let interval = keys.take("interval");
-        if let Some(node) = interval {
-            node.number("`interval`", 1..=i64::from(u32::MAX), problems);
-        }
-        let fetched = match keys.take("type") {
-            None => url.is_some(),
-            Some(node) => match node.text("`type`", problems) {
-                Some("file") => false,
-                Some("http") => true,
-                Some(other) => {
-                    let message = format!("there is no type `{other}`; it is `file` or `http`");
-                    problems.error("invalid-value", &node.span, message);
-                    return Named::Broken;
-                }
-                None => return Named::Broken,
-            },
+        let Some(located) = self.located(keys, kind, name, place, problems) else {
+            return Named::Broken;
         };
-        if fetched {
-            if url.is_none() {
-                let message = format!("`{name}` is fetched and has no `url`");
-                problems.error("missing-key", place, message);
-            }
+        if located.url.is_some() {
             problems.not_yet(place, format!("fetching `{name}`: its cached file serves"));
         }
-        let (file, shown, place) = match path {
-            Some(node) => {
-                let Some(path) = node.text("`path`", problems) else {
-                    return Named::Broken;
-                };
-                let (file, shown) = self.locate(path);
-                (file, shown, node.span.clone())
-            }
-            None if fetched => {
-                let safe = |c: char| {
-                    if c.is_alphanumeric() || c == '-' {
-                        c
-                    } else {
-                        '_'
-                    }
-                };
-                let cache = format!("{kind}-{}", name.chars().map(safe).collect::<String>());
-                let Some(state) = &self.input.state else {
-                    return not_fetched(name, place, problems);
-                };
-                let file = state.join(&cache);
-                (file, cache, place.clone())
-            }
-            None => {
-                let message = format!("`{name}` needs the key `path`");
-                problems.error("missing-key", place, message);
-                return Named::Broken;
-            }
+        let Some(file) = located.path else {
+            list::not_fetched(name, &located.place, problems);
+            return Named::NotFetched;
         };
         match read_text(self.input.files, &file) {
             Ok(text) => {
                 self.files.push(file);
-                Named::Text(Source::new(&shown, text))
+                Named::Text(Source::new(&located.shown, text))
             }
-            Err(error) if fetched && error.kind() == std::io::ErrorKind::NotFound => {
-                not_fetched(name, &place, problems)
+            Err(error) if located.url.is_some() && error.kind() == std::io::ErrorKind::NotFound => {
+                list::not_fetched(name, &located.place, problems);
+                Named::NotFetched
             }
             Err(error) => {
-                let message = format!("`{shown}` cannot be read: {error}");
-                problems.error("missing-file", &place, message);
+                let message = format!("`{}` cannot be read: {error}", located.shown);
+                problems.error("missing-file", &located.place, message);
                 Named::Broken
             }
         }
     }
-}
-
-fn not_fetched(name: &str, place: &Span, problems: &mut Problems) -> Named {
-    let message = format!("`{name}` was not fetched yet: it is empty");
-    problems.warning("not-fetched", place, message);
-    Named::NotFetched
 }
 
 /// A list that may be one item alone; nothing at all is none.

@@ -8,6 +8,7 @@ mod defaults;
 mod dns;
 mod forwards;
 mod inbounds;
+mod list_files;
 mod outbounds;
 mod policies;
 mod rule_sets;
@@ -61,9 +62,11 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let written = policies::Written::take(&mut keys, problems);
     keys.finish(problems);
 
-    let rule_sets = rule_sets::read(parts.rule_sets, &databases, input, &mut files, problems);
+    let (rule_sets, fetched) =
+        rule_sets::read(parts.rule_sets, &databases, input, &mut files, problems);
     let mut table = outbounds::builtins(written.has_rules());
     outbounds::read(parts.outbounds, &mut table, input, &mut files, problems);
+    let sources = list_files::sources(fetched, &table, problems);
     let dns = dns::read(parts.dns, &table, problems);
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
@@ -110,6 +113,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         shutdown_grace: general.grace,
         sniff: general.sniff,
         tests: tests.unwrap_or_default(),
+        sources,
     })
 }
 

@@ -12,7 +12,8 @@ use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetI
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Node as Step, OutboundId, Policy};
 
-use super::rule_sets::{RuleSets, plain_keys};
+use super::list_files::plain_keys;
+use super::rule_sets::RuleSets;
 use super::{first_line, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Severity, Span, nearest};

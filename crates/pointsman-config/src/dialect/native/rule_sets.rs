@@ -4,7 +4,6 @@
 //! marked (`x`, `.x`, `+.x`, `*.x`); for one name alone there is the rule `DOMAIN, x`. Formats of
 //! others (`clash-...`, `adblock`) keep the meaning that they have there.
 
-use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,11 +14,10 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::{RuleSet, RuleSetBuilder};
 use pointsman_policy::{Condition, Domain, Prefix};
 
+use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
-use crate::list::{self, Behavior, Format, Recipe, Told};
-use crate::load::{Input, read_text};
+use crate::load::Input;
 use crate::problem::Problems;
-use crate::value;
 use crate::yaml::{KeyStyle, Node};
 
 /// The sets of a configuration.
@@ -38,61 +36,53 @@ enum Kind {
     Rules,
 }
 
-/// Reads all.
-pub(super) fn read(
-    node: Option<&Node>,
+/// Reads all; sets that are fetched apart, too.
+pub(super) fn read<'a>(
+    node: Option<&'a Node>,
     databases: &GeoDatabases,
     input: &Input<'_>,
     files: &mut Vec<PathBuf>,
     problems: &mut Problems,
-) -> RuleSets {
+) -> (RuleSets, Vec<Fetched<'a>>) {
     let mut sets = Vec::new();
-    for (name, _, node) in named(node, "`rule_sets`", problems) {
+    let mut around = Around {
+        databases,
+        input,
+        files,
+        fetched: Vec::new(),
+    };
+    for (name, place, node) in named(node, "`rule_sets`", problems) {
         let mut keys = node.keys("a rule set", KeyStyle::Exact, problems);
-        keys.not_yet(&["url", "interval"], problems);
-        let path = given(&mut keys, "path");
-        let format = given(&mut keys, "format");
-        let strict = given(&mut keys, "strict")
-            .and_then(|node| node.boolean("`strict`", problems))
-            .unwrap_or(false);
+        let file = Written::take(&mut keys);
         let inline = [
             (given(&mut keys, "domains"), Kind::Domains, "`domains`"),
             (given(&mut keys, "ips"), Kind::Ips, "`ips`"),
             (given(&mut keys, "rules"), Kind::Rules, "`rules`"),
         ];
         keys.finish(problems);
+        file.refuse_keys(problems);
+        let id = SetId(u32::try_from(sets.len()).unwrap_or(u32::MAX));
         let first = inline.iter().find_map(|(list, _, _)| *list);
-        let set = match (path, first) {
-            (Some(path), None) => {
-                let file = FileList {
-                    name,
-                    path,
-                    format,
-                    strict,
-                };
-                from_file(&file, databases, input, files, problems)
-            }
+        let set = match (file.path.or(file.url), first) {
+            (Some(_), None) => file.read(name, id, place, &mut around, problems),
             (None, Some(_)) => {
-                let mut set = RuleSetBuilder::new(name, &*input.source.file, input.key);
+                let key = input.shelf.key();
+                let mut set = RuleSetBuilder::new(name, &*input.source.file, key);
                 for (list, kind, what) in inline {
                     if let Some(list) = list {
                         from_list(list, kind, what, databases, &mut set, problems);
                     }
                 }
-                if let Some(format) = format {
-                    let message = "`format` tells of a file; there is no `path`";
-                    problems.error("conflicting-keys", &format.span, message);
-                }
                 set.finish()
             }
             (Some(_), Some(list)) => {
-                let message = "a rule set has a `path` or lists of its own, not both";
+                let message = "a rule set has a file or lists of its own, not both";
                 let place = super::first_line(&list.span);
                 problems.error("conflicting-keys", &place, message);
                 RuleSet::new(name, "")
             }
             (None, None) => {
-                let message = "a rule set needs `path`, or `domains`, `ips`, `rules`";
+                let message = "a rule set needs `path` or `url`, or `domains`, `ips`, `rules`";
                 let place = super::first_line(&node.span);
                 problems.error("missing-key", &place, message);
                 RuleSet::new(name, "")
@@ -101,10 +91,11 @@ pub(super) fn read(
         sets.push(set);
     }
     let names = sets.iter().map(|set| Arc::clone(&set.name)).collect();
-    RuleSets {
+    let rule_sets = RuleSets {
         sets: sets.into_iter().map(Arc::new).collect(),
         names,
-    }
+    };
+    (rule_sets, around.fetched)
 }
 
 fn from_list(
@@ -122,81 +113,6 @@ fn from_list(
         if let Err(fault) = add(set, kind, text, item.span.line(), databases) {
             problems.error(fault.code, &item.span, fault.message).hint = fault.hint;
         }
-    }
-}
-
-struct FileList<'a> {
-    name: &'a str,
-    path: &'a Node,
-    format: Option<&'a Node>,
-    strict: bool,
-}
-
-fn from_file(
-    file: &FileList<'_>,
-    databases: &GeoDatabases,
-    input: &Input<'_>,
-    files: &mut Vec<PathBuf>,
-    problems: &mut Problems,
-) -> RuleSet {
-    let none = RuleSet::new(file.name, "");
-    let Some(written) = value::name(file.path, "`path`", problems) else {
-        return none;
-    };
-    let formats = [
-        ("domains", (Behavior::Names, Some(Format::Text))),
-        ("ips", (Behavior::IpCidr, Some(Format::Text))),
-        ("rules", (Behavior::Classical, Some(Format::Text))),
-        ("clash-domains", (Behavior::Domain, None)),
-        ("clash-ips", (Behavior::IpCidr, None)),
-        ("clash-rules", (Behavior::Classical, None)),
-        ("adblock", (Behavior::Domain, Some(Format::Adblock))),
-    ];
-    let Some(format) = file.format else {
-        let message = "a rule set in a file needs its `format`";
-        problems.error("missing-key", &file.path.span, message).hint =
-            Some("`domains`, `ips` or `rules`: what stands on each line".into());
-        return none;
-    };
-    let found = value::choice(format, "`format`", &formats, problems);
-    let Some((behavior, format)) = found else {
-        return none;
-    };
-    let path = input.directory.join(written);
-    let text = match read_text(input.files, &path) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("`{written}` cannot be read: {error}");
-            problems.error("missing-file", &file.path.span, message);
-            return none;
-        }
-    };
-    files.push(path);
-    let recipe = Recipe {
-        format,
-        behavior: Some(behavior),
-        strict: file.strict,
-        select: None,
-    };
-    let before = problems.0.len();
-    let mut set = RuleSetBuilder::new(file.name, written, input.key);
-    let mut told = Told::default();
-    let scope = Alone(databases);
-    let mut bytes = Cursor::new(text);
-    match list::read(&mut bytes, written, &recipe, &scope, &mut set, &mut told) {
-        Ok(()) => told.report(written, file.strict, problems),
-        Err(error) => error.report(written, problems),
-    }
-    plain_keys(problems, before);
-    set.finish()
-}
-
-/// Takes the name of BoltConn's section off the hints that came last: here its keys stand at the top.
-pub(super) fn plain_keys(problems: &mut Problems, from: usize) {
-    for problem in problems.0.iter_mut().skip(from) {
-        let hint = problem.hint.take();
-        problem.hint = hint.map(|hint| hint.replace("dispatching.", ""));
-        problem.message = problem.message.replace("dispatching.", "");
     }
 }
 

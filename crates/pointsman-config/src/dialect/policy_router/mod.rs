@@ -227,6 +227,7 @@ impl Reader {
             shutdown_grace: Duration::from_secs(10),
             sniff: Sniff::default(),
             tests: Vec::new(),
+            sources: Vec::new(),
         }
     }
 

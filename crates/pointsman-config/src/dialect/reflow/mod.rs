@@ -131,6 +131,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         shutdown_grace: Duration::from_secs(10),
         sniff: Sniff::default(),
         tests: Vec::new(),
+        sources: Vec::new(),
     })
 }
 

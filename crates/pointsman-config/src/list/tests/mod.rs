@@ -12,6 +12,7 @@ use crate::problem::Problems;
 
 mod formats;
 mod real;
+mod shelf;
 
 pub(in crate::list) struct Bare;
 

@@ -304,9 +304,42 @@ fn rule_sets_are_checked() {
         &[],
     );
     set("{ path: lists/ads.txt, format: domains }", &[]);
+    set("{ path: lists/ads.txt }", &[]);
+    set("{ path: lists/clash.yaml, format: auto }", &[]);
     set(
-        "{ path: lists/ads.txt }",
-        &["3:14: error[missing-key]: a rule set in a file needs its `format`"],
+        "{ path: lists/ads.txt, format: text, behavior: domain }",
+        &[],
+    );
+    set(
+        "{ path: lists/ads.txt, format: domains, behavior: domain }",
+        &["3:56: error[conflicting-keys]: `format` says already what the entries are"],
+    );
+    set(
+        "{ path: lists/ads.txt, interval: 1d, via: direct }",
+        &[
+            "3:39: error[conflicting-keys]: `interval` tells of fetching; there is no `url`",
+            "3:48: error[conflicting-keys]: `via` tells of fetching; there is no `url`",
+        ],
+    );
+    set(
+        "{ domains: [a], format: text }",
+        &["3:30: error[conflicting-keys]: `format` tells of a file; there is no `path`"],
+    );
+    set(
+        "{ url: 'https://a.test/l' }",
+        &["3:3: warning[not-fetched]: `s` was not fetched yet: it is empty"],
+    );
+    set(
+        "{ url: 'https://a.test/l', path: lists/clash.yaml, interval: 1d, limit: 1MiB, via: direct, format: auto }",
+        &[],
+    );
+    set(
+        "{ url: 'ftp://a.test', path: lists/ads.txt, via: nowhere, interval: 5ms }",
+        &[
+            "3:13: error[invalid-value]: `ftp://a.test` is no `http://` or `https://` address",
+            "3:55: error[unknown-outbound]: there is no outbound `nowhere`",
+            "3:74: error[invalid-value]: `interval` is at least 1s",
+        ],
     );
     set(
         "{ path: lists/none.txt, format: ips }",
@@ -315,16 +348,18 @@ fn rule_sets_are_checked() {
     set(
         "{ path: lists/ads.txt, format: domain }",
         &[
-            "3:37: error[invalid-value]: `format` must be one of `domains`, `ips`, `rules`, `clash-domains`, `clash-ips`, `clash-rules`, `adblock`",
+            "3:37: error[invalid-value]: `format` must be one of `auto`, `domains`, `ips`, `rules`, `clash-domains`, `clash-ips`, `clash-rules`, `text`, `yaml`, `adblock`, `hosts`, `dnsmasq`, `dat`, `mmdb`, `mrs`, `srs`, `srs-json`",
         ],
     );
     set(
         "{ path: lists/ads.txt, domains: [a] }",
-        &["3:38: error[conflicting-keys]: a rule set has a `path` or lists of its own, not both"],
+        &["3:38: error[conflicting-keys]: a rule set has a file or lists of its own, not both"],
     );
     set(
         "{}",
-        &["3:6: error[missing-key]: a rule set needs `path`, or `domains`, `ips`, `rules`"],
+        &[
+            "3:6: error[missing-key]: a rule set needs `path` or `url`, or `domains`, `ips`, `rules`",
+        ],
     );
     set(
         "{ domains: ['a b'] }",

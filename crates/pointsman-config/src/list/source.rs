@@ -1,0 +1,192 @@
+//! Lists in files: of the user, or copies of what was fetched.
+//!
+//! Invariant: a file that the user names must be there; a copy of what is fetched may be missing or
+//! bad, then the set is empty until it is fetched, and that is told.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::OutboundId;
+use pointsman_policy::line::Scope;
+use pointsman_policy::model::SetId;
+use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
+
+use super::{Bytes, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
+use crate::files::Files;
+use crate::load::Input;
+use crate::problem::{Problems, Severity, Span};
+
+/// The largest list in a file of the user, in bytes.
+pub const MOST_OF_A_FILE: u64 = 1 << 30;
+
+/// The largest list that is fetched unless the configuration says otherwise, in bytes.
+pub const MOST_FETCHED: u64 = 64 << 20;
+
+/// A rule set that is fetched.
+#[derive(Clone, Debug)]
+pub struct ListSource {
+    /// Which set of every policy it is.
+    pub set: SetId,
+    /// The set's name.
+    pub name: Arc<str>,
+    /// Where it is fetched from: `http://` or `https://`.
+    pub url: Arc<str>,
+    /// The way to it; `None`: directly.
+    pub via: Option<OutboundId>,
+    /// How often; `None`: only where there is no copy yet.
+    pub interval: Option<Duration>,
+    /// The most that is fetched, in bytes.
+    pub limit: u64,
+    /// Where its copy is kept; `None`: there is no directory of state.
+    pub path: Option<PathBuf>,
+    /// The copy, as explanations name it.
+    pub file: Arc<str>,
+    /// How it is read.
+    pub recipe: Recipe,
+    /// What its entries may refer to.
+    pub scope: Surroundings,
+    /// Where it is defined.
+    pub span: Span,
+}
+
+impl ListSource {
+    /// Makes a set of what was fetched, beside any copy: a list that this refuses must not replace it.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; with `strict` also where an entry is bad.
+    pub fn compile(&self, bytes: &mut dyn Bytes, key: Key) -> Result<(RuleSet, Told), Unreadable> {
+        let mut set = RuleSetBuilder::new(Arc::clone(&self.name), Arc::clone(&self.file), key);
+        let mut told = Told::default();
+        let Self {
+            file,
+            recipe,
+            scope,
+            ..
+        } = self;
+        read(bytes, file, recipe, scope, &mut set, &mut told)?;
+        self.proved(set.finish(), told)
+    }
+
+    /// Makes a set of the copy, by way of the shelf: reloads that find the same copy share it.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; with `strict` also where an entry is bad.
+    pub fn load(&self, files: &dyn Files, shelf: &Shelf) -> Result<(RuleSet, Told), Unreadable> {
+        let path = self.path.as_deref();
+        let path = path.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let opened = files.open(path, self.limit)?;
+        let want = Want {
+            name: &self.name,
+            file: &self.file,
+            path,
+            recipe: &self.recipe,
+        };
+        let (set, told) = shelf.take(opened, &want, &self.scope)?;
+        self.proved(set, told)
+    }
+
+    fn proved(&self, set: RuleSet, told: Told) -> Result<(RuleSet, Told), Unreadable> {
+        match told.bad.first() {
+            Some((spot, message)) if self.recipe.strict => Err(Unreadable::Malformed {
+                message: message.clone(),
+                hint: None,
+                at: Some(spot.clone()),
+            }),
+            _ => Ok((set, told)),
+        }
+    }
+}
+
+/// A list in a file, as a dialect's reader found it.
+pub(crate) struct FileList<'a> {
+    pub(crate) name: &'a str,
+    /// As explanations name it.
+    pub(crate) shown: &'a str,
+    pub(crate) path: &'a Path,
+    pub(crate) recipe: &'a Recipe,
+    /// Whether it is a copy of what is fetched.
+    pub(crate) fetched: bool,
+    /// Where the configuration names it.
+    pub(crate) place: &'a Span,
+}
+
+/// Reads a list in a file; pushes every problem.
+pub(crate) fn load(
+    list: &FileList<'_>,
+    scope: &dyn Scope,
+    input: &Input<'_>,
+    problems: &mut Problems,
+) -> RuleSet {
+    let none = RuleSet::new(list.name, "");
+    let opened = match input.files.open(list.path, MOST_OF_A_FILE) {
+        Ok(opened) => opened,
+        Err(error) if list.fetched && error.kind() == io::ErrorKind::NotFound => {
+            not_fetched(list.name, list.place, problems);
+            return none;
+        }
+        Err(error) => {
+            let message = format!("`{}` cannot be read: {error}", list.shown);
+            problems.error("missing-file", list.place, message);
+            return none;
+        }
+    };
+    let want = Want {
+        name: list.name,
+        file: list.shown,
+        path: list.path,
+        recipe: list.recipe,
+    };
+    match input.shelf.take(opened, &want, scope) {
+        Ok((set, told)) => {
+            told.report(list.shown, list.recipe.strict, problems);
+            set
+        }
+        Err(error) => {
+            let before = problems.0.len();
+            error.report(list.shown, problems);
+            for problem in problems.0.iter_mut().skip(before).filter(|_| list.fetched) {
+                problem.severity = Severity::Warning;
+                problem.hint = Some("it is empty until it is fetched again".into());
+            }
+            none
+        }
+    }
+}
+
+/// Whether a text is an address that lists are fetched from.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
+    let schemes = ["https://", "http://"];
+    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let fault = |c: char| c.is_whitespace() || c.is_control();
+    match host {
+        Some(host) if !host.is_empty() && !text.contains(fault) => Ok(()),
+        _ => Err(format!("`{text}` is no `http://` or `https://` address")),
+    }
+}
+
+/// Tells that a set is empty because its list was never fetched.
+pub(crate) fn not_fetched(name: &str, place: &Span, problems: &mut Problems) {
+    let message = format!("`{name}` was not fetched yet: it is empty");
+    problems.warning("not-fetched", place, message);
+}
+
+/// The name of the copy of what is fetched under a name: `rules-ads`.
+pub(crate) fn copy_name(kind: &str, name: &str) -> String {
+    let safe = |c: char| c.is_alphanumeric() || c == '-';
+    let mut copy = format!("{kind}-");
+    copy.extend(name.chars().map(|c| if safe(c) { c } else { '_' }));
+    if !name.chars().all(|c| safe(c) || c == '_') {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        copy.push_str(&format!("-{:016x}", hasher.finish()));
+    }
+    copy
+}
