@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::OutboundState;
 use crate::problem::Problem;
+use crate::replay::Replay;
 
 /// What `status` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Status {
     pub dialect: String,
     /// The generation in force.
     pub generation: String,
+    /// What is rolled back unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting: Option<Awaiting>,
     /// Listeners.
     pub inbounds: Vec<InboundState>,
     /// Ways out.
@@ -86,9 +90,12 @@ pub struct ReloadRequest {
     /// Everything but the swap: says which recent flows would go elsewhere.
     #[serde(default)]
     pub plan: bool,
-    /// Rolls back unless confirmed within so many milliseconds.
+    /// Rolls back unless confirmed within so many milliseconds; from 1.
     #[serde(default)]
     pub confirm_within_ms: Option<u64>,
+    /// For a plan: whether names, addresses and programs are kept out of the answer.
+    #[serde(default)]
+    pub redact: bool,
 }
 
 /// What a reload came to. One that was refused is a [`crate::Error`] with its problems.
@@ -100,22 +107,40 @@ pub struct Reload {
     pub applied: bool,
     /// Warnings and notes of the configuration.
     pub problems: Vec<Problem>,
-    /// Recent flows that would go elsewhere; a plan alone has them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub moved: Vec<Moved>,
+    /// What it would change for the flows of lately; a plan alone has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Replay>,
+    /// Until when it must be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting: Option<Awaiting>,
 }
 
-/// A recent flow that a new configuration would send elsewhere.
+/// A generation that is in force for now: unless it is confirmed, an earlier configuration comes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moved {
-    /// The flow's number.
-    pub id: u64,
-    /// Where it wanted to go.
-    pub destination: String,
-    /// The outbound that it took.
-    pub from: Option<String>,
-    /// The outbound that it would take.
-    pub to: Option<String>,
+pub struct Awaiting {
+    /// The generation to be confirmed.
+    pub generation: String,
+    /// The one whose configuration comes back.
+    pub earlier: String,
+    /// When, as RFC 3339 has it.
+    pub until: String,
+    /// Milliseconds until then.
+    pub remaining_ms: u64,
+}
+
+/// What became of the configuration: the event [`crate::route::EVENT_GENERATION`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `in-force`, `awaiting-confirmation`, `confirmed`, `rolled-back`, `rollback-failed` or `refused`.
+    pub what: String,
+    /// The generation in force now.
+    pub generation: String,
+    /// Until when it must be confirmed, as RFC 3339 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Why it was refused, or why it could not be rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What `stop` answers, before the daemon drains.

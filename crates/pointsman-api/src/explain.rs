@@ -25,10 +25,24 @@ pub struct Explanation {
     /// The generation that decided: the daemon's answers alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
+    /// What the flow itself went through, in order: live and recent flows alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<FlowStep>,
+}
+
+/// A step that a flow took on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowStep {
+    /// What was asked (`sniff`, `resolve`, `owner`, `country`, `local`), or `dial`.
+    pub step: String,
+    /// What came of it, in words.
+    pub outcome: String,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
 }
 
 /// Where a flow goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decision {
     /// The outbound as the configuration spells it; `null` where the policy does not decide.
     pub outbound: Option<String>,

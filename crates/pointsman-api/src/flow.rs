@@ -51,6 +51,26 @@ pub struct FlowRecord {
     pub process: Option<ProcessRef>,
     /// What rules said of it on the way.
     pub messages: Vec<String>,
+    /// How long each step took.
+    #[serde(default)]
+    pub took_us: Took,
+}
+
+/// How long the steps of a flow took, in microseconds; 0 where one was not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// Waiting for and looking at first bytes.
+    pub sniff: u64,
+    /// Resolving the destination's name.
+    pub resolve: u64,
+    /// Finding the process.
+    pub owner: u64,
+    /// Asking the databases.
+    pub country: u64,
+    /// Asking by which address the flow would leave.
+    pub local: u64,
+    /// Opening the way out.
+    pub dial: u64,
 }
 
 /// Where a client asked to go.
@@ -77,7 +97,7 @@ pub struct Inbound {
 }
 
 /// A rule and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RuleRef {
     /// As written, on one line.
     pub text: String,
@@ -112,4 +132,11 @@ pub struct Message {
     pub id: u32,
     /// The text.
     pub text: String,
+}
+
+/// A reader of events was too slow: the event [`crate::route::EVENT_MISSED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Events that it did not hear.
+    pub missed: u64,
 }

@@ -11,13 +11,17 @@ pub mod flow;
 pub mod openapi;
 pub mod outbound;
 pub mod problem;
+pub mod replay;
 pub mod route;
+pub mod rules;
 
-pub use daemon::{Diagnostics, DnsReply, Moved, PolicyReply, Reload, ReloadRequest, Status, Stop};
+pub use daemon::{Diagnostics, DnsReply, PolicyReply, Reload, ReloadRequest, Status, Stop};
 pub use explain::{Action, ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};
 pub use problem::{Error, Problem, ProblemList};
+pub use replay::{Replay, ReplayRequest};
+pub use rules::{RuleList, RuleState};
 
 #[cfg(test)]
 mod tests;

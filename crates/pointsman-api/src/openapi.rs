@@ -44,15 +44,15 @@ fn operation(method: &str, path: &str) -> Value {
         );
     }
     for (name, what) in queries(path, method) {
-        let schema = if *name == "as" {
-            json!({ "type": "string", "enum": ["tree", "list"] })
-        } else {
-            json!({ "type": "boolean", "default": false })
+        let schema = match *name {
+            "as" => json!({ "type": "string", "enum": ["tree", "list"] }),
+            "contains" | "flow" => json!({ "type": "string" }),
+            _ => json!({ "type": "boolean", "default": false }),
         };
         parameters
             .push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));
     }
-    let kind = if path == route::EVENTS {
+    let kind = if matches!(path, route::EVENTS | route::FOLLOW) {
         "text/event-stream"
     } else {
         "application/json"
@@ -89,6 +89,17 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             Some(json!({
                 "plan": { "type": "boolean", "description": "everything but the swap" },
                 "confirm_within_ms": { "type": ["integer", "null"], "description": "rolls back unless confirmed" },
+                "redact": { "type": "boolean", "description": "a plan without names, addresses and programs" },
+            })),
+        ),
+        (_, route::REPLAY) => (
+            "replay",
+            "What a candidate would do with the flows of lately; changes nothing",
+            Some(json!({
+                "config": { "type": ["string", "null"], "description": "an absolute path; else the daemon's own" },
+                "dialect": { "type": ["string", "null"], "description": "by its shape where it is missing" },
+                "last": { "type": ["integer", "null"], "description": "so many flows at most" },
+                "redact": { "type": "boolean", "description": "without names, addresses and programs" },
             })),
         ),
         (_, route::CONFIRM) => ("confirm", "Keeps a reload that would be rolled back", None),
@@ -102,6 +113,8 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
                 "resolve": { "type": "boolean", "description": "the daemon resolves names" },
             })),
         ),
+        (_, route::FOLLOW) => ("follow", "Explanations of flows as they are decided", None),
+        (_, route::RULES) => ("rules", "Rules and what they decided", None),
         (_, route::FLOWS) => ("flows", "Flows, oldest first", None),
         ("delete", route::FLOW) => ("closeFlow", "Ends a flow", None),
         (_, route::FLOW) => ("flow", "The record of one flow", None),
@@ -110,7 +123,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Why a live or recent flow went where it went",
             None,
         ),
-        (_, route::EVENTS) => ("events", "Flows as they end, messages of rules", None),
+        (_, route::EVENTS) => (
+            "events",
+            "Flows as they end, messages of rules, configurations that come and go",
+            None,
+        ),
         (_, route::OUTBOUNDS) => ("outbounds", "Ways out", None),
         (_, route::OUTBOUND_MEMBER) => (
             "selectMember",
@@ -131,6 +148,18 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
     match (method, path) {
         (_, route::FLOWS) => &[("recent", "ended flows too")],
         (_, route::FLOW_EXPLAIN) => &[("full", "every rule visited, none folded")],
+        (_, route::FOLLOW) => &[
+            ("flow", "words that a flow must fit, as FLOW has them"),
+            (
+                "contains",
+                "a text that must stand in its destination, program, rule or outbound",
+            ),
+            ("full", "every rule visited, none folded"),
+        ],
+        (_, route::RULES) => &[(
+            "shadowed",
+            "what earlier rules took from later ones, by the flows of lately",
+        )],
         (_, route::POLICY) => &[("as", "which form")],
         _ => &[],
     }

@@ -10,22 +10,29 @@ pub const DIAGNOSTICS: &str = "/v1/diagnostics";
 pub const RELOAD: &str = "/v1/reload";
 /// POST, no body: keeps what a reload with `confirm_within_ms` put in force; [`crate::Reload`].
 pub const CONFIRM: &str = "/v1/reload/confirm";
+/// POST [`crate::ReplayRequest`] (an empty body is the default one): [`crate::Replay`].
+pub const REPLAY: &str = "/v1/replay";
 /// POST, no body: [`crate::Stop`], then the daemon drains.
 pub const STOP: &str = "/v1/stop";
 /// POST [`crate::ExplainRequest`]: [`crate::Explanation`].
 pub const EXPLAIN: &str = "/v1/explain";
+/// GET, query `flow=` (words, as FLOW has them), `contains=`, `full=true`: server-sent events, an
+/// [`EVENT_DECISION`] for each flow that is decided from now on and meets what is asked for.
+pub const FOLLOW: &str = "/v1/explain/follow";
 /// GET, query `recent=true` for ended ones too: [`crate::FlowList`].
 pub const FLOWS: &str = "/v1/flows";
 /// GET: [`crate::FlowRecord`]; DELETE: ends the flow and answers its record.
 pub const FLOW: &str = "/v1/flows/{id}";
 /// GET, query `full=true`: [`crate::Explanation`] of a live or recent flow.
 pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
-/// GET: server-sent events; `event:` is [`EVENT_END`] or [`EVENT_MESSAGE`].
+/// GET: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`], [`EVENT_GENERATION`] or [`EVENT_MISSED`].
 pub const EVENTS: &str = "/v1/events";
 /// GET: [`crate::OutboundList`].
 pub const OUTBOUNDS: &str = "/v1/outbounds";
 /// PUT [`crate::SelectRequest`]: [`crate::OutboundState`] of the group.
 pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
+/// GET, query `shadowed=true`: [`crate::RuleList`].
+pub const RULES: &str = "/v1/rules";
 /// GET, query `as=tree|list`: [`crate::PolicyReply`].
 pub const POLICY: &str = "/v1/policy";
 /// GET: [`crate::DnsReply`], by the daemon's resolver.
@@ -38,14 +45,23 @@ pub const EVENT_END: &str = "end";
 /// The event of a message that a rule sent; its data is a [`crate::flow::Message`].
 pub const EVENT_MESSAGE: &str = "message";
 
+/// The event of a flow that was decided; its data is a [`crate::Explanation`].
+pub const EVENT_DECISION: &str = "decision";
+/// The event of a configuration that came or went; its data is a [`crate::daemon::Change`].
+pub const EVENT_GENERATION: &str = "generation";
+/// The event of a reader that was too slow; its data is a [`crate::flow::Missed`].
+pub const EVENT_MISSED: &str = "missed";
+
 /// Every route: method, path.
 pub const ALL: &[(&str, &str)] = &[
     ("get", STATUS),
     ("get", DIAGNOSTICS),
     ("post", RELOAD),
     ("post", CONFIRM),
+    ("post", REPLAY),
     ("post", STOP),
     ("post", EXPLAIN),
+    ("get", FOLLOW),
     ("get", FLOWS),
     ("get", FLOW),
     ("delete", FLOW),
@@ -53,6 +69,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", EVENTS),
     ("get", OUTBOUNDS),
     ("put", OUTBOUND_MEMBER),
+    ("get", RULES),
     ("get", POLICY),
     ("get", DNS),
     ("get", OPENAPI),
@@ -65,13 +82,19 @@ pub fn filled(path: &str, segment: &str) -> String {
         return path.to_owned();
     };
     let tail = rest.split_once('}').map_or("", |(_, tail)| tail);
-    let mut out = head.to_owned();
-    for byte in segment.bytes() {
+    head.to_owned() + &encoded(segment) + tail
+}
+
+/// A text as a segment of a path or a value of a query, percent-encoded (RFC 3986, 2.1).
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
-    out + tail
+    out
 }

@@ -6,10 +6,12 @@ use expect_test::{Expect, expect};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::daemon::{InboundState, Stop};
-use crate::explain::{AppDomain, Decision, Entry, Matcher, Rule, TraceLine, Visit};
-use crate::flow::{Destination, Inbound, Message, ProcessRef, RuleRef};
+use crate::daemon::{Awaiting, Change, InboundState, Stop};
+use crate::explain::{AppDomain, Decision, Entry, FlowStep, Matcher, Rule, TraceLine, Visit};
+use crate::flow::{Destination, Inbound, Message, Missed, ProcessRef, RuleRef, Took};
 use crate::problem::Related;
+use crate::replay::{Gone, MovedFlow, MovedGroup, Untold};
+use crate::rules::Shadow;
 use crate::*;
 
 /// What goes out is `expected`, and reading it gives the same again.
@@ -51,6 +53,7 @@ fn explanation() -> Explanation {
         asked: vec!["sniff".into()],
         app_domain: None,
         generation: None,
+        steps: vec![],
     }
 }
 
@@ -132,11 +135,19 @@ fn a_flow_record_is_frozen() {
             pid: Some(4),
         }),
         messages: vec!["hello".into()],
+        took_us: Took {
+            sniff: 1,
+            resolve: 2,
+            owner: 3,
+            country: 4,
+            local: 5,
+            dial: 6,
+        },
     };
     frozen(
         &record,
         expect![[
-            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"]}"#
+            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"dial":6}}"#
         ]],
     );
     frozen(&FlowList::default(), expect![[r#"{"flows":[]}"#]]);
@@ -205,6 +216,7 @@ fn the_daemon_is_frozen() {
         config_path: None,
         dialect: "native".into(),
         generation: "1".into(),
+        awaiting: None,
         inbounds: vec![InboundState {
             name: "default".into(),
             kind: "mixed".into(),
@@ -247,18 +259,23 @@ fn the_daemon_is_frozen() {
         generation: "2".into(),
         applied: false,
         problems: vec![],
-        moved: vec![Moved {
-            id: 3,
-            destination: "example.com:443".into(),
-            from: Some("direct".into()),
-            to: None,
-        }],
+        plan: None,
+        awaiting: Some(awaiting()),
     };
     frozen(
         &reload,
         expect![[
-            r#"{"generation":"2","applied":false,"problems":[],"moved":[{"id":3,"destination":"example.com:443","from":"direct","to":null}]}"#
+            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5}}"#
         ]],
+    );
+    frozen(
+        &Change {
+            what: "refused".into(),
+            generation: "2".into(),
+            until: None,
+            why: Some("because".into()),
+        },
+        expect![[r#"{"what":"refused","generation":"2","why":"because"}"#]],
     );
     frozen(
         &Stop {
@@ -275,6 +292,108 @@ fn the_daemon_is_frozen() {
         },
         expect![[r#"{"as":"tree","text":"any [ ]"}"#]],
     );
+}
+
+fn awaiting() -> Awaiting {
+    Awaiting {
+        generation: "2".into(),
+        earlier: "1".into(),
+        until: "1970-01-01T00:00:01.000Z".into(),
+        remaining_ms: 5,
+    }
+}
+
+fn rule(line: u32) -> RuleRef {
+    RuleRef {
+        text: "direct".into(),
+        file: "config".into(),
+        line,
+    }
+}
+
+#[test]
+fn a_replay_is_frozen() {
+    let decision = |outbound: &str| Decision {
+        outbound: Some(outbound.into()),
+        action: Action::Proxy,
+        member: None,
+    };
+    let replay = Replay {
+        config: Some("/c".into()),
+        generation: "1".into(),
+        flows: 5,
+        same: 2,
+        by_another_rule: 1,
+        moved: 1,
+        untold: vec![Untold {
+            fact: "owner".into(),
+            flows: 1,
+        }],
+        gone: vec![Gone {
+            inbound: "desk".into(),
+            flows: 1,
+        }],
+        groups: vec![MovedGroup {
+            from: decision("a"),
+            to: decision("b"),
+            old_rule: None,
+            new_rule: Some(rule(3)),
+            flows: 1,
+            old_reason: "x".into(),
+            new_reason: "y".into(),
+            examples: vec![MovedFlow {
+                id: 7,
+                destination: Some("a.test:1".into()),
+                process: None,
+            }],
+        }],
+        redacted: false,
+    };
+    frozen(
+        &replay,
+        expect![[
+            r#"{"config":"/c","generation":"1","flows":5,"same":2,"by_another_rule":1,"moved":1,"untold":[{"fact":"owner","flows":1}],"gone":[{"inbound":"desk","flows":1}],"groups":[{"from":{"outbound":"a","action":"proxy","member":null},"to":{"outbound":"b","action":"proxy","member":null},"old_rule":null,"new_rule":{"text":"direct","file":"config","line":3},"flows":1,"old_reason":"x","new_reason":"y","examples":[{"id":7,"destination":"a.test:1","process":null}]}],"redacted":false}"#
+        ]],
+    );
+}
+
+#[test]
+fn rules_and_steps_are_frozen() {
+    let state = RuleState {
+        policy: "main".into(),
+        rule: rule(3),
+        last_word: true,
+        hits: 1,
+        bytes_sent: 2,
+        bytes_received: 3,
+        last_hit: None,
+        shadowed_by: vec![Shadow {
+            rule: rule(2),
+            flows: 4,
+            elsewhere: 1,
+        }],
+    };
+    let list = RuleList {
+        generation: "1".into(),
+        rules: vec![state],
+        replayed: Some(9),
+    };
+    frozen(
+        &list,
+        expect![[
+            r#"{"generation":"1","rules":[{"policy":"main","text":"direct","file":"config","line":3,"last_word":true,"hits":1,"bytes_sent":2,"bytes_received":3,"last_hit":null,"shadowed_by":[{"text":"direct","file":"config","line":2,"flows":4,"elsewhere":1}]}],"replayed":9}"#
+        ]],
+    );
+    let step = FlowStep {
+        step: "sniff".into(),
+        outcome: "tls".into(),
+        ms: 0.25,
+    };
+    frozen(
+        &step,
+        expect![[r#"{"step":"sniff","outcome":"tls","ms":0.25}"#]],
+    );
+    frozen(&Missed { missed: 3 }, expect![[r#"{"missed":3}"#]]);
 }
 
 #[test]
@@ -295,6 +414,7 @@ fn requests_are_read_strictly() {
     let empty: ReloadRequest = serde_json::from_str("{}").unwrap();
     assert_eq!(empty, ReloadRequest::default());
     assert!(serde_json::from_str::<ReloadRequest>(r#"{"plna":true}"#).is_err());
+    assert!(serde_json::from_str::<ReplayRequest>(r#"{"lsat":1}"#).is_err());
     assert!(serde_json::from_str::<SelectRequest>(r#"{"member":"a","x":1}"#).is_err());
     assert!(serde_json::from_str::<ExplainRequest>(r#"{"flow":{},"ful":true}"#).is_err());
 }

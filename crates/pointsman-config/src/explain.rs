@@ -168,6 +168,7 @@ pub fn render(view: &View<'_>) -> Explanation {
             .collect(),
         app_domain,
         generation: None,
+        steps: Vec::new(),
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Setup {
     pub log: Log,
     /// Where flows are logged.
     pub access_log: Option<PathBuf>,
+    /// What is kept of flows that ended.
+    pub history: History,
     /// Whether changed files are reloaded by themselves.
     pub watch: bool,
     /// How long flows may go on after the first signal to stop.
@@ -425,6 +427,25 @@ pub struct Log {
     pub level: Option<String>,
     /// One JSON object a line.
     pub json: bool,
+}
+
+/// What is kept of flows that ended, in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// So many of them.
+    pub keep: usize,
+    /// Whether answers of plans and replays never name where they went and whose they were.
+    pub redact: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            // Some minutes of a household; less than a megabyte.
+            keep: 1000,
+            redact: false,
+        }
+    }
 }
 
 /// Limits of looking at first bytes.

@@ -82,7 +82,8 @@ pub(crate) struct Flow {
     payload: Payload,
     facts: Facts,
     took: Timings,
-    messages: Vec<(u32, String)>,
+    /// What rules said of it: each once, in the words that it was said in first.
+    messages: Vec<(u32, Arc<str>)>,
     answered_early: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::forward::{Forward, ForwardSpec};
 use crate::login::User;
 use crate::lookup::Lookup;
 use crate::outbound::Outbound;
-use crate::plane::ListenerId;
+use crate::plane::{ListenerId, Rules};
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,6 +144,7 @@ pub struct Generation {
     forwards: HashMap<ListenerId, Arc<Forward>>,
     /// Which policies have messages to say.
     speaking: Vec<bool>,
+    rules: Rules,
 }
 
 impl Generation {
@@ -152,6 +153,7 @@ impl Generation {
         spec: Spec,
         listeners: &[ListenerId],
         forwards: HashMap<ListenerId, Arc<Forward>>,
+        rules: Rules,
     ) -> Self {
         let inbounds = spec.inbounds.iter().cloned().map(Arc::new);
         let inbounds = listeners.iter().copied().zip(inbounds);
@@ -169,12 +171,18 @@ impl Generation {
             inbounds,
             forwards,
             speaking,
+            rules,
         }
     }
 
     /// The same generation with other policies, one for each: what a refreshed rule set needs. Listeners, outbounds
     /// and resolvers stay.
-    pub(crate) fn refreshed(&self, number: Number, policies: Vec<Arc<Policy>>) -> Self {
+    pub(crate) fn refreshed(
+        &self,
+        number: Number,
+        policies: Vec<Arc<Policy>>,
+        rules: Rules,
+    ) -> Self {
         Self {
             spec: Spec {
                 number,
@@ -184,7 +192,13 @@ impl Generation {
             inbounds: self.inbounds.clone(),
             forwards: self.forwards.clone(),
             speaking: self.speaking.clone(),
+            rules,
         }
+    }
+
+    /// Its rules, with what they decided.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Its number.

@@ -8,7 +8,10 @@
 mod connection;
 mod flows;
 mod listeners;
+mod news;
 mod state;
+mod tallies;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,20 +21,23 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pointsman_policy::{OutboundId, Policy};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, watch as tokio_watch};
 
 use self::connection::Door;
 pub(crate) use self::flows::Ticket;
-pub use self::flows::{Counters, LiveFlow, Tail};
+pub use self::flows::{Counters, LiveFlow};
 pub use self::listeners::{At, Listening};
 use self::listeners::{Kept, Listeners, Wanted, take_over};
+pub use self::news::{Decisions, News, Tail};
 pub(crate) use self::state::Shared;
+pub(crate) use self::tallies::Rules;
+pub use self::tallies::{RuleTally, Tallied, Tally};
+pub use self::watch::OpenedLog;
 use crate::dial::Dialer;
 use crate::forward::{Address, Forward, ForwardSpec, Listen};
 use crate::generation::{Generation, Number, Spec};
 use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
-use crate::record::FlowRecord;
 use crate::relay::Closed;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
@@ -139,7 +145,8 @@ impl Plane {
         if listeners.stopped {
             return Err(ApplyError::Stopping);
         }
-        let draft = Arc::new(Generation::new(spec.clone(), &[], HashMap::new()));
+        let draft = Generation::new(spec.clone(), &[], HashMap::new(), Rules::default());
+        let draft = Arc::new(draft);
         let ways = Ways::new(Arc::clone(&self.shared), draft, None);
         let mut wanted = listeners::wanted(&spec, &ways).await?;
         let forwards = self.prepare(&spec)?;
@@ -182,6 +189,7 @@ impl Plane {
             }));
         }
         listeners.forget_inherited();
+        let rules = listeners.tallies.of(&spec.policies, true);
         let kept = &listeners.kept;
         let of_inbounds = &kept[..spec.inbounds.len()];
         let addresses = of_inbounds
@@ -200,7 +208,7 @@ impl Plane {
                 .collect(),
         );
         self.shared.forwards.commit(&forwards);
-        self.shared.swap(Generation::new(spec, &ids, doors));
+        self.shared.swap(Generation::new(spec, &ids, doors, rules));
         for kept in kept {
             kept.gate.send_replace(true);
         }
@@ -220,7 +228,7 @@ impl Plane {
         number: Number,
         policies: Vec<Arc<Policy>>,
     ) -> Result<(), ApplyError> {
-        let listeners = self.listeners.lock().await;
+        let mut listeners = self.listeners.lock().await;
         if listeners.stopped {
             return Err(ApplyError::Stopping);
         }
@@ -231,8 +239,13 @@ impl Plane {
             let text = format!("{number} is no refresh of {}", now.number());
             return Err(ApplyError::Spec(text));
         }
-        let next = now.refreshed(number, policies);
-        check(next.spec())?;
+        // Checked before rules are counted anew: one that is refused leaves nothing.
+        check(&Spec {
+            policies: policies.clone(),
+            ..now.spec().clone()
+        })?;
+        let rules = listeners.tallies.of(&policies, false);
+        let next = now.refreshed(number, policies, rules);
         self.shared.swap(next);
         Ok(())
     }
@@ -249,35 +262,11 @@ impl Plane {
         self.shared.generation()
     }
 
-    /// Live flows, oldest first.
-    #[must_use]
-    pub fn flows(&self) -> Vec<Arc<LiveFlow>> {
-        self.shared.flows.live()
-    }
-
     /// Ends a live flow; `false` where there is none of that number.
     #[must_use]
     pub fn close(&self, id: u64) -> bool {
         let found = self.shared.flows.find(id);
         found.map(|flow| flow.close(Closed::Operator)).is_some()
-    }
-
-    /// The record of a live or recent flow.
-    #[must_use]
-    pub fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
-        self.shared.flows.record(id)
-    }
-
-    /// The last flows that ended, oldest first.
-    #[must_use]
-    pub fn recent(&self) -> Vec<Arc<FlowRecord>> {
-        self.shared.flows.recent()
-    }
-
-    /// Flows as they end, from now on. A reader that is too slow is told how many it missed.
-    #[must_use]
-    pub fn tail(&self) -> Tail {
-        self.shared.flows.tail()
     }
 
     /// Counts since the start.
@@ -297,21 +286,6 @@ impl Plane {
                 .map_or(0, |listeners| refused(&listeners)),
             ..self.shared.flows.counters()
         }
-    }
-
-    /// Lines that the access logs had to drop.
-    #[must_use]
-    pub fn access_log_dropped(&self) -> u64 {
-        let own = self.shared.access_log();
-        own.map_or(0, crate::record::log::AccessLog::dropped) + self.shared.forwards.dropped()
-    }
-
-    /// Opens the access logs anew, those of forwards too, after somebody moved it away.
-    pub fn reopen_access_log(&self) {
-        if let Some(log) = self.shared.access_log() {
-            log.reopen();
-        }
-        self.shared.forwards.reopen_logs();
     }
 
     /// Selects a group's member for flows from now on, also over reloads.
@@ -434,7 +408,7 @@ impl Plane {
         listeners.next += 1;
         let id = ListenerId(listeners.next);
         let endpoint = listeners.endpoint(&wanted.at)?;
-        let (gate, opened) = watch::channel(false);
+        let (gate, opened) = tokio_watch::channel(false);
         let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
         let handler: Handler = Arc::new(move |accepted: Accepted| {
             // Taken here, and not in the task: a listener that closes hands its queue to the

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::decision::Decision;
-use pointsman_policy::{Action, Facts};
+use pointsman_policy::fact::{Look, Parent, Process};
+use pointsman_policy::{Action, Fact, Facts};
 
 use crate::generation::Number;
 
@@ -42,7 +43,7 @@ pub struct FlowRecord {
     /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request); else empty.
     pub note: Arc<str>,
     /// What rules said on the way: subscription and text.
-    pub messages: Vec<(u32, String)>,
+    pub messages: Vec<(u32, Arc<str>)>,
     /// Whether the client was told of success before the decision.
     pub answered_early: bool,
     /// Payload bytes that the client sent on, without the inbound protocol's own.
@@ -53,6 +54,39 @@ pub struct FlowRecord {
     pub ended: Option<End>,
     /// How long each step took.
     pub took: Timings,
+}
+
+impl FlowRecord {
+    /// About how many bytes it takes, without what it shares with others: rules, names of outbounds.
+    pub(crate) fn weight(&self) -> usize {
+        let text = |fact: &Fact<Arc<str>>| fact.known().map_or(0, |text| text.len());
+        let facts = &self.facts;
+        let process = facts.owner.known().map_or(0, |process| {
+            let parents = process.parents.len() * size_of::<Parent>();
+            let texts = [
+                &process.name,
+                &process.path,
+                &process.command_line,
+                &process.cgroup,
+                &process.unit,
+                &process.tag,
+            ];
+            size_of::<Process>() + parents + texts.into_iter().map(text).sum::<usize>()
+        });
+        let look = facts.look.known().map_or(0, |look| {
+            let name = look.domain.as_ref().map_or(0, |name| name.as_str().len());
+            let agent = look.user_agent.as_ref().map_or(0, |text| text.len());
+            size_of::<Look>() + name + agent + look.alpn.len() * 32
+        });
+        let resolved = facts.resolved.known().map_or(0, |all| all.len() * 17);
+        let messages: usize = self.messages.iter().map(|(_, text)| 24 + text.len()).sum();
+        let ended = self
+            .ended
+            .as_ref()
+            .and_then(End::error)
+            .map_or(0, |why| why.len());
+        size_of::<Self>() + process + look + resolved + messages + ended
+    }
 }
 
 /// How a flow ended.
@@ -114,6 +148,10 @@ pub struct Timings {
     pub resolve_us: u64,
     /// Finding the process.
     pub owner_us: u64,
+    /// Asking the databases.
+    pub country_us: u64,
+    /// Asking the host by which address the flow would leave.
+    pub local_us: u64,
     /// Opening the way out, every hop included.
     pub dial_us: u64,
 }
@@ -135,7 +173,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A time as RFC 3339 writes it, in UTC with milliseconds.
-pub(crate) fn rfc3339(unix_ms: u64) -> String {
+#[must_use]
+pub fn rfc3339(unix_ms: u64) -> String {
     let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from 0000-03-01, so that the leap day ends a year of 365 or 366 days.

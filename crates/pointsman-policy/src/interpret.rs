@@ -8,6 +8,7 @@
 //! one is this same walk, which skips what its [`crate::plan`] knows to be certainly no.
 
 mod conditions;
+mod every;
 mod message;
 mod names;
 mod skip;
@@ -81,17 +82,7 @@ impl Policy {
                 class: None,
             });
         }
-        let mut walk = Walk {
-            policy: self,
-            facts,
-            watch,
-            resolved: false,
-            tried: 0,
-            inside: [SetId(0); conditions::DEEPEST],
-            depth: 0,
-            fingerprints: None,
-            seen: Vec::new(),
-        };
+        let mut walk = Walk::new(self, facts, watch);
         match walk.nodes(&self.body, plan) {
             Ok(Some(decision)) => Step::Decided(decision),
             Ok(None) | Err(Stop::NoRoute) => Step::NoRoute,
@@ -214,7 +205,21 @@ fn settled<T>(fact: &Fact<T>) -> Value<'_, &T> {
 
 // === walking ===
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'w> Walk<'a, 'w> {
+    fn new(policy: &'a Policy, facts: &'a Facts, watch: Watch<'w>) -> Self {
+        Self {
+            policy,
+            facts,
+            watch,
+            resolved: false,
+            tried: 0,
+            inside: [SetId(0); conditions::DEEPEST],
+            depth: 0,
+            fingerprints: None,
+            seen: Vec::new(),
+        }
+    }
+
     fn nodes(
         &mut self,
         nodes: &'a [Node],

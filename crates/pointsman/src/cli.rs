@@ -74,6 +74,10 @@ pub(crate) enum Verb {
     Diagnostics,
     /// Make the daemon read its configuration again: all of it takes effect, or nothing
     Reload(cmds::reload::ReloadArgs),
+    /// What another configuration would do with the flows of lately; changes nothing
+    Replay(cmds::replay::ReplayArgs),
+    /// What each rule decided
+    Rules(cmds::rules::RulesArgs),
     /// End the daemon cleanly
     Stop,
     /// Where a flow goes, and why

@@ -33,6 +33,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Status => cmds::status::run(global, out),
         Verb::Diagnostics => cmds::diagnostics::run(global, out),
         Verb::Reload(args) => cmds::reload::run(global, args, out),
+        Verb::Replay(args) => cmds::replay::run(global, args, out),
+        Verb::Rules(args) => cmds::rules::run(global, args, out),
         Verb::Stop => cmds::stop::run(global, out),
         Verb::Explain(args) => cmds::explain::run(global, args, out),
         Verb::Check(args) => cmds::check::run(args, out),

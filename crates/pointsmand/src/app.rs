@@ -3,12 +3,16 @@
 //! Invariant: a configuration is in force wholly or not at all; [`App::reload`] is the one way to
 //! change it.
 
+mod confirm;
+
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use pointsman_api as api;
+use pointsman_api::daemon::Change;
 use pointsman_config::case;
 use pointsman_config::files::Disk;
 use pointsman_config::list::Shelf;
@@ -18,13 +22,19 @@ use pointsman_config::{Dialect, Loaded, Loading, Problem, Problems, Setup, Sever
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
 use pointsman_net::record::{FlowRecord, chain};
-use tokio::sync::watch;
+use pointsman_net::tasks::Tasks;
+use tokio::sync::{broadcast, watch};
 
+use self::confirm::Pending;
+use crate::logging::Level;
 use crate::selections::{self, Selections};
-use crate::{mapping, records};
+use crate::{mapping, records, replay};
 
 /// Generations that `explain --id` can still ask.
 const KEPT: usize = 3;
+
+/// Changes of the configuration that a slow listener may lag behind.
+const CHANGES: usize = 64;
 
 /// Where the configuration comes from and what goes with it.
 #[derive(Clone, Debug)]
@@ -51,6 +61,8 @@ pub(crate) struct App {
     pub started: Instant,
     /// The data plane.
     pub plane: Plane,
+    /// The daemon's own tasks: the control socket, watching, what waits for confirmation.
+    pub tasks: Tasks,
     /// Requests to the control API.
     pub requests: AtomicU64,
     /// Reloads that took, and that were refused.
@@ -61,8 +73,13 @@ pub(crate) struct App {
     listening: Mutex<Vec<[String; 3]>>,
     /// Newest last.
     generations: Mutex<VecDeque<(Number, Arc<Setup>)>>,
-    /// One reload at a time.
+    /// One reload or replay at a time: each may hold lists of its own.
     reloading: tokio::sync::Mutex<()>,
+    /// What is rolled back unless it is confirmed.
+    pending: Mutex<Option<Pending>>,
+    changes: broadcast::Sender<Change>,
+    /// How loudly we log.
+    level: Level,
     stop: watch::Sender<bool>,
 }
 
@@ -71,6 +88,8 @@ pub(crate) struct App {
 pub(crate) enum Refused {
     /// A listener or file could not be had.
     Apply(String),
+    /// Another one waits for confirmation.
+    Awaiting(String),
     /// The configuration has errors.
     Check(Problems),
     /// The policy's own tests fail.
@@ -80,7 +99,7 @@ pub(crate) enum Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Apply(why) => f.write_str(why),
+            Self::Apply(why) | Self::Awaiting(why) => f.write_str(why),
             Self::Check(problems) => {
                 // Warnings and notes refuse nothing.
                 let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
@@ -96,17 +115,21 @@ impl std::fmt::Display for Refused {
 
 impl App {
     /// A daemon that serves nothing yet.
-    pub(crate) fn new(origin: Origin, plane: Plane) -> Arc<Self> {
+    pub(crate) fn new(origin: Origin, plane: Plane, level: Level) -> Arc<Self> {
         Arc::new(Self {
             origin,
             started: Instant::now(),
             plane,
+            tasks: Tasks::new(),
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
             selections: Mutex::default(),
             listening: Mutex::default(),
             generations: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
+            pending: Mutex::default(),
+            changes: broadcast::Sender::new(CHANGES),
+            level,
             stop: watch::Sender::new(false),
         })
     }
@@ -117,7 +140,7 @@ impl App {
             load: 1,
             refresh: 0,
         };
-        self.put_in_force(setup, first).await?;
+        self.put_in_force(Arc::new(setup), first).await?;
         let Some(state) = &self.origin.state else {
             return Ok(());
         };
@@ -135,50 +158,91 @@ impl App {
         Ok(())
     }
 
-    /// Reads the configuration again and puts it in force, or changes nothing.
+    /// Reads the configuration again and puts it in force, or changes nothing; with `confirm_within` only for so
+    /// long, unless it is confirmed.
     ///
     /// Answers with the configuration's warnings and notes.
-    pub(crate) async fn reload(&self) -> Result<Problems, Refused> {
+    pub(crate) async fn reload(
+        self: &Arc<Self>,
+        confirm_within: Option<Duration>,
+    ) -> Result<Problems, Refused> {
         let _one_at_a_time = self.reloading.lock().await;
+        let earlier = self.generation();
         let result = self.try_reload().await;
         let [taken, refused] = &self.reloads;
         match &result {
             Ok(_) => {
                 taken.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(generation = %self.generation().0, "reloaded");
+                match confirm_within {
+                    Some(within) => self.await_confirmation(earlier, within),
+                    None => self.changed("in-force", None, None),
+                }
             }
             Err(why) => {
                 refused.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!("not reloaded, nothing changed: {why}");
+                self.changed("refused", None, Some(why.to_string()));
             }
         }
         result
     }
 
     async fn try_reload(&self) -> Result<Problems, Refused> {
-        let Checked { setup, problems } = self.read_again().await?;
-        let number = Number {
-            load: self.generation().0.load + 1,
-            refresh: 0,
-        };
-        self.put_in_force(setup, number).await?;
+        self.refuse_while_awaiting()?;
+        let Checked { setup, problems } = read(self.origin.clone()).await?;
+        self.put_in_force(Arc::new(setup), self.next()).await?;
         Ok(problems)
     }
 
-    /// Reads, checks and tests the configuration as it is now, and changes nothing.
-    pub(crate) async fn read_again(&self) -> Result<Checked, Refused> {
-        let origin = self.origin.clone();
-        // Lists of a million names take their time; the control socket goes on.
-        let reading = tokio::task::spawn_blocking(move || check(&origin));
-        reading
-            .await
-            .map_err(|error| Refused::Apply(error.to_string()))?
+    /// The number of the next configuration.
+    fn next(&self) -> Number {
+        Number {
+            load: self.generation().0.load + 1,
+            refresh: 0,
+        }
     }
 
-    async fn put_in_force(&self, setup: Setup, number: Number) -> Result<(), Refused> {
+    /// Reads, checks and tests a configuration (this one's as it is now, where no other is named), puts the flows of
+    /// lately through it, and changes nothing.
+    pub(crate) async fn replay(
+        self: &Arc<Self>,
+        asked: replay::Asked,
+    ) -> Result<(api::Replay, Problems), Refused> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let mut origin = self.origin.clone();
+        if let Some(config) = &asked.config {
+            origin.path = Some(config.clone());
+            origin.dialect = asked.dialect;
+        }
+        let Checked { setup, problems } = read(origin).await?;
+        let app = Arc::clone(self);
+        let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
+        let replayed = replaying
+            .await
+            .map_err(|error| Refused::Apply(error.to_string()))?;
+        Ok((replayed, problems))
+    }
+
+    /// What becomes of the configuration, from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    async fn put_in_force(&self, setup: Arc<Setup>, number: Number) -> Result<(), Refused> {
+        let path = setup.access_log.as_deref();
+        let log = self.plane.open_access_log(path).map_err(|error| {
+            let path = path.unwrap_or_else(|| Path::new("")).display();
+            Refused::Apply(format!("the access log {path} cannot be opened: {error}"))
+        })?;
         let spec = mapping::spec(&setup, number);
         let applied = self.plane.apply(spec).await;
         applied.map_err(|error| Refused::Apply(chain(&error)))?;
+        if let Some(log) = log {
+            self.plane.log_to(log);
+        }
+        self.plane.keep_recent(setup.history.keep);
+        self.level.set(setup.log.level.as_deref());
         let of = |listening: Listening| {
             let Listening { name, kind, at } = listening;
             [name.to_string(), kind.as_str().to_owned(), at.to_string()]
@@ -192,7 +256,7 @@ impl App {
             .generations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((number, Arc::new(setup)));
+        kept.push_back((number, setup));
         while kept.len() > KEPT {
             kept.pop_front();
         }
@@ -265,7 +329,7 @@ impl App {
     }
 
     /// A record as clients get it.
-    pub(crate) fn wire(&self, record: &FlowRecord) -> pointsman_api::FlowRecord {
+    pub(crate) fn wire(&self, record: &FlowRecord) -> api::FlowRecord {
         records::wire(record, self.generation_of(record.generation).as_deref())
     }
 
@@ -294,6 +358,14 @@ pub(crate) struct Checked {
     pub setup: Setup,
     /// Its warnings and notes.
     pub problems: Problems,
+}
+
+/// [`check`], while the control socket goes on: lists of a million names take their time.
+async fn read(origin: Origin) -> Result<Checked, Refused> {
+    let reading = tokio::task::spawn_blocking(move || check(&origin));
+    reading
+        .await
+        .map_err(|error| Refused::Apply(error.to_string()))?
 }
 
 /// Reads and checks a configuration, and runs its own tests.

@@ -3,31 +3,63 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// Starts logging. `level` is a word of the command line or the configuration.
-pub(crate) fn start(level: Option<&str>, json: bool) -> Result<(), String> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => {
-            EnvFilter::try_new(&text).map_err(|error| format!("RUST_LOG={text}: {error}"))?
+/// How loudly we log, for those who change it later.
+pub(crate) struct Level {
+    /// `None`: the command line or the environment said it, and that is stronger.
+    set: Option<Box<dyn Fn(EnvFilter) + Send + Sync>>,
+}
+
+impl Level {
+    /// Takes the configuration's level, where nothing stronger was said; a word that is no level changes nothing.
+    pub(crate) fn set(&self, level: Option<&str>) {
+        if let (Some(set), Ok(filter)) = (&self.set, filter(level)) {
+            set(filter);
         }
-        Ok(_) | Err(_) => {
-            let word = level.unwrap_or("info");
-            if !["error", "warn", "info", "debug", "trace", "off"].contains(&word) {
-                return Err(format!(
-                    "`{word}` is no log level (error, warn, info, debug, trace)"
-                ));
-            }
-            EnvFilter::new(word)
+    }
+}
+
+/// Starts logging. `told` is the command line's level, `level` the configuration's.
+pub(crate) fn start(told: Option<&str>, level: Option<&str>, json: bool) -> Result<Level, String> {
+    let environment = std::env::var("RUST_LOG").ok();
+    let (filter, fixed) = match environment.filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let read = EnvFilter::try_new(&text);
+            (
+                read.map_err(|error| format!("RUST_LOG={text}: {error}"))?,
+                true,
+            )
         }
+        None => (filter(told.or(level))?, told.is_some()),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_timer(SystemTime);
-    let started = if json {
-        builder.json().try_init()
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
+    let set: Box<dyn Fn(EnvFilter) + Send + Sync> = if json {
+        let builder = builder.json().with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.try_init().map_err(failed)?;
+        // The subscriber lives as long as the daemon.
+        Box::new(move |filter| drop(handle.reload(filter)))
     } else {
-        builder.try_init()
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.try_init().map_err(failed)?;
+        Box::new(move |filter| drop(handle.reload(filter)))
     };
-    started.map_err(|error| error.to_string())
+    Ok(Level {
+        set: (!fixed).then_some(set),
+    })
+}
+
+fn filter(level: Option<&str>) -> Result<EnvFilter, String> {
+    let word = level.unwrap_or("info");
+    if !["error", "warn", "info", "debug", "trace", "off"].contains(&word) {
+        return Err(format!(
+            "`{word}` is no log level (error, warn, info, debug, trace)"
+        ));
+    }
+    Ok(EnvFilter::new(word))
 }

@@ -10,6 +10,8 @@ mod logging;
 mod mapping;
 mod paths;
 mod records;
+mod replay;
+mod rules;
 mod selections;
 mod watching;
 
@@ -24,7 +26,6 @@ use pointsman_config::Severity;
 use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
-use pointsman_net::tasks::Tasks;
 use pointsman_os::local::{self, Signal, Signals};
 
 use crate::app::{App, Checked, Origin, Refused};
@@ -85,11 +86,14 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EX_CONFIG));
         }
     };
-    let level = args.log_level.as_deref().or(setup.log.level.as_deref());
-    if let Err(why) = logging::start(level, setup.log.json) {
-        say(&format!("pointsmand: {why}"));
-        return Ok(ExitCode::from(2));
-    }
+    let told = args.log_level.as_deref();
+    let level = match logging::start(told, setup.log.level.as_deref(), setup.log.json) {
+        Ok(level) => level,
+        Err(why) => {
+            say(&format!("pointsmand: {why}"));
+            return Ok(ExitCode::from(2));
+        }
+    };
     tracing::info!(
         config = origin
             .path
@@ -119,7 +123,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let app = App::new(origin, plane);
+    let app = App::new(origin, plane, level);
     let code = runtime.block_on(serve(&app, setup));
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -139,7 +143,7 @@ async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result
     if let Err(refused) = app.begin(setup).await {
         anyhow::bail!("{refused}");
     }
-    let tasks = Tasks::new();
+    let tasks = app.tasks.clone();
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
     // Before anybody is told that we serve, so that no change after that is missed.
     if let Some(watching) = Watching::begin(app) {
@@ -157,7 +161,7 @@ async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result
             Signal::Reload => {
                 let _ = local::sd_notify("RELOADING=1");
                 // Its outcome is logged and counted there.
-                let _ = app.reload().await;
+                let _ = app.reload(None).await;
                 app.plane.reopen_access_log();
                 let _ = local::sd_notify("READY=1");
             }

@@ -1,11 +1,14 @@
 //! Flows as the control API tells them: the data plane's records in the wire's words.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_net::record::{End, FlowRecord};
-use pointsman_policy::{Action, Host, Step, explain};
+use pointsman_policy::fact::{Geo, Look, Process};
+use pointsman_policy::model::Origin;
+use pointsman_policy::{Action, Fact, Host, Need, Step, explain};
 
 /// A record for clients; `setup` is its generation's.
 pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecord {
@@ -43,11 +46,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
         action: record.action.map_or(api::Action::None, action),
-        rule: rule.map(|origin| api::flow::RuleRef {
-            text: origin.text.to_string(),
-            file: origin.file.to_string(),
-            line: origin.line,
-        }),
+        rule: rule.map(self::rule),
         reason: reason(record, setup),
         answered_early: record.answered_early,
         bytes_sent: record.bytes_sent,
@@ -61,13 +60,95 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         messages: record
             .messages
             .iter()
-            .map(|(_, message)| message.clone())
+            .map(|(_, message)| text(message))
             .collect(),
+        took_us: api::flow::Took {
+            sniff: record.took.sniff_us,
+            resolve: record.took.resolve_us,
+            owner: record.took.owner_us,
+            country: record.took.country_us,
+            local: record.took.local_us,
+            dial: record.took.dial_us,
+        },
+    }
+}
+
+/// A rule for clients.
+pub(crate) fn rule(origin: &Origin) -> api::flow::RuleRef {
+    api::flow::RuleRef {
+        text: origin.text.to_string(),
+        file: origin.file.to_string(),
+        line: origin.line,
+    }
+}
+
+/// What the flow went through, in the order in which its policy asked, with what came of each step.
+pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::FlowStep> {
+    let step = |step: &str, outcome: String, us: u64| api::explain::FlowStep {
+        step: step.to_owned(),
+        outcome,
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "years in microseconds are exact"
+        )]
+        ms: us as f64 / 1000.0,
+    };
+    let (facts, took) = (&record.facts, &record.took);
+    let of_need = |need: &Need| {
+        let (outcome, us) = match need {
+            Need::Country => (outcome(&facts.geo, geo), took.country_us),
+            Need::Local => (outcome(&facts.local, ToString::to_string), took.local_us),
+            Need::Owner => (outcome(&facts.owner, |it| process(it)), took.owner_us),
+            Need::Resolve => (outcome(&facts.resolved, |it| texts(it)), took.resolve_us),
+            Need::Sniff => (outcome(&facts.look, |it| look(it)), took.sniff_us),
+        };
+        step(need.as_str(), outcome, us)
+    };
+    let mut steps: Vec<_> = asked.iter().map(of_need).collect();
+    let dialled = match &record.ended {
+        Some(End::Failed(why)) => Some(format!("failed: {why}")),
+        _ if record.took.dial_us > 0 => Some("open".to_owned()),
+        _ => None,
+    };
+    steps.extend(dialled.map(|outcome| step("dial", outcome, took.dial_us)));
+    steps
+}
+
+fn outcome<T>(fact: &Fact<T>, say: impl FnOnce(&T) -> String) -> String {
+    match fact {
+        Fact::Absent => "there is none".to_owned(),
+        Fact::Failed(why) => format!("failed: {why}"),
+        Fact::Known(value, _) => say(value),
+        Fact::Unknown => "not yet".to_owned(),
+    }
+}
+
+fn look(look: &Look) -> String {
+    let name = look.domain.as_ref().map(|name| format!(" {name}"));
+    format!("{}{}", look.protocol.as_str(), name.unwrap_or_default())
+}
+
+fn process(process: &Process) -> String {
+    let name = process.name.known().map_or("a process", |name| &**name);
+    let pid = process.pid.known().map(|pid| format!(" ({pid})"));
+    format!("{name}{}", pid.unwrap_or_default())
+}
+
+fn texts(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+fn geo(geo: &Geo) -> String {
+    let country = geo.country.as_deref().unwrap_or("no country");
+    match geo.asn {
+        Some(number) => format!("{country}, AS{number}"),
+        None => country.to_owned(),
     }
 }
 
 /// The name that was learned of the flow: the request's, else the fake address's, else the first bytes'.
-fn domain(record: &FlowRecord) -> Option<String> {
+pub(crate) fn domain(record: &FlowRecord) -> Option<String> {
     let facts = &record.facts;
     let asked = facts.destination.known().and_then(Host::name);
     let looked = facts.look.known().and_then(|look| look.domain.as_ref());
@@ -79,7 +160,7 @@ fn domain(record: &FlowRecord) -> Option<String> {
 }
 
 /// In the engine's words; short where the flow's generation is no longer kept.
-fn reason(record: &FlowRecord, setup: Option<&Setup>) -> String {
+pub(crate) fn reason(record: &FlowRecord, setup: Option<&Setup>) -> String {
     if !record.note.is_empty() {
         return record.note.to_string();
     }
@@ -92,7 +173,7 @@ fn reason(record: &FlowRecord, setup: Option<&Setup>) -> String {
     }
 }
 
-fn action(action: Action) -> api::Action {
+pub(crate) fn action(action: Action) -> api::Action {
     match action {
         Action::Blackhole => api::Action::Blackhole,
         Action::Direct => api::Action::Direct,

@@ -72,7 +72,7 @@ impl Watching {
             };
             if app.generation().1.watch && paths.iter().any(ours) {
                 // Its outcome is logged and counted there.
-                let _ = app.reload().await;
+                let _ = app.reload(None).await;
             }
             self.attend(&app);
         }

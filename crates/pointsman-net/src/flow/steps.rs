@@ -90,13 +90,19 @@ impl Flow {
             return policy.decide(&self.facts);
         }
         let time = self.ticket.time();
-        policy.decide_with(
-            &self.facts,
-            Watch::Messages {
-                time: &time,
-                messages: &mut self.messages,
-            },
-        )
+        let mut messages = Vec::new();
+        let watch = Watch::Messages {
+            time: &time,
+            messages: &mut messages,
+        };
+        let step = policy.decide_with(&self.facts, watch);
+        // Each walk begins anew and passes the same rules: what is new is what was not reached before.
+        for (id, text) in messages.drain(..).skip(self.messages.len()) {
+            let text = text.into();
+            self.ticket.say(id, &text);
+            self.messages.push((id, text));
+        }
+        step
     }
 
     /// Finds one fact; afterwards it is known, absent or failed.
@@ -126,8 +132,12 @@ impl Flow {
                     Some(address) => databases.lookup(address),
                     None => Fact::Absent,
                 };
+                self.took.country_us = micros(begun);
             }
-            Need::Local => self.facts.local = facts::local(&self.ways, &self.facts),
+            Need::Local => {
+                self.facts.local = facts::local(&self.ways, &self.facts);
+                self.took.local_us = micros(begun);
+            }
         }
         if self.facts.lacks(need) {
             self.facts.fail(need, "not found");
@@ -163,6 +173,15 @@ impl Flow {
 
     /// From the decision to what is done; the record knows both afterwards.
     pub(super) fn choose(&mut self, decision: Decision) -> Choice {
+        self.write_down();
+        let rule = decision.rule.clone();
+        let choice = self.chosen(decision);
+        let generation = self.ways.generation();
+        self.ticket.decided(generation, rule.as_ref());
+        choice
+    }
+
+    fn chosen(&self, decision: Decision) -> Choice {
         let Some(chosen) = decision.outbound else {
             let why: Arc<str> = match &decision.reason {
                 Reason::Unknown { why } => format!("a rule cannot be told: {why}").into(),
@@ -204,7 +223,6 @@ impl Flow {
     pub(super) async fn open(&mut self, outbound: OutboundId) -> Result<Stream, DialError> {
         let begun = Instant::now();
         let limit = self.ways.generation().spec().limits.dial;
-        self.write_down();
         let opened = match &mut self.visit {
             Some(visit) => visit.open(&self.ways, &mut self.ticket).await,
             None => self.ways.open(outbound, &self.target(), limit).await,
@@ -264,12 +282,17 @@ impl Flow {
     /// Ends the flow by refusing it.
     pub(super) async fn refuse(mut self, refusal: Refusal, why: &str) -> Next {
         self.write_down();
+        let mut undecided = false;
         self.ticket.note(|record| {
             if record.decision.is_none() {
+                undecided = true;
                 record.note = why.into();
                 record.action = Some(Action::Reset);
             }
         });
+        if undecided {
+            self.ticket.decided(self.ways.generation(), None);
+        }
         self.say_no(refusal, why, End::Refused).await
     }
 
@@ -309,15 +332,9 @@ impl Flow {
 
     /// What was found out so far goes into the record.
     fn write_down(&mut self) {
-        let flow = self.ticket.live().id;
-        for (id, message) in &self.messages {
-            tracing::info!(flow, id, "{message}");
-        }
         self.ticket.note(|record| {
             record.facts = self.facts.clone();
-            if !self.messages.is_empty() {
-                record.messages = std::mem::take(&mut self.messages);
-            }
+            record.messages.clone_from(&self.messages);
             record.answered_early = self.answered_early;
             record.took = self.took;
         });

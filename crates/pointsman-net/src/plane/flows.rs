@@ -4,27 +4,29 @@
 //! is aborted) the ticket's drop files its record, once.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwapOption, Guard};
 use pointsman_policy::Facts;
-use tokio::sync::{Notify, broadcast};
+use pointsman_policy::model::Origin;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::news::{News, Readers};
+use super::tallies::Tally;
 use crate::forward::Line;
-use crate::generation::Number;
+use crate::generation::{Generation, Number};
 use crate::record::log::AccessLog;
 use crate::record::{End, FlowRecord, Timings};
 use crate::relay::{Closed, FlowBytes};
 
-/// Flows as they end.
-pub type Tail = broadcast::Receiver<Arc<FlowRecord>>;
-
-/// Records that are kept of flows that ended.
-const RECENT: usize = 1000;
-/// Ended flows that a slow reader of [`Tail`] may lag behind.
-const TAIL: usize = 1024;
+/// Records that are kept of flows that ended, unless somebody asks for another number.
+pub(super) const RECENT: usize = 1000;
+/// What those records may take, in bytes: a record is some 700 bytes, ten times that with long command lines.
+pub(super) const RECENT_BYTES: usize = 16 << 20;
 /// Locks over the live flows, so that workers rarely meet at one.
 const SHARDS: usize = 16;
 
@@ -39,6 +41,8 @@ pub struct LiveFlow {
     pub(crate) bytes: Arc<FlowBytes>,
     stop: Notify,
     quiet: Quiet,
+    /// Of the rule that decided.
+    tally: OnceLock<Arc<Tally>>,
 }
 
 /// How long a relaying flow has been quiet, told by looking at its bytes now and then: a timer of its
@@ -60,6 +64,12 @@ impl LiveFlow {
         let mut record = self.so_far().clone();
         self.measure(&mut record);
         record
+    }
+
+    /// Of the rule that decided it; `None` where none did so far.
+    #[must_use]
+    pub fn tally(&self) -> Option<&Arc<Tally>> {
+        self.tally.get()
     }
 
     /// Ends it; its record will say that it was stopped.
@@ -146,13 +156,16 @@ pub(crate) struct Flows {
     next: AtomicU64,
     live: [Mutex<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
     ended: Mutex<Ended>,
-    tail: broadcast::Sender<Arc<FlowRecord>>,
-    log: Option<Arc<AccessLog>>,
+    readers: Readers,
+    keep: AtomicUsize,
+    log: ArcSwapOption<AccessLog>,
 }
 
 #[derive(Debug, Default)]
 struct Ended {
     recent: VecDeque<Arc<FlowRecord>>,
+    /// What those take, by [`FlowRecord::weight`].
+    weight: usize,
     counters: Counters,
 }
 
@@ -163,8 +176,9 @@ impl Flows {
             next: AtomicU64::new(1),
             live: std::array::from_fn(|_| Mutex::default()),
             ended: Mutex::default(),
-            tail: broadcast::Sender::new(TAIL),
-            log,
+            readers: Readers::default(),
+            keep: AtomicUsize::new(RECENT),
+            log: ArcSwapOption::from(log),
         }
     }
 
@@ -222,8 +236,25 @@ impl Flows {
             .cloned()
     }
 
-    pub(super) fn tail(&self) -> Tail {
-        self.tail.subscribe()
+    pub(super) fn keep_recent(&self, count: usize) {
+        self.keep.store(count, Ordering::Relaxed);
+        self.ended().shrink(count);
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    pub(super) fn log(&self) -> Option<Arc<AccessLog>> {
+        self.log.load_full()
+    }
+
+    pub(super) fn log_path(&self) -> Option<PathBuf> {
+        self.log().map(|log| log.path().to_owned())
+    }
+
+    pub(super) fn log_to(&self, log: Option<Arc<AccessLog>>) -> Option<Arc<AccessLog>> {
+        self.log.swap(log)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -246,16 +277,27 @@ impl Flows {
             Some(End::Denied(_)) => counters.denied += 1,
             _ => {}
         }
-        if ended.recent.len() == RECENT {
-            ended.recent.pop_front();
-        }
+        ended.weight += record.weight();
         ended.recent.push_back(Arc::clone(&record));
+        ended.shrink(self.keep.load(Ordering::Relaxed));
         drop(ended);
-        if let Some(log) = &self.log {
+        let log: Guard<_> = self.log.load();
+        if let Some(log) = &*log {
             log.write(Arc::clone(&record));
         }
-        // Without readers it is nobody's news.
-        let _ = self.tail.send(record);
+        self.readers.tell(|| News::Ended(record));
+    }
+}
+
+impl Ended {
+    /// Forgets the oldest as long as there are too many.
+    fn shrink(&mut self, keep: usize) {
+        while self.recent.len() > keep || self.weight > RECENT_BYTES {
+            let Some(oldest) = self.recent.pop_front() else {
+                return;
+            };
+            self.weight = self.weight.saturating_sub(oldest.weight());
+        }
     }
 }
 
@@ -306,6 +348,7 @@ impl Ticket {
             bytes: Arc::default(),
             stop: Notify::new(),
             quiet: Quiet::default(),
+            tally: OnceLock::new(),
         });
         shared.flows.shard(id).insert(id, Arc::clone(&live));
         Self {
@@ -340,6 +383,26 @@ impl Ticket {
         write(&mut self.live.so_far());
     }
 
+    /// The flow was decided, or no rule does: its rule counts it, and those who wait for decisions hear of it.
+    pub(crate) fn decided(&self, generation: &Generation, rule: Option<&Origin>) {
+        if let Some(tally) = rule.and_then(|rule| generation.rules().tally(rule)) {
+            // Decided once.
+            let _ = self.live.tally.set(Arc::clone(tally));
+        }
+        self.shared.flows.readers.decided(|| self.live.record());
+    }
+
+    /// A rule says something of it.
+    pub(crate) fn say(&self, id: u32, text: &Arc<str>) {
+        let flow = self.live.id;
+        tracing::info!(flow, id, "{text}");
+        self.shared.flows.readers.tell(|| News::Said {
+            flow,
+            id,
+            text: Arc::clone(text),
+        });
+    }
+
     /// The flow has ended.
     pub(crate) fn end(mut self, end: End) {
         self.end = Some(end);
@@ -353,6 +416,9 @@ impl Drop for Ticket {
         self.live.measure(&mut record);
         // A task that was aborted says nothing.
         record.ended = Some(self.end.take().unwrap_or(End::Stopped));
+        if let Some(tally) = self.live.tally.get() {
+            tally.add(&record);
+        }
         let record = Arc::new(record);
         if let Some(line) = self.line.take() {
             line.write(Arc::clone(&record));

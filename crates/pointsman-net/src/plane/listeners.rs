@@ -72,6 +72,8 @@ pub(super) struct Listeners {
     pub(super) stopped: bool,
     /// Listening sockets that were handed over, by number; each listener has a duplicate.
     pub(super) inherited: HashMap<i32, Inherited>,
+    /// What rules decided: here, for it changes with the listeners alone.
+    pub(super) tallies: super::tallies::Tallies,
 }
 
 /// A listener in force.

@@ -36,7 +36,6 @@ pub(crate) struct Shared {
     listening: ArcSwap<Vec<(ListenerId, SocketAddr)>>,
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
-    access_log: Option<Arc<AccessLog>>,
     pub(super) forwards: forward::Kept,
 }
 
@@ -44,14 +43,10 @@ const SILENCES: usize = 1024;
 
 impl Shared {
     pub(super) fn new(setup: &Setup) -> io::Result<Self> {
-        let log = setup
-            .access_log
-            .as_deref()
-            .map(AccessLog::open)
-            .transpose()?
-            .map(Arc::new);
+        let log = setup.access_log.as_deref();
+        let log = log.map(AccessLog::open).transpose()?.map(Arc::new);
         Ok(Self {
-            flows: Flows::new(setup.clock, log.clone()),
+            flows: Flows::new(setup.clock, log),
             own: Own::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
@@ -60,7 +55,6 @@ impl Shared {
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),
             selections: Mutex::default(),
-            access_log: log,
             forwards: forward::Kept::default(),
         })
     }
@@ -79,10 +73,6 @@ impl Shared {
 
     pub(super) fn listens_at(&self, listening: Vec<(ListenerId, SocketAddr)>) {
         self.listening.store(Arc::new(listening));
-    }
-
-    pub(super) fn access_log(&self) -> Option<&AccessLog> {
-        self.access_log.as_deref()
     }
 
     /// The listener of ours that a connection to `address` would arrive at.

@@ -60,7 +60,13 @@ impl FlowRecord {
             ),
             (
                 "messages",
-                Some(json!(self.messages)).filter(|_| !self.messages.is_empty()),
+                Some(
+                    self.messages
+                        .iter()
+                        .map(|(id, text)| json!([id, &**text]))
+                        .collect(),
+                )
+                .filter(|_| !self.messages.is_empty()),
             ),
             ("answered_early", always(json!(self.answered_early))),
             ("bytes_sent", always(json!(self.bytes_sent))),
@@ -76,6 +82,8 @@ impl FlowRecord {
                     "sniff": took.sniff_us,
                     "resolve": took.resolve_us,
                     "owner": took.owner_us,
+                    "country": took.country_us,
+                    "local": took.local_us,
                     "dial": took.dial_us,
                 })),
             ),

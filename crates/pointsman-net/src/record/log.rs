@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -19,6 +19,7 @@ use super::FlowRecord;
 /// Writes records to a file. Dropping it writes what is queued, then closes the file.
 #[derive(Debug)]
 pub struct AccessLog {
+    path: PathBuf,
     queue: Option<SyncSender<Order>>,
     dropped: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
@@ -42,15 +43,23 @@ impl AccessLog {
         let file = append_to(path)?;
         let dropped = Arc::new(AtomicU64::new(0));
         let (queue, orders) = sync_channel(QUEUE);
-        let (path, lost) = (path.to_owned(), Arc::clone(&dropped));
+        let path = path.to_owned();
+        let (own, lost) = (path.clone(), Arc::clone(&dropped));
         let writer = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(&orders, file, &path, &lost))?;
+            .spawn(move || write_all(&orders, file, &own, &lost))?;
         Ok(Self {
+            path,
             queue: Some(queue),
             dropped,
             writer: Some(writer),
         })
+    }
+
+    /// Where it is written.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Queues one record; drops it, and counts that, where the queue is full.

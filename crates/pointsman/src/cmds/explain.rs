@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pointsman_api::explain::{Entry, Rule, TraceLine};
+use pointsman_api::flow::Missed;
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
 use pointsman_config::explain::{Detail, First, explain};
-use pointsman_config::flow::Query;
+use pointsman_config::flow::{BadFlow, Query};
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
@@ -46,6 +47,12 @@ pub(crate) struct ExplainArgs {
     /// A live or recent flow of the daemon, by its number
     #[arg(long, value_name = "N", conflicts_with_all = ["config", "flows", "resolve"])]
     id: Option<u64>,
+    /// Each flow as the daemon decides it, from now on; with a flow in words, those that fit it
+    #[arg(long, conflicts_with_all = ["config", "flows", "resolve", "id", "expect"])]
+    follow: bool,
+    /// With `--follow`: only flows with this text in destination, program, rule or outbound
+    #[arg(long, value_name = "TEXT", requires = "follow")]
+    contains: Option<String>,
 }
 
 pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop> {
@@ -54,6 +61,9 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
         return Err(Stop::Usage(
             "say a flow, `--flows` or `--id`, but one of them".into(),
         ));
+    }
+    if args.follow {
+        return follow(global, args, out);
     }
     if let Some(id) = args.id {
         let path = route::filled(route::FLOW_EXPLAIN, &id.to_string());
@@ -100,6 +110,46 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
             expected(&[explanation], args, out)
         }
     }
+}
+
+/// `--follow`, until the daemon ends or nobody reads any more.
+fn follow(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop> {
+    let usage = |error: BadFlow| Stop::Usage(error.to_string());
+    args.flow.query().map_err(usage)?;
+    let flow = match args.flow.value() {
+        Value::String(words) => words,
+        object => object.to_string(),
+    };
+    let contains = args.contains.as_deref().unwrap_or_default();
+    let path = format!(
+        "{}?flow={}&contains={}&full={}",
+        route::FOLLOW,
+        route::encoded(&flow),
+        route::encoded(contains),
+        args.full
+    );
+    let unread =
+        |error: serde_json::Error| Stop::Failed(format!("an event cannot be read: {error}"));
+    control::events(global, &path, |name, data| {
+        match name {
+            route::EVENT_DECISION => {
+                let explanation: Explanation = serde_json::from_str(data).map_err(unread)?;
+                if let (false, Some(id)) = (out.json(), &explanation.id) {
+                    out.line(format_args!("flow {id}:"))?;
+                }
+                write(&explanation, args, out)?;
+            }
+            route::EVENT_MISSED => {
+                let missed: Missed = serde_json::from_str(data).map_err(unread)?;
+                out.answer(&missed, |out| {
+                    out.line(format_args!("{} flows were missed", missed.missed))
+                })?;
+            }
+            // A newer daemon's.
+            _ => {}
+        }
+        out.flush()
+    })
 }
 
 /// Who explains.
@@ -184,7 +234,7 @@ impl Asker<'_> {
         &self,
         setup: &Setup,
         mut query: Query,
-    ) -> Result<Result<Explanation, pointsman_config::flow::BadFlow>, Stop> {
+    ) -> Result<Result<Explanation, BadFlow>, Stop> {
         let detail = if self.args.full {
             Detail::Full
         } else {
@@ -301,6 +351,15 @@ fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
     }
     if let Some(generation) = &explanation.generation {
         out.line(format_args!("generation: {generation}"))?;
+    }
+    if !explanation.steps.is_empty() {
+        out.line("steps:")?;
+    }
+    for step in &explanation.steps {
+        out.line(format_args!(
+            "  {} {:.3} ms: {}",
+            step.step, step.ms, step.outcome
+        ))?;
     }
     if !explanation.trace.is_empty() {
         out.line("trace:")?;

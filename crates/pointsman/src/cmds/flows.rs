@@ -1,7 +1,9 @@
 //! `flows`: lists, ends, follows.
 
 use clap::{Args, Subcommand};
-use pointsman_api::{FlowList, FlowRecord, flow::Message, route};
+use pointsman_api::daemon::Change;
+use pointsman_api::flow::{Message, Missed};
+use pointsman_api::{FlowList, FlowRecord, route};
 
 use crate::cli::Global;
 use crate::control;
@@ -28,7 +30,7 @@ enum What {
         /// Its number
         id: u64,
     },
-    /// Flows as they end, and what rules say of them
+    /// Flows as they end, what rules say of them, and what becomes of the configuration
     Tail,
 }
 
@@ -79,6 +81,22 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
         route::EVENT_MESSAGE => {
             let Message { flow, id, text } = serde_json::from_str(data).map_err(unread)?;
             out.line(format_args!("message flow {flow} ({id}): {text}"))
+        }
+        route::EVENT_GENERATION => {
+            let change: Change = serde_json::from_str(data).map_err(unread)?;
+            let until = change.until.map(|until| format!(" until {until}"));
+            let why = change.why.map(|why| format!(": {why}"));
+            out.line(format_args!(
+                "generation {} {}{}{}",
+                change.generation,
+                change.what,
+                until.unwrap_or_default(),
+                why.unwrap_or_default()
+            ))
+        }
+        route::EVENT_MISSED => {
+            let Missed { missed } = serde_json::from_str(data).map_err(unread)?;
+            out.line(format_args!("{missed} events were missed"))
         }
         // A newer daemon's.
         _ => Ok(()),

@@ -9,6 +9,8 @@ pub(crate) mod fmt;
 pub(crate) mod outbounds;
 pub(crate) mod policy;
 pub(crate) mod reload;
+pub(crate) mod replay;
+pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod test;

@@ -1,7 +1,7 @@
 //! `reload`: makes the daemon read its configuration again.
 
 use clap::Args;
-use pointsman_api::{Moved, Reload, ReloadRequest, route};
+use pointsman_api::{Reload, ReloadRequest, route};
 use pointsman_config::value::parse_duration;
 use serde_json::json;
 
@@ -12,9 +12,12 @@ use crate::output::{Out, Stop};
 /// Arguments of `reload`.
 #[derive(Args, Debug)]
 pub(crate) struct ReloadArgs {
-    /// Everything but the swap: says which recent flows would go elsewhere
+    /// Everything but the swap: says which flows of lately would go elsewhere
     #[arg(long)]
     plan: bool,
+    /// Keep names, addresses and programs out of the plan
+    #[arg(long, requires = "plan")]
+    redact: bool,
     /// Roll back unless `reload --confirm` comes within this time (`60s`)
     #[arg(long, value_name = "DURATION", conflicts_with = "plan")]
     confirm_within: Option<String>,
@@ -38,6 +41,7 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
         let request = ReloadRequest {
             plan: args.plan,
             confirm_within_ms,
+            redact: args.redact,
         };
         control::post(global, route::RELOAD, &request)?
     };
@@ -48,22 +52,18 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
         for problem in &told.problems {
             out.line(&problem.text)?;
         }
-        for Moved {
-            id,
-            destination,
-            from,
-            to,
-        } in &told.moved
-        {
-            let from = from.as_deref().unwrap_or("none");
-            let to = to.as_deref().unwrap_or("none");
-            out.line(format_args!("flow {id} to {destination}: {from} -> {to}"))?;
+        if let Some(plan) = &told.plan {
+            super::replay::write(plan, out)?;
         }
         let what = if told.applied {
             "in force"
         } else {
             "still in force"
         };
-        out.line(format_args!("generation {} is {what}", told.generation))
+        out.line(format_args!("generation {} is {what}", told.generation))?;
+        match &told.awaiting {
+            Some(awaiting) => out.line(super::status::awaiting(awaiting)),
+            None => Ok(()),
+        }
     })
 }

@@ -1,5 +1,6 @@
 //! `status`: what the daemon is and has.
 
+use pointsman_api::daemon::Awaiting;
 use pointsman_api::{OutboundState, Status, route};
 
 use crate::cli::Global;
@@ -19,6 +20,9 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             .unwrap_or("the embedded default");
         out.line(format_args!("config: {config} ({})", status.dialect))?;
         out.line(format_args!("generation: {}", status.generation))?;
+        if let Some(waiting) = &status.awaiting {
+            out.line(awaiting(waiting))?;
+        }
         out.line("inbounds:")?;
         for inbound in &status.inbounds {
             out.line(format_args!(
@@ -32,6 +36,18 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         }
         Ok(())
     })
+}
+
+/// What is rolled back unless it is confirmed, on one line.
+pub(crate) fn awaiting(awaiting: &Awaiting) -> String {
+    format!(
+        "generation {} is awaiting confirmation until {} (`pointsman reload --confirm`, {} left), else generation {} \
+         comes back",
+        awaiting.generation,
+        awaiting.until,
+        span(awaiting.remaining_ms),
+        awaiting.earlier
+    )
 }
 
 /// An outbound on one line.

@@ -1,112 +1,62 @@
-//! `GET /v1/events`: flows as they end, and what rules say of them, as server-sent events.
+//! `GET /v1/events`: flows as they end, what rules say of them, and what becomes of the configuration.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
-use pointsman_api as api;
-use pointsman_api::route::{EVENT_END, EVENT_MESSAGE};
-use pointsman_net::plane::Tail;
+use axum::response::Response;
+use pointsman_api::daemon::Change;
+use pointsman_api::flow::{Message, Missed};
+use pointsman_api::route::{EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED};
+use pointsman_net::plane::{News, Tail};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
+use super::sse::{self, KEEP_ALIVE, QUIET, Source, event};
 use crate::app::App;
-
-/// A comment now and then, so that a reader that went away is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The stream, until the client goes away or the daemon ends.
 pub(crate) async fn stream(State(app): State<Arc<App>>) -> Response {
-    let events = Events {
+    sse::respond(Events {
         tail: app.plane.tail(),
+        changes: app.changes(),
         app,
-        begun: false,
-    };
-    let headers = [
-        (CONTENT_TYPE, "text/event-stream"),
-        (CACHE_CONTROL, "no-store"),
-    ];
-    (headers, Body::new(EventBody(Some(step(events))))).into_response()
+    })
 }
 
 struct Events {
     tail: Tail,
+    changes: broadcast::Receiver<Change>,
     app: Arc<App>,
-    begun: bool,
 }
 
-impl Events {
-    /// The next piece of text; `None` at the end.
+impl Source for Events {
     async fn next(&mut self) -> Option<String> {
-        if !self.begun {
-            // At once, so that a client knows that it hears everything from here on.
-            self.begun = true;
-            return Some(": listening\n\n".to_owned());
-        }
-        let received = tokio::select! {
-            received = tokio::time::timeout(KEEP_ALIVE, self.tail.recv()) => received,
+        let either = async {
+            tokio::select! {
+                news = self.tail.recv() => news.map(|news| told(&self.app, news)),
+                change = self.changes.recv() => change.map(|change| event(EVENT_GENERATION, &change)),
+            }
+        };
+        let heard = tokio::select! {
+            heard = timeout(KEEP_ALIVE, either) => heard,
             () = self.app.stopped() => return None,
         };
-        match received {
-            Ok(Ok(record)) => {
-                let mut text = String::new();
-                for (id, message) in &record.messages {
-                    let message = api::flow::Message {
-                        flow: record.id,
-                        id: *id,
-                        text: message.clone(),
-                    };
-                    push(&mut text, EVENT_MESSAGE, &message);
-                }
-                push(&mut text, EVENT_END, &self.app.wire(&record));
-                Some(text)
-            }
-            Ok(Err(RecvError::Lagged(missed))) => Some(format!(": {missed} flows missed\n\n")),
+        match heard {
+            Ok(Ok(text)) => Some(text),
+            Ok(Err(RecvError::Lagged(missed))) => Some(event(EVENT_MISSED, &Missed { missed })),
             Ok(Err(RecvError::Closed)) => None,
-            Err(_quiet) => Some(": quiet\n\n".to_owned()),
+            Err(_quiet) => Some(QUIET.to_owned()),
         }
     }
 }
 
-fn push(text: &mut String, event: &str, value: &impl serde::Serialize) {
-    if let Ok(json) = serde_json::to_string(value) {
-        text.push_str(&format!("event: {event}\ndata: {json}\n\n"));
-    }
-}
-
-type Next = Pin<Box<dyn Future<Output = (Events, Option<String>)> + Send>>;
-
-/// The events as a body that ends with them.
-struct EventBody(Option<Next>);
-
-fn step(mut events: Events) -> Next {
-    Box::pin(async move {
-        let next = events.next().await;
-        (events, next)
-    })
-}
-
-impl hyper::body::Body for EventBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(next) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        let Poll::Ready((events, text)) = next.as_mut().poll(cx) else {
-            return Poll::Pending;
-        };
-        self.0 = text.is_some().then(|| step(events));
-        Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from(text)))))
+fn told(app: &App, news: News) -> String {
+    match news {
+        News::Ended(record) => event(EVENT_END, &app.wire(&record)),
+        News::Said { flow, id, text } => {
+            let text = text.to_string();
+            event(EVENT_MESSAGE, &Message { flow, id, text })
+        }
     }
 }

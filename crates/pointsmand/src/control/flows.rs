@@ -14,6 +14,7 @@ use pointsman_config::explain::{self, Detail, View};
 use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
+use pointsman_net::record::FlowRecord;
 use pointsman_policy::{
     Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
 };
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use crate::app::App;
+use crate::records;
 
 /// The longest that an explanation waits for a resolver.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -77,14 +79,29 @@ pub(crate) async fn explain_one(
     let Some(record) = app.plane.record(id) else {
         return unknown(id).into_response();
     };
-    let number = record.generation;
-    let Some(setup) = app.generation_of(number) else {
+    match explanation(&app, &record, which.full) {
+        Ok(explanation) => Json(explanation).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// What the policy of a flow's generation says of what was known of it, and what the flow went through.
+pub(super) fn explanation(
+    app: &App,
+    record: &FlowRecord,
+    full: bool,
+) -> Result<api::Explanation, Refusal> {
+    let FlowRecord {
+        id,
+        generation: number,
+        ..
+    } = *record;
+    let gone = || {
         let text = format!("flow {id} is of generation {number}, which is no longer kept");
-        return Refusal(StatusCode::NOT_FOUND, "unknown-generation", text).into_response();
+        Refusal(StatusCode::NOT_FOUND, "unknown-generation", text)
     };
-    let Some(policy) = setup.policies.get(record.policy) else {
-        return unknown(id).into_response();
-    };
+    let setup = app.generation_of(number).ok_or_else(gone)?;
+    let policy = setup.policies.get(record.policy).ok_or_else(gone)?;
     // Asked again from the beginning, so that the order of questions is told too.
     let known = &record.facts;
     let facts = Facts {
@@ -95,17 +112,22 @@ pub(crate) async fn explain_one(
         local: Fact::Unknown,
         ..known.clone()
     };
-    let find = |need, facts: &mut Facts| match need {
-        Need::Country => facts.geo = known.geo.clone(),
-        Need::Local => facts.local = known.local.clone(),
-        Need::Owner => facts.owner = known.owner.clone(),
-        Need::Resolve => facts.resolved = known.resolved.clone(),
-        Need::Sniff => facts.look = known.look.clone(),
+    let mut asked = Vec::new();
+    let find = |need, facts: &mut Facts| {
+        asked.push(need);
+        match need {
+            Need::Country => facts.geo = known.geo.clone(),
+            Need::Local => facts.local = known.local.clone(),
+            Need::Owner => facts.owner = known.owner.clone(),
+            Need::Resolve => facts.resolved = known.resolved.clone(),
+            Need::Sniff => facts.look = known.look.clone(),
+        }
     };
-    let mut explanation = render(&app, &setup, policy, facts, find, which.full);
+    let mut explanation = render(app, &setup, policy, facts, find, full);
     explanation.id = Some(id.into());
     explanation.generation = Some(number.to_string());
-    Json(explanation).into_response()
+    explanation.steps = records::steps(record, &asked);
+    Ok(explanation)
 }
 
 /// `POST /v1/explain`: an imagined flow, by the configuration in force and the members selected now.
@@ -210,9 +232,9 @@ fn render(
 }
 
 /// The members that groups give their flows now.
-struct Selected<'a> {
-    app: &'a App,
-    policy: &'a Policy,
+pub(crate) struct Selected<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) policy: &'a Policy,
 }
 
 impl explain::Selection for Selected<'_> {

@@ -1,8 +1,10 @@
 //! Handlers of the daemon's own state: status, diagnostics, reload, stop, outbounds, policy.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -14,9 +16,14 @@ use pointsman_config::setup::{Outbound, OutboundKind};
 use pointsman_config::tree::print::as_tree;
 use pointsman_policy::Policy;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Refusal;
 use crate::app::{App, Refused};
+use crate::replay;
+
+/// The longest that a reload may wait for confirmation, in milliseconds: a day.
+const MOST_WITHIN_MS: u64 = 24 * 3600 * 1000;
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
@@ -42,6 +49,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         config_path: path(&app),
         dialect: setup.dialect.as_str().to_owned(),
         generation: number.to_string(),
+        awaiting: app.awaiting(),
         inbounds: inbounds.collect(),
         outbounds: states(&app),
     })
@@ -75,52 +83,89 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
 
 /// `POST /v1/reload`
 pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Response {
-    let request = if body.trim().is_empty() {
-        api::ReloadRequest::default()
-    } else {
-        match serde_json::from_str(&body) {
-            Ok(request) => request,
-            Err(error) => {
-                let text = format!("the body is no reload request: {error}");
-                return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
-            }
-        }
+    let request: api::ReloadRequest = match read_body(&body) {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
     };
-    if request.plan || request.confirm_within_ms.is_some() {
-        let text = "a plan and a reload with confirmation are not built yet; nothing changed";
-        return Refusal(StatusCode::NOT_IMPLEMENTED, "not-yet", text.into()).into_response();
+    let within = request.confirm_within_ms;
+    let bad = |text: &str| Refusal(StatusCode::BAD_REQUEST, "bad-request", text.into());
+    if within == Some(0) || within.is_some_and(|within| within > MOST_WITHIN_MS) {
+        return bad("`confirm_within_ms` is 1 to 86400000: a day").into_response();
     }
-    match app.reload().await {
+    if request.plan && within.is_some() {
+        return bad("a plan puts nothing in force that could be confirmed").into_response();
+    }
+    let (applied, plan, taken) = if request.plan {
+        let asked = replay::Asked {
+            redact: request.redact,
+            ..replay::Asked::default()
+        };
+        match app.replay(asked).await {
+            Ok((plan, problems)) => (false, Some(plan), Ok(problems)),
+            Err(refused) => (false, None, Err(refused)),
+        }
+    } else {
+        let taken = app.reload(within.map(Duration::from_millis)).await;
+        (taken.is_ok(), None, taken)
+    };
+    match taken {
         Ok(problems) => Json(api::Reload {
             generation: app.generation().0.to_string(),
-            applied: true,
+            applied,
             problems: problems.0.iter().map(api::Problem::from).collect(),
-            moved: Vec::new(),
+            plan,
+            awaiting: app.awaiting(),
         })
         .into_response(),
-        Err(refused) => {
-            let path = path(&app).unwrap_or_default();
-            let mut error = api::Error::new("reload-refused", String::new());
-            let why = if let Refused::Check(problems) = &refused {
-                error.problems = problems.0.iter().map(api::Problem::from).collect();
-                // They say themselves what is wrong, once.
-                "the configuration has errors".to_owned()
-            } else {
-                refused.to_string()
-            };
-            error.error = format!("{path}: not reloaded, nothing changed: {why}");
-            (StatusCode::CONFLICT, Json(error)).into_response()
-        }
+        Err(refused) => not_taken(&app, None, &refused),
     }
 }
 
+/// The answer to a configuration that was refused.
+pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -> Response {
+    let config = config.map(|path| path.display().to_string());
+    let path = config.or_else(|| path(app)).unwrap_or_default();
+    let code = match refused {
+        Refused::Awaiting(_) => "awaiting-confirmation",
+        Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => "reload-refused",
+    };
+    let mut error = api::Error::new(code, String::new());
+    let why = if let Refused::Check(problems) = refused {
+        error.problems = problems.0.iter().map(api::Problem::from).collect();
+        // They say themselves what is wrong, once.
+        "the configuration has errors".to_owned()
+    } else {
+        refused.to_string()
+    };
+    error.error = format!("{path}: not reloaded, nothing changed: {why}");
+    (StatusCode::CONFLICT, Json(error)).into_response()
+}
+
+/// A request's body; an empty one is the default request.
+pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, Refusal> {
+    if body.trim().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_str(body).map_err(|error| {
+        let text = format!("the body is no such request: {error}");
+        Refusal(StatusCode::BAD_REQUEST, "bad-request", text)
+    })
+}
+
 /// `POST /v1/reload/confirm`
-pub(crate) async fn confirm() -> Refusal {
-    Refusal(
-        StatusCode::CONFLICT,
-        "nothing-to-confirm",
-        "no reload waits for confirmation".into(),
-    )
+pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
+    if !app.confirm().await {
+        let text = "no reload waits for confirmation".to_owned();
+        return Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response();
+    }
+    Json(api::Reload {
+        generation: app.generation().0.to_string(),
+        applied: true,
+        problems: Vec::new(),
+        plan: None,
+        awaiting: None,
+    })
+    .into_response()
 }
 
 /// `POST /v1/stop`

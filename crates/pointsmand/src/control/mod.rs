@@ -4,7 +4,10 @@
 
 mod events;
 mod flows;
+mod follow;
 mod handlers;
+mod sse;
+mod tools;
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use pointsman_os::local::ControlListener;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
+pub(crate) use self::flows::Selected;
 use crate::app::App;
 
 /// Clients at once: streams of events included.
@@ -35,19 +39,22 @@ const HEAD_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 15] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 18] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(handlers::reload)),
         (route::CONFIRM, post(handlers::confirm)),
+        (route::REPLAY, post(tools::replay)),
         (route::STOP, post(handlers::stop)),
         (route::EXPLAIN, post(flows::explain)),
+        (route::FOLLOW, get(follow::stream)),
         (route::FLOWS, get(flows::list)),
         (route::FLOW, get(flows::one).merge(delete(flows::close))),
         (route::FLOW_EXPLAIN, get(flows::explain_one)),
         (route::EVENTS, get(events::stream)),
         (route::OUTBOUNDS, get(handlers::outbounds)),
         (route::OUTBOUND_MEMBER, put(handlers::select)),
+        (route::RULES, get(tools::rules)),
         (route::POLICY, get(handlers::policy)),
         (route::DNS, get(flows::dns)),
         (route::OPENAPI, get(handlers::openapi)),

@@ -30,6 +30,7 @@ mod proxy;
 mod reflow;
 mod resolver;
 mod sniff;
+mod tools;
 
 use std::process::Command;
 

@@ -18,7 +18,7 @@ use crate::forward;
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
+use crate::setup::{Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node};
 
@@ -81,6 +81,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         server_resolver: None,
         log: log.unwrap_or_default(),
         access_log: None,
+        history: History::default(),
         watch: false,
         shutdown_grace: GRACE,
         sniff: Sniff::default(),

@@ -23,7 +23,7 @@ use crate::list;
 use crate::load::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{Dialect, Log, ResolverId, Setup, Sniff, Uplink};
+use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Uplink};
 use crate::yaml::{self, KeyStyle, Node};
 
 /// Reads a configuration of this dialect; pushes every problem.
@@ -140,6 +140,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         server_resolver,
         log: Log::default(),
         access_log: None,
+        history: History::default(),
         watch: false,
         shutdown_grace: SHUTDOWN_GRACE,
         sniff: Sniff::default(),

@@ -31,3 +31,6 @@ pub(super) const SOCKS_UDP: bool = false;
 
 /// `watch`: a half-edited file must not take effect by itself unless asked for.
 pub(super) const WATCH: bool = false;
+
+/// The most that `history.keep` may be: a replay of more takes longer than anybody waits.
+pub(super) const HISTORY_MOST: i64 = 100_000;

@@ -26,7 +26,7 @@ use pointsman_policy::model::OnUnknown;
 use crate::forward;
 use crate::load::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, FlowTest, Log, PolicyId, Setup, Sniff};
+use crate::setup::{Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Value};
 
@@ -109,6 +109,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         server_resolver: dns.server_resolver,
         log: general.log,
         access_log: general.access_log,
+        history: general.history,
         watch: general.watch,
         shutdown_grace: general.grace,
         sniff: general.sniff,
@@ -156,6 +157,7 @@ fn first_line(span: &Span) -> Span {
 struct General {
     log: Log,
     access_log: Option<PathBuf>,
+    history: History,
     watch: bool,
     grace: Duration,
     sniff: Sniff,
@@ -166,6 +168,7 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
     let log = given(keys, "log").map(|node| log(node, problems));
     let access_log = given(keys, "access_log")
         .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
+    let history = given(keys, "history").map(|node| history(node, problems));
     let watch = given(keys, "watch").and_then(|node| node.boolean("`watch`", problems));
     let grace = given(keys, "shutdown").and_then(|node| {
         let mut keys = node.keys("`shutdown`", KeyStyle::Exact, problems);
@@ -180,10 +183,26 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
     General {
         log: log.unwrap_or_default(),
         access_log,
+        history: history.unwrap_or_default(),
         watch: watch.unwrap_or(defaults::WATCH),
         grace: grace.unwrap_or(defaults::GRACE),
         sniff: sniff.unwrap_or_default(),
         on_unknown: on_unknown.unwrap_or_default(),
+    }
+}
+
+fn history(node: &Node, problems: &mut Problems) -> History {
+    let mut keys = node.keys("`history`", KeyStyle::Exact, problems);
+    let keep = given(&mut keys, "keep").and_then(|node| {
+        let keep = node.number("`keep`", 0..=defaults::HISTORY_MOST, problems)?;
+        usize::try_from(keep).ok()
+    });
+    let redact = given(&mut keys, "redact").and_then(|node| node.boolean("`redact`", problems));
+    keys.finish(problems);
+    let usual = History::default();
+    History {
+        keep: keep.unwrap_or(usual.keep),
+        redact: redact.unwrap_or(usual.redact),
     }
 }
 

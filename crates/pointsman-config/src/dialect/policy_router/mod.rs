@@ -23,7 +23,7 @@ use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
-use crate::setup::{Dialect, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
+use crate::setup::{Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
 /// Reads a configuration of this dialect; pushes every problem.
@@ -222,6 +222,7 @@ impl Reader {
             server_resolver: None,
             log: Log::default(),
             access_log: None,
+            history: History::default(),
             watch: true,
             // Downloads end in peace, and a service manager's own limit (90 s) is not reached.
             shutdown_grace: Duration::from_secs(10),

@@ -28,8 +28,8 @@ use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    Dialect, Families, Inbound, Log, NameServer, OutboundKind, PolicyId, Resolver, ResolverId,
-    Setup, Sniff, Uplink,
+    Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, PolicyId, Resolver,
+    ResolverId, Setup, Sniff, Uplink,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use items::{Dns, Items, Relay, Upstream};
@@ -127,6 +127,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         server_resolver: None,
         log: Log::default(),
         access_log: None,
+        history: History::default(),
         watch: false,
         shutdown_grace: Duration::from_secs(10),
         sniff: Sniff::default(),

@@ -1,0 +1,92 @@
+//! What the plane tells of itself: flows, news, tallies of rules; and where it writes that down.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Decisions, LiveFlow, Plane, RuleTally, Tail};
+use crate::record::FlowRecord;
+use crate::record::log::AccessLog;
+
+impl Plane {
+    /// Live flows, oldest first.
+    #[must_use]
+    pub fn flows(&self) -> Vec<Arc<LiveFlow>> {
+        self.shared.flows.live()
+    }
+
+    /// The record of a live or recent flow.
+    #[must_use]
+    pub fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
+        self.shared.flows.record(id)
+    }
+
+    /// The last flows that ended, oldest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Arc<FlowRecord>> {
+        self.shared.flows.recent()
+    }
+
+    /// Keeps so many of the flows that ended, from now on; fewer where they would take more than
+    /// [`super::flows::RECENT_BYTES`].
+    pub fn keep_recent(&self, count: usize) {
+        self.shared.flows.keep_recent(count);
+    }
+
+    /// Flows as they end and what rules say, from now on. A reader that is too slow is told how many it missed.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.shared.flows.readers().tail()
+    }
+
+    /// Flows as they are decided, from now on; see [`Self::tail`].
+    #[must_use]
+    pub fn decisions(&self) -> Decisions {
+        self.shared.flows.readers().decisions()
+    }
+
+    /// The rules of the generation in force, in order, policy by policy, with what they decided.
+    #[must_use]
+    pub fn rules(&self) -> Vec<RuleTally> {
+        let generation = self.shared.generation();
+        generation.map_or_else(Vec::new, |generation| generation.rules().all().to_vec())
+    }
+
+    /// Opens an access log at `path`, without writing to it yet; `None` where it is the one in use.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn open_access_log(&self, path: Option<&Path>) -> io::Result<Option<OpenedLog>> {
+        if self.shared.flows.log_path().as_deref() == path {
+            return Ok(None);
+        }
+        let log = path.map(AccessLog::open).transpose()?;
+        Ok(Some(OpenedLog(log)))
+    }
+
+    /// Logs flows there from now on.
+    pub fn log_to(&self, opened: OpenedLog) {
+        let old = self.shared.flows.log_to(opened.0.map(Arc::new));
+        // Closing writes what is queued, and waits for that.
+        std::thread::spawn(move || drop(old));
+    }
+
+    /// Lines that the access logs had to drop.
+    #[must_use]
+    pub fn access_log_dropped(&self) -> u64 {
+        let own = self.shared.flows.log();
+        own.map_or(0, |log| log.dropped()) + self.shared.forwards.dropped()
+    }
+
+    /// Opens the access logs anew, those of forwards too, after somebody moved it away.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = self.shared.flows.log() {
+            log.reopen();
+        }
+        self.shared.forwards.reopen_logs();
+    }
+}
+
+/// An access log that nobody writes to yet; dropping it leaves things as they are.
+#[derive(Debug)]
+pub struct OpenedLog(Option<AccessLog>);

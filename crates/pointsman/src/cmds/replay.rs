@@ -1,0 +1,136 @@
+//! `replay`: the daemon's flows of lately through another configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pointsman_api::explain::Decision;
+use pointsman_api::flow::RuleRef;
+use pointsman_api::replay::{MovedFlow, MovedGroup};
+use pointsman_api::{Replay, ReplayRequest, route};
+
+use crate::cli::{Dialect, Global};
+use crate::control;
+use crate::output::{Out, Stop};
+
+/// Arguments of `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// The candidate; the daemon's own configuration as it is on disk where none is given
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// The language it is written in
+    #[arg(long, value_enum, default_value = "auto", requires = "config")]
+    dialect: Dialect,
+    /// So many flows at most, the latest
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// Keep names, addresses and programs out of the answer
+    #[arg(long)]
+    redact: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &ReplayArgs, out: &mut Out) -> Result<(), Stop> {
+    let absolute = |path: &PathBuf| {
+        // The daemon stands in another directory.
+        std::path::absolute(path)
+            .map(|path| path.display().to_string())
+            .map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))
+    };
+    let request = ReplayRequest {
+        config: args.config.as_ref().map(absolute).transpose()?,
+        dialect: args.dialect.chosen().map(|it| it.as_str().to_owned()),
+        last: args.last,
+        redact: args.redact,
+    };
+    let replay: Replay = control::post(global, route::REPLAY, &request)?;
+    out.answer(&replay, |out| write(&replay, out))
+}
+
+/// The answer for people.
+pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
+    for group in &replay.groups {
+        let MovedGroup {
+            from,
+            to,
+            old_rule,
+            new_rule,
+            flows,
+            old_reason,
+            new_reason,
+            examples,
+        } = group;
+        let way = format!("{} -> {}", described(from), described(to));
+        out.line(format_args!(
+            "{}: {}",
+            flows_of(*flows),
+            out.colored(1, &way)
+        ))?;
+        out.line(format_args!("  now by {}", reason(old_rule, old_reason)))?;
+        out.line(format_args!("  then by {}", reason(new_rule, new_reason)))?;
+        let examples: Vec<String> = examples.iter().map(example).collect();
+        let more = if usize::try_from(*flows).is_ok_and(|flows| flows > examples.len()) {
+            ", ..."
+        } else {
+            ""
+        };
+        out.line(format_args!("  flow {}{more}", examples.join(", ")))?;
+    }
+    for untold in &replay.untold {
+        out.line(format_args!(
+            "{} cannot be told: `{}` was never learned",
+            flows_of(untold.flows),
+            untold.fact
+        ))?;
+    }
+    for gone in &replay.gone {
+        out.line(format_args!(
+            "{} came in by `{}`, which would be gone",
+            flows_of(gone.flows),
+            gone.inbound
+        ))?;
+    }
+    let config = replay.config.as_deref().unwrap_or("the embedded default");
+    out.line(format_args!(
+        "{} through {config}: {} would go elsewhere, {} the same way ({} of them by another rule)",
+        flows_of(replay.flows),
+        replay.moved,
+        replay.same,
+        replay.by_another_rule
+    ))
+}
+
+fn flows_of(count: u64) -> String {
+    match count {
+        1 => "1 flow".to_owned(),
+        count => format!("{count} flows"),
+    }
+}
+
+fn described(decision: &Decision) -> String {
+    let outbound = decision.outbound.as_deref().unwrap_or("none");
+    match &decision.member {
+        Some(member) => format!("{outbound} by {member}"),
+        None => outbound.to_owned(),
+    }
+}
+
+/// The sentence says the rule, except where none decided.
+fn reason(rule: &Option<RuleRef>, reason: &str) -> String {
+    match rule {
+        Some(rule) if !reason.contains(&rule.text) => {
+            format!("{} ({}:{}): {reason}", rule.text, rule.file, rule.line)
+        }
+        Some(_) | None => reason.to_owned(),
+    }
+}
+
+fn example(flow: &MovedFlow) -> String {
+    let mut text = flow.id.to_string();
+    if let Some(destination) = &flow.destination {
+        text = format!("{text} to {destination}");
+    }
+    if let Some(process) = &flow.process {
+        text = format!("{text} of {process}");
+    }
+    text
+}

@@ -1,0 +1,267 @@
+//! The flows of lately through another configuration: which would go elsewhere, and why.
+//!
+//! Invariant: nothing is asked of the network or the host. What was learned of a flow is taken as it was then; the
+//! databases alone are the candidate's own. A flow that lacks a fact for the candidate is counted, never guessed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pointsman_api as api;
+use pointsman_api::explain::Decision;
+use pointsman_api::flow::RuleRef;
+use pointsman_api::replay::{Gone, MovedFlow, MovedGroup, Untold};
+use pointsman_config::explain::{Way, way};
+use pointsman_config::setup::{Dialect, Setup};
+use pointsman_net::record::FlowRecord;
+use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
+
+use crate::app::App;
+use crate::control::Selected;
+use crate::records;
+
+/// Examples of each group.
+const EXAMPLES: usize = 3;
+
+/// What is asked of a replay.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// The candidate; `None`: the daemon's own configuration as it is now.
+    pub config: Option<PathBuf>,
+    /// Its language.
+    pub dialect: Option<Dialect>,
+    /// So many flows at most, the latest.
+    pub last: Option<usize>,
+    /// Whether to keep names, addresses and programs out of the answer.
+    pub redact: bool,
+}
+
+/// The flows of lately that were decided, or that no rule decides: oldest first, the live ones too.
+pub(crate) fn lately(app: &App, last: Option<usize>) -> Vec<Arc<FlowRecord>> {
+    let mut all = app.plane.recent();
+    all.extend(app.plane.flows().iter().map(|flow| Arc::new(flow.record())));
+    all.retain(|record| record.action.is_some());
+    all.sort_by_key(|record| record.id);
+    // One that ended in between is in both.
+    all.dedup_by_key(|record| record.id);
+    let surplus = all.len().saturating_sub(last.unwrap_or(usize::MAX));
+    all.drain(..surplus);
+    all
+}
+
+/// What of a flow's fate is found by a policy without asking anybody.
+pub(crate) fn decide(policy: &Policy, facts: &mut Facts) -> Result<Step, Need> {
+    loop {
+        match policy.decide(facts) {
+            Step::Need(Need::Country) if facts.lacks(Need::Country) => find_country(policy, facts),
+            Step::Need(need) => return Err(need),
+            step => return Ok(step),
+        }
+    }
+}
+
+pub(crate) fn find_country(policy: &Policy, facts: &mut Facts) {
+    facts.geo = match facts.destination_address() {
+        Some(address) => policy.databases.lookup(address),
+        None => Fact::Absent,
+    };
+}
+
+/// Puts the flows of lately through the candidate.
+pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
+    let (number, in_force) = app.generation();
+    let redact = asked.redact || in_force.history.redact || candidate.history.redact;
+    let config = asked.config.as_ref().or(app.origin.path.as_ref());
+    let mut replay = api::Replay {
+        config: config.map(|path| path.display().to_string()),
+        generation: number.to_string(),
+        flows: 0,
+        same: 0,
+        by_another_rule: 0,
+        moved: 0,
+        untold: Vec::new(),
+        gone: Vec::new(),
+        groups: Vec::new(),
+        redacted: redact,
+    };
+    let mut untold: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut gone: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut groups: HashMap<Alike, MovedGroup> = HashMap::new();
+    let records = lately(app, asked.last);
+    for record in &records {
+        replay.flows += 1;
+        let Some((policy, mut facts)) = arrival(candidate, record) else {
+            *gone.entry(&record.listener).or_default() += 1;
+            continue;
+        };
+        let step = match decide(policy, &mut facts) {
+            Ok(step) => step,
+            Err(need) => {
+                *untold.entry(need.as_str()).or_default() += 1;
+                continue;
+            }
+        };
+        let setup = app.generation_of(record.generation);
+        let from = went(app, record, setup.as_deref());
+        let to = would_go(app, policy, &facts, &step);
+        let old_rule = record.decision.as_ref().and_then(|d| d.rule.as_ref());
+        let old_rule = old_rule.map(records::rule);
+        let new_rule = match &step {
+            Step::Decided(decision) => decision.rule.as_ref().map(records::rule),
+            Step::Need(_) | Step::NoRoute => None,
+        };
+        if from == to {
+            replay.same += 1;
+            // A rule that merely moved is the same one.
+            let text = |rule: Option<RuleRef>| rule.map(|rule| rule.text);
+            replay.by_another_rule += u64::from(text(old_rule) != text(new_rule));
+            continue;
+        }
+        replay.moved += 1;
+        let alike = Alike {
+            from,
+            to,
+            old_rule,
+            new_rule,
+        };
+        let group = groups.entry(alike).or_insert_with_key(|alike| MovedGroup {
+            from: alike.from.clone(),
+            to: alike.to.clone(),
+            old_rule: alike.old_rule.clone(),
+            new_rule: alike.new_rule.clone(),
+            flows: 0,
+            old_reason: old_reason(record, setup.as_deref(), redact),
+            new_reason: new_reason(policy, &facts, &step, redact),
+            examples: Vec::new(),
+        });
+        group.flows += 1;
+        if group.examples.len() < EXAMPLES {
+            group.examples.push(example(record, redact));
+        }
+    }
+    let count = |(fact, flows): (&str, u64)| (fact.to_owned(), flows);
+    let untold = untold.into_iter().map(count);
+    replay.untold = untold.map(|(fact, flows)| Untold { fact, flows }).collect();
+    let gone = gone.into_iter().map(count);
+    replay.gone = gone
+        .map(|(inbound, flows)| Gone { inbound, flows })
+        .collect();
+    replay.groups = groups.into_values().collect();
+    let first = |group: &MovedGroup| group.examples.first().map(|flow| flow.id);
+    replay
+        .groups
+        .sort_by_key(|group| (std::cmp::Reverse(group.flows), first(group)));
+    replay
+}
+
+/// What flows have in common that would go elsewhere alike.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike {
+    from: Decision,
+    to: Decision,
+    old_rule: Option<RuleRef>,
+    new_rule: Option<RuleRef>,
+}
+
+/// The policy that the flow would meet, and its facts as they would be there.
+fn arrival<'s>(candidate: &'s Setup, record: &FlowRecord) -> Option<(&'s Policy, Facts)> {
+    let mut facts = record.facts.clone();
+    // The candidate has databases of its own.
+    facts.geo = Fact::Unknown;
+    let forwards = &candidate.forwards;
+    if let Some(forward) = forwards.iter().find(|it| it.name == record.listener) {
+        let policy = candidate.policies.get(forward.policy.0)?;
+        return Some((policy, facts));
+    }
+    let inbounds = &candidate.inbounds;
+    let inbound = inbounds.iter().find(|it| it.name == record.listener)?;
+    if let Fact::Known(seen, _) = &mut facts.inbound {
+        let user = inbound
+            .users
+            .iter()
+            .find(|user| Some(&user.name) == seen.user.as_ref());
+        let own = user.and_then(|user| user.alias.clone());
+        seen.name = own.or_else(|| inbound.alias.clone());
+    }
+    let policy = candidate.policies.get(inbound.policy.0)?;
+    Some((policy, facts))
+}
+
+/// Where the flow went, by the members that are selected now: who selected another one since moved the flow, not
+/// the candidate. By its record where its generation is no longer kept.
+fn went(app: &App, record: &FlowRecord, setup: Option<&Setup>) -> Decision {
+    let policy = setup.and_then(|setup| setup.policies.get(record.policy));
+    match policy {
+        Some(policy) => {
+            let step = record.decision.clone().map_or(Step::NoRoute, Step::Decided);
+            would_go(app, policy, &record.facts, &step)
+        }
+        None => Decision {
+            outbound: record.outbound.as_ref().map(ToString::to_string),
+            action: record.action.map_or(api::Action::None, records::action),
+            member: record.member.as_ref().map(ToString::to_string),
+        },
+    }
+}
+
+fn would_go(app: &App, policy: &Policy, facts: &Facts, step: &Step) -> Decision {
+    let selected = Selected { app, policy };
+    let Way {
+        outbound,
+        member,
+        action,
+        no_udp: _,
+    } = way(policy, step, facts.network, &selected);
+    let name = |id| policy.outbound(id).name.to_string();
+    Decision {
+        outbound: outbound.map(name),
+        action,
+        member: member.map(name),
+    }
+}
+
+fn old_reason(record: &FlowRecord, setup: Option<&Setup>, redact: bool) -> String {
+    let policy = setup.and_then(|setup| setup.policies.get(record.policy));
+    match (policy, &record.decision) {
+        (Some(policy), Some(decision)) => {
+            let step = Step::Decided(decision.clone());
+            new_reason(policy, &record.facts, &step, redact)
+        }
+        (None, Some(decision)) if redact => decision.reason.to_string(),
+        _ => records::reason(record, setup),
+    }
+}
+
+/// One sentence; a redacted one says which rule, and nothing that it saw.
+fn new_reason(policy: &Policy, facts: &Facts, step: &Step, redact: bool) -> String {
+    if !redact {
+        let mut trace = Trace::default();
+        policy.decide_traced(facts, &mut trace);
+        return explain::sentence(policy, step, Some(&trace));
+    }
+    match step {
+        Step::Decided(decision) => match &decision.rule {
+            Some(rule) => rule.to_string(),
+            None => decision.reason.to_string(),
+        },
+        Step::Need(_) | Step::NoRoute => explain::sentence(policy, step, None),
+    }
+}
+
+fn example(record: &FlowRecord, redact: bool) -> MovedFlow {
+    let facts = &record.facts;
+    let (mut destination, mut process) = (None, None);
+    if !redact {
+        let host = facts.destination.known().map(ToString::to_string);
+        let host = records::domain(record).or(host);
+        let port = facts.port.known().map(|port| format!(":{port}"));
+        destination = host.map(|host| host + &port.unwrap_or_default());
+        let owner = facts.owner.known();
+        process = owner.and_then(|owner| owner.name.known().map(ToString::to_string));
+    }
+    MovedFlow {
+        id: record.id,
+        destination,
+        process,
+    }
+}

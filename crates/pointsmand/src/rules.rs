@@ -1,0 +1,144 @@
+//! Rules with what they decided, and what earlier ones took from later ones.
+//!
+//! Invariant: what a rule shadows is told of flows that were there, by the policy in force; a later rule that would
+//! need a fact that was never learned took nothing.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use pointsman_api as api;
+use pointsman_api::rules::{RuleState, Shadow};
+use pointsman_config::Setup;
+use pointsman_policy::decision::{Decision, Reason};
+use pointsman_policy::model::Origin;
+use pointsman_policy::{Fact, Policy, Step};
+
+use crate::app::App;
+use crate::records;
+use crate::replay::{decide, find_country, lately};
+
+/// Conditions that are tried at most for what rules shadow: some seconds' work. With very long lists fewer flows are
+/// looked at, the latest, and the answer says how many.
+const MOST_TRIED: usize = 20_000_000;
+/// Earlier rules that are named for each rule.
+const SHADOWS: usize = 5;
+
+/// All rules; with `shadowed` also what earlier ones took from them.
+pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
+    let (number, setup) = app.generation();
+    let mut rules = app.plane.rules();
+    // Others decide only where something broke.
+    rules.retain(|rule| rule.decides || rule.tally.numbers().flows > 0);
+    let mut live: HashMap<*const _, (u64, u64, u64, u64)> = HashMap::new();
+    for flow in app.plane.flows() {
+        let Some(tally) = flow.tally() else { continue };
+        let record = flow.record();
+        let (flows, sent, received, last) = live.entry(std::ptr::from_ref(&**tally)).or_default();
+        *flows += 1;
+        *sent += record.bytes_sent;
+        *received += record.bytes_received;
+        *last = record.started_ms.max(*last);
+    }
+    let (mut shadows, replayed) = match shadowed {
+        true => {
+            let (shadows, replayed) = shadows(app, &setup, rules.len());
+            (shadows, Some(replayed))
+        }
+        false => (HashMap::new(), None),
+    };
+    let state = |rule: &pointsman_net::plane::RuleTally| {
+        let tallied = rule.tally.numbers();
+        let now = live.get(&std::ptr::from_ref(&*rule.tally)).copied();
+        let (flows, sent, received, last) = now.unwrap_or_default();
+        let last_ms = tallied.last_ms.max(last);
+        let policy = setup.policies.get(rule.policy);
+        RuleState {
+            policy: policy.map_or_else(String::new, |policy| policy.name.to_string()),
+            rule: records::rule(&rule.origin),
+            last_word: rule.last_word,
+            hits: tallied.flows + flows,
+            bytes_sent: tallied.bytes_sent + sent,
+            bytes_received: tallied.bytes_received + received,
+            last_hit: (last_ms > 0).then_some(last_ms),
+            shadowed_by: shadows
+                .remove(&(rule.policy, place(&rule.origin)))
+                .unwrap_or_default(),
+        }
+    };
+    api::RuleList {
+        generation: number.to_string(),
+        rules: rules.iter().map(state).collect(),
+        replayed,
+    }
+}
+
+/// A rule's text in memory and its line: two rules of a configuration never share both.
+type Place = (usize, u32);
+
+fn place(origin: &Origin) -> Place {
+    (origin.text.as_ptr().addr(), origin.line)
+}
+
+type Shadows = HashMap<(usize, Place), Vec<Shadow>>;
+
+/// For each rule the earlier ones that took its flows; and how many flows were looked at.
+fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
+    let records = lately(app, Some(MOST_TRIED / rules.max(1)));
+    // Later rule, earlier rule: flows, and those that would go another way.
+    let mut taken: HashMap<(usize, Place, Place), (Origin, u64, u64)> = HashMap::new();
+    for record in &records {
+        let Some((index, policy)) = policy_of(setup, &record.listener) else {
+            continue;
+        };
+        let mut facts = record.facts.clone();
+        if matches!(facts.guarded, Fact::Known(..)) {
+            continue;
+        }
+        // Where it is not told what decides, nobody knows from whom it was taken.
+        let Ok(Step::Decided(Decision {
+            rule: Some(earlier),
+            outbound,
+            ..
+        })) = decide(policy, &mut facts)
+        else {
+            continue;
+        };
+        find_country(policy, &mut facts);
+        policy.every_decision(&facts, |decision| {
+            if let Some(later) = &decision.rule
+                && decision.reason == Reason::Rule
+                && *later != earlier
+            {
+                let key = (index, place(later), place(&earlier));
+                let entry = taken.entry(key);
+                let (_, flows, elsewhere) = entry.or_insert_with(|| (earlier.clone(), 0, 0));
+                *flows += 1;
+                *elsewhere += u64::from(decision.outbound != outbound);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    let mut shadows = Shadows::new();
+    for ((policy, later, _), (earlier, flows, elsewhere)) in taken {
+        shadows.entry((policy, later)).or_default().push(Shadow {
+            rule: records::rule(&earlier),
+            flows,
+            elsewhere,
+        });
+    }
+    for shadow in shadows.values_mut() {
+        shadow.sort_by_key(|shadow| (std::cmp::Reverse(shadow.flows), shadow.rule.line));
+        shadow.truncate(SHADOWS);
+    }
+    (shadows, u64::try_from(records.len()).unwrap_or(u64::MAX))
+}
+
+/// The policy that flows of a listener meet.
+fn policy_of<'s>(setup: &'s Setup, listener: &str) -> Option<(usize, &'s Policy)> {
+    let forward = setup.forwards.iter().find(|it| *it.name == *listener);
+    let inbound = setup.inbounds.iter().find(|it| *it.name == *listener);
+    let id = forward
+        .map(|it| it.policy)
+        .or_else(|| inbound.map(|it| it.policy))?;
+    Some((id.0, setup.policies.get(id.0)?))
+}
