@@ -158,8 +158,7 @@ impl Other {
             Self::Network => match value {
                 "tcp" => Condition::Network(Network::Tcp),
                 "udp" => Condition::Network(Network::Udp),
-                // No flow is one.
-                "icmp" => Condition::Never,
+                "icmp" => Condition::Network(Network::Icmp),
                 other => return Err(format!("the network `{other}` is unknown")),
             },
             Self::ProcessName => {

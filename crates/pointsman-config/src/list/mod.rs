@@ -19,6 +19,7 @@ mod mrs;
 mod numbered;
 mod packed;
 mod proto;
+pub mod query;
 mod ranges;
 mod scope;
 mod shelf;
@@ -29,6 +30,7 @@ mod tell;
 mod text;
 mod told;
 mod trie;
+pub mod write;
 mod yaml;
 
 use std::io::{self, BufRead, Seek};

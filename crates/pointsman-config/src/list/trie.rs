@@ -175,7 +175,6 @@ impl Trie {
         bit(&self.leaves, node).unwrap_or(false)
     }
 
-    #[cfg(test)]
     /// Makes a trie of keys (already turned around). They are sorted here.
     pub(super) fn make(mut keys: Vec<Vec<u8>>) -> Self {
         keys.sort_unstable();
@@ -205,7 +204,6 @@ impl Trie {
         }
     }
 
-    #[cfg(test)]
     /// The parts, as they are written: leaves, shape, labels.
     pub(super) fn parts(&self) -> (&[u64], &[u64], &[u8]) {
         (&self.leaves, &self.shape, &self.labels)
@@ -242,14 +240,12 @@ fn turn<'b>(backwards: &[u8], buffer: &'b mut String) -> Option<&'b str> {
     Some(buffer)
 }
 
-#[cfg(test)]
 #[derive(Default)]
 struct Bits {
     words: Vec<u64>,
     length: usize,
 }
 
-#[cfg(test)]
 impl Bits {
     fn push(&mut self, bit: bool) {
         if self.length.is_multiple_of(64) {

@@ -1,0 +1,79 @@
+//! mihomo's `.mrs`: see [`crate::list::mrs`].
+
+use std::net::IpAddr;
+
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use super::{Entry, What, Written};
+use crate::list::mrs::{ADDRESSES, MAGIC, NAMES};
+use crate::list::ranges::ranges_of;
+use crate::list::trie::Trie;
+
+pub(super) fn write(entries: &[Entry], to: &mut Written) {
+    let names = entries.iter().any(|entry| entry.name().is_some());
+    let mut plain = MAGIC.to_vec();
+    plain.push(if names { NAMES } else { ADDRESSES });
+    let mut keys = Vec::new();
+    let mut prefixes = Vec::new();
+    for entry in entries {
+        match (&entry.what, entry.name()) {
+            (What::Prefix(_), _) if names => {
+                entry.leave_out("`.mrs` holds names or addresses, not both", to);
+            }
+            (What::Prefix(prefix), _) => prefixes.push(*prefix),
+            (_, Some((name, itself, below))) => {
+                let key: Vec<u8> = name.bytes().rev().collect();
+                if below {
+                    keys.push([&key, b".+".as_slice()].concat());
+                }
+                if itself {
+                    keys.push(key);
+                }
+            }
+            (_, None) => entry.leave_out("`.mrs` holds names and addresses alone", to),
+        }
+    }
+    to.count = entries.len() - to.left_out.len();
+    plain.extend_from_slice(&(to.count as u64).to_be_bytes());
+    // No part for later; version 1.
+    plain.extend_from_slice(&0u64.to_be_bytes());
+    plain.push(1);
+    if names {
+        let trie = Trie::make(keys);
+        let (leaves, shape, labels) = trie.parts();
+        for words in [leaves, shape] {
+            plain.extend_from_slice(&(words.len() as u64).to_be_bytes());
+            plain.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+        }
+        plain.extend_from_slice(&(labels.len() as u64).to_be_bytes());
+        plain.extend_from_slice(labels);
+    } else {
+        let ranges = ranges_of(prefixes);
+        plain.extend_from_slice(&(ranges.len() as u64).to_be_bytes());
+        for (low, high) in ranges {
+            plain.extend_from_slice(&sixteen(low));
+            plain.extend_from_slice(&sixteen(high));
+        }
+    }
+    to.bytes = compress_to_vec(plain.as_slice(), CompressionLevel::Fastest);
+}
+
+impl Entry {
+    /// The name of an entry on names, whether it is meant itself, and whether all below are.
+    fn name(&self) -> Option<(&str, bool, bool)> {
+        match &self.what {
+            What::Below(name) => Some((name, false, true)),
+            What::Exact(name) => Some((name, true, false)),
+            What::Suffix(name) => Some((name, true, true)),
+            What::Except(..) | What::Other(_) | What::Prefix(_) => None,
+        }
+    }
+}
+
+/// An address as IPv6 has it, IPv4 mapped.
+fn sixteen(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}

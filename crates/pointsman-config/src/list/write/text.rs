@@ -1,0 +1,91 @@
+//! Plain text and YAML: names, ranges, or rules, whichever says all.
+
+use pointsman_policy::line::{self, Scope};
+use pointsman_policy::model::SetId;
+
+use super::{Entry, What, Written};
+
+/// How entries stand in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Yaml,
+}
+
+pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
+    let names = entries.iter().all(|entry| match entry.what {
+        What::Exact(_) | What::Suffix(_) => true,
+        What::Below(_) | What::Except(..) | What::Other(_) | What::Prefix(_) => false,
+    });
+    // A text in which no name is marked is taken for names with all below.
+    let marked = entries.iter().any(|e| matches!(e.what, What::Suffix(_)));
+    let names = names && (marked || form == Form::Yaml);
+    let ranges = entries.iter().all(|e| matches!(e.what, What::Prefix(_)));
+    if form == Form::Yaml {
+        to.bytes.extend_from_slice(b"payload:\n");
+    }
+    for entry in entries {
+        let text = match &entry.what {
+            What::Exact(name) if names => name.to_string(),
+            What::Suffix(name) if names => format!("+.{name}"),
+            What::Prefix(prefix) if ranges => prefix.to_string(),
+            What::Except(..) => {
+                entry.leave_out("rules have no word for exceptions", to);
+                continue;
+            }
+            What::Other(_) => {
+                let rule = entry.what.rule();
+                if !is_read_again(&rule) {
+                    entry.leave_out("rules cannot say it", to);
+                    continue;
+                }
+                rule
+            }
+            what => what.rule(),
+        };
+        line(&text, form, &mut to.bytes);
+        to.count += 1;
+    }
+}
+
+fn line(text: &str, form: Form, to: &mut Vec<u8>) {
+    if form == Form::Yaml {
+        to.extend_from_slice(b"  - ");
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/');
+        let simple = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain);
+        if !simple {
+            to.push(b'\'');
+            to.extend_from_slice(text.replace('\'', "''").as_bytes());
+            to.extend_from_slice(b"'\n");
+            return;
+        }
+    }
+    to.extend_from_slice(text.as_bytes());
+    to.push(b'\n');
+}
+
+/// Whether a rule is read as a rule again, and as the same one.
+fn is_read_again(rule: &str) -> bool {
+    let one_line = !rule.contains(['\n', '\r']) && line::without_comment(rule) == rule;
+    one_line
+        && line::parse_condition(rule, &Anything)
+            .is_ok_and(|condition| crate::list::numbered::canonical(&condition) == rule)
+}
+
+/// A place where every database is at hand, and no other set.
+struct Anything;
+
+impl Scope for Anything {
+    fn rule_set(&self, _name: &str) -> Option<SetId> {
+        None
+    }
+    fn has_country_db(&self) -> bool {
+        true
+    }
+    fn has_asn_db(&self) -> bool {
+        true
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        true
+    }
+}
