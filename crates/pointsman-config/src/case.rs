@@ -3,7 +3,11 @@
 //! A `.case` file has one case a line, `FLOW => OUTBOUND # why`. FLOW is words or a JSON object;
 //! OUTBOUND `none` says that the policy must not decide.
 
+mod verify;
+
 use pointsman_api::Explanation;
+
+pub use verify::{beside, verify};
 
 use crate::explain::{Detail, First, explain};
 use crate::flow::Query;

@@ -373,7 +373,7 @@ pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
     let Loaded {
         dialect: _,
         setup,
-        problems,
+        mut problems,
     } = load(origin);
     let Some(mut setup) = setup else {
         return Err(Refused::Check(problems));
@@ -381,11 +381,10 @@ pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
     if let Some(on_unknown) = origin.on_unknown {
         setup.set_on_unknown(on_unknown);
     }
-    let failures = case::run(&setup, &case::of_setup(&setup));
-    if !failures.is_empty() {
-        return Err(Refused::Tests(
-            failures.iter().map(ToString::to_string).collect(),
-        ));
+    // The embedded default has no tests, and what lies where the daemon started is not beside it.
+    if origin.path.is_some() && !case::verify(&setup, &Disk, &mut problems) {
+        let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+        return Err(Refused::Tests(errors.map(Problem::to_string).collect()));
     }
     Ok(Checked { setup, problems })
 }

@@ -92,3 +92,49 @@ fn what_fails_is_told() {
         expect!["t.case:1: dts=youtube.com:1 => proxy, got -: there is no key `dts`"],
     );
 }
+
+/// The problems of a native configuration with tests and a case file beside it.
+#[test]
+fn failing_tests_are_told_at_their_places() {
+    let text = "version: 1
+inbounds: { desk: { type: mixed, listen: 0 } }
+policy: |
+  any [
+    cond domain under ads.example => reset
+    direct
+  ]
+tests:
+  - { flow: 'dst=ads.example:443', expect: direct }
+  - { flow: 'dst=other.example:443', expect: direct }
+  - { flow: 'dst=', expect: direct }
+";
+    let cases = "# beside\ndst=other.example:1 => reset\ndst=x.ads.example:1 => reset\nno case\n";
+    let files = Memory::new([
+        ("c/p.yaml", text),
+        ("c/own.case", cases),
+        ("c/other.txt", "x"),
+    ]);
+    let mut loaded = load(Path::new("c/p.yaml"), None, None, &files);
+    loaded.problems.0.clear();
+    assert!(!verify(
+        &loaded.setup.unwrap(),
+        &files,
+        &mut loaded.problems
+    ));
+    let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        own.case:2:1: error[test-failed]: `dst=other.example:1`: expected `reset`, got `direct`: the rule before did not match: `direct` (p.yaml:6)
+          | dst=other.example:1 => reset
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          p.yaml:6:5: `direct` decides
+        own.case:4:1: error[test-failed]: the test `no case` cannot be run: a case is `FLOW => OUTBOUND`
+          | no case
+          | ^^^^^^^
+        p.yaml:9:5: error[test-failed]: `dst=ads.example:443`: expected `direct`, got `reset`: `cond domain under ads.example => reset` (p.yaml:5): domain is ads.example (given)
+          |   - { flow: 'dst=ads.example:443', expect: direct }
+          |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          p.yaml:5:5: `cond domain under ads.example => reset` decides
+        p.yaml:11:5: error[test-failed]: the test `dst=` cannot be run: `dst`: ``: the name is empty
+          |   - { flow: 'dst=', expect: direct }
+          |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]].assert_eq(&shown.join("\n"));
+}

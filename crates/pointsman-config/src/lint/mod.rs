@@ -12,7 +12,7 @@ mod ends;
 mod entail;
 mod given;
 mod logic;
-mod places;
+pub(crate) mod places;
 mod ports;
 mod reach;
 mod tell;

@@ -1,9 +1,10 @@
-//! `check`: all problems of a configuration.
+//! `check`: all problems of a configuration, what is odd about it, and its own tests.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use pointsman_api::ProblemList;
+use pointsman_config::case;
 use pointsman_config::files::Disk;
 use pointsman_config::lint::lint;
 
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
     let mut loaded = load::loaded(&args.path, args.dialect);
     if let Some(setup) = &loaded.setup {
         lint(setup, &Disk, &mut loaded.problems);
+        case::verify(setup, &Disk, &mut loaded.problems);
     }
     let directory = load::directory(&args.path);
     let problems: Vec<_> = loaded

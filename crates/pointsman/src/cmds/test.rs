@@ -1,11 +1,10 @@
 //! `test`: a policy's own tests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use pointsman_config::case::{self, Case, Failure};
 use pointsman_config::files::Disk;
-use pointsman_config::load::read_text;
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Unknown};
@@ -39,13 +38,11 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     let mut cases = case::of_setup(&setup);
     let mut failures = Vec::new();
     let directory = load::directory(&args.path);
-    for file in case_files(&directory)? {
-        let text = read_text(&Disk, &file)
-            .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", file.display())))?;
-        // As the configuration's own tests: relative to its directory.
-        let shown = file.strip_prefix(&directory).unwrap_or(&file);
-        let shown = shown.display().to_string();
-        let (read, broken) = case::parse(&shown, &text);
+    let sources = case::beside(&directory, &Disk).map_err(|error| {
+        Stop::Failed(format!("{} cannot be read: {error}", directory.display()))
+    })?;
+    for source in sources {
+        let (read, broken) = case::parse(&source.file, &source.text);
         cases.extend(read);
         failures.extend(broken);
     }
@@ -104,30 +101,4 @@ fn object(failure: &Failure) -> Value {
         "got": failure.outbound(),
         "reason": failure.reason(),
     })
-}
-
-/// The `*.case` files of a directory, sorted.
-fn case_files(directory: &Path) -> Result<Vec<PathBuf>, Stop> {
-    let here = Path::new(".");
-    let listed = if directory.as_os_str().is_empty() {
-        here
-    } else {
-        directory
-    };
-    let entries = std::fs::read_dir(listed)
-        .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", listed.display())))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let name = entry
-            .map_err(|error| Stop::Failed(error.to_string()))?
-            .file_name();
-        if Path::new(&name)
-            .extension()
-            .is_some_and(|extension| extension == "case")
-        {
-            files.push(directory.join(name));
-        }
-    }
-    files.sort();
-    Ok(files)
 }
