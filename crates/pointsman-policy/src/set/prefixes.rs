@@ -23,6 +23,9 @@ use crate::address::Prefix;
 /// Lines from here on stand in [`PrefixTable::far`]; three bytes hold the others.
 const FAR: u32 = 0xFF_FFFF;
 
+/// No prefix: a length that none has.
+const NONE: u32 = 0xFF00_0000;
+
 /// An immutable table of prefixes of both families.
 #[derive(Clone, Debug, Default)]
 pub struct PrefixTable {
@@ -94,20 +97,19 @@ impl PrefixTable {
 
     /// The longest prefix that holds `address` (canonical), and its line.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, address: IpAddr) -> Option<(Prefix, u32)> {
-        let (length, coded) = match address {
-            IpAddr::V4(v4) => self.v4.find(v4.to_bits())?,
-            IpAddr::V6(v6) => {
-                let bits = v6.to_bits();
-                match self.long.find(bits) {
-                    Some(found) => found,
-                    None => self.short.find(bits)?,
-                }
-            }
-        };
-        let prefix = Prefix::new(address, length);
-        Some((prefix, self.line(prefix, coded)))
+        match address {
+            IpAddr::V4(v4) => self.found(address, self.v4.find(v4.to_bits())),
+            IpAddr::V6(v6) => self.found(address, self.find_v6(v6.to_bits())),
+        }
+    }
+
+    fn find_v6(&self, bits: u128) -> u32 {
+        match self.long.find(bits) {
+            NONE => self.short.find(bits),
+            found => found,
+        }
     }
 
     /// How many different prefixes it holds.
@@ -142,11 +144,27 @@ impl PrefixTable {
         entries
     }
 
-    #[inline]
+    /// What a family's table found for `address`. Whether it is anything comes last: that is as good as
+    /// random, and so it costs no wrong guess where the caller does without a branch.
+    #[inline(always)]
+    fn found(&self, address: IpAddr, packed: u32) -> Option<(Prefix, u32)> {
+        let (length, coded) = unpack(packed);
+        let prefix = Prefix::new(address, length);
+        let line = self.line(prefix, coded);
+        (packed != NONE).then_some((prefix, line))
+    }
+
+    #[inline(always)]
     fn line(&self, prefix: Prefix, coded: u32) -> u32 {
         if coded < FAR {
-            return coded;
+            coded
+        } else {
+            self.far_line(prefix)
         }
+    }
+
+    #[cold]
+    fn far_line(&self, prefix: Prefix) -> u32 {
         let at = self.far.binary_search_by_key(&prefix, |(far, _)| *far);
         at.ok().and_then(|at| self.far.get(at)).map_or(FAR, |f| f.1)
     }

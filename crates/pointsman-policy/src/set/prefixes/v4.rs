@@ -1,51 +1,70 @@
 //! IPv4: the nested prefixes laid flat.
 //!
-//! Invariant: `values[i]` is the longest prefix that holds the addresses from boundary `i` up to the
-//! next one; the first boundary is 0. n prefixes have at most 2n + 1 boundaries, of 6 bytes each in a
-//! large table (and 256 KiB of index), of 8 in a small one.
+//! Invariant: a boundary's value is the longest prefix that holds the addresses from there up to the next
+//! one; the first boundary is 0. n prefixes have at most 2n + 1 boundaries, of 6 bytes each in a large
+//! table (and 256 KiB of index), of 8 in a small one.
 
+use std::hint::select_unpredictable;
 use std::net::Ipv4Addr;
 
 use super::bytes::{Damaged, Reader, put_u32};
-use super::{FAR, pack, unpack};
+use super::{FAR, NONE, pack, unpack};
 use crate::address::Prefix;
 
 /// Address, length, coded line: sorts by address, the wider first, the earlier line first.
 pub(super) type Staged = u64;
 
-/// No prefix: a length that none has.
-const NONE: u32 = u32::MAX;
-
 /// From so many boundaries on, an index by the upper 16 bits pays for itself.
 const INDEXED: usize = 65_536;
+
+/// How many upper halves there are.
+const GROUPS: usize = 65_536;
 
 /// So many boundaries are compared at once.
 const WINDOW: usize = 16;
 
+/// For each number of boundaries in a window, 1 for those; from memory, so that all are compared at once.
+static VALID: [[u16; WINDOW]; WINDOW + 1] = {
+    let mut valid = [[0; WINDOW]; WINDOW + 1];
+    let mut at = 0;
+    while at < WINDOW * (WINDOW + 1) {
+        valid[at / WINDOW][at % WINDOW] = (at % WINDOW < at / WINDOW) as u16;
+        at += 1;
+    }
+    valid
+};
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    keys: Keys,
-    values: Vec<u32>,
+    flat: Flat,
     /// Prefixes that longer ones cover wholly; no look-up ends at them.
     hidden: Vec<Staged>,
     len: usize,
 }
 
-/// The boundaries, ascending.
+/// The boundaries, ascending, and their values.
 #[derive(Clone, Debug)]
-enum Keys {
-    Plain(Vec<u32>),
+enum Flat {
+    Plain {
+        keys: Vec<u32>,
+        values: Vec<u32>,
+    },
     Indexed {
         /// For each upper half, how many boundaries stand before it; one more at the end.
         index: Vec<u32>,
-        /// Their lower halves, and [`WINDOW`] more that are none.
-        low: Vec<u16>,
+        /// For each upper half the lower halves of its boundaries, then their values (the lower half
+        /// first), so that a look-up stays in one or two lines of the processor's cache; and [`WINDOW`]
+        /// more.
+        groups: Vec<u16>,
     },
 }
 
-impl Default for Keys {
+impl Default for Flat {
     fn default() -> Self {
-        Self::Plain(Vec::new())
+        Self::Plain {
+            keys: Vec::new(),
+            values: Vec::new(),
+        }
     }
 }
 
@@ -63,34 +82,32 @@ impl Table {
         }
         let mut count = 0;
         flatten(&staged, |_, _| count += 1, |_| {});
-        let mut keys = KeysBuilder::new(count);
-        let mut values = Vec::with_capacity(count);
+        let mut flat = FlatBuilder::new(count);
         let mut hidden = Vec::new();
         flatten(
             &staged,
-            |key, value| {
-                keys.push(key);
-                values.push(value);
-            },
+            |key, value| flat.push(key, value),
             |entry| hidden.push(entry),
         );
         hidden.shrink_to_fit();
         Self {
-            keys: keys.finish(),
-            values,
+            flat: flat.finish(),
             hidden,
             len: staged.len(),
         }
     }
 
-    #[inline]
-    pub(super) fn find(&self, bits: u32) -> Option<(u8, u32)> {
-        let before = match &self.keys {
-            Keys::Plain(keys) => keys.partition_point(|key| *key <= bits),
-            Keys::Indexed { index, low } => indexed(index, low, bits),
-        };
-        let value = *self.values.get(before.wrapping_sub(1))?;
-        (value != NONE).then(|| unpack(value))
+    /// Length and coded line of the longest prefix around an address, or [`NONE`].
+    #[inline(always)]
+    pub(super) fn find(&self, bits: u32) -> u32 {
+        match &self.flat {
+            Flat::Plain { keys, values } => {
+                let before = keys.partition_point(|key| *key <= bits);
+                let value = values.get(before.wrapping_sub(1));
+                value.copied().unwrap_or(NONE)
+            }
+            Flat::Indexed { index, groups } => indexed(index, groups, bits).unwrap_or(NONE),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -98,11 +115,11 @@ impl Table {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let keys = match &self.keys {
-            Keys::Plain(keys) => keys.capacity() * 4,
-            Keys::Indexed { index, low } => index.capacity() * 4 + low.capacity() * 2,
+        let flat = match &self.flat {
+            Flat::Plain { keys, values } => (keys.capacity() + values.capacity()) * 4,
+            Flat::Indexed { index, groups } => index.capacity() * 4 + groups.capacity() * 2,
         };
-        keys + self.values.capacity() * 4 + self.hidden.capacity() * size_of::<Staged>()
+        flat + self.hidden.capacity() * size_of::<Staged>()
     }
 
     /// Every prefix once, in no order.
@@ -127,29 +144,42 @@ impl Table {
     }
 
     fn each_boundary(&self, mut take: impl FnMut(u32, u32)) {
-        match &self.keys {
-            Keys::Plain(keys) => {
-                for (key, value) in keys.iter().zip(&self.values) {
+        match &self.flat {
+            Flat::Plain { keys, values } => {
+                for (key, value) in keys.iter().zip(values) {
                     take(*key, *value);
                 }
             }
-            Keys::Indexed { index, low } => {
+            Flat::Indexed { index, groups } => {
+                let mut rest = groups.as_slice();
                 for (upper, ends) in index.windows(2).enumerate() {
-                    let range = ends[0] as usize..ends[1] as usize;
-                    for (low, value) in low[range.clone()].iter().zip(&self.values[range]) {
-                        take((upper as u32) << 16 | u32::from(*low), *value);
+                    let count = (ends[1] - ends[0]) as usize;
+                    let (low, after) = rest.split_at(count);
+                    let (values, after) = after.split_at(count * 2);
+                    for (low, value) in low.iter().zip(values.as_chunks().0) {
+                        take((upper as u32) << 16 | u32::from(*low), whole(*value));
                     }
+                    rest = after;
                 }
             }
         }
     }
 
+    fn boundaries(&self) -> usize {
+        match &self.flat {
+            Flat::Plain { keys, .. } => keys.len(),
+            Flat::Indexed { index, .. } => index.last().map_or(0, |count| *count as usize),
+        }
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for count in [self.len, self.values.len(), self.hidden.len()] {
+        for count in [self.len, self.boundaries(), self.hidden.len()] {
             put_u32(out, u32::try_from(count).unwrap_or(u32::MAX));
         }
-        self.each_boundary(|key, _| put_u32(out, key));
-        self.values.iter().for_each(|value| put_u32(out, *value));
+        self.each_boundary(|key, value| {
+            put_u32(out, key);
+            put_u32(out, value);
+        });
         for entry in &self.hidden {
             out.extend_from_slice(&entry.to_le_bytes());
         }
@@ -157,38 +187,29 @@ impl Table {
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Damaged> {
         let (len, count, hiding) = (reader.count()?, reader.count()?, reader.count()?);
-        let (raw_keys, raw_values) = (reader.array::<4>(count)?, reader.array::<4>(count)?);
-        let raw_hidden = reader.array::<8>(hiding)?;
-        let mut keys = KeysBuilder::new(count);
+        let (pairs, hidden) = (reader.array::<8>(count)?, reader.array::<8>(hiding)?);
+        let mut flat = FlatBuilder::new(count);
         let mut last = None;
-        for key in raw_keys.iter().map(|raw| u32::from_le_bytes(*raw)) {
-            if last.is_none_or(|last| last < key) && (last.is_some() || key == 0) {
-                keys.push(key);
-                last = Some(key);
-            } else {
+        for pair in pairs.iter().map(|raw| u64::from_le_bytes(*raw)) {
+            let (key, value) = (pair as u32, (pair >> 32) as u32);
+            if last.map_or(key != 0, |last| last >= key) {
                 return Err(Damaged("boundaries that do not ascend from 0"));
             }
+            if value != NONE && unpack(value).0 > 32 {
+                return Err(Damaged("a length beyond 32"));
+            }
+            flat.push(key, value);
+            last = Some(key);
         }
-        let values: Vec<u32> = raw_values
+        let hidden: Vec<_> = hidden
             .iter()
-            .map(|raw| u32::from_le_bytes(*raw))
+            .map(|raw| Staged::from_le_bytes(*raw))
             .collect();
-        let hidden: Vec<Staged> = raw_hidden
-            .iter()
-            .map(|raw| u64::from_le_bytes(*raw))
-            .collect();
-        let lengths = hidden.iter().map(|entry| *entry as u32);
-        if values
-            .iter()
-            .copied()
-            .chain(lengths)
-            .any(|value| value != NONE && unpack(value).0 > 32)
-        {
+        if hidden.iter().any(|entry| unpack(*entry as u32).0 > 32) {
             return Err(Damaged("a length beyond 32"));
         }
         let table = Self {
-            keys: keys.finish(),
-            values,
+            flat: flat.finish(),
             hidden,
             len,
         };
@@ -202,33 +223,38 @@ impl Table {
     }
 }
 
-/// How many boundaries are at most `bits`.
-#[inline]
-fn indexed(index: &[u32], low: &[u16], bits: u32) -> usize {
+/// The value of the last boundary that is at most `bits`.
+#[inline(always)]
+fn indexed(index: &[u32], groups: &[u16], bits: u32) -> Option<u32> {
     let upper = (bits >> 16) as usize;
     let wanted = bits as u16;
-    let (Some(start), Some(end)) = (index.get(upper), index.get(upper + 1)) else {
-        return 0;
-    };
-    let (mut start, mut left) = (*start as usize, (*end - *start) as usize);
+    let (first, end) = (*index.get(upper)? as usize, *index.get(upper + 1)? as usize);
+    let (count, group) = (end - first, groups.get(first * 3..)?);
+    let (mut start, mut left) = (0, count);
     // Without a branch on what it finds: the outcome is as good as random.
     while left > WINDOW {
         let half = left / 2;
-        let here = low.get(start + half - 1).is_some_and(|key| *key <= wanted);
-        start += if here { half } else { 0 };
+        let middle = *group.get(start + half - 1)?;
+        start += select_unpredictable(middle <= wanted, half, 0);
         left -= half;
     }
-    let Some(window) = low
-        .get(start..)
-        .and_then(|rest| rest.first_chunk::<WINDOW>())
-    else {
-        return 0;
-    };
+    let window = group.get(start..)?.first_chunk::<WINDOW>()?;
+    let valid = VALID.get(left)?;
     let mut below = 0;
-    for (lane, key) in window.iter().enumerate() {
-        below += u16::from((*key <= wanted) & ((lane as u16) < left as u16));
+    for (key, valid) in window.iter().zip(valid) {
+        below += u16::from(*key <= wanted) & valid;
     }
-    start + usize::from(below)
+    let below = start + usize::from(below);
+    // Before the first boundary of its own, an address has the last value of the group before.
+    let behind = if below == 0 { 0 } else { count + below * 2 };
+    let at = (first * 3 + behind).checked_sub(2)?;
+    Some(whole(*groups.get(at..)?.first_chunk()?))
+}
+
+/// A value from its halves.
+#[inline]
+fn whole([lower, upper]: [u16; 2]) -> u32 {
+    u32::from(upper) << 16 | u32::from(lower)
 }
 
 /// Lays sorted, different prefixes flat: gives each boundary with its value, ascending, and each
@@ -286,41 +312,59 @@ fn close(open: &mut Vec<(u32, Staged, bool)>, hidden: &mut impl FnMut(Staged)) {
 }
 
 /// Takes ascending boundaries.
-struct KeysBuilder {
-    keys: Keys,
+struct FlatBuilder {
+    flat: Flat,
+    /// The values of the last group.
+    values: Vec<u16>,
     pushed: u32,
 }
 
-impl KeysBuilder {
+impl FlatBuilder {
     fn new(count: usize) -> Self {
-        let keys = if count < INDEXED {
-            Keys::Plain(Vec::with_capacity(count))
+        let flat = if count < INDEXED {
+            Flat::Plain {
+                keys: Vec::with_capacity(count),
+                values: Vec::with_capacity(count),
+            }
         } else {
-            Keys::Indexed {
-                index: Vec::with_capacity(65_537),
-                low: Vec::with_capacity(count + WINDOW),
+            Flat::Indexed {
+                index: Vec::with_capacity(GROUPS + 1),
+                groups: Vec::with_capacity(count * 3 + WINDOW),
             }
         };
-        Self { keys, pushed: 0 }
+        Self {
+            flat,
+            values: Vec::new(),
+            pushed: 0,
+        }
     }
 
-    fn push(&mut self, key: u32) {
-        match &mut self.keys {
-            Keys::Plain(keys) => keys.push(key),
-            Keys::Indexed { index, low } => {
-                index.resize((key >> 16) as usize + 1, self.pushed);
-                low.push(key as u16);
+    fn push(&mut self, key: u32, value: u32) {
+        match &mut self.flat {
+            Flat::Plain { keys, values } => {
+                keys.push(key);
+                values.push(value);
+            }
+            Flat::Indexed { index, groups } => {
+                let group = (key >> 16) as usize;
+                if index.len() <= group {
+                    groups.append(&mut self.values);
+                    index.resize(group + 1, self.pushed);
+                }
+                groups.push(key as u16);
+                self.values.extend([value as u16, (value >> 16) as u16]);
             }
         }
         self.pushed += 1;
     }
 
-    fn finish(mut self) -> Keys {
-        if let Keys::Indexed { index, low } = &mut self.keys {
-            index.resize(65_537, self.pushed);
-            low.extend([0; WINDOW]);
+    fn finish(mut self) -> Flat {
+        if let Flat::Indexed { index, groups } = &mut self.flat {
+            groups.append(&mut self.values);
+            groups.extend([0; WINDOW]);
+            index.resize(GROUPS + 1, self.pushed);
         }
-        self.keys
+        self.flat
     }
 }
 

@@ -5,14 +5,18 @@
 //! prefix around is farther, it leads to an entry in between: that is inside the same prefix, does not
 //! hold the address either, and leads on. Prefixes to /48 take 12 bytes and 1 to 2 of index, longer ones 22.
 
+use std::hint::select_unpredictable;
 use std::net::Ipv6Addr;
 
 use super::bytes::{Damaged, Reader, put_u32};
-use super::{pack, unpack};
+use super::{NONE, pack, unpack};
 use crate::address::Prefix;
 
 /// The longest prefix of [`Short`].
 pub(super) const SHORT: u8 = 48;
+
+/// So many entries are compared at once.
+const WINDOW: usize = 8;
 
 /// Upper 32 bits; next 16 and the length; coded line.
 pub(super) type StagedShort = [u32; 3];
@@ -22,13 +26,29 @@ pub(super) type StagedLong = [u32; 5];
 /// Prefixes to /48.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Short {
-    /// The first 48 bits above, the link below; ascending.
-    keys: Vec<u64>,
-    /// Length and coded line.
-    values: Vec<u32>,
-    /// For each of even slices of the space from the first key on, how many keys stand before it.
-    index: Vec<u32>,
-    /// How far a slice's number is shifted.
+    /// Sorted by [`key`]: its lower half with the link in place of zeros, its upper half, length and
+    /// coded line.
+    entries: Vec<[u32; 3]>,
+    index: Index,
+}
+
+/// Where to look for a key: the space from the first one on in parts, each part in even slices.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    /// At most the first key.
+    base: u64,
+    /// A key's distance from `base`, so far shifted, is the number of its part.
+    cut: u32,
+    parts: Vec<Part>,
+    /// For each slice of each part, how many entries stand before it; one more at the end.
+    before: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Its first slice.
+    slice: u32,
+    /// A distance within the part, so far shifted, is the number of its slice.
     shift: u8,
 }
 
@@ -52,95 +72,218 @@ pub(super) fn staged_long(bits: u128, length: u8, coded: u32) -> StagedLong {
 
 impl Short {
     pub(super) fn build(mut staged: Vec<StagedShort>) -> Self {
-        staged.shrink_to_fit();
         staged.sort_unstable();
         staged.dedup_by_key(|[upper, lower, _]| (*upper, *lower));
-        let mut keys = Vec::with_capacity(staged.len());
-        let mut values = Vec::with_capacity(staged.len());
+        // Built where they were staged.
+        let mut entries = staged;
+        entries.shrink_to_fit();
         let mut links = Links::default();
-        for (at, [upper, lower, coded]) in staged.iter().enumerate() {
-            let key = u64::from(*upper) << 32 | u64::from(*lower >> 16) << 16;
-            let length = *lower as u8;
-            keys.push(key | u64::from(links.next(at, u128::from(key) << 64, length)));
-            values.push(pack(length, *coded));
+        for (at, entry) in entries.iter_mut().enumerate() {
+            let [upper, lower, coded] = *entry;
+            let (middle, length) = (lower & 0xFFFF_0000, lower as u8);
+            let address = u128::from(upper) << 96 | u128::from(middle) << 64;
+            let link = links.next(at, address, length);
+            *entry = [middle | u32::from(link), upper, pack(length, coded)];
         }
-        drop(staged);
-        let (index, shift) = index(&keys);
-        Self {
-            keys,
-            values,
-            index,
-            shift,
-        }
+        let index = Index::of(&entries);
+        Self { entries, index }
+    }
+
+    /// Length and coded line of the longest prefix around an address, or [`NONE`].
+    #[inline]
+    pub(super) fn find(&self, bits: u128) -> u32 {
+        self.walk((bits >> 64) as u64 | 0xFFFF).unwrap_or(NONE)
     }
 
     #[inline]
-    pub(super) fn find(&self, bits: u128) -> Option<(u8, u32)> {
-        let wanted = (bits >> 64) as u64 | 0xFFFF;
-        let slice = wanted.checked_sub(*self.keys.first()?)? >> self.shift;
-        // Beyond the last slice every key is before the address.
-        let slice = slice.min(self.index.len() as u64) as usize;
-        let (start, end) = match (self.index.get(slice), self.index.get(slice + 1)) {
-            (Some(start), Some(end)) => (*start as usize, *end as usize),
-            _ => (self.keys.len(), self.keys.len()),
-        };
-        let inside = self.keys.get(start..end)?;
-        let before = start + inside.partition_point(|key| *key <= wanted);
-        let mut at = before.checked_sub(1)?;
+    fn walk(&self, wanted: u64) -> Option<u32> {
+        let (start, end) = self.index.around(wanted, self.entries.len())?;
+        let mut at = self.before(start, end, wanted)?.checked_sub(1)?;
         loop {
-            let key = *self.keys.get(at)?;
-            let found = unpack(*self.values.get(at)?);
-            let shift = 64 - u32::from(found.0);
-            if (key ^ wanted).checked_shr(shift).unwrap_or(0) == 0 {
-                return Some(found);
+            let entry = *self.entries.get(at)?;
+            let link = entry[0] & 0xFFFF;
+            // Two at a time, without a branch on the first one.
+            let around = *self.entries.get(at.wrapping_sub(link as usize))?;
+            let (near, far) = (holds(entry, wanted), holds(around, wanted));
+            if near | far {
+                return Some(if near { entry[2] } else { around[2] });
             }
-            match key & 0xFFFF {
+            match around[0] & 0xFFFF {
                 0 => return None,
-                link => at = at.checked_sub(link as usize)?,
+                next => at = at.checked_sub((link + next) as usize)?,
             }
         }
     }
 
+    /// How many entries are at most `wanted`; those before `start` are, those from `end` on are not.
+    #[inline]
+    fn before(&self, mut start: usize, end: usize, wanted: u64) -> Option<usize> {
+        let mut left = end.checked_sub(start)?;
+        // Without a branch on what it finds: the outcome is as good as random.
+        while left > WINDOW {
+            let half = left / 2;
+            let middle = key(*self.entries.get(start + half - 1)?);
+            start += select_unpredictable(middle <= wanted, half, 0);
+            left -= half;
+        }
+        let rest = self.entries.get(start..)?;
+        let Some(window) = rest.first_chunk::<WINDOW>() else {
+            return Some(start + rest.partition_point(|entry| key(*entry) <= wanted));
+        };
+        let below = window
+            .iter()
+            .map(|entry| usize::from(key(*entry) <= wanted));
+        Some(start + below.sum::<usize>())
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.keys.capacity() * 8 + self.values.capacity() * 4 + self.index.capacity() * 4
+        let index = self.index.parts.capacity() * size_of::<Part>();
+        self.entries.capacity() * 12 + index + self.index.before.capacity() * 4
     }
 
     /// Every prefix, by address.
     pub(super) fn each(&self, take: &mut impl FnMut(Prefix, u32)) {
-        for (key, value) in self.keys.iter().zip(&self.values) {
-            let (length, coded) = unpack(*value);
-            let address = Ipv6Addr::from_bits(u128::from(*key >> 16) << 80);
+        for entry in &self.entries {
+            let (length, coded) = unpack(entry[2]);
+            let address = Ipv6Addr::from_bits(address(*entry));
             take(Prefix::new(address.into(), length), coded);
         }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        put_u32(out, u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
-        for key in &self.keys {
-            out.extend_from_slice(&key.to_le_bytes());
+        put_u32(out, u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        for part in self.entries.iter().flatten() {
+            put_u32(out, *part);
         }
-        self.values.iter().for_each(|value| put_u32(out, *value));
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Damaged> {
         let count = reader.count()?;
-        let (keys, values) = (reader.array::<8>(count)?, reader.array::<4>(count)?);
-        let keys: Vec<u64> = keys.iter().map(|raw| u64::from_le_bytes(*raw)).collect();
-        let values: Vec<u32> = values.iter().map(|raw| u32::from_le_bytes(*raw)).collect();
-        let addresses = keys.iter().map(|key| u128::from(*key >> 16) << 80);
-        let links = keys.iter().map(|key| *key as u16);
-        check(addresses, links, &values, 0..=SHORT)?;
-        let (index, shift) = index(&keys);
-        Ok(Self {
-            keys,
-            values,
-            index,
-            shift,
-        })
+        let raw = reader.array::<12>(count)?;
+        let parts = |raw: &[u8; 12]| {
+            let [a, b, c] = [0, 4, 8].map(|at| [raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+            [a, b, c].map(u32::from_le_bytes)
+        };
+        let entries: Vec<[u32; 3]> = raw.iter().map(parts).collect();
+        let addresses = entries.iter().map(|entry| address(*entry));
+        let links = entries.iter().map(|entry| entry[0] as u16);
+        let values = entries.iter().map(|entry| entry[2]);
+        check(addresses, links, values, 0..=SHORT)?;
+        let index = Index::of(&entries);
+        Ok(Self { entries, index })
+    }
+}
+
+/// The first 48 bits, and the link below them.
+#[inline]
+fn key([lower, upper, _]: [u32; 3]) -> u64 {
+    u64::from(upper) << 32 | u64::from(lower)
+}
+
+#[inline]
+fn holds(entry: [u32; 3], wanted: u64) -> bool {
+    (key(entry) ^ wanted)
+        .checked_shr(64 - (entry[2] >> 24))
+        .unwrap_or(0)
+        == 0
+}
+
+fn address(entry: [u32; 3]) -> u128 {
+    u128::from(key(entry) >> 16) << 80
+}
+
+impl Index {
+    /// At most a byte of parts and a byte of slices for each entry, and a few.
+    fn of(entries: &[[u32; 3]]) -> Self {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Self::default();
+        };
+        let (first, last) = (key(*first), key(*last));
+        let parts = ((last >> 48) - (first >> 48) + 1) as usize;
+        let mut index = Self::default();
+        if parts <= entries.len() / 12 {
+            index.base = first >> 48 << 48;
+            index.cut = 48;
+            index.parts.reserve_exact(parts);
+            // Even slices of each part, for four entries or more.
+            let slices = |count: usize| (count / 4).checked_ilog2().unwrap_or(0);
+            let counts = || {
+                let same = |a: &[u32; 3], b: &[u32; 3]| a[1] >> 16 == b[1] >> 16;
+                entries.chunk_by(same)
+            };
+            let all: usize = counts().map(|part| 1 << slices(part.len())).sum();
+            let empty = parts - counts().count();
+            index.before.reserve_exact(all + empty + 1);
+            let mut before = 0;
+            for part in counts() {
+                let number = ((key(part[0]) - index.base) >> 48) as usize;
+                index.skip_to(number, before);
+                let bits = slices(part.len());
+                index.push(part, 48 - bits, 1 << bits, &mut before);
+            }
+        } else {
+            index.base = first;
+            index.cut = 64;
+            let most = (entries.len() as u64 / 4).max(1);
+            let shift = (0..64).find(|shift| (last - first) >> shift < most);
+            let shift = shift.unwrap_or(63);
+            let slices = ((last - first) >> shift) as usize + 1;
+            index.before.reserve_exact(slices + 1);
+            index.push(entries, shift, slices, &mut 0);
+        }
+        index.before.push(entries.len() as u32);
+        index
+    }
+
+    /// Adds parts without entries up to the one of this number.
+    fn skip_to(&mut self, number: usize, before: u32) {
+        while self.parts.len() < number {
+            let slice = self.before.len() as u32;
+            self.parts.push(Part { slice, shift: 63 });
+            self.before.push(before);
+        }
+    }
+
+    /// Adds a part of so many slices, `before` which so many entries stand.
+    fn push(&mut self, part: &[[u32; 3]], shift: u32, slices: usize, before: &mut u32) {
+        let slice = self.before.len();
+        self.parts.push(Part {
+            slice: slice as u32,
+            shift: shift as u8,
+        });
+        for entry in part {
+            let begin = slice + (self.within(key(*entry)) >> shift) as usize + 1;
+            if self.before.len() < begin {
+                self.before.resize(begin, *before);
+            }
+            *before += 1;
+        }
+        self.before.resize(slice + slices, *before);
+    }
+
+    fn within(&self, key: u64) -> u64 {
+        (key - self.base) & u64::MAX >> (64 - self.cut)
+    }
+
+    /// Between which of `count` entries the first one beyond `wanted` is; `None` when all are.
+    #[inline]
+    fn around(&self, wanted: u64, count: usize) -> Option<(usize, usize)> {
+        let distance = wanted.checked_sub(self.base)?;
+        let part = distance.checked_shr(self.cut).unwrap_or(0);
+        // Beyond the last part or slice are no entries.
+        let Some(part) = self.parts.get(part as usize) else {
+            return Some((count, count));
+        };
+        let slice = u64::from(part.slice) + (self.within(wanted) >> part.shift);
+        let slice = slice.min(self.before.len() as u64) as usize;
+        match (self.before.get(slice), self.before.get(slice + 1)) {
+            (Some(start), Some(end)) => Some((*start as usize, *end as usize)),
+            _ => Some((count, count)),
+        }
     }
 }
 
@@ -166,20 +309,23 @@ impl Long {
         long
     }
 
+    /// Length and coded line of the longest prefix around an address, or [`NONE`].
     #[inline]
-    pub(super) fn find(&self, bits: u128) -> Option<(u8, u32)> {
+    pub(super) fn find(&self, bits: u128) -> u32 {
         if self.keys.is_empty() {
-            return None;
+            return NONE;
         }
-        let mut at = self
-            .keys
-            .partition_point(|key| *key <= bits)
-            .checked_sub(1)?;
+        self.walk(bits).unwrap_or(NONE)
+    }
+
+    fn walk(&self, bits: u128) -> Option<u32> {
+        let before = self.keys.partition_point(|key| *key <= bits);
+        let mut at = before.checked_sub(1)?;
         loop {
-            let found = unpack(*self.values.get(at)?);
-            let shift = 128 - u32::from(found.0);
+            let value = *self.values.get(at)?;
+            let shift = 128 - (value >> 24);
             if (*self.keys.get(at)? ^ bits).checked_shr(shift).unwrap_or(0) == 0 {
-                return Some(found);
+                return Some(value);
             }
             match *self.links.get(at)? {
                 0 => return None,
@@ -225,42 +371,21 @@ impl Long {
             values: values.iter().map(|raw| u32::from_le_bytes(*raw)).collect(),
         };
         let (keys, links) = (long.keys.iter().copied(), long.links.iter().copied());
-        check(keys, links, &long.values, SHORT + 1..=128)?;
+        check(keys, links, long.values.iter().copied(), SHORT + 1..=128)?;
         Ok(long)
     }
-}
-
-/// Even slices of the space that keys are in: between a quarter and half as many as keys.
-fn index(keys: &[u64]) -> (Vec<u32>, u8) {
-    let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
-        return (Vec::new(), 0);
-    };
-    let span = last - first;
-    let most = (keys.len() as u64 / 2).saturating_sub(2).max(1);
-    let mut shift = 0;
-    while shift < 63 && span >> shift >= most {
-        shift += 1;
-    }
-    let slices = (span >> shift) as usize + 1;
-    let mut index = Vec::with_capacity(slices + 1);
-    for (at, key) in keys.iter().enumerate() {
-        let slice = ((key - first) >> shift) as usize;
-        index.resize(slice + 1, at as u32);
-    }
-    index.push(keys.len() as u32);
-    (index, shift)
 }
 
 /// Whether stored entries keep the laws of built ones.
 fn check(
     addresses: impl Iterator<Item = u128>,
     links: impl Iterator<Item = u16>,
-    values: &[u32],
+    values: impl Iterator<Item = u32>,
     lengths: std::ops::RangeInclusive<u8>,
 ) -> Result<(), Damaged> {
     let mut last = None;
     for (at, ((address, link), value)) in addresses.zip(links).zip(values).enumerate() {
-        let (length, _) = unpack(*value);
+        let (length, _) = unpack(value);
         if !lengths.contains(&length) {
             return Err(Damaged("a length of another table"));
         }
