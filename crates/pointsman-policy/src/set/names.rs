@@ -31,7 +31,7 @@ pub(super) enum Kind {
     ExceptSuffix = 3,
 }
 
-/// The table. `entries` are little-endian and end with bytes that make each readable as a whole word.
+/// The table. `entries` are little-endian and end with zeros, so that a stretch can be read from each on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NameTable {
     pub(super) count: u32,
@@ -55,6 +55,16 @@ pub(super) enum Answer {
     No,
     /// This entry does, of so many labels.
     Yes { entry: u32, labels: u8 },
+}
+
+/// Where to look for an ancestor.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    wanted: u64,
+    from: u32,
+    to: u32,
+    /// Its labels less one.
+    depth: u8,
 }
 
 /// The entries of one name: the first one, and bits of their kinds, whose order is theirs.
@@ -110,38 +120,76 @@ impl NameTable {
         let own = 1_u128.checked_shl(labels as u32).unwrap_or(0) >> 1;
         let mut open = (own & (exact | except_exact)) | (below(own) & (suffix | except_suffix));
         let mut answer = Answer::No;
-        while let Some(at) = open.checked_ilog2() {
-            let depth = 1 << at;
-            open ^= depth;
-            let Some(met) = chain.get(at as usize).and_then(|print| self.probe(*print)) else {
-                continue;
-            };
-            if met.has(Kind::ExceptSuffix) || (depth == own && met.has(Kind::ExceptExact)) {
-                return Answer::Excepted;
+        let mut buckets = [Bucket::default(); AT_ONCE];
+        while open != 0 {
+            let count = self.fetch(chain, &mut open, &mut buckets);
+            for bucket in &buckets[..count] {
+                let own = 1 << bucket.depth == own;
+                let Some(met) = self.probe(bucket) else {
+                    continue;
+                };
+                if met.has(Kind::ExceptSuffix) || (own && met.has(Kind::ExceptExact)) {
+                    return Answer::Excepted;
+                }
+                let entry = match answer {
+                    Answer::No if own && met.has(Kind::Exact) => met.entry(Kind::Exact),
+                    Answer::No if met.has(Kind::Suffix) => met.entry(Kind::Suffix),
+                    _ => continue,
+                };
+                answer = Answer::Yes {
+                    entry,
+                    labels: bucket.depth + 1,
+                };
+                if except_suffix == 0 {
+                    return answer;
+                }
+                // From here on only an exception counts.
+                open &= except_suffix;
             }
-            let entry = match answer {
-                Answer::No if depth == own && met.has(Kind::Exact) => met.entry(Kind::Exact),
-                Answer::No if met.has(Kind::Suffix) => met.entry(Kind::Suffix),
-                _ => continue,
-            };
-            answer = Answer::Yes {
-                entry,
-                labels: at as u8 + 1,
-            };
-            // From here on only an exception counts.
-            open &= except_suffix;
         }
         answer
     }
 
+    /// Takes the deepest of the ancestors that are to be looked up, and reads from all their buckets, so that
+    /// a look-up waits for memory once and not once for each of them.
     #[inline]
-    fn probe(&self, fingerprint: u64) -> Option<Met> {
-        let wanted = fingerprint & !KINDS;
-        let bucket = bucket(wanted, self.bits);
-        let [from, to] = *self.buckets.get(bucket..)?.first_chunk()?;
-        // A whole word's bytes are read for each: those behind an entry do not count.
+    fn fetch(&self, chain: &[u64], open: &mut u128, buckets: &mut [Bucket; AT_ONCE]) -> usize {
         let width = width(self.bits);
-        match width {
+        let mut count = 0;
+        while let (Some(place), Some(depth)) = (buckets.get_mut(count), open.checked_ilog2()) {
+            *open ^= 1 << depth;
+            let Some(fingerprint) = chain.get(depth as usize) else {
+                continue;
+            };
+            let wanted = fingerprint & !KINDS;
+            let bounds = self.buckets.get(bucket(wanted, self.bits)..);
+            let Some([from, to]) = bounds.and_then(<[u32]>::first_chunk) else {
+                continue;
+            };
+            *place = Bucket {
+                wanted,
+                from: *from,
+                to: *to,
+                depth: depth as u8,
+            };
+            count += 1;
+        }
+        let mut read = 0;
+        for bucket in &buckets[..count] {
+            let first = bucket.from as usize * width;
+            let byte = |at: usize| self.entries.get(at).copied().unwrap_or(0);
+            read |= byte(first) | byte(first + STRETCH * width - 1);
+        }
+        std::hint::black_box(read);
+        count
+    }
+
+    #[inline]
+    fn probe(&self, bucket: &Bucket) -> Option<Met> {
+        let Bucket {
+            wanted, from, to, ..
+        } = *bucket;
+        match width(self.bits) {
             8 => self.scan::<8>(wanted, from, to),
             7 => self.scan::<7>(wanted, from, to),
             6 => self.scan::<6>(wanted, from, to),
@@ -149,28 +197,49 @@ impl NameTable {
         }
     }
 
+    /// Compares a whole stretch without a branch, whatever of it lies in the bucket: waiting for one bucket
+    /// does not keep the processor from going on to the next.
     #[inline]
     fn scan<const WIDTH: usize>(&self, wanted: u64, from: u32, to: u32) -> Option<Met> {
         let mask = stored(WIDTH);
         let wanted = wanted & mask;
-        let bytes = self.entries.get(from as usize * WIDTH..)?;
-        let word = |at: usize| {
-            let word = bytes.get(at * WIDTH..)?.first_chunk()?;
-            Some((u64::from_le_bytes(*word) & mask) ^ wanted)
-        };
-        let count = to.saturating_sub(from) as usize;
-        let first = (0..count).find(|at| word(*at).is_some_and(|word| word <= KINDS))?;
-        let mut kinds = 0;
-        for at in first..count {
-            match word(at) {
-                Some(kind) if kind <= KINDS => kinds |= 1 << kind,
-                _ => break,
+        let mut first = from;
+        loop {
+            let begin = first as usize * WIDTH;
+            let stretch = self
+                .entries
+                .get(begin..begin + STRETCH * WIDTH + 8 - WIDTH)?;
+            let mut equal = 0_u32;
+            for at in 0..STRETCH {
+                let word = *stretch.get(at * WIDTH..)?.first_chunk()?;
+                let same = (u64::from_le_bytes(word) & mask) ^ wanted <= KINDS;
+                equal |= u32::from(same) << at;
             }
+            let within = to.saturating_sub(first).min(STRETCH as u32);
+            equal &= (1 << within) - 1;
+            if equal != 0 {
+                return self.met::<WIDTH>(wanted, first + equal.trailing_zeros(), to);
+            }
+            if to - first <= STRETCH as u32 {
+                return None;
+            }
+            first += STRETCH as u32;
         }
-        Some(Met {
-            first: from + first as u32,
-            kinds,
-        })
+    }
+
+    /// The entries of a name from the first one on; they may reach beyond a stretch.
+    #[inline]
+    fn met<const WIDTH: usize>(&self, wanted: u64, first: u32, to: u32) -> Option<Met> {
+        let mut kinds = 0;
+        for entry in first..to.min(first + 4) {
+            let bytes = self.entries.get(entry as usize * WIDTH..)?.first_chunk()?;
+            let kind = (u64::from_le_bytes(*bytes) & stored(WIDTH)) ^ wanted;
+            if kind > KINDS {
+                break;
+            }
+            kinds |= 1 << kind;
+        }
+        Some(Met { first, kinds })
     }
 }
 
@@ -197,10 +266,17 @@ fn below(bit: u128) -> u128 {
 /// The most bits that choose a bucket.
 pub(super) const MOST_BITS: u8 = 29;
 
-/// The bytes of so many entries of a table of 2^`bits` buckets, and those behind them.
+/// How many buckets are fetched at once: few names have more labels.
+const AT_ONCE: usize = 4;
+
+/// How many entries are compared at once: few buckets hold more.
+const STRETCH: usize = 12;
+
+/// The bytes of so many entries of a table of 2^`bits` buckets, and of the stretch behind them.
 pub(super) fn entry_bytes(bits: u8, count: usize) -> usize {
-    let width = width(bits);
-    count.saturating_mul(width).saturating_add(8 - width)
+    (count + STRETCH)
+        .saturating_mul(width(bits))
+        .saturating_add(8)
 }
 
 /// In which of 2^`bits` buckets a word lies.

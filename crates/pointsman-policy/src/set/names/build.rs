@@ -61,7 +61,7 @@ impl NameTableBuilder {
         let (depths, mut dealt) = (self.depths, self.deal());
         let count = dealt.settle();
         dealt.entries.truncate(count * dealt.width);
-        // So that the last entry can be read as a whole word.
+        // So that a stretch can be read from the last entry on.
         dealt.entries.resize(entry_bytes(dealt.bits, count), 0);
         NameTable {
             count: count as u32,

@@ -138,6 +138,17 @@ fn deep_names_are_found() {
     }
 }
 
+/// An exception far above the entry that holds is found too, however many entries lie between.
+#[test]
+fn exceptions_high_above_win() {
+    let deep = |labels: usize| vec!["x"; labels].join(".");
+    let mut entries: Vec<_> = (2..30).map(|labels| (deep(labels), Kind::Suffix)).collect();
+    let name = Domain::parse(&deep(40)).unwrap();
+    assert!(told(&set(&entries, false), &name).starts_with("28 "));
+    entries.push((deep(1), Kind::ExceptSuffix));
+    assert_eq!(told(&set(&entries, false), &name), "excepted");
+}
+
 /// A name said a million times makes one entry, and its first line stays.
 #[test]
 fn repetitions_fold() {
