@@ -345,7 +345,14 @@ fn texts() {
     // A field that nobody read is absent: the process itself was asked for as a whole.
     check(
         &text(TextField::Tag, TextTest::Exact("t".into())),
-        &[("owner=curl", "no"), ("", "needs owner")],
+        &[
+            ("owner=curl", "no"),
+            ("owner=curl tag=t", "yes"),
+            ("owner=curl tag=T", "no"),
+            ("owner=curl tag=none", "no"),
+            ("owner=none", "no"),
+            ("", "needs owner"),
+        ],
     );
     check(
         &text(

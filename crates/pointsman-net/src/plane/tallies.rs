@@ -234,14 +234,4 @@ fn branch(then: &Node, origin: &Origin, each: &mut impl FnMut(&Origin, Role)) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn white_space_is_no_part_of_a_rule() {
-        let check = |text: &str, expected| assert_eq!(&*canonical(&text.into()), expected);
-        check("DOMAIN, a.test, A", "DOMAIN,a.test,A");
-        check("DOMAIN ,a.test,  A", "DOMAIN,a.test,A");
-        check("ads  => reset", "ads => reset");
-    }
-}
+mod tests;

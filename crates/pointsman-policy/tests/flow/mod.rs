@@ -197,6 +197,12 @@ pub(crate) fn flow(words: &str) -> Facts {
                 });
             }
             "owner" => facts.owner = fact(value, process).boxed(),
+            // After `owner=`.
+            "tag" => {
+                if let Fact::Known(process, _) = &mut facts.owner {
+                    process.tag = fact(value, |value| value.into());
+                }
+            }
             "geo" => {
                 facts.geo = fact(value, |value| {
                     let (country, asn) = value.split_once('/').unwrap_or((value, ""));

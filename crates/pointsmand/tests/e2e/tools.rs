@@ -263,6 +263,66 @@ fn what_nobody_confirms_is_rolled_back() {
 }
 
 #[test]
+fn the_end_rolls_nothing_back() {
+    let mut daemon = Daemon::native(&rules("FALLBACK, DIRECT"));
+    let next = rules("FALLBACK, REJECT");
+    daemon.write("pointsman.yaml", &next);
+    for bad in ["0s", "25h", "soon"] {
+        let refused = daemon.client(&["reload", "--confirm-within", bad]);
+        assert!(!refused.status.success(), "{bad}");
+    }
+    assert_eq!(daemon.json(&["status"])["generation"], "1");
+    assert!(
+        daemon
+            .client(&["reload", "--confirm-within", "60s"])
+            .status
+            .success()
+    );
+    // A reload by signal is refused as any other.
+    daemon.signal("HUP");
+    eventually("it is refused", || {
+        daemon.json(&["diagnostics"])["reload_err"] == 1
+    });
+    assert!(
+        daemon.log().contains("awaiting confirmation"),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.client(&["stop"]).status.success());
+    let ended = daemon.wait(std::time::Duration::from_secs(5));
+    assert_eq!(ended.code(), Some(0));
+    let file = daemon.directory.path().join("pointsman.yaml");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), next);
+}
+
+#[test]
+fn a_port_that_another_took_does_not_come_back() {
+    // The earlier one listens on a port of its own, which somebody else gets in between.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let earlier = rules("FALLBACK, DIRECT").replace("127.0.0.1:0", &port.to_string());
+    let daemon = Daemon::native(&earlier);
+    let events = Reader::curl(&daemon, "/v1/events");
+    daemon.write("pointsman.yaml", &rules("FALLBACK, REJECT"));
+    assert!(
+        daemon
+            .client(&["reload", "--confirm-within", "500ms"])
+            .status
+            .success()
+    );
+    let _taken = std::net::TcpListener::bind(port).unwrap();
+    // What is in force stays, whole, and all are told.
+    events.hears("\"what\":\"rollback-failed\"");
+    let status = daemon.json(&["status"]);
+    assert_eq!(
+        (&status["generation"], &status["awaiting"]),
+        (&"2".into(), &Value::Null)
+    );
+}
+
+#[test]
 fn rules_count_what_they_decide() {
     let origin = Http::start("origin");
     let port = origin.address.port();
