@@ -22,6 +22,8 @@ use louds::Louds;
 use synthetic::Random;
 
 const QUERIES: usize = 200_000;
+/// Over all subjects, so that a quiet moment of the machine comes to each.
+const PASSES: usize = 4;
 const ROUNDS: usize = 7;
 const KEY: Key = Key([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
 /// By name, and what it is.
@@ -35,10 +37,16 @@ const SUBJECTS: [(&str, &str); 4] = [
 /// Measures each subject in a child, and prints them side by side.
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let what = options.list.as_deref().unwrap_or("generated names");
-    let mut results = Vec::new();
-    for (subject, label) in SUBJECTS {
-        let result = child(subject, options)?;
-        results.push((label, result));
+    let mut results: Vec<(&str, Value)> = Vec::new();
+    for pass in 0..PASSES {
+        for (at, (subject, label)) in SUBJECTS.into_iter().enumerate() {
+            let result = child(subject, options)?;
+            if pass == 0 {
+                results.push((label, result));
+            } else {
+                faster(&mut results[at].1, &result);
+            }
+        }
     }
     let count = &results[0].1["count"];
     println!(
@@ -88,6 +96,19 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Takes the times of another pass where they are shorter: what disturbs a pass only ever makes it slower.
+fn faster(result: &mut Value, again: &Value) {
+    let Some(fields) = result.as_object_mut() else {
+        return;
+    };
+    for (field, value) in fields {
+        let time = field.ends_with("_ms") || field.ends_with("_ns");
+        if time && again[&*field].as_f64() < value.as_f64() {
+            *value = again[&*field].clone();
+        }
+    }
 }
 
 fn number(result: &Value, field: &str) -> f64 {

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::forms::{Form, Forms};
-use super::names::NameTable;
+use super::names::{Directory, NameTable};
 use super::places::{At, Places};
 use super::prefixes::PrefixTable;
 use super::ranges::{Ranges, Written};
@@ -148,7 +148,7 @@ fn write_names(bytes: &mut Vec<u8>, names: &NameTable) {
     for depths in names.depths {
         bytes.extend_from_slice(&depths.to_le_bytes());
     }
-    bytes.extend(names.buckets.iter().flat_map(|begin| begin.to_le_bytes()));
+    bytes.extend(names.buckets.begins().flat_map(|begin| begin.to_le_bytes()));
     bytes.extend_from_slice(&names.entries);
     if let Some(places) = &names.places {
         bytes.extend_from_slice(&places.lines);
@@ -252,7 +252,7 @@ impl<'b> Rest<'b> {
             return None;
         }
         let (begins, _) = self.take(4 * ((1 << bits) + 1))?.as_chunks::<4>();
-        let buckets: Box<[u32]> = begins
+        let buckets: Vec<u32> = begins
             .iter()
             .map(|bytes| u32::from_le_bytes(*bytes))
             .collect();
@@ -268,7 +268,7 @@ impl<'b> Rest<'b> {
         Some(NameTable {
             count,
             bits,
-            buckets,
+            buckets: Directory::new(bits, buckets),
             entries,
             depths,
             places,

@@ -1,7 +1,7 @@
 //! A table of names' fingerprints: what a set of a million names is in memory.
 //!
 //! An entry is one word: 62 bits of the name's keyed fingerprint, then two bits of its [`Kind`]. Words are
-//! sorted and lie in 2^k buckets by their first k bits, four to eight a bucket; those k bits are not stored
+//! sorted and lie in 2^k buckets by their first k bits, two to four a bucket; those k bits are not stored
 //! again. So 62 bits are compared exactly whatever the table's size: that two of a million names, or a name
 //! asked for and one of them, look the same has a chance of some 2^-42 a set and a look-up, and nobody who
 //! lacks the key can raise it. Nothing else decides: no filter, no shorter hash.
@@ -9,10 +9,12 @@
 //! Invariants: words are strictly ascending. An exception wins always, whatever is more specific.
 
 mod build;
+mod directory;
 #[cfg(test)]
 mod tests;
 
 pub(super) use build::{MOST_ENTRIES, NameTableBuilder};
+pub(super) use directory::Directory;
 
 use super::fingerprint::Fingerprints;
 use super::places::{At, Places};
@@ -37,8 +39,7 @@ pub(super) struct NameTable {
     pub(super) count: u32,
     /// k: 2^k buckets.
     pub(super) bits: u8,
-    /// Where each bucket begins, and behind the last one the count; empty in an empty table.
-    pub(super) buckets: Box<[u32]>,
+    pub(super) buckets: Directory,
     pub(super) entries: Box<[u8]>,
     /// By [`Kind`]: bit n stands for entries of n + 1 labels, so that no other ancestor is looked up.
     pub(super) depths: [u128; 4],
@@ -85,9 +86,7 @@ impl NameTable {
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.buckets)
-            + self.entries.len()
-            + self.places.as_ref().map_or(0, Places::bytes)
+        self.buckets.bytes() + self.entries.len() + self.places.as_ref().map_or(0, Places::bytes)
     }
 
     /// Whether there is an exception.
@@ -162,14 +161,13 @@ impl NameTable {
                 continue;
             };
             let wanted = fingerprint & !KINDS;
-            let bounds = self.buckets.get(bucket(wanted, self.bits)..);
-            let Some([from, to]) = bounds.and_then(<[u32]>::first_chunk) else {
+            let Some((from, to)) = self.buckets.bounds(bucket(wanted, self.bits)) else {
                 continue;
             };
             *place = Bucket {
                 wanted,
-                from: *from,
-                to: *to,
+                from,
+                to,
                 depth: depth as u8,
             };
             count += 1;
@@ -270,7 +268,7 @@ pub(super) const MOST_BITS: u8 = 29;
 const AT_ONCE: usize = 4;
 
 /// How many entries are compared at once: few buckets hold more.
-const STRETCH: usize = 12;
+const STRETCH: usize = 8;
 
 /// The bytes of so many entries of a table of 2^`bits` buckets, and of the stretch behind them.
 pub(super) fn entry_bytes(bits: u8, count: usize) -> usize {

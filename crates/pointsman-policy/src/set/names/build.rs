@@ -5,7 +5,7 @@
 //! twice the one with the lowest line stays.
 
 use super::super::places::{At, PlacesBuilder};
-use super::{Kind, MOST_BITS, NameTable, bucket, entry_bytes, stored, width};
+use super::{Directory, Kind, MOST_BITS, NameTable, bucket, entry_bytes, stored, width};
 
 /// The most entries of a table: numbers of entries stay below 2^31.
 pub(crate) const MOST_ENTRIES: usize = 1 << 31;
@@ -66,7 +66,7 @@ impl NameTableBuilder {
         NameTable {
             count: count as u32,
             bits: dealt.bits,
-            buckets: dealt.buckets.into_boxed_slice(),
+            buckets: Directory::new(dealt.bits, dealt.buckets),
             entries: dealt.entries.into_boxed_slice(),
             depths,
             places: dealt.places.map(|places| places.finish(count)),
@@ -189,9 +189,9 @@ impl<T> Pieces<T> {
     }
 }
 
-/// k for a table of so many entries: four to eight of them fall into a bucket.
+/// k for a table of so many entries: two to four of them fall into a bucket.
 fn bits(count: usize) -> u8 {
-    ((count / 4).checked_ilog2().unwrap_or(0) as u8).min(MOST_BITS)
+    ((count / 2).checked_ilog2().unwrap_or(0) as u8).min(MOST_BITS)
 }
 
 fn put(entries: &mut [u8], width: usize, entry: usize, word: u64) {
