@@ -44,6 +44,9 @@ pub(super) fn tell(
         let error = Unreadable::malformed("this is compressed with gzip");
         return Err(error.hint("unpack it first"));
     }
+    if let Some(format) = recipe.format {
+        refuse_other(bytes, &first, format)?;
+    }
     let format = match recipe.format.or(by_magic) {
         Some(format) => format,
         None if is_binary(&first) => binary(bytes, &first, name)?,
@@ -54,6 +57,23 @@ pub(super) fn tell(
         (_, behavior) => behavior,
     };
     Ok((format, behavior))
+}
+
+/// Refuses what is plainly not of the format that is named, where reading it would tell of bad entries
+/// alone.
+fn refuse_other(bytes: &mut dyn Bytes, first: &[u8], format: Format) -> Result<(), Unreadable> {
+    let named = format.as_str();
+    match format {
+        Format::Dat | Format::Mmdb | Format::Mrs | Format::Srs | Format::SrsJson => Ok(()),
+        _ if first.contains(&0) => Err(Unreadable::malformed(format!(
+            "this is binary, or UTF-16; a list of format `{named}` is UTF-8 text"
+        ))),
+        Format::Text if text(bytes, first, "")? == Format::Yaml => {
+            let error = Unreadable::malformed("this is a list of format `yaml`");
+            Err(error.hint("it begins with `payload:`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn magic(first: &[u8]) -> Option<Format> {
@@ -108,6 +128,9 @@ fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unrea
         if seen == 0 && line.starts_with('{') {
             return Ok(braced(first, name));
         }
+        if seen == 0 && line == "---" {
+            return Ok(Format::Yaml);
+        }
         let lower = line.get(..9).unwrap_or(line).to_ascii_lowercase();
         if seen == 0 && (lower.starts_with("<!doctype") || lower.starts_with("<html")) {
             return Err(Unreadable::malformed("this is a web page, not a list"));
@@ -134,7 +157,7 @@ fn braced(first: &[u8], name: &str) -> Format {
 
 /// The format in which alone a line makes sense.
 fn by_line(line: &str) -> Option<Format> {
-    if line == "---" || line.starts_with("payload:") {
+    if line.starts_with("payload:") {
         return Some(Format::Yaml);
     }
     let adblock = ["[Adblock", "[uBlock", "!", "||", "@@", "##"];

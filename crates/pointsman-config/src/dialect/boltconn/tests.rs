@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use pointsman_policy::set::Key;
+
 use crate::files::Memory;
 use crate::{Dialect, Loaded, damage, load};
 
@@ -381,6 +383,38 @@ fn blind_rules_are_noted() {
         )),
         [0_u32; 0]
     );
+}
+
+#[test]
+fn providers_that_are_fetched_are_sources() {
+    let text = format!(
+        "rule_provider:
+  names: {{ type: http, url: 'https://a.test/n', path: n.txt, interval: 60, behavior: domain }}
+  rules: {{ type: http, url: 'https://a.test/r', path: r.txt }}
+  both: {{ type: http, url: 'https://a.test/b', path: b.txt }}
+{RULES}"
+    );
+    let files = [
+        ("n.txt", "a.test\n"),
+        ("r.txt", "RULE-SET,names\n"),
+        ("b.txt", "DOMAIN,b.test\n"),
+    ];
+    let setup = read(&text, &files).setup.unwrap();
+    let sources = setup.sources.iter().map(|source| {
+        let around = source.scope.sets.iter();
+        let around: Vec<&str> = around.map(|(name, _)| &**name).collect();
+        let interval = source.interval.map_or(0, |interval| interval.as_secs());
+        format!("{} {interval} {}", source.name, around.join(","))
+    });
+    // `names` is referred to, so no refresh lets it refer to others; nor can anybody refer to `rules`.
+    assert_eq!(
+        sources.collect::<Vec<_>>(),
+        ["names 60 ", "rules 0 names", "both 0 names"]
+    );
+    let source = &setup.sources[2];
+    let mut fetched = std::io::Cursor::new("RULE-SET,names\nRULE-SET,rules\n");
+    let (set, told) = source.compile(&mut fetched, Key::default()).unwrap();
+    assert_eq!((set.len(), told.bad.len()), (1, 1));
 }
 
 #[test]

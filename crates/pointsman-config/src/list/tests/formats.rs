@@ -320,6 +320,12 @@ fn formats_are_recognised() {
     check(b"<!DOCTYPE html>\n", "", "this is a web page, not a list");
     let named = written(b"SRS\x03", "", &recipe(Format::Text));
     assert_eq!(named, "; error: this is a list of format `srs`");
+    let named = written(b"payload:\n  - a.test", "", &recipe(Format::Text));
+    assert_eq!(named, "; error: this is a list of format `yaml`");
+    let named = written(b"a\0.\0", "", &recipe(Format::Hosts));
+    assert!(named.contains("binary, or UTF-16"), "{named}");
+    let named = written(b"<html>", "", &recipe(Format::Text));
+    assert_eq!(named, "; error: this is a web page, not a list");
     let select = Recipe {
         select: Some("cn".into()),
         ..recipe(Format::Text)
