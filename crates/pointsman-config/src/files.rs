@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
+use std::io::{self, BufRead as _};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,18 +19,15 @@ pub struct Opened {
     pub stamp: Stamp,
 }
 
-/// What changes when a file does, as far as can be told without reading it.
+/// What changes when a file does, as far as can be told without reading all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// In bytes.
     pub length: u64,
-    /// Nanoseconds since 1970 of its last modification.
+    /// Nanoseconds since 1970 of its last modification; 0 of a file in memory.
     pub modified: u64,
-    /// Nanoseconds since 1970 of the last change of its metadata, which no program sets; 0 where the
-    /// system does not tell.
-    pub changed: u64,
-    /// Its number in the file system; in memory, a hash of its content.
-    pub node: u64,
+    /// A hash of its beginning (64 KiB; of a file in memory, of all).
+    pub beginning: u64,
 }
 
 /// A source of configuration files.
@@ -82,10 +79,14 @@ impl Files for Disk {
             let bytes = Box::new(io::Cursor::new(bytes));
             return Ok(Opened { bytes, stamp });
         }
-        Ok(Opened {
-            stamp: Stamp::of_file(&metadata),
-            bytes: Box::new(io::BufReader::with_capacity(64 << 10, file)),
-        })
+        let since = |at: std::time::SystemTime| at.duration_since(std::time::UNIX_EPOCH).ok();
+        let modified = metadata.modified().ok().and_then(since);
+        let modified = modified.and_then(|at| u64::try_from(at.as_nanos()).ok());
+        let mut bytes = Box::new(io::BufReader::with_capacity(64 << 10, file));
+        let mut stamp = Stamp::of_content(bytes.fill_buf()?);
+        stamp.length = metadata.len();
+        stamp.modified = modified.unwrap_or(0);
+        Ok(Opened { bytes, stamp })
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -123,42 +124,15 @@ impl Files for Disk {
 }
 
 impl Stamp {
-    fn of_file(metadata: &std::fs::Metadata) -> Self {
-        let since = |at: std::time::SystemTime| at.duration_since(std::time::UNIX_EPOCH).ok();
-        let modified = metadata.modified().ok().and_then(since);
-        let modified = modified.map_or(0, |at| u64::try_from(at.as_nanos()).unwrap_or(0));
-        let (changed, node) = change_of(metadata);
-        Self {
-            length: metadata.len(),
-            modified,
-            changed,
-            node,
-        }
-    }
-
     fn of_content(bytes: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         Self {
             length: bytes.len() as u64,
             modified: 0,
-            changed: 0,
-            node: hasher.finish(),
+            beginning: hasher.finish(),
         }
     }
-}
-
-#[cfg(unix)]
-fn change_of(metadata: &std::fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt as _;
-    let nanoseconds = metadata.ctime().saturating_mul(1_000_000_000);
-    let changed = nanoseconds.saturating_add(metadata.ctime_nsec());
-    (u64::try_from(changed).unwrap_or(0), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn change_of(_metadata: &std::fs::Metadata) -> (u64, u64) {
-    (0, 0)
 }
 
 /// Files in memory, for tests: paths are compared after removing `.` components.

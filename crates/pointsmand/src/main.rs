@@ -13,6 +13,7 @@ mod records;
 mod replay;
 mod rules;
 mod selections;
+mod shelf;
 mod watching;
 
 use std::io::Write as _;
@@ -23,7 +24,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 use pointsman_config::Severity;
-use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_os::local::{self, Signal, Signals};
@@ -62,8 +62,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let root = local::is_root() && !args.rootless;
     let state = paths::state(args.state.as_deref(), root);
-    let kept = |state: &PathBuf| Shelf::kept(state.join("rule-sets"));
-    let shelf = state.as_ref().map_or_else(Shelf::fresh, kept);
+    let shelf = shelf::open(state.as_deref());
     let origin = Origin {
         path: args.config.clone().or_else(paths::configuration),
         dialect: args.dialect.dialect(),

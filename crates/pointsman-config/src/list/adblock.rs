@@ -66,7 +66,7 @@ fn taken_back(bytes: &mut dyn Bytes) -> Result<HashSet<String>, Unreadable> {
     let mut lines = Lines::new(bytes);
     while let Some((_, line)) = lines.next()? {
         let Line::Text(line) = line else { continue };
-        if !line.contains("badfilter") || found.len() >= MOST_TAKEN_BACK {
+        if !line.contains('$') || !line.contains("badfilter") || found.len() >= MOST_TAKEN_BACK {
             continue;
         }
         let Some((rule, modifiers)) = line.trim().rsplit_once('$') else {
@@ -114,7 +114,10 @@ fn rule(line: &str) -> Rule<'_> {
         None => (false, line),
     };
     let (pattern, modifiers) = split(body);
-    if !is_regex(pattern) && cosmetic.iter().any(|sign| body.contains(sign)) {
+    if body.contains(['#', '$'])
+        && !is_regex(pattern)
+        && cosmetic.iter().any(|sign| body.contains(sign))
+    {
         return Rule::Passed(PASSED);
     }
     for modifier in modifiers.split(',').map(str::trim) {

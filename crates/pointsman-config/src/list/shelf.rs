@@ -14,7 +14,7 @@ use pointsman_policy::line::Scope;
 use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder, WeakContent};
 use serde::{Deserialize, Serialize};
 
-use super::cache::{Cache, Directory};
+use super::cache::{self, Cache, KEY};
 use super::scope::Watched;
 use super::{Recipe, Told, Unreadable, again, read};
 use crate::files::{Opened, Stamp};
@@ -98,15 +98,13 @@ impl Shelf {
         }
     }
 
-    /// A shelf that keeps compiled sets in a directory (made where it is missing), and its key with
-    /// them, for the user alone. Where nothing can be kept it is a shelf in memory;
-    /// [`Self::trouble`] says why.
+    /// A shelf that keeps compiled sets over restarts, and its key with them. Where nothing can be
+    /// kept it is a shelf in memory; [`Self::trouble`] says why.
     #[must_use]
-    pub fn kept(directory: PathBuf) -> Self {
-        let directory = Directory(directory);
-        match directory.key(fresh_key()) {
+    pub fn kept(cache: Box<dyn Cache>) -> Self {
+        match cache::key(&*cache, fresh_key()) {
             Ok(key) => Self {
-                cache: Some(Box::new(directory)),
+                cache: Some(cache),
                 ..Self::with_key(key)
             },
             Err(error) => {
@@ -193,7 +191,7 @@ impl Shelf {
         let used = std::mem::take(&mut *lock(&self.used));
         let Some(cache) = &self.cache else { return };
         for name in cache.names() {
-            if !used.contains(&name) {
+            if name != KEY && !used.contains(&name) {
                 cache.remove(&name);
             }
         }

@@ -109,3 +109,30 @@ fn a_directory_that_others_may_enter_is_not_private() {
         io::ErrorKind::PermissionDenied
     );
 }
+
+#[test]
+fn what_is_kept_is_for_this_user_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("state/kept");
+    let kept = Kept::open(&place).unwrap();
+    kept.store("a", b"one").unwrap();
+    kept.store("a", b"two").unwrap();
+    kept.store("b", b"").unwrap();
+    assert_eq!(kept.load("a", 3).unwrap(), b"two");
+    assert_eq!(
+        kept.load("a", 2).unwrap_err().kind(),
+        io::ErrorKind::FileTooLarge
+    );
+    let mut names = kept.names();
+    names.sort();
+    assert_eq!(names, ["a", "b"], "and nothing aside");
+    assert_eq!(fs::metadata(place.join("a")).unwrap().mode() & 0o777, 0o600);
+    kept.remove("a");
+    kept.remove("none");
+    assert_eq!(kept.names(), ["b"]);
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(
+        Kept::open(&place).unwrap_err().kind(),
+        io::ErrorKind::PermissionDenied
+    );
+}

@@ -1,7 +1,8 @@
 //! The shelf: what is shared, what is read again, and what is kept on disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pointsman_policy::{Domain, OutboundId};
 
@@ -108,88 +109,115 @@ fn sets_that_are_fetched_are_sources() {
     assert!(source.load(&files, &shelf).is_err(), "there is no copy");
 }
 
-#[test]
-fn compiled_sets_outlive_the_process() {
-    let directory = tempfile::tempdir().unwrap();
-    let state = directory.path().join("state/rule-sets");
-    let path = directory.path().join("p.yaml");
-    let list = directory.path().join("ads.txt");
-    std::fs::write(&path, TEXT).unwrap();
-    std::fs::write(&list, names(5000)).unwrap();
-    let kept = || {
-        let names = std::fs::read_dir(&state).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name != "key").collect::<Vec<_>>()
-    };
-    let shelf = Shelf::kept(state.clone());
-    let first = loaded(&Disk, &path, &shelf);
-    let [cache] = &kept()[..] else {
-        panic!("{:?}", kept());
-    };
-    // What is read from now on can only come from the cache.
-    let cache = state.join(cache);
-    let bytes = std::fs::read(&cache).unwrap();
-    let again = Shelf::kept(state.clone());
-    assert!(again.key() == shelf.key());
-    let second = loaded(&Disk, &path, &again);
-    let (one, other) = (&sets(&first)[0], &sets(&second)[0]);
-    assert_eq!(one.to_bytes(), other.to_bytes());
-    assert_eq!(one.others().len(), 1);
-    assert!(holds(other, "x.name-4999.example") && !one.shares_with(other));
-    let told = |loaded: &Loaded| format!("{:?}", loaded.problems.0);
-    assert_eq!(told(&first), told(&second));
-    // Damage of any kind only costs time.
-    for at in [0, 20, bytes.len() / 2, bytes.len() - 1] {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 1;
-        std::fs::write(&cache, &damaged).unwrap();
-        let third = loaded(&Disk, &path, &Shelf::kept(state.clone()));
-        assert_eq!(one.to_bytes(), sets(&third)[0].to_bytes());
-        assert_eq!(told(&first), told(&third));
-        assert_eq!(std::fs::read(&cache).unwrap(), bytes, "made again");
+/// A cache in memory, which several shelves use in turn, until it is `full`.
+#[derive(Clone, Default)]
+struct Drawer(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+
+impl Cache for Drawer {
+    fn load(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().get(name).cloned()
     }
-    // Another list under the same name is read.
-    std::fs::write(&list, names(6000)).unwrap();
-    let fourth = loaded(&Disk, &path, &Shelf::kept(state.clone()));
-    assert!(holds(&sets(&fourth)[0], "name-5999.example"));
-    // Another key: made again.
-    std::fs::write(state.join("key"), [7; 16]).unwrap();
-    let fifth = loaded(&Disk, &path, &Shelf::kept(state.clone()));
-    assert!(holds(&sets(&fifth)[0], "name-5999.example"));
-    // What no configuration uses goes.
-    std::fs::write(state.join("0123.set"), "x").unwrap();
-    let shelf = Shelf::kept(state.clone());
-    let _sixth = loaded(&Disk, &path, &shelf);
-    shelf.sweep();
-    assert_eq!(kept().len(), 1);
-    assert_eq!(shelf.trouble(), None);
-    #[cfg(unix)]
-    for name in ["key", &kept()[0]] {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(state.join(name)).unwrap().permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+    fn store(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap();
+        if files.contains_key("full") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        files.insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+    fn remove(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
+    }
+}
+
+impl Drawer {
+    fn shelf(&self) -> Shelf {
+        Shelf::kept(Box::new(self.clone()))
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let mut files = self.0.lock().unwrap();
+        files.insert(name.to_owned(), bytes.to_vec());
+    }
+
+    /// The names of compiled sets.
+    fn sets(&self) -> Vec<String> {
+        let names = self.names().into_iter();
+        names.filter(|name| name.ends_with(".set")).collect()
     }
 }
 
 #[test]
-fn a_shelf_without_a_place_is_in_memory() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("file");
-    std::fs::write(&file, "x").unwrap();
-    let shelf = Shelf::kept(file.join("rule-sets"));
-    assert!(shelf.trouble().is_some());
-    let list = directory.path().join("l");
-    std::fs::write(&list, names(5000)).unwrap();
-    let recipe = Recipe::default();
-    let want = Want {
-        name: "l",
-        file: "l",
-        path: &list,
-        recipe: &recipe,
+fn compiled_sets_outlive_the_process() {
+    let path = Path::new("c/p.yaml");
+    let mut files = Memory::new([
+        ("c/p.yaml", TEXT),
+        ("c/ads.txt", &names(5000)),
+        ("c/web.txt", "small.test\n"),
+    ]);
+    let drawer = Drawer::default();
+    let shelf = drawer.shelf();
+    let first = loaded(&files, path, &shelf);
+    let [cache] = &drawer.sets()[..] else {
+        panic!("{:?}", drawer.names());
     };
-    let opened = Disk.open(&list, 1 << 20).unwrap();
-    let (set, told) = shelf.take(opened, &want, &Bare).unwrap();
-    assert!(set.len() > 5000 && told.format == Some(Format::Adblock));
+    let bytes = drawer.load(cache).unwrap();
+    let again = drawer.shelf();
+    assert!(again.key() == shelf.key());
+    // Only what comes from the cache has this.
+    let end = bytes.iter().position(|b| *b == b'\n').unwrap();
+    let marked = String::from_utf8_lossy(&bytes[..end]).replace("not.a/path", "not.b/path");
+    drawer.put(cache, &[marked.as_bytes(), &bytes[end..]].concat());
+    let second = loaded(&files, path, &again);
+    let told = |loaded: &Loaded| format!("{:?}", loaded.problems.0);
+    let shown = |loaded: &Loaded| loaded.problems.0[0].to_string();
+    assert!(shown(&second).contains("not.b/path"), "{}", shown(&second));
+    let (one, other) = (&sets(&first)[0], &sets(&second)[0]);
+    assert_eq!(one.to_bytes(), other.to_bytes());
+    assert_eq!(one.others().len(), 1);
+    assert!(holds(other, "x.name-4999.example") && !one.shares_with(other));
+    // Damage of any kind only costs time.
+    for at in [0, 20, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        drawer.put(cache, &damaged);
+        let third = loaded(&files, path, &drawer.shelf());
+        assert_eq!(one.to_bytes(), sets(&third)[0].to_bytes());
+        assert_eq!(told(&first), told(&third));
+        assert_eq!(drawer.load(cache).unwrap(), bytes, "made again");
+    }
+    // Another list under the same name is read.
+    files
+        .files
+        .insert("c/ads.txt".into(), names(6000).into_bytes());
+    let fourth = loaded(&files, path, &drawer.shelf());
+    assert!(holds(&sets(&fourth)[0], "name-5999.example"));
+    // Another key: made again.
+    drawer.put("key", &[7; 16]);
+    let fifth = loaded(&files, path, &drawer.shelf());
+    assert!(holds(&sets(&fifth)[0], "name-5999.example"));
+    // What no configuration uses goes.
+    drawer.put("0123.set", b"x");
+    let shelf = drawer.shelf();
+    let _sixth = loaded(&files, path, &shelf);
+    shelf.sweep();
+    assert_eq!(drawer.sets(), [cache.as_str()]);
+    assert!(drawer.load("key").is_some());
+    assert_eq!(shelf.trouble(), None);
+}
+
+#[test]
+fn a_shelf_without_room_is_in_memory() {
+    let drawer = Drawer::default();
+    drawer.put("full", b"");
+    let shelf = drawer.shelf();
+    assert!(shelf.trouble().is_some() && shelf.trouble().is_none());
+    let files = Memory::new([("c/p.yaml", TEXT), ("c/ads.txt", &names(5000))]);
+    let loaded = loaded(&files, Path::new("c/p.yaml"), &shelf);
+    assert_eq!(sets(&loaded)[0].key(), shelf.key());
 }
 
 #[test]
@@ -198,7 +226,7 @@ fn caches_of_real_lists_are_read_again() {
         let Some(path) = damage::shared(path) else {
             return;
         };
-        let directory = tempfile::tempdir().unwrap();
+        let drawer = Drawer::default();
         let recipe = Recipe {
             select: select.map(str::to_owned),
             ..Recipe::default()
@@ -209,18 +237,14 @@ fn caches_of_real_lists_are_read_again() {
             path: &path,
             recipe: &recipe,
         };
-        let take = || {
-            let shelf = Shelf::kept(directory.path().to_owned());
-            let opened = Disk.open(&path, 1 << 30).unwrap();
-            let taken = shelf.take(opened, &want, &Bare).unwrap();
-            let caches = std::fs::read_dir(directory.path()).unwrap();
-            let mut caches = caches.map(|entry| entry.unwrap().path());
-            let cache = caches.find(|path| path.extension().is_some()).unwrap();
-            (taken, Disk.open(&cache, 1 << 30).unwrap().stamp)
-        };
-        let ((first, told), written) = take();
-        let ((second, told_again), kept) = take();
-        assert_eq!(written, kept, "{path:?}: it was not made again");
+        let opened = Disk.open(&path, 1 << 30).unwrap();
+        let (first, told) = drawer.shelf().take(opened, &want, &Bare).unwrap();
+        // From here on nothing can be made again.
+        drawer.put("full", b"");
+        let shelf = drawer.shelf();
+        let opened = Disk.open(&path, 1 << 30).unwrap();
+        let (second, told_again) = shelf.take(opened, &want, &Bare).unwrap();
+        assert_eq!(shelf.trouble(), None, "{path:?}: it was made again");
         assert_eq!(told, told_again);
         assert_eq!(first.to_bytes(), second.to_bytes());
         let conditions = |set: &RuleSet| {

@@ -1,0 +1,74 @@
+//! Files that a program keeps for itself, in a directory of its user alone.
+//!
+//! Invariant: a file here is whole or as it was before; nobody else reads or writes it.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::private_directory;
+
+/// A directory of files by name.
+#[derive(Clone, Debug)]
+pub struct Kept(PathBuf);
+
+impl Kept {
+    /// The files of a directory, which is made where it is missing.
+    ///
+    /// # Errors
+    /// Those of the file system; `PermissionDenied` when others may enter the directory.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        if let Some(parent) = directory.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        private_directory(directory)?;
+        Ok(Self(directory.to_owned()))
+    }
+
+    /// The bytes of a file, at most `limit` of them.
+    ///
+    /// # Errors
+    /// Those of the file system; `FileTooLarge`.
+    pub fn load(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file = fs::File::open(self.0.join(name))?;
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+
+    /// Puts bytes in a file's place, in one step.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn store(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let aside = self.0.join(format!("{name}.{}.new", std::process::id()));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options
+            .open(&aside)
+            .and_then(|mut file| file.write_all(bytes));
+        let moved = written.and_then(|()| fs::rename(&aside, self.0.join(name)));
+        if moved.is_err() {
+            let _never_made = fs::remove_file(&aside);
+        }
+        moved
+    }
+
+    /// The names of all files.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&self, name: &str) {
+        let _not_there = fs::remove_file(self.0.join(name));
+    }
+}
