@@ -9,6 +9,7 @@ mod names;
 mod origin;
 mod plan;
 mod policy;
+mod prefixes;
 mod relay;
 mod report;
 mod splice;
@@ -36,6 +37,7 @@ pub(crate) fn child(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
         Some("names") => names::measure(&words[1..]),
         Some("origin") => origin::run(),
+        Some("prefixes") => prefixes::measure(&words[1..]),
         Some("splice") => splice::run(&words[1..]),
         _ => bail!("`bench-child` is started by `bench`"),
     }

@@ -256,7 +256,7 @@ fn of<T>(
 }
 
 /// In time on the processor: others may want it too.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
         Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -278,7 +278,7 @@ fn best<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
 }
 
 /// A line of `/proc/self/status` that counts kibibytes, in bytes.
-fn resident(line: &str) -> anyhow::Result<u64> {
+pub(super) fn resident(line: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let found = status.lines().find_map(|l| l.strip_prefix(line));
     let words = found.and_then(|rest| rest.split_whitespace().next());

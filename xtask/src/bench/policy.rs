@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, bail};
 
-use super::names;
+use super::{names, prefixes};
 
 /// The words behind `bench policy SECTION`.
 pub(super) struct Options {
@@ -35,11 +35,12 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
         }
     }
     if sections.is_empty() {
-        sections.push("names");
+        sections.extend(["names", "prefixes"]);
     }
     for section in sections {
         match section {
             "names" => names::run(&options)?,
+            "prefixes" => prefixes::run(options.seed)?,
             other => bail!("there is no section `{other}`"),
         }
     }

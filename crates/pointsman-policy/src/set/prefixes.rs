@@ -105,6 +105,7 @@ impl PrefixTable {
         }
     }
 
+    #[inline(always)]
     fn find_v6(&self, bits: u128) -> u32 {
         match self.long.find(bits) {
             NONE => self.short.find(bits),

@@ -90,33 +90,33 @@ impl Short {
     }
 
     /// Length and coded line of the longest prefix around an address, or [`NONE`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, bits: u128) -> u32 {
         self.walk((bits >> 64) as u64 | 0xFFFF).unwrap_or(NONE)
     }
 
-    #[inline]
+    #[inline(always)]
     fn walk(&self, wanted: u64) -> Option<u32> {
         let (start, end) = self.index.around(wanted, self.entries.len())?;
         let mut at = self.before(start, end, wanted)?.checked_sub(1)?;
         loop {
             let entry = *self.entries.get(at)?;
             let link = entry[0] & 0xFFFF;
-            // Two at a time, without a branch on the first one.
+            // Two at a time, without a branch on either.
             let around = *self.entries.get(at.wrapping_sub(link as usize))?;
             let (near, far) = (holds(entry, wanted), holds(around, wanted));
-            if near | far {
-                return Some(if near { entry[2] } else { around[2] });
+            let found = select_unpredictable(far, around[2], NONE);
+            let found = select_unpredictable(near, entry[2], found);
+            let next = around[0] & 0xFFFF;
+            if near | far | (next == 0) {
+                return Some(found);
             }
-            match around[0] & 0xFFFF {
-                0 => return None,
-                next => at = at.checked_sub((link + next) as usize)?,
-            }
+            at = at.checked_sub((link + next) as usize)?;
         }
     }
 
     /// How many entries are at most `wanted`; those before `start` are, those from `end` on are not.
-    #[inline]
+    #[inline(always)]
     fn before(&self, mut start: usize, end: usize, wanted: u64) -> Option<usize> {
         let mut left = end.checked_sub(start)?;
         // Without a branch on what it finds: the outcome is as good as random.
@@ -184,7 +184,7 @@ fn key([lower, upper, _]: [u32; 3]) -> u64 {
     u64::from(upper) << 32 | u64::from(lower)
 }
 
-#[inline]
+#[inline(always)]
 fn holds(entry: [u32; 3], wanted: u64) -> bool {
     (key(entry) ^ wanted)
         .checked_shr(64 - (entry[2] >> 24))
@@ -270,7 +270,7 @@ impl Index {
     }
 
     /// Between which of `count` entries the first one beyond `wanted` is; `None` when all are.
-    #[inline]
+    #[inline(always)]
     fn around(&self, wanted: u64, count: usize) -> Option<(usize, usize)> {
         let distance = wanted.checked_sub(self.base)?;
         let part = distance.checked_shr(self.cut).unwrap_or(0);
@@ -318,6 +318,7 @@ impl Long {
         self.walk(bits).unwrap_or(NONE)
     }
 
+    #[inline(never)]
     fn walk(&self, bits: u128) -> Option<u32> {
         let before = self.keys.partition_point(|key| *key <= bits);
         let mut at = before.checked_sub(1)?;
