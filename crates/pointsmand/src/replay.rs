@@ -227,7 +227,7 @@ fn old_reason(record: &FlowRecord, setup: Option<&Setup>, redact: bool) -> Strin
             let step = Step::Decided(decision.clone());
             new_reason(policy, &record.facts, &step, redact)
         }
-        (None, Some(decision)) if redact => decision.reason.to_string(),
+        (None, Some(decision)) if redact => redacted(decision),
         _ => records::reason(record, setup),
     }
 }
@@ -240,11 +240,16 @@ fn new_reason(policy: &Policy, facts: &Facts, step: &Step, redact: bool) -> Stri
         return explain::sentence(policy, step, Some(&trace));
     }
     match step {
-        Step::Decided(decision) => match &decision.rule {
-            Some(rule) => rule.to_string(),
-            None => decision.reason.to_string(),
-        },
+        Step::Decided(decision) => redacted(decision),
         Step::Need(_) | Step::NoRoute => explain::sentence(policy, step, None),
+    }
+}
+
+fn redacted(decision: &pointsman_policy::decision::Decision) -> String {
+    match &decision.rule {
+        Some(rule) => rule.to_string(),
+        // The loop guard, which names an outbound.
+        None => decision.reason.to_string(),
     }
 }
 

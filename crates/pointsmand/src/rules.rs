@@ -60,9 +60,7 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
             bytes_sent: tallied.bytes_sent + sent,
             bytes_received: tallied.bytes_received + received,
             last_hit: (last_ms > 0).then_some(last_ms),
-            shadowed_by: shadows
-                .remove(&(rule.policy, place(&rule.origin)))
-                .unwrap_or_default(),
+            shadowed_by: shadows.remove(&place(&rule.origin)).unwrap_or_default(),
         }
     };
     api::RuleList {
@@ -72,22 +70,23 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
     }
 }
 
-/// A rule's text in memory and its line: two rules of a configuration never share both.
+/// A rule's text in memory and its line: two rules of a configuration never share both, and the copies of a policy,
+/// one for each inbound that admits not everybody, share them.
 type Place = (usize, u32);
 
 fn place(origin: &Origin) -> Place {
     (origin.text.as_ptr().addr(), origin.line)
 }
 
-type Shadows = HashMap<(usize, Place), Vec<Shadow>>;
+type Shadows = HashMap<Place, Vec<Shadow>>;
 
 /// For each rule the earlier ones that took its flows; and how many flows were looked at.
 fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
     let records = lately(app, Some(MOST_TRIED / rules.max(1)));
     // Later rule, earlier rule: flows, and those that would go another way.
-    let mut taken: HashMap<(usize, Place, Place), (Origin, u64, u64)> = HashMap::new();
+    let mut taken: HashMap<(Place, Place), (Origin, u64, u64)> = HashMap::new();
     for record in &records {
-        let Some((index, policy)) = policy_of(setup, &record.listener) else {
+        let Some(policy) = policy_of(setup, &record.listener) else {
             continue;
         };
         let mut facts = record.facts.clone();
@@ -109,7 +108,7 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
                 && decision.reason == Reason::Rule
                 && *later != earlier
             {
-                let key = (index, place(later), place(&earlier));
+                let key = (place(later), place(&earlier));
                 let entry = taken.entry(key);
                 let (_, flows, elsewhere) = entry.or_insert_with(|| (earlier.clone(), 0, 0));
                 *flows += 1;
@@ -119,8 +118,8 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
         });
     }
     let mut shadows = Shadows::new();
-    for ((policy, later, _), (earlier, flows, elsewhere)) in taken {
-        shadows.entry((policy, later)).or_default().push(Shadow {
+    for ((later, _), (earlier, flows, elsewhere)) in taken {
+        shadows.entry(later).or_default().push(Shadow {
             rule: records::rule(&earlier),
             flows,
             elsewhere,
@@ -134,11 +133,11 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
 }
 
 /// The policy that flows of a listener meet.
-fn policy_of<'s>(setup: &'s Setup, listener: &str) -> Option<(usize, &'s Policy)> {
+fn policy_of<'s>(setup: &'s Setup, listener: &str) -> Option<&'s Policy> {
     let forward = setup.forwards.iter().find(|it| *it.name == *listener);
     let inbound = setup.inbounds.iter().find(|it| *it.name == *listener);
     let id = forward
         .map(|it| it.policy)
         .or_else(|| inbound.map(|it| it.policy))?;
-    Some((id.0, setup.policies.get(id.0)?))
+    setup.policies.get(id.0).map(|policy| &**policy)
 }

@@ -96,7 +96,9 @@ impl Wanted {
         }
         Ok(Self {
             flow,
-            network: asked.flow.contains("network"),
+            network: ["network=", "\"network\""]
+                .iter()
+                .any(|word| asked.flow.contains(word)),
             contains: asked.contains.to_lowercase(),
         })
     }
