@@ -33,7 +33,7 @@ pub const OUTBOUNDS: &str = "/v1/outbounds";
 pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
 /// GET, query `shadowed=true`: [`crate::RuleList`].
 pub const RULES: &str = "/v1/rules";
-/// GET, query `as=tree|list`: [`crate::PolicyReply`].
+/// GET, query `as=tree|list|dot|svg`: [`crate::PolicyReply`].
 pub const POLICY: &str = "/v1/policy";
 /// GET: [`crate::DnsReply`], by the daemon's resolver.
 pub const DNS: &str = "/v1/dns/{name}";

@@ -19,6 +19,7 @@ pub mod list;
 pub mod list_print;
 pub mod load;
 pub mod outbounds;
+pub mod picture;
 pub mod problem;
 pub mod rule_list;
 pub mod setup;

@@ -114,6 +114,27 @@ fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
     Some(format!("{head} {}{behind}", values.join(", ")))
 }
 
+/// A condition on one value: the words before it, the value, the words behind it.
+pub(super) fn value_of(condition: &Condition, policy: &Policy) -> Option<(String, String, String)> {
+    let condition = bare(condition);
+    if matches!(
+        condition,
+        Condition::Always
+            | Condition::And(_)
+            | Condition::Never
+            | Condition::Not(_)
+            | Condition::Or(_)
+    ) {
+        return None;
+    }
+    let Simple {
+        head,
+        value,
+        behind,
+    } = simple(condition, policy);
+    Some((head, value, behind))
+}
+
 /// Fact and operator, value, and flags.
 struct Simple {
     head: String,

@@ -26,6 +26,16 @@ pub fn as_tree(policy: &Policy) -> String {
     printer.text
 }
 
+/// A condition as it stands behind `cond`.
+pub(crate) fn condition_text(condition: &Condition, policy: &Policy) -> String {
+    conditions::print(condition, policy)
+}
+
+/// A condition on one value: the words before it, the value, the words behind it.
+pub(crate) fn value_of(condition: &Condition, policy: &Policy) -> Option<(String, String, String)> {
+    conditions::value_of(condition, policy)
+}
+
 struct Printer<'p> {
     policy: &'p Policy,
     text: String,

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use pointsman_api::{PolicyReply, route};
 use pointsman_config::Setup;
 use pointsman_config::list_print::as_list;
+use pointsman_config::picture::{as_dot, as_svg};
 use pointsman_config::tree::print::as_tree;
 
 use crate::cli::{Dialect, Global};
@@ -28,8 +29,12 @@ pub(crate) struct PolicyArgs {
 /// The forms of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
+    /// A graph, for Graphviz.
+    Dot,
     /// A rule list, in BoltConn's language.
     List,
+    /// A picture.
+    Svg,
     /// A tree, in the native language.
     Tree,
 }
@@ -54,6 +59,12 @@ pub(crate) fn run(global: &Global, args: &PolicyArgs, out: &mut Out) -> Result<(
 /// All policies; where there are several, a comment names each. A policy that the form cannot say is
 /// an error that says what.
 fn policies(setup: &Setup, form: Form) -> Result<String, Stop> {
+    let all = || setup.policies.iter().map(|policy| &**policy);
+    match form {
+        Form::Dot => return Ok(as_dot(all())),
+        Form::Svg => return Ok(as_svg(all())),
+        Form::List | Form::Tree => {}
+    }
     let mut text = String::new();
     for policy in &setup.policies {
         if setup.policies.len() > 1 {
@@ -70,7 +81,7 @@ fn policies(setup: &Setup, form: Form) -> Result<String, Stop> {
                     return Err(Stop::Failed(why));
                 }
             },
-            Form::Tree => text.push_str(&as_tree(policy)),
+            _ => text.push_str(&as_tree(policy)),
         }
     }
     Ok(text)
@@ -79,7 +90,9 @@ fn policies(setup: &Setup, form: Form) -> Result<String, Stop> {
 impl Form {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Dot => "dot",
             Self::List => "list",
+            Self::Svg => "svg",
             Self::Tree => "tree",
         }
     }

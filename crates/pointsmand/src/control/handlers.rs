@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::list_print::{Unsayable, as_list};
+use pointsman_config::picture::{as_dot, as_svg};
 use pointsman_config::setup::{Outbound, OutboundKind};
 use pointsman_config::tree::print::as_tree;
 use pointsman_policy::Policy;
@@ -228,15 +229,23 @@ pub(crate) struct Form {
     form: Option<String>,
 }
 
-/// `GET /v1/policy?as=tree|list`
+/// `GET /v1/policy?as=tree|list|dot|svg`
 pub(crate) async fn policy(State(app): State<Arc<App>>, Query(form): Query<Form>) -> Response {
     let (_, setup) = app.generation();
     let form = form.form.unwrap_or_else(|| "list".to_owned());
     let print: fn(&Policy) -> Result<String, Vec<Unsayable>> = match form.as_str() {
         "list" => as_list,
         "tree" => |policy| Ok(as_tree(policy)),
+        "dot" | "svg" => {
+            let policies = setup.policies.iter().map(|policy| &**policy);
+            let text = match form.as_str() {
+                "dot" => as_dot(policies),
+                _ => as_svg(policies),
+            };
+            return Json(api::PolicyReply { form, text }).into_response();
+        }
         other => {
-            let text = format!("`{other}` is no form of a policy (tree, list)");
+            let text = format!("`{other}` is no form of a policy (tree, list, dot, svg)");
             return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
         }
     };

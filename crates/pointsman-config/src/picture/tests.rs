@@ -1,0 +1,269 @@
+//! Pictures are well-formed, hold every way out, and nothing in them overlaps.
+
+use std::path::Path;
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use pointsman_policy::Policy;
+
+use super::svg::{WIDEST, draw};
+use super::{as_dot, as_svg};
+use crate::damage;
+use crate::files::{Disk, Memory};
+use crate::fuzz_checks::{lowered, policy};
+use crate::load::load;
+
+/// Tags that open and close in pairs, attributes in quotes, no bare `<` or `&`; the texts in it.
+fn texts(svg: &str) -> Vec<String> {
+    let mut open: Vec<&str> = Vec::new();
+    let mut texts = Vec::new();
+    let mut rest = svg;
+    while let Some((text, after)) = rest.split_once('<') {
+        for part in text.split('&').skip(1) {
+            let name = part.split(';').next().unwrap();
+            assert!(["amp", "lt", "gt", "quot"].contains(&name), "{part}");
+        }
+        assert!(!text.contains('>'), "{text}");
+        if !text.trim().is_empty() {
+            texts.push(
+                text.replace("&gt;", ">")
+                    .replace("&lt;", "<")
+                    .replace("&quot;", "\"")
+                    .replace("&amp;", "&"),
+            );
+        }
+        let (tag, after) = after.split_once('>').unwrap();
+        rest = after;
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        match (tag.strip_prefix('/'), tag.strip_suffix('/')) {
+            (Some(name), _) => assert_eq!(open.pop(), Some(name), "{tag}"),
+            (None, Some(_)) => {}
+            (None, None) => open.push(tag.split(' ').next().unwrap()),
+        }
+    }
+    assert!(open.is_empty() && rest.trim().is_empty());
+    let allowed = |c: char| c == '\n' || !c.is_control();
+    assert!(svg.chars().all(allowed));
+    texts
+}
+
+fn check(policies: &[&Policy]) {
+    let (svg, boxes) = draw(policies.iter().copied());
+    let texts = texts(&svg);
+    for policy in policies {
+        // Every outbound that a printed tree names.
+        let tree = crate::tree::print::as_tree(policy);
+        for outbound in policy.outbounds.iter() {
+            let used = tree
+                .lines()
+                .any(|line| line.trim_end().ends_with(&format!(" {}", outbound.name)));
+            let shown = texts.iter().any(|text| *text == *outbound.name);
+            assert!(!used || shown, "{} in\n{tree}", outbound.name);
+        }
+    }
+    for (at, a) in boxes.iter().enumerate() {
+        assert!(a.x >= 0.0 && a.x + a.width <= WIDEST, "{a:?}");
+        // Boxes come from the top to the bottom: those that could overlap are near.
+        for b in boxes.iter().skip(at + 1).take(3) {
+            let apart = a.x + a.width <= b.x
+                || b.x + b.width <= a.x
+                || a.y + a.height <= b.y
+                || b.y + b.height <= a.y;
+            assert!(apart, "{a:?} {b:?}");
+        }
+    }
+    // Nothing is fetched from elsewhere.
+    let own = texts.concat();
+    for word in ["href", "url(", "@import"] {
+        assert!(!svg.contains(word) || own.contains(word), "{word}");
+    }
+    let dot = as_dot(policies.iter().copied());
+    assert!(dot.starts_with("digraph policy {\n") && dot.ends_with("}\n"));
+    assert_eq!(as_svg(policies.iter().copied()), svg);
+}
+
+/// A rule list of the kind that people have: long runs, now and then something else.
+fn long_list(rules: usize) -> String {
+    let mut text = String::from(
+        "version: 1\ninbounds:\n  desk: { type: mixed, listen: 0 }\noutbounds:\n  vpn: { type: socks5, server: '127.0.0.1:1' }\n  \
+         media: { type: select, members: [vpn, DIRECT] }\nrules:\n",
+    );
+    for n in 0..rules {
+        let rule = match n {
+            n if n < rules / 3 => format!("DOMAIN-SUFFIX, site{n}.example, vpn"),
+            n if n % 40 == 39 => format!("AND, [DST-PORT, {n}], [NETWORK, udp], REJECT"),
+            n if n % 90 < 12 => format!("DST-PORT, {n}, DIRECT"),
+            n if n % 90 < 60 => format!(
+                "IP-CIDR, 10.{}.{}.0/24, DIRECT, no-resolve",
+                n / 256,
+                n % 256
+            ),
+            n if n % 90 < 70 => format!("PROCESS-NAME, program-{n}, media"),
+            n => format!("DOMAIN, \"<b>&{n}.example\", vpn").replace("<b>&", "b"),
+        };
+        text.push_str(&format!("  - '{rule}'\n"));
+    }
+    text + "  - FALLBACK, DIRECT\n"
+}
+
+fn native(text: &str) -> Vec<std::sync::Arc<Policy>> {
+    let files = Memory::new([("pointsman.yaml", text)]);
+    let loaded = load(Path::new("pointsman.yaml"), None, None, &files);
+    loaded
+        .setup
+        .unwrap_or_else(|| panic!("{:?}", loaded.problems.0))
+        .policies
+}
+
+#[test]
+fn long_lists_are_folded() {
+    let policies = native(&long_list(400));
+    let (svg, boxes) = draw(policies.iter().map(|policy| &**policy));
+    assert!(boxes.len() < 120, "{}", boxes.len());
+    let texts = texts(&svg);
+    let folded =
+        "133 \u{d7} domain under site0.example, site1.example, site2.example, ... and 130 more";
+    assert!(texts.iter().any(|text| text == folded), "{texts:#?}");
+    check(&policies.iter().map(|policy| &**policy).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_picture_stays_as_it_is() {
+    let (body, _) = lowered(
+        "any [\n cond domain { ads => reset }\n cond port eq 22 => any [\n cond process.name has '<&\"' => \"My Proxy\"\n direct\n ] else => resolve\n log \"{domain}\"\n direct\n]",
+    );
+    let policy = policy(body.unwrap()).unwrap();
+    check(&[&policy]);
+    let svg = as_svg([&policy]);
+    let body = svg.split("</style>").nth(1).unwrap();
+    expect![[r#"
+
+        <rect class="page" width="681" height="372"/>
+        <text class="title" x="28" y="38">main</text>
+        <circle class="refused" cx="577.2" cy="33.5" r="5"/><text class="legend" x="588.2" y="38">refused</text>
+        <circle class="direct" cx="502.80000000000007" cy="33.5" r="5"/><text class="legend" x="513.8000000000001" y="38">direct</text>
+        <path class="line" d="M28 78H42"/>
+        <g><title>ads =&gt; reset (t:2)</title><rect class="box" x="42" y="64" width="76" height="28" rx="6"/><text x="52" y="82.5">set ads</text></g>
+        <path class="lead" d="M126 78H546.2"/>
+        <path class="tip" d="M548.2 74L555.2 78L548.2 82Z"/>
+        <g><title>reset</title><rect class="refused" x="560.2" y="66" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="82.5">reset</text></g>
+        <path class="line" d="M28 114H42"/>
+        <g><title>cond port eq 22 =&gt; any [ (t:3)</title><rect class="box branch" x="42" y="100" width="100" height="28" rx="6"/><text x="52" y="118.5">port eq 22</text></g>
+        <path class="line" d="M54 150H68"/>
+        <g><title>cond process.name has &lt;&amp;&quot; =&gt; &quot;My Proxy&quot; (t:4)</title><rect class="box" x="68" y="136" width="204" height="28" rx="6"/><text x="78" y="154.5">process.name has &quot;&lt;&amp;\&quot;&quot;</text></g>
+        <path class="lead" d="M280 150H546.2"/>
+        <path class="tip" d="M548.2 146L555.2 150L548.2 154Z"/>
+        <g><title>My Proxy</title><rect class="direct" x="560.2" y="138" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="154.5">My Proxy</text></g>
+        <path class="line" d="M54 186H68"/>
+        <g><title>direct (t:5)</title><rect class="rest" x="68" y="172" width="52" height="28" rx="6"/><text class="soft" x="78" y="190.5">else</text></g>
+        <path class="lead" d="M128 186H546.2"/>
+        <path class="tip" d="M548.2 182L555.2 186L548.2 190Z"/>
+        <g><title>direct</title><rect class="direct" x="560.2" y="174" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="190.5">direct</text></g>
+        <path class="line" d="M54 128V186"/>
+        <path class="line" d="M28 222H42"/>
+        <g><title>else</title><rect class="box branch" x="42" y="208" width="52" height="28" rx="6"/><text x="52" y="226.5">else</text></g>
+        <path class="line" d="M54 258H68"/>
+        <g><title>resolve (t:6)</title><rect class="box note" x="68" y="244" width="436" height="28" rx="6"/><text x="78" y="262.5">resolve: from here on the address of a name is known</text></g>
+        <path class="line" d="M54 236V258"/>
+        <path class="line" d="M28 294H42"/>
+        <g><title>log 0 &quot;{domain}&quot; (t:7)</title><rect class="box note" x="42" y="280" width="132" height="28" rx="6"/><text x="52" y="298.5">log &quot;{domain}&quot;</text></g>
+        <path class="line" d="M28 330H42"/>
+        <g><title>direct (t:8)</title><rect class="rest" x="42" y="316" width="140" height="28" rx="6"/><text class="soft" x="52" y="334.5">everything else</text></g>
+        <path class="lead" d="M190 330H546.2"/>
+        <path class="tip" d="M548.2 326L555.2 330L548.2 334Z"/>
+        <g><title>direct</title><rect class="direct" x="560.2" y="318" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="334.5">direct</text></g>
+        <path class="line" d="M28 56V330"/>
+        </svg>
+    "#]].assert_eq(body);
+    expect![[r##"
+        digraph policy {
+          rankdir=LR;
+          node [shape=box, style="rounded,filled", fillcolor="#f4f5f7", color="#9aa3b2", fontname="monospace", fontsize=11];
+          edge [color="#9aa3b2", fontname="monospace", fontsize=10];
+          subgraph cluster_0 {
+            label="main"; color="#c5cad3"; fontname="sans-serif";
+            n0 [label="main", tooltip="", shape=circle, label="", width=0.2, fillcolor="#4a5568"];
+            n1 [label="set ads", tooltip="ads => reset (t:2)"];
+            n0 -> n1 [label="1"];
+            n1 -> t0_72_65_73_65_74 [style=bold];
+            n2 [label="port eq 22", tooltip="cond port eq 22 => any [ (t:3)"];
+            n0 -> n2 [label="2"];
+            n3 [label="process.name has \"<&\\\"\"", tooltip="cond process.name has <&\" => \"My Proxy\" (t:4)"];
+            n2 -> n3 [label="1"];
+            n3 -> t0_4d_79_20_50_72_6f_78_79 [style=bold];
+            n4 [label="else", tooltip="direct (t:5)"];
+            n2 -> n4 [label="2"];
+            n4 -> t0_64_69_72_65_63_74 [style=bold];
+            n5 [label="else", tooltip=""];
+            n0 -> n5 [label="3"];
+            n6 [label="resolve: from here on the address of a name is known", tooltip="resolve (t:6)", style="rounded,dashed"];
+            n5 -> n6 [label="1"];
+            n7 [label="log \"{domain}\"", tooltip="log 0 \"{domain}\" (t:7)", style="rounded,dashed"];
+            n0 -> n7 [label="4"];
+            n8 [label="everything else", tooltip="direct (t:8)"];
+            n0 -> n8 [label="5"];
+            n8 -> t0_64_69_72_65_63_74 [style=bold];
+            t0_4d_79_20_50_72_6f_78_79 [label="My Proxy", fillcolor="#2f855a", color="#2f855a", fontcolor=white];
+            t0_64_69_72_65_63_74 [label="direct", fillcolor="#2f855a", color="#2f855a", fontcolor=white];
+            t0_72_65_73_65_74 [label="reset", fillcolor="#c53030", color="#c53030", fontcolor=white];
+          }
+        }
+    "##]].assert_eq(&as_dot([&policy]));
+}
+
+#[test]
+fn samples_and_examples_are_drawn() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut paths = vec![
+        examples.join("household/pointsman.yaml"),
+        examples.join("two-uplinks"),
+        examples.join("by-program/config.toml"),
+    ];
+    if let Some(samples) = damage::shared("samples") {
+        paths.extend([samples.join("reflow"), samples.join("boltconn/config.yml")]);
+    }
+    // Where the pictures are put for whoever wants to look at them.
+    let to = std::env::var_os("POINTSMAN_PICTURES");
+    for (number, path) in paths.iter().enumerate() {
+        let Some(setup) = load(path, None, None, &Disk).setup else {
+            panic!("{}", path.display());
+        };
+        let policies: Vec<&Policy> = setup.policies.iter().map(|policy| &**policy).collect();
+        check(&policies);
+        if let Some(to) = &to {
+            std::fs::write(
+                Path::new(to).join(format!("{number}.svg")),
+                as_svg(policies.iter().copied()),
+            )
+            .unwrap();
+            std::fs::write(
+                Path::new(to).join(format!("{number}.dot")),
+                as_dot(policies.iter().copied()),
+            )
+            .unwrap();
+        }
+    }
+    if let Some(to) = &to {
+        let policies = native(&long_list(400));
+        let svg = as_svg(policies.iter().map(|policy| &**policy));
+        std::fs::write(Path::new(to).join("long.svg"), svg).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_breaks_a_picture(text: String, deep in 0_usize..40) {
+        let word = crate::tree::lex::quote(&text);
+        let tree = format!(
+            "{}cond process.path has {word} => \"My Proxy\"{}",
+            "cond port eq 1 => any [\n".repeat(deep),
+            "\n]".repeat(deep)
+        );
+        if let (Some(body), _) = lowered(&tree) {
+            check(&[&policy(body).unwrap()]);
+        }
+    }
+}
