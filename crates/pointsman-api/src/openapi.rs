@@ -45,7 +45,7 @@ fn operation(method: &str, path: &str) -> Value {
     }
     for (name, what) in queries(path, method) {
         let schema = match *name {
-            "as" => json!({ "type": "string", "enum": ["tree", "list"] }),
+            "as" => json!({ "type": "string", "enum": ["tree", "list", "dot", "svg"] }),
             "contains" | "flow" => json!({ "type": "string" }),
             _ => json!({ "type": "boolean", "default": false }),
         };

@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: which outbounds and rule sets there are. The dialect brings them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
@@ -47,7 +48,7 @@ impl RuleLists<'_> {
         fallback: Fallback,
         problems: &mut Problems,
     ) -> Vec<Step> {
-        let lines = LineStarts::new(&node.span.source);
+        let lines = Files::default();
         let mut steps = Vec::new();
         let mut list = List {
             lists: self,
@@ -173,9 +174,30 @@ impl LineStarts {
     }
 }
 
+/// Where lines begin, in each file that a list comes from.
+#[derive(Default)]
+struct Files(RefCell<Vec<(Arc<Source>, LineStarts)>>);
+
+impl Files {
+    fn line(&self, span: &Span) -> u32 {
+        let mut known = self.0.borrow_mut();
+        // Items of a file stand together: the last one looked at is the one.
+        let at = known
+            .iter()
+            .rposition(|(source, _)| Arc::ptr_eq(source, &span.source));
+        if let Some((_, lines)) = at.and_then(|at| known.get(at)) {
+            return lines.line(span.start);
+        }
+        let lines = LineStarts::new(&span.source);
+        let line = lines.line(span.start);
+        known.push((Arc::clone(&span.source), lines));
+        line
+    }
+}
+
 struct List<'l, 'a> {
     lists: &'l RuleLists<'a>,
-    lines: &'l LineStarts,
+    lines: &'l Files,
     what: &'l str,
     fallback: Fallback,
 }
@@ -417,7 +439,7 @@ impl List<'_, '_> {
     fn origin(&self, span: &Span, text: &str) -> Origin {
         Origin {
             file: Arc::clone(span.file()),
-            line: self.lines.line(span.start),
+            line: self.lines.line(span),
             text: one_line(text).into(),
         }
     }

@@ -14,7 +14,7 @@ use pointsman_config::setup::{OutboundKind, Uplink};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
-use pointsman_policy::condition::{Condition, ZoneOf};
+use pointsman_policy::condition::{Condition, DomainTest, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts};
 use pointsman_policy::line::Scope;
@@ -22,6 +22,7 @@ use pointsman_policy::model::{ArmKey, Node, OnUnknown, OutboundId, Policy, Selec
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::{Need, zone};
 use proptest::prelude::*;
+use regex::RegexBuilder;
 
 #[path = "../../pointsman-policy/tests/flow/mod.rs"]
 mod flow;
@@ -119,6 +120,21 @@ fn condition_of(condition: &Condition, kind: Kind) -> Condition {
         }
         // `under` is what the words mean of a country in a tree of zones, which have no database.
         (Condition::Country(..) | Condition::Asn(..), Kind::Zones) => Condition::Never,
+        // Both languages read expressions on names, which are in lower case, without regard to case.
+        (Condition::Domain(DomainTest::Regex(regex)), _) => {
+            let read = RegexBuilder::new(regex.as_str())
+                .case_insensitive(true)
+                .build();
+            Condition::Domain(DomainTest::Regex(read.unwrap()))
+        }
+        // On other texts they say so themselves: `(?i)`.
+        (Condition::Text(field, TextTest::Regex(regex)), _) => {
+            let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
+            let read = RegexBuilder::new(regex.as_str())
+                .case_insensitive(is_name)
+                .build();
+            Condition::Text(*field, TextTest::Regex(read.unwrap()))
+        }
         (other, _) => other.clone(),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pointsman_config::files::Memory;
 use pointsman_config::flow::Query;
-use pointsman_config::{Dialect, Loaded};
+use pointsman_config::{Dialect, Loaded, Problems, Source, case, fmt};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -67,16 +67,49 @@ fn indented(text: &str) -> String {
 fn the_policies_of_the_policy_page_are_read() {
     let page = document("docs/policy.md");
     let lists = blocks(&page, "yaml");
-    assert_eq!(lists.len(), 1);
+    assert_eq!(lists.len(), 2);
     for list in lists {
         assert_reads(list);
     }
-    let texts = blocks(&page, "text").into_iter();
-    let trees: Vec<&str> = texts.filter(|text| text.starts_with("any [")).collect();
-    assert_eq!(trees.len(), 1);
-    for tree in trees {
-        assert_reads(&format!("policy: |\n{}", indented(tree)));
+}
+
+#[test]
+fn the_trees_of_the_policy_page_decide_as_it_says() {
+    let page = document("docs/policy.md");
+    let (mut trees, mut flows) = (0, 0);
+    for block in blocks(&page, "tree") {
+        let (tree, cases) = block.split_once("---\n").unwrap();
+        let source = Source::new("tree", tree.to_owned());
+        let laid_out = fmt::format(fmt::Kind::Tree, &source, &mut Problems::default());
+        assert_eq!(
+            words(&laid_out.unwrap()),
+            words(tree),
+            "as `fmt` lays it out"
+        );
+        let loaded = load_native(&format!("policy: |\n{}", indented(tree)));
+        let problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+        let setup = loaded
+            .setup
+            .unwrap_or_else(|| panic!("{tree}\n{}", problems.join("\n")));
+        let (cases, broken) = case::parse("docs/policy.md", cases);
+        assert!(broken.is_empty(), "{}", broken[0]);
+        let failures = case::run(&setup, &cases);
+        let failures: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        assert!(failures.is_empty(), "{tree}\n{}", failures.join("\n"));
+        assert!(cases.len() >= 3, "{tree}");
+        trees += 1;
+        flows += cases.len();
     }
+    assert!(trees >= 8 && flows >= 45, "{trees} trees, {flows} flows");
+}
+
+/// Lines without the white space before comments, which are aligned by hand in documents.
+fn words(text: &str) -> Vec<String> {
+    let line = |line: &str| match line.split_once(" # ") {
+        Some((before, comment)) => format!("{} # {comment}", before.trim_end()),
+        None => line.to_owned(),
+    };
+    text.lines().map(line).collect()
 }
 
 #[test]
@@ -126,7 +159,7 @@ fn is_kind(word: &str) -> bool {
 }
 
 /// Types of rules, as the page writes them.
-const KINDS: [&str; 29] = [
+const KINDS: [&str; 31] = [
     "ALPN",
     "ALWAYS",
     "ASN",
@@ -137,6 +170,7 @@ const KINDS: [&str; 29] = [
     "DST-ADDR-TYPE",
     "DST-PORT",
     "GEOIP",
+    "HTTP-HOST",
     "INBOUND",
     "INBOUND-ALIAS",
     "IP-CIDR",
@@ -155,6 +189,7 @@ const KINDS: [&str; 29] = [
     "RULE-SET",
     "SRC-IP-CIDR",
     "SRC-PORT",
+    "TLS-SNI",
     "USER-AGENT",
 ];
 

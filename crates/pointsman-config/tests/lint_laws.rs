@@ -3,7 +3,6 @@
 #[path = "../../pointsman-policy/tests/flow/mod.rs"]
 mod flow;
 #[path = "../../pointsman-policy/tests/random/mod.rs"]
-#[allow(dead_code, reason = "the policy's own laws use the rest")]
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -43,7 +43,7 @@ pub(super) struct Row {
     /// Each rule with its place, as far as they are told.
     pub(super) told: Vec<String>,
     pub(super) target: Option<Target>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<Self>,
 }
 
 /// Where a row leads.

@@ -28,6 +28,10 @@ const WIDEST_NAME: f64 = 240.0;
 
 /// A box with a text, in pixels.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "tests see to it that none overlap")
+)]
 pub(super) struct Box {
     pub(super) x: f64,
     pub(super) y: f64,

@@ -8,6 +8,7 @@ mod defaults;
 mod dns;
 mod forwards;
 mod inbounds;
+mod include;
 mod list_files;
 mod outbounds;
 mod policies;
@@ -41,6 +42,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         },
     };
     let mut files = vec![input.path.clone()];
+    let root = include::merged(root, input, &mut files, problems);
     let mut keys = root.keys("the configuration", KeyStyle::Exact, problems);
     if let Some(version) = given(&mut keys, "version")
         && version.scalar() != Some("1")
@@ -50,7 +52,9 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     }
     let general = general(&mut keys, input, problems);
     let databases = databases(&mut keys, input, &mut files, problems);
-    keys.not_yet(&["include", "control"], problems);
+    keys.not_yet(&["control"], problems);
+    // Taken before; known to whoever misspells it.
+    let _included = keys.take("include");
     let parts = Parts {
         inbounds: keys.take("inbounds"),
         outbounds: keys.take("outbounds"),

@@ -16,7 +16,7 @@ use super::list_files::plain_keys;
 use super::rule_sets::RuleSets;
 use super::{first_line, given, named};
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, Severity, Span, nearest};
+use crate::problem::{Problems, Severity, Source, Span, nearest};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::PolicyId;
 use crate::tree::{self, Ast, Lists, LowerContext};
@@ -125,6 +125,22 @@ impl<'a> Written<'a> {
     }
 }
 
+/// The files that the items of a list come from.
+fn sources(node: &Node) -> Vec<Arc<Source>> {
+    let mut found = vec![Arc::clone(&node.span.source)];
+    if let Value::List(items) = &node.value {
+        for item in items {
+            let source = &item.span.source;
+            // Items of a file stand together.
+            if !found.last().is_some_and(|last| Arc::ptr_eq(last, source)) {
+                found.retain(|known| !Arc::ptr_eq(known, source));
+                found.push(Arc::clone(source));
+            }
+        }
+    }
+    found
+}
+
 fn language(node: &Node) -> Language {
     match node.value {
         Value::List(_) => Language::Rules,
@@ -179,7 +195,9 @@ impl Lowerer<'_> {
         };
         let before = problems.0.len();
         let body = lists.read(node, "the rule list", Fallback::Required, problems);
-        lists.note_blind_rules(&body, false, &node.span.source, problems);
+        for source in sources(node) {
+            lists.note_blind_rules(&body, false, &source, problems);
+        }
         plain_keys(problems, before);
         let new = problems.0.get(before..).unwrap_or_default();
         let failed = new.iter().any(|p| p.severity == Severity::Error);

@@ -67,7 +67,7 @@ pub(super) fn read<'a>(
             (Some(_), None) => file.read(name, id, place, &mut around, problems),
             (None, Some(_)) => {
                 let key = input.shelf.key();
-                let mut set = RuleSetBuilder::new(name, &*input.source.file, key);
+                let mut set = RuleSetBuilder::new(name, &**node.span.file(), key);
                 for (list, kind, what) in inline {
                     if let Some(list) = list {
                         from_list(list, kind, what, databases, &mut set, problems);

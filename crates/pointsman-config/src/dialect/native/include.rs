@@ -1,0 +1,336 @@
+//! `include:`: further files, put together with the main one before anything is read.
+//!
+//! Invariant: what comes out is one tree in which each node knows its own file; a name that two files
+//! give is an error with both places. Deliberately absent: settings of the daemon as a whole (`log`,
+//! `dns`, ...), which stand in the main file alone.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::load::{Input, read_text};
+use crate::problem::{Problems, Source, Span, nearest};
+use crate::yaml::{self, Node, Value};
+
+/// Files within files.
+const MAX_DEPTH: usize = 16;
+/// Files that a configuration may include.
+const MAX_FILES: usize = 1_000;
+
+/// Sections of names, in which included files come first.
+const MAPS: [&str; 5] = ["inbounds", "outbounds", "forwards", "rule_sets", "policies"];
+/// Sections of items in order: those of included files come before the includer's.
+const LISTS: [&str; 2] = ["rules", "tests"];
+
+/// The main file with what it includes; paths of files that were read are added to `files`.
+pub(super) fn merged(
+    root: Node,
+    input: &Input<'_>,
+    files: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) -> Node {
+    let mut includer = Includer {
+        input,
+        files,
+        open: vec![plain(&input.path)],
+        read: vec![plain(&input.path)],
+    };
+    let directory = input.directory.clone();
+    includer.with_included(root, &directory, problems)
+}
+
+struct Includer<'a, 'i> {
+    input: &'a Input<'i>,
+    files: &'a mut Vec<PathBuf>,
+    /// The files that we are inside of.
+    open: Vec<PathBuf>,
+    /// Every file that was read: each is read once.
+    read: Vec<PathBuf>,
+}
+
+impl Includer<'_, '_> {
+    /// A file's tree with what it includes before it, without its `include`.
+    fn with_included(&mut self, root: Node, directory: &Path, problems: &mut Problems) -> Node {
+        let Node {
+            value: Value::Map(mut pairs),
+            span,
+        } = root
+        else {
+            return root;
+        };
+        let at = pairs
+            .iter()
+            .position(|(key, _)| key.scalar() == Some("include"));
+        let mut whole: Vec<(Node, Node)> = Vec::new();
+        if let Some(at) = at {
+            let (_, patterns) = pairs.remove(at);
+            for pattern in patterns_of(&patterns, problems) {
+                for path in self.paths(pattern, directory, problems) {
+                    if let Some(included) = self.file(&path, &pattern.span, problems) {
+                        add(&mut whole, included, problems);
+                    }
+                }
+            }
+        }
+        add(&mut whole, pairs, problems);
+        Node {
+            value: Value::Map(whole),
+            span,
+        }
+    }
+
+    /// The pairs of an included file and of what it includes.
+    fn file(
+        &mut self,
+        path: &Path,
+        place: &Span,
+        problems: &mut Problems,
+    ) -> Option<Vec<(Node, Node)>> {
+        let own = plain(path);
+        if let Some(at) = self.open.iter().position(|open| *open == own) {
+            let circle = self.open[at..].iter().chain([&own]);
+            let circle: Vec<String> = circle.map(|path| self.shown(path)).collect();
+            let message = format!(
+                "`{}` includes itself: {}",
+                self.shown(&own),
+                circle.join(" -> ")
+            );
+            problems.error("include-cycle", place, message).hint =
+                Some("remove one of them".into());
+            return None;
+        }
+        if self.read.contains(&own) {
+            return None;
+        }
+        if self.open.len() > MAX_DEPTH || self.read.len() > MAX_FILES {
+            let message =
+                format!("at most {MAX_FILES} files are included, {MAX_DEPTH} within each other");
+            problems.error("too-large", place, message);
+            return None;
+        }
+        let text = match read_text(self.input.files, path) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("`{}` cannot be read: {error}", self.shown(&own));
+                problems.error("missing-file", place, message);
+                return None;
+            }
+        };
+        self.files.push(path.to_owned());
+        self.read.push(own.clone());
+        let source = Source::new(&self.shown(&own), text);
+        let root = yaml::parse(&source, problems)?;
+        let Value::Map(pairs) = &root.value else {
+            if !root.is_null() {
+                let message = "an included file must be a mapping, as the main file is";
+                problems.error("wrong-type", &super::first_line(&root.span), message);
+            }
+            return None;
+        };
+        allowed(pairs, problems);
+        self.open.push(own);
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        let whole = self.with_included(root, &directory, problems);
+        self.open.pop();
+        match whole.value {
+            Value::Map(mut pairs) => {
+                // `version` is the main file's; all else was told of.
+                let section = |name: &str| MAPS.contains(&name) || LISTS.contains(&name);
+                pairs.retain(|(key, _)| key.scalar().is_some_and(section));
+                Some(pairs)
+            }
+            Value::List(_) | Value::Scalar(..) => None,
+        }
+    }
+
+    /// A path as explanations name it.
+    fn shown(&self, path: &Path) -> String {
+        let directory = plain(&self.input.directory);
+        let below = path.strip_prefix(&directory).unwrap_or(path);
+        below.display().to_string()
+    }
+
+    /// The files that a pattern means, sorted.
+    fn paths(&self, pattern: &Node, directory: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+        let Some(text) = pattern.text("a path", problems) else {
+            return Vec::new();
+        };
+        if !text.contains(['*', '?']) {
+            return vec![directory.join(text)];
+        }
+        let mut found = vec![directory.to_owned()];
+        let mut components = Path::new(text).components().peekable();
+        while let Some(component) = components.next() {
+            let last = components.peek().is_none();
+            let name = component.as_os_str().to_string_lossy();
+            if !name.contains(['*', '?']) {
+                found = found.iter().map(|path| path.join(component)).collect();
+                if last {
+                    found.retain(|path| self.input.files.is_directory(path) == Some(false));
+                }
+                continue;
+            }
+            found = found
+                .iter()
+                .flat_map(|path| self.matching(path, &name, last))
+                .take(MAX_FILES + 1)
+                .collect();
+        }
+        if found.is_empty() {
+            let message = format!("no file matches `{text}`");
+            problems
+                .warning("empty-include", &pattern.span, message)
+                .hint = Some("add one, or remove the pattern".into());
+        }
+        found
+    }
+
+    /// Entries of a directory that match: files at the pattern's end, directories before it.
+    fn matching(&self, directory: &Path, pattern: &str, last: bool) -> Vec<PathBuf> {
+        // What cannot be listed has no entries, and a pattern without matches is told of.
+        let entries = self.input.files.list(directory).unwrap_or_default();
+        let found = entries.into_iter().filter(|(name, is_directory)| {
+            // As shells do: a hidden file must be named.
+            let hidden = name.starts_with('.') && !pattern.starts_with('.');
+            *is_directory != last && !hidden && matches(pattern.as_bytes(), name.as_bytes())
+        });
+        found.map(|(name, _)| directory.join(name)).collect()
+    }
+}
+
+fn patterns_of<'n>(node: &'n Node, problems: &mut Problems) -> Vec<&'n Node> {
+    match &node.value {
+        Value::Scalar(..) if !node.is_null() => vec![node],
+        _ => node.list("`include`", problems).iter().collect(),
+    }
+}
+
+/// Tells of keys that belong in the main file.
+fn allowed(pairs: &[(Node, Node)], problems: &mut Problems) {
+    let known = || MAPS.into_iter().chain(LISTS).chain(["include", "version"]);
+    for (key, value) in pairs {
+        let Some(name) = key.scalar() else { continue };
+        if name == "version" && value.scalar() != Some("1") {
+            let message = "only `version: 1` exists";
+            problems.error("unsupported-version", &value.span, message);
+        }
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let message = format!("an included file has no key `{name}`");
+        problems.error("unknown-key", &key.span, message).hint =
+            Some(match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it may have: {}", known().collect::<Vec<_>>().join(", ")),
+            });
+    }
+}
+
+/// Adds the sections of a file behind those that are there.
+fn add(whole: &mut Vec<(Node, Node)>, pairs: Vec<(Node, Node)>, problems: &mut Problems) {
+    for (key, value) in pairs {
+        let name = key.scalar().unwrap_or("").to_owned();
+        let known = whole
+            .iter_mut()
+            .find(|(known, _)| known.scalar() == Some(&name));
+        let Some((_, known)) = known else {
+            whole.push((key, value));
+            continue;
+        };
+        // A section without anything in it.
+        if value.is_null() {
+            continue;
+        }
+        if known.is_null() {
+            *known = value;
+            continue;
+        }
+        match (&mut known.value, value.value) {
+            (Value::Map(known), Value::Map(more)) if MAPS.contains(&&*name) => {
+                for (key, value) in more {
+                    let text = key.scalar().unwrap_or("");
+                    let first = known.iter().find(|(k, _)| k.scalar() == Some(text));
+                    if let Some((first, _)) = first {
+                        let message = format!("`{text}` is defined twice in `{name}`");
+                        let problem = problems.error("duplicate-name", &key.span, message);
+                        problem.related = Some((first.span.clone(), "first here".into()));
+                        continue;
+                    }
+                    known.push((key, value));
+                }
+            }
+            (Value::List(known), Value::List(more)) if LISTS.contains(&&*name) => {
+                known.extend(more);
+            }
+            // What is no such section is told of.
+            (_, other) => {
+                let value = Node {
+                    value: other,
+                    span: value.span,
+                };
+                let wrong = if is_section(&name, known) {
+                    &value
+                } else {
+                    known
+                };
+                let what = format!("`{name}`");
+                match LISTS.contains(&&*name) {
+                    true => drop(wrong.list(&what, problems)),
+                    false => drop(wrong.map(&what, problems)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether it is of the kind that its section is.
+fn is_section(name: &str, node: &Node) -> bool {
+    match node.value {
+        Value::List(_) => LISTS.contains(&name),
+        Value::Map(_) => MAPS.contains(&name),
+        Value::Scalar(..) => false,
+    }
+}
+
+/// Whether a name matches a pattern of `*` (any text) and `?` (any byte).
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    // Where the last `*` stood, and how much of the name it has taken.
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// A path without `.` and, as far as its text tells, `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if out.file_name().is_some() => {
+                out.pop();
+            }
+            component => out.push(component),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
