@@ -9,8 +9,8 @@
 //! what rule sets, zones or databases hold: a set that is refreshed leaves it as it is.
 //!
 //! What a decision costs, however many rules there are: some look-ups for each class of facts that rules look at (for
-//! names one for each ancestor, for addresses one for each length of prefix that occurs, for ports at most 17, one
-//! pass over the text for all keywords), and each time a rule is visited in vain another look-up in its class. Visited
+//! names one for each ancestor that has as many labels as some rule's name, for addresses and ports one search among all
+//! ranges, one pass over a text for all keywords), and each time a rule is visited in vain another look-up in its class. Visited
 //! always are conditions on rule sets and zones, negations and `else`; visited where the fact is there, at most the
 //! regular expressions of a group of which one matches. A conjunction is found by the part that fewest rules share.
 //! Rules that share all they look for (the same port, say, beside a negation) are visited one by one. Names and
@@ -23,12 +23,13 @@ mod hash;
 mod index;
 mod keys;
 mod postings;
+mod ranges;
 mod texts;
 
 pub(crate) use class::{Class, MOST};
 pub(crate) use hash::Hasher;
 pub(crate) use index::{Entry, Index};
-pub(crate) use keys::{APP_NAME, EXACT, FOLDED, KIND, PORT, SUFFIX, USER, V4, V6, tag};
+pub(crate) use keys::{APP_NAME, EXACT, FOLDED, KIND, PORT, SUFFIX, USER, tag};
 pub(crate) use postings::NOWHERE;
 
 use crate::model::{Arm, ArmKey, Node};

@@ -14,7 +14,7 @@ use crate::fact::{Geo, Inbound, Need};
 use crate::model::{Node, OnUnknown};
 use crate::plan::{
     APP_NAME, Class, EXACT, Entry, FOLDED, Hasher, Index, KIND, MOST, NOWHERE, PORT, Plan, SUFFIX,
-    USER, V4, V6, tag,
+    USER, tag,
 };
 
 /// How far the look-ups of a list have come.
@@ -178,9 +178,11 @@ impl Scan {
     }
 
     fn forget(&mut self, index: &Index, from: u32) {
-        self.told = 0;
-        for (next, entry) in self.next.iter_mut().zip(&index.entries) {
-            *next = entry.first.max(from);
+        for (at, (next, entry)) in self.next.iter_mut().zip(&index.entries).enumerate() {
+            if entry.class.is_of_address() {
+                self.told &= !(1 << at);
+                *next = entry.first.max(from);
+            }
         }
     }
 }
@@ -226,36 +228,23 @@ impl Look<'_> {
     }
 
     fn address(&self, address: IpAddr) -> u32 {
-        let kind = if address.is_ipv4() { V4 } else { V6 };
-        let tag = tag(self.entry.class, kind);
-        let mut best = NOWHERE;
-        self.sizes(kind, |size| {
-            let hash = self.hasher().prefix(tag, address, size);
-            best = best.min(self.table(hash));
-        });
-        best
+        match address {
+            IpAddr::V4(v4) => {
+                let ranges = self.entry.v4.as_ref();
+                ranges.map_or(NOWHERE, |ranges| ranges.next(v4.to_bits(), self.from))
+            }
+            IpAddr::V6(v6) => {
+                let ranges = self.entry.v6.as_ref();
+                ranges.map_or(NOWHERE, |ranges| ranges.next(v6.to_bits(), self.from))
+            }
+        }
     }
 
     fn port(&self, port: u16) -> u32 {
-        let tag = tag(self.entry.class, KIND);
-        let mut best = NOWHERE;
-        self.sizes(KIND, |size| {
-            best = best.min(self.table(self.hasher().ports(tag, port, size)));
-        });
-        best
-    }
-
-    /// Calls `each` with every size that keys of this kind have.
-    fn sizes(&self, kind: u8, mut each: impl FnMut(u8)) {
-        let mut sizes = self.entry.sizes[usize::from(kind)];
-        while sizes != 0 {
-            let size = sizes.trailing_zeros() as u8;
-            each(size);
-            if size == 127 {
-                each(128);
-            }
-            sizes &= sizes - 1;
-        }
+        let ranges = self.entry.v4.as_ref();
+        ranges.map_or(NOWHERE, |ranges| {
+            ranges.next(u32::from(port) << 16, self.from)
+        })
     }
 
     fn domain(&self, name: &Domain) -> u32 {

@@ -53,6 +53,11 @@ impl Class {
         }
     }
 
+    /// Whether it depends on the address of a named destination.
+    pub(crate) fn is_of_address(self) -> bool {
+        matches!(self, Self::Asn(_) | Self::Country(_) | Self::Destination(_))
+    }
+
     /// Whether a condition of it may ask, or may have an address resolved for the rules below.
     ///
     /// The destination where nobody asks for it is none of them: once a rule had it resolved, it is settled.

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use super::class::{Class, MOST};
 use super::hash::Hasher;
-use super::keys::{Chooser, Keys, Sought};
+use super::keys::{Between, Chooser, Keys, Sought};
 use super::postings::{Positions, Table};
+use super::ranges::Ranges;
 use super::texts::{Keywords, Patterns};
 use crate::condition::Condition;
 use crate::model::{ArmKey, Node, SelectOn};
@@ -31,8 +32,11 @@ pub(crate) struct Entry {
     pub(crate) class: Class,
     /// The first rule that this class can tell at all.
     pub(crate) first: u32,
-    /// By kind of key: bit n stands for keys of size n (labels less one, bits); the last for all larger ones.
+    /// By kind of hash: bit n stands for names of n + 1 labels, bit 0 for whatever else is hashed.
     pub(crate) sizes: [u128; 3],
+    /// Of IPv4 addresses, or of ports in the upper half.
+    pub(crate) v4: Option<Box<Ranges<u32>>>,
+    pub(crate) v6: Option<Box<Ranges<u128>>>,
     pub(crate) keywords: Option<Box<Keywords>>,
     pub(crate) patterns: Option<Box<Patterns>>,
     /// Visited whatever the value is.
@@ -51,6 +55,8 @@ type Drafts<'c> = [Option<Draft<'c>>; MOST];
 struct Draft<'c> {
     class: Class,
     sizes: [u128; 3],
+    v4: Vec<(u32, u32, u32)>,
+    v6: Vec<(u128, u128, u32)>,
     keywords: Vec<(&'c str, u32)>,
     patterns: Vec<(&'c regex::Regex, u32)>,
     any_value: Vec<u32>,
@@ -95,6 +101,8 @@ impl Index {
     pub(super) fn bytes(&self) -> usize {
         let each = |entry: &Entry| {
             size_of::<Entry>()
+                + entry.v4.as_ref().map_or(0, |ranges| ranges.bytes())
+                + entry.v6.as_ref().map_or(0, |ranges| ranges.bytes())
                 + entry.keywords.as_ref().map_or(0, |words| words.bytes())
                 + entry
                     .patterns
@@ -183,7 +191,7 @@ fn count(condition: &Condition, chooser: &Chooser, counts: &mut HashMap<u32, u32
                 .map(|keys| keys.sought)
                 .unwrap_or_default()
             {
-                if let Sought::Hash { hash, .. } = sought {
+                if let Sought::Hash { hash, .. } | Sought::Range { hash, .. } = sought {
                     *counts.entry(hash).or_default() += 1;
                 }
             }
@@ -202,6 +210,10 @@ fn file<'c>(keys: Keys<'c>, at: u32, pairs: &mut Vec<(u32, u32)>, drafts: &mut D
                     *sizes |= 1 << size.min(127);
                 }
             }
+            Sought::Range { range, .. } => match range {
+                Between::V4(first, last) => draft.v4.push((first, last, at)),
+                Between::V6(first, last) => draft.v6.push((first, last, at)),
+            },
             Sought::Keyword(word) if word.is_empty() => draft.any_value.push(at),
             Sought::Keyword(word) => draft.keywords.push((word, at)),
             Sought::Pattern(regex) => draft.patterns.push((regex, at)),
@@ -222,6 +234,8 @@ fn draft<'d, 'c>(drafts: &'d mut Drafts<'c>, class: Class) -> &'d mut Draft<'c> 
     drafts[class.number() % MOST].get_or_insert_with(|| Draft {
         class,
         sizes: [0; 3],
+        v4: Vec::new(),
+        v6: Vec::new(),
         keywords: Vec::new(),
         patterns: Vec::new(),
         any_value: Vec::new(),
@@ -251,6 +265,8 @@ impl Draft<'_> {
             class: self.class,
             first: users.first().min(asking.first()),
             sizes: self.sizes,
+            v4: (!self.v4.is_empty()).then(|| Box::new(Ranges::new(self.v4))),
+            v6: (!self.v6.is_empty()).then(|| Box::new(Ranges::new(self.v6))),
             keywords: keywords.map(Box::new),
             patterns,
             any_value: Positions::new(self.any_value),

@@ -6,6 +6,7 @@
 //! [`Keys::broken`] is broken, testing may ask all the same.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -19,8 +20,8 @@ use crate::fact::{InboundKind, Protocol};
 /// How a key of a class is looked up; the numbers tell kinds of one class apart.
 pub(crate) const EXACT: u8 = 0;
 pub(crate) const SUFFIX: u8 = 1;
-pub(crate) const V4: u8 = 0;
-pub(crate) const V6: u8 = 1;
+const V4: u8 = 0;
+const V6: u8 = 1;
 pub(crate) const KIND: u8 = 0;
 pub(crate) const PORT: u8 = 1;
 pub(crate) const USER: u8 = 2;
@@ -30,12 +31,22 @@ pub(crate) const APP_NAME: u8 = 2;
 /// One thing that a value may be or hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sought<'c> {
-    /// Something with this hash. `size` says how much of the value is hashed: labels, bits.
+    /// Something with this hash; `size` are the labels of a name, less one, else 0.
     Hash { kind: u8, size: u8, hash: u32 },
+    /// A range of addresses or ports; and its hash, by which such rules are counted.
+    Range { range: Between, hash: u32 },
     /// A part of a text.
     Keyword(&'c Arc<str>),
     /// A match within a text.
     Pattern(&'c Regex),
+}
+
+/// First and last.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Between {
+    /// IPv4 addresses, or ports in the upper half.
+    V4(u32, u32),
+    V6(u128, u128),
 }
 
 /// What must be so for a condition to be more than a silent no; see the module's invariant.
@@ -127,8 +138,10 @@ impl Chooser {
                 for range in ranges {
                     keys.chance += range.len() as f64 / 65536.0;
                     aligned(*range.start(), *range.end(), |port, length| {
+                        let first = u32::from(port) << 16;
+                        let range = Between::V4(first, first | rest32(length));
                         let hash = self.hasher.ports(tag(class, 0), port, length);
-                        keys.sought.push((class, hashed(0, length, hash)));
+                        keys.sought.push((class, Sought::Range { range, hash }));
                     });
                 }
                 keys
@@ -196,10 +209,20 @@ impl Chooser {
 
     fn prefix(&self, class: Class, prefix: &Prefix) -> Keys<'static> {
         let (address, length) = (prefix.address(), prefix.length());
-        let kind = if address.is_ipv4() { V4 } else { V6 };
+        let (kind, range) = match address {
+            IpAddr::V4(first) => {
+                let first = first.to_bits();
+                (V4, Between::V4(first, first | rest32(length)))
+            }
+            IpAddr::V6(first) => {
+                let first = first.to_bits();
+                let rest = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+                (V6, Between::V6(first, first | rest))
+            }
+        };
         let hash = self.hasher.prefix(tag(class, kind), address, length);
         let chance = 0.5_f64.powi(i32::from(length.min(32)));
-        Keys::one(class, hashed(kind, length, hash), chance)
+        Keys::one(class, Sought::Range { range, hash }, chance)
     }
 
     /// The keys of the part of a conjunction that fewest flows meet. Where one part is a no, the whole is, and
@@ -237,7 +260,9 @@ impl Chooser {
     /// How many rules a flow is likely to meet by these keys, and how many it may.
     fn weight(&self, keys: &Keys<'_>) -> f64 {
         let count = |(_, sought): &(Class, Sought<'_>)| match sought {
-            Sought::Hash { hash, .. } => self.counts.get(hash).copied().map_or(1.0, f64::from),
+            Sought::Hash { hash, .. } | Sought::Range { hash, .. } => {
+                self.counts.get(hash).copied().map_or(1.0, f64::from)
+            }
             Sought::Keyword(_) => 4.0,
             Sought::Pattern(_) => 16.0,
         };
@@ -313,6 +338,11 @@ fn all_asked(conditions: &[Condition]) -> Option<Classes> {
         classes.join(&asked(condition)?);
     }
     Some(classes)
+}
+
+/// The bits behind the first `length` of 32.
+fn rest32(length: u8) -> u32 {
+    u32::MAX.checked_shr(u32::from(length)).unwrap_or(0)
 }
 
 /// The fewest aligned ranges that make up `start..=end`: at most thirty.

@@ -7,21 +7,26 @@ use super::hash::NO_HASH;
 /// Behind every position.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-/// Set in a slot whose hash has several positions; the rest is where they begin.
+/// Set in a number that stands for several positions; the rest is where they begin.
 const SEVERAL: u32 = 1 << 31;
 
 /// Ascending positions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Positions(Box<[u32]>);
 
-/// From hashes to positions. A slot is a hash and a position, or where in `runs` the number of its positions and
-/// they stand. Slots ascend, each at or behind its home, so a look-up ends at the first that is not less.
+/// The positions of those that have several. A number stands for one position, or for where its run is: how many
+/// they are, then they.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runs(Vec<u32>);
+
+/// From hashes to positions. A slot is a hash and a number of `runs`. Slots ascend, each at or behind its home, so a
+/// look-up ends at the first that is not less.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     slots: Box<[u64]>,
     /// How many homes there are.
     homes: u32,
-    runs: Box<[u32]>,
+    runs: Runs,
 }
 
 impl Positions {
@@ -63,6 +68,45 @@ impl Positions {
     }
 }
 
+impl Runs {
+    /// The number that stands for these positions, ascending and below 2^31.
+    pub(super) fn add(&mut self, positions: impl ExactSizeIterator<Item = u32>) -> u32 {
+        // No list of rules comes near 2^31 of anything.
+        let (at, count) = (self.0.len(), positions.len() as u32);
+        self.0.push(count);
+        self.0.extend(positions);
+        match self.0[at..] {
+            [1, only] => {
+                self.0.truncate(at);
+                only
+            }
+            _ => at as u32 | SEVERAL,
+        }
+    }
+
+    #[inline]
+    pub(super) fn next(&self, number: u32, from: u32) -> u32 {
+        if number & SEVERAL != 0 {
+            return self.several((number ^ SEVERAL) as usize, from);
+        }
+        if number >= from { number } else { NOWHERE }
+    }
+
+    #[inline(never)]
+    fn several(&self, at: usize, from: u32) -> u32 {
+        let count = self.0.get(at).map_or(0, |count| *count as usize);
+        next(self.0.get(at + 1..at + 1 + count).unwrap_or_default(), from)
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+}
+
 impl Table {
     /// Of pairs of a hash and a position below 2^31.
     pub(super) fn new(mut pairs: Vec<(u32, u32)>) -> Self {
@@ -72,18 +116,9 @@ impl Table {
         // Five eighths full: short ways, and a hundred thousand hashes in some megabyte.
         let homes = u32::try_from(hashes * 8 / 5 + 1).unwrap_or(u32::MAX);
         let mut slots: Vec<u64> = Vec::with_capacity(homes as usize + 16);
-        let mut runs = Vec::new();
+        let mut runs = Runs::default();
         for same in pairs.chunk_by(|(a, _), (b, _)| a == b) {
-            let value = match same {
-                [(_, position)] => *position,
-                several => {
-                    // No list of rules comes near 2^31 of anything.
-                    let at = runs.len() as u32 | SEVERAL;
-                    runs.push(several.len() as u32);
-                    runs.extend(several.iter().map(|(_, position)| position));
-                    at
-                }
-            };
+            let value = runs.add(same.iter().map(|(_, position)| *position));
             let hash = same[0].0;
             while slots.len() < home(hash, homes) {
                 slots.push(u64::MAX);
@@ -94,10 +129,11 @@ impl Table {
             slots.push(u64::MAX);
         }
         slots.push(u64::MAX);
+        runs.shrink();
         Self {
             slots: slots.into(),
             homes,
-            runs: runs.into(),
+            runs,
         }
     }
 
@@ -113,24 +149,13 @@ impl Table {
             if found > hash || hash == NO_HASH {
                 break;
             }
-            let value = *slot as u32;
-            if value & SEVERAL == 0 {
-                return if value >= from { value } else { NOWHERE };
-            }
-            return self.several((value ^ SEVERAL) as usize, from);
+            return self.runs.next(*slot as u32, from);
         }
         NOWHERE
     }
 
-    #[inline(never)]
-    fn several(&self, at: usize, from: u32) -> u32 {
-        let count = self.runs.get(at).map_or(0, |count| *count as usize);
-        let run = self.runs.get(at + 1..at + 1 + count).unwrap_or_default();
-        next(run, from)
-    }
-
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.slots) + size_of_val(&*self.runs)
+        size_of_val(&*self.slots) + self.runs.bytes()
     }
 }
 
