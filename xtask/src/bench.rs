@@ -12,6 +12,7 @@ mod policy;
 mod prefixes;
 mod relay;
 mod report;
+mod rules;
 mod splice;
 mod subject;
 

@@ -23,7 +23,7 @@ const HELP: &str = "cargo xtask VERB
   test          everything the tests need, then all tests
   ci            test, then format, clippy, docs, deny, tidy, size
   bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
-  bench policy  rule sets and policies, in sections: names [--count N] [--seed N] [--list FILE]
+  bench policy  rule sets and policies, in sections: names, prefixes, rules [--count N] [--seed N] [--list FILE]
   docs          regenerate what is generated in docs/ (--check: fail when it differs)
   size          the stripped size of the router build";
 

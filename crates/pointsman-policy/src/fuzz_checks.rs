@@ -12,8 +12,11 @@ use crate::model::SetId;
 use crate::set::{Key, RuleSet, cache};
 use crate::zone::Zones;
 
+mod plans;
 #[cfg(test)]
 mod tests;
+
+pub use plans::check_plan;
 
 /// Surroundings that offer everything.
 struct Everything;

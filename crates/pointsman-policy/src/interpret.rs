@@ -7,6 +7,11 @@
 //! This is the reference that the compiled policy is compared with: it favours plainness over speed. The compiled
 //! one is this same walk, which skips what its [`crate::plan`] knows to be certainly no.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "each step returns nothing, all but once a walk"
+)]
+
 mod conditions;
 mod every;
 mod message;
@@ -84,8 +89,8 @@ impl Policy {
         }
         let mut walk = Walk::new(self, facts, watch);
         match walk.nodes(&self.body, plan) {
-            Ok(Some(decision)) => Step::Decided(decision),
-            Ok(None) | Err(Stop::NoRoute) => Step::NoRoute,
+            Err(Stop::Decided(decision)) => Step::Decided(decision),
+            Ok(()) | Err(Stop::NoRoute) => Step::NoRoute,
             Err(Stop::Need(need)) => Step::Need(need),
         }
     }
@@ -109,8 +114,9 @@ struct Walk<'a, 'w> {
     seen: Vec<Seen>,
 }
 
-/// Why a walk ends without a decision.
+/// Why a walk ends. A decision is among them, and not what each step returns, because it is large.
 enum Stop {
+    Decided(Decision),
     Need(Need),
     NoRoute,
 }
@@ -220,11 +226,7 @@ impl<'a, 'w> Walk<'a, 'w> {
         }
     }
 
-    fn nodes(
-        &mut self,
-        nodes: &'a [Node],
-        plan: Option<&'a Plan>,
-    ) -> Result<Option<Decision>, Stop> {
+    fn nodes(&mut self, nodes: &'a [Node], plan: Option<&'a Plan>) -> Result<(), Stop> {
         if let Some(plan) = plan
             && let Plan::List {
                 index: Some(index), ..
@@ -234,14 +236,12 @@ impl<'a, 'w> Walk<'a, 'w> {
         }
         for (number, node) in nodes.iter().enumerate() {
             let plan = plan.and_then(|plan| plan.inner(number));
-            if let Some(decision) = self.node(node, plan)? {
-                return Ok(Some(decision));
-            }
+            self.node(node, plan)?;
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn node(&mut self, node: &'a Node, plan: Option<&'a Plan>) -> Result<Option<Decision>, Stop> {
+    fn node(&mut self, node: &'a Node, plan: Option<&'a Plan>) -> Result<(), Stop> {
         match node {
             Node::Any(nodes) => self.nodes(nodes, plan),
             Node::Instrument {
@@ -253,7 +253,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             Node::Leaf { outbound, origin } => {
                 let reason = Reason::Fallback { tried: self.tried };
                 self.visit(origin, Truth::Yes(None));
-                Ok(Some(decision(*outbound, reason, origin, None)))
+                Err(Stop::Decided(decision(*outbound, reason, origin, None)))
             }
             Node::Resolve(origin) => self.resolve(origin),
             Node::Rule(rule) => self.rule(rule),
@@ -266,12 +266,12 @@ impl<'a, 'w> Walk<'a, 'w> {
                 let truth = self.test(condition, Asks::Resolve)?;
                 self.visit(origin, truth);
                 match truth {
-                    Truth::No => Ok(None),
-                    Truth::Unknown(why) => Ok(self.refusal(origin, why)),
-                    Truth::Yes(_) => match self.nodes(body, plan)? {
-                        Some(decision) => Ok(Some(decision)),
-                        None => Err(Stop::NoRoute),
-                    },
+                    Truth::No => Ok(()),
+                    Truth::Unknown(why) => self.refusal(origin, why),
+                    Truth::Yes(_) => {
+                        self.nodes(body, plan)?;
+                        Err(Stop::NoRoute)
+                    }
                 }
             }
             Node::When {
@@ -290,44 +290,40 @@ impl<'a, 'w> Walk<'a, 'w> {
                     (Truth::No, Some(otherwise)) => {
                         self.otherwise(otherwise, plan.and_then(|plan| plan.inner(1)))
                     }
-                    (Truth::No, None) => Ok(None),
-                    (Truth::Unknown(why), _) => Ok(self.refusal(origin, why)),
+                    (Truth::No, None) => Ok(()),
+                    (Truth::Unknown(why), _) => self.refusal(origin, why),
                 }
             }
         }
     }
 
-    fn rule(&mut self, rule: &'a Rule) -> Result<Option<Decision>, Stop> {
+    fn rule(&mut self, rule: &'a Rule) -> Result<(), Stop> {
         let truth = self.test(&rule.condition, Asks::Resolve)?;
         self.visit(&rule.origin, truth);
         match truth {
-            Truth::No => Ok(None),
-            Truth::Unknown(why) => Ok(self.refusal(&rule.origin, why)),
+            Truth::No => Ok(()),
+            Truth::Unknown(why) => self.refusal(&rule.origin, why),
             Truth::Yes(hit) => {
                 let class = match &rule.class {
                     Some(class) => Some(self.class(class, &rule.condition)?),
                     None => None,
                 };
                 let decided = decision(rule.outbound, Reason::Rule, &rule.origin, hit);
-                Ok(Some(Decision { class, ..decided }))
+                Err(Stop::Decided(Decision { class, ..decided }))
             }
         }
     }
 
-    fn select(
-        &mut self,
-        select: &'a Select,
-        plan: Option<&'a Plan>,
-    ) -> Result<Option<Decision>, Stop> {
+    fn select(&mut self, select: &'a Select, plan: Option<&'a Plan>) -> Result<(), Stop> {
         let (key, hit) = match self.key(select.on)? {
             Value::Known((key, hit), _) => (key, hit),
             Value::Absent => {
                 self.visit(&select.origin, Truth::No);
-                return Ok(None);
+                return Ok(());
             }
             Value::Failed(why) => {
                 self.visit(&select.origin, Truth::Unknown(why));
-                return Ok(self.refusal(&select.origin, why));
+                return self.refusal(&select.origin, why);
             }
         };
         let number = match plan.and_then(Plan::arms) {
@@ -346,7 +342,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             }
             None => {
                 self.visit(&select.origin, Truth::No);
-                Ok(None)
+                Ok(())
             }
         }
     }
@@ -375,29 +371,35 @@ impl<'a, 'w> Walk<'a, 'w> {
         origin: &'a Origin,
         hit: Option<Hit<'a>>,
         plan: Option<&'a Plan>,
-    ) -> Result<Option<Decision>, Stop> {
+    ) -> Result<(), Stop> {
         match then {
-            Node::Leaf { outbound, .. } => Ok(Some(decision(*outbound, Reason::Rule, origin, hit))),
+            Node::Leaf { outbound, .. } => Err(Stop::Decided(decision(
+                *outbound,
+                Reason::Rule,
+                origin,
+                hit,
+            ))),
             other => self.node(other, plan),
         }
     }
 
     /// An `else =>`: a way out there is a rule of its own, not a catch-all.
-    fn otherwise(
-        &mut self,
-        node: &'a Node,
-        plan: Option<&'a Plan>,
-    ) -> Result<Option<Decision>, Stop> {
+    fn otherwise(&mut self, node: &'a Node, plan: Option<&'a Plan>) -> Result<(), Stop> {
         match node {
             Node::Leaf { outbound, origin } => {
                 self.visit(origin, Truth::Yes(None));
-                Ok(Some(decision(*outbound, Reason::Rule, origin, None)))
+                Err(Stop::Decided(decision(
+                    *outbound,
+                    Reason::Rule,
+                    origin,
+                    None,
+                )))
             }
             other => self.node(other, plan),
         }
     }
 
-    fn resolve(&mut self, origin: &'a Origin) -> Result<Option<Decision>, Stop> {
+    fn resolve(&mut self, origin: &'a Origin) -> Result<(), Stop> {
         let named = self.facts.destination_name().is_some();
         let address = self.destination(Asks::Resolve)?;
         self.see_address(&address, None);
@@ -408,7 +410,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             Value::Known(..) | Value::Absent => Truth::No,
         };
         self.visit(origin, truth);
-        Ok(None)
+        Ok(())
     }
 
     fn instrument(
@@ -417,27 +419,27 @@ impl<'a, 'w> Walk<'a, 'w> {
         id: u32,
         message: &'a Template,
         origin: &'a Origin,
-    ) -> Result<Option<Decision>, Stop> {
+    ) -> Result<(), Stop> {
         let truth = self.test(condition, Asks::Resolve)?;
         if let Truth::Yes(_) = truth {
             self.ask_for_message(message)?;
             self.say(id, message);
         }
         self.visit(origin, truth);
-        Ok(None)
+        Ok(())
     }
 
     /// What an unknown condition comes to: nothing, or the end.
-    fn refusal(&self, origin: &Origin, why: &Arc<str>) -> Option<Decision> {
+    fn refusal(&self, origin: &Origin, why: &Arc<str>) -> Result<(), Stop> {
         match self.policy.on_unknown {
-            OnUnknown::Skip => None,
-            OnUnknown::Reject => Some(Decision {
+            OnUnknown::Skip => Ok(()),
+            OnUnknown::Reject => Err(Stop::Decided(Decision {
                 outbound: None,
                 reason: Reason::Unknown { why: why.clone() },
                 rule: Some(origin.clone()),
                 entry: None,
                 class: None,
-            }),
+            })),
         }
     }
 

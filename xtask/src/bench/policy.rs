@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, bail};
 
-use super::{names, prefixes};
+use super::{names, prefixes, rules};
 
 /// The words behind `bench policy SECTION`.
 pub(super) struct Options {
@@ -41,6 +41,7 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
         match section {
             "names" => names::run(&options)?,
             "prefixes" => prefixes::run(options.seed)?,
+            "rules" => rules::run(options.seed)?,
             other => bail!("there is no section `{other}`"),
         }
     }

@@ -24,6 +24,11 @@ fn the_corpus_holds() {
     for bytes in &rules {
         check_rule_line(bytes);
     }
+    let plans = corpus("plan");
+    assert!(plans.len() >= 8);
+    for bytes in &plans {
+        check_plan(bytes);
+    }
     let sets = corpus("set_cache");
     assert!(sets.len() >= 3);
     for bytes in &sets {
@@ -64,6 +69,17 @@ proptest! {
             bytes[at] = byte;
         }
         check_set_cache(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_bytes_are_a_policy_that_is_compiled_faithfully(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+    ) {
+        check_plan(&bytes);
     }
 }
 

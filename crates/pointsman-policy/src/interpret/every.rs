@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Walk, Watch};
+use super::{Stop, Walk, Watch};
 use crate::decision::Decision;
 use crate::fact::Facts;
 use crate::model::{Node, Policy};
@@ -38,7 +38,7 @@ fn each_node<'a>(
             | Node::When { .. } => {
                 // A walk that stopped for a fact may have stopped within a set.
                 walk.depth = 0;
-                if let Ok(Some(decision)) = walk.node(node, None) {
+                if let Err(Stop::Decided(decision)) = walk.node(node, None) {
                     each(decision)?;
                 }
             }

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use super::{Stop, Value, Walk, asked, settled};
 use crate::address::Host;
 use crate::condition::{AddressKind, Asks};
-use crate::decision::Decision;
 use crate::domain::Domain;
 use crate::fact::{Geo, Inbound, Need};
 use crate::model::{Node, OnUnknown};
@@ -33,20 +32,18 @@ impl<'a> Walk<'a, '_> {
         nodes: &'a [Node],
         index: &'a Index,
         plan: &'a Plan,
-    ) -> Result<Option<Decision>, Stop> {
+    ) -> Result<(), Stop> {
         let mut scan = Scan::new(index);
         let mut from = 0;
         loop {
             let next = self.next_candidate(index, &mut scan, from);
             let Some(node) = nodes.get(next as usize) else {
                 self.tried += nodes.len() - from as usize;
-                return Ok(None);
+                return Ok(());
             };
             self.tried += (next - from) as usize;
             let resolved = self.resolved;
-            if let Some(decision) = self.node(node, plan.inner(next as usize))? {
-                return Ok(Some(decision));
-            }
+            self.node(node, plan.inner(next as usize))?;
             from = next + 1;
             if resolved != self.resolved {
                 // From here on rules see an address that they did not see before.
