@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pointsman_config::case::{self, Case};
 use pointsman_config::files::Disk;
+use pointsman_config::lint::lint;
 use pointsman_config::{Problem, Severity, load};
 
 /// Names of a configuration's main file, one of which each example has.
@@ -58,7 +59,10 @@ fn every_example_loads_and_passes_its_cases() {
     let mut dialects = BTreeSet::new();
     for directory in directories() {
         let shown = directory.display();
-        let loaded = load(&main_file(&directory), None, None, &Disk);
+        let mut loaded = load(&main_file(&directory), None, None, &Disk);
+        if let Some(setup) = &loaded.setup {
+            lint(setup, &Disk, &mut loaded.problems);
+        }
         // Notes may say what a policy costs, but not that a part of it does nothing yet.
         let grave = |p: &&Problem| p.severity != Severity::Note || p.code == "not-yet";
         let found = loaded.problems.0.iter().find(grave);

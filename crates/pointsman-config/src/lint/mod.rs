@@ -6,16 +6,19 @@
 //!
 //! Deliberately absent: errors. What is told here works, if hardly as meant.
 
+mod carried;
 #[cfg(test)]
 mod corpus_tests;
 mod ends;
 mod entail;
 mod given;
+mod leak;
 mod logic;
 pub(crate) mod places;
 mod ports;
 mod reach;
 mod tell;
+mod unused;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
@@ -26,7 +29,7 @@ use pointsman_policy::{Condition, Policy};
 
 use crate::files::Files;
 use crate::problem::Problems;
-use crate::setup::{PolicyId, Setup};
+use crate::setup::{NameServer, PolicyId, Setup};
 
 use given::Given;
 use places::Places;
@@ -37,6 +40,8 @@ pub fn lint(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
     let mut places = Places::new(setup, files, problems);
     let looked = Looked::at(setup);
     never_matching(setup, &looked, &mut places, problems);
+    misled(setup, &looked, &mut places, problems);
+    unused::look(setup, &mut places, problems);
     problems.sort();
 }
 
@@ -78,6 +83,55 @@ impl Looked {
     }
 }
 
+/// Tells what goes another way than its writer will have meant, of each rule once.
+fn misled(setup: &Setup, looked: &Looked, places: &mut Places<'_>, problems: &mut Problems) {
+    let mut found = Vec::new();
+    for (id, used) in &looked.policies {
+        let Some(policy) = setup.policies.get(id.0) else {
+            continue;
+        };
+        let steps = walk::lay_out(policy);
+        carried::look(policy, &steps, &mut found);
+        if *used {
+            if looks_up_here(setup, *id) {
+                leak::look(policy, &steps, &mut found);
+            }
+            leak::fails_open(policy, &steps, &mut found);
+        }
+    }
+    let mut known = HashSet::new();
+    found.retain(|finding| {
+        let origin = &finding.origin;
+        known.insert((
+            finding.code,
+            origin.file.clone(),
+            origin.line,
+            origin.text.clone(),
+        ))
+    });
+    let mut tell = tell::Tell::new(places, problems);
+    for finding in &found {
+        tell.finding(finding);
+    }
+    tell.close();
+}
+
+/// Whether a policy's names are looked up where others see it: not by way of an outbound.
+fn looks_up_here(setup: &Setup, id: PolicyId) -> bool {
+    let mut inbounds = setup.inbounds.iter().filter(|inbound| inbound.policy == id);
+    inbounds.any(|inbound| {
+        let resolver = inbound.resolver.or(setup.server_resolver);
+        let Some(resolver) = resolver.and_then(|id| setup.resolvers.get(id.0)) else {
+            return true;
+        };
+        let hidden = |server: &NameServer| match server {
+            NameServer::NotYet(_) => true,
+            NameServer::Tcp { via, .. } | NameServer::Udp { via, .. } => via.is_some(),
+        };
+        !resolver.servers.iter().all(hidden)
+    })
+}
+
 /// File, line and text of a rule.
 type Place<'p> = (&'p str, u32, &'p str);
 
@@ -91,6 +145,8 @@ fn never_matching(
     places: &mut Places<'_>,
     problems: &mut Problems,
 ) {
+    // Rules without a listener of their own are meant for others than the one that serves instead.
+    let by_default = problems.0.iter().any(|p| p.code == "default-inbound");
     let mut order: Vec<Place<'_>> = Vec::new();
     let mut found: HashMap<Place<'_>, Verdict<'_>> = HashMap::new();
     let mut of_used: HashSet<Place<'_>> = HashSet::new();
@@ -101,7 +157,7 @@ fn never_matching(
         let Some(policy) = setup.policies.get(id.0) else {
             continue;
         };
-        let given = Given::to(id, setup);
+        let given = Given::to(id, setup).filter(|_| !by_default);
         for (origin, dead) in reach(policy, given.as_ref()).sites {
             let key = (&*origin.file, origin.line, &*origin.text);
             if used {

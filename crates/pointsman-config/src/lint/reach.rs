@@ -20,6 +20,9 @@ const MOST_OWN: usize = 20_000;
 /// The most tests of one case that are compared with each other.
 const MOST_PAIRS: usize = 48;
 
+/// What is said of a rule that is switched off with `NEVER`.
+pub(super) const NEVER: &str = "it never holds";
+
 /// A rule that never matches.
 #[derive(Debug)]
 pub(super) struct Dead<'p> {
@@ -282,10 +285,7 @@ impl<'p> Reasons<'p> {
         }
         let given = self.given.map(Why::Given);
         let empty = self.empty.map(Why::Empty);
-        let impossible = || {
-            self.impossible
-                .unwrap_or_else(|| "it never holds".to_owned())
-        };
+        let impossible = || self.impossible.unwrap_or_else(|| NEVER.to_owned());
         given
             .or(empty)
             .unwrap_or_else(|| Why::Impossible(impossible()))

@@ -7,11 +7,21 @@ use pointsman_policy::model::{Node, Origin, OutboundId};
 
 use super::clipped;
 use super::places::Places;
-use super::reach::{Dead, Why};
+use super::reach::{Dead, NEVER, Why};
 use crate::problem::{Problem, Problems, Severity};
 
 /// The most findings of one code that are told one by one.
 pub(super) const MOST_TOLD: usize = 50;
+
+/// A finding about a rule.
+pub(super) struct Finding {
+    pub(super) code: &'static str,
+    pub(super) severity: Severity,
+    pub(super) origin: Origin,
+    pub(super) message: String,
+    pub(super) hint: String,
+    pub(super) related: Option<(Origin, String)>,
+}
 
 /// Tells, a bounded number of each kind.
 pub(super) struct Tell<'t, 'a> {
@@ -39,6 +49,15 @@ impl<'t, 'a> Tell<'t, 'a> {
             told: HashMap::new(),
             more: HashMap::new(),
         }
+    }
+
+    /// Tells of one finding.
+    pub(super) fn finding(&mut self, finding: &Finding) {
+        let message = finding.message.clone();
+        let problem = self.push(finding.code, finding.severity, &finding.origin, message);
+        let related = finding.related.as_ref();
+        let related = related.map(|(origin, why)| (origin, why.as_str()));
+        self.finish(problem, &finding.hint, related);
     }
 
     /// Tells of one rule.
@@ -74,7 +93,12 @@ impl<'t, 'a> Tell<'t, 'a> {
             }
             Why::Impossible(why) => {
                 let message = format!("`{rule}` never matches: {why}");
-                let problem = self.push("impossible-rule", Severity::Warning, dead.origin, message);
+                // Whoever writes `NEVER` knows.
+                let severity = match *why == NEVER {
+                    true => Severity::Note,
+                    false => Severity::Warning,
+                };
+                let problem = self.push("impossible-rule", severity, dead.origin, message);
                 let hint =
                     "remove it, or mend its condition: where one of several is enough write `OR`";
                 self.finish(problem, hint, None);
