@@ -94,6 +94,9 @@ pub(crate) enum Verb {
     Flows(cmds::flows::FlowsArgs),
     /// Ways out of the daemon
     Outbounds(cmds::outbounds::OutboundsArgs),
+    /// Lists: which entry holds a host, a list in another format
+    #[command(subcommand)]
+    RuleSet(cmds::rule_set::RuleSetVerb),
     /// Completions for a shell
     Completions(cmds::completions::CompletionsArgs),
     /// The client's version

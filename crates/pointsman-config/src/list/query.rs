@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
 
 use pointsman_policy::condition::{AddressKind, AddressOf, Condition, DomainTest};
-use pointsman_policy::set::{Item, Place, Sink};
+use pointsman_policy::set::{Fingerprints, Held, Item, Place, RuleSet, Sink};
 use pointsman_policy::{Domain, Host, Prefix};
 
 /// Where an entry stands, and how it is written there.
@@ -104,6 +104,7 @@ impl Query {
 
 impl Sink for Query {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
+        let item = plain(item);
         if self.exception.is_some() {
             return;
         }
@@ -184,7 +185,7 @@ impl Table {
 
 impl Sink for Table {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
-        let (map, name) = match item {
+        let (map, name) = match plain(item) {
             Item::Exact(name) => (&mut self.exact, name),
             Item::ExceptExact(name) => (&mut self.except, name),
             Item::ExceptSuffix(name) => (&mut self.except_below, name),
@@ -200,6 +201,58 @@ impl Sink for Table {
         if !map.contains_key(name.as_str()) {
             map.insert(name.as_str().into(), place.into());
         }
+    }
+}
+
+/// What a rule set that was loaded says of a host. Its exceptions have no place.
+#[must_use]
+pub fn ask(set: &RuleSet, host: &Host) -> Answer {
+    let mut answer = Answer::default();
+    let found = match host {
+        Host::Name(name) => match set.hold(&Fingerprints::of(set.key(), name)) {
+            Held::Excepted => {
+                answer.exception = Some(Standing {
+                    line: 0,
+                    text: String::new(),
+                });
+                return answer;
+            }
+            Held::No => None,
+            Held::Yes(found) => Some(found),
+        },
+        Host::Address(address) => set.find_address(*address),
+    };
+    answer.entry = found.map(|found| {
+        let entry = set.entry(found);
+        Standing {
+            line: entry.line,
+            text: entry.text.to_string(),
+        }
+    });
+    for other in set.others() {
+        match holds(&other.condition, host) {
+            Some(true) if answer.entry.is_none() => {
+                answer.entry = Some(Standing {
+                    line: other.line,
+                    text: other.text.to_string(),
+                });
+            }
+            Some(_) => {}
+            None => answer.open += 1,
+        }
+    }
+    answer
+}
+
+/// A range that never asks for addresses is a range here, where none are asked for.
+fn plain(item: Item<'_>) -> Item<'_> {
+    match item {
+        Item::Other(Condition::Address {
+            of: AddressOf::Destination,
+            prefix,
+            asks: _,
+        }) => Item::Prefix(prefix),
+        item => item,
     }
 }
 

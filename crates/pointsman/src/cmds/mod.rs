@@ -10,6 +10,7 @@ pub(crate) mod outbounds;
 pub(crate) mod policy;
 pub(crate) mod reload;
 pub(crate) mod replay;
+pub(crate) mod rule_set;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod stop;

@@ -13,7 +13,7 @@ const PAGES: [&str; 4] = [
 ];
 
 /// Verbs that have verbs of their own.
-const NESTED: [&str; 2] = ["flows", "outbounds"];
+const NESTED: [&str; 3] = ["flows", "outbounds", "rule-set"];
 
 /// The commands for the client in a document: in blocks, and in the middle of a sentence.
 fn commands(page: &str) -> Vec<String> {

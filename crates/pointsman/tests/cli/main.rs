@@ -5,6 +5,7 @@
 mod documents;
 mod offline;
 mod online;
+mod rule_set;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -8,7 +8,7 @@ mod srs;
 mod text;
 
 use pointsman_policy::Prefix;
-use pointsman_policy::condition::{Condition, DomainTest};
+use pointsman_policy::condition::{AddressOf, Condition, DomainTest};
 use pointsman_policy::set::{Item, Place, Sink};
 
 use super::numbered::canonical;
@@ -134,19 +134,36 @@ impl Sink for Kept {
             Item::Prefix(prefix) => What::Prefix(prefix),
             Item::Suffix(name) => What::Suffix(name.as_str().into()),
         };
+        let line = place.line;
+        let entry = Entry { line, what };
         let wanted = match self.only {
-            Only::Addresses => matches!(what, What::Prefix(_)),
+            Only::Addresses => entry.prefix().is_some(),
             Only::All => true,
-            Only::Names => !matches!(what, What::Prefix(_)),
+            Only::Names => entry.prefix().is_none(),
         };
         if wanted {
-            let line = place.line;
-            self.entries.push(Entry { line, what });
+            self.entries.push(entry);
         }
     }
 }
 
 impl Entry {
+    /// The range of an entry on destination addresses, be it one that never asks for them.
+    fn prefix(&self) -> Option<Prefix> {
+        match &self.what {
+            What::Prefix(prefix) => Some(*prefix),
+            What::Other(condition) => match &**condition {
+                Condition::Address {
+                    of: AddressOf::Destination,
+                    prefix,
+                    asks: _,
+                } => Some(*prefix),
+                _ => None,
+            },
+            What::Below(_) | What::Exact(_) | What::Except(..) | What::Suffix(_) => None,
+        }
+    }
+
     /// Says that it cannot be said.
     fn leave_out(&self, why: &'static str, to: &mut Written) {
         to.left_out.push(LeftOut {

@@ -16,12 +16,12 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
     let mut keys = Vec::new();
     let mut prefixes = Vec::new();
     for entry in entries {
-        match (&entry.what, entry.name()) {
-            (What::Prefix(_), _) if names => {
+        match (entry.prefix(), entry.name()) {
+            (Some(_), _) if names => {
                 entry.leave_out("`.mrs` holds names or addresses, not both", to);
             }
-            (What::Prefix(prefix), _) => prefixes.push(*prefix),
-            (_, Some((name, itself, below))) => {
+            (Some(prefix), _) => prefixes.push(prefix),
+            (None, Some((name, itself, below))) => {
                 let key: Vec<u8> = name.bytes().rev().collect();
                 if below {
                     keys.push([&key, b".+".as_slice()].concat());
@@ -30,7 +30,7 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
                     keys.push(key);
                 }
             }
-            (_, None) => entry.leave_out("`.mrs` holds names and addresses alone", to),
+            (None, None) => entry.leave_out("`.mrs` holds names and addresses alone", to),
         }
     }
     to.count = entries.len() - to.left_out.len();

@@ -14,8 +14,8 @@ pub(super) enum Form {
 
 pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
     let names = entries.iter().all(|entry| match entry.what {
-        What::Exact(_) | What::Suffix(_) => true,
-        What::Below(_) | What::Except(..) | What::Other(_) | What::Prefix(_) => false,
+        What::Exact(_) | What::Except(..) | What::Suffix(_) => true,
+        What::Below(_) | What::Other(_) | What::Prefix(_) => false,
     });
     // A text in which no name is marked is taken for names with all below.
     let marked = entries.iter().any(|e| matches!(e.what, What::Suffix(_)));
