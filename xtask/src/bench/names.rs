@@ -105,8 +105,8 @@ fn faster(result: &mut Value, again: &Value) {
     };
     for (field, value) in fields {
         let time = field.ends_with("_ms") || field.ends_with("_ns");
-        if time && again[&*field].as_f64() < value.as_f64() {
-            *value = again[&*field].clone();
+        if time && again[field].as_f64() < value.as_f64() {
+            *value = again[field].clone();
         }
     }
 }
