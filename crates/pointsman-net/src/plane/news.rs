@@ -73,3 +73,37 @@ impl Readers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    use super::*;
+
+    #[test]
+    fn who_is_too_slow_is_told_what_he_missed() {
+        let readers = Readers::default();
+        let news = |flow| News::Said {
+            flow,
+            id: 0,
+            text: "".into(),
+        };
+        // Nobody reads: nothing is made.
+        readers.tell(|| unreachable!("for nobody"));
+        readers.decided(|| unreachable!("for nobody"));
+        let mut tail = readers.tail();
+        let all = QUEUE + 5;
+        for flow in 0..all {
+            readers.tell(|| news(flow as u64));
+        }
+        assert!(matches!(tail.try_recv(), Err(TryRecvError::Lagged(5))));
+        let heard = std::iter::from_fn(|| tail.try_recv().ok());
+        let flows: Vec<u64> = heard
+            .map(|news| match news {
+                News::Said { flow, .. } => flow,
+                News::Ended(_) => 0,
+            })
+            .collect();
+        assert_eq!((flows.len(), flows[0]), (QUEUE, 5));
+    }
+}

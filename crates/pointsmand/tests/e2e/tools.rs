@@ -1,4 +1,4 @@
-//! The tools for a daemon at work: plan, replay, confirmation, rules, explanations of live flows, events at once.
+//! What another configuration would do, and the way back from one: replay, plan, confirmation.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::curl;
 use crate::daemon::{Daemon, Running, client_path, eventually};
-use crate::origin::{Http, echo, nobody};
+use crate::origin::{Http, echo};
 
 /// One inbound and these rules; names ending in `.test` are the origin's.
-fn rules(rules: &str) -> String {
+pub(crate) fn rules(rules: &str) -> String {
     let lines: String = rules
         .lines()
         .map(|line| format!("  - {}\n", line.trim()))
@@ -24,7 +24,7 @@ fn rules(rules: &str) -> String {
 }
 
 /// Asks for a plain URL by the daemon; the status.
-fn fetch(daemon: &Daemon, url: &str) -> String {
+pub(crate) fn fetch(daemon: &Daemon, url: &str) -> String {
     let proxy = format!("http://{}", daemon.address("desk"));
     let words = [
         "--proxy",
@@ -39,7 +39,7 @@ fn fetch(daemon: &Daemon, url: &str) -> String {
 }
 
 /// Waits until so many flows have ended.
-fn ended(daemon: &Daemon, count: usize) {
+pub(crate) fn ended(daemon: &Daemon, count: usize) {
     eventually("flows end", || {
         let list = daemon.json(&["flows", "list", "--recent"]);
         let flows = list["flows"].as_array().unwrap();
@@ -51,15 +51,25 @@ fn ended(daemon: &Daemon, count: usize) {
     });
 }
 
+/// A tunnel by CONNECT.
+pub(crate) fn connect(daemon: &Daemon, to: &str) -> TcpStream {
+    let mut client = crate::client::connect(daemon.address("desk"));
+    write!(client, "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").unwrap();
+    let mut answer = [0; 1024];
+    let count = client.read(&mut answer).unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
+    client
+}
+
 /// A reader of a stream, whose words go to a file.
-struct Reader {
+pub(crate) struct Reader {
     _running: Running,
     file: PathBuf,
 }
 
 impl Reader {
     /// By curl, from the control socket; returns once it listens.
-    fn curl(daemon: &Daemon, path: &str) -> Self {
+    pub(crate) fn curl(daemon: &Daemon, path: &str) -> Self {
         let mut command = Command::new("curl");
         command.args(["--silent", "--no-buffer", "--unix-socket"]);
         command.arg(daemon.control());
@@ -72,7 +82,7 @@ impl Reader {
     }
 
     /// By the client, whose first words cannot be waited for.
-    fn client(daemon: &Daemon, words: &[&str]) -> Self {
+    pub(crate) fn client(daemon: &Daemon, words: &[&str]) -> Self {
         let mut command = Command::new(client_path());
         command.arg("--control").arg(daemon.control()).args(words);
         Self::start(daemon, command)
@@ -94,12 +104,12 @@ impl Reader {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(&self.file).unwrap()
     }
 
     /// Waits for these words.
-    fn hears(&self, words: &str) {
+    pub(crate) fn hears(&self, words: &str) {
         eventually(words, || self.text().contains(words));
     }
 }
@@ -168,6 +178,39 @@ fn a_candidate_is_tried_with_the_flows_of_lately() {
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("candidate.yaml:7:"));
     assert_eq!(daemon.json(&["status"])["generation"], "1");
+}
+
+#[test]
+fn flows_of_forwards_and_trees_are_replayed() {
+    let echo = echo();
+    let text = |target: &str, tree: &str| {
+        format!(
+            "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+             forwards:\n  gate: {{ listen: [\"tcp://127.0.0.1:0\"], targets: [{{ name: {target}, address: \"tcp://{echo}\" }}] }}\n\
+             policy: |\n  any [\n    {tree}\n    direct\n  ]\n"
+        )
+    };
+    let daemon = Daemon::native(&text("old", "cond port eq 1 => reset"));
+    let mut gate = crate::client::connect(daemon.address("gate"));
+    assert!(crate::client::echoes(&mut gate, "there"));
+    drop(gate);
+    drop(connect(&daemon, &echo.to_string()));
+    ended(&daemon, 2);
+    let tree = format!("cond port eq {} => reset", echo.port());
+    daemon.write("pointsman.yaml", &text("new", &tree));
+    let told = daemon.json(&["reload", "--plan"]);
+    let groups = told["plan"]["groups"].as_array().unwrap();
+    let ways = |group: &Value| {
+        let way = |end: &str| {
+            let way = &group[end];
+            format!("{} {}", way["outbound"], way["member"]).replace('"', "")
+        };
+        (way("from"), way("to"))
+    };
+    let moved: Vec<(String, String)> = groups.iter().map(ways).collect();
+    let expected = [("gate old", "gate new"), ("direct null", "reset null")];
+    let expected = expected.map(|(from, to)| (from.to_owned(), to.to_owned()));
+    assert_eq!(moved, expected, "{told}");
 }
 
 #[test]
@@ -320,244 +363,4 @@ fn a_port_that_another_took_does_not_come_back() {
         (&status["generation"], &status["awaiting"]),
         (&"2".into(), &Value::Null)
     );
-}
-
-#[test]
-fn rules_count_what_they_decide() {
-    let origin = Http::start("origin");
-    let port = origin.address.port();
-    let text = |first: &str| {
-        // Who admits not everybody has a copy of the policy, with the same rules.
-        let rules = rules(&format!(
-            "{first}DST-PORT,  {port}, DIRECT\nIP-CIDR, 127.0.0.0/8, other\nDST-PORT, 1, REJECT\nFALLBACK, REJECT"
-        ));
-        rules.replace("0\" }", "0\", allow: [127.0.0.0/8] }")
-    };
-    let daemon = Daemon::native(&text(""));
-    for _ in 0..2 {
-        assert_eq!(fetch(&daemon, &origin.url()), "200");
-    }
-    ended(&daemon, 2);
-    let found = |list: &Value, words: &str| {
-        let rules = list["rules"].as_array().unwrap().clone();
-        let fits = |rule: &&Value| rule["text"].as_str().unwrap().contains(words);
-        rules.iter().find(fits).cloned().unwrap_or_default()
-    };
-    let list = daemon.json(&["rules"]);
-    assert_eq!(list["rules"].as_array().unwrap().len(), 5, "{list}");
-    let rule = found(&list, &port.to_string());
-    assert_eq!(
-        (&rule["hits"], &rule["line"]),
-        (&2.into(), &7.into()),
-        "{rule}"
-    );
-    assert!(rule["bytes_received"].as_u64().unwrap() > 0, "{rule}");
-    assert!(rule["last_hit"].as_u64().unwrap() > 0, "{rule}");
-    let unused = daemon.json(&["rules", "--unused"]);
-    let unused: Vec<&Value> = unused["rules"].as_array().unwrap().iter().collect();
-    let texts: Vec<&str> = unused.iter().map(|r| r["text"].as_str().unwrap()).collect();
-    assert_eq!(
-        texts,
-        [
-            "IP-CIDR, 127.0.0.0/8, other",
-            "DST-PORT, 1, REJECT",
-            "allow: 127.0.0.0/8"
-        ]
-    );
-    // What the first one takes from the second.
-    let shadowed = daemon.json(&["rules", "--shadowed"]);
-    assert_eq!(shadowed["replayed"], 2);
-    assert_eq!(shadowed["rules"].as_array().unwrap().len(), 1, "{shadowed}");
-    let shadow = &shadowed["rules"][0]["shadowed_by"][0];
-    assert_eq!(
-        (&shadow["flows"], &shadow["elsewhere"]),
-        (&2.into(), &2.into())
-    );
-    assert_eq!(shadow["line"], 7);
-    // Moved and spaced otherwise, and a reload later, it is the same rule.
-    daemon.write(
-        "pointsman.yaml",
-        &text("DST-PORT, 2, REJECT\n").replace(",  ", ", "),
-    );
-    assert!(daemon.client(&["reload"]).status.success());
-    let rule = found(&daemon.json(&["rules", "--by-hits"]), &port.to_string());
-    assert_eq!(
-        (&rule["hits"], &rule["line"]),
-        (&2.into(), &8.into()),
-        "{rule}"
-    );
-    // Flows that live count already.
-    let echo = echo();
-    let mut client = connect(&daemon, &echo.to_string());
-    eventually("a live flow counts", || {
-        found(&daemon.json(&["rules"]), "IP-CIDR")["hits"] == 1
-    });
-    client.write_all(b"bytes").unwrap();
-    client.read_exact(&mut [0; 5]).unwrap();
-    eventually("its bytes, too", || {
-        found(&daemon.json(&["rules"]), "IP-CIDR")["bytes_sent"] == 5
-    });
-    let text = daemon.client(&["rules", "--by-hits"]);
-    let text = String::from_utf8_lossy(&text.stdout);
-    assert!(
-        text.lines().next().unwrap().contains(": 2 flows, "),
-        "{text}"
-    );
-}
-
-/// A tunnel by CONNECT.
-fn connect(daemon: &Daemon, to: &str) -> TcpStream {
-    let mut client = crate::client::connect(daemon.address("desk"));
-    write!(client, "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").unwrap();
-    let mut answer = [0; 1024];
-    let count = client.read(&mut answer).unwrap();
-    assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
-    client
-}
-
-#[test]
-fn a_flow_says_what_it_went_through() {
-    let daemon = Daemon::native(&rules(
-        "DOMAIN-SUFFIX, sniffed.test, REJECT\nPROCESS-NAME, nobody, REJECT\nFALLBACK, DIRECT",
-    ));
-    let origin = Http::start("origin");
-    assert_eq!(fetch(&daemon, &origin.url()), "200");
-    ended(&daemon, 1);
-    let explained = daemon.json(&["explain", "--id", "1"]);
-    let steps = explained["steps"].as_array().unwrap();
-    let words: Vec<&str> = steps.iter().map(|s| s["step"].as_str().unwrap()).collect();
-    assert_eq!(words, ["sniff", "owner", "dial"], "{explained}");
-    assert!(
-        steps[0]["outcome"].as_str().unwrap().starts_with("http"),
-        "{explained}"
-    );
-    assert!(
-        steps[1]["outcome"].as_str().unwrap().starts_with("curl ("),
-        "{explained}"
-    );
-    assert_eq!(steps[2]["outcome"], "open");
-    assert!(steps[1]["ms"].as_f64().unwrap() > 0.0, "{explained}");
-    let flow = daemon.last_flow();
-    assert!(flow["took_us"]["dial"].as_u64().unwrap() > 0, "{flow}");
-    // One that cannot be reached.
-    assert_eq!(fetch(&daemon, &format!("http://{}/", nobody())), "502");
-    ended(&daemon, 2);
-    let text = daemon.client(&["explain", "--id", "2"]);
-    let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(
-        text.contains("steps:") && text.contains("ms: failed: "),
-        "{text}"
-    );
-}
-
-#[test]
-fn decisions_can_be_followed() {
-    let daemon = Daemon::native(&rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT"));
-    let origin = Http::start("origin");
-    let all = Reader::curl(&daemon, "/v1/explain/follow");
-    let other = Reader::curl(&daemon, "/v1/explain/follow?contains=reject");
-    let client = Reader::client(
-        &daemon,
-        &[
-            "--format",
-            "json",
-            "explain",
-            "--follow",
-            "--dst",
-            "127.0.0.1",
-        ],
-    );
-    eventually("the client follows", || {
-        fetch(&daemon, &origin.url());
-        !client.text().is_empty()
-    });
-    let line = client.text();
-    let explained: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
-    assert_eq!(explained["decision"]["outbound"], "DIRECT");
-    assert_eq!(explained["generation"], "1");
-    // While the flow lives.
-    let echo = echo();
-    let _tunnel = connect(&daemon, &echo.to_string());
-    let live = daemon.json(&["flows", "list"])["flows"][0]["id"].clone();
-    all.hears(&format!("event: decision\ndata: {{\"id\":{live},"));
-    assert_eq!(fetch(&daemon, "http://192.0.2.1:1/"), "403");
-    other.hears("REJECT");
-    assert_eq!(other.text().matches("event: decision").count(), 1);
-    assert!(!client.text().contains("REJECT"), "{}", client.text());
-    for bad in ["flow=dts%3Dx", "flow=resolved%3D1.2.3.4"] {
-        let socket = daemon.control();
-        let url = format!("http://daemon/v1/explain/follow?{bad}");
-        let words = [
-            "--unix-socket",
-            socket.to_str().unwrap(),
-            "--write-out",
-            "%{http_code}",
-            &url,
-        ];
-        assert!(curl(&words).0.ends_with("400"), "{bad}");
-    }
-}
-
-#[test]
-fn what_rules_say_is_heard_at_once() {
-    let text = rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT").replace(
-        "  - FALLBACK",
-        "  - .INSTRUMENT: { id: 7, matches: ALWAYS, message: 'to {addr.dst} by {process.name}' }\n  \
-           - .INSTRUMENT: { id: 8, matches: ALWAYS, message: 'tag {process.tag}' }\n  - FALLBACK",
-    );
-    let daemon = Daemon::native(&text);
-    let events = Reader::curl(&daemon, "/v1/events");
-    let tail = Reader::client(&daemon, &["flows", "tail"]);
-    let echo = echo();
-    let tunnel = connect(&daemon, &echo.to_string());
-    // Its flow lives, and each is heard once although facts were asked for in between.
-    events.hears("\"id\":8,\"text\":\"tag N/A\"");
-    let heard = events.text();
-    let first = format!("event: message\ndata: {{\"flow\":1,\"id\":7,\"text\":\"to {echo} by ");
-    assert_eq!(heard.matches("event: message").count(), 2, "{heard}");
-    assert!(heard.contains(&first), "{heard}");
-    assert!(!heard.contains("event: end"), "{heard}");
-    drop(tunnel);
-    events.hears("event: end");
-    assert_eq!(events.text().matches("event: message").count(), 2);
-    drop(tail);
-    // With the flow they stay.
-    let flow = daemon.last_flow();
-    assert_eq!(flow["messages"].as_array().unwrap().len(), 2, "{flow}");
-}
-
-#[test]
-fn a_reload_takes_level_and_access_log() {
-    let text = rules("FALLBACK, DIRECT");
-    let daemon = Daemon::native(&(text.clone() + "log: { level: error }\n"));
-    let origin = Http::start("origin");
-    assert_eq!(fetch(&daemon, &origin.url()), "200");
-    ended(&daemon, 1);
-    let log = daemon.directory.path().join("flows.log");
-    assert!(!log.exists());
-    daemon.write(
-        "pointsman.yaml",
-        &(text.clone() + "log: { level: info }\naccess_log: flows.log\n"),
-    );
-    assert!(daemon.client(&["reload"]).status.success());
-    assert!(daemon.log().contains("reloaded"), "{}", daemon.log());
-    assert_eq!(fetch(&daemon, &origin.url()), "200");
-    eventually("the flow is logged", || {
-        std::fs::read_to_string(&log).unwrap().lines().count() == 1
-    });
-    // A log that cannot be had changes nothing.
-    daemon.write(
-        "pointsman.yaml",
-        &(text.clone() + "access_log: pointsman.yaml/flows.log\n"),
-    );
-    assert_eq!(daemon.client(&["reload"]).status.code(), Some(4));
-    assert_eq!(fetch(&daemon, &origin.url()), "200");
-    eventually("it is still logged there", || {
-        std::fs::read_to_string(&log).unwrap().lines().count() == 2
-    });
-    daemon.write("pointsman.yaml", &text);
-    assert!(daemon.client(&["reload"]).status.success());
-    assert_eq!(fetch(&daemon, &origin.url()), "200");
-    ended(&daemon, 4);
-    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
 }
