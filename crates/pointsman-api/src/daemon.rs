@@ -81,6 +81,24 @@ pub struct Diagnostics {
     pub bytes_received: u64,
     /// Host changes in force, in the order made.
     pub host_changes: Vec<String>,
+    /// Rule sets that are fetched, by name.
+    #[serde(default)]
+    pub lists: Vec<FetchedList>,
+}
+
+/// A rule set that is fetched, and how that goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedList {
+    /// The set's name.
+    pub name: String,
+    /// From where, without the query.
+    pub url: String,
+    /// When the server last confirmed the copy in force, in milliseconds since 1970; null without one.
+    pub checked_ms: Option<u64>,
+    /// When that copy was fetched, in milliseconds since 1970.
+    pub changed_ms: Option<u64>,
+    /// Why the last attempt failed; null where it did not.
+    pub error: Option<String>,
 }
 
 /// What is asked of a reload.

@@ -15,7 +15,9 @@ pub mod replay;
 pub mod route;
 pub mod rules;
 
-pub use daemon::{Diagnostics, DnsReply, PolicyReply, Reload, ReloadRequest, Status, Stop};
+pub use daemon::{
+    Diagnostics, DnsReply, FetchedList, PolicyReply, Reload, ReloadRequest, Status, Stop,
+};
 pub use explain::{Action, ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};

@@ -4,6 +4,7 @@
 //! change it.
 
 mod confirm;
+mod swap;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use tokio::sync::{broadcast, watch};
 
 use self::confirm::Pending;
 use crate::logging::Level;
+use crate::refresh::Lists;
 use crate::selections::{self, Selections};
 use crate::{mapping, records, replay};
 
@@ -73,6 +75,10 @@ pub(crate) struct App {
     listening: Mutex<Vec<[String; 3]>>,
     /// Newest last.
     generations: Mutex<VecDeque<(Number, Arc<Setup>)>>,
+    /// What is known of the lists that are fetched.
+    pub lists: Lists,
+    /// The number of the load in force.
+    loads: watch::Sender<u64>,
     /// One reload or replay at a time: each may hold lists of its own.
     reloading: tokio::sync::Mutex<()>,
     /// What is rolled back unless it is confirmed.
@@ -126,6 +132,8 @@ impl App {
             selections: Mutex::default(),
             listening: Mutex::default(),
             generations: Mutex::default(),
+            lists: Lists::default(),
+            loads: watch::Sender::new(0),
             reloading: tokio::sync::Mutex::default(),
             pending: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
@@ -257,6 +265,7 @@ impl App {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         kept.push_back((number, setup));
+        self.loads.send_replace(number.load);
         while kept.len() > KEPT {
             kept.pop_front();
         }
@@ -266,6 +275,11 @@ impl App {
             tracing::warn!("{trouble}");
         }
         Ok(())
+    }
+
+    /// The number of the load in force, now and from now on.
+    pub(crate) fn loads(&self) -> watch::Receiver<u64> {
+        self.loads.subscribe()
     }
 
     /// Selects a group's member, over reloads and restarts.

@@ -10,6 +10,7 @@ mod logging;
 mod mapping;
 mod paths;
 mod records;
+mod refresh;
 mod replay;
 mod rules;
 mod selections;
@@ -145,6 +146,7 @@ async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result
     let tasks = app.tasks.clone();
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
     // Before anybody is told that we serve, so that no change after that is missed.
+    tasks.spawn(refresh::run(Arc::clone(app)));
     if let Some(watching) = Watching::begin(app) {
         tasks.spawn(watching.run(Arc::clone(app)));
     }

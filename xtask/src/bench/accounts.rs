@@ -97,7 +97,7 @@ pub(super) fn lingering() -> anyhow::Result<u64> {
     Ok(number.context("a strange sockstat")?.parse()?)
 }
 
-fn kilobytes(text: &str, name: &str) -> anyhow::Result<f64> {
+pub(super) fn kilobytes(text: &str, name: &str) -> anyhow::Result<f64> {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

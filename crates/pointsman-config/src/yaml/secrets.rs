@@ -28,6 +28,21 @@ pub(super) fn hide_value(key: &str, value: &Node) {
     let key = key.to_ascii_lowercase().replace('-', "_");
     if SECRET.contains(&key.as_str()) {
         hide(value);
+    } else if key == "url" {
+        hide_in_url(value);
+    }
+}
+
+/// Hides a URL's login and query: subscriptions carry their tokens there.
+fn hide_in_url(node: &Node) {
+    let text = node.span.text();
+    if let Some((before, _)) = text.split_once('?') {
+        node.span.part(before.len(), text.len()).hide();
+    }
+    if let (Some(scheme), Some(at)) = (text.find("://"), text.rfind('@'))
+        && scheme + 3 < at
+    {
+        node.span.part(scheme + 3, at).hide();
     }
 }
 
@@ -74,6 +89,8 @@ mod tests {
         check("{ \"private-key\": 'hunter2' }");
         check("{ users: { alice: hunter2, bob: { password: hunter2 } } }");
         check("{ auth: [a, hunter2] }");
+        check("{ url: 'https://a.b/x?token=hunter2' }");
+        check("{ url: https://a:hunter2@a.b/x }");
         check("{ password: hunter2, password: hunter2 }");
         check("{ password: hunter2, x: ] }");
     }

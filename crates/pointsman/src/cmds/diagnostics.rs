@@ -1,6 +1,6 @@
 //! `diagnostics`: counters, versions, host changes.
 
-use pointsman_api::{Diagnostics, route};
+use pointsman_api::{Diagnostics, FetchedList, route};
 
 use crate::cli::Global;
 use crate::cmds::status::span;
@@ -29,6 +29,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             bytes_sent,
             bytes_received,
             host_changes,
+            lists,
         } = &told;
         let config = config_path.as_deref().unwrap_or("the embedded default");
         out.line(format_args!("version: {version}"))?;
@@ -48,6 +49,26 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         for change in host_changes {
             out.line(format_args!("  {change}"))?;
         }
+        for list in lists {
+            list_line(list, out)?;
+        }
         Ok(())
     })
+}
+
+fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
+    let FetchedList {
+        name,
+        url,
+        checked_ms,
+        changed_ms: _,
+        error,
+    } = list;
+    let state = match (checked_ms, error) {
+        (Some(_), None) => "there".to_owned(),
+        (Some(_), Some(why)) => format!("the last copy stays: {why}"),
+        (None, None) => "not fetched yet".to_owned(),
+        (None, Some(why)) => format!("empty: {why}"),
+    };
+    out.line(format_args!("rule set {name}: {url}: {state}"))
 }

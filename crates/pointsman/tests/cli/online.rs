@@ -308,7 +308,7 @@ fn changes() {
 
 #[test]
 fn diagnostics() {
-    let told = r#"{"version":"0.1.0","uptime_ms":5,"config_path":null,"socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":["a"]}"#;
+    let told = r#"{"version":"0.1.0","uptime_ms":5,"config_path":null,"socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":["a"],"lists":[{"name":"ads","url":"https://a.b/ads","checked_ms":1000,"changed_ms":1000,"error":"no connection"}]}"#;
     check(
         &["diagnostics"],
         "200 OK",
@@ -329,6 +329,7 @@ fn diagnostics() {
         bytes: 0 sent, 0 received
         host changes: 1
           a
+        rule set ads: https://a.b/ads: the last copy stays: no connection
         --
     "#]],
     );

@@ -79,6 +79,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         host_changes: Vec::new(),
+        lists: app.lists.all(),
     })
 }
 

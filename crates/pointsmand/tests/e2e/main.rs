@@ -25,6 +25,7 @@ mod chain;
 mod dialects;
 mod forwards;
 mod hardening;
+mod lists;
 mod live;
 mod process;
 mod proxy;

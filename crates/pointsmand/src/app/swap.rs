@@ -1,0 +1,86 @@
+//! One rule set of the configuration in force is replaced by a newer one.
+
+use std::sync::{Arc, PoisonError};
+
+use pointsman_config::Setup;
+use pointsman_config::setup::ListSource;
+use pointsman_net::generation::Number;
+use pointsman_net::record::chain;
+use pointsman_policy::Policy;
+use pointsman_policy::set::RuleSet;
+
+use super::{App, KEPT};
+
+impl App {
+    /// Puts a set in force that was fetched for the configuration of that load: a minor generation. Nothing else
+    /// changes; policies and their indexes are shared with the generation before.
+    pub(crate) async fn refresh(
+        &self,
+        load: u64,
+        source: &ListSource,
+        set: RuleSet,
+    ) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let (number, setup) = self.generation();
+        if number.load != load {
+            // The copy stands on disk, where the newer configuration found it or will.
+            return Ok(());
+        }
+        let number = Number {
+            refresh: number.refresh + 1,
+            ..number
+        };
+        let policies = with_set(&setup.policies, source, Arc::new(set));
+        let refreshed = self.plane.refresh(number, policies.clone()).await;
+        refreshed.map_err(|error| chain(&error))?;
+        let setup = Setup {
+            policies,
+            ..Setup::clone(&setup)
+        };
+        let mut kept = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((number, Arc::new(setup)));
+        while kept.len() > KEPT {
+            kept.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// All sets of a policy.
+type Sets = Arc<[Arc<RuleSet>]>;
+
+/// The policies with that set in the place of the one of its number and name. Policies that shared their sets go on
+/// sharing them.
+fn with_set(policies: &[Arc<Policy>], source: &ListSource, set: Arc<RuleSet>) -> Vec<Arc<Policy>> {
+    let index = source.set.0 as usize;
+    let mut made: Vec<(Sets, Sets)> = Vec::new();
+    let mut renewed = Vec::with_capacity(policies.len());
+    for policy in policies {
+        if policy
+            .sets
+            .get(index)
+            .is_none_or(|old| old.name != source.name)
+        {
+            renewed.push(Arc::clone(policy));
+            continue;
+        }
+        let known = made.iter().find(|(old, _)| Arc::ptr_eq(old, &policy.sets));
+        let sets = if let Some((_, new)) = known {
+            Arc::clone(new)
+        } else {
+            let mut sets = policy.sets.to_vec();
+            sets[index] = Arc::clone(&set);
+            let sets: Sets = sets.into();
+            made.push((Arc::clone(&policy.sets), Arc::clone(&sets)));
+            sets
+        };
+        renewed.push(Arc::new(Policy {
+            sets,
+            ..Policy::clone(policy)
+        }));
+    }
+    renewed
+}

@@ -1,0 +1,224 @@
+//! The copy of a list on disk, and what the server said of it.
+//!
+//! Invariant: the copy is whole or as it was: a draft beside it takes its place in one step. What the server said
+//! stands in a file beside it and counts only for the URL that it is of and for the copy of that very length: a copy
+//! that somebody else wrote is asked for anew.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use pointsman_net::fetch::Validators;
+use serde::{Deserialize, Serialize};
+
+/// A copy of a list.
+pub(super) struct Copy {
+    path: PathBuf,
+    said: Said,
+    there: bool,
+}
+
+/// What stands beside the copy.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Said {
+    url: String,
+    length: u64,
+    etag: Option<String>,
+    last_modified: Option<String>,
+    /// Milliseconds since 1970: when the server last confirmed it.
+    checked: u64,
+    /// Milliseconds since 1970: when it was fetched.
+    changed: u64,
+}
+
+impl Copy {
+    /// What there is at `path`.
+    pub(super) fn find(path: PathBuf, url: &str) -> Self {
+        let metadata = fs::metadata(&path).ok();
+        let length = metadata.as_ref().map(fs::Metadata::len);
+        let text = fs::read(beside(&path)).unwrap_or_default();
+        let said: Option<Said> = serde_json::from_slice(&text).ok();
+        let said = said.filter(|said| said.url == url && Some(said.length) == length);
+        let modified = metadata.and_then(|metadata| metadata.modified().ok());
+        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
+        Self {
+            there: length.is_some(),
+            said: said.unwrap_or_else(|| Said {
+                url: url.to_owned(),
+                length: length.unwrap_or(0),
+                checked: modified,
+                changed: modified,
+                ..Said::default()
+            }),
+            path,
+        }
+    }
+
+    /// How long ago the server last confirmed it; `None` where there is none.
+    pub(super) fn age(&self, now: u64) -> Option<Duration> {
+        self.checked()
+            .map(|checked| Duration::from_millis(now.saturating_sub(checked)))
+    }
+
+    pub(super) fn checked(&self) -> Option<u64> {
+        self.there.then_some(self.said.checked)
+    }
+
+    pub(super) fn changed(&self) -> Option<u64> {
+        self.there.then_some(self.said.changed)
+    }
+
+    pub(super) fn validators(&self) -> Validators {
+        if !self.there {
+            return Validators::default();
+        }
+        Validators {
+            etag: self.said.etag.clone(),
+            last_modified: self.said.last_modified.clone(),
+        }
+    }
+
+    /// A new file beside the copy.
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let path = with_ending(&self.path, ".new");
+        let file = private().truncate(true).open(&path)?;
+        Ok(Draft { path, file })
+    }
+
+    /// The server has nothing newer.
+    pub(super) fn confirm(&mut self, now: u64) {
+        self.said.checked = now;
+        self.note();
+    }
+
+    /// The draft is the copy from now on.
+    pub(super) fn replace(
+        &mut self,
+        draft: Draft,
+        validators: Validators,
+        now: u64,
+    ) -> io::Result<()> {
+        let length = draft.file.metadata()?.len();
+        draft.file.sync_all()?;
+        fs::rename(&draft.path, &self.path)?;
+        self.there = true;
+        self.said = Said {
+            url: std::mem::take(&mut self.said.url),
+            length,
+            etag: validators.etag,
+            last_modified: validators.last_modified,
+            checked: now,
+            changed: now,
+        };
+        self.note();
+        Ok(())
+    }
+
+    fn note(&self) {
+        let path = beside(&self.path);
+        let fresh = with_ending(&path, ".new");
+        let write = || -> io::Result<()> {
+            let mut file = private().truncate(true).open(&fresh)?;
+            file.write_all(&serde_json::to_vec(&self.said)?)?;
+            fs::rename(&fresh, &path)
+        };
+        if let Err(error) = write() {
+            tracing::warn!("{}: {error}", path.display());
+        }
+    }
+}
+
+/// A list that is being fetched. It is gone when this is, unless it has become the copy.
+pub(super) struct Draft {
+    path: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    pub(super) fn read(&self) -> io::Result<BufReader<File>> {
+        Ok(BufReader::with_capacity(64 << 10, File::open(&self.path)?))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Renamed, where it became the copy.
+        let _gone = fs::remove_file(&self.path);
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    with_ending(path, ".fetched")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Lists may come from private servers.
+fn private() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_said_counts_for_its_own_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/list");
+        let mut copy = Copy::find(path.clone(), "http://a.b/");
+        assert_eq!(
+            (copy.age(9), copy.validators()),
+            (None, Validators::default())
+        );
+        let mut draft = copy.draft().unwrap();
+        draft.write(b"a.b\n").unwrap();
+        let validators = Validators {
+            etag: Some("\"v1\"".into()),
+            last_modified: None,
+        };
+        copy.replace(draft, validators.clone(), 1000).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"a.b\n");
+
+        let again = Copy::find(path.clone(), "http://a.b/");
+        assert_eq!(again.validators(), validators);
+        assert_eq!(again.age(3000), Some(Duration::from_secs(2)));
+        let other = Copy::find(path.clone(), "http://c.d/");
+        assert_eq!(other.validators(), Validators::default());
+        fs::write(&path, "longer than it was\n").unwrap();
+        let changed = Copy::find(path.clone(), "http://a.b/");
+        assert_eq!(changed.validators(), Validators::default());
+        let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 2, "the copy and what stands beside it");
+    }
+
+    #[test]
+    fn a_draft_that_is_given_up_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        fs::write(&path, "good\n").unwrap();
+        let copy = Copy::find(path.clone(), "http://a.b/");
+        let mut draft = copy.draft().unwrap();
+        draft.write(b"half").unwrap();
+        drop(draft);
+        assert_eq!(fs::read(&path).unwrap(), b"good\n");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

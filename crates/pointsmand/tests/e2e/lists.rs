@@ -1,0 +1,305 @@
+//! Rule sets that are fetched: from servers over HTTP and TLS, directly and by an outbound; refreshed without a
+//! reload; kept where the server fails.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::curl;
+use crate::daemon::{Daemon, Running, Start, eventually};
+use crate::origin::Http;
+
+/// A web server with one list, and what it was asked.
+struct Lists {
+    address: SocketAddr,
+    list: Arc<Mutex<(&'static str, &'static str)>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Lists {
+    /// Serves this list under this validator.
+    fn serve(list: &'static str, tag: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (list, asked) = (
+            Arc::new(Mutex::new((list, tag))),
+            Arc::<Mutex<Vec<_>>>::default(),
+        );
+        let (now, heard) = (Arc::clone(&list), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let request = head(&client);
+                let (list, tag) = *now.lock().unwrap();
+                let answer = if request.contains(&format!("if-none-match: \"{tag}\"")) {
+                    "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned()
+                } else if list.is_empty() {
+                    "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_owned()
+                } else {
+                    let length = list.len();
+                    format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\netag: \"{tag}\"\r\n\r\n{list}"
+                    )
+                };
+                heard.lock().unwrap().push(request);
+                let _gone = (&client).write_all(answer.as_bytes());
+            }
+        });
+        Self {
+            address,
+            list,
+            asked,
+        }
+    }
+
+    fn change(&self, list: &'static str, tag: &'static str) {
+        *self.list.lock().unwrap() = (list, tag);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+fn head(client: &TcpStream) -> String {
+    let mut lines = BufReader::new(client).lines().map_while(Result::ok);
+    let mut head = String::new();
+    while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
+        head.push_str(&line.to_ascii_lowercase());
+        head.push('\n');
+    }
+    head
+}
+
+/// A set by that URL refuses, all else goes direct.
+fn config(url: &str, more: &str) -> String {
+    format!(
+        "version: 1\nwatch: true\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+         rule_sets:\n  ads: {{ url: \"{url}\", format: domains{more} }}\n\
+         rules:\n  - RULE-SET, ads, REJECT\n  - FALLBACK, DIRECT\n"
+    )
+}
+
+/// What curl gets for a name by the daemon: `200`, `403`.
+fn code(daemon: &Daemon, origin: &Http, name: &str) -> String {
+    let proxy = format!("http://{}", daemon.address("desk"));
+    let url = origin.url();
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    // The name itself is sent; were it to go direct it would not resolve, and that is an answer, too.
+    let url = format!("http://{name}:{port}/");
+    let words = [
+        "--proxy",
+        &proxy,
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        &url,
+    ];
+    curl(&words).0
+}
+
+fn list(daemon: &Daemon) -> serde_json::Value {
+    daemon.json(&["diagnostics"])["lists"][0].clone()
+}
+
+fn generation(daemon: &Daemon) -> String {
+    daemon.json(&["status"])["generation"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_list_is_fetched_refreshed_and_kept() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/ads.txt?token=secret", lists.address);
+    let daemon = Daemon::native(&config(&url, ", interval: 1s"));
+    eventually("the list is in force", || {
+        code(&daemon, &origin, "ads.test") == "403"
+    });
+    assert_ne!(code(&daemon, &origin, "other.test"), "403");
+    assert_eq!(generation(&daemon), "1.1");
+    let why = daemon.json(&["explain", "--dst", "x.ads.test:1"]);
+    assert_eq!(why["rule"]["entry"]["line"], 1, "{why}");
+
+    // Asked again and again, sent once: nothing changes.
+    let before = lists.asked();
+    eventually("it is asked again", || lists.asked() >= before + 2);
+    assert!(
+        lists
+            .asked
+            .lock()
+            .unwrap()
+            .last()
+            .unwrap()
+            .contains("if-none-match")
+    );
+    assert_eq!(generation(&daemon), "1.1");
+
+    lists.change("other.test\n", "v2");
+    eventually("the newer list is in force", || {
+        code(&daemon, &origin, "other.test") == "403"
+    });
+    assert_ne!(code(&daemon, &origin, "ads.test"), "403");
+    assert_eq!(generation(&daemon), "1.2");
+
+    // A server that fails, and one that sends what is no list, change nothing.
+    for (list, tag) in [("", "v3"), ("<html>\n<p>sign in</p>\n", "v4")] {
+        lists.change(list, tag);
+        let before = lists.asked();
+        eventually("the failure is told", || {
+            lists.asked() > before && !self::list(&daemon)["error"].is_null()
+        });
+        assert_eq!(code(&daemon, &origin, "other.test"), "403");
+    }
+    assert_eq!(generation(&daemon), "1.2");
+    let told = list(&daemon).to_string();
+    let log = daemon.log();
+    assert!(
+        !told.contains("secret") && !log.contains("secret"),
+        "{told}\n{log}"
+    );
+}
+
+#[test]
+fn a_restart_serves_the_copy_and_waits_for_nobody() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/", lists.address);
+    let state = tempfile::tempdir().unwrap();
+    let start = |url: &str, more: &str| {
+        Daemon::start(&Start {
+            files: vec![("pointsman.yaml", config(url, more))],
+            config: "pointsman.yaml",
+            args: vec!["--state", state.path().to_str().unwrap()],
+            ..Start::default()
+        })
+    };
+    let daemon = start(&url, ", interval: 1h");
+    eventually("the list is in force", || {
+        code(&daemon, &origin, "ads.test") == "403"
+    });
+    drop(daemon);
+    let daemon = start(&url, ", interval: 1h");
+    assert_eq!(
+        code(&daemon, &origin, "ads.test"),
+        "403",
+        "from the copy, at once"
+    );
+    assert_eq!(generation(&daemon), "1");
+    assert_eq!(lists.asked(), 1);
+    drop(daemon);
+    // Nobody answers there: that keeps nothing from serving.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let daemon = start(&url, "");
+    assert_eq!(
+        code(&daemon, &origin, "ads.test"),
+        "403",
+        "another URL's copy is better than none"
+    );
+}
+
+#[test]
+fn a_list_comes_by_the_outbound_that_is_named() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let far = Daemon::native(
+        "version: 1\ninbounds:\n  far: { type: socks5, listen: \"127.0.0.1:0\" }\nrules:\n  - FALLBACK, DIRECT\n",
+    );
+    let outbounds = format!(
+        "outbounds:\n  far: {{ type: socks5, server: \"{}\" }}\n",
+        far.address("far")
+    );
+    let url = format!("http://{}/", lists.address);
+    let text = config(&url, ", via: far") + &outbounds;
+    let daemon = Daemon::native(&text);
+    eventually("the list is there", || {
+        !list(&daemon)["changed_ms"].is_null()
+    });
+    let flow = far.last_flow();
+    assert_eq!(flow["destination"]["port"], lists.address.port(), "{flow}");
+}
+
+#[test]
+fn a_list_comes_over_tls_from_who_proves_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("ads.txt"), "ads.test\n").unwrap();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=lists",
+        ])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &at("key"), "-out", &at("certificate")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mut child = Command::new("openssl")
+        .args(["s_server", "-WWW", "-accept", "127.0.0.1:0"])
+        .args(["-cert", &at("certificate"), "-key", &at("key")])
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines.find_map(|line| Some(line.ok()?.strip_prefix("ACCEPT ")?.to_owned()));
+    let address = address.unwrap();
+    std::thread::spawn(move || lines.for_each(drop));
+    let _server = Running(child);
+    let start = |authorities: &str| {
+        Daemon::start(&Start {
+            files: vec![(
+                "pointsman.yaml",
+                config(&format!("https://{address}/ads.txt"), ""),
+            )],
+            config: "pointsman.yaml",
+            environment: vec![("SSL_CERT_FILE", authorities.to_owned())],
+            ..Start::default()
+        })
+    };
+    let trusting = start(&at("certificate"));
+    eventually("the list is there", || {
+        !list(&trusting)["changed_ms"].is_null()
+    });
+    // Another authority: nothing is taken.
+    let other = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=other",
+        ])
+        .args(["-keyout", &at("key2"), "-out", &at("other")])
+        .output()
+        .unwrap();
+    assert!(other.status.success());
+    let wary = start(&at("other"));
+    eventually("the refusal is told", || !list(&wary)["error"].is_null());
+    let why = list(&wary)["error"].to_string();
+    assert!(why.contains("certificate"), "{why}");
+    let mut none = String::new();
+    let copies = std::fs::read_dir(wary.directory.path().join("state"))
+        .into_iter()
+        .flatten();
+    for copy in copies.flatten().filter(|entry| entry.path().is_file()) {
+        std::fs::File::open(copy.path())
+            .unwrap()
+            .read_to_string(&mut none)
+            .unwrap();
+    }
+    assert!(!none.contains("ads.test"), "{none}");
+}
