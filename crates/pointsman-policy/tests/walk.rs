@@ -14,7 +14,7 @@ use pointsman_policy::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn,
     SetId, Source,
 };
-use pointsman_policy::set::{Key, RuleSetBuilder};
+use pointsman_policy::set::{Item, Key, Place, RuleSetBuilder, Sink as _};
 use pointsman_policy::zone::{ZoneId, Zones};
 use std::sync::Arc;
 
@@ -393,6 +393,38 @@ fn the_entry_is_that_of_the_part_that_matched() {
             ("dst=x.a.test:8", "proxy by 1"),
             ("dst=b.test:7", "work by 2"),
             ("dst=x.a.test:7", "direct by 3"),
+        ],
+    );
+}
+
+/// Whatever else the set holds: names above, its address, other entries.
+#[test]
+fn a_set_does_not_hold_what_it_excepts() {
+    let mut set = RuleSetBuilder::new("list", "list.txt", Key::default());
+    set.add_suffix(name("test"), 1, "||test^");
+    set.add_prefix("10.0.0.0/8".parse().unwrap(), 2, "10.0.0.0/8");
+    set.add_other(port(9), 3, "DST-PORT,9");
+    let (except, written) = (name("a.test"), "@@||a.test^");
+    let item = Item::ExceptSuffix((&except).into());
+    set.add(item, Place { line: 4, written });
+    let body = vec![
+        rule(1, Condition::Set(SetId(0), Asks::Resolve), PROXY),
+        leaf(2, DIRECT),
+    ];
+    check(
+        &with_sets(policy(body), vec![set.finish()]),
+        &[
+            ("dst=b.test:1", "proxy by 1 with ||test^ (list.txt:1)"),
+            ("dst=x.a.test:9 resolved=10.1.1.1", "direct by 2"),
+            (
+                "dst=10.1.1.1:1 look=none",
+                "proxy by 1 with 10.0.0.0/8 (list.txt:2)",
+            ),
+            ("dst=10.1.1.1:1 look=tls:a.test", "direct by 2"),
+            (
+                "dst=c.org:9 resolved=1.1.1.1",
+                "proxy by 1 with DST-PORT,9 (list.txt:3)",
+            ),
         ],
     );
 }

@@ -20,7 +20,7 @@ use crate::model::{
     Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo,
     OutboundKind, Policy, Rule, Select, SelectOn, SetId, Template,
 };
-use crate::set::{Key, RuleSet, RuleSetBuilder};
+use crate::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 use crate::zone::{ZoneId, Zones};
 use crate::{Host, Prefix, Watch};
 
@@ -179,10 +179,15 @@ impl Reader<'_> {
     fn set(&mut self, key: Key) -> RuleSet {
         let mut set = RuleSetBuilder::new("set", "set.txt", key);
         for line in 1..=u32::from(self.below(4)) {
-            match self.below(4) {
+            match self.below(5) {
                 0 => set.add_suffix(self.name(), line, "suffix"),
                 1 => set.add_exact(self.name(), line, "exact"),
                 2 => set.add_prefix(self.prefix(), line, "prefix"),
+                3 => {
+                    let (name, written) = (self.name(), "except");
+                    let item = Item::ExceptSuffix((&name).into());
+                    set.add(item, Place { line, written });
+                }
                 // No sets within sets: these have no circles.
                 _ => set.add_other(self.condition(1), line, "other"),
             }

@@ -15,7 +15,7 @@ use pointsman_policy::model::{
     Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn, SetId,
     Template,
 };
-use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
+use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 use pointsman_policy::zone::{ZoneId, Zones};
 use proptest::collection::vec;
 use proptest::option;
@@ -336,15 +336,20 @@ fn asks() -> impl Strategy<Value = Asks> {
 }
 
 pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
-    let names = vec((select(NAMES), any::<bool>()), 0..3);
+    let names = vec((select(NAMES), 0..8_u8), 0..4);
     let ranges = vec(select(RANGES), 0..3);
     (names, ranges, vec(logic(plain_condition()), 0..2)).prop_map(|(names, ranges, others)| {
         let mut set = RuleSetBuilder::new("set", "set.txt", Key::default());
-        for (line, (text, suffix)) in (1..).zip(names) {
-            match suffix {
-                true => set.add_suffix(name(text), line, &format!("+.{text}")),
-                false => set.add_exact(name(text), line, text),
-            }
+        for (line, (text, kind)) in (1..).zip(names) {
+            let domain = name(text);
+            let (item, written) = match kind {
+                0 => (Item::ExceptExact((&domain).into()), format!("@@|{text}^|")),
+                1 => (Item::ExceptSuffix((&domain).into()), format!("@@||{text}^")),
+                2..5 => (Item::Exact((&domain).into()), text.to_owned()),
+                _ => (Item::Suffix((&domain).into()), format!("+.{text}")),
+            };
+            let written = &*written;
+            set.add(item, Place { line, written });
         }
         for (line, range) in (11..).zip(ranges) {
             set.add_prefix(range.parse().unwrap(), line, range);
