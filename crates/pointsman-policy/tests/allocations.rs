@@ -10,7 +10,7 @@ use std::cell::Cell;
 use flow::{
     DIRECT, PROXY, WORK, flow as facts, ip, leaf, name, not, policy, port, rule, suffix, with_sets,
 };
-use pointsman_policy::condition::{Asks, Condition, TextField, TextTest};
+use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest};
 use pointsman_policy::decision::Trace;
 use pointsman_policy::model::{Node, Policy, SetId, Template};
 use pointsman_policy::set::{Key, RuleSetBuilder};
@@ -84,7 +84,40 @@ fn every_kind() -> Policy {
 
 #[test]
 fn a_decision_without_a_watcher_allocates_nothing() {
-    let policy = every_kind();
+    allocates_nothing(&every_kind());
+}
+
+/// The sets of regular expressions and the automaton of keywords included.
+#[test]
+fn nor_does_a_compiled_one() {
+    let mut policy = every_kind();
+    let mut body = policy.body.to_vec();
+    let last = body.pop();
+    for line in 0..40 {
+        let pattern = regex::Regex::new(&format!("^a{line}[a-z]+")).map(DomainTest::Regex);
+        let Ok(pattern) = pattern else {
+            panic!("a pattern is broken");
+        };
+        let word = TextTest::KeywordIgnoreCase(format!("word{line}").into());
+        body.push(rule(line + 10, Condition::Domain(pattern), PROXY));
+        body.push(rule(
+            line + 60,
+            Condition::Text(TextField::ProcessName, word),
+            PROXY,
+        ));
+    }
+    body.extend(last);
+    policy.body = body.into();
+    policy.body.compile_lists(Key::default(), 1);
+    assert!(policy.body.plan_bytes() > 0);
+    // Automata make their caches when they are used first.
+    let _warm = policy.decide(&facts(
+        "dst=x.org:2 look=none owner=curl resolved=1.1.1.1 geo=FR",
+    ));
+    allocates_nothing(&policy);
+}
+
+fn allocates_nothing(policy: &Policy) {
     let check = |words: &str, expected: u32| {
         let flow = facts(words);
         let got = allocations(|| drop(policy.decide(&flow)));

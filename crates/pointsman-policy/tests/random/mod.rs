@@ -109,6 +109,28 @@ pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
 
 /// A policy of so many steps at the top.
 pub(crate) fn any_policy_of(length: Range<usize>) -> impl Strategy<Value = Policy> {
+    policy_of(vec(any_node(), length))
+}
+
+/// A policy of so many rules, most of which a flow passes.
+pub(crate) fn any_picky_policy_of(length: Range<usize>) -> impl Strategy<Value = Policy> {
+    let condition = prop_oneof![
+        5 => vec(plain_condition(), 2..4).prop_map(Condition::And),
+        1 => plain_condition(),
+    ];
+    let rule = (condition, 0..4_u32).prop_map(|(condition, outbound)| {
+        Node::Rule(Rule {
+            condition,
+            outbound: OutboundId(outbound),
+            origin: origin(0),
+            class: None,
+        })
+    });
+    let node = prop_oneof![12 => rule, 1 => Just(Node::Resolve(origin(0))), 1 => any_node()];
+    policy_of(vec(node, length))
+}
+
+fn policy_of(body: impl Strategy<Value = Vec<Node>>) -> impl Strategy<Value = Policy> {
     let orders = [
         DomainOrder::Native,
         DomainOrder::Requested,
@@ -116,13 +138,8 @@ pub(crate) fn any_policy_of(length: Range<usize>) -> impl Strategy<Value = Polic
         DomainOrder::SniffedElseRequested,
     ];
     let on_unknown = prop_oneof![4 => Just(OnUnknown::Skip), 1 => Just(OnUnknown::Reject)];
-    (
-        vec(any_node(), length),
-        vec(any_set(), 2),
-        select(orders.to_vec()),
-        on_unknown,
-    )
-        .prop_map(|(mut body, sets, domain_order, on_unknown)| {
+    (body, vec(any_set(), 2), select(orders.to_vec()), on_unknown).prop_map(
+        |(mut body, sets, domain_order, on_unknown)| {
             number(&mut body, &mut 0);
             Policy {
                 sets: sets.into_iter().map(Arc::new).collect(),
@@ -131,7 +148,8 @@ pub(crate) fn any_policy_of(length: Range<usize>) -> impl Strategy<Value = Polic
                 on_unknown,
                 ..policy(body)
             }
-        })
+        },
+    )
 }
 
 pub(crate) fn any_node() -> impl Strategy<Value = Node> {
