@@ -10,7 +10,7 @@ use pointsman_policy::set::{Item, Place};
 use super::{Behavior, Reading, Spot};
 
 /// The most regular expressions of one list: each is a program of several KiB.
-const MOST_PATTERNS: usize = 4096;
+pub(super) const MOST_PATTERNS: usize = 4096;
 
 /// A message, and the bytes of the entry that it is about.
 type Fault = (String, usize, usize);
@@ -70,14 +70,25 @@ impl Reading<'_> {
         }
     }
 
-    fn try_pattern(&mut self, regex: &str, line: u32, written: &str) -> Result<(), String> {
-        if self.patterns == MOST_PATTERNS {
-            return Err(format!("a list holds at most {MOST_PATTERNS} patterns"));
-        }
+    pub(super) fn try_pattern(
+        &mut self,
+        regex: &str,
+        line: u32,
+        written: &str,
+    ) -> Result<(), String> {
+        self.count_patterns(1)?;
         let condition = line::domain_regex(regex)?;
-        self.patterns += 1;
         self.sink
             .add(Item::Other(condition), Place { line, written });
+        Ok(())
+    }
+
+    /// Counts patterns, each of which may take much memory; an error where there are too many.
+    pub(super) fn count_patterns(&mut self, more: usize) -> Result<(), String> {
+        if self.patterns + more > MOST_PATTERNS {
+            return Err(format!("a list holds at most {MOST_PATTERNS} patterns"));
+        }
+        self.patterns += more;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use pointsman_policy::fact::Network;
 
 use regex::RegexBuilder;
 
+use super::entry::MOST_PATTERNS;
 use super::numbered::{Test, any};
 
 /// The most memory that one compiled pattern may take, in bytes: as for patterns in rules.
@@ -35,6 +36,8 @@ pub(super) struct Rule {
     others: Vec<Vec<Condition>>,
     /// The first thing in it that cannot be said.
     unsayable: Option<String>,
+    /// How many patterns it has: they are bounded before they take memory.
+    patterns: usize,
     pub(super) invert: bool,
 }
 
@@ -57,6 +60,7 @@ impl Rule {
             source_ports,
             others,
             unsayable,
+            patterns: _,
             invert,
         } = self;
         let lists = sources.is_empty() && ports.is_empty() && source_ports.is_empty();
@@ -65,6 +69,9 @@ impl Rule {
 
     /// Adds a test on names.
     pub(super) fn test(&mut self, test: Test<'_>) {
+        if matches!(test, Test::Regex(_)) && !self.counts_patterns(1) {
+            return;
+        }
         match test.condition() {
             Ok(condition) => self.destination.push(condition),
             Err(why) => self.cannot(why),
@@ -102,6 +109,9 @@ impl Rule {
 
     /// Adds all values of another kind.
     pub(super) fn other<T: AsRef<str>>(&mut self, kind: Other, values: &[T]) {
+        if kind == Other::ProcessPathRegex && !self.counts_patterns(values.len()) {
+            return;
+        }
         let made: Result<Vec<Condition>, String> = values
             .iter()
             .map(|value| kind.condition(value.as_ref()))
@@ -111,6 +121,16 @@ impl Rule {
             Ok(made) => self.others.push(made),
             Err(why) => self.cannot(why),
         }
+    }
+
+    /// Counts patterns; `false` where there are too many, and the rule is left out.
+    fn counts_patterns(&mut self, more: usize) -> bool {
+        self.patterns += more;
+        let fits = self.patterns <= MOST_PATTERNS;
+        if !fits {
+            self.cannot(format!("a list holds at most {MOST_PATTERNS} patterns"));
+        }
+        fits
     }
 
     /// Notes an item that asks for what is not known here.

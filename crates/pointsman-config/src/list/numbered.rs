@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use pointsman_policy::condition::{Condition, DomainTest};
+use pointsman_policy::condition::{Condition, DomainTest, TextTest};
 use pointsman_policy::line::{self, Names, render_condition};
 use pointsman_policy::set::{Item, Place};
 use pointsman_policy::zone::Zones;
@@ -106,7 +106,8 @@ impl<'r, 'a> Numbered<'r, 'a> {
                     .err()
                     .map(|why| format!("`{name}` is no domain: {why}"))
             }
-            Test::Below(_) | Test::Keyword(_) | Test::Regex(_) => match test.condition() {
+            Test::Regex(text) => self.reading.try_pattern(text, number, &written).err(),
+            Test::Below(_) | Test::Keyword(_) => match test.condition() {
                 Ok(condition) => {
                     let place = Place {
                         line: number,
@@ -136,11 +137,15 @@ impl<'r, 'a> Numbered<'r, 'a> {
     pub(super) fn rule(&mut self, condition: Condition) {
         let number = self.next();
         let mut written = canonical(&condition);
+        let counted = self.reading.count_patterns(patterns(&condition));
         if written.len() > SHOWN {
             written.truncate(written.floor_char_boundary(SHOWN));
             written.push_str(" ...");
         }
-        self.reading.condition(condition, number, &written);
+        match counted {
+            Ok(()) => self.reading.condition(condition, number, &written),
+            Err(why) => self.tell(number, &written, why),
+        }
     }
 
     /// Counts an entry that cannot be said.
@@ -152,6 +157,16 @@ impl<'r, 'a> Numbered<'r, 'a> {
     fn tell(&mut self, number: u32, shown: &str, why: String) {
         let spot = Spot::new(number, shown, 0, shown.len());
         self.reading.told.bad(spot, why);
+    }
+}
+
+/// How many patterns a condition is made of.
+fn patterns(condition: &Condition) -> usize {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => parts.iter().map(patterns).sum(),
+        Condition::Not(inner) => patterns(inner),
+        Condition::Domain(DomainTest::Regex(_)) | Condition::Text(_, TextTest::Regex(_)) => 1,
+        _ => 0,
     }
 }
 

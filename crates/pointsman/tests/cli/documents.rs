@@ -5,10 +5,11 @@ use std::path::Path;
 use super::{directory, run};
 
 /// Documents whose blocks of shell commands are read.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "README.md",
     "docs/guide.md",
     "docs/reference/explain.md",
+    "docs/reference/rule-sets.md",
     "examples/README.md",
 ];
 

@@ -194,3 +194,28 @@ fn what_is_no_rule_set_is_an_error_with_its_place() {
     check("{\"version\": 1} x", "trailing characters");
     check("", "EOF while parsing a value");
 }
+
+#[test]
+fn patterns_are_bounded_wherever_they_stand() {
+    let many = vec!["\"a\""; 5000].join(",");
+    let too_many = "a list holds at most 4096 patterns";
+    let check = |rules: String, entries: usize, bad: usize| {
+        let shown = shown(&format!("{{\"version\": 1, \"rules\": [{rules}]}}"));
+        let (told, taken): (Vec<_>, Vec<_>) = shown.split("; ").partition(|e| e.contains(too_many));
+        assert_eq!((taken.len(), told.len()), (entries, bad));
+    };
+    // Twenty are told one by one.
+    check(format!("{{\"domain_regex\": [{many}]}}"), 4096, 20);
+    check(
+        format!("{{\"domain\": \"x\"}}, {{\"port\": 1, \"domain_regex\": [{many}]}}"),
+        1,
+        1,
+    );
+    check(
+        format!("{{\"domain\": \"x\"}}, {{\"process_path_regex\": [{many}]}}"),
+        1,
+        1,
+    );
+    let one = "{\"port\": 1, \"domain_regex\": \"a\"}";
+    check(vec![one; 4100].join(","), 4096, 4);
+}
