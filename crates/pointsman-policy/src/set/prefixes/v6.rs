@@ -15,7 +15,7 @@ use crate::address::Prefix;
 /// The longest prefix of [`Short`].
 pub(super) const SHORT: u8 = 48;
 
-/// So many entries are compared at once.
+/// So many entries are searched in a number of steps that is always the same.
 const WINDOW: usize = 8;
 
 /// Upper 32 bits; next 16 and the length; coded line.
@@ -130,10 +130,13 @@ impl Short {
         let Some(window) = rest.first_chunk::<WINDOW>() else {
             return Some(start + rest.partition_point(|entry| key(*entry) <= wanted));
         };
-        let below = window
-            .iter()
-            .map(|entry| usize::from(key(*entry) <= wanted));
-        Some(start + below.sum::<usize>())
+        let mut below = 0;
+        for half in [WINDOW / 2, WINDOW / 4, WINDOW / 8] {
+            let middle = key(window[(below + half - 1) % WINDOW]);
+            below += select_unpredictable(middle <= wanted, half, 0);
+        }
+        let last = key(window[below % WINDOW]) <= wanted;
+        Some(start + below + usize::from(last))
     }
 
     pub(super) fn len(&self) -> usize {
