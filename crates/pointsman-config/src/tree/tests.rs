@@ -138,6 +138,63 @@ fn a_branch_has_one_spelling() {
     );
 }
 
+#[test]
+fn what_is_printed_can_be_read_however_deep() {
+    // Each level of keys is printed as two: a condition, and a list that holds the `else` apart.
+    let keyed = |deep: usize| {
+        let open = "cond domain { ads => cond port eq 1 => ".repeat(deep);
+        format!("{open}direct{}", "\n else => reset }".repeat(deep))
+    };
+    printed(&keyed(20));
+    let (body, problems) = lowered(&keyed(60));
+    assert!(body.is_none());
+    assert!(
+        problems.0.iter().any(|p| p.code == "too-deep"),
+        "{:?}",
+        problems.0
+    );
+    // Keys that lead further become a chain of `else`, which is long and not deep.
+    let chain = |long: usize| {
+        let links = "cond port eq 1 => direct else => ".repeat(long);
+        format!("{links}reset")
+    };
+    printed(&chain(257));
+    assert_eq!(lowered(&chain(258)).1.0[0].code, "too-deep");
+    // Both at once are bounded, too.
+    let both = format!("any [\n{}\n]", chain(200)).replace("reset", &chain(100));
+    assert_eq!(lowered(&both).1.0[0].code, "too-deep");
+}
+
+#[test]
+fn misspelled_words_are_offered() {
+    let check = |text: &str, hint: &str| {
+        let (_, problems) = lowered(text);
+        let first = &problems.0[0];
+        assert_eq!(first.hint.as_deref(), Some(hint), "{text}: {first}");
+        assert!(first.to_string().contains('^'), "{text}");
+    };
+    check("anny [ direct ]", "did you mean `any`?");
+    check("con port eq 1 => direct", "did you mean `cond`?");
+    check("cond prot eq 1 => direct", "did you mean `port`?");
+    check("cond user eq x => direct", "did you mean `process.user`?");
+    check("cond port 22 => direct", "write `port eq 22`");
+    check("cond port = 22 => direct", "write `port eq VALUE`");
+    check(
+        "cond port neq 22 => direct",
+        "write `not` before the condition: `cond not port eq 22 => ...`",
+    );
+    check("cond domain undr a.b => direct", "did you mean `under`?");
+    check("cond set adds => direct", "did you mean `ads`?");
+    check("any [\n dirct\n]", "did you mean `direct`?");
+    check("any [\n nmed\n]", "did you mean `named`?");
+    check("any [\n resolv\n]", "did you mean `resolve`?");
+    check("cond protocol { tlss => direct }", "did you mean `tls`?");
+    check(
+        "cond source in ads => direct",
+        "a rule set holds destinations: `ip in SET`",
+    );
+}
+
 /// The printed form as a rule list.
 fn check_list(text: &str, expected: Expect) {
     let (body, problems) = lowered(text);

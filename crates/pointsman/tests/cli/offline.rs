@@ -36,6 +36,9 @@ fn check(arguments: &[&str], stdin: &str, expected: Expect) {
             "dst=youtube.com:1 => proxy # why\nprocess=zen.exe => vpn\n",
         ),
         ("cases/wrong.case", "\ndst=a.example:1 => vpn\nwhat\n"),
+        ("laid.tree", "any [\n  direct\n]\n"),
+        ("odd.tree", "any[direct # why\n]"),
+        ("broken.tree", "any [ direct"),
         ("flows", "{\"dst\":\"youtube.com:1\"}\n"),
     ]);
     let Run {
@@ -536,4 +539,111 @@ fn completions_know_the_verbs() {
             "{shell}"
         );
     }
+}
+
+#[test]
+fn fmt_lays_files_out() {
+    check(
+        &["fmt", "--check", "laid.tree"],
+        "",
+        expect![[r#"
+        0
+        --
+    "#]],
+    );
+    check(
+        &["fmt", "--check", "odd.tree"],
+        "",
+        expect![[r#"
+        1
+        --
+        odd.tree: would be laid out anew
+    "#]],
+    );
+    check(
+        &["fmt", "odd.tree", "broken.tree"],
+        "",
+        expect![[r#"
+        1
+        --
+        odd.tree: laid out
+        broken.tree:1:5: error[unclosed]: this `[` is never closed
+          | any [ direct
+          |     ^
+          broken.tree:1:7: the text ends here
+        error: broken.tree cannot be read and stays as it is
+    "#]],
+    );
+    check(
+        &["fmt", "-"],
+        "rule r=any[ direct ]\n",
+        expect![[r#"
+        0
+        rule r = any [
+          direct
+        ]
+        --
+    "#]],
+    );
+    check(
+        &["fmt", "--kind", "rules", "--check", "-"],
+        "domain,a.test,X\n",
+        expect![[r#"
+            1
+            --
+            -: would be laid out anew
+        "#]],
+    );
+}
+
+#[test]
+fn fmt_replaces_a_file_and_keeps_its_mode() {
+    let home = directory(&[("a.tree", "any[direct\n]")]);
+    let path = home.path().join("a.tree");
+    let mut mode = std::fs::metadata(&path).unwrap().permissions();
+    mode.set_readonly(true);
+    std::fs::set_permissions(&path, mode).unwrap();
+    let before = std::fs::metadata(&path).unwrap().permissions();
+    let done = run(home.path(), &["fmt", "a.tree"], "");
+    assert_eq!((done.code, &*done.stdout), (0, ""), "{}", done.stderr);
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "any [\n  direct\n]\n"
+    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions(), before);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn policies_in_other_forms() {
+    check(
+        &["policy", "--as", "list", "reflow"],
+        "",
+        expect![[r#"
+        0
+        - FALLBACK, reset
+        --
+    "#]],
+    );
+    check(
+        &["policy", "--as", "dot", "reflow"],
+        "",
+        expect![[r##"
+        0
+        digraph policy {
+          rankdir=LR;
+          node [shape=box, style="rounded,filled", fillcolor="#f4f5f7", color="#9aa3b2", fontname="monospace", fontsize=11];
+          edge [color="#9aa3b2", fontname="monospace", fontsize=10];
+          subgraph cluster_0 {
+            label="r"; color="#c5cad3"; fontname="sans-serif";
+            n0 [label="r", tooltip="", shape=circle, label="", width=0.2, fillcolor="#4a5568"];
+            n1 [label="everything else", tooltip="reset (config:6)"];
+            n0 -> n1 [label="1"];
+            n1 -> t0_72_65_73_65_74 [style=bold];
+            t0_72_65_73_65_74 [label="reset", fillcolor="#c53030", color="#c53030", fontcolor=white];
+          }
+        }
+        --
+    "##]],
+    );
 }
