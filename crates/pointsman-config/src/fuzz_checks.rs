@@ -99,6 +99,7 @@ fn flow_setup() -> Setup {
         files: &files,
         state: None,
         shelf: &Shelf::fresh(),
+        lists: Default::default(),
     };
     let loaded = load_text(input, Some(Dialect::PolicyRouter), Problems::default());
     let Some(setup) = loaded.setup else {
@@ -121,6 +122,7 @@ pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
         files: &files,
         state: None,
         shelf: &Shelf::fresh(),
+        lists: Default::default(),
     };
     let loaded = load_text(input, Some(dialect), Problems::default());
     assert_ne!(

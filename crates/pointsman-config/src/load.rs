@@ -1,5 +1,6 @@
 //! Loading a configuration: which dialect it is, and its reader.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use pointsman_policy::Need;
 
 use crate::dialect;
 use crate::files::Files;
-use crate::list::Shelf;
+use crate::list::{ListFile, Shelf};
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 use crate::yaml::{self, Value};
@@ -41,6 +42,8 @@ pub struct Input<'a> {
     pub state: Option<PathBuf>,
     /// Where rule sets are found that were read before.
     pub shelf: &'a Shelf,
+    /// How the entries of the sets are found again.
+    pub lists: RefCell<Vec<ListFile>>,
 }
 
 /// What a load goes by.
@@ -112,6 +115,7 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
             files,
             state,
             shelf,
+            lists: RefCell::default(),
         },
         dialect,
         problems,
@@ -121,14 +125,15 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
 /// Loads a configuration whose main text is at hand (the embedded default, tests).
 pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Problems) -> Loaded {
     let dialect = dialect.unwrap_or_else(|| tell(&input.path, &input.source));
-    let setup = match dialect {
+    let mut setup = match dialect {
         Dialect::Bitflow => dialect::bitflow::read(&input, &mut problems),
         Dialect::Boltconn => dialect::boltconn::read(&input, &mut problems),
         Dialect::Native => dialect::native::read(&input, &mut problems),
         Dialect::PolicyRouter => dialect::policy_router::read(&input, &mut problems),
         Dialect::Reflow => dialect::reflow::read(&input, &mut problems),
     };
-    if let Some(setup) = &setup {
+    if let Some(setup) = &mut setup {
+        setup.lists = input.lists.take();
         note_early_answers(setup, &input.source, &mut problems);
     }
     problems.sort();

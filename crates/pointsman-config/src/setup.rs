@@ -15,7 +15,7 @@ use pointsman_policy::model::OutboundInfo;
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
-pub use crate::list::ListSource;
+pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
 
 /// The languages that a configuration can be written in.
@@ -85,6 +85,8 @@ pub struct Setup {
     pub tests: Vec<FlowTest>,
     /// Rule sets that are fetched.
     pub sources: Vec<ListSource>,
+    /// How the entries of rule sets are found again, for who must go through them.
+    pub lists: Vec<ListFile>,
 }
 
 impl Setup {

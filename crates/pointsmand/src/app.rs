@@ -421,6 +421,7 @@ fn load(origin: &Origin) -> Loaded {
         files: &Disk,
         state: origin.state.clone(),
         shelf: &origin.shelf,
+        lists: Default::default(),
     };
     load_text(input, Some(Dialect::Native), Problems::default())
 }

@@ -9,9 +9,10 @@ use crate::files::Memory;
 use crate::{Dialect, Problem, load};
 
 /// The cases of each file and how many lines it must at least mark.
-const CORPUS: [(&str, &str, usize, usize); 3] = [
+const CORPUS: [(&str, &str, usize, usize); 4] = [
     ("reach", include_str!("corpus/reach.txt"), 70, 80),
     ("near", include_str!("corpus/near.txt"), 40, 0),
+    ("entries", include_str!("corpus/entries.txt"), 16, 9),
     ("ways", include_str!("corpus/ways.txt"), 25, 17),
 ];
 

@@ -243,14 +243,15 @@ fn holds_all(policy: &Policy, set: &RuleSet, a: &Atom<'_>, b: &Atom<'_>) -> bool
 ///
 /// Nobody lists a name like the one that is tried, so what holds it holds its neighbours.
 pub(super) fn holds_below(set: &RuleSet, name: &Domain) -> bool {
-    let probe = |label: &str| {
-        let below = Domain::parse(&format!("{label}.{name}"));
-        below.is_ok_and(|below| {
-            let found = set.find_name(&below);
-            found.is_some_and(|found| found.name().is_none_or(|entry| entry != below.as_str()))
-        })
-    };
-    probe("no-such-label--1")
+    probe(name).is_some_and(|below| {
+        let found = set.find_name(&below);
+        found.is_some_and(|found| found.name().is_none_or(|entry| entry != below.as_str()))
+    })
+}
+
+/// A name below another that nobody lists; `None` where it would be too long.
+pub(super) fn probe(name: &Domain) -> Option<Domain> {
+    Domain::parse(&format!("no-such-label--1.{name}")).ok()
 }
 
 /// Whether one range of a set holds all of `prefix`.

@@ -11,6 +11,7 @@ mod carried;
 mod corpus_tests;
 mod ends;
 mod entail;
+mod entries;
 mod given;
 mod leak;
 mod logic;
@@ -22,6 +23,7 @@ mod unused;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use pointsman_policy::line::{Names, render_condition};
 use pointsman_policy::model::Origin;
@@ -40,7 +42,7 @@ pub fn lint(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
     let mut places = Places::new(setup, files, problems);
     let looked = Looked::at(setup);
     never_matching(setup, &looked, &mut places, problems);
-    misled(setup, &looked, &mut places, problems);
+    misled(setup, &looked, files, &mut places, problems);
     unused::look(setup, &mut places, problems);
     problems.sort();
 }
@@ -84,8 +86,16 @@ impl Looked {
 }
 
 /// Tells what goes another way than its writer will have meant, of each rule once.
-fn misled(setup: &Setup, looked: &Looked, places: &mut Places<'_>, problems: &mut Problems) {
+fn misled(
+    setup: &Setup,
+    looked: &Looked,
+    files: &dyn Files,
+    places: &mut Places<'_>,
+    problems: &mut Problems,
+) {
     let mut found = Vec::new();
+    let mut budget = entries::Budget::new();
+    let mut stands: HashMap<Place<'_>, usize> = HashMap::new();
     for (id, used) in &looked.policies {
         let Some(policy) = setup.policies.get(id.0) else {
             continue;
@@ -97,11 +107,35 @@ fn misled(setup: &Setup, looked: &Looked, places: &mut Places<'_>, problems: &mu
                 leak::look(policy, &steps, &mut found);
             }
             leak::fails_open(policy, &steps, &mut found);
+            for step in &steps {
+                if let walk::Step::Site(site) = step {
+                    *stands.entry(place_of(site.origin)).or_default() += 1;
+                }
+            }
+            let lists = (setup.lists.as_slice(), files);
+            entries::look(policy, &steps, lists, &mut budget, &mut found);
         }
     }
+    // What is dead in one policy may live in another that holds the same rule.
+    let mut dead: HashMap<Place<'_>, usize> = HashMap::new();
+    let taken = found
+        .iter()
+        .filter(|finding| finding.code == "shadowed-rule");
+    for finding in taken {
+        *dead.entry(place_of(&finding.origin)).or_default() += 1;
+    }
+    let alive: HashSet<(Arc<str>, u32, Arc<str>)> = dead
+        .into_iter()
+        .filter(|(place, count)| stands.get(place).is_some_and(|all| all > count))
+        .map(|((file, line, text), _)| (file.into(), line, text.into()))
+        .collect();
     let mut known = HashSet::new();
     found.retain(|finding| {
         let origin = &finding.origin;
+        let place = (origin.file.clone(), origin.line, origin.text.clone());
+        if finding.code == "shadowed-rule" && alive.contains(&place) {
+            return false;
+        }
         known.insert((
             finding.code,
             origin.file.clone(),
@@ -114,6 +148,10 @@ fn misled(setup: &Setup, looked: &Looked, places: &mut Places<'_>, problems: &mu
         tell.finding(finding);
     }
     tell.close();
+}
+
+fn place_of(origin: &Origin) -> Place<'_> {
+    (&origin.file, origin.line, &origin.text)
 }
 
 /// Whether a policy's names are looked up where others see it: not by way of an outbound.

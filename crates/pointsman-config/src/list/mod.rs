@@ -44,7 +44,7 @@ pub use cache::Cache;
 pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
-pub use source::{ListSource, MOST_FETCHED, MOST_OF_A_FILE};
+pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Origin};
 pub use told::{Spot, Told};
 
 /// How a list is written.

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::OutboundId;
-use pointsman_policy::line::Scope;
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
+use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink};
+use pointsman_policy::{Domain, OutboundId, Prefix};
 
 use super::{Bytes, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
 use crate::files::Files;
@@ -101,6 +100,80 @@ impl ListSource {
     }
 }
 
+/// Where the entries of a rule set are found again: a set in memory does not hold their texts.
+#[derive(Clone, Debug)]
+pub struct ListFile {
+    /// The set's name.
+    pub name: Arc<str>,
+    /// Where they stand.
+    pub origin: Origin,
+}
+
+/// Where entries stand.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// In a file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// As explanations name it.
+        shown: Arc<str>,
+        /// How it is read.
+        recipe: Recipe,
+        /// What its entries may refer to.
+        scope: Surroundings,
+    },
+    /// In the configuration.
+    Inline(Vec<InlineEntry>),
+}
+
+/// An entry in the configuration.
+#[derive(Clone, Debug)]
+pub struct InlineEntry {
+    /// A name, and whether it stands for all below it too; or a range of addresses.
+    pub what: Result<(Domain, bool), Prefix>,
+    /// Its line, from 1.
+    pub line: u32,
+    /// As written.
+    pub text: Arc<str>,
+}
+
+impl ListFile {
+    /// Goes through the entries; those in the configuration are names and ranges alone.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn each(&self, files: &dyn Files, sink: &mut dyn Sink) -> Result<(), Unreadable> {
+        match &self.origin {
+            Origin::File {
+                path,
+                shown,
+                recipe,
+                scope,
+            } => {
+                let mut opened = files.open(path, MOST_OF_A_FILE)?;
+                let mut told = Told::default();
+                read(&mut *opened.bytes, shown, recipe, scope, sink, &mut told)
+            }
+            Origin::Inline(entries) => {
+                for entry in entries {
+                    let item = match &entry.what {
+                        Ok((name, true)) => Item::Suffix(name.into()),
+                        Ok((name, false)) => Item::Exact(name.into()),
+                        Err(prefix) => Item::Prefix(*prefix),
+                    };
+                    let place = Place {
+                        line: entry.line,
+                        written: &entry.text,
+                    };
+                    sink.add(item, place);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A list in a file, as a dialect's reader found it.
 pub(crate) struct FileList<'a> {
     pub(crate) name: &'a str,
@@ -117,7 +190,7 @@ pub(crate) struct FileList<'a> {
 /// Reads a list in a file; pushes every problem.
 pub(crate) fn load(
     list: &FileList<'_>,
-    scope: &dyn Scope,
+    scope: &Surroundings,
     input: &Input<'_>,
     problems: &mut Problems,
 ) -> RuleSet {
@@ -143,6 +216,15 @@ pub(crate) fn load(
     match input.shelf.take(opened, &want, scope) {
         Ok((set, told)) => {
             told.report(list.shown, list.recipe.strict, problems);
+            input.lists.borrow_mut().push(ListFile {
+                name: list.name.into(),
+                origin: Origin::File {
+                    path: list.path.to_owned(),
+                    shown: list.shown.into(),
+                    recipe: list.recipe.clone(),
+                    scope: scope.clone(),
+                },
+            });
             set
         }
         Err(error) => {

@@ -70,6 +70,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         Arc::new(policy)
     });
     Some(Setup {
+        lists: Vec::new(),
         dialect: Dialect::Bitflow,
         directory: input.directory.clone(),
         files: vec![input.path.clone()],

@@ -129,6 +129,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         on_unknown: OnUnknown::default(),
     };
     Some(Setup {
+        lists: Vec::new(),
         dialect: Dialect::Boltconn,
         directory: input.directory.clone(),
         files: reading.files,

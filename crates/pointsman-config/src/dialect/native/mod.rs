@@ -102,6 +102,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         whole.push(Arc::new(policy));
     }
     Some(Setup {
+        lists: Vec::new(),
         dialect: Dialect::Native,
         directory: input.directory.clone(),
         files,

@@ -16,6 +16,7 @@ use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
+use crate::list::{InlineEntry, ListFile, Origin};
 use crate::load::Input;
 use crate::problem::Problems;
 use crate::yaml::{KeyStyle, Node};
@@ -67,13 +68,20 @@ pub(super) fn read<'a>(
             (Some(_), None) => file.read(name, id, place, &mut around, problems),
             (None, Some(_)) => {
                 let key = input.shelf.key();
-                let mut set = RuleSetBuilder::new(name, &**node.span.file(), key);
+                let mut set = Inline {
+                    set: RuleSetBuilder::new(name, &**node.span.file(), key),
+                    entries: Vec::new(),
+                };
                 for (list, kind, what) in inline {
                     if let Some(list) = list {
                         from_list(list, kind, what, databases, &mut set, problems);
                     }
                 }
-                set.finish()
+                input.lists.borrow_mut().push(ListFile {
+                    name: name.into(),
+                    origin: Origin::Inline(set.entries),
+                });
+                set.set.finish()
             }
             (Some(_), Some(list)) => {
                 let message = "a rule set has a file or lists of its own, not both";
@@ -103,7 +111,7 @@ fn from_list(
     kind: Kind,
     what: &str,
     databases: &GeoDatabases,
-    set: &mut RuleSetBuilder,
+    set: &mut Inline,
     problems: &mut Problems,
 ) {
     for item in list.list(what, problems) {
@@ -116,6 +124,34 @@ fn from_list(
     }
 }
 
+/// A set in the configuration, and its entries for who goes through them.
+struct Inline {
+    set: RuleSetBuilder,
+    entries: Vec<InlineEntry>,
+}
+
+impl Inline {
+    fn add_exact(&mut self, name: Domain, line: u32, text: &str) {
+        self.keep(Ok((name.clone(), false)), line, text);
+        self.set.add_exact(name, line, text);
+    }
+
+    fn add_suffix(&mut self, name: Domain, line: u32, text: &str) {
+        self.keep(Ok((name.clone(), true)), line, text);
+        self.set.add_suffix(name, line, text);
+    }
+
+    fn add_prefix(&mut self, prefix: Prefix, line: u32, text: &str) {
+        self.keep(Err(prefix), line, text);
+        self.set.add_prefix(prefix, line, text);
+    }
+
+    fn keep(&mut self, what: Result<(Domain, bool), Prefix>, line: u32, text: &str) {
+        let text = text.into();
+        self.entries.push(InlineEntry { what, line, text });
+    }
+}
+
 struct Fault {
     code: &'static str,
     message: String,
@@ -123,7 +159,7 @@ struct Fault {
 }
 
 fn add(
-    set: &mut RuleSetBuilder,
+    set: &mut Inline,
     kind: Kind,
     text: &str,
     line: u32,
@@ -161,7 +197,7 @@ fn add(
                     prefix,
                     asks: Asks::Resolve,
                 } => set.add_prefix(prefix, line, text),
-                other => set.add_other(other, line, text),
+                other => set.set.add_other(other, line, text),
             }
         }
     }

@@ -211,6 +211,7 @@ impl Reader {
             on_unknown: OnUnknown::Skip,
         };
         Setup {
+            lists: Vec::new(),
             dialect: Dialect::PolicyRouter,
             directory: input.directory.clone(),
             files: vec![input.path.clone()],

@@ -116,6 +116,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         })
     });
     Some(Setup {
+        lists: Vec::new(),
         dialect: Dialect::Reflow,
         directory: input.directory.clone(),
         files,

@@ -1,0 +1,352 @@
+//! Entries of rule sets that another entry holds already: of the same list, or of a set that an earlier
+//! rule asks.
+//!
+//! Lists are gone through as streams and no names are kept, so a list of a million names costs time and
+//! no memory; past a number of entries the rest is left, and that is told.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use pointsman_policy::condition::Condition;
+use pointsman_policy::model::{Origin, OutboundId, SetId};
+use pointsman_policy::set::{Item, Place, RuleSet, Sink};
+use pointsman_policy::{Domain, Policy, Prefix};
+
+use super::entail::{holds_below, holds_range, probe, within};
+use super::logic::{Expr, View};
+use super::tell::Finding;
+use super::walk::{Kind, Step};
+use crate::files::Files;
+use crate::list::ListFile;
+use crate::problem::Severity;
+
+/// The most entries that are looked at in one run.
+const MOST_ENTRIES: usize = 4_000_000;
+
+/// The most earlier sets that each entry is looked up in.
+const MOST_EARLIER: usize = 16;
+
+/// The most names of one list that are compared with each other, at 16 bytes each.
+const MOST_MET: usize = 2_000_000;
+
+/// A rule that asks one set and nothing else.
+struct Use<'p> {
+    id: SetId,
+    set: &'p Arc<RuleSet>,
+    view: View,
+    origin: &'p Origin,
+    outbound: Option<OutboundId>,
+}
+
+/// How many entries may still be looked at.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self(MOST_ENTRIES)
+    }
+}
+
+/// Looks at the sets that a policy's rules ask, in their order.
+pub(super) fn look<'p>(
+    policy: &'p Policy,
+    steps: &[Step<'p>],
+    (lists, files): (&[ListFile], &dyn Files),
+    budget: &mut Budget,
+    found: &mut Vec<Finding>,
+) {
+    let by_name: HashMap<&str, &ListFile> = lists.iter().map(|list| (&*list.name, list)).collect();
+    let mut earlier: Vec<Use<'p>> = Vec::new();
+    for step in steps {
+        let Some(asked) = asked(policy, step) else {
+            continue;
+        };
+        // A set that was asked before is told of as a whole.
+        if earlier.iter().any(|other| other.id == asked.id) {
+            continue;
+        }
+        if let Some(list) = by_name.get(&*asked.set.name) {
+            let mut pass = Pass::new(&asked, &earlier, budget);
+            // A list that was read a moment ago and cannot be now is told of when it is read again.
+            let _ = list.each(files, &mut pass);
+            pass.tell(policy, found);
+        }
+        earlier.push(asked);
+    }
+}
+
+/// The set that a rule asks without more.
+fn asked<'p>(policy: &'p Policy, step: &Step<'p>) -> Option<Use<'p>> {
+    let Step::Site(site) = step else { return None };
+    let Some(Expr::Atom(atom)) = site.own.as_deref() else {
+        return None;
+    };
+    let Condition::Set(id, _) = &*atom.test else {
+        return None;
+    };
+    let plain = site.kind == Kind::Rule && site.path.links().next().is_none();
+    let set = policy.sets.get(id.0 as usize)?;
+    (plain && site.outbound.is_some()).then_some(Use {
+        id: *id,
+        set,
+        view: atom.view,
+        origin: site.origin,
+        outbound: site.outbound,
+    })
+}
+
+/// Entries that something else holds: how many, and the first with what holds it.
+#[derive(Default)]
+struct Held {
+    count: usize,
+    first: Option<String>,
+}
+
+impl Held {
+    fn add(&mut self, first: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some(first());
+        }
+    }
+}
+
+/// One list on its way through.
+struct Pass<'a, 'p> {
+    asked: &'a Use<'p>,
+    earlier: &'a [Use<'p>],
+    budget: &'a mut Budget,
+    total: usize,
+    cut: bool,
+    /// Entries that are neither names nor ranges, and exceptions.
+    others: usize,
+    /// By wider entries of its own.
+    own: Held,
+    /// By each earlier set.
+    by: Vec<Held>,
+    ranges: Vec<(Prefix, u32)>,
+    /// Fingerprints of names that were met, of a list that is not too large.
+    met: HashSet<u64>,
+}
+
+impl<'a, 'p> Pass<'a, 'p> {
+    fn new(asked: &'a Use<'p>, earlier: &'a [Use<'p>], budget: &'a mut Budget) -> Self {
+        let earlier = &earlier[..earlier.len().min(MOST_EARLIER)];
+        Self {
+            asked,
+            earlier,
+            budget,
+            total: 0,
+            cut: false,
+            others: 0,
+            own: Held::default(),
+            by: earlier.iter().map(|_| Held::default()).collect(),
+            ranges: Vec::new(),
+            met: HashSet::new(),
+        }
+    }
+
+    fn name(&mut self, name: Domain, below: bool, place: Place<'_>) {
+        let own = self.asked.set;
+        let parent = match below {
+            // The name itself would be found; what is looked for is wider.
+            true => name
+                .as_str()
+                .split_once('.')
+                .and_then(|(_, rest)| Domain::parse(rest).ok()),
+            false => Some(name.clone()),
+        };
+        let mut hasher = DefaultHasher::new();
+        (&name, below).hash(&mut hasher);
+        let again = self.total <= MOST_MET && !self.met.insert(hasher.finish());
+        if again {
+            self.own.add(|| said(place, "an entry before it"));
+        } else if !own.has_exceptions()
+            && let Some(parent) = parent
+            && holds_below(own, &parent)
+        {
+            let below = probe(&parent);
+            let holder = || entry_above(own, below.as_ref().unwrap_or(&parent));
+            self.own.add(|| said(place, &holder()));
+        }
+        for (held, other) in self.by.iter_mut().zip(self.earlier) {
+            let set = other.set;
+            let taken = match below {
+                true => !set.has_exceptions() && holds_below(set, &name),
+                false => set.find_name(&name).is_some(),
+            };
+            if taken {
+                held.add(|| said(place, &entry_above(set, &name)));
+                return;
+            }
+        }
+    }
+
+    fn range(&mut self, prefix: Prefix, place: Place<'_>) {
+        self.ranges.push((prefix, place.line));
+        for (held, other) in self.by.iter_mut().zip(self.earlier) {
+            let set = other.set;
+            let seen = other.view >= self.asked.view;
+            if seen && !set.has_exceptions() && holds_range(set, &prefix) {
+                let entry = set
+                    .find_address(prefix.address())
+                    .map(|found| set.entry(found));
+                held.add(|| said(place, &entry.map(|e| e.to_string()).unwrap_or_default()));
+                return;
+            }
+        }
+    }
+
+    /// Ranges within ranges of the same list.
+    fn own_ranges(&mut self) {
+        self.ranges.sort_unstable();
+        let mut open: Option<Prefix> = None;
+        for (prefix, line) in std::mem::take(&mut self.ranges) {
+            match open {
+                Some(wide) if within(&prefix, &wide) => {
+                    self.own
+                        .add(|| format!("`{prefix}` (line {line}) by `{wide}`"));
+                }
+                _ => open = Some(prefix),
+            }
+        }
+    }
+
+    fn tell(mut self, policy: &Policy, found: &mut Vec<Finding>) {
+        self.own_ranges();
+        let name = &self.asked.set.name;
+        let all = match self.cut {
+            true => format!("the first {} entries", self.total),
+            false => format!("the {} entries", self.total),
+        };
+        let mut push = |code, severity, message: String, hint: String, related| {
+            found.push(Finding {
+                code,
+                severity,
+                origin: self.asked.origin.clone(),
+                message,
+                hint,
+                related,
+            });
+        };
+        if let Some(first) = &self.own.first {
+            push(
+                "repeated-entries",
+                Severity::Note,
+                format!(
+                    "{} of {all} of `{name}` {} held by other entries of it: first {first}",
+                    self.own.count,
+                    are(self.own.count)
+                ),
+                "nothing changes without them".into(),
+                None,
+            );
+        }
+        let held: usize = self.by.iter().map(|held| held.count).sum();
+        if held == self.total && held > 0 && self.others == 0 && !self.cut {
+            let takers = self
+                .by
+                .iter()
+                .zip(self.earlier)
+                .filter(|(held, _)| held.count > 0);
+            let takers: Vec<&Use<'_>> = takers.map(|(_, other)| other).collect();
+            let same = takers
+                .iter()
+                .all(|other| other.outbound == self.asked.outbound);
+            let names: Vec<String> = takers
+                .iter()
+                .map(|other| format!("`{}`", other.set.name))
+                .collect();
+            let rule = super::clipped(&self.asked.origin.text);
+            let severity = match same {
+                true => Severity::Note,
+                false => Severity::Warning,
+            };
+            let related = takers
+                .first()
+                .map(|other| (other.origin.clone(), "this rule comes first".into()));
+            push(
+                "shadowed-rule",
+                severity,
+                format!(
+                    "`{rule}` never matches: each of {all} of `{name}` is held by {}, asked before",
+                    names.join(", ")
+                ),
+                "remove it, or move it above the rule that takes its flows".into(),
+                related,
+            );
+            return;
+        }
+        for (held, other) in self.by.iter().zip(self.earlier) {
+            let Some(first) = &held.first else { continue };
+            let leads = match (other.outbound == self.asked.outbound, other.outbound) {
+                (true, _) => "the same outbound".to_owned(),
+                (false, Some(id)) => format!("`{}`", policy.outbound(id).name),
+                (false, None) => "another way".to_owned(),
+            };
+            push(
+                "repeated-entries",
+                Severity::Note,
+                format!(
+                    "{} of {all} of `{name}` {} already held by `{}`, which an earlier rule sends to {leads}: \
+                     first {first}",
+                    held.count,
+                    are(held.count),
+                    other.set.name
+                ),
+                "the earlier rule has them; here they never count".into(),
+                Some((other.origin.clone(), "the earlier rule".into())),
+            );
+        }
+    }
+}
+
+impl Sink for Pass<'_, '_> {
+    fn add(&mut self, item: Item<'_>, place: Place<'_>) {
+        if self.budget.0 == 0 {
+            self.cut = true;
+            return;
+        }
+        self.budget.0 -= 1;
+        match item {
+            Item::Exact(name) => {
+                self.total += 1;
+                self.name(name.into(), false, place);
+            }
+            Item::Suffix(name) => {
+                self.total += 1;
+                self.name(name.into(), true, place);
+            }
+            Item::Prefix(prefix) => {
+                self.total += 1;
+                self.range(prefix, place);
+            }
+            Item::ExceptExact(_) | Item::ExceptSuffix(_) | Item::Other(_) => self.others += 1,
+        }
+    }
+}
+
+fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// `x.example` (line 5) by `example` (line 2).
+fn said(place: Place<'_>, holder: &str) -> String {
+    format!(
+        "`{}` (line {}) by {holder}",
+        super::clipped(place.written),
+        place.line
+    )
+}
+
+/// The entry of a set that holds a name.
+fn entry_above(set: &RuleSet, name: &Domain) -> String {
+    set.find_name(name)
+        .map(|found| set.entry(found))
+        .map_or_else(
+            || format!("an entry of `{}`", set.name),
+            |entry| format!("`{}` ({}:{})", entry.text, entry.file, entry.line),
+        )
+}
