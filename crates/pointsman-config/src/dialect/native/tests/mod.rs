@@ -234,8 +234,11 @@ fn the_examples_of_the_documents_load() {
     };
     check(
         "docs/guide.md",
-        2,
-        &["this rule never sees a destination that is given by name"],
+        3,
+        &[
+            "this rule never sees a destination that is given by name",
+            "`ads` was not fetched yet: it is empty",
+        ],
     );
     check(
         "docs/reference/native.md",
