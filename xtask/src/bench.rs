@@ -23,7 +23,9 @@ use anyhow::{Context as _, bail};
 /// Runs the benchmark of that name.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
-        Some("policy") if cfg!(debug_assertions) => optimised(words, &[]),
+        Some("policy") if cfg!(debug_assertions) => {
+            optimised(words, &["-p", "pointsmand", "-p", "pointsman"])
+        }
         Some("policy") => policy::run(&words[1..]),
         Some("relay") if cfg!(debug_assertions) => optimised(words, &["-p", "pointsmand"]),
         Some("relay") => relay::run(&words[1..]),

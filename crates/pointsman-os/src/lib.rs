@@ -17,6 +17,8 @@ mod imp;
 pub mod descriptors;
 pub mod local;
 #[cfg(feature = "data-plane")]
+pub mod memory;
+#[cfg(feature = "data-plane")]
 pub mod owner;
 #[cfg(feature = "data-plane")]
 pub mod socket;

@@ -16,7 +16,7 @@ pub use endpoint::{UnixEndpoint, bind_unix, private_directory};
 pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };
-pub use kept::Kept;
+pub use kept::{Kept, create_private};
 pub use service::{Signal, Signals, is_root, raise_descriptor_limit, sd_notify};
 
 #[cfg(test)]

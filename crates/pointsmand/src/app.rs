@@ -274,6 +274,8 @@ impl App {
         if let Some(trouble) = self.origin.shelf.trouble() {
             tracing::warn!("{trouble}");
         }
+        // Reading lists takes far more than what is kept of them.
+        pointsman_os::memory::give_back();
         Ok(())
     }
 

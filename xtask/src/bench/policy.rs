@@ -2,6 +2,8 @@
 //!
 //! Invariant: every section generates what it measures from a seed, so that two runs measure the same.
 
+mod start;
+
 use anyhow::{Context as _, bail};
 
 use super::{names, prefixes, rules};
@@ -35,13 +37,14 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
         }
     }
     if sections.is_empty() {
-        sections.extend(["names", "prefixes"]);
+        sections.extend(["names", "prefixes", "rules", "start"]);
     }
     for section in sections {
         match section {
             "names" => names::run(&options)?,
             "prefixes" => prefixes::run(options.seed)?,
             "rules" => rules::run(options.seed)?,
+            "start" => start::run(options.seed)?,
             other => bail!("there is no section `{other}`"),
         }
     }

@@ -279,7 +279,7 @@ pub(super) fn own(role: &str, words: &[&str]) -> anyhow::Result<(Child, u16)> {
 }
 
 /// Where `cargo xtask test` has linked it, or a `sing-box` in the path.
-fn sing_box() -> anyhow::Result<PathBuf> {
+pub(super) fn sing_box() -> anyhow::Result<PathBuf> {
     let ours = std::path::absolute(SING_BOX)?;
     let from_path = || {
         let path = std::env::var_os("PATH")?;
@@ -295,7 +295,7 @@ fn sing_box() -> anyhow::Result<PathBuf> {
 }
 
 /// A port that nobody had a moment ago.
-fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -4,6 +4,7 @@
 //! `ErrorKind::Unsupported`, so that nothing is silently left unmarked or unbound.
 
 pub(crate) mod descriptors;
+pub(crate) mod memory;
 pub(crate) mod owner;
 pub(crate) mod socket;
 pub(crate) mod splice;

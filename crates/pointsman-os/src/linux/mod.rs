@@ -4,6 +4,7 @@
 
 pub(crate) mod descriptors;
 mod diag;
+pub(crate) mod memory;
 pub(crate) mod owner;
 mod process;
 pub(crate) mod socket;

@@ -46,11 +46,7 @@ impl Kept {
     /// Those of the file system.
     pub fn store(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let aside = self.0.join(format!("{name}.{}.new", std::process::id()));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options
-            .open(&aside)
-            .and_then(|mut file| file.write_all(bytes));
+        let written = create_private(&aside).and_then(|mut file| file.write_all(bytes));
         let moved = written.and_then(|()| fs::rename(&aside, self.0.join(name)));
         if moved.is_err() {
             let _never_made = fs::remove_file(&aside);
@@ -71,4 +67,14 @@ impl Kept {
     pub fn remove(&self, name: &str) {
         let _not_there = fs::remove_file(self.0.join(name));
     }
+}
+
+/// An empty file for its user alone, in the place of what was there.
+///
+/// # Errors
+/// Those of the file system.
+pub fn create_private(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)
 }

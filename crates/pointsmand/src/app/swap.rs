@@ -45,6 +45,7 @@ impl App {
         while kept.len() > KEPT {
             kept.pop_front();
         }
+        pointsman_os::memory::give_back();
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use pointsman_net::fetch::Validators;
+use pointsman_os::local::create_private;
 use serde::{Deserialize, Serialize};
 
 /// A copy of a list.
@@ -86,7 +87,7 @@ impl Copy {
             fs::create_dir_all(directory)?;
         }
         let path = with_ending(&self.path, ".new");
-        let file = private().truncate(true).open(&path)?;
+        let file = create_private(&path)?;
         Ok(Draft { path, file })
     }
 
@@ -123,7 +124,7 @@ impl Copy {
         let path = beside(&self.path);
         let fresh = with_ending(&path, ".new");
         let write = || -> io::Result<()> {
-            let mut file = private().truncate(true).open(&fresh)?;
+            let mut file = create_private(&fresh)?;
             file.write_all(&serde_json::to_vec(&self.said)?)?;
             fs::rename(&fresh, &path)
         };
@@ -164,15 +165,6 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// Lists may come from private servers.
-fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.write(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const ENDINGS: [&str; 16] = [
 const LETTERS: &[u8] = b"aaaabcddeeeeefghiiijkllmmnnnoooopqrrrsssttttuuvwxyz-0123";
 
 /// Writes the name of this number over `name`. Each number has its own, but for chance.
-pub(super) fn write_name(seed: u64, number: u64, name: &mut String) {
+pub(in super::super) fn write_name(seed: u64, number: u64, name: &mut String) {
     let mut random = Random(seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
     name.clear();
     if random.below(10) < 3 {

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use super::super::names::synthetic::write_name;
+use super::super::{accounts, subject};
+
 /// Starts of each subject; the medians count.
 const ROUNDS: usize = 5;
 
@@ -52,18 +55,21 @@ struct Sample {
 }
 
 /// Measures, and prints the tables.
-pub(super) fn run(shared: Option<&Path>, out: &mut String) -> anyhow::Result<()> {
+pub(super) fn run(seed: u64) -> anyhow::Result<()> {
+    let shared = shared();
     let scratch = std::env::temp_dir().join(format!("pointsman-start-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
-    let measured = measure(&scratch, shared, out);
+    let measured = measure(&scratch, seed, shared.as_deref());
     fs::remove_dir_all(&scratch)?;
     measured
 }
 
-fn measure(scratch: &Path, shared: Option<&Path>, out: &mut String) -> anyhow::Result<()> {
+fn measure(scratch: &Path, seed: u64, shared: Option<&Path>) -> anyhow::Result<()> {
     let names = scratch.join("million.txt");
     let mut text = BufWriter::new(fs::File::create(&names)?);
-    for name in super::names::names(1_000_000) {
+    let mut name = String::new();
+    for number in 0..1_000_000 {
+        write_name(seed, number, &mut name);
         writeln!(text, "+.{name}")?;
     }
     text.into_inner()?.sync_all()?;
@@ -72,11 +78,11 @@ fn measure(scratch: &Path, shared: Option<&Path>, out: &mut String) -> anyhow::R
         format: Some("clash-domains"),
         select: None,
     }];
-    section(scratch, "1,000,000 names with all below", &million, out)?;
+    section(scratch, "1,000,000 names with all below", &million)?;
     match shared {
-        Some(shared) => section(scratch, "public lists", &public(shared), out),
+        Some(shared) => section(scratch, "public lists", &public(shared)),
         None => {
-            writeln!(out, "\npublic lists: not measured, they are not here")?;
+            println!("\npublic lists: not measured, they are not here");
             Ok(())
         }
     }
@@ -114,7 +120,7 @@ fn public(shared: &Path) -> Vec<List> {
     lists
 }
 
-fn section(scratch: &Path, title: &str, lists: &[List], out: &mut String) -> anyhow::Result<()> {
+fn section(scratch: &Path, title: &str, lists: &[List]) -> anyhow::Result<()> {
     let mut json = Vec::new();
     let mut srs = Vec::new();
     let mut entries = 0;
@@ -122,7 +128,7 @@ fn section(scratch: &Path, title: &str, lists: &[List], out: &mut String) -> any
     for (number, list) in lists.iter().enumerate() {
         let binary = scratch.join(format!("{number}.srs"));
         let Some(count) = convert(list, &binary)? else {
-            writeln!(out, "left out: {:?} of {}", list.select, list.path.display())?;
+            println!("left out: {:?} of {}", list.select, list.path.display());
             continue;
         };
         entries += count;
@@ -148,7 +154,13 @@ fn section(scratch: &Path, title: &str, lists: &[List], out: &mut String) -> any
     };
     let subjects = [
         subject("pointsmand, no lists", true, &[], "", false),
-        subject("pointsmand, the lists as they are", true, &usable, "", false),
+        subject(
+            "pointsmand, the lists as they are",
+            true,
+            &usable,
+            "",
+            false,
+        ),
         subject("pointsmand, its own cache", true, &usable, "", true),
         subject("pointsmand, .srs", true, &srs, "", false),
         subject("sing-box, no lists", false, &[], "", false),
@@ -161,9 +173,12 @@ fn section(scratch: &Path, title: &str, lists: &[List], out: &mut String) -> any
             samples.push(start(scratch, subject)?);
         }
     }
-    writeln!(out, "\n### {title}: {entries} entries in {} lists\n", usable.len())?;
-    writeln!(out, "| | ready, s | resident, MiB | of it the lists | peak, MiB | bytes an entry |")?;
-    writeln!(out, "|---|---|---|---|---|---|")?;
+    println!(
+        "\n### {title}: {entries} entries in {} lists\n",
+        usable.len()
+    );
+    println!("| | ready, s | resident, MiB | of it the lists | peak, MiB | bytes an entry |");
+    println!("|---|---|---|---|---|---|");
     let mut empty = [0.0; 2];
     for (subject, samples) in subjects.iter().zip(&samples) {
         let of = |pick: fn(&Sample) -> f64| {
@@ -178,15 +193,14 @@ fn section(scratch: &Path, title: &str, lists: &[List], out: &mut String) -> any
         }
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
         let more = rss - *base;
-        writeln!(
-            out,
+        println!(
             "| {} | {ready:.3} | {:.1} | {:.1} | {:.1} | {:.1} |",
             subject.name,
             mib(rss),
             mib(more),
             mib(peak),
             more / entries as f64,
-        )?;
+        );
     }
     Ok(())
 }
@@ -228,13 +242,16 @@ fn compile(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 fn sing_box(words: &[&str], to: &Path, from: &Path) -> anyhow::Result<()> {
-    let output = Command::new(super::super::subject::sing_box()?)
+    let output = Command::new(subject::sing_box()?)
         .args(words)
         .arg(to)
         .arg(from)
         .output()?;
     if !output.status.success() {
-        bail!("sing-box {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "sing-box {words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }
@@ -266,7 +283,11 @@ fn our_config(lists: &[List]) -> String {
     let mut rules = String::from("rules:\n");
     for (number, list) in lists.iter().enumerate() {
         // Writing to a String cannot fail.
-        let _ = write!(text, "  list{number}: {{ path: {:?}", list.path.display().to_string());
+        let _ = write!(
+            text,
+            "  list{number}: {{ path: {:?}",
+            list.path.display().to_string()
+        );
         if let Some(format) = list.format {
             let _ = write!(text, ", format: {format}");
         }
@@ -320,14 +341,14 @@ fn theirs(directory: &Path, subject: &Subject) -> anyhow::Result<Sample> {
         .collect();
     let config = json!({
         "log": { "level": "info", "timestamp": false },
-        "inbounds": [{ "type": "mixed", "listen": "127.0.0.1", "listen_port": super::super::subject::free_port()? }],
+        "inbounds": [{ "type": "mixed", "listen": "127.0.0.1", "listen_port": subject::free_port()? }],
         "outbounds": [{ "type": "direct", "tag": "direct" }],
         "route": { "rule_set": sets, "rules": rules },
     });
     let path = directory.join("sing-box.json");
     fs::write(&path, config.to_string())?;
     let begun = Instant::now();
-    let child = Command::new(super::super::subject::sing_box()?)
+    let child = Command::new(subject::sing_box()?)
         .args(["run", "--disable-color", "-c"])
         .arg(&path)
         .stdout(Stdio::null())
@@ -364,7 +385,7 @@ fn wait_for(
     let ready = begun.elapsed().as_secs_f64();
     std::thread::sleep(REST);
     let status = fs::read_to_string(format!("/proc/{}/status", child.0.id()))?;
-    let field = |name| super::super::accounts::kilobytes(&status, name);
+    let field = |name| accounts::kilobytes(&status, name);
     Ok(Sample {
         ready,
         rss: field("VmRSS")?,
@@ -380,6 +401,13 @@ impl Drop for Running {
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }
+}
+
+/// Where the public lists are.
+fn shared() -> Option<PathBuf> {
+    let named = std::env::var_os("POINTSMAN_SHARED").map(PathBuf::from);
+    let found = named.unwrap_or_else(|| "../shared".into());
+    found.join("data").is_dir().then_some(found)
 }
 
 fn sibling(name: &str) -> anyhow::Result<PathBuf> {
