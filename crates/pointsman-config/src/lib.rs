@@ -4,6 +4,7 @@
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
 pub mod case;
+pub mod convert;
 #[cfg(test)]
 mod damage;
 pub mod dialect;

@@ -320,7 +320,7 @@ fn yaml_text(text: &str) -> String {
 }
 
 /// A text as a double-quoted YAML scalar.
-fn yaml_quoted(text: &str) -> String {
+pub(crate) fn yaml_quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -87,6 +87,17 @@ pub struct Setup {
     pub sources: Vec<ListSource>,
     /// How the entries of rule sets are found again, for who must go through them.
     pub lists: Vec<ListFile>,
+    /// Where the databases come from.
+    pub data: DataFiles,
+}
+
+/// Databases beside the configuration, as far as a dialect names them.
+#[derive(Clone, Debug, Default)]
+pub struct DataFiles {
+    /// The database of countries.
+    pub geoip: Option<PathBuf>,
+    /// The database of autonomous systems.
+    pub asn: Option<PathBuf>,
 }
 
 impl Setup {

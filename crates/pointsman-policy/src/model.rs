@@ -296,6 +296,27 @@ pub enum DomainOrder {
     SniffedElseRequested,
 }
 
+impl DomainOrder {
+    /// All.
+    pub const ALL: [Self; 4] = [
+        Self::Native,
+        Self::Requested,
+        Self::RequestedElseSniffed,
+        Self::SniffedElseRequested,
+    ];
+
+    /// Its word in configurations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "all",
+            Self::Requested => "requested",
+            Self::RequestedElseSniffed => "requested-else-sniffed",
+            Self::SniffedElseRequested => "sniffed-else-requested",
+        }
+    }
+}
+
 /// What becomes of a flow at a rule whose condition is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUnknown {

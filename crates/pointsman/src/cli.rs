@@ -86,6 +86,8 @@ pub(crate) enum Verb {
     Check(cmds::check::CheckArgs),
     /// Run a policy's own tests: those in the configuration and the `*.case` files beside it
     Test(cmds::test::TestArgs),
+    /// A configuration in the native language, and a report of what it cannot say
+    Convert(cmds::convert::ConvertArgs),
     /// Lay out trees and rules in one way
     Fmt(cmds::fmt::FmtArgs),
     /// The policy as text

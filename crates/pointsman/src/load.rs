@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pointsman_api::Problem as Wire;
 use pointsman_api::problem::Related;
 use pointsman_config::files::Disk;
-use pointsman_config::{Loaded, Problem, Setup, Severity, load};
+use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load};
 
 use crate::cli::Dialect;
 use crate::output::{Stop, complain};
@@ -17,9 +17,14 @@ pub(crate) fn loaded(path: &Path, dialect: Dialect) -> Loaded {
 
 /// Loads a configuration that must be free of errors; they are told otherwise.
 pub(crate) fn setup(path: &Path, dialect: Dialect) -> Result<Setup, Stop> {
+    setup_and_problems(path, dialect).map(|(setup, _)| setup)
+}
+
+/// As [`setup`], with what else there is to say of it.
+pub(crate) fn setup_and_problems(path: &Path, dialect: Dialect) -> Result<(Setup, Problems), Stop> {
     let loaded = loaded(path, dialect);
     match loaded.setup {
-        Some(setup) => Ok(setup),
+        Some(setup) => Ok((setup, loaded.problems)),
         None => {
             let errors = loaded
                 .problems

@@ -39,6 +39,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Explain(args) => cmds::explain::run(global, args, out),
         Verb::Check(args) => cmds::check::run(args, out),
         Verb::Test(args) => cmds::test::run(args, out),
+        Verb::Convert(args) => cmds::convert::run(args, out),
         Verb::Fmt(args) => cmds::fmt::run(args, out),
         Verb::Policy(args) => cmds::policy::run(global, args, out),
         Verb::Flows(args) => cmds::flows::run(global, args, out),

@@ -18,7 +18,9 @@ use crate::forward;
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
+use crate::setup::{
+    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink,
+};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node};
 
@@ -88,6 +90,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         sniff: Sniff::default(),
         tests: Vec::new(),
         sources: Vec::new(),
+        data: DataFiles::default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `dispatching`, `module`, `rule_provider`: what rules refer to.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_policy::Condition;
@@ -14,6 +15,7 @@ use crate::list::{
     self, Behavior, FileList, Format, ListSource, MOST_FETCHED, Recipe, Surroundings,
 };
 use crate::problem::{Problem, Problems, Span};
+use crate::setup::DataFiles;
 use crate::yaml::{self, KeyStyle, Node};
 
 /// The largest database, in bytes. The largest free one is a tenth of it.
@@ -25,8 +27,18 @@ pub(super) struct Dispatching {
     pub(super) sni_sniff: bool,
     pub(super) ip_rules_resolve: bool,
     pub(super) databases: GeoDatabases,
+    /// Where the databases come from.
+    paths: (Option<PathBuf>, Option<PathBuf>),
     /// A database is named and broken: that is told once, not again at each rule.
     broken: bool,
+}
+
+impl Dispatching {
+    /// Where the databases come from.
+    pub(super) fn data(&self) -> DataFiles {
+        let (geoip, asn) = self.paths.clone();
+        DataFiles { geoip, asn }
+    }
 }
 
 pub(super) fn dispatching(
@@ -58,9 +70,12 @@ pub(super) fn dispatching(
         found.broken |= matches!(database, Some(None));
         database.flatten()
     };
+    let path = |node: Option<&Node>| node?.scalar().map(PathBuf::from);
+    let paths = (path(geoip), path(asn));
     let country = open(geoip, problems);
     let asn = open(asn, problems);
     found.databases = GeoDatabases::new(country, asn);
+    found.paths = paths;
     found
 }
 

@@ -76,6 +76,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         problems,
     );
     let sources = sets.take_sources();
+    let data = dispatching.data();
     let scope = sets.scope(&dispatching);
 
     let find = |name: &str, place: &Span, problems: &mut Problems| ways.find(name, place, problems);
@@ -147,6 +148,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         sniff: Sniff::default(),
         tests: Vec::new(),
         sources,
+        data,
     })
 }
 

@@ -73,11 +73,21 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
             problems.error("reserved-name", span, message);
             continue;
         }
-        let server = upstream(node, outbounds, problems);
+        let servers = match &node.value {
+            Value::List(items) => items.as_slice(),
+            Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
+        };
+        if servers.is_empty() {
+            let message = "an upstream needs at least one address";
+            problems.error("missing-key", &node.span, message);
+        }
+        let servers = servers.iter();
+        let servers = servers.filter_map(|node| upstream(node, outbounds, problems));
+        let servers = servers.collect();
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
         dns.resolvers.push(Resolver {
-            servers: server.into_iter().collect(),
+            servers,
             hosts: Vec::new(),
             by_domain: Vec::new(),
             families,

@@ -27,7 +27,7 @@ use pointsman_policy::model::OnUnknown;
 use crate::forward;
 use crate::load::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff};
+use crate::setup::{DataFiles, Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Value};
 
@@ -120,6 +120,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         sniff: general.sniff,
         tests: tests.unwrap_or_default(),
         sources,
+        data: DataFiles::default(),
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Written<'a> {
     main: Option<(Language, &'a Node)>,
     named: Vec<(&'a str, &'a Span, &'a Node)>,
     ip_rules_resolve: bool,
+    domain_order: DomainOrder,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,14 @@ impl<'a> Written<'a> {
         };
         let ip_rules_resolve = given(keys, "ip_rules_resolve")
             .and_then(|node| node.boolean("`ip_rules_resolve`", problems));
+        let words = DomainOrder::ALL.map(|order| (order.as_str(), order));
+        let domain_order = given(keys, "domain_order")
+            .and_then(|node| value::choice(node, "`domain_order`", &words, problems));
         Self {
             main,
             named: named(keys.take("policies"), "`policies`", problems),
             ip_rules_resolve: ip_rules_resolve.unwrap_or(false),
+            domain_order: domain_order.unwrap_or_default(),
         }
     }
 
@@ -83,7 +88,10 @@ impl<'a> Written<'a> {
         problems: &mut Problems,
     ) -> Policies {
         let mut trees: BTreeMap<String, Ast> = BTreeMap::new();
-        let mut policies = Policies::default();
+        let mut policies = Policies {
+            domain_order: self.domain_order,
+            ..Policies::default()
+        };
         for (name, span, node) in &self.named {
             if *name == MAIN && self.main.is_some() {
                 let message = "`main` is the policy that `policy` or `rules` gives";
@@ -286,6 +294,7 @@ pub(super) struct Policies {
     /// Whether one could not be lowered; then nothing more is said of policies that lack.
     pub(super) broken: bool,
     bodies: Vec<(Arc<str>, Vec<Step>)>,
+    domain_order: DomainOrder,
 }
 
 impl Policies {
@@ -326,7 +335,7 @@ impl Policies {
             sets: Arc::clone(&rule_sets.sets),
             zones: Arc::clone(&zones),
             databases: Arc::clone(databases),
-            domain_order: DomainOrder::Native,
+            domain_order: self.domain_order,
             on_unknown,
         });
         bodies.map(Arc::new).collect()

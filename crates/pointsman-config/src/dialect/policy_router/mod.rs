@@ -23,7 +23,9 @@ use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
-use crate::setup::{Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink};
+use crate::setup::{
+    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink,
+};
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
 /// Reads a configuration of this dialect; pushes every problem.
@@ -230,6 +232,7 @@ impl Reader {
             sniff: Sniff::default(),
             tests: Vec::new(),
             sources: Vec::new(),
+            data: DataFiles::default(),
         }
     }
 

@@ -28,8 +28,8 @@ use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, PolicyId, Resolver,
-    ResolverId, Setup, Sniff, Uplink,
+    DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, PolicyId,
+    Resolver, ResolverId, Setup, Sniff, Uplink,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use items::{Dns, Items, Relay, Upstream};
@@ -134,6 +134,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         sniff: Sniff::default(),
         tests: Vec::new(),
         sources: Vec::new(),
+        data: DataFiles::default(),
     })
 }
 

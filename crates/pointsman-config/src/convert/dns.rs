@@ -1,0 +1,122 @@
+//! Resolvers in the native language.
+
+use std::net::SocketAddr;
+
+use pointsman_policy::OutboundId;
+
+use super::Report;
+use super::emit::{Map, list, quoted, text};
+use crate::setup::{Families, NameServer, ResolverId, Setup};
+
+/// The upstream's name.
+pub(super) fn name(id: ResolverId) -> String {
+    format!("resolver-{}", id.0 + 1)
+}
+
+/// The word of a choice of families.
+pub(super) fn families(families: Families) -> &'static str {
+    match families {
+        Families::Ipv4Only => "ipv4",
+        Families::Ipv6Only => "ipv6",
+        Families::PreferIpv4 => "prefer-ipv4",
+        Families::PreferIpv6 => "prefer-ipv6",
+    }
+}
+
+/// The section `dns`.
+pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> Map {
+    let mut section = Map::default();
+    let Some(first) = setup.resolvers.first() else {
+        return section;
+    };
+    let mut upstreams = Map::default();
+    for (number, resolver) in setup.resolvers.iter().enumerate() {
+        let own = name(ResolverId(number));
+        upstreams.raw(&own, servers(&resolver.servers, names, &own, report));
+        let same = resolver.hosts == first.hosts
+            && resolver.by_domain == first.by_domain
+            && resolver.families == first.families;
+        if !same {
+            let what = format!(
+                "`{own}` has hosts, domains or a family of its own: those of `resolver-1` serve all"
+            );
+            report.lost("", what);
+        }
+    }
+    let mut domains = Map::default();
+    for (number, (domain, below, by)) in first.by_domain.iter().enumerate() {
+        if !below {
+            let what = format!(
+                "`{}` alone has a name server of its own: now all below it too",
+                domain.as_str()
+            );
+            report.lost("", what);
+        }
+        let own = format!("domain-{}", number + 1);
+        upstreams.raw(&own, servers(by, names, &own, report));
+        domains.text(domain.as_str(), &own);
+    }
+    section.raw("upstreams", upstreams.flow());
+    section.text(
+        "resolver",
+        &setup
+            .server_resolver
+            .map_or_else(|| "system".to_owned(), name),
+    );
+    let mut hosts = Map::default();
+    let mut seen = Vec::new();
+    for (domain, below, _) in &first.hosts {
+        let key = format!("{}{}", if *below { "." } else { "" }, domain.as_str());
+        if !seen.contains(&key) {
+            let same = first
+                .hosts
+                .iter()
+                .filter(|(d, b, _)| d == domain && b == below);
+            let addresses = same.map(|(.., address)| quoted(&address.to_string()));
+            hosts.raw(&key, list(addresses));
+            seen.push(key);
+        }
+    }
+    if !hosts.is_empty() {
+        section.raw("hosts", hosts.flow());
+    }
+    if !domains.is_empty() {
+        section.raw("domains", domains.flow());
+    }
+    if first.families != Families::default() {
+        section.text("family", families(first.families));
+    }
+    section
+}
+
+fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Report) -> String {
+    let mut items = Vec::new();
+    for server in servers {
+        match server {
+            NameServer::NotYet(why) => {
+                let what = format!("{why}: in `{own}` a server stands for it that answers nothing");
+                report.note("", what);
+                items.push(quoted("https://not-built-yet"));
+            }
+            NameServer::Tcp { address, via } => items.push(upstream("tcp", address, *via, names)),
+            NameServer::Udp { address, via } => items.push(upstream("udp", address, *via, names)),
+        }
+    }
+    match items.as_slice() {
+        [one] => one.clone(),
+        _ => list(items),
+    }
+}
+
+fn upstream(
+    scheme: &str,
+    address: &SocketAddr,
+    via: Option<OutboundId>,
+    names: &[String],
+) -> String {
+    let address = quoted(&format!("{scheme}://{address}"));
+    match via.and_then(|id| names.get(id.0 as usize)) {
+        None => address,
+        Some(name) => format!("{{ address: {address}, via: {} }}", text(name)),
+    }
+}

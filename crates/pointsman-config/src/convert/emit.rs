@@ -1,0 +1,128 @@
+//! Pieces of YAML as text: scalars that are read back as they were, flow maps and lists.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A text as a scalar: bare where nobody could take it for something else.
+pub(super) fn text(value: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let letter = value.starts_with(|c: char| c.is_ascii_alphabetic());
+    let reserved = [
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "inf", "nan",
+    ];
+    let taken = reserved.iter().any(|r| r.eq_ignore_ascii_case(value));
+    match letter && value.chars().all(word) && !taken {
+        true => value.to_owned(),
+        false => quoted(value),
+    }
+}
+
+/// A text in double quotes.
+pub(super) fn quoted(value: &str) -> String {
+    crate::list_print::yaml_quoted(value)
+}
+
+/// `[a, b]`
+pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
+    let items: Vec<String> = items.into_iter().collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A duration in the largest unit that says it whole.
+pub(super) fn duration(value: Duration) -> String {
+    let millis = value.as_millis().max(1);
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    match units.iter().find(|(unit, _)| millis.is_multiple_of(*unit)) {
+        Some((unit, word)) => format!("{}{word}", millis / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// A flow map that grows.
+#[derive(Default)]
+pub(super) struct Map(Vec<(String, String)>);
+
+impl Map {
+    /// Adds a value that is YAML already.
+    pub(super) fn raw(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
+        self.0.push((text(key), value.into()));
+        self
+    }
+
+    /// Adds a text.
+    pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
+        self.raw(key, text(value))
+    }
+
+    /// Adds a text where there is one.
+    pub(super) fn some(&mut self, key: &str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+        self
+    }
+
+    /// Adds `true` where it holds.
+    pub(super) fn flag(&mut self, key: &str, value: bool) -> &mut Self {
+        if value {
+            self.raw(key, "true");
+        }
+        self
+    }
+
+    /// Adds a duration where there is one.
+    pub(super) fn time(&mut self, key: &str, value: Option<Duration>) -> &mut Self {
+        if let Some(value) = value {
+            self.raw(key, duration(value));
+        }
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `{ a: 1, b: 2 }`
+    pub(super) fn flow(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+        format!("{{ {} }}", pairs.join(", "))
+    }
+}
+
+/// The sections of a file, as they are written.
+#[derive(Default)]
+pub(super) struct Page(String);
+
+impl Page {
+    pub(super) fn line(&mut self, indent: usize, line: &str) {
+        let _infallible = writeln!(self.0, "{:indent$}{line}", "", indent = indent * 2);
+    }
+
+    /// `key:` and its pairs, one a line; nothing where there are none.
+    pub(super) fn section(&mut self, key: &str, pairs: &Map) {
+        if pairs.is_empty() {
+            return;
+        }
+        self.line(0, "");
+        self.line(0, &format!("{key}:"));
+        for (key, value) in &pairs.0 {
+            self.line(1, &format!("{key}: {value}"));
+        }
+    }
+
+    /// Text that stands as it is, each line indented.
+    pub(super) fn block(&mut self, indent: usize, block: &str) {
+        for line in block.lines() {
+            self.line(indent, line);
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}

@@ -1,0 +1,80 @@
+//! Conversion to the native language: a configuration's text, and what it cannot say.
+//!
+//! Invariant: what the native text does differently stands in the report; a rule that cannot be said
+//! is left out whole, never widened. Deliberately absent: writing any other language.
+
+use std::fmt;
+
+mod dns;
+mod emit;
+mod foreign;
+mod forwards;
+mod lists;
+mod native;
+mod outbounds;
+mod policies;
+#[cfg(test)]
+mod tests;
+
+pub use foreign::Foreign;
+pub use native::from_setup;
+
+/// A configuration in the native language.
+#[derive(Clone, Debug, Default)]
+pub struct Conversion {
+    /// The native YAML.
+    pub text: String,
+    /// What is different, and what to know.
+    pub report: Vec<Remark>,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// `file:line` of the original; empty where it is about the whole.
+    pub place: String,
+    /// What it is, and what it means for flows.
+    pub text: String,
+    /// Whether flows go as they did all the same.
+    pub equal: bool,
+}
+
+impl Conversion {
+    /// Whether all could be said.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.report.iter().all(|remark| remark.equal)
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        let word = if self.equal { "note" } else { "not equal" };
+        write!(f, "{word}: {}", self.text)
+    }
+}
+
+/// Remarks as they are made.
+#[derive(Default)]
+pub(crate) struct Report(Vec<Remark>);
+
+impl Report {
+    fn lost(&mut self, place: impl fmt::Display, text: impl Into<String>) {
+        self.add(place, text.into(), false);
+    }
+
+    fn note(&mut self, place: impl fmt::Display, text: impl Into<String>) {
+        self.add(place, text.into(), true);
+    }
+
+    fn add(&mut self, place: impl fmt::Display, text: String, equal: bool) {
+        let place = place.to_string();
+        let remark = Remark { place, text, equal };
+        if !self.0.contains(&remark) {
+            self.0.push(remark);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! A checked configuration as native YAML.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use pointsman_policy::Policy;
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::model::{DomainOrder, OnUnknown};
+
+use super::emit::{Map, Page, duration, list, quoted, text};
+use super::policies::{ZoneSets, key, policy_name};
+use super::{Conversion, Report, dns, forwards, lists, outbounds};
+use crate::list_print::as_list;
+use crate::problem::Problems;
+use crate::setup::{Dialect, History, Inbound, Setup, Sniff};
+use crate::tree::print::as_tree;
+
+/// The configuration in the native language. `written` is the text it was read from: one that is
+/// native already stays as it stands. `problems` are those of reading it.
+#[must_use]
+pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversion {
+    let mut report = Report::default();
+    let native = setup.dialect == Dialect::Native;
+    for problem in problems.0.iter().filter(|p| p.code == "not-yet" && !native) {
+        let place = format!("{}:{}", problem.span.file(), problem.span.line());
+        report.note(place, format!("not carried over: {}", problem.message));
+    }
+    if native {
+        report.note("", "it is native already and stays as it is written");
+        return Conversion {
+            text: written.to_owned(),
+            report: report.0,
+        };
+    }
+    let mut page = Page::default();
+    page.line(0, &format!("# Converted from {}.", setup.dialect.as_str()));
+    page.line(0, "version: 1");
+    let main = Main::new(setup, &mut report);
+    general(setup, &main, &mut page);
+    main.databases(&mut page, &mut report);
+    if !setup.lists.is_empty() || !setup.sources.is_empty() {
+        let what =
+            "paths of lists are relative to the directory of the original: keep the file there";
+        report.note("", what);
+    }
+    let mut sections = Map::default();
+    for inbound in &setup.inbounds {
+        main.inbound(inbound, &mut sections, &mut report);
+    }
+    page.section("inbounds", &sections);
+    if setup
+        .inbounds
+        .iter()
+        .any(|inbound| !inbound.users.is_empty())
+        || setup.outbounds.iter().any(has_secret)
+    {
+        report.note(
+            "",
+            "the file holds passwords: keep it readable for its owner alone",
+        );
+    }
+    page.section(
+        "outbounds",
+        &outbounds::section(setup, &main.names, &mut report),
+    );
+    page.section(
+        "forwards",
+        &forwards::section(setup, &main.names, &mut report),
+    );
+    page.section("rule_sets", &main.lists);
+    let dns = dns::section(setup, &main.names, &mut report);
+    page.section("dns", &dns);
+    main.policies(&mut page);
+    tests(setup, &main.names, &mut page);
+    Conversion {
+        text: page.finish(),
+        report: report.0,
+    }
+}
+
+/// What stands for the names and policies of the original.
+struct Main<'a> {
+    setup: &'a Setup,
+    /// Of outbounds, by number.
+    names: Vec<String>,
+    lists: Map,
+    /// The policies that are written: number, name, text, and whether it is a list.
+    written: Vec<(usize, String, String, bool)>,
+    resolves: bool,
+}
+
+impl<'a> Main<'a> {
+    fn new(setup: &'a Setup, report: &mut Report) -> Self {
+        let of_forward = |number| setup.forwards.iter().any(|f| f.policy.0 == number);
+        let policies: Vec<(usize, &Policy)> = setup
+            .policies
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !of_forward(*number))
+            .map(|(number, policy)| (number, &**policy))
+            .collect();
+        let mut lists = lists::section(setup, report);
+        let zones = policies
+            .first()
+            .map(|(_, policy)| ZoneSets::new(policy, &mut lists))
+            .unwrap_or_default();
+        // The key that says whether lists resolve is one for all, so only one policy is a list.
+        let alone = policies.len() == 1 && setup.dialect == Dialect::Boltconn;
+        let mut muted = Report::default();
+        let upper = outbounds::names(setup, true, &mut muted);
+        let as_rules = policies
+            .first()
+            .filter(|_| alone)
+            .and_then(|(_, policy)| as_list(&zones.rewritten(policy, &upper)).ok());
+        let names = outbounds::names(setup, as_rules.is_some(), report);
+        let resolves = as_rules.is_some()
+            && policies
+                .first()
+                .is_some_and(|(_, policy)| policy.wants(pointsman_policy::Need::Resolve));
+        let mut taken: HashSet<String> = names.iter().cloned().collect();
+        let mut written = Vec::new();
+        for (number, policy) in policies {
+            let name = match written.is_empty() {
+                true => "main".to_owned(),
+                false => policy_name(&policy.name, &mut taken),
+            };
+            let rules = as_rules.clone();
+            let is_list = rules.is_some();
+            let body = rules.unwrap_or_else(|| as_tree(&zones.rewritten(policy, &names)));
+            written.push((number, name, body, is_list));
+        }
+        Self {
+            setup,
+            names,
+            lists,
+            written,
+            resolves,
+        }
+    }
+
+    fn databases(&self, page: &mut Page, report: &mut Report) {
+        let files = [
+            ("geoip_db", &self.setup.data.geoip),
+            ("asn_db", &self.setup.data.asn),
+        ];
+        for (key, path) in files {
+            if let Some(path) = path {
+                let path = relative(path, &self.setup.directory);
+                page.line(0, &format!("{key}: {}", quoted(&path)));
+                report.note(
+                    "",
+                    format!("`{key}` is relative to the original's directory"),
+                );
+            }
+        }
+        if self.resolves {
+            page.line(0, "ip_rules_resolve: true");
+        }
+    }
+
+    fn inbound(&self, inbound: &Inbound, section: &mut Map, report: &mut Report) {
+        let place = format!("{}:{}", inbound.span.file(), inbound.span.line());
+        let mut map = Map::default();
+        let kind = match inbound.kind {
+            InboundKind::Socks5 => "socks5",
+            InboundKind::Http => "http",
+            InboundKind::Mixed => "mixed",
+            _ => {
+                report.lost(&place, "an inbound of this kind is not written");
+                return;
+            }
+        };
+        map.text("type", kind);
+        map.raw("listen", quoted(&inbound.listen.to_string()));
+        if !inbound.users.is_empty() {
+            let mut users = Map::default();
+            for user in &inbound.users {
+                let password = quoted(&user.password.0);
+                match &user.alias {
+                    None => users.raw(&user.name, password),
+                    Some(alias) => {
+                        let mut long = Map::default();
+                        long.raw("password", password).text("alias", alias);
+                        users.raw(&user.name, long.flow())
+                    }
+                };
+            }
+            map.raw("users", users.flow());
+        }
+        if inbound
+            .alias
+            .as_deref()
+            .is_some_and(|a| a != &*inbound.name)
+        {
+            map.some("alias", inbound.alias.as_deref());
+        } else if inbound.alias.is_none() && self.asks_alias() {
+            let what = format!(
+                "the inbound `{}` had no alias and has its name now: rules on aliases see it",
+                inbound.name
+            );
+            report.lost(&place, what);
+        }
+        let policy = self.written.iter().find(|(n, ..)| *n == inbound.policy.0);
+        if let Some((_, name, ..)) = policy.filter(|(_, name, ..)| name != "main") {
+            map.text("policy", name);
+        }
+        if let Some(id) = inbound.resolver {
+            map.text("resolver", &dns::name(id));
+        }
+        section.raw(&inbound.name, map.flow());
+    }
+
+    fn asks_alias(&self) -> bool {
+        let marks = ["INBOUND-ALIAS", "inbound alias", "inbound-alias", "alias"];
+        self.written
+            .iter()
+            .any(|(_, _, body, _)| marks.iter().any(|mark| body.contains(mark)))
+    }
+
+    fn policies(&self, page: &mut Page) {
+        let mut first = true;
+        for (_, name, body, is_list) in &self.written {
+            let main = name == "main";
+            if !main && first {
+                page.line(0, "");
+                page.line(0, "policies:");
+                first = false;
+            }
+            let (head, depth) = match (main, *is_list) {
+                (true, true) => ("rules:".to_owned(), 0),
+                (true, false) => (key("policy"), 0),
+                (false, true) => (format!("{}:", text(name)), 1),
+                (false, false) => (key(name), 1),
+            };
+            if main {
+                page.line(0, "");
+            }
+            page.line(depth, &head);
+            page.block(depth + 1, body);
+        }
+    }
+}
+
+fn general(setup: &Setup, main: &Main<'_>, page: &mut Page) {
+    let mut log = Map::default();
+    log.some("level", setup.log.level.as_deref());
+    if setup.log.json {
+        log.text("format", "json");
+    }
+    if !log.is_empty() {
+        page.line(0, &format!("log: {}", log.flow()));
+    }
+    if let Some(path) = &setup.access_log {
+        let path = relative(path, &setup.directory);
+        page.line(0, &format!("access_log: {}", quoted(&path)));
+    }
+    if setup.history != History::default() {
+        let mut map = Map::default();
+        map.raw("keep", setup.history.keep.to_string())
+            .flag("redact", setup.history.redact);
+        page.line(0, &format!("history: {}", map.flow()));
+    }
+    if setup.watch {
+        page.line(0, "watch: true");
+    }
+    let grace = duration(setup.shutdown_grace);
+    page.line(0, &format!("shutdown: {{ grace: {grace} }}"));
+    if setup.sniff != Sniff::default() {
+        let (timeout, bytes) = (duration(setup.sniff.timeout), setup.sniff.max_bytes);
+        page.line(
+            0,
+            &format!("sniff: {{ timeout: {timeout}, max_bytes: {bytes}B }}"),
+        );
+    }
+    let policy = main
+        .written
+        .first()
+        .and_then(|(n, ..)| setup.policies.get(*n));
+    if policy.is_some_and(|policy| policy.on_unknown == OnUnknown::Reject) {
+        page.line(0, "on_unknown: reject");
+    }
+    let order = policy.map(|policy| policy.domain_order).unwrap_or_default();
+    if order != DomainOrder::Native {
+        page.line(0, &format!("domain_order: {}", order.as_str()));
+    }
+}
+
+fn tests(setup: &Setup, names: &[String], page: &mut Page) {
+    if setup.tests.is_empty() {
+        return;
+    }
+    page.line(0, "");
+    page.line(0, "tests:");
+    for test in &setup.tests {
+        let at = setup.outbounds.iter().position(|o| *o.name == *test.expect);
+        let expect = at.and_then(|at| names.get(at)).unwrap_or(&test.expect);
+        let mut map = Map::default();
+        map.text("flow", &test.flow).text("expect", expect);
+        page.line(1, &format!("- {}", map.flow()));
+    }
+}
+
+fn has_secret(outbound: &crate::setup::Outbound) -> bool {
+    use crate::setup::OutboundKind::{Http, Socks5};
+    matches!(
+        outbound.kind,
+        Http {
+            credentials: Some(_),
+            ..
+        } | Socks5 {
+            credentials: Some(_),
+            ..
+        }
+    )
+}
+
+/// A path as the native file says it.
+pub(super) fn relative(path: &Path, directory: &Path) -> String {
+    let path = match directory.as_os_str().is_empty() {
+        true => path,
+        false => path.strip_prefix(directory).unwrap_or(path),
+    };
+    let parts = path.components();
+    let plain: std::path::PathBuf = parts
+        .filter(|part| *part != std::path::Component::CurDir)
+        .collect();
+    plain.to_string_lossy().into_owned()
+}
+
+/// Ranges as a list.
+pub(super) fn ranges(ranges: &[pointsman_policy::Prefix]) -> String {
+    list(ranges.iter().map(|range| quoted(&range.to_string())))
+}

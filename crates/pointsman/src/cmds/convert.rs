@@ -1,0 +1,162 @@
+//! `convert`: a configuration in the native language, and what it cannot say.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use pointsman_config::convert::{Conversion, Foreign, from_setup};
+use pointsman_config::files::Disk;
+use pointsman_config::load::read_text;
+use serde_json::json;
+
+use crate::cli::Dialect;
+use crate::load;
+use crate::output::{Out, Stop, complain};
+
+/// Arguments of `convert`.
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// The configuration: a file, or reflow's directory
+    path: PathBuf,
+    /// The language that is wanted
+    #[arg(long, value_enum, default_value = "native")]
+    to: To,
+    /// The language it is written in
+    #[arg(long, value_enum, default_value = "auto")]
+    from: From,
+    /// Where it is written [default: stdout]
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Exit with 1 where anything could not be said
+    #[arg(long)]
+    strict: bool,
+}
+
+/// The language that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum To {
+    /// Pointsman's own YAML
+    Native,
+}
+
+/// The languages that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum From {
+    /// By the file's shape
+    Auto,
+    /// Pointsman's own YAML
+    Native,
+    /// reflow's directory
+    Reflow,
+    /// BoltConn's YAML
+    Boltconn,
+    /// policy-router's TOML
+    PolicyRouter,
+    /// bitflow's YAML
+    Bitflow,
+    /// Clash's and mihomo's YAML
+    Clash,
+    /// sing-box's JSON
+    SingBox,
+}
+
+pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
+    let To::Native = args.to;
+    let conversion = converted(args)?;
+    if args.strict && !conversion.is_equal() {
+        tell(&conversion);
+        return Err(Stop::Failed("not all could be said: `--strict`".into()));
+    }
+    if let Some(output) = &args.output {
+        write_private(output, &conversion.text).map_err(|error| {
+            Stop::Failed(format!("{} cannot be written: {error}", output.display()))
+        })?;
+    }
+    if out.json() {
+        let report = conversion.report.iter().map(
+            |remark| json!({ "place": remark.place, "text": remark.text, "equal": remark.equal }),
+        );
+        let answer = json!({
+            "config": conversion.text,
+            "report": report.collect::<Vec<_>>(),
+        });
+        return out.object(&answer);
+    }
+    tell(&conversion);
+    match args.output {
+        Some(_) => Ok(()),
+        None => out.bytes(conversion.text.as_bytes()),
+    }
+}
+
+fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
+    let path = &args.path;
+    let dialect = match args.from {
+        From::Auto => match foreign(path) {
+            Some(foreign) => return from_foreign(foreign, path),
+            None => Dialect::Auto,
+        },
+        From::Clash => return from_foreign(Foreign::Clash, path),
+        From::SingBox => return from_foreign(Foreign::SingBox, path),
+        From::Bitflow => Dialect::Bitflow,
+        From::Boltconn => Dialect::Boltconn,
+        From::Native => Dialect::Native,
+        From::PolicyRouter => Dialect::PolicyRouter,
+        From::Reflow => Dialect::Reflow,
+    };
+    let (setup, problems) = load::setup_and_problems(path, dialect)?;
+    let main = if path.is_dir() {
+        path.join("config")
+    } else {
+        path.clone()
+    };
+    let written = text(&main)?;
+    Ok(from_setup(&setup, &written, &problems))
+}
+
+fn text(path: &Path) -> Result<String, Stop> {
+    read_text(&Disk, path)
+        .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", path.display())))
+}
+
+fn foreign(path: &Path) -> Option<Foreign> {
+    if path.is_dir() {
+        return None;
+    }
+    let text = read_text(&Disk, path).ok()?;
+    Foreign::tell(path, &text)
+}
+
+fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
+    let name = path.display().to_string();
+    foreign.convert(&name, text(path)?).map_err(|problems| {
+        for problem in &problems.0 {
+            complain(problem);
+        }
+        Stop::Failed(format!("{name} cannot be read as {}", foreign.as_str()))
+    })
+}
+
+fn tell(conversion: &Conversion) {
+    for remark in &conversion.report {
+        complain(remark);
+    }
+    let lost = conversion.report.iter().filter(|r| !r.equal).count();
+    complain(format_args!("{lost} not equal"));
+}
+
+/// Writes a file that its owner alone may read: it may hold passwords.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        options.mode(0o600);
+        let mut file = options.open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    }
+    #[cfg(not(unix))]
+    options.open(path)?.write_all(text.as_bytes())
+}
