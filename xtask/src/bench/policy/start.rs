@@ -210,15 +210,23 @@ fn convert(list: &List, to: &Path) -> anyhow::Result<Option<usize>> {
     let client = sibling("pointsman")?;
     let mut command = Command::new(client);
     command.args(["rule-set", "convert"]).arg(&list.path);
-    if let Some(format) = list.format {
-        command.args(["--list-format", format]);
-    }
+    // The client says in two words what the configuration says in one.
+    match list.format {
+        Some("clash-domains") => command.args(["--behavior", "domain"]),
+        Some("clash-ips") => command.args(["--behavior", "ipcidr"]),
+        Some("domains") => command.args(["--behavior", "names"]),
+        Some(format) => command.args(["--list-format", format]),
+        None => &mut command,
+    };
     if let Some(select) = list.select {
         command.args(["--set", select]);
     }
     let text = to.with_extension("txt");
     let run = |command: &mut Command, to: &Path, format: &str| -> anyhow::Result<bool> {
         let output = command.args(["--to", format, "-o"]).arg(to).output()?;
+        if !output.status.success() && list.select.is_none() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
         Ok(output.status.success())
     };
     let mut again = Command::new(command.get_program());
