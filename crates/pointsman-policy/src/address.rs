@@ -122,6 +122,20 @@ impl Prefix {
         self.length == if self.address.is_ipv4() { 32 } else { 128 }
     }
 
+    /// The IPv4 range that an IPv4-mapped one is (`::ffff:10.0.0.0/104`): destinations are canonical.
+    ///
+    /// `::ffff:0:0/96` stays: in lists of reserved ranges it means a way of writing, not all of IPv4.
+    #[must_use]
+    pub fn to_canonical(self) -> Self {
+        let address = self.address.to_canonical();
+        match self.length.checked_sub(96) {
+            Some(length) if length > 0 && address.is_ipv4() && self.address.is_ipv6() => {
+                Self::new(address, length)
+            }
+            _ => self,
+        }
+    }
+
     /// Whether `address` (canonical) is inside; an address of the other family never is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -133,7 +147,8 @@ impl Prefix {
 impl FromStr for Prefix {
     type Err = BadPrefix;
 
-    /// Parses `a.b.c.d/n`, `x::y/n` or a bare address; host bits are allowed and cleared.
+    /// Parses `a.b.c.d/n`, `x::y/n` or a bare address; host bits are allowed and cleared, and a range
+    /// of IPv4-mapped addresses is the IPv4 range ([`Prefix::to_canonical`]).
     fn from_str(raw: &str) -> Result<Self, BadPrefix> {
         let (address, length) = match raw.split_once('/') {
             Some((address, length)) => (address, Some(length)),
@@ -151,7 +166,7 @@ impl FromStr for Prefix {
                 .filter(|n| *n <= widest && text.bytes().all(|b| b.is_ascii_digit()))
                 .ok_or_else(|| BadPrefix::Length(text.to_owned(), widest))?,
         };
-        Ok(Self::new(parsed, length))
+        Ok(Self::new(parsed, length).to_canonical())
     }
 }
 
@@ -187,6 +202,25 @@ mod tests {
                 .contains("1.2.3.4".parse().unwrap())
         );
         assert_eq!("192.1.1.1".parse::<Prefix>().unwrap().length(), 32);
+    }
+
+    #[test]
+    fn mapped_ranges_are_ipv4_ranges() {
+        let check = |raw: &str, expected: &str| {
+            assert_eq!(
+                raw.parse::<Prefix>().unwrap().to_string(),
+                expected,
+                "{raw}"
+            );
+        };
+        check("::ffff:10.0.0.0/104", "10.0.0.0/8");
+        check("::ffff:192.0.2.1", "192.0.2.1/32");
+        check("::ffff:c000:201/128", "192.0.2.1/32");
+        check("::ffff:128.0.0.0/97", "128.0.0.0/1");
+        // A reserved range of IPv6, not all of IPv4.
+        check("::ffff:0:0/96", "::ffff:0.0.0.0/96");
+        check("::/0", "::/0");
+        check("::10.0.0.1", "::a00:1/128");
     }
 
     #[test]

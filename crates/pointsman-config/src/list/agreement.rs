@@ -289,7 +289,7 @@ fn a_wrong_selection_says_what_there_is() {
     );
     dat(
         None,
-        "the file holds many lists (choose one: `select: 0x0`)",
+        "the file holds many lists (choose one: `select: 0x0` (`--set 0x0`); `pointsman rule-set list` names all)",
     );
     let attribute = refused("geosite/dlc.dat", Format::Dat, Some("google@x"));
     let expected =
@@ -301,7 +301,7 @@ fn a_wrong_selection_says_what_there_is() {
     };
     mmdb(
         None,
-        "the file is a whole database (choose from it: `select: cn` a country, `select: as13335` a system)",
+        "the file is a whole database (choose from it: `select: cn` (`--set cn`) a country, `select: as13335` a system)",
     );
     mmdb(Some("as1"), "the database knows no autonomous systems ()");
     mmdb(

@@ -151,7 +151,9 @@ impl Selection {
             Some(_) => {
                 let example = first.name.to_ascii_lowercase();
                 Err(Unreadable::malformed("the file holds many lists")
-                    .hint(format!("choose one: `select: {example}`")))
+                    .hint(format!(
+                        "choose one: `select: {example}` (`--set {example}`); `pointsman rule-set list` names all"
+                    )))
             }
         }
     }
@@ -307,6 +309,6 @@ impl Entry {
             return (length <= 32).then(|| Prefix::new(IpAddr::from(four), length));
         }
         let sixteen = <[u8; 16]>::try_from(address).ok()?;
-        (length <= 128).then(|| Prefix::new(IpAddr::from(sixteen), length))
+        (length <= 128).then(|| Prefix::new(IpAddr::from(sixteen), length).to_canonical())
     }
 }

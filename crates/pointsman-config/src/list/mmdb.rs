@@ -23,8 +23,9 @@ const MOST_CODES: usize = 1024;
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let recipe = reading.recipe;
     let Some(select) = &recipe.select else {
-        return Err(Unreadable::malformed("the file is a whole database")
-            .hint("choose from it: `select: cn` a country, `select: as13335` a system"));
+        return Err(Unreadable::malformed("the file is a whole database").hint(
+            "choose from it: `select: cn` (`--set cn`) a country, `select: as13335` a system",
+        ));
     };
     let wanted = Wanted::parse(select);
     let mut whole = Vec::new();

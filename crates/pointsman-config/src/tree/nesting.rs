@@ -8,7 +8,7 @@ use pointsman_policy::model::Node;
 use pointsman_policy::{Condition, model};
 
 use super::conditions::{bare, is_always};
-use super::print::{is_chained, plain, takes_else};
+use super::print::{is_chained, plain, says, takes_else};
 use super::{MAX_CHAIN, MAX_DEPTH};
 
 /// The deepest place of a policy.
@@ -87,7 +87,10 @@ impl Nesting {
                 origin: _,
             } => {
                 self.condition(condition, depth);
-                let wrapped = otherwise.is_some() && takes_else(then);
+                let wrapped = match otherwise {
+                    None => says(then),
+                    Some(_) => takes_else(then),
+                };
                 let inner = depth + 1 + usize::from(wrapped);
                 self.node(then, inner, elses);
                 if let Some(otherwise) = otherwise {

@@ -90,6 +90,8 @@ impl Printer<'_> {
             } => {
                 self.cond(condition);
                 match otherwise {
+                    // `cond ... => log` refuses no flow where the condition is unknown, this does.
+                    None if says(then) => self.list("any", std::slice::from_ref(&**then)),
                     None => self.node(then),
                     Some(otherwise) => {
                         if takes_else(then) {
@@ -178,6 +180,11 @@ pub(super) fn plain(node: &Node) -> &Node {
         },
         node => node,
     }
+}
+
+/// Whether it is a message without a condition of its own.
+pub(super) fn says(node: &Node) -> bool {
+    matches!(plain(node), Node::Instrument { condition, .. } if is_always(condition))
 }
 
 /// Whether it is written `cond ... =>`, which behind `else =>` begins no new level.

@@ -128,6 +128,11 @@ fn a_branch_has_one_spelling() {
     same("log 3 \"to {addr.dst} {{x}}\"");
     same("cond set ads => log 0 \"a\\\"b\"");
     same("cond protocol {\n  ssh => direct\n  other => any [\n    reset\n  ]\n}");
+    // Where the look-up breaks, `on_unknown: reject` refuses at an arm, but not at a message.
+    check(
+        "cond domain {\n ads => log 1 \"x\" }",
+        "cond set ads no-resolve => any [\n  log 1 \"x\"\n]",
+    );
     check(
         "cond domain {\n ads => reset\n else => direct }",
         "any [\n  any [\n    cond set ads no-resolve => reset\n    direct\n  ]\n]",

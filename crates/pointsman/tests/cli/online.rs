@@ -244,7 +244,7 @@ fn changes() {
         "200 OK",
         reload,
         expect![[r#"
-        POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":null}
+        POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":null,"redact":false}
         0
         flow 1 to a:1: a -> none
         generation 2 is in force
@@ -256,7 +256,7 @@ fn changes() {
         "200 OK",
         reload,
         expect![[r#"
-            POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":60000}
+            POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":60000,"redact":false}
             0
             --
         "#]],
@@ -266,7 +266,7 @@ fn changes() {
         "200 OK",
         reload,
         expect![[r#"
-            POST /v1/reload HTTP/1.1 {"plan":true,"confirm_within_ms":null}
+            POST /v1/reload HTTP/1.1 {"plan":true,"confirm_within_ms":null,"redact":false}
             0
             --
         "#]],

@@ -418,7 +418,7 @@ fn lists_inside_a_file_are_named() {
         1
         --
         geosite.dat:1:1: error[invalid-list]: the file holds many lists
-          hint: choose one: `select: a`
+          hint: choose one: `select: a` (`--set a`); `pointsman rule-set list` names all
         error: geosite.dat cannot be read as a list
     "#]],
     );
