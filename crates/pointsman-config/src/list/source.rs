@@ -242,15 +242,18 @@ pub(crate) fn load(
 /// Whether a text is an address that lists are fetched from.
 ///
 /// # Errors
-/// A sentence.
+/// A sentence, without the text: a login or a token may stand in it.
 pub(crate) fn check_url(text: &str) -> Result<(), String> {
     let schemes = ["https://", "http://"];
     let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
     let fault = |c: char| c.is_whitespace() || c.is_control();
     match host {
+        Some(host) if host.contains('@') => {
+            Err("a list's `url` has no login: it would be sent on and logged".to_owned())
+        }
         Some(host) if !host.is_empty() && !text.contains(fault) => Ok(()),
-        _ => Err(format!("`{text}` is no `http://` or `https://` address")),
+        _ => Err("this is no `http://` or `https://` address".to_owned()),
     }
 }
 

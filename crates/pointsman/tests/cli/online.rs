@@ -238,7 +238,7 @@ fn changes() {
             --
         "#]],
     );
-    let reload = r#"{"generation":"2","applied":true,"problems":[],"moved":[{"id":1,"destination":"a:1","from":"a","to":null}]}"#;
+    let reload = r#"{"generation":"2","applied":true,"problems":[]}"#;
     check(
         &["reload"],
         "200 OK",
@@ -246,7 +246,6 @@ fn changes() {
         expect![[r#"
         POST /v1/reload HTTP/1.1 {"plan":false,"confirm_within_ms":null,"redact":false}
         0
-        flow 1 to a:1: a -> none
         generation 2 is in force
         --
     "#]],

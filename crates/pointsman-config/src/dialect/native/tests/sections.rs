@@ -336,10 +336,20 @@ fn rule_sets_are_checked() {
     set(
         "{ url: 'ftp://a.test', path: lists/ads.txt, via: nowhere, interval: 5ms }",
         &[
-            "3:13: error[invalid-value]: `ftp://a.test` is no `http://` or `https://` address",
+            "3:13: error[invalid-value]: this is no `http://` or `https://` address",
             "3:55: error[unknown-outbound]: there is no outbound `nowhere`",
             "3:74: error[invalid-value]: `interval` is at least 1s",
         ],
+    );
+    set(
+        "{ url: 'http://me:pw@a.test/l?k=1', path: lists/ads.txt }",
+        &[
+            "3:13: error[invalid-value]: a list's `url` has no login: it would be sent on and logged",
+        ],
+    );
+    set(
+        "{ url: 'ftp://me:pw@a.test/l?k=1', path: lists/ads.txt }",
+        &["3:13: error[invalid-value]: this is no `http://` or `https://` address"],
     );
     set(
         "{ path: lists/none.txt, format: ips }",
