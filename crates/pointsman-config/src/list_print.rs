@@ -299,7 +299,7 @@ impl Scope for Sets<'_> {
 }
 
 /// A name as rule lines take it: in single quotes where it has a sign.
-fn line_text(name: &str) -> String {
+pub(crate) fn line_text(name: &str) -> String {
     let signs = |c: char| matches!(c, ',' | '[' | ']' | '#' | '\'' | '"') || c.is_control();
     let flag = name.eq_ignore_ascii_case("no-resolve");
     if flag || name.contains(signs) || name.trim() != name || name.is_empty() {
@@ -310,7 +310,7 @@ fn line_text(name: &str) -> String {
 }
 
 /// A line as a YAML scalar: bare where YAML reads it as it stands.
-fn yaml_text(text: &str) -> String {
+pub(crate) fn yaml_text(text: &str) -> String {
     let bare = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
     let cut = text.contains(": ") || text.contains(" #") || text.ends_with(':');
     match text.chars().all(bare) && !cut {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pointsman_policy::Need;
 
+use crate::convert::Foreign;
 use crate::dialect;
 use crate::files::Files;
 use crate::list::{ListFile, Shelf};
@@ -124,6 +125,29 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
 
 /// Loads a configuration whose main text is at hand (the embedded default, tests).
 pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Problems) -> Loaded {
+    if dialect.is_none()
+        && let Some(foreign) = Foreign::tell(&input.path, &input.source.text)
+    {
+        let name = foreign.as_str();
+        let message = format!("this is a {name} configuration, which is not served as it is");
+        let first = input
+            .source
+            .text
+            .find('\n')
+            .unwrap_or(input.source.text.len());
+        problems
+            .error(
+                "foreign-configuration",
+                &input.source.span(0, first),
+                message,
+            )
+            .hint = Some("`pointsman convert` makes a native one of it".into());
+        return Loaded {
+            dialect: None,
+            setup: None,
+            problems,
+        };
+    }
     let dialect = dialect.unwrap_or_else(|| tell(&input.path, &input.source));
     let mut setup = match dialect {
         Dialect::Bitflow => dialect::bitflow::read(&input, &mut problems),

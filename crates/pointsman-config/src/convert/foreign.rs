@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Conversion;
+use super::{Conversion, clash};
 use crate::problem::{Problems, Source};
+use crate::yaml::{self, Value};
 
 /// A language that is converted alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,15 @@ impl Foreign {
     /// Tells by the file's shape; `None` where it is neither.
     #[must_use]
     pub fn tell(path: &Path, text: &str) -> Option<Self> {
-        let _ = (path, text);
-        None
+        let shape = Shape::of(text, path)?;
+        let has = |key: &str| shape.keys.iter().any(|known| known == key);
+        let clash =
+            has("proxy-groups") || has("rule-providers") || has("mixed-port") || has("socks-port");
+        if (clash || (has("proxies") && has("rules"))) && !has("rule-local") && !has("version") {
+            return Some(Self::Clash);
+        }
+        let json = text.trim_start().starts_with('{');
+        (json && has("outbounds") && (has("route") || has("inbounds"))).then_some(Self::SingBox)
     }
 
     /// The configuration in the native language.
@@ -38,8 +46,34 @@ impl Foreign {
     pub fn convert(self, name: &str, text: String) -> Result<Conversion, Problems> {
         let source = Source::new(name, text);
         let mut problems = Problems::default();
+        if self == Self::Clash {
+            let root = yaml::parse(&source, &mut problems);
+            return match root.filter(|root| matches!(root.value, Value::Map(_))) {
+                Some(root) if !problems.has_errors() => Ok(clash::convert(&root).finish()),
+                _ => Err(problems),
+            };
+        }
         let message = format!("a {} configuration cannot be converted yet", self.as_str());
         problems.error("invalid-value", &source.span(0, 0), message);
         Err(problems)
+    }
+}
+
+/// The keys at the top.
+struct Shape {
+    keys: Vec<String>,
+}
+
+impl Shape {
+    fn of(text: &str, path: &Path) -> Option<Self> {
+        let source = Source::new(&path.display().to_string(), text.to_owned());
+        let root = yaml::parse(&source, &mut Problems::default())?;
+        let Value::Map(pairs) = root.value else {
+            return None;
+        };
+        let keys = pairs.iter().filter_map(|(key, _)| key.scalar());
+        Some(Self {
+            keys: keys.map(str::to_owned).collect(),
+        })
     }
 }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
+mod clash;
 mod dns;
+mod draft;
 mod emit;
 mod foreign;
 mod forwards;
@@ -13,6 +15,7 @@ mod lists;
 mod native;
 mod outbounds;
 mod policies;
+mod rules;
 #[cfg(test)]
 mod tests;
 

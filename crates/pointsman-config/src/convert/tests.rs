@@ -15,6 +15,7 @@ use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 
 mod fixtures;
+mod foreign;
 
 /// The converted text, loaded from the directory of the original.
 pub(super) fn loaded(text: &str, directory: &Path, files: &dyn Files) -> Setup {

@@ -1,0 +1,198 @@
+//! Clash's rules in the words of native rule lists.
+
+use super::clash::word;
+
+/// What Clash calls `LAN`: private, loopback, link-local and multicast addresses.
+pub(super) const LAN: [&str; 11] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/4",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+/// How deep logic may stand in logic.
+const MAX_DEPTH: usize = 16;
+
+/// A set that stands for a database.
+pub(super) enum Ranges {
+    Asn(String),
+    Country(String),
+    Lan,
+    Site(String),
+}
+
+impl Ranges {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Asn(number) => format!("as{number}"),
+            Self::Country(code) => format!("geoip-{code}"),
+            Self::Lan => "lan".to_owned(),
+            Self::Site(name) => format!("geosite-{name}"),
+        }
+    }
+
+    /// The key in `geox-url`, the usual address, the format, what is selected.
+    pub(super) fn database(&self) -> Option<(&'static str, &'static str, &'static str, String)> {
+        match self {
+            Self::Lan => None,
+            Self::Asn(number) => Some((
+                "asn",
+                "https://github.com/xishang0128/geoip/releases/download/latest/GeoLite2-ASN.mmdb",
+                "mmdb",
+                format!("as{number}"),
+            )),
+            Self::Country(code) => Some((
+                "geoip",
+                "https://github.com/MetaCubeX/meta-rules-dat/releases/download/latest/geoip.dat",
+                "dat",
+                code.clone(),
+            )),
+            Self::Site(name) => Some((
+                "geosite",
+                "https://github.com/MetaCubeX/meta-rules-dat/releases/download/latest/geosite.dat",
+                "dat",
+                name.clone(),
+            )),
+        }
+    }
+}
+
+/// The parts of a rule: commas within brackets do not part.
+pub(super) fn split(rule: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0_usize;
+    for c in rule.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts.iter().map(|part| part.trim().to_owned()).collect()
+}
+
+/// All of these.
+pub(super) fn all(conditions: &[&str]) -> String {
+    match conditions {
+        [one] => (*one).to_owned(),
+        many => {
+            let parts: Vec<String> = many.iter().map(|part| format!("[{part}]")).collect();
+            format!("AND, {}", parts.join(", "))
+        }
+    }
+}
+
+/// An entry of a list of names.
+pub(super) fn domain_entry(entry: &str) -> Option<String> {
+    if let Some(suffix) = entry.strip_prefix("+.") {
+        return Some(format!("DOMAIN-SUFFIX, {suffix}"));
+    }
+    match entry.contains(['*', '?']) || entry.starts_with('.') {
+        true => None,
+        false => Some(format!("DOMAIN, {entry}")),
+    }
+}
+
+/// A rule without its way out; the sets that it needs go into `found`.
+pub(super) fn clash(rule: &str, found: &mut Vec<Ranges>, depth: usize) -> Result<String, String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("logic deeper than {MAX_DEPTH} levels"));
+    }
+    let parts = split(rule);
+    let kind = parts
+        .first()
+        .map(|kind| kind.to_ascii_uppercase())
+        .unwrap_or_default();
+    let value = parts.get(1).map_or("", String::as_str);
+    let blind = parts.iter().skip(2).any(|flag| flag == "no-resolve");
+    let flag = if blind { ", no-resolve" } else { "" };
+    let said = |kind: &str| Ok(format!("{kind}, {}", word(value)));
+    let mut set = |ranges: Ranges, flag: &str| {
+        let name = ranges.name();
+        found.push(ranges);
+        Ok(format!("RULE-SET, {}{flag}", word(&name)))
+    };
+    let lower = value.to_ascii_lowercase();
+    match kind.as_str() {
+        "AND" | "OR" | "NOT" => {
+            let inner = value.strip_prefix('(').and_then(|v| v.strip_suffix(')'));
+            let inner = inner.ok_or("its conditions stand in brackets")?;
+            let mut conditions = Vec::new();
+            for part in split(inner) {
+                let part = part.strip_prefix('(').and_then(|v| v.strip_suffix(')'));
+                let part = part.ok_or("each condition stands in brackets")?;
+                conditions.push(format!("[{}]", clash(part, found, depth + 1)?));
+            }
+            match (kind.as_str(), conditions.as_slice()) {
+                ("NOT", [one]) => Ok(format!("NOT, {one}")),
+                ("NOT", _) => Err("`NOT` has one condition".to_owned()),
+                (_, [one]) => {
+                    let bare = one.strip_prefix('[').and_then(|c| c.strip_suffix(']'));
+                    Ok(bare.unwrap_or(one).to_owned())
+                }
+                (kind, many) => Ok(format!("{kind}, {}", many.join(", "))),
+            }
+        }
+        "DOMAIN" | "DOMAIN-SUFFIX" | "DOMAIN-KEYWORD" | "DOMAIN-REGEX" | "NETWORK" => said(&kind),
+        "DOMAIN-WILDCARD" => {
+            let pattern: String = value
+                .chars()
+                .map(|c| match c {
+                    '*' => ".*".to_owned(),
+                    '?' => ".".to_owned(),
+                    c => regex::escape(&c.to_string()),
+                })
+                .collect();
+            Ok(format!("DOMAIN-REGEX, {}", word(&format!("^{pattern}$"))))
+        }
+        "GEOSITE" => set(Ranges::Site(lower), ""),
+        "GEOIP" if matches!(lower.as_str(), "lan" | "private") => set(Ranges::Lan, flag),
+        "GEOIP" => set(Ranges::Country(lower), flag),
+        "IP-ASN" => set(Ranges::Asn(value.to_owned()), flag),
+        "IP-CIDR" | "IP-CIDR6" => Ok(format!("IP-CIDR, {}{flag}", word(value))),
+        "SRC-IP-CIDR" => said("SRC-IP-CIDR"),
+        "RULE-SET" => {
+            if parts.iter().skip(2).any(|flag| flag == "src") {
+                return Err("a set on the source".to_owned());
+            }
+            Ok(format!("RULE-SET, {}{flag}", word(value)))
+        }
+        "DST-PORT" | "SRC-PORT" => Ok(format!("{kind}, {}", value.replace('/', "|"))),
+        "IN-TYPE" => match lower.as_str() {
+            "socks" | "socks5" => Ok("INBOUND, socks5".to_owned()),
+            "http" | "https" => Ok("INBOUND, http".to_owned()),
+            other => Err(format!("there are no inbounds of type `{other}`")),
+        },
+        "IN-PORT" => Ok(format!("INBOUND, any:{value}")),
+        "IN-NAME" => said("INBOUND-ALIAS"),
+        "IN-USER" => {
+            let users: Vec<String> = value
+                .split('/')
+                .map(|u| format!("INBOUND, {u}@any"))
+                .collect();
+            match users.as_slice() {
+                [one] => Ok(one.clone()),
+                many => Ok(format!("OR, [{}]", many.join("], ["))),
+            }
+        }
+        "PROCESS-NAME" => said("PROCESS-NAME-IGNORE-CASE"),
+        "PROCESS-NAME-REGEX" => said("PROCESS-NAME-REGEX"),
+        "PROCESS-PATH" => said("PROC-PATH-IGNORE-CASE"),
+        "PROCESS-PATH-REGEX" => said("PROC-PATH-REGEX"),
+        other => Err(format!("the native language has no `{other}`")),
+    }
+}

@@ -1,0 +1,74 @@
+//! Clash's and sing-box's configurations, against tables written by hand.
+
+use std::path::Path;
+
+use super::{loaded, way};
+use crate::convert::{Conversion, Foreign};
+use crate::damage::variants;
+use crate::files::Memory;
+
+fn converted(foreign: Foreign, text: &str) -> Conversion {
+    assert_eq!(Foreign::tell(Path::new("c"), text), Some(foreign));
+    let done = foreign.convert("c", text.to_owned());
+    done.unwrap_or_else(|problems| panic!("{:?}", problems.0))
+}
+
+fn check_table(foreign: Foreign, text: &str, table: &str) -> Vec<String> {
+    let conversion = converted(foreign, text);
+    let setup = loaded(&conversion.text, Path::new(""), &Memory::default());
+    let mut wrong = Vec::new();
+    for line in table.lines() {
+        let (flow, expected) = line.split_once(" => ").unwrap();
+        let found = way(&setup, flow);
+        if found != expected {
+            wrong.push(format!("{flow} => {found}, not {expected}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\n{}",
+        wrong.join("\n"),
+        conversion.text
+    );
+    let lost = conversion.report.iter().filter(|remark| !remark.equal);
+    lost.map(ToString::to_string).collect()
+}
+
+/// Damaged variants are read or refused; what is read can be loaded or says what is wrong.
+fn survives(foreign: Foreign, text: &str) {
+    for bytes in variants(text.as_bytes()).take(300) {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let _shape = Foreign::tell(Path::new("c"), &text);
+        if let Err(problems) = foreign.convert("c", text) {
+            assert!(!problems.0.is_empty());
+        }
+    }
+}
+
+#[test]
+fn clash_goes_where_it_went() {
+    let text = include_str!("clash.yaml");
+    let lost = check_table(Foreign::Clash, text, include_str!("clash.expected"));
+    let named = ["later", "auto", "*.odd.test", "UID,1001", "DSCP,4"];
+    for name in named {
+        assert!(
+            lost.iter().any(|line| line.contains(name)),
+            "{name}: {lost:?}"
+        );
+    }
+    assert_eq!(lost.len(), named.len(), "{lost:#?}");
+    assert!(
+        lost.iter().any(|line| line.starts_with("c:31: ")),
+        "{lost:?}"
+    );
+    survives(Foreign::Clash, text);
+}
+
+#[test]
+fn a_load_names_the_language() {
+    let files = Memory::new([("c.yaml", include_str!("clash.yaml"))]);
+    let loaded = crate::load(Path::new("c.yaml"), None, None, &files);
+    let problem = loaded.problems.0.first().unwrap().to_string();
+    assert!(problem.contains("foreign-configuration"), "{problem}");
+    assert!(problem.contains("`pointsman convert`"), "{problem}");
+}
