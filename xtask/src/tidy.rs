@@ -191,6 +191,7 @@ fn problem_codes(sources: &[PathBuf], findings: &mut Vec<String>) -> anyhow::Res
             for (at, _) in text.match_indices(call) {
                 let rest = text[at + call.len()..].trim_start();
                 if let Some(code) = rest.strip_prefix('"').and_then(|r| r.split('"').next())
+                    && !code.is_empty()
                     && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
                 {
                     used.insert(code.to_owned());

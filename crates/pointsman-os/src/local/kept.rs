@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::private_directory;
@@ -76,5 +76,8 @@ impl Kept {
 pub fn create_private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    // A file that was there keeps the mode that it had.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }

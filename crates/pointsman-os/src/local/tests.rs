@@ -136,3 +136,14 @@ fn what_is_kept_is_for_this_user_alone() {
         io::ErrorKind::PermissionDenied
     );
 }
+
+#[test]
+fn a_file_that_was_open_to_others_is_private_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(create_private(&path).unwrap());
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.mode() & 0o777, found.len()), (0o600, 0));
+}

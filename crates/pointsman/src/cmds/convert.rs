@@ -147,16 +147,5 @@ fn tell(conversion: &Conversion) {
 
 /// Writes a file that its owner alone may read: it may hold passwords.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-        options.mode(0o600);
-        let mut file = options.open(path)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())
-    }
-    #[cfg(not(unix))]
-    options.open(path)?.write_all(text.as_bytes())
+    pointsman_os::local::create_private(path)?.write_all(text.as_bytes())
 }

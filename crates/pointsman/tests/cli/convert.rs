@@ -1,5 +1,7 @@
 //! `convert`: the native text, the report, and who may read the file.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use crate::{Run, directory, run};
 
 const APPS: &str =
@@ -50,12 +52,8 @@ fn a_file_is_its_owners_alone() {
             .unwrap()
             .starts_with("# Converted")
     );
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&out).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
+    let mode = std::fs::metadata(&out).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let checked = run(home.path(), &["check", "out.yaml"], "");
     assert_eq!(checked.code, 0, "{}", checked.stdout);
 }
