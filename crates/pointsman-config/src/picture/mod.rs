@@ -1,6 +1,6 @@
 //! Pictures of policies: SVG to look at, Graphviz text to go on with.
 //!
-//! Both draw the same [`outline`], in which long runs of rules are folded. Deliberately absent: the
+//! Both draw the same `outline`, in which long runs of rules are folded. Deliberately absent: the
 //! entries of rule sets and zones, which are named and not drawn.
 
 mod dot;
