@@ -455,7 +455,10 @@ impl Clash<'_> {
             let what = format!("`{name}` is fetched: until then no flow is in it");
             self.draft.report.note("", what);
         } else {
-            map.raw("ips", list(rules::LAN.iter().map(|range| quoted(range))));
+            map.raw(
+                "ips",
+                list(rules::PRIVATE.iter().map(|range| quoted(range))),
+            );
         }
         self.draft.rule_sets.raw(&name, map.flow());
         self.draft.sets.push(name);

@@ -55,6 +55,11 @@ impl Draft {
         self.ended = true;
     }
 
+    /// Adds an item that is no rule.
+    pub(super) fn step(&mut self, item: &str) {
+        self.add(item.to_owned());
+    }
+
     fn add(&mut self, rule: String) {
         // Behind the fallback nothing is reached.
         if !self.ended {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Conversion, clash};
+use super::{Conversion, clash, sing_box};
 use crate::problem::{Problems, Source};
 use crate::yaml::{self, Value};
 
@@ -28,6 +28,13 @@ impl Foreign {
     /// Tells by the file's shape; `None` where it is neither.
     #[must_use]
     pub fn tell(path: &Path, text: &str) -> Option<Self> {
+        if text.trim_start().starts_with('{') {
+            let root: serde_json::Value = serde_json::from_str(text).ok()?;
+            let has = |key: &str| root.get(key).is_some();
+            let parts = has("route") || has("inbounds");
+            return (root["outbounds"].is_array() && parts && !has("version"))
+                .then_some(Self::SingBox);
+        }
         let shape = Shape::of(text, path)?;
         let has = |key: &str| shape.keys.iter().any(|known| known == key);
         let clash =
@@ -35,8 +42,7 @@ impl Foreign {
         if (clash || (has("proxies") && has("rules"))) && !has("rule-local") && !has("version") {
             return Some(Self::Clash);
         }
-        let json = text.trim_start().starts_with('{');
-        (json && has("outbounds") && (has("route") || has("inbounds"))).then_some(Self::SingBox)
+        None
     }
 
     /// The configuration in the native language.
@@ -53,8 +59,19 @@ impl Foreign {
                 _ => Err(problems),
             };
         }
-        let message = format!("a {} configuration cannot be converted yet", self.as_str());
-        problems.error("invalid-value", &source.span(0, 0), message);
+        match serde_json::from_str::<serde_json::Value>(&source.text) {
+            Ok(root) if root.is_object() => return Ok(sing_box::convert(&root, name).finish()),
+            Ok(_) => {
+                let message = "a configuration is an object";
+                problems.error("json-syntax", &source.span(0, 0), message);
+            }
+            Err(error) => {
+                let line = u32::try_from(error.line()).unwrap_or(1).max(1);
+                let place = source.line(line);
+                let message = format!("the JSON cannot be read: {error}");
+                problems.error("json-syntax", &place, message);
+            }
+        }
         Err(problems)
     }
 }

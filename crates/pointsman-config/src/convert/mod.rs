@@ -16,6 +16,7 @@ mod native;
 mod outbounds;
 mod policies;
 mod rules;
+mod sing_box;
 #[cfg(test)]
 mod tests;
 

@@ -2,19 +2,21 @@
 
 use super::clash::word;
 
-/// What Clash calls `LAN`: private, loopback, link-local and multicast addresses.
-pub(super) const LAN: [&str; 11] = [
-    "0.0.0.0/8",
+/// Private, loopback, link-local, multicast and unspecified addresses: what Clash calls `LAN`, and
+/// sing-box private.
+pub(super) const PRIVATE: [&str; 12] = [
+    "0.0.0.0/32",
     "10.0.0.0/8",
-    "100.64.0.0/10",
     "127.0.0.0/8",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.168.0.0/16",
     "224.0.0.0/4",
+    "::/128",
     "::1/128",
     "fc00::/7",
     "fe80::/10",
+    "ff00::/8",
 ];
 
 /// How deep logic may stand in logic.

@@ -72,3 +72,18 @@ fn a_load_names_the_language() {
     assert!(problem.contains("foreign-configuration"), "{problem}");
     assert!(problem.contains("`pointsman convert`"), "{problem}");
 }
+
+#[test]
+fn sing_box_goes_where_it_went() {
+    let text = include_str!("sing_box.json");
+    let lost = check_table(Foreign::SingBox, text, include_str!("sing_box.expected"));
+    let named = ["tun", "clash_mode", "wifi_ssid"];
+    for name in named {
+        assert!(
+            lost.iter().any(|line| line.contains(name)),
+            "{name}: {lost:?}"
+        );
+    }
+    assert_eq!(lost.len(), named.len(), "{lost:#?}");
+    survives(Foreign::SingBox, text);
+}
