@@ -28,7 +28,7 @@ impl Plane {
     }
 
     /// Keeps so many of the flows that ended, from now on; fewer where they would take more than
-    /// [`super::flows::RECENT_BYTES`].
+    /// `RECENT_BYTES`.
     pub fn keep_recent(&self, count: usize) {
         self.shared.flows.keep_recent(count);
     }
