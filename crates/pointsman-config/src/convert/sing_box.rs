@@ -236,7 +236,7 @@ impl SingBox<'_> {
                     for rule in items(&set["rules"]) {
                         match self.condition(rule, 0) {
                             Ok(rule) if super::draft::stands_alone(&rule) => {
-                                rules.push(quoted(&rule))
+                                rules.push(quoted(&rule));
                             }
                             Ok(_) => self.draft.left_out(
                                 &place,
@@ -460,7 +460,7 @@ fn field(
         "network" => others.push(each("NETWORK")),
         "protocol" => others.push(each("PROTOCOL")),
         "ip_version" if value.as_u64() == Some(4) => {
-            others.push(vec!["DST-ADDR-TYPE, ipv4".to_owned()])
+            others.push(vec!["DST-ADDR-TYPE, ipv4".to_owned()]);
         }
         "ip_version" => others.push(vec!["DST-ADDR-TYPE, ipv6".to_owned()]),
         "process_name" => others.push(each("PROCESS-NAME")),

@@ -6,6 +6,7 @@ use super::{loaded, way};
 use crate::convert::{Conversion, Foreign};
 use crate::damage::variants;
 use crate::files::Memory;
+use crate::fuzz_checks::{check_clash, check_sing_box};
 
 fn converted(foreign: Foreign, text: &str) -> Conversion {
     assert_eq!(Foreign::tell(Path::new("c"), text), Some(foreign));
@@ -34,15 +35,11 @@ fn check_table(foreign: Foreign, text: &str, table: &str) -> Vec<String> {
     lost.map(ToString::to_string).collect()
 }
 
-/// Damaged variants are read or refused; what is read can be loaded or says what is wrong.
-fn survives(foreign: Foreign, text: &str) {
-    for bytes in variants(text.as_bytes()).take(300) {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let _shape = Foreign::tell(Path::new("c"), &text);
-        if let Err(problems) = foreign.convert("c", text) {
-            assert!(!problems.0.is_empty());
-        }
-    }
+/// 300 damaged variants keep what [`crate::fuzz_checks`] asks for.
+fn survives(check: fn(&[u8]), text: &str) {
+    variants(text.as_bytes())
+        .take(300)
+        .for_each(|bytes| check(&bytes));
 }
 
 #[test]
@@ -61,7 +58,7 @@ fn clash_goes_where_it_went() {
         lost.iter().any(|line| line.starts_with("c:31: ")),
         "{lost:?}"
     );
-    survives(Foreign::Clash, text);
+    survives(check_clash, text);
 }
 
 #[test]
@@ -85,5 +82,5 @@ fn sing_box_goes_where_it_went() {
         );
     }
     assert_eq!(lost.len(), named.len(), "{lost:#?}");
-    survives(Foreign::SingBox, text);
+    survives(check_sing_box, text);
 }

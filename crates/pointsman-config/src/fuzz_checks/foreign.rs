@@ -1,0 +1,44 @@
+//! What must hold when configurations of other programs are converted.
+
+use std::path::Path;
+
+use super::check_dialect;
+use crate::convert::Foreign;
+use crate::setup::Dialect;
+
+/// Checks the conversion of Clash's configurations.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_clash(bytes: &[u8]) {
+    check(Foreign::Clash, bytes);
+}
+
+/// Checks the conversion of sing-box's configurations.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_sing_box(bytes: &[u8]) {
+    check(Foreign::SingBox, bytes);
+}
+
+/// Any text is converted or refused with a reason; what is converted is a native text that loads, or
+/// does not, as any other.
+fn check(foreign: Foreign, bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let _either = Foreign::tell(Path::new("c"), text);
+    match foreign.convert("c", text.to_owned()) {
+        Ok(conversion) => {
+            assert!(
+                conversion
+                    .report
+                    .iter()
+                    .all(|remark| !remark.text.is_empty())
+            );
+            check_dialect(Dialect::Native, "pointsman.yaml", &conversion.text);
+        }
+        Err(problems) => assert!(!problems.0.is_empty(), "{text}"),
+    }
+}
