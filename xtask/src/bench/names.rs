@@ -74,9 +74,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         number(small, "table_bytes")
     );
     println!(
-        "fingerprints of a query {:.1} ns; each further set {:.1} ns",
-        number(set, "fingerprint_ns"),
-        number(set, "further_ns")
+        "fingerprints of a query {:.1} ns",
+        number(set, "fingerprint_ns")
     );
     println!(
         "kept bytes: written in {:.1} ms, read in {:.1} ms",
@@ -195,24 +194,10 @@ fn set(names: &Names, queries: &[Domain], small: bool) -> anyhow::Result<Value> 
         }
     });
     measured["fingerprint_ns"] = each(fingerprints).into();
-    let sets = [set.clone(), set];
-    let hold = |times: usize| {
-        best(|| {
-            for query in queries {
-                let prints = Fingerprints::of(KEY, query);
-                for set in &sets[..times] {
-                    black_box(&set.hold(&prints));
-                }
-            }
-        })
-        .1
-    };
-    let (one, two) = (hold(1), hold(2));
-    measured["further_ns"] = each(two.saturating_sub(one)).into();
-    let (bytes, write) = best(|| sets[0].to_bytes());
+    let (bytes, write) = best(|| set.to_bytes());
     let (again, read) = best(|| RuleSet::from_bytes("set", "set.txt", KEY, &bytes, |_, _| None));
     ensure!(
-        again?.len() == sets[0].len(),
+        again?.len() == set.len(),
         "a set is not read as it was written"
     );
     measured["write_ms"] = (write.as_secs_f64() * 1e3).into();
