@@ -70,6 +70,13 @@ fn target(
     let via = target.via.and_then(|id| names.get(id.0 as usize));
     map.some("via", via.map(String::as_str));
     map.raw("attempts", target.attempts.to_string());
+    if target.attempts > 1 && target.backoff.is_zero() {
+        let what = format!(
+            "`{}` tried again at once; natively it waits 100ms",
+            target.name
+        );
+        report.lost(place, what);
+    }
     map.time("backoff", Some(target.backoff).filter(|t| !t.is_zero()));
     if target.connect_timeout.is_none() {
         let what = format!(
