@@ -1,0 +1,104 @@
+//! `check`.
+
+use expect_test::expect;
+
+use super::check;
+
+#[test]
+fn check_tells_problems() {
+    check(
+        &["check", "r.toml"],
+        "",
+        expect![[r#"
+            0
+            r.toml:14:1: note[answers-early]: `domain proxy = "youtube.com"` (r.toml:14) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset
+              | proxy = ["youtube.com"]
+              | ^^^^^^^^^^^^^^^^^^^^^^^
+            --
+            r.toml: policy-router, 0 errors, 0 warnings
+        "#]],
+    );
+    check(
+        &["check", "bad.toml"],
+        "",
+        expect![[r#"
+        1
+        bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
+          | vpm = ["zen.exe"]
+          | ^^^
+          hint: did you mean `vpn`?
+        --
+        bad.toml: policy-router, 1 error, 0 warnings
+    "#]],
+    );
+    check(
+        &["check", "warned/w.toml", "--quiet"],
+        "",
+        expect![[r#"
+            0
+            warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap
+              | proxy = ["a"]
+              |          ^^^
+              warned/w.toml:15:10: overlaps with this
+              hint: both are of one kind, so `other` goes first by its name
+            warned/w.toml:19:1: note[answers-early]: `domain proxy = "youtube.com"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset
+              | proxy = ["youtube.com"]
+              | ^^^^^^^^^^^^^^^^^^^^^^^
+            --
+        "#]],
+    );
+    check(
+        &[
+            "check",
+            "warned/w.toml",
+            "--deny",
+            "warnings",
+            "--format=json",
+        ],
+        "",
+        expect![[r#"
+            1
+            {"dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"},{"severity":"note","code":"answers-early","message":"`domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset","file":"warned/w.toml","line":19,"column":1,"hint":null,"related":null,"text":"warned/w.toml:19:1: note[answers-early]: `domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset\n  | proxy = [\"youtube.com\"]\n  | ^^^^^^^^^^^^^^^^^^^^^^^"}]}
+            --
+            warned/w.toml: policy-router, 0 errors, 1 warning
+        "#]],
+    );
+    check(
+        &["check", "none.toml", "--quiet"],
+        "",
+        expect![[r#"
+        1
+        none.toml:1:1: error[unreadable]: cannot be read: No such file or directory (os error 2)
+        --
+    "#]],
+    );
+    check(
+        &[
+            "check",
+            "r.toml",
+            "--dialect",
+            "native",
+            "--quiet",
+            "--format",
+            "json",
+        ],
+        "",
+        expect![[r#"
+            1
+            {"dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"did not find expected <document start>","file":"r.toml","line":2,"column":1,"hint":null,"related":null,"text":"r.toml:2:1: error[yaml-syntax]: did not find expected <document start>\n  | egress = \"direct\"\n  | ^"}]}
+            --
+        "#]],
+    );
+    check(
+        &["--color", "always", "--quiet", "check", "bad.toml"],
+        "",
+        expect![[r#"
+            1
+            bad.toml:12:1: [31merror[0m[unknown-outbound]: there is no egress `vpm`
+              | vpm = ["zen.exe"]
+              | ^^^
+              hint: did you mean `vpn`?
+            --
+        "#]],
+    );
+}
