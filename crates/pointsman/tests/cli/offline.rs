@@ -27,9 +27,9 @@ vpn = ["zen.exe"]
 proxy = ["youtube.com"]
 "#;
 
-/// Exit code, stdout, and stderr behind a line `--`, of a run beside `POLICY`.
-fn check(arguments: &[&str], stdin: &str, expected: Expect) {
-    let home = directory(&[
+/// A directory with `POLICY` and files of other kinds.
+fn home() -> tempfile::TempDir {
+    directory(&[
         ("r.toml", POLICY),
         ("bad.toml", &POLICY.replace("vpn = [\"zen", "vpm = [\"zen")),
         ("warned/w.toml", &warned()),
@@ -47,7 +47,12 @@ fn check(arguments: &[&str], stdin: &str, expected: Expect) {
         ("odd.tree", "any[direct # why\n]"),
         ("broken.tree", "any [ direct"),
         ("flows", "{\"dst\":\"youtube.com:1\"}\n"),
-    ]);
+    ])
+}
+
+/// Exit code, stdout, and stderr behind a line `--`, of a run in [`home`].
+fn check(arguments: &[&str], stdin: &str, expected: Expect) {
+    let home = home();
     let Run {
         code,
         stdout,

@@ -20,6 +20,11 @@ fn home() -> tempfile::TempDir {
             "interface: 127.0.0.1\nrule_provider:\n  ads: { type: file, path: names.txt, behavior: domain }\n\
              rule_local:\n  - RULE-SET, ads, REJECT\n  - FALLBACK, DIRECT\n",
         ),
+        (
+            "web.yml",
+            "interface: 127.0.0.1\nrule_provider:\n  web: { type: http, url: \"http://127.0.0.1:9/l\", path: web.txt, behavior: domain }\n\
+             rule_local:\n  - RULE-SET, web, REJECT\n  - FALLBACK, DIRECT\n",
+        ),
     ])
 }
 
@@ -100,7 +105,7 @@ fn a_match_names_the_entry_and_its_place() {
         "rule-set match none.txt a.test",
         "",
         expect![[r#"
-        1
+        2
         --
         error: none.txt cannot be read: No such file or directory (os error 2)
     "#]],
@@ -109,7 +114,7 @@ fn a_match_names_the_entry_and_its_place() {
         "rule-set match names.txt a.test --list-format srs",
         "",
         expect![[r#"
-            1
+            2
             --
             names.txt:1:1: error[invalid-list]: it is no rule set of sing-box's
             error: names.txt cannot be read as a list
@@ -132,7 +137,7 @@ fn a_match_names_the_entry_and_its_place() {
         "rule-set match names.txt a.test --set x",
         "",
         expect![[r#"
-        1
+        2
         --
         names.txt:1:1: error[invalid-list]: `select: x`: a list of format `text` is one list
           hint: `dat` and `mmdb` hold many
@@ -155,6 +160,48 @@ fn a_match_names_the_entry_and_its_place() {
             2
             --
             error: c.yml has no rule set `adz`; did you mean `ads`?
+        "#]],
+    );
+}
+
+#[test]
+fn a_list_that_nobody_has_is_not_asked() {
+    check(
+        "rule-set match . a.test",
+        "",
+        expect![[r#"
+            2
+            --
+            error: . is a directory
+        "#]],
+    );
+    check(
+        "rule-set match none.txt -",
+        "a.test\n",
+        expect![[r#"
+            2
+            --
+            error: none.txt cannot be read: No such file or directory (os error 2)
+        "#]],
+    );
+    check(
+        "rule-set match ads a.test --config none.yml",
+        "",
+        expect![[r#"
+            2
+            --
+            none.yml:1:1: error[unreadable]: cannot be read: No such file or directory (os error 2)
+            error: none.yml has errors
+        "#]],
+    );
+    // Nothing was fetched yet, which is not the same as an empty list.
+    check(
+        "rule-set match web a.test --config web.yml",
+        "",
+        expect![[r#"
+            2
+            --
+            error: `web` was not fetched yet
         "#]],
     );
 }
@@ -405,7 +452,7 @@ fn lists_inside_a_file_are_named() {
     check(
         "rule-set match geosite.dat x.a.test --set othr",
         expect![[r#"
-            1
+            2
             --
             geosite.dat:1:1: error[invalid-list]: there is no list `othr` in the file
               hint: did you mean `other`?
@@ -415,11 +462,11 @@ fn lists_inside_a_file_are_named() {
     check(
         "rule-set match geosite.dat x.a.test",
         expect![[r#"
-        1
-        --
-        geosite.dat:1:1: error[invalid-list]: the file holds many lists
-          hint: choose one: `select: a` (`--set a`); `pointsman rule-set list` names all
-        error: geosite.dat cannot be read as a list
-    "#]],
+            2
+            --
+            geosite.dat:1:1: error[invalid-list]: the file holds many lists
+              hint: choose one: `select: a` (`--set a`); `pointsman rule-set list` names all
+            error: geosite.dat cannot be read as a list
+        "#]],
     );
 }

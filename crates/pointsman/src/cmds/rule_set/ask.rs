@@ -1,4 +1,6 @@
 //! `rule-set match`: which entry of a list holds a host.
+//!
+//! Invariant: the exit code is 1 only where the whole list was asked and holds nothing; a list that cannot be read is 2.
 
 use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,14 @@ pub(crate) struct MatchArgs {
 }
 
 pub(crate) fn run(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
+    answer(args, out).map_err(|stop| match stop {
+        // 1 says that no entry holds the host, which nobody can tell here.
+        Stop::Failed(why) => Stop::Usage(why),
+        other => other,
+    })
+}
+
+fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
     if args.host == "-" {
         let asked = match &args.config {
             Some(config) => Asked::Set(find(config, args)?),
@@ -160,6 +170,11 @@ fn find(config: &Path, args: &MatchArgs) -> Result<Arc<RuleSet>, Stop> {
     let setup = load::setup(config, args.dialect)?;
     let wanted = args.list.to_string_lossy();
     let sets = || setup.policies.iter().flat_map(|policy| policy.sets.iter());
+    let fetched = setup.sources.iter().find(|source| *source.name == wanted);
+    let copy = fetched.and_then(|source| source.path.as_ref());
+    if fetched.is_some() && !copy.is_some_and(|path| path.exists()) {
+        return Err(Stop::Usage(format!("`{wanted}` was not fetched yet")));
+    }
     if let Some(set) = sets().find(|set| *set.name == wanted) {
         return Ok(Arc::clone(set));
     }
