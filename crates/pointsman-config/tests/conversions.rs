@@ -14,11 +14,14 @@ use pointsman_config::setup::{OutboundKind, Uplink};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
-use pointsman_policy::condition::{Condition, DomainTest, TextField, TextTest, ZoneOf};
+use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts};
 use pointsman_policy::line::Scope;
-use pointsman_policy::model::{ArmKey, Node, OnUnknown, OutboundId, Policy, SelectOn, SetId};
+use pointsman_policy::model::{
+    Arm, ArmKey, Node, OnUnknown, OutboundId, Policy, Select, SelectOn, SetId,
+};
+use pointsman_policy::rewrite::Rewrite;
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::{Need, zone};
 use proptest::prelude::*;
@@ -46,96 +49,65 @@ fn only(policy: &Policy, kind: Kind) -> Policy {
     Policy {
         sets: sets.collect(),
         body: {
-            let nodes = policy.body.iter().map(|node| node_of(node, kind));
-            nodes.collect::<Vec<_>>().into()
+            let nodes = Only(kind).nodes(&policy.body);
+            nodes.into()
         },
         ..policy.clone()
     }
 }
 
-fn node_of(node: &Node, kind: Kind) -> Node {
-    let all = |nodes: &[Node]| nodes.iter().map(|node| node_of(node, kind)).collect();
-    let mut node = node.clone();
-    match &mut node {
-        Node::Any(nodes) => *nodes = all(nodes),
-        Node::Leaf { .. } | Node::Resolve(_) => {}
-        Node::Instrument { condition, .. } => *condition = condition_of(condition, kind),
-        Node::Rule(rule) => rule.condition = condition_of(&rule.condition, kind),
-        Node::Sub {
-            condition, body, ..
-        } => {
-            *condition = condition_of(condition, kind);
-            *body = all(body);
-        }
-        Node::When {
-            condition,
-            then,
-            otherwise,
-            ..
-        } => {
-            *condition = condition_of(condition, kind);
-            **then = node_of(then, kind);
-            if let Some(otherwise) = otherwise {
-                **otherwise = node_of(otherwise, kind);
-            }
-        }
-        Node::Select(select) => {
-            for arm in &mut select.arms {
-                arm.then = node_of(&arm.then, kind);
-            }
-            if let (SelectOn::Zone(of, asks), Kind::Sets) = (select.on, kind) {
-                let arm = |arm: &pointsman_policy::model::Arm| {
-                    let ArmKey::Zone(zone) = &arm.key else {
-                        unreachable!("arms of zones have zones");
-                    };
-                    Node::When {
-                        condition: condition_of(&Condition::Zone(of, *zone, asks), kind),
-                        then: Box::new(arm.then.clone()),
-                        otherwise: None,
-                        origin: arm.origin.clone(),
-                    }
-                };
-                return Node::Any(select.arms.iter().map(arm).collect());
-            }
-        }
-    }
-    // The language says of zones that they resolve.
-    if let (Node::Select(select), Kind::Zones) = (&mut node, kind)
-        && let SelectOn::Zone(_, asks) = &mut select.on
-    {
-        *asks = pointsman_policy::condition::Asks::Resolve;
-    }
-    node
-}
+/// Turns what a policy refers to into lists of one kind.
+struct Only(Kind);
 
-fn condition_of(condition: &Condition, kind: Kind) -> Condition {
-    let all = |parts: &[Condition]| parts.iter().map(|part| condition_of(part, kind)).collect();
-    match (condition, kind) {
-        (Condition::And(parts), _) => Condition::And(all(parts)),
-        (Condition::Or(parts), _) => Condition::Or(all(parts)),
-        (Condition::Not(inner), _) => Condition::Not(Box::new(condition_of(inner, kind))),
-        (Condition::Zone(_, zone, asks), Kind::Sets) => Condition::Set(SetId(zone.0), *asks),
-        (Condition::Set(set, asks), Kind::Zones) => {
-            Condition::Zone(ZoneOf::Address, zone::ZoneId(set.0), *asks)
+impl Rewrite for Only {
+    fn select(&mut self, mut select: Select) -> Node {
+        let SelectOn::Zone(of, asks) = select.on else {
+            return Node::Select(select);
+        };
+        if self.0 == Kind::Zones {
+            // The language says of zones that they resolve.
+            select.on = SelectOn::Zone(of, Asks::Resolve);
+            return Node::Select(select);
         }
-        // `under` is what the words mean of a country in a tree of zones, which have no database.
-        (Condition::Country(..) | Condition::Asn(..), Kind::Zones) => Condition::Never,
-        // Both languages read expressions on names, which are in lower case, without regard to case.
-        (Condition::Domain(DomainTest::Regex(regex)), _) => {
-            let read = RegexBuilder::new(regex.as_str())
-                .case_insensitive(true)
-                .build();
-            Condition::Domain(DomainTest::Regex(read.unwrap()))
+        let arm = |arm: Arm| {
+            let ArmKey::Zone(zone) = arm.key else {
+                unreachable!("arms of zones have zones");
+            };
+            Node::When {
+                condition: self.test(&Condition::Zone(of, zone, asks)),
+                then: Box::new(arm.then),
+                otherwise: None,
+                origin: arm.origin,
+            }
+        };
+        Node::Any(select.arms.into_iter().map(arm).collect())
+    }
+
+    fn test(&mut self, condition: &Condition) -> Condition {
+        match (condition, self.0) {
+            (Condition::Zone(_, zone, asks), Kind::Sets) => Condition::Set(SetId(zone.0), *asks),
+            (Condition::Set(set, asks), Kind::Zones) => {
+                Condition::Zone(ZoneOf::Address, zone::ZoneId(set.0), *asks)
+            }
+            // `under` is what the words mean of a country in a tree of zones, which have no database.
+            (Condition::Country(..) | Condition::Asn(..), Kind::Zones) => Condition::Never,
+            // Both languages read expressions on names, which are in lower case, without regard to case.
+            (Condition::Domain(DomainTest::Regex(regex)), _) => {
+                let read = RegexBuilder::new(regex.as_str())
+                    .case_insensitive(true)
+                    .build();
+                Condition::Domain(DomainTest::Regex(read.unwrap()))
+            }
+            // On other texts they say so themselves: `(?i)`.
+            (Condition::Text(field, TextTest::Regex(regex)), _) => {
+                let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
+                let read = RegexBuilder::new(regex.as_str())
+                    .case_insensitive(is_name)
+                    .build();
+                Condition::Text(*field, TextTest::Regex(read.unwrap()))
+            }
+            (other, _) => other.clone(),
         }
-        // On other texts they say so themselves: `(?i)`.
-        (Condition::Text(field, TextTest::Regex(regex)), _) => {
-            let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
-            let read = RegexBuilder::new(regex.as_str())
-                .case_insensitive(is_name)
-                .build();
-            Condition::Text(*field, TextTest::Regex(read.unwrap()))
-        }
-        (other, _) => other.clone(),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod line;
 pub mod model;
 pub mod near;
 mod plan;
+pub mod rewrite;
 pub mod set;
 pub mod settle;
 pub mod template;

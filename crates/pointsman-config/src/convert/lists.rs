@@ -1,17 +1,29 @@
 //! Rule sets that stand in files or on the web.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pointsman_policy::Condition;
 use pointsman_policy::model::SetId;
 
 use super::Report;
 use super::emit::{Map, quoted};
 use super::native::relative;
-use crate::list::{Behavior, Format, ListSource, Origin, Recipe};
+use crate::list::{Behavior, Format, ListSource, MOST_FETCHED, Origin, Recipe};
 use crate::setup::Setup;
 
-/// The section `rule_sets`.
-pub(super) fn section(setup: &Setup, report: &mut Report) -> Map {
+/// What sets say that their native form does not.
+#[derive(Default)]
+pub(super) struct Beyond {
+    /// Entries that refer to sets, which native sets cannot: rules say them beside the set.
+    pub(super) lifted: BTreeMap<SetId, Vec<Condition>>,
+    /// Sets that hold fewer flows than they did.
+    pub(super) lacking: BTreeSet<SetId>,
+}
+
+/// The section `rule_sets`. `names` are those of the outbounds, by number.
+pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> (Map, Beyond) {
     let mut section = Map::default();
+    let mut beyond = Beyond::default();
     let sets = setup
         .policies
         .first()
@@ -24,32 +36,59 @@ pub(super) fn section(setup: &Setup, report: &mut Report) -> Map {
             Origin::File { path, recipe, .. } => Some((path, recipe)),
             Origin::Inline(_) => None,
         });
+        let others = set.others().iter().map(|other| &other.condition);
+        let nested: Vec<Condition> = others.filter(|other| refers(other)).cloned().collect();
         match (source, file) {
-            (Some(source), _) => fetched(source, setup, &mut map),
+            (Some(source), _) => {
+                fetched(source, setup, names, &mut map);
+                let what = format!("`{}` is fetched: until then no flow is in it", set.name);
+                report.note(place(source), what);
+                if !nested.is_empty() {
+                    beyond.lacking.insert(SetId(number));
+                    let what = format!(
+                        "entries of the rule set `{}` refer to other sets, which the native language leaves out: \
+                         flows that they took go to the rules below",
+                        set.name
+                    );
+                    report.lost(place(source), what);
+                }
+            }
             (None, Some((path, recipe))) => {
                 map.raw("path", quoted(&relative(path, &setup.directory)));
-                told(recipe, &mut map);
+                // The entries that refer to sets are bad natively, and serve in the rules.
+                let strict = recipe.strict && nested.is_empty();
+                let recipe = Recipe {
+                    strict,
+                    ..recipe.clone()
+                };
+                told(&recipe, &mut map);
+                if !nested.is_empty() {
+                    let what = format!(
+                        "entries of the rule set `{}` refer to other sets: the rules say them now, and a \
+                         load warns of them",
+                        set.name
+                    );
+                    report.note("", what);
+                    beyond.lifted.insert(SetId(number), nested);
+                }
             }
             (None, None) => {
                 let what = format!("the rule set `{}` is written empty", set.name);
                 report.lost("", what);
+                beyond.lacking.insert(SetId(number));
                 map.raw("domains", "[]");
             }
         }
-        if set.others().iter().any(|other| refers(&other.condition)) {
-            let what = format!(
-                "entries of the rule set `{}` refer to other sets, which the native language leaves out: \
-                 flows that they took go to the rules below",
-                set.name
-            );
-            report.lost("", what);
-        }
         section.raw(&set.name, map.flow());
     }
-    section
+    (section, beyond)
 }
 
-fn fetched(source: &ListSource, setup: &Setup, map: &mut Map) {
+fn place(source: &ListSource) -> String {
+    format!("{}:{}", source.span.file(), source.span.line())
+}
+
+fn fetched(source: &ListSource, setup: &Setup, names: &[String], map: &mut Map) {
     map.raw("url", quoted(&source.url));
     // A copy in the directory of state has no path in the configuration.
     let inside = source.path.as_ref().filter(|path| {
@@ -58,29 +97,18 @@ fn fetched(source: &ListSource, setup: &Setup, map: &mut Map) {
     if let Some(path) = inside {
         map.raw("path", quoted(&relative(path, &setup.directory)));
     }
+    let via = source.via.and_then(|id| names.get(id.0 as usize));
+    map.some("via", via.map(String::as_str));
     map.time("interval", source.interval);
+    if source.limit != MOST_FETCHED {
+        map.raw("limit", quoted(&format!("{}B", source.limit)));
+    }
     told(&source.recipe, map);
 }
 
 fn told(recipe: &Recipe, map: &mut Map) {
-    let behavior = recipe.behavior.map(|behavior| match behavior {
-        Behavior::Classical => "classical",
-        Behavior::Domain => "domain",
-        Behavior::IpCidr => "ipcidr",
-        Behavior::Names => "names",
-    });
-    let format = recipe.format.map(|format| match format {
-        Format::Text => "text",
-        Format::Yaml => "yaml",
-        Format::Adblock => "adblock",
-        Format::Hosts => "hosts",
-        Format::Dnsmasq => "dnsmasq",
-        Format::Dat => "dat",
-        Format::Mmdb => "mmdb",
-        Format::Mrs => "mrs",
-        Format::Srs => "srs",
-        Format::SrsJson => "srs-json",
-    });
+    let behavior = recipe.behavior.map(Behavior::as_str);
+    let format = recipe.format.map(Format::as_str);
     map.some("format", format);
     let says = matches!(
         recipe.format,

@@ -99,19 +99,20 @@ impl<'a> Main<'a> {
             .filter(|(number, _)| !of_forward(*number))
             .map(|(number, policy)| (number, &**policy))
             .collect();
-        let mut lists = lists::section(setup, report);
+        let mut muted = Report::default();
+        let lower = outbounds::names(setup, false, &mut muted);
+        let (mut lists, beyond) = lists::section(setup, &lower, report);
         let zones = policies
             .first()
-            .map(|(_, policy)| ZoneSets::new(policy, &mut lists))
+            .map(|(_, policy)| ZoneSets::new(policy, beyond, &mut lists))
             .unwrap_or_default();
         // The key that says whether lists resolve is one for all, so only one policy is a list.
         let alone = policies.len() == 1 && setup.dialect == Dialect::Boltconn;
-        let mut muted = Report::default();
         let upper = outbounds::names(setup, true, &mut muted);
         let as_rules = policies
             .first()
             .filter(|_| alone)
-            .and_then(|(_, policy)| as_list(&zones.rewritten(policy, &upper)).ok());
+            .and_then(|(_, policy)| as_list(&zones.rewritten(policy, &upper, report)).ok());
         let names = outbounds::names(setup, as_rules.is_some(), report);
         let resolves = as_rules.is_some()
             && policies
@@ -126,7 +127,7 @@ impl<'a> Main<'a> {
             };
             let rules = as_rules.clone();
             let is_list = rules.is_some();
-            let body = rules.unwrap_or_else(|| as_tree(&zones.rewritten(policy, &names)));
+            let body = rules.unwrap_or_else(|| as_tree(&zones.rewritten(policy, &names, report)));
             written.push((number, name, body, is_list));
         }
         Self {

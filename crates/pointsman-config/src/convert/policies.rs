@@ -2,31 +2,36 @@
 //! sets.
 //!
 //! Invariant: a zone's set holds what the zone owns and nothing that a more specific entry of
-//! another zone owns.
+//! another zone owns. No rule is written that would hold for more flows than it did.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_policy::condition::{Asks, ZoneOf};
-use pointsman_policy::model::{ArmKey, Node, OutboundInfo, SelectOn, SetId};
+use pointsman_policy::model::{ArmKey, Node, Origin, OutboundInfo, Select, SelectOn, SetId};
+use pointsman_policy::rewrite::Rewrite;
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Condition, Domain, Policy, Prefix};
 
+use super::Report;
 use super::emit::{Map, list, quoted, text};
+use super::lists::Beyond;
 
-/// Zones as rule sets.
+/// Zones as rule sets, and what sets say beyond their native form.
 #[derive(Default)]
 pub(super) struct ZoneSets {
+    beyond: Beyond,
     numbers: BTreeMap<(bool, u32), SetId>,
     sets: Vec<Arc<RuleSet>>,
 }
 
 impl ZoneSets {
     /// Makes a set of each zone, written into `section`.
-    pub(super) fn new(policy: &Policy, section: &mut Map) -> Self {
+    pub(super) fn new(policy: &Policy, beyond: Beyond, section: &mut Map) -> Self {
         let mut all = Self {
+            beyond,
             numbers: BTreeMap::new(),
             sets: policy.sets.to_vec(),
         };
@@ -70,8 +75,14 @@ impl ZoneSets {
         self.numbers.insert((of_names, number), id);
     }
 
-    /// The policy as the native language says it: sets for zones, outbounds under their new names.
-    pub(super) fn rewritten(&self, policy: &Policy, names: &[String]) -> Policy {
+    /// The policy as the native language says it: sets for zones, outbounds under their new names. A rule
+    /// that would hold for more flows than it did is left out and reported.
+    pub(super) fn rewritten(
+        &self,
+        policy: &Policy,
+        names: &[String],
+        report: &mut Report,
+    ) -> Policy {
         let outbounds = policy.outbounds.iter().zip(names);
         let outbounds = outbounds.map(|(info, name)| OutboundInfo {
             name: name.as_str().into(),
@@ -82,14 +93,57 @@ impl ZoneSets {
             sets: self.sets.clone().into(),
             ..policy.clone()
         };
-        policy.body = self.nodes(&policy.body).into();
+        let mut said = Said { of: self, report };
+        policy.body = said.nodes(&policy.body).into();
         policy
     }
+}
 
+/// Says steps natively.
+struct Said<'a> {
+    of: &'a ZoneSets,
+    report: &'a mut Report,
+}
+
+impl Said<'_> {
+    /// Whether its condition, or what else hangs on that, would hold for more than it did.
+    fn widens(&self, node: &Node) -> bool {
+        let lacking = &self.of.beyond.lacking;
+        match node {
+            Node::Instrument { condition, .. } | Node::Sub { condition, .. } => {
+                lacks(condition, lacking, true)
+            }
+            Node::Rule(rule) => lacks(&rule.condition, lacking, true),
+            Node::When {
+                condition,
+                otherwise,
+                ..
+            } => {
+                lacks(condition, lacking, true)
+                    || otherwise.is_some() && lacks(condition, lacking, false)
+            }
+            Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
+        }
+    }
+}
+
+impl Rewrite for Said<'_> {
     /// Steps within steps of the same kind stand beside them: they are tried in order either way.
-    fn nodes(&self, nodes: &[Node]) -> Vec<Node> {
+    fn nodes(&mut self, nodes: &[Node]) -> Vec<Node> {
         let mut all = Vec::new();
         for node in nodes {
+            if self.widens(node) {
+                let (place, text) = match origin(node) {
+                    Some(origin) => (format!("{}:{}", origin.file, origin.line), &*origin.text),
+                    None => (String::new(), "a rule"),
+                };
+                let what = format!(
+                    "`{text}` is left out: it asks that a flow is not in a set that lacks entries, \
+                     and would hold for more flows; they now fall to the rules below"
+                );
+                self.report.lost(place, what);
+                continue;
+            }
             match self.node(node) {
                 Node::Any(inner) => all.extend(inner),
                 node => all.push(node),
@@ -98,71 +152,89 @@ impl ZoneSets {
         all
     }
 
-    /// Nesting is bounded by the readers.
-    fn node(&self, node: &Node) -> Node {
-        let all = |nodes: &[Node]| self.nodes(nodes);
-        let mut node = node.clone();
-        match &mut node {
-            Node::Any(nodes) => *nodes = all(nodes),
-            Node::Leaf { .. } | Node::Resolve(_) => {}
-            Node::Instrument { condition, .. } => *condition = self.condition(condition),
-            Node::Rule(rule) => rule.condition = self.condition(&rule.condition),
-            Node::Sub {
-                condition, body, ..
-            } => {
-                *condition = self.condition(condition);
-                *body = all(body);
-            }
-            Node::When {
-                condition,
-                then,
-                otherwise,
-                ..
-            } => {
-                *condition = self.condition(condition);
-                **then = self.node(then);
-                if let Some(otherwise) = otherwise {
-                    **otherwise = self.node(otherwise);
-                }
-            }
-            Node::Select(select) => {
-                for arm in &mut select.arms {
-                    arm.then = self.node(&arm.then);
-                }
-                if let SelectOn::Zone(of, asks) = select.on {
-                    // Zones are disjoint: one arm at most is entered, in whatever order.
-                    let arms = select.arms.iter().filter_map(|arm| match &arm.key {
-                        ArmKey::Zone(zone) => Some(Node::When {
-                            condition: self.condition(&Condition::Zone(of, *zone, asks)),
-                            then: Box::new(arm.then.clone()),
-                            otherwise: None,
-                            origin: arm.origin.clone(),
-                        }),
-                        ArmKey::Protocol(_) => None,
-                    });
-                    return Node::Any(arms.collect());
-                }
-            }
-        }
-        node
+    fn select(&mut self, select: Select) -> Node {
+        let SelectOn::Zone(of, asks) = select.on else {
+            return Node::Select(select);
+        };
+        // Zones are disjoint: one arm at most is entered, in whatever order.
+        let arms = select.arms.into_iter().filter_map(|arm| match arm.key {
+            ArmKey::Zone(zone) => Some(Node::When {
+                condition: self.test(&Condition::Zone(of, zone, asks)),
+                then: Box::new(arm.then),
+                otherwise: None,
+                origin: arm.origin,
+            }),
+            ArmKey::Protocol(_) => None,
+        });
+        Node::Any(arms.collect())
     }
 
-    fn condition(&self, condition: &Condition) -> Condition {
-        let all = |parts: &[Condition]| parts.iter().map(|part| self.condition(part)).collect();
+    fn test(&mut self, condition: &Condition) -> Condition {
         match condition {
-            Condition::And(parts) => Condition::And(all(parts)),
-            Condition::Or(parts) => Condition::Or(all(parts)),
-            Condition::Not(inner) => Condition::Not(Box::new(self.condition(inner))),
             Condition::Zone(of, zone, asks) => {
                 let of_names = *of == ZoneOf::Domain;
                 let asks = if of_names { Asks::Never } else { *asks };
-                match self.numbers.get(&(of_names, zone.0)) {
+                match self.of.numbers.get(&(of_names, zone.0)) {
                     Some(id) => Condition::Set(*id, asks),
                     None => Condition::Never,
                 }
             }
+            Condition::Set(id, asks) => match self.of.beyond.lifted.get(id) {
+                None => condition.clone(),
+                Some(entries) => {
+                    let entries = entries.iter().map(|entry| Limited(*asks).condition(entry));
+                    Condition::Or([condition.clone()].into_iter().chain(entries).collect())
+                }
+            },
             other => other.clone(),
         }
+    }
+}
+
+/// What an entry means in a set of which a rule says whether it resolves.
+struct Limited(Asks);
+
+impl Rewrite for Limited {
+    fn test(&mut self, condition: &Condition) -> Condition {
+        let mut condition = condition.clone();
+        if let (
+            Asks::Never,
+            Condition::Address { asks, .. }
+            | Condition::Asn(_, asks)
+            | Condition::Country(_, asks)
+            | Condition::Set(_, asks)
+            | Condition::Zone(_, _, asks),
+        ) = (self.0, &mut condition)
+        {
+            *asks = Asks::Never;
+        }
+        condition
+    }
+}
+
+/// Whether one of some sets stands in a condition: below an odd number of `NOT`s (`negated`), or an
+/// even one.
+fn lacks(condition: &Condition, sets: &BTreeSet<SetId>, negated: bool) -> bool {
+    match condition {
+        Condition::Set(id, _) => !negated && sets.contains(id),
+        Condition::Not(inner) => lacks(inner, sets, !negated),
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().any(|part| lacks(part, sets, negated))
+        }
+        _ => false,
+    }
+}
+
+fn origin(node: &Node) -> Option<&Origin> {
+    match node {
+        Node::Instrument { origin, .. }
+        | Node::Leaf { origin, .. }
+        | Node::Sub { origin, .. }
+        | Node::When { origin, .. } => Some(origin),
+        Node::Resolve(origin) => Some(origin),
+        Node::Rule(rule) => Some(&rule.origin),
+        Node::Select(select) => Some(&select.origin),
+        Node::Any(_) => None,
     }
 }
 

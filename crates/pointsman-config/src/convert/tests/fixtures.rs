@@ -1,9 +1,154 @@
 //! Small configurations with what the samples do not have.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::agrees;
+use super::{agrees, loaded, way};
+use crate::convert::from_setup;
 use crate::files::Memory;
+use crate::load::load;
+use crate::problem::Problems;
+use crate::setup::Setup;
+
+const NESTED: &str = "inbound: { http: [{ port: 7000, host: 127.0.0.1 }] }
+dispatching: { ip-rules-resolve: true }
+proxy-local:
+  a: { type: http, server: proxy.test, port: 1 }
+  b: { type: http, server: proxy.test, port: 2 }
+rule-provider:
+  inner: { type: file, path: inner.yaml }
+  outer: { type: file, path: outer.yaml, strict: true }
+rule-local:
+  - RULE-SET, outer, a, no-resolve
+  - AND, [NOT, [RULE-SET, outer]], [DST-PORT, 443], b
+  - FALLBACK, DIRECT
+";
+
+fn boltconn(text: &str, files: &[(&str, &str)]) -> (Setup, Memory) {
+    let files = [("c/config.yml", text)]
+        .into_iter()
+        .chain(files.iter().copied());
+    let files = Memory::new(files);
+    let loaded = load(Path::new("c/config.yml"), None, None, &files);
+    (
+        loaded
+            .setup
+            .unwrap_or_else(|| panic!("{:?}", loaded.problems.0)),
+        files,
+    )
+}
+
+#[test]
+fn sets_that_name_sets() {
+    let files = [
+        (
+            "c/inner.yaml",
+            "payload:\n  - DOMAIN-SUFFIX,inner.test\n  - IP-CIDR,10.9.0.0/16\n",
+        ),
+        (
+            "c/outer.yaml",
+            "payload:\n  - DOMAIN,outer.test\n  - RULE-SET,inner\n  - AND,[RULE-SET,inner,no-resolve],[DST-PORT,9]\n",
+        ),
+    ];
+    let (setup, files) = boltconn(NESTED, &files);
+    let conversion = from_setup(&setup, "", &Problems::default());
+    assert!(conversion.is_equal(), "{:?}", conversion.report);
+    let native = loaded(&conversion.text, Path::new("c"), &files);
+    let expected = [
+        ("dst=outer.test:443", "a proxy"),
+        ("dst=x.inner.test:443", "a proxy"),
+        ("dst=else.test:443 resolved=10.9.1.1", "direct direct"),
+        ("dst=10.9.1.1:443", "a proxy"),
+        ("dst=else.test:443 resolved=10.8.1.1", "b proxy"),
+        ("dst=else.test:80 resolved=10.8.1.1", "direct direct"),
+    ];
+    for (flow, expected) in expected {
+        assert_eq!(way(&setup, flow), expected, "{flow}");
+        assert_eq!(way(&native, flow), expected, "{flow}\n{}", conversion.text);
+    }
+}
+
+/// A set that lacks entries holds for fewer flows: what asks that a flow is *not* in it goes.
+#[test]
+fn nothing_is_widened_by_what_a_set_lacks() {
+    let files = [
+        ("c/inner.yaml", "payload: [DOMAIN-SUFFIX,inner.test]\n"),
+        ("c/outer.yaml", "payload: ['RULE-SET,inner']\n"),
+    ];
+    let (mut setup, files) = boltconn(NESTED, &files);
+    // A set that is neither fetched nor in a file.
+    setup.lists.retain(|list| &*list.name != "outer");
+    let conversion = from_setup(&setup, "", &Problems::default());
+    let lost: Vec<String> = conversion
+        .report
+        .iter()
+        .filter(|r| !r.equal)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(lost.len(), 2, "{lost:?}");
+    assert!(
+        lost.iter()
+            .any(|line| line.starts_with("config.yml:11: not equal: `AND, [NOT")),
+        "{lost:?}"
+    );
+    let native = loaded(&conversion.text, Path::new("c"), &files);
+    assert_eq!(way(&native, "dst=x.inner.test:443"), "direct direct");
+    assert_eq!(way(&native, "dst=else.test:443"), "direct direct");
+}
+
+#[test]
+fn lists_that_are_fetched() {
+    let text = "inbound: { http: [{ port: 7000, host: 127.0.0.1 }] }
+proxy-local: { a: { type: http, server: proxy.test, port: 1 } }
+rule-provider:
+  one: { type: http, url: 'https://lists.test/one', path: ./one.yaml, interval: 3600 }
+  two: { type: http, url: 'https://lists.test/two', path: ./two.txt, interval: 90, behavior: domain, format: text }
+rule-local: ['RULE-SET, one, a', 'RULE-SET, two, a', 'FALLBACK, DIRECT']
+";
+    let (mut setup, files) = boltconn(text, &[]);
+    setup.sources[0].via = setup
+        .outbounds
+        .iter()
+        .position(|o| &*o.name == "a")
+        .map(|at| pointsman_policy::OutboundId(u32::try_from(at).unwrap()));
+    setup.sources[0].limit = 3000;
+    let conversion = from_setup(&setup, "", &Problems::default());
+    assert!(conversion.is_equal(), "{:?}", conversion.report);
+    let native = loaded(&conversion.text, Path::new("c"), &files);
+    assert_eq!(native.sources.len(), 2);
+    for (was, is) in setup.sources.iter().zip(&native.sources) {
+        let told = |setup: &Setup, source: &crate::list::ListSource| {
+            let via = source
+                .via
+                .map(|id| Arc::clone(&setup.outbounds[id.0 as usize].name));
+            let known = (
+                Arc::clone(&source.name),
+                Arc::clone(&source.url),
+                source.interval,
+                source.limit,
+            );
+            (known, via, source.path.clone(), source.recipe.clone())
+        };
+        assert_eq!(told(&native, is), told(&setup, was), "{}", conversion.text);
+    }
+    // A set that comes to refer to others later cannot be said.
+    let mut policy = (*setup.policies[0]).clone();
+    let mut sets = policy.sets.to_vec();
+    let mut nested = pointsman_policy::set::RuleSetBuilder::new("two", "two.txt", sets[0].key());
+    nested.add_other(
+        pointsman_policy::Condition::Set(
+            pointsman_policy::model::SetId(0),
+            pointsman_policy::condition::Asks::Never,
+        ),
+        1,
+        "RULE-SET, one",
+    );
+    sets[1] = Arc::new(nested.finish());
+    policy.sets = sets.into();
+    setup.policies[0] = Arc::new(policy);
+    let conversion = from_setup(&setup, "", &Problems::default());
+    assert!(!conversion.is_equal());
+}
 
 #[test]
 fn zones_within_zones() {
