@@ -54,16 +54,19 @@ impl Test<'_> {
     /// Writes it as a line of plain text has it.
     fn write(self, to: &mut String) {
         to.clear();
-        // Writing to a String cannot fail.
-        let _ = match self {
+        let (sign, text) = match self {
             Self::Below(name) => {
-                write!(to, "AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]")
+                // Writing to a String cannot fail.
+                let _ = write!(to, "AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]");
+                return;
             }
-            Self::Exact(name) => write!(to, "{name}"),
-            Self::Keyword(text) => write!(to, "DOMAIN-KEYWORD,{text}"),
-            Self::Regex(text) => write!(to, "DOMAIN-REGEX,{text}"),
-            Self::Suffix(name) => write!(to, "+.{name}"),
+            Self::Exact(name) => ("", name),
+            Self::Keyword(text) => ("DOMAIN-KEYWORD,", text),
+            Self::Regex(text) => ("DOMAIN-REGEX,", text),
+            Self::Suffix(name) => ("+.", name),
         };
+        to.push_str(sign);
+        to.push_str(text);
     }
 }
 
@@ -101,7 +104,9 @@ impl<'r, 'a> Numbered<'r, 'a> {
         let bad = match test {
             Test::Exact(name) | Test::Suffix(name) => {
                 let below = matches!(test, Test::Suffix(_));
-                let taken = self.reading.name(name, below, number, &written);
+                // The name as a part of what is written: so it need not be looked for there.
+                let part = &written[written.len() - name.len()..];
+                let taken = self.reading.name(part, below, number, &written);
                 taken
                     .err()
                     .map(|why| format!("`{name}` is no domain: {why}"))

@@ -5,7 +5,10 @@
 //! byte that leads to each node but the root, in the order of their numbers. (LOUDS; Jacobson 1989.)
 //! Keys are names written backwards, character by character.
 //!
-//! Invariant: a walk ends whatever the bits say: each child has a greater number than its parent.
+//! A walk in the order of keys meets the nodes of each level in the order of their numbers. So it keeps a
+//! place for each level and never searches for a node's bits.
+//!
+//! Invariant: a trie that was made is whole: its levels take up all bits and all labels. A walk ends.
 
 use super::Unreadable;
 use super::packed::Packed;
@@ -13,29 +16,27 @@ use super::packed::Packed;
 /// The longest key that is walked: no name and no pattern of names needs more.
 const MAX_KEY: usize = 1024;
 
-/// Ones between two that are noted.
-const STEP: usize = 64;
-
 /// A trie in memory: some two bits and a byte for each node.
 pub(super) struct Trie {
     leaves: Vec<u64>,
     shape: Vec<u64>,
     labels: Vec<u8>,
-    /// The place behind every [`STEP`]th one of `shape`, the first being place 0.
-    marks: Vec<usize>,
+    /// The first node of each level.
+    levels: Vec<Step>,
 }
 
 /// A key of a trie, while it is walked.
 pub(super) struct Key<'t> {
     trie: &'t Trie,
-    node: usize,
-    /// The nodes above, the root first.
-    above: &'t [Step],
+    /// For each level above the key's node the node that leads to it; for all others the next one to come.
+    steps: &'t [Step],
+    /// The level of the key's node.
+    depth: usize,
     /// The key, turned around: the name from its left.
     pub(super) text: &'t str,
 }
 
-/// A node that is being walked: its number, and the place of its next bit in `shape`.
+/// A node, and the place of its next bit in `shape`.
 #[derive(Clone, Copy)]
 struct Step {
     node: usize,
@@ -49,29 +50,12 @@ impl Trie {
         shape: Vec<u64>,
         labels: Vec<u8>,
     ) -> Result<Self, Unreadable> {
-        let mut marks = vec![0];
-        let mut ones = 0;
-        for (at, word) in shape.iter().enumerate() {
-            let mut word = *word;
-            while word != 0 {
-                ones += 1;
-                if ones % STEP == 0 {
-                    marks.push(at * 64 + word.trailing_zeros() as usize + 1);
-                }
-                word &= word - 1;
-            }
-        }
-        // A root without a child and without an end is an empty trie.
-        if ones != labels.len() + 1 && !(labels.is_empty() && ones == 0) {
-            return Err(Unreadable::malformed(
-                "the index of names in the list is damaged",
-            ));
-        }
+        let levels = levels(&shape, labels.len()).ok_or_else(damaged)?;
         Ok(Self {
             leaves,
             shape,
             labels,
-            marks,
+            levels,
         })
     }
 
@@ -94,88 +78,60 @@ impl Trie {
         &self,
         mut each: impl FnMut(Key<'_>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable> {
-        let damaged = || Unreadable::malformed("the index of names in the list is damaged");
-        if self.labels.is_empty() {
-            return Ok(());
-        }
+        let mut steps = self.levels.clone();
         // The key stands at the end, so that it reads from its left.
-        let mut key = [0; MAX_KEY];
+        let mut key = [0_u8; MAX_KEY];
         let mut turned = String::new();
-        let mut path = vec![Step { node: 0, at: 0 }];
-        while let Some(step) = path.last_mut() {
-            let place = step.at;
+        let mut depth = 0;
+        // How many bytes of the key are not ASCII.
+        let mut wide = 0;
+        while let Some(step) = steps.get_mut(depth) {
+            let last = bit(&self.shape, step.at).ok_or_else(damaged)?;
             step.at += 1;
-            if bit(&self.shape, place).ok_or_else(damaged)? {
-                path.pop();
+            if last {
+                step.node += 1;
+                let Some(above) = depth.checked_sub(1) else {
+                    return Ok(());
+                };
+                wide -= usize::from(!key[MAX_KEY - depth].is_ascii());
+                depth = above;
                 continue;
             }
-            let child = place - step.node + 1;
-            let label = self.labels.get(child - 1).ok_or_else(damaged)?;
-            if child <= step.node {
-                return Err(damaged());
-            }
-            let depth = path.len();
+            depth += 1;
+            let child = steps.get(depth).ok_or_else(damaged)?.node;
+            let label = *self.labels.get(child - 1).ok_or_else(damaged)?;
             let start = MAX_KEY.checked_sub(depth).ok_or_else(damaged)?;
-            key[start] = *label;
-            if bit(&self.leaves, child).unwrap_or(false) {
-                let text = if key[start..].is_ascii() {
+            key[start] = label;
+            wide += usize::from(!label.is_ascii());
+            if self.ends(child) {
+                let text = if wide == 0 {
                     std::str::from_utf8(&key[start..]).map_err(|_ascii| damaged())?
                 } else {
                     turn(&key[start..], &mut turned).ok_or_else(damaged)?
                 };
                 each(Key {
                     trie: self,
-                    node: child,
-                    above: &path,
+                    steps: &steps,
+                    depth,
                     text,
                 })?;
             }
-            let at = self.children(child).ok_or_else(damaged)?;
-            path.push(Step { node: child, at });
         }
         Ok(())
     }
 
-    /// The place of a node's first bit in `shape`: behind as many ones as there are nodes before.
-    fn children(&self, node: usize) -> Option<usize> {
-        let mut at = *self.marks.get(node / STEP)?;
-        let mut missing = node % STEP;
-        if missing == 0 {
-            return Some(at);
-        }
-        loop {
-            let word = *self.shape.get(at / 64)? >> (at % 64);
-            let ones = word.count_ones() as usize;
-            if ones >= missing {
-                let mut word = word;
-                for _ in 1..missing {
-                    word &= word - 1;
-                }
-                return Some(at + word.trailing_zeros() as usize + 1);
-            }
-            missing -= ones;
-            at = (at / 64 + 1) * 64;
-        }
-    }
-
-    /// The child of a node behind a label.
-    fn child(&self, node: usize, label: u8) -> Option<usize> {
-        let mut at = self.children(node)?;
-        while bit(&self.shape, at) == Some(false) {
-            let child = at.checked_sub(node)? + 1;
-            if self.labels.get(child - 1) == Some(&label) {
-                return Some(child);
-            }
-            at += 1;
-        }
-        None
+    /// The child behind a label of a node of which nothing was walked yet. `first` is its first child.
+    fn child(&self, of: Step, first: usize, label: u8) -> Option<usize> {
+        let children = (of.at..).take_while(|at| bit(&self.shape, *at) == Some(false));
+        let mut numbers = (first..).zip(children).map(|(child, _)| child);
+        numbers.find(|child| self.labels.get(child - 1) == Some(&label))
     }
 
     fn ends(&self, node: usize) -> bool {
         bit(&self.leaves, node).unwrap_or(false)
     }
 
-    /// Makes a trie of keys (already turned around). They are sorted here.
+    /// Makes a trie of keys (already turned around), to be written. They are sorted here.
     pub(super) fn make(mut keys: Vec<Vec<u8>>) -> Self {
         keys.sort_unstable();
         keys.dedup();
@@ -200,7 +156,7 @@ impl Trie {
             leaves: leaves.trimmed(),
             shape: shape.words,
             labels,
-            marks: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -213,17 +169,74 @@ impl Trie {
 impl Key<'_> {
     /// Whether the trie also has this key with `.` and then `sign` behind it.
     pub(super) fn also_below(&self, sign: u8) -> bool {
-        let dot = self.trie.child(self.node, b'.');
-        let sign = dot.and_then(|dot| self.trie.child(dot, sign));
-        sign.is_some_and(|node| self.trie.ends(node))
+        self.below(sign).is_some_and(|node| self.trie.ends(node))
+    }
+
+    fn below(&self, sign: u8) -> Option<usize> {
+        let own = *self.steps.get(self.depth)?;
+        let first = *self.steps.get(self.depth + 1)?;
+        let dot = self.trie.child(own, first.node, b'.')?;
+        let at = behind(&self.trie.shape, first.at, dot - first.node)?;
+        // As many zeros stand before a node's first bit as nodes have a lower number than its first child.
+        let grandchild = at - dot + 1;
+        self.trie.child(Step { node: dot, at }, grandchild, sign)
     }
 
     /// Whether the trie also has this key without its last two bytes (`.` and a sign).
     pub(super) fn also_above(&self) -> bool {
-        let two_up = self.above.len().checked_sub(2);
+        let two_up = self.depth.checked_sub(2);
         two_up
-            .and_then(|at| self.above.get(at))
+            .and_then(|level| self.steps.get(level))
             .is_some_and(|step| step.node != 0 && self.trie.ends(step.node))
+    }
+}
+
+fn damaged() -> Unreadable {
+    Unreadable::malformed("the index of names in the list is damaged")
+}
+
+/// The first node of each level; none of an empty trie. `None`: the bits are not those of a trie with so many
+/// labels, or its keys are too long.
+fn levels(shape: &[u64], labels: usize) -> Option<Vec<Step>> {
+    let mut levels = Vec::new();
+    if labels == 0 {
+        // A root, or not even that.
+        let ones: u32 = shape.iter().map(|word| word.count_ones()).sum();
+        return (ones <= 1).then_some(levels);
+    }
+    let mut first = Step { node: 0, at: 0 };
+    let mut end = 1;
+    while first.node < end {
+        if levels.len() > MAX_KEY {
+            return None;
+        }
+        levels.push(first);
+        let count = end - first.node;
+        let at = behind(shape, first.at, count)?;
+        let children = at - first.at - count;
+        first = Step { node: end, at };
+        end += children;
+    }
+    let nothing_more = behind(shape, first.at, 1).is_none();
+    (end == labels + 1 && nothing_more).then_some(levels)
+}
+
+/// The place behind so many ones from a place on.
+fn behind(shape: &[u64], mut at: usize, mut ones: usize) -> Option<usize> {
+    if ones == 0 {
+        return Some(at);
+    }
+    loop {
+        let mut word = *shape.get(at / 64)? >> (at % 64);
+        let here = word.count_ones() as usize;
+        if here >= ones {
+            for _ in 1..ones {
+                word &= word - 1;
+            }
+            return Some(at + word.trailing_zeros() as usize + 1);
+        }
+        ones -= here;
+        at = (at / 64 + 1) * 64;
     }
 }
 
@@ -322,6 +335,22 @@ mod tests {
             names.sort();
             names.dedup();
             prop_assert_eq!(walked, names);
+        }
+
+        #[test]
+        fn neighbours_are_known_while_walking(names in prop::collection::hash_set("[+a-c.-]{1,5}", 0..200)) {
+            let trie = again(&Trie::make(names.iter().map(|n| turned(n)).collect()));
+            let mut wrong = Vec::new();
+            trie.walk(|key| {
+                let below = names.contains(&format!("+.{}", key.text));
+                let above = key.text.get(2..).is_some_and(|rest| names.contains(rest));
+                if (key.also_below(b'+'), key.also_above()) != (below, above) {
+                    wrong.push(key.text.to_owned());
+                }
+                Ok(())
+            })
+            .unwrap();
+            prop_assert!(wrong.is_empty(), "{wrong:?}");
         }
 
         #[test]

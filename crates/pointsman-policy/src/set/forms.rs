@@ -68,17 +68,18 @@ impl Form {
 impl FormsBuilder {
     /// The number of the form of a name.
     pub(super) fn of_name(&mut self, written: &str, canonical: &str) -> u32 {
+        let Some((before, after)) = part(written, canonical).or_else(|| around(written, canonical))
+        else {
+            return self.verbatim(written);
+        };
         if let Some(form) = self.forms.get(self.last as usize)
-            && let Form::Around(before, after) = &**form
-            && let Some(rest) = written.strip_prefix(&**before)
-            && rest.strip_suffix(&**after) == Some(canonical)
+            && let Form::Around(known_before, known_after) = &**form
+            && same(known_before, before)
+            && same(known_after, after)
         {
             return self.last;
         }
-        match around(written, canonical) {
-            Some((before, after)) => self.around(before, after, Form::Around),
-            None => self.verbatim(written),
-        }
+        self.around(before, after, Form::Around)
     }
 
     /// The number of the form of a prefix.
@@ -127,6 +128,20 @@ impl FormsBuilder {
         };
         self.last
     }
+}
+
+/// Compares a few bytes that were written a moment ago: one by one, for wider reads would wait for the writes.
+fn same(known: &str, text: &str) -> bool {
+    known.len() == text.len() && known.bytes().eq(text.bytes())
+}
+
+/// What stands before and behind `canonical` where it is a part of `written`, in the same memory: readers
+/// of lists give names so, and no text is compared.
+fn part<'w>(written: &'w str, canonical: &str) -> Option<(&'w str, &'w str)> {
+    let from = canonical.as_ptr().addr();
+    let from = from.checked_sub(written.as_ptr().addr())?;
+    let rest = written.get(from..)?;
+    Some((written.get(..from)?, rest.get(canonical.len()..)?))
 }
 
 /// What stands before and behind the last `canonical` in `written`.

@@ -5,7 +5,7 @@
 //! twice the one with the lowest line stays.
 
 use super::super::places::{At, PlacesBuilder};
-use super::{Directory, Kind, MOST_BITS, NameTable, bucket, entry_bytes, stored, width};
+use super::{Directory, Kind, MOST_BITS, NameTable, bucket, entry_bytes, width};
 
 /// The most entries of a table: numbers of entries stay below 2^31.
 pub(crate) const MOST_ENTRIES: usize = 1 << 31;
@@ -58,9 +58,13 @@ impl NameTableBuilder {
         if self.words.count == 0 {
             return NameTable::default();
         }
-        let (depths, mut dealt) = (self.depths, self.deal());
-        let count = dealt.settle();
-        dealt.entries.truncate(count * dealt.width);
+        let depths = self.depths;
+        let (mut dealt, count) = match width(bits(self.words.count)) {
+            8 => self.dealt::<8>(),
+            7 => self.dealt::<7>(),
+            6 => self.dealt::<6>(),
+            _ => self.dealt::<5>(),
+        };
         // So that a stretch can be read from the last entry on.
         dealt.entries.resize(entry_bytes(dealt.bits, count), 0);
         NameTable {
@@ -73,11 +77,18 @@ impl NameTableBuilder {
         }
     }
 
+    /// Each word in its bucket, in order there; and how many there are. `WIDTH` is that of the table.
+    fn dealt<const WIDTH: usize>(self) -> (Dealt, usize) {
+        let mut dealt = self.deal::<WIDTH>();
+        let count = dealt.settle::<WIDTH>();
+        dealt.entries.truncate(count * WIDTH);
+        (dealt, count)
+    }
+
     /// Puts each word into its bucket, in no order there.
-    fn deal(self) -> Dealt {
+    fn deal<const WIDTH: usize>(self) -> Dealt {
         let count = self.words.count;
         let bits = bits(count);
-        let width = width(bits);
         let mut buckets = vec![0_u32; (1 << bits) + 1];
         for word in self.words.iter() {
             buckets[bucket(*word, bits)] += 1;
@@ -87,7 +98,7 @@ impl NameTableBuilder {
             begin += std::mem::replace(bucket, begin);
         }
         let mut entries = Vec::with_capacity(entry_bytes(bits, count));
-        entries.resize(count * width, 0);
+        entries.resize(count * WIDTH, 0);
         let mut placed = self
             .places
             .is_some()
@@ -96,7 +107,7 @@ impl NameTableBuilder {
         for word in self.words.iter() {
             // Where the next word of this bucket goes; in the end, where the bucket ends.
             let next = &mut buckets[bucket(*word, bits)];
-            put(&mut entries, width, *next as usize, *word);
+            put::<WIDTH>(&mut entries, *next as usize, *word);
             if let (Some(placed), Some(at)) = (&mut placed, places.next()) {
                 placed.set(*next, *at);
             }
@@ -107,7 +118,6 @@ impl NameTableBuilder {
         buckets[0] = 0;
         Dealt {
             bits,
-            width,
             buckets,
             entries,
             places: placed,
@@ -118,7 +128,6 @@ impl NameTableBuilder {
 /// A table whose buckets are not in order yet.
 struct Dealt {
     bits: u8,
-    width: usize,
     buckets: Vec<u32>,
     entries: Vec<u8>,
     places: Option<PlacesBuilder>,
@@ -126,7 +135,7 @@ struct Dealt {
 
 impl Dealt {
     /// Sorts each bucket, drops what is said twice, and closes the gaps; tells how many entries remain.
-    fn settle(&mut self) -> usize {
+    fn settle<const WIDTH: usize>(&mut self) -> usize {
         if let Some(places) = &mut self.places {
             places.settle();
         }
@@ -138,12 +147,12 @@ impl Dealt {
             sorted.extend((from..to).map(|entry| {
                 let at = self.places.as_ref().and_then(|places| places.get(entry));
                 let nowhere = At { line: 0, form: 0 };
-                (self.word(entry as usize), at.unwrap_or(nowhere))
+                (self.word::<WIDTH>(entry as usize), at.unwrap_or(nowhere))
             }));
             sorted.sort_unstable();
             sorted.dedup_by_key(|(word, _)| *word);
             for (word, at) in &sorted {
-                put(&mut self.entries, self.width, kept as usize, *word);
+                put::<WIDTH>(&mut self.entries, kept as usize, *word);
                 if let Some(places) = &mut self.places {
                     places.set(kept, *at);
                 }
@@ -155,13 +164,10 @@ impl Dealt {
         kept as usize
     }
 
-    fn word(&self, entry: usize) -> u64 {
-        let bytes = &self.entries[entry * self.width..(entry + 1) * self.width];
-        let word = bytes
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte));
-        word & stored(self.width)
+    fn word<const WIDTH: usize>(&self, entry: usize) -> u64 {
+        let mut word = [0; 8];
+        word[..WIDTH].copy_from_slice(&self.entries[entry * WIDTH..(entry + 1) * WIDTH]);
+        u64::from_le_bytes(word)
     }
 }
 
@@ -194,6 +200,6 @@ fn bits(count: usize) -> u8 {
     ((count / 2).checked_ilog2().unwrap_or(0) as u8).min(MOST_BITS)
 }
 
-fn put(entries: &mut [u8], width: usize, entry: usize, word: u64) {
-    entries[entry * width..(entry + 1) * width].copy_from_slice(&word.to_le_bytes()[..width]);
+fn put<const WIDTH: usize>(entries: &mut [u8], entry: usize, word: u64) {
+    entries[entry * WIDTH..(entry + 1) * WIDTH].copy_from_slice(&word.to_le_bytes()[..WIDTH]);
 }
