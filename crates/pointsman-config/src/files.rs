@@ -51,11 +51,55 @@ pub trait Files {
     /// Those of the file system; `NotADirectory` for a file.
     fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>>;
 
+    /// As [`Self::list`], those alone that [`fits`] a pattern: so that a source that is watched knows which names
+    /// matter.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    fn matching(&self, path: &Path, pattern: &str) -> io::Result<Vec<(String, bool)>> {
+        let mut entries = self.list(path)?;
+        entries.retain(|(name, _)| fits(pattern, name));
+        Ok(entries)
+    }
+
     /// Whether it is a directory; `None` when there is nothing at that path.
     fn is_directory(&self, path: &Path) -> Option<bool>;
 
     /// The value of an environment variable, for secrets `from_env`.
     fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Whether a name matches a pattern of `*` (any text) and `?` (any byte). As shells do: a hidden file must be named.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let hidden = name.starts_with('.') && !pattern.starts_with('.');
+    !hidden && matches(pattern.as_bytes(), name.as_bytes())
+}
+
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    // Where the last `*` stood, and how much of the name it has taken.
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 /// The disk and the environment of this process.
@@ -214,5 +258,28 @@ impl Files for Memory {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let check = |pattern: &str, name: &str, expected: bool| {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        };
+        check("*.yaml", "a.yaml", true);
+        check("*.yaml", ".yaml", false);
+        check(".*.yaml", ".a.yaml", true);
+        check("*.yaml", "a.yml", false);
+        check("a*b*c", "a-b-b-c", true);
+        check("a*b*c", "a-b-b-", false);
+        check("??", "ab", true);
+        check("??", "a", false);
+        check("*", "", true);
+        check(&"*a".repeat(200), &"a".repeat(400), true);
+        check(&"*a".repeat(200), &format!("{}b", "a".repeat(4000)), false);
     }
 }

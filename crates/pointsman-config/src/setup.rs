@@ -54,7 +54,7 @@ pub struct Setup {
     pub dialect: Dialect,
     /// The directory that relative paths start from.
     pub directory: PathBuf,
-    /// Every file that was read, for watching.
+    /// Every file that was read, lists that are fetched apart.
     pub files: Vec<PathBuf>,
     /// Proxy listeners.
     pub inbounds: Vec<Inbound>,

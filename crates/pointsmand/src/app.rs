@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use pointsman_api as api;
 use pointsman_api::daemon::Change;
 use pointsman_config::case;
-use pointsman_config::files::Disk;
 use pointsman_config::list::Shelf;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::setup::OnUnknown;
@@ -27,6 +26,7 @@ use pointsman_net::tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 
 use self::confirm::Pending;
+use crate::asked::{Asked, Recorder};
 use crate::logging::Level;
 use crate::refresh::Lists;
 use crate::selections::{self, Selections};
@@ -79,6 +79,8 @@ pub(crate) struct App {
     pub lists: Lists,
     /// The number of the load in force.
     loads: watch::Sender<u64>,
+    /// What was read, and what was asked for in vain.
+    asked: watch::Sender<LoadsAsked>,
     /// One reload or replay at a time: each may hold lists of its own.
     reloading: tokio::sync::Mutex<()>,
     /// What is rolled back unless it is confirmed.
@@ -87,6 +89,23 @@ pub(crate) struct App {
     /// How loudly we log.
     level: Level,
     stop: watch::Sender<bool>,
+}
+
+/// What loads asked the disk for.
+#[derive(Debug, Default)]
+pub(crate) struct LoadsAsked {
+    in_force: Asked,
+    /// By the last one, which may have been refused.
+    last: Asked,
+}
+
+impl LoadsAsked {
+    /// By both.
+    pub(crate) fn all(&self) -> Asked {
+        let mut all = self.in_force.clone();
+        all.join(&self.last);
+        all
+    }
 }
 
 /// Why a reload changed nothing.
@@ -134,6 +153,7 @@ impl App {
             generations: Mutex::default(),
             lists: Lists::default(),
             loads: watch::Sender::new(0),
+            asked: watch::Sender::default(),
             reloading: tokio::sync::Mutex::default(),
             pending: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
@@ -143,12 +163,13 @@ impl App {
     }
 
     /// Puts a checked configuration in force: the first one.
-    pub(crate) async fn begin(&self, setup: Setup) -> Result<(), Refused> {
+    pub(crate) async fn begin(&self, setup: Setup, asked: Asked) -> Result<(), Refused> {
         let first = Number {
             load: 1,
             refresh: 0,
         };
         self.put_in_force(Arc::new(setup), first).await?;
+        self.asked.send_modify(|loads| loads.in_force = asked);
         let Some(state) = &self.origin.state else {
             return Ok(());
         };
@@ -198,9 +219,21 @@ impl App {
 
     async fn try_reload(&self) -> Result<Problems, Refused> {
         self.refuse_while_awaiting()?;
-        let Checked { setup, problems } = read(self.origin.clone()).await?;
-        self.put_in_force(Arc::new(setup), self.next()).await?;
-        Ok(problems)
+        let (checked, asked) = read(self.origin.clone()).await?;
+        let taken = match checked {
+            Ok(Checked { setup, problems }) => {
+                let taken = self.put_in_force(Arc::new(setup), self.next()).await;
+                taken.map(|()| problems)
+            }
+            Err(refused) => Err(refused),
+        };
+        self.asked.send_modify(|loads| {
+            if taken.is_ok() {
+                loads.in_force = asked.clone();
+            }
+            loads.last = asked;
+        });
+        taken
     }
 
     /// The number of the next configuration.
@@ -223,7 +256,8 @@ impl App {
             origin.path = Some(config.clone());
             origin.dialect = asked.dialect;
         }
-        let Checked { setup, problems } = read(origin).await?;
+        let (checked, _asked) = read(origin).await?;
+        let Checked { setup, problems } = checked?;
         let app = Arc::clone(self);
         let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
         let replayed = replaying
@@ -277,6 +311,11 @@ impl App {
         // Reading lists takes far more than what is kept of them.
         pointsman_os::memory::give_back();
         Ok(())
+    }
+
+    /// What loads asked the disk for, now and from now on.
+    pub(crate) fn asked(&self) -> watch::Receiver<LoadsAsked> {
+        self.asked.subscribe()
     }
 
     /// The number of the load in force, now and from now on.
@@ -377,20 +416,26 @@ pub(crate) struct Checked {
 }
 
 /// [`check`], while the control socket goes on: lists of a million names take their time.
-async fn read(origin: Origin) -> Result<Checked, Refused> {
+async fn read(origin: Origin) -> Result<(Result<Checked, Refused>, Asked), Refused> {
     let reading = tokio::task::spawn_blocking(move || check(&origin));
     reading
         .await
-        .map_err(|error| Refused::Apply(error.to_string()))?
+        .map_err(|error| Refused::Apply(error.to_string()))
 }
 
-/// Reads and checks a configuration, and runs its own tests.
-pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
+/// Reads and checks a configuration, and runs its own tests; also tells what was read for that.
+pub(crate) fn check(origin: &Origin) -> (Result<Checked, Refused>, Asked) {
+    let files = Recorder::default();
+    let checked = checked(origin, &files);
+    (checked, files.into_asked())
+}
+
+fn checked(origin: &Origin, files: &Recorder) -> Result<Checked, Refused> {
     let Loaded {
         dialect: _,
         setup,
         mut problems,
-    } = load(origin);
+    } = load(origin, files);
     let Some(mut setup) = setup else {
         return Err(Refused::Check(problems));
     };
@@ -398,19 +443,19 @@ pub(crate) fn check(origin: &Origin) -> Result<Checked, Refused> {
         setup.set_on_unknown(on_unknown);
     }
     // The embedded default has no tests, and what lies where the daemon started is not beside it.
-    if origin.path.is_some() && !case::verify(&setup, &Disk, &mut problems) {
+    if origin.path.is_some() && !case::verify(&setup, files, &mut problems) {
         let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
         return Err(Refused::Tests(errors.map(Problem::to_string).collect()));
     }
     Ok(Checked { setup, problems })
 }
 
-fn load(origin: &Origin) -> Loaded {
+fn load(origin: &Origin, files: &Recorder) -> Loaded {
     if let Some(path) = &origin.path {
         let loading = Loading {
             dialect: origin.dialect,
             state: origin.state.clone(),
-            files: &Disk,
+            files,
             shelf: &origin.shelf,
         };
         return pointsman_config::load_with(path, loading);
@@ -420,7 +465,7 @@ fn load(origin: &Origin) -> Loaded {
         source: Source::new("(embedded default)", text),
         path: "pointsman.yaml".into(),
         directory: PathBuf::new(),
-        files: &Disk,
+        files,
         state: origin.state.clone(),
         shelf: &origin.shelf,
         lists: Default::default(),

@@ -5,6 +5,7 @@
 
 mod app;
 mod args;
+mod asked;
 mod control;
 mod logging;
 mod mapping;
@@ -31,6 +32,7 @@ use pointsman_os::local::{self, Signal, Signals};
 
 use crate::app::{App, Checked, Origin, Refused};
 use crate::args::{Args, UnknownChoice};
+use crate::asked::Asked;
 use crate::watching::Watching;
 
 /// sysexits(3): something is wrong with the configuration.
@@ -72,7 +74,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         shelf: Arc::new(shelf),
         control: control_path(args)?,
     };
-    let Checked { setup, problems } = match app::check(&origin) {
+    let (checked, asked) = app::check(&origin);
+    let Checked { setup, problems } = match checked {
         Ok(checked) => checked,
         Err(refused) => {
             if let Refused::Check(problems) = &refused {
@@ -124,7 +127,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let app = App::new(origin, plane, level);
-    let code = runtime.block_on(serve(&app, setup));
+    let code = runtime.block_on(serve(&app, setup, asked));
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     if let Ok(app) = Arc::try_unwrap(app).map_err(|_still_held| ()) {
@@ -133,14 +136,18 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     code
 }
 
-async fn serve(app: &Arc<App>, setup: pointsman_config::Setup) -> anyhow::Result<ExitCode> {
+async fn serve(
+    app: &Arc<App>,
+    setup: pointsman_config::Setup,
+    asked: Asked,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     // Before any listener: a second daemon must change nothing.
     let control = match local::bind_control(&app.origin.control) {
         Ok(control) => control,
         Err(error) => anyhow::bail!("control socket {}: {error}", app.origin.control.display()),
     };
-    if let Err(refused) = app.begin(setup).await {
+    if let Err(refused) = app.begin(setup, asked).await {
         anyhow::bail!("{refused}");
     }
     let tasks = app.tasks.clone();

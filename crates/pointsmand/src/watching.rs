@@ -1,48 +1,94 @@
-//! `watch: true`: a reload when a file of the configuration changed.
+//! `watch: true`: a reload when something changed that the configuration was read from.
 //!
 //! Directories are watched, not files: editors replace a file by renaming another onto it, and then a watch
-//! on the file itself hears no more.
+//! on the file itself hears no more. What nobody asked for is dropped where it is heard, so that a log in the same
+//! directory cannot hold a reload up.
+
+mod wanted;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
 
-use crate::app::App;
+use self::wanted::Wanted;
+use crate::app::{App, LoadsAsked};
 
 /// An editor's burst of changes is one change; more would be felt as slowness.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// The longest that changes are waited out which do not end.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
+
 /// The watching of files, begun.
 pub(crate) struct Watching {
     watcher: RecommendedWatcher,
-    changes: mpsc::Receiver<Vec<PathBuf>>,
+    heard: Arc<Heard>,
     watched: BTreeSet<PathBuf>,
+    /// Loads, and what they asked for.
+    loads: watch::Receiver<LoadsAsked>,
+}
+
+/// What the system's events are compared with, and what came of them.
+#[derive(Default)]
+struct Heard {
+    news: Mutex<News>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct News {
+    wanted: Wanted,
+    /// Directories that came or went: their watches may be those of others by now.
+    moved: BTreeSet<PathBuf>,
+}
+
+impl Heard {
+    fn take_in(&self, paths: &[PathBuf]) {
+        let mut news = self.lock();
+        let mut any = false;
+        for path in paths {
+            if news.wanted.leads_through(path) {
+                news.moved.insert(path.clone());
+            } else if !news.wanted.concerns(path) {
+                continue;
+            }
+            any = true;
+        }
+        if any {
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Watching {
-    /// Watches the files of the configuration in force from now on; `None` where the system cannot.
+    /// Watches what the configuration in force was read from; `None` where the system cannot.
     pub(crate) fn begin(app: &App) -> Option<Self> {
-        let (sender, changes) = mpsc::channel(64);
+        let loads = app.asked();
+        let heard = Arc::new(Heard::default());
+        let ears = Arc::clone(&heard);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event
                 && !event.kind.is_access()
             {
-                // A full queue holds a change already.
-                let _ = sender.try_send(event.paths);
+                ears.take_in(&event.paths);
             }
         });
-        let watched = BTreeSet::new();
         match watcher {
             Ok(watcher) => {
                 let mut watching = Self {
                     watcher,
-                    changes,
-                    watched,
+                    heard,
+                    watched: BTreeSet::new(),
+                    loads,
                 };
                 watching.attend(app);
                 Some(watching)
@@ -57,64 +103,58 @@ impl Watching {
     /// Reloads on changes until the daemon ends.
     pub(crate) async fn run(mut self, app: Arc<App>) {
         loop {
-            let changed = tokio::select! {
-                changed = self.changes.recv() => changed,
+            tokio::select! {
+                () = self.heard.changed.notified() => {
+                    let until = Instant::now() + SETTLE_AT_MOST;
+                    let more = || timeout(SETTLE, self.heard.changed.notified());
+                    while Instant::now() < until && more().await.is_ok() {}
+                    // First what is there by now is watched, then it is read: so nothing is missed in between.
+                    self.attend(&app);
+                    if app.generation().1.watch {
+                        // Its outcome is logged and counted there.
+                        let _ = app.reload(None).await;
+                    }
+                }
+                // Whoever reloaded, it may be other files from now on.
+                changed = self.loads.changed() => if changed.is_err() { return },
                 () = app.stopped() => return,
-            };
-            let Some(mut paths) = changed else { return };
-            while let Ok(Some(more)) = timeout(SETTLE, self.changes.recv()).await {
-                paths.extend(more);
-            }
-            let files = files(&app);
-            let ours = |path: &PathBuf| {
-                // A file that appears in a zone's directory counts as that directory's change.
-                files.contains(path) || path.parent().is_some_and(|parent| files.contains(parent))
-            };
-            if app.generation().1.watch && paths.iter().any(ours) {
-                // Its outcome is logged and counted there.
-                let _ = app.reload(None).await;
             }
             self.attend(&app);
         }
     }
 
-    /// Watches the directories of all files that the configuration in force was read from.
+    /// Watches the directories of all that was asked for, by the configuration in force and by one that was refused
+    /// since.
     fn attend(&mut self, app: &App) {
-        if !app.generation().1.watch {
-            return;
+        let wanted = match app.generation().1.watch {
+            true => Wanted::new(app),
+            false => Wanted::default(),
+        };
+        let directories = wanted.directories();
+        let moved = {
+            let mut news = self.heard.lock();
+            news.wanted = wanted;
+            std::mem::take(&mut news.moved)
+        };
+        let over = |directory: &PathBuf| {
+            !directories.contains(directory) || moved.iter().any(|it| directory.starts_with(it))
+        };
+        for directory in self.watched.extract_if(.., over) {
+            // The watch of a directory that is gone has ended by itself.
+            let _gone = self.watcher.unwatch(&directory);
         }
-        for file in files(app) {
-            let itself = file.is_dir().then_some(file.as_path());
-            for directory in [file.parent(), itself].into_iter().flatten() {
-                if self.watched.contains(directory) {
-                    continue;
+        for directory in directories {
+            if self.watched.contains(&directory) {
+                continue;
+            }
+            match self.watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(directory);
                 }
-                match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
-                    Ok(()) => {
-                        self.watched.insert(directory.to_owned());
-                    }
-                    Err(error) => {
-                        tracing::warn!("{} cannot be watched: {error}", directory.display());
-                    }
+                Err(error) => {
+                    tracing::warn!("{} cannot be watched: {error}", directory.display());
                 }
             }
         }
-    }
-}
-
-fn files(app: &App) -> BTreeSet<PathBuf> {
-    let (_, setup) = app.generation();
-    setup.files.iter().map(|file| absolute(file)).collect()
-}
-
-/// Events carry absolute paths, whatever the command line said.
-fn absolute(path: &Path) -> PathBuf {
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
-    match (parent.canonicalize(), path.file_name()) {
-        (Ok(parent), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
     }
 }

@@ -24,9 +24,8 @@ pub fn beside(directory: &Path, files: &dyn Files) -> io::Result<Vec<Arc<Source>
         false => directory,
     };
     let mut sources = Vec::new();
-    for (name, is_directory) in files.list(listed)? {
-        let is_case = Path::new(&name).extension().is_some_and(|e| e == "case");
-        if is_case && !is_directory {
+    for (name, is_directory) in files.matching(listed, "*.case")? {
+        if !is_directory {
             let text = read_text(files, &directory.join(&name))
                 .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
             sources.push(Source::new(&name, text));

@@ -18,6 +18,7 @@ mod nameserver;
 mod namespace;
 mod origin;
 mod upstream;
+mod watching;
 
 mod activation;
 mod bitflow;

@@ -186,12 +186,9 @@ impl Includer<'_, '_> {
     /// Entries of a directory that match: files at the pattern's end, directories before it.
     fn matching(&self, directory: &Path, pattern: &str, last: bool) -> Vec<PathBuf> {
         // What cannot be listed has no entries, and a pattern without matches is told of.
-        let entries = self.input.files.list(directory).unwrap_or_default();
-        let found = entries.into_iter().filter(|(name, is_directory)| {
-            // As shells do: a hidden file must be named.
-            let hidden = name.starts_with('.') && !pattern.starts_with('.');
-            *is_directory != last && !hidden && matches(pattern.as_bytes(), name.as_bytes())
-        });
+        let entries = self.input.files.matching(directory, pattern);
+        let entries = entries.unwrap_or_default().into_iter();
+        let found = entries.filter(|(_, is_directory)| *is_directory != last);
         found.map(|(name, _)| directory.join(name)).collect()
     }
 }
@@ -288,33 +285,6 @@ fn is_section(name: &str, node: &Node) -> bool {
         Value::Map(_) => MAPS.contains(&name),
         Value::Scalar(..) => false,
     }
-}
-
-/// Whether a name matches a pattern of `*` (any text) and `?` (any byte).
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    // Where the last `*` stood, and how much of the name it has taken.
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    p = at + 1;
-                    n = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 /// A path without `.` and, as far as its text tells, `..`.

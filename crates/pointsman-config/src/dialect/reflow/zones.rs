@@ -103,10 +103,8 @@ impl Reader<'_> {
             directory
         };
         // A directory that cannot be listed has no such folders; its `config` was read all the same.
-        let Ok(entries) = self.input.files.list(&directory) else {
-            return;
-        };
-        for (name, is_directory) in entries {
+        let entries = self.input.files.matching(&directory, "*region.*");
+        for (name, is_directory) in entries.unwrap_or_default() {
             for kind in [Kind::Name, Kind::Address] {
                 let Some(zone_name) = name.strip_prefix(kind.old_prefix()) else {
                     continue;
@@ -155,11 +153,8 @@ impl Reader<'_> {
 
     /// What a folder holds, hidden files apart.
     fn entries(&mut self, path: &Path, shown: &str) -> Vec<(String, bool)> {
-        match self.input.files.list(path) {
-            Ok(entries) => {
-                let visible = |(name, _): &(String, bool)| !name.starts_with('.');
-                entries.into_iter().filter(visible).collect()
-            }
+        match self.input.files.matching(path, "*") {
+            Ok(entries) => entries,
             Err(error) => {
                 self.unreadable(shown, &format!("cannot be read: {error}"));
                 Vec::new()

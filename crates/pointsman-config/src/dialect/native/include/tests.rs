@@ -4,7 +4,6 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 
-use super::matches;
 use crate::explain::{Detail, First, explain};
 use crate::files::Memory;
 use crate::flow::Query;
@@ -220,25 +219,4 @@ fn what_is_wrong_is_told_at_its_place() {
               pointsman.yaml:2:1: the other is here
         "#]],
     );
-}
-
-#[test]
-fn patterns() {
-    let check = |pattern: &str, name: &str, expected: bool| {
-        assert_eq!(
-            matches(pattern.as_bytes(), name.as_bytes()),
-            expected,
-            "{pattern} {name}"
-        );
-    };
-    check("*.yaml", "a.yaml", true);
-    check("*.yaml", ".yaml", true);
-    check("*.yaml", "a.yml", false);
-    check("a*b*c", "a-b-b-c", true);
-    check("a*b*c", "a-b-b-", false);
-    check("??", "ab", true);
-    check("??", "a", false);
-    check("*", "", true);
-    check(&"*a".repeat(200), &"a".repeat(400), true);
-    check(&"*a".repeat(200), &format!("{}b", "a".repeat(4000)), false);
 }
