@@ -14,7 +14,7 @@ use pointsman_config::setup::{OutboundKind, Uplink};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
-use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest, ZoneOf};
+use pointsman_policy::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts};
 use pointsman_policy::line::Scope;
@@ -91,14 +91,7 @@ impl Rewrite for Only {
             }
             // `under` is what the words mean of a country in a tree of zones, which have no database.
             (Condition::Country(..) | Condition::Asn(..), Kind::Zones) => Condition::Never,
-            // Both languages read expressions on names, which are in lower case, without regard to case.
-            (Condition::Domain(DomainTest::Regex(regex)), _) => {
-                let read = RegexBuilder::new(regex.as_str())
-                    .case_insensitive(true)
-                    .build();
-                Condition::Domain(DomainTest::Regex(read.unwrap()))
-            }
-            // On other texts they say so themselves: `(?i)`.
+            // Expressions on names never regard case; on other texts they say so themselves: `(?i)`.
             (Condition::Text(field, TextTest::Regex(regex)), _) => {
                 let is_name = matches!(field, TextField::HttpHost | TextField::ServerName);
                 let read = RegexBuilder::new(regex.as_str())

@@ -9,6 +9,7 @@ use crate::address::Prefix;
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
 use crate::model::SetId;
+use crate::pattern::NamePattern;
 use crate::zone::ZoneId;
 
 /// One condition. Evaluated with Kleene's three values, left to right with short circuit.
@@ -133,7 +134,7 @@ pub enum DomainTest {
     /// The name holds this text (lower case).
     Keyword(Arc<str>),
     /// The name matches, unanchored.
-    Regex(Regex),
+    Regex(NamePattern),
     /// This name and all below it.
     Suffix(Domain),
 }

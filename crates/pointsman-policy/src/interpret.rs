@@ -55,19 +55,17 @@ impl Policy {
     /// compiled policy is compared with.
     #[must_use]
     pub fn decide_plainly(&self, facts: &Facts) -> Step {
-        self.walk(facts, Watch::Nothing, None)
+        self.walk(facts, Watch::Nothing, None, false)
     }
 
     /// As [`Self::decide`], for those who watch. A trace tells of every rule, so it is always the plain walk's.
     pub fn decide_with(&self, facts: &Facts, watch: Watch<'_>) -> Step {
-        let plan = match &watch {
-            Watch::Messages { .. } | Watch::Nothing => self.body.plan(),
-            Watch::Trace { .. } => None,
-        };
-        self.walk(facts, watch, plan)
+        let traced = matches!(watch, Watch::Trace { .. });
+        let plan = if traced { None } else { self.body.plan() };
+        self.walk(facts, watch, plan, !traced)
     }
 
-    fn walk(&self, facts: &Facts, mut watch: Watch<'_>, plan: Option<&Plan>) -> Step {
+    fn walk(&self, facts: &Facts, mut watch: Watch<'_>, plan: Option<&Plan>, jumps: bool) -> Step {
         match &mut watch {
             Watch::Messages { messages, .. } => messages.clear(),
             Watch::Nothing => {}
@@ -88,6 +86,7 @@ impl Policy {
             });
         }
         let mut walk = Walk::new(self, facts, watch);
+        walk.jumps = jumps;
         match walk.nodes(&self.body, plan) {
             Err(Stop::Decided(decision)) => Step::Decided(decision),
             Ok(()) | Err(Stop::NoRoute) => Step::NoRoute,
@@ -101,6 +100,8 @@ struct Walk<'a, 'w> {
     policy: &'a Policy,
     facts: &'a Facts,
     watch: Watch<'w>,
+    /// Whether sets may be looked up by their indexes: nobody watches, and it is not the reference's walk.
+    jumps: bool,
     /// A rule passed had the address of a named destination resolved: all below see it.
     resolved: bool,
     /// Rules visited.
@@ -217,6 +218,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             policy,
             facts,
             watch,
+            jumps: false,
             resolved: false,
             tried: 0,
             inside: [SetId(0); conditions::DEEPEST],

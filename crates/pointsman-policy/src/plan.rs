@@ -10,9 +10,10 @@
 //!
 //! What a decision costs, however many rules there are: some look-ups for each class of facts that rules look at (for
 //! names one for each ancestor that has as many labels as some rule's name, for addresses and ports one search among all
-//! ranges, one pass over a text for all keywords), and each time a rule is visited in vain another look-up in its class. Visited
-//! always are conditions on rule sets and zones, negations and `else`; visited where the fact is there, at most the
-//! regular expressions of a group of which one matches. A conjunction is found by the part that fewest rules share.
+//! ranges, one pass over a text for all keywords, on names also tests of the expressions of which a word is there), and
+//! each time a rule is visited in vain another look-up in its class. Visited always are conditions on rule sets and
+//! zones, negations and `else`; visited where the fact is there, at most the regular expressions (other than names')
+//! of a group of which one matches. A conjunction is found by the part that fewest rules share.
 //! Rules that share all they look for (the same port, say, beside a negation) are visited one by one. Names and
 //! addresses cannot be chosen to collide: hashes are keyed.
 //!
@@ -22,6 +23,7 @@ mod class;
 mod hash;
 mod index;
 mod keys;
+mod parts;
 mod postings;
 mod ranges;
 mod texts;
@@ -30,6 +32,7 @@ pub(crate) use class::{Class, MOST};
 pub(crate) use hash::Hasher;
 pub(crate) use index::{Entry, Index};
 pub(crate) use keys::{APP_NAME, EXACT, FOLDED, KIND, PORT, SUFFIX, USER, tag};
+pub(crate) use parts::Parts;
 pub(crate) use postings::NOWHERE;
 
 use crate::model::{Arm, ArmKey, Node};

@@ -11,6 +11,7 @@ mod build;
 pub(crate) mod cache;
 mod fingerprint;
 mod forms;
+pub(crate) mod jump;
 mod matched;
 mod names;
 mod places;
@@ -33,6 +34,7 @@ use crate::condition::Condition;
 use crate::decision::Entry;
 use crate::domain::Domain;
 use forms::Forms;
+use jump::Jump;
 use names::{Answer, NameTable};
 use places::At;
 use ranges::Ranges;
@@ -56,6 +58,8 @@ struct Content {
     ranges: Ranges,
     /// All else: keywords, regular expressions, processes, ports, logic.
     others: Vec<Other>,
+    /// Of `others`, where they are many.
+    jump: Option<Box<Jump>>,
     /// The ways of writing that entries refer to.
     forms: Forms,
 }
@@ -198,6 +202,17 @@ impl RuleSet {
     #[must_use]
     pub fn others(&self) -> &[Other] {
         &self.content.others
+    }
+
+    /// The index of [`Self::others`], where they are many.
+    pub(crate) fn jump(&self) -> Option<&Jump> {
+        self.content.jump.as_deref()
+    }
+
+    /// Bytes of memory that the index of its keywords and expressions takes.
+    #[must_use]
+    pub fn jump_bytes(&self) -> usize {
+        self.content.jump.as_ref().map_or(0, |jump| jump.bytes())
     }
 
     /// Bytes of memory that its names take.

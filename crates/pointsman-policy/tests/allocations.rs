@@ -10,6 +10,7 @@ use std::cell::Cell;
 use flow::{
     DIRECT, PROXY, WORK, flow as facts, ip, leaf, name, not, policy, port, rule, suffix, with_sets,
 };
+use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest};
 use pointsman_policy::decision::Trace;
 use pointsman_policy::model::{Node, Policy, SetId, Template};
@@ -55,6 +56,22 @@ fn every_kind() -> Policy {
         "10.0.0.0/8",
     );
     set.add_other(port(4242), 4, "DST-PORT,4242");
+    for line in 5..45 {
+        let word = format!("word{line}");
+        match NamePattern::new(&format!("^{word}[a-z]+|^.{{20}}{line}$")) {
+            Ok(pattern) => set.add_other(
+                Condition::Domain(DomainTest::Regex(pattern)),
+                line,
+                "expression",
+            ),
+            Err(error) => panic!("{error}"),
+        }
+        set.add_other(
+            Condition::Domain(DomainTest::Keyword(word.into())),
+            line,
+            "word",
+        );
+    }
     let text = |field, text: &str| Condition::Text(field, TextTest::KeywordIgnoreCase(text.into()));
     let message = match Template::parse("{process.name} goes to {addr.dst}") {
         Ok(message) => message,
@@ -94,7 +111,7 @@ fn nor_does_a_compiled_one() {
     let mut body = policy.body.to_vec();
     let last = body.pop();
     for line in 0..40 {
-        let pattern = regex::Regex::new(&format!("^a{line}[a-z]+")).map(DomainTest::Regex);
+        let pattern = NamePattern::new(&format!("^a{line}[a-z]+")).map(DomainTest::Regex);
         let Ok(pattern) = pattern else {
             panic!("a pattern is broken");
         };
@@ -127,6 +144,8 @@ fn allocates_nothing(policy: &Policy) {
     check("dst=other.org:1", 0);
     check("dst=1.1.1.1:1 look=http:x.rule.test:curl:GET", 0);
     check("dst=x.bare.test:1 owner=curl", 0);
+    check("dst=word9x.org:1 owner=curl", 0);
+    check("dst=my-word44.org:1 resolved=1.1.1.1 owner=curl", 0);
     check("dst=other.org:4242 resolved=1.1.1.1", 0);
     let rest = "look=http:y.org:curl:GET owner=curl<sh<init";
     check(&format!("dst=x.org:2 {rest} resolved=1.1.1.1 geo=DE"), 0);

@@ -3,6 +3,7 @@
 mod flow;
 
 use flow::{ip, name, policy, suffix, truth};
+use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{
     AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest,
 };
@@ -46,7 +47,7 @@ fn domains() {
         &domain(DomainTest::Keyword("google".into())),
         &[("dst=my-google-x.net:1", "yes"), ("dst=goo.gle:1", "no")],
     );
-    let regex = Regex::new("^ads[0-9]+\\.").unwrap();
+    let regex = NamePattern::new("^ads[0-9]+\\.").unwrap();
     check(
         &domain(DomainTest::Regex(regex)),
         &[("dst=ads1.test:1", "yes"), ("dst=xads1.test:1", "no")],

@@ -43,7 +43,11 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
         match section {
             "names" => names::run(&options)?,
             "prefixes" => prefixes::run(options.seed)?,
-            "rules" => rules::run(options.seed)?,
+            "rules" => {
+                rules::run(options.seed)?;
+                rules::parts::run(options.seed)?;
+            }
+            "parts" => rules::parts::run(options.seed)?,
             "start" => start::run(options.seed)?,
             other => bail!("there is no section `{other}`"),
         }

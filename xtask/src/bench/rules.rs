@@ -5,6 +5,7 @@
 //! is as warm at each. Flows at random are measured apart, each once in a while among many: they show what cold memory
 //! adds. Every answer is compared with the interpreter's before anything is measured.
 
+pub(super) mod parts;
 mod synthetic;
 
 use std::hint::black_box;

@@ -284,7 +284,7 @@ fn name_entails(a: &DomainTest, b: &DomainTest) -> bool {
         (DomainTest::Exact(name) | DomainTest::Suffix(name), DomainTest::Keyword(text)) => {
             name.as_str().contains(&**text)
         }
-        (DomainTest::Exact(name), DomainTest::Regex(regex)) => regex.is_match(name.as_str()),
+        (DomainTest::Exact(name), DomainTest::Regex(regex)) => regex.is_match(name),
         (DomainTest::Keyword(long), DomainTest::Keyword(short)) => long.contains(&**short),
         (DomainTest::Regex(a), DomainTest::Regex(b)) => a.as_str() == b.as_str(),
         _ => false,

@@ -9,7 +9,7 @@ use pointsman_policy::set::{Item, Place};
 
 use super::{Behavior, Reading, Spot};
 
-/// The most regular expressions of one list: each is a program of several KiB.
+/// The most regular expressions of one list: most are programs of some hundred bytes, but some are automata of up to a MiB.
 pub(super) const MOST_PATTERNS: usize = 4096;
 
 /// A message, and the bytes of the entry that it is about.

@@ -289,7 +289,7 @@ fn holds(condition: &Condition, host: &Host) -> Option<bool> {
         (Condition::Domain(test), Host::Name(name)) => Some(match test {
             DomainTest::Exact(exact) => name == exact,
             DomainTest::Keyword(word) => name.as_str().contains(&**word),
-            DomainTest::Regex(regex) => regex.is_match(name.as_str()),
+            DomainTest::Regex(regex) => regex.is_match(name),
             DomainTest::Suffix(suffix) => name.is_within(suffix),
         }),
         (

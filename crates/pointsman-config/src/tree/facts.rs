@@ -12,7 +12,7 @@ use pointsman_policy::condition::{
     AddressKind, AddressOf, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network};
-use pointsman_policy::{Condition, Domain, Prefix};
+use pointsman_policy::{Condition, Domain, NamePattern, Prefix};
 
 use super::lower::{Lists, Lowerer, offer};
 use super::{Name, Test, When};
@@ -338,7 +338,10 @@ fn domain(lowerer: &mut Lowerer<'_>, op: &Name, value: &Name, asks: Asks) -> Opt
         "under" => name(lowerer, value).map(DomainTest::Suffix),
         "has" => Some(DomainTest::Keyword(value.text.to_lowercase().into())),
         // Names are in lower case; patterns need not be.
-        _ => regex(lowerer, value, true).map(DomainTest::Regex),
+        _ => match NamePattern::new(&value.text) {
+            Ok(pattern) => Some(DomainTest::Regex(pattern)),
+            Err(why) => broken(lowerer, value, &why.to_string()),
+        },
     };
     text.map(Condition::Domain)
 }
@@ -488,12 +491,12 @@ fn text(
     let test = match (op.text.as_str(), nocase) {
         ("has", false) => TextTest::Keyword(text.into()),
         ("has", true) => TextTest::KeywordIgnoreCase(text.to_ascii_lowercase().into()),
-        ("matches", false) => TextTest::Regex(regex(lowerer, value, false)?),
+        ("matches", false) => TextTest::Regex(regex(lowerer, value)?),
         ("matches", true) => {
             // Within the pattern, so that it is seen where the pattern is shown.
             let text = format!("(?i){}", value.text);
             let span = value.span.clone();
-            TextTest::Regex(regex(lowerer, &Name { text, span }, false)?)
+            TextTest::Regex(regex(lowerer, &Name { text, span })?)
         }
         (_, false) => TextTest::Exact(text.into()),
         (_, true) => TextTest::ExactIgnoreCase(text.into()),
@@ -501,22 +504,24 @@ fn text(
     Some(Condition::Text(field, test))
 }
 
-fn regex(lowerer: &mut Lowerer<'_>, value: &Name, nocase: bool) -> Option<regex::Regex> {
-    let built = RegexBuilder::new(&value.text)
-        .case_insensitive(nocase)
-        .size_limit(1 << 20)
-        .build();
+fn regex(lowerer: &mut Lowerer<'_>, value: &Name) -> Option<regex::Regex> {
+    let built = RegexBuilder::new(&value.text).size_limit(1 << 20).build();
     match built {
         Ok(regex) => Some(regex),
         Err(why) => {
             let why = why.to_string();
             let last = why.lines().last().unwrap_or("").trim();
-            let message = format!("this regular expression is broken: {last}");
-            let hint = "write it in quotes".to_owned();
-            lowerer.error("invalid-value", &value.span, message, hint);
-            None
+            let last = last.strip_prefix("error: ").unwrap_or(last);
+            broken(lowerer, value, last)
         }
     }
+}
+
+fn broken<T>(lowerer: &mut Lowerer<'_>, value: &Name, why: &str) -> Option<T> {
+    let message = format!("this regular expression is broken: {why}");
+    let hint = "write it in quotes".to_owned();
+    lowerer.error("invalid-value", &value.span, message, hint);
+    None
 }
 
 // === ports ===

@@ -283,7 +283,7 @@ fn what_is_wrong_with_a_tree_is_told() {
             t:4:2: error[unknown-outbound]: there is no outbound `nobody`
             t:5:11: error[unknown-rule-set]: there is no rule set `adds`
             t:6:13: error[invalid-value]: `/33` is not a prefix length here (0 to 32)
-            t:7:22: error[invalid-value]: this regular expression is broken: error: unclosed group
+            t:7:22: error[invalid-value]: this regular expression is broken: unclosed group
         "#]],
     );
     check(

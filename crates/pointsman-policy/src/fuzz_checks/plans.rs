@@ -22,7 +22,7 @@ use crate::model::{
 };
 use crate::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 use crate::zone::{ZoneId, Zones};
-use crate::{Host, Prefix, Watch};
+use crate::{Host, NamePattern, Prefix, Watch};
 
 const NAMES: [&str; 8] = [
     "test",
@@ -178,6 +178,16 @@ impl Reader<'_> {
 
     fn set(&mut self, key: Key) -> RuleSet {
         let mut set = RuleSetBuilder::new("set", "set.txt", key);
+        if self.below(4) == 3 {
+            // Enough for an index.
+            for line in 10..20 {
+                let test = match self.below(4) {
+                    0 | 1 => self.domain_test(),
+                    _ => DomainTest::Keyword(TEXTS[0].into()),
+                };
+                set.add_other(Condition::Domain(test), line, "part");
+            }
+        }
         for line in 1..=u32::from(self.below(4)) {
             match self.below(5) {
                 0 => set.add_suffix(self.name(), line, "suffix"),
@@ -347,9 +357,9 @@ impl Reader<'_> {
             0 => DomainTest::Suffix(self.name()),
             1 => DomainTest::Exact(self.name()),
             2 => DomainTest::Keyword(self.of(&["a", "es", "", "org"]).into()),
-            _ => match self.pattern() {
-                Some(regex) => DomainTest::Regex(regex),
-                None => DomainTest::Keyword("x".into()),
+            _ => match NamePattern::new(self.of(&PATTERNS)) {
+                Ok(pattern) => DomainTest::Regex(pattern),
+                Err(_) => DomainTest::Keyword("x".into()),
             },
         }
     }

@@ -10,7 +10,8 @@ use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, Side};
 use crate::fact::{Inbound, InboundKind, Need};
 use crate::model::SetId;
-use crate::set::{Fingerprints, Held};
+use crate::set::jump::Jump;
+use crate::set::{Fingerprints, Held, Other, RuleSet};
 
 /// Rule sets within rule sets. Whoever loads them refuses circles and deeper ones; here they only
 /// end, as not matching.
@@ -53,7 +54,7 @@ impl<'a> Walk<'a, '_> {
                     Value::Known(name, _) => Truth::of(match test {
                         DomainTest::Exact(exact) => name == exact,
                         DomainTest::Keyword(keyword) => name.as_str().contains(&**keyword),
-                        DomainTest::Regex(regex) => regex.is_match(name.as_str()),
+                        DomainTest::Regex(regex) => regex.is_match(name),
                         DomainTest::Suffix(suffix) => name.is_within(suffix),
                     }),
                 })
@@ -272,7 +273,39 @@ impl<'a> Walk<'a, '_> {
                 return Ok(Truth::Yes(hit));
             }
         }
-        for other in set.others() {
+        let others = set.others();
+        if let Some(jump) = set.jump()
+            && let Some(first) = self.jump(jump)
+        {
+            let before = first.unwrap_or(others.len());
+            let rest = jump.rest().take_while(|at| *at < before);
+            let open = rest.chain(first).filter_map(|at| others.get(at));
+            return self.test_others(set, id, open, asks, unknown);
+        }
+        self.test_others(set, id, others.iter(), asks, unknown)
+    }
+
+    /// The first keyword or expression that holds the domain, where it need not be asked for and none is unknown.
+    fn jump(&self, jump: &Jump) -> Option<Option<usize>> {
+        if !self.jumps {
+            return None;
+        }
+        match self.domain().ok()?.value {
+            Value::Absent => Some(None),
+            Value::Failed(_) => None,
+            Value::Known(name, _) => Some(jump.first(name)),
+        }
+    }
+
+    fn test_others(
+        &mut self,
+        set: &'a RuleSet,
+        id: SetId,
+        others: impl Iterator<Item = &'a Other>,
+        asks: Asks,
+        mut unknown: Option<&'a Arc<str>>,
+    ) -> Result<Truth<'a>, Need> {
+        for other in others {
             self.inside[self.depth] = id;
             self.depth += 1;
             let truth = self.test(&other.condition, asks);

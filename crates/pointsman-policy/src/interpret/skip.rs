@@ -263,7 +263,12 @@ impl Look<'_> {
                 best = best.min(self.table(hash));
             }
         }
-        self.within(name.as_str(), best)
+        if let Some(parts) = &self.entry.parts
+            && parts.first() < best
+        {
+            best = best.min(parts.next(name, self.from));
+        }
+        best
     }
 
     fn inbound(&self, inbound: &Inbound) -> u32 {

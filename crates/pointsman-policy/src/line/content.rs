@@ -13,6 +13,7 @@ use crate::condition::{
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
 use crate::interpret::base_name;
+use crate::pattern::NamePattern;
 
 /// The most memory that one compiled pattern may take, in bytes.
 const PATTERN_SIZE: usize = 1 << 20;
@@ -75,7 +76,9 @@ pub(super) fn domain_keyword(text: &str) -> Made {
 }
 
 pub(super) fn domain_regex(text: &str) -> Made {
-    Ok(Condition::Domain(DomainTest::Regex(pattern(text, true)?)))
+    let pattern = NamePattern::new(text)
+        .map_err(|error| Bad::new(format!("no regular expression: {error}")))?;
+    Ok(Condition::Domain(DomainTest::Regex(pattern)))
 }
 
 /// A bounded pattern.

@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use super::class::{Class, MOST};
 use super::hash::Hasher;
 use super::keys::{Between, Chooser, Keys, Sought};
+use super::parts::Parts;
 use super::postings::{Positions, Table};
 use super::ranges::Ranges;
 use super::texts::{Keywords, Patterns};
 use crate::condition::Condition;
 use crate::model::{ArmKey, Node, SelectOn};
+use crate::pattern::NamePattern;
 use crate::set::Key;
 
 /// The index of one list.
@@ -39,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) v6: Option<Box<Ranges<u128>>>,
     pub(crate) keywords: Option<Box<Keywords>>,
     pub(crate) patterns: Option<Box<Patterns>>,
+    /// Of names: keywords and expressions.
+    pub(crate) parts: Option<Box<Parts>>,
     /// Visited whatever the value is.
     pub(crate) any_value: Positions,
     /// Visited where it must be asked for. Those found by it are visited too where it is broken and the policy
@@ -59,6 +63,7 @@ struct Draft<'c> {
     v6: Vec<(u128, u128, u32)>,
     keywords: Vec<(&'c str, u32)>,
     patterns: Vec<(&'c regex::Regex, u32)>,
+    name_patterns: Vec<(&'c NamePattern, u32)>,
     any_value: Vec<u32>,
     asking: Vec<u32>,
     users: Vec<u32>,
@@ -108,6 +113,7 @@ impl Index {
                     .patterns
                     .as_ref()
                     .map_or(0, |patterns| patterns.bytes())
+                + entry.parts.as_ref().map_or(0, |parts| parts.bytes())
                 + entry.any_value.bytes()
                 + entry.asking.bytes()
                 + entry.users.bytes()
@@ -216,6 +222,7 @@ fn file<'c>(keys: Keys<'c>, at: u32, pairs: &mut Vec<(u32, u32)>, drafts: &mut D
             },
             Sought::Keyword(word) if word.is_empty() => draft.any_value.push(at),
             Sought::Keyword(word) => draft.keywords.push((word, at)),
+            Sought::NamePattern(pattern) => draft.name_patterns.push((pattern, at)),
             Sought::Pattern(regex) => draft.patterns.push((regex, at)),
         }
     }
@@ -238,6 +245,7 @@ fn draft<'d, 'c>(drafts: &'d mut Drafts<'c>, class: Class) -> &'d mut Draft<'c> 
         v6: Vec::new(),
         keywords: Vec::new(),
         patterns: Vec::new(),
+        name_patterns: Vec::new(),
         any_value: Vec::new(),
         asking: Vec::new(),
         users: Vec::new(),
@@ -248,12 +256,19 @@ fn draft<'d, 'c>(drafts: &'d mut Drafts<'c>, class: Class) -> &'d mut Draft<'c> 
 impl Draft<'_> {
     fn finish(mut self) -> Entry {
         let words: Vec<u32> = self.keywords.iter().map(|(_, at)| *at).collect();
-        let keywords = match words.is_empty() {
-            true => None,
-            false => Keywords::new(self.keywords),
-        };
-        if keywords.is_none() {
-            self.any_value.extend(words);
+        let (mut keywords, mut parts) = (None, None);
+        if self.class == Class::Domain {
+            // Others have none of the names' expressions.
+            parts = Parts::new(&self.keywords, &self.name_patterns);
+            if parts.is_none() {
+                let patterns = self.name_patterns.iter().map(|(_, at)| *at);
+                self.any_value.extend(words.into_iter().chain(patterns));
+            }
+        } else if !words.is_empty() {
+            keywords = Keywords::new(self.keywords);
+            if keywords.is_none() {
+                self.any_value.extend(words);
+            }
         }
         let patterns = match self.patterns.is_empty() {
             true => None,
@@ -269,6 +284,7 @@ impl Draft<'_> {
             v6: (!self.v6.is_empty()).then(|| Box::new(Ranges::new(self.v6))),
             keywords: keywords.map(Box::new),
             patterns,
+            parts: parts.map(Box::new),
             any_value: Positions::new(self.any_value),
             asking,
             users,

@@ -16,6 +16,7 @@ use super::hash::{Hasher, Tag};
 use crate::address::Prefix;
 use crate::condition::{AddressOf, Condition, DomainTest, Side, TextTest, ZoneOf};
 use crate::fact::{InboundKind, Protocol};
+use crate::pattern::NamePattern;
 
 /// How a key of a class is looked up; the numbers tell kinds of one class apart.
 pub(crate) const EXACT: u8 = 0;
@@ -39,6 +40,8 @@ pub(super) enum Sought<'c> {
     Keyword(&'c Arc<str>),
     /// A match within a text.
     Pattern(&'c Regex),
+    /// A match within a name.
+    NamePattern(&'c NamePattern),
 }
 
 /// First and last.
@@ -194,7 +197,7 @@ impl Chooser {
         let (sought, chance) = match test {
             DomainTest::Exact(exact) => (name(EXACT, exact.as_str()), 0.0),
             DomainTest::Keyword(word) => (Sought::Keyword(word), 0.02),
-            DomainTest::Regex(regex) => (Sought::Pattern(regex), 0.1),
+            DomainTest::Regex(pattern) => (Sought::NamePattern(pattern), 0.1),
             DomainTest::Suffix(suffix) => {
                 let chance = if suffix.as_str().contains('.') {
                     0.0
@@ -264,7 +267,7 @@ impl Chooser {
                 self.counts.get(hash).copied().map_or(1.0, f64::from)
             }
             Sought::Keyword(_) => 4.0,
-            Sought::Pattern(_) => 16.0,
+            Sought::NamePattern(_) | Sought::Pattern(_) => 16.0,
         };
         keys.sought.iter().map(count).sum::<f64>() + keys.chance * self.rules as f64
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fingerprint::fingerprint;
 use super::forms::FormsBuilder;
+use super::jump::Jump;
 use super::names::{Kind, MOST_ENTRIES, NameTableBuilder};
 use super::places::At;
 use super::ranges::RangesBuilder;
@@ -147,6 +148,7 @@ impl RuleSetBuilder {
                 key: self.key,
                 names: self.names.finish(),
                 ranges: self.ranges.finish(),
+                jump: Jump::new(&self.others),
                 others: self.others,
                 forms: self.forms.map(FormsBuilder::finish).unwrap_or_default(),
             }),

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::forms::{Form, Forms};
+use super::jump::Jump;
 use super::names::{Directory, NameTable};
 use super::places::{At, Places};
 use super::prefixes::PrefixTable;
@@ -108,6 +109,7 @@ impl RuleSet {
                 key,
                 names,
                 ranges,
+                jump: Jump::new(&others),
                 others,
                 forms,
             }),

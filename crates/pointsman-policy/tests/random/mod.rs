@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{
     AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
@@ -21,7 +22,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use crate::flow::{flow, name, origin, policy};
 
@@ -331,7 +332,7 @@ fn domain_test() -> impl Strategy<Value = DomainTest> {
         select(NAMES).prop_map(|text| DomainTest::Suffix(name(text))),
         select(&["a", "org"][..]).prop_map(|text| DomainTest::Keyword(text.into())),
         select(&["^x", "A\\.test$", "(?i)B"][..])
-            .prop_map(|text| DomainTest::Regex(Regex::new(text).unwrap())),
+            .prop_map(|text| DomainTest::Regex(NamePattern::new(text).unwrap())),
     ]
 }
 
@@ -356,7 +357,11 @@ fn asks() -> impl Strategy<Value = Asks> {
 pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
     let names = vec((select(NAMES), 0..8_u8), 0..4);
     let ranges = vec(select(RANGES), 0..3);
-    (names, ranges, vec(logic(plain_condition()), 0..2)).prop_map(|(names, ranges, others)| {
+    let others = prop_oneof![
+        2 => vec(logic(plain_condition()), 0..2),
+        1 => many_others(),
+    ];
+    (names, ranges, others).prop_map(|(names, ranges, others)| {
         let mut set = RuleSetBuilder::new("set", "set.txt", Key::default());
         for (line, (text, kind)) in (1..).zip(names) {
             let domain = name(text);
@@ -377,6 +382,22 @@ pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
         }
         set.finish()
     })
+}
+
+/// Enough for an index: keywords and expressions, most of which are in no name, and now and then something else.
+fn many_others() -> impl Strategy<Value = Vec<Condition>> {
+    let vain = (0..100_u32).prop_map(|number| match number % 4 {
+        0 => DomainTest::Keyword(format!("word{number}").into()),
+        1 => DomainTest::Keyword("Test".into()),
+        2 => DomainTest::Regex(NamePattern::new(&format!("x{number}|y+z{number}")).unwrap()),
+        _ => DomainTest::Regex(NamePattern::new(&format!("^.{{{number}}}$")).unwrap()),
+    });
+    let other = prop_oneof![
+        16 => vain.prop_map(Condition::Domain),
+        2 => domain_test().prop_map(Condition::Domain),
+        1 => logic(plain_condition()),
+    ];
+    vec(other, 6..60)
 }
 
 /// Two zones of each kind, nested into each other.
