@@ -3,33 +3,76 @@
 //! Invariant: rules on addresses resolve unless they say `no-resolve`, as there; a rule whose way out
 //! carries no UDP is passed by by UDP, as there.
 
+mod dns;
+mod lists;
 mod outbounds;
 mod rules;
 
 use std::collections::HashMap;
 
-use super::draft::{Draft, line_text};
-use super::emit::{Map, list, quoted};
+use super::draft::{Draft, Section, line_text};
+use super::emit::{Map, quoted};
 use crate::yaml::{Node, Value};
+
+/// Keys at the top that are written.
+const KNOWN: [&str; 18] = [
+    "allow-lan",
+    "authentication",
+    "bind-address",
+    "dns",
+    "geox-url",
+    "log-level",
+    "mixed-port",
+    "mode",
+    "port",
+    "proxies",
+    "proxy-groups",
+    "redir-port",
+    "rule-providers",
+    "rules",
+    "sniffer",
+    "socks-port",
+    "sub-rules",
+    "tproxy-port",
+];
+
+/// Keys at the top that send flows elsewhere, or let others in. What else is not known is not known
+/// to Clash either (anchors stand there), or concerns how Clash itself is run.
+const LOUD: [&str; 15] = [
+    "hosts",
+    "inbound-mptcp",
+    "inbound-tfo",
+    "interface-name",
+    "iptables",
+    "ipv6",
+    "lan-allowed-ips",
+    "lan-disallowed-ips",
+    "listeners",
+    "proxy-providers",
+    "routing-mark",
+    "skip-auth-prefixes",
+    "ss-config",
+    "tun",
+    "tunnels",
+];
 
 /// The native form of a configuration.
 pub(super) fn convert(root: &Node) -> Draft {
     let mut draft = Draft::new("Clash");
     draft.head.push("ip_rules_resolve: true".to_owned());
-    let sniffs = get(root, "sniffer").and_then(|s| scalar(s, "enable")) == Some("true");
-    let order = if sniffs {
-        "requested-else-sniffed"
-    } else {
-        "requested"
-    };
-    draft.head.push(format!("domain_order: {order}"));
     let mut clash = Clash {
         draft,
-        udp: HashMap::from([("DIRECT".to_owned(), true), ("REJECT".to_owned(), true)]),
+        udp: HashMap::from([
+            ("COMPATIBLE".to_owned(), true),
+            ("DIRECT".to_owned(), true),
+            ("REJECT".to_owned(), true),
+            ("REJECT-DROP".to_owned(), true),
+        ]),
         names: HashMap::new(),
         root,
     };
     clash.general();
+    clash.sniffer();
     clash.proxies();
     clash.groups();
     clash.providers();
@@ -61,8 +104,14 @@ impl Clash<'_> {
         };
         let mut users = Map::default();
         for item in items(get(root, "authentication")) {
-            if let Some((user, password)) = item.scalar().and_then(|s| s.split_once(':')) {
-                users.raw(user, quoted(password));
+            match item.scalar().and_then(|s| s.split_once(':')) {
+                Some((user, password)) => {
+                    users.secret(user, password);
+                }
+                None => self
+                    .draft
+                    .report
+                    .lost(place(item), "this user has no password and is left out"),
             }
         }
         for (key, kind) in [
@@ -70,81 +119,103 @@ impl Clash<'_> {
             ("port", "http"),
             ("socks-port", "socks5"),
         ] {
-            let Some(port) = scalar(root, key).filter(|port| *port != "0") else {
+            let Some(node) = get(root, key).filter(|node| node.scalar() != Some("0")) else {
                 continue;
             };
             let mut map = Map::default();
+            let port = node.scalar().unwrap_or_default();
             map.text("type", kind)
                 .raw("listen", quoted(&format!("{host}:{port}")));
             if !users.is_empty() {
-                map.raw("users", users.flow());
+                map.map("users", &users);
             }
-            self.draft
-                .inbounds
-                .raw(key.trim_end_matches("-port"), map.flow());
+            let name = key.trim_end_matches("-port");
+            self.draft.item(Section::Inbounds, name, &map, &place(node));
         }
-        for key in [
-            "redir-port",
-            "tproxy-port",
-            "tun",
-            "listeners",
-            "tunnels",
-            "hosts",
-            "proxy-providers",
-        ] {
-            if let Some(node) = get(root, key) {
-                let what = format!("`{key}` is not carried over");
+        for key in ["redir-port", "tproxy-port"] {
+            if let Some(node) = get(root, key).filter(|node| node.scalar() != Some("0")) {
+                let what = format!("`{key}` is not carried over: its flows do not come in");
                 self.draft.report.lost(place(node), what);
             }
         }
-        if let Some(mode) = scalar(root, "mode").filter(|mode| !mode.eq_ignore_ascii_case("rule")) {
-            let what = format!("`mode: {mode}`: the rules are written, and decide");
-            self.draft.report.lost("", what);
+        if let Some(mode) = get(root, "mode") {
+            let word = mode.scalar().unwrap_or_default();
+            if !word.eq_ignore_ascii_case("rule") {
+                let what = format!("`mode: {word}`: the rules are written, and decide");
+                self.draft.report.lost(place(mode), what);
+            }
+        }
+        match scalar(root, "log-level") {
+            Some("warning") => self.draft.head.push("log: { level: warn }".to_owned()),
+            Some(level @ ("debug" | "error" | "info")) => {
+                self.draft.head.push(format!("log: {{ level: {level} }}"));
+            }
+            _ => {}
+        }
+        for (key, value) in pairs(Some(root)) {
+            let word = key.scalar().unwrap_or_default();
+            if KNOWN.contains(&word)
+                || !says(value)
+                || (word, value.scalar()) == ("ipv6", Some("true"))
+            {
+                continue;
+            }
+            let what = format!("`{word}` is not carried over");
+            match LOUD.contains(&word) {
+                true => self.draft.report.lost(place(key), what),
+                false => self.draft.report.note(place(key), what),
+            }
         }
     }
 
-    fn dns(&mut self) {
-        let Some(dns) = get(self.root, "dns") else {
-            return;
+    fn sniffer(&mut self) {
+        let sniffer = get(self.root, "sniffer");
+        let on = sniffer.filter(|s| scalar(s, "enable") == Some("true"));
+        let order = match on {
+            Some(_) => "requested-else-sniffed",
+            None => "requested",
         };
-        let mut servers = Vec::new();
-        for server in items(get(dns, "nameserver"))
-            .iter()
-            .filter_map(Node::scalar)
-        {
-            let plain = server.parse::<std::net::IpAddr>().is_ok();
-            let full = if plain {
-                format!("udp://{server}")
-            } else {
-                server.to_owned()
-            };
-            let full = full.split('#').next().unwrap_or_default().to_owned();
-            match crate::value::parse_name_server(&full) {
-                Ok(_) => servers.push(quoted(&full)),
-                Err(_unsaid) => self.draft.report.lost(
-                    place(dns),
-                    format!("the name server `{server}` is left out"),
-                ),
+        self.draft.head.push(format!("domain_order: {order}"));
+        if let Some(node) = on {
+            let what = "the sniffer looks at first bytes on every port, and only where the client gave an address: \
+                        its lists of ports and domains are not carried over";
+            self.draft.report.lost(place(node), what);
+        }
+    }
+
+    /// Reports the keys of a mapping that are not carried over. `quiet` ones send no flow elsewhere.
+    fn unknown(&mut self, of: &str, node: &Node, known: &[&str], quiet: &[&str]) {
+        for (key, value) in pairs(Some(node)) {
+            let word = key.scalar().unwrap_or_default();
+            if known.contains(&word) || !says(value) {
+                continue;
+            }
+            let what = format!("`{word}` of {of} is not carried over");
+            match quiet.contains(&word) {
+                true => self.draft.report.note(place(key), what),
+                false => self.draft.report.lost(place(key), what),
             }
         }
-        if !servers.is_empty() {
-            let mut map = Map::default();
-            map.raw("clash", list(servers));
-            self.draft.dns.raw("upstreams", map.flow());
+    }
+}
+
+/// Whether a value asks for anything.
+fn says(value: &Node) -> bool {
+    match &value.value {
+        Value::List(items) => !items.is_empty(),
+        Value::Map(pairs) => {
+            let off = get(value, "enable").is_some_and(|on| on.scalar() == Some("false"));
+            !pairs.is_empty() && !off
         }
-        for key in [
-            "fake-ip-range",
-            "nameserver-policy",
-            "fallback",
-            "listen",
-            "hosts",
-        ] {
-            if let Some(node) = get(dns, key) {
-                self.draft
-                    .report
-                    .note(place(node), format!("`dns.{key}` is not carried over"));
-            }
-        }
+        Value::Scalar(text, _) => !value.is_null() && !matches!(text.as_str(), "" | "false"),
+    }
+}
+
+/// `host:port`, IPv6 in brackets.
+fn endpoint(host: &str, port: &str) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 

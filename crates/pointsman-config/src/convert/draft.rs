@@ -1,13 +1,17 @@
 //! A native configuration that is put together from another program's.
 //!
 //! Invariant: a rule is added when the native language reads it, else it is reported; no rule is
-//! added in a wider form.
+//! added in a wider form, also where a set that it names lacks entries.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use pointsman_policy::Condition;
 use pointsman_policy::line::{Scope, parse_condition};
 use pointsman_policy::model::SetId;
 
-use super::emit::{Map, Page};
-use super::{Conversion, Report};
+use super::Report;
+use super::emit::{Map, Page, text};
+use super::policies::lacks;
 use crate::list_print::yaml_text;
 
 /// The parts of the file.
@@ -15,15 +19,63 @@ use crate::list_print::yaml_text;
 pub(super) struct Draft {
     pub(super) from: &'static str,
     pub(super) head: Vec<String>,
-    pub(super) inbounds: Map,
-    pub(super) outbounds: Map,
-    pub(super) rule_sets: Map,
     pub(super) dns: Map,
-    /// Names of rule sets.
-    pub(super) sets: Vec<String>,
-    rules: Vec<String>,
+    /// What is written under a name, each on a line of its own.
+    items: Vec<Item>,
+    /// Names of rule sets, by [`SetId`].
+    sets: Vec<String>,
+    /// Sets that hold fewer flows than they did.
+    lacking: BTreeSet<SetId>,
+    /// Sets that are empty until they are fetched.
+    fetched: BTreeSet<SetId>,
+    rules: Vec<Rule>,
     ended: bool,
+    secrets: bool,
     pub(super) report: Report,
+}
+
+/// A section of the file, in the order in which they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Section {
+    Inbounds,
+    Outbounds,
+    RuleSets,
+}
+
+impl Section {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbounds => "inbounds",
+            Self::Outbounds => "outbounds",
+            Self::RuleSets => "rule_sets",
+        }
+    }
+}
+
+struct Item {
+    section: Section,
+    name: String,
+    /// As it is written: a flow map.
+    value: String,
+    place: String,
+}
+
+struct Rule {
+    place: String,
+    /// As it was written.
+    written: String,
+    text: String,
+    condition: Condition,
+}
+
+/// A line of the file, and what stands there.
+pub(super) type Lines = BTreeMap<u32, Part>;
+
+/// A part of a draft that can be taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Item(usize),
+    Rule(usize),
 }
 
 impl Draft {
@@ -35,35 +87,88 @@ impl Draft {
         }
     }
 
+    /// Adds what is written under a name.
+    pub(super) fn item(&mut self, section: Section, name: &str, map: &Map, place: &str) {
+        self.secrets |= map.has_secret();
+        if section == Section::RuleSets {
+            self.sets.push(name.to_owned());
+        }
+        self.items.push(Item {
+            section,
+            name: name.to_owned(),
+            value: map.flow(),
+            place: place.to_owned(),
+        });
+    }
+
+    /// Whether there is a rule set of this name.
+    pub(super) fn has_set(&self, name: &str) -> bool {
+        self.sets.iter().any(|known| known == name)
+    }
+
+    /// Says of the rule set that was added last that it holds fewer flows than it did.
+    pub(super) fn set_lacks(&mut self) {
+        self.lacking.extend(last(self.sets.len()));
+    }
+
+    /// Says of the rule set that was added last that it is empty until it is fetched.
+    pub(super) fn set_is_fetched(&mut self, place: &str) {
+        self.fetched.extend(last(self.sets.len()));
+        if let Some(name) = self.sets.last() {
+            let what = format!("`{name}` is fetched: until then no flow is in it");
+            self.report.note(place, what);
+        }
+    }
+
     /// Adds a rule: a condition in the words of rule lists, and a way out by its name.
     pub(super) fn rule(&mut self, place: &str, written: &str, condition: &str, out: &str) {
-        if let Err(error) = parse_condition(condition, &Sets(&self.sets)) {
-            self.left_out(place, written, &error.to_string());
-            return;
+        let parsed = match parse_condition(condition, &Sets(&self.sets)) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.left_out(place, written, &error.to_string()),
+        };
+        if lacks(&parsed, &self.lacking, true) {
+            return self.left_out(place, written, LACKS);
         }
-        let rule = match condition.strip_suffix(", no-resolve") {
+        if lacks(&parsed, &self.fetched, true) {
+            let what = format!(
+                "`{written}` asks that a flow is not in a set that is fetched: until then it holds for all flows, \
+                 and an entry that cannot be read widens it"
+            );
+            self.report.lost(place, what);
+        }
+        let text = match condition.strip_suffix(", no-resolve") {
             Some(condition) => format!("{condition}, {}, no-resolve", line_text(out)),
             None => format!("{condition}, {}", line_text(out)),
         };
-        self.add(rule);
+        self.add(place, written, text, parsed);
+    }
+
+    /// Whether there is room for rules that a list within lists brings, once for each who names it.
+    pub(super) fn has_room(&self) -> bool {
+        self.rules.len() < MOST_RULES && self.report.len() < MOST_RULES
     }
 
     /// Ends the list.
-    pub(super) fn fallback(&mut self, out: &str) {
+    pub(super) fn fallback(&mut self, place: &str, out: &str) {
         let rule = format!("FALLBACK, {}", line_text(out));
-        self.add(rule);
+        self.add(place, &rule, rule.clone(), Condition::Always);
         self.ended = true;
     }
 
     /// Adds an item that is no rule.
-    pub(super) fn step(&mut self, item: &str) {
-        self.add(item.to_owned());
+    pub(super) fn step(&mut self, place: &str, item: &str) {
+        self.add(place, item, item.to_owned(), Condition::Always);
     }
 
-    fn add(&mut self, rule: String) {
+    fn add(&mut self, place: &str, written: &str, text: String, condition: Condition) {
         // Behind the fallback nothing is reached.
         if !self.ended {
-            self.rules.push(rule);
+            self.rules.push(Rule {
+                place: place.to_owned(),
+                written: written.to_owned(),
+                text,
+                condition,
+            });
         }
     }
 
@@ -75,30 +180,107 @@ impl Draft {
         self.report.lost(place, what);
     }
 
-    pub(super) fn finish(mut self) -> Conversion {
+    /// Makes sure that there is an end, and says what the whole is to know.
+    pub(super) fn close(&mut self) {
         if !self.ended {
-            self.fallback("DIRECT");
+            self.fallback("", "DIRECT");
         }
+        if self.secrets {
+            let what = "the file holds passwords: keep it readable for its owner alone";
+            self.report.note("", what);
+        }
+    }
+
+    /// Takes parts out, each with the reason why.
+    pub(super) fn take_out(&mut self, parts: &BTreeMap<Part, String>) {
+        let items = std::mem::take(&mut self.items);
+        for (at, item) in items.into_iter().enumerate() {
+            let Some(why) = parts.get(&Part::Item(at)) else {
+                self.items.push(item);
+                continue;
+            };
+            let (section, name) = (item.section.as_str(), &item.name);
+            if item.section == Section::Outbounds && item.value != REFUSES {
+                let what = format!("`{name}` is not carried over ({why}): it refuses every flow");
+                self.report.lost(&item.place, what);
+                let value = REFUSES.to_owned();
+                self.items.push(Item { value, ..item });
+                continue;
+            }
+            let what = format!("`{name}` of `{section}` is left out: {why}");
+            self.report.lost(item.place, what);
+        }
+        let rules = std::mem::take(&mut self.rules);
+        for (at, rule) in rules.into_iter().enumerate() {
+            let Some(why) = parts.get(&Part::Rule(at)) else {
+                self.rules.push(rule);
+                continue;
+            };
+            self.left_out(&rule.place, &rule.written, why);
+            if rule.text.starts_with("FALLBACK, ") {
+                // What nobody takes is refused: nothing goes out that should not.
+                self.ended = false;
+                self.fallback(&rule.place, "REJECT");
+            }
+        }
+    }
+
+    /// The rules that ask that a flow is not in a set of these names.
+    pub(super) fn negating(&self, names: &BTreeSet<String>) -> Vec<Part> {
+        let numbers = (0_u32..).zip(&self.sets);
+        let sets: BTreeSet<SetId> = numbers
+            .filter(|(_, name)| names.contains(*name))
+            .map(|(number, _)| SetId(number))
+            .collect();
+        let rules = self.rules.iter().enumerate();
+        let found = rules.filter(|(_, rule)| lacks(&rule.condition, &sets, true));
+        found.map(|(at, _)| Part::Rule(at)).collect()
+    }
+
+    /// The file, and which part stands on which line.
+    pub(super) fn page(&self) -> (String, Lines) {
         let mut page = Page::default();
+        let mut lines = Lines::new();
         page.line(0, &format!("# Converted from {}.", self.from));
         page.line(0, "version: 1");
         for line in &self.head {
             page.line(0, line);
         }
-        page.section("inbounds", &self.inbounds);
-        page.section("outbounds", &self.outbounds);
-        page.section("rule_sets", &self.rule_sets);
+        for section in [Section::Inbounds, Section::Outbounds, Section::RuleSets] {
+            let items = self.items.iter().enumerate();
+            let mut items = items.filter(|(_, item)| item.section == section).peekable();
+            if items.peek().is_some() {
+                page.line(0, "");
+                page.line(0, &format!("{}:", section.as_str()));
+            }
+            for (at, item) in items {
+                page.line(1, &format!("{}: {}", text(&item.name), item.value));
+                lines.insert(page.lines(), Part::Item(at));
+            }
+        }
         page.section("dns", &self.dns);
         page.line(0, "");
         page.line(0, "rules:");
-        for rule in &self.rules {
-            page.line(1, &format!("- {}", yaml_text(rule)));
+        for (at, rule) in self.rules.iter().enumerate() {
+            page.line(1, &format!("- {}", yaml_text(&rule.text)));
+            lines.insert(page.lines(), Part::Rule(at));
         }
-        Conversion {
-            text: page.finish(),
-            report: self.report.0,
-        }
+        (page.finish(), lines)
     }
+}
+
+/// An outbound that stands for one that cannot be said.
+const REFUSES: &str = "{ type: select, members: [reject] }";
+
+/// Beyond so many rules lists within lists are not unfolded.
+const MOST_RULES: usize = 100_000;
+
+/// Why a rule goes that asks that a flow is not in a set that lacks entries.
+pub(super) const LACKS: &str =
+    "it asks that a flow is not in a set that lacks entries, and would hold for more flows";
+
+fn last(count: usize) -> Option<SetId> {
+    count.checked_sub(1)?.try_into().ok().map(SetId)
 }
 
 /// Whether a rule may be an entry of a set: entries name no sets.

@@ -45,18 +45,38 @@ pub(super) fn duration(value: Duration) -> String {
 
 /// A flow map that grows.
 #[derive(Default)]
-pub(super) struct Map(Vec<(String, String)>);
+pub(super) struct Map {
+    pairs: Vec<(String, String)>,
+    secret: bool,
+}
 
 impl Map {
     /// Adds a value that is YAML already.
     pub(super) fn raw(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
-        self.0.push((text(key), value.into()));
+        self.pairs.push((text(key), value.into()));
         self
     }
 
     /// Adds a text.
     pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
         self.raw(key, text(value))
+    }
+
+    /// Adds a map.
+    pub(super) fn map(&mut self, key: &str, map: &Self) -> &mut Self {
+        self.secret |= map.secret;
+        self.raw(key, map.flow())
+    }
+
+    /// Adds a password.
+    pub(super) fn secret(&mut self, key: &str, value: &str) -> &mut Self {
+        self.secret = true;
+        self.raw(key, quoted(value))
+    }
+
+    /// Whether a password stands in it.
+    pub(super) fn has_secret(&self) -> bool {
+        self.secret
     }
 
     /// Adds a text where there is one.
@@ -84,23 +104,31 @@ impl Map {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// `{ a: 1, b: 2 }`
     pub(super) fn flow(&self) -> String {
-        let pairs: Vec<String> = self.0.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+        let pairs: Vec<String> = self
+            .pairs
+            .iter()
+            .map(|(k, v)| format!("{k}: {v}"))
+            .collect();
         format!("{{ {} }}", pairs.join(", "))
     }
 }
 
 /// The sections of a file, as they are written.
 #[derive(Default)]
-pub(super) struct Page(String);
+pub(super) struct Page {
+    text: String,
+    lines: u32,
+}
 
 impl Page {
     pub(super) fn line(&mut self, indent: usize, line: &str) {
-        let _infallible = writeln!(self.0, "{:indent$}{line}", "", indent = indent * 2);
+        self.lines += 1;
+        let _infallible = writeln!(self.text, "{:indent$}{line}", "", indent = indent * 2);
     }
 
     /// `key:` and its pairs, one a line; nothing where there are none.
@@ -110,7 +138,7 @@ impl Page {
         }
         self.line(0, "");
         self.line(0, &format!("{key}:"));
-        for (key, value) in &pairs.0 {
+        for (key, value) in &pairs.pairs {
             self.line(1, &format!("{key}: {value}"));
         }
     }
@@ -122,7 +150,12 @@ impl Page {
         }
     }
 
+    /// How many lines there are.
+    pub(super) fn lines(&self) -> u32 {
+        self.lines
+    }
+
     pub(super) fn finish(self) -> String {
-        self.0
+        self.text
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: what the native text does differently stands in the report; a rule that cannot be said
 //! is left out whole, never widened. Deliberately absent: writing any other language.
 
+use std::collections::HashSet;
 use std::fmt;
 
 mod clash;
@@ -12,6 +13,7 @@ mod emit;
 mod foreign;
 mod forwards;
 mod lists;
+mod mend;
 mod native;
 mod outbounds;
 mod policies;
@@ -21,6 +23,7 @@ mod sing_box;
 mod tests;
 
 pub use foreign::Foreign;
+pub use mend::faults;
 pub use native::from_setup;
 
 /// A configuration in the native language.
@@ -33,7 +36,7 @@ pub struct Conversion {
 }
 
 /// One line of the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remark {
     /// `file:line` of the original; empty where it is about the whole.
     pub place: String,
@@ -61,9 +64,12 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Remarks as they are made.
+/// Remarks as they are made, each once.
 #[derive(Default)]
-pub(crate) struct Report(Vec<Remark>);
+pub(crate) struct Report {
+    remarks: Vec<Remark>,
+    said: HashSet<Remark>,
+}
 
 impl Report {
     fn lost(&mut self, place: impl fmt::Display, text: impl Into<String>) {
@@ -77,8 +83,16 @@ impl Report {
     fn add(&mut self, place: impl fmt::Display, text: String, equal: bool) {
         let place = place.to_string();
         let remark = Remark { place, text, equal };
-        if !self.0.contains(&remark) {
-            self.0.push(remark);
+        if self.said.insert(remark.clone()) {
+            self.remarks.push(remark);
         }
+    }
+
+    fn len(&self) -> usize {
+        self.remarks.len()
+    }
+
+    fn finish(self) -> Vec<Remark> {
+        self.remarks
     }
 }

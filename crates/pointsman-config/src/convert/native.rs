@@ -29,7 +29,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
         report.note("", "it is native already and stays as it is written");
         return Conversion {
             text: written.to_owned(),
-            report: report.0,
+            report: report.finish(),
         };
     }
     let mut page = Page::default();
@@ -74,7 +74,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     tests(setup, &main.names, &mut page);
     Conversion {
         text: page.finish(),
-        report: report.0,
+        report: report.finish(),
     }
 }
 

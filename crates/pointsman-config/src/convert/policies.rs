@@ -214,7 +214,7 @@ impl Rewrite for Limited {
 
 /// Whether one of some sets stands in a condition: below an odd number of `NOT`s (`negated`), or an
 /// even one.
-fn lacks(condition: &Condition, sets: &BTreeSet<SetId>, negated: bool) -> bool {
+pub(super) fn lacks(condition: &Condition, sets: &BTreeSet<SetId>, negated: bool) -> bool {
     match condition {
         Condition::Set(id, _) => !negated && sets.contains(id),
         Condition::Not(inner) => lacks(inner, sets, !negated),

@@ -101,12 +101,29 @@ pub(super) fn all(conditions: &[&str]) -> String {
 /// An entry of a list of names.
 pub(super) fn domain_entry(entry: &str) -> Option<String> {
     if let Some(suffix) = entry.strip_prefix("+.") {
-        return Some(format!("DOMAIN-SUFFIX, {suffix}"));
+        return Some(format!("DOMAIN-SUFFIX, {}", word(suffix)));
     }
-    match entry.contains(['*', '?']) || entry.starts_with('.') {
-        true => None,
-        false => Some(format!("DOMAIN, {entry}")),
+    if let Some(below) = entry.strip_prefix('.') {
+        let below = word(below);
+        return Some(format!(
+            "AND, [DOMAIN-SUFFIX, {below}], [NOT, [DOMAIN, {below}]]"
+        ));
     }
+    if !entry.contains('*') {
+        return Some(format!("DOMAIN, {}", word(entry)));
+    }
+    // A star is one label.
+    let labels: Option<Vec<String>> = entry
+        .split('.')
+        .map(|label| match label {
+            "*" => Some("[^.]+".to_owned()),
+            label => (!label.contains('*')).then(|| regex::escape(label)),
+        })
+        .collect();
+    Some(format!(
+        "DOMAIN-REGEX, {}",
+        word(&format!("^{}$", labels?.join("\\.")))
+    ))
 }
 
 /// A rule without its way out; the sets that it needs go into `found`.
@@ -120,8 +137,15 @@ pub(super) fn clash(rule: &str, found: &mut Vec<Ranges>, depth: usize) -> Result
         .map(|kind| kind.to_ascii_uppercase())
         .unwrap_or_default();
     let value = parts.get(1).map_or("", String::as_str);
-    let blind = parts.iter().skip(2).any(|flag| flag == "no-resolve");
-    let flag = if blind { ", no-resolve" } else { "" };
+    let has = |word: &str| parts.iter().skip(2).any(|flag| flag == word);
+    let flag = if has("no-resolve") {
+        ", no-resolve"
+    } else {
+        ""
+    };
+    if has("src") && !kind.starts_with("IP-CIDR") {
+        return Err("a set on the source".to_owned());
+    }
     let said = |kind: &str| Ok(format!("{kind}, {}", word(value)));
     let mut set = |ranges: Ranges, flag: &str| {
         let name = ranges.name();
@@ -165,36 +189,59 @@ pub(super) fn clash(rule: &str, found: &mut Vec<Ranges>, depth: usize) -> Result
         "GEOIP" if matches!(lower.as_str(), "lan" | "private") => set(Ranges::Lan, flag),
         "GEOIP" => set(Ranges::Country(lower), flag),
         "IP-ASN" => set(Ranges::Asn(value.to_owned()), flag),
+        "IP-CIDR" | "IP-CIDR6" if has("src") => said("SRC-IP-CIDR"),
         "IP-CIDR" | "IP-CIDR6" => Ok(format!("IP-CIDR, {}{flag}", word(value))),
         "SRC-IP-CIDR" => said("SRC-IP-CIDR"),
-        "RULE-SET" => {
-            if parts.iter().skip(2).any(|flag| flag == "src") {
-                return Err("a set on the source".to_owned());
-            }
-            Ok(format!("RULE-SET, {}{flag}", word(value)))
-        }
+        "RULE-SET" => Ok(format!("RULE-SET, {}{flag}", word(value))),
         "DST-PORT" | "SRC-PORT" => Ok(format!("{kind}, {}", value.replace('/', "|"))),
-        "IN-TYPE" => match lower.as_str() {
-            "socks" | "socks5" => Ok("INBOUND, socks5".to_owned()),
-            "http" | "https" => Ok("INBOUND, http".to_owned()),
-            other => Err(format!("there are no inbounds of type `{other}`")),
-        },
-        "IN-PORT" => Ok(format!("INBOUND, any:{value}")),
-        "IN-NAME" => said("INBOUND-ALIAS"),
-        "IN-USER" => {
-            let users: Vec<String> = value
-                .split('/')
-                .map(|u| format!("INBOUND, {u}@any"))
-                .collect();
-            match users.as_slice() {
-                [one] => Ok(one.clone()),
-                many => Ok(format!("OR, [{}]", many.join("], ["))),
+        "IN-TYPE" => {
+            let types: Vec<&str> = lower.split('/').collect();
+            let known = ["http", "https", "socks", "socks4", "socks5"];
+            if let Some(other) = types.iter().find(|word| !known.contains(*word)) {
+                return Err(format!("there are no inbounds of type `{other}`"));
+            }
+            let socks = types.contains(&"socks") || types.contains(&"socks5");
+            match (types.contains(&"http"), types.contains(&"https"), socks) {
+                (true, true, true) => Ok("INBOUND, mixed".to_owned()),
+                (true, true, false) => Ok("INBOUND, http".to_owned()),
+                (false, false, true) => Ok("INBOUND, socks5".to_owned()),
+                _ => Err("`HTTP` and `HTTPS` are one type here, and `SOCKS4` is none".to_owned()),
             }
         }
+        "IN-PORT" => Ok(any_of(value, |port| format!("any:{port}"))),
+        "IN-NAME" => Ok(any_name(value)),
+        "IN-USER" => Ok(any_of(value, |user| format!("{user}@any"))),
         "PROCESS-NAME" => said("PROCESS-NAME-IGNORE-CASE"),
-        "PROCESS-NAME-REGEX" => said("PROCESS-NAME-REGEX"),
+        "PROCESS-NAME-REGEX" => without_case("PROCESS-NAME-REGEX", value),
         "PROCESS-PATH" => said("PROC-PATH-IGNORE-CASE"),
-        "PROCESS-PATH-REGEX" => said("PROC-PATH-REGEX"),
+        "PROCESS-PATH-REGEX" => without_case("PROC-PATH-REGEX", value),
         other => Err(format!("the native language has no `{other}`")),
+    }
+}
+
+/// Expressions on programs have no regard to case in Clash.
+fn without_case(kind: &str, value: &str) -> Result<String, String> {
+    Ok(format!("{kind}, {}", word(&format!("(?i){value}"))))
+}
+
+/// Inbounds of which any may be the flow's, parted by `/`.
+fn any_of(value: &str, inbound: impl Fn(&str) -> String) -> String {
+    let each = value
+        .split('/')
+        .map(|one| format!("INBOUND, {}", word(&inbound(one))));
+    any(each.collect())
+}
+
+fn any_name(value: &str) -> String {
+    let each = value
+        .split('/')
+        .map(|one| format!("INBOUND-ALIAS, {}", word(one)));
+    any(each.collect())
+}
+
+fn any(conditions: Vec<String>) -> String {
+    match conditions.as_slice() {
+        [one] => one.clone(),
+        many => format!("OR, [{}]", many.join("], [")),
     }
 }

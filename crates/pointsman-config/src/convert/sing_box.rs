@@ -3,25 +3,39 @@
 //! Invariant: what is not written is reported at its place, `FILE: path.to[0].it`.
 
 mod conditions;
+mod dns;
+mod inbounds;
 mod outbounds;
 mod route;
+mod sets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::emit::{Map, quoted};
 
 /// The native form of a configuration. `name` is the file's.
 pub(super) fn convert(root: &Value, name: &str) -> Draft {
-    let draft = Draft::new("sing-box");
     let mut this = SingBox {
-        draft,
+        draft: Draft::new("sing-box"),
         file: name.to_owned(),
-        names: HashMap::new(),
+        names: BTreeMap::new(),
+        sets: BTreeMap::new(),
+        inbounds: BTreeSet::new(),
+        sniffed: false,
         root,
     };
+    let known = [
+        "$schema",
+        "dns",
+        "inbounds",
+        "log",
+        "ntp",
+        "outbounds",
+        "route",
+    ];
+    this.unknown("", root, &known, &["certificate", "experimental"]);
     this.inbounds();
     this.outbounds();
     this.rule_sets();
@@ -34,7 +48,13 @@ struct SingBox<'a> {
     draft: Draft,
     file: String,
     /// Native names of outbounds.
-    names: HashMap<String, String>,
+    names: BTreeMap<String, String>,
+    /// Of rule sets: what their rules ask for.
+    sets: BTreeMap<String, conditions::Asked>,
+    /// Tags of the inbounds that are written.
+    inbounds: BTreeSet<String>,
+    /// Whether first bytes are known where the rules stand.
+    sniffed: bool,
     root: &'a Value,
 }
 
@@ -43,93 +63,35 @@ impl SingBox<'_> {
         format!("{}: {part}", self.file)
     }
 
-    fn inbounds(&mut self) {
-        for (number, inbound) in items(&self.root["inbounds"]).iter().enumerate() {
-            let place = self.place(&format!("inbounds[{number}]"));
-            let kind = inbound["type"].as_str().unwrap_or_default();
-            let word = match kind {
-                "mixed" | "http" => kind,
-                "socks" => "socks5",
-                other => {
-                    let what = format!(
-                        "the inbound of type `{other}` is left out: its flows do not come in"
-                    );
-                    self.draft.report.lost(place, what);
-                    continue;
-                }
+    /// Reports the keys of an object that are not carried over. `quiet` ones send no flow elsewhere.
+    fn unknown(&mut self, place: &str, value: &Value, known: &[&str], quiet: &[&str]) {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let nothing = match value {
+                Value::Array(items) => items.is_empty(),
+                Value::Object(pairs) => pairs.is_empty(),
+                Value::Null | Value::Bool(false) => true,
+                Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
             };
-            let host = inbound["listen"].as_str().unwrap_or("127.0.0.1");
-            let host = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.to_owned()
-            };
-            let port = inbound["listen_port"].as_u64().unwrap_or(0);
-            let mut map = Map::default();
-            map.text("type", word)
-                .raw("listen", quoted(&format!("{host}:{port}")));
-            let mut users = Map::default();
-            for user in items(&inbound["users"]) {
-                if let (Some(name), Some(password)) =
-                    (user["username"].as_str(), user["password"].as_str())
-                {
-                    users.raw(name, quoted(password));
-                }
-            }
-            if !users.is_empty() {
-                map.raw("users", users.flow());
-            }
-            if inbound.get("tls").is_some_and(|tls| tls["enabled"] == true) {
-                self.draft.report.lost(
-                    &place,
-                    "TLS of the inbound is not built: it is left out whole",
-                );
+            if known.contains(&key.as_str()) || nothing {
                 continue;
             }
-            let tag = inbound["tag"]
-                .as_str()
-                .map_or_else(|| format!("{kind}-{number}"), str::to_owned);
-            self.draft.inbounds.raw(&tag, map.flow());
+            let dot = if place.is_empty() { "" } else { "." };
+            let at = self.place(&format!("{place}{dot}{key}"));
+            let what = format!("`{key}` is not carried over");
+            match quiet.contains(&key.as_str()) {
+                true => self.draft.report.note(at, what),
+                false => self.draft.report.lost(at, what),
+            }
         }
     }
+}
 
-    fn dns(&mut self) {
-        let mut upstreams = Map::default();
-        for (number, server) in items(&self.root["dns"]["servers"]).iter().enumerate() {
-            let address = match (server["type"].as_str(), server["server"].as_str()) {
-                (Some(kind @ ("udp" | "tcp")), Some(host)) => format!("{kind}://{host}"),
-                _ => server["address"].as_str().unwrap_or_default().to_owned(),
-            };
-            let address = match address.parse::<std::net::IpAddr>() {
-                Ok(_) => format!("udp://{address}"),
-                Err(_full) => address,
-            };
-            if crate::value::parse_name_server(&address).is_err() {
-                let place = self.place(&format!("dns.servers[{number}]"));
-                self.draft.report.lost(place, "the name server is left out");
-                continue;
-            }
-            let tag = server["tag"]
-                .as_str()
-                .map_or_else(|| format!("dns-{number}"), str::to_owned);
-            let mut map = Map::default();
-            map.raw("address", quoted(&address));
-            let via = server["detour"]
-                .as_str()
-                .and_then(|via| self.names.get(via));
-            map.some("via", via.map(String::as_str));
-            upstreams.raw(&tag, map.flow());
-        }
-        if !upstreams.is_empty() {
-            self.draft.dns.raw("upstreams", upstreams.flow());
-        }
-        if !items(&self.root["dns"]["rules"]).is_empty() {
-            let place = self.place("dns.rules");
-            self.draft.report.lost(
-                place,
-                "rules of DNS are left out: the first server answers all",
-            );
-        }
+/// `host:port`, IPv6 in brackets.
+fn endpoint(host: &str, port: &Value) -> String {
+    let port = port.as_u64().unwrap_or(0);
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 
@@ -137,16 +99,17 @@ fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// One value or a list of them, numbers as their digits.
-fn strings(value: &Value) -> Vec<String> {
+/// One value or a list of them, numbers as their digits; `None` where one is neither.
+fn strings(value: &Value) -> Option<Vec<String>> {
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
     match value {
-        Value::Array(values) => values.iter().filter_map(one).collect(),
-        value => one(value).into_iter().collect(),
+        Value::Array(values) => values.iter().map(one).collect(),
+        Value::Null => Some(Vec::new()),
+        value => one(value).map(|one| vec![one]),
     }
 }
 

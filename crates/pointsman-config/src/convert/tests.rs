@@ -14,6 +14,7 @@ use crate::load::{Input, Loaded, load, load_text};
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 
+mod corners;
 mod fixtures;
 mod foreign;
 

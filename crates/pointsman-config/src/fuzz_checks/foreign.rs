@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::check_dialect;
-use crate::convert::Foreign;
+use crate::convert::{Foreign, faults};
+use crate::files::Memory;
 use crate::setup::Dialect;
 
 /// Checks the conversion of Clash's configurations.
@@ -22,20 +23,28 @@ pub fn check_sing_box(bytes: &[u8]) {
     check(Foreign::SingBox, bytes);
 }
 
-/// Any text is converted or refused with a reason; what is converted is a native text that loads, or
-/// does not, as any other.
+/// Any text is converted or refused with a reason; what is converted is a native text that loads, but
+/// for lists that are not there.
 fn check(foreign: Foreign, bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
+    let files = Memory::default();
     let _either = Foreign::tell(Path::new("c"), text);
-    match foreign.convert("c", text.to_owned()) {
+    match foreign.convert("c", text.to_owned(), Path::new(""), &files) {
         Ok(conversion) => {
             assert!(
                 conversion
                     .report
                     .iter()
                     .all(|remark| !remark.text.is_empty())
+            );
+            let faults = faults(&conversion.text, Path::new(""), &files);
+            assert!(
+                faults.is_empty(),
+                "{}\n{}",
+                faults.join("\n"),
+                conversion.text
             );
             check_dialect(Dialect::Native, "pointsman.yaml", &conversion.text);
         }

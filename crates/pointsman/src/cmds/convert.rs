@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_config::convert::{Conversion, Foreign, from_setup};
+use pointsman_config::convert::{Conversion, Foreign, faults, from_setup};
 use pointsman_config::files::Disk;
 use pointsman_config::load::read_text;
 use serde_json::json;
@@ -63,6 +63,14 @@ enum From {
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     let To::Native = args.to;
     let conversion = converted(args)?;
+    let faults = faults(&conversion.text, &load::directory(&args.path), &Disk);
+    if !faults.is_empty() {
+        for fault in &faults {
+            complain(fault);
+        }
+        let what = "internal error: what was written does not load; nothing is written";
+        return Err(Stop::Failed(what.into()));
+    }
     if args.strict && !conversion.is_equal() {
         tell(&conversion);
         return Err(Stop::Failed("not all could be said: `--strict`".into()));
@@ -129,7 +137,8 @@ fn foreign(path: &Path) -> Option<Foreign> {
 
 fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
     let name = path.display().to_string();
-    foreign.convert(&name, text(path)?).map_err(|problems| {
+    let done = foreign.convert(&name, text(path)?, &load::directory(path), &Disk);
+    done.map_err(|problems| {
         for problem in &problems.0 {
             complain(problem);
         }

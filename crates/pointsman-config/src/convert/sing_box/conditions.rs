@@ -5,132 +5,314 @@
 
 use serde_json::Value;
 
+use super::super::draft::line_text as word;
 use super::super::rules;
 use super::{SingBox, items, strings};
 
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;
 
+/// Keys that are no condition: what the rule is, and how its flows are dialled.
+const APART: [&str; 16] = [
+    "action",
+    "fallback_delay",
+    "invert",
+    "method",
+    "mode",
+    "network_strategy",
+    "no_drop",
+    "outbound",
+    "rules",
+    "tls_fragment",
+    "tls_fragment_fallback_delay",
+    "tls_record_fragment",
+    "type",
+    "udp_connect",
+    "udp_disable_domain_unmapping",
+    "udp_timeout",
+];
+
+/// The groups of a rule: of each, any; then every other field.
+const DESTINATION: usize = 0;
+const SOURCE: usize = 1;
+const PORT: usize = 2;
+const SOURCE_PORT: usize = 3;
+
+/// What the rules of a set ask for. The fields of a set's rule stand beside those of the rule that names it,
+/// as if they were written there.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    groups: [bool; 4],
+    /// Whether there is logic in it.
+    logic: bool,
+    /// Whether its rules are not at hand.
+    unseen: bool,
+}
+
+impl Asked {
+    /// A list of names and addresses, as nearly all are.
+    pub(super) fn unseen() -> Self {
+        Self {
+            groups: [true, false, false, false],
+            logic: false,
+            unseen: true,
+        }
+    }
+
+    /// Adds a rule of a set.
+    pub(super) fn add(&mut self, rule: &Value) {
+        self.logic |= rule["type"] == "logical" || rule["invert"] == true;
+        let has = |key: &str| rule.get(key).is_some();
+        self.groups[SOURCE] |= has("source_ip_cidr");
+        self.groups[PORT] |= has("port") || has("port_range");
+        self.groups[SOURCE_PORT] |= has("source_port") || has("source_port_range");
+    }
+}
+
+/// A condition, and what else there is to know.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Sets of sing-box's own databases: name and address.
+    pub(super) sets: Vec<(String, String)>,
+    /// A set beside names, whose rules are not at hand.
+    pub(super) guessed: Option<String>,
+    /// Whether it asks for what nobody looked at.
+    pub(super) unsniffed: bool,
+}
+
 impl SingBox<'_> {
     /// A rule's condition, or why it cannot be said.
-    pub(super) fn condition(&self, rule: &Value, depth: usize) -> Result<String, String> {
+    pub(super) fn condition(
+        &self,
+        rule: &Value,
+        found: &mut Found,
+        depth: usize,
+    ) -> Result<String, String> {
         if depth > MAX_DEPTH {
             return Err(format!("logic deeper than {MAX_DEPTH} levels"));
         }
         let object = rule.as_object().ok_or("it is no object")?;
-        let invert = rule["invert"] == true;
         let condition = if rule["type"] == "logical" {
-            let parts: Result<Vec<String>, String> = items(&rule["rules"])
-                .iter()
-                .map(|rule| self.condition(rule, depth + 1))
-                .collect();
-            joined(if rule["mode"] == "or" { "OR" } else { "AND" }, &parts?)?
+            let mut parts = Vec::new();
+            for rule in items(&rule["rules"]) {
+                parts.push(self.condition(rule, found, depth + 1)?);
+            }
+            if parts.is_empty() {
+                return Err("it has no condition".to_owned());
+            }
+            joined(if rule["mode"] == "or" { "OR" } else { "AND" }, parts)
         } else {
-            // Destination, source, ports, source ports: of each, any; then every other field.
             let mut groups: [Vec<String>; 4] = Default::default();
             let mut others: Vec<Vec<String>> = Vec::new();
             for (key, value) in object {
-                field(key, value, &mut groups, &mut others)?;
+                self.field(key, value, found, &mut groups, &mut others)?;
             }
-            if object.contains_key("rule_set") && !groups[0].is_empty() {
-                return Err("`rule_set` beside other fields on the destination".to_owned());
+            self.rule_sets_of(rule, found, &mut groups, &mut others)?;
+            let all = groups.into_iter().chain(others);
+            let all = all.filter(|group| !group.is_empty());
+            let all: Vec<String> = all.map(|group| joined("OR", group)).collect();
+            if all.is_empty() {
+                // A rule without conditions holds, turned around or not.
+                return Ok("ALWAYS".to_owned());
             }
-            let all = groups
-                .into_iter()
-                .chain(others)
-                .filter(|group| !group.is_empty());
-            let all: Result<Vec<String>, String> = all.map(|group| joined("OR", &group)).collect();
-            joined("AND", &all?)?
+            joined("AND", all)
         };
-        Ok(if invert {
-            format!("NOT, [{condition}]")
-        } else {
-            condition
+        Ok(match (rule["invert"] == true, condition.as_str()) {
+            (false, _) => condition,
+            (true, "ALWAYS") => "NEVER".to_owned(),
+            (true, "NEVER") => "ALWAYS".to_owned(),
+            (true, _) => format!("NOT, [{condition}]"),
         })
+    }
+
+    /// Sets: beside names and addresses they are one more alternative.
+    fn rule_sets_of(
+        &self,
+        rule: &Value,
+        found: &mut Found,
+        groups: &mut [Vec<String>; 4],
+        others: &mut Vec<Vec<String>>,
+    ) -> Result<(), String> {
+        let tags = strings(&rule["rule_set"]).ok_or("`rule_set` is not a list of names")?;
+        for tag in &tags {
+            let asked = self.sets.get(tag);
+            let asked = asked.ok_or_else(|| format!("there is no rule set `{tag}`"))?;
+            let both = |at: usize| !groups[at].is_empty() && asked.groups[at];
+            let any = groups.iter().any(|group| !group.is_empty());
+            let beside = !groups[DESTINATION].is_empty();
+            let narrow = [SOURCE, PORT, SOURCE_PORT];
+            if any && asked.logic
+                || narrow.into_iter().any(both)
+                || beside && narrow.iter().any(|at| asked.groups[*at])
+            {
+                return Err(format!(
+                    "the rules of `{tag}` ask for more beside its own fields"
+                ));
+            }
+            if beside && asked.unseen {
+                found.guessed = Some(tag.clone());
+            }
+        }
+        let each = tags.iter().map(|tag| format!("RULE-SET, {}", word(tag)));
+        match groups[DESTINATION].is_empty() {
+            true => others.push(each.collect()),
+            false => groups[DESTINATION].extend(each),
+        }
+        Ok(())
+    }
+
+    /// One field of a rule.
+    fn field(
+        &self,
+        key: &str,
+        value: &Value,
+        found: &mut Found,
+        groups: &mut [Vec<String>; 4],
+        others: &mut Vec<Vec<String>>,
+    ) -> Result<(), String> {
+        if APART.contains(&key) || key == "rule_set" || *value == false || value.is_null() {
+            return Ok(());
+        }
+        if *value == true {
+            return flag(key, groups);
+        }
+        let values = strings(value).ok_or_else(|| format!("`{key}` is not a list of words"))?;
+        let each = |kind: &str| -> Vec<String> {
+            values
+                .iter()
+                .map(|v| format!("{kind}, {}", word(v)))
+                .collect()
+        };
+        let mut set = |kind: &str, value: &String| {
+            let name = format!("{kind}-{}", value.to_lowercase());
+            let url = format!(
+                "https://raw.githubusercontent.com/SagerNet/sing-{kind}/rule-set/{name}.srs"
+            );
+            let condition = format!("RULE-SET, {}", word(&name));
+            found.sets.push((name, url));
+            condition
+        };
+        let destination = &mut groups[DESTINATION];
+        match key {
+            "domain" => destination.extend(each("DOMAIN")),
+            "domain_suffix" => destination.extend(values.iter().map(|v| {
+                match v.strip_prefix('.') {
+                    // With a dot: names below alone.
+                    Some(bare) => {
+                        let bare = word(bare);
+                        format!("AND, [DOMAIN-SUFFIX, {bare}], [NOT, [DOMAIN, {bare}]]")
+                    }
+                    None => format!("DOMAIN-SUFFIX, {}", word(v)),
+                }
+            })),
+            "domain_keyword" => destination.extend(each("DOMAIN-KEYWORD")),
+            "domain_regex" => destination.extend(values.iter().map(|v| {
+                // Case counts there, and names are in lower case.
+                let case = if v.contains(|c: char| c.is_ascii_uppercase()) {
+                    "(?-i)"
+                } else {
+                    ""
+                };
+                format!("DOMAIN-REGEX, {}", word(&format!("{case}{v}")))
+            })),
+            "geosite" => destination.extend(values.iter().map(|v| set("geosite", v))),
+            "geoip" => {
+                for value in &values {
+                    match value.as_str() {
+                        "private" => destination.extend(private("IP-CIDR")),
+                        _ => destination.push(set("geoip", value)),
+                    }
+                }
+            }
+            "ip_cidr" => destination.extend(each("IP-CIDR")),
+            "source_geoip" if values.iter().all(|v| v == "private") => {
+                groups[SOURCE].extend(private("SRC-IP-CIDR"));
+            }
+            "source_ip_cidr" => groups[SOURCE].extend(each("SRC-IP-CIDR")),
+            "port" => groups[PORT].extend(each("DST-PORT")),
+            "source_port" => groups[SOURCE_PORT].extend(each("SRC-PORT")),
+            "port_range" => groups[PORT].extend(ranges("DST-PORT", &values)?),
+            "source_port_range" => groups[SOURCE_PORT].extend(ranges("SRC-PORT", &values)?),
+            "inbound" => others.push(each("INBOUND-ALIAS")),
+            "auth_user" => {
+                let user = |v: &String| match v.contains(['@', ',', '[', ']', '"', '\'', '#']) {
+                    true => Err(format!("the user `{v}` cannot be written")),
+                    false => Ok(format!("INBOUND, {v}@any")),
+                };
+                others.push(values.iter().map(user).collect::<Result<_, _>>()?);
+            }
+            "network" => others.push(each("NETWORK")),
+            // First bytes that nobody looked at have neither.
+            "protocol" | "client" if !self.sniffed => {
+                found.unsniffed = true;
+                others.push(vec!["NEVER".to_owned()]);
+            }
+            "protocol" => {
+                let known = ["http", "quic", "ssh", "tls"];
+                if let Some(other) = values.iter().find(|v| !known.contains(&v.as_str())) {
+                    return Err(format!("there is no protocol `{other}`"));
+                }
+                others.push(each("PROTOCOL"));
+            }
+            "ip_version" => {
+                let family = |v: &String| match v.as_str() {
+                    "4" => Ok("DST-ADDR-TYPE, ipv4".to_owned()),
+                    "6" => Ok("DST-ADDR-TYPE, ipv6".to_owned()),
+                    other => Err(format!("there is no IP version {other}")),
+                };
+                others.push(values.iter().map(family).collect::<Result<_, _>>()?);
+            }
+            "process_name" => others.push(each("PROCESS-NAME")),
+            "process_path" => others.push(each("PROC-PATH")),
+            "process_path_regex" => others.push(each("PROC-PATH-REGEX")),
+            "user" => others.push(each("PROCESS-USER")),
+            other => return Err(format!("the native language has no `{other}`")),
+        }
+        Ok(())
     }
 }
 
-/// One field of a rule.
-fn field(
-    key: &str,
-    value: &Value,
-    groups: &mut [Vec<String>; 4],
-    others: &mut Vec<Vec<String>>,
-) -> Result<(), String> {
-    let values = strings(value);
-    let word = super::super::clash::word;
-    let each = |kind: &str| {
-        values
-            .iter()
-            .map(|v| format!("{kind}, {}", word(v)))
-            .collect::<Vec<_>>()
-    };
+/// A field that is on or off.
+fn flag(key: &str, groups: &mut [Vec<String>; 4]) -> Result<(), String> {
     match key {
-        "type" | "mode" | "rules" | "invert" | "action" | "outbound" | "method" | "no_drop" => {}
-        "rule_set_ip_cidr_accept_empty" | "rule_set_ip_cidr_match_source" if *value == false => {}
-        "domain" => groups[0].extend(each("DOMAIN")),
-        "domain_suffix" => groups[0].extend(values.iter().map(|v| match v.strip_prefix('.') {
-            // With a dot: names below alone.
-            Some(bare) => format!("AND, [DOMAIN-SUFFIX, {bare}], [NOT, [DOMAIN, {bare}]]"),
-            None => format!("DOMAIN-SUFFIX, {v}"),
-        })),
-        "domain_keyword" => groups[0].extend(each("DOMAIN-KEYWORD")),
-        "domain_regex" => groups[0].extend(each("DOMAIN-REGEX")),
-        "ip_cidr" => groups[0].extend(each("IP-CIDR")),
-        "ip_is_private" if *value == true => {
-            groups[0].extend(
-                rules::PRIVATE
-                    .iter()
-                    .map(|range| format!("IP-CIDR, {range}")),
-            );
-        }
-        "source_ip_cidr" => groups[1].extend(each("SRC-IP-CIDR")),
-        "source_ip_is_private" if *value == true => {
-            groups[1].extend(
-                rules::PRIVATE
-                    .iter()
-                    .map(|range| format!("SRC-IP-CIDR, {range}")),
-            );
-        }
-        "port" => groups[2].extend(each("DST-PORT")),
-        "source_port" => groups[3].extend(each("SRC-PORT")),
-        "port_range" | "source_port_range" => {
-            let (at, kind) = if key == "port_range" {
-                (2, "DST-PORT")
-            } else {
-                (3, "SRC-PORT")
-            };
-            for range in &values {
-                let (from, to) = range
-                    .split_once(':')
-                    .ok_or("a range of ports has a colon")?;
-                let from = if from.is_empty() { "1" } else { from };
-                let to = if to.is_empty() { "65535" } else { to };
-                groups[at].push(format!("{kind}, {from}-{to}"));
-            }
-        }
-        "rule_set" => others.push(each("RULE-SET")),
-        "inbound" => others.push(each("INBOUND-ALIAS")),
-        "auth_user" => others.push(values.iter().map(|v| format!("INBOUND, {v}@any")).collect()),
-        "network" => others.push(each("NETWORK")),
-        "protocol" => others.push(each("PROTOCOL")),
-        "ip_version" if value.as_u64() == Some(4) => {
-            others.push(vec!["DST-ADDR-TYPE, ipv4".to_owned()]);
-        }
-        "ip_version" => others.push(vec!["DST-ADDR-TYPE, ipv6".to_owned()]),
-        "process_name" => others.push(each("PROCESS-NAME")),
-        "process_path" => others.push(each("PROC-PATH")),
-        "process_path_regex" => others.push(each("PROC-PATH-REGEX")),
-        "user" => others.push(each("PROCESS-USER")),
+        "ip_is_private" => groups[DESTINATION].extend(private("IP-CIDR")),
+        "source_ip_is_private" => groups[SOURCE].extend(private("SRC-IP-CIDR")),
         other => return Err(format!("the native language has no `{other}`")),
     }
     Ok(())
 }
 
-fn joined(word: &str, parts: &[String]) -> Result<String, String> {
-    match parts {
-        [] => Err("it has no condition".to_owned()),
-        [one] => Ok(one.clone()),
-        many => Ok(format!("{word}, [{}]", many.join("], ["))),
+fn private(kind: &'static str) -> impl Iterator<Item = String> {
+    rules::PRIVATE
+        .iter()
+        .map(move |range| format!("{kind}, {range}"))
+}
+
+fn ranges(kind: &str, values: &[String]) -> Result<Vec<String>, String> {
+    let range = |range: &String| {
+        let (from, to) = range
+            .split_once(':')
+            .ok_or("a range of ports has a colon")?;
+        let from = if from.is_empty() { "0" } else { from };
+        let to = if to.is_empty() { "65535" } else { to };
+        Ok(format!("{kind}, {from}-{to}"))
+    };
+    values.iter().map(range).collect()
+}
+
+/// Logic over at least one condition; what always or never holds is no part of it.
+fn joined(word: &str, mut parts: Vec<String>) -> String {
+    let (ends, idle) = match word {
+        "OR" => ("ALWAYS", "NEVER"),
+        _ => ("NEVER", "ALWAYS"),
+    };
+    if parts.iter().any(|part| part == ends) {
+        return ends.to_owned();
+    }
+    parts.retain(|part| part != idle);
+    match parts.as_slice() {
+        [] => idle.to_owned(),
+        [one] => one.clone(),
+        many => format!("{word}, [{}]", many.join("], [")),
     }
 }

@@ -1,122 +1,157 @@
-//! sing-box's rules and rule sets.
+//! sing-box's rules.
 
-use super::super::draft::stands_alone;
-use super::super::emit::{Map, list, quoted};
-use super::{SingBox, items, shown};
+use serde_json::Value;
+
+use super::conditions::Found;
+use super::{SingBox, items, shown, strings};
+
+/// Keys of `route` that are carried over, or say where databases are.
+const KNOWN: [&str; 5] = ["final", "geoip", "geosite", "rule_set", "rules"];
+
+/// Keys that send no flow elsewhere.
+const QUIET: [&str; 4] = [
+    "auto_detect_interface",
+    "default_domain_resolver",
+    "find_process",
+    "override_android_vpn",
+];
 
 impl SingBox<'_> {
-    pub(super) fn rule_sets(&mut self) {
-        for (number, set) in items(&self.root["route"]["rule_set"]).iter().enumerate() {
-            let place = self.place(&format!("route.rule_set[{number}]"));
-            let Some(tag) = set["tag"].as_str() else {
-                continue;
-            };
-            let source = match set["format"].as_str() {
-                Some(word) => word == "source",
-                None => [&set["path"], &set["url"]]
-                    .iter()
-                    .any(|p| p.as_str().is_some_and(|p| p.ends_with(".json"))),
-            };
-            let mut map = Map::default();
-            match set["type"].as_str() {
-                Some("remote") => {
-                    map.raw("url", quoted(set["url"].as_str().unwrap_or_default()));
-                    let interval = set["update_interval"].as_str().unwrap_or("1d");
-                    map.raw("interval", quoted(interval));
-                    let via = set["download_detour"]
-                        .as_str()
-                        .and_then(|via| self.names.get(via));
-                    map.some("via", via.map(String::as_str));
-                    map.text("format", if source { "srs-json" } else { "srs" });
-                }
-                Some("local") => {
-                    map.raw("path", quoted(set["path"].as_str().unwrap_or_default()));
-                    map.text("format", if source { "srs-json" } else { "srs" });
-                }
-                _ => {
-                    let mut rules = Vec::new();
-                    for rule in items(&set["rules"]) {
-                        match self.condition(rule, 0) {
-                            Ok(rule) if stands_alone(&rule) => {
-                                rules.push(quoted(&rule));
-                            }
-                            Ok(_) => self.draft.left_out(
-                                &place,
-                                &shown(rule),
-                                "an entry of a list cannot say it",
-                            ),
-                            Err(why) => self.draft.left_out(&place, &shown(rule), &why),
-                        }
-                    }
-                    map.raw("rules", list(rules));
-                }
-            }
-            self.draft.rule_sets.raw(tag, map.flow());
-            self.draft.sets.push(tag.to_owned());
-        }
-    }
-
     pub(super) fn rules(&mut self) {
-        let route = &self.root["route"];
-        let mut sniffs = false;
+        let root = self.root;
+        let route = &root["route"];
+        self.unknown("route", route, &KNOWN, &QUIET);
+        let mut named = false;
         for (number, rule) in items(&route["rules"]).iter().enumerate() {
             let place = self.place(&format!("route.rules[{number}]"));
-            let out = match rule["action"].as_str().unwrap_or("route") {
-                "sniff" => {
-                    sniffs = true;
-                    if number > 0 || self.condition(rule, 0).is_ok() {
-                        let what = "first bytes are looked at for all rules and flows";
-                        self.draft.report.lost(place, what);
-                    }
+            let mut found = Found::default();
+            let condition = self.condition(rule, &mut found, 0);
+            let condition = match condition {
+                Ok(condition) => condition,
+                // First bytes of too many flows are better than of none.
+                Err(_why) if rule["action"] == "sniff" => {
+                    self.sniff(rule, "", named, &place);
                     continue;
                 }
-                "resolve" if self.condition(rule, 0).is_ok() => {
-                    let why = "a `resolve` for some flows alone";
-                    self.draft.left_out(&place, &shown(rule), why);
-                    continue;
-                }
-                "resolve" => {
-                    // From here on rules on addresses see those of names, as there.
-                    self.draft.step(".LOCAL-RESOLVE");
-                    continue;
-                }
-                "route" => {
-                    let out = rule["outbound"]
-                        .as_str()
-                        .and_then(|out| self.names.get(out));
-                    match out {
-                        Some(out) => out.clone(),
-                        None => {
-                            self.draft
-                                .left_out(&place, &shown(rule), "there is no such outbound");
-                            continue;
-                        }
-                    }
-                }
-                "reject" if rule["method"].as_str() == Some("drop") => "BLACKHOLE".to_owned(),
-                "reject" => "REJECT".to_owned(),
-                other => {
-                    let why = format!("there is no action `{other}`");
+                Err(why) => {
                     self.draft.left_out(&place, &shown(rule), &why);
                     continue;
                 }
             };
-            match self.condition(rule, 0) {
-                Ok(condition) => self.draft.rule(&place, &shown(rule), &condition, &out),
+            for (name, url) in &found.sets {
+                self.database(name, url, &place);
+            }
+            if let Some(set) = found.guessed {
+                let what = format!(
+                    "`{set}` stands beside names or addresses: equal where its rules ask for nothing but these"
+                );
+                self.draft.report.lost(&place, what);
+            }
+            if condition == "NEVER" {
+                let why = if found.unsniffed {
+                    "no `sniff` comes before it, so it never holds there either"
+                } else {
+                    "it never holds"
+                };
+                let what = format!("`{}` is left out: {why}", shown(rule));
+                self.draft.report.note(&place, what);
+                continue;
+            }
+            let action = rule["action"].as_str().unwrap_or("route");
+            if action == "sniff" {
+                self.sniff(rule, &condition, named, &place);
+                continue;
+            }
+            named |= ["DOMAIN", "RULE-SET"]
+                .iter()
+                .any(|kind| condition.contains(kind));
+            match self.way(rule, action, &condition, &place) {
+                Ok(Some(out)) => self.draft.rule(&place, &shown(rule), &condition, &out),
+                Ok(None) => {}
                 Err(why) => self.draft.left_out(&place, &shown(rule), &why),
             }
         }
-        let order = if sniffs {
-            "sniffed-else-requested"
-        } else {
-            "requested"
+        let order = match self.sniffed {
+            true => "sniffed-else-requested",
+            false => "requested",
         };
         self.draft.head.push(format!("domain_order: {order}"));
-        let first = items(&self.root["outbounds"])
-            .first()
-            .and_then(|o| o["tag"].as_str());
-        let last = route["final"].as_str().or(first);
-        let out = last.and_then(|tag| self.names.get(tag)).cloned();
-        self.draft.fallback(out.as_deref().unwrap_or("DIRECT"));
+        let outbounds = items(&root["outbounds"]);
+        let first = outbounds.first().and_then(|o| o["tag"].as_str());
+        let place = self.place("route.final");
+        let out = match (route["final"].as_str(), first) {
+            (Some(tag), _) | (None, Some(tag)) => match self.names.get(tag) {
+                Some(out) => out.clone(),
+                None => {
+                    let what =
+                        format!("there is no outbound `{tag}`: what no rule takes is refused");
+                    self.draft.report.lost(&place, what);
+                    "REJECT".to_owned()
+                }
+            },
+            (None, None) => "DIRECT".to_owned(),
+        };
+        self.draft.fallback(&place, &out);
+    }
+
+    /// The way out of a rule, or why there is none; `None` where the rule does something else.
+    fn way(
+        &mut self,
+        rule: &Value,
+        action: &str,
+        condition: &str,
+        place: &str,
+    ) -> Result<Option<String>, String> {
+        match action {
+            "resolve" if condition != "ALWAYS" => {
+                Err("a `resolve` for some flows alone".to_owned())
+            }
+            "resolve" => {
+                // From here on rules on addresses see those of names, as there.
+                self.draft.step(place, ".LOCAL-RESOLVE");
+                let what = "of a name with several addresses rules see the first one alone, and `resolve` has no choice of server or family";
+                self.draft.report.lost(place, what);
+                Ok(None)
+            }
+            "route-options" => {
+                let what = format!("`{}` is not carried over", shown(rule));
+                self.draft.report.lost(place, what);
+                Ok(None)
+            }
+            "route" => {
+                let out = rule["outbound"]
+                    .as_str()
+                    .and_then(|out| self.names.get(out));
+                out.cloned()
+                    .map(Some)
+                    .ok_or_else(|| "there is no such outbound".to_owned())
+            }
+            "reject" if rule["method"].as_str() == Some("drop") => Ok(Some("BLACKHOLE".to_owned())),
+            "reject" => Ok(Some("REJECT".to_owned())),
+            other => Err(format!("there is no action `{other}`")),
+        }
+    }
+
+    /// From here on first bytes are known. `named`: whether rules on names came before.
+    fn sniff(&mut self, rule: &Value, condition: &str, named: bool, place: &str) {
+        let mut said = |what: &str| self.draft.report.lost(place, what);
+        let of: Vec<String> = strings(&rule["inbound"]).unwrap_or_default();
+        let keys = rule.as_object().into_iter().flatten();
+        let apart = ["action", "inbound", "sniffer", "timeout"];
+        let by_door = keys
+            .into_iter()
+            .all(|(key, _)| apart.contains(&key.as_str()));
+        if condition != "ALWAYS" && !(by_door && self.inbounds.iter().all(|tag| of.contains(tag))) {
+            said("first bytes are looked at for all flows");
+        }
+        if named && !self.sniffed {
+            said("rules on names that stand before this one see the name in the first bytes, too");
+        }
+        let sniffers = strings(&rule["sniffer"]).unwrap_or_default();
+        let all = ["http", "quic", "ssh", "tls"];
+        if !sniffers.is_empty() && !all.iter().all(|known| sniffers.iter().any(|s| s == known)) {
+            said("first bytes are looked at for every protocol");
+        }
+        self.sniffed = true;
     }
 }

@@ -1,0 +1,119 @@
+//! sing-box's rule sets.
+
+use serde_json::Value;
+
+use super::super::draft::{Section, stands_alone};
+use super::super::emit::{Map, list, quoted};
+use super::conditions::{Asked, Found};
+use super::{SingBox, items, shown};
+
+impl SingBox<'_> {
+    pub(super) fn rule_sets(&mut self) {
+        let root = self.root;
+        for (number, set) in items(&root["route"]["rule_set"]).iter().enumerate() {
+            let part = format!("route.rule_set[{number}]");
+            let place = self.place(&part);
+            let Some(tag) = set["tag"].as_str() else {
+                self.draft
+                    .report
+                    .lost(place, "a rule set without a tag is left out");
+                continue;
+            };
+            self.rule_set(tag, set, &part);
+        }
+    }
+
+    fn rule_set(&mut self, tag: &str, set: &Value, part: &str) {
+        let place = self.place(part);
+        let source = match set["format"].as_str() {
+            Some(word) => word == "source",
+            None => [&set["path"], &set["url"]]
+                .iter()
+                .any(|p| p.as_str().is_some_and(|p| p.ends_with(".json"))),
+        };
+        let format = if source { "srs-json" } else { "srs" };
+        let known = [
+            "download_detour",
+            "format",
+            "path",
+            "rules",
+            "tag",
+            "type",
+            "update_interval",
+            "url",
+        ];
+        self.unknown(part, set, &known, &["http_client"]);
+        let mut map = Map::default();
+        match set["type"].as_str() {
+            Some("remote") => {
+                map.raw("url", quoted(set["url"].as_str().unwrap_or_default()));
+                let interval = set["update_interval"].as_str().unwrap_or("1d");
+                map.raw("interval", quoted(interval));
+                if let Some(via) = set["download_detour"].as_str() {
+                    match self.names.get(via) {
+                        Some(via) => {
+                            map.text("via", via);
+                        }
+                        None => {
+                            let what = format!(
+                                "there is no outbound `{via}`: the rule set `{tag}` is left out"
+                            );
+                            return self.draft.report.lost(place, what);
+                        }
+                    }
+                }
+                map.text("format", format);
+                self.sets.insert(tag.to_owned(), Asked::unseen());
+                self.draft.item(Section::RuleSets, tag, &map, &place);
+                self.draft.set_is_fetched(&place);
+            }
+            Some("local") => {
+                map.raw("path", quoted(set["path"].as_str().unwrap_or_default()));
+                map.text("format", format);
+                self.sets.insert(tag.to_owned(), Asked::unseen());
+                self.draft.item(Section::RuleSets, tag, &map, &place);
+            }
+            _ => self.inline(tag, set, part),
+        }
+    }
+
+    fn inline(&mut self, tag: &str, set: &Value, part: &str) {
+        let mut asked = Asked::default();
+        let mut rules = Vec::new();
+        let mut lacks = false;
+        for (number, rule) in items(&set["rules"]).iter().enumerate() {
+            asked.add(rule);
+            let place = self.place(&format!("{part}.rules[{number}]"));
+            let why = match self.condition(rule, &mut Found::default(), 0) {
+                Ok(rule) if stands_alone(&rule) => {
+                    rules.push(quoted(&rule));
+                    continue;
+                }
+                Ok(_) => "an entry of a list cannot say it".to_owned(),
+                Err(why) => why,
+            };
+            lacks = true;
+            self.draft.left_out(&place, &shown(rule), &why);
+        }
+        let mut map = Map::default();
+        map.raw("rules", list(rules));
+        self.sets.insert(tag.to_owned(), asked);
+        let place = self.place(part);
+        self.draft.item(Section::RuleSets, tag, &map, &place);
+        if lacks {
+            self.draft.set_lacks();
+        }
+    }
+
+    /// A set of sing-box's own databases.
+    pub(super) fn database(&mut self, name: &str, url: &str, place: &str) {
+        if self.draft.has_set(name) {
+            return;
+        }
+        let mut map = Map::default();
+        map.raw("url", quoted(url)).text("format", "srs");
+        self.sets.insert(name.to_owned(), Asked::unseen());
+        self.draft.item(Section::RuleSets, name, &map, place);
+        self.draft.set_is_fetched(place);
+    }
+}
