@@ -9,6 +9,9 @@ use crate::flow::RuleRef;
 pub struct RuleList {
     /// The generation in force.
     pub generation: String,
+    /// Since when is counted, in milliseconds since 1970 (UTC); restarts of the daemon do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// The rules.
     pub rules: Vec<RuleState>,
     /// How many flows of lately were asked for what rules shadow; absent where nobody wanted to know.
@@ -16,7 +19,7 @@ pub struct RuleList {
     pub replayed: Option<u64>,
 }
 
-/// A rule and what it decided since the daemon started, also over reloads.
+/// A rule and what it decided, also over reloads and restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleState {
     /// The policy that it belongs to.

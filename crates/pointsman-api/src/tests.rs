@@ -376,13 +376,14 @@ fn rules_and_steps_are_frozen() {
     };
     let list = RuleList {
         generation: "1".into(),
+        since: Some(7),
         rules: vec![state],
         replayed: Some(9),
     };
     frozen(
         &list,
         expect![[
-            r#"{"generation":"1","rules":[{"policy":"main","text":"direct","file":"config","line":3,"last_word":true,"hits":1,"bytes_sent":2,"bytes_received":3,"last_hit":null,"shadowed_by":[{"text":"direct","file":"config","line":2,"flows":4,"elsewhere":1}]}],"replayed":9}"#
+            r#"{"generation":"1","since":7,"rules":[{"policy":"main","text":"direct","file":"config","line":3,"last_word":true,"hits":1,"bytes_sent":2,"bytes_received":3,"last_hit":null,"shadowed_by":[{"text":"direct","file":"config","line":2,"flows":4,"elsewhere":1}]}],"replayed":9}"#
         ]],
     );
     let step = FlowStep {

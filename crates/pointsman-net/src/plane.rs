@@ -31,7 +31,7 @@ use self::listeners::{Kept, Listeners, Wanted, take_over};
 pub use self::news::{Decisions, News, Tail};
 pub(crate) use self::state::Shared;
 pub(crate) use self::tallies::Rules;
-pub use self::tallies::{RuleTally, Tallied, Tally};
+pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub use self::watch::OpenedLog;
 use crate::dial::Dialer;
 use crate::forward::{Address, Forward, ForwardSpec, Listen};

@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, watch};
 
 use self::confirm::Pending;
 use crate::asked::{Asked, Recorder};
+use crate::counts::Counts;
 use crate::logging::Level;
 use crate::refresh::Lists;
 use crate::selections::{self, Selections};
@@ -77,6 +78,8 @@ pub(crate) struct App {
     generations: Mutex<VecDeque<(Number, Arc<Setup>)>>,
     /// What is known of the lists that are fetched.
     pub lists: Lists,
+    /// Where it is kept what rules decided.
+    pub counts: Counts,
     /// The number of the load in force.
     loads: watch::Sender<u64>,
     /// What was read, and what was asked for in vain.
@@ -141,8 +144,10 @@ impl std::fmt::Display for Refused {
 impl App {
     /// A daemon that serves nothing yet.
     pub(crate) fn new(origin: Origin, plane: Plane, level: Level) -> Arc<Self> {
+        let counts = Counts::open(origin.state.as_deref(), origin.path.as_deref());
         Arc::new(Self {
             origin,
+            counts,
             started: Instant::now(),
             plane,
             tasks: Tasks::new(),
@@ -168,6 +173,7 @@ impl App {
             load: 1,
             refresh: 0,
         };
+        self.plane.recall(self.counts.load()).await;
         self.put_in_force(Arc::new(setup), first).await?;
         self.asked.send_modify(|loads| loads.in_force = asked);
         let Some(state) = &self.origin.state else {

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The control socket.
     #[arg(long, value_name = "ADDR")]
     pub control: Option<PathBuf>,
-    /// Where state is kept: selections of groups, caches of lists.
+    /// Where state is kept: selections of groups, what rules decided, caches of lists.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// error, warn, info, debug or trace; RUST_LOG is stronger.

@@ -7,6 +7,7 @@ mod app;
 mod args;
 mod asked;
 mod control;
+mod counts;
 mod logging;
 mod mapping;
 mod paths;
@@ -154,6 +155,7 @@ async fn serve(
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
     // Before anybody is told that we serve, so that no change after that is missed.
     tasks.spawn(refresh::run(Arc::clone(app)));
+    tasks.spawn(counts::run(Arc::clone(app)));
     if let Some(watching) = Watching::begin(app) {
         tasks.spawn(watching.run(Arc::clone(app)));
     }
@@ -191,6 +193,7 @@ async fn serve(
         app.plane.stop_now().await;
     }
     tasks.stop(Duration::from_millis(500)).await;
+    counts::end(app).await;
     tracing::info!(drained, "ended");
     Ok(ExitCode::SUCCESS)
 }

@@ -56,15 +56,16 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
             policy: policy.map_or_else(String::new, |policy| policy.name.to_string()),
             rule: records::rule(&rule.origin),
             last_word: rule.last_word,
-            hits: tallied.flows + flows,
-            bytes_sent: tallied.bytes_sent + sent,
-            bytes_received: tallied.bytes_received + received,
+            hits: tallied.flows.saturating_add(flows),
+            bytes_sent: tallied.bytes_sent.saturating_add(sent),
+            bytes_received: tallied.bytes_received.saturating_add(received),
             last_hit: (last_ms > 0).then_some(last_ms),
             shadowed_by: shadows.remove(&place(&rule.origin)).unwrap_or_default(),
         }
     };
     api::RuleList {
         generation: number.to_string(),
+        since: Some(app.counts.since()),
         rules: rules.iter().map(state).collect(),
         replayed,
     }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a rule keeps its tally over generations as long as it is there in the same words: policy, file,
 //! canonical text, and which of its equals it is. Its line is no part of that, so that a rule may be moved. A rule
-//! that is gone is forgotten after [`KEPT`] generations. A flow finds its tally by the address of its rule's text,
+//! that is gone is forgotten after [`KEPT`] generations; over restarts whoever runs the plane keeps them, by the same
+//! words. A flow finds its tally by the address of its rule's text,
 //! once, and adds to it once, when it ends.
 
 use std::collections::HashMap;
@@ -51,6 +52,17 @@ impl Tally {
         }
     }
 
+    fn recall(&self, before: &Tallied) {
+        // Half the range is left for what is still to come.
+        let most = |number: u64| number.min(u64::MAX / 2);
+        self.flows.fetch_add(most(before.flows), Ordering::Relaxed);
+        self.bytes_sent
+            .fetch_add(most(before.bytes_sent), Ordering::Relaxed);
+        self.bytes_received
+            .fetch_add(most(before.bytes_received), Ordering::Relaxed);
+        self.last_ms.fetch_max(before.last_ms, Ordering::Relaxed);
+    }
+
     pub(super) fn add(&self, record: &FlowRecord) {
         self.flows.fetch_add(1, Ordering::Relaxed);
         self.bytes_sent
@@ -59,6 +71,21 @@ impl Tally {
             .fetch_add(record.bytes_received, Ordering::Relaxed);
         self.last_ms.fetch_max(record.started_ms, Ordering::Relaxed);
     }
+}
+
+/// A rule by its words, and what it decided: what is kept over restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// The rule's file.
+    pub file: Arc<str>,
+    /// The rule's text, without white space that nobody means.
+    pub text: Arc<str>,
+    /// Which of its equals in that policy and file it is, from 0.
+    pub ordinal: u32,
+    /// What it decided.
+    pub tallied: Tallied,
 }
 
 /// A rule of the generation in force, and its tally.
@@ -160,6 +187,33 @@ impl Tallies {
         }
         self.known.retain(|_, (_, seen)| *seen + KEPT > now);
         rules
+    }
+
+    /// All that decided anything.
+    pub(crate) fn remember(&self) -> Vec<Remembered> {
+        let all = self.known.iter().map(|(identity, (tally, _))| Remembered {
+            policy: Arc::clone(&identity.policy),
+            file: Arc::clone(&identity.file),
+            text: Arc::clone(&identity.text),
+            ordinal: identity.ordinal,
+            tallied: tally.numbers(),
+        });
+        all.filter(|rule| rule.tallied.flows > 0).collect()
+    }
+
+    /// Takes in what was decided before. Rules that the next generations lack are forgotten as any others.
+    pub(crate) fn recall(&mut self, remembered: Vec<Remembered>) {
+        for rule in remembered {
+            let identity = Identity {
+                policy: rule.policy,
+                file: rule.file,
+                text: rule.text,
+                ordinal: rule.ordinal,
+            };
+            let (tally, seen) = self.known.entry(identity).or_default();
+            *seen = self.generations;
+            tally.recall(&rule.tallied);
+        }
     }
 }
 

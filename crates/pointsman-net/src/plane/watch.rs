@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Decisions, LiveFlow, Plane, RuleTally, Tail};
+use super::{Decisions, LiveFlow, Plane, Remembered, RuleTally, Tail};
 use crate::record::FlowRecord;
 use crate::record::log::AccessLog;
 
@@ -50,6 +50,17 @@ impl Plane {
     pub fn rules(&self) -> Vec<RuleTally> {
         let generation = self.shared.generation();
         generation.map_or_else(Vec::new, |generation| generation.rules().all().to_vec())
+    }
+
+    /// What rules decided, to be kept over a restart: those of the generation in force and of the last ones before.
+    /// Flows count when they end.
+    pub async fn remember(&self) -> Vec<Remembered> {
+        self.listeners.lock().await.tallies.remember()
+    }
+
+    /// What rules decided before this plane was; called before the first generation.
+    pub async fn recall(&self, remembered: Vec<Remembered>) {
+        self.listeners.lock().await.tallies.recall(remembered);
     }
 
     /// Opens an access log at `path`, without writing to it yet; `None` where it is the one in use.

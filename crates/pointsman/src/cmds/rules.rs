@@ -10,7 +10,7 @@ use crate::output::{Out, Stop};
 /// Arguments of `rules`.
 #[derive(Args, Debug)]
 pub(crate) struct RulesArgs {
-    /// Only rules that decided nothing since the daemon started
+    /// Only rules that decided nothing since they are counted, which restarts do not end
     #[arg(long)]
     unused: bool,
     /// Only rules from which earlier ones took flows of lately, and which those are
@@ -40,6 +40,12 @@ pub(crate) fn run(global: &Global, args: &RulesArgs, out: &mut Out) -> Result<()
             write(rule, several, out)?;
         }
         match list.replayed {
+            None if args.unused => {
+                if let Some(since) = list.since {
+                    out.say(format_args!("counted since {}", ago(since)));
+                }
+                Ok(())
+            }
             Some(flows) if list.rules.is_empty() => out.line(format_args!(
                 "no rule lost one of the last {flows} flows to an earlier rule"
             )),

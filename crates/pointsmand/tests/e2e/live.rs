@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use serde_json::Value;
 
 use crate::curl;
-use crate::daemon::{Daemon, eventually};
+use crate::daemon::{Daemon, Start, eventually};
 use crate::origin::{Http, echo, nobody};
 use crate::tools::{Reader, connect, ended, fetch, rules};
 
@@ -89,6 +89,61 @@ fn rules_count_what_they_decide() {
     assert!(
         text.lines().next().unwrap().contains(": 2 flows, "),
         "{text}"
+    );
+}
+
+#[test]
+fn counts_outlive_the_daemon() {
+    let origin = Http::start("origin");
+    let home = tempfile::tempdir().unwrap();
+    let (config, state) = (home.path().join("c.yaml"), home.path().join("state"));
+    std::fs::write(&config, rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT")).unwrap();
+    let start = || {
+        Daemon::start(&Start {
+            config: config.to_str().unwrap(),
+            args: vec!["--state", state.to_str().unwrap()],
+            ..Start::default()
+        })
+    };
+    let numbers = |daemon: &Daemon| {
+        let list = daemon.json(&["rules"]);
+        let hits = list["rules"].as_array().unwrap().iter();
+        let hits: Vec<u64> = hits.map(|rule| rule["hits"].as_u64().unwrap()).collect();
+        (hits, list["since"].as_u64().unwrap())
+    };
+    let mut first = start();
+    assert_eq!(fetch(&first, &origin.url()), "200");
+    ended(&first, 1);
+    let (hits, since) = numbers(&first);
+    assert_eq!(hits, [0, 1]);
+    assert!(first.client(&["stop"]).status.success());
+    first.wait(std::time::Duration::from_secs(5));
+    // What a crash does not take: all up to the last writing.
+    let second = start();
+    assert_eq!(numbers(&second), (vec![0, 1], since));
+    assert_eq!(fetch(&second, &origin.url()), "200");
+    ended(&second, 1);
+    assert_eq!(numbers(&second).0, [0, 2]);
+    second.signal("KILL");
+    drop(second);
+    let third = start();
+    assert_eq!(numbers(&third), (vec![0, 1], since));
+    // The rule that was never hit is told, and since when.
+    let unused = third.client(&["rules", "--unused"]);
+    let said = String::from_utf8_lossy(&unused.stdout).into_owned();
+    assert!(said.contains("DST-PORT, 1, REJECT: never"), "{said}");
+    let said = String::from_utf8_lossy(&unused.stderr).into_owned();
+    assert!(said.starts_with("counted since "), "{said}");
+    third.signal("KILL");
+    drop(third);
+    // A damaged file keeps nobody from serving.
+    std::fs::write(state.join("rules/counts.json"), "{").unwrap();
+    let fourth = start();
+    assert_eq!(numbers(&fourth).0, [0, 0]);
+    assert!(
+        fourth.log().contains("rules are counted anew"),
+        "{}",
+        fourth.log()
     );
 }
 

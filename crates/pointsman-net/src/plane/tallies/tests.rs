@@ -100,6 +100,54 @@ fn a_rule_is_known_by_its_words() {
 }
 
 #[test]
+fn what_was_decided_before_is_recalled() {
+    let list = || {
+        vec![policy(
+            "main",
+            vec![rule(1, "a"), rule(2, "a"), rule(3, "b"), leaf(4, "x")],
+        )]
+    };
+    let mut before = Tallies::default();
+    let rules = before.of(&list(), true);
+    for number in [1, 1, 2] {
+        hit(&rules, number);
+    }
+    let mut remembered = before.remember();
+    remembered.sort_by_key(|rule| rule.text.clone());
+    let told: Vec<(&str, u32, u64)> = remembered
+        .iter()
+        .map(|rule| (&*rule.text, rule.ordinal, rule.tallied.flows))
+        .collect();
+    assert_eq!(told, [("a", 1, 2), ("b", 0, 1)]);
+    let mut after = Tallies::default();
+    after.recall(remembered);
+    assert_eq!(flows(&after.of(&list(), true)), [0, 2, 1, 0]);
+    // Nothing that a file says overflows.
+    let most = Tallied {
+        flows: u64::MAX,
+        bytes_sent: u64::MAX,
+        bytes_received: u64::MAX,
+        last_ms: u64::MAX,
+    };
+    let mut after = Tallies::default();
+    after.recall(vec![Remembered {
+        policy: "main".into(),
+        file: "config".into(),
+        text: "b".into(),
+        ordinal: 0,
+        tallied: most,
+    }]);
+    let rules = after.of(&list(), true);
+    hit(&rules, 2);
+    assert_eq!(flows(&rules)[2], u64::MAX / 2 + 1);
+    // A rule that is gone is forgotten, recalled or not.
+    for _ in 0..KEPT {
+        after.of(&[], true);
+    }
+    assert_eq!(flows(&after.of(&list(), true)), [0; 4]);
+}
+
+#[test]
 fn all_that_decisions_name_is_counted() {
     let arm = |line, then| Arm {
         key: ArmKey::Protocol(Protocol::Tls),
