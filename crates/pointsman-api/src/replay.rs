@@ -73,6 +73,9 @@ pub struct MovedGroup {
     pub from: Decision,
     /// Where they would go.
     pub to: Decision,
+    /// Where both are the same by name, and another server stands behind it; absent where names differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_server: Option<OtherServer>,
     /// The rule that decided; `null` where none did.
     pub old_rule: Option<RuleRef>,
     /// The rule that would decide.
@@ -85,6 +88,17 @@ pub struct MovedGroup {
     pub new_reason: String,
     /// The first few.
     pub examples: Vec<MovedFlow>,
+}
+
+/// What stands behind a name that stays: kind, server and link, hop by hop; never a login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherServer {
+    /// Where its flows went; `null` where that is kept out.
+    pub from: Option<String>,
+    /// Where they would go.
+    pub to: Option<String>,
+    /// The server stays, and would be asked with another login.
+    pub other_login: bool,
 }
 
 /// A flow that would go elsewhere.

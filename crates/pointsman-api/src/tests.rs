@@ -10,7 +10,7 @@ use crate::daemon::{Awaiting, Change, InboundState, Stop};
 use crate::explain::{AppDomain, Decision, Entry, FlowStep, Matcher, Rule, TraceLine, Visit};
 use crate::flow::{Destination, Inbound, Message, Missed, ProcessRef, RuleRef, Took};
 use crate::problem::Related;
-use crate::replay::{Gone, MovedFlow, MovedGroup, Untold};
+use crate::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
 use crate::rules::Shadow;
 use crate::*;
 
@@ -337,6 +337,11 @@ fn a_replay_is_frozen() {
         groups: vec![MovedGroup {
             from: decision("a"),
             to: decision("b"),
+            other_server: Some(OtherServer {
+                from: Some("direct".into()),
+                to: None,
+                other_login: false,
+            }),
             old_rule: None,
             new_rule: Some(rule(3)),
             flows: 1,
@@ -353,7 +358,7 @@ fn a_replay_is_frozen() {
     frozen(
         &replay,
         expect![[
-            r#"{"config":"/c","generation":"1","flows":5,"same":2,"by_another_rule":1,"moved":1,"untold":[{"fact":"owner","flows":1}],"gone":[{"inbound":"desk","flows":1}],"groups":[{"from":{"outbound":"a","action":"proxy","member":null},"to":{"outbound":"b","action":"proxy","member":null},"old_rule":null,"new_rule":{"text":"direct","file":"config","line":3},"flows":1,"old_reason":"x","new_reason":"y","examples":[{"id":7,"destination":"a.test:1","process":null}]}],"redacted":false}"#
+            r#"{"config":"/c","generation":"1","flows":5,"same":2,"by_another_rule":1,"moved":1,"untold":[{"fact":"owner","flows":1}],"gone":[{"inbound":"desk","flows":1}],"groups":[{"from":{"outbound":"a","action":"proxy","member":null},"to":{"outbound":"b","action":"proxy","member":null},"other_server":{"from":"direct","to":null,"other_login":false},"old_rule":null,"new_rule":{"text":"direct","file":"config","line":3},"flows":1,"old_reason":"x","new_reason":"y","examples":[{"id":7,"destination":"a.test:1","process":null}]}],"redacted":false}"#
         ]],
     );
 }

@@ -114,10 +114,7 @@ fn a_walk_goes_on_within_branches() {
     check("dst=b.test:1 owner=curl", &[5, 6, 10, 30]);
     check("dst=x:2", &[7, 8, 14, 30]);
     check("dst=x:1", &[30]);
-    check(
-        "dst=a.test:2 look=tls",
-        &[2, 3, 6, 13, 14, 21, 22, 23, 30],
-    );
+    check("dst=a.test:2 look=tls", &[2, 3, 6, 13, 14, 21, 22, 23, 30]);
     check("dst=x:1 look=ssh", &[24, 30]);
 }
 

@@ -389,6 +389,19 @@ impl App {
             .map(|(_, setup)| Arc::clone(setup))
     }
 
+    /// As [`Self::generation_of`], else another of the same load, which differs in what its rule sets hold alone.
+    pub(crate) fn like(&self, number: Number) -> Option<Arc<Setup>> {
+        let of_load = || {
+            let kept = self
+                .generations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let same = kept.iter().rev().find(|(n, _)| n.load == number.load);
+            same.map(|(_, setup)| Arc::clone(setup))
+        };
+        self.generation_of(number).or_else(of_load)
+    }
+
     /// A record as clients get it.
     pub(crate) fn wire(&self, record: &FlowRecord) -> api::FlowRecord {
         records::wire(record, self.generation_of(record.generation).as_deref())

@@ -2,6 +2,9 @@
 //!
 //! Invariant: nothing is asked of the network or the host. What was learned of a flow is taken as it was then; the
 //! databases alone are the candidate's own. A flow that lacks a fact for the candidate is counted, never guessed.
+//! A name that stays and means another server is another way.
+
+mod behind;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -10,12 +13,13 @@ use std::sync::Arc;
 use pointsman_api as api;
 use pointsman_api::explain::Decision;
 use pointsman_api::flow::RuleRef;
-use pointsman_api::replay::{Gone, MovedFlow, MovedGroup, Untold};
+use pointsman_api::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
 use pointsman_config::explain::{Way, way};
 use pointsman_config::setup::{Dialect, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 
+use self::behind::{Behind, Teller};
 use crate::app::App;
 use crate::control::Selected;
 use crate::records;
@@ -88,6 +92,7 @@ pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
     let mut gone: BTreeMap<&str, u64> = BTreeMap::new();
     let mut groups: HashMap<Alike, MovedGroup> = HashMap::new();
     let records = lately(app, asked.last);
+    let teller = Teller::default();
     for record in &records {
         replay.flows += 1;
         let Some((policy, mut facts)) = arrival(candidate, record) else {
@@ -102,15 +107,20 @@ pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
             }
         };
         let setup = app.generation_of(record.generation);
-        let from = went(app, record, setup.as_deref());
-        let to = would_go(app, policy, &facts, &step);
+        let (from, before) = went(app, &teller, record);
+        let (to, then) = would_go(app, &teller, candidate, policy, &facts, &step);
+        // Nobody knows any more what stood behind a name of a generation that is gone.
+        let behind = match (before, then) {
+            (Some(before), Some(then)) if from == to && before != then => Some((before, then)),
+            _ => None,
+        };
         let old_rule = record.decision.as_ref().and_then(|d| d.rule.as_ref());
         let old_rule = old_rule.map(records::rule);
         let new_rule = match &step {
             Step::Decided(decision) => decision.rule.as_ref().map(records::rule),
             Step::Need(_) | Step::NoRoute => None,
         };
-        if from == to {
+        if from == to && behind.is_none() {
             replay.same += 1;
             // A rule that merely moved is the same one.
             let text = |rule: Option<RuleRef>| rule.map(|rule| rule.text);
@@ -121,12 +131,14 @@ pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
         let alike = Alike {
             from,
             to,
+            behind,
             old_rule,
             new_rule,
         };
         let group = groups.entry(alike).or_insert_with_key(|alike| MovedGroup {
             from: alike.from.clone(),
             to: alike.to.clone(),
+            other_server: alike.behind.as_ref().map(|ends| other_server(ends, redact)),
             old_rule: alike.old_rule.clone(),
             new_rule: alike.new_rule.clone(),
             flows: 0,
@@ -159,6 +171,8 @@ pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
 struct Alike {
     from: Decision,
     to: Decision,
+    /// Where both are the same, what stood behind it and what would.
+    behind: Option<(Behind, Behind)>,
     old_rule: Option<RuleRef>,
     new_rule: Option<RuleRef>,
 }
@@ -189,22 +203,36 @@ fn arrival<'s>(candidate: &'s Setup, record: &FlowRecord) -> Option<(&'s Policy,
 
 /// Where the flow went, by the members that are selected now: who selected another one since moved the flow, not
 /// the candidate. By its record where its generation is no longer kept.
-fn went(app: &App, record: &FlowRecord, setup: Option<&Setup>) -> Decision {
-    let policy = setup.and_then(|setup| setup.policies.get(record.policy));
-    match policy {
-        Some(policy) => {
+fn went(app: &App, teller: &Teller, record: &FlowRecord) -> (Decision, Option<Behind>) {
+    let setup = app.like(record.generation);
+    let known = setup
+        .as_deref()
+        .and_then(|setup| Some((setup, setup.policies.get(record.policy)?)));
+    match known {
+        Some((setup, policy)) => {
             let step = record.decision.clone().map_or(Step::NoRoute, Step::Decided);
-            would_go(app, policy, &record.facts, &step)
+            would_go(app, teller, setup, policy, &record.facts, &step)
         }
-        None => Decision {
-            outbound: record.outbound.as_ref().map(ToString::to_string),
-            action: record.action.map_or(api::Action::None, records::action),
-            member: record.member.as_ref().map(ToString::to_string),
-        },
+        None => {
+            let decision = Decision {
+                outbound: record.outbound.as_ref().map(ToString::to_string),
+                action: record.action.map_or(api::Action::None, records::action),
+                member: record.member.as_ref().map(ToString::to_string),
+            };
+            (decision, None)
+        }
     }
 }
 
-fn would_go(app: &App, policy: &Policy, facts: &Facts, step: &Step) -> Decision {
+/// Where it goes by that policy of that configuration, and what stands behind that.
+fn would_go(
+    app: &App,
+    teller: &Teller,
+    setup: &Setup,
+    policy: &Policy,
+    facts: &Facts,
+    step: &Step,
+) -> (Decision, Option<Behind>) {
     let selected = Selected { app, policy };
     let Way {
         outbound,
@@ -212,11 +240,23 @@ fn would_go(app: &App, policy: &Policy, facts: &Facts, step: &Step) -> Decision 
         action,
         no_udp: _,
     } = way(policy, step, facts.network, &selected);
+    let behind = outbound.map(|id| teller.tell(setup, &selected, id, member));
     let name = |id| policy.outbound(id).name.to_string();
-    Decision {
+    let decision = Decision {
         outbound: outbound.map(name),
         action,
         member: member.map(name),
+    };
+    (decision, behind)
+}
+
+fn other_server((before, then): &(Behind, Behind), redact: bool) -> OtherServer {
+    let told = |end: &Behind| (!redact).then(|| end.text.clone());
+    OtherServer {
+        from: told(before),
+        to: told(then),
+        // What else there is that differs, and is not told.
+        other_login: before.text == then.text,
     }
 }
 

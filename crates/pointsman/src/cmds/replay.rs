@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pointsman_api::explain::Decision;
 use pointsman_api::flow::RuleRef;
-use pointsman_api::replay::{MovedFlow, MovedGroup};
+use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
 
 use crate::cli::{Dialect, Global};
@@ -52,6 +52,7 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
         let MovedGroup {
             from,
             to,
+            other_server,
             old_rule,
             new_rule,
             flows,
@@ -65,6 +66,9 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
             flows_of(*flows),
             out.colored(1, &way)
         ))?;
+        if let Some(other) = other_server {
+            out.line(format_args!("  {}", behind(other)))?;
+        }
         out.line(format_args!("  now by {}", reason(old_rule, old_reason)))?;
         out.line(format_args!("  then by {}", reason(new_rule, new_reason)))?;
         let examples: Vec<String> = examples.iter().map(example).collect();
@@ -97,6 +101,26 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
         replay.same,
         replay.by_another_rule
     ))
+}
+
+/// What a name that stays would mean.
+fn behind(other: &OtherServer) -> String {
+    match other {
+        OtherServer {
+            from: Some(from),
+            other_login: true,
+            ..
+        } => format!("same outbound, other login: {from}"),
+        OtherServer {
+            other_login: true, ..
+        } => "same outbound, other login".to_owned(),
+        OtherServer {
+            from: Some(from),
+            to: Some(to),
+            ..
+        } => format!("same outbound, other server: {from} -> {to}"),
+        OtherServer { .. } => "same outbound, other server".to_owned(),
+    }
 }
 
 fn flows_of(count: u64) -> String {

@@ -214,6 +214,82 @@ fn flows_of_forwards_and_trees_are_replayed() {
 }
 
 #[test]
+fn another_server_of_the_same_name_is_another_way() {
+    let text = |office: &str, link: &str| {
+        rules("DST-PORT, 1, office\nDST-PORT, 2, both\nDST-PORT, 3, pick\nFALLBACK, DIRECT").replace(
+            "  other: { type: direct }",
+            &format!(
+                "  office: {{ type: {office} }}\n  both: {{ type: chain, hops: [near, office] }}\n\
+                 \x20 near: {{ type: direct{link} }}\n  pick: {{ type: select, members: [office, DIRECT] }}"
+            ),
+        )
+    };
+    let proxy = |kind: &str, port: u16, password: &str| {
+        format!("{kind}, server: \"127.0.0.1:{port}\", username: me, password: {password}")
+    };
+    let before = text(&proxy("socks5", 9, "hunter2"), "");
+    let daemon = Daemon::native(&before);
+    for port in [1, 2, 3, 4] {
+        // Nobody is there, which is no matter: each was decided.
+        fetch(&daemon, &format!("http://127.0.0.1:{port}/"));
+    }
+    ended(&daemon, 4);
+    let told = |candidate: &str, words: &[&str]| {
+        daemon.write("pointsman.yaml", candidate);
+        let told = daemon.json(&[&["reload", "--plan"], words].concat());
+        let text = told.to_string();
+        assert!(
+            !text.contains("hunter") && !text.contains("sesame"),
+            "{text}"
+        );
+        let groups = told["plan"]["groups"].as_array().unwrap().clone();
+        let group = |group: &Value| {
+            let other = &group["other_server"];
+            format!(
+                "{} {}: {} -> {}",
+                group["to"]["outbound"], group["to"]["member"], other["from"], other["to"]
+            ) + if other["other_login"] == true {
+                ", login"
+            } else {
+                ""
+            }
+        };
+        let mut groups: Vec<String> = groups.iter().map(group).collect();
+        groups.sort();
+        groups.join("\n").replace('"', "")
+    };
+    assert_eq!(told(&before, &[]), "");
+    assert_eq!(
+        told(&text(&proxy("http", 8, "hunter2"), ""), &[]),
+        "both null: direct > socks5 127.0.0.1:9 -> direct > http 127.0.0.1:8\n\
+         office null: socks5 127.0.0.1:9 -> http 127.0.0.1:8\n\
+         pick office: socks5 127.0.0.1:9 -> http 127.0.0.1:8"
+    );
+    let said = daemon.client(&["reload", "--plan"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(
+        said.contains("same outbound, other server: socks5 127.0.0.1:9 -> http 127.0.0.1:8"),
+        "{said}"
+    );
+    assert_eq!(
+        told(&text(&proxy("socks5", 9, "hunter2"), ", mark: 7"), &[]),
+        "both null: direct > socks5 127.0.0.1:9 -> direct with mark 7 > socks5 127.0.0.1:9"
+    );
+    let login = text(&proxy("socks5", 9, "sesame"), "");
+    assert_eq!(
+        told(&login, &[]).lines().nth(1).unwrap(),
+        "office null: socks5 127.0.0.1:9 -> socks5 127.0.0.1:9, login"
+    );
+    assert_eq!(
+        told(&login, &["--redact"]).lines().nth(1).unwrap(),
+        "office null: null -> null, login"
+    );
+    let said = daemon.client(&["reload", "--plan", "--redact"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("same outbound, other login\n"), "{said}");
+}
+
+#[test]
 fn a_plan_changes_nothing() {
     let daemon = Daemon::native(&rules("FALLBACK, DIRECT"));
     let origin = Http::start("origin");
