@@ -159,7 +159,7 @@ fn is_kind(word: &str) -> bool {
 }
 
 /// Types of rules, as the page writes them.
-const KINDS: [&str; 31] = [
+const KINDS: [&str; 36] = [
     "ALPN",
     "ALWAYS",
     "ASN",
@@ -167,6 +167,7 @@ const KINDS: [&str; 31] = [
     "DOMAIN-KEYWORD",
     "DOMAIN-REGEX",
     "DOMAIN-SUFFIX",
+    "DSCP",
     "DST-ADDR-TYPE",
     "DST-PORT",
     "GEOIP",
@@ -184,12 +185,16 @@ const KINDS: [&str; 31] = [
     "PROC-PATH-KEYWORD",
     "PROCESS-KEYWORD",
     "PROCESS-NAME",
+    "PROCESS-PID",
     "PROCESS-TAG",
     "PROTOCOL",
+    "QUIC-VERSION",
     "RULE-SET",
     "SRC-IP-CIDR",
     "SRC-PORT",
+    "TLS-ECH",
     "TLS-SNI",
+    "TLS-VERSION",
     "USER-AGENT",
 ];
 

@@ -144,6 +144,8 @@ pub struct Generation {
     forwards: HashMap<ListenerId, Arc<Forward>>,
     /// Which policies have messages to say.
     speaking: Vec<bool>,
+    /// Which policies look at the code point of packets.
+    marked: Vec<bool>,
     rules: Rules,
 }
 
@@ -166,11 +168,13 @@ impl Generation {
             .iter()
             .map(|policy| policy.body.iter().any(speaks))
             .collect();
+        let marked = marked(&spec.policies);
         Self {
             spec,
             inbounds,
             forwards,
             speaking,
+            marked,
             rules,
         }
     }
@@ -184,6 +188,7 @@ impl Generation {
         rules: Rules,
     ) -> Self {
         Self {
+            marked: marked(&policies),
             spec: Spec {
                 number,
                 policies,
@@ -228,6 +233,11 @@ impl Generation {
         self.speaking.get(policy).copied().unwrap_or(false)
     }
 
+    /// Whether a policy looks at the code point of packets.
+    pub(crate) fn reads_dscp(&self, policy: usize) -> bool {
+        self.marked.get(policy).copied().unwrap_or(false)
+    }
+
     /// The way out of that number.
     pub(crate) fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
         self.spec.outbounds.get(usize::try_from(id.0).ok()?)
@@ -251,6 +261,10 @@ impl Generation {
             .and_then(|index| self.spec.resolvers.get(index))
             .unwrap_or(&self.spec.server_resolver)
     }
+}
+
+fn marked(policies: &[Arc<Policy>]) -> Vec<bool> {
+    policies.iter().map(|policy| policy.reads_dscp()).collect()
 }
 
 fn speaks(node: &Node) -> bool {

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pointsman_os::socket as os;
+use pointsman_policy::{Fact, Provenance};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -51,6 +52,17 @@ impl Stream {
         Self {
             prefix: Vec::new(),
             socket,
+        }
+    }
+
+    /// The code point of the packets that opened the connection; absent where no packets are.
+    pub fn dscp(&self) -> Fact<u8> {
+        match &self.socket {
+            Socket::Tcp(socket) => match os::dscp(socket) {
+                Ok(dscp) => Fact::from_option(dscp, Provenance::System),
+                Err(error) => Fact::Failed(error.to_string().into()),
+            },
+            Socket::Unix(_) => Fact::Absent,
         }
     }
 

@@ -189,6 +189,17 @@ pub fn hung_up(socket: &impl AsSocket) -> io::Result<bool> {
     imp::socket::hung_up(socket)
 }
 
+/// The differentiated services code point of the packet that opened a TCP connection to us, 0 to 63 (RFC 2474);
+/// `None` where the system does not tell.
+///
+/// # Errors
+/// Those of `setsockopt` and `getsockopt`.
+pub fn dscp(socket: &impl AsSocket) -> io::Result<Option<u8>> {
+    let address = SockRef::from(socket).local_addr()?;
+    // The other two bits of the octet are for congestion (RFC 3168, 5).
+    imp::socket::traffic_class(socket, address.is_ipv6()).map(|class| class.map(|octet| octet >> 2))
+}
+
 /// Reads without consuming.
 ///
 /// # Errors

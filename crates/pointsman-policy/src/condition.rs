@@ -9,6 +9,7 @@ use crate::address::Prefix;
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
 use crate::model::SetId;
+pub use crate::number::NumberField;
 use crate::pattern::NamePattern;
 use crate::zone::ZoneId;
 
@@ -47,6 +48,8 @@ pub enum Condition {
     },
     /// The transport.
     Network(Network),
+    /// A fact that is a number, within a range.
+    Number(NumberField, RangeInclusive<u32>),
     /// False.
     Never,
     /// Does not hold.

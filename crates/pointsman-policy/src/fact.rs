@@ -158,8 +158,12 @@ pub struct Look {
     pub method: Option<Arc<str>>,
     /// Encrypted ClientHello is present: `domain` is only the outer name (RFC 9849).
     pub ech: bool,
+    /// The version of QUIC (RFC 9000, 15).
+    pub quic_version: Option<u32>,
     /// The software in an SSH banner (RFC 4253, 4.2).
     pub ssh_software: Option<Arc<str>>,
+    /// The highest version that a TLS client offers, as on the wire (RFC 8446, 4.2.1).
+    pub tls_version: Option<u16>,
 }
 
 /// The process that owns a flow's local socket. Each field stands for itself.
@@ -207,7 +211,7 @@ pub struct Geo {
 
 /// All that is known of one flow.
 ///
-/// `network`, `inbound`, `source`, `destination`, `port`, `fake_ip`, `correlated` and `guarded` are
+/// `network`, `inbound`, `source`, `destination`, `port`, `dscp`, `fake_ip`, `correlated` and `guarded` are
 /// settled at accept and never asked for; there, `Unknown` counts as `Absent`. The others are found
 /// when [`crate::Policy::decide`] asks with a [`Need`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -222,6 +226,8 @@ pub struct Facts {
     pub destination: Fact<Host>,
     /// The port that it asked for.
     pub port: Fact<u16>,
+    /// The differentiated services code point of the client's packets, 0 to 63 (RFC 2474).
+    pub dscp: Fact<u8>,
     /// The name whose fake address was asked for.
     pub fake_ip: Fact<Domain>,
     /// The name that DNS correlation gives for the address asked for.

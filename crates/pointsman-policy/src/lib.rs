@@ -20,6 +20,7 @@ mod interpret;
 pub mod line;
 pub mod model;
 pub mod near;
+mod number;
 pub mod pattern;
 mod plan;
 pub mod rewrite;

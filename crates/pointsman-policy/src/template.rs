@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Template, TemplatePart};
+use crate::number::NumberField;
 
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +49,8 @@ pub enum Variable {
     Method,
     /// The transport.
     Network,
+    /// A fact that is a number.
+    Number(NumberField),
     /// The destination's port.
     Port,
     /// The process.
@@ -163,6 +166,9 @@ pub const VARIABLES: &[(&str, Variable)] = &[
     ("tls.sni", Variable::Sniffed),
     ("http.host", Variable::Sniffed),
     ("tls.ech", Variable::Ech),
+    ("tls.version", Variable::Number(NumberField::TlsVersion)),
+    ("quic.version", Variable::Number(NumberField::QuicVersion)),
+    ("dscp", Variable::Number(NumberField::Dscp)),
     ("user_agent", Variable::UserAgent),
     ("http.user_agent", Variable::UserAgent),
     ("method", Variable::Method),

@@ -5,7 +5,7 @@ mod flow;
 use flow::{ip, name, policy, suffix, truth};
 use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest,
+    AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
 };
 use pointsman_policy::fact::{InboundKind, Network, Protocol};
 use pointsman_policy::model::{DomainOrder, Policy};
@@ -392,6 +392,58 @@ fn texts() {
             ("look=other", "no"),
             ("look=none", "no"),
         ],
+    );
+}
+
+#[test]
+fn numbers() {
+    use NumberField::{Dscp, Ech, Pid, QuicVersion, TlsVersion};
+    check(
+        &Condition::Number(Dscp, 40..=46),
+        &[
+            ("dscp=46", "yes"),
+            ("dscp=47", "no"),
+            ("dscp=none", "no"),
+            ("dscp=!gone", "unknown: gone"),
+            // Settled at accept.
+            ("", "no"),
+        ],
+    );
+    check(
+        &Condition::Number(Pid, 7..=7),
+        &[
+            ("", "needs owner"),
+            ("owner=curl pid=7", "yes"),
+            ("owner=curl pid=8", "no"),
+            ("owner=curl pid=!denied", "unknown: denied"),
+            ("owner=curl", "no"),
+            ("owner=none", "no"),
+            ("owner=!broken", "unknown: broken"),
+        ],
+    );
+    check(
+        &Condition::Number(TlsVersion, 0x301..=0x303),
+        &[
+            ("", "needs sniff"),
+            ("look=tls:x.test", "yes"),
+            ("look=ech:x.test", "no"),
+            ("look=other", "no"),
+            ("look=!gone", "unknown: gone"),
+        ],
+    );
+    check(
+        &Condition::Number(Ech, 0..=0),
+        &[
+            ("", "needs sniff"),
+            ("look=tls:x.test", "yes"),
+            ("look=ech:x.test", "no"),
+            // Where there is no hello, there is none within.
+            ("look=http:x.test", "no"),
+        ],
+    );
+    check(
+        &Condition::Number(QuicVersion, 1..=1),
+        &[("look=quic:x.test", "yes"), ("look=tls:x.test", "no")],
     );
 }
 

@@ -194,6 +194,7 @@ pub(super) fn clash(rule: &str, found: &mut Vec<Ranges>, depth: usize) -> Result
         "SRC-IP-CIDR" => said("SRC-IP-CIDR"),
         "RULE-SET" => Ok(format!("RULE-SET, {}{flag}", word(value))),
         "DST-PORT" | "SRC-PORT" => Ok(format!("{kind}, {}", value.replace('/', "|"))),
+        "DSCP" => Ok(format!("DSCP, {}", value.replace('/', "|"))),
         "IN-TYPE" => {
             let types: Vec<&str> = lower.split('/').collect();
             let known = ["http", "https", "socks", "socks4", "socks5"];

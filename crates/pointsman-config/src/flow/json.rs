@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pointsman_policy::Fact;
+use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{Look, Parent, Process, Provenance};
 use serde_json::{Map, Value};
 
@@ -58,6 +59,10 @@ impl Query {
             let (host, port) = destination(&key, text)?;
             (query.destination, query.port) = (Some(host), port);
         }
+        if let Some(dscp) = object.number::<u8>("dscp")? {
+            let wrong = || object.wrong("dscp", "a number from 0 to 63");
+            query.dscp = Some(Some(dscp).filter(|dscp| *dscp < 64).ok_or_else(wrong)?);
+        }
         if let Some((key, texts)) = object.texts("resolved")? {
             let addresses = texts.into_iter().map(|text| address(&key, text));
             query.resolved = Some(addresses.collect::<Result<_, _>>()?);
@@ -94,6 +99,12 @@ fn read_look(mut object: Object<'_>) -> Result<Look, BadFlow> {
     look.user_agent = object.text("user_agent")?.map(|(_, text)| text.into());
     look.method = object.text("method")?.map(|(_, text)| text.into());
     look.ssh_software = object.text("ssh_software")?.map(|(_, text)| text.into());
+    if let Some((key, text)) = object.text("tls_version")? {
+        look.tls_version = Some(super::tls_version(&key, text)?);
+    }
+    if let Some((key, text)) = object.text("quic_version")? {
+        look.quic_version = Some(super::number(&key, text, NumberField::QuicVersion)?);
+    }
     look.ech = match object.take("ech") {
         None => false,
         Some(Value::Bool(ech)) => *ech,

@@ -11,6 +11,7 @@ mod words;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Provenance};
 use pointsman_policy::{Domain, Fact, Host};
 
@@ -30,6 +31,8 @@ pub struct Query {
     pub destination: Option<Host>,
     /// To which port.
     pub port: Option<u16>,
+    /// The code point of its packets.
+    pub dscp: Option<u8>,
     /// What the resolver would answer; empty: that there is no address.
     pub resolved: Option<Vec<IpAddr>>,
     /// What the first bytes would show; `None`: nobody could look.
@@ -181,6 +184,22 @@ fn protocol(key: &str, text: &str) -> Result<Protocol, BadFlow> {
 
 fn inbound_kind(key: &str, text: &str) -> Result<InboundKind, BadFlow> {
     word(key, text, INBOUND_KINDS.map(|kind| (kind.as_str(), kind)))
+}
+
+/// A value of a fact that is a number.
+fn number(key: &str, text: &str, field: NumberField) -> Result<u32, BadFlow> {
+    let read = field.read(text);
+    read.ok_or_else(|| bad(key, format!("`{text}` is none: {}", field.hint())))
+}
+
+fn dscp(key: &str, text: &str) -> Result<u8, BadFlow> {
+    // The field has six bits.
+    number(key, text, NumberField::Dscp).map(|value| value as u8)
+}
+
+fn tls_version(key: &str, text: &str) -> Result<u16, BadFlow> {
+    // The field has sixteen bits.
+    number(key, text, NumberField::TlsVersion).map(|value| value as u16)
 }
 
 fn word<T: Copy, const N: usize>(

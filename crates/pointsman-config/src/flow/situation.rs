@@ -73,6 +73,7 @@ impl<'s> Situation<'s> {
             source: Fact::from_option(query.source, Provenance::Given),
             destination: Fact::from_option(query.destination.clone(), Provenance::Given),
             port: Fact::from_option(query.port, Provenance::Given),
+            dscp: Fact::from_option(query.dscp, Provenance::Given),
             fake_ip: Fact::Absent,
             correlated: Fact::Absent,
             guarded: given(query.serves.clone()),

@@ -107,6 +107,12 @@ fn words() {
         "user-agent=curl/8 method=GET",
         expect!["tcp look=other/-//curl/8/GET"],
     );
+    let numbers = Query::from_words("dscp=46 tls-version=1.2 ech=yes quic-version=2").unwrap();
+    let look = numbers.look.unwrap();
+    assert_eq!(
+        (numbers.dscp, look.tls_version, look.ech, look.quic_version),
+        (Some(46), Some(0x303), true, Some(0x6b33_43cf))
+    );
     read(
         "inbound=http:7890 user=alice",
         expect!["tcp via=http listen=7890 user=alice"],
@@ -181,7 +187,7 @@ fn mistakes_in_words() {
     read("process=", expect!["error: `process`: is empty"]);
     read(
         "pid=-1",
-        expect!["error: `pid`: `-1`: invalid digit found in string"],
+        expect!["error: `pid`: `-1` is none: the number of a process"],
     );
     read(
         "resolved=example.com",
@@ -231,6 +237,16 @@ fn mistakes_in_objects() {
         expect!["error: this is no JSON: EOF while parsing an object at line 1 column 1"],
     );
     read(r#"{"dst":5}"#, expect!["error: `dst`: must be a text"]);
+    read(
+        r#"{"dscp":64}"#,
+        expect!["error: `dscp`: must be a number from 0 to 63"],
+    );
+    read(
+        r#"{"sniff":{"tls_version":"1.9"}}"#,
+        expect![
+            "error: `sniff.tls_version`: `1.9` is none: `1.3`, `1.2`, `1.1`, `1.0`, `ssl3`, or a range `1.0-1.2`"
+        ],
+    );
     read(r#"{"dst":""}"#, expect!["error: `dst`: is empty"]);
     read(
         r#"{"dst":"a:1","dest":"x"}"#,

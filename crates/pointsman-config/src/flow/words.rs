@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use pointsman_policy::Fact;
+use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{Parent, Process, Provenance};
 
 use crate::problem::nearest;
@@ -16,10 +17,11 @@ use super::{
 };
 
 /// Every key, and what it takes.
-pub const KEYS: [(&str, &str); 22] = [
+pub const KEYS: [(&str, &str); 26] = [
     ("dst", "where it goes: host:port"),
     ("network", "tcp, udp or icmp"),
     ("src", "the client: address:port"),
+    ("dscp", "the code point of its packets, 0 to 63"),
     ("process", "the process's name, or its path"),
     ("cmdline", "its command line"),
     ("pid", "its number"),
@@ -39,6 +41,9 @@ pub const KEYS: [(&str, &str); 22] = [
     ("domain", "the name in the first bytes"),
     ("sni", "the same, as TLS calls it"),
     ("alpn", "the protocols that TLS offers, comma-separated"),
+    ("tls-version", "the highest that TLS offers: 1.3, 1.2"),
+    ("ech", "whether there is an encrypted hello: yes, no"),
+    ("quic-version", "the version of QUIC: 1, 2"),
     ("user-agent", "HTTP User-Agent"),
     ("method", "HTTP method"),
     ("inbound", "[user@]type[:port], forward:name, or a name"),
@@ -106,7 +111,10 @@ impl Query {
             "src" => self.source = Some(source(key, value)?),
             "process" => set_process_name(self.process(), &text()?),
             "cmdline" => self.process().command_line = known(&text()?),
-            "pid" => self.process().pid = Fact::Known(number(key, value)?, Provenance::Given),
+            "pid" => {
+                let pid = super::number(key, value, NumberField::Pid)?;
+                self.process().pid = Fact::Known(pid, Provenance::Given);
+            }
             "process-user" => self.process().user = known(&text()?),
             "cgroup" => self.process().cgroup = known(&text()?),
             "unit" => self.process().unit = known(&text()?),
@@ -125,6 +133,13 @@ impl Query {
             "protocol" => self.look().protocol = protocol(key, value)?,
             "domain" | "sni" => self.look().domain = Some(domain(key, value)?),
             "alpn" => self.look().alpn = text()?.split(',').map(|p| p.trim().into()).collect(),
+            "dscp" => self.dscp = Some(super::dscp(key, value)?),
+            "tls-version" => self.look().tls_version = Some(super::tls_version(key, value)?),
+            "ech" => self.look().ech = super::number(key, value, NumberField::Ech)? == 1,
+            "quic-version" => {
+                let version = super::number(key, value, NumberField::QuicVersion)?;
+                self.look().quic_version = Some(version);
+            }
             "user-agent" => self.look().user_agent = Some(text()?),
             "method" => self.look().method = Some(text()?),
             "inbound" => self.set_inbound(key, &text()?)?,
@@ -191,11 +206,6 @@ impl Query {
     fn via(&mut self) -> &mut Via {
         self.inbound.get_or_insert_default()
     }
-}
-
-fn number(key: &str, text: &str) -> Result<u32, BadFlow> {
-    text.parse()
-        .map_err(|why| bad(key, format!("`{text}`: {why}")))
 }
 
 /// Splits at white space outside quotes, and removes the quotes.

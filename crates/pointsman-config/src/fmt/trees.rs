@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use super::tokens::Tokens;
 use super::weave::{Line, weave};
+use pointsman_policy::condition::NumberField;
+
 use crate::problem::Source;
 use crate::tree::lex::{Kind, quote, word};
 use crate::tree::{Arm, Ast, Branch, Name, Test, When};
@@ -245,10 +247,12 @@ fn operator_word<'n>(fact: &str, operator: &'n str, values: &[Name]) -> &'n str 
         return operator;
     }
     let range = |name: &Name| name.text.contains('-');
+    let numbers = NumberField::ALL.map(NumberField::fact);
+    let is_number = |fact| matches!(fact, "port" | "source.port") || numbers.contains(&fact);
     match fact {
         "ip" => operator,
         "source" | "local" | "endpoint" => "in",
-        "port" | "source.port" if values.iter().any(range) => "in",
+        fact if is_number(fact) && values.iter().any(range) => "in",
         _ if values.len() > 1 => "in",
         _ => "eq",
     }

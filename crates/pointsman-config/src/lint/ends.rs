@@ -208,6 +208,7 @@ impl<'p> Ends<'p> {
             }
             Condition::Inbound { .. } => under(&Key::Kind("inbound")),
             Condition::Network(network) => under(&Key::Network(network.as_str())),
+            Condition::Number(field, _) => under(&Key::Kind(field.fact())),
             Condition::Port {
                 side,
                 ranges,
@@ -319,6 +320,7 @@ fn filed<'p>(atom: &Atom<'p>) -> Option<(u8, Key<'p>)> {
         Condition::Domain(DomainTest::Keyword(_)) => (6, Key::Kind("keyword")),
         Condition::Inbound { .. } => (7, Key::Kind("inbound")),
         Condition::Network(network) => (7, Key::Network(network.as_str())),
+        Condition::Number(field, _) => (6, Key::Kind(field.fact())),
         Condition::Port { .. } => (6, Key::Kind("port")),
         Condition::Protocol(protocol) => (5, Key::Protocol(*protocol)),
         Condition::Set(id, _) => (3, Key::Set(id.0)),

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, Condition, DomainTest, NumberField, Side, TextField, TextTest, ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network, Protocol};
 use pointsman_policy::model::SetId;
@@ -74,6 +74,9 @@ pub(super) fn entails(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
                     .is_none_or(|user| a_user.as_ref() == Some(user))
         }
         (Condition::Network(a), Condition::Network(b)) => a == b,
+        (Condition::Number(a, own), Condition::Number(b, other)) => {
+            a == b && other.contains(own.start()) && other.contains(own.end())
+        }
         (Condition::Port { network, .. }, Condition::Network(b)) => *network == Some(*b),
         (Condition::Port { .. }, Condition::Port { .. }) => port_entails(&a.test, &b.test),
         (Condition::Protocol(a), Condition::Protocol(b)) => a == b,
@@ -172,6 +175,9 @@ pub(super) fn refutes(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
                     .is_some_and(|(a, b)| a != b)
         }
         (Condition::Network(a), Condition::Network(b)) => a != b,
+        (Condition::Number(a, own), Condition::Number(b, other)) => {
+            a == b && (own.end() < other.start() || other.end() < own.start())
+        }
         (Condition::Network(a), Condition::Port { network, .. })
         | (Condition::Port { network, .. }, Condition::Network(a)) => {
             network.is_some_and(|network| network != *a)
@@ -195,6 +201,13 @@ pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
         | (Condition::Protocol(protocol), Condition::Network(network)) => {
             *protocol == Protocol::Quic && *network != Network::Udp
         }
+        (Condition::Protocol(protocol), Condition::Number(field, _))
+        | (Condition::Number(field, _), Condition::Protocol(protocol)) => match field {
+            NumberField::Dscp | NumberField::Pid => false,
+            NumberField::Ech => !matches!(protocol, Protocol::Tls | Protocol::Quic),
+            NumberField::QuicVersion => *protocol != Protocol::Quic,
+            NumberField::TlsVersion => !matches!(protocol, Protocol::Tls | Protocol::Quic),
+        },
         _ => false,
     };
     apart || refutes(policy, a, b) || refutes(policy, b, a)

@@ -5,7 +5,7 @@
 //! where the condition sees an address only once somebody had it resolved. And where a condition that
 //! is unknown refuses the flow, a list refuses at another rule than the tree.
 
-use pointsman_policy::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
 use pointsman_policy::model::{Node, OnUnknown, SelectOn, SetId};
 use pointsman_policy::zone::ZoneId;
 
@@ -139,6 +139,7 @@ fn may_fail(condition: &Condition) -> bool {
         | Condition::Inbound { .. }
         | Condition::Network(_)
         | Condition::Never
+        | Condition::Number(NumberField::Dscp, _)
         | Condition::Port { .. }
         | Condition::Text(TextField::InboundName, _) => false,
         Condition::Address { of, .. } => *of != AddressOf::Source,

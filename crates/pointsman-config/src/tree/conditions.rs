@@ -199,6 +199,12 @@ fn simple(condition: &Condition, policy: &Policy) -> Simple {
             network_word(*network).into(),
             Asks::Resolve,
         ),
+        Condition::Number(field, range) => {
+            let one = range.start() == range.end();
+            let operator = if one { "eq" } else { "in" };
+            let head = format!("{} {operator}", field.fact());
+            (head, field.print_range(range), Asks::Resolve)
+        }
         Condition::Port {
             side,
             ranges,

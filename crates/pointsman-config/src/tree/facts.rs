@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use regex::RegexBuilder;
 
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, Asks, DomainTest, NumberField, Side, TextField, TextTest, ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::{Condition, Domain, NamePattern, Prefix};
@@ -111,7 +111,12 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
         _ => {
             let address = ADDRESSES.iter().find(|(name, _)| *name == fact);
             let text = TEXT_FIELDS.iter().find(|(name, _)| *name == fact);
-            if let Some((_, of)) = address {
+            let number = NumberField::ALL.iter().find(|known| known.fact() == fact);
+            if let Some(field) = number {
+                each(lowerer, test, |lowerer, op, value| {
+                    number_in(lowerer, *field, op, value)
+                })
+            } else if let Some((_, of)) = address {
                 each(lowerer, test, |lowerer, op, value| {
                     self::address(lowerer, *of, op, value, asks)
                 })
@@ -133,8 +138,10 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
 
 fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
     let texts = TEXT_FIELDS.iter().map(|(name, _)| *name);
+    let numbers = NumberField::ALL.map(NumberField::fact);
     let known = texts
         .chain(OTHERS)
+        .chain(numbers)
         .chain(ADDRESSES.iter().map(|(name, _)| *name));
     let message = format!("`cond` knows no `{}`", fact.text);
     let last = |known: &&str| known.ends_with(&format!(".{}", fact.text));
@@ -272,6 +279,22 @@ fn word(lowerer: &mut Lowerer<'_>, fact: &str, value: &Name, asks: Asks) -> Opti
         lowerer.error("invalid-value", &value.span, message, hint.to_owned());
     }
     found
+}
+
+fn number_in(
+    lowerer: &mut Lowerer<'_>,
+    field: NumberField,
+    op: &Name,
+    value: &Name,
+) -> Option<Condition> {
+    operator(lowerer, op, &["eq", "in"])?;
+    let range = field.read_range(&value.text);
+    if range.is_none() {
+        let message = format!("`{}` is no value of `{}`", value.text, field.fact());
+        let hint = field.hint().to_owned();
+        lowerer.error("invalid-value", &value.span, message, hint);
+    }
+    range.map(|range| Condition::Number(field, range))
 }
 
 fn inbound(text: &str) -> Option<Condition> {

@@ -127,7 +127,9 @@ fn seen(glance: Glance) -> Fact<Look> {
         user_agent: glance.user_agent.map(Into::into),
         method: glance.method.map(Into::into),
         ech: glance.ech,
+        quic_version: None,
         ssh_software: glance.ssh_software.map(Into::into),
+        tls_version: glance.tls_version,
     };
     Fact::Known(look, from)
 }

@@ -57,6 +57,12 @@ impl Flow {
         );
         facts.destination = Fact::from_option(asked.host, Provenance::Request);
         facts.port = Fact::from_option(asked.port, Provenance::Request);
+        // A forward's visitor has no policy that could look at it.
+        let marked = visit.is_none() && ways.generation().reads_dscp(inbound.policy);
+        facts.dscp = match marked {
+            true => arrival.client.dscp(),
+            false => Fact::Unknown,
+        };
         facts.fake_ip = Fact::Absent;
         facts.correlated = Fact::Absent;
         let source = facts.source.known().copied();

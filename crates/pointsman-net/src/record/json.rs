@@ -2,6 +2,7 @@
 //!
 //! Invariant: keys are stable; what was not asked is absent, what there honestly is none of is null.
 
+use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{Fact, Geo, Inbound, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Host};
@@ -129,6 +130,9 @@ fn look(look: &Look) -> Value {
         "protocol": look.protocol.as_str(),
         "domain": look.domain.as_ref().map(ToString::to_string),
         "ech": look.ech,
+        "tls_version": look.tls_version.map(|version| {
+            NumberField::TlsVersion.print(u32::from(version)).to_string()
+        }),
     })
 }
 

@@ -41,6 +41,10 @@ pub(crate) fn set_receive_low_water<S>(_: &S, _: i32) -> io::Result<()> {
     Ok(())
 }
 
+pub(crate) fn traffic_class<S>(_: &S, _: bool) -> io::Result<Option<u8>> {
+    Ok(None)
+}
+
 pub(crate) fn hung_up<S>(_: &S) -> io::Result<bool> {
     Ok(false)
 }

@@ -50,6 +50,70 @@ pub(crate) fn hung_up(socket: &impl AsFd) -> io::Result<bool> {
     Ok(fds[0].revents().contains(PollFlags::ERR))
 }
 
+/// The traffic class octet of the packet that opened a TCP connection to us: the kernel keeps it and gives it with
+/// the options of that packet (`IP_PKTOPTIONS`, ip(7); RFC 2292, 4.1).
+pub(crate) fn traffic_class(socket: &impl AsFd, v6: bool) -> io::Result<Option<u8>> {
+    const IPV6_2292PKTOPTIONS: i32 = 6;
+    let (level, wish, packet, kind) = if v6 {
+        let kind = libc::IPV6_TCLASS;
+        (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_RECVTCLASS,
+            IPV6_2292PKTOPTIONS,
+            kind,
+        )
+    } else {
+        (
+            libc::IPPROTO_IP,
+            libc::IP_RECVTOS,
+            libc::IP_PKTOPTIONS,
+            libc::IP_TOS,
+        )
+    };
+    set_int(socket, level, wish, 1)?;
+    // Aligned as `cmsghdr` is.
+    let mut words = [0_usize; 32];
+    let mut length = size_of_val(&words) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed for the call; the pointer and the length describe `words`, which outlives it,
+    // and the kernel writes at most `length` bytes.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            packet,
+            words.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let told = bytes.get(..length as usize).unwrap_or_default();
+    Ok(control_message(told, level, kind))
+}
+
+/// The first octet of the control message of a level and kind: length, level, kind, data (cmsg(3)).
+fn control_message(mut bytes: &[u8], level: i32, kind: i32) -> Option<u8> {
+    const WORD: usize = size_of::<usize>();
+    const HEADER: usize = WORD + 8;
+    let int = |bytes: &[u8]| bytes.first_chunk().map(|four| i32::from_ne_bytes(*four));
+    loop {
+        let length = usize::from_ne_bytes(*bytes.first_chunk::<WORD>()?);
+        let message = bytes
+            .get(..length)
+            .filter(|message| message.len() > HEADER)?;
+        if int(&message[WORD..]) == Some(level) && int(&message[WORD + 4..]) == Some(kind) {
+            let data = &message[HEADER..];
+            // Old kernels give one octet, others a whole number.
+            return int(data)
+                .map(|class| class as u8)
+                .or_else(|| data.first().copied());
+        }
+        bytes = bytes.get(length.next_multiple_of(WORD)..)?;
+    }
+}
+
 fn set_int(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed for the call; the pointer and the length describe `value`, which outlives it.
     let done = unsafe {

@@ -81,3 +81,32 @@ fn a_dead_connection_is_seen_without_reading() {
     drop(client);
     assert!(hung_up(&server).unwrap());
 }
+
+#[test]
+fn the_code_point_of_a_client_is_known() {
+    let check = |address: &str, dscp: u8| {
+        let listener = tcp_listener(v4(address), false).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let client = Socket::new(
+            Domain::for_address(v4(address)),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )
+        .unwrap();
+        let octet = u32::from(dscp) << 2;
+        if v4(address).is_ipv6() {
+            client.set_tclass_v6(octet).unwrap();
+        } else {
+            client.set_tos_v4(octet).unwrap();
+        }
+        client
+            .connect(&listener.local_addr().unwrap().into())
+            .unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let expected = cfg!(target_os = "linux").then_some(dscp);
+        assert_eq!(super::dscp(&accepted).unwrap(), expected, "{address}");
+    };
+    check("127.0.0.1:0", 46);
+    check("127.0.0.1:0", 0);
+    check("[::1]:0", 8);
+}

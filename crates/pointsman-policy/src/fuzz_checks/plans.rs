@@ -8,7 +8,8 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use crate::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
+    ZoneOf,
 };
 use crate::decision::{Entry, Step};
 use crate::domain::Domain;
@@ -45,6 +46,7 @@ const ADDRESSES: [&str; 7] = [
 ];
 const LENGTHS: [u8; 8] = [0, 1, 8, 15, 16, 31, 32, 128];
 const PORTS: [u16; 8] = [0, 22, 80, 81, 443, 1024, 32768, 65535];
+const NUMBERS: [u32; 6] = [0, 1, 2, 63, 0x303, 0x304];
 const TEXTS: [&str; 8] = ["curl", "Curl", "sh", "", "/bin/curl", "urls", "h2", "GET"];
 const PATTERNS: [&str; 5] = ["^a", "A", "[^a]t", "(?x) t $ # end", ""];
 const FIELDS: [TextField; 8] = [
@@ -327,7 +329,14 @@ impl Reader<'_> {
                 port: (self.below(3) == 0).then(|| self.of(&PORTS)),
                 user: (self.below(3) == 0).then(|| self.of(&TEXTS).into()),
             },
-            9 => Condition::Network(self.of(&[Network::Tcp, Network::Udp])),
+            9 => match self.below(4) {
+                0 | 1 => Condition::Network(self.of(&[Network::Tcp, Network::Udp])),
+                _ => {
+                    let (one, other) = (self.of(&NUMBERS), self.of(&NUMBERS));
+                    let range = one.min(other)..=one.max(other);
+                    Condition::Number(self.of(&NumberField::ALL), range)
+                }
+            },
             10 => {
                 let (one, other) = (self.of(&PORTS), self.of(&PORTS));
                 Condition::Port {
@@ -424,6 +433,7 @@ impl Reader<'_> {
             source: self.fact(|reader| (reader.address(), reader.of(&PORTS)).into()),
             destination: self.fact(host),
             port: self.fact(|reader| reader.of(&PORTS)),
+            dscp: self.rarely(|_| 1),
             fake_ip: self.rarely(Self::name),
             correlated: self.rarely(Self::name),
             ..Facts::default()
@@ -441,7 +451,9 @@ impl Reader<'_> {
                     user_agent: reader.text(),
                     method: reader.text(),
                     ech: reader.below(4) == 1,
+                    quic_version: (reader.below(2) == 0).then(|| reader.of(&NUMBERS)),
                     ssh_software: None,
+                    tls_version: (reader.below(2) == 0).then_some(0x304),
                 })
             }),
             resolved: self.fact(|reader| vec![reader.address()]),
@@ -454,6 +466,7 @@ impl Reader<'_> {
                     name: reader.fact(|reader| reader.of(&TEXTS).into()),
                     path: reader.fact(|reader| reader.of(&TEXTS).into()),
                     command_line: reader.fact(|reader| reader.of(&TEXTS).into()),
+                    pid: reader.fact(|reader| reader.of(&NUMBERS)),
                     parents: vec![parent],
                     ..Process::default()
                 })

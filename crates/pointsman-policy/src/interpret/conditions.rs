@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{Hit, Truth, Value, Walk, asked, settled};
 use crate::address::{Host, Prefix};
-use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, Side};
-use crate::fact::{Inbound, InboundKind, Need};
+use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side};
+use crate::fact::{Inbound, InboundKind, Need, Protocol};
 use crate::model::SetId;
 use crate::set::jump::Jump;
 use crate::set::{Fingerprints, Held, Other, RuleSet};
@@ -64,6 +64,11 @@ impl<'a> Walk<'a, '_> {
             }
             Condition::Network(network) => Ok(self.test_network(*network)),
             Condition::Never => Ok(Truth::No),
+            Condition::Number(field, range) => {
+                let value = self.number(*field)?;
+                let text = |value: &u32| field.print(*value);
+                Ok(self.compare(field.fact(), value, text, |value| range.contains(value)))
+            }
             Condition::Not(inner) => Ok(match self.test(inner, limit)? {
                 Truth::No => Truth::Yes(None),
                 Truth::Unknown(why) => Truth::Unknown(why),
@@ -210,6 +215,23 @@ impl<'a> Walk<'a, '_> {
                     && user.is_none_or(|user| inbound.user.as_ref() == Some(user))
             },
         )
+    }
+
+    fn number(&self, field: NumberField) -> Result<Value<'a, u32>, Need> {
+        Ok(match field {
+            NumberField::Dscp => settled(&self.facts.dscp).part(|dscp| Some(u32::from(*dscp))),
+            NumberField::Pid => match self.owner()? {
+                Value::Absent => Value::Absent,
+                Value::Failed(why) => Value::Failed(why),
+                Value::Known(process, _) => settled(&process.pid).part(|pid| Some(*pid)),
+            },
+            NumberField::Ech => self.look()?.part(|look| {
+                let hello = matches!(look.protocol, Protocol::Tls | Protocol::Quic);
+                hello.then_some(u32::from(look.ech))
+            }),
+            NumberField::QuicVersion => self.look()?.part(|look| look.quic_version),
+            NumberField::TlsVersion => self.look()?.part(|look| look.tls_version.map(u32::from)),
+        })
     }
 
     fn test_network(&mut self, network: crate::fact::Network) -> Truth<'a> {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::{Walk, Watch};
+use crate::condition::NumberField;
 use crate::fact::{Fact, Need, Parent, Process};
 use crate::model::Template;
 use crate::template::{InboundPart, ParentPart, ProcessPart, Variable};
@@ -78,6 +79,13 @@ impl Walk<'_, '_> {
             Variable::Ip => self.visible_address().map(printed),
             Variable::Local => facts.local.known().map(printed),
             Variable::Method => look?.method.clone(),
+            Variable::Number(field) => Some(field.print(match field {
+                NumberField::Dscp => u32::from(*facts.dscp.known()?),
+                NumberField::Ech => u32::from(look?.ech),
+                NumberField::Pid => *facts.owner.known()?.pid.known()?,
+                NumberField::QuicVersion => look?.quic_version?,
+                NumberField::TlsVersion => u32::from(look?.tls_version?),
+            })),
             Variable::Network => Some(facts.network.as_str().into()),
             Variable::Port => facts.port.known().map(printed),
             Variable::Process(part) => process(facts.owner.known()?, part),
@@ -117,6 +125,7 @@ pub(super) fn needed(variable: Variable) -> Option<Need> {
         | Variable::Ip
         | Variable::Method
         | Variable::Network
+        | Variable::Number(_)
         | Variable::Port
         | Variable::Protocol
         | Variable::ResolvedDestination

@@ -63,7 +63,7 @@ impl<'a> Walk<'a, '_> {
         })
     }
 
-    fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
+    pub(super) fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
         Ok(asked(&self.facts.owner, Need::Owner)?.part(|owner| Some(&**owner)))
     }
 

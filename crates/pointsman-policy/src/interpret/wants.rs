@@ -3,9 +3,10 @@
 //! Invariant: [`Policy::decide`] never names a need that [`Policy::wants`] denies.
 
 use super::message::needed;
-use crate::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
+use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
 use crate::fact::Need;
 use crate::model::{DomainOrder, Node, Origin, Policy, SelectOn};
+use crate::template::Variable;
 
 impl Policy {
     /// Whether some rule may ask for this fact. A daemon that nobody asks for processes need not
@@ -18,19 +19,30 @@ impl Policy {
     /// The first rule, from the top, that may ask for this fact.
     #[must_use]
     pub fn first_asking(&self, need: Need) -> Option<&Origin> {
+        let need = Some(need);
         Wants { policy: self, need }.first(&self.body)
     }
 
     /// Whether this condition may ask for this fact.
     #[must_use]
     pub fn condition_wants(&self, condition: &Condition, need: Need) -> bool {
+        let need = Some(need);
         Wants { policy: self, need }.condition(condition, Asks::Resolve, 0)
+    }
+
+    /// Whether some rule or message looks at the code point of the client's packets, which costs a daemon two
+    /// calls of the system a flow.
+    #[must_use]
+    pub fn reads_dscp(&self) -> bool {
+        let need = None;
+        Wants { policy: self, need }.first(&self.body).is_some()
     }
 }
 
 struct Wants<'a> {
     policy: &'a Policy,
-    need: Need,
+    /// `None`: DSCP, which is known at accept and so never asked for.
+    need: Option<Need>,
 }
 
 impl Wants<'_> {
@@ -50,16 +62,16 @@ impl Wants<'_> {
             } => {
                 let said = || {
                     let mut variables = message.variables();
-                    variables.any(|variable| needed(variable) == Some(self.need))
+                    variables.any(|variable| self.said(variable))
                 };
                 (self.top(condition) || said()).then_some(origin)
             }
             Node::Leaf { .. } => None,
-            Node::Resolve(origin) => (self.need == Need::Resolve).then_some(origin),
+            Node::Resolve(origin) => (self.need == Some(Need::Resolve)).then_some(origin),
             Node::Rule(rule) => self.top(&rule.condition).then_some(&rule.origin),
             Node::Select(select) => {
                 let asks = match select.on {
-                    SelectOn::Protocol => self.need == Need::Sniff,
+                    SelectOn::Protocol => self.need == Some(Need::Sniff),
                     SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
                     SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
                 };
@@ -93,6 +105,13 @@ impl Wants<'_> {
         }
     }
 
+    fn said(&self, variable: Variable) -> bool {
+        match self.need {
+            None => variable == Variable::Number(NumberField::Dscp),
+            need => needed(variable) == need,
+        }
+    }
+
     fn top(&self, condition: &Condition) -> bool {
         self.condition(condition, Asks::Resolve, 0)
     }
@@ -105,18 +124,19 @@ impl Wants<'_> {
         match condition {
             Condition::Address { of, asks, .. } => match of {
                 AddressOf::Destination | AddressOf::Either => self.address(least(*asks)),
-                AddressOf::Outgoing => self.need == Need::Local,
+                AddressOf::Outgoing => self.need == Some(Need::Local),
                 AddressOf::Source => false,
             },
             Condition::And(all) | Condition::Or(all) => {
                 all.iter().any(|inner| self.condition(inner, limit, depth))
             }
             Condition::Asn(_, asks) | Condition::Country(_, asks) => {
-                self.need == Need::Country || self.address(least(*asks))
+                self.need == Some(Need::Country) || self.address(least(*asks))
             }
             Condition::Domain(_) => self.domain(),
             Condition::Not(inner) => self.condition(inner, limit, depth),
-            Condition::Protocol(_) => self.need == Need::Sniff,
+            Condition::Number(field, _) => field.need() == self.need,
+            Condition::Protocol(_) => self.need == Some(Need::Sniff),
             Condition::Set(id, asks) => {
                 let Some(set) = self.policy.sets.get(id.0 as usize) else {
                     return false;
@@ -136,7 +156,7 @@ impl Wants<'_> {
                 | TextField::Method
                 | TextField::ServerName
                 | TextField::SshSoftware
-                | TextField::UserAgent => self.need == Need::Sniff,
+                | TextField::UserAgent => self.need == Some(Need::Sniff),
                 TextField::InboundName => false,
                 TextField::Cgroup
                 | TextField::CommandLine
@@ -145,7 +165,7 @@ impl Wants<'_> {
                 | TextField::ProcessPath
                 | TextField::Tag
                 | TextField::Unit
-                | TextField::User => self.need == Need::Owner,
+                | TextField::User => self.need == Some(Need::Owner),
             },
             Condition::Zone(ZoneOf::Address, _, asks) => self.address(least(*asks)),
             Condition::Zone(ZoneOf::Domain, ..) => self.domain(),
@@ -159,7 +179,7 @@ impl Wants<'_> {
     }
 
     fn domain(&self) -> bool {
-        self.need == Need::Sniff
+        self.need == Some(Need::Sniff)
             && match self.policy.domain_order {
                 DomainOrder::Requested => false,
                 DomainOrder::Native
@@ -169,6 +189,6 @@ impl Wants<'_> {
     }
 
     fn address(&self, asks: Asks) -> bool {
-        self.need == Need::Resolve && asks == Asks::Resolve
+        self.need == Some(Need::Resolve) && asks == Asks::Resolve
     }
 }

@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder};
 use super::kind::TestKind;
 use crate::address::Prefix;
 use crate::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest,
+    AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
 };
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
@@ -168,6 +168,26 @@ pub(super) fn protocol(text: &str) -> Made {
             _ => return Err(one_of(text, "http, tls, ssh, quic, other")),
         },
     ))
+}
+
+/// A value or a range, and several of them with `|` between.
+pub(super) fn numbers(text: &str, field: NumberField) -> Made {
+    let mut all = Vec::new();
+    let mut at = 0;
+    for part in text.split('|') {
+        let place = (at, at + part.len());
+        at += part.len() + 1;
+        let range = field.read_range(part.trim()).ok_or_else(|| Bad {
+            message: format!("`{}` is no value of `{}`", part.trim(), field.fact()),
+            hint: Some(format!("write {}", field.hint())),
+            part: Some(place),
+        })?;
+        all.push(Condition::Number(field, range));
+    }
+    Ok(match all.len() {
+        1 => all.remove(0),
+        _ => Condition::Or(all),
+    })
 }
 
 /// `443`, `443/tcp`, `tcp`, `8000-8100/udp`, and several of them with `|` between.

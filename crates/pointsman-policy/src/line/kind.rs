@@ -1,6 +1,6 @@
 //! The rule types, and which text facts they test in which way.
 
-use crate::condition::TextField;
+use crate::condition::{NumberField, TextField};
 
 /// A rule type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Network,
     Never,
     Not,
+    Number(NumberField),
     Or,
     OutIpCidr,
     Protocol,
@@ -112,7 +113,8 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
         "PROC-CMD-REGEX",
         "USER-AGENT-REGEX",
     ];
-    words.chain(fields).chain(others)
+    let numbers = NumberField::ALL.map(NumberField::rule_type);
+    words.chain(fields).chain(numbers).chain(others)
 }
 
 /// The rule type of a word, in any case.
@@ -127,6 +129,10 @@ pub(super) fn kind(word: &str) -> Option<Kind> {
             TextField::ProcessName,
             folded(TextField::ProcessName, TestKind::Keyword),
         ));
+    }
+    let number = |field: &&NumberField| field.rule_type() == word;
+    if let Some(field) = NumberField::ALL.iter().find(number) {
+        return Some(Kind::Number(*field));
     }
     if word == "IP-ASN" {
         return Some(Kind::Asn);

@@ -255,6 +255,7 @@ impl Reader<'_> {
             Kind::IpCidr => content::prefix(text, AddressOf::Destination, self.asks),
             Kind::LocalIpCidr => content::prefix(text, AddressOf::Either, self.asks),
             Kind::Network => content::network(text),
+            Kind::Number(field) => content::numbers(text, field),
             Kind::OutIpCidr => content::prefix(text, AddressOf::Outgoing, Asks::Never),
             Kind::Protocol => content::protocol(text),
             Kind::SrcIpCidr => content::prefix(text, AddressOf::Source, Asks::Never),

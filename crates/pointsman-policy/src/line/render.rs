@@ -70,6 +70,9 @@ fn write(condition: &Condition, names: Names<'_>, to: &mut String) {
             write(inner, names, to);
             to.push(']');
         }
+        Condition::Number(field, range) => {
+            pair(field.rule_type(), &field.print_range(range), to);
+        }
         Condition::Or(parts) => several("OR", "NEVER", parts, names, to),
         Condition::Port {
             side,

@@ -109,6 +109,14 @@ fn rules_mean_what_they_say() {
     check("SRC-PORT, 8080, D", "SRC-PORT, 8080 => D");
     check("SRC-PORT, 443/TCP, D", "SRC-PORT, 443/tcp => D");
     check("DST-PORT, tcp, D", "NETWORK, tcp => D");
+    check("DSCP, 46|8-15, D", "OR, [DSCP, 46], [DSCP, 8-15] => D");
+    check("tls-version, 1.0-1.2, D", "TLS-VERSION, 1.0-1.2 => D");
+    check("TLS-ECH, yes, D", "TLS-ECH, yes => D");
+    check(
+        "QUIC-VERSION, 0xff00001d, D",
+        "QUIC-VERSION, 0xff00001d => D",
+    );
+    check("PROCESS-PID, 4711, D", "PROCESS-PID, 4711 => D");
     check(
         "DST-PORT, 80|443|8000-8100, D",
         "DST-PORT, 80|443|8000-8100 => D",

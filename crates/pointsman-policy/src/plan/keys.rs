@@ -172,7 +172,11 @@ impl Chooser {
                 };
                 Keys::one(class, sought, chance)
             }
-            Condition::Always | Condition::Not(_) | Condition::Set(..) | Condition::Zone(..) => {
+            Condition::Always
+            | Condition::Not(_)
+            | Condition::Number(..)
+            | Condition::Set(..)
+            | Condition::Zone(..) => {
                 return None;
             }
         })
@@ -317,7 +321,9 @@ fn asked(condition: &Condition) -> Option<Classes> {
         Condition::Domain(_) => Class::Domain,
         Condition::Not(inner) => return asked(inner),
         Condition::Protocol(_) => Class::Protocol,
-        Condition::Set(..) => return None,
+        // No class of its own; what is known at accept asks for nothing.
+        Condition::Number(field, _) if field.need().is_none() => return Some(Classes::default()),
+        Condition::Number(..) | Condition::Set(..) => return None,
         Condition::Text(field, _) => Class::Text(*field),
         Condition::Zone(ZoneOf::Address, _, asks) => Class::Destination(*asks),
         Condition::Zone(ZoneOf::Domain, ..) => Class::Domain,

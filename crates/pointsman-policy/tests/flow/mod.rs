@@ -187,6 +187,7 @@ pub(crate) fn flow(words: &str) -> Facts {
             "src" => facts.source = known(value.parse().unwrap()),
             "fake" => facts.fake_ip = Fact::Known(name(value), Provenance::FakeIp),
             "dns" => facts.correlated = Fact::Known(name(value), Provenance::DnsCorrelation),
+            "dscp" => facts.dscp = fact(value, |value| value.parse().unwrap()),
             "serves" => facts.guarded = known(value.into()),
             "inbound" => facts.inbound = known(inbound(value)),
             "look" => facts.look = fact(value, look).boxed(),
@@ -198,6 +199,11 @@ pub(crate) fn flow(words: &str) -> Facts {
             }
             "owner" => facts.owner = fact(value, process).boxed(),
             // After `owner=`.
+            "pid" => {
+                if let Fact::Known(process, _) = &mut facts.owner {
+                    process.pid = fact(value, |value| value.parse().unwrap());
+                }
+            }
             "tag" => {
                 if let Fact::Known(process, _) = &mut facts.owner {
                     process.tag = fact(value, |value| value.into());
@@ -245,6 +251,7 @@ fn look(value: &str) -> Look {
     match kind {
         "tls" => Look {
             alpn: text().into_iter().collect(),
+            tls_version: Some(0x303),
             ..plain(Protocol::Tls)
         },
         "ech" => Look {
@@ -260,7 +267,10 @@ fn look(value: &str) -> Look {
             ssh_software: text(),
             ..plain(Protocol::Ssh)
         },
-        "quic" => plain(Protocol::Quic),
+        "quic" => Look {
+            quic_version: Some(1),
+            ..plain(Protocol::Quic)
+        },
         _ => plain(Protocol::Other),
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
+    ZoneOf,
 };
 use pointsman_policy::decision::Entry;
 use pointsman_policy::fact::{Facts, InboundKind, Network, Protocol};
@@ -52,7 +53,10 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
                 "inbound=tun",
             ][..],
         )),
-        option::weighted(0.2, select(&["fake=a.test", "dns=b.a.test"][..])),
+        option::weighted(
+            0.3,
+            select(&["fake=a.test", "dns=b.a.test", "dscp=46", "dscp=!gone"][..]),
+        ),
         option::weighted(0.05, Just("serves=proxy")),
     );
     let asked = (
@@ -214,6 +218,18 @@ pub(crate) fn any_node() -> impl Strategy<Value = Node> {
     })
 }
 
+const NUMBERS: &[(NumberField, &str)] = &[
+    (NumberField::Dscp, "0-1"),
+    (NumberField::Dscp, "46"),
+    (NumberField::Ech, "no"),
+    (NumberField::Ech, "yes"),
+    (NumberField::Pid, "7"),
+    (NumberField::Pid, "1-99999"),
+    (NumberField::QuicVersion, "1"),
+    (NumberField::TlsVersion, "1.0-1.2"),
+    (NumberField::TlsVersion, "1.3"),
+];
+
 fn any_condition() -> impl Strategy<Value = Condition> {
     // The sets' own conditions hold no sets: no circles.
     let leaf = prop_oneof![
@@ -288,6 +304,9 @@ fn plain_condition() -> impl Strategy<Value = Condition> {
                 user: user.map(Into::into),
             }),
         Just(Condition::Network(Network::Udp)),
+        select(NUMBERS).prop_map(|(field, text)| {
+            Condition::Number(field, field.read_range(text).unwrap())
+        }),
         (
             any::<bool>(),
             option::of(Just(Network::Udp)),

@@ -114,6 +114,42 @@ fn the_name_in_tls_decides_where_the_request_has_an_address() {
     );
 }
 
+/// What a client says of itself: the newest version that it speaks, and how its packets are marked.
+#[test]
+fn versions_and_marks_decide() {
+    let (_server, address) = tls_server();
+    let origin = Http::start("origin");
+    let daemon = Daemon::native(
+        "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n\
+         policy: |\n  any [\n    cond dscp in 40-46 => reject\n    \
+         cond tls.version in 1.0-1.2 => reject\n    direct\n  ]\n",
+    );
+    let inbound = daemon.address("desk");
+    let ask = |newest: &str| {
+        let proxy = format!("socks5://{inbound}");
+        let url = format!("https://{address}/");
+        let newest = ["--tls-max", newest];
+        curl(&[&["--insecure", "--proxy", &proxy], &newest[..], &[&url]].concat()).1
+    };
+    // Success was said before the first bytes came: a refusal is a reset.
+    assert_eq!((ask("1.3"), ask("1.2")), (0, 35));
+    assert_eq!(daemon.last_flow()["action"], "reject");
+    let code = "import socket,sys\n\
+        s=socket.socket()\n\
+        s.setsockopt(socket.IPPROTO_IP,socket.IP_TOS,int(sys.argv[2])<<2)\n\
+        s.connect(('127.0.0.1',int(sys.argv[1])))\n\
+        s.sendall(b'GET http://'+sys.argv[3].encode()+b'/ HTTP/1.0\\r\\n\\r\\n')\n\
+        print(s.recv(100).split()[1].decode())";
+    let marked = |dscp: &str| {
+        let output = Command::new("python3")
+            .args(["-c", code, &inbound.port().to_string(), dscp])
+            .arg(origin.address.to_string())
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(["0", "46", "47"].map(marked), ["200\n", "403\n", "200\n"]);
+}
+
 #[test]
 fn the_host_in_http_decides_where_the_request_has_an_address() {
     let origin = Http::start("origin");
