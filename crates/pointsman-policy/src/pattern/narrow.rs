@@ -7,8 +7,14 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, 
 /// Shorter words are in too many names to be worth a look.
 const SHORTEST: usize = 2;
 
+/// Of longer ones the beginning does: what is looked for takes memory by the character.
+const LONGEST: usize = 16;
+
 /// More alternatives than these are not looked for.
-const MOST_WORDS: usize = 32;
+const MOST_WORDS: usize = 8;
+
+/// Labels that so many names have that they tell little.
+const COMMON: [&str; 7] = ["com", "net", "org", "cn", "ru", "de", "www"];
 
 /// Whether names are written with it.
 fn is_of_names(byte: u8) -> bool {
@@ -67,16 +73,31 @@ fn narrow_class(class: &Class) -> ClassBytes {
 
 /// Texts of which each match holds one: of those that are known the least common. Empty where none are known.
 pub(super) fn words(narrow: &Hir) -> Vec<Box<str>> {
-    let known = needed(narrow).unwrap_or_default();
-    if shortest(&known) < SHORTEST {
+    let mut known = needed(narrow).unwrap_or_default();
+    if known.iter().any(|word| word.len() < SHORTEST) {
         return Vec::new();
     }
+    for word in &mut known {
+        if let Some(head) = word.get(..LONGEST) {
+            *word = head.into();
+        }
+    }
+    known.sort_unstable();
+    known.dedup();
     known
 }
 
-/// How long the shortest is: the longer, the fewer names hold one.
-fn shortest(words: &[Box<str>]) -> usize {
-    words.iter().map(|word| word.len()).min().unwrap_or(0)
+/// How few names hold one: by the length of the one that says least.
+fn rarity(words: &[Box<str>]) -> (usize, usize) {
+    let telling = |word: &str| {
+        let labels = word.split('.').filter(|label| !COMMON.contains(label));
+        (labels.map(str::len).sum::<usize>(), word.len())
+    };
+    words
+        .iter()
+        .map(|word| telling(word))
+        .min()
+        .unwrap_or_default()
 }
 
 fn needed(hir: &Hir) -> Option<Vec<Box<str>>> {
@@ -89,7 +110,7 @@ fn needed(hir: &Hir) -> Option<Vec<Box<str>>> {
         HirKind::Concat(parts) => parts
             .iter()
             .filter_map(needed)
-            .max_by_key(|words| (shortest(words), std::cmp::Reverse(words.len()))),
+            .max_by_key(|words| (rarity(words), std::cmp::Reverse(words.len()))),
         HirKind::Alternation(parts) => {
             let mut all = Vec::new();
             for part in parts {
@@ -98,8 +119,6 @@ fn needed(hir: &Hir) -> Option<Vec<Box<str>>> {
                     return None;
                 }
             }
-            all.sort_unstable();
-            all.dedup();
             Some(all)
         }
         HirKind::Capture(capture) => needed(&capture.sub),

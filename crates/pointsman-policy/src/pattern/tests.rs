@@ -150,6 +150,10 @@ fn words_are_what_no_match_can_do_without() {
     check("ab|[cd]", &[]);
     check("(long|longer)(ab|c)", &["long"]);
     check("[a-z]+", &[]);
+    check("^(www\\.)?ads[0-9]\\.com$", &["ads"]);
+    check("^[0-9]\\.com$", &[".com"]);
+    check("^(ads|[0-9])\\.(com|net)$", &["com", "net"]);
+    check(&"long".repeat(200), &["longlonglonglong"]);
 }
 
 #[test]

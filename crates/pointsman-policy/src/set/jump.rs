@@ -10,11 +10,14 @@ use crate::plan::{NOWHERE, Parts};
 /// Fewer are simply visited.
 const FEWEST: usize = 8;
 
+/// Characters of keywords in the index; further keywords are visited.
+const MOST_CHARACTERS: usize = 1 << 20;
+
 /// From a name to the first of the other entries that holds it.
 #[derive(Debug)]
 pub(crate) struct Jump {
     parts: Parts,
-    /// The entries that are neither a keyword nor an expression on names, by number.
+    /// The entries that it does not know, by number.
     rest: Box<[u32]>,
 }
 
@@ -25,10 +28,14 @@ impl Jump {
             return None;
         }
         let (mut keywords, mut patterns, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut characters = 0;
         // A list of names has less than 2^31 entries.
         for (other, at) in others.iter().zip(0_u32..) {
             match &other.condition {
-                Condition::Domain(DomainTest::Keyword(word)) if !word.is_empty() => {
+                Condition::Domain(DomainTest::Keyword(word))
+                    if !word.is_empty() && characters + word.len() <= MOST_CHARACTERS =>
+                {
+                    characters += word.len();
                     keywords.push((&**word, at));
                 }
                 Condition::Domain(DomainTest::Regex(pattern)) => patterns.push((pattern, at)),
