@@ -10,7 +10,10 @@ use pointsman_policy::fact::{Facts, Need, Network};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
 use pointsman_policy::{Matched, OutboundId, Policy, explain, settle};
 
+use crate::files::Files;
 use crate::flow::{BadFlow, Query, Situation};
+use crate::list::ListFile;
+use crate::list::query::{Standing, stands};
 use crate::setup::{Dialect, Setup};
 
 /// Which member of a group is selected.
@@ -101,6 +104,35 @@ pub fn explain(
     });
     explanation.id = query.id.clone();
     Ok(explanation)
+}
+
+/// Compares the list's entry that an explanation names with the file, which is read for it, and adds to the
+/// reason where the file says something else by now: sets know fingerprints and lines, no texts.
+pub fn verify(explanation: &mut Explanation, lists: &[ListFile], files: &dyn Files) {
+    let rule = explanation.rule.as_ref();
+    let Some(entry) = rule.and_then(|rule| rule.entry.as_ref()) else {
+        return;
+    };
+    if entry.line == 0 {
+        return;
+    }
+    let standing = Standing {
+        line: entry.line,
+        text: entry.text.clone(),
+    };
+    let mut read = lists
+        .iter()
+        .filter(|list| list.shown() == Some(&entry.file))
+        .map(|list| stands(list, files, &standing).unwrap_or(false))
+        .peekable();
+    // Several sets may be parts of one file.
+    if read.peek().is_some() && !read.any(|stands| stands) {
+        let said = format!(
+            "; `{}` does not say so any more: it changed since it was loaded",
+            entry.file
+        );
+        explanation.reason.push_str(&said);
+    }
 }
 
 /// Says in the words of the control API what the engine decided.

@@ -142,6 +142,19 @@ pub enum DomainTest {
     Suffix(Domain),
 }
 
+impl DomainTest {
+    /// Whether this name passes. Allocates nothing.
+    #[must_use]
+    pub fn holds(&self, name: &Domain) -> bool {
+        match self {
+            Self::Exact(exact) => name == exact,
+            Self::Keyword(word) => name.as_str().contains(&**word),
+            Self::Regex(regex) => regex.is_match(name),
+            Self::Suffix(suffix) => name.is_within(suffix),
+        }
+    }
+}
+
 /// A fact that is a text (or several, of which one must pass).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextField {

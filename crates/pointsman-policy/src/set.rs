@@ -30,7 +30,7 @@ pub use matched::Matched;
 pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
 
 use crate::address::Prefix;
-use crate::condition::Condition;
+use crate::condition::{Condition, DomainTest};
 use crate::decision::Entry;
 use crate::domain::Domain;
 use forms::Forms;
@@ -53,7 +53,11 @@ pub struct RuleSet {
 #[derive(Default)]
 struct Content {
     key: Key,
+    /// Names that are asked for first: what these say holds, whatever the others say.
+    important: NameTable,
     names: NameTable,
+    /// Exceptions that are patterns.
+    except: Vec<ExceptPattern>,
     /// Destination prefixes, of either family.
     ranges: Ranges,
     /// All else: keywords, regular expressions, processes, ports, logic.
@@ -97,6 +101,16 @@ pub struct Other {
     pub text: Arc<str>,
 }
 
+/// An exception that is a pattern of names.
+#[derive(Clone, Debug)]
+struct ExceptPattern {
+    test: DomainTest,
+    /// From 1.
+    line: u32,
+    /// As written.
+    text: Arc<str>,
+}
+
 /// What a set's names say of a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Held<'a> {
@@ -121,6 +135,7 @@ enum What<'a> {
         name: &'a Domain,
         entry: u32,
         labels: u8,
+        important: bool,
     },
     Prefix {
         prefix: Prefix,
@@ -171,7 +186,9 @@ impl RuleSet {
     #[must_use]
     pub fn len(&self) -> usize {
         let content = &*self.content;
-        content.names.count as usize + content.ranges.table.len() + content.others.len()
+        let names = content.important.count as usize + content.names.count as usize;
+        let patterns = content.except.len() + content.others.len();
+        names + content.ranges.table.len() + patterns
     }
 
     /// Whether it holds none.
@@ -184,12 +201,15 @@ impl RuleSet {
     #[must_use]
     pub fn has_names(&self) -> bool {
         !self.content.names.is_empty()
+            || !self.content.important.is_empty()
+            || !self.content.except.is_empty()
     }
 
     /// Whether it has exceptions: names that it does not hold, whatever else fits the flow.
     #[must_use]
     pub fn has_exceptions(&self) -> bool {
-        self.content.names.has_exceptions()
+        let tables = [&self.content.names, &self.content.important];
+        !self.content.except.is_empty() || tables.iter().any(|table| table.has_exceptions())
     }
 
     /// Whether it holds prefixes.
@@ -218,7 +238,7 @@ impl RuleSet {
     /// Bytes of memory that its names take.
     #[must_use]
     pub fn name_bytes(&self) -> usize {
-        self.content.names.bytes()
+        self.content.names.bytes() + self.content.important.bytes()
     }
 
     /// Bytes of memory that its prefixes take.
@@ -228,16 +248,28 @@ impl RuleSet {
     }
 
     /// What the set's names say of the name that `fingerprints` are of: the entry for the name itself, else
-    /// that of the longest suffix; unless an exception is for the name or a suffix of it. Allocates nothing.
+    /// that of the longest suffix; unless an exception is for the name or a suffix of it. If important names say
+    /// anything of it, that is the answer. Allocates nothing.
     /// Those of another key than the set's are computed anew.
     #[must_use]
     pub fn hold<'a>(&'a self, fingerprints: &Fingerprints<'a>) -> Held<'a> {
         let content = &*self.content;
         let name = fingerprints.name();
-        let answer = if fingerprints.key() == content.key {
-            content.names.find(fingerprints)
+        let anew;
+        let prints = if fingerprints.key() == content.key {
+            fingerprints
         } else {
-            content.names.find(&Fingerprints::of(content.key, name))
+            anew = Fingerprints::of(content.key, name);
+            &anew
+        };
+        let first = content.important.find(prints);
+        let important = first != Answer::No;
+        let answer = if important {
+            first
+        } else if content.except.iter().any(|except| except.test.holds(name)) {
+            Answer::Excepted
+        } else {
+            content.names.find(prints)
         };
         match answer {
             Answer::Excepted => Held::Excepted,
@@ -248,6 +280,7 @@ impl RuleSet {
                     name,
                     entry,
                     labels,
+                    important,
                 },
             }),
         }
@@ -313,6 +346,11 @@ impl<'a> Found<'a> {
 
     fn at(&self) -> Option<At> {
         match self.what {
+            What::Name {
+                entry,
+                important: true,
+                ..
+            } => self.content.important.place(entry),
             What::Name { entry, .. } => self.content.names.place(entry),
             What::Prefix { prefix, line } => self.content.ranges.at(prefix, line),
         }

@@ -323,7 +323,11 @@ impl Sink for Pass<'_, '_> {
                 self.total += 1;
                 self.range(prefix, place);
             }
-            Item::ExceptExact(_) | Item::ExceptSuffix(_) | Item::Other(_) => self.others += 1,
+            Item::Except(_)
+            | Item::ExceptExact(_)
+            | Item::ExceptSuffix(_)
+            | Item::Important { .. }
+            | Item::Other(_) => self.others += 1,
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Invariant: a rule is an entry only where it speaks of a name as a whole, for everybody: rules
 //! about parts of pages, about some clients or kinds of requests, and rules that rewrite answers
-//! are counted and passed over. `@@` makes an exception. `$important` means no more than the rule
-//! itself: where an exception meets it, the exception holds.
+//! are counted and passed over. `@@` makes an exception, of a name or of a pattern. A name that is
+//! `$important` goes before all that are not, exceptions among them; on a pattern it says nothing more.
 
 use std::collections::HashSet;
 
+use pointsman_policy::domain::Name;
+use pointsman_policy::set::{Item, Place};
 use pointsman_policy::{Prefix, line};
 
 use super::lines::{Line, Lines, before_comment};
@@ -14,19 +16,25 @@ use super::{Bytes, Reading, Unreadable, hosts};
 
 const PASSED: &str = "rules that say nothing about whole names";
 const REWRITES: &str = "rules that rewrite answers";
-const PATTERNS: &str = "exceptions that are patterns";
+const SOME: &str = "rules for some clients or some kinds of queries";
+const BUT: &str = "rules with exceptions of their own (`$denyallow`)";
+const ADDRESSES: &str = "exceptions for addresses";
 
 /// The most rules that `$badfilter` can take back.
 const MOST_TAKEN_BACK: usize = 10_000;
+
+/// What a rule says besides its pattern.
+#[derive(Clone, Copy)]
+struct Sign {
+    except: bool,
+    important: bool,
+}
 
 /// What is done with a rule.
 enum Rule<'l> {
     Comment,
     Hosts(&'l str),
-    Network {
-        except: bool,
-        pattern: &'l str,
-    },
+    Network(Sign, &'l str),
     /// Under which words it is passed over.
     Passed(&'static str),
     /// It takes another back.
@@ -51,9 +59,7 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
         match rule(line) {
             Rule::Comment | Rule::TakesBack => {}
             Rule::Hosts(names) => hosts::take(before_comment(line), names, number, reading),
-            Rule::Network { except, pattern } => {
-                network(reading, except, pattern, number, line);
-            }
+            Rule::Network(sign, pattern) => network(reading, sign, pattern, number, line),
             Rule::Passed(what) => reading.told.pass(what, number, line),
         }
     }
@@ -120,15 +126,19 @@ fn rule(line: &str) -> Rule<'_> {
     {
         return Rule::Passed(PASSED);
     }
+    let mut important = false;
     for modifier in modifiers.split(',').map(str::trim) {
         match modifier.split('=').next().unwrap_or(modifier) {
-            "" | "important" => {}
+            "" => {}
+            "important" => important = true,
             "badfilter" => return Rule::TakesBack,
             "dnsrewrite" => return Rule::Passed(REWRITES),
+            "client" | "ctag" | "dnstype" => return Rule::Passed(SOME),
+            "denyallow" => return Rule::Passed(BUT),
             _ => return Rule::Passed(PASSED),
         }
     }
-    Rule::Network { except, pattern }
+    Rule::Network(Sign { except, important }, pattern)
 }
 
 /// The pattern of a rule and its modifiers. A `$` inside a regular expression is its own.
@@ -148,14 +158,15 @@ fn is_regex(pattern: &str) -> bool {
     pattern.len() > 2 && pattern.starts_with('/') && pattern.ends_with('/')
 }
 
-fn network(reading: &mut Reading<'_>, except: bool, pattern: &str, number: u32, written: &str) {
+fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, written: &str) {
+    let Sign { except, important } = sign;
     if is_regex(pattern) {
         let inner = &pattern[1..pattern.len() - 1];
-        if except {
-            reading.told.pass(PATTERNS, number, written);
-        } else if inner.contains('/') {
+        if inner.contains('/') {
             // It looks for a path or a scheme, which no name has.
             reading.told.pass(PASSED, number, written);
+        } else if except {
+            reading.except(line::domain_regex(inner), number, written);
         } else {
             reading.pattern(inner, number, written);
         }
@@ -195,9 +206,21 @@ fn network(reading: &mut Reading<'_>, except: bool, pattern: &str, number: u32, 
     };
     if let Ok(prefix) = body.parse::<Prefix>() {
         if except {
-            reading.told.pass(PATTERNS, number, written);
+            reading.told.pass(ADDRESSES, number, written);
         } else {
             reading.prefix(prefix, false, number, written);
+        }
+    } else if important {
+        if let Ok(name) = Name::parse(body, &mut reading.buffer) {
+            let item = Item::Important {
+                name,
+                below,
+                except,
+            };
+            let line = number;
+            reading.sink.add(item, Place { line, written });
+        } else {
+            reading.told.pass(PASSED, number, written);
         }
     } else if except {
         reading.exception(body, below, number, written);
@@ -233,10 +256,6 @@ fn loose(reading: &mut Reading<'_>, except: bool, pattern: &Loose<'_>, number: u
         reading.told.pass(PASSED, number, written);
         return;
     }
-    if except {
-        reading.told.pass(PATTERNS, number, written);
-        return;
-    }
     let inner = body.trim_matches('*');
     let open = |anchored: bool, starred: bool| !anchored || starred;
     if open(anchor != Anchor::None, body.starts_with('*'))
@@ -244,7 +263,11 @@ fn loose(reading: &mut Reading<'_>, except: bool, pattern: &Loose<'_>, number: u
         && !inner.contains('*')
         && let Ok(condition) = line::domain_keyword(inner)
     {
-        reading.condition(condition, number, written);
+        if except {
+            reading.except(Ok(condition), number, written);
+        } else {
+            reading.condition(condition, number, written);
+        }
         return;
     }
     let mut regex = String::from(match anchor {
@@ -262,5 +285,9 @@ fn loose(reading: &mut Reading<'_>, except: bool, pattern: &Loose<'_>, number: u
     if closed {
         regex.push('$');
     }
-    reading.pattern(&regex, number, written);
+    if except {
+        reading.except(line::domain_regex(&regex), number, written);
+    } else {
+        reading.pattern(&regex, number, written);
+    }
 }

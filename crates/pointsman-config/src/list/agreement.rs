@@ -38,7 +38,10 @@ impl Sink for Held {
                 self.prefixes.push(prefix);
                 true
             }
-            Item::ExceptExact(_) | Item::ExceptSuffix(_) => panic!("no list here has exceptions"),
+            Item::Except(_)
+            | Item::ExceptExact(_)
+            | Item::ExceptSuffix(_)
+            | Item::Important { .. } => panic!("no list here has exceptions"),
         };
     }
 }

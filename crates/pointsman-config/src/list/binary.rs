@@ -143,3 +143,38 @@ fn each_format_says_what_it_means() {
         ],
     );
 }
+
+/// The error of a seed of which a byte was changed, or which was cut.
+fn damaged(seed: &str, damage: impl Fn(&mut Vec<u8>)) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
+    let seed = std::fs::read(root.join(seed)).unwrap();
+    let (recipe, list) = list_of(&seed).unwrap();
+    let mut list = list.to_vec();
+    damage(&mut list);
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(list);
+    let read = read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told);
+    read.unwrap_err().to_string()
+}
+
+#[test]
+fn damage_is_told_in_plain_words() {
+    let cut = |list: &mut Vec<u8>| list.truncate(list.len() - 6);
+    assert_eq!(damaged("mrs_packed", cut), "the list is cut off");
+    assert_eq!(damaged("srs_packed", cut), "the list is cut off");
+    // The kind of the first block, of which there is none such.
+    let said = damaged("mrs_packed", |list| list[6] |= 6);
+    assert!(
+        said.starts_with("the list is damaged: it cannot be unpacked beyond byte "),
+        "{said}"
+    );
+    // The size of the window.
+    let said = damaged("mrs_packed", |list| list[5] = 0xa0);
+    assert!(said.starts_with("unpacking the list takes "), "{said}");
+    let middle = |list: &mut Vec<u8>| list[6..12].fill(0xff);
+    let said = damaged("srs_packed", middle);
+    assert!(
+        said.starts_with("the list is damaged: it cannot be unpacked beyond byte "),
+        "{said}"
+    );
+}

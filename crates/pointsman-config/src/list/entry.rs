@@ -63,6 +63,18 @@ impl Reading<'_> {
         self.sink.add(item, Place { line, written });
     }
 
+    /// Takes names that the set does not hold: those that pass a test.
+    pub(super) fn except(&mut self, test: Result<Condition, String>, line: u32, written: &str) {
+        let patterns = usize::from(matches!(test, Ok(Condition::Domain(DomainTest::Regex(_)))));
+        match self.count_patterns(patterns).and(test) {
+            Ok(Condition::Domain(test)) => {
+                self.sink.add(Item::Except(test), Place { line, written });
+            }
+            Ok(_) => {}
+            Err(message) => self.bad(line, written, message),
+        }
+    }
+
     /// Takes a regular expression of names.
     pub(super) fn pattern(&mut self, regex: &str, line: u32, written: &str) {
         if let Err(message) = self.try_pattern(regex, line, written) {

@@ -242,8 +242,8 @@ pub fn lists_within(bytes: &mut dyn Bytes) -> Result<Vec<String>, Unreadable> {
     dat::names(bytes)
 }
 
-/// The condition of an entry that is neither a name nor a range, from its text as it was handed to the
-/// sink: in formats of text as written, in all others a rule. `None`: it is no such entry.
+/// The condition of an entry that is neither a name nor a range (of an exception by pattern what it
+/// excepts), from its text as it was handed to the sink: in formats of text as written, in all others a rule. `None`: it is no such entry.
 fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Option<Condition> {
     let rules = Recipe {
         behavior: Some(Behavior::Classical),
@@ -294,8 +294,10 @@ struct Last(Option<Condition>);
 
 impl Sink for Last {
     fn add(&mut self, item: Item<'_>, _place: Place<'_>) {
-        if let Item::Other(condition) = item {
-            self.0 = Some(condition);
+        match item {
+            Item::Except(test) => self.0 = Some(Condition::Domain(test)),
+            Item::Other(condition) => self.0 = Some(condition),
+            _ => {}
         }
     }
 }

@@ -10,9 +10,10 @@ use std::io::BufReader;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::errors::FrameDecoderError;
 
 use super::numbered::{Numbered, Test};
-use super::packed::Packed;
+use super::packed::{Packed, is_end, located};
 use super::ranges::prefixes_of;
 use super::trie::Trie;
 use super::{Behavior, Bytes, Reading, Unreadable};
@@ -30,8 +31,12 @@ pub(super) const ADDRESSES: u8 = 1;
 const MAX_WINDOW: u64 = 64 << 20;
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    let unpacked = StreamingDecoder::new_with_max_window_size(bytes, MAX_WINDOW)
-        .map_err(|error| Unreadable::malformed(format!("it is no zstd frame: {error}")))?;
+    unpack(bytes, reading).map_err(|error| located(error, bytes))
+}
+
+fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
+    let unpacked =
+        StreamingDecoder::new_with_max_window_size(bytes, MAX_WINDOW).map_err(no_frame)?;
     let mut unpacked = BufReader::new(unpacked);
     let mut packed = Packed::new(&mut unpacked);
     let mut magic = [0; 4];
@@ -65,6 +70,16 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
         }
     }
     packed.end()
+}
+
+fn no_frame(error: FrameDecoderError) -> Unreadable {
+    Unreadable::malformed(match error {
+        error if is_end(&error) => "the list is cut off".to_owned(),
+        FrameDecoderError::WindowSizeTooBig { requested, .. } => format!(
+            "unpacking the list takes {requested} bytes of memory; at most {MAX_WINDOW} are given"
+        ),
+        _ => "the list is damaged: it does not begin with a zstd frame".to_owned(),
+    })
 }
 
 fn names(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), Unreadable> {

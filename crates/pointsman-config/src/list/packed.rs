@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::Unreadable;
+use super::{Bytes, Unreadable};
 
 /// The most bytes that a packed list may unfold to: ten million names and more.
 pub(super) const MAX_UNPACKED: u64 = 256 << 20;
@@ -133,15 +133,40 @@ impl<'r> Packed<'r> {
     }
 }
 
+/// What is said where an unpacker gives up. What it says itself are the words of its own trade.
+const DAMAGED: &str = "the list is damaged: it cannot be unpacked";
+
 /// Unpackers tell of damage by errors of these kinds.
 pub(super) fn cut(error: io::Error) -> Unreadable {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Unreadable::malformed("the list is cut off"),
+        _ if is_end(&error) => Unreadable::malformed("the list is cut off"),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-            Unreadable::malformed(format!("the list cannot be unpacked: {error}"))
+            Unreadable::malformed(DAMAGED)
         }
         _ => error.into(),
     }
+}
+
+/// Whether an error, or one that it comes from, is that nothing more came.
+pub(super) fn is_end(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    if io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
+        return true;
+    }
+    let within = io.and_then(io::Error::get_ref);
+    let within = within.map(|within| within as &(dyn std::error::Error + 'static));
+    within.or_else(|| error.source()).is_some_and(is_end)
+}
+
+/// Says how far a list was read, where it could not be unpacked on.
+pub(super) fn located(mut error: Unreadable, bytes: &mut dyn Bytes) -> Unreadable {
+    if let Unreadable::Malformed { message, .. } = &mut error
+        && message == DAMAGED
+        && let Ok(at) = bytes.stream_position()
+    {
+        message.push_str(&format!(" beyond byte {at}"));
+    }
+    error
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use pointsman_policy::condition::{AddressKind, AddressOf, Condition, DomainTest}
 use pointsman_policy::set::{Fingerprints, Held, Item, Place, RuleSet, Sink};
 use pointsman_policy::{Domain, Host, Prefix};
 
+use super::{ListFile, Unreadable};
+use crate::files::Files;
+
 /// Where an entry stands, and how it is written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -38,6 +41,8 @@ pub struct Query {
     host: Host,
     best: Option<(Rank, Standing)>,
     exception: Option<Standing>,
+    important: Option<(Rank, Standing)>,
+    important_exception: Option<Standing>,
     open: usize,
 }
 
@@ -58,6 +63,8 @@ impl Query {
             host,
             best: None,
             exception: None,
+            important: None,
+            important_exception: None,
             open: 0,
         }
     }
@@ -65,16 +72,20 @@ impl Query {
     /// The answer, when the list was read.
     #[must_use]
     pub fn answer(self) -> Answer {
-        match self.exception {
-            Some(exception) => Answer {
-                exception: Some(exception),
+        let exception = match self.important {
+            Some(_) => self.important_exception,
+            None => self.important_exception.or(self.exception),
+        };
+        if exception.is_some() {
+            return Answer {
+                exception,
                 ..Answer::default()
-            },
-            None => Answer {
-                entry: self.best.map(|(_, standing)| standing),
-                exception: None,
-                open: self.open,
-            },
+            };
+        }
+        Answer {
+            entry: self.important.or(self.best).map(|(_, standing)| standing),
+            exception,
+            open: self.open,
         }
     }
 
@@ -105,21 +116,41 @@ impl Query {
 impl Sink for Query {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let item = plain(item);
-        if self.exception.is_some() {
-            return;
-        }
         let excepted = match (&item, &self.host) {
+            (Item::Except(test), Host::Name(host)) => test.holds(host),
             (Item::ExceptExact(name), Host::Name(host)) => name.as_str() == host.as_str(),
             (Item::ExceptSuffix(name), Host::Name(host)) => is_within(host, name.as_str()),
             _ => false,
         };
         if excepted {
-            self.exception = Some(place.into());
-        } else if let Some(rank) = self.rank(&item)
-            && self.best.as_ref().is_none_or(|(best, _)| *best < rank)
+            self.exception.get_or_insert_with(|| place.into());
+        } else if let Item::Important {
+            name,
+            below,
+            except,
+        } = item
         {
-            self.best = Some((rank, place.into()));
+            let item = if below {
+                Item::Suffix(name)
+            } else {
+                Item::Exact(name)
+            };
+            match self.rank(&item) {
+                Some(_) if except => {
+                    self.important_exception.get_or_insert_with(|| place.into());
+                }
+                Some(rank) => better(&mut self.important, rank, place),
+                None => {}
+            }
+        } else if let Some(rank) = self.rank(&item) {
+            better(&mut self.best, rank, place);
         }
+    }
+}
+
+fn better(best: &mut Option<(Rank, Standing)>, rank: Rank, place: Place<'_>) {
+    if best.as_ref().is_none_or(|(known, _)| *known < rank) {
+        *best = Some((rank, place.into()));
     }
 }
 
@@ -135,12 +166,34 @@ impl From<Place<'_>> for Standing {
 /// A list in memory, with the texts of its entries, to be asked for many hosts.
 #[derive(Debug, Default)]
 pub struct Table {
+    important: Names,
+    names: Names,
+    except: Vec<(DomainTest, Standing)>,
+    others: Vec<(Condition, Standing)>,
+    prefixes: HashMap<Prefix, Standing>,
+}
+
+/// Names of a list, and those that it excepts.
+#[derive(Debug, Default)]
+struct Names {
     exact: HashMap<Box<str>, Standing>,
     except: HashMap<Box<str>, Standing>,
     except_below: HashMap<Box<str>, Standing>,
-    others: Vec<(Condition, Standing)>,
-    prefixes: HashMap<Prefix, Standing>,
     suffix: HashMap<Box<str>, Standing>,
+}
+
+impl Names {
+    fn exception(&self, name: &Domain) -> Option<&Standing> {
+        let mut ancestors = name.ancestors();
+        let own = self.except.get(name.as_str());
+        own.or_else(|| ancestors.find_map(|a| self.except_below.get(a)))
+    }
+
+    fn entry(&self, name: &Domain) -> Option<&Standing> {
+        let mut ancestors = name.ancestors();
+        let own = self.exact.get(name.as_str());
+        own.or_else(|| ancestors.find_map(|a| self.suffix.get(a)))
+    }
 }
 
 impl Table {
@@ -150,19 +203,21 @@ impl Table {
         let mut answer = Answer::default();
         match host {
             Host::Name(name) => {
-                let ancestors = || name.ancestors();
-                let except = self.except.get(name.as_str());
-                answer.exception = except
-                    .or_else(|| ancestors().find_map(|a| self.except_below.get(a)))
-                    .cloned();
+                let important = self.important.entry(name);
+                let by_pattern = || {
+                    let mut all = self.except.iter();
+                    let found = all.find(|(test, _)| test.holds(name));
+                    found.map(|(_, standing)| standing)
+                };
+                let exception = self.important.exception(name).or_else(|| match important {
+                    Some(_) => None,
+                    None => self.names.exception(name).or_else(by_pattern),
+                });
+                answer.exception = exception.cloned();
                 if answer.exception.is_some() {
                     return answer;
                 }
-                answer.entry = self
-                    .exact
-                    .get(name.as_str())
-                    .or_else(|| ancestors().find_map(|a| self.suffix.get(a)))
-                    .cloned();
+                answer.entry = important.or_else(|| self.names.entry(name)).cloned();
             }
             Host::Address(address) => {
                 let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -186,10 +241,25 @@ impl Table {
 impl Sink for Table {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let (map, name) = match plain(item) {
-            Item::Exact(name) => (&mut self.exact, name),
-            Item::ExceptExact(name) => (&mut self.except, name),
-            Item::ExceptSuffix(name) => (&mut self.except_below, name),
-            Item::Suffix(name) => (&mut self.suffix, name),
+            Item::Exact(name) => (&mut self.names.exact, name),
+            Item::Except(test) => return self.except.push((test, place.into())),
+            Item::ExceptExact(name) => (&mut self.names.except, name),
+            Item::ExceptSuffix(name) => (&mut self.names.except_below, name),
+            Item::Important {
+                name,
+                below,
+                except,
+            } => {
+                let names = &mut self.important;
+                let map = match (except, below) {
+                    (false, false) => &mut names.exact,
+                    (false, true) => &mut names.suffix,
+                    (true, false) => &mut names.except,
+                    (true, true) => &mut names.except_below,
+                };
+                (map, name)
+            }
+            Item::Suffix(name) => (&mut self.names.suffix, name),
             Item::Other(condition) => return self.others.push((condition, place.into())),
             Item::Prefix(prefix) => {
                 if let Slot::Vacant(slot) = self.prefixes.entry(prefix) {
@@ -244,6 +314,31 @@ pub fn ask(set: &RuleSet, host: &Host) -> Answer {
     answer
 }
 
+/// Whether an entry of a set that was loaded still stands in its file, by its number and as it is written.
+///
+/// # Errors
+/// The list cannot be read (any more).
+pub fn stands(list: &ListFile, files: &dyn Files, entry: &Standing) -> Result<bool, Unreadable> {
+    let mut sought = Sought {
+        entry,
+        found: false,
+    };
+    list.each(files, &mut sought)?;
+    Ok(sought.found)
+}
+
+/// Looks for one entry.
+struct Sought<'e> {
+    entry: &'e Standing,
+    found: bool,
+}
+
+impl Sink for Sought<'_> {
+    fn add(&mut self, _item: Item<'_>, place: Place<'_>) {
+        self.found |= place.line == self.entry.line && place.written == self.entry.text;
+    }
+}
+
 /// A range that never asks for addresses is a range here, where none are asked for.
 fn plain(item: Item<'_>) -> Item<'_> {
     match item {
@@ -286,12 +381,7 @@ fn holds(condition: &Condition, host: &Host) -> Option<bool> {
             }
         }
         (Condition::Domain(_), Host::Address(_)) => Some(false),
-        (Condition::Domain(test), Host::Name(name)) => Some(match test {
-            DomainTest::Exact(exact) => name == exact,
-            DomainTest::Keyword(word) => name.as_str().contains(&**word),
-            DomainTest::Regex(regex) => regex.is_match(name),
-            DomainTest::Suffix(suffix) => name.is_within(suffix),
-        }),
+        (Condition::Domain(test), Host::Name(name)) => Some(test.holds(name)),
         (
             Condition::Address {
                 of: AddressOf::Destination,

@@ -139,6 +139,15 @@ pub struct InlineEntry {
 }
 
 impl ListFile {
+    /// Its file, as explanations name it; `None`: it stands in the configuration.
+    #[must_use]
+    pub fn shown(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::File { shown, .. } => Some(shown),
+            Origin::Inline(_) => None,
+        }
+    }
+
     /// Goes through the entries; those in the configuration are names and ranges alone.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use pointsman_policy::condition::{Condition, Side};
 
 use super::headless::{MAX_DEPTH, Other, Rule, adguard, logical};
 use super::numbered::{Numbered, Test};
-use super::packed::{Packed, cut};
+use super::packed::{Packed, cut, located};
 use super::ranges::prefixes_of;
 use super::trie::{Key, Trie};
 use super::{Bytes, Reading, Unreadable};
@@ -49,6 +49,10 @@ pub(super) mod item {
 }
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
+    unpack(bytes, reading).map_err(|error| located(error, bytes))
+}
+
+fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let mut head = [0; 4];
     bytes.read_exact(&mut head).map_err(cut)?;
     if head[..3] != MAGIC {

@@ -109,6 +109,16 @@ fn seeds_of_sets_are_of_this_format() {
         let written = "@@|b.a^|";
         set.add(item, Place { line: 41, written });
         set.add_suffix(Domain::parse("a").unwrap(), 42, "||a^");
+        let important = Item::Important {
+            name: (&except).into(),
+            below: true,
+            except: false,
+        };
+        let written = "||b.a^$important";
+        set.add(important, Place { line: 43, written });
+        let pattern = Item::Except(DomainTest::Keyword("ads".into()));
+        let written = "ads";
+        set.add(pattern, Place { line: 44, written });
         set.add_prefix("10.0.0.0/8".parse().unwrap(), 43, "10.1.0.0/8");
         set.add_prefix("2001:db8::1".parse().unwrap(), 44, "2001:db8::1");
         set.add_prefix("2001:db8::/32".parse().unwrap(), 44, "2001:db8::/32");

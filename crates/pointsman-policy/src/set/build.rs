@@ -8,9 +8,9 @@ use super::jump::Jump;
 use super::names::{Kind, MOST_ENTRIES, NameTableBuilder};
 use super::places::At;
 use super::ranges::RangesBuilder;
-use super::{Content, Other, RuleSet};
+use super::{Content, ExceptPattern, Other, RuleSet};
 use crate::address::Prefix;
-use crate::condition::Condition;
+use crate::condition::{Condition, DomainTest};
 use crate::domain::{Domain, Name};
 
 /// One entry of a list.
@@ -18,10 +18,22 @@ use crate::domain::{Domain, Name};
 pub enum Item<'a> {
     /// A name that matches itself alone.
     Exact(Name<'a>),
-    /// A name that the set does not hold, whatever other entries say (`@@|x^|`).
+    /// Names that the set does not hold, whatever other entries say but important ones (`@@/^x/`).
+    Except(DomainTest),
+    /// A name that the set does not hold, whatever other entries say but important ones (`@@|x^|`).
     ExceptExact(Name<'a>),
     /// A name that the set does not hold, nor any below it (`@@||x^`).
     ExceptSuffix(Name<'a>),
+    /// A name that goes before all entries that are not important (`||x^$important`): it matches, or
+    /// (`except`) the set does not hold it; alone, or with all below it.
+    Important {
+        /// The name.
+        name: Name<'a>,
+        /// Whether it stands for all below it too.
+        below: bool,
+        /// Whether the set does not hold it. This goes before important entries too.
+        except: bool,
+    },
     /// Any other condition. Where it asks for addresses it must say [`crate::condition::Asks::Resolve`]
     /// unless the entry itself forbids it: the rule that uses the set may narrow, never widen.
     Other(Condition),
@@ -64,7 +76,9 @@ pub struct RuleSetBuilder {
     name: Arc<str>,
     file: Arc<str>,
     key: Key,
+    important: NameTableBuilder,
     names: NameTableBuilder,
+    except: Vec<ExceptPattern>,
     ranges: RangesBuilder,
     others: Vec<Other>,
     /// `None` in the small form.
@@ -80,7 +94,9 @@ impl RuleSetBuilder {
             name: name.into(),
             file: file.into(),
             key,
+            important: NameTableBuilder::new(true),
             names: NameTableBuilder::new(true),
+            except: Vec::new(),
             ranges: RangesBuilder::new(true),
             others: Vec::new(),
             forms: Some(FormsBuilder::default()),
@@ -93,6 +109,7 @@ impl RuleSetBuilder {
     #[must_use]
     pub fn small(self) -> Self {
         Self {
+            important: NameTableBuilder::new(false),
             names: NameTableBuilder::new(false),
             ranges: RangesBuilder::new(false),
             forms: None,
@@ -104,7 +121,7 @@ impl RuleSetBuilder {
     /// may be so long asks, and says so.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.names.len() >= MOST_ENTRIES
+        self.names.len().max(self.important.len()) >= MOST_ENTRIES
     }
 
     /// Adds a name that matches itself alone, as `written` at `line` (from 1).
@@ -141,12 +158,15 @@ impl RuleSetBuilder {
     #[must_use]
     pub fn finish(mut self) -> RuleSet {
         self.others.shrink_to_fit();
+        self.except.shrink_to_fit();
         RuleSet {
             name: self.name,
             file: self.file,
             content: Arc::new(Content {
                 key: self.key,
+                important: self.important.finish(),
                 names: self.names.finish(),
+                except: self.except,
                 ranges: self.ranges.finish(),
                 jump: Jump::new(&self.others),
                 others: self.others,
@@ -156,6 +176,10 @@ impl RuleSetBuilder {
     }
 
     fn add_name(&mut self, kind: Kind, name: Name<'_>, line: u32, written: &str) {
+        self.add_to(false, kind, name, line, written);
+    }
+
+    fn add_to(&mut self, important: bool, kind: Kind, name: Name<'_>, line: u32, written: &str) {
         if self.is_full() {
             return;
         }
@@ -165,7 +189,12 @@ impl RuleSetBuilder {
             form: forms.map_or(0, |forms| forms.of_name(written, name.as_str())),
         };
         let (fingerprint, labels) = fingerprint(self.key, name);
-        self.names.add(fingerprint, labels, kind, at);
+        let table = if important {
+            &mut self.important
+        } else {
+            &mut self.names
+        };
+        table.add(fingerprint, labels, kind, at);
     }
 }
 
@@ -174,8 +203,26 @@ impl Sink for RuleSetBuilder {
         let Place { line, written } = place;
         match item {
             Item::Exact(name) => self.add_name(Kind::Exact, name, line, written),
+            Item::Except(test) => self.except.push(ExceptPattern {
+                test,
+                line,
+                text: written.into(),
+            }),
             Item::ExceptExact(name) => self.add_name(Kind::ExceptExact, name, line, written),
             Item::ExceptSuffix(name) => self.add_name(Kind::ExceptSuffix, name, line, written),
+            Item::Important {
+                name,
+                below,
+                except,
+            } => {
+                let kind = match (except, below) {
+                    (false, false) => Kind::Exact,
+                    (false, true) => Kind::Suffix,
+                    (true, false) => Kind::ExceptExact,
+                    (true, true) => Kind::ExceptSuffix,
+                };
+                self.add_to(true, kind, name, line, written);
+            }
             Item::Other(condition) => self.add_other(condition, line, written),
             Item::Prefix(prefix) => self.add_prefix(prefix, line, written),
             Item::Suffix(name) => self.add_name(Kind::Suffix, name, line, written),

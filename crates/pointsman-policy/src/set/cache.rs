@@ -1,7 +1,7 @@
 //! A set as bytes, to be kept beside its list: the next start reads no list that has not changed.
 //!
 //! Little-endian: eight bytes of magic with the version; the SipHash-1-3 of all that follows, under a key
-//! derived from the process's; then names, prefixes, forms and the other entries as their lines and texts,
+//! derived from the process's; then important names, names, prefixes, forms, and exceptions by pattern and the other entries as their lines and texts,
 //! which whoever reads parses anew. The key itself is not in it, so such a file tells no secret, and one that
 //! was made under another key is refused as a damaged one is.
 //!
@@ -18,12 +18,12 @@ use super::places::{At, Places};
 use super::prefixes::PrefixTable;
 use super::ranges::{Ranges, Written};
 use super::sip::Sip;
-use super::{Content, Key, Other, RuleSet, names};
+use super::{Content, ExceptPattern, Key, Other, RuleSet, names};
 use crate::address::Prefix;
 use crate::condition::Condition;
 
 /// Changes with every change of what follows it.
-const MAGIC: [u8; 8] = *b"pmset\0\0\x02";
+const MAGIC: [u8; 8] = *b"pmset\0\0\x03";
 
 /// Why bytes are no set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,11 +50,17 @@ impl RuleSet {
         let mut bytes = Vec::with_capacity(content.names.bytes() + 256);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&[0; 8]);
+        write_names(&mut bytes, &content.important);
         write_names(&mut bytes, &content.names);
         write_ranges(&mut bytes, &content.ranges);
         write_count(&mut bytes, content.forms.0.len());
         for form in &content.forms.0 {
             write_form(&mut bytes, form);
+        }
+        write_count(&mut bytes, content.except.len());
+        for except in &content.except {
+            bytes.extend_from_slice(&except.line.to_le_bytes());
+            write_text(&mut bytes, &except.text);
         }
         write_count(&mut bytes, content.others.len());
         for other in &content.others {
@@ -66,7 +72,7 @@ impl RuleSet {
     }
 
     /// The set that [`Self::to_bytes`] wrote under the same key. `other` parses an entry that is neither a
-    /// name nor a prefix from its line (from 1) and its text.
+    /// name nor a prefix from its line (from 1) and its text; of an exception it gives what is excepted.
     ///
     /// # Errors
     /// [`BadCache`]; whoever keeps such bytes reads the list instead.
@@ -86,9 +92,20 @@ impl RuleSet {
         }
         let mut rest = Rest(body);
         let malformed = BadCache::Malformed;
+        let important = rest.names().ok_or(malformed)?;
         let names = rest.names().ok_or(malformed)?;
         let ranges = rest.ranges().ok_or(malformed)?;
         let forms = rest.forms().ok_or(malformed)?;
+        let mut except = Vec::new();
+        for _ in 0..rest.u32().ok_or(malformed)? {
+            let line = rest.u32().ok_or(malformed)?;
+            let text = rest.text().ok_or(malformed)?;
+            let Some(Condition::Domain(test)) = other(line, text) else {
+                return Err(BadCache::Entry(line));
+            };
+            let text = text.into();
+            except.push(ExceptPattern { test, line, text });
+        }
         let mut others = Vec::new();
         for _ in 0..rest.u32().ok_or(malformed)? {
             let line = rest.u32().ok_or(malformed)?;
@@ -107,7 +124,9 @@ impl RuleSet {
             file: file.into(),
             content: Arc::new(Content {
                 key,
+                important,
                 names,
+                except,
                 ranges,
                 jump: Jump::new(&others),
                 others,

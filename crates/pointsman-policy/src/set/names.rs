@@ -98,6 +98,9 @@ impl NameTable {
     /// The name itself, else the longest suffix that holds it; unless there is an exception.
     #[inline]
     pub(super) fn find(&self, prints: &Fingerprints<'_>) -> Answer {
+        if self.is_empty() {
+            return Answer::No;
+        }
         let kept = prints.kept();
         if kept.len() == prints.labels() || self.deepest() <= kept.len() {
             self.find_in(kept, prints.labels())

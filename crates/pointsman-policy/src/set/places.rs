@@ -64,9 +64,11 @@ impl PlacesBuilder {
     /// Sets an entry's place: once before [`Self::settle`] and once after.
     pub(super) fn set(&mut self, entry: u32, at: At) {
         let (index, width) = (entry as usize, self.width);
-        let line = at.line.to_le_bytes();
-        if let Some(place) = self.lines.get_mut(index * width..(index + 1) * width) {
-            place.copy_from_slice(&line[..width]);
+        let [a, b, c, d] = at.line.to_le_bytes();
+        match self.lines.get_mut(index * width..(index + 1) * width) {
+            Some([x, y, z]) => [*x, *y, *z] = [a, b, c],
+            Some(place) => place.copy_from_slice(&[a, b, c, d]),
+            None => {}
         }
         let near = u8::try_from(at.form).ok().filter(|form| *form != FAR);
         if let Some(place) = self.forms.get_mut(index) {
@@ -103,9 +105,11 @@ impl PlacesBuilder {
 
 fn get(lines: &[u8], width: usize, forms: &[u8], far: &[(u32, u32)], entry: u32) -> Option<At> {
     let at = entry as usize;
-    let mut line = [0; 4];
-    let bytes = lines.get(at * width..(at + 1) * width)?;
-    line.get_mut(..width)?.copy_from_slice(bytes);
+    let line = match *lines.get(at * width..(at + 1) * width)? {
+        [a, b, c] => [a, b, c, 0],
+        [a, b, c, d] => [a, b, c, d],
+        _ => return None,
+    };
     let form = match *forms.get(at)? {
         FAR => {
             let place = far.binary_search_by_key(&entry, |(entry, _)| *entry);

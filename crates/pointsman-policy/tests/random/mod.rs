@@ -374,7 +374,7 @@ fn asks() -> impl Strategy<Value = Asks> {
 }
 
 pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
-    let names = vec((select(NAMES), 0..8_u8), 0..4);
+    let names = vec((select(NAMES), 0..11_u8), 0..4);
     let ranges = vec(select(RANGES), 0..3);
     let others = prop_oneof![
         2 => vec(logic(plain_condition()), 0..2),
@@ -388,6 +388,18 @@ pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
                 0 => (Item::ExceptExact((&domain).into()), format!("@@|{text}^|")),
                 1 => (Item::ExceptSuffix((&domain).into()), format!("@@||{text}^")),
                 2..5 => (Item::Exact((&domain).into()), text.to_owned()),
+                8 | 9 => {
+                    let item = Item::Important {
+                        name: (&domain).into(),
+                        below: kind == 8,
+                        except: text.len().is_multiple_of(2),
+                    };
+                    (item, format!("||{text}^$important"))
+                }
+                10 => (
+                    Item::Except(DomainTest::Keyword(text.into())),
+                    format!("@@*{text}*"),
+                ),
                 _ => (Item::Suffix((&domain).into()), format!("+.{text}")),
             };
             let written = &*written;

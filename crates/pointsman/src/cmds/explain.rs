@@ -9,7 +9,8 @@ use pointsman_api::explain::{Entry, Rule, TraceLine};
 use pointsman_api::flow::Missed;
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
-use pointsman_config::explain::{Detail, First, explain};
+use pointsman_config::explain::{Detail, First, explain, verify};
+use pointsman_config::files::Disk;
 use pointsman_config::flow::{BadFlow, Query};
 use serde_json::{Value, json};
 
@@ -95,9 +96,11 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                         .flow
                         .query()
                         .map_err(|error| Stop::Usage(error.to_string()))?;
-                    asker
+                    let mut explanation = asker
                         .offline(setup, query)?
-                        .map_err(|error| Stop::Usage(error.to_string()))?
+                        .map_err(|error| Stop::Usage(error.to_string()))?;
+                    verify(&mut explanation, &setup.lists, &Disk);
+                    explanation
                 }
                 None => {
                     args.flow

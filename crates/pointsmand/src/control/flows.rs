@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View};
+use pointsman_config::files::Disk;
 use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
@@ -80,7 +81,10 @@ pub(crate) async fn explain_one(
         return unknown(id).into_response();
     };
     match explanation(&app, &record, which.full) {
-        Ok(explanation) => Json(explanation).into_response(),
+        Ok(explanation) => match app.generation_of(record.generation) {
+            Some(setup) => Json(verified(explanation, setup).await).into_response(),
+            None => Json(explanation).into_response(),
+        },
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -160,6 +164,16 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     explanation.id = flow.id.clone();
     explanation.generation = Some(number.to_string());
     Json(explanation).into_response()
+}
+
+/// An explanation whose entry of a list was compared with the file, which may take a while.
+async fn verified(explanation: api::Explanation, setup: Arc<Setup>) -> api::Explanation {
+    let mut compared = explanation.clone();
+    let comparing = tokio::task::spawn_blocking(move || {
+        explain::verify(&mut compared, &setup.lists, &Disk);
+        compared
+    });
+    comparing.await.unwrap_or(explanation)
 }
 
 /// What the daemon's resolver answers for a named destination.

@@ -285,3 +285,58 @@ fn the_whole_answer() {
         ]],
     );
 }
+
+#[test]
+fn an_entry_that_stands_no_more_is_told() {
+    const CONFIG: &str = "\
+rule_sets:
+  ads: { path: ads.txt }
+  hosts: { path: hosts.txt }
+  rules: { path: rules.yaml }
+inbounds: { desk: { type: mixed, listen: 0 } }
+rules:
+  - RULE-SET, ads, REJECT
+  - RULE-SET, hosts, REJECT
+  - RULE-SET, rules, REJECT
+  - FALLBACK, DIRECT
+";
+    let mut files = Memory::new([
+        ("p.yaml", CONFIG),
+        (
+            "ads.txt",
+            "! x\n||A.test^\n||b.test^$important\n/^re/\n||10.0.0.0/8^",
+        ),
+        ("hosts.txt", "0.0.0.0 c.test d.test # x\n"),
+        (
+            "rules.yaml",
+            "payload:\n  - 'DOMAIN-KEYWORD,kw'\n  - DOMAIN-SUFFIX,e.test\n",
+        ),
+    ]);
+    let loaded = load(Path::new("p.yaml"), None, None, &files);
+    let setup = loaded
+        .setup
+        .unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let said = |host: &str, files: &Memory| {
+        let query = Query::parse(&format!("dst={host}:443")).unwrap();
+        let mut explained = explain(&setup, &query, &First, Detail::Folded).unwrap();
+        let entry = explained.rule.as_ref().and_then(|rule| rule.entry.as_ref());
+        assert!(entry.is_some(), "{host}");
+        let before = explained.reason.clone();
+        verify(&mut explained, &setup.lists, files);
+        explained.reason[before.len()..].to_owned()
+    };
+    let hosts = [
+        "x.a.test", "b.test", "re.test", "10.1.1.1", "c.test", "d.test", "akw.test", "e.test",
+    ];
+    for host in hosts {
+        assert_eq!(said(host, &files), "", "{host}");
+    }
+    let shifted = b"! x\n! y\n||a.test^\n".to_vec();
+    files.files.insert("ads.txt".into(), shifted);
+    files.files.remove(Path::new("hosts.txt"));
+    let gone = "; `ads.txt` does not say so any more: it changed since it was loaded";
+    assert_eq!(said("x.a.test", &files), gone);
+    assert_eq!(said("10.1.1.1", &files), gone);
+    assert_eq!(said("c.test", &files), gone.replace("ads", "hosts"));
+    assert_eq!(said("e.test", &files), "");
+}

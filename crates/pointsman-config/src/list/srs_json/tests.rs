@@ -16,6 +16,7 @@ impl Sink for Shown {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let text = match item {
             Item::Exact(name) => format!("= {}", name.as_str()),
+            Item::Except(_) | Item::Important { .. } => unreachable!("no binary list has any"),
             Item::ExceptExact(name) => format!("!= {}", name.as_str()),
             Item::ExceptSuffix(name) => format!("!+ {}", name.as_str()),
             Item::Other(condition) => format!("? {}", canonical(&condition)),

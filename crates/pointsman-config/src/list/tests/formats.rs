@@ -5,7 +5,7 @@ use pointsman_policy::set::{Item, Place};
 
 use super::*;
 
-/// Writes down what it gets: `x` exact, `.x` with all below, `!` before an exception, `~` before a
+/// Writes down what it gets: `x` exact, `.x` with all below, `!` before an exception, `!!` before an important name, `~` before a
 /// regular expression, `*x*` a keyword; then `@` and the line.
 #[derive(Default)]
 pub(super) struct Writer(pub(super) Vec<String>);
@@ -14,6 +14,19 @@ impl Sink for Writer {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let text = match item {
             Item::Exact(name) => name.as_str().to_owned(),
+            Item::Except(DomainTest::Keyword(word)) => format!("!*{word}*"),
+            Item::Except(DomainTest::Regex(regex)) => format!("!~{regex}"),
+            Item::Except(test) => format!("!{test:?}"),
+            Item::Important {
+                name,
+                below,
+                except,
+            } => format!(
+                "!!{}{}{}",
+                if except { "!" } else { "" },
+                if below { "." } else { "" },
+                name.as_str()
+            ),
             Item::ExceptExact(name) => format!("!{}", name.as_str()),
             Item::ExceptSuffix(name) => format!("!.{}", name.as_str()),
             Item::Other(Condition::Domain(DomainTest::Keyword(word))) => format!("*{word}*"),
@@ -32,7 +45,7 @@ impl Sink for Writer {
 }
 
 /// The entries of a text, then `; ` and what was told.
-fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
+pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
     let mut sink = Writer::default();
     let mut told = Told::default();
     let mut bytes = Cursor::new(text);
@@ -78,7 +91,7 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
     );
     check(
         "||a.test^$important\n@@||b.test^$important",
-        ".a.test@1 !.b.test@2",
+        "!!.a.test@1 !!!.b.test@2",
     );
     check("||a.test^\n||a.test^$badfilter\n||b.test^", ".b.test@3");
     check("||a.test^$important\n||a.test^$badfilter,important", "");
@@ -87,8 +100,16 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
         "; 2 rules that rewrite answers (1)",
     );
     check(
-        "||a.test^$client=x\n||a.test^$third-party\n||a.test^$dnstype=AAAA",
-        "; 3 rules that say nothing about whole names (1)",
+        "||a.test^$client=x\n||a.test^$important,dnstype=AAAA\n@@||a.test^$ctag=pc",
+        "; 3 rules for some clients or some kinds of queries (1)",
+    );
+    check(
+        "||a.test^$third-party\n||a.test^$unheard-of",
+        "; 2 rules that say nothing about whole names (1)",
+    );
+    check(
+        "*$denyallow=a.test\n||test^$important,denyallow=b.test",
+        "; 2 rules with exceptions of their own (`$denyallow`) (1)",
     );
     check(
         "##.ad\na.test##.ad\na.test#@#.x\n||a.test/path\nhttps://a.test",
@@ -105,8 +126,8 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
         "*banner*@1 *banner*@2 *-ads-.*@3",
     );
     check(
-        "@@||a*.test^\n@@/x/\n",
-        "; 2 exceptions that are patterns (1)",
+        "@@||a*.test^\n@@/x/\n@@*foo*\n@@/(/\n@@||1.2.3.4^",
+        r"!~(?:^|\.)a.*\.test$@1 !~x@2 !*foo*@3; 4:0-5 no regular expression: unclosed group; 1 exceptions for addresses (5)",
     );
     check(r"/^ad\d+\.test$/", r"~^ad\d+\.test$@1");
     check(

@@ -58,6 +58,12 @@ enum What {
     Exact(Box<str>),
     /// A name that the set does not hold; with all below or alone.
     Except(Box<str>, bool),
+    /// Names that the set does not hold.
+    ExceptPattern(DomainTest),
+    /// A name that no exception takes out but an important one.
+    Important(Box<str>, bool),
+    /// A name that the set does not hold, whatever is important.
+    ImportantExcept(Box<str>, bool),
     Other(Box<Condition>),
     Prefix(Prefix),
     Suffix(Box<str>),
@@ -125,8 +131,17 @@ impl Sink for Kept {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let what = match item {
             Item::Exact(name) => What::Exact(name.as_str().into()),
+            Item::Except(test) => What::ExceptPattern(test),
             Item::ExceptExact(name) => What::Except(name.as_str().into(), false),
             Item::ExceptSuffix(name) => What::Except(name.as_str().into(), true),
+            Item::Important {
+                name,
+                below,
+                except: false,
+            } => What::Important(name.as_str().into(), below),
+            Item::Important { name, below, .. } => {
+                What::ImportantExcept(name.as_str().into(), below)
+            }
             Item::Other(condition) => match below(&condition) {
                 Some(name) => What::Below(name.into()),
                 None => What::Other(Box::new(condition)),
@@ -160,7 +175,7 @@ impl Entry {
                 } => Some(*prefix),
                 _ => None,
             },
-            What::Below(_) | What::Exact(_) | What::Except(..) | What::Suffix(_) => None,
+            _ => None,
         }
     }
 
@@ -180,14 +195,23 @@ impl What {
         match self {
             Self::Below(name) => format!("AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]"),
             Self::Exact(name) => format!("DOMAIN,{name}"),
-            Self::Except(name, false) => format!("@@|{name}^"),
-            Self::Except(name, true) => format!("@@||{name}^"),
+            Self::Except(name, below) => format!("@@{}{name}^", anchor(*below)),
+            Self::ExceptPattern(test) => {
+                format!("NOT, [{}]", canonical(&Condition::Domain(test.clone())))
+            }
+            Self::Important(name, below) => format!("{}{name}^$important", anchor(*below)),
+            Self::ImportantExcept(name, below) => format!("@@{}{name}^$important", anchor(*below)),
             Self::Other(condition) => canonical(condition),
             Self::Prefix(prefix) if prefix.address().is_ipv6() => format!("IP-CIDR6,{prefix}"),
             Self::Prefix(prefix) => format!("IP-CIDR,{prefix}"),
             Self::Suffix(name) => format!("DOMAIN-SUFFIX,{name}"),
         }
     }
+}
+
+/// How AdGuard writes that a name stands for all below it, or for itself alone.
+fn anchor(below: bool) -> &'static str {
+    if below { "||" } else { "|" }
 }
 
 /// The name whose names below, without itself, the condition is about.

@@ -64,8 +64,10 @@ impl Entry {
         match &self.what {
             What::Below(name) => Some((name, false, true)),
             What::Exact(name) => Some((name, true, false)),
+            // All exceptions are left out, so there is nothing that it goes before.
+            What::Important(name, below) => Some((name, true, *below)),
             What::Suffix(name) => Some((name, true, true)),
-            What::Except(..) | What::Other(_) | What::Prefix(_) => None,
+            _ => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Names, keywords, patterns and addresses are one rule; each other condition is a rule of its own.
 //! Where there are exceptions, all of that is one rule of rules, and none of the exceptions the other.
+//! Important names are a rule beside it, and important exceptions are taken out of both.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ const VERSION: u8 = 2;
 
 pub(super) fn write(entries: &[Entry], to: &mut Written) {
     let (mut plain, mut except) = (Plain::default(), Plain::default());
+    let (mut important, mut never) = (Plain::default(), Plain::default());
     let mut rules = Vec::new();
     for entry in entries {
         match &entry.what {
@@ -33,21 +35,39 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
                     }
                 }
             }
-            What::Except(name, below) => except.name(if *below { "\n" } else { "" }, name),
+            What::Except(name, below) => except.name(sign(*below), name),
+            What::ExceptPattern(test) => {
+                except.take(&Condition::Domain(test.clone()));
+            }
+            What::Important(name, below) => important.name(sign(*below), name),
+            What::ImportantExcept(name, below) => never.name(sign(*below), name),
             What::Below(name) => plain.name("\r.", name),
             What::Exact(name) => plain.name("", name),
             What::Prefix(prefix) => plain.prefixes.push(*prefix),
             What::Suffix(name) => plain.name("\n", name),
         }
     }
-    to.count = entries.len() - to.left_out.len();
     if !plain.is_empty() {
         rules.insert(0, plain.rule(false));
     }
-    if !except.is_empty() && !rules.is_empty() {
-        let any = joined(false, &rules, false);
-        rules = vec![joined(true, &[any, except.rule(true)], false)];
+    let nothing = rules.is_empty();
+    rules = without(rules, except);
+    if !important.is_empty() {
+        rules.push(important.rule(false));
     }
+    let nothing_at_all = rules.is_empty();
+    rules = without(rules, never);
+    for entry in entries {
+        let idle = match &entry.what {
+            What::Except(..) | What::ExceptPattern(_) => nothing,
+            What::ImportantExcept(..) => nothing_at_all,
+            _ => false,
+        };
+        if idle {
+            entry.leave_out("there is nothing that it would take out", to);
+        }
+    }
+    to.count = entries.len() - to.left_out.len();
     let mut unpacked = Vec::new();
     varint(rules.len(), &mut unpacked);
     unpacked.extend(rules.concat());
@@ -56,6 +76,20 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
     // Writing to memory cannot fail.
     let _into_memory = packer.write_all(&unpacked);
     to.bytes = packer.finish().unwrap_or_default();
+}
+
+/// The rules, but for names that an exception holds.
+fn without(rules: Vec<Vec<u8>>, except: Plain) -> Vec<Vec<u8>> {
+    if except.is_empty() || rules.is_empty() {
+        return rules;
+    }
+    let any = joined(false, &rules, false);
+    vec![joined(true, &[any, except.rule(true)], false)]
+}
+
+/// What stands before a name: that it stands for all below it, or for itself alone.
+fn sign(below: bool) -> &'static str {
+    if below { "\n" } else { "" }
 }
 
 /// What one rule asks of the destination.

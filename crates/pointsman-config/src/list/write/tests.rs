@@ -106,6 +106,42 @@ fn what_a_format_cannot_say_is_named() {
 }
 
 #[test]
+fn exceptions_from_nothing_are_left_out_and_named() {
+    let written = written("@@||a.test^\n@@/x/\n@@||b.test^$important", Target::Srs);
+    let told = written.left_out.iter();
+    let told: Vec<_> = told
+        .map(|l| format!("{}: {}: {}", l.line, l.text, l.why))
+        .collect();
+    let why = "there is nothing that it would take out";
+    let expected = [
+        format!("1: @@||a.test^: {why}"),
+        format!("2: NOT, [DOMAIN-REGEX, x]: {why}"),
+        format!("3: @@||b.test^$important: {why}"),
+    ];
+    assert_eq!((told.as_slice(), written.count), (&expected[..], 0));
+}
+
+#[test]
+fn what_is_important_stays_so_for_sing_box() {
+    let list =
+        "||a.test^\n@@||b.a.test^\n@@*c*\n||x.b.a.test^$important\n@@||y.x.b.a.test^$important";
+    let srs = written(list, Target::Srs);
+    assert_eq!((srs.left_out.len(), srs.count), (0, 5));
+    let mut table = Table::default();
+    read_into(&srs.bytes, &mut table);
+    let check = |host, expected| {
+        let answer = table.answer(&Host::parse(host).unwrap());
+        assert_eq!(answer.entry.is_some(), expected, "{host}");
+    };
+    check("a.test", true);
+    check("b.a.test", false);
+    check("c.a.test", false);
+    check("x.b.a.test", true);
+    check("c.x.b.a.test", true);
+    check("y.x.b.a.test", false);
+}
+
+#[test]
 fn exceptions_stay_exceptions_for_sing_box() {
     let srs = written(
         "||a.test^\n|x.org^\n@@||b.a.test^\n@@|c.a.test^",

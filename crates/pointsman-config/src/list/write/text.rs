@@ -13,12 +13,12 @@ pub(super) enum Form {
 }
 
 pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
-    let names = entries.iter().all(|entry| match entry.what {
-        What::Exact(_) | What::Except(..) | What::Suffix(_) => true,
-        What::Below(_) | What::Other(_) | What::Prefix(_) => false,
-    });
+    let no_name = |what: &What| matches!(what, What::Below(_) | What::Other(_) | What::Prefix(_));
+    let names = !entries.iter().any(|entry| no_name(&entry.what));
     // A text in which no name is marked is taken for names with all below.
-    let marked = entries.iter().any(|e| matches!(e.what, What::Suffix(_)));
+    let marked = entries
+        .iter()
+        .any(|e| matches!(e.what, What::Suffix(_) | What::Important(_, true)));
     let names = names && (marked || form == Form::Yaml);
     let ranges = entries.iter().all(|e| matches!(e.what, What::Prefix(_)));
     if form == Form::Yaml {
@@ -26,10 +26,13 @@ pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
     }
     for entry in entries {
         let text = match &entry.what {
-            What::Exact(name) if names => name.to_string(),
-            What::Suffix(name) if names => format!("+.{name}"),
+            // All exceptions are left out, so there is nothing that it goes before.
+            What::Exact(name) | What::Important(name, false) if names => name.to_string(),
+            What::Suffix(name) | What::Important(name, true) if names => format!("+.{name}"),
+            What::Important(name, false) => format!("DOMAIN,{name}"),
+            What::Important(name, true) => format!("DOMAIN-SUFFIX,{name}"),
             What::Prefix(prefix) if ranges => prefix.to_string(),
-            What::Except(..) => {
+            What::Except(..) | What::ExceptPattern(_) | What::ImportantExcept(..) => {
                 entry.leave_out("rules have no word for exceptions", to);
                 continue;
             }

@@ -90,7 +90,7 @@ impl NameTableBuilder {
         let count = self.words.count;
         let bits = bits(count);
         let mut buckets = vec![0_u32; (1 << bits) + 1];
-        for word in self.words.iter() {
+        for word in self.words.pieces().flatten() {
             buckets[bucket(*word, bits)] += 1;
         }
         let mut begin = 0;
@@ -103,15 +103,19 @@ impl NameTableBuilder {
             .places
             .is_some()
             .then(|| PlacesBuilder::new(count, self.last_line));
-        let mut places = self.places.iter().flat_map(Pieces::iter);
-        for word in self.words.iter() {
-            // Where the next word of this bucket goes; in the end, where the bucket ends.
-            let next = &mut buckets[bucket(*word, bits)];
-            put::<WIDTH>(&mut entries, *next as usize, *word);
-            if let (Some(placed), Some(at)) = (&mut placed, places.next()) {
-                placed.set(*next, *at);
+        let mut places = self.places.iter().flat_map(Pieces::pieces);
+        for words in self.words.pieces() {
+            // Both have pieces of the same lengths.
+            let places = places.next().unwrap_or_default();
+            for (number, word) in words.iter().enumerate() {
+                // Where the next word of this bucket goes; in the end, where the bucket ends.
+                let next = &mut buckets[bucket(*word, bits)];
+                put::<WIDTH>(&mut entries, *next as usize, *word);
+                if let (Some(placed), Some(at)) = (&mut placed, places.get(number)) {
+                    placed.set(*next, *at);
+                }
+                *next += 1;
             }
-            *next += 1;
         }
         // Each bucket's end is the next one's beginning.
         buckets.rotate_right(1);
@@ -190,8 +194,9 @@ impl<T> Pieces<T> {
         self.count += 1;
     }
 
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.full.iter().flatten().chain(&self.last)
+    fn pieces(&self) -> impl Iterator<Item = &[T]> {
+        let full = self.full.iter().map(Vec::as_slice);
+        full.chain(std::iter::once(self.last.as_slice()))
     }
 }
 

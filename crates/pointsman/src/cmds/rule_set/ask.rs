@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use pointsman_config::files::Disk;
+use pointsman_config::list::ListFile;
 use pointsman_config::list::query::{Answer, Query, Standing, Table, ask};
 use pointsman_config::problem::nearest;
 use pointsman_policy::Host;
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{RuleSet, Sink};
 use serde_json::{Value, json};
 
 use super::{Reading, read};
@@ -50,10 +52,19 @@ pub(crate) fn run(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
 
 fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
     if args.host == "-" {
+        let mut table = Table::default();
         let asked = match &args.config {
-            Some(config) => Asked::Set(find(config, args)?),
+            Some(config) => {
+                let (set, list) = find(config, args)?;
+                match list {
+                    Some(list) => {
+                        each(&list, &mut table)?;
+                        Asked::Table(set.file.to_string(), Box::new(table))
+                    }
+                    None => Asked::Set(set),
+                }
+            }
             None => {
-                let mut table = Table::default();
                 read(&args.list, &args.reading, &mut table, out)?;
                 Asked::Table(args.list.display().to_string(), Box::new(table))
             }
@@ -63,8 +74,23 @@ fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
     let host = parse(&args.host).map_err(Stop::Usage)?;
     let (file, answer) = match &args.config {
         Some(config) => {
-            let set = find(config, args)?;
-            (set.file.to_string(), ask(&set, &host))
+            let (set, list) = find(config, args)?;
+            let loaded = ask(&set, &host);
+            let answer = match list {
+                Some(list) => {
+                    let mut query = Query::new(host);
+                    each(&list, &mut query)?;
+                    query.answer()
+                }
+                None => loaded.clone(),
+            };
+            if answer.entry != loaded.entry {
+                let file = &set.file;
+                out.say(format_args!(
+                    "{file} does not say what was loaded of it: it changed since"
+                ));
+            }
+            (set.file.to_string(), answer)
         }
         None => {
             let mut query = Query::new(host);
@@ -165,8 +191,14 @@ fn parse(host: &str) -> Result<Host, String> {
     Host::parse(host).map_err(|why| format!("`{shown}` is neither a name nor an address: {why}"))
 }
 
-/// The rule set of this name in a configuration.
-fn find(config: &Path, args: &MatchArgs) -> Result<Arc<RuleSet>, Stop> {
+/// Goes through the entries of a list as they stand in its file now.
+fn each(list: &ListFile, sink: &mut dyn Sink) -> Result<(), Stop> {
+    let read = list.each(&Disk, sink);
+    read.map_err(|error| Stop::Failed(format!("{}: {error}", list.shown().unwrap_or(&list.name))))
+}
+
+/// The rule set of this name in a configuration, and where its entries stand.
+fn find(config: &Path, args: &MatchArgs) -> Result<(Arc<RuleSet>, Option<ListFile>), Stop> {
     let setup = load::setup(config, args.dialect)?;
     let wanted = args.list.to_string_lossy();
     let sets = || setup.policies.iter().flat_map(|policy| policy.sets.iter());
@@ -176,7 +208,9 @@ fn find(config: &Path, args: &MatchArgs) -> Result<Arc<RuleSet>, Stop> {
         return Err(Stop::Usage(format!("`{wanted}` was not fetched yet")));
     }
     if let Some(set) = sets().find(|set| *set.name == wanted) {
-        return Ok(Arc::clone(set));
+        let mut lists = setup.lists.iter();
+        let list = lists.find(|list| *list.name == wanted && list.shown() == Some(&set.file));
+        return Ok((Arc::clone(set), list.cloned()));
     }
     let near = nearest(&wanted, sets().map(|set| &*set.name));
     let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
