@@ -71,12 +71,15 @@ pub(crate) async fn run(app: Arc<App>) {
         for source in sources {
             tasks.spawn(keep(Arc::clone(&app), load, source));
         }
-        tokio::select! {
-            changed = loads.changed() => if changed.is_err() { return },
-            () = app.stopped() => return,
-        }
-        // What is under way belongs to a configuration that is gone.
+        let ended = tokio::select! {
+            changed = loads.changed() => changed.is_err(),
+            () = app.stopped() => true,
+        };
+        // What is under way belongs to a configuration that is gone, or to a daemon that is draining.
         tasks.stop(Duration::ZERO).await;
+        if ended {
+            return;
+        }
     }
 }
 

@@ -164,6 +164,26 @@ fn a_list_is_fetched_refreshed_and_kept() {
 }
 
 #[test]
+fn a_daemon_that_drains_fetches_nothing() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let url = format!("http://{}/ads.txt", lists.address);
+    let mut daemon = Daemon::native(&config(&url, ", interval: 1s"));
+    eventually("it is asked again", || lists.asked() >= 2);
+    let held = crate::tools::connect(&daemon, &crate::origin::echo().to_string());
+    assert!(daemon.client(&["stop"]).status.success());
+    eventually("it drains", || daemon.log().contains("draining"));
+    let before = lists.asked();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    // One may have been under way.
+    assert!(lists.asked() <= before + 1, "{}", lists.asked());
+    drop(held);
+    assert_eq!(
+        daemon.wait(std::time::Duration::from_secs(5)).code(),
+        Some(0)
+    );
+}
+
+#[test]
 fn a_restart_serves_the_copy_and_waits_for_nobody() {
     let lists = Lists::serve("ads.test\n", "v1");
     let origin = Http::start("origin");
