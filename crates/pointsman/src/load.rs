@@ -6,6 +6,7 @@ use pointsman_api::Problem as Wire;
 use pointsman_api::problem::Related;
 use pointsman_config::files::Disk;
 use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load};
+use pointsman_os::local;
 
 use crate::cli::Dialect;
 use crate::output::{Stop, complain};
@@ -92,13 +93,44 @@ pub(crate) fn wire(problem: &Problem, directory: &Path) -> Wire {
     }
 }
 
-/// Where the daemon keeps the lists that it fetched.
+/// Where the daemon of this user keeps the lists that it fetched, unless it was told otherwise.
 fn state() -> Option<PathBuf> {
-    let home = |path: PathBuf| path.join("pointsman");
-    let own = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let own = own.or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".local/state"))
-    });
-    own.map(home)
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    state_of(
+        local::is_root(),
+        variable("XDG_STATE_HOME"),
+        variable("HOME"),
+    )
+}
+
+fn state_of(root: bool, own: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    if root {
+        return Some("/var/lib/pointsman".into());
+    }
+    let own = own.filter(|path| path.is_absolute());
+    let own = own.or_else(|| home.map(|home| home.join(".local/state")));
+    own.map(|path| path.join("pointsman"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_where_the_daemon_has_it() {
+        let check = |root, own: Option<&str>, home: Option<&str>, expected: Option<&str>| {
+            let found = state_of(root, own.map(Into::into), home.map(Into::into));
+            assert_eq!(found.as_deref(), expected.map(Path::new));
+        };
+        check(true, Some("/s"), Some("/h"), Some("/var/lib/pointsman"));
+        check(false, Some("/s"), Some("/h"), Some("/s/pointsman"));
+        check(
+            false,
+            Some("s"),
+            Some("/h"),
+            Some("/h/.local/state/pointsman"),
+        );
+        check(false, None, Some("/h"), Some("/h/.local/state/pointsman"));
+        check(false, None, None, None);
+    }
 }

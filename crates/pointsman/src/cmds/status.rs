@@ -57,11 +57,11 @@ pub(crate) fn described(outbound: &OutboundState) -> String {
         text = format!("{text} {endpoint}");
     }
     if !outbound.members.is_empty() {
-        let selected = outbound.selected.as_deref().unwrap_or("none");
-        text = format!(
-            "{text} of {} (selected: {selected})",
-            outbound.members.join(", ")
-        );
+        text = format!("{text} of {}", outbound.members.join(", "));
+    }
+    // Chains and forwards have members, too, of which none is selected.
+    if let Some(selected) = &outbound.selected {
+        text = format!("{text} (selected: {selected})");
     }
     if outbound.flows > 0 {
         text = format!("{text}, {} live", outbound.flows);
@@ -92,5 +92,24 @@ mod tests {
             said,
             ["999 ms", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
         );
+    }
+
+    #[test]
+    fn only_groups_select() {
+        let outbound = |kind: &str, selected: Option<&str>| OutboundState {
+            name: "x".into(),
+            kind: kind.into(),
+            endpoint: None,
+            udp: true,
+            members: vec!["a".into(), "b".into()],
+            selected: selected.map(Into::into),
+            flows: 0,
+        };
+        let check = |outbound, expected| assert_eq!(described(&outbound), expected);
+        check(
+            outbound("select", Some("b")),
+            "x: select of a, b (selected: b)",
+        );
+        check(outbound("chain", None), "x: chain of a, b");
     }
 }
