@@ -15,12 +15,13 @@ use super::emit::{Map, quoted};
 use crate::yaml::{Node, Value};
 
 /// Keys at the top that are written.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "allow-lan",
     "authentication",
     "bind-address",
     "dns",
     "geox-url",
+    "ipv6",
     "log-level",
     "mixed-port",
     "mode",
@@ -38,13 +39,12 @@ const KNOWN: [&str; 18] = [
 
 /// Keys at the top that send flows elsewhere, or let others in. What else is not known is not known
 /// to Clash either (anchors stand there), or concerns how Clash itself is run.
-const LOUD: [&str; 15] = [
+const LOUD: [&str; 14] = [
     "hosts",
     "inbound-mptcp",
     "inbound-tfo",
     "interface-name",
     "iptables",
-    "ipv6",
     "lan-allowed-ips",
     "lan-disallowed-ips",
     "listeners",
@@ -185,16 +185,22 @@ impl Clash<'_> {
 
     /// Reports the keys of a mapping that are not carried over. `quiet` ones send no flow elsewhere.
     fn unknown(&mut self, of: &str, node: &Node, known: &[&str], quiet: &[&str]) {
+        let mut hushed = Vec::new();
         for (key, value) in pairs(Some(node)) {
             let word = key.scalar().unwrap_or_default();
             if known.contains(&word) || !says(value) {
                 continue;
             }
-            let what = format!("`{word}` of {of} is not carried over");
-            match quiet.contains(&word) {
-                true => self.draft.report.note(place(key), what),
-                false => self.draft.report.lost(place(key), what),
+            if quiet.contains(&word) {
+                hushed.push(word);
+                continue;
             }
+            let what = format!("`{word}` of {of} is not carried over");
+            self.draft.report.lost(place(key), what);
+        }
+        if !hushed.is_empty() {
+            let what = format!("`{}` of {of}: not carried over", hushed.join("`, `"));
+            self.draft.report.note(place(node), what);
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn convert(root: &Value, name: &str) -> Draft {
     let known = [
         "$schema",
         "dns",
+        "endpoints",
         "inbounds",
         "log",
         "ntp",
@@ -65,6 +66,7 @@ impl SingBox<'_> {
 
     /// Reports the keys of an object that are not carried over. `quiet` ones send no flow elsewhere.
     fn unknown(&mut self, place: &str, value: &Value, known: &[&str], quiet: &[&str]) {
+        let mut hushed = Vec::new();
         for (key, value) in value.as_object().into_iter().flatten() {
             let nothing = match value {
                 Value::Array(items) => items.is_empty(),
@@ -75,13 +77,22 @@ impl SingBox<'_> {
             if known.contains(&key.as_str()) || nothing {
                 continue;
             }
+            if quiet.contains(&key.as_str()) {
+                hushed.push(key.as_str());
+                continue;
+            }
             let dot = if place.is_empty() { "" } else { "." };
             let at = self.place(&format!("{place}{dot}{key}"));
             let what = format!("`{key}` is not carried over");
-            match quiet.contains(&key.as_str()) {
-                true => self.draft.report.note(at, what),
-                false => self.draft.report.lost(at, what),
-            }
+            self.draft.report.lost(at, what);
+        }
+        if !hushed.is_empty() {
+            let what = format!("`{}`: not carried over", hushed.join("`, `"));
+            let at = match place {
+                "" => self.file.clone(),
+                place => self.place(place),
+            };
+            self.draft.report.note(at, what);
         }
     }
 }

@@ -19,12 +19,14 @@ const QUIET: [&str; 9] = [
 
 impl Clash<'_> {
     pub(super) fn dns(&mut self) {
-        let Some(dns) = get(self.root, "dns") else {
-            return;
+        let root = self.root;
+        let Some(dns) = get(root, "dns") else {
+            return self.without_ipv6();
         };
         if scalar(dns, "enable") != Some("true") {
             let what = "`dns` is not switched on: the system's resolver answers, as there";
-            return self.draft.report.note(place(dns), what);
+            self.draft.report.note(place(dns), what);
+            return self.without_ipv6();
         }
         let mut servers = Vec::new();
         for node in items(get(dns, "nameserver")) {
@@ -61,7 +63,18 @@ impl Clash<'_> {
             let mut map = Map::default();
             map.raw("clash", list(servers));
             self.draft.dns.map("upstreams", &map);
+            let on = |node| scalar(node, "ipv6") == Some("true");
+            if !on(dns) || scalar(root, "ipv6") == Some("false") {
+                self.draft.dns.text("family", "ipv4");
+            }
         }
-        self.unknown("`dns`", dns, &["enable", "nameserver"], &QUIET);
+        self.unknown("`dns`", dns, &["enable", "ipv6", "nameserver"], &QUIET);
+    }
+
+    fn without_ipv6(&mut self) {
+        if let Some(node) = get(self.root, "ipv6").filter(|node| node.scalar() == Some("false")) {
+            let what = "`ipv6: false` is not carried over: names may be found to be IPv6 addresses";
+            self.draft.report.lost(place(node), what);
+        }
     }
 }

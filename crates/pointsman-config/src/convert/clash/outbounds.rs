@@ -313,7 +313,8 @@ fn carries(node: &Node) -> bool {
 
 fn link(node: &Node, map: &mut Map) {
     map.some("interface", scalar(node, "interface-name"));
-    if let Some(mark) = scalar(node, "routing-mark") {
-        map.raw("mark", quoted(mark));
+    let digits = |mark: &&str| !mark.is_empty() && mark.bytes().all(|b| b.is_ascii_digit());
+    if let Some(mark) = scalar(node, "routing-mark").filter(digits) {
+        map.raw("mark", mark);
     }
 }

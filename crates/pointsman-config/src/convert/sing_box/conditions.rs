@@ -13,8 +13,10 @@ use super::{SingBox, items, strings};
 const MAX_DEPTH: usize = 16;
 
 /// Keys that are no condition: what the rule is, and how its flows are dialled.
-const APART: [&str; 16] = [
+const APART: [&str; 23] = [
     "action",
+    "client_subnet",
+    "disable_cache",
     "fallback_delay",
     "invert",
     "method",
@@ -22,7 +24,12 @@ const APART: [&str; 16] = [
     "network_strategy",
     "no_drop",
     "outbound",
+    "rewrite_ttl",
     "rules",
+    "server",
+    "sniffer",
+    "strategy",
+    "timeout",
     "tls_fragment",
     "tls_fragment_fallback_delay",
     "tls_record_fragment",

@@ -18,7 +18,7 @@ const DIAL: [&str; 6] = [
 ];
 
 /// Keys that send no flow elsewhere.
-const QUIET: [&str; 18] = [
+const QUIET: [&str; 17] = [
     "connect_timeout",
     "domain_resolver",
     "domain_strategy",
@@ -36,7 +36,6 @@ const QUIET: [&str; 18] = [
     "udp_fragment",
     "udp_over_tcp",
     "url",
-    "version",
 ];
 
 impl SingBox<'_> {
@@ -57,7 +56,10 @@ impl SingBox<'_> {
                     .lost(place, "an outbound without a tag is left out");
                 continue;
             };
-            let plain = outbound.as_object().is_some_and(|keys| keys.len() == 2);
+            let mut keys = outbound.as_object().into_iter().flatten();
+            let plain = keys.all(|(key, _)| {
+                ["tag", "type"].contains(&key.as_str()) || QUIET.contains(&key.as_str())
+            });
             let own = match outbound["type"].as_str() {
                 Some("direct") if plain && tag.eq_ignore_ascii_case("direct") => {
                     "DIRECT".to_owned()
@@ -88,11 +90,12 @@ impl SingBox<'_> {
         let own = outbound["tag"].as_str().and_then(|tag| self.names.get(tag));
         let Some(own) = own.cloned() else { return };
         if matches!(own.as_str(), "DIRECT" | "REJECT") {
-            return;
+            return self.unknown(part, outbound, &DIAL, &QUIET);
         }
         let mut map = Map::default();
         let tls = outbound["tls"]["enabled"] == true;
         let mut known: Vec<&str> = DIAL.to_vec();
+        let mut carries = false;
         match kind {
             "direct" => {
                 map.text("type", "direct");
@@ -108,6 +111,7 @@ impl SingBox<'_> {
                     "server_port",
                     "tls",
                     "username",
+                    "version",
                 ]);
                 let host = outbound["server"].as_str().unwrap_or_default();
                 map.text("type", if kind == "http" { "http" } else { "socks5" });
@@ -120,7 +124,8 @@ impl SingBox<'_> {
                 }
                 let networks = strings(&outbound["network"]).unwrap_or_default();
                 let udp = networks.is_empty() || networks.iter().any(|n| n == "udp");
-                map.flag("udp", kind == "socks" && udp);
+                carries = kind == "socks" && udp;
+                map.flag("udp", carries);
                 link(outbound, &mut map);
             }
             "selector" | "urltest" => {
@@ -159,6 +164,10 @@ impl SingBox<'_> {
             // Directly is the same as by no way.
             Some(Some(by)) if by == "DIRECT" => {}
             Some(Some(by)) => {
+                if carries {
+                    let what = format!("`{own}` goes through another outbound: it carries no UDP");
+                    self.draft.report.lost(&place, what);
+                }
                 let (inner, mut chain) = (format!("{own} itself"), Map::default());
                 chain
                     .text("type", "chain")

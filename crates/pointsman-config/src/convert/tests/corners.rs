@@ -184,7 +184,7 @@ fn proxies_behind_proxies_are_chains() {
         r#"{ "inbounds": [], "outbounds": [ { "type": "socks", "tag": "a", "server": "127.0.0.1", "server_port": 1, "detour": "b" },
              { "type": "http", "tag": "b", "server": "127.0.0.1", "server_port": 2, "detour": "direct" }, { "type": "direct", "tag": "direct" } ], "route": {} }"#,
         &[],
-        &[],
+        &["`a` goes through another outbound"],
     );
     assert!(
         text.contains("a: { type: chain, hops: [b, \"a itself\"] }"),
@@ -287,4 +287,78 @@ fn lists_at_hand_are_looked_at() {
     );
     assert!(crate::convert::faults(&done.text, Path::new("d"), &files).is_empty());
     assert!(!crate::convert::faults("version: 1\nrules: [x]\n", Path::new("d"), &files).is_empty());
+}
+
+#[test]
+fn links_families_and_doors() {
+    let text = check(
+        Foreign::Clash,
+        "mixed-port: 1\nipv6: false\ndns: { enable: true, nameserver: [1.1.1.1] }\n\
+         proxies: [{ name: w, type: direct, interface-name: eth1, routing-mark: 7 }]\n\
+         rules: ['IN-TYPE,HTTP,REJECT', 'IN-TYPE,HTTP/HTTPS,w', 'IP-CIDR,10.0.0.0/8,REJECT,src', 'RULE-SET,x,REJECT,src', 'IN-USER,u/v,REJECT', 'MATCH,DIRECT']\n",
+        &[
+            ("dst=x.test:1 inbound=http", "w direct"),
+            (
+                "dst=x.test:1 inbound=socks5 src=10.0.0.1:1",
+                "reject reject",
+            ),
+            ("dst=10.0.0.1:1 inbound=socks5", "direct direct"),
+            ("dst=x.test:1 inbound=v@socks5", "reject reject"),
+        ],
+        &["IN-TYPE,HTTP,REJECT", "a set on the source"],
+    );
+    for part in [
+        "family: ipv4",
+        "w: { type: direct, interface: eth1, mark: 7 }",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn rules_of_older_and_newer_releases() {
+    let text = sing_box(
+        "",
+        r#""rules": [ { "geosite": ["ads"], "domain": "x.test", "outbound": "a" }, { "geoip": ["private", "cn"], "outbound": "b" },
+            { "action": "resolve", "strategy": "ipv4_only" }, { "domain_regex": "^A", "outbound": "a" }, { "outbound": "b" }, { "port": 1, "outbound": "a" } ]"#,
+        &[
+            ("dst=x.test:1", "a proxy"),
+            ("dst=10.0.0.1:1", "b proxy"),
+            ("dst=a.test:5 resolved=8.8.8.8", "b proxy"),
+        ],
+        &["several addresses"],
+    );
+    assert!(
+        text.contains("sing-geosite/rule-set/geosite-ads.srs"),
+        "{text}"
+    );
+    assert!(text.contains("sing-geoip/rule-set/geoip-cn.srs"), "{text}");
+}
+
+/// What the rules of a set say stands beside the fields of the rule that names it.
+#[test]
+fn sets_beside_fields() {
+    sing_box(
+        "",
+        r#""rule_set": [ { "type": "inline", "tag": "names", "rules": [ { "domain_suffix": "s.test" } ] },
+             { "type": "inline", "tag": "ports", "rules": [ { "domain_suffix": "p.test", "port": 81 } ] },
+             { "type": "inline", "tag": "logic", "rules": [ { "domain": "l.test", "invert": true } ] } ],
+           "rules": [ { "rule_set": "names", "domain_suffix": "beside.test", "port": [ 1, 2 ], "outbound": "a" },
+             { "rule_set": "ports", "port": 82, "outbound": "a" }, { "rule_set": "ports", "domain": "q.test", "outbound": "a" },
+             { "rule_set": "logic", "domain": "q.test", "outbound": "a" }, { "rule_set": "ports", "network": "tcp", "outbound": "b" },
+             { "rule_set": "gone", "outbound": "a" } ]"#,
+        &[
+            ("dst=x.s.test:1", "a proxy"),
+            ("dst=x.beside.test:2", "a proxy"),
+            ("dst=x.beside.test:3", "direct direct"),
+            ("dst=p.test:81", "b proxy"),
+            ("dst=p.test:82", "direct direct"),
+        ],
+        &[
+            "ask for more",
+            "ask for more",
+            "ask for more",
+            "no rule set `gone`",
+        ],
+    );
 }
