@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
 pub use pointsman_policy::model::OnUnknown;
-use pointsman_policy::model::OutboundInfo;
+use pointsman_policy::model::{Body, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
@@ -103,9 +103,11 @@ pub struct DataFiles {
 impl Setup {
     /// Compiles every policy, so that decisions cost the same however many rules there are.
     pub fn compile(&mut self, key: Key) {
-        for policy in &mut self.policies {
-            Arc::make_mut(policy).body.compile(key);
-        }
+        let policies = self.policies.iter_mut();
+        let mut bodies: Vec<&mut Body> = policies
+            .map(|policy| &mut Arc::make_mut(policy).body)
+            .collect();
+        Body::compile_all(&mut bodies, key);
     }
 
     /// Sets what an unknown condition does, whatever the file says: for dialects that have no key for

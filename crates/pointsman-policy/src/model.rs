@@ -2,15 +2,17 @@
 //!
 //! Every dialect lowers to this one model. It is immutable once built; a reload builds another.
 
-use std::fmt;
-use std::ops::Deref;
+mod body;
+
 use std::sync::Arc;
+
+pub use body::Body;
 
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use crate::fact::Protocol;
 use crate::geo::GeoDatabases;
-use crate::plan::{self, Plan};
-use crate::set::{Key, RuleSet};
+use crate::rule_text::RuleText;
+use crate::set::RuleSet;
 use crate::zone::{ZoneId, Zones};
 
 /// An outbound of the configuration: an index into [`Policy::outbounds`], the same in every policy
@@ -65,68 +67,7 @@ pub struct Origin {
     /// From 1.
     pub line: u32,
     /// The rule as written, on one line, without its comment.
-    pub text: Arc<str>,
-}
-
-/// The steps of a policy, shared by its generations. Immutable: other steps are another body, so
-/// that what is derived from the steps can never belong to others.
-#[derive(Clone, Default)]
-pub struct Body {
-    nodes: Arc<[Node]>,
-    plan: Option<Arc<Plan>>,
-}
-
-impl Body {
-    /// Makes the plan by which decisions cost the same however many rules there are. `key` is that of this load's
-    /// fingerprints.
-    pub fn compile(&mut self, key: Key) {
-        self.compile_lists(key, plan::SHORTEST);
-    }
-
-    /// As [`Self::compile`], also for lists of as few rules as `shortest`: so that tests meet plans.
-    #[doc(hidden)]
-    pub fn compile_lists(&mut self, key: Key, shortest: usize) {
-        self.plan = Plan::of_list(&self.nodes, key, shortest).map(Arc::new);
-    }
-
-    /// Bytes that the plan takes, the automata of regular expressions left out; 0 where there is none.
-    #[must_use]
-    pub fn plan_bytes(&self) -> usize {
-        self.plan.as_ref().map_or(0, |plan| plan.bytes())
-    }
-
-    pub(crate) fn plan(&self) -> Option<&Plan> {
-        self.plan.as_deref()
-    }
-
-    /// In order.
-    #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-}
-
-impl From<Vec<Node>> for Body {
-    fn from(nodes: Vec<Node>) -> Self {
-        Self {
-            nodes: nodes.into(),
-            plan: None,
-        }
-    }
-}
-
-impl Deref for Body {
-    type Target = [Node];
-
-    fn deref(&self) -> &[Node] {
-        &self.nodes
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&*self.nodes).finish()
-    }
+    pub text: RuleText,
 }
 
 /// One step of a policy, tried in order until one decides.

@@ -1,9 +1,10 @@
 //! The plan of a policy: for each list of rules an index that tells which rules may be *skipped*.
 //!
 //! A rule is skipped when visiting it would certainly come to nothing: its condition is no, nothing is asked, nothing
-//! is resolved for the rules below. All others are visited by the interpreter itself, in their order, so a plan never
-//! decides: the earliest rule that may be more than a silent no is looked up, visited, and if it does not decide, the
-//! next one behind it. An index may name a rule too many, never one too few.
+//! is resolved for the rules below. All others are visited by the interpreter itself, in their order: the earliest rule
+//! that may be more than a silent no is looked up, visited, and if it does not decide, the next one behind it. An index
+//! may name a rule too many, never one too few. Only of rules with a card ([`cards`]) it may know that they hold; their
+//! decision is made of the card.
 //!
 //! Invariants: a plan belongs to the body that it was made of and to no other. It depends on the rules alone, not on
 //! what rule sets, zones or databases hold: a set that is refreshed leaves it as it is.
@@ -17,9 +18,11 @@
 //! Rules that share all they look for (the same port, say, beside a negation) are visited one by one. Names and
 //! addresses cannot be chosen to collide: hashes are keyed.
 //!
-//! Deliberately absent: evaluation. That is [`crate::interpret`]'s.
+//! Deliberately absent: evaluation of conditions. That is [`crate::interpret`]'s.
 
+mod cards;
 mod class;
+mod grams;
 mod hash;
 mod index;
 mod keys;
@@ -28,8 +31,9 @@ mod postings;
 mod ranges;
 mod texts;
 
+pub(crate) use cards::Proof;
 pub(crate) use class::{Class, MOST};
-pub(crate) use hash::Hasher;
+pub(crate) use hash::{Hasher, of_name};
 pub(crate) use index::{Entry, Index};
 pub(crate) use keys::{APP_NAME, EXACT, FOLDED, KIND, PORT, SUFFIX, USER, tag};
 pub(crate) use parts::Parts;

@@ -26,6 +26,7 @@ use std::sync::{Arc, Weak};
 pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
 pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
+pub(crate) use fingerprint::fingerprint;
 pub use matched::Matched;
 pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use pointsman_policy::line::{Names, render_condition};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Condition, Policy};
+use pointsman_policy::{Condition, Policy, RuleText};
 
 use crate::files::Files;
 use crate::problem::Problems;
@@ -124,7 +124,7 @@ fn misled(
     for finding in taken {
         *dead.entry(place_of(&finding.origin)).or_default() += 1;
     }
-    let alive: HashSet<(Arc<str>, u32, Arc<str>)> = dead
+    let alive: HashSet<(Arc<str>, u32, RuleText)> = dead
         .into_iter()
         .filter(|(place, count)| stands.get(place).is_some_and(|all| all > count))
         .map(|((file, line, text), _)| (file.into(), line, text.into()))

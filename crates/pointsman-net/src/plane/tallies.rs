@@ -114,7 +114,7 @@ pub(crate) struct Rules {
 type Place = (usize, u32);
 
 fn place(origin: &Origin) -> Place {
-    (Arc::as_ptr(&origin.text).cast::<u8>().addr(), origin.line)
+    (origin.text.address(), origin.line)
 }
 
 impl Rules {
@@ -218,7 +218,7 @@ impl Tallies {
 }
 
 /// The text without the white space that nobody means: runs are one blank, none stands beside a comma.
-fn canonical(text: &Arc<str>) -> Arc<str> {
+fn canonical(text: &str) -> Arc<str> {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !out.is_empty() && !out.ends_with(',') && !word.starts_with(',') {
@@ -226,11 +226,7 @@ fn canonical(text: &Arc<str>) -> Arc<str> {
         }
         out.push_str(word);
     }
-    if *out == **text {
-        Arc::clone(text)
-    } else {
-        out.into()
-    }
+    out.into()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

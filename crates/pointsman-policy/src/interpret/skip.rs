@@ -1,20 +1,23 @@
 //! Walking a list by its index: rules that would come to nothing are not visited, only counted.
 //!
 //! Invariant: it decides, asks and resolves as the plain walk does, and counts as many rules. Whatever an index tells
-//! is visited by the plain walk's own code.
+//! is visited by the plain walk's own code, but for a rule with a card ([`crate::plan::Proof`]) that certainly holds.
 
 use std::net::IpAddr;
 
 use super::{Stop, Value, Walk, asked, settled};
 use crate::address::Host;
 use crate::condition::{AddressKind, Asks};
-use crate::domain::Domain;
 use crate::fact::{Geo, Inbound, Need};
 use crate::model::{Node, OnUnknown};
 use crate::plan::{
-    APP_NAME, Class, EXACT, Entry, FOLDED, Hasher, Index, KIND, MOST, NOWHERE, PORT, Plan, SUFFIX,
-    USER, tag,
+    APP_NAME, Class, EXACT, Entry, FOLDED, Hasher, Index, KIND, MOST, NOWHERE, PORT, Plan, Proof,
+    SUFFIX, USER, of_name, tag,
 };
+use crate::set::Fingerprints;
+
+/// So many names are looked up at once; with few labels that is all.
+const AT_ONCE: usize = 8;
 
 /// How far the look-ups of a list have come.
 struct Scan {
@@ -22,6 +25,10 @@ struct Scan {
     next: [u32; MOST],
     /// Bits of the entries whose `next` is the earliest.
     told: u32,
+    /// Bits of the entries of which a rule with a card holds when it is told: those that look names up need `print` too.
+    proven: u32,
+    /// The other half of the fingerprint by which a name was found last.
+    print: u32,
     /// How many of the rules that are always visited are passed.
     always: usize,
 }
@@ -36,11 +43,14 @@ impl<'a> Walk<'a, '_> {
         let mut scan = Scan::new(index);
         let mut from = 0;
         loop {
-            let next = self.next_candidate(index, &mut scan, from);
+            let (next, proof) = self.next_candidate(index, &mut scan, from);
             let Some(node) = nodes.get(next as usize) else {
                 self.tried += nodes.len() - from as usize;
                 return Ok(());
             };
+            if let Some(decision) = index.cards.decision(next, proof) {
+                return Err(Stop::Decided(decision));
+            }
             self.tried += (next - from) as usize;
             let resolved = self.resolved;
             self.node(node, plan.inner(next as usize))?;
@@ -52,9 +62,9 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The earliest rule from `from` on that may be more than a silent no. Only classes that might tell an earlier
-    /// one than is known already are looked up.
-    fn next_candidate(&self, index: &'a Index, scan: &mut Scan, from: u32) -> u32 {
+    /// The earliest rule from `from` on that may be more than a silent no, and whether that is known to hold. Only
+    /// classes that might tell an earlier one than is known already are looked up.
+    fn next_candidate(&mut self, index: &'a Index, scan: &mut Scan, from: u32) -> (u32, Proof) {
         let always = index.always.next_after(&mut scan.always, from);
         loop {
             let mut best = always;
@@ -66,19 +76,32 @@ impl<'a> Walk<'a, '_> {
                 }
             }
             let Some((at, known)) = entry else {
-                return best;
+                return (best, Proof::None);
             };
             let bit = 1 << at;
             if scan.told & bit != 0 && best >= from {
-                return best;
+                let proof = match known.class {
+                    _ if scan.proven & bit == 0 => Proof::None,
+                    Class::Domain => Proof::Name(scan.print),
+                    _ => Proof::Range,
+                };
+                return (best, proof);
             }
-            scan.next[at] = self.next_of(index, known, from);
+            let told = self.next_of(index, known, from);
+            scan.next[at] = told.next;
             scan.told |= bit;
+            scan.proven &= !bit;
+            if told.is_known {
+                scan.proven |= bit;
+                if known.class == Class::Domain {
+                    scan.print = told.print;
+                }
+            }
         }
     }
 
     /// The earliest rule from `from` on that may see what it looks for in this class of facts.
-    fn next_of(&self, index: &Index, entry: &Entry, from: u32) -> u32 {
+    fn next_of(&mut self, index: &'a Index, entry: &'a Entry, from: u32) -> Told {
         let look = Look {
             index,
             entry,
@@ -109,12 +132,31 @@ impl<'a> Walk<'a, '_> {
             Class::Destination(asks) => look.upon(self.address(asks), |ip| look.address(ip)),
             Class::Domain => {
                 let name = self.domain().map(|name| name.value);
-                look.upon(name, |name| look.domain(name))
+                let mut print = 0;
+                let told = look.upon(name, |name| {
+                    let [exact, suffix, _] = entry.sizes;
+                    let mut next = NOWHERE;
+                    if exact | suffix != 0 {
+                        (next, print) = match &mut self.fingerprints {
+                            Some(prints) if prints.key() == index.key => look.names(prints),
+                            Some(_) => look.names(&Fingerprints::of(index.key, name)),
+                            none @ None => {
+                                look.names(none.insert(Fingerprints::of(index.key, name)))
+                            }
+                        };
+                    }
+                    index.cards.touch(next);
+                    match &entry.parts {
+                        Some(parts) if parts.first() < next => next.min(parts.next(name, from)),
+                        _ => next,
+                    }
+                });
+                Told { print, ..told }
             }
             Class::Inbound => {
                 look.upon(Ok(settled(&facts.inbound)), |inbound| look.inbound(inbound))
             }
-            Class::Network => look.number(KIND, facts.network as u64),
+            Class::Network => Told::maybe(look.number(KIND, facts.network as u64)),
             Class::Outgoing => {
                 let local = asked(&facts.local, Need::Local);
                 look.upon(local, |address| look.address(*address))
@@ -166,6 +208,8 @@ impl Scan {
         let mut scan = Self {
             next: [NOWHERE; MOST],
             told: 0,
+            proven: 0,
+            print: 0,
             always: 0,
         };
         for (next, entry) in scan.next.iter_mut().zip(&index.entries) {
@@ -184,6 +228,25 @@ impl Scan {
     }
 }
 
+/// What a class tells.
+struct Told {
+    next: u32,
+    /// Whether the fact has a value: what was found was found by it.
+    is_known: bool,
+    /// As in [`Proof::Name`].
+    print: u32,
+}
+
+impl Told {
+    fn maybe(next: u32) -> Self {
+        Self {
+            next,
+            is_known: false,
+            print: 0,
+        }
+    }
+}
+
 /// A look-up in one class.
 #[derive(Clone, Copy)]
 struct Look<'i> {
@@ -196,9 +259,10 @@ struct Look<'i> {
 impl Look<'_> {
     /// What the state of the fact alone tells; `known` where there is a value.
     #[inline]
-    fn upon<T>(&self, fact: Result<Value<'_, T>, Need>, known: impl FnOnce(T) -> u32) -> u32 {
+    fn upon<T>(&self, fact: Result<Value<'_, T>, Need>, known: impl FnOnce(T) -> u32) -> Told {
         let entry = self.entry;
-        match fact {
+        let is_known = matches!(fact, Ok(Value::Known(..)));
+        let next = match fact {
             Err(_) => entry
                 .users
                 .next(self.from)
@@ -209,6 +273,10 @@ impl Look<'_> {
                 OnUnknown::Skip => entry.broken.next(self.from),
             },
             Ok(Value::Known(value, _)) => known(value).min(entry.any_value.next(self.from)),
+        };
+        Told {
+            is_known,
+            ..Told::maybe(next)
         }
     }
 
@@ -228,11 +296,15 @@ impl Look<'_> {
         match address {
             IpAddr::V4(v4) => {
                 let ranges = self.entry.v4.as_ref();
-                ranges.map_or(NOWHERE, |ranges| ranges.next(v4.to_bits(), self.from))
+                let next = ranges.map_or(NOWHERE, |ranges| ranges.next(v4.to_bits(), self.from));
+                self.index.cards.touch(next);
+                next
             }
             IpAddr::V6(v6) => {
                 let ranges = self.entry.v6.as_ref();
-                ranges.map_or(NOWHERE, |ranges| ranges.next(v6.to_bits(), self.from))
+                let next = ranges.map_or(NOWHERE, |ranges| ranges.next(v6.to_bits(), self.from));
+                self.index.cards.touch(next);
+                next
             }
         }
     }
@@ -244,30 +316,52 @@ impl Look<'_> {
         })
     }
 
-    fn domain(&self, name: &Domain) -> u32 {
-        let class = self.entry.class;
+    /// The earliest rule that looks for the name or for one above it, and the half of the fingerprint that the index
+    /// does not compare.
+    fn names(&self, prints: &Fingerprints<'_>) -> (u32, u32) {
         let [exact, suffix, _] = self.entry.sizes;
-        let mut best = NOWHERE;
-        if exact | suffix != 0 {
-            let has = |sizes: u128, labels: usize| sizes >> (labels - 1).min(127) & 1 != 0;
-            let (mut all, mut whole) = (0, 0);
-            self.hasher().labels(name.as_str(), |labels, state| {
-                (all, whole) = (labels, state);
-                if has(suffix, labels) {
-                    let hash = self.hasher().name(tag(class, SUFFIX), state);
-                    best = best.min(self.table(hash));
+        let labels = prints.labels();
+        let deepest = u128::BITS - (exact | suffix).leading_zeros();
+        if prints.kept().len() == labels || deepest as usize <= prints.kept().len() {
+            self.names_of(prints.kept(), labels)
+        } else {
+            self.names_of(&prints.all(), labels)
+        }
+    }
+
+    fn names_of(&self, chain: &[u64], labels: usize) -> (u32, u32) {
+        let [exact, suffix, _] = self.entry.sizes;
+        let has = |sizes: u128, labels: usize| sizes >> (labels - 1).min(127) & 1 != 0;
+        let mut best = (NOWHERE, 0);
+        let mut wanted = [(0, 0); AT_ONCE];
+        let mut count = 0;
+        let mut judge = |wanted: &[(u32, u32)]| {
+            let touched = wanted.iter().map(|(hash, _)| self.index.table.touch(*hash));
+            std::hint::black_box(touched.fold(0, |all, slot| all | slot));
+            for (hash, print) in wanted {
+                let next = self.table(*hash);
+                if next < best.0 {
+                    best = (next, *print);
                 }
-            });
-            if has(exact, all) {
-                let hash = self.hasher().name(tag(class, EXACT), whole);
-                best = best.min(self.table(hash));
+            }
+        };
+        for (print, length) in chain.iter().zip(1..) {
+            let kinds = [
+                (SUFFIX, has(suffix, length)),
+                (EXACT, length == labels && has(exact, length)),
+            ];
+            for (kind, _) in kinds.into_iter().filter(|(_, is_there)| *is_there) {
+                if let Some(place) = wanted.get_mut(count) {
+                    *place = (of_name(*print, kind), *print as u32);
+                    count += 1;
+                }
+            }
+            if count + kinds.len() > AT_ONCE {
+                judge(&wanted[..count]);
+                count = 0;
             }
         }
-        if let Some(parts) = &self.entry.parts
-            && parts.first() < best
-        {
-            best = best.min(parts.next(name, self.from));
-        }
+        judge(&wanted[..count]);
         best
     }
 

@@ -1,4 +1,5 @@
-//! Keyed hashes of what rules look for, 32 bits each.
+//! Keyed hashes of what rules look for, 32 bits each. Those of names are halves of the fingerprints by which rule sets
+//! know them, so a walk that comes to both computes them once.
 //!
 //! Invariant: equal things have equal hashes. The converse is not needed: who shares a hash by accident is visited
 //! in vain. Nobody who lacks the key can have many share one.
@@ -12,7 +13,6 @@ use crate::set::Key;
 pub(super) const NO_HASH: u32 = u32::MAX;
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
 const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// What makes a hash of one kind differ from the same value's of another.
@@ -67,38 +67,6 @@ impl Hasher {
         done(self.bytes(self.begin(tag), text.as_bytes(), lower))
     }
 
-    /// Calls `each` with every ancestor of a name, the last label first: the number of its labels and a state
-    /// to be finished by [`Self::name`]. One pass from the right, eight characters a step.
-    #[inline]
-    pub(crate) fn labels(&self, name: &str, mut each: impl FnMut(usize, u64)) {
-        let bytes = name.as_bytes();
-        let (mut state, mut end, mut labels) = (self.first, bytes.len(), 0);
-        loop {
-            let (word, held) = before(bytes, end);
-            let dots = word ^ DOTS;
-            // The lowest bit that is set belongs to the last dot; those above may be wrong.
-            let last_dot = dots.wrapping_sub(ONES) & !dots & HIGHEST;
-            if last_dot == 0 && held == 8 {
-                state = self.take(state, word);
-                end -= 8;
-                continue;
-            }
-            let length = (last_dot.trailing_zeros() / 8).min(held);
-            let label = word & ((1 << (8 * length)) - 1);
-            state = self.take(state, label | (u64::from(length) + 1) << 56);
-            labels += 1;
-            each(labels, state);
-            if last_dot == 0 {
-                return;
-            }
-            end -= length as usize + 1;
-        }
-    }
-
-    pub(crate) fn name(&self, tag: Tag, state: u64) -> u32 {
-        done(self.take(state, u64::from(tag.0)))
-    }
-
     fn begin(&self, tag: Tag) -> u64 {
         self.take(self.first, u64::from(tag.0))
     }
@@ -123,19 +91,10 @@ impl Hasher {
     }
 }
 
-/// The up to eight characters before `end`, the last of them lowest, and how many they are.
+/// Of a name, half of its fingerprint; `kind` tells what the rule looks for in it. A name's hashes are neighbours.
 #[inline]
-fn before(bytes: &[u8], end: usize) -> (u64, u32) {
-    if let Some(eight) = end.checked_sub(8).and_then(|from| bytes.get(from..end))
-        && let Ok(eight) = eight.try_into()
-    {
-        return (u64::from_be_bytes(eight), 8);
-    }
-    let few = bytes.get(..end).unwrap_or_default();
-    let word = few
-        .iter()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte));
-    (word, few.len() as u32)
+pub(crate) fn of_name(fingerprint: u64, kind: u8) -> u32 {
+    ((fingerprint >> 32) as u32 ^ u32::from(kind)).min(NO_HASH - 1)
 }
 
 /// Eight characters in ASCII lower case.
@@ -177,12 +136,6 @@ mod tests {
                 add(hasher.ports(Tag(tag.0 + 2), u16::MAX, length), "port");
             }
         }
-        for name in ["com", "a.com", "b.a.com", "acom"] {
-            let mut last = 0;
-            hasher.labels(name, |_, state| last = state);
-            add(hasher.name(Tag(1), last), name);
-            add(hasher.name(Tag(2), last), name);
-        }
     }
 
     #[test]
@@ -202,25 +155,6 @@ mod tests {
                 hasher.text(Tag(1), &text.to_ascii_lowercase()),
                 "{text}"
             );
-        }
-    }
-
-    #[test]
-    fn an_ancestor_has_its_own_hash() {
-        let hasher = Hasher::new(Key([1, 2]));
-        let of = |name: &str| {
-            let mut states = Vec::new();
-            hasher.labels(name, |_, state| states.push(state));
-            states
-        };
-        assert_eq!(of("a.b.example.com")[..2], of("example.com")[..]);
-        assert_ne!(of("ab.com"), of("a.com"));
-        for length in 1..30 {
-            let name = format!("{}.example.{}", "a".repeat(length), "b".repeat(length));
-            let states = of(&name);
-            assert_eq!(states.len(), 3, "{name}");
-            assert_eq!(states[..1], of(&"b".repeat(length))[..], "{name}");
-            assert_eq!(states[..2], of(&name[length + 1..])[..], "{name}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::cards::Cards;
 use super::class::{Class, MOST};
 use super::hash::Hasher;
 use super::keys::{Between, Chooser, Keys, Sought};
@@ -21,11 +22,14 @@ use crate::set::Key;
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     pub(crate) hasher: Hasher,
+    /// Of names' fingerprints.
+    pub(crate) key: Key,
     /// All hashes of all classes.
     pub(crate) table: Table,
     /// Rules that are visited whatever the facts are.
     pub(crate) always: Positions,
     pub(crate) entries: Box<[Entry]>,
+    pub(crate) cards: Cards,
 }
 
 /// What the rules of one class look for.
@@ -77,6 +81,7 @@ impl Index {
         let rules = nodes.len();
         let mut chooser = Chooser {
             hasher,
+            key,
             counts,
             rules,
         };
@@ -96,9 +101,11 @@ impl Index {
         }
         Self {
             hasher,
+            key,
             table: Table::new(pairs),
             always: Positions::new(always),
             entries: drafts.into_iter().flatten().map(Draft::finish).collect(),
+            cards: Cards::new(nodes, key),
         }
     }
 
@@ -119,7 +126,8 @@ impl Index {
                 + entry.users.bytes()
                 + entry.broken.bytes()
         };
-        self.table.bytes() + self.always.bytes() + self.entries.iter().map(each).sum::<usize>()
+        let entries = self.entries.iter().map(each).sum::<usize>();
+        self.table.bytes() + self.always.bytes() + self.cards.bytes() + entries
     }
 }
 

@@ -12,11 +12,13 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::class::{Class, Classes};
-use super::hash::{Hasher, Tag};
+use super::hash::{self, Hasher, Tag};
 use crate::address::Prefix;
 use crate::condition::{AddressOf, Condition, DomainTest, Side, TextTest, ZoneOf};
+use crate::domain::Domain;
 use crate::fact::{InboundKind, Protocol};
 use crate::pattern::NamePattern;
+use crate::set::{Key, fingerprint};
 
 /// How a key of a class is looked up; the numbers tell kinds of one class apart.
 pub(crate) const EXACT: u8 = 0;
@@ -69,6 +71,8 @@ pub(super) struct Keys<'c> {
 /// Finds keys, and chooses between them by how often each occurs.
 pub(super) struct Chooser {
     pub(super) hasher: Hasher,
+    /// Of names' fingerprints.
+    pub(super) key: Key,
     /// How many conditions look for each hash.
     pub(super) counts: HashMap<u32, u32>,
     /// How many rules there are.
@@ -189,17 +193,14 @@ impl Chooser {
     }
 
     fn domain<'c>(&self, test: &'c DomainTest) -> Keys<'c> {
-        let name = |kind, name: &str| {
-            let (mut size, mut last) = (0, 0);
-            self.hasher.labels(name, |labels, state| {
-                // A name has at most 127 labels.
-                (size, last) = (u8::try_from(labels - 1).unwrap_or(u8::MAX), state);
-            });
-            let hash = self.hasher.name(tag(Class::Domain, kind), last);
-            hashed(kind, size, hash)
+        let name = |kind, name: &Domain| {
+            let (print, labels) = fingerprint(self.key, name.into());
+            // A name has at most 127 labels.
+            let size = u8::try_from(labels - 1).unwrap_or(u8::MAX);
+            hashed(kind, size, hash::of_name(print, kind))
         };
         let (sought, chance) = match test {
-            DomainTest::Exact(exact) => (name(EXACT, exact.as_str()), 0.0),
+            DomainTest::Exact(exact) => (name(EXACT, exact), 0.0),
             DomainTest::Keyword(word) => (Sought::Keyword(word), 0.02),
             DomainTest::Regex(pattern) => (Sought::NamePattern(pattern), 0.1),
             DomainTest::Suffix(suffix) => {
@@ -208,7 +209,7 @@ impl Chooser {
                 } else {
                     0.1
                 };
-                (name(SUFFIX, suffix.as_str()), chance)
+                (name(SUFFIX, suffix), chance)
             }
         };
         Keys::one(Class::Domain, sought, chance)

@@ -8,6 +8,7 @@
 
 use aho_corasick::AhoCorasick;
 
+use super::grams::Grams;
 use super::postings::{NOWHERE, Positions};
 use crate::domain::Domain;
 use crate::pattern::NamePattern;
@@ -16,6 +17,8 @@ use crate::pattern::NamePattern;
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     automaton: Option<AhoCorasick>,
+    /// Tells of most names that the automaton would find nothing.
+    grams: Option<Grams>,
     /// By number in the automaton.
     words: Box<[Word]>,
     /// In the order of their positions.
@@ -87,6 +90,7 @@ impl Parts {
         };
         Some(Self {
             automaton,
+            grams: Grams::new(pairs.iter().map(|(word, ..)| *word)),
             words: pairs.chunk_by(same).map(word).collect(),
             patterns: patterns.into(),
             loose: loose.into(),
@@ -102,7 +106,10 @@ impl Parts {
     pub(crate) fn next(&self, name: &Domain, from: u32) -> u32 {
         let mut best = NOWHERE;
         let mut tested = None;
-        if let Some(automaton) = &self.automaton {
+        let may_be_in = |grams: &Grams| grams.may_be_in(name.as_str());
+        if let Some(automaton) = &self.automaton
+            && self.grams.as_ref().is_none_or(may_be_in)
+        {
             for found in automaton.find_overlapping_iter(name.as_str()) {
                 let Some(word) = self.words.get(found.pattern().as_usize()) else {
                     continue;
@@ -164,5 +171,6 @@ impl Parts {
             + self.words.iter().map(word).sum::<usize>()
             + size_of_val(&*self.patterns)
             + size_of_val(&*self.loose)
+            + self.grams.as_ref().map_or(0, Grams::bytes)
     }
 }

@@ -137,6 +137,13 @@ impl Table {
         }
     }
 
+    /// What stands where a look-up of `hash` begins: read for several before any is compared, so that all are waited
+    /// for at once.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u32) -> u64 {
+        self.slots.get(home(hash, self.homes)).copied().unwrap_or(0)
+    }
+
     /// The earliest position of `hash` from `from` on.
     #[inline]
     pub(crate) fn next(&self, hash: u32, from: u32) -> u32 {

@@ -19,16 +19,25 @@ pub(crate) trait Point: Copy + Ord {
 /// Ranges of one kind of point.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranges<P> {
-    /// Where pieces begin, ascending; before the first there is no range.
-    cuts: Box<[P]>,
-    /// By piece: the innermost range, or [`NONE`].
-    innermost: Box<[u32]>,
+    /// Ascending; before the first there is no range.
+    pieces: Box<[Piece<P>]>,
     ranges: Box<[Range]>,
     runs: Runs,
-    /// By the first bits of a point: how many cuts have lesser ones.
+    /// By the first bits of a point: how many pieces begin with lesser ones.
     top: Box<[u32]>,
     /// What is left of 32 bits behind those first ones.
     shift: u32,
+}
+
+/// The points from one cut to the next.
+#[derive(Clone, Copy, Debug)]
+struct Piece<P> {
+    start: P,
+    /// The innermost range, or [`NONE`].
+    innermost: u32,
+    /// The earliest rule of that range or one around it, or [`NOWHERE`]. It stands here too, for most look-ups need no
+    /// more.
+    earliest: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +61,7 @@ impl<P: Point> Ranges<P> {
         all.sort_unstable_by(|a, b| (a.0, b.1, a.2).cmp(&(b.0, a.1, b.2)));
         all.dedup();
         let mut built = Self {
-            cuts: Box::default(),
-            innermost: Box::default(),
+            pieces: Box::default(),
             ranges: Box::default(),
             runs: Runs::default(),
             top: Box::default(),
@@ -79,9 +87,14 @@ impl<P: Point> Ranges<P> {
             cuts.cut(start);
         }
         cuts.close(None);
+        let earliest = |number: u32| ranges.get(number as usize).map(|range| range.earliest);
+        let piece = |(start, innermost): &(P, u32)| Piece {
+            start: *start,
+            innermost: *innermost,
+            earliest: earliest(*innermost).unwrap_or(NOWHERE),
+        };
+        built.pieces = cuts.cuts.iter().map(piece).collect();
         built.ranges = ranges.into();
-        built.cuts = cuts.cuts.iter().map(|(point, _)| *point).collect();
-        built.innermost = cuts.cuts.iter().map(|(_, range)| *range).collect();
         built.runs.shrink();
         built.index();
         built
@@ -95,15 +108,18 @@ impl<P: Point> Ranges<P> {
             return NOWHERE;
         };
         let near = self
-            .cuts
+            .pieces
             .get(*low as usize..*high as usize)
             .unwrap_or_default();
-        let cut = *low as usize + near.partition_point(|cut| *cut <= point);
-        let innermost = cut
-            .checked_sub(1)
-            .and_then(|piece| self.innermost.get(piece));
+        let cut = *low as usize + near.partition_point(|piece| piece.start <= point);
+        let Some(piece) = cut.checked_sub(1).and_then(|piece| self.pieces.get(piece)) else {
+            return NOWHERE;
+        };
+        if piece.earliest >= from {
+            return piece.earliest;
+        }
         let mut best = NOWHERE;
-        let mut number = innermost.copied().unwrap_or(NONE);
+        let mut number = piece.innermost;
         while let Some(range) = self.ranges.get(number as usize) {
             if range.earliest >= from {
                 return best.min(range.earliest);
@@ -115,28 +131,28 @@ impl<P: Point> Ranges<P> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.cuts)
-            + size_of_val(&*self.innermost)
+        size_of_val(&*self.pieces)
             + size_of_val(&*self.ranges)
             + size_of_val(&*self.top)
             + self.runs.bytes()
     }
 
-    /// About as many buckets as cuts.
+    /// About as many buckets as pieces.
     fn index(&mut self) {
-        let bits = self.cuts.len().next_power_of_two().ilog2().min(MOST_BITS);
+        let bits = self.pieces.len().next_power_of_two().ilog2().min(MOST_BITS);
         // A shift by all 32 bits is none; one bit costs nothing.
         self.shift = 32 - bits.max(1);
-        let mut cuts = self.cuts.iter().enumerate().peekable();
+        let mut pieces = self.pieces.iter().enumerate().peekable();
         let mut top = Vec::with_capacity((1 << bits.max(1)) + 1);
         for bucket in 0..1_u32 << bits.max(1) {
-            while cuts
-                .next_if(|(_, cut)| cut.high() >> self.shift < bucket)
+            while pieces
+                .next_if(|(_, piece)| piece.start.high() >> self.shift < bucket)
                 .is_some()
             {}
-            top.push(cuts.peek().map_or(self.cuts.len(), |(at, _)| *at) as u32);
+            let next = pieces.peek().map_or(self.pieces.len(), |(at, _)| *at);
+            top.push(next as u32);
         }
-        top.push(self.cuts.len() as u32);
+        top.push(self.pieces.len() as u32);
         self.top = top.into();
     }
 }

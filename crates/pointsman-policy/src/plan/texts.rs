@@ -6,12 +6,15 @@
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
+use super::grams::Grams;
 use super::postings::{NOWHERE, Positions};
 
 /// All keywords that rules look for in one text.
 #[derive(Clone, Debug)]
 pub(crate) struct Keywords {
     automaton: AhoCorasick,
+    /// Tells of most texts that the automaton would find nothing.
+    grams: Option<Grams>,
     /// By number of the keyword.
     positions: Box<[Positions]>,
     first: u32,
@@ -54,6 +57,7 @@ impl Keywords {
         let at = |same: &[(&str, u32)]| Positions::new(same.iter().map(|(_, at)| *at).collect());
         Some(Self {
             automaton,
+            grams: Grams::new(pairs.iter().map(|(word, _)| *word)),
             positions: pairs.chunk_by(same).map(at).collect(),
             first: pairs.iter().map(|(_, at)| *at).min().unwrap_or(NOWHERE),
         })
@@ -65,6 +69,13 @@ impl Keywords {
 
     /// The earliest rule from `from` on whose keyword is in `text`.
     pub(crate) fn next(&self, text: &str, from: u32) -> u32 {
+        if self
+            .grams
+            .as_ref()
+            .is_some_and(|grams| !grams.may_be_in(text))
+        {
+            return NOWHERE;
+        }
         let found = self.automaton.find_overlapping_iter(text);
         let positions = found.filter_map(|found| self.positions.get(found.pattern().as_usize()));
         let next = positions.map(|positions| positions.next(from)).min();
@@ -73,7 +84,9 @@ impl Keywords {
 
     pub(super) fn bytes(&self) -> usize {
         let each = |positions: &Positions| size_of::<Positions>() + positions.bytes();
-        self.automaton.memory_usage() + self.positions.iter().map(each).sum::<usize>()
+        self.automaton.memory_usage()
+            + self.grams.as_ref().map_or(0, Grams::bytes)
+            + self.positions.iter().map(each).sum::<usize>()
     }
 }
 

@@ -12,7 +12,7 @@ use super::sip::Sip;
 use crate::domain::{Domain, Name};
 
 /// The most labels that a name of 253 bytes has.
-pub(super) const MOST_LABELS: usize = 127;
+pub(crate) const MOST_LABELS: usize = 127;
 /// The last labels whose fingerprints are kept: few lists hold deeper names, whatever names are asked for.
 const KEPT: usize = 16;
 const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
@@ -55,18 +55,18 @@ impl<'n> Fingerprints<'n> {
     }
 
     /// How many labels the name has.
-    pub(super) fn labels(&self) -> usize {
+    pub(crate) fn labels(&self) -> usize {
         self.labels
     }
 
     /// That of the last label first: all, or as many as are kept.
-    pub(super) fn kept(&self) -> &[u64] {
+    pub(crate) fn kept(&self) -> &[u64] {
         self.kept.get(..self.labels).unwrap_or(&self.kept)
     }
 
     /// All, for lists of names so deep that those kept do not suffice.
     #[cold]
-    pub(super) fn all(&self) -> [u64; MOST_LABELS] {
+    pub(crate) fn all(&self) -> [u64; MOST_LABELS] {
         let mut all = [0; MOST_LABELS];
         fill(self.key, self.name.into(), &mut all);
         all
@@ -74,7 +74,7 @@ impl<'n> Fingerprints<'n> {
 }
 
 /// The fingerprint of one name, and the number of its labels.
-pub(super) fn fingerprint(key: Key, name: Name<'_>) -> (u64, usize) {
+pub(crate) fn fingerprint(key: Key, name: Name<'_>) -> (u64, usize) {
     let mut last = 0;
     let mut labels = 0;
     walk(key, name, |sip, end| {

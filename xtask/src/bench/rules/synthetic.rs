@@ -76,6 +76,11 @@ impl Synthetic {
         synthetic
     }
 
+    /// The key of the sets' fingerprints, and of the policy's: a load has one.
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
     /// The rules behind so many rule sets.
     pub(super) fn policy(&mut self, sets: usize) -> Policy {
         let sets: Vec<Arc<RuleSet>> = (0..sets).map(|_| Arc::new(self.set())).collect();

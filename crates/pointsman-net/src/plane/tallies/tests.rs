@@ -61,7 +61,7 @@ fn flows(rules: &Rules) -> Vec<u64> {
 
 #[test]
 fn white_space_is_no_part_of_a_rule() {
-    let check = |text: &str, expected| assert_eq!(&*canonical(&text.into()), expected);
+    let check = |text: &str, expected| assert_eq!(&*canonical(text), expected);
     check("DOMAIN, a.test, A", "DOMAIN,a.test,A");
     check("DOMAIN ,a.test,  A", "DOMAIN,a.test,A");
     check("ads  => reset", "ads => reset");
