@@ -356,6 +356,18 @@ impl Protocol {
 }
 
 impl InboundKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Dns,
+        Self::Forward,
+        Self::Http,
+        Self::Mixed,
+        Self::Redirect,
+        Self::Socks5,
+        Self::Tproxy,
+        Self::Tun,
+    ];
+
     /// Its word in rules and explanations.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -183,7 +183,11 @@ fn protocol(key: &str, text: &str) -> Result<Protocol, BadFlow> {
 }
 
 fn inbound_kind(key: &str, text: &str) -> Result<InboundKind, BadFlow> {
-    word(key, text, INBOUND_KINDS.map(|kind| (kind.as_str(), kind)))
+    word(
+        key,
+        text,
+        InboundKind::ALL.map(|kind| (kind.as_str(), kind)),
+    )
 }
 
 /// A value of a fact that is a number.
@@ -232,17 +236,6 @@ fn last_part(text: &str) -> Option<&str> {
 fn known(text: &str) -> Fact<Arc<str>> {
     Fact::Known(text.into(), Provenance::Given)
 }
-
-const INBOUND_KINDS: [InboundKind; 8] = [
-    InboundKind::Dns,
-    InboundKind::Forward,
-    InboundKind::Http,
-    InboundKind::Mixed,
-    InboundKind::Redirect,
-    InboundKind::Socks5,
-    InboundKind::Tproxy,
-    InboundKind::Tun,
-];
 
 #[cfg(test)]
 mod tests;

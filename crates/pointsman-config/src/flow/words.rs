@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use pointsman_policy::Fact;
 use pointsman_policy::condition::NumberField;
-use pointsman_policy::fact::{Parent, Process, Provenance};
+use pointsman_policy::fact::{InboundKind, Parent, Process, Provenance};
 
 use crate::problem::nearest;
 
 use super::{
-    BadFlow, INBOUND_KINDS, Query, Via, address, bad, destination, domain, inbound_kind, known,
-    last_part, network, port, protocol, set_process_name, source,
+    BadFlow, Query, Via, address, bad, destination, domain, inbound_kind, known, last_part,
+    network, port, protocol, set_process_name, source,
 };
 
 /// Every key, and what it takes.
@@ -177,7 +177,7 @@ impl Query {
             via.user = Some(user.into());
         }
         match (
-            INBOUND_KINDS.iter().any(|known| known.as_str() == kind),
+            InboundKind::ALL.iter().any(|known| known.as_str() == kind),
             tail,
         ) {
             (true, Some(name)) if kind == "forward" && name.parse::<u16>().is_err() => {

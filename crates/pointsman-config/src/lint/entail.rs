@@ -29,26 +29,8 @@ pub(super) fn entails(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
     let seen = b.view >= a.view;
     match (&*a.test, &*b.test) {
         (Condition::Never, _) | (_, Condition::Always) => true,
-        (
-            Condition::Address {
-                of: a_of,
-                prefix: a,
-                ..
-            },
-            Condition::Address {
-                of: b_of,
-                prefix: b,
-                ..
-            },
-        ) => {
-            let same = match (a_of, b_of) {
-                (AddressOf::Destination, AddressOf::Destination)
-                | (AddressOf::Destination | AddressOf::Either, AddressOf::Either) => seen,
-                (AddressOf::Source, AddressOf::Source | AddressOf::Either)
-                | (AddressOf::Outgoing, AddressOf::Outgoing) => true,
-                _ => false,
-            };
-            same && within(a, b)
+        (Condition::Address { .. }, Condition::Address { .. }) => {
+            address_entails(&a.test, &b.test, seen)
         }
         (Condition::AddressKind(a), Condition::AddressKind(b)) => kind_within(*a, *b),
         (Condition::Asn(a, _), Condition::Asn(b, _)) => seen && a == b,
@@ -107,21 +89,7 @@ pub(super) fn entails(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
 pub(super) fn refutes(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
     match (&*a.test, &*b.test) {
         (Condition::Never, _) | (_, Condition::Never) => true,
-        (
-            Condition::Address {
-                of: a_of,
-                prefix: a,
-                ..
-            },
-            Condition::Address {
-                of: b_of,
-                prefix: b,
-                ..
-            },
-        ) => {
-            let same = a_of == b_of && *a_of != AddressOf::Either;
-            same && !within(a, b) && !within(b, a)
-        }
+        (Condition::Address { .. }, Condition::Address { .. }) => address_refutes(&a.test, &b.test),
         // Of a named destination no address is seen here, and a literal one is of its own family.
         (
             Condition::AddressKind(kind),
@@ -282,6 +250,35 @@ fn set_on_addresses(policy: &Policy, id: SetId) -> bool {
 /// Whether all of `a` lies in `b`.
 pub(super) fn within(a: &Prefix, b: &Prefix) -> bool {
     a.length() >= b.length() && b.contains(a.address())
+}
+
+fn address_parts(condition: &Condition) -> Option<(AddressOf, &Prefix)> {
+    match condition {
+        Condition::Address { of, prefix, .. } => Some((*of, prefix)),
+        _ => None,
+    }
+}
+
+fn address_entails(a: &Condition, b: &Condition, seen: bool) -> bool {
+    let (Some((a_of, a)), Some((b_of, b))) = (address_parts(a), address_parts(b)) else {
+        return false;
+    };
+    let same = match (a_of, b_of) {
+        (AddressOf::Destination, AddressOf::Destination)
+        | (AddressOf::Destination | AddressOf::Either, AddressOf::Either) => seen,
+        (AddressOf::Source, AddressOf::Source | AddressOf::Either)
+        | (AddressOf::Outgoing, AddressOf::Outgoing) => true,
+        _ => false,
+    };
+    same && within(a, b)
+}
+
+fn address_refutes(a: &Condition, b: &Condition) -> bool {
+    let (Some((a_of, a)), Some((b_of, b))) = (address_parts(a), address_parts(b)) else {
+        return false;
+    };
+    let same = a_of == b_of && a_of != AddressOf::Either;
+    same && !within(a, b) && !within(b, a)
 }
 
 fn kind_within(a: AddressKind, b: AddressKind) -> bool {

@@ -335,15 +335,5 @@ fn network_word(network: Network) -> &'static str {
 }
 
 fn inbound_word(kind: Option<InboundKind>) -> &'static str {
-    match kind {
-        None => "any",
-        Some(InboundKind::Dns) => "dns",
-        Some(InboundKind::Forward) => "forward",
-        Some(InboundKind::Http) => "http",
-        Some(InboundKind::Mixed) => "mixed",
-        Some(InboundKind::Redirect) => "redirect",
-        Some(InboundKind::Socks5) => "socks5",
-        Some(InboundKind::Tproxy) => "tproxy",
-        Some(InboundKind::Tun) => "tun",
-    }
+    kind.map_or("any", InboundKind::as_str)
 }

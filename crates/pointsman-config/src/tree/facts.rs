@@ -325,17 +325,8 @@ fn number(text: &str) -> Option<u16> {
 }
 
 fn inbound_kind(word: &str) -> Option<InboundKind> {
-    Some(match word {
-        "dns" => InboundKind::Dns,
-        "forward" => InboundKind::Forward,
-        "http" => InboundKind::Http,
-        "mixed" => InboundKind::Mixed,
-        "redirect" => InboundKind::Redirect,
-        "socks5" => InboundKind::Socks5,
-        "tproxy" => InboundKind::Tproxy,
-        "tun" => InboundKind::Tun,
-        _ => return None,
-    })
+    let mut kinds = InboundKind::ALL.into_iter();
+    kinds.find(|kind| kind.as_str() == word)
 }
 
 fn domain(lowerer: &mut Lowerer<'_>, op: &Name, value: &Name, asks: Asks) -> Option<Condition> {

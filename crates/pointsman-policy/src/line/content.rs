@@ -255,18 +255,11 @@ pub(super) fn inbound(text: &str) -> Made {
         None => (service, None),
     };
     let shape = "`[user@]http|socks5|mixed|tun|redirect|tproxy|forward|dns[:port]`";
-    let kind = match word.to_ascii_lowercase().as_str() {
-        "any" => None,
-        "dns" => Some(InboundKind::Dns),
-        "forward" => Some(InboundKind::Forward),
-        "http" => Some(InboundKind::Http),
-        "mixed" => Some(InboundKind::Mixed),
-        "redirect" => Some(InboundKind::Redirect),
-        "socks5" => Some(InboundKind::Socks5),
-        "tproxy" => Some(InboundKind::Tproxy),
-        "tun" => Some(InboundKind::Tun),
-        _ => return Err(Bad::new(format!("`{text}` is no inbound")).hint(format!("write {shape}"))),
-    };
+    let is = |name: &str| word.eq_ignore_ascii_case(name);
+    let kind = InboundKind::ALL.into_iter().find(|kind| is(kind.as_str()));
+    if kind.is_none() && !is("any") {
+        return Err(Bad::new(format!("`{text}` is no inbound")).hint(format!("write {shape}")));
+    }
     let port = match port.map(plain_number::<u16>) {
         None => None,
         Some(Some(port)) if port > 0 => Some(port),

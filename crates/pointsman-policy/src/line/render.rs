@@ -157,17 +157,7 @@ fn domain(test: &DomainTest, to: &mut String) {
 }
 
 fn inbound(kind: Option<InboundKind>, port: Option<u16>, user: Option<&str>, to: &mut String) {
-    let word = match kind {
-        None => "any",
-        Some(InboundKind::Dns) => "dns",
-        Some(InboundKind::Forward) => "forward",
-        Some(InboundKind::Http) => "http",
-        Some(InboundKind::Mixed) => "mixed",
-        Some(InboundKind::Redirect) => "redirect",
-        Some(InboundKind::Socks5) => "socks5",
-        Some(InboundKind::Tproxy) => "tproxy",
-        Some(InboundKind::Tun) => "tun",
-    };
+    let word = kind.map_or("any", InboundKind::as_str);
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     pair("INBOUND", &format!("{user}{word}{port}"), to);

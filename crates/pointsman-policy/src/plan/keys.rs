@@ -116,7 +116,7 @@ impl Chooser {
                     (None, Some(port), _) => number(class, PORT, u64::from(*port), 0.1),
                     (None, None, Some(kind)) => {
                         let mut keys = Keys::default();
-                        for fits in INBOUND_KINDS.into_iter().filter(|k| kind.fits(*k)) {
+                        for fits in InboundKind::ALL.into_iter().filter(|k| kind.fits(*k)) {
                             keys.join(number(class, KIND, fits as u64, 0.25));
                         }
                         keys
@@ -366,17 +366,6 @@ fn aligned(start: u16, end: u16, mut each: impl FnMut(u16, u8)) {
         at += 1 << bits;
     }
 }
-
-const INBOUND_KINDS: [InboundKind; 8] = [
-    InboundKind::Dns,
-    InboundKind::Forward,
-    InboundKind::Http,
-    InboundKind::Mixed,
-    InboundKind::Redirect,
-    InboundKind::Socks5,
-    InboundKind::Tproxy,
-    InboundKind::Tun,
-];
 
 #[cfg(test)]
 mod tests {
