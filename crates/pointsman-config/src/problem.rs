@@ -2,11 +2,19 @@
 //!
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
+mod excerpt;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use pointsman_policy::near::nearest;
+
+use excerpt::{Excerpt, excerpt};
+
+/// The most characters of a message, a hint or a word why.
+const MOST_SAID: usize = 1_000;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -218,15 +226,17 @@ impl fmt::Display for Problem {
         write!(
             f,
             "{file}:{line}:{column}: {word}[{}]: {}",
-            self.code, self.message
+            self.code,
+            bounded(&self.message)
         )?;
         write_caret(f, &self.span)?;
         if let Some((span, why)) = &self.related {
             let (line, column) = span.line_column();
+            let why = bounded(why);
             write!(f, "\n  {}:{line}:{column}: {why}", span.file())?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", bounded(hint))?;
         }
         Ok(())
     }
@@ -248,7 +258,7 @@ impl From<&Problem> for pointsman_api::Problem {
             let (line, column) = span.line_column();
             let file = span.file().to_string();
             pointsman_api::problem::Related {
-                message: why.clone(),
+                message: bounded(why).into_owned(),
                 file,
                 line,
                 column,
@@ -257,11 +267,11 @@ impl From<&Problem> for pointsman_api::Problem {
         Self {
             severity: severity.as_str().to_owned(),
             code: (*code).to_owned(),
-            message: message.clone(),
+            message: bounded(message).into_owned(),
             file: span.file().to_string(),
             line,
             column,
-            hint: hint.clone(),
+            hint: hint.as_deref().map(|hint| bounded(hint).into_owned()),
             related,
             text: problem.to_string(),
         }
@@ -287,32 +297,22 @@ fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
         .iter()
         .filter(|range| range.start < place.end && place.start < range.end);
     let near: Vec<&Range<usize>> = near.collect();
-    let shown: String = line
-        .char_indices()
-        .take(200)
-        .map(|(at, c)| match c {
-            _ if near.iter().any(|range| range.contains(&(start + at))) => '*',
-            '\t' => ' ',
-            c => c,
-        })
-        .collect();
-    let before = text
-        .get(start..span.start)
-        .map_or(0, |t| t.chars().count())
-        .min(200);
-    let room = shown.chars().count().saturating_sub(before).max(1);
-    let width = span
-        .text()
-        .lines()
-        .next()
-        .map_or(1, |t| t.chars().count())
-        .clamp(1, room);
-    write!(
-        f,
-        "\n  | {shown}\n  | {}{}",
-        " ".repeat(before),
-        "^".repeat(width)
-    )
+    let secret = |at: usize| near.iter().any(|range| range.contains(&(start + at)));
+    let Excerpt {
+        shown,
+        before,
+        width,
+    } = excerpt(line, span.start - start..span.end - start, secret);
+    let caret = "^".repeat(width);
+    write!(f, "\n  | {shown}\n  | {:before$}{caret}", "")
+}
+
+/// A sentence, cut where it says a whole file: what is wrong is often quoted.
+fn bounded(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST_SAID) {
+        Some((at, _)) => Cow::Owned(format!("{}...", &text[..at])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// All problems found so far.
@@ -391,40 +391,4 @@ impl Problems {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_shows_its_place() {
-        let source = Source::new("r.toml", "a = 1\nvia = \"ciadpi\"\n".into());
-        let mut problems = Problems::default();
-        let problem = problems.error(
-            "unknown-outbound",
-            &source.span(13, 19),
-            "there is no outbound `ciadpi`",
-        );
-        problem.hint = Some("defined here: direct, vpn".into());
-        assert_eq!(
-            problems.0[0].to_string(),
-            "r.toml:2:8: error[unknown-outbound]: there is no outbound `ciadpi`\n  | via = \"ciadpi\"\n  |        ^^^^^^\n  hint: defined here: direct, vpn"
-        );
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let source = Source::new("c.yml", "{ password: hünter2, bad: 1 }\n".into());
-        source.span(12, 20).hide();
-        let mut problems = Problems::default();
-        problems.error("unknown-key", &source.span(22, 25), "no");
-        assert_eq!(
-            problems.0[0].to_string(),
-            "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: 1 }\n  |                      ^^^"
-        );
-    }
-
-    #[test]
-    fn near_words_are_offered() {
-        assert_eq!(nearest("listner", ["listener", "target"]), Some("listener"));
-        assert_eq!(nearest("xyz", ["listener", "target"]), None);
-    }
-}
+mod tests;

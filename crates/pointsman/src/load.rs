@@ -58,38 +58,21 @@ pub(crate) fn wire(problem: &Problem, directory: &Path) -> Wire {
             directory.join(path).display().to_string()
         }
     };
-    let (line, column) = problem.span.line_column();
-    let file = place(problem.span.file());
-    let related = problem.related.as_ref().map(|(span, why)| {
-        let (line, column) = span.line_column();
-        Related {
-            message: why.clone(),
-            file: place(span.file()),
-            line,
-            column,
-        }
+    let wire = Wire::from(problem);
+    let file = place(&wire.file);
+    let mut text = wire.text.replacen(&wire.file, &file, 1);
+    let related = wire.related.map(|old| {
+        let file = place(&old.file);
+        let line = old.line;
+        let stands = |file: &str| format!("\n  {file}:{line}:");
+        text = text.replacen(&stands(&old.file), &stands(&file), 1);
+        Related { file, ..old }
     });
-    let shown = problem.to_string();
-    let mut text = shown.replacen(&**problem.span.file(), &file, 1);
-    if let (Some(related), Some((span, _))) = (&related, &problem.related) {
-        let old = format!("\n  {}:{}:", span.file(), related.line);
-        text = text.replacen(&old, &format!("\n  {}:{}:", related.file, related.line), 1);
-    }
     Wire {
-        severity: match problem.severity {
-            Severity::Error => "error",
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-        }
-        .to_owned(),
-        code: problem.code.to_owned(),
-        message: problem.message.clone(),
         file,
-        line,
-        column,
-        hint: problem.hint.clone(),
         related,
         text,
+        ..wire
     }
 }
 
