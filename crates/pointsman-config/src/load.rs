@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointsman_policy::Need;
-
 use crate::convert::Foreign;
 use crate::dialect;
 use crate::files::Files;
@@ -158,7 +156,6 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     };
     if let Some(setup) = &mut setup {
         setup.lists = input.lists.take();
-        note_early_answers(setup, &input.source, &mut problems);
     }
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());
@@ -169,35 +166,6 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
         dialect: Some(dialect),
         setup,
         problems,
-    }
-}
-
-/// Notes, once a policy, the rule for which proxy clients are told of success before the way out is
-/// known: whoever wonders why a refusal arrives as a reset finds it here.
-fn note_early_answers(setup: &Setup, source: &Arc<Source>, problems: &mut Problems) {
-    for (number, policy) in setup.policies.iter().enumerate() {
-        if !setup
-            .inbounds
-            .iter()
-            .any(|inbound| inbound.policy.0 == number)
-        {
-            continue;
-        }
-        let Some(rule) = policy.first_asking(Need::Sniff) else {
-            continue;
-        };
-        let own = rule.file == source.file;
-        let place = if own {
-            source.line(rule.line)
-        } else {
-            source.span(0, 0)
-        };
-        let message = format!(
-            "`{}` ({}:{}) may ask for first bytes: then a SOCKS or CONNECT client is told of success \
-             before the way out is tried, and a refusal is a reset",
-            rule.text, rule.file, rule.line
-        );
-        problems.note("answers-early", &place, message);
     }
 }
 

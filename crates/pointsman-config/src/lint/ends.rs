@@ -62,6 +62,10 @@ pub(super) struct Ends<'p> {
     /// The lengths of ranges that are filed, by whose address and family.
     lengths: HashMap<(u8, bool), Vec<u8>>,
     ports: Ports,
+    /// Whether one of them is about one transport.
+    networks: bool,
+    /// Whether one of them is about some inbounds.
+    inbounds: bool,
 }
 
 impl<'p> Ends<'p> {
@@ -73,12 +77,50 @@ impl<'p> Ends<'p> {
             sets: Vec::new(),
             lengths: HashMap::new(),
             ports: Ports::default(),
+            networks: false,
+            inbounds: false,
         }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether one of them is about one transport.
+    pub(super) fn tell_networks(&self) -> bool {
+        self.networks
+    }
+
+    /// Whether one of them is about some inbounds.
+    pub(super) fn tell_inbounds(&self) -> bool {
+        self.inbounds
+    }
+
+    /// Whether one of them may be about a part of this range.
+    pub(super) fn splits(&self, of: AddressOf, prefix: &Prefix) -> bool {
+        let either = [whose(of), whose(AddressOf::Either)];
+        either.iter().any(|of| {
+            let lengths = self.lengths.get(&(*of, prefix.address().is_ipv6()));
+            lengths.is_some_and(|lengths| lengths.iter().any(|length| *length > prefix.length()))
+        })
     }
 
     /// Files one end: every flow of this case goes no further.
     pub(super) fn add(&mut self, case: Case<'p>, origin: &'p Origin, outbound: Option<OutboundId>) {
         let number = self.all.len();
+        for literal in &case {
+            match &*literal.atom.test {
+                Condition::Network(_)
+                | Condition::Port {
+                    network: Some(_), ..
+                } => self.networks = true,
+                Condition::Inbound { .. } | Condition::Text(TextField::InboundName, _) => {
+                    self.inbounds = true;
+                }
+                _ => {}
+            }
+        }
         if let [
             Literal {
                 atom:

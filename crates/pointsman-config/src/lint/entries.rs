@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use pointsman_policy::condition::Condition;
+use pointsman_policy::condition::{Asks, Condition};
 use pointsman_policy::model::{Origin, OutboundId, SetId};
 use pointsman_policy::set::{Item, Place, RuleSet, Sink};
 use pointsman_policy::{Domain, Policy, Prefix};
@@ -35,7 +35,10 @@ const MOST_MET: usize = 2_000_000;
 struct Use<'p> {
     id: SetId,
     set: &'p Arc<RuleSet>,
+    /// What its ranges see at most.
     view: View,
+    /// And at least.
+    sure: View,
     origin: &'p Origin,
     outbound: Option<OutboundId>,
 }
@@ -49,11 +52,13 @@ impl Budget {
     }
 }
 
-/// Looks at the sets that a policy's rules ask, in their order.
+/// Looks at the sets that a policy's rules ask, in their order; what earlier rules have of the set of a rule that
+/// never matches (`is_dead`) is told with that.
 pub(super) fn look<'p>(
     policy: &'p Policy,
     steps: &[Step<'p>],
     (lists, files): (&[ListFile], &dyn Files),
+    is_dead: &dyn Fn(&Origin) -> bool,
     budget: &mut Budget,
     found: &mut Vec<Finding>,
 ) {
@@ -71,7 +76,7 @@ pub(super) fn look<'p>(
             let mut pass = Pass::new(&asked, &earlier, budget);
             // A list that was read a moment ago and cannot be now is told of when it is read again.
             let _ = list.each(files, &mut pass);
-            pass.tell(policy, found);
+            pass.tell(policy, is_dead(asked.origin), found);
         }
         earlier.push(asked);
     }
@@ -83,7 +88,7 @@ fn asked<'p>(policy: &'p Policy, step: &Step<'p>) -> Option<Use<'p>> {
     let Some(Expr::Atom(atom)) = site.own.as_deref() else {
         return None;
     };
-    let Condition::Set(id, _) = &*atom.test else {
+    let Condition::Set(id, asks) = &*atom.test else {
         return None;
     };
     let plain = site.kind == Kind::Rule && site.path.links().next().is_none();
@@ -91,7 +96,11 @@ fn asked<'p>(policy: &'p Policy, step: &Step<'p>) -> Option<Use<'p>> {
     (plain && site.outbound.is_some()).then_some(Use {
         id: *id,
         set,
-        view: atom.view,
+        view: match asks {
+            Asks::Never => atom.view,
+            Asks::Resolve => View::Always,
+        },
+        sure: atom.view,
         origin: site.origin,
         outbound: site.outbound,
     })
@@ -120,8 +129,6 @@ struct Pass<'a, 'p> {
     budget: &'a mut Budget,
     total: usize,
     cut: bool,
-    /// Entries that are neither names nor ranges, and exceptions.
-    others: usize,
     /// By wider entries of its own.
     own: Held,
     /// By each earlier set.
@@ -140,7 +147,6 @@ impl<'a, 'p> Pass<'a, 'p> {
             budget,
             total: 0,
             cut: false,
-            others: 0,
             own: Held::default(),
             by: earlier.iter().map(|_| Held::default()).collect(),
             ranges: Vec::new(),
@@ -188,7 +194,7 @@ impl<'a, 'p> Pass<'a, 'p> {
         self.ranges.push((prefix, place.line));
         for (held, other) in self.by.iter_mut().zip(self.earlier) {
             let set = other.set;
-            let seen = other.view >= self.asked.view;
+            let seen = other.sure >= self.asked.view;
             if seen && !set.has_exceptions() && holds_range(set, &prefix) {
                 let entry = set
                     .find_address(prefix.address())
@@ -214,17 +220,17 @@ impl<'a, 'p> Pass<'a, 'p> {
         }
     }
 
-    fn tell(mut self, policy: &Policy, found: &mut Vec<Finding>) {
+    fn tell(mut self, policy: &Policy, is_dead: bool, found: &mut Vec<Finding>) {
         self.own_ranges();
         let name = &self.asked.set.name;
         let all = match self.cut {
             true => format!("the first {} entries", self.total),
             false => format!("the {} entries", self.total),
         };
-        let mut push = |code, severity, message: String, hint: String, related| {
+        let mut push = |message: String, hint: String, related| {
             found.push(Finding {
-                code,
-                severity,
+                code: "repeated-entries",
+                severity: Severity::Note,
                 origin: self.asked.origin.clone(),
                 message,
                 hint,
@@ -233,8 +239,6 @@ impl<'a, 'p> Pass<'a, 'p> {
         };
         if let Some(first) = &self.own.first {
             push(
-                "repeated-entries",
-                Severity::Note,
                 format!(
                     "{} of {all} of `{name}` {} held by other entries of it: first {first}",
                     self.own.count,
@@ -244,39 +248,7 @@ impl<'a, 'p> Pass<'a, 'p> {
                 None,
             );
         }
-        let held: usize = self.by.iter().map(|held| held.count).sum();
-        if held == self.total && held > 0 && self.others == 0 && !self.cut {
-            let takers = self
-                .by
-                .iter()
-                .zip(self.earlier)
-                .filter(|(held, _)| held.count > 0);
-            let takers: Vec<&Use<'_>> = takers.map(|(_, other)| other).collect();
-            let same = takers
-                .iter()
-                .all(|other| other.outbound == self.asked.outbound);
-            let names: Vec<String> = takers
-                .iter()
-                .map(|other| format!("`{}`", other.set.name))
-                .collect();
-            let rule = super::clipped(&self.asked.origin.text);
-            let severity = match same {
-                true => Severity::Note,
-                false => Severity::Warning,
-            };
-            let related = takers
-                .first()
-                .map(|other| (other.origin.clone(), "this rule comes first".into()));
-            push(
-                "shadowed-rule",
-                severity,
-                format!(
-                    "`{rule}` never matches: each of {all} of `{name}` is held by {}, asked before",
-                    names.join(", ")
-                ),
-                "remove it, or move it above the rule that takes its flows".into(),
-                related,
-            );
+        if is_dead {
             return;
         }
         for (held, other) in self.by.iter().zip(self.earlier) {
@@ -287,8 +259,6 @@ impl<'a, 'p> Pass<'a, 'p> {
                 (false, None) => "another way".to_owned(),
             };
             push(
-                "repeated-entries",
-                Severity::Note,
                 format!(
                     "{} of {all} of `{name}` {} already held by `{}`, which an earlier rule sends to {leads}: \
                      first {first}",
@@ -327,7 +297,7 @@ impl Sink for Pass<'_, '_> {
             | Item::ExceptExact(_)
             | Item::ExceptSuffix(_)
             | Item::Important { .. }
-            | Item::Other(_) => self.others += 1,
+            | Item::Other(_) => {}
         }
     }
 }

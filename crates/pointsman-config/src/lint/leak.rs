@@ -1,7 +1,7 @@
 //! Names that are looked up here although a proxy is to take them, and refusals that a broken look-up
 //! lets pass.
 
-use pointsman_policy::condition::{AddressOf, Asks, Condition, TextField, ZoneOf};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
 use pointsman_policy::model::{Origin, OutboundKind};
 use pointsman_policy::{Action, OutboundId, Policy};
 
@@ -280,7 +280,8 @@ fn fallible(expr: &Expr<'_>) -> Option<&'static str> {
                 | TextField::Unit
                 | TextField::User,
                 _,
-            ) => Some("the process"),
+            )
+            | Condition::Number(NumberField::Pid, _) => Some("the process"),
             _ => None,
         },
         Expr::And(parts) => parts.iter().find_map(fallible),

@@ -177,7 +177,8 @@ fn turns(policy: &Policy, id: SetId, depth: usize) -> bool {
             .any(|other| on_addresses(policy, &other.condition, depth + 1))
 }
 
-fn on_addresses(policy: &Policy, condition: &Condition, depth: usize) -> bool {
+/// Whether a condition is about addresses of destinations.
+pub(super) fn on_addresses(policy: &Policy, condition: &Condition, depth: usize) -> bool {
     match condition {
         Condition::Address { of, .. } => matches!(of, AddressOf::Destination | AddressOf::Either),
         Condition::And(parts) | Condition::Or(parts) => {

@@ -6,15 +6,19 @@
 //!
 //! Deliberately absent: errors. What is told here works, if hardly as meant.
 
+mod apart;
 mod carried;
 #[cfg(test)]
 mod corpus_tests;
+mod early;
+mod elsewhere;
 mod ends;
 mod entail;
 mod entries;
 mod given;
 mod leak;
 mod logic;
+mod members;
 pub(crate) mod places;
 mod ports;
 mod reach;
@@ -23,17 +27,18 @@ mod unused;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use pointsman_policy::line::{Names, render_condition};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Condition, Policy, RuleText};
+use pointsman_policy::{Condition, Policy};
 
 use crate::files::Files;
+use crate::list::ListFile;
 use crate::problem::Problems;
 use crate::setup::{NameServer, PolicyId, Setup};
 
 use given::Given;
+use members::Members;
 use places::Places;
 use reach::{Dead, reach};
 
@@ -41,18 +46,32 @@ use reach::{Dead, reach};
 pub fn lint(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
     let mut places = Places::new(setup, files, problems);
     let looked = Looked::at(setup);
-    never_matching(setup, &looked, &mut places, problems);
-    misled(setup, &looked, files, &mut places, problems);
+    let members = Members::new(&setup.lists, files);
+    let dead = never_matching(setup, &looked, &members, &mut places, problems);
+    misled(
+        setup,
+        &looked,
+        files,
+        (&dead, &members),
+        &mut places,
+        problems,
+    );
     unused::look(setup, &mut places, problems);
+    early::look(setup, &mut places, problems);
     problems.sort();
 }
 
 /// The rules of a policy that never match, each with the reason in short: for tests of the law that they
-/// never do.
+/// never do. `lists` are the entries of its sets.
 #[doc(hidden)]
 #[must_use]
-pub fn never_match(policy: &Policy) -> Vec<(&Origin, String)> {
-    let sites = reach(policy, None).sites.into_iter();
+pub fn never_match<'p>(
+    policy: &'p Policy,
+    lists: &[ListFile],
+    files: &dyn Files,
+) -> Vec<(&'p Origin, String)> {
+    let members = Members::new(lists, files);
+    let sites = reach(policy, None, Some(&members)).sites.into_iter();
     let dead = sites.filter_map(|(_, dead)| dead);
     dead.map(|dead| (dead.origin, format!("{:?}", dead.why)))
         .collect()
@@ -90,10 +109,12 @@ fn misled(
     setup: &Setup,
     looked: &Looked,
     files: &dyn Files,
+    (dead, members): (&HashSet<Place<'_>>, &Members<'_>),
     places: &mut Places<'_>,
     problems: &mut Problems,
 ) {
     let mut found = Vec::new();
+    let mut unseen: Vec<Origin> = Vec::new();
     let mut budget = entries::Budget::new();
     let mut stands: HashMap<Place<'_>, usize> = HashMap::new();
     for (id, used) in &looked.policies {
@@ -102,38 +123,39 @@ fn misled(
         };
         let steps = walk::lay_out(policy);
         carried::look(policy, &steps, &mut found);
+        for step in steps.iter().filter(|_| *used) {
+            if let walk::Step::Site(site) = step {
+                *stands.entry(place_of(site.origin)).or_default() += 1;
+            }
+        }
+        if let Some(given) = given(setup, *id, problems) {
+            elsewhere::look(&steps, &given, &mut found, &mut unseen);
+            elsewhere::unserved(policy, &steps, &given, members, problems);
+        }
         if *used {
             if looks_up_here(setup, *id) {
                 leak::look(policy, &steps, &mut found);
             }
             leak::fails_open(policy, &steps, &mut found);
-            for step in &steps {
-                if let walk::Step::Site(site) = step {
-                    *stands.entry(place_of(site.origin)).or_default() += 1;
-                }
-            }
             let lists = (setup.lists.as_slice(), files);
-            entries::look(policy, &steps, lists, &mut budget, &mut found);
+            let is_dead = |origin: &Origin| dead.contains(&place_of(origin));
+            entries::look(policy, &steps, lists, &is_dead, &mut budget, &mut found);
         }
     }
-    // What is dead in one policy may live in another that holds the same rule.
-    let mut dead: HashMap<Place<'_>, usize> = HashMap::new();
-    let taken = found
-        .iter()
-        .filter(|finding| finding.code == "shadowed-rule");
-    for finding in taken {
-        *dead.entry(place_of(&finding.origin)).or_default() += 1;
+    // What an inbound never sees, another one may that has the same rule.
+    let of_inbounds = found.iter().filter(|finding| finding.of_inbounds());
+    unseen.extend(of_inbounds.map(|finding| finding.origin.clone()));
+    for origin in &unseen {
+        if let Some(left) = stands.get_mut(&place_of(origin)) {
+            *left = left.saturating_sub(1);
+        }
     }
-    let alive: HashSet<(Arc<str>, u32, RuleText)> = dead
-        .into_iter()
-        .filter(|(place, count)| stands.get(place).is_some_and(|all| all > count))
-        .map(|((file, line, text), _)| (file.into(), line, text.into()))
-        .collect();
+    let seen = stands.into_iter().filter(|(_, left)| *left > 0);
+    let seen: HashSet<_> = seen.map(|(place, _)| place).collect();
     let mut known = HashSet::new();
     found.retain(|finding| {
         let origin = &finding.origin;
-        let place = (origin.file.clone(), origin.line, origin.text.clone());
-        if finding.code == "shadowed-rule" && alive.contains(&place) {
+        if finding.of_inbounds() && seen.contains(&place_of(origin)) {
             return false;
         }
         known.insert((
@@ -148,6 +170,20 @@ fn misled(
         tell.finding(finding);
     }
     tell.close();
+}
+
+/// What a policy is given, where that can be told: rules without a listener of their own are meant for others than
+/// the one that serves instead, and so are those for listeners that are not built yet.
+fn given<'s>(setup: &'s Setup, policy: PolicyId, problems: &Problems) -> Option<Given<'s>> {
+    let mut problems = problems.0.iter();
+    let vague = problems.any(|problem| match problem.code {
+        "default-inbound" => true,
+        "not-yet" => ["inbounds of type", "enable_tun"]
+            .iter()
+            .any(|words| problem.message.contains(words)),
+        _ => false,
+    });
+    Given::to(policy, setup).filter(|_| !vague)
 }
 
 fn place_of(origin: &Origin) -> Place<'_> {
@@ -176,15 +212,14 @@ type Place<'p> = (&'p str, u32, &'p str);
 /// That a rule never matches, in which policy; `None` where it may.
 type Verdict<'p> = Option<(&'p Policy, Dead<'p>)>;
 
-/// Tells the rules that never match: where a rule stands in several policies, in none of them.
-fn never_matching(
-    setup: &Setup,
+/// Tells the rules that never match, and which they are: where a rule stands in several policies, in none of them.
+fn never_matching<'s>(
+    setup: &'s Setup,
     looked: &Looked,
+    members: &Members<'_>,
     places: &mut Places<'_>,
     problems: &mut Problems,
-) {
-    // Rules without a listener of their own are meant for others than the one that serves instead.
-    let by_default = problems.0.iter().any(|p| p.code == "default-inbound");
+) -> HashSet<Place<'s>> {
     let mut order: Vec<Place<'_>> = Vec::new();
     let mut found: HashMap<Place<'_>, Verdict<'_>> = HashMap::new();
     let mut of_used: HashSet<Place<'_>> = HashSet::new();
@@ -195,9 +230,9 @@ fn never_matching(
         let Some(policy) = setup.policies.get(id.0) else {
             continue;
         };
-        let given = Given::to(id, setup).filter(|_| !by_default);
-        for (origin, dead) in reach(policy, given.as_ref()).sites {
-            let key = (&*origin.file, origin.line, &*origin.text);
+        let given = given(setup, id, problems);
+        for (origin, dead) in reach(policy, given.as_ref(), Some(members)).sites {
+            let key = place_of(origin);
             if used {
                 of_used.insert(key);
             } else if of_used.contains(&key) {
@@ -229,6 +264,8 @@ fn never_matching(
         }
     }
     tell.close();
+    found.retain(|_, verdict| verdict.is_some());
+    found.into_keys().collect()
 }
 
 /// A condition as rules write it.

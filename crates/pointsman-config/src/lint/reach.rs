@@ -3,19 +3,23 @@
 //!
 //! Law: a rule that is told of here never holds where a walk comes to it, whatever the flow.
 
+use std::collections::HashSet;
+
 use pointsman_policy::condition::Condition;
 use pointsman_policy::model::{Origin, OutboundId, SetId};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Policy, condition::ZoneOf};
 
+use super::apart::Apart;
 use super::ends::Ends;
 use super::entail::{clash, entails};
 use super::given::Given;
 use super::logic::{Case, Excess, Literal, both, cases};
+use super::members::Members;
 use super::walk::{End, Kind, Path, Site, Step, lay_out};
 
 /// The most ways in which one rule may hold that are gone through.
-const MOST_OWN: usize = 20_000;
+pub(super) const MOST_OWN: usize = 20_000;
 
 /// The most tests of one case that are compared with each other.
 const MOST_PAIRS: usize = 48;
@@ -44,8 +48,50 @@ pub(super) enum Why<'p> {
     Given(String),
     /// It contradicts itself, or what leads to it.
     Impossible(String),
-    /// Earlier rules take all of it: the first ones.
-    Taken(Vec<(&'p Origin, Option<OutboundId>)>),
+    /// Earlier rules take all of it.
+    Taken(Takers<'p>),
+}
+
+/// Rules that take all of another one, together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Takers<'p> {
+    /// The first of them that were found.
+    pub(super) first: Vec<&'p Origin>,
+    known: HashSet<*const Origin>,
+    /// Where they lead, each said once.
+    pub(super) outbounds: Vec<Option<OutboundId>>,
+}
+
+/// The most rules that are named as taking one.
+const MOST_TAKING: usize = 3;
+
+impl<'p> Takers<'p> {
+    fn one(origin: &'p Origin, outbound: Option<OutboundId>) -> Self {
+        Self {
+            first: vec![origin],
+            known: HashSet::from([std::ptr::from_ref(origin)]),
+            outbounds: vec![outbound],
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        for origin in other.first {
+            if !self.known.contains(&std::ptr::from_ref(origin)) && self.first.len() < MOST_TAKING {
+                self.first.push(origin);
+            }
+        }
+        self.known.extend(other.known);
+        for outbound in other.outbounds {
+            if !self.outbounds.contains(&outbound) {
+                self.outbounds.push(outbound);
+            }
+        }
+    }
+
+    /// How many there are besides the first.
+    pub(super) fn more(&self) -> usize {
+        self.known.len() - self.first.len()
+    }
 }
 
 /// The sites of a policy, those that never match with the reason.
@@ -55,11 +101,16 @@ pub(super) struct Reached<'p> {
 }
 
 /// Looks at every site of a policy.
-pub(super) fn reach<'p>(policy: &'p Policy, given: Option<&Given<'_>>) -> Reached<'p> {
+pub(super) fn reach<'p>(
+    policy: &'p Policy,
+    given: Option<&Given<'_>>,
+    members: Option<&Members<'_>>,
+) -> Reached<'p> {
     let steps = lay_out(policy);
     let mut search = Search {
         policy,
         given,
+        members,
         ends: Ends::new(policy),
         empty_zones: [
             empty_zones(policy, ZoneOf::Domain),
@@ -110,10 +161,12 @@ pub(super) fn reach<'p>(policy: &'p Policy, given: Option<&Given<'_>>) -> Reache
     Reached { sites }
 }
 
-struct Search<'p, 's> {
-    policy: &'p Policy,
-    given: Option<&'s Given<'s>>,
-    ends: Ends<'p>,
+pub(super) struct Search<'p, 's> {
+    pub(super) policy: &'p Policy,
+    pub(super) given: Option<&'s Given<'s>>,
+    /// The entries of sets; `None`: only whole sets are looked at.
+    pub(super) members: Option<&'s Members<'s>>,
+    pub(super) ends: Ends<'p>,
     /// Of names and of addresses.
     empty_zones: [Vec<ZoneId>; 2],
 }
@@ -146,12 +199,13 @@ impl<'p> Search<'p, '_> {
         let all = both(&around, &own, MOST_OWN).unwrap_or(own);
         let mut reasons = Reasons::default();
         for case in &all {
-            reasons.add(self.case(case)?);
+            reasons.add(self.case(case, Apart::ALL)?);
         }
         Some(reasons.why())
     }
 
-    fn case(&self, case: &Case<'p>) -> Option<Why<'p>> {
+    /// Why no flow of a case comes so far and meets it.
+    pub(super) fn case(&self, case: &Case<'p>, ways: Apart) -> Option<Why<'p>> {
         let held = || case.iter().filter(|literal| literal.holds);
         if let Some(name) = held().find_map(|literal| self.empty(literal)) {
             return Some(Why::Empty(name));
@@ -160,12 +214,14 @@ impl<'p> Search<'p, '_> {
             return Some(Why::Impossible(message));
         }
         if let Some(given) = self.given
-            && let Some(message) = held().find_map(|literal| given.never(&literal.atom))
+            && let Some(message) = given.never(case)
         {
             return Some(Why::Given(message));
         }
-        let found = self.ends.taking(case)?;
-        Some(Why::Taken(vec![(found.origin, found.outbound)]))
+        match self.ends.taking(case) {
+            Some(found) => Some(Why::Taken(Takers::one(found.origin, found.outbound))),
+            None => self.by_parts(case, ways),
+        }
     }
 
     fn empty(&self, literal: &Literal<'p>) -> Option<String> {
@@ -245,49 +301,37 @@ fn empty_zones(policy: &Policy, of: ZoneOf) -> Vec<ZoneId> {
             zones.addresses().map(|(_, zone, _)| zone).collect(),
         ),
     };
-    let used: std::collections::HashSet<ZoneId> = used.into_iter().collect();
+    let used: HashSet<ZoneId> = used.into_iter().collect();
     let all = (0..u32::try_from(names).unwrap_or(0)).map(ZoneId);
     all.filter(|zone| !used.contains(zone)).collect()
 }
 
 /// The reasons of all cases together.
 #[derive(Default)]
-struct Reasons<'p> {
-    taken: Vec<(&'p Origin, Option<OutboundId>)>,
+pub(super) struct Reasons<'p> {
+    taken: Option<Takers<'p>>,
     given: Option<String>,
     empty: Option<String>,
     impossible: Option<String>,
 }
 
-/// The most rules that are named as taking one.
-const MOST_TAKING: usize = 3;
-
 impl<'p> Reasons<'p> {
-    fn add(&mut self, why: Why<'p>) {
+    pub(super) fn add(&mut self, why: Why<'p>) {
         match why {
             Why::Behind(..) => {}
             Why::Empty(name) => self.empty = self.empty.take().or(Some(name)),
             Why::Given(message) => self.given = self.given.take().or(Some(message)),
             Why::Impossible(message) => self.impossible = self.impossible.take().or(Some(message)),
-            Why::Taken(by) => {
-                for one in by {
-                    if !self.taken.contains(&one) && self.taken.len() < MOST_TAKING {
-                        self.taken.push(one);
-                    }
-                }
-            }
+            Why::Taken(by) => self.taken.get_or_insert_default().join(by),
         }
     }
 
-    fn why(self) -> Why<'p> {
-        if !self.taken.is_empty() {
-            return Why::Taken(self.taken);
-        }
+    /// The one that is told.
+    pub(super) fn why(self) -> Why<'p> {
+        let taken = self.taken.map(Why::Taken);
         let given = self.given.map(Why::Given);
         let empty = self.empty.map(Why::Empty);
-        let impossible = || self.impossible.unwrap_or_else(|| NEVER.to_owned());
-        given
-            .or(empty)
-            .unwrap_or_else(|| Why::Impossible(impossible()))
+        let impossible = || Why::Impossible(self.impossible.unwrap_or_else(|| NEVER.to_owned()));
+        taken.or(given).or(empty).unwrap_or_else(impossible)
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use pointsman_policy::Policy;
-use pointsman_policy::model::{Node, Origin, OutboundId};
+use pointsman_policy::model::{Node, Origin};
 
 use super::clipped;
 use super::places::Places;
-use super::reach::{Dead, NEVER, Why};
+use super::reach::{Dead, NEVER, Takers, Why};
 use crate::problem::{Problem, Problems, Severity};
 
 /// The most findings of one code that are told one by one.
@@ -21,6 +21,13 @@ pub(super) struct Finding {
     pub(super) message: String,
     pub(super) hint: String,
     pub(super) related: Option<(Origin, String)>,
+}
+
+impl Finding {
+    /// Whether it is about inbounds: of a rule that other inbounds have, too, it must be true there.
+    pub(super) fn of_inbounds(&self) -> bool {
+        matches!(self.code, "client-elsewhere" | "program-elsewhere")
+    }
 }
 
 /// Tells, a bounded number of each kind.
@@ -107,19 +114,19 @@ impl<'t, 'a> Tell<'t, 'a> {
         }
     }
 
-    fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &[(&Origin, Option<OutboundId>)]) {
-        let Some((first, _)) = by.first() else { return };
+    fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &Takers<'_>) {
+        let Some(first) = by.first.first() else {
+            return;
+        };
         if self.said_already(policy, dead.origin) {
             return;
         }
         let rule = clipped(&dead.origin.text);
-        let name = |id: OutboundId| &policy.outbound(id).name;
-        let same = dead
-            .outbound
-            .filter(|own| by.iter().all(|(_, other)| *other == Some(*own)));
+        let same = dead.outbound.filter(|own| by.outbounds == [Some(*own)]);
         let (severity, hint) = match same {
             Some(own) => {
-                let hint = format!("both lead to `{}`: remove this one", name(own));
+                let name = &policy.outbound(own).name;
+                let hint = format!("both lead to `{name}`: remove this one");
                 (Severity::Note, hint)
             }
             None => {
@@ -127,7 +134,7 @@ impl<'t, 'a> Tell<'t, 'a> {
                 (Severity::Warning, hint.to_owned())
             }
         };
-        let takers = by.iter().map(|(origin, _)| {
+        let takers = by.first.iter().map(|origin| {
             format!(
                 "`{}` ({}:{})",
                 clipped(&origin.text),
@@ -135,10 +142,11 @@ impl<'t, 'a> Tell<'t, 'a> {
                 origin.line
             )
         });
-        let takers: Vec<String> = takers.collect();
-        let takers = match takers.as_slice() {
-            [one] => format!("{one} takes all of it"),
-            several => format!("{} together take all of it", several.join(", ")),
+        let takers = takers.collect::<Vec<_>>().join(", ");
+        let takers = match (by.first.len(), by.more()) {
+            (1, 0) => format!("{takers} takes all of it"),
+            (_, 0) => format!("{takers} together take all of it"),
+            (_, more) => format!("{takers} and {more} more together take all of it"),
         };
         let message = format!("`{rule}` never matches: {takers} before");
         let problem = self.push("shadowed-rule", severity, dead.origin, message);

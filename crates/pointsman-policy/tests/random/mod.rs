@@ -230,7 +230,7 @@ const NUMBERS: &[(NumberField, &str)] = &[
     (NumberField::TlsVersion, "1.3"),
 ];
 
-fn any_condition() -> impl Strategy<Value = Condition> {
+pub(crate) fn any_condition() -> impl Strategy<Value = Condition> {
     // The sets' own conditions hold no sets: no circles.
     let leaf = prop_oneof![
         10 => plain_condition(),
@@ -374,6 +374,13 @@ fn asks() -> impl Strategy<Value = Asks> {
 }
 
 pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
+    any_listed_set().prop_map(|(set, _, _)| set)
+}
+
+/// A set, with its names (by kind, as they are added here) and ranges.
+pub(crate) type ListedSet = (RuleSet, Vec<(&'static str, u8)>, Vec<&'static str>);
+
+pub(crate) fn any_listed_set() -> impl Strategy<Value = ListedSet> {
     let names = vec((select(NAMES), 0..11_u8), 0..4);
     let ranges = vec(select(RANGES), 0..3);
     let others = prop_oneof![
@@ -382,22 +389,22 @@ pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
     ];
     (names, ranges, others).prop_map(|(names, ranges, others)| {
         let mut set = RuleSetBuilder::new("set", "set.txt", Key::default());
-        for (line, (text, kind)) in (1..).zip(names) {
+        for (line, (text, kind)) in (1..).zip(&names) {
             let domain = name(text);
             let (item, written) = match kind {
                 0 => (Item::ExceptExact((&domain).into()), format!("@@|{text}^|")),
                 1 => (Item::ExceptSuffix((&domain).into()), format!("@@||{text}^")),
-                2..5 => (Item::Exact((&domain).into()), text.to_owned()),
+                2..5 => (Item::Exact((&domain).into()), (*text).to_owned()),
                 8 | 9 => {
                     let item = Item::Important {
                         name: (&domain).into(),
-                        below: kind == 8,
+                        below: *kind == 8,
                         except: text.len().is_multiple_of(2),
                     };
                     (item, format!("||{text}^$important"))
                 }
                 10 => (
-                    Item::Except(DomainTest::Keyword(text.into())),
+                    Item::Except(DomainTest::Keyword((*text).into())),
                     format!("@@*{text}*"),
                 ),
                 _ => (Item::Suffix((&domain).into()), format!("+.{text}")),
@@ -405,13 +412,13 @@ pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
             let written = &*written;
             set.add(item, Place { line, written });
         }
-        for (line, range) in (11..).zip(ranges) {
+        for (line, range) in (11..).zip(&ranges) {
             set.add_prefix(range.parse().unwrap(), line, range);
         }
         for (line, condition) in (21..).zip(others) {
             set.add_other(condition, line, "other");
         }
-        set.finish()
+        (set.finish(), names, ranges)
     })
 }
 

@@ -8,7 +8,7 @@ use pointsman_config::case;
 use pointsman_config::files::Disk;
 use pointsman_config::lint::lint;
 
-use crate::cli::Dialect;
+use crate::cli::{Dialect, Unknown};
 use crate::load;
 use crate::output::{Out, Stop};
 
@@ -23,6 +23,9 @@ pub(crate) struct CheckArgs {
     /// What counts as an error besides errors
     #[arg(long, value_enum)]
     deny: Option<Deny>,
+    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    #[arg(long, value_enum, value_name = "WHAT")]
+    on_unknown: Option<Unknown>,
 }
 
 /// What counts as an error besides errors.
@@ -34,7 +37,10 @@ enum Deny {
 
 pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
     let mut loaded = load::loaded(&args.path, args.dialect);
-    if let Some(setup) = &loaded.setup {
+    if let Some(setup) = &mut loaded.setup {
+        if let Some(on_unknown) = args.on_unknown {
+            setup.set_on_unknown(on_unknown.chosen());
+        }
         lint(setup, &Disk, &mut loaded.problems);
         case::verify(setup, &Disk, &mut loaded.problems);
     }
@@ -52,8 +58,17 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         warnings: count("warning"),
         problems,
     };
+    let denies = |severity: &str| {
+        severity == "error" || (severity == "warning" && args.deny == Some(Deny::Warnings))
+    };
     out.answer(&list, |out| {
-        for problem in &list.problems {
+        // Whoever wants quiet is told what made it fail, and nothing else.
+        let quiet = out.quiet;
+        let told = list
+            .problems
+            .iter()
+            .filter(|problem| !quiet || denies(&problem.severity));
+        for problem in told {
             let color = match problem.severity.as_str() {
                 "error" => 31,
                 "warning" => 33,
@@ -72,8 +87,14 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         counted(list.errors, "error"),
         counted(list.warnings, "warning"),
     ));
-    let denied = list.errors > 0 || (args.deny == Some(Deny::Warnings) && list.warnings > 0);
-    if denied { Err(Stop::No) } else { Ok(()) }
+    match list
+        .problems
+        .iter()
+        .any(|problem| denies(&problem.severity))
+    {
+        true => Err(Stop::No),
+        false => Ok(()),
+    }
 }
 
 /// `1 error`, `2 errors`.

@@ -36,14 +36,6 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             0
-            warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap
-              | proxy = ["a"]
-              |          ^^^
-              warned/w.toml:15:10: overlaps with this
-              hint: both are of one kind, so `other` goes first by its name
-            warned/w.toml:19:1: note[answers-early]: `domain proxy = "youtube.com"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset
-              | proxy = ["youtube.com"]
-              | ^^^^^^^^^^^^^^^^^^^^^^^
             --
         "#]],
     );

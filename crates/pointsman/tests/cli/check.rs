@@ -1,0 +1,71 @@
+//! `check`: what `--quiet`, `--deny` and `--on-unknown` make of it.
+
+use super::{directory, run};
+
+/// Two notes, and a warning.
+const ODD: &str = "\
+version: 1
+inbounds:
+  desk: { type: mixed, listen: \"127.0.0.1:7890\" }
+rules:
+  - PROCESS-NAME, mail, REJECT
+  - DOMAIN-SUFFIX, example.com, RESET
+  - DOMAIN, www.example.com, DIRECT
+  - FALLBACK, DIRECT
+";
+
+/// What a run of `check` says, each problem by its place and code, and its exit code.
+fn told(file: &str, arguments: &[&str]) -> (i32, Vec<String>, String) {
+    let home = directory(&[("c.yaml", file)]);
+    let arguments = [&["check", "c.yaml"], arguments].concat();
+    let done = run(home.path(), &arguments, "");
+    let heads = done
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("c.yaml:"));
+    let heads = heads.filter_map(|line| Some(line.split_once("]: ")?.0.to_owned()));
+    (done.code, heads.collect(), done.stderr)
+}
+
+#[test]
+fn quiet_tells_what_made_it_fail() {
+    let check = |file: &str, arguments: &[&str], code: i32, heads: &[&str]| {
+        let (ended, told, stderr) = told(file, arguments);
+        assert_eq!(
+            (ended, told),
+            (code, heads.iter().map(|head| (*head).to_owned()).collect()),
+            "{arguments:?}"
+        );
+        assert_eq!(
+            stderr.is_empty(),
+            arguments.contains(&"--quiet"),
+            "{stderr}"
+        );
+    };
+    let early = "c.yaml:6:5: note[answers-early";
+    let (note, warning) = (
+        "c.yaml:5:5: note[fails-open",
+        "c.yaml:7:5: warning[shadowed-rule",
+    );
+    check(ODD, &[], 0, &[note, early, warning]);
+    check(ODD, &["--quiet"], 0, &[]);
+    check(ODD, &["--deny", "warnings"], 1, &[note, early, warning]);
+    check(ODD, &["--deny", "warnings", "--quiet"], 1, &[warning]);
+    let wrong = "version: 1\nrules:\n  - DOMAIN, a, DIRECT\n";
+    let (code, told, _) = told(wrong, &["--quiet"]);
+    assert_eq!(code, 1);
+    assert!(
+        !told.is_empty() && told.iter().all(|head| head.contains(": error[")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_breaks_may_be_refused() {
+    let (code, told, _) = told(ODD, &["--on-unknown", "reject"]);
+    assert_eq!(code, 0);
+    assert!(
+        !told.iter().any(|head| head.contains("fails-open")),
+        "{told:?}"
+    );
+}
