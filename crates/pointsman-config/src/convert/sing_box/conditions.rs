@@ -45,13 +45,17 @@ const SOURCE: usize = 1;
 const PORT: usize = 2;
 const SOURCE_PORT: usize = 3;
 
-/// What the rules of a set ask for. The fields of a set's rule stand beside those of the rule that names it,
-/// as if they were written there.
+/// What the rules of a set ask for. The fields of a set's only rule stand beside those of the rule that names it,
+/// as if they were written there; a set of several rules must hold besides (as sing-box 1.14 does).
 #[derive(Clone, Copy, Default)]
 pub(super) struct Asked {
     groups: [bool; 4],
     /// Whether there is logic in it.
     logic: bool,
+    /// How many rules there are.
+    rules: usize,
+    /// Whether a rule asks for more than names and addresses.
+    more: bool,
     /// Whether its rules are not at hand.
     unseen: bool,
 }
@@ -61,14 +65,25 @@ impl Asked {
     pub(super) fn unseen() -> Self {
         Self {
             groups: [true, false, false, false],
-            logic: false,
+            rules: 1,
             unseen: true,
+            ..Self::default()
         }
     }
 
     /// Adds a rule of a set.
     pub(super) fn add(&mut self, rule: &Value) {
         self.logic |= rule["type"] == "logical" || rule["invert"] == true;
+        self.rules += 1;
+        let names = [
+            "domain",
+            "domain_suffix",
+            "domain_keyword",
+            "domain_regex",
+            "ip_cidr",
+        ];
+        let mut keys = rule.as_object().into_iter().flatten();
+        self.more |= keys.any(|(key, _)| !names.contains(&key.as_str()));
         let has = |key: &str| rule.get(key).is_some();
         self.groups[SOURCE] |= has("source_ip_cidr");
         self.groups[PORT] |= has("port") || has("port_range");
@@ -150,7 +165,7 @@ impl SingBox<'_> {
             let narrow = [SOURCE, PORT, SOURCE_PORT];
             if any && asked.logic
                 || narrow.into_iter().any(both)
-                || beside && narrow.iter().any(|at| asked.groups[*at])
+                || beside && (asked.more || asked.rules != 1)
             {
                 return Err(format!(
                     "the rules of `{tag}` ask for more beside its own fields"

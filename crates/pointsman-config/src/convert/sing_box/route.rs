@@ -43,7 +43,7 @@ impl SingBox<'_> {
             }
             if let Some(set) = found.guessed {
                 let what = format!(
-                    "`{set}` stands beside names or addresses: equal where its rules ask for nothing but these"
+                    "`{set}` stands beside names or addresses: equal where it has one rule, which asks for nothing but these"
                 );
                 self.draft.report.lost(&place, what);
             }
