@@ -123,6 +123,11 @@ impl Reading<'_> {
     }
 
     fn domain(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        // Few names end so: the others are not looked at twice.
+        if entry.ends_with(|c: char| c.is_ascii_digit()) && looks_like_range(entry) {
+            let message = format!("`{entry}` is a range of addresses, and this is a list of names");
+            return Err((message, 0, entry.len()));
+        }
         if let Some((mark, content)) = entry.split_once(':') {
             return self.marked(mark, content, entry, number);
         }

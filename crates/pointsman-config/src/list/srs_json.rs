@@ -84,6 +84,9 @@ fn pass(
     line: &Cell<u32>,
     rules: &mut Rules<'_, '_, '_>,
 ) -> Result<(), Unreadable> {
+    if bytes.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        bytes.consume(3);
+    }
     let mut from = Deserializer::from_reader(Counted { bytes, line });
     let done = from
         .deserialize_map(Document(rules))

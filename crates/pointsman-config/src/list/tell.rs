@@ -105,6 +105,10 @@ fn binary(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unr
     if first.starts_with(b"\x0a") || extension(name) == "dat" {
         return Ok(Format::Dat);
     }
+    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
+        let error = Unreadable::malformed("this is UTF-16, and lists are UTF-8 text");
+        return Err(error.hint("save it as UTF-8"));
+    }
     let error = Unreadable::malformed("the content is binary, of no format that is known");
     Err(error.hint("formats are `dat`, `mmdb`, `mrs`, `srs` and several of text"))
 }

@@ -15,6 +15,12 @@ fn home() -> tempfile::TempDir {
         ("names.txt", "a.test\n+.b.test\n"),
         ("block.txt", "||b.test^\n@@||x.b.test^\n"),
         ("bad.txt", "+.a.test\na..b\n"),
+        ("but.txt", "@@||a.test^\n"),
+        (
+            "n.yml",
+            "version: 1\ninbounds: { desk: { type: mixed, listen: 0 } }\nrule_sets: { block: { path: block.txt } }\n\
+             rules: [ \"RULE-SET, block, REJECT\", \"FALLBACK, DIRECT\" ]\n",
+        ),
         (
             "c.yml",
             "interface: 127.0.0.1\nrule_provider:\n  ads: { type: file, path: names.txt, behavior: domain }\n\
@@ -254,6 +260,39 @@ fn many_hosts_are_answered_line_by_line() {
             {"query":"c.test","match":false,"entry":null}
             --
         "#]],
+    );
+}
+
+#[test]
+fn a_set_of_a_configuration_is_asked_in_its_file() {
+    check(
+        "rule-set match block x.b.test --config n.yml",
+        "",
+        expect![[r#"
+            1
+            --
+            an exception takes it out: block.txt:2: @@||x.b.test^
+        "#]],
+    );
+    check(
+        "rule-set match block - --config n.yml",
+        "x.b.test\nb.test\n",
+        expect![[r#"
+            0
+            {"query":"x.b.test","match":false,"entry":null,"exception":{"text":"@@||x.b.test^","file":"block.txt","line":2}}
+            {"query":"b.test","match":true,"entry":{"text":"||b.test^","file":"block.txt","line":1}}
+            --
+        "#]],
+    );
+    check(
+        "rule-set convert but.txt --to srs -o out.srs",
+        "",
+        expect![[r#"
+        1
+        --
+        but.txt:1: left out: @@||a.test^: there is nothing that it would take out
+        error: but.txt has no entry that can be written so
+    "#]],
     );
 }
 

@@ -11,6 +11,7 @@ use crate::damage;
 use crate::problem::Problems;
 
 mod formats;
+mod odd;
 mod precedence;
 mod real;
 mod shelf;

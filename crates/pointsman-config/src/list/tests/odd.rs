@@ -1,0 +1,144 @@
+//! Odd lists as people and programs leave them: marks of encodings, line ends, long lines, names that are none.
+
+use super::formats::written;
+use super::*;
+
+fn check(text: &[u8], format: Option<Format>, behavior: Option<Behavior>, expected: &str) {
+    let recipe = Recipe {
+        format,
+        behavior,
+        ..Recipe::default()
+    };
+    let shown = String::from_utf8_lossy(text.get(..64).unwrap_or(text)).into_owned();
+    assert_eq!(written(text, "", &recipe), expected, "{shown}");
+}
+
+#[test]
+fn marks_of_encodings_and_line_ends_are_no_part_of_entries() {
+    let text = |text: &str, expected| check(text.as_bytes(), None, None, expected);
+    text("\u{feff}a.test\r\n\r\n+.b.test\r\n", "a.test@1 .b.test@3");
+    text(
+        "\u{feff}payload:\r\n  - a.test\r\n  - '+.b.test'\r\n",
+        "a.test@2 .b.test@3",
+    );
+    text(
+        "\u{feff}||a.test^\r\n! x\r\n@@|b.a.test^\r\n",
+        ".a.test@1 !b.a.test@3",
+    );
+    text(
+        "\u{feff}127.0.0.1\tlocalhost\r\n0.0.0.0\ta.test b.test\t# x\r\n",
+        "a.test@2 b.test@2",
+    );
+    text(
+        "\u{feff}{\"version\":1,\"rules\":[{\"domain\":[\"a.test\"]}]}",
+        "a.test@1",
+    );
+    text("\u{feff}address=/a.test/0.0.0.0\r\n", ".a.test@1");
+    text("\r\n\r\n", "");
+    text("\u{feff}", "");
+    let binary = "; error: this is binary, or UTF-16; a list of format `text` is UTF-8 text";
+    check(b"a.test\0\nb.test\n", Some(Format::Text), None, binary);
+    let wide = "; error: this is UTF-16, and lists are UTF-8 text";
+    check(b"\xff\xfea\0.\0b\0\n\0", None, None, wide);
+}
+
+#[test]
+fn names_in_text_are_names_or_told() {
+    let told = |entry: &str, why: &str| {
+        let expected = format!("; 1:0-{} `{entry}` is {why}", entry.len());
+        let domain = Some(Behavior::Domain);
+        check(entry.as_bytes(), Some(Format::Text), domain, &expected);
+    };
+    let check = |text: &str, expected| {
+        let domain = Some(Behavior::Domain);
+        check(text.as_bytes(), Some(Format::Text), domain, expected);
+    };
+    check(
+        "WWW.Example.COM.\n  +.b.test \t\n",
+        "www.example.com@1 .b.test@2",
+    );
+    check(
+        "b\u{fc}cher.example\n+.\u{440}\u{444}",
+        "xn--bcher-kva.example@1 .xn--p1ai@2",
+    );
+    check("*.a.test\n.b.test", ".a.test@1 .b.test@2");
+    check(
+        "a.*.test\n*\n+.*",
+        r"~^a\.[^.]*\.test$@1 ~@2 ~(?:^|\.)[^.]*$@3",
+    );
+    check("a.test # x\n#b.test", "a.test@1");
+    told("a..b", "no domain: the name has an empty label");
+    told("+..b", "no domain: the name has an empty label");
+    told(".", "no domain: the name is empty");
+    told("+.", "no domain: the name is empty");
+    let marks = "no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`";
+    told("a.test:443", marks);
+    told("http://a.test/", marks);
+    let character = |c: char| {
+        format!("no domain: the name has the character {c:?}, which no host name carries")
+    };
+    told("a.test/x", &character('/'));
+    told("a b.test", &character(' '));
+    told("; d.test", &character(';'));
+    let range = "a range of addresses, and this is a list of names";
+    for entry in ["1.2.3.4", "::1", "10.0.0.0/8", "fe80::/10"] {
+        told(entry, range);
+    }
+}
+
+#[test]
+fn hosts_have_any_number_of_names() {
+    let check = |text: &str, expected| check(text.as_bytes(), Some(Format::Hosts), None, expected);
+    check(
+        "0.0.0.0 a.test b.test c.test # x.test\n0.0.0.0 D.test.",
+        "a.test@1 b.test@1 c.test@1 d.test@2",
+    );
+    check(
+        "::1 e.test\nfe80::1%lo0 localhost\n0.0.0.0 0.0.0.0",
+        "e.test@1",
+    );
+    check(
+        "0.0.0.0 # x\n0.0.0.0 a_b.test",
+        "a_b.test@2; 1:0-7 `0.0.0.0` is no `ADDRESS NAME`",
+    );
+    check(
+        "0.0.0.0a.test\n0.0.0.0 b\u{fc}cher.example",
+        "xn--bcher-kva.example@2; 1:0-13 `0.0.0.0a.test` is no `ADDRESS NAME`",
+    );
+}
+
+#[test]
+fn adblock_names_are_names_or_told() {
+    let check =
+        |text: &str, expected| check(text.as_bytes(), Some(Format::Adblock), None, expected);
+    check(
+        "||*.a.test^\n||a.*.test^\n||A.Test.^\n||b\u{fc}cher.example^",
+        r".a.test@1 ~(?:^|\.)a\..*\.test$@2 .a.test@3 .xn--bcher-kva.example@4",
+    );
+    check(
+        "||a..test^\n||a.test:443^\n||^\n||\n||[::1]^",
+        "; 5 rules that say nothing about whole names (1)",
+    );
+    check(
+        "*\n||*^\n@@||*^\n@@",
+        r"~.*@1 ~(?:^|\.).*$@2 !~(?:^|\.).*$@3; 4:0-2 `` is no domain: the name is empty",
+    );
+    check(
+        "||a.test^$\n||b.test^$ important\n||d.test$important\ne.test$important\n|f.test|$important",
+        ".a.test@1 !!.b.test@2 !!.d.test@3 !!e.test@4 !!f.test@5",
+    );
+    check(
+        "||a.test^$important,badfilter\n||a.test^$important\n@@||x^$badfilter\n@@||x^",
+        "",
+    );
+    check("||1.2.3.4^", "1.2.3.4/32@1");
+}
+
+#[test]
+fn long_lines_cost_no_other_entry() {
+    let mut text = b"a.test\n".to_vec();
+    text.extend(std::iter::repeat_n(b'x', 10 << 20));
+    text.extend_from_slice(b"\n+.b.test\n");
+    let expected = "a.test@1 .b.test@3; 2:0-64 the line is too long";
+    check(&text, None, None, expected);
+}
