@@ -3,7 +3,8 @@
 //! Invariants: all subjects hold the same prefixes, of lengths as in the global routing table and half of
 //! them inside others, and answer the same questions, half of them taken from the prefixes. They take turns,
 //! so that what disturbs the machine disturbs all; of each part of the questions the fastest round counts.
-//! Their answers (prefix length and line) must agree. Memory is what the system counts as resident.
+//! Their answers (prefix length and line) must agree. Memory is what the system counts as resident: at rest
+//! what the process itself holds, at most with the program's own pages as well.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -129,15 +130,7 @@ fn v4(random: &mut Random) -> anyhow::Result<()> {
             IpAddr::V6(_) => None,
         })
         .collect();
-    let tree = built(&list, || {
-        let mut tree = IpNetworkTable::<u32>::new();
-        for (prefix, line) in &list {
-            if let Ok(network) = IpNetwork::new(prefix.address(), prefix.length()) {
-                tree.insert(network, *line);
-            }
-        }
-        tree
-    })?;
+    let tree = tree(&list)?;
     let trie = built(&list, || {
         let mut trie = PrefixMap::<Ipv4Net, u32>::new();
         for (prefix, line) in &list {
@@ -180,15 +173,7 @@ fn v6(random: &mut Random) -> anyhow::Result<()> {
             IpAddr::V6(address) => Some(*address),
         })
         .collect();
-    let tree = built(&list, || {
-        let mut tree = IpNetworkTable::<u32>::new();
-        for (prefix, line) in &list {
-            if let Ok(network) = IpNetwork::new(prefix.address(), prefix.length()) {
-                tree.insert(network, *line);
-            }
-        }
-        tree
-    })?;
+    let tree = tree(&list)?;
     let trie = built(&list, || {
         let mut trie = PrefixMap::<Ipv6Net, u32>::new();
         for (prefix, line) in &list {
@@ -213,6 +198,19 @@ fn v6(random: &mut Random) -> anyhow::Result<()> {
                 .map(|(net, line)| (net.prefix_len(), *line))
         }),
     )
+}
+
+/// Of either family.
+fn tree(list: &[(Prefix, u32)]) -> anyhow::Result<Built<IpNetworkTable<u32>>> {
+    built(list, || {
+        let mut tree = IpNetworkTable::new();
+        for (prefix, line) in list {
+            if let Ok(network) = IpNetwork::new(prefix.address(), prefix.length()) {
+                tree.insert(network, *line);
+            }
+        }
+        tree
+    })
 }
 
 /// Different prefixes, each with its line; every second one inside an earlier one where that is shorter.
@@ -281,15 +279,16 @@ fn inside(prefix: Prefix, address: IpAddr) -> IpAddr {
 }
 
 fn built<T>(list: &[(Prefix, u32)], build: impl FnOnce() -> T) -> anyhow::Result<Built<T>> {
-    let before = resident("VmRSS:")?;
+    // Without the pages of the program itself, which come in where it first runs.
+    let (before, before_peak) = (resident("RssAnon:")?, resident("VmRSS:")?);
     // The peak begins anew.
     std::fs::write("/proc/self/clear_refs", "5")?;
     let (subject, took) = timed(build);
-    let each = |bytes: u64| bytes.saturating_sub(before) as f64 / list.len() as f64;
+    let each = |bytes: u64, before: u64| bytes.saturating_sub(before) as f64 / list.len() as f64;
     Ok(Built {
         subject,
-        bytes: each(resident("VmRSS:")?),
-        peak: each(resident("VmHWM:")?),
+        bytes: each(resident("RssAnon:")?, before),
+        peak: each(resident("VmHWM:")?, before_peak),
         build_ms: took.as_secs_f64() * 1e3,
     })
 }

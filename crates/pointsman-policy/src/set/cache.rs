@@ -23,7 +23,7 @@ use crate::address::Prefix;
 use crate::condition::Condition;
 
 /// Changes with every change of what follows it.
-const MAGIC: [u8; 8] = *b"pmset\0\0\x03";
+const MAGIC: [u8; 8] = *b"pmset\0\0\x04";
 
 /// Why bytes are no set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,15 +1,17 @@
 //! Address prefixes of a set, compact and immutable, each with the line that says it.
 //!
 //! Invariant: [`PrefixTable::find`] gives the longest prefix that holds an address, and of prefixes
-//! said twice the first line. IPv4 costs at most 16 steps of a binary search; IPv6 one binary search
-//! for each kind of length (to /48, beyond) and from there at most one step for each length that the
-//! table's prefixes nest in, and one more for every 65,535 entries. Building sorts: n log n.
+//! said twice the first line. IPv4 costs at most 16 steps of a binary search. IPv6 from /16 to /48 costs a
+//! binary search within a slot ([`dense`]); where a table has others as well, or few and far between, a
+//! binary search among those, from there at most one step for each length that they nest in, and one more
+//! for every 65,535 of them ([`sorted`]). Building sorts: n log n.
 //!
 //! Deliberately absent: how entries are written; the set's forms know that by the line.
 
 mod bytes;
+mod dense;
+mod sorted;
 mod v4;
-mod v6;
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +32,10 @@ const NONE: u32 = 0xFF00_0000;
 #[derive(Clone, Debug, Default)]
 pub struct PrefixTable {
     v4: v4::Table,
-    short: v6::Short,
-    long: v6::Long,
+    /// IPv6 of usual lengths, where there are many.
+    dense: dense::Table,
+    /// The other IPv6.
+    sorted: sorted::Table,
     /// The lines that need more than three bytes, sorted by prefix.
     far: Vec<(Prefix, u32)>,
 }
@@ -40,8 +44,8 @@ pub struct PrefixTable {
 #[derive(Clone, Debug, Default)]
 pub struct PrefixBuilder {
     v4: Vec<v4::Staged>,
-    short: Vec<v6::StagedShort>,
-    long: Vec<v6::StagedLong>,
+    dense: Vec<dense::Staged>,
+    sorted: Vec<sorted::Staged>,
     far: Vec<(Prefix, u32)>,
 }
 
@@ -57,13 +61,15 @@ impl PrefixBuilder {
                 self.v4
                     .push(v4::staged(address.to_bits(), prefix.length(), coded));
             }
-            IpAddr::V6(address) if prefix.length() <= v6::SHORT => {
-                self.short
-                    .push(v6::staged_short(address.to_bits(), prefix.length(), coded));
+            IpAddr::V6(address)
+                if (dense::SHORTEST..=dense::LONGEST).contains(&prefix.length()) =>
+            {
+                self.dense
+                    .push(dense::staged(address.to_bits(), prefix.length(), coded));
             }
             IpAddr::V6(address) => {
-                self.long
-                    .push(v6::staged_long(address.to_bits(), prefix.length(), coded));
+                self.sorted
+                    .push(sorted::staged(address.to_bits(), prefix.length(), coded));
             }
         }
     }
@@ -75,10 +81,19 @@ impl PrefixBuilder {
         far.sort_unstable();
         far.dedup_by_key(|(prefix, _)| *prefix);
         far.shrink_to_fit();
+        let (mut dense, mut sorted) = (self.dense, self.sorted);
+        dense.sort_unstable();
+        dense.dedup_by_key(|[upper, lower, _]| (*upper, *lower));
+        if !dense::suits(&dense) {
+            sorted.extend(dense.drain(..).map(|staged| {
+                let (bits, length, coded) = dense::parts_of(staged);
+                sorted::staged(bits, length, coded)
+            }));
+        }
         PrefixTable {
             v4: v4::Table::build(self.v4),
-            short: v6::Short::build(self.short),
-            long: v6::Long::build(self.long),
+            dense: dense::Table::build(&dense),
+            sorted: sorted::Table::build(sorted),
             far,
         }
     }
@@ -107,16 +122,20 @@ impl PrefixTable {
 
     #[inline(always)]
     fn find_v6(&self, bits: u128) -> u32 {
-        match self.long.find(bits) {
-            NONE => self.short.find(bits),
-            found => found,
+        let dense = self.dense.find(bits);
+        if self.sorted.is_empty() {
+            return dense;
+        }
+        match (dense, self.sorted.find(bits)) {
+            (NONE, found) | (found, NONE) => found,
+            (one, other) => one.max(other),
         }
     }
 
     /// How many different prefixes it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.v4.len() + self.short.len() + self.long.len()
+        self.v4.len() + self.dense.len() + self.sorted.len()
     }
 
     /// Whether it holds none.
@@ -129,7 +148,7 @@ impl PrefixTable {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let far = self.far.capacity() * size_of::<(Prefix, u32)>();
-        self.v4.bytes() + self.short.bytes() + self.long.bytes() + far
+        self.v4.bytes() + self.dense.bytes() + self.sorted.bytes() + far
     }
 
     /// Every prefix with its line: IPv4 before IPv6, within a family by address, the wider one first.
@@ -139,8 +158,8 @@ impl PrefixTable {
         let mut entries = Vec::with_capacity(self.len());
         let mut take = |prefix, coded| entries.push((prefix, self.line(prefix, coded)));
         self.v4.each(&mut take);
-        self.short.each(&mut take);
-        self.long.each(&mut take);
+        self.dense.each(&mut take);
+        self.sorted.each(&mut take);
         entries.sort_unstable();
         entries
     }
@@ -150,28 +169,33 @@ impl PrefixTable {
     #[inline(always)]
     fn found(&self, address: IpAddr, packed: u32) -> Option<(Prefix, u32)> {
         let (length, coded) = unpack(packed);
-        let prefix = Prefix::new(address, length);
-        let line = self.line(prefix, coded);
-        (packed != NONE).then_some((prefix, line))
+        let line = if coded < FAR {
+            coded
+        } else {
+            self.far_line(address, length)
+        };
+        (packed != NONE).then_some((Prefix::new(address, length), line))
     }
 
-    #[inline(always)]
+    /// The line of the prefix of `length` around `address`, which is beyond three bytes.
+    #[cold]
+    #[inline(never)]
+    fn far_line(&self, address: IpAddr, length: u8) -> u32 {
+        let prefix = Prefix::new(address, length);
+        let at = self.far.binary_search_by_key(&prefix, |(far, _)| *far);
+        at.ok().and_then(|at| self.far.get(at)).map_or(FAR, |f| f.1)
+    }
+
     fn line(&self, prefix: Prefix, coded: u32) -> u32 {
         if coded < FAR {
             coded
         } else {
-            self.far_line(prefix)
+            self.far_line(prefix.address(), prefix.length())
         }
-    }
-
-    #[cold]
-    fn far_line(&self, prefix: Prefix) -> u32 {
-        let at = self.far.binary_search_by_key(&prefix, |(far, _)| *far);
-        at.ok().and_then(|at| self.far.get(at)).map_or(FAR, |f| f.1)
     }
 }
 
-/// A length and a coded line in four bytes; see [`unpack`].
+/// A length and a coded line in four bytes, in the order of lengths; see [`unpack`].
 fn pack(length: u8, coded: u32) -> u32 {
     u32::from(length) << 24 | coded
 }

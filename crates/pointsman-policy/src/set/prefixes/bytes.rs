@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{PrefixTable, v4, v6};
+use super::{PrefixTable, dense, sorted, v4};
 use crate::address::Prefix;
 
 /// Bytes that are no prefix table, and why.
@@ -25,8 +25,8 @@ impl PrefixTable {
     /// Appends the table to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         self.v4.write(out);
-        self.short.write(out);
-        self.long.write(out);
+        self.dense.write(out);
+        self.sorted.write(out);
         put_u32(out, u32::try_from(self.far.len()).unwrap_or(u32::MAX));
         for (prefix, line) in &self.far {
             let (family, bits) = match prefix.address() {
@@ -47,8 +47,8 @@ impl PrefixTable {
         let mut reader = Reader { rest: bytes };
         let mut table = Self {
             v4: v4::Table::read(&mut reader)?,
-            short: v6::Short::read(&mut reader)?,
-            long: v6::Long::read(&mut reader)?,
+            dense: dense::Table::read(&mut reader)?,
+            sorted: sorted::Table::read(&mut reader)?,
             far: Vec::new(),
         };
         let count = reader.count()?;

@@ -89,8 +89,14 @@ fn prefix() -> impl Strategy<Value = Prefix> {
         (0u128..4, 0u32..125).prop_map(|(bits, shift)| bits << shift),
         (0u128..4, 0u32..125).prop_map(|(bits, shift)| !(bits << shift)),
         (0u128..64).prop_map(|bits| 0x2001_0db8 << 96 | bits << 76),
+        // Close together, so that a table of parts is worth it, at and beside its edges.
+        (0u128..3, 0u128..4, 76u32..110)
+            .prop_map(|(part, bits, shift)| (0x2001 + part) << 112 | bits << shift),
+        (0u128..3, 0u128..4, 76u32..110)
+            .prop_map(|(part, bits, shift)| (((0x2002 + part) << 112) - 1) ^ (bits << shift)),
     ];
-    (bits, 0u8..=128, any::<bool>()).prop_map(|(bits, length, v6)| {
+    let length = prop_oneof![0u8..=128, 14u8..=50];
+    (bits, length, any::<bool>()).prop_map(|(bits, length, v6)| {
         if v6 {
             Prefix::new(Ipv6Addr::from_bits(bits).into(), length)
         } else {
@@ -206,6 +212,69 @@ fn large_tables_agree_with_the_scan_and_stay_small() {
     let built = PrefixTable::build(entries);
     let each = built.bytes() as f64 / built.len() as f64;
     assert!(each <= 14.0, "{each}");
+}
+
+/// One prefix in each of so many parts, that a table of parts is worth it; then what a case is about.
+fn parts_and(list: &[&str]) -> Vec<(Prefix, u32)> {
+    let spread = (0..8).map(|part| (v6((0x2001 + part) << 48 | 1 << 40, 48), 1));
+    let own = list.iter().map(|text| (text.parse().unwrap(), 2));
+    spread.chain(own).collect()
+}
+
+#[test]
+fn edges_of_parts_and_slots_keep_apart() {
+    let check = |list: &[&str]| {
+        let entries = parts_and(list);
+        holds(&entries, &entries);
+    };
+    check(&[]);
+    // The first and last of a part, and of the space.
+    check(&["2003::/16", "2003:ffff:ffff::/48", "2004::/48"]);
+    check(&["2002:ffff:ffff::/48", "2003::/17", "2003:8000::/17"]);
+    check(&["2003::/32", "2003:ffff::/32"]);
+    check(&["1fff:ffff:ffff::/48", "2009::/16"]);
+    // The same start, and those that longer ones cover wholly.
+    check(&["2003::/16", "2003::/17", "2003::/32", "2003::/48"]);
+    check(&["2003::/16", "2003::/17", "2003:8000::/17"]);
+    check(&["2003:aaaa::/47", "2003:aaaa::/48", "2003:aaaa:1::/48"]);
+    // Lengths on either side of what a part may hold.
+    check(&["2000::/15", "2002::/15", "2003::/16"]);
+    check(&["2003:1::/48", "2003:1::/49", "2003:1:0:8000::/49"]);
+    check(&["::/0", "2003::/16", "2003::/128", "2003:0:0:ffff::/64"]);
+    check(&["2000::/3", "2003:1:2::/47", "2003:1:2::1/128"]);
+    // One that reaches over all slots of a part that has many.
+    for wide in ["2003::/16", "2003::/17", "2003:8000::/18", "2003:4000::/20"] {
+        let mut entries = parts_and(&[wide]);
+        entries.extend((0..300).map(|n| (v6(0x2003 << 48 | (n * 0x00D5_1234) << 16, 48), 3)));
+        holds(&entries, &entries);
+    }
+    // More in one slot than are compared at once: touching, and with gaps.
+    for (count, step) in [(15, 1), (16, 1), (17, 2), (33, 1), (500, 2), (500, 1)] {
+        let mut entries = parts_and(&["2003::/40"]);
+        entries.extend((0..count).map(|n| (v6(0x2003 << 48 | (n * step) << 16, 48), 3)));
+        holds(&entries, &entries);
+    }
+}
+
+#[test]
+fn few_far_between_take_no_table_of_parts() {
+    let spread = [0x0100_u64, 0x2001, 0x3FFF, 0xFC00, 0xFF00];
+    let entries: Vec<_> = spread.map(|top| (v6(top << 48, 32), 1)).into();
+    holds(&entries, &entries);
+    let built = PrefixTable::build(entries);
+    assert!(built.bytes() <= 22 * built.len(), "{}", built.bytes());
+    // Bytes that claim such a table are refused.
+    let mut bytes = Vec::new();
+    PrefixTable::build(vec![(v6(1 << 48, 16), 1), (v6(2 << 48, 16), 1)]).write(&mut bytes);
+    let at = bytes
+        .windows(4)
+        .rposition(|four| four == [0, 0, 2, 0])
+        .unwrap();
+    bytes[at + 3] = 0x80;
+    assert_eq!(
+        PrefixTable::read(&mut bytes.as_slice()).unwrap_err(),
+        Damaged("prefixes too sparse for their table")
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ enum Flat {
     },
     Indexed {
         /// For each upper half, how many boundaries stand before it; one more at the end.
-        index: Vec<u32>,
+        index: Box<[u32; GROUPS + 1]>,
         /// For each upper half the lower halves of its boundaries, then their values (the lower half
         /// first), so that a look-up stays in one or two lines of the processor's cache; and [`WINDOW`]
         /// more.
@@ -81,11 +81,12 @@ impl Table {
             return Self::default();
         }
         let mut count = 0;
-        flatten(&staged, |_, _| count += 1, |_| {});
+        let entries = || staged.iter().copied();
+        flatten(entries(), |_, _| count += 1, |_| {});
         let mut flat = FlatBuilder::new(count);
         let mut hidden = Vec::new();
         flatten(
-            &staged,
+            entries(),
             |key, value| flat.push(key, value),
             |entry| hidden.push(entry),
         );
@@ -117,7 +118,7 @@ impl Table {
     pub(super) fn bytes(&self) -> usize {
         let flat = match &self.flat {
             Flat::Plain { keys, values } => (keys.capacity() + values.capacity()) * 4,
-            Flat::Indexed { index, groups } => index.capacity() * 4 + groups.capacity() * 2,
+            Flat::Indexed { index, groups } => size_of_val(&**index) + groups.capacity() * 2,
         };
         flat + self.hidden.capacity() * size_of::<Staged>()
     }
@@ -168,7 +169,7 @@ impl Table {
     fn boundaries(&self) -> usize {
         match &self.flat {
             Flat::Plain { keys, .. } => keys.len(),
-            Flat::Indexed { index, .. } => index.last().map_or(0, |count| *count as usize),
+            Flat::Indexed { index, .. } => index[GROUPS] as usize,
         }
     }
 
@@ -225,29 +226,28 @@ impl Table {
 
 /// The value of the last boundary that is at most `bits`.
 #[inline(always)]
-fn indexed(index: &[u32], groups: &[u16], bits: u32) -> Option<u32> {
+fn indexed(index: &[u32; GROUPS + 1], groups: &[u16], bits: u32) -> Option<u32> {
     let upper = (bits >> 16) as usize;
     let wanted = bits as u16;
-    let (first, end) = (*index.get(upper)? as usize, *index.get(upper + 1)? as usize);
-    let (count, group) = (end - first, groups.get(first * 3..)?);
-    let (mut start, mut left) = (0, count);
+    let (first, end) = (index[upper] as usize, index[upper + 1] as usize);
+    let (group, count) = (first * 3, end - first);
+    let (mut start, mut left) = (group, count);
     // Without a branch on what it finds: the outcome is as good as random.
     while left > WINDOW {
         let half = left / 2;
-        let middle = *group.get(start + half - 1)?;
+        let middle = *groups.get(start + half - 1)?;
         start += select_unpredictable(middle <= wanted, half, 0);
         left -= half;
     }
-    let window = group.get(start..)?.first_chunk::<WINDOW>()?;
-    let valid = VALID.get(left)?;
+    let window = groups.get(start..)?.first_chunk::<WINDOW>()?;
     let mut below = 0;
-    for (key, valid) in window.iter().zip(valid) {
+    for (key, valid) in window.iter().zip(VALID.get(left)?) {
         below += u16::from(*key <= wanted) & valid;
     }
-    let below = start + usize::from(below);
+    let below = start - group + usize::from(below);
     // Before the first boundary of its own, an address has the last value of the group before.
     let behind = if below == 0 { 0 } else { count + below * 2 };
-    let at = (first * 3 + behind).checked_sub(2)?;
+    let at = (group + behind).wrapping_sub(2);
     Some(whole(*groups.get(at..)?.first_chunk()?))
 }
 
@@ -259,7 +259,11 @@ fn whole([lower, upper]: [u16; 2]) -> u32 {
 
 /// Lays sorted, different prefixes flat: gives each boundary with its value, ascending, and each
 /// prefix that no boundary shows.
-fn flatten(staged: &[Staged], mut boundary: impl FnMut(u32, u32), mut hidden: impl FnMut(Staged)) {
+pub(super) fn flatten(
+    staged: impl Iterator<Item = Staged>,
+    mut boundary: impl FnMut(u32, u32),
+    mut hidden: impl FnMut(Staged),
+) {
     // What is open at the place reached, the widest first: its last address, itself, whether shown.
     let mut open: Vec<(u32, Staged, bool)> = Vec::with_capacity(33);
     // The boundary reached is given only when none else takes its place.
@@ -277,7 +281,7 @@ fn flatten(staged: &[Staged], mut boundary: impl FnMut(u32, u32), mut hidden: im
         *pending = next.unwrap_or(*pending);
     };
     for entry in staged {
-        let start = (*entry >> 32) as u32;
+        let start = (entry >> 32) as u32;
         while let Some((last, ..)) = open.last()
             && *last < start
         {
@@ -286,9 +290,9 @@ fn flatten(staged: &[Staged], mut boundary: impl FnMut(u32, u32), mut hidden: im
             close(&mut open, &mut hidden);
         }
         reach(&mut open, &mut pending, Some(start));
-        let (length, _) = unpack(*entry as u32);
+        let (length, _) = unpack(entry as u32);
         let rest = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-        open.push((start | rest, *entry, false));
+        open.push((start | rest, entry, false));
     }
     // Once the last address of all is passed there is no boundary to come.
     let mut over = false;
@@ -316,6 +320,8 @@ struct FlatBuilder {
     flat: Flat,
     /// The values of the last group.
     values: Vec<u16>,
+    /// How many groups have begun.
+    opened: usize,
     pushed: u32,
 }
 
@@ -328,13 +334,14 @@ impl FlatBuilder {
             }
         } else {
             Flat::Indexed {
-                index: Vec::with_capacity(GROUPS + 1),
+                index: Box::new([0; GROUPS + 1]),
                 groups: Vec::with_capacity(count * 3 + WINDOW),
             }
         };
         Self {
             flat,
             values: Vec::new(),
+            opened: 0,
             pushed: 0,
         }
     }
@@ -347,9 +354,10 @@ impl FlatBuilder {
             }
             Flat::Indexed { index, groups } => {
                 let group = (key >> 16) as usize;
-                if index.len() <= group {
+                if self.opened <= group {
                     groups.append(&mut self.values);
-                    index.resize(group + 1, self.pushed);
+                    index[self.opened..=group].fill(self.pushed);
+                    self.opened = group + 1;
                 }
                 groups.push(key as u16);
                 self.values.extend([value as u16, (value >> 16) as u16]);
@@ -362,7 +370,7 @@ impl FlatBuilder {
         if let Flat::Indexed { index, groups } = &mut self.flat {
             groups.append(&mut self.values);
             groups.extend([0; WINDOW]);
-            index.resize(GROUPS + 1, self.pushed);
+            index[self.opened..].fill(self.pushed);
         }
         self.flat
     }
