@@ -343,7 +343,13 @@ fn test(cursor: &mut Cursor<'_>) -> Option<Test> {
         "set" => values.push(cursor.name("the name of a rule set")?),
         _ => {
             operator = Some(self::operator(cursor, &fact)?);
-            values.push(cursor.name("a value")?);
+            let first = cursor.peek().kind;
+            let brackets = [Kind::BraceOpen, Kind::BracketOpen, Kind::ParenOpen];
+            let what = match brackets.contains(&first) {
+                true => "a value (several stand without brackets: `port in 80, 443`)",
+                false => "a value",
+            };
+            values.push(cursor.name(what)?);
             while cursor.eat(Kind::Comma).is_some() {
                 values.push(cursor.name("a value")?);
             }

@@ -270,6 +270,12 @@ fn what_is_wrong_with_a_tree_is_told() {
     "#]],
     );
     check(
+        "cond port in [80, 443] => direct",
+        expect![[r#"
+        t:1:14: error[unexpected-text]: `[` stands here, but a value (several stand without brackets: `port in 80, 443`) is expected
+    "#]],
+    );
+    check(
         "cond (port eq 1 => direct",
         expect![[r#"
         t:1:17: error[unexpected-text]: `=>` stands here, but `)` after the condition is expected
