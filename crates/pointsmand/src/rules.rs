@@ -3,7 +3,7 @@
 //! Invariant: what a rule shadows is told of flows that were there, by the policy in force; a later rule that would
 //! need a fact that was never learned took nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use pointsman_api as api;
@@ -27,8 +27,13 @@ const SHADOWS: usize = 5;
 pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
     let (number, setup) = app.generation();
     let mut rules = app.plane.rules();
-    // Others decide only where something broke.
-    rules.retain(|rule| rule.decides || rule.tally.numbers().flows > 0);
+    // Others decide only where something broke, and a named tree that no flow comes to counts where it is used.
+    let met = policies_met(&setup);
+    rules.retain(|rule| {
+        let name = setup.policies.get(rule.policy).map(|policy| &*policy.name);
+        let met = name.is_some_and(|name| met.contains(name));
+        (rule.decides && met) || rule.tally.numbers().flows > 0
+    });
     let mut live: HashMap<*const _, (u64, u64, u64, u64)> = HashMap::new();
     for flow in app.plane.flows() {
         let Some(tally) = flow.tally() else { continue };
@@ -69,6 +74,15 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
         rules: rules.iter().map(state).collect(),
         replayed,
     }
+}
+
+/// The names of the policies that flows meet; who admits not everybody has a copy of the same name.
+fn policies_met(setup: &Setup) -> HashSet<&str> {
+    let of_forwards = setup.forwards.iter().map(|it| it.policy);
+    let of_inbounds = setup.inbounds.iter().map(|it| it.policy);
+    let met = of_forwards.chain(of_inbounds);
+    met.filter_map(|id| Some(&*setup.policies.get(id.0)?.name))
+        .collect()
 }
 
 /// A rule's text in memory and its line: two rules of a configuration never share both, and the copies of a policy,

@@ -93,6 +93,34 @@ fn rules_count_what_they_decide() {
 }
 
 #[test]
+fn rules_of_named_trees_count_where_they_are_used() {
+    let origin = Http::start("origin");
+    let port = origin.address.port();
+    let text = format!(
+        "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+         policies:\n  web: |\n    any [\n      cond port eq {port} => direct\n      cond network eq tcp => reject\n    ]\n\
+         policy: |\n  any [\n    cond network eq tcp => web\n    cond ip in 127.0.0.0/8 => reset\n    direct\n  ]\n"
+    );
+    let daemon = Daemon::native(&text);
+    assert_eq!(fetch(&daemon, &origin.url()), "200");
+    ended(&daemon, 1);
+    let told = |words: &[&str]| {
+        let list = daemon.json(words);
+        let rules = list["rules"].as_array().unwrap().clone();
+        let one = |rule: &Value| format!("{} {} {}", rule["policy"], rule["line"], rule["hits"]);
+        rules
+            .iter()
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(", ")
+            .replace('"', "")
+    };
+    assert_eq!(told(&["rules"]), "main 7 1, main 8 0, main 13 0, main 14 0");
+    // Within the tree, and behind it.
+    assert_eq!(told(&["rules", "--shadowed"]), "main 8 0, main 13 0");
+}
+
+#[test]
 fn counts_outlive_the_daemon() {
     let origin = Http::start("origin");
     let home = tempfile::tempdir().unwrap();
