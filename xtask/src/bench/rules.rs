@@ -23,6 +23,8 @@ const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const FLOWS: usize = 64;
 /// Flows that are told to be many.
 const MANY: usize = 4096;
+/// Fewer, to tell from where on caches do not hold them.
+const FEWER: [usize; 2] = [256, 1024];
 /// Measured this often, the sizes by turns. Of each [`FLOWS`] flows the fastest time counts: others use the machine.
 const ROUNDS: usize = 60;
 /// How long one round lasts at least.
@@ -68,6 +70,14 @@ pub(super) fn run(seed: u64) -> anyhow::Result<()> {
                 FLOWS
             };
             flows.push((0..count).map(|n| synthetic.flow(target, n)).collect());
+        }
+        if target == Target::Scattered {
+            for count in FEWER {
+                let first = |flows: &Vec<Facts>| flows[..count.min(flows.len())].to_vec();
+                let fewer: Vec<Vec<Facts>> = flows.iter().map(first).collect();
+                let words = format!("for any rule, {count} flows in turns");
+                row(&words, &policies, &fewer)?;
+            }
         }
         row(target.words(), &policies, &flows)?;
         if target == Target::Scattered
