@@ -69,7 +69,21 @@ impl Clash<'_> {
         if let Some(path) = scalar(node, "path") {
             map.raw("path", quoted(path.trim_start_matches("./")));
         }
-        map.text("format", scalar(node, "format").unwrap_or("yaml"));
+        let format = scalar(node, "format").unwrap_or("yaml");
+        let differs = match behavior.as_str() {
+            "domain" if format != "mrs" => {
+                Some("an entry `.x` or `*.x` stands for `x` and all below it here")
+            }
+            "classical" => Some(
+                "entries of kinds that are not known here are left out, and `PROCESS-NAME` has regard to case",
+            ),
+            _ => None,
+        };
+        if let Some(what) = differs {
+            let what = format!("in the list `{name}` {what}");
+            self.draft.report.lost(&at, what);
+        }
+        map.text("format", format);
         map.text("behavior", &behavior);
         self.draft.item(Section::RuleSets, name, &map, &at);
         if fetched {

@@ -83,7 +83,11 @@ fn a_set_that_is_fetched_is_negated_with_a_warning() {
         "rule-providers:\n  s: { type: http, behavior: domain, url: 'https://x.test/s', interval: 60 }\n\
          rules: ['NOT,((RULE-SET,s)),a', 'NOT,((GEOSITE,cn)),a', 'RULE-SET,s,b', 'MATCH,DIRECT']\n",
         &[],
-        &["NOT,((RULE-SET,s))", "NOT,((GEOSITE,cn))"],
+        &[
+            "in the list `s`",
+            "NOT,((RULE-SET,s))",
+            "NOT,((GEOSITE,cn))",
+        ],
     );
 }
 
@@ -222,7 +226,7 @@ fn passwords_are_told_of() {
 fn what_does_not_load_is_taken_out() {
     clash(
         "proxy-groups: [{ name: g, type: select, proxies: [h] }, { name: h, type: select, proxies: [g] }]\n\
-         rule-providers: { s: { type: http, behavior: odd, url: 'https://x.test/s' }, t: { type: inline, payload: ['DOMAIN,t.test'] } }\n\
+         rule-providers: { s: { type: http, behavior: odd, format: text, url: 'https://x.test/s' }, t: { type: inline, payload: ['DOMAIN,t.test'] } }\n\
          rules: ['DOMAIN,g.test,g', 'RULE-SET,s,a', 'RULE-SET,t,b', 'NOT,((DOMAIN,g.test)),b', 'MATCH,g']\n",
         &[
             ("dst=g.test:1", "g reject"),
@@ -267,7 +271,7 @@ fn lists_at_hand_are_looked_at() {
         .map(ToString::to_string)
         .collect();
     assert!(
-        lost[0].starts_with("l.yaml:3: ") && lost[1].contains("lacks entries") && lost.len() == 2,
+        lost.len() == 4 && lost[2].starts_with("l.yaml:3: ") && lost[3].contains("lacks entries"),
         "{lost:?}"
     );
     let setup = loaded(&done.text, Path::new("d"), &files);
