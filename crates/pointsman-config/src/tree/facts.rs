@@ -520,18 +520,12 @@ fn text(
 
 fn regex(lowerer: &mut Lowerer<'_>, value: &Name) -> Option<regex::Regex> {
     let built = RegexBuilder::new(&value.text).size_limit(1 << 20).build();
-    match built {
-        Ok(regex) => Some(regex),
-        Err(why) => {
-            let why = why.to_string();
-            let last = why.lines().last().unwrap_or("").trim();
-            let last = last.strip_prefix("error: ").unwrap_or(last);
-            broken(lowerer, value, last)
-        }
-    }
+    built.map_or_else(|why| broken(lowerer, value, &why.to_string()), Some)
 }
 
 fn broken<T>(lowerer: &mut Lowerer<'_>, value: &Name, why: &str) -> Option<T> {
+    let why = why.lines().last().unwrap_or("").trim();
+    let why = why.strip_prefix("error: ").unwrap_or(why);
     let message = format!("this regular expression is broken: {why}");
     let hint = "write it in quotes".to_owned();
     lowerer.error("invalid-value", &value.span, message, hint);

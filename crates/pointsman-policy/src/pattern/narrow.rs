@@ -47,6 +47,25 @@ pub(super) fn narrow(hir: &Hir) -> Hir {
     }
 }
 
+/// The narrow expression that matches the names that are written backwards.
+pub(super) fn reversed(narrow: &Hir) -> Hir {
+    match narrow.kind() {
+        HirKind::Literal(literal) => {
+            Hir::literal(literal.0.iter().rev().copied().collect::<Vec<u8>>())
+        }
+        HirKind::Look(Look::Start) => Hir::look(Look::End),
+        HirKind::Look(Look::End) => Hir::look(Look::Start),
+        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
+            sub: Box::new(reversed(&repetition.sub)),
+            ..*repetition
+        }),
+        HirKind::Capture(capture) => reversed(&capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().rev().map(reversed).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(reversed).collect()),
+        HirKind::Class(_) | HirKind::Empty | HirKind::Look(_) => narrow.clone(),
+    }
+}
+
 fn narrow_class(class: &Class) -> ClassBytes {
     let mut narrow = ClassBytes::empty();
     let mut add = |start: u32, end: u32| {

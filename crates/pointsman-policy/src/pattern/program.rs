@@ -13,6 +13,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use super::narrow::reversed;
+
 /// The most places of a program; whoever needs more is left to the library.
 const MOST: usize = 256;
 
@@ -39,7 +41,8 @@ pub(super) enum Program {
     Wide(Box<Steps<{ MOST / 64 }>>),
 }
 
-/// A program of `64 * W` places.
+/// A program of `64 * W` places. One that must end with the name and may begin anywhere is read backwards: most names
+/// are known not to match after their last characters.
 pub(super) struct Steps<const W: usize> {
     /// By character: the places that take it.
     takes: [Bits<W>; CHARACTERS],
@@ -53,6 +56,7 @@ pub(super) struct Steps<const W: usize> {
     leap: Box<[(Bits<W>, Bits<W>)]>,
     /// Behind which it may end: anywhere, and at the end of the name.
     ends: [Bits<W>; 2],
+    backwards: bool,
 }
 
 impl Program {
@@ -63,7 +67,14 @@ impl Program {
             return None;
         }
         let mut drawn = Drawing::default();
-        let part = drawn.part(hir)?;
+        let mut part = drawn.part(hir)?;
+        if is_none(&part.ends[ANYWHERE]) && !is_none(&part.begins[LATER]) {
+            drawn = Drawing {
+                backwards: true,
+                ..Drawing::default()
+            };
+            part = drawn.part(&reversed(hir))?;
+        }
         Some(if part.empty.into_iter().any(|empty| empty) {
             Self::Always
         } else if part.begins.iter().chain(&part.ends).all(is_none) {
@@ -87,6 +98,15 @@ impl Program {
 
 impl<const W: usize> Steps<W> {
     fn is_match(&self, name: &[u8]) -> bool {
+        if self.backwards {
+            self.finds(name.iter().rev())
+        } else {
+            self.finds(name.iter())
+        }
+    }
+
+    #[inline]
+    fn finds<'n>(&self, name: impl Iterator<Item = &'n u8>) -> bool {
         let [first, later] = &self.begins;
         let [anywhere, at_end] = &self.ends;
         let mut open = first;
@@ -141,6 +161,7 @@ struct Drawing {
     takes: Vec<u64>,
     /// By place: what may come behind it.
     follow: Vec<Wide>,
+    backwards: bool,
 }
 
 /// A part of an expression: its border places. The two of each array are with and without the end of the name there.
@@ -340,6 +361,7 @@ impl Drawing {
             leaps: head(&leaps),
             leap: leap.iter().map(narrow).collect(),
             ends: [head(&part.ends[0]), head(&part.ends[1])],
+            backwards: self.backwards,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::Domain;
 use crate::plan::{NOWHERE, Parts};
 
 /// Fewer are simply visited.
-const FEWEST: usize = 8;
+const FEWEST: usize = 4;
 
 /// Characters of keywords in the index; further keywords are visited.
 const MOST_CHARACTERS: usize = 1 << 20;
