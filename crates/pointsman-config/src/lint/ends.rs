@@ -234,8 +234,9 @@ impl<'p> Ends<'p> {
                         .or_else(|| under(&Key::Kind("regex"))),
                     DomainTest::Suffix(name) => name
                         .ancestors()
-                        .find_map(|above| under(&Key::Suffix(above))),
-                    DomainTest::Keyword(_) => None,
+                        .find_map(|above| under(&Key::Suffix(above)))
+                        .or_else(|| under(&Key::Kind("regex"))),
+                    DomainTest::Keyword(_) => under(&Key::Kind("regex")),
                     DomainTest::Regex(_) => under(&Key::Kind("regex")),
                 };
                 let zoned = || match test {

@@ -165,6 +165,11 @@ pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
     let apart = match (&*a.test, &*b.test) {
         (Condition::Protocol(protocol), Condition::Text(field, _))
         | (Condition::Text(field, _), Condition::Protocol(protocol)) => !spoken(*field, *protocol),
+        (Condition::Text(a, _), Condition::Text(b, _)) => {
+            use Protocol::{Http, Other, Quic, Ssh, Tls};
+            let both = |protocol| spoken(*a, protocol) && spoken(*b, protocol);
+            ![Http, Other, Quic, Ssh, Tls].into_iter().any(both)
+        }
         (Condition::Network(network), Condition::Protocol(protocol))
         | (Condition::Protocol(protocol), Condition::Network(network)) => {
             *protocol == Protocol::Quic && *network != Network::Udp
@@ -296,9 +301,17 @@ fn name_entails(a: &DomainTest, b: &DomainTest) -> bool {
         }
         (DomainTest::Exact(name), DomainTest::Regex(regex)) => regex.is_match(name),
         (DomainTest::Keyword(long), DomainTest::Keyword(short)) => long.contains(&**short),
-        (DomainTest::Regex(a), DomainTest::Regex(b)) => a.as_str() == b.as_str(),
+        (DomainTest::Regex(a), DomainTest::Regex(b)) if a.as_str() == b.as_str() => true,
+        (_, DomainTest::Regex(regex)) => finds_all(regex.as_str()),
         _ => false,
     }
+}
+
+/// Whether an expression finds something in every name, for those that people write.
+fn finds_all(expression: &str) -> bool {
+    let bare = expression.strip_prefix('^').unwrap_or(expression);
+    let bare = bare.strip_suffix('$').unwrap_or(bare);
+    matches!(bare, ".*" | ".+" | "(.*)" | "(.+)" | ".*?" | ".+?")
 }
 
 fn name_refutes(a: &DomainTest, b: &DomainTest) -> bool {
@@ -355,7 +368,10 @@ fn port_refutes(a: &Condition, b: &Condition) -> bool {
 fn spoken(field: TextField, protocol: Protocol) -> bool {
     match field {
         TextField::Alpn => matches!(protocol, Protocol::Tls | Protocol::Quic),
-        TextField::Method | TextField::UserAgent => protocol == Protocol::Http,
+        TextField::HttpHost | TextField::Method | TextField::UserAgent => {
+            protocol == Protocol::Http
+        }
+        TextField::ServerName => matches!(protocol, Protocol::Tls | Protocol::Quic),
         TextField::SshSoftware => protocol == Protocol::Ssh,
         _ => true,
     }
