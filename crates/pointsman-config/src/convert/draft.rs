@@ -9,9 +9,9 @@ use pointsman_policy::Condition;
 use pointsman_policy::line::{Scope, parse_condition};
 use pointsman_policy::model::SetId;
 
-use super::Report;
 use super::emit::{Map, Page, text};
 use super::policies::lacks;
+use super::{LISTS_STAY, Report};
 use crate::list_print::yaml_text;
 
 /// The parts of the file.
@@ -31,6 +31,7 @@ pub(super) struct Draft {
     rules: Vec<Rule>,
     ended: bool,
     secrets: bool,
+    files: bool,
     pub(super) report: Report,
 }
 
@@ -92,6 +93,7 @@ impl Draft {
         self.secrets |= map.has_secret();
         if section == Section::RuleSets {
             self.sets.push(name.to_owned());
+            self.files |= map.has("path");
         }
         self.items.push(Item {
             section,
@@ -184,6 +186,9 @@ impl Draft {
     pub(super) fn close(&mut self) {
         if !self.ended {
             self.fallback("", "DIRECT");
+        }
+        if self.files {
+            self.report.note("", LISTS_STAY);
         }
         if self.secrets {
             let what = "the file holds passwords: keep it readable for its owner alone";

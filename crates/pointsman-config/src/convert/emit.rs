@@ -74,6 +74,11 @@ impl Map {
         self.raw(key, quoted(value))
     }
 
+    /// Whether it has a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| known == key)
+    }
+
     /// Whether a password stands in it.
     pub(super) fn has_secret(&self) -> bool {
         self.secret

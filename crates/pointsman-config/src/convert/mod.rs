@@ -64,6 +64,10 @@ impl fmt::Display for Remark {
     }
 }
 
+/// What to know of a result with lists in files.
+const LISTS_STAY: &str =
+    "paths of lists are relative to the directory of the original: keep the file there";
+
 /// Remarks as they are made, each once.
 #[derive(Default)]
 pub(crate) struct Report {

@@ -9,7 +9,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown};
 
 use super::emit::{Map, Page, duration, list, quoted, text};
 use super::policies::{ZoneSets, key, policy_name};
-use super::{Conversion, Report, dns, forwards, lists, outbounds};
+use super::{Conversion, LISTS_STAY, Report, dns, forwards, lists, outbounds};
 use crate::list_print::as_list;
 use crate::problem::Problems;
 use crate::setup::{Dialect, History, Inbound, Setup, Sniff};
@@ -39,9 +39,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     general(setup, &main, &mut page);
     main.databases(&mut page, &mut report);
     if !setup.lists.is_empty() || !setup.sources.is_empty() {
-        let what =
-            "paths of lists are relative to the directory of the original: keep the file there";
-        report.note("", what);
+        report.note("", LISTS_STAY);
     }
     let mut sections = Map::default();
     for inbound in &setup.inbounds {

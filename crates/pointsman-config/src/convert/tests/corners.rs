@@ -277,6 +277,11 @@ fn lists_at_hand_are_looked_at() {
     let setup = loaded(&done.text, Path::new("d"), &files);
     assert_eq!(way(&setup, "dst=l.test:1"), "reject reject");
     assert_eq!(way(&setup, "dst=x.test:1"), "direct direct");
+    assert!(
+        done.report
+            .iter()
+            .any(|r| r.equal && r.text.contains("keep the file there"))
+    );
     // A list that is not there is no fault of what is written.
     let files = Memory::new([("d/l.yaml", "payload: ['DOMAIN,l.test']\n")]);
     let done = Foreign::Clash
