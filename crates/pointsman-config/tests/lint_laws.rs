@@ -37,7 +37,7 @@ const ENOUGH: &[(&str, usize)] = &[
     ("Behind", 150),
     ("Impossible", 500),
     ("Taken", 500),
-    ("by entries", 50),
+    ("by entries", 20),
 ];
 
 /// A policy, and the entries of its sets.
