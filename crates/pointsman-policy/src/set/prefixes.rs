@@ -16,7 +16,7 @@ mod v4;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use bytes::Damaged;
 
@@ -115,8 +115,18 @@ impl PrefixTable {
     #[inline(always)]
     pub fn find(&self, address: IpAddr) -> Option<(Prefix, u32)> {
         match address {
-            IpAddr::V4(v4) => self.found(address, self.v4.find(v4.to_bits())),
-            IpAddr::V6(v6) => self.found(address, self.find_v6(v6.to_bits())),
+            IpAddr::V4(v4) => {
+                let bits = v4.to_bits();
+                found(address, self.v4.find(bits), |length| {
+                    self.far_v4(bits, length)
+                })
+            }
+            IpAddr::V6(v6) => {
+                let bits = v6.to_bits();
+                found(address, self.find_v6(bits), |length| {
+                    self.far_v6(bits, length)
+                })
+            }
         }
     }
 
@@ -164,35 +174,41 @@ impl PrefixTable {
         entries
     }
 
-    /// What a family's table found for `address`. Whether it is anything comes last: that is as good as
-    /// random, and so it costs no wrong guess where the caller does without a branch.
-    #[inline(always)]
-    fn found(&self, address: IpAddr, packed: u32) -> Option<(Prefix, u32)> {
-        let (length, coded) = unpack(packed);
-        let line = if coded < FAR {
-            coded
-        } else {
-            self.far_line(address, length)
-        };
-        (packed != NONE).then_some((Prefix::new(address, length), line))
-    }
-
-    /// The line of the prefix of `length` around `address`, which is beyond three bytes.
-    #[cold]
-    #[inline(never)]
-    fn far_line(&self, address: IpAddr, length: u8) -> u32 {
-        let prefix = Prefix::new(address, length);
-        let at = self.far.binary_search_by_key(&prefix, |(far, _)| *far);
-        at.ok().and_then(|at| self.far.get(at)).map_or(FAR, |f| f.1)
-    }
-
     fn line(&self, prefix: Prefix, coded: u32) -> u32 {
         if coded < FAR {
             coded
         } else {
-            self.far_line(prefix.address(), prefix.length())
+            self.far_line(prefix)
         }
     }
+
+    // Both take bits, which are at hand: a whole address would be made for every look-up.
+    #[cold]
+    #[inline(never)]
+    fn far_v4(&self, bits: u32, length: u8) -> u32 {
+        self.far_line(Prefix::new(Ipv4Addr::from_bits(bits).into(), length))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn far_v6(&self, bits: u128, length: u8) -> u32 {
+        self.far_line(Prefix::new(Ipv6Addr::from_bits(bits).into(), length))
+    }
+
+    /// The line of a prefix whose line needs more than three bytes.
+    fn far_line(&self, prefix: Prefix) -> u32 {
+        let at = self.far.binary_search_by_key(&prefix, |(far, _)| *far);
+        at.ok().and_then(|at| self.far.get(at)).map_or(FAR, |f| f.1)
+    }
+}
+
+/// What a family's table found for `address`. Whether it is anything comes last: that is as good as
+/// random, and so it costs no wrong guess where the caller does without a branch.
+#[inline(always)]
+fn found(address: IpAddr, packed: u32, far: impl FnOnce(u8) -> u32) -> Option<(Prefix, u32)> {
+    let (length, coded) = unpack(packed);
+    let line = if coded < FAR { coded } else { far(length) };
+    (packed != NONE).then_some((Prefix::new(address, length), line))
 }
 
 /// A length and a coded line in four bytes, in the order of lengths; see [`unpack`].

@@ -1,7 +1,5 @@
 //! The table against a linear scan, its bounds, and its bytes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use proptest::prelude::*;
 
 use super::*;
