@@ -17,7 +17,7 @@ pub struct Explanation {
     pub reason: String,
     /// The rules visited, in order.
     pub trace: Vec<TraceLine>,
-    /// The facts that were asked for, in order: `sniff`, `resolve`, `owner`, `country`, `local`.
+    /// The facts that were asked for, in order: `sniff`, `resolve`, `owner`, `country`, `local`, `verdict`.
     pub asked: Vec<String>,
     /// For app and domain rules alone.
     #[serde(flatten)]
@@ -28,12 +28,45 @@ pub struct Explanation {
     /// What the flow itself went through, in order: live and recent flows alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<FlowStep>,
+    /// Requests whose answer is not known, and what would follow from each: described flows alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Request>,
+}
+
+/// A `.REQUEST` that would be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The subscriber's number.
+    pub id: u32,
+    /// The rule on one line.
+    pub text: String,
+    /// Its file, relative to the configuration's directory.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// How long a flow waits, in seconds.
+    pub timeout_s: u64,
+    /// The route that is suggested: `CONTINUE`, `REJECT` or `BLACKHOLE`.
+    pub suggested_route: String,
+    /// The route where nobody answers; the decision above is by it.
+    pub fallback: String,
+    /// What follows from each answer.
+    pub answers: Vec<Outlook>,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// `CONTINUE`, `REJECT` or `BLACKHOLE`.
+    pub answer: String,
+    /// Where the flow would go.
+    pub decision: Decision,
 }
 
 /// A step that a flow took on its way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowStep {
-    /// What was asked (`sniff`, `resolve`, `owner`, `country`, `local`), or `dial`.
+    /// What was asked (`sniff`, `resolve`, `owner`, `country`, `local`, `verdict`), or `dial`.
     pub step: String,
     /// What came of it, in words.
     pub outcome: String,

@@ -69,6 +69,9 @@ pub struct Took {
     pub country: u64,
     /// Asking by which address the flow would leave.
     pub local: u64,
+    /// Waiting for subscribers' answers.
+    #[serde(default)]
+    pub verdict: u64,
     /// Opening the way out.
     pub dial: u64,
 }

@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod outbound;
 pub mod problem;
 pub mod replay;
+pub mod request;
 pub mod route;
 pub mod rules;
 

@@ -128,6 +128,19 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Flows as they end, messages of rules, configurations that come and go",
             None,
         ),
+        (_, route::REQUESTS) => (
+            "requests",
+            "Flows that wait for this subscriber's answer",
+            None,
+        ),
+        (_, route::REQUEST) => (
+            "answer",
+            "Answers a request",
+            Some(json!({
+                "sub_id": { "type": "integer", "description": "who was asked" },
+                "route": { "type": "string", "description": "CONTINUE, REJECT, BLACKHOLE or FALLBACK" },
+            })),
+        ),
         (_, route::OUTBOUNDS) => ("outbounds", "Ways out", None),
         (_, route::OUTBOUND_MEMBER) => (
             "selectMember",
@@ -160,6 +173,7 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
             "shadowed",
             "what earlier rules took from later ones, by the flows of lately",
         )],
+        (_, route::REQUESTS) => &[("id", "numbers that rules ask, comma-separated")],
         (_, route::POLICY) => &[("as", "which form")],
         _ => &[],
     }

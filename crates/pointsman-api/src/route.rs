@@ -27,6 +27,11 @@ pub const FLOW: &str = "/v1/flows/{id}";
 pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
 /// GET: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`], [`EVENT_GENERATION`] or [`EVENT_MISSED`].
 pub const EVENTS: &str = "/v1/events";
+/// GET, query `id=200,201`: subscribes, as long as it is read; server-sent events: [`EVENT_SUBSCRIBED`], then
+/// [`EVENT_REQUEST`] and [`EVENT_OVER`]. 409 where somebody subscribes to one of them already.
+pub const REQUESTS: &str = "/v1/requests";
+/// POST [`crate::request::Verdict`]: [`crate::request::Answered`].
+pub const REQUEST: &str = "/v1/requests/{id}";
 /// GET: [`crate::OutboundList`].
 pub const OUTBOUNDS: &str = "/v1/outbounds";
 /// PUT [`crate::SelectRequest`]: [`crate::OutboundState`] of the group.
@@ -52,6 +57,13 @@ pub const EVENT_GENERATION: &str = "generation";
 /// The event of a reader that was too slow; its data is a [`crate::flow::Missed`].
 pub const EVENT_MISSED: &str = "missed";
 
+/// The first event of a subscription; its data is a [`crate::request::Subscribed`].
+pub const EVENT_SUBSCRIBED: &str = "subscribed";
+/// The event of a flow that waits for an answer; its data is a [`crate::request::Request`].
+pub const EVENT_REQUEST: &str = "request";
+/// The event of a flow that waits no longer and was not answered; its data is a [`crate::request::Over`].
+pub const EVENT_OVER: &str = "over";
+
 /// Every route: method, path.
 pub const ALL: &[(&str, &str)] = &[
     ("get", STATUS),
@@ -67,6 +79,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("delete", FLOW),
     ("get", FLOW_EXPLAIN),
     ("get", EVENTS),
+    ("get", REQUESTS),
+    ("post", REQUEST),
     ("get", OUTBOUNDS),
     ("put", OUTBOUND_MEMBER),
     ("get", RULES),

@@ -54,6 +54,7 @@ fn explanation() -> Explanation {
         app_domain: None,
         generation: None,
         steps: vec![],
+        requests: vec![],
     }
 }
 
@@ -141,13 +142,14 @@ fn a_flow_record_is_frozen() {
             owner: 3,
             country: 4,
             local: 5,
+            verdict: 7,
             dial: 6,
         },
     };
     frozen(
         &record,
         expect![[
-            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"dial":6}}"#
+            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"verdict":7,"dial":6}}"#
         ]],
     );
     frozen(&FlowList::default(), expect![[r#"{"flows":[]}"#]]);

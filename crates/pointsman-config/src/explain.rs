@@ -3,6 +3,8 @@
 //! Invariant: the same [`render`] serves `explain` offline, the daemon's answers and policy tests; it
 //! decides nothing, except what a group's selection and a flow's transport make of an outbound.
 
+mod requests;
+
 use pointsman_api::Explanation;
 use pointsman_api::explain::{self as api, Action, AppDomain, TraceLine};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
@@ -103,6 +105,8 @@ pub fn explain(
         detail,
     });
     explanation.id = query.id.clone();
+    explanation.requests =
+        requests::unanswered(setup, query, &situation, &settled.asked, selection);
     Ok(explanation)
 }
 
@@ -201,6 +205,7 @@ pub fn render(view: &View<'_>) -> Explanation {
         app_domain,
         generation: None,
         steps: Vec::new(),
+        requests: Vec::new(),
     }
 }
 

@@ -161,6 +161,23 @@ impl<'p> List<'p> {
                     list.line(&format!("    message: {message}"));
                 });
             }
+            Node::Request {
+                condition,
+                request,
+                origin,
+            } => {
+                self.at(origin);
+                self.within(condition.clone(), path, |list, path| {
+                    let matches = yaml_text(&list.matches(path));
+                    list.item(".REQUEST:");
+                    list.line(&format!("    id: {}", request.subscriber));
+                    list.line(&format!("    matches: {matches}"));
+                    list.line(&format!("    timeout: {}", request.timeout.as_secs()));
+                    let suggested = request.suggested.as_str();
+                    list.line(&format!("    request-route: {suggested}"));
+                    list.line(&format!("    fallback: {}", request.fallback.as_str()));
+                });
+            }
             Node::Sub {
                 condition,
                 body,

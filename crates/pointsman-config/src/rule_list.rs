@@ -1,9 +1,13 @@
-//! Rule lists in YAML: lines, `.LOCAL-RESOLVE`, `.SUB-DISPATCH`, `.INSTRUMENT`.
+//! Rule lists in YAML: lines, `.LOCAL-RESOLVE`, `.SUB-DISPATCH`, `.INSTRUMENT`, `.REQUEST`.
 //!
 //! Invariant: a list that is read without an error ends with its `FALLBACK`, so it decides every
 //! flow. Every fault is told at its place, and reading goes on.
 //!
 //! Deliberately absent: which outbounds and rule sets there are. The dialect brings them.
+
+mod request;
+
+pub(crate) use request::request_timeout;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -92,6 +96,9 @@ impl RuleLists<'_> {
                 }
                 Step::Rule(rule) => (&rule.condition, &rule.origin),
                 Step::Instrument {
+                    condition, origin, ..
+                }
+                | Step::Request {
                     condition, origin, ..
                 } => (condition, origin),
                 Step::Sub {
@@ -339,9 +346,7 @@ impl List<'_, '_> {
             ".LOCAL-RESOLVE" if value.is_null() => {
                 steps.push(Step::Resolve(self.origin(&key.span, word)));
             }
-            ".REQUEST" => {
-                problems.not_yet(&key.span, "`.REQUEST`: it is passed over");
-            }
+            ".REQUEST" => self.request(key, value, steps, problems),
             _ if word.starts_with('.') => unknown_action(word, &key.span, problems),
             _ => {
                 problems

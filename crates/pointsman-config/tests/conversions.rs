@@ -21,6 +21,7 @@ use pointsman_policy::line::Scope;
 use pointsman_policy::model::{
     Arm, ArmKey, Node, OnUnknown, OutboundId, Policy, Select, SelectOn, SetId,
 };
+use pointsman_policy::request::RequestId;
 use pointsman_policy::rewrite::Rewrite;
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::{Need, zone};
@@ -156,7 +157,8 @@ fn through_list(policy: &Policy, text: &str) -> Policy {
     let source = Source::new("list", text.to_owned());
     let root = yaml::parse(&source, &mut problems).unwrap();
     let find = |name: &str, _: &Span, _: &mut Problems| {
-        let at = policy.outbounds.iter().position(|out| *out.name == *name)?;
+        let mut outbounds = policy.outbounds.iter();
+        let at = outbounds.position(|out| out.name.eq_ignore_ascii_case(name))?;
         Some(OutboundId(u32::try_from(at).unwrap()))
     };
     let scope = Known(policy, text.starts_with("# with `ip_rules_resolve: true`"));
@@ -174,13 +176,14 @@ fn through_list(policy: &Policy, text: &str) -> Policy {
 }
 
 /// What becomes of a flow of which nothing is known at first: every question, then the answer.
-fn course(policy: &Policy, whole: &Facts) -> (Vec<Need>, String) {
+fn course(policy: &Policy, whole: &Facts) -> (Vec<String>, String) {
     let mut facts = whole.clone();
     facts.look = Fact::Unknown;
     facts.resolved = Fact::Unknown;
     facts.owner = Fact::Unknown;
     facts.geo = Fact::Unknown;
     facts.local = Fact::Unknown;
+    facts.verdicts.clear();
     let mut asked = Vec::new();
     loop {
         let need = match policy.decide(&facts) {
@@ -194,14 +197,21 @@ fn course(policy: &Policy, whole: &Facts) -> (Vec<Need>, String) {
                 );
             }
         };
-        asked.push(need);
+        let mut what = need.as_str().to_owned();
         match need {
             Need::Country => facts.geo = whole.geo.clone(),
             Need::Local => facts.local = whole.local.clone(),
             Need::Owner => facts.owner = whole.owner.clone(),
             Need::Resolve => facts.resolved = whole.resolved.clone(),
             Need::Sniff => facts.look = whole.look.clone(),
+            Need::Verdict(number) => {
+                let subscriber = policy.body.request(number).unwrap().request.subscriber;
+                what += &format!(" of {subscriber}");
+                let verdict = whole.verdict(RequestId(subscriber)).clone();
+                facts.answer(number, verdict);
+            }
         }
+        asked.push(what);
     }
 }
 
@@ -231,7 +241,11 @@ fn ended(mut policy: Policy) -> Policy {
                 otherwise.iter_mut().for_each(|node| within(node));
             }
             Node::Select(select) => select.arms.iter_mut().for_each(|arm| within(&mut arm.then)),
-            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => {}
+            Node::Instrument { .. }
+            | Node::Leaf { .. }
+            | Node::Request { .. }
+            | Node::Resolve(_)
+            | Node::Rule(_) => {}
         }
     }
     let mut body = policy.body.to_vec();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pointsman_policy::decision::Step;
+use pointsman_policy::request::RequestId;
 use pointsman_policy::{Domain, Facts, OutboundId};
 
 use crate::forward::{Stay, Visit};
@@ -84,6 +85,8 @@ pub(crate) struct Flow {
     took: Timings,
     /// What rules said of it: each once, in the words that it was said in first.
     messages: Vec<(u32, Arc<str>)>,
+    /// How long each request waited, in microseconds.
+    waits: Vec<(RequestId, u64)>,
     answered_early: bool,
 }
 

@@ -271,7 +271,7 @@ fn speaks(node: &Node) -> bool {
     match node {
         Node::Any(nodes) | Node::Sub { body: nodes, .. } => nodes.iter().any(speaks),
         Node::Instrument { .. } => true,
-        Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => false,
+        Node::Leaf { .. } | Node::Request { .. } | Node::Resolve(_) | Node::Rule(_) => false,
         Node::Select(select) => select.arms.iter().any(|arm| speaks(&arm.then)),
         Node::When {
             then, otherwise, ..

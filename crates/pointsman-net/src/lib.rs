@@ -19,6 +19,7 @@ pub mod outbound;
 pub mod plane;
 pub mod record;
 pub mod relay;
+pub mod requests;
 pub mod resolver;
 pub mod stream;
 pub mod tasks;

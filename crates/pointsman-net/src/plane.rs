@@ -39,6 +39,7 @@ use crate::generation::{Generation, Number, Spec};
 use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
 use crate::relay::Closed;
+use crate::requests::Requests;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
 
@@ -132,6 +133,12 @@ impl Plane {
             tasks: Tasks::new(),
             listeners,
         })
+    }
+
+    /// Who is asked by the requests of policies, over all generations.
+    #[must_use]
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.shared.requests
     }
 
     /// Takes a generation into service for new flows; answers with each inbound's name and bound

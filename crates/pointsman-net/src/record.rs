@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use pointsman_policy::decision::Decision;
 use pointsman_policy::fact::{Look, Parent, Process};
+use pointsman_policy::request::RequestId;
 use pointsman_policy::{Action, Fact, Facts};
 
 use crate::generation::Number;
 
 /// All that is known of one flow; of a live one, so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct FlowRecord {
     /// Counted from 1 since the start.
     pub id: u64,
@@ -54,6 +55,8 @@ pub struct FlowRecord {
     pub ended: Option<End>,
     /// How long each step took.
     pub took: Timings,
+    /// How long each request waited for its answer, in microseconds.
+    pub waits: Vec<(RequestId, u64)>,
 }
 
 impl FlowRecord {
@@ -152,6 +155,8 @@ pub struct Timings {
     pub country_us: u64,
     /// Asking the host by which address the flow would leave.
     pub local_us: u64,
+    /// Waiting for subscribers' answers to requests, all together.
+    pub verdict_us: u64,
     /// Opening the way out, every hop included.
     pub dial_us: u64,
 }

@@ -155,6 +155,23 @@ impl Stream {
         }
     }
 
+    /// Ends when the peer has closed the connection; where `ends` is false, only when it broke. Consumes nothing.
+    ///
+    /// A peer that sent more than can be looked at is not heard any more. Dropping the future loses nothing.
+    pub async fn hung_up(&mut self, ends: bool) {
+        let mut buf = vec![0; 2048];
+        let mut seen = 0;
+        while seen < buf.len() {
+            match self.peek_more(&mut buf, seen, 0).await {
+                Ok(there) if there > seen => seen = there,
+                Ok(_) if ends => return,
+                Ok(_) => break,
+                Err(_) => return,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Puts bytes back: they will be read first, before what was put back earlier.
     pub fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.prefix);

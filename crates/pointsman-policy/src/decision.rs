@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::fact::{Need, Provenance};
+use crate::fact::{Fact, Need, Provenance};
 use crate::model::{Class, Matcher, Origin, OutboundId};
+use crate::request::Answer;
 use crate::set::Matched;
 
 /// One answer of [`crate::Policy::decide`].
@@ -52,6 +53,13 @@ pub enum Reason {
     Unknown {
         /// What broke.
         why: Arc<str>,
+    },
+    /// Somebody outside was asked.
+    Verdict {
+        /// Who.
+        subscriber: u32,
+        /// The answer; where there is none, the request's fallback counts.
+        answer: Fact<Answer>,
     },
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::decision::{Entry, Reason, Seen, Step, Trace, Verdict, Visit, Within};
-use crate::fact::Provenance;
+use crate::fact::{Fact, Provenance};
 use crate::model::{Origin, Policy};
 
 /// The answer of [`Policy::decide`] in one sentence; with the trace of the same call it also says
@@ -33,6 +33,7 @@ pub fn sentence(policy: &Policy, step: &Step, trace: Option<&Trace>) -> String {
             decision.reason,
             policy.outbound(policy.direct).name
         ),
+        Reason::Verdict { .. } => format!("{rule}: {}", decision.reason),
         Reason::Rule => match (visit, &decision.entry) {
             (Some(visit), _) if !visit.seen.is_empty() => format!("{rule}: {visit}"),
             (_, Some(entry)) => format!("{rule}: by {entry}"),
@@ -62,6 +63,15 @@ impl fmt::Display for Reason {
             }
             Self::Rule => f.write_str("a rule matched"),
             Self::Unknown { why } => write!(f, "it is unknown whether the rule matches: {why}"),
+            Self::Verdict { subscriber, answer } => match answer {
+                Fact::Absent | Fact::Unknown => {
+                    write!(f, "the fallback, for subscriber {subscriber} was not asked")
+                }
+                Fact::Failed(why) => write!(f, "the fallback of subscriber {subscriber}: {why}"),
+                Fact::Known(answer, _) => {
+                    write!(f, "subscriber {subscriber} answered {}", answer.as_str())
+                }
+            },
         }
     }
 }
@@ -150,6 +160,7 @@ impl fmt::Display for Provenance {
             Self::Request => "request",
             Self::Resolver => "resolver",
             Self::SshBanner => "SSH banner",
+            Self::Subscriber => "answered",
             Self::TlsHello => "TLS hello",
         })
     }

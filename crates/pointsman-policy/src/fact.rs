@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::address::Host;
 use crate::domain::Domain;
+use crate::request::{Answer, RequestId};
 
 /// One fact: "not asked yet" is apart from "there is honestly none" and from "the look-up broke".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub enum Provenance {
     Resolver,
     /// The SSH banner.
     SshBanner,
+    /// Who subscribes to requests answered.
+    Subscriber,
     /// A TLS ClientHello.
     TlsHello,
 }
@@ -245,6 +248,8 @@ pub struct Facts {
     pub geo: Fact<Geo>,
     /// The address that the flow would leave by. [`Need::Local`].
     pub local: Fact<IpAddr>,
+    /// What was answered to the requests of the policy, those that were asked. [`Need::Verdict`].
+    pub verdicts: Vec<(RequestId, Fact<Answer>)>,
 }
 
 /// A fact that a decision lacks.
@@ -260,10 +265,12 @@ pub enum Need {
     Resolve,
     /// `look`: the first bytes.
     Sniff,
+    /// `verdicts`: what a subscriber says of the flow to this request.
+    Verdict(RequestId),
 }
 
 impl Need {
-    /// All of them.
+    /// Those that every policy may have; verdicts are one for each request.
     pub const ALL: [Self; 5] = [
         Self::Country,
         Self::Local,
@@ -281,6 +288,7 @@ impl Need {
             Self::Owner => "owner",
             Self::Resolve => "resolve",
             Self::Sniff => "sniff",
+            Self::Verdict(_) => "verdict",
         }
     }
 }
@@ -313,6 +321,7 @@ impl Facts {
             Need::Owner => matches!(self.owner, Fact::Unknown),
             Need::Resolve => matches!(self.resolved, Fact::Unknown),
             Need::Sniff => matches!(self.look, Fact::Unknown),
+            Need::Verdict(request) => matches!(self.verdict(request), Fact::Unknown),
         }
     }
 
@@ -325,6 +334,22 @@ impl Facts {
             Need::Owner => self.owner = Fact::Failed(why),
             Need::Resolve => self.resolved = Fact::Failed(why),
             Need::Sniff => self.look = Fact::Failed(why),
+            Need::Verdict(request) => self.answer(request, Fact::Failed(why)),
+        }
+    }
+
+    /// What was answered to a request.
+    #[must_use]
+    pub fn verdict(&self, request: RequestId) -> &Fact<Answer> {
+        let found = self.verdicts.iter().find(|(of, _)| *of == request);
+        found.map_or(&Fact::Unknown, |(_, verdict)| verdict)
+    }
+
+    /// Settles what is answered to a request.
+    pub fn answer(&mut self, request: RequestId, verdict: Fact<Answer>) {
+        match self.verdicts.iter_mut().find(|(of, _)| *of == request) {
+            Some((_, known)) => *known = verdict,
+            None => self.verdicts.push((request, verdict)),
         }
     }
 }

@@ -16,6 +16,7 @@ mod conditions;
 mod every;
 mod message;
 mod names;
+mod request;
 mod skip;
 mod texts;
 mod wants;
@@ -257,6 +258,11 @@ impl<'a, 'w> Walk<'a, 'w> {
                 self.visit(origin, Truth::Yes(None));
                 Err(Stop::Decided(decision(*outbound, reason, origin, None)))
             }
+            Node::Request {
+                condition,
+                request,
+                origin,
+            } => self.request(condition, request, origin),
             Node::Resolve(origin) => self.resolve(origin),
             Node::Rule(rule) => self.rule(rule),
             Node::Select(select) => self.select(select, plan),

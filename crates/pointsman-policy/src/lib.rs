@@ -23,6 +23,7 @@ pub mod near;
 mod number;
 pub mod pattern;
 mod plan;
+pub mod request;
 pub mod rewrite;
 mod rule_text;
 pub mod set;

@@ -11,6 +11,7 @@ pub use body::Body;
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use crate::fact::Protocol;
 use crate::geo::GeoDatabases;
+use crate::request::Request;
 use crate::rule_text::RuleText;
 use crate::set::RuleSet;
 use crate::zone::{ZoneId, Zones};
@@ -91,6 +92,15 @@ pub enum Node {
         /// The way out.
         outbound: OutboundId,
         /// Where it stands. `FALLBACK` and a tree's last word are leaves.
+        origin: Origin,
+    },
+    /// Somebody outside is asked where the condition holds: the answer decides, or lets the flow go on (`.REQUEST`).
+    Request {
+        /// When.
+        condition: Condition,
+        /// Who, and what counts where nobody answers.
+        request: Request,
+        /// Where it stands.
         origin: Origin,
     },
     /// From here on the address of a named destination is known (`.LOCAL-RESOLVE`).

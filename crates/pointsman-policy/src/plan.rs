@@ -79,7 +79,11 @@ impl Plan {
     fn of_node(node: &Node, key: Key, shortest: usize) -> Option<Self> {
         match node {
             Node::Any(nodes) => Self::of_list(nodes, key, shortest),
-            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => None,
+            Node::Instrument { .. }
+            | Node::Leaf { .. }
+            | Node::Request { .. }
+            | Node::Resolve(_)
+            | Node::Rule(_) => None,
             Node::Select(select) => {
                 let plan = |arm: &Arm| Self::of_node(&arm.then, key, shortest);
                 let inner = Branches::of(select.arms.iter().map(plan));

@@ -39,7 +39,9 @@ pub trait Rewrite {
         match &mut node {
             Node::Any(nodes) => *nodes = self.nodes(nodes),
             Node::Leaf { .. } | Node::Resolve(_) => {}
-            Node::Instrument { condition, .. } => *condition = self.condition(condition),
+            Node::Instrument { condition, .. } | Node::Request { condition, .. } => {
+                *condition = self.condition(condition);
+            }
             Node::Rule(rule) => rule.condition = self.condition(&rule.condition),
             Node::Sub {
                 condition, body, ..

@@ -14,6 +14,7 @@ use pointsman_policy::NamePattern;
 use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest};
 use pointsman_policy::decision::Trace;
 use pointsman_policy::model::{Node, Policy, SetId, Template};
+use pointsman_policy::request::Request;
 use pointsman_policy::set::{Key, RuleSetBuilder};
 
 struct Counting;
@@ -84,6 +85,11 @@ fn every_kind() -> Policy {
             id: 1,
             message,
             origin: flow::origin(2),
+        },
+        Node::Request {
+            condition: Condition::And(vec![suffix("test"), not(port(1))]),
+            request: Request::new(1, PROXY, WORK),
+            origin: flow::origin(9),
         },
         rule(3, Condition::Set(SetId(0), Asks::Resolve), WORK),
         rule(
@@ -157,6 +163,9 @@ fn allocates_nothing(policy: &Policy) {
     check(&format!("dst=x.org:2 {rest} resolved=!servfail"), 0);
     check("dst=x.ads.test:1 owner=curl", 0);
     check("dst=10.1.2.3:1 owner=curl", 0);
+    check("dst=x.test:7 owner=curl", 0);
+    check("dst=x.test:7 owner=curl verdict=REJECT", 0);
+    check("dst=x.test:7 owner=curl verdict=!nobody", 0);
     check(&format!("dst={}ads.test:1 owner=curl", "x.".repeat(100)), 0);
 }
 

@@ -8,9 +8,10 @@ use flow::{
 };
 use pointsman_policy::condition::{Asks, Condition, ZoneOf};
 use pointsman_policy::decision::{Step, Trace};
-use pointsman_policy::fact::{Need, Protocol};
+use pointsman_policy::fact::{Fact, Facts, Need, Parent, Protocol, Provenance};
 use pointsman_policy::model::{Node, Origin, Policy, SetId, Template};
 use pointsman_policy::set::{Key, RuleSetBuilder};
+use pointsman_policy::template::VARIABLES;
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Watch, settle};
 
@@ -170,4 +171,128 @@ fn messages_are_told_with_what_is_known() {
         "dst=x.test:7 local=10.0.0.9 inbound=alice@http:1 look=ech:outer.test",
         "4: 10.0.0.9 http alice outer.test 2026-01-31",
     );
+}
+
+/// What a message of this text says of a flow.
+fn said(message: &str, flow: &Facts) -> String {
+    let message = match Template::parse(message) {
+        Ok(message) => message,
+        Err(bad) => panic!("{bad}"),
+    };
+    let body = vec![
+        Node::Instrument {
+            condition: Condition::Always,
+            id: 1,
+            message,
+            origin: origin(1),
+        },
+        leaf(2, DIRECT),
+    ];
+    let mut messages = Vec::new();
+    let watch = Watch::Messages {
+        time: "2026-01-31T23:59:59.999+01:00",
+        messages: &mut messages,
+    };
+    let step = policy(body).decide_with(flow, watch);
+    assert!(matches!(step, Step::Decided(_)), "{step:?}");
+    messages.remove(0).1
+}
+
+#[test]
+fn every_variable_has_its_value_or_is_missing() {
+    let all: Vec<String> = VARIABLES
+        .iter()
+        .map(|(name, _)| format!("{name}={{{name}}}"))
+        .collect();
+    let all = all.join("\n");
+    let values = |words: &str| {
+        let mut flow = facts(words);
+        if let Fact::Known(process, _) = &mut flow.owner {
+            for (field, text) in [
+                (&mut process.user, "alice"),
+                (&mut process.cgroup, "/user.slice"),
+                (&mut process.unit, "a.service"),
+                (&mut process.tag, "Work"),
+            ] {
+                *field = Fact::Known(text.into(), Provenance::Given);
+            }
+            process.pid = Fact::Known(4711, Provenance::Given);
+        }
+        said(&all, &flow)
+    };
+    let nothing = values("look=none resolved=none owner=none geo=none local=none");
+    let known: Vec<&str> = nothing
+        .lines()
+        .filter(|line| !line.ends_with("=N/A"))
+        .collect();
+    assert_eq!(
+        known,
+        [
+            "network=tcp",
+            "time.hms_ms=23:59:59.999",
+            "time.hms=23:59:59",
+            "time.date=2026-01-31",
+            "time.rfc3339=2026-01-31T23:59:59.999+01:00"
+        ]
+    );
+    let whole = values(
+        "dst=192.0.2.1:443 src=10.0.0.1:5000 inbound=alice@http:7890#desk look=http:a.test:curl:GET \
+         owner=/usr/bin/curl<sh<init geo=DE/7 local=10.0.0.2",
+    );
+    let missing: Vec<&str> = whole
+        .lines()
+        .filter(|line| line.ends_with("=N/A"))
+        .collect();
+    // Nothing has all of them at once.
+    assert_eq!(
+        missing,
+        [
+            "fake_ip=N/A",
+            "alpn=N/A",
+            "tls.alpn=N/A",
+            "tls.version=N/A",
+            "quic.version=N/A",
+            "dscp=N/A",
+            "ssh.software=N/A",
+            "process.serves=N/A",
+            "process.parent.path=N/A"
+        ]
+    );
+    for line in [
+        "addr.dst=192.0.2.1:443",
+        "addr.src=10.0.0.1:5000",
+        "inbound.name=desk",
+        "process.cmdline=/usr/bin/curl --flag",
+        "process.tag=Work",
+        "process.pid=4711",
+        "process.parents=[sh, init]",
+        "process.parent.pid=7",
+        "country=DE",
+        "asn=7",
+    ] {
+        assert!(
+            whole.lines().any(|known| known == line),
+            "{line} in {whole}"
+        );
+    }
+}
+
+#[test]
+fn ancestors_are_told_as_far_as_they_are_known() {
+    let with = |parents: Vec<Parent>| {
+        let mut flow = facts("owner=curl");
+        if let Fact::Known(process, _) = &mut flow.owner {
+            process.parents = parents;
+        }
+        flow
+    };
+    let pid = |pid| Parent {
+        pid: Some(pid),
+        ..Parent::default()
+    };
+    let text = "{process.parents} {process.parent.name} {process.parent.pid} {process.parents.40.name} {process.parents.40.pid}";
+    assert_eq!(said(text, &with(vec![])), "[] N/A N/A N/A N/A");
+    assert_eq!(said(text, &with(vec![pid(9)])), "[N/A] N/A 9 N/A N/A");
+    let deep = said(text, &with((1..=60).map(pid).collect()));
+    assert!(deep.ends_with("] N/A 1 N/A 41"), "{deep}");
 }

@@ -63,7 +63,7 @@ proptest! {
                 prop_assert_eq!(&last.verdict, &Verdict::Unknown(why.clone()));
                 prop_assert_eq!(outbound, None);
             }
-            Reason::Fallback { .. } | Reason::Rule => {
+            Reason::Fallback { .. } | Reason::Rule | Reason::Verdict { .. } => {
                 let last = trace.visits.iter().rev().find(|v| v.verdict == Verdict::Yes);
                 prop_assert_eq!(last.map(|visit| &visit.origin), rule.as_ref());
                 prop_assert!(outbound.is_some());
@@ -111,7 +111,7 @@ proptest! {
     fn settling_ends_when_nothing_is_found(policy in any_policy(), world in any_flow()) {
         let mut flow = unlearned(&world);
         let settled = settle(&policy, &mut flow, |_, _| {});
-        prop_assert!(settled.asked.len() <= Need::ALL.len());
+        prop_assert!(settled.asked.len() <= Need::ALL.len() + policy.body.requests().len());
         prop_assert!(!matches!(settled.step, Step::Need(_)));
     }
 }
@@ -124,7 +124,10 @@ fn askers_of(policy: &Policy, nodes: &[Node], askers: &mut HashMap<u32, Vec<Need
         let mut lines = Vec::new();
         match &mut own {
             Node::Any(nodes) => branches.append(nodes),
-            Node::Instrument { origin, .. } | Node::Leaf { origin, .. } | Node::Resolve(origin) => {
+            Node::Instrument { origin, .. }
+            | Node::Leaf { origin, .. }
+            | Node::Request { origin, .. }
+            | Node::Resolve(origin) => {
                 lines.push(origin.line);
             }
             Node::Rule(rule) => lines.push(rule.origin.line),
@@ -153,7 +156,11 @@ fn askers_of(policy: &Policy, nodes: &[Node], askers: &mut HashMap<u32, Vec<Need
             ..policy.clone()
         };
         let needs = Need::ALL.into_iter().filter(|need| alone.wants(*need));
-        let needs: Vec<Need> = needs.collect();
+        let verdict = match node {
+            Node::Request { request, .. } => Some(Need::Verdict(request.number())),
+            _ => None,
+        };
+        let needs: Vec<Need> = needs.chain(verdict).collect();
         for line in lines {
             askers.insert(line, needs.clone());
         }

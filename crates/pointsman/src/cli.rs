@@ -94,6 +94,8 @@ pub(crate) enum Verb {
     Policy(cmds::policy::PolicyArgs),
     /// Flows of the daemon
     Flows(cmds::flows::FlowsArgs),
+    /// Answer what rules ask: flows that wait for somebody's word
+    Approve(cmds::approve::ApproveArgs),
     /// Ways out of the daemon
     Outbounds(cmds::outbounds::OutboundsArgs),
     /// Lists: which entry holds a host, a list in another format

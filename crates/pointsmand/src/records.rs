@@ -68,6 +68,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             owner: record.took.owner_us,
             country: record.took.country_us,
             local: record.took.local_us,
+            verdict: record.took.verdict_us,
             dial: record.took.dial_us,
         },
     }
@@ -101,6 +102,12 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
             Need::Owner => (outcome(&facts.owner, |it| process(it)), took.owner_us),
             Need::Resolve => (outcome(&facts.resolved, |it| texts(it)), took.resolve_us),
             Need::Sniff => (outcome(&facts.look, |it| look(it)), took.sniff_us),
+            Need::Verdict(request) => {
+                let said = outcome(facts.verdict(*request), |it| it.as_str().to_owned());
+                let mut waits = record.waits.iter();
+                let waited = waits.find(|(of, _)| of == request).map_or(0, |(_, us)| *us);
+                (said, waited)
+            }
         };
         step(need.as_str(), outcome, us)
     };
@@ -126,6 +133,22 @@ fn outcome<T>(fact: &Fact<T>, say: impl FnOnce(&T) -> String) -> String {
 fn look(look: &Look) -> String {
     let name = look.domain.as_ref().map(|name| format!(" {name}"));
     format!("{}{}", look.protocol.as_str(), name.unwrap_or_default())
+}
+
+/// Whose flow somebody is asked about.
+pub(crate) fn program(process: &Process) -> api::request::Program {
+    let text = |fact: &Fact<Arc<str>>| fact.known().map(ToString::to_string);
+    let parents = process.parents.iter();
+    let parents = parents.map(|parent| parent.name.as_deref().unwrap_or("N/A").to_owned());
+    api::request::Program {
+        name: text(&process.name),
+        path: text(&process.path),
+        cmdline: text(&process.command_line),
+        pid: process.pid.known().copied(),
+        user: text(&process.user),
+        tag: text(&process.tag),
+        parents: parents.collect(),
+    }
 }
 
 fn process(process: &Process) -> String {

@@ -110,9 +110,9 @@ impl Said<'_> {
     fn widens(&self, node: &Node) -> bool {
         let lacking = &self.of.beyond.lacking;
         match node {
-            Node::Instrument { condition, .. } | Node::Sub { condition, .. } => {
-                lacks(condition, lacking, true)
-            }
+            Node::Instrument { condition, .. }
+            | Node::Request { condition, .. }
+            | Node::Sub { condition, .. } => lacks(condition, lacking, true),
             Node::Rule(rule) => lacks(&rule.condition, lacking, true),
             Node::When {
                 condition,
@@ -229,6 +229,7 @@ fn origin(node: &Node) -> Option<&Origin> {
     match node {
         Node::Instrument { origin, .. }
         | Node::Leaf { origin, .. }
+        | Node::Request { origin, .. }
         | Node::Sub { origin, .. }
         | Node::When { origin, .. } => Some(origin),
         Node::Resolve(origin) => Some(origin),

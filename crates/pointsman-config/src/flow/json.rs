@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     BadFlow, Query, Via, address, bad, destination, domain, inbound_kind, known, last_part,
-    network, protocol, set_process_name, source,
+    network, protocol, set_process_name, source, verdicts,
 };
 use crate::problem::nearest;
 
@@ -79,6 +79,9 @@ impl Query {
         }
         if let Some((key, text)) = object.text("local")? {
             query.local = Some(address(&key, text)?);
+        }
+        if let Some((key, text)) = object.text("verdict")? {
+            query.verdicts = verdicts(&key, text)?;
         }
         object.finish()?;
         Ok(query)

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Provenance};
+use pointsman_policy::request::Answer;
 use pointsman_policy::{Domain, Fact, Host};
 
 pub use situation::Situation;
@@ -45,6 +46,8 @@ pub struct Query {
     pub inbound: Option<Via>,
     /// The address that it would leave by.
     pub local: Option<IpAddr>,
+    /// What is answered to requests: to those of a subscriber, or to all others.
+    pub verdicts: Vec<(Option<u32>, Answer)>,
 }
 
 /// What is said of the inbound.
@@ -180,6 +183,27 @@ fn protocol(key: &str, text: &str) -> Result<Protocol, BadFlow> {
         text,
         [Http, Other, Quic, Ssh, Tls].map(|kind| (kind.as_str(), kind)),
     )
+}
+
+/// `CONTINUE`, or `200:CONTINUE,201:REJECT`.
+fn verdicts(key: &str, text: &str) -> Result<Vec<(Option<u32>, Answer)>, BadFlow> {
+    let one = |part: &str| {
+        let (who, word) = match part.split_once(':') {
+            Some((who, word)) => (Some(who.trim()), word),
+            None => (None, part),
+        };
+        let word = word.trim();
+        let answer = Answer::of(word).ok_or_else(|| {
+            let words = Answer::ALL.map(Answer::as_str).join(", ");
+            bad(key, format!("`{word}` is none of {words}"))
+        })?;
+        let who = who.map(|who| {
+            let number = who.parse();
+            number.map_err(|why| bad(key, format!("`{who}`: {why}")))
+        });
+        Ok((who.transpose()?, answer))
+    };
+    text.split(',').map(one).collect()
 }
 
 fn inbound_kind(key: &str, text: &str) -> Result<InboundKind, BadFlow> {

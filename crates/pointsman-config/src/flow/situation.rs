@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provenance};
+use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Fact, Need, Policy};
 
 use super::{BadFlow, Query, Via};
@@ -82,6 +83,7 @@ impl<'s> Situation<'s> {
             owner: Fact::Unknown,
             geo: Fact::Unknown,
             local: Fact::Unknown,
+            verdicts: Vec::new(),
         };
         Ok(Self {
             policy,
@@ -123,7 +125,22 @@ impl<'s> Situation<'s> {
             Need::Sniff => {
                 facts.look = Fact::from_option(query.look.clone(), Provenance::Given).boxed();
             }
+            Need::Verdict(request) => {
+                let said = self.verdict(query, request);
+                facts.answer(request, Fact::from_option(said, Provenance::Given));
+            }
         }
+    }
+
+    /// What is said to be answered to a request.
+    #[must_use]
+    pub fn verdict(&self, query: &Query, request: RequestId) -> Option<Answer> {
+        let asked = self.policy.body.request(request)?;
+        let who = Some(asked.request.subscriber);
+        let mut said = query.verdicts.iter();
+        let own = said.clone().find(|(of, _)| *of == who);
+        let any = || said.find(|(of, _)| of.is_none());
+        own.or_else(any).map(|(_, answer)| *answer)
     }
 
     fn resolved(&self, setup: &Setup, query: &Query, facts: &Facts) -> Fact<Vec<IpAddr>> {

@@ -63,6 +63,10 @@ fn show(query: &Query) -> String {
         add("listen", via.port.map(|p| p.to_string()));
         add("user", via.user.as_ref().map(ToString::to_string));
     }
+    add(
+        "verdicts",
+        Some(format!("{:?}", query.verdicts)).filter(|_| !query.verdicts.is_empty()),
+    );
     add("local", query.local.map(|a| a.to_string()));
     shown.join(" ")
 }
@@ -135,6 +139,14 @@ fn words() {
         expect!["tcp resolved=[1.2.3.4, ::1]"],
     );
     read("resolved=", expect!["tcp resolved=[]"]);
+    read(
+        "verdict=reject",
+        expect!["tcp verdicts=[(None, Route(Reject))]"],
+    );
+    read(
+        "verdict=200:CONTINUE,FALLBACK",
+        expect!["tcp verdicts=[(Some(200), Route(Continue)), (None, Fallback)]"],
+    );
     read("serves=proxy", expect!["tcp serves=proxy"]);
     read("", expect!["tcp"]);
 }
@@ -159,6 +171,14 @@ fn mistakes_in_words() {
     read(
         "dst=\"a b:1\"",
         expect!["error: `dst`: `a b`: the name has the character ' ', which no host name carries"],
+    );
+    read(
+        "verdict=DIRECT",
+        expect!["error: `verdict`: `DIRECT` is none of CONTINUE, REJECT, BLACKHOLE, FALLBACK"],
+    );
+    read(
+        "verdict=x:REJECT",
+        expect!["error: `verdict`: `x`: invalid digit found in string"],
     );
     read("dst=\"a", expect!["error: a quote is not closed"]);
     read("cmdline='a", expect!["error: a quote is not closed"]);

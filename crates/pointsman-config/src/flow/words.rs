@@ -13,11 +13,11 @@ use crate::problem::nearest;
 
 use super::{
     BadFlow, Query, Via, address, bad, destination, domain, inbound_kind, known, last_part,
-    network, port, protocol, set_process_name, source,
+    network, port, protocol, set_process_name, source, verdicts,
 };
 
 /// Every key, and what it takes.
-pub const KEYS: [(&str, &str); 26] = [
+pub const KEYS: [(&str, &str); 27] = [
     ("dst", "where it goes: host:port"),
     ("network", "tcp, udp or icmp"),
     ("src", "the client: address:port"),
@@ -50,6 +50,10 @@ pub const KEYS: [(&str, &str); 26] = [
     ("user", "who authenticated at the inbound"),
     ("resolved", "the addresses of the name, comma-separated"),
     ("local", "the address it would leave by"),
+    (
+        "verdict",
+        "what is answered to requests: CONTINUE, REJECT, BLACKHOLE or FALLBACK, or 200:REJECT,201:... by subscriber",
+    ),
 ];
 
 impl Query {
@@ -152,6 +156,7 @@ impl Query {
                 self.resolved = Some(addresses);
             }
             "local" => self.local = Some(address(key, value)?),
+            "verdict" => self.verdicts = verdicts(key, value)?,
             _ => {
                 return Err(BadFlow::UnknownKey {
                     key: key.to_owned(),

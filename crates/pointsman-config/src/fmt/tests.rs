@@ -225,6 +225,7 @@ fn any_tree() -> impl Strategy<Value = String> {
         "resolve",
         "\"any\"",
         "log 3 'x # y'",
+        "ask 200 fallback continue within 2m",
         "log \"{domain}\"",
         "\"My Proxy\"",
     ]);

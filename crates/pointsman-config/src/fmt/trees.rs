@@ -84,7 +84,7 @@ impl<'t> Layout<'t> {
             Branch::Any(branches, span) => self.list("any [", branches, span.start..span.end),
             Branch::Only(branches, span) => self.list("only [", branches, span.start..span.end),
             Branch::Leaf(name) => self.put(&leaf(name), name.span.start..name.span.end),
-            Branch::Log { span, .. } => {
+            Branch::Ask(_, span) | Branch::Log { span, .. } => {
                 let text = inline(branch).unwrap_or_default();
                 self.put(&text, span.start..span.end);
             }
@@ -147,6 +147,7 @@ impl<'t> Layout<'t> {
 fn inline(branch: &Branch) -> Option<String> {
     match branch {
         Branch::Any(..) | Branch::Only(..) => None,
+        Branch::Ask(ask, _) => Some(crate::tree::ask::text(ask)),
         Branch::Leaf(name) => Some(leaf(name)),
         Branch::Log { id: 0, message, .. } => Some(format!("log {}", quote(&message.text))),
         Branch::Log { id, message, .. } => Some(format!("log {id} {}", quote(&message.text))),

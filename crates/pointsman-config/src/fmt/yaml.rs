@@ -107,7 +107,10 @@ impl Edits<'_> {
                 Value::Map(pairs) => {
                     for (key, value) in pairs {
                         let action = key.scalar().unwrap_or("").to_ascii_uppercase();
-                        if matches!(action.as_str(), ".SUB-DISPATCH" | ".INSTRUMENT") {
+                        if matches!(
+                            action.as_str(),
+                            ".SUB-DISPATCH" | ".INSTRUMENT" | ".REQUEST"
+                        ) {
                             self.action(value, problems);
                         }
                     }

@@ -90,6 +90,8 @@ fn outbounds() -> Outbounds {
     Outbounds::with_builtins([
         ("direct", direct()),
         ("reset", OutboundKind::Reset),
+        ("reject", OutboundKind::Reject),
+        ("blackhole", OutboundKind::Blackhole),
         ("proxy", direct()),
         ("My Proxy", direct()),
         ("any", direct()),

@@ -42,6 +42,12 @@ impl Seen {
             Node::Leaf { outbound, .. } => {
                 self.outbounds.insert(*outbound);
             }
+            Node::Request {
+                condition, request, ..
+            } => {
+                self.condition(policy, condition);
+                self.outbounds.extend([request.reject, request.blackhole]);
+            }
             Node::Resolve(_) => {}
             Node::Rule(rule) => {
                 self.condition(policy, &rule.condition);
@@ -242,7 +248,10 @@ fn each_origin<'p>(nodes: &'p [Node], each: &mut dyn FnMut(&'p Origin)) {
     for node in nodes {
         match node {
             Node::Any(nodes) => each_origin(nodes, each),
-            Node::Instrument { origin, .. } | Node::Leaf { origin, .. } | Node::Resolve(origin) => {
+            Node::Instrument { origin, .. }
+            | Node::Leaf { origin, .. }
+            | Node::Request { origin, .. }
+            | Node::Resolve(origin) => {
                 each(origin);
             }
             Node::Rule(rule) => each(&rule.origin),

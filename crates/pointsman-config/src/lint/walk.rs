@@ -42,7 +42,7 @@ impl<'p> Path<'p> {
 pub(super) enum Kind {
     /// Decides for all that come here.
     Leaf,
-    /// A message, or a look-up.
+    /// A message, a request, or a look-up.
     Other,
     /// A condition, and a way out or a branch.
     Rule,
@@ -131,7 +131,11 @@ impl<'p> Walk<'p> {
     fn node(&mut self, node: &'p Node, path: &Path<'p>) -> Total<'p> {
         match node {
             Node::Any(nodes) => self.nodes(nodes, path),
+            // A request may let any flow go on.
             Node::Instrument {
+                condition, origin, ..
+            }
+            | Node::Request {
                 condition, origin, ..
             } => {
                 let own = Rc::new(self.sight.pass(condition));
@@ -346,7 +350,9 @@ fn comes_out(condition: &Condition) -> bool {
 fn first_origin(node: &Node) -> Option<(&Origin, Kind)> {
     match node {
         Node::Any(nodes) => nodes.iter().find_map(first_origin),
-        Node::Instrument { origin, .. } | Node::Resolve(origin) => Some((origin, Kind::Other)),
+        Node::Instrument { origin, .. } | Node::Request { origin, .. } | Node::Resolve(origin) => {
+            Some((origin, Kind::Other))
+        }
         Node::Leaf { origin, .. } => Some((origin, Kind::Leaf)),
         Node::Rule(rule) => Some((&rule.origin, Kind::Rule)),
         Node::Select(select) => Some((&select.origin, Kind::Rule)),

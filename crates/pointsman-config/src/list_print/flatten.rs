@@ -112,7 +112,11 @@ fn any_node(node: &Node, is: &dyn Fn(&Node) -> bool) -> bool {
             Node::When {
                 then, otherwise, ..
             } => any_node(then, is) || otherwise.iter().any(|node| any_node(node, is)),
-            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => false,
+            Node::Instrument { .. }
+            | Node::Leaf { .. }
+            | Node::Request { .. }
+            | Node::Resolve(_)
+            | Node::Rule(_) => false,
         }
 }
 
@@ -120,6 +124,7 @@ fn any_node(node: &Node, is: &dyn Fn(&Node) -> bool) -> bool {
 fn any_condition(node: &Node, is: &dyn Fn(&Condition) -> bool) -> bool {
     any_node(node, &|node| match node {
         Node::Instrument { condition, .. }
+        | Node::Request { condition, .. }
         | Node::Sub { condition, .. }
         | Node::When { condition, .. } => is(condition),
         Node::Rule(rule) => is(&rule.condition),
@@ -154,7 +159,7 @@ fn lines(node: &Node) -> usize {
     match node {
         Node::Any(nodes) => nodes.iter().map(lines).sum(),
         Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) => 1,
-        Node::Rule(_) | Node::Sub { .. } => 1,
+        Node::Request { .. } | Node::Rule(_) | Node::Sub { .. } => 1,
         Node::Select(select) => select.arms.iter().map(|arm| lines(&arm.then)).sum(),
         Node::When {
             then, otherwise, ..

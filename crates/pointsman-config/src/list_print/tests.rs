@@ -93,6 +93,24 @@ fn what_a_list_can_say_is_printed() {
         "#]],
     );
     check(
+        "any [\n cond port eq 1 => any [\n cond set ads => ask 200 within 30s\n ask 201 suggest reject fallback continue\n ]\n direct\n]",
+        expect![[r#"
+            - .REQUEST:
+                id: 200
+                matches: AND, [DST-PORT, 1], [RULE-SET, ads]
+                timeout: 30
+                request-route: CONTINUE
+                fallback: REJECT
+            - .REQUEST:
+                id: 201
+                matches: AND, [DST-PORT, 1], [ALWAYS]
+                timeout: 60
+                request-route: REJECT
+                fallback: CONTINUE
+            - FALLBACK, direct
+        "#]],
+    );
+    check(
         "any [\n cond tls.sni eq WWW.Example.com. or http.host has Ads => reset\n direct\n]",
         expect![[r#"
             - OR, [TLS-SNI, www.example.com], [HTTP-HOST-KEYWORD, ads], reset

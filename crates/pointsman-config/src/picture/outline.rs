@@ -7,6 +7,7 @@ use pointsman_policy::condition::ZoneOf;
 use pointsman_policy::model::{Action, ArmKey, Node, Origin, OutboundId, OutboundKind, SelectOn};
 use pointsman_policy::{Condition, Policy};
 
+use crate::tree::ask;
 use crate::tree::print::{condition_text, outbound, template, value_of};
 
 /// How many values of a folded run are shown.
@@ -176,6 +177,18 @@ impl Outliner<'_> {
                     condition => format!("{} => ", condition_text(condition, self.policy)),
                 };
                 let text = format!("{when}log \"{}\"", template(message));
+                vec![row(Kind::Note, text, Some(origin))]
+            }
+            Node::Request {
+                condition,
+                request,
+                origin,
+            } => {
+                let when = match condition {
+                    Condition::Always => String::new(),
+                    condition => format!("{} => ", condition_text(condition, self.policy)),
+                };
+                let text = format!("{when}{}", ask::text(&request.into()));
                 vec![row(Kind::Note, text, Some(origin))]
             }
             Node::Leaf { outbound, origin } => {

@@ -106,6 +106,10 @@ impl<'a> Lowerer<'a> {
                 let origin = self.origin(span, write::head(branch));
                 self.only(Condition::Always, branches, origin)
             }
+            Branch::Ask(ask, span) => {
+                let origin = self.origin(span, write::head(branch));
+                super::ask::lower(self, Condition::Always, ask, span, origin)
+            }
             Branch::Leaf(name) => self.leaf(name, line),
             Branch::Log { id, message, span } => {
                 let origin = self.origin(span, write::head(branch));
@@ -126,6 +130,9 @@ impl<'a> Lowerer<'a> {
                 let condition = facts::condition(self, when);
                 match (&**then, otherwise) {
                     (Branch::Only(body, _), None) => self.only(condition?, body, origin),
+                    (Branch::Ask(ask, span), None) => {
+                        super::ask::lower(self, condition?, ask, span, origin)
+                    }
                     (Branch::Log { id, message, .. }, None) => {
                         self.instrument(condition?, *id, message, origin)
                     }
@@ -205,7 +212,7 @@ impl<'a> Lowerer<'a> {
         let words = self.context.trees.keys().map(String::as_str);
         let near = nearest(
             &name.text,
-            words.chain(["resolve", "any", "cond", "only", "log"]),
+            words.chain(["resolve", "any", "cond", "only", "log", "ask"]),
         );
         if let (Some(near), Some(problem)) = (near, self.problems.0.last_mut())
             && !problem

@@ -7,6 +7,7 @@
 //!         | "cond" SUBJECT "{" arm* "}"             SUBJECT: domain, ip, protocol
 //!         | "cond" when "=>" branch ["else" "=>" branch]
 //!         | "log" [NUMBER] TEXT                     says something, never decides
+//!         | "ask" NUMBER ["within" DURATION] ["suggest" ROUTE] ["fallback" ROUTE]
 //! arm    := KEY "=>" branch | "else" "=>" branch
 //! when   := all ("or" all)*        all := one ("and" one)*
 //! one    := "not" one | "(" when ")" | "always" | "never" | test ["nocase"] ["no-resolve"]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use crate::problem::{Problems, Source, Span};
 
+pub(crate) mod ask;
 mod block;
 mod conditions;
 pub(crate) mod cursor;
@@ -73,6 +75,8 @@ pub enum Branch {
         /// From `cond` to the closing brace.
         span: Span,
     },
+    /// `ask 200 within 30s`
+    Ask(ask::Ask, Span),
     /// An outbound or another name.
     Leaf(Name),
     /// `log 3 "text"`
@@ -155,6 +159,7 @@ impl Branch {
     pub fn span(&self) -> &Span {
         match self {
             Self::Any(_, span)
+            | Self::Ask(_, span)
             | Self::Cond { span, .. }
             | Self::Log { span, .. }
             | Self::Only(_, span)

@@ -61,7 +61,7 @@ impl Nesting {
         match plain(node) {
             Node::Any(nodes) => self.list(nodes, depth, elses),
             Node::Leaf { .. } | Node::Resolve(_) => {}
-            Node::Instrument { condition, .. } => {
+            Node::Instrument { condition, .. } | Node::Request { condition, .. } => {
                 let depth = self.guard(condition, depth);
                 self.at(depth, elses);
             }

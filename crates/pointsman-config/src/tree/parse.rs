@@ -10,7 +10,7 @@ use super::{Arm, Ast, Branch, Name, Test, When};
 const SUBJECTS: [&str; 3] = ["domain", "ip", "protocol"];
 
 /// Words that something follows; the first two are followed by `[`.
-const KEYWORDS: [&str; 4] = ["any", "only", "cond", "log"];
+const KEYWORDS: [&str; 5] = ["any", "only", "cond", "log", "ask"];
 
 /// Every operator there is.
 const OPERATORS: [&str; 7] = ["eq", "in", "under", "has", "matches", "zone", "app"];
@@ -84,6 +84,10 @@ fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
             cursor.bump();
             log(cursor, start)
         }
+        "ask" if next == Kind::Word && !cursor.ahead(1).first && !is_else(cursor) => {
+            cursor.bump();
+            super::ask::read(cursor, start)
+        }
         "else" => {
             let span = cursor.span(start);
             let problem = cursor.problems.error(
@@ -103,6 +107,10 @@ fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
             good.then_some(Branch::Leaf(name))
         }
     }
+}
+
+fn is_else(cursor: &Cursor<'_>) -> bool {
+    cursor.text(cursor.ahead(1)) == "else"
 }
 
 /// Whether a word was meant for a keyword, for more follows it on its line; then this was told.

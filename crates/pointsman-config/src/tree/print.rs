@@ -7,6 +7,7 @@ use pointsman_policy::model::TemplatePart;
 use pointsman_policy::model::{Arm, ArmKey, Node, OutboundId, Select, SelectOn, Template};
 use pointsman_policy::{Condition, Policy};
 
+use super::ask;
 use super::conditions::{self, is_always, protocol_word, zone_name};
 use super::lex::{quote, word};
 
@@ -70,6 +71,12 @@ impl Printer<'_> {
                 self.text.push_str(&text);
             }
             Node::Leaf { outbound, .. } => self.leaf(*outbound),
+            Node::Request {
+                condition, request, ..
+            } => {
+                self.guard(condition);
+                self.text.push_str(&ask::text(&request.into()));
+            }
             Node::Resolve(_) => self.text.push_str("resolve"),
             Node::Rule(rule) => {
                 self.cond(&rule.condition);
@@ -171,7 +178,9 @@ pub(super) fn plain(node: &Node) -> &Node {
             otherwise: None,
             origin: _,
         } if is_always(condition) => match plain(then) {
-            then @ Node::Instrument { condition, .. } | then @ Node::Sub { condition, .. }
+            then @ Node::Instrument { condition, .. }
+            | then @ Node::Request { condition, .. }
+            | then @ Node::Sub { condition, .. }
                 if is_always(condition) =>
             {
                 then
@@ -191,7 +200,9 @@ pub(super) fn says(node: &Node) -> bool {
 pub(super) fn is_chained(node: &Node) -> bool {
     match plain(node) {
         Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
-        Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
+        Node::Instrument { condition, .. }
+        | Node::Request { condition, .. }
+        | Node::Sub { condition, .. } => !is_always(condition),
         Node::Rule(_) | Node::When { .. } => true,
     }
 }
@@ -200,7 +211,9 @@ pub(super) fn is_chained(node: &Node) -> bool {
 pub(super) fn takes_else(node: &Node) -> bool {
     match plain(node) {
         Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
-        Node::Instrument { condition, .. } | Node::Sub { condition, .. } => !is_always(condition),
+        Node::Instrument { condition, .. }
+        | Node::Request { condition, .. }
+        | Node::Sub { condition, .. } => !is_always(condition),
         Node::Rule(_) => true,
         Node::When { otherwise, .. } => match otherwise {
             None => true,

@@ -125,6 +125,18 @@ fn a_branch_has_one_spelling() {
         "cond port eq 22 => any [\n  cond network eq tcp => direct\n] else => cond port eq 1 => reset",
     );
     same("cond port eq 22 => only [\n  cond network eq tcp => direct\n  reset\n]");
+    same("ask 200");
+    same("cond set ads => ask 200 within 30s suggest reject fallback blackhole");
+    check(
+        "ask 200 fallback Continue within 1m suggest CONTINUE",
+        "ask 200 fallback continue",
+    );
+    check("ask 7 within 120", "ask 7 within 120s");
+    check(
+        "cond domain {\n ads => ask 1 }",
+        "cond set ads no-resolve => ask 1",
+    );
+    same("cond port eq 1 => ask 1 else => direct");
     same("log 3 \"to {addr.dst} {{x}}\"");
     same("cond set ads => log 0 \"a\\\"b\"");
     same("cond protocol {\n  ssh => direct\n  other => any [\n    reset\n  ]\n}");
@@ -311,6 +323,41 @@ fn what_is_wrong_with_a_tree_is_told() {
         expect![[r#"
         t:1:5: error[invalid-value]: `x` is no number from 0 to 4294967295
     "#]],
+    );
+    let check_ask = |text: &str, expected: &str| {
+        assert_eq!(problems_of(text).trim_end(), expected, "{text}");
+    };
+    check_ask(
+        "ask me",
+        "t:1:5: error[invalid-value]: `me` is no number from 0 to 4294967295",
+    );
+    check_ask(
+        "ask 1 within 0s",
+        "t:1:14: error[invalid-value]: `0s`: from 1 s to an hour, in whole seconds",
+    );
+    check_ask(
+        "ask 1 within 61m",
+        "t:1:14: error[invalid-value]: `61m`: from 1 s to an hour, in whole seconds",
+    );
+    check_ask(
+        "ask 1 within 1500ms",
+        "t:1:14: error[invalid-value]: `1500ms`: from 1 s to an hour, in whole seconds",
+    );
+    check_ask(
+        "ask 1 suggest fallback",
+        "t:1:15: error[invalid-value]: `fallback` is none of continue, reject, blackhole",
+    );
+    check_ask(
+        "ask 1 falback reject",
+        "t:1:7: error[invalid-value]: `falback` does not belong to `ask`",
+    );
+    check_ask(
+        "ask 1 within 2s within 3s",
+        "t:1:17: error[invalid-value]: `within` is given twice",
+    );
+    check_ask(
+        "ask",
+        "t:1:1: error[unknown-outbound]: there is no outbound `ask`",
     );
     check(
         "cond domain eq \"unclosed => direct",

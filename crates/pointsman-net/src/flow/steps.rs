@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
+use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Action, Host, Need, OutboundId, Watch};
 use tokio::time::Instant;
 
@@ -85,6 +86,7 @@ impl Flow {
             facts,
             took: Timings::default(),
             messages: Vec::new(),
+            waits: Vec::new(),
             answered_early: false,
         })
     }
@@ -144,6 +146,14 @@ impl Flow {
                 self.facts.local = facts::local(&self.ways, &self.facts);
                 self.took.local_us = micros(begun);
             }
+            Need::Verdict(request) => {
+                // On the heap: the room is not every flow's.
+                let verdict = Box::pin(self.ask(request)).await?;
+                self.facts.answer(request, verdict);
+                let waited = micros(begun);
+                self.took.verdict_us += waited;
+                self.waits.push((request, waited));
+            }
         }
         if self.facts.lacks(need) {
             self.facts.fail(need, "not found");
@@ -175,6 +185,25 @@ impl Flow {
         };
         self.facts.look = look.boxed();
         Ok(())
+    }
+
+    /// Waits for somebody's word, as long as there is a client.
+    async fn ask(&mut self, request: RequestId) -> Result<Fact<Answer>, Gone> {
+        self.write_down();
+        let generation = self.ways.generation();
+        let body = &generation.spec().policies[self.inbound.policy].body;
+        let Some(asked) = body.request(request) else {
+            return Ok(Fact::Absent);
+        };
+        let record = self.ticket.live().record();
+        // Whoever waits for a reply and says "no more" has hung up; others may have said all.
+        let ends = self.reply.waits() && !self.answered_early;
+        let ends = ends || matches!(self.payload, Payload::Request(_));
+        let requests = &self.ways.shared().requests;
+        tokio::select! {
+            verdict = requests.ask(&asked.request, record) => Ok(verdict),
+            () = self.client.hung_up(ends) => Err(Gone),
+        }
     }
 
     /// From the decision to what is done; the record knows both afterwards.
@@ -343,6 +372,7 @@ impl Flow {
             record.messages.clone_from(&self.messages);
             record.answered_early = self.answered_early;
             record.took = self.took;
+            record.waits.clone_from(&self.waits);
         });
     }
 }

@@ -20,7 +20,7 @@ use super::tallies::Tally;
 use crate::forward::Line;
 use crate::generation::{Generation, Number};
 use crate::record::log::AccessLog;
-use crate::record::{End, FlowRecord, Timings};
+use crate::record::{End, FlowRecord};
 use crate::relay::{Closed, FlowBytes};
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
@@ -325,21 +325,10 @@ impl Ticket {
             id,
             generation,
             started_ms: (shared.flows.clock)(),
-            lasted: Duration::ZERO,
             listener,
             policy,
             facts,
-            decision: None,
-            outbound: None,
-            member: None,
-            action: None,
-            note: "".into(),
-            messages: Vec::new(),
-            answered_early: false,
-            bytes_sent: 0,
-            bytes_received: 0,
-            ended: None,
-            took: Timings::default(),
+            ..FlowRecord::default()
         };
         let live = Arc::new(LiveFlow {
             id,

@@ -21,6 +21,7 @@ use crate::generation::Generation;
 use crate::guard::Own;
 use crate::record::log::AccessLog;
 use crate::relay::PipePool;
+use crate::requests::Requests;
 
 /// What all flows of a plane share.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) own: Own,
     pub(crate) memory: Arc<Memory>,
     pub(crate) pipes: PipePool,
+    /// Flows that wait for somebody's word.
+    pub(crate) requests: Arc<Requests>,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Semaphore,
     dialer: Dialer,
@@ -50,6 +53,7 @@ impl Shared {
             own: Own::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
+            requests: Arc::default(),
             silences: Semaphore::new(SILENCES),
             dialer: setup.dialer.clone(),
             generation: ArcSwapOption::empty(),

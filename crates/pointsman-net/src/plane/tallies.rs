@@ -246,6 +246,7 @@ fn each_rule(nodes: &[Node], each: &mut impl FnMut(&Origin, Role)) {
             Node::Any(nodes) => each_rule(nodes, each),
             Node::Instrument { .. } | Node::Resolve(_) => {}
             Node::Leaf { origin, .. } => each(origin, Role::LastWord),
+            Node::Request { origin, .. } => each(origin, Role::Step),
             Node::Rule(rule) => each(&rule.origin, Role::Rule),
             Node::Select(select) => {
                 each(&select.origin, Role::Step);

@@ -85,6 +85,7 @@ impl FlowRecord {
                     "owner": took.owner_us,
                     "country": took.country_us,
                     "local": took.local_us,
+                    "verdict": took.verdict_us,
                     "dial": took.dial_us,
                 })),
             ),

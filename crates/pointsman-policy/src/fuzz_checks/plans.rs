@@ -21,6 +21,7 @@ use crate::model::{
     Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo,
     OutboundKind, Policy, Rule, Select, SelectOn, SetId, Template,
 };
+use crate::request::{Answer, Request, RequestId, Route};
 use crate::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 use crate::zone::{ZoneId, Zones};
 use crate::{Host, NamePattern, Prefix, Watch};
@@ -123,6 +124,16 @@ fn learn(need: Need, facts: &mut Facts, world: &Facts) {
         Need::Owner => facts.owner = world.owner.clone(),
         Need::Resolve => facts.resolved = world.resolved.clone(),
         Need::Sniff => facts.look = world.look.clone(),
+        Need::Verdict(request) => facts.answer(request, verdict_of(request, world)),
+    }
+}
+
+/// What is said to a request: one of the world's answers, by its number.
+fn verdict_of(request: RequestId, world: &Facts) -> Fact<Answer> {
+    let at = request.0 as usize % world.verdicts.len().max(1);
+    match world.verdicts.get(at) {
+        Some((_, Fact::Unknown)) | None => Fact::Failed("not found".into()),
+        Some((_, verdict)) => verdict.clone(),
     }
 }
 
@@ -223,7 +234,7 @@ impl Reader<'_> {
             let count = reader.below(6);
             (0..count).map(|_| reader.node(depth - 1)).collect()
         };
-        let kind = self.below(if depth == 0 { 11 } else { 16 });
+        let kind = self.below(if depth == 0 { 12 } else { 17 });
         let origin = self.origin();
         match kind {
             0..=7 => Node::Rule(Rule {
@@ -243,16 +254,21 @@ impl Reader<'_> {
                 message: Template::parse(self.of(&MESSAGES)).unwrap_or(Template(Vec::new())),
                 origin,
             },
-            11 => Node::Any(nodes(self)),
-            12 => Node::Sub {
+            11 => Node::Request {
+                condition: self.condition(DEEPEST),
+                request: self.request(),
+                origin,
+            },
+            12 => Node::Any(nodes(self)),
+            13 => Node::Sub {
                 condition: self.condition(DEEPEST),
                 body: nodes(self),
                 origin,
             },
-            13 | 14 => {
+            14 | 15 => {
                 let condition = self.condition(DEEPEST);
                 let then = Box::new(self.node(depth - 1));
-                let otherwise = (kind == 14).then(|| Box::new(self.node(depth - 1)));
+                let otherwise = (kind == 15).then(|| Box::new(self.node(depth - 1)));
                 Node::When {
                     condition,
                     then,
@@ -294,6 +310,21 @@ impl Reader<'_> {
             line: u32::try_from(self.0.len()).unwrap_or(u32::MAX),
             ..Origin::default()
         }
+    }
+
+    fn request(&mut self) -> Request {
+        let outbound = |reader: &mut Self| OutboundId(u32::from(reader.below(2)));
+        let mut request = Request::new(1, outbound(self), outbound(self));
+        request.fallback = self.of(&Route::ALL);
+        request
+    }
+
+    fn verdicts(&mut self) -> Vec<(RequestId, Fact<Answer>)> {
+        let count = u32::from(self.below(3));
+        let verdict = |reader: &mut Self| reader.fact(|reader| reader.of(&Answer::ALL));
+        (0..count)
+            .map(|number| (RequestId(number), verdict(self)))
+            .collect()
     }
 
     fn condition(&mut self, depth: u8) -> Condition {
@@ -476,6 +507,7 @@ impl Reader<'_> {
                 asn: (reader.below(2) == 0).then(|| u32::from(reader.below(3))),
             }),
             local: self.fact(Self::address),
+            verdicts: self.verdicts(),
             ..Facts::default()
         };
         for need in Need::ALL {

@@ -39,7 +39,11 @@ impl<'a, F: FnMut(Decision) -> ControlFlow<()>> Every<'a, '_, F> {
         self.walk.depth = 0;
         match node {
             Node::Any(nodes) => self.nodes(nodes),
-            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => {
+            Node::Instrument { .. }
+            | Node::Leaf { .. }
+            | Node::Request { .. }
+            | Node::Resolve(_)
+            | Node::Rule(_) => {
                 let step = self.walk.node(node, None);
                 self.tell(step)
             }

@@ -67,6 +67,14 @@ impl Wants<'_> {
                 (self.top(condition) || said()).then_some(origin)
             }
             Node::Leaf { .. } => None,
+            Node::Request {
+                condition,
+                request,
+                origin,
+            } => {
+                let own = [Need::Owner, Need::Verdict(request.number())].map(Some);
+                (self.top(condition) || own.contains(&self.need)).then_some(origin)
+            }
             Node::Resolve(origin) => (self.need == Some(Need::Resolve)).then_some(origin),
             Node::Rule(rule) => self.top(&rule.condition).then_some(&rule.origin),
             Node::Select(select) => {

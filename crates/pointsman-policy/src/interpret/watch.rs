@@ -49,6 +49,11 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Whether somebody hears what rules see.
+    pub(super) fn traces(&self) -> bool {
+        matches!(self.watch, Watch::Trace { .. })
+    }
+
     pub(super) fn see<T>(
         &mut self,
         fact: &'static str,
@@ -67,7 +72,7 @@ impl Walk<'_, '_> {
         hit: Option<Hit<'_>>,
         note: Option<&'static str>,
     ) {
-        if !matches!(self.watch, Watch::Trace { .. }) {
+        if !self.traces() {
             return;
         }
         let (value, from) = match value {

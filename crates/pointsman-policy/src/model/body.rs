@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{Node, Origin};
 use crate::plan::{self, Plan};
+use crate::request::{self, Asked, RequestId};
 use crate::rule_text::{Block, RuleText};
 use crate::set::Key;
 
@@ -18,6 +19,7 @@ use crate::set::Key;
 pub struct Body {
     nodes: Arc<[Node]>,
     plan: Option<Arc<Plan>>,
+    requests: Arc<[Asked]>,
 }
 
 impl Body {
@@ -65,6 +67,18 @@ impl Body {
         self.plan.as_deref()
     }
 
+    /// All requests, by number.
+    #[must_use]
+    pub fn requests(&self) -> &[Asked] {
+        &self.requests
+    }
+
+    /// The request of that number; `None` where it is another body's.
+    #[must_use]
+    pub fn request(&self, number: RequestId) -> Option<&Asked> {
+        self.requests.get(number.0 as usize)
+    }
+
     /// In order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
@@ -73,10 +87,12 @@ impl Body {
 }
 
 impl From<Vec<Node>> for Body {
-    fn from(nodes: Vec<Node>) -> Self {
+    fn from(mut nodes: Vec<Node>) -> Self {
+        let requests = request::number(&mut nodes);
         Self {
             nodes: nodes.into(),
             plan: None,
+            requests,
         }
     }
 }
@@ -122,7 +138,10 @@ fn each_origin(nodes: &[Node], each: &mut impl FnMut(&Origin)) {
     for node in nodes {
         match node {
             Node::Any(nodes) => each_origin(nodes, each),
-            Node::Instrument { origin, .. } | Node::Leaf { origin, .. } | Node::Resolve(origin) => {
+            Node::Instrument { origin, .. }
+            | Node::Leaf { origin, .. }
+            | Node::Request { origin, .. }
+            | Node::Resolve(origin) => {
                 each(origin);
             }
             Node::Rule(rule) => each(&rule.origin),
@@ -157,7 +176,10 @@ fn each_origin_mut(nodes: &mut [Node], each: &mut impl FnMut(&mut Origin)) {
     for node in nodes {
         match node {
             Node::Any(nodes) => each_origin_mut(nodes, each),
-            Node::Instrument { origin, .. } | Node::Leaf { origin, .. } | Node::Resolve(origin) => {
+            Node::Instrument { origin, .. }
+            | Node::Leaf { origin, .. }
+            | Node::Request { origin, .. }
+            | Node::Resolve(origin) => {
                 each(origin);
             }
             Node::Rule(rule) => each(&mut rule.origin),

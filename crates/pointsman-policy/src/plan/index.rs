@@ -156,6 +156,7 @@ fn condition(node: &Node) -> Option<&Condition> {
     match node {
         Node::Rule(rule) => Some(&rule.condition),
         Node::Instrument { condition, .. }
+        | Node::Request { condition, .. }
         | Node::Sub { condition, .. }
         | Node::When {
             condition,

@@ -22,6 +22,7 @@ use pointsman_policy::model::{
     Action, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo, OutboundKind, Policy,
     Rule,
 };
+use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Domain, Host};
@@ -44,6 +45,8 @@ pub(crate) fn policy(body: Vec<Node>) -> Policy {
             outbound("proxy", Action::Proxy),
             outbound("work", Action::Direct),
             outbound("reset", Action::Reset),
+            outbound("reject", Action::Reject),
+            outbound("blackhole", Action::Blackhole),
         ]),
         direct: DIRECT,
         body: body.into(),
@@ -218,6 +221,12 @@ pub(crate) fn flow(words: &str) -> Facts {
                     }
                 });
             }
+            // By the number of the request.
+            "verdict" => {
+                let answer = |value: &str| Answer::of(value).unwrap();
+                let verdicts = value.split(',').map(|value| fact(value, answer));
+                facts.verdicts = (0..).map(RequestId).zip(verdicts).collect();
+            }
             "local" => facts.local = fact(value, |value| value.parse().unwrap()),
             _ => panic!("no such word: {word}"),
         }
@@ -326,6 +335,7 @@ pub(crate) fn unlearned(world: &Facts) -> Facts {
     for need in Need::ALL {
         learn(need, &mut flow, &nothing);
     }
+    flow.verdicts.clear();
     flow
 }
 
@@ -336,5 +346,6 @@ pub(crate) fn learn(need: Need, flow: &mut Facts, from: &Facts) {
         Need::Owner => flow.owner = from.owner.clone(),
         Need::Resolve => flow.resolved = from.resolved.clone(),
         Need::Sniff => flow.look = from.look.clone(),
+        Need::Verdict(request) => flow.answer(request, from.verdict(request).clone()),
     }
 }

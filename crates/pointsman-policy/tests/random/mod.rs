@@ -12,11 +12,12 @@ use pointsman_policy::condition::{
     ZoneOf,
 };
 use pointsman_policy::decision::Entry;
-use pointsman_policy::fact::{Facts, InboundKind, Network, Protocol};
+use pointsman_policy::fact::{Fact, Facts, InboundKind, Network, Protocol, Provenance};
 use pointsman_policy::model::{
     Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn, SetId,
     Template,
 };
+use pointsman_policy::request::{Answer, Request, RequestId, Route};
 use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 use pointsman_policy::zone::{ZoneId, Zones};
 use proptest::collection::vec;
@@ -97,7 +98,11 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
             ][..],
         ),
     );
-    (accept, asked).prop_map(|((network, dst, src, inbound, named, serves), asked)| {
+    let verdict = prop_oneof![
+        1 => Just(Fact::Failed("nobody".into())),
+        4 => select(&Answer::ALL[..]).prop_map(|answer| Fact::Known(answer, Provenance::Given)),
+    ];
+    let flow = (accept, asked).prop_map(|((network, dst, src, inbound, named, serves), asked)| {
         let words = [Some(network), dst, src, inbound, named, serves];
         let (look, resolved, owner, geo, local) = asked;
         let words = words
@@ -105,6 +110,12 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
             .flatten()
             .chain([look, resolved, owner, geo, local]);
         flow(&words.collect::<Vec<_>>().join(" "))
+    });
+    // More than any policy here has requests.
+    (flow, vec(verdict, 1..4)).prop_map(|(mut flow, verdicts)| {
+        let verdicts = verdicts.iter().cycle().cloned();
+        flow.verdicts = (0..512).map(RequestId).zip(verdicts).collect();
+        flow
     })
 }
 
@@ -172,6 +183,13 @@ pub(crate) fn any_node() -> impl Strategy<Value = Node> {
                 message: Template::parse(message).unwrap(),
                 origin: origin(0),
             }),
+        1 => (any_condition(), select(&Route::ALL[..])).prop_map(
+            |(condition, fallback)| {
+                let mut request = Request::new(1, OutboundId(4), OutboundId(5));
+                request.fallback = fallback;
+                Node::Request { condition, request, origin: origin(0) }
+            }
+        ),
     ];
     plain.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
@@ -464,6 +482,12 @@ pub(crate) fn number(nodes: &mut [Node], next: &mut u32) {
             Node::Instrument { origin: own, .. }
             | Node::Leaf { origin: own, .. }
             | Node::Resolve(own) => *own = origin(*next),
+            // A number that stays, however the policy is written.
+            Node::Request {
+                request,
+                origin: own,
+                ..
+            } => (request.subscriber, *own) = (*next, origin(*next)),
             Node::Rule(rule) => rule.origin = origin(*next),
             Node::Select(select) => {
                 select.origin = origin(*next);

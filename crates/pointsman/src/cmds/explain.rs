@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use clap::Args;
-use pointsman_api::explain::{Entry, Rule, TraceLine};
+use pointsman_api::explain::{Entry, Request, Rule, TraceLine};
 use pointsman_api::flow::Missed;
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
@@ -323,6 +323,26 @@ fn write_app_domain(explanation: &Explanation, out: &mut Out) -> Result<(), Stop
     out.line(format_args!("reason: {}", explanation.reason))
 }
 
+/// Who would be asked, and what would follow.
+fn write_request(request: &Request, out: &mut Out) -> Result<(), Stop> {
+    let Request {
+        id,
+        timeout_s,
+        fallback,
+        answers,
+        ..
+    } = request;
+    let followed = answers.iter().map(|outlook| {
+        let to = outlook.decision.outbound.as_deref().unwrap_or("none");
+        format!("{} => {to}", outlook.answer)
+    });
+    let followed: Vec<String> = followed.collect();
+    out.line(format_args!(
+        "would ask subscriber {id}: {}; else {fallback} after {timeout_s} s",
+        followed.join(", ")
+    ))
+}
+
 fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
     let decision = &explanation.decision;
     let outbound = decision.outbound.as_deref().unwrap_or("none");
@@ -351,6 +371,9 @@ fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
     out.line(format_args!("reason: {}", explanation.reason))?;
     if !explanation.asked.is_empty() {
         out.line(format_args!("asked: {}", explanation.asked.join(", ")))?;
+    }
+    for request in &explanation.requests {
+        write_request(request, out)?;
     }
     if let Some(generation) = &explanation.generation {
         out.line(format_args!("generation: {generation}"))?;

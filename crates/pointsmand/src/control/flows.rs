@@ -114,6 +114,7 @@ pub(super) fn explanation(
         owner: Fact::Unknown,
         geo: Fact::Unknown,
         local: Fact::Unknown,
+        verdicts: Vec::new(),
         ..known.clone()
     };
     let mut asked = Vec::new();
@@ -125,6 +126,7 @@ pub(super) fn explanation(
             Need::Owner => facts.owner = known.owner.clone(),
             Need::Resolve => facts.resolved = known.resolved.clone(),
             Need::Sniff => facts.look = known.look.clone(),
+            Need::Verdict(request) => facts.answer(request, known.verdict(request).clone()),
         }
     };
     let mut explanation = render(app, &setup, policy, facts, find, full);

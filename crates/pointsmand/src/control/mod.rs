@@ -6,6 +6,7 @@ mod events;
 mod flows;
 mod follow;
 mod handlers;
+mod requests;
 mod sse;
 mod tools;
 
@@ -39,7 +40,7 @@ const HEAD_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 18] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 20] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(handlers::reload)),
@@ -52,6 +53,8 @@ fn router(app: Arc<App>) -> Router {
         (route::FLOW, get(flows::one).merge(delete(flows::close))),
         (route::FLOW_EXPLAIN, get(flows::explain_one)),
         (route::EVENTS, get(events::stream)),
+        (route::REQUESTS, get(requests::stream)),
+        (route::REQUEST, post(requests::answer)),
         (route::OUTBOUNDS, get(handlers::outbounds)),
         (route::OUTBOUND_MEMBER, put(handlers::select)),
         (route::RULES, get(tools::rules)),

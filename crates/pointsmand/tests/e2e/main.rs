@@ -31,6 +31,7 @@ mod live;
 mod process;
 mod proxy;
 mod reflow;
+mod requests;
 mod resolver;
 mod sniff;
 mod tools;

@@ -11,6 +11,7 @@ const OUTBOUNDS: &str = "proxy_local:\n  A: { type: http, server: a.example, por
 const DOMAINS: &str = "payload:\n  - example.com # exact\n  - '*.star.test'\n  - +.plus.test\n  - \".facebook.com\"\n  - +.telemetry.google.com\n  - test.google.com\n";
 const RANGES: &str = "# ranges\n192.168.0.0/16\n1.1.1.1/32 # one\n2001:db8::/32\n";
 const RULES: &str = "payload:\n  - DOMAIN, exact.test\n  - DOMAIN-SUFFIX,suffix.test\n  - IP-CIDR,1.2.3.0/24\n  - IP-CIDR,1.2.4.0/24,no-resolve\n  - PROCESS-NAME,Google Chrome\n  - SRC-IP-CIDR, 10.9.0.0/16\n  - AND, [DOMAIN, logic.test], [DST-PORT, 443]\n";
+const ADBLOCK: &str = "[Adblock Plus]\n! a title\n||ads.test^\nexact.test\n@@||fine.ads.test^\n||script.test^$script\n##.advert\na.test##.box\n||path.test/x\n@@||query.test^$script\n";
 const MODULE: &str = "rule-local:\n  - DOMAIN, a.test, A\nrule-provider:\n  of-module: { type: file, behavior: domain, path: lists/domains.yaml }\n";
 
 #[test]
@@ -19,6 +20,7 @@ fn lists_decide_as_written() {
         ("lists/domains.yaml", DOMAINS),
         ("lists/ranges.txt", RANGES),
         ("lists/rules.yaml", RULES),
+        ("lists/adblock.txt", ADBLOCK),
         ("lists/module.yaml", MODULE),
     ]);
     let country = damage::shared("data/mmdb/GeoLite2-Country-Test.mmdb");

@@ -110,6 +110,39 @@ fn rules_are_checked() {
         ],
         "c.yml:2:53: error[bad-template]: there is no variable `process.pth`",
     );
+    let ask = |settings: &str, expected: &str| {
+        let rule = format!(".REQUEST: {{ id: 200, matches: 'DOMAIN, a.b'{settings} }}");
+        check(&[&rule, "FALLBACK, DIRECT"], expected);
+    };
+    ask("", "");
+    ask(
+        ", timeout: 30, request-route: CONTINUE, fallback: BLACKHOLE",
+        "",
+    );
+    ask(
+        ", timeout: 0",
+        "c.yml:2:59: error[invalid-value]: `0`: from 1 s to an hour, in whole seconds",
+    );
+    ask(
+        ", timeout: soon",
+        "c.yml:2:59: error[invalid-value]: `soon` is no duration; write a whole number and `ms`, `s`, `m`, `h` or `d`, as in `30s`",
+    );
+    ask(
+        ", fallback: FALLBACK",
+        "c.yml:2:60: error[invalid-value]: `fallback`: `FALLBACK` is none of CONTINUE, REJECT, BLACKHOLE",
+    );
+    ask(
+        ", request-route: DIRECT",
+        "c.yml:2:65: error[invalid-value]: `request-route`: `DIRECT` is none of CONTINUE, REJECT, BLACKHOLE",
+    );
+    ask(
+        ", fallbak: REJECT",
+        "c.yml:2:50: error[unknown-key]: `.REQUEST` has no key `fallbak`",
+    );
+    check(
+        &[".REQUEST: { matches: ALWAYS }", "FALLBACK, DIRECT"],
+        "c.yml:2:15: error[missing-key]: `.REQUEST` needs the key `id`",
+    );
 }
 
 #[test]

@@ -244,6 +244,9 @@ fn lacks<'s>(step: &'s Step, has: (bool, bool), found: &mut Option<(&'s Origin, 
         Step::Rule(rule) => asks(&rule.condition, &rule.origin),
         Step::Instrument {
             condition, origin, ..
+        }
+        | Step::Request {
+            condition, origin, ..
         } => asks(condition, origin),
         Step::Sub {
             condition,

@@ -347,3 +347,46 @@ fn boltconn_lists() {
         expect!["DIRECT direct: none of the 3 rules before decided: `FALLBACK, DIRECT` (c.yml:19)"],
     );
 }
+
+/// Without the answer, the fallback counts; what would follow from each answer is told besides.
+#[test]
+fn requests_are_told_with_what_would_follow() {
+    let config = "version: 1\noutbounds:\n  far: { type: http, server: \"127.0.0.1:2\" }\n\
+        policy: |\n  any [\n    cond domain under a.test => ask 200 within 30s\n    \
+        cond port eq 22 => ask 201 fallback continue\n    far\n  ]\n";
+    let setup = load_files("pointsman.yaml", &[("pointsman.yaml", config)]);
+    whole(
+        &setup,
+        "dst=a.test:443",
+        expect![[
+            r#"{"decision":{"outbound":"reject","action":"reject","member":null},"rule":{"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"entry":null},"reason":"`cond domain under a.test => ask 200 within 30s` (pointsman.yaml:6): the fallback, for subscriber 200 was not asked","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is REJECT, the fallback: subscriber 200 was not asked"}],"asked":["owner","verdict"],"requests":[{"id":200,"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"timeout_s":30,"suggested_route":"CONTINUE","fallback":"REJECT","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}]}"#
+        ]],
+    );
+    whole(
+        &setup,
+        "dst=a.test:443 verdict=CONTINUE",
+        expect![[
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"skipped":1},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict"]}"#
+        ]],
+    );
+    // What is asked once an answer let the flow go on has its fallback.
+    whole(
+        &setup,
+        "dst=a.test:22 verdict=200:CONTINUE",
+        expect![[
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"file":"pointsman.yaml","line":7,"text":"cond port eq 22 => ask 201 fallback continue","result":"yes","because":"port is 22 (given); verdict is CONTINUE, the fallback: subscriber 201 was not asked"},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict","verdict"],"requests":[{"id":201,"text":"cond port eq 22 => ask 201 fallback continue","file":"pointsman.yaml","line":7,"timeout_s":60,"suggested_route":"CONTINUE","fallback":"CONTINUE","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}]}"#
+        ]],
+    );
+    short(
+        &setup,
+        "dst=b.test:22",
+        expect!["far proxy: none of the 2 rules before decided: `far` (pointsman.yaml:8)"],
+    );
+    short(
+        &setup,
+        "dst=a.test:22 verdict=BLACKHOLE",
+        expect![
+            "blackhole blackhole: `cond domain under a.test => ask 200 within 30s` (pointsman.yaml:6): subscriber 200 answered BLACKHOLE"
+        ],
+    );
+}

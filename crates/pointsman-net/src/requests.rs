@@ -1,0 +1,272 @@
+//! Flows that wait for somebody's word: who subscribes, what is asked, who may answer.
+//!
+//! Invariant: a flow waits for one subscriber, within a limit, and is answered once; whatever ends the wait (an answer,
+//! the limit, a subscriber or a client that goes away) leaves nothing behind. How many wait and how much a slow reader
+//! may leave unread is bounded; beyond that the flow does not wait.
+//!
+//! Deliberately absent: what an answer means. A failed verdict has its request's fallback, which is the policy's.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pointsman_policy::request::{Answer, Request};
+use pointsman_policy::{Fact, Provenance};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::record::FlowRecord;
+
+/// Flows that may wait at once.
+const WAITING: usize = 1024;
+/// Events that a subscriber may leave unread.
+const QUEUE: usize = 256;
+
+/// What a subscriber hears.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A flow waits for its word.
+    Asked(Arc<Question>),
+    /// It waits no longer, and nobody answered.
+    Over(u64),
+}
+
+/// A flow that waits.
+#[derive(Debug)]
+pub struct Question {
+    /// Its number, by which it is answered; never given twice.
+    pub number: u64,
+    /// What is asked.
+    pub request: Request,
+    /// The flow as far as it is known.
+    pub record: FlowRecord,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The flow has it.
+    Taken,
+    /// It is no answer: the flow has its fallback.
+    Invalid,
+    /// Another subscriber was asked: nothing has changed.
+    NotYours,
+    /// Nobody waits for it, or no longer.
+    Unknown,
+}
+
+/// Somebody subscribes to this already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("somebody subscribes to {0} already")]
+pub struct Taken(pub u32);
+
+/// Who is asked, and who waits.
+#[derive(Debug, Default)]
+pub struct Requests(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Numbers given so far, to subscriptions and questions alike.
+    last: u64,
+    subscribers: HashMap<u32, Subscriber>,
+    waiting: HashMap<u64, Waiting>,
+}
+
+#[derive(Clone, Debug)]
+struct Subscriber {
+    subscription: u64,
+    events: mpsc::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    subscriber: u32,
+    subscription: u64,
+    answer: oneshot::Sender<Result<Answer, Arc<str>>>,
+}
+
+impl State {
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+impl Requests {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Subscribes to requests of these numbers, until the subscription is dropped.
+    ///
+    /// # Errors
+    /// [`Taken`] where one of them has a subscriber; then none is subscribed to.
+    pub fn subscribe(self: &Arc<Self>, ids: &[u32]) -> Result<Subscription, Taken> {
+        let mut state = self.state();
+        if let Some(taken) = ids.iter().find(|id| state.subscribers.contains_key(id)) {
+            return Err(Taken(*taken));
+        }
+        let number = state.number();
+        let (sender, events) = mpsc::channel(QUEUE);
+        for id in ids {
+            let subscriber = Subscriber {
+                subscription: number,
+                events: sender.clone(),
+            };
+            state.subscribers.insert(*id, subscriber);
+        }
+        Ok(Subscription {
+            requests: Arc::clone(self),
+            number,
+            events,
+        })
+    }
+
+    /// Answers a question; `answer` is `None` where what was said is no answer.
+    pub fn answer(&self, subscription: u64, question: u64, answer: Option<Answer>) -> Outcome {
+        let mut state = self.state();
+        match state.waiting.get(&question) {
+            None => return Outcome::Unknown,
+            Some(waiting) if waiting.subscription != subscription => return Outcome::NotYours,
+            Some(_) => {}
+        }
+        let Some(waiting) = state.waiting.remove(&question) else {
+            return Outcome::Unknown;
+        };
+        let who = waiting.subscriber;
+        let said = answer.ok_or_else(|| format!("subscriber {who} answered with no route").into());
+        match (waiting.answer.send(said), answer) {
+            (Err(_gone), _) => Outcome::Unknown,
+            (Ok(()), Some(_)) => Outcome::Taken,
+            (Ok(()), None) => Outcome::Invalid,
+        }
+    }
+
+    /// How many flows wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Asks the subscriber, and waits as long as the request says.
+    pub(crate) async fn ask(&self, request: &Request, record: FlowRecord) -> Fact<Answer> {
+        let who = request.subscriber;
+        let (asked, answer) = match self.put(request, record) {
+            Ok(asked) => asked,
+            Err(why) => return Fact::Failed(why),
+        };
+        match timeout(request.timeout, answer).await {
+            Ok(Ok(Ok(answer))) => Fact::Known(answer, Provenance::Subscriber),
+            Ok(Ok(Err(why))) => Fact::Failed(why),
+            // The one who answers takes what waits out of the list, and says something.
+            Ok(Err(_closed)) => Fact::Failed(format!("subscriber {who} went away").into()),
+            Err(_elapsed) => {
+                drop(asked);
+                let seconds = request.timeout.as_secs();
+                Fact::Failed(format!("subscriber {who} did not answer within {seconds} s").into())
+            }
+        }
+    }
+
+    fn put(&self, request: &Request, record: FlowRecord) -> Result<(Asked<'_>, Reply), Arc<str>> {
+        let who = request.subscriber;
+        let mut state = self.state();
+        let Some(Subscriber {
+            subscription,
+            events,
+        }) = state.subscribers.get(&who).cloned()
+        else {
+            return Err(format!("nobody subscribes to {who}").into());
+        };
+        if state.waiting.len() >= WAITING {
+            return Err(format!("{WAITING} flows wait for an answer already").into());
+        }
+        let number = state.number();
+        let question = Arc::new(Question {
+            number,
+            request: request.clone(),
+            record,
+        });
+        if events.try_send(Event::Asked(question)).is_err() {
+            return Err(format!("subscriber {who} does not read").into());
+        }
+        let (answer, reply) = oneshot::channel();
+        let waiting = Waiting {
+            subscriber: who,
+            subscription,
+            answer,
+        };
+        state.waiting.insert(number, waiting);
+        let asked = Asked {
+            requests: self,
+            number,
+            events,
+        };
+        Ok((asked, reply))
+    }
+}
+
+type Reply = oneshot::Receiver<Result<Answer, Arc<str>>>;
+
+/// A question that was asked; nobody waits once it is dropped.
+struct Asked<'r> {
+    requests: &'r Requests,
+    number: u64,
+    events: mpsc::Sender<Event>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.requests.state().waiting.remove(&self.number).is_some() {
+            // Who does not read need not know.
+            let _ = self.events.try_send(Event::Over(self.number));
+        }
+    }
+}
+
+/// Somebody who is asked.
+pub struct Subscription {
+    requests: Arc<Requests>,
+    number: u64,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Subscription {
+    /// By which it answers; never given twice.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next event; `None` never while it lives.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subscription").field(&self.number).finish()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.requests.state();
+        let State {
+            subscribers,
+            waiting,
+            ..
+        } = &mut *state;
+        subscribers.retain(|_, subscriber| subscriber.subscription != self.number);
+        let own = waiting.extract_if(|_, waiting| waiting.subscription == self.number);
+        for (_, waiting) in own {
+            let why = format!("subscriber {} went away", waiting.subscriber);
+            // The flow may have ended at this very moment.
+            let _ = waiting.answer.send(Err(why.into()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
