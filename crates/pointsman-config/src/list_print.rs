@@ -184,7 +184,16 @@ impl<'p> List<'p> {
                 origin,
             } => {
                 self.at(origin);
-                self.within(condition.clone(), path, |list, path| list.sub(body, path));
+                // What every flow comes to is the rest of the list.
+                if path.is_empty() && matches!(condition, Condition::Always) {
+                    let place = self.at.clone();
+                    self.nodes(body, path);
+                    self.at = place;
+                    self.end("it");
+                    self.ended = true;
+                } else {
+                    self.within(condition.clone(), path, |list, path| list.sub(body, path));
+                }
             }
         }
     }

@@ -263,7 +263,14 @@ impl List<'_, '_> {
                 problems.error("rule-syntax", &item.span, "the rule is empty");
             }
             Value::Scalar(text, _) => return self.line(item, text, steps, problems),
-            Value::Map(pairs) => self.action(item, pairs, steps, problems),
+            Value::Map(pairs) => {
+                self.action(item, pairs, steps, problems);
+                // Said to be no rule; that there is none is not said, too.
+                return pairs.iter().any(|(key, _)| {
+                    key.scalar()
+                        .is_some_and(|word| word.eq_ignore_ascii_case("FALLBACK"))
+                });
+            }
             Value::List(_) => {
                 problems
                     .error("rule-syntax", &item.span, "a rule is one line, not a list")
@@ -349,9 +356,14 @@ impl List<'_, '_> {
             ".REQUEST" => self.request(key, value, steps, problems),
             _ if word.starts_with('.') => unknown_action(word, &key.span, problems),
             _ => {
+                let is_type = line::kinds().any(|kind| kind.eq_ignore_ascii_case(word));
+                let hint = match is_type {
+                    true => "a comma stands behind the type, not a colon",
+                    false => "put a rule that has `: ` in it in quotes",
+                };
                 problems
                     .error("rule-syntax", &first_line(&item.span), "this is no rule")
-                    .hint = Some("put a rule that has `: ` in it in quotes".into());
+                    .hint = Some(hint.into());
             }
         }
     }
@@ -409,7 +421,9 @@ impl List<'_, '_> {
             match Template::parse(text) {
                 Ok(template) => Some(template),
                 Err(bad) => {
-                    problems.error("bad-template", &node.span, bad.to_string());
+                    problems
+                        .error("bad-template", &node.span, bad.to_string())
+                        .hint = bad.near().map(|near| format!("did you mean `{{{near}}}`?"));
                     None
                 }
             }

@@ -391,7 +391,11 @@ impl Node {
             Value::List(nodes) => nodes,
             Value::Scalar(..) if self.is_null() => &[],
             Value::Map(_) | Value::Scalar(..) => {
-                problems.error("wrong-type", &self.span, format!("{what} must be a list"));
+                let problem =
+                    problems.error("wrong-type", &self.span, format!("{what} must be a list"));
+                if matches!(self.value, Value::Scalar(..)) {
+                    problem.hint = Some("write `[A, B]`".into());
+                }
                 &[]
             }
         }
@@ -508,11 +512,19 @@ impl<'a> Keys<'a> {
             }
             let message = format!("{} has no key `{text}`", self.what);
             let problem = problems.error("unknown-key", &key.span, message);
-            problem.hint = nearest(text, self.known.iter().copied())
-                .map(|near| format!("did you mean `{near}`?"));
+            problem.hint = match nearest(text, self.known.iter().copied()) {
+                Some(near) => Some(format!("did you mean `{near}`?")),
+                None if (1..=MAX_OFFERED).contains(&self.known.len()) => {
+                    Some(format!("there is: {}", self.known.join(", ")))
+                }
+                None => None,
+            };
         }
     }
 }
+
+/// The most keys that a hint names.
+const MAX_OFFERED: usize = 20;
 
 fn same_key(written: &str, known: &str, style: KeyStyle) -> bool {
     match style {

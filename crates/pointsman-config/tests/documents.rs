@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use pointsman_config::files::Memory;
 use pointsman_config::flow::Query;
 use pointsman_config::{Dialect, Loaded, Problems, Source, case, fmt};
+use pointsman_policy::template::{VARIABLES, Variable};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -110,6 +111,27 @@ fn words(text: &str) -> Vec<String> {
         None => line.to_owned(),
     };
     text.lines().map(line).collect()
+}
+
+#[test]
+fn the_variables_of_the_policy_page_are_all_there_are() {
+    let page = document("docs/policy.md");
+    let said = page.split_once("The variables of a message").unwrap().1;
+    let said = said.split_once(": `").unwrap().1;
+    let said = said.split_once("\n\n").unwrap().0;
+    let (mut first, mut told) = (String::new(), Vec::new());
+    for word in format!("`{said}").split('`').skip(1).step_by(2) {
+        let name = match word.starts_with('.') {
+            true => format!("{first}{word}"),
+            false => word.to_owned(),
+        };
+        first = name.split('.').next().unwrap().to_owned();
+        told.push(Variable::parse(&name).unwrap_or_else(|| panic!("{name}")));
+    }
+    for (name, variable) in VARIABLES {
+        let told = told.contains(variable) || *variable == Variable::FakeIp;
+        assert!(told, "{name}");
+    }
 }
 
 #[test]

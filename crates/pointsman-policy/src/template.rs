@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Template, TemplatePart};
+use crate::near::nearest;
 use crate::number::NumberField;
 
 /// Why a text is no template.
@@ -18,6 +19,17 @@ pub enum BadTemplate {
     /// There is no such variable.
     #[error("there is no variable `{0}`")]
     UnknownVariable(String),
+}
+
+impl BadTemplate {
+    /// The variable that was probably meant.
+    #[must_use]
+    pub fn near(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownVariable(name) => nearest(name, VARIABLES.iter().map(|(known, _)| *known)),
+            Self::Unclosed(_) => None,
+        }
+    }
 }
 
 /// A variable of a template.

@@ -135,12 +135,17 @@ impl Outliner<'_> {
                     rules.len()
                 };
                 let shown: Vec<&str> = values.iter().take(shown).map(|(_, v, _)| &**v).collect();
-                let more = match rules.len() - shown.len() {
-                    0 => String::new(),
-                    more => format!(", ... and {more} more"),
-                };
                 let behind = if subject(head) == "set" { "" } else { behind };
-                format!("{} {}{more}{behind}", subject(head), shown.join(", "))
+                let (more, comma) = match rules.len() - shown.len() {
+                    0 => (String::new(), ""),
+                    more if behind.is_empty() => (format!(", ... and {more} more"), ""),
+                    more => (format!(", ... and {more} more"), ","),
+                };
+                format!(
+                    "{} {}{more}{comma}{behind}",
+                    subject(head),
+                    shown.join(", ")
+                )
             }
             _ => String::new(),
         };
@@ -234,8 +239,11 @@ impl Outliner<'_> {
                 body,
                 origin,
             } => {
-                let when = self.text(condition);
-                let mut sub = row(Kind::Branch, format!("{when}: only these"), Some(origin));
+                let text = match condition {
+                    Condition::Always => "only these".to_owned(),
+                    condition => format!("{}: only these", self.text(condition)),
+                };
+                let mut sub = row(Kind::Branch, text, Some(origin));
                 sub.rows = self.nodes(body, false);
                 vec![sub]
             }
@@ -260,6 +268,13 @@ impl Outliner<'_> {
                             next = otherwise.as_deref();
                             let when = self.text(condition);
                             (format!("else {when}"), &**then, Some(origin))
+                        }
+                        Node::Rule(rule) => {
+                            let text = format!("else {}", self.text(&rule.condition));
+                            let mut other = row(Kind::Else, text, Some(&rule.origin));
+                            other.target = Some(self.target(rule.outbound));
+                            rows.push(other);
+                            continue;
                         }
                         node => ("else".to_owned(), node, None),
                     };

@@ -304,7 +304,8 @@ fn fitted(text: &str, room: f64) -> String {
 
 /// A text that fits, its end replaced by an ellipsis where it is too long. Room for it is always kept.
 fn fitted_to(text: &str, room: f64, character: f64) -> String {
-    let most = (room / character).max(1.0) as usize;
+    // What was reserved for a text is room enough for it, although sums of fractions come out a little less.
+    let most = (room / character + 0.01).max(1.0) as usize;
     if columns(text) <= most {
         return text.to_owned();
     }

@@ -129,6 +129,51 @@ fn long_lists_are_folded() {
 }
 
 #[test]
+fn names_of_outbounds_are_whole_up_to_the_widest() {
+    for length in 1..=25 {
+        let name = "p".repeat(length);
+        let text = format!(
+            "version: 1\noutbounds:\n  {name}: {{ type: socks5, server: '127.0.0.1:1' }}\npolicy: {name}\n"
+        );
+        let policies = native(&text);
+        let (svg, _) = draw(policies.iter().map(|policy| &**policy));
+        assert!(texts(&svg).contains(&name), "{name} in {svg}");
+    }
+}
+
+#[test]
+fn rows_say_what_holds_for_them() {
+    let check = |tree: &str, row: &str| {
+        let (body, _) = lowered(tree);
+        let policy = policy(body.unwrap()).unwrap();
+        check(&[&policy]);
+        let texts = texts(&as_svg([&policy]));
+        assert!(texts.iter().any(|text| text == row), "{row} in {texts:#?}");
+    };
+    check("only [\n cond port eq 1 => reset\n]", "only these");
+    check(
+        "cond port eq 1 => reset else => cond port eq 2 => direct",
+        "else port eq 2",
+    );
+    check(
+        "cond port eq 1 => reset else => any [\n cond port eq 2 => direct\n reset\n]",
+        "else",
+    );
+    let runs = "any [\n cond ip in 10.0.0.1 no-resolve => reset\n cond ip in 10.0.0.2 no-resolve => reset\n";
+    check(
+        &format!("{runs}]"),
+        "2 \u{d7} ip in 10.0.0.1, 10.0.0.2 no-resolve",
+    );
+    check(
+        &format!(
+            "{runs} cond ip in 10.0.0.3 no-resolve => reset\n cond ip in 10.0.0.4 no-resolve => reset\n\
+             cond ip in 10.0.0.5 no-resolve => reset\n]"
+        ),
+        "5 \u{d7} ip in 10.0.0.1, 10.0.0.2, 10.0.0.3, ... and 2 more, no-resolve",
+    );
+}
+
+#[test]
 fn a_picture_stays_as_it_is() {
     let (body, _) = lowered(
         "any [\n cond domain { ads => reset }\n cond port eq 22 => any [\n cond process.name has '<&\"' => \"My Proxy\"\n direct\n ] else => resolve\n log \"{domain}\"\n direct\n]",

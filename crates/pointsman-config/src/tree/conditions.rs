@@ -85,6 +85,7 @@ fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
                 | Condition::Domain(_)
                 | Condition::Inbound { .. }
                 | Condition::Network(_)
+                | Condition::Number(..)
                 | Condition::Protocol(_)
                 | Condition::Text(..)
         );
@@ -92,10 +93,16 @@ fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
             return None;
         }
         let Simple {
-            head,
+            mut head,
             value,
             behind,
         } = simple(part, policy);
+        // A number and a range of numbers stand in one list.
+        if parts.len() > 1
+            && let Condition::Number(field, _) = part
+        {
+            head = format!("{} eq", field.fact());
+        }
         match &common {
             None => common = Some((head, behind)),
             Some(known) if *known == (head, behind) => {}

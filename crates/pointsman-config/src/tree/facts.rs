@@ -14,7 +14,7 @@ use pointsman_policy::condition::{
 use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::{Condition, Domain, NamePattern, Prefix};
 
-use super::lower::{Lists, Lowerer, offer};
+use super::lower::{Lists, Lowerer, below, offer};
 use super::{Name, Test, When};
 use crate::problem::nearest;
 
@@ -148,7 +148,10 @@ fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
     let near = known.clone().find(last);
     let hint = match near.or_else(|| nearest(&fact.text, known.clone())) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("it knows: {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "it knows: {}",
+            below(&fact.text, known.collect()).join(", ")
+        ),
     };
     lowerer.error("unknown-subject", &fact.span, message, hint);
 }
@@ -527,8 +530,11 @@ fn broken<T>(lowerer: &mut Lowerer<'_>, value: &Name, why: &str) -> Option<T> {
     let why = why.lines().last().unwrap_or("").trim();
     let why = why.strip_prefix("error: ").unwrap_or(why);
     let message = format!("this regular expression is broken: {why}");
-    let hint = "write it in quotes".to_owned();
-    lowerer.error("invalid-value", &value.span, message, hint);
+    let hint = match value.span.text().starts_with(['"', '\'']) {
+        true => "a sign that is meant as text needs a backslash before it, two in double quotes",
+        false => "write it in quotes",
+    };
+    lowerer.error("invalid-value", &value.span, message, hint.to_owned());
     None
 }
 

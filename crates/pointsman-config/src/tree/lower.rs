@@ -478,7 +478,10 @@ impl<'a> Lowerer<'a> {
         match Template::parse(&message.text) {
             Ok(template) => Some(template),
             Err(why) => {
-                let hint = "a brace that is meant as text is written twice".to_owned();
+                let hint = match why.near() {
+                    Some(near) => format!("did you mean `{{{near}}}`?"),
+                    None => "a brace that is meant as text is written twice".to_owned(),
+                };
                 self.error("invalid-value", &message.span, why.to_string(), hint);
                 None
             }
@@ -532,6 +535,19 @@ struct Keyed {
     key: Option<ArmKey>,
     then: Node,
     origin: Origin,
+}
+
+/// Of words those below one where there are any (`process.name` below `process`), else all.
+pub(super) fn below<'k>(word: &str, mut known: Vec<&'k str>) -> Vec<&'k str> {
+    let is_below = |known: &&str| {
+        known
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    if known.iter().any(is_below) {
+        known.retain(is_below);
+    }
+    known
 }
 
 pub(super) fn offer<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {

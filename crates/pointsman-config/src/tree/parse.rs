@@ -164,7 +164,12 @@ fn log(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
             0
         });
     }
+    let first = cursor.peek();
     let message = cursor.name("a text in quotes")?;
+    if first.kind == Kind::Word && cursor.more_on_line() && cursor.peek().kind == Kind::Word {
+        cursor.unexpected("the end of the line").hint = Some("put the text in quotes".into());
+        return None;
+    }
     Some(Branch::Log {
         id,
         message,
@@ -202,7 +207,7 @@ fn chain(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
     let mut last = None;
     loop {
         let when = when(cursor)?;
-        cursor.expect(Kind::Arrow, "the condition")?;
+        arrow(cursor)?;
         links.push((start, when, branch(cursor)?));
         if !(cursor.is_word("else") && cursor.more_on_line()) {
             break;
@@ -235,6 +240,20 @@ fn chain(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
             }))
         });
     folded.map(|branch| *branch)
+}
+
+/// The `=>` behind a condition.
+fn arrow(cursor: &mut Cursor<'_>) -> Option<Token> {
+    let next = cursor.peek();
+    let hint = match (next.kind, cursor.text(next)) {
+        (Kind::Word, "->") => "write `=>`",
+        (Kind::Word, "&&") => "write `and`",
+        (Kind::Pipe, _) => "write `or`",
+        (Kind::Word, "noresolve" | "no_resolve") => "did you mean `no-resolve`?",
+        _ => return cursor.expect(Kind::Arrow, "the condition"),
+    };
+    cursor.unexpected("`=>` after the condition").hint = Some(hint.into());
+    None
 }
 
 fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> {
@@ -326,6 +345,19 @@ fn operator(cursor: &mut Cursor<'_>, fact: &Name) -> Option<Name> {
         return None;
     }
     let name = cursor.name("an operator such as `eq`")?;
+    if cursor.peek().kind == Kind::Equals {
+        let sign = format!("{}=", name.text);
+        let problem = cursor.problems.error(
+            "unknown-operator",
+            &name.span,
+            format!("`{sign}` is no operator"),
+        );
+        problem.hint = Some(match sign.as_str() {
+            "!=" => format!("write `not {} eq VALUE`", fact.text),
+            _ => format!("a range is written `{} in FIRST-LAST`", fact.text),
+        });
+        return None;
+    }
     let ends = matches!(
         cursor.peek().kind,
         Kind::Arrow | Kind::Comma | Kind::ParenClose

@@ -223,6 +223,88 @@ fn check_list(text: &str, expected: Expect) {
     expected.assert_eq(&shown);
 }
 
+/// Of each problem the place and the hint.
+fn hints_of(text: &str) -> String {
+    let (_, problems) = lowered(text);
+    let told = problems.0.iter().map(|p| {
+        let hint = p.hint.as_deref().unwrap_or("no hint");
+        format!("{}: {hint}", p.span.start)
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn hints_say_what_is_written_here() {
+    let check = |text: &str, expected: &str| assert_eq!(hints_of(text), expected, "{text}");
+    check("cond domain eq a.test -> direct", "22: write `=>`");
+    check("cond port eq 1 && port eq 2 => direct", "15: write `and`");
+    check("cond port eq 1 || port eq 2 => direct", "15: write `or`");
+    check(
+        "cond ip in 10.0.0.0/8 noresolve => direct",
+        "22: did you mean `no-resolve`?",
+    );
+    check(
+        "cond tls.version >= 1.2 => direct",
+        "17: a range is written `tls.version in FIRST-LAST`",
+    );
+    check(
+        "cond port != 443 => direct",
+        "10: write `not port eq VALUE`",
+    );
+    check(
+        "any [\n log hello world\n direct\n]",
+        "17: put the text in quotes",
+    );
+    check(
+        "any [\n log \"{process.nam}\"\n direct\n]",
+        "11: did you mean `{process.name}`?",
+    );
+    check(
+        "any [\n log \"{what}\"\n direct\n]",
+        "11: a brace that is meant as text is written twice",
+    );
+    check(
+        "cond process eq curl => direct",
+        "5: it knows: process.name, process.path, process.command, process.user, process.parent, process.cgroup, \
+         process.unit, process.tag, process.pid",
+    );
+    check(
+        "cond process.name matches \"(\" => direct",
+        "26: a sign that is meant as text needs a backslash before it, two in double quotes",
+    );
+    check(
+        "cond process.name matches * => direct",
+        "26: write it in quotes",
+    );
+}
+
+#[test]
+fn numbers_and_ranges_stand_in_one_list() {
+    let check = |text: &str| assert_eq!(printed(text), format!("{text}\n"), "{text}");
+    check("cond dscp in 8-15, 24, 46 => direct");
+    check("cond dscp in 8, 24 and port eq 1 => direct");
+    check("cond dscp eq 8 or tls.ech eq yes => direct");
+    check("cond tls.version in 1.0-1.1 => direct");
+}
+
+#[test]
+fn a_last_word_for_all_ends_a_list() {
+    check_list(
+        "any [\n cond port eq 1 => reset\n only [\n cond port eq 2 => proxy\n direct\n ]\n]",
+        expect![[r#"
+            - DST-PORT, 1, reset
+            - DST-PORT, 2, proxy
+            - FALLBACK, direct
+        "#]],
+    );
+    check_list(
+        "only [\n cond port eq 2 => proxy\n]",
+        expect![[r#"
+            `only [` (t:1): it leaves flows undecided, and a list ends with `FALLBACK`: end it with an outbound
+        "#]],
+    );
+}
+
 #[test]
 fn a_tree_is_flattened_to_a_list() {
     check_list(

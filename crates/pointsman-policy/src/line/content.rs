@@ -254,7 +254,7 @@ pub(super) fn inbound(text: &str) -> Made {
         Some((word, port)) => (word, Some(port)),
         None => (service, None),
     };
-    let shape = "`[user@]http|socks5|mixed|tun|redirect|tproxy|forward|dns[:port]`";
+    let shape = "`[user@]http|socks5|mixed|tun|redirect|tproxy|forward|dns|any[:port]`";
     let is = |name: &str| word.eq_ignore_ascii_case(name);
     let kind = InboundKind::ALL.into_iter().find(|kind| is(kind.as_str()));
     if kind.is_none() && !is("any") {

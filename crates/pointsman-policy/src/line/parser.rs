@@ -35,6 +35,11 @@ pub fn parse_rule(line: &str, scope: &dyn Scope) -> Result<RuleLine, LineError> 
             return Err(LineError::new("rule-syntax", last.place(), message, hint));
         }
     };
+    if rest.len() > 2 && is_flag_misspelled(last) {
+        let message = format!("`{}` is no outbound", outbound.text);
+        let hint = "did you mean `no-resolve`?".to_owned();
+        return Err(LineError::new("rule-syntax", last.place(), message, hint));
+    }
     let parts = &parts[..parts.len() - 1];
     if kind == Kind::Fallback {
         if let Some(extra) = parts.get(1) {
@@ -94,6 +99,12 @@ fn split_flag(parts: &[Element]) -> (&[Element], bool) {
     }
 }
 
+/// Whether it is `no-resolve` but for its hyphen.
+fn is_flag_misspelled(element: &Element) -> bool {
+    let spellings = ["noresolve", "no_resolve", "no resolve"];
+    spellings.iter().any(|word| element.is_word(word))
+}
+
 fn kind_of(element: &Element) -> Result<(String, Kind), LineError> {
     let Value::Text { text, .. } = &element.value else {
         let message = "a rule begins with its type";
@@ -108,13 +119,38 @@ fn kind_of(element: &Element) -> Result<(String, Kind), LineError> {
         return Ok((text.to_ascii_uppercase(), found));
     }
     let message = format!("there is no rule type `{text}`");
-    let hint = nearest(text, kinds()).map(|near| format!("did you mean `{near}`?"));
+    let hint = instead(text)
+        .or_else(|| nearest(text, kinds()).map(|near| format!("did you mean `{near}`?")));
     Err(LineError::new(
         "unknown-rule",
         element.place(),
         message,
         hint,
     ))
+}
+
+/// What to write for a type that others' rules have, or one that no comma follows.
+fn instead(text: &str) -> Option<String> {
+    if let Some((word, _)) = text.split_once([' ', ':'])
+        && let Some(found) = kind(word)
+    {
+        let shape = shape(found, &word.to_ascii_uppercase(), true);
+        return Some(format!("commas stand between the parts: `{shape}`"));
+    }
+    let write = match text.to_ascii_uppercase().as_str() {
+        "DOMAIN-WILDCARD" => "DOMAIN-REGEX, EXPRESSION",
+        "FINAL" | "MATCH" => "FALLBACK, OUTBOUND",
+        "GEOSITE" => "RULE-SET, NAME",
+        "IN-NAME" => "INBOUND-ALIAS, NAME",
+        "IN-PORT" => "INBOUND, any:PORT",
+        "IN-TYPE" => "INBOUND, TYPE",
+        "IN-USER" => "INBOUND, USER@any",
+        "PORT" => "DST-PORT, PORT",
+        "SRC-IP" => "SRC-IP-CIDR, ADDRESS",
+        "SUB-RULE" => ".SUB-DISPATCH",
+        _ => return None,
+    };
+    Some(format!("here it is `{write}`"))
 }
 
 /// How a rule of this type is written.

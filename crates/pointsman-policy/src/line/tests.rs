@@ -330,6 +330,36 @@ fn errors_point_at_the_fault() {
 }
 
 #[test]
+fn hints_say_what_is_written_here() {
+    let check = |line: &str, hint: &str| {
+        let error = parse_rule(line, &PLAIN).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some(hint), "{line}");
+    };
+    check("GEOSITE, cn, P", "here it is `RULE-SET, NAME`");
+    check("MATCH, P", "here it is `FALLBACK, OUTBOUND`");
+    check("final, P", "here it is `FALLBACK, OUTBOUND`");
+    check("IN-PORT, 7890, P", "here it is `INBOUND, any:PORT`");
+    check("SRC-IP, 10.0.0.1, P", "here it is `SRC-IP-CIDR, ADDRESS`");
+    check(
+        "DOMAIN-SUFFIX a.test P",
+        "commas stand between the parts: `DOMAIN-SUFFIX, CONTENT, OUTBOUND`",
+    );
+    check(
+        "domain: a.test, P",
+        "commas stand between the parts: `DOMAIN, CONTENT, OUTBOUND`",
+    );
+    check(
+        "IP-CIDR, 10.0.0.0/8, P, noresolve",
+        "did you mean `no-resolve`?",
+    );
+    check("DOMIAN, a.test, P", "did you mean `DOMAIN`?");
+    assert_eq!(
+        told("DOMAIN, a.test, noresolve", &PLAIN),
+        "DOMAIN, a.test => noresolve"
+    );
+}
+
+#[test]
 fn limits_hold() {
     let deep = |levels: usize| {
         format!(

@@ -249,16 +249,18 @@ fn unknown_keys_are_errors() {
     check(
         &format!("{GOOD}[log]\nx = 1"),
         expect![[r#"
-        r.toml:10:2: error[unknown-key]: the configuration has no key `log`
-          | [log]
-          |  ^^^"#]],
+            r.toml:10:2: error[unknown-key]: the configuration has no key `log`
+              | [log]
+              |  ^^^
+              hint: there is: defaults, egress, rules"#]],
     );
     check(
         &GOOD.replace("[rules]", "[rules]\n[egress.b]\ntype = \"block\"\nport = 1"),
         expect![[r#"
             r.toml:12:1: error[unknown-key]: `egress.b` has no key `port`
               | port = 1
-              | ^^^^"#]],
+              | ^^^^
+              hint: there is: type, endpoint"#]],
     );
 }
 
@@ -284,7 +286,8 @@ fn types_are_told() {
         expect![[r#"
             r.toml:11:7: error[wrong-type]: `rules.app.vpn` must be a list
               | vpn = "zen.exe"
-              |       ^^^^^^^^^"#]],
+              |       ^^^^^^^^^
+              hint: write `[A, B]`"#]],
     );
     check(
         "egress = [",

@@ -150,6 +150,7 @@ fn unknown_keys_are_errors_everywhere() {
             config.yaml:10:11: error[unknown-key]: `tls_context` has no key `certs`
               |           certs: []
               |           ^^^^^
+              hint: there is: verify_mode, application_protocols, certificates
             config.yaml:13:9: error[unknown-key]: a target has no key `conect_attempts`
               |         conect_attempts: 2
               |         ^^^^^^^^^^^^^^^
@@ -165,6 +166,7 @@ fn unknown_keys_are_errors_everywhere() {
             config.yaml:1:16: error[unknown-key]: `application` has no key `loging`
               | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
               |                ^^^^^^
+              hint: there is: sentry_dsn, metrics, log
             config.yaml:1:27: note[not-yet]: not yet: `metrics` of `application`
               | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
               |                           ^^^^^^^

@@ -191,9 +191,11 @@ fn what_is_wrong_is_told_at_its_place() {
             lists.yaml:1:8: error[wrong-type]: `rules` must be a list
               | rules: x
               |        ^
+              hint: write `[A, B]`
             lists.yaml:1:8: error[wrong-type]: the rule list must be a list
               | rules: x
               |        ^
+              hint: write `[A, B]`
             lists.yaml:1:8: error[missing-fallback]: the rule list does not end with `FALLBACK`
               | rules: x
               |        ^

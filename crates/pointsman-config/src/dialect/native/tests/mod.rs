@@ -339,6 +339,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:3:10: error[unknown-key]: `sniff` has no key `time`
               | sniff: { time: 1s }
               |          ^^^^
+              hint: there is: timeout, max_bytes
             pointsman.yaml:4:13: error[unknown-key]: `shutdown` has no key `grase`
               | shutdown: { grase: 1s }
               |             ^^^^^
@@ -350,6 +351,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:8:37: error[unknown-key]: an outbound has no key `upd`
               |   p: { type: socks5, server: 'a:1', upd: true }
               |                                     ^^^
+              hint: there is: type, server, username, password, interface, source, mark, udp
             pointsman.yaml:9:6: error[missing-key]: an outbound needs the key `members`
               |   g: { type: select, member: [direct] }
               |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -364,6 +366,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:11:89: error[unknown-key]: a forward has no key `limit`
               |   f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }
               |                                                                                         ^^^^^
+              hint: there is: listen, allow, targets, balance, tls, connection_limit, lifetime, read_timeout, write_timeout, access_log, proxy_header, same_family
             pointsman.yaml:13:8: error[unknown-key]: a rule set has no key `domain`
               |   r: { domain: [a], domains: [a] }
               |        ^^^^^^
