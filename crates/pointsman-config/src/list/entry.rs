@@ -1,7 +1,7 @@
 //! One entry of a list: a name, a range, or a condition, handed to the sink.
 
 use pointsman_policy::Prefix;
-use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextTest};
 use pointsman_policy::domain::{BadDomain, Name};
 use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
@@ -11,6 +11,10 @@ use super::{Behavior, Reading, Spot};
 
 /// The most regular expressions of one list: most are programs of some hundred bytes, but some are automata of up to a MiB.
 pub(super) const MOST_PATTERNS: usize = 4096;
+
+/// The most work that the regular expressions of one list may make of a name: operations for each character. With a
+/// name of 253 characters it takes some milliseconds; lists that people use are far below.
+const MOST_WORK: usize = 65_536;
 
 /// A message, and the bytes of the entry that it is about.
 type Fault = (String, usize, usize);
@@ -65,8 +69,8 @@ impl Reading<'_> {
 
     /// Takes names that the set does not hold: those that pass a test.
     pub(super) fn except(&mut self, test: Result<Condition, String>, line: u32, written: &str) {
-        let patterns = usize::from(matches!(test, Ok(Condition::Domain(DomainTest::Regex(_)))));
-        match self.count_patterns(patterns).and(test) {
+        let counted = test.and_then(|test| self.count_patterns(&test).map(|()| test));
+        match counted {
             Ok(Condition::Domain(test)) => {
                 self.sink.add(Item::Except(test), Place { line, written });
             }
@@ -88,19 +92,25 @@ impl Reading<'_> {
         line: u32,
         written: &str,
     ) -> Result<(), String> {
-        self.count_patterns(1)?;
         let condition = line::domain_regex(regex)?;
+        self.count_patterns(&condition)?;
         self.sink
             .add(Item::Other(condition), Place { line, written });
         Ok(())
     }
 
-    /// Counts patterns, each of which may take much memory; an error where there are too many.
-    pub(super) fn count_patterns(&mut self, more: usize) -> Result<(), String> {
-        if self.patterns + more > MOST_PATTERNS {
+    /// Counts the patterns that a condition is made of, each of which may take much memory and time; an error where
+    /// there are too many.
+    pub(super) fn count_patterns(&mut self, condition: &Condition) -> Result<(), String> {
+        let (patterns, work) = patterns(condition);
+        if self.patterns + patterns > MOST_PATTERNS {
             return Err(format!("a list holds at most {MOST_PATTERNS} patterns"));
         }
-        self.patterns += more;
+        if self.work + work > MOST_WORK {
+            return Err("the patterns of the list would make every look-up slow".to_owned());
+        }
+        self.patterns += patterns;
+        self.work += work;
         Ok(())
     }
 
@@ -221,6 +231,7 @@ impl Reading<'_> {
 
     fn classical(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
         let entry = uncommented(entry);
+        let whole = |message: String| (message, 0, entry.len());
         if let Some((kind, content)) = entry.split_once(',') {
             let below = match kind {
                 "DOMAIN-SUFFIX" => Some(true),
@@ -239,6 +250,7 @@ impl Reading<'_> {
                 && !plain.starts_with(['\'', '"'])
                 && let Ok(condition) = line::domain_regex(plain)
             {
+                self.count_patterns(&condition).map_err(whole)?;
                 self.condition(condition, number, entry);
                 return Ok(());
             }
@@ -250,6 +262,7 @@ impl Reading<'_> {
             };
             (message, error.start, error.end)
         })?;
+        self.count_patterns(&condition).map_err(whole)?;
         self.condition(condition, number, entry);
         Ok(())
     }
@@ -307,5 +320,19 @@ impl Scope for Asking<'_> {
     }
     fn ip_rules_resolve(&self) -> bool {
         true
+    }
+}
+
+/// How many patterns a condition is made of, and the work that those on names make.
+fn patterns(condition: &Condition) -> (usize, usize) {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => {
+            let sum = |(a, b): (usize, usize), (c, d)| (a + c, b + d);
+            parts.iter().map(patterns).fold((0, 0), sum)
+        }
+        Condition::Not(inner) => patterns(inner),
+        Condition::Domain(DomainTest::Regex(pattern)) => (1, pattern.work()),
+        Condition::Text(_, TextTest::Regex(_)) => (1, 0),
+        _ => (0, 0),
     }
 }

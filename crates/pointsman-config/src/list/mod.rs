@@ -184,6 +184,8 @@ struct Reading<'a> {
     buffer: String,
     /// How many regular expressions were taken.
     patterns: usize,
+    /// The work that they make of a name, for each character.
+    work: usize,
 }
 
 /// Reads a list from its beginning, whose file is called `name` (its extension is a hint where the
@@ -219,6 +221,7 @@ pub fn read(
         told,
         buffer: String::new(),
         patterns: 0,
+        work: 0,
     };
     match format {
         Format::Adblock => adblock::read(bytes, &mut reading),
@@ -279,6 +282,7 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         told: &mut fresh,
         buffer: String::new(),
         patterns: 0,
+        work: 0,
     };
     let mut bytes = io::Cursor::new(written);
     match told.format? {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use pointsman_policy::condition::{Condition, DomainTest, TextTest};
+use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::line::{self, Names, render_condition};
 use pointsman_policy::set::{Item, Place};
 use pointsman_policy::zone::Zones;
@@ -142,7 +142,7 @@ impl<'r, 'a> Numbered<'r, 'a> {
     pub(super) fn rule(&mut self, condition: Condition) {
         let number = self.next();
         let mut written = canonical(&condition);
-        let counted = self.reading.count_patterns(patterns(&condition));
+        let counted = self.reading.count_patterns(&condition);
         if written.len() > SHOWN {
             written.truncate(written.floor_char_boundary(SHOWN));
             written.push_str(" ...");
@@ -162,16 +162,6 @@ impl<'r, 'a> Numbered<'r, 'a> {
     fn tell(&mut self, number: u32, shown: &str, why: String) {
         let spot = Spot::new(number, shown, 0, shown.len());
         self.reading.told.bad(spot, why);
-    }
-}
-
-/// How many patterns a condition is made of.
-fn patterns(condition: &Condition) -> usize {
-    match condition {
-        Condition::And(parts) | Condition::Or(parts) => parts.iter().map(patterns).sum(),
-        Condition::Not(inner) => patterns(inner),
-        Condition::Domain(DomainTest::Regex(_)) | Condition::Text(_, TextTest::Regex(_)) => 1,
-        _ => 0,
     }
 }
 

@@ -86,6 +86,15 @@ impl Program {
         })
     }
 
+    /// Operations for each character of a name, at most.
+    pub(super) fn work(&self) -> usize {
+        match self {
+            Self::Always | Self::Never => 0,
+            Self::Narrow(steps) => steps.work(),
+            Self::Wide(steps) => steps.work(),
+        }
+    }
+
     pub(super) fn is_match(&self, name: &str) -> bool {
         match self {
             Self::Always => true,
@@ -97,6 +106,10 @@ impl Program {
 }
 
 impl<const W: usize> Steps<W> {
+    fn work(&self) -> usize {
+        W * (1 + self.leap.len())
+    }
+
     fn is_match(&self, name: &[u8]) -> bool {
         if self.backwards {
             self.finds(name.iter().rev())

@@ -142,3 +142,53 @@ fn long_lines_cost_no_other_entry() {
     let expected = "a.test@1 .b.test@3; 2:0-64 the line is too long";
     check(&text, None, None, expected);
 }
+
+/// An expression that makes much work of each character is one of few that a list may hold, whatever its format.
+#[test]
+fn expressions_cannot_make_lookups_slow() {
+    let hard = "(a*b?){120}z";
+    let check = |line: &dyn Fn(&str) -> String, behavior: Option<Behavior>, format: Format| {
+        let taken = |regex: &str, count: usize| {
+            let text: String = (0..count).map(|_| line(regex)).collect();
+            let recipe = Recipe {
+                format: Some(format),
+                behavior,
+                ..Recipe::default()
+            };
+            let shown = written(text.as_bytes(), "", &recipe);
+            let (entries, told) = shown.split_once(';').unwrap_or((&shown, ""));
+            let slow = told.contains("would make every look-up slow");
+            (
+                entries
+                    .split_whitespace()
+                    .filter(|e| e.contains('@'))
+                    .count(),
+                slow,
+            )
+        };
+        let (some, slow) = taken(hard, 200);
+        assert!(
+            slow && (10..100).contains(&some),
+            "{format:?}: {some} of 200"
+        );
+        assert_eq!(
+            taken(r"^ads?\d*\.(x|y)\.test$", 200),
+            (200, false),
+            "{format:?}"
+        );
+    };
+    let classical = Some(Behavior::Classical);
+    check(&|regex| format!("/{regex}/\n"), None, Format::Adblock);
+    check(&|regex| format!("@@/{regex}/\n"), None, Format::Adblock);
+    check(&|regex| format!("regexp:{regex}\n"), None, Format::Text);
+    check(
+        &|regex| format!("DOMAIN-REGEX,{regex}\n"),
+        classical,
+        Format::Text,
+    );
+    check(
+        &|regex| format!("AND, [DST-PORT, 443], [DOMAIN-REGEX, '{regex}']\n"),
+        classical,
+        Format::Text,
+    );
+}
