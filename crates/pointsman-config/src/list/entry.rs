@@ -1,5 +1,7 @@
 //! One entry of a list: a name, a range, or a condition, handed to the sink.
 
+use std::borrow::Cow;
+
 use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextTest};
 use pointsman_policy::domain::{BadDomain, Name};
@@ -7,6 +9,7 @@ use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Place};
 
+use super::logic;
 use super::{Behavior, Reading, Spot};
 
 /// The most regular expressions of one list: most are programs of some hundred bytes, but some are automata of up to a MiB.
@@ -255,12 +258,17 @@ impl Reading<'_> {
                 return Ok(());
             }
         }
-        let condition = line::parse_condition(entry, &Asking(self.scope)).map_err(|error| {
+        let ruled = logic::in_brackets(entry);
+        let condition = line::parse_condition(&ruled, &Asking(self.scope)).map_err(|error| {
             let message = match error.hint {
                 Some(hint) => format!("{} ({hint})", error.message),
                 None => error.message,
             };
-            (message, error.start, error.end)
+            match &ruled {
+                Cow::Borrowed(_) => (message, error.start, error.end),
+                // Its places are others.
+                Cow::Owned(_) => whole(message),
+            }
         })?;
         self.count_patterns(&condition).map_err(whole)?;
         self.condition(condition, number, entry);

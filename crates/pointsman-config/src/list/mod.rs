@@ -14,6 +14,7 @@ mod entry;
 mod headless;
 mod hosts;
 mod lines;
+mod logic;
 mod mmdb;
 mod mrs;
 mod numbered;

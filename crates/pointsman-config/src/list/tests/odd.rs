@@ -192,3 +192,18 @@ fn expressions_cannot_make_lookups_slow() {
         Format::Text,
     );
 }
+
+#[test]
+fn logic_in_the_brackets_of_clash_is_logic() {
+    let check = |text: &str, expected| {
+        check(text.as_bytes(), None, Some(Behavior::Classical), expected);
+    };
+    check(
+        "AND,((DOMAIN,a.test),(DST-PORT,443))\nNOT,((NETWORK,UDP))",
+        "And([Domain(Exact(Do@1 Not(Network(Udp))@2",
+    );
+    check(
+        "AND,((DOMAIN,a.test),(PORT,443))",
+        "; 1:0-32 there is no rule type `PORT` (did you mean `OR`?)",
+    );
+}
