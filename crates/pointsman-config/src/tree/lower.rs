@@ -193,7 +193,15 @@ impl<'a> Lowerer<'a> {
     }
 
     fn leaf(&mut self, name: &'a Name, line: Option<&Origin>) -> Option<Node> {
-        if let Some(outbound) = self.context.outbounds.find(&name.text) {
+        let outbounds = self.context.outbounds;
+        // Rule lists write the built-in names in upper case, and printed as trees they still do.
+        let builtin = || match (self.context.lists, name.text.as_str()) {
+            (Lists::Sets(_), "DIRECT" | "RESET" | "REJECT" | "BLACKHOLE") => {
+                outbounds.find(&name.text.to_ascii_lowercase())
+            }
+            _ => None,
+        };
+        if let Some(outbound) = outbounds.find(&name.text).or_else(builtin) {
             let origin = match line {
                 Some(origin) => origin.clone(),
                 None => self.origin(&name.span, super::lex::word(&name.text)),
@@ -207,7 +215,6 @@ impl<'a> Lowerer<'a> {
             return Some(Node::Resolve(self.origin(&name.span, name.text.clone())));
         }
         self.errors += 1;
-        let outbounds = self.context.outbounds;
         outbounds.resolve(&name.text, &name.span, self.problems);
         let words = self.context.trees.keys().map(String::as_str);
         let near = nearest(
@@ -233,7 +240,12 @@ impl<'a> Lowerer<'a> {
                 circle.join(" -> ")
             );
             let hint = "a tree may use others, but none that leads to it".to_owned();
-            self.error("tree-cycle", &name.span, message, hint);
+            let told = |p: &crate::Problem| p.code == "tree-cycle" && p.span == name.span;
+            if self.problems.0.iter().any(told) {
+                self.errors += 1;
+            } else {
+                self.error("tree-cycle", &name.span, message, hint);
+            }
             return None;
         }
         if self.expanding.len() >= MAX_DEPTH {

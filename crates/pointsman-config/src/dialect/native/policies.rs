@@ -156,6 +156,21 @@ fn language(node: &Node) -> Language {
     }
 }
 
+/// The line that an origin names, without its indentation; where it stands in another file than the
+/// policy, the policy's first one.
+fn line(policy: &Span, origin: &Origin) -> Span {
+    let source = &policy.source;
+    let before = (origin.line as usize).checked_sub(1);
+    let mut lines = source.text.split_inclusive('\n');
+    let (Some(before), true) = (before, policy.file() == &origin.file) else {
+        return first_line(policy);
+    };
+    let start: usize = lines.by_ref().take(before).map(str::len).sum();
+    let text = lines.next().unwrap_or_default();
+    let indentation = text.len() - text.trim_start().len();
+    source.span(start + indentation, start + text.trim_end().len())
+}
+
 struct Lowerer<'a> {
     written: &'a Written<'a>,
     outbounds: &'a Outbounds,
@@ -177,9 +192,9 @@ impl Lowerer<'_> {
         body.iter().for_each(|step| lacks(step, has, &mut missing));
         if let Some((origin, key)) = missing {
             let message = format!("`{}` needs `{key}`", origin.text);
-            problems
-                .error("missing-database", &first_line(&node.span), message)
-                .hint = Some(format!("it stands on line {}", origin.line));
+            let place = line(&node.span, &origin);
+            problems.error("missing-database", &place, message).hint =
+                Some(format!("set `{key}` to a file in MaxMind's format"));
         }
         Some(body)
     }

@@ -457,10 +457,10 @@ fn policies_are_checked_in_place() {
     problems(
         "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: |\n  any [\n    cond country eq CN => direct\n    direct\n  ]\n",
         expect![[r#"
-            pointsman.yaml:3:3: error[missing-database]: `cond country eq CN => direct` needs `geoip_db`
-              |   any [
-              |   ^^^^^
-              hint: it stands on line 4"#]],
+            pointsman.yaml:4:5: error[missing-database]: `cond country eq CN => direct` needs `geoip_db`
+              |     cond country eq CN => direct
+              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              hint: set `geoip_db` to a file in MaxMind's format"#]],
     );
     problems(
         "geoip_db: no.mmdb\nasn_db: none.mmdb\npolicy: direct\n",
@@ -471,5 +471,40 @@ fn policies_are_checked_in_place() {
             pointsman.yaml:2:9: error[missing-file]: `asn_db`: `none.mmdb` cannot be read: entity not found
               | asn_db: none.mmdb
               |         ^^^^^^^^^"#]],
+    );
+}
+
+#[test]
+fn trees_write_built_in_names_as_lists_do() {
+    let setup = read(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: |\n  any [\n    cond domain under a.test => REJECT\n    DIRECT\n  ]\n",
+    )
+    .setup
+    .unwrap();
+    assert_eq!(decides(&setup, 0, "www.a.test"), "reject");
+    assert_eq!(decides(&setup, 0, "b.test"), "direct");
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: Direct\n",
+        expect![[r#"
+            pointsman.yaml:2:9: error[unknown-outbound]: there is no outbound `Direct`
+              | policy: Direct
+              |         ^^^^^^
+              hint: did you mean `direct`?"#]],
+    );
+}
+
+#[test]
+fn a_circle_of_trees_is_told_once_where_it_stands() {
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: a\npolicies:\n  a: b\n  b: a\n",
+        expect![[r#"
+            pointsman.yaml:4:6: error[tree-cycle]: the tree `b` leads back to itself: b -> a -> b
+              |   a: b
+              |      ^
+              hint: a tree may use others, but none that leads to it
+            pointsman.yaml:5:6: error[tree-cycle]: the tree `a` leads back to itself: a -> b -> a
+              |   b: a
+              |      ^
+              hint: a tree may use others, but none that leads to it"#]],
     );
 }
