@@ -212,6 +212,9 @@ struct List<'l, 'a> {
 impl List<'_, '_> {
     fn read(&mut self, node: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
         let items = node.list(self.what, problems);
+        if !node.is_null() && !matches!(node.value, Value::List(_)) {
+            return;
+        }
         let mut ended: Option<&Span> = None;
         let mut complained = false;
         for item in items {

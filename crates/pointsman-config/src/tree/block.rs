@@ -14,8 +14,11 @@ use super::Ast;
 pub fn parse_block(node: &Node, what: &str, problems: &mut Problems) -> Option<Ast> {
     let Value::Scalar(text, style) = &node.value else {
         let message = format!("{what} must be a text that holds a tree");
-        problems.error("wrong-type", &node.span, message).hint =
-            Some(format!("write `{what}: |` and the tree on the lines below"));
+        let key = what.trim_matches('`');
+        problems.error("wrong-type", &node.span, message).hint = Some(match (&node.value, key) {
+            (Value::List(_), "policy") => "a list of rules stands below `rules`".to_owned(),
+            _ => format!("write `{key}: |` and the tree on the lines below"),
+        });
         return None;
     };
     let source = &node.span.source;

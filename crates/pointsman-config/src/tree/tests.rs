@@ -549,11 +549,11 @@ fn problems_of_a_block_stand_where_the_file_has_them() {
     check(
         "policy: [1]\n",
         expect![[r#"
-        t.yaml:1:9: error[wrong-type]: policy must be a text that holds a tree
-          | policy: [1]
-          |         ^^^
-          hint: write `policy: |` and the tree on the lines below
-    "#]],
+            t.yaml:1:9: error[wrong-type]: policy must be a text that holds a tree
+              | policy: [1]
+              |         ^^^
+              hint: a list of rules stands below `rules`
+        "#]],
     );
     check(
         "b: &p |\n  any [\n  ]\npolicy: *p\n",

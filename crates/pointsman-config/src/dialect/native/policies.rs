@@ -192,7 +192,7 @@ impl Lowerer<'_> {
         body.iter().for_each(|step| lacks(step, has, &mut missing));
         if let Some((origin, key)) = missing {
             let message = format!("`{}` needs `{key}`", origin.text);
-            let place = line(&node.span, &origin);
+            let place = line(&node.span, origin);
             problems.error("missing-database", &place, message).hint =
                 Some(format!("set `{key}` to a file in MaxMind's format"));
         }

@@ -196,11 +196,6 @@ fn what_is_wrong_is_told_at_its_place() {
               | rules: x
               |        ^
               hint: write `[A, B]`
-            lists.yaml:1:8: error[missing-fallback]: the rule list does not end with `FALLBACK`
-              | rules: x
-              |        ^
-              lists.yaml:1:8: the list begins here
-              hint: end it with `- FALLBACK, OUTBOUND`
             rules/a.yaml:1:12: error[wrong-type]: `outbounds` must be a mapping
               | outbounds: []
               |            ^^

@@ -508,3 +508,23 @@ fn a_circle_of_trees_is_told_once_where_it_stands() {
               hint: a tree may use others, but none that leads to it"#]],
     );
 }
+
+#[test]
+fn a_policy_in_the_wrong_language_is_told_once() {
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy:\n  - FALLBACK, DIRECT\n",
+        expect![[r#"
+            pointsman.yaml:3:3: error[wrong-type]: `policy` must be a text that holds a tree
+              |   - FALLBACK, DIRECT
+              |   ^^^^^^^^^^^^^^^^^^
+              hint: a list of rules stands below `rules`"#]],
+    );
+    problems(
+        "inbounds: { a: { type: mixed, listen: 1 } }\nrules:\n  -FALLBACK, DIRECT\n",
+        expect![[r#"
+            pointsman.yaml:3:3: error[wrong-type]: the rule list must be a list
+              |   -FALLBACK, DIRECT
+              |   ^^^^^^^^^^^^^^^^^
+              hint: write `[A, B]`"#]],
+    );
+}
