@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fact::Fact;
 use crate::model::{Node, Origin, OutboundId};
 
 /// Which request of a policy: an index into [`crate::model::Body::requests`].
@@ -72,6 +73,12 @@ impl Request {
     #[must_use]
     pub fn number(&self) -> RequestId {
         self.number
+    }
+
+    /// Whether whoever is asked would see no difference.
+    fn asks_as(&self, other: &Self) -> bool {
+        let seen = |of: &Self| (of.subscriber, of.timeout, of.suggested, of.fallback);
+        seen(self) == seen(other)
     }
 
     /// What an answer comes to.
@@ -151,6 +158,37 @@ pub struct Asked {
     pub origin: Origin,
 }
 
+impl Asked {
+    /// Whether it is the same question; it may stand on another line.
+    fn is_as(&self, other: &Self) -> bool {
+        self.request.asks_as(&other.request) && self.origin.text == other.origin.text
+    }
+}
+
+/// Answers to the requests of one body, as answers to those of another: each goes to the same question, and is left
+/// out where there is none or several, so that nobody takes it for an answer to another.
+pub(crate) fn carried(
+    verdicts: &[(RequestId, Fact<Answer>)],
+    from: &[Asked],
+    to: &[Asked],
+) -> Vec<(RequestId, Fact<Answer>)> {
+    let alike = from.len() == to.len() && from.iter().zip(to).all(|(old, new)| old.is_as(new));
+    if alike {
+        return verdicts.to_vec();
+    }
+    let only = |all: &[Asked], asked: &Asked| {
+        let mut places = (0..).zip(all).filter(|(_, other)| other.is_as(asked));
+        let (at, _) = places.next()?;
+        places.next().is_none().then_some(RequestId(at))
+    };
+    let carry = |(number, verdict): &(RequestId, Fact<Answer>)| {
+        let asked = from.get(number.0 as usize)?;
+        only(from, asked)?;
+        Some((only(to, asked)?, verdict.clone()))
+    };
+    verdicts.iter().filter_map(carry).collect()
+}
+
 /// Numbers all requests of a body, and lists them by their number.
 pub(crate) fn number(nodes: &mut [Node]) -> Arc<[Asked]> {
     let mut found = Vec::new();
@@ -166,7 +204,9 @@ fn each(nodes: &mut [Node], found: &mut Vec<Asked>) {
             Node::Request {
                 request, origin, ..
             } => {
-                let known = found.iter().position(|asked| asked.origin == *origin);
+                let known = found
+                    .iter()
+                    .position(|asked| asked.origin == *origin && asked.request.asks_as(request));
                 let at = known.unwrap_or(found.len());
                 request.number = RequestId(u32::try_from(at).unwrap_or(u32::MAX));
                 if known.is_none() {
@@ -193,3 +233,6 @@ fn each(nodes: &mut [Node], found: &mut Vec<Asked>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The flows of lately through another configuration: which would go elsewhere, and why.
 //!
 //! Invariant: nothing is asked of the network or the host. What was learned of a flow is taken as it was then; the
-//! databases alone are the candidate's own. A flow that lacks a fact for the candidate is counted, never guessed.
+//! databases alone are the candidate's own. An answer to a request holds for the same request. A flow that lacks a fact for the candidate is counted, never guessed.
 //! A name that stays and means another server is another way.
 
 mod behind;
@@ -99,6 +99,7 @@ pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
             *gone.entry(&record.listener).or_default() += 1;
             continue;
         };
+        carry_verdicts(app, record, policy, &mut facts);
         let step = match decide(policy, &mut facts) {
             Ok(step) => step,
             Err(need) => {
@@ -175,6 +176,21 @@ struct Alike {
     behind: Option<(Behind, Behind)>,
     old_rule: Option<RuleRef>,
     new_rule: Option<RuleRef>,
+}
+
+/// What was answered to the questions of the flow's own policy, as far as `policy` asks the same ones; where its own
+/// is no longer kept nobody knows what was asked.
+pub(crate) fn carry_verdicts(app: &App, record: &FlowRecord, policy: &Policy, facts: &mut Facts) {
+    if facts.verdicts.is_empty() {
+        return;
+    }
+    let setup = app.like(record.generation);
+    let own = setup
+        .as_deref()
+        .and_then(|setup| setup.policies.get(record.policy));
+    facts.verdicts = own.map_or_else(Vec::new, |own| {
+        policy.body.carried(&record.facts.verdicts, &own.body)
+    });
 }
 
 /// The policy that the flow would meet, and its facts as they would be there.

@@ -15,7 +15,7 @@ use pointsman_policy::{Fact, Policy, Step};
 
 use crate::app::App;
 use crate::records;
-use crate::replay::{decide, find_country, lately};
+use crate::replay::{carry_verdicts, decide, find_country, lately};
 
 /// Conditions that are tried at most for what rules shadow: some seconds' work. With very long lists fewer flows are
 /// looked at, the latest, and the answer says how many.
@@ -108,6 +108,7 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
         if matches!(facts.guarded, Fact::Known(..)) {
             continue;
         }
+        carry_verdicts(app, record, policy, &mut facts);
         // Where it is not told what decides, nobody knows from whom it was taken.
         let Ok(Step::Decided(Decision {
             rule: Some(earlier),

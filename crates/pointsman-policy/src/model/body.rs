@@ -8,8 +8,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Node, Origin};
+use crate::fact::Fact;
 use crate::plan::{self, Plan};
-use crate::request::{self, Asked, RequestId};
+use crate::request::{self, Answer, Asked, RequestId};
 use crate::rule_text::{Block, RuleText};
 use crate::set::Key;
 
@@ -77,6 +78,16 @@ impl Body {
     #[must_use]
     pub fn request(&self, number: RequestId) -> Option<&Asked> {
         self.requests.get(number.0 as usize)
+    }
+
+    /// Answers to the requests of `from`, as answers to the same ones here; those to others are left out.
+    #[must_use]
+    pub fn carried(
+        &self,
+        verdicts: &[(RequestId, Fact<Answer>)],
+        from: &Self,
+    ) -> Vec<(RequestId, Fact<Answer>)> {
+        request::carried(verdicts, &from.requests, &self.requests)
     }
 
     /// In order.

@@ -252,3 +252,60 @@ fn answers_are_typed_or_given_beforehand() {
     eventually("all go on", || fetch(&daemon, &origin.url()) == "200");
     reader.hears("asks 200 for tcp 127.0.0.1:");
 }
+
+#[test]
+fn answers_are_replayed_to_the_same_question_alone() {
+    let origin = Http::start("origin");
+    let port = origin.address.port();
+    let step = |id: u32, settings: &str| {
+        format!(".REQUEST: {{ id: {id}, matches: 'DST-PORT, {port}'{settings} }}\n")
+    };
+    let text = |steps: &str| rules(&format!("{steps}FALLBACK, DIRECT"));
+    let mine = step(200, "");
+    let daemon = Daemon::native(&text(&mine));
+    let reader = subscriber(&daemon);
+    let own = events(&reader, "subscribed")[0]["sub_id"].to_string();
+    let status = asked(&daemon, &origin, &reader, |request| {
+        assert_eq!(answer(&daemon, request, &own, "REJECT").0, 0);
+    });
+    assert_eq!(status, "403");
+    let check = |steps: &str, expected: [u64; 3]| {
+        daemon.write("candidate.yaml", &text(steps));
+        let told = {
+            let path = daemon.directory.path().join("candidate.yaml");
+            daemon.json(&["replay", "--config", path.to_str().unwrap()])
+        };
+        let untold = told["untold"][0]["flows"].as_u64().unwrap_or(0);
+        let numbers = [
+            told["same"].as_u64().unwrap(),
+            told["moved"].as_u64().unwrap(),
+            untold,
+        ];
+        assert_eq!(numbers, expected, "{steps}: {told}");
+        if untold > 0 {
+            assert_eq!(told["untold"][0]["fact"], "verdict", "{told}");
+        }
+    };
+    check(&mine, [1, 0, 0]);
+    check(&format!("DST-PORT, 1, DIRECT\n{mine}"), [1, 0, 0]);
+    check(&format!("DST-PORT, {port}, DIRECT\n{mine}"), [0, 1, 0]);
+    // Another question was never answered.
+    check(&format!("{}{mine}", step(300, "")), [0, 0, 1]);
+    check(&step(300, ""), [0, 0, 1]);
+    check(&step(200, ", timeout: 5"), [0, 0, 1]);
+    check(&step(200, ", fallback: CONTINUE"), [0, 0, 1]);
+    check(&step(200, ", request-route: REJECT"), [0, 0, 1]);
+    // One that does not come to this flow changes nothing.
+    let other = format!(".REQUEST: {{ id: 300, matches: 'DST-PORT, 1' }}\n{mine}");
+    check(&other, [1, 0, 0]);
+    // What decides the flow is what is told of it, by the rules of then.
+    let id = daemon.last_flow()["id"].to_string();
+    daemon.write("pointsman.yaml", &text(&other));
+    assert!(daemon.client(&["reload"]).status.success());
+    let explained = daemon.json(&["explain", "--id", &id]);
+    let said = explained["reason"].as_str().unwrap();
+    assert!(
+        said.contains("subscriber 200 answered REJECT"),
+        "{explained}"
+    );
+}
