@@ -207,4 +207,7 @@ pub struct ExplainRequest {
     /// Whether names that the flow does not resolve are resolved by the daemon.
     #[serde(default)]
     pub resolve: bool,
+    /// Whether the list's entry that decided is compared with the file, which is read for it.
+    #[serde(default)]
+    pub verify: bool,
 }

@@ -111,6 +111,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
                 "flow": { "type": ["object", "string"], "description": "what is known of the flow" },
                 "full": { "type": "boolean", "description": "every rule visited, none folded" },
                 "resolve": { "type": "boolean", "description": "the daemon resolves names" },
+                "verify": { "type": "boolean", "description": "the list's entry is compared with the file" },
             })),
         ),
         (_, route::FOLLOW) => ("follow", "Explanations of flows as they are decided", None),

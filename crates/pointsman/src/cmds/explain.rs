@@ -106,7 +106,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                     args.flow
                         .query()
                         .map_err(|error| Stop::Usage(error.to_string()))?;
-                    asker.online(args.flow.value())?
+                    asker.online(args.flow.value(), true)?
                 }
             };
             write(&explanation, args, out)?;
@@ -225,7 +225,7 @@ impl Asker<'_> {
             (Some(setup), _) => Ok(self
                 .offline(setup, query)?
                 .map_err(|error| (id, error.to_string()))),
-            (None, value) => match self.online(value.unwrap_or_default()) {
+            (None, value) => match self.online(value.unwrap_or_default(), false) {
                 Ok(explanation) => Ok(Ok(explanation)),
                 Err(Stop::Refused(refusal)) => Ok(Err((id, refusal.error))),
                 Err(stop) => Err(stop),
@@ -262,11 +262,13 @@ impl Asker<'_> {
         Ok(explain(setup, &query, &First, detail))
     }
 
-    fn online(&self, flow: Value) -> Result<Explanation, Stop> {
+    /// `verify`: a list is read whole for it, so not for each of many flows.
+    fn online(&self, flow: Value, verify: bool) -> Result<Explanation, Stop> {
         let request = ExplainRequest {
             flow,
             full: self.args.full,
             resolve: self.args.resolve,
+            verify,
         };
         control::post(self.global, route::EXPLAIN, &request)
     }

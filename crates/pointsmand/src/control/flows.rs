@@ -165,6 +165,10 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let mut explanation = render(&app, &setup, policy, facts, find, request.full);
     explanation.id = flow.id.clone();
     explanation.generation = Some(number.to_string());
+    if request.verify {
+        drop(situation);
+        explanation = verified(explanation, setup).await;
+    }
     Json(explanation).into_response()
 }
 

@@ -323,3 +323,32 @@ fn a_list_comes_over_tls_from_who_proves_its_name() {
     }
     assert!(!none.contains("ads.test"), "{none}");
 }
+
+/// A set knows fingerprints and lines: what it says of an entry is compared with the file before a person reads it.
+#[test]
+fn an_explanation_tells_where_the_file_changed_since() {
+    let config = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n\
+         rule_sets:\n  ads: { path: ads.txt }\n\
+         rules:\n  - RULE-SET, ads, REJECT\n  - FALLBACK, DIRECT\n";
+    let daemon = Daemon::start(&Start {
+        files: vec![
+            ("pointsman.yaml", config.to_owned()),
+            ("ads.txt", "other.test\nads.test\n".to_owned()),
+        ],
+        config: "pointsman.yaml",
+        ..Start::default()
+    });
+    let reason = |words: &[&str]| {
+        let words = [&["explain"], words].concat();
+        daemon.json(&words)["reason"].as_str().unwrap().to_owned()
+    };
+    let changed = "it changed since it was loaded";
+    let before = reason(&["--dst", "ads.test:443"]);
+    assert!(
+        before.contains("ads.txt:2") && !before.contains(changed),
+        "{before}"
+    );
+    daemon.write("ads.txt", "other.test\nnew.test\nads.test\n");
+    let after = reason(&["--dst", "ads.test:443"]);
+    assert!(after.contains(changed), "{after}");
+}
