@@ -150,6 +150,25 @@ fn rules_are_found_again_after_vain_visits() {
     check(&many, &to("a.test", 80), 21);
 }
 
+/// Under this key the agent has the 32-bit hash of the name: whoever finds the name's rule by it has proven nothing.
+#[test]
+fn a_hash_that_a_text_shares_with_a_name_decides_nothing() {
+    let agent = |text: &str| Condition::Text(TextField::UserAgent, TextTest::Exact(text.into()));
+    let rules = [agent("another"), suffix("n64939.test")];
+    let rules = (1..).zip(rules);
+    let rules = rules.map(|(line, condition)| flow::rule(line, condition, flow::PROXY));
+    let mut policy = flow::policy(rules.chain([flow::leaf(3, flow::DIRECT)]).collect());
+    policy.body.compile_lists(Key([3, 5]), 1);
+    for (host, expected) in [("a.test", 3), ("n64939.test", 2)] {
+        let facts = flow(&format!("dst={host}:80 look=http:{host}:agent/1622:GET"));
+        assert_eq!(policy.decide(&facts), policy.decide_plainly(&facts));
+        let Step::Decided(decision) = policy.decide(&facts) else {
+            panic!("{host}: all is known");
+        };
+        assert_eq!(decision.rule.unwrap().line, expected, "{host}");
+    }
+}
+
 /// More of them on demand: `POINTSMAN_PLAN_CASES=100000`.
 fn cases() -> u32 {
     let asked = std::env::var("POINTSMAN_PLAN_CASES").ok();

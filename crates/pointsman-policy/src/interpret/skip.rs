@@ -83,7 +83,13 @@ impl<'a> Walk<'a, '_> {
                 let proof = match known.class {
                     _ if scan.proven & bit == 0 => Proof::None,
                     Class::Domain => Proof::Name(scan.print),
-                    _ => Proof::Range,
+                    Class::Destination(_)
+                    | Class::Outgoing
+                    | Class::Port
+                    | Class::Source
+                    | Class::SourcePort => Proof::Range,
+                    // Found by 32 bits of a hash, which a name may share.
+                    _ => Proof::None,
                 };
                 return (best, proof);
             }
