@@ -25,7 +25,7 @@ struct Scan {
     next: [u32; MOST],
     /// Bits of the entries whose `next` is the earliest.
     told: u32,
-    /// Bits of the entries of which a rule with a card holds when it is told: those that look names up need `print` too.
+    /// Bits of the entries whose fact is known, without which no card proves anything; their class says what else it takes.
     proven: u32,
     /// The other half of the fingerprint by which a name was found last.
     print: u32,
