@@ -13,6 +13,19 @@ use pointsman_policy::{Condition, Policy};
 use crate::tree::print::{outbound, template};
 
 mod flatten;
+/// Whether it is written `ALWAYS`.
+fn is_always(condition: &Condition) -> bool {
+    match condition {
+        Condition::Always => true,
+        Condition::And(parts) if parts.is_empty() => true,
+        Condition::And(parts) | Condition::Or(parts) => match parts.as_slice() {
+            [only] => is_always(only),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -185,7 +198,7 @@ impl<'p> List<'p> {
             } => {
                 self.at(origin);
                 // What every flow comes to is the rest of the list.
-                if path.is_empty() && matches!(condition, Condition::Always) {
+                if path.is_empty() && is_always(condition) {
                     let place = self.at.clone();
                     self.nodes(body, path);
                     self.at = place;

@@ -108,7 +108,7 @@ fn explain() {
         "200 OK",
         EXPLANATION,
         expect![[r#"
-            POST /v1/explain HTTP/1.1 {"flow":"dst=\"x:1\" process=\"a \\\"b\\\" \\\\c\"","full":true,"resolve":false}
+            POST /v1/explain HTTP/1.1 {"flow":"dst=\"x:1\" process=\"a \\\"b\\\" \\\\c\"","full":true,"resolve":false,"verify":true}
             0
             direct (direct)
             reason: r
@@ -123,7 +123,7 @@ fn explain() {
         "200 OK",
         EXPLANATION,
         expect![[r#"
-            POST /v1/explain HTTP/1.1 {"flow":{"dst":"x:1"},"full":false,"resolve":true}
+            POST /v1/explain HTTP/1.1 {"flow":{"dst":"x:1"},"full":false,"resolve":true,"verify":true}
             0
             direct (direct)
             reason: r
