@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::address::Prefix;
 use crate::domain::Domain;
-use crate::fact::{InboundKind, Network, Protocol};
+use crate::fact::{InboundKind, Need, Network, Protocol};
 use crate::model::SetId;
 pub use crate::number::NumberField;
 use crate::pattern::NamePattern;
@@ -188,6 +188,30 @@ pub enum TextField {
     User,
     /// The HTTP User-Agent.
     UserAgent,
+}
+
+impl TextField {
+    /// Whom a condition on it asks; `None`: it is known at accept.
+    #[must_use]
+    pub fn need(self) -> Option<Need> {
+        match self {
+            Self::Alpn
+            | Self::HttpHost
+            | Self::Method
+            | Self::ServerName
+            | Self::SshSoftware
+            | Self::UserAgent => Some(Need::Sniff),
+            Self::InboundName => None,
+            Self::Cgroup
+            | Self::CommandLine
+            | Self::ParentName
+            | Self::ProcessName
+            | Self::ProcessPath
+            | Self::Tag
+            | Self::Unit
+            | Self::User => Some(Need::Owner),
+        }
+    }
 }
 
 /// A test on a text.

@@ -6,7 +6,7 @@ mod body;
 
 use std::sync::Arc;
 
-pub use body::Body;
+pub use body::{Body, each_origin};
 
 use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use crate::fact::Protocol;

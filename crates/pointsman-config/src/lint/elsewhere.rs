@@ -1,9 +1,9 @@
 //! Programs of other hosts, which nobody can know, clients that cannot come in, and inbounds whose flows no rule
 //! takes.
 
-use pointsman_policy::condition::{AddressOf, Condition, NumberField, TextField};
+use pointsman_policy::condition::{AddressOf, Condition};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Policy, Prefix};
+use pointsman_policy::{Need, Policy, Prefix};
 
 use super::given::Given;
 use super::logic::{Atom, Case, Excess, both, cases};
@@ -91,20 +91,12 @@ fn held(case: &Case<'_>, test: &dyn Fn(&Atom<'_>) -> bool) -> bool {
 }
 
 fn is_program(atom: &Atom<'_>) -> bool {
-    matches!(
-        &*atom.test,
-        Condition::Text(
-            TextField::Cgroup
-                | TextField::CommandLine
-                | TextField::ParentName
-                | TextField::ProcessName
-                | TextField::ProcessPath
-                | TextField::Tag
-                | TextField::Unit
-                | TextField::User,
-            _
-        ) | Condition::Number(NumberField::Pid, _)
-    )
+    let need = match &*atom.test {
+        Condition::Text(field, _) => field.need(),
+        Condition::Number(field, _) => field.need(),
+        _ => None,
+    };
+    need == Some(Need::Owner)
 }
 
 /// Whether clients of this host are no such clients: of loopback they come from loopback.

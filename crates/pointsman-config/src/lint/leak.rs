@@ -1,9 +1,9 @@
 //! Names that are looked up here although a proxy is to take them, and refusals that a broken look-up
 //! lets pass.
 
-use pointsman_policy::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, ZoneOf};
 use pointsman_policy::model::{Origin, OutboundKind};
-use pointsman_policy::{Action, OutboundId, Policy};
+use pointsman_policy::{Action, Need, OutboundId, Policy};
 
 use super::carried::ways_out;
 use super::entail::clash;
@@ -270,18 +270,8 @@ fn fallible(expr: &Expr<'_>) -> Option<&'static str> {
         Expr::Atom(atom) => match &*atom.test {
             Condition::Country(..) => Some("the country"),
             Condition::Asn(..) => Some("the network"),
-            Condition::Text(
-                TextField::Cgroup
-                | TextField::CommandLine
-                | TextField::ParentName
-                | TextField::ProcessName
-                | TextField::ProcessPath
-                | TextField::Tag
-                | TextField::Unit
-                | TextField::User,
-                _,
-            )
-            | Condition::Number(NumberField::Pid, _) => Some("the process"),
+            Condition::Text(field, _) if field.need() == Some(Need::Owner) => Some("the process"),
+            Condition::Number(field, _) if field.need() == Some(Need::Owner) => Some("the process"),
             _ => None,
         },
         Expr::And(parts) => parts.iter().find_map(fallible),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use pointsman_policy::model::{Node, Origin, SetId};
+use pointsman_policy::model::{Node, Origin, SetId, each_origin};
 use pointsman_policy::{Condition, OutboundId, Policy};
 
 use super::places::Places;
@@ -241,43 +241,5 @@ fn policies(setup: &Setup, places: &mut Places<'_>, problems: &mut Problems) {
             .note("unused-policy", &places.of(first), message)
             .hint =
             Some("name it as the `policy` of an inbound, or as a word of another tree".into());
-    }
-}
-
-fn each_origin<'p>(nodes: &'p [Node], each: &mut dyn FnMut(&'p Origin)) {
-    for node in nodes {
-        match node {
-            Node::Any(nodes) => each_origin(nodes, each),
-            Node::Instrument { origin, .. }
-            | Node::Leaf { origin, .. }
-            | Node::Request { origin, .. }
-            | Node::Resolve(origin) => {
-                each(origin);
-            }
-            Node::Rule(rule) => each(&rule.origin),
-            Node::Select(select) => {
-                each(&select.origin);
-                for arm in &select.arms {
-                    each(&arm.origin);
-                    each_origin(std::slice::from_ref(&arm.then), each);
-                }
-            }
-            Node::Sub { body, origin, .. } => {
-                each(origin);
-                each_origin(body, each);
-            }
-            Node::When {
-                then,
-                otherwise,
-                origin,
-                ..
-            } => {
-                each(origin);
-                each_origin(std::slice::from_ref(&**then), each);
-                if let Some(otherwise) = otherwise {
-                    each_origin(std::slice::from_ref(&**otherwise), each);
-                }
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: [`Policy::decide`] never names a need that [`Policy::wants`] denies.
 
 use super::message::needed;
-use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
+use crate::condition::{AddressOf, Asks, Condition, NumberField, ZoneOf};
 use crate::fact::Need;
 use crate::model::{DomainOrder, Node, Origin, Policy, SelectOn};
 use crate::template::Variable;
@@ -158,23 +158,7 @@ impl Wants<'_> {
                             .iter()
                             .any(|other| self.condition(&other.condition, asks, depth + 1)))
             }
-            Condition::Text(field, _) => match field {
-                TextField::Alpn
-                | TextField::HttpHost
-                | TextField::Method
-                | TextField::ServerName
-                | TextField::SshSoftware
-                | TextField::UserAgent => self.need == Some(Need::Sniff),
-                TextField::InboundName => false,
-                TextField::Cgroup
-                | TextField::CommandLine
-                | TextField::ParentName
-                | TextField::ProcessName
-                | TextField::ProcessPath
-                | TextField::Tag
-                | TextField::Unit
-                | TextField::User => self.need == Some(Need::Owner),
-            },
+            Condition::Text(field, _) => self.need.is_some() && field.need() == self.need,
             Condition::Zone(ZoneOf::Address, _, asks) => self.address(least(*asks)),
             Condition::Zone(ZoneOf::Domain, ..) => self.domain(),
             Condition::AddressKind(_)

@@ -144,8 +144,8 @@ fn place(text: &RuleText) -> (usize, usize) {
     (text.address(), text.len())
 }
 
-/// Calls `each` with the places of all steps, those within steps too.
-fn each_origin(nodes: &[Node], each: &mut impl FnMut(&Origin)) {
+/// Calls `each` with the places of all steps, those within steps too, from the top.
+pub fn each_origin<'n>(nodes: &'n [Node], each: &mut impl FnMut(&'n Origin)) {
     for node in nodes {
         match node {
             Node::Any(nodes) => each_origin(nodes, each),
