@@ -6,7 +6,7 @@
 //! are among the 39. Between such characters a border of words is the same in Unicode and in ASCII, and there are no
 //! line ends, so `(?m)^` is `^`. On names the expression that is left matches exactly where the whole one does.
 //!
-//! It becomes a program of some hundred bytes that tells whether it occurs in a name: see [`program`]. What such a
+//! It becomes a program of some hundred bytes that tells whether it occurs in a name: see the module `program`. What such a
 //! program cannot say (borders of words, very long expressions) is left to the library's automata.
 //!
 //! Invariants: a match takes time proportional to the name's length times the expression's. Where there is a program
