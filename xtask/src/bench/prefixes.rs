@@ -131,16 +131,9 @@ fn v4(random: &mut Random) -> anyhow::Result<()> {
         })
         .collect();
     let tree = tree(&list)?;
-    let trie = built(&list, || {
-        let mut trie = PrefixMap::<Ipv4Net, u32>::new();
-        for (prefix, line) in &list {
-            if let IpAddr::V4(address) = prefix.address()
-                && let Ok(net) = Ipv4Net::new(address, prefix.length())
-            {
-                trie.insert(net, *line);
-            }
-        }
-        trie
+    let trie = trie(&list, |prefix| match prefix.address() {
+        IpAddr::V4(address) => Ipv4Net::new(address, prefix.length()).ok(),
+        IpAddr::V6(_) => None,
     })?;
     compare(
         &list,
@@ -174,16 +167,9 @@ fn v6(random: &mut Random) -> anyhow::Result<()> {
         })
         .collect();
     let tree = tree(&list)?;
-    let trie = built(&list, || {
-        let mut trie = PrefixMap::<Ipv6Net, u32>::new();
-        for (prefix, line) in &list {
-            if let IpAddr::V6(address) = prefix.address()
-                && let Ok(net) = Ipv6Net::new(address, prefix.length())
-            {
-                trie.insert(net, *line);
-            }
-        }
-        trie
+    let trie = trie(&list, |prefix| match prefix.address() {
+        IpAddr::V6(address) => Ipv6Net::new(address, prefix.length()).ok(),
+        IpAddr::V4(_) => None,
     })?;
     compare(
         &list,
@@ -198,6 +184,22 @@ fn v6(random: &mut Random) -> anyhow::Result<()> {
                 .map(|(net, line)| (net.prefix_len(), *line))
         }),
     )
+}
+
+/// Of the family whose prefixes `net` makes.
+fn trie<P: prefix_trie::Prefix>(
+    list: &[(Prefix, u32)],
+    net: impl Fn(&Prefix) -> Option<P>,
+) -> anyhow::Result<Built<PrefixMap<P, u32>>> {
+    built(list, || {
+        let mut trie = PrefixMap::new();
+        for (prefix, line) in list {
+            if let Some(net) = net(prefix) {
+                trie.insert(net, *line);
+            }
+        }
+        trie
+    })
 }
 
 /// Of either family.
