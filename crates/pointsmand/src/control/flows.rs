@@ -30,6 +30,7 @@ const RESOLVE: Duration = Duration::from_secs(10);
 
 /// `?recent=true`, `?full=true`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     #[serde(default)]
     recent: Option<bool>,

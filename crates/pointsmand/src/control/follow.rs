@@ -23,6 +23,7 @@ use crate::records;
 
 /// `?flow=`, `?contains=`, `?full=true`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     #[serde(default)]
     flow: String,

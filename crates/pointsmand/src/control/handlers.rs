@@ -225,6 +225,7 @@ pub(crate) async fn select(
 
 /// `?as=` of the policy.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Form {
     #[serde(rename = "as")]
     form: Option<String>,

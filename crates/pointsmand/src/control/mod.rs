@@ -2,15 +2,17 @@
 //!
 //! Invariant: nothing here decides or changes anything by itself; each handler asks [`App`].
 
+mod door;
 mod events;
 mod flows;
 mod follow;
 mod handlers;
 mod requests;
 mod sse;
+mod steady;
 mod tools;
+mod wording;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,23 +22,13 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use pointsman_api::route;
 use pointsman_net::tasks::Tasks;
 use pointsman_os::local::ControlListener;
-use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
 
+use self::door::Places;
 pub(crate) use self::flows::Selected;
 use crate::app::App;
-
-/// Clients at once: streams of events included.
-const MAX_CLIENTS: usize = 64;
-/// The longest request head and body that a client sends, in bytes: a flow as JSON.
-const MAX_BODY: usize = 1 << 20;
-/// How long a client may take to send a request's head.
-const HEAD_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
@@ -78,11 +70,17 @@ fn router(app: Arc<App>) -> Router {
             Refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "wrong-method",
-                "not with this method".into(),
+                "this route has no such method: see `Allow`".into(),
             )
         })
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        // Bodies are whole by then, and no longer than they may be.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Places::default()),
+            door::admit,
+        ))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), counted))
+        .layer(middleware::from_fn(wording::in_json))
         .with_state(app)
 }
 
@@ -103,40 +101,5 @@ impl IntoResponse for Refusal {
 
 /// Serves until the tasks are asked to stop.
 pub(crate) async fn serve(app: Arc<App>, listener: ControlListener, tasks: Tasks) {
-    let router = router(app);
-    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = tasks.stopping() => return,
-        };
-        match accepted {
-            Ok(stream) => {
-                let router = router.clone();
-                tasks.spawn(async move {
-                    if let Err(error) = client(stream, router).await {
-                        tracing::debug!("control client: {error}");
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!("control socket: {error}");
-                // Out of descriptors, most likely; accepting again at once would spin.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn client(stream: UnixStream, router: Router) -> io::Result<()> {
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    served.map_err(io::Error::other)
+    door::serve(router(app), listener, tasks).await;
 }

@@ -25,6 +25,7 @@ const MOST: usize = 256;
 
 /// `?id=200,201`
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     #[serde(default)]
     id: String,

@@ -52,6 +52,7 @@ fn dialect(word: &str) -> Option<Dialect> {
 
 /// `?shadowed=true`
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     #[serde(default)]
     shadowed: bool,
