@@ -8,6 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod decisions;
+#[path = "../support/drops.rs"]
+mod dropping;
+mod drops;
 mod fetch;
 mod handshakes;
 mod owners;
