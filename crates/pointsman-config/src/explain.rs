@@ -3,28 +3,38 @@
 //! Invariant: the same [`render`] serves `explain` offline, the daemon's answers and policy tests; it
 //! decides nothing, except what a group's selection and a flow's transport make of an outbound.
 
+mod above;
 mod requests;
+
+use std::net::IpAddr;
 
 use pointsman_api::Explanation;
 use pointsman_api::explain::{self as api, Action, AppDomain, TraceLine};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
-use pointsman_policy::fact::{Facts, Need, Network};
+use pointsman_policy::fact::{Facts, Need};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
-use pointsman_policy::{Matched, OutboundId, Policy, explain, settle};
+use pointsman_policy::{Matched, OutboundId, Policy, explain, guard, settle};
 
+pub use self::above::{Above, way};
 use crate::files::Files;
 use crate::flow::{BadFlow, Query, Situation};
 use crate::list::ListFile;
 use crate::list::query::{Standing, stands};
+use crate::own::Listeners;
 use crate::setup::{Dialect, Setup};
 
-/// Which member of a group is selected.
+/// What only a running daemon knows.
 pub trait Selection {
-    /// The member; `None` where nobody selected one, then it is the first.
+    /// The member of a group that is selected; `None` where nobody selected one, then it is the first.
     fn selected(&self, group: OutboundId) -> Option<OutboundId>;
+
+    /// Whether an address is this host's own.
+    fn is_own(&self, address: IpAddr) -> bool {
+        address.is_loopback()
+    }
 }
 
-/// Nobody selected anything: the first member of each group.
+/// Nobody selected anything: the first member of each group; and of this host nothing but loopback is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct First;
 
@@ -58,10 +68,21 @@ pub struct View<'a> {
     pub trace: &'a Trace,
     /// What was asked, in order.
     pub asked: &'a [Need],
-    /// The groups.
-    pub selection: &'a dyn Selection,
+    /// What else there is.
+    pub world: World<'a>,
     /// How much is told.
     pub detail: Detail,
+}
+
+/// What a flow's way depends on besides its policy.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The groups, and which addresses are this host's.
+    pub selection: &'a dyn Selection,
+    /// What the configuration listens on.
+    pub listeners: &'a Listeners<'a>,
+    /// The addresses of a named destination that would be dialled, where the policy did not ask for them.
+    pub dialled: &'a [IpAddr],
 }
 
 /// Where a decision leads once groups and transport are minded.
@@ -73,8 +94,10 @@ pub struct Way {
     pub member: Option<OutboundId>,
     /// What becomes of the flow.
     pub action: Action,
-    /// The flow is UDP, and what was chosen cannot carry it.
-    pub no_udp: bool,
+    /// Why the flow is refused although the rules let it go.
+    pub refused: Option<Above>,
+    /// The loop guard turned a proxy into this.
+    pub guarded: bool,
 }
 
 /// Explains a flow that is described, asking nobody.
@@ -92,6 +115,7 @@ pub fn explain(
     let settled = settle(situation.policy, &mut facts, |need, facts| {
         situation.answer(setup, query, need, facts);
     });
+    let dialled = situation.dialled(setup, query, &facts);
     let mut trace = Trace::default();
     let step = situation.policy.decide_traced(&facts, &mut trace);
     let mut explanation = render(&View {
@@ -101,7 +125,11 @@ pub fn explain(
         step: &step,
         trace: &trace,
         asked: &settled.asked,
-        selection,
+        world: World {
+            selection,
+            listeners: &Listeners::of(setup),
+            dialled: &dialled,
+        },
         detail,
     });
     explanation.id = query.id.clone();
@@ -142,13 +170,9 @@ pub fn verify(explanation: &mut Explanation, lists: &[ListFile], files: &dyn Fil
 /// Says in the words of the control API what the engine decided.
 #[must_use]
 pub fn render(view: &View<'_>) -> Explanation {
-    let View {
-        policy,
-        step,
-        trace,
-        ..
-    } = view;
-    let way = way(policy, step, view.facts.network, view.selection);
+    let View { policy, trace, .. } = view;
+    let (step, way) = way(policy, view.facts, view.step, view.world);
+    let step = &step;
     let name = |id: OutboundId| policy.outbound(id).name.to_string();
     let decision = match step {
         Step::Decided(decision) => Some(decision),
@@ -165,13 +189,17 @@ pub fn render(view: &View<'_>) -> Explanation {
         ) => app_domain_reason(app_domain),
         _ => explain::sentence(policy, step, Some(trace)),
     };
-    let refusal = way.no_udp.then(|| {
-        let leaf = way.member.or(way.outbound).map(name).unwrap_or_default();
-        format!("`{leaf}` cannot carry UDP, so the flow is rejected")
-    });
-    if let Some(refusal) = &refusal {
-        reason = format!("{reason}; {refusal}");
-    }
+    let above = match way.refused {
+        None if way.guarded => Some(("loop guard", reason.clone())),
+        None => None,
+        Some(Above::NoUdp) => {
+            let leaf = way.member.or(way.outbound).map(name).unwrap_or_default();
+            let refusal = format!("`{leaf}` cannot carry UDP, so the flow is rejected");
+            reason = format!("{reason}; {refusal}");
+            Some(("network udp", refusal))
+        }
+        Some(Above::OwnListener(_) | Above::LocalAddress(_)) => None,
+    };
     let rule = decision
         .and_then(|decision| decision.rule.as_ref())
         .map(|origin| api::Rule {
@@ -187,7 +215,7 @@ pub fn render(view: &View<'_>) -> Explanation {
                     line: entry.line,
                 }),
         });
-    Explanation {
+    let mut explanation = Explanation {
         id: None,
         decision: api::Decision {
             outbound: way.outbound.map(name),
@@ -195,7 +223,7 @@ pub fn render(view: &View<'_>) -> Explanation {
             member: way.member.map(name),
         },
         rule,
-        trace: trace_lines(view, decision, &reason, refusal),
+        trace: trace_lines(view, above),
         reason,
         asked: view
             .asked
@@ -206,47 +234,22 @@ pub fn render(view: &View<'_>) -> Explanation {
         generation: None,
         steps: Vec::new(),
         requests: Vec::new(),
+    };
+    match way.refused {
+        Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
+        Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
+        Some(Above::NoUdp) | None => {}
     }
+    explanation
 }
 
-/// Follows a decision through groups to the way out, and minds the transport.
-#[must_use]
-pub fn way(policy: &Policy, step: &Step, network: Network, selection: &dyn Selection) -> Way {
-    let decision = match step {
-        Step::Decided(decision) => decision,
-        Step::Need(_) | Step::NoRoute => {
-            return Way {
-                outbound: None,
-                member: None,
-                action: Action::None,
-                no_udp: false,
-            };
-        }
-    };
-    let Some(outbound) = decision.outbound else {
-        // The policy itself refuses (`on_unknown: reject`).
-        return Way {
-            outbound: None,
-            member: None,
-            action: Action::Reject,
-            no_udp: false,
-        };
-    };
-    let leaf = leaf(policy, outbound, selection);
-    let info = policy.outbound(leaf);
-    let action = match &info.kind {
-        OutboundKind::Plain(action) => said(*action),
-        // A group without a way out.
-        OutboundKind::Group(_) => Action::Reject,
-    };
-    let carried = matches!(action, Action::Direct | Action::Proxy);
-    let no_udp = network == Network::Udp && carried && !info.carries_udp;
-    Way {
-        outbound: Some(outbound),
-        member: (leaf != outbound).then_some(leaf),
-        action: if no_udp { Action::Reject } else { action },
-        no_udp,
-    }
+/// Says that a flow is refused which the rules let go, and why: `loop guard: ...`, `local address: ...`.
+pub fn refuse(explanation: &mut Explanation, why: &str) {
+    let (row, _) = why.split_once(':').unwrap_or((why, ""));
+    let line = above_rules(row, why.to_owned());
+    explanation.trace.push(line);
+    explanation.reason = format!("{why}; {}", explanation.reason);
+    explanation.decision.action = Action::Reject;
 }
 
 /// The way out behind a group; groups that hold each other end at the last one.
@@ -280,12 +283,7 @@ fn said(action: pointsman_policy::Action) -> Action {
     }
 }
 
-fn trace_lines(
-    view: &View<'_>,
-    decision: Option<&Decision>,
-    reason: &str,
-    refusal: Option<String>,
-) -> Vec<TraceLine> {
+fn trace_lines(view: &View<'_>, above: Option<(&str, String)>) -> Vec<TraceLine> {
     let mut lines = Vec::new();
     for visit in &view.trace.visits {
         let no = visit.verdict == Verdict::No;
@@ -299,13 +297,7 @@ fn trace_lines(
             _ => lines.push(TraceLine::Visit(visited(visit))),
         }
     }
-    let guarded = decision.is_some_and(|d| matches!(d.reason, Reason::LoopGuard { .. }));
-    if guarded {
-        lines.push(above_rules("loop guard", reason.to_owned()));
-    }
-    if let Some(refusal) = refusal {
-        lines.push(above_rules("network udp", refusal));
-    }
+    lines.extend(above.map(|(text, because)| above_rules(text, because)));
     lines
 }
 
@@ -343,6 +335,7 @@ fn app_domain(view: &View<'_>, decision: Option<&Decision>, way: &Way) -> Option
     }
     let decision = decision?;
     let (source, matcher) = match (&decision.class, &decision.reason) {
+        (_, Reason::LoopGuard { .. }) => ("loop_guard", None),
         (Some((class, matcher)), _) => {
             let matcher = api::Matcher {
                 kind: match matcher {
@@ -354,7 +347,6 @@ fn app_domain(view: &View<'_>, decision: Option<&Decision>, way: &Way) -> Option
             };
             (source_word(class.source), Some(matcher))
         }
-        (None, Reason::LoopGuard { .. }) => ("loop_guard", None),
         (None, _) => (source_word(Source::Default), None),
     };
     let egress = way

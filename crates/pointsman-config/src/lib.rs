@@ -20,6 +20,7 @@ pub mod list;
 pub mod list_print;
 pub mod load;
 pub mod outbounds;
+pub mod own;
 pub mod picture;
 pub mod problem;
 pub mod rule_list;

@@ -9,6 +9,7 @@ use crate::convert::Foreign;
 use crate::dialect;
 use crate::files::Files;
 use crate::list::{ListFile, Shelf};
+use crate::own;
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 use crate::yaml::{self, Value};
@@ -156,6 +157,7 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     };
     if let Some(setup) = &mut setup {
         setup.lists = input.lists.take();
+        own::check(setup, &mut problems);
     }
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());

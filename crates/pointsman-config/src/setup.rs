@@ -243,6 +243,8 @@ pub enum OutboundKind {
         credentials: Option<Credentials>,
         /// How the proxy itself is reached.
         uplink: Uplink,
+        /// The program of this host that is the proxy, as far as the configuration says.
+        served_by: Option<ServedBy>,
     },
     /// A type that is understood and not built yet: refuses every flow.
     NotYet {
@@ -279,7 +281,18 @@ pub enum OutboundKind {
         carries_udp: bool,
         /// How the proxy itself is reached.
         uplink: Uplink,
+        /// The program of this host that is the proxy, as far as the configuration says.
+        served_by: Option<ServedBy>,
     },
+}
+
+/// Whose flows are those of the program that serves an outbound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// Of processes that run this executable; absolute.
+    Program(PathBuf),
+    /// Of processes of this user.
+    User(Arc<str>),
 }
 
 /// A resolver: servers tried in order. Where none answers, the look-up fails; it never falls back.

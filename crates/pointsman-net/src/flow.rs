@@ -6,6 +6,7 @@
 
 mod steps;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,15 +17,16 @@ use pointsman_policy::{Domain, Facts, OutboundId};
 
 use crate::forward::{Stay, Visit};
 use crate::generation::InboundSpec;
+use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
-use crate::outbound::Ways;
+use crate::outbound::{Lent, Ways};
 use crate::plane::Ticket;
 use crate::record::{End, Timings};
 use crate::relay::{Closed, Ended, Relay};
 use crate::stream::Stream;
 
 /// Lives the life of one flow, as far as to the relay.
-pub(crate) async fn run(begin: Begin<'_>) -> Next {
+pub(crate) async fn run(begin: Begin) -> Next {
     let mut flow = match Flow::arrive(begin).await {
         Ok(flow) => flow,
         Err(over) => return over,
@@ -40,7 +42,7 @@ pub(crate) async fn run(begin: Begin<'_>) -> Next {
             }
         }
     };
-    let outbound = match flow.choose(decision) {
+    let outbound = match flow.choose(decision).await {
         Choice::Open(outbound) => outbound,
         Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
     };
@@ -55,7 +57,7 @@ pub(crate) async fn run(begin: Begin<'_>) -> Next {
 }
 
 /// What there is of a flow at its beginning.
-pub(crate) struct Begin<'c> {
+pub(crate) struct Begin {
     /// The outbounds of its generation.
     pub(crate) ways: Ways,
     /// Where it came in.
@@ -66,10 +68,8 @@ pub(crate) struct Begin<'c> {
     pub(crate) client: Stream,
     /// Where it came in is a forward.
     pub(crate) visit: Option<Visit>,
-    /// The port that the client connected to.
-    pub(crate) port: Option<u16>,
-    /// Whether the connection is of our own making, where somebody asked already.
-    pub(crate) is_own: &'c mut Option<bool>,
+    /// The address that the client connected to.
+    pub(crate) local: Option<SocketAddr>,
 }
 
 /// A flow between arrival and relay.
@@ -82,6 +82,10 @@ pub(crate) struct Flow {
     reply: Reply,
     payload: Payload,
     facts: Facts,
+    /// The address that the client connected to.
+    local: Option<SocketAddr>,
+    /// What of this host its client is lent.
+    lent: Lent,
     took: Timings,
     /// What rules said of it: each once, in the words that it was said in first.
     messages: Vec<(u32, Arc<str>)>,
@@ -112,15 +116,18 @@ pub(crate) struct Relaying {
     ticket: Option<Ticket>,
     relay: Relay,
     stay: Option<Stay>,
+    /// By which the connection to the server is known as our own.
+    _token: Option<Token>,
 }
 
 impl Relaying {
-    fn new(ticket: Ticket, relay: Relay, stay: Option<Stay>) -> Self {
+    fn new(ticket: Ticket, relay: Relay, stay: Option<Stay>, token: Option<Token>) -> Self {
         let ticket = Some(ticket);
         Self {
             ticket,
             relay,
             stay,
+            _token: token,
         }
     }
 }

@@ -7,9 +7,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use pointsman_os::socket::is_own_address;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Node, OutboundId, Policy};
 
@@ -56,11 +59,30 @@ pub struct Spec {
     pub server_resolver: Arc<dyn Lookup>,
     /// Limits of looking at first bytes.
     pub sniff: SniffLimits,
-    /// Local endpoints of upstream proxies, with the outbound's name: flows of the processes that
-    /// listen there go direct, always.
-    pub guards: Vec<(SocketAddr, Arc<str>)>,
+    /// Which processes serve outbounds: they are not sent to proxies.
+    pub guards: Vec<Guard>,
     /// Time limits.
     pub limits: Limits,
+}
+
+/// Which process serves an outbound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The outbound's name.
+    pub outbound: Arc<str>,
+    /// How it is told.
+    pub by: ServedBy,
+}
+
+/// How the process is told that serves an outbound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// It listens there, where that is an address of this host.
+    Endpoint(SocketAddr),
+    /// It runs this executable.
+    Program(PathBuf),
+    /// It is this user's.
+    User(Arc<str>),
 }
 
 /// A proxy listener.
@@ -146,6 +168,8 @@ pub struct Generation {
     speaking: Vec<bool>,
     /// Which policies look at the code point of packets.
     marked: Vec<bool>,
+    /// Those of the guards that concern this host now.
+    guards: ArcSwap<Vec<Guard>>,
     rules: Rules,
 }
 
@@ -170,6 +194,7 @@ impl Generation {
             .collect();
         let marked = marked(&spec.policies);
         Self {
+            guards: ArcSwap::from_pointee(of_this_host(&spec.guards)),
             spec,
             inbounds,
             forwards,
@@ -189,6 +214,7 @@ impl Generation {
     ) -> Self {
         Self {
             marked: marked(&policies),
+            guards: ArcSwap::new(self.guards.load_full()),
             spec: Spec {
                 number,
                 policies,
@@ -198,6 +224,18 @@ impl Generation {
             forwards: self.forwards.clone(),
             speaking: self.speaking.clone(),
             rules,
+        }
+    }
+
+    /// Who of this host serves outbounds.
+    pub(crate) fn guards(&self) -> arc_swap::Guard<Arc<Vec<Guard>>> {
+        self.guards.load()
+    }
+
+    /// Looks anew which guards concern this host: its addresses come and go.
+    pub(crate) fn look_at_guards(&self) {
+        if !self.spec.guards.is_empty() {
+            self.guards.store(Arc::new(of_this_host(&self.spec.guards)));
         }
     }
 
@@ -261,6 +299,14 @@ impl Generation {
             .and_then(|index| self.spec.resolvers.get(index))
             .unwrap_or(&self.spec.server_resolver)
     }
+}
+
+fn of_this_host(guards: &[Guard]) -> Vec<Guard> {
+    let here = |guard: &&Guard| match &guard.by {
+        ServedBy::Endpoint(endpoint) => is_own_address(endpoint.ip()),
+        ServedBy::Program(_) | ServedBy::User(_) => true,
+    };
+    guards.iter().filter(here).cloned().collect()
 }
 
 fn marked(policies: &[Arc<Policy>]) -> Vec<bool> {

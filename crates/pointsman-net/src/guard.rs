@@ -1,39 +1,100 @@
-//! The loop guard at the door: is this flow one of our own making?
+//! Connections of our own, known again should one come back to us.
 //!
-//! Invariant: a guarded flow goes direct whatever the rules say. Our own connections are known by
-//! their exact source address, noted when they were made to one of our own listeners: no process
-//! is asked for, and others of this process (an embedding, a test) are not taken for us.
+//! Invariant: a connection is known by both of its ends, and only as long as the [`Token`] lives that its dialler
+//! made: nobody else, and nobody later, is ever taken for us. Whoever is taken for us is refused, so being taken
+//! for us gains nothing.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
+/// Our end, then the other.
+type Ends = (SocketAddr, SocketAddr);
 
-/// Connections of ours to listeners of ours that have not been seen to arrive.
+/// Connections of ours that go where a listener of ours might be.
 #[derive(Debug, Default)]
-pub(crate) struct Own(Mutex<HashMap<SocketAddr, Instant>>);
+pub(crate) struct Own {
+    /// How many there are: an accept that finds none takes no lock.
+    count: AtomicUsize,
+    made: Mutex<HashMap<Ends, usize>>,
+}
 
-/// A connection that did not arrive by then never will.
-const FORGOTTEN: Duration = Duration::from_secs(60);
+/// A connection of ours; ends with it.
+#[derive(Debug)]
+pub(crate) struct Token {
+    own: Arc<Own>,
+    ends: Ends,
+}
 
 impl Own {
-    /// A connection from `source` to one of our listeners is ours. Called before its first byte is
-    /// sent, so that whoever has read a byte of it finds it here.
-    pub(crate) fn made(&self, source: SocketAddr) {
-        let now = Instant::now();
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|_, at| now.duration_since(*at) < FORGOTTEN);
-        made.insert(source, now);
+    /// A connection from `source` to `peer` is ours. Called before its first byte is sent, so that whoever has read
+    /// a byte of it finds it here.
+    pub(crate) fn made(self: &Arc<Self>, source: SocketAddr, peer: SocketAddr) -> Token {
+        let ends = (canonical(source), canonical(peer));
+        *self.lock().entry(ends).or_default() += 1;
+        self.count.fetch_add(1, Ordering::Release);
+        Token {
+            own: Arc::clone(self),
+            ends,
+        }
     }
 
-    /// Whether a connection that came from `source` is ours; asked once for each.
-    pub(crate) fn arrived(&self, source: SocketAddr) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&source)
-            .is_some()
+    /// Whether the connection that came from `source` to `local` is ours.
+    pub(crate) fn arrived(&self, source: SocketAddr, local: SocketAddr) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+            && self
+                .lock()
+                .contains_key(&(canonical(source), canonical(local)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ends, usize>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let mut made = self.own.lock();
+        if let Some(count) = made.get_mut(&self.ends) {
+            *count -= 1;
+            if *count == 0 {
+                made.remove(&self.ends);
+            }
+        }
+        self.own.count.fetch_sub(1, Ordering::Release);
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_connection_is_ours_by_both_ends_and_as_long_as_it_lives() {
+        let own = Arc::new(Own::default());
+        let (here, there) = (at("127.0.0.1:5000"), at("127.0.0.1:7890"));
+        assert!(!own.arrived(here, there));
+        let token = own.made(here, there);
+        assert!(own.arrived(here, there));
+        assert!(own.arrived(at("[::ffff:127.0.0.1]:5000"), there));
+        // Somebody else may have our end's address and port at the same time, to another place.
+        assert!(!own.arrived(here, at("127.0.0.1:7891")));
+        assert!(!own.arrived(at("127.0.0.1:5001"), there));
+        let twice = own.made(here, there);
+        drop(token);
+        assert!(own.arrived(here, there));
+        drop(twice);
+        // The port is anybody's from now on.
+        assert!(!own.arrived(here, there));
+        assert_eq!(own.count.load(Ordering::Relaxed), 0);
     }
 }

@@ -154,7 +154,7 @@ impl Plane {
         }
         let draft = Generation::new(spec.clone(), &[], HashMap::new(), Rules::default());
         let draft = Arc::new(draft);
-        let ways = Ways::new(Arc::clone(&self.shared), draft, None);
+        let ways = Ways::new(Arc::clone(&self.shared), draft);
         let mut wanted = listeners::wanted(&spec, &ways).await?;
         let forwards = self.prepare(&spec)?;
         // Which of the old ones each of them takes over; the others are bound anew.
@@ -209,11 +209,8 @@ impl Plane {
             Some((kept.id, Arc::clone(forward)))
         });
         let doors = doors.collect();
-        self.shared.listens_at(
-            kept.iter()
-                .filter_map(|kept| Some((kept.id, kept.bound?)))
-                .collect(),
-        );
+        self.shared
+            .listens_at(kept.iter().map(Kept::reached_at).collect());
         self.shared.forwards.commit(&forwards);
         self.shared.swap(Generation::new(spec, &ids, doors, rules));
         for kept in kept {
@@ -351,7 +348,7 @@ impl Plane {
             .ok_or("there is no configuration yet")?;
         let found = generation.outbound_named(outbound).map(|(id, _)| id);
         let id = found.ok_or_else(|| format!("there is no outbound `{outbound}`"))?;
-        let ways = Ways::new(Arc::clone(&self.shared), generation, None);
+        let ways = Ways::new(Arc::clone(&self.shared), generation);
         let begun = tokio::time::Instant::now();
         match ways.open(id, &target, limit).await {
             Ok(_stream) => Ok(begun.elapsed()),
@@ -365,7 +362,6 @@ impl Plane {
         Some(Ways::new(
             Arc::clone(&self.shared),
             self.shared.generation()?,
-            None,
         ))
     }
 
@@ -454,8 +450,15 @@ async fn end_the_quiet(plane: Weak<Shared>) {
             return;
         };
         let generation = shared.generation();
-        let limit = generation.and_then(|generation| generation.spec().limits.idle);
-        let pause = limit.map_or(LOOK_AT_MOST, |limit| limit / 8);
+        if let Some(generation) = &generation {
+            generation.look_at_guards();
+        }
+        let limit = generation.map(|generation| generation.spec().limits.idle);
+        let pause = match limit {
+            Some(limit) => limit.map_or(LOOK_AT_MOST, |limit| limit / 8),
+            // It is not long until there is one, whose limit may be short.
+            None => LOOK_AT_LEAST,
+        };
         shared.flows.look();
         drop(shared);
         tokio::time::sleep(pause.clamp(LOOK_AT_LEAST, LOOK_AT_MOST)).await;

@@ -16,6 +16,8 @@ use pointsman_policy::{Fact, Provenance};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::guard::Token;
+
 /// A connected socket that the kernel carries bytes for, fit for `splice`.
 #[derive(Debug)]
 pub enum Socket {
@@ -32,6 +34,8 @@ pub struct Stream {
     pub prefix: Vec<u8>,
     /// Where all further bytes come from.
     pub socket: Socket,
+    /// It is a connection of our own that might arrive at us.
+    token: Option<Token>,
 }
 
 impl From<TcpStream> for Stream {
@@ -52,7 +56,18 @@ impl Stream {
         Self {
             prefix: Vec::new(),
             socket,
+            token: None,
         }
+    }
+
+    /// The same stream, known as our own until its end.
+    pub(crate) fn known_by(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// What it is known by, for whoever keeps it while the socket goes elsewhere.
+    pub(crate) fn take_token(&mut self) -> Option<Token> {
+        self.token.take()
     }
 
     /// The code point of the packets that opened the connection; absent where no packets are.

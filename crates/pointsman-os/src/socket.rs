@@ -244,14 +244,14 @@ pub fn peer_is_local(peer: IpAddr, local: IpAddr) -> bool {
     peer.is_loopback() || peer == local || is_own_address(peer)
 }
 
-/// Whether `address` is assigned to an interface of this host, asked by binding to it.
+/// Whether connections to `address` stay on this host; loopback costs nothing, others a question to the kernel.
+/// Where that cannot be asked it counts as another host's.
 pub fn is_own_address(address: IpAddr) -> bool {
+    let address = address.to_canonical();
     if address.is_unspecified() || address.is_multicast() {
         return false;
     }
-    let at = SocketAddr::new(address, 0);
-    Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))
-        .is_ok_and(|socket| socket.bind(&at.into()).is_ok())
+    address.is_loopback() || imp::route::is_local(address).unwrap_or(false)
 }
 
 /// A descriptor that socket calls may borrow.

@@ -42,9 +42,9 @@ pub enum Reason {
         /// Rules visited before.
         tried: usize,
     },
-    /// The flow is of a process that serves this outbound, or of Pointsman itself.
+    /// The flow is of a process that serves an outbound, and the rule chose a proxy.
     LoopGuard {
-        /// The outbound served, or `pointsman`.
+        /// The outbound served.
         serves: Arc<str>,
     },
     /// A rule matched.

@@ -29,7 +29,7 @@ pub fn sentence(policy: &Policy, step: &Step, trace: Option<&Trace>) -> String {
     match &decision.reason {
         Reason::Fallback { .. } => format!("{}: {rule}", decision.reason),
         Reason::LoopGuard { .. } => format!(
-            "{}, so the flow goes {}",
+            "{}, so the flow goes {} and not as {rule} says",
             decision.reason,
             policy.outbound(policy.direct).name
         ),
@@ -52,9 +52,6 @@ impl fmt::Display for Reason {
             Self::Fallback { tried: 0 } => f.write_str("nothing else to try"),
             Self::Fallback { tried: 1 } => f.write_str("the rule before did not match"),
             Self::Fallback { tried } => write!(f, "none of the {tried} rules before decided"),
-            Self::LoopGuard { serves } if **serves == *"pointsman" => {
-                f.write_str("loop guard: the flow is Pointsman's own")
-            }
             Self::LoopGuard { serves } => {
                 write!(
                     f,

@@ -214,9 +214,9 @@ pub struct Geo {
 
 /// All that is known of one flow.
 ///
-/// `network`, `inbound`, `source`, `destination`, `port`, `dscp`, `fake_ip`, `correlated` and `guarded` are
-/// settled at accept and never asked for; there, `Unknown` counts as `Absent`. The others are found
-/// when [`crate::Policy::decide`] asks with a [`Need`].
+/// `network`, `inbound`, `source`, `destination`, `port`, `dscp`, `fake_ip`, `correlated` and `serves` are
+/// never asked for; there, `Unknown` counts as `Absent`. The others are found when
+/// [`crate::Policy::decide`] asks with a [`Need`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// TCP, UDP or ICMP.
@@ -235,9 +235,9 @@ pub struct Facts {
     pub fake_ip: Fact<Domain>,
     /// The name that DNS correlation gives for the address asked for.
     pub correlated: Fact<Domain>,
-    /// The loop guard's verdict: the name of the outbound whose endpoint the flow's process serves,
-    /// or `pointsman` for our own sockets. Such a flow goes direct whatever the rules say.
-    pub guarded: Fact<Arc<str>>,
+    /// The name of the outbound that the flow's process serves: what the loop guard goes by, and found only
+    /// where the rules chose a proxy.
+    pub serves: Fact<Arc<str>>,
     /// What the first bytes are. [`Need::Sniff`].
     pub look: Fact<Box<Look>>,
     /// The addresses of a named destination, never empty, preferred first. [`Need::Resolve`].

@@ -16,12 +16,14 @@ mod conditions;
 mod every;
 mod message;
 mod names;
+mod particular;
 mod request;
 mod skip;
 mod texts;
 mod wants;
 mod watch;
 
+pub use particular::Particular;
 pub use texts::base_name;
 pub use watch::Watch;
 
@@ -61,30 +63,20 @@ impl Policy {
 
     /// As [`Self::decide`], for those who watch. A trace tells of every rule, so it is always the plain walk's.
     pub fn decide_with(&self, facts: &Facts, watch: Watch<'_>) -> Step {
-        let traced = matches!(watch, Watch::Trace { .. });
-        let plan = if traced { None } else { self.body.plan() };
-        self.walk(facts, watch, plan, !traced)
+        let plainly = matches!(watch, Watch::Particular(_) | Watch::Trace { .. });
+        let plan = if plainly { None } else { self.body.plan() };
+        self.walk(facts, watch, plan, !plainly)
     }
 
     fn walk(&self, facts: &Facts, mut watch: Watch<'_>, plan: Option<&Plan>, jumps: bool) -> Step {
         match &mut watch {
             Watch::Messages { messages, .. } => messages.clear(),
             Watch::Nothing => {}
+            Watch::Particular(found) => **found = Particular::default(),
             Watch::Trace { trace, .. } => {
                 trace.visits.clear();
                 trace.messages.clear();
             }
-        }
-        if let Fact::Known(serves, _) = &facts.guarded {
-            return Step::Decided(Decision {
-                outbound: Some(self.direct),
-                reason: Reason::LoopGuard {
-                    serves: serves.clone(),
-                },
-                rule: None,
-                entry: None,
-                class: None,
-            });
         }
         let mut walk = Walk::new(self, facts, watch);
         walk.jumps = jumps;
@@ -277,6 +269,7 @@ impl<'a, 'w> Walk<'a, 'w> {
                     Truth::No => Ok(()),
                     Truth::Unknown(why) => self.refusal(origin, why),
                     Truth::Yes(_) => {
+                        self.particular(condition);
                         self.nodes(body, plan)?;
                         Err(Stop::NoRoute)
                     }
@@ -293,7 +286,11 @@ impl<'a, 'w> Walk<'a, 'w> {
                 match (truth, otherwise) {
                     (Truth::Yes(hit), _) => {
                         let plan = plan.and_then(|plan| plan.inner(0));
-                        self.branch(then, origin, hit, plan)
+                        let mark = self.mark();
+                        self.particular(condition);
+                        self.branch(then, origin, hit, plan)?;
+                        self.forget(mark);
+                        Ok(())
                     }
                     (Truth::No, Some(otherwise)) => {
                         self.otherwise(otherwise, plan.and_then(|plan| plan.inner(1)))
@@ -312,6 +309,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             Truth::No => Ok(()),
             Truth::Unknown(why) => self.refusal(&rule.origin, why),
             Truth::Yes(hit) => {
+                self.particular(&rule.condition);
                 let class = match &rule.class {
                     Some(class) => Some(self.class(class, &rule.condition)?),
                     None => None,

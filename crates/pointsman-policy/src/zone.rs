@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::address::Prefix;
 use crate::decision::Entry;
 use crate::domain::Domain;
+use crate::local::loopback_of;
 
 /// A zone: an index into the names of its kind in [`Zones`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,12 +130,16 @@ impl Zones {
         Some((*zone, entry))
     }
 
-    /// The one zone that `address` (canonical) belongs to, and the entry that says so.
+    /// The one zone that `address` (canonical) belongs to, and the entry that says so. The unspecified address
+    /// leads to this host: the longer one of its own range and of loopback's counts.
     #[must_use]
     pub fn zone_of_address(&self, address: IpAddr) -> Option<(ZoneId, &Entry)> {
+        let twin = loopback_of(address).unwrap_or(address);
         let mut lengths = self.lengths[usize::from(address.is_ipv6())].iter().rev();
-        let (zone, entry) =
-            lengths.find_map(|length| self.addresses.get(&Prefix::new(address, *length)))?;
+        let (zone, entry) = lengths.find_map(|length| {
+            let of = |ip| self.addresses.get(&Prefix::new(ip, *length));
+            of(address).or_else(|| of(twin))
+        })?;
         Some((*zone, entry))
     }
 

@@ -10,9 +10,10 @@ use pointsman_policy::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::{Entry, Reason, Step, Trace};
 use pointsman_policy::explain::sentence;
 use pointsman_policy::fact::Protocol;
+use pointsman_policy::guard;
 use pointsman_policy::model::{
-    Arm, ArmKey, Class, Matcher, Node, OnUnknown, OutboundId, Policy, Rule, Select, SelectOn,
-    SetId, Source,
+    Action, Arm, ArmKey, Class, Matcher, Node, OnUnknown, OutboundId, Policy, Rule, Select,
+    SelectOn, SetId, Source,
 };
 use pointsman_policy::set::{Item, Key, Place, RuleSetBuilder, Sink as _};
 use pointsman_policy::zone::{ZoneId, Zones};
@@ -72,14 +73,19 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
-fn the_loop_guard_stands_above_all_rules() {
+fn the_loop_guard_is_asked_of_what_the_rules_decided() {
     let policy = policy(vec![rule(1, Condition::Always, PROXY)]);
-    check(&policy, &[("dst=x.test:1 serves=proxy", "direct")]);
-    let step = policy.decide(&facts("dst=x.test:1 serves=proxy"));
-    assert_eq!(
-        sentence(&policy, &step, None),
-        "loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct"
-    );
+    // The walk itself does not know it: no refusal can be passed by it.
+    check(&policy, &[("dst=x.test:1 serves=proxy", "proxy by 1")]);
+    let flow = facts("dst=x.test:1 serves=proxy");
+    let Step::Decided(decision) = policy.decide(&flow) else {
+        panic!("undecided");
+    };
+    let guarded = guard::apply(decision, Some(Action::Proxy), &flow.serves, policy.direct);
+    assert_eq!(guarded.rule, Some(origin(1)));
+    let said = sentence(&policy, &Step::Decided(guarded), None);
+    let expected = "loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct and not as";
+    assert!(said.starts_with(expected), "{said}");
 }
 
 #[test]

@@ -3,19 +3,20 @@
 //! Destructured without `..`, so that a field which is added to the configuration and forgotten here does
 //! not compile.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_config::Setup;
 use pointsman_config::setup as from;
 use pointsman_net::dial::Uplink;
 use pointsman_net::forward::{self, ForwardSpec};
-use pointsman_net::generation::{InboundSpec, Limits, Number, SniffLimits, Spec};
+use pointsman_net::generation::{Guard, InboundSpec, Limits, Number, ServedBy, SniffLimits, Spec};
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Lookup;
 use pointsman_net::outbound::{Kind, Outbound, Upstream};
 use pointsman_net::resolver::{Families, NameServer, Resolver, ResolverSpec, SystemResolver};
 use pointsman_policy::Host;
+use pointsman_policy::local::loopback_of;
 
 /// The spec of one generation.
 pub(crate) fn spec(setup: &Setup, number: Number) -> Spec {
@@ -94,6 +95,7 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
             server,
             credentials,
             uplink: link,
+            served_by: _,
         } => Kind::Http(upstream(server, credentials.as_ref(), link)),
         from::OutboundKind::NotYet {
             kind,
@@ -113,6 +115,7 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
             credentials,
             carries_udp: _,
             uplink: link,
+            served_by: _,
         } => Kind::Socks5(upstream(server, credentials.as_ref(), link)),
         from::OutboundKind::Target { .. } => Kind::Target,
     };
@@ -290,19 +293,43 @@ fn families_of(families: from::Families) -> Families {
     }
 }
 
-/// Upstream proxies by address: where one is served by a process of this host, that process's flows
-/// go direct. The data plane tells which addresses are this host's.
-fn guards(setup: &Setup) -> Vec<(SocketAddr, Arc<str>)> {
-    let endpoint = |outbound: &from::Outbound| match &outbound.kind {
-        from::OutboundKind::Http { server, .. } | from::OutboundKind::Socks5 { server, .. } => {
-            let ip = match &server.host {
-                Host::Address(ip) => *ip,
-                Host::Name(name) if name.as_str() == "localhost" => IpAddr::from([127, 0, 0, 1]),
-                Host::Name(_) => return None,
-            };
-            Some((SocketAddr::new(ip, server.port), Arc::clone(&outbound.name)))
+/// Who serves upstream proxies: what the configuration says, else whoever listens at their address, where that is one
+/// of this host. The data plane tells which addresses are.
+fn guards(setup: &Setup) -> Vec<Guard> {
+    let of = |outbound: &from::Outbound| -> Vec<Guard> {
+        let (from::OutboundKind::Http {
+            server, served_by, ..
         }
-        _ => None,
+        | from::OutboundKind::Socks5 {
+            server, served_by, ..
+        }) = &outbound.kind
+        else {
+            return Vec::new();
+        };
+        let by = match served_by {
+            Some(from::ServedBy::Program(path)) => vec![ServedBy::Program(path.clone())],
+            Some(from::ServedBy::User(name)) => vec![ServedBy::User(Arc::clone(name))],
+            None => addresses(&server.host)
+                .into_iter()
+                .map(|ip| ServedBy::Endpoint(SocketAddr::new(ip, server.port)))
+                .collect(),
+        };
+        let guard = |by| Guard {
+            outbound: Arc::clone(&outbound.name),
+            by,
+        };
+        by.into_iter().map(guard).collect()
     };
-    setup.outbounds.iter().filter_map(endpoint).collect()
+    setup.outbounds.iter().flat_map(of).collect()
+}
+
+/// The addresses of a server, names but for `localhost` apart.
+fn addresses(host: &Host) -> Vec<IpAddr> {
+    match host {
+        Host::Address(ip) => vec![loopback_of(*ip).unwrap_or(*ip)],
+        Host::Name(name) if name.as_str() == "localhost" => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Host::Name(_) => Vec::new(),
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pointsman_api as api;
 use pointsman_config::Setup;
+use pointsman_config::explain::refuse;
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_policy::fact::{Geo, Look, Process};
 use pointsman_policy::model::Origin;
@@ -80,6 +81,16 @@ pub(crate) fn rule(origin: &Origin) -> api::flow::RuleRef {
         text: origin.text.to_string(),
         file: origin.file.to_string(),
         line: origin.line,
+    }
+}
+
+/// Where a flow was refused although its rules let it go, the explanation says so: the data plane may have seen
+/// more than the facts tell, as the address that a name was dialled at.
+pub(crate) fn above_rules(record: &FlowRecord, explanation: &mut api::Explanation) {
+    let carried = [api::Action::Direct, api::Action::Proxy];
+    let refused = record.action == Some(Action::Reject) && !record.note.is_empty();
+    if refused && carried.contains(&explanation.decision.action) {
+        refuse(explanation, &record.note);
     }
 }
 

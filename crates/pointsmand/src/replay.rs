@@ -14,7 +14,8 @@ use pointsman_api as api;
 use pointsman_api::explain::Decision;
 use pointsman_api::flow::RuleRef;
 use pointsman_api::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
-use pointsman_config::explain::{Way, way};
+use pointsman_config::explain::{Way, World, way};
+use pointsman_config::own::Listeners;
 use pointsman_config::setup::{Dialect, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
@@ -250,12 +251,21 @@ fn would_go(
     step: &Step,
 ) -> (Decision, Option<Behind>) {
     let selected = Selected { app, policy };
-    let Way {
-        outbound,
-        member,
-        action,
-        no_udp: _,
-    } = way(policy, step, facts.network, &selected);
+    let world = World {
+        selection: &selected,
+        listeners: &Listeners::of(setup),
+        dialled: &[],
+    };
+    let (
+        _,
+        Way {
+            outbound,
+            member,
+            action,
+            refused: _,
+            guarded: _,
+        },
+    ) = way(policy, facts, step, world);
     let behind = outbound.map(|id| teller.tell(setup, &selected, id, member));
     let name = |id| policy.outbound(id).name.to_string();
     let decision = Decision {
@@ -304,7 +314,6 @@ fn new_reason(policy: &Policy, facts: &Facts, step: &Step, redact: bool) -> Stri
 fn redacted(decision: &pointsman_policy::decision::Decision) -> String {
     match &decision.rule {
         Some(rule) => rule.to_string(),
-        // The loop guard, which names an outbound.
         None => decision.reason.to_string(),
     }
 }

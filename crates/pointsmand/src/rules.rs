@@ -11,7 +11,7 @@ use pointsman_api::rules::{RuleState, Shadow};
 use pointsman_config::Setup;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Fact, Policy, Step};
+use pointsman_policy::{Policy, Step};
 
 use crate::app::App;
 use crate::records;
@@ -105,9 +105,6 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
             continue;
         };
         let mut facts = record.facts.clone();
-        if matches!(facts.guarded, Fact::Known(..)) {
-            continue;
-        }
         carry_verdicts(app, record, policy, &mut facts);
         // Where it is not told what decides, nobody knows from whom it was taken.
         let Ok(Step::Decided(Decision {

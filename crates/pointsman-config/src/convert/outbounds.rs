@@ -6,7 +6,7 @@ use pointsman_policy::OutboundId;
 
 use super::Report;
 use super::emit::{Map, list, text};
-use crate::setup::{Credentials, Outbound, OutboundKind, Setup, Uplink};
+use crate::setup::{Credentials, Outbound, OutboundKind, ServedBy, Setup, Uplink};
 
 /// What the native language has built in.
 const BUILTINS: [&str; 4] = ["direct", "reset", "reject", "blackhole"];
@@ -225,22 +225,26 @@ fn plain(map: &mut Map, kind: &OutboundKind, by: Option<&Uplink>) {
             server,
             credentials,
             uplink,
+            served_by,
         } => {
             map.text("type", "http").text("server", &server.to_string());
             login(map, credentials.as_ref());
             link(map, by.unwrap_or(uplink));
+            who_serves(map, served_by.as_ref());
         }
         OutboundKind::Socks5 {
             server,
             credentials,
             carries_udp,
             uplink,
+            served_by,
         } => {
             map.text("type", "socks5")
                 .text("server", &server.to_string());
             login(map, credentials.as_ref());
             map.flag("udp", *carries_udp);
             link(map, by.unwrap_or(uplink));
+            who_serves(map, served_by.as_ref());
         }
         _ => {}
     }
@@ -251,6 +255,16 @@ fn login(map: &mut Map, credentials: Option<&Credentials>) {
         map.text("username", &credentials.user)
             .text("password", &credentials.password.0);
     }
+}
+
+fn who_serves(map: &mut Map, served_by: Option<&ServedBy>) {
+    let mut who = Map::default();
+    match served_by {
+        None => return,
+        Some(ServedBy::Program(path)) => who.text("program", &path.display().to_string()),
+        Some(ServedBy::User(name)) => who.text("user", name),
+    };
+    map.raw("served_by", who.flow());
 }
 
 fn link(map: &mut Map, uplink: &Uplink) {

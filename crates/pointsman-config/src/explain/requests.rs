@@ -5,8 +5,9 @@ use pointsman_policy::fact::{Fact, Facts, Need, Provenance};
 use pointsman_policy::request::{Answer, RequestId, Route};
 use pointsman_policy::{OutboundId, settle};
 
-use super::{Selection, way};
+use super::{Selection, World, way};
 use crate::flow::{Query, Situation};
+use crate::own::Listeners;
 use crate::setup::Setup;
 
 /// Those that were asked and not answered, in order. Later ones that an answer leads to get their fallback.
@@ -60,7 +61,12 @@ fn follow(
     let settled = settle(situation.policy, &mut facts, |need, facts| {
         situation.answer(setup, query, need, facts);
     });
-    let way = way(situation.policy, &settled.step, facts.network, selection);
+    let world = World {
+        selection,
+        listeners: &Listeners::of(setup),
+        dialled: &situation.dialled(setup, query, &facts),
+    };
+    let (_, way) = way(situation.policy, &facts, &settled.step, world);
     let name = |id: OutboundId| situation.policy.outbound(id).name.to_string();
     api::Decision {
         outbound: way.outbound.map(name),

@@ -55,7 +55,6 @@ impl<'s> Situation<'s> {
             None => inbound.or(first).and_then(|inbound| inbound.resolver),
         };
         if let Some(serves) = &query.serves
-            && **serves != *"pointsman"
             && !setup
                 .outbounds
                 .iter()
@@ -77,7 +76,7 @@ impl<'s> Situation<'s> {
             dscp: Fact::from_option(query.dscp, Provenance::Given),
             fake_ip: Fact::Absent,
             correlated: Fact::Absent,
-            guarded: given(query.serves.clone()),
+            serves: given(query.serves.clone()),
             look: Fact::Unknown,
             resolved: Fact::Unknown,
             owner: Fact::Unknown,
@@ -141,6 +140,17 @@ impl<'s> Situation<'s> {
         let own = said.clone().find(|(of, _)| *of == who);
         let any = || said.find(|(of, _)| of.is_none());
         own.or_else(any).map(|(_, answer)| *answer)
+    }
+
+    /// The addresses that a named destination would be dialled at, as far as they are known, where the policy
+    /// did not ask for them.
+    #[must_use]
+    pub fn dialled(&self, setup: &Setup, query: &Query, facts: &Facts) -> Vec<IpAddr> {
+        match facts.resolved {
+            Fact::Unknown => self.resolved(setup, query, facts).known().cloned(),
+            _ => None,
+        }
+        .unwrap_or_default()
     }
 
     fn resolved(&self, setup: &Setup, query: &Query, facts: &Facts) -> Fact<Vec<IpAddr>> {

@@ -3,6 +3,7 @@
 //! Invariant: only flows of this host are asked about, others honestly have no owner here; the search
 //! runs beside the worker and within the budget of [`Owners`].
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
 use tokio::time::Instant;
 
+use crate::generation::{Guard, ServedBy};
 use crate::outbound::Ways;
 
 /// What is remembered of searches, over flows.
@@ -56,13 +58,13 @@ pub(crate) async fn owner(ways: &Ways, facts: &Facts, local: Option<SocketAddr>)
     }
 }
 
-/// The outbound whose local endpoint the client's process serves.
+/// The outbound that the client's process serves.
 pub(crate) async fn serves(
     ways: &Ways,
     facts: &Facts,
     local: Option<SocketAddr>,
 ) -> Fact<Arc<str>> {
-    let guards = &ways.generation().spec().guards;
+    let guards = ways.generation().guards();
     if guards.is_empty() {
         return Fact::Absent;
     }
@@ -76,19 +78,30 @@ pub(crate) async fn serves(
     };
     let memory = Arc::clone(&ways.shared().memory);
     let now = Instant::now();
-    if guards
-        .iter()
-        .all(|(endpoint, _)| memory.is_of_another(*endpoint, &socket, now))
-    {
+    let of_another = |guard: &Guard| match guard.by {
+        ServedBy::Endpoint(endpoint) => memory.is_of_another(endpoint, &socket, now),
+        ServedBy::Program(_) | ServedBy::User(_) => false,
+    };
+    if guards.iter().all(of_another) {
         return Fact::Absent;
     }
-    let generation = Arc::clone(ways.generation());
+    let guards = Arc::clone(&guards);
     let search = move || {
-        let guards = &generation.spec().guards;
-        let hit = guards
+        let process = OnceCell::new();
+        let process = || process.get_or_init(|| memory.owners.process_of(&socket).ok().flatten());
+        let serves = |guard: &&Guard| match &guard.by {
+            ServedBy::Endpoint(endpoint) => memory.is_served_by(*endpoint, &socket, now),
+            ServedBy::Program(path) => process()
+                .as_ref()
+                .is_some_and(|found| found.path.as_deref() == Some(path)),
+            ServedBy::User(name) => process()
+                .as_ref()
+                .is_some_and(|found| found.user.as_deref() == Some(name)),
+        };
+        guards
             .iter()
-            .find(|(endpoint, _)| memory.is_served_by(*endpoint, &socket, now));
-        hit.map(|(_, name)| Arc::clone(name))
+            .find(serves)
+            .map(|guard| Arc::clone(&guard.outbound))
     };
     match tokio::task::spawn_blocking(search).await {
         Ok(found) => Fact::from_option(found, Provenance::System),
@@ -123,7 +136,7 @@ impl Memory {
         let Some((_, pid)) = serving else {
             return false;
         };
-        // Our own connections are known by their addresses, see `guard`.
+        // Our own connections are known by their tokens, see `guard`.
         pid != std::process::id() && owner::pid_owns_inode(pid, socket.inode).unwrap_or(false)
     }
 

@@ -2,19 +2,21 @@
 //!
 //! Invariant: whatever way a step ends a flow, what is known by then is written down first.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pointsman_os::socket::peer_is_local;
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::{Action, Host, Need, OutboundId, Watch};
+use pointsman_policy::{Action, Host, Need, OutboundId, Watch, guard, local};
 use tokio::time::Instant;
 
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
 use crate::forward::Visit;
 use crate::inbound::{self, Exchanged, Payload, Refusal};
-use crate::outbound::{DialError, Target};
+use crate::outbound::{DialError, Lent, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
 use crate::stream::Stream;
@@ -24,15 +26,14 @@ pub(super) struct Gone;
 
 impl Flow {
     /// Hears the client, and settles all facts that are known at the door.
-    pub(super) async fn arrive(begin: Begin<'_>) -> Result<Self, Next> {
+    pub(super) async fn arrive(begin: Begin) -> Result<Self, Next> {
         let Begin {
             ways,
             inbound,
             ticket,
             client,
             visit,
-            port,
-            is_own,
+            local,
         } = begin;
         let limit = ways.generation().spec().limits.handshake;
         let arrival = match &visit {
@@ -51,7 +52,7 @@ impl Flow {
             Inbound {
                 kind: asked.kind,
                 name: asked.alias,
-                port,
+                port: local.map(|local| local.port()),
                 user: asked.user,
             },
             Provenance::Inbound,
@@ -66,16 +67,16 @@ impl Flow {
         };
         facts.fake_ip = Fact::Absent;
         facts.correlated = Fact::Absent;
-        let source = facts.source.known().copied();
-        let own = || source.is_some_and(|source| ways.shared().own.arrived(source));
-        facts.guarded = match *is_own.get_or_insert_with(own) {
-            // Direct would be back to where it came in.
-            _ if visit.is_some() => Fact::Absent,
-            true => Fact::Known("pointsman".into(), Provenance::System),
-            false => facts::serves(&ways, &facts, arrival.client.local_addr()).await,
-        };
+        // A message may say it; else only a decision for a proxy asks.
+        if visit.is_none() && ways.generation().speaks(inbound.policy) {
+            facts.serves = facts::serves(&ways, &facts, local).await;
+        }
         ticket.note(|record| record.facts = facts.clone());
-        Ok(Self {
+        let source = facts.source.known().copied();
+        let came_back = source.zip(local);
+        let came_back =
+            came_back.is_some_and(|(source, local)| ways.shared().own.arrived(source, local));
+        let flow = Self {
             ways,
             inbound,
             ticket,
@@ -84,11 +85,17 @@ impl Flow {
             reply: arrival.reply,
             payload: arrival.payload,
             facts,
+            local,
+            lent: Lent::All,
             took: Timings::default(),
             messages: Vec::new(),
             waits: Vec::new(),
             answered_early: false,
-        })
+        };
+        match came_back {
+            true => Err(flow.refuse(Refusal::Reject, CAME_BACK).await),
+            false => Ok(flow),
+        }
     }
 
     pub(super) fn decide(&mut self) -> Step {
@@ -129,8 +136,8 @@ impl Flow {
                 self.took.resolve_us = micros(begun);
             }
             Need::Owner => {
-                let local = self.client.local_addr();
-                self.facts.owner = facts::owner(&self.ways, &self.facts, local).await.boxed();
+                let owner = facts::owner(&self.ways, &self.facts, self.local);
+                self.facts.owner = owner.await.boxed();
                 self.took.owner_us = micros(begun);
             }
             Need::Country => {
@@ -207,7 +214,8 @@ impl Flow {
     }
 
     /// From the decision to what is done; the record knows both afterwards.
-    pub(super) fn choose(&mut self, decision: Decision) -> Choice {
+    pub(super) async fn choose(&mut self, decision: Decision) -> Choice {
+        let decision = self.guarded(decision).await;
         self.write_down();
         let rule = decision.rule.clone();
         let choice = self.chosen(decision);
@@ -216,7 +224,54 @@ impl Flow {
         choice
     }
 
-    fn chosen(&self, decision: Decision) -> Choice {
+    /// The decision with the loop guard applied; what it costs is paid where the rules chose a proxy, and
+    /// some outbound is served on this host.
+    async fn guarded(&mut self, decision: Decision) -> Decision {
+        let leads_to = decision.outbound.and_then(|id| self.ways.action(id));
+        // Where a forward leads is the operator's own choice.
+        if self.visit.is_some() || !guard::concerns(leads_to) {
+            return decision;
+        }
+        if matches!(self.facts.serves, Fact::Unknown) {
+            self.facts.serves = facts::serves(&self.ways, &self.facts, self.local).await;
+        }
+        let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
+        guard::apply(decision, leads_to, &self.facts.serves, direct)
+    }
+
+    /// Why the flow is refused although the rules let it go; what its client is lent is known afterwards.
+    fn above_rules(&mut self, action: Option<Action>) -> Option<String> {
+        let carried = matches!(action, Some(Action::Direct | Action::Proxy));
+        if self.visit.is_some() || !carried {
+            return None;
+        }
+        let known = self.facts.destination_address();
+        if let (Some(address), Some(port)) = (known, self.facts.port.known()) {
+            let to = SocketAddr::new(address, *port);
+            if let Err(error) = self.ways.refuse_own(&[to]) {
+                return Some(error.to_string());
+            }
+        }
+        if action != Some(Action::Direct) || !self.is_of_a_stranger() {
+            return None;
+        }
+        let policy = &self.ways.generation().spec().policies[self.inbound.policy];
+        let particular = policy.particular(&self.facts);
+        let refused = known.filter(|ip| local::is_local(*ip) && !particular.names(*ip));
+        self.lent = Lent::Named(Arc::new(particular));
+        refused.map(guard::local_address)
+    }
+
+    /// Whether the client is of another host.
+    fn is_of_a_stranger(&self) -> bool {
+        let source = self.facts.source.known();
+        let (Some(source), Some(local)) = (source, self.local) else {
+            return false;
+        };
+        !peer_is_local(source.ip(), local.ip())
+    }
+
+    fn chosen(&mut self, decision: Decision) -> Choice {
         let Some(chosen) = decision.outbound else {
             let why: Arc<str> = match &decision.reason {
                 Reason::Unknown { why } => format!("a rule cannot be told: {why}").into(),
@@ -240,13 +295,21 @@ impl Flow {
             .outbound(member)
             .and_then(|outbound| outbound.kind.action());
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
+        let above = self.above_rules(action);
         let why = "refused by the rules of this proxy".into();
         self.ticket.note(|record| {
             record.outbound = outbound;
             record.member = member;
             record.action = action;
             record.decision = Some(decision);
+            if let Some(above) = &above {
+                record.note = above.as_str().into();
+                record.action = Some(Action::Reject);
+            }
         });
+        if above.is_some() {
+            return Choice::Refuse(Refusal::Reject, why);
+        }
         match action {
             Some(Action::Reset) => Choice::Refuse(Refusal::Reset, why),
             Some(Action::Reject) => Choice::Refuse(Refusal::Reject, why),
@@ -260,7 +323,12 @@ impl Flow {
         let limit = self.ways.generation().spec().limits.dial;
         let opened = match &mut self.visit {
             Some(visit) => visit.open(&self.ways, &mut self.ticket).await,
-            None => self.ways.open(outbound, &self.target(), limit).await,
+            None => {
+                let lent = self.lent.clone();
+                self.ways
+                    .open_lent(outbound, &self.target(), limit, lent)
+                    .await
+            }
         };
         self.took.dial_us = micros(begun);
         opened
@@ -282,8 +350,9 @@ impl Flow {
     }
 
     /// Carries what the client brought, or leaves that to the relay.
-    pub(super) async fn carry(mut self, server: Stream) -> Next {
+    pub(super) async fn carry(mut self, mut server: Stream) -> Next {
         self.write_down();
+        let token = server.take_token();
         let flow = Arc::clone(&self.ticket.live().bytes);
         let (client, server) = match &self.payload {
             Payload::Bytes => (self.client, server),
@@ -311,7 +380,7 @@ impl Flow {
             .map_or_else(Limits::default, Visit::limits);
         let relay = relay::relay(client, server, &limits, &flow, &self.ways.shared().pipes);
         let stay = self.visit.map(Visit::stay);
-        Next::Relay(Box::new(Relaying::new(self.ticket, relay, stay)))
+        Next::Relay(Box::new(Relaying::new(self.ticket, relay, stay, token)))
     }
 
     /// Ends the flow by refusing it.
@@ -342,6 +411,14 @@ impl Flow {
             return Next::Over;
         }
         let why = chain(error);
+        if error.is_refusal() {
+            self.ticket.note(|record| {
+                record.note = why.as_str().into();
+                record.action = Some(Action::Reject);
+            });
+            let why = "refused by the rules of this proxy";
+            return self.say_no(Refusal::Reject, why, End::Refused).await;
+        }
         self.say_no(
             Refusal::Failed(error.failure()),
             &why,
@@ -376,6 +453,9 @@ impl Flow {
         });
     }
 }
+
+/// Why a connection of our own that arrives at us is refused.
+const CAME_BACK: &str = "loop guard: own connection: it came back to us";
 
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)

@@ -102,11 +102,15 @@ impl Visit {
         let mut stream = match &target.address {
             Address::Fd(_) => {
                 let (stream, taken) = self.take(target)?;
+                if let Some(peer) = stream.peer_addr() {
+                    ways.refuse_own(&[peer])?;
+                }
                 turn = Some(taken);
                 stream
             }
             Address::Tcp { host, port } => self.tcp(ways, target, host, *port, limit).await?,
             Address::Unix(path) => {
+                ways.refuse_own_path(path)?;
                 let connecting = ways.dialer().unix(path);
                 let Ok(connected) = timeout(limit, connecting).await else {
                     let outbound = Arc::clone(&target.name);
@@ -221,8 +225,9 @@ fn of_families(mut addresses: Vec<IpAddr>, families: Families) -> Vec<IpAddr> {
 /// Whether another attempt may end otherwise.
 fn may_pass(error: &DialError) -> bool {
     match error {
-        DialError::Loop { .. }
+        DialError::LocalAddress { .. }
         | DialError::NotYet { .. }
+        | DialError::OwnListener { .. }
         | DialError::Refuses { .. }
         | DialError::Shut { .. }
         | DialError::TooDeep { .. } => false,

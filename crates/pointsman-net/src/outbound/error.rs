@@ -1,11 +1,13 @@
 //! Why no stream came about: which part of the way is to blame, and what to tell the client.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::Domain;
+use pointsman_policy::{Domain, guard};
+
+use crate::plane::At;
 
 /// Why no stream came about.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +18,17 @@ pub enum DialError {
         /// The proxy.
         outbound: Arc<str>,
     },
-    /// The address is the listener's that the flow came in by.
-    #[error("loop: {address} is the inbound that this flow came in by")]
-    Loop {
+    /// The client is of another host, and the address is for this one alone.
+    #[error("{}", guard::local_address(*address))]
+    LocalAddress {
         /// The address.
-        address: SocketAddr,
+        address: IpAddr,
+    },
+    /// The address is one of our own listeners.
+    #[error("{}", guard::own_listener(at))]
+    OwnListener {
+        /// The address.
+        at: At,
     },
     /// An outbound of a type that is not built yet.
     #[error("outbound `{outbound}` is of type {kind}, which is not built yet")]
@@ -135,7 +143,7 @@ impl DialError {
     pub fn try_next(&self) -> bool {
         match self {
             // The target is at fault, not the way there.
-            Self::Loop { .. } | Self::Unresolved { .. } => false,
+            Self::LocalAddress { .. } | Self::OwnListener { .. } | Self::Unresolved { .. } => false,
             Self::ProxyRefused { failure, .. } => match failure {
                 Failure::Refused => false,
                 Failure::General
@@ -156,13 +164,20 @@ impl DialError {
         }
     }
 
+    /// Whether it is no failure but a refusal: nothing was tried, and nothing may be.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::LocalAddress { .. } | Self::OwnListener { .. })
+    }
+
     /// What the client is told.
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Login { .. }
-            | Self::Loop { .. }
+            Self::LocalAddress { .. }
+            | Self::Login { .. }
             | Self::NotYet { .. }
+            | Self::OwnListener { .. }
             | Self::ProxyBroke { .. }
             | Self::ProxyGone { .. }
             | Self::Refuses { .. }

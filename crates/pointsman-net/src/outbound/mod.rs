@@ -16,8 +16,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::{Action, Domain, Host, OutboundId};
+use pointsman_policy::{Action, Domain, Host, OutboundId, Particular, local};
 use pointsman_wire::RequestHost;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use self::error::{DialError, Failure};
@@ -25,7 +26,7 @@ use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
 use crate::login::Login;
 use crate::lookup::{Answer, Lookup};
-use crate::plane::{ListenerId, Shared};
+use crate::plane::{At, Shared};
 use crate::stream::Stream;
 
 /// A way out.
@@ -136,8 +137,6 @@ impl Target {
 pub struct Ways {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
-    /// Where the flow came in: it must not arrive there again.
-    from: Option<ListenerId>,
     /// Outbounds within look-ups within outbounds ...
     depth: u8,
 }
@@ -154,20 +153,36 @@ struct Path {
     uplink: Uplink,
     /// Outbounds entered so far.
     depth: u8,
+    /// Which addresses of this host the target may be; servers may be any.
+    lent: Lent,
+}
+
+/// Which addresses a flow may be taken to that only this host should reach.
+#[derive(Clone, Debug, Default)]
+pub enum Lent {
+    /// All: the client is of this host, or the target is the operator's choice.
+    #[default]
+    All,
+    /// Those alone that the rules name in particular.
+    Named(Arc<Particular>),
+}
+
+impl Lent {
+    fn allows(&self, address: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(particular) => !local::is_local(address) || particular.names(address),
+        }
+    }
 }
 
 type Opening<'a> = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + 'a>>;
 
 impl Ways {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        generation: Arc<Generation>,
-        from: Option<ListenerId>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, generation: Arc<Generation>) -> Self {
         Self {
             shared,
             generation,
-            from,
             depth: 0,
         }
     }
@@ -235,8 +250,23 @@ impl Ways {
         target: &Target,
         limit: Duration,
     ) -> Result<Stream, DialError> {
+        self.open_lent(id, target, limit, Lent::All).await
+    }
+
+    /// As [`Self::open`], for a client that is lent only some addresses of this host.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_lent(
+        &self,
+        id: OutboundId,
+        target: &Target,
+        limit: Duration,
+        lent: Lent,
+    ) -> Result<Stream, DialError> {
         let path = Path {
             depth: self.depth,
+            lent,
             ..Path::default()
         };
         let opening = self.through(id, path, target.clone(), limit);
@@ -288,13 +318,13 @@ impl Ways {
             match &outbound.kind {
                 Kind::Direct(uplink) => self.reach(name, path.or(uplink), target, limit).await,
                 Kind::Http(upstream) => {
-                    let path = path.or(&upstream.uplink);
+                    let path = path.or(&upstream.uplink).towards_server();
                     let server = Target::of_server(upstream);
                     let stream = self.reach(name, path, server, limit).await?;
                     http::connect(name, stream, upstream.login.as_ref(), &target).await
                 }
                 Kind::Socks5(upstream) => {
-                    let path = path.or(&upstream.uplink);
+                    let path = path.or(&upstream.uplink).towards_server();
                     let server = Target::of_server(upstream);
                     let stream = self.reach(name, path, server, limit).await?;
                     socks5::connect(name, stream, upstream.login.as_ref(), &target).await
@@ -373,24 +403,32 @@ impl Ways {
             .into_iter()
             .map(|address| SocketAddr::new(address, target.port))
             .collect();
-        self.refuse_loops(&addresses)?;
+        self.refuse_own(&addresses)?;
+        let refused = addresses.iter().find(|to| !path.lent.allows(to.ip()));
+        if let Some(to) = refused {
+            return Err(DialError::LocalAddress { address: to.ip() });
+        }
         let connected = self.dialer().tcp_any(&addresses, &path.uplink, limit).await;
         let socket = connected.map_err(|source| DialError::Unreachable {
             outbound: Arc::clone(outbound),
             source,
         })?;
-        // Should it arrive at a listener of ours, it is to be known there before its first byte.
-        if let (Ok(own), Ok(to)) = (socket.local_addr(), socket.peer_addr())
-            && self.shared.arrives_at(to).is_some()
-        {
-            self.shared.own.made(own);
-        }
-        Ok(Stream::from(socket))
+        Ok(self.known(socket))
+    }
+
+    /// A connection that was made, known as our own should it come back to us all the same.
+    fn known(&self, socket: TcpStream) -> Stream {
+        let token = match socket.peer_addr() {
+            Ok(peer) if self.shared.might_arrive(peer.port()) => {
+                let own = socket.local_addr().ok();
+                own.map(|own| self.shared.own.made(own, peer))
+            }
+            _ => None,
+        };
+        Stream::from(socket).known_by(token)
     }
 
     /// A stream to the first of `addresses` that answers, from here and by the host's own routes.
-    ///
-    /// Whatever listener of ours it arrives at takes it for a stranger's: its client has the rules applied there.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -401,24 +439,34 @@ impl Ways {
         dialer: &Dialer,
         limit: Duration,
     ) -> Result<Stream, DialError> {
-        self.refuse_loops(addresses)?;
+        self.refuse_own(addresses)?;
         let connected = dialer.tcp_any(addresses, &Uplink::default(), limit).await;
         connected
-            .map(Stream::from)
+            .map(|socket| self.known(socket))
             .map_err(|source| DialError::Unreachable {
                 outbound: Arc::clone(outbound),
                 source,
             })
     }
 
-    fn refuse_loops(&self, addresses: &[SocketAddr]) -> Result<(), DialError> {
-        let Some(from) = self.from else {
-            return Ok(());
-        };
-        let back = |address: &&SocketAddr| self.shared.arrives_at(**address) == Some(from);
-        match addresses.iter().find(back) {
-            Some(address) => Err(DialError::Loop { address: *address }),
+    /// Refuses addresses of which one is a listener of ours.
+    pub(crate) fn refuse_own(&self, addresses: &[SocketAddr]) -> Result<(), DialError> {
+        let own = |address: &&SocketAddr| self.shared.arrives_at(**address);
+        match addresses.iter().find(own) {
+            Some(address) => Err(DialError::OwnListener {
+                at: At::Tcp(*address),
+            }),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses a path where a listener of ours is.
+    pub(crate) fn refuse_own_path(&self, path: &std::path::Path) -> Result<(), DialError> {
+        match self.shared.arrives_at_path(path) {
+            true => Err(DialError::OwnListener {
+                at: At::Unix(path.to_owned()),
+            }),
+            false => Ok(()),
         }
     }
 
@@ -435,6 +483,12 @@ impl Path {
         if self.uplink == Uplink::default() && self.before.is_empty() {
             self.uplink = uplink.clone();
         }
+        self
+    }
+
+    /// The way on to a server: it is the operator's choice where that is.
+    fn towards_server(mut self) -> Self {
+        self.lent = Lent::All;
         self
     }
 }

@@ -86,12 +86,9 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
         worker: _,
     } = accepted;
     let mut client = Stream::new(socket);
-    // Both are the connection's, whatever it asks for.
-    let port = local.map(|local| local.port());
-    let mut is_own = None;
     loop {
         let inbound = Arc::clone(generation.inbound(listener)?);
-        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation), Some(listener));
+        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation));
         let source =
             peer.map(|peer| std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port()));
         let facts = Facts {
@@ -111,8 +108,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
             ticket,
             client,
             visit,
-            port,
-            is_own: &mut is_own,
+            local,
         });
         let next = tokio::select! {
             next = run => next,

@@ -91,6 +91,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Where connections reach it.
+    pub(super) fn reached_at(&self) -> At {
+        self.bound.map_or_else(|| self.asked.clone(), At::Tcp)
+    }
+
     pub(super) fn listening(&self) -> Listening {
         let at = match (&self.asked, self.bound) {
             (At::Tcp(_), Some(bound)) => At::Tcp(bound),

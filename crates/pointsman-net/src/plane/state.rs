@@ -6,14 +6,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
+use pointsman_policy::local::loopback_of;
 use tokio::sync::Semaphore;
 
 use super::flows::Flows;
-use super::{ListenerId, Setup};
+use super::{At, Setup};
 use crate::dial::Dialer;
 use crate::facts::Memory;
 use crate::forward;
@@ -27,7 +31,7 @@ use crate::requests::Requests;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) flows: Flows,
-    pub(crate) own: Own,
+    pub(crate) own: Arc<Own>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) pipes: PipePool,
     /// Flows that wait for somebody's word.
@@ -36,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) silences: Semaphore,
     dialer: Dialer,
     generation: ArcSwapOption<Generation>,
-    listening: ArcSwap<Vec<(ListenerId, SocketAddr)>>,
+    listening: ArcSwap<Vec<At>>,
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
     pub(super) forwards: forward::Kept,
@@ -50,7 +54,7 @@ impl Shared {
         let log = log.map(AccessLog::open).transpose()?.map(Arc::new);
         Ok(Self {
             flows: Flows::new(setup.clock, log),
-            own: Own::default(),
+            own: Arc::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
             requests: Arc::default(),
@@ -75,25 +79,39 @@ impl Shared {
         self.generation.store(Some(Arc::new(generation)));
     }
 
-    pub(super) fn listens_at(&self, listening: Vec<(ListenerId, SocketAddr)>) {
+    pub(super) fn listens_at(&self, listening: Vec<At>) {
         self.listening.store(Arc::new(listening));
     }
 
-    /// The listener of ours that a connection to `address` would arrive at.
-    pub(crate) fn arrives_at(&self, address: SocketAddr) -> Option<ListenerId> {
-        let ip = address.ip();
-        let hit = |bound: &SocketAddr| {
-            bound.port() == address.port()
-                && (bound.ip() == ip
-                    || (bound.ip().is_unspecified()
-                        && bound.is_ipv4() == address.is_ipv4()
-                        && (ip.is_unspecified() || pointsman_os::socket::is_own_address(ip))))
+    /// Whether a connection to that port of some address of this host might arrive at us: cheap, for each that is made.
+    pub(crate) fn might_arrive(&self, port: u16) -> bool {
+        let of = |at: &At| at.tcp().is_some_and(|bound| bound.port() == port);
+        self.listening.load().iter().any(of)
+    }
+
+    /// Whether a connection to `address`, however it is spelled, arrives at a listener of ours.
+    pub(crate) fn arrives_at(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let ip = loopback_of(ip).unwrap_or(ip);
+        let hit = |at: &At| {
+            let Some(bound) = at.tcp().filter(|bound| bound.port() == address.port()) else {
+                return false;
+            };
+            // `[::]` takes both families.
+            let family = bound.is_ipv6() || ip.is_ipv4();
+            bound.ip().to_canonical() == ip
+                || (bound.ip().is_unspecified() && family && is_own_address(ip))
         };
-        self.listening
-            .load()
-            .iter()
-            .find(|(_, bound)| hit(bound))
-            .map(|(id, _)| *id)
+        self.listening.load().iter().any(hit)
+    }
+
+    /// Whether a listener of ours is at that path, by whatever way the path leads there.
+    pub(crate) fn arrives_at_path(&self, path: &Path) -> bool {
+        let hit = |at: &At| match at {
+            At::Unix(bound) => bound == path || is_one_file(bound, path),
+            At::Fd(_) | At::Tcp(_) => false,
+        };
+        self.listening.load().iter().any(hit)
     }
 
     pub(super) fn select(&self, group: Arc<str>, member: Arc<str>) {
@@ -121,4 +139,14 @@ impl Shared {
         });
         selected.or_else(|| members.first()).copied()
     }
+}
+
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let node = |path| {
+        std::fs::metadata(path)
+            .map(|meta| (meta.dev(), meta.ino()))
+            .ok()
+    };
+    let found = node(one);
+    found.is_some() && found == node(other)
 }

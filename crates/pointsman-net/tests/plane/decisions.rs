@@ -1,11 +1,13 @@
 //! What becomes of flows by what the rules say, and by what they have to know.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use pointsman_net::generation::InboundSpec;
 use pointsman_net::outbound::Kind;
 use pointsman_net::record::End;
 use pointsman_policy::condition::Condition;
-use pointsman_policy::fact::{Fact, Protocol};
+use pointsman_policy::fact::{Fact, InboundKind, Protocol};
 use pointsman_policy::model::DomainOrder;
 use pointsman_policy::{Action, Domain};
 use tokio::io::AsyncWriteExt;
@@ -237,12 +239,40 @@ async fn what_is_not_built_refuses_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_flow_to_its_own_listener_is_a_loop() {
-    let stage = Script::new().play().await;
-    let mut client = stage.connect().await;
-    assert_eq!(client.socks5("localhost", stage.ports[0].port()).await, 1);
-    let Some(End::Failed(why)) = stage.record().await.ended.clone() else {
-        panic!("it ended else")
+async fn a_flow_to_an_own_listener_is_refused_by_any_spelling() {
+    let any = |name| InboundSpec {
+        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+        ..inbound(name, InboundKind::Mixed)
     };
-    assert!(why.starts_with("loop: "), "{why}");
+    let script = Script::new().inbounds([inbound("near", InboundKind::Mixed), any("any")]);
+    let stage = script.play().await;
+    let [near, any] = [stage.ports[0].port(), stage.ports[1].port()];
+    let mut count = 0;
+    for (host, port) in [
+        ("localhost", near),
+        ("127.0.0.1", near),
+        ("0.0.0.0", near),
+        ("::ffff:127.0.0.1", near),
+        ("127.0.0.1", any),
+        ("127.5.6.7", any),
+        ("localhost", any),
+    ] {
+        let mut client = stage.connect().await;
+        assert_eq!(client.socks5(host, port).await, 2, "{host}:{port}");
+        count += 1;
+        let record = stage.records(count).await.pop().unwrap();
+        assert_eq!(record.ended, Some(End::Refused), "{host}:{port}");
+        assert_eq!(record.action, Some(Action::Reject));
+        assert_eq!(record.outbound.as_deref(), Some("DIRECT"));
+        assert!(
+            record.note.starts_with("loop guard: own listener: "),
+            "{}",
+            record.note
+        );
+        assert_eq!(
+            &*record.listener, "near",
+            "nothing arrived at the other one"
+        );
+    }
+    assert_eq!(stage.plane().recent().len(), count);
 }

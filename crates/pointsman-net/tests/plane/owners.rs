@@ -1,10 +1,13 @@
 //! Whose flow it is, and clients that nobody here wrote.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
 
+use pointsman_net::generation::{Guard, ServedBy};
 use pointsman_net::outbound::Kind;
+use pointsman_policy::Action;
 use pointsman_policy::condition::{Condition, TextField, TextTest};
+use pointsman_policy::decision::Reason;
 use pointsman_policy::fact::{Fact, Geo, InboundKind};
 use tokio::io::AsyncWriteExt;
 
@@ -87,55 +90,143 @@ async fn curl_gets_through_each_kind_of_inbound() {
     }
 }
 
-#[tokio::test]
-async fn the_process_that_serves_an_outbound_goes_direct() {
-    let server = echo().await;
-    // A process that listens, and then connects through us: as a proxy core does.
-    let script = "import socket,sys\n\
-        l=socket.create_server(('127.0.0.1',0)); print(l.getsockname()[1],flush=True)\n\
-        p=int(sys.stdin.readline()); s=socket.create_connection(('127.0.0.1',p))\n\
-        s.sendall(bytes([5,1,0])); s.recv(2)\n\
-        s.sendall(bytes([5,1,0,1,127,0,0,1])+int(sys.stdin.readline()).to_bytes(2,'big'))\n\
-        print(s.recv(10)[1],flush=True)";
-    let python = std::process::Command::new("python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut python) = python else {
-        eprintln!("skipped: there is no python3");
-        return;
-    };
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(python.stdout.take().unwrap()));
-    let endpoint = format!("127.0.0.1:{}", lines.next().unwrap().unwrap())
-        .parse()
-        .unwrap();
-    let rejecting = Script::new()
-        .outbound("core", Kind::Socks5(upstream(endpoint)))
-        .fallback("REJECT");
-    let stage = rejecting.play().await;
-    let mut spec = rejecting.spec();
-    spec.guards.push((endpoint, "core".into()));
-    stage.plane().apply(spec).await.unwrap();
-    let mut to = python.stdin.take().unwrap();
-    std::io::Write::write_all(
-        &mut to,
-        format!("{}\n{}\n", stage.ports[0].port(), server.port()).as_bytes(),
-    )
-    .unwrap();
-    let code = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap());
-    assert_eq!(
-        tokio::time::timeout(Duration::from_secs(15), code)
+/// A process that listens, and then asks our proxy for addresses: as a proxy core does.
+struct Core {
+    python: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    endpoint: SocketAddr,
+}
+
+impl Core {
+    /// `None` where there is no python3.
+    fn start() -> Option<Self> {
+        let script = "import socket,sys\n\
+            l=socket.create_server(('127.0.0.1',0)); print(l.getsockname()[1],flush=True)\n\
+            for line in sys.stdin:\n\
+            \x20 p,t=map(int,line.split()); s=socket.create_connection(('127.0.0.1',p))\n\
+            \x20 s.sendall(bytes([5,1,0])); s.recv(2)\n\
+            \x20 s.sendall(bytes([5,1,0,1,127,0,0,1])+t.to_bytes(2,'big'))\n\
+            \x20 print(s.recv(10)[1],flush=True)\n\
+            \x20 s.close()";
+        let python = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut python) = python else {
+            eprintln!("skipped: there is no python3");
+            return None;
+        };
+        let out = python.stdout.take().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(out));
+        let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+        Some(Self {
+            python,
+            lines,
+            endpoint: SocketAddr::from(([127, 0, 0, 1], port)),
+        })
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        std::fs::read_link(format!("/proc/{}/exe", self.python.id())).unwrap()
+    }
+
+    /// The code of our proxy's answer.
+    async fn ask(mut self, proxy: SocketAddr, target: SocketAddr) -> (Self, u8) {
+        let asking = tokio::task::spawn_blocking(move || {
+            let line = format!("{} {}\n", proxy.port(), target.port());
+            let to = self.python.stdin.as_mut().unwrap();
+            std::io::Write::write_all(to, line.as_bytes()).unwrap();
+            let code = self.lines.next().unwrap().unwrap().parse().unwrap();
+            (self, code)
+        });
+        tokio::time::timeout(PATIENCE, asking)
             .await
             .unwrap()
-            .unwrap(),
-        "0"
-    );
-    python.wait().unwrap();
-    let record = stage.record().await;
-    assert_eq!(record.outbound.as_deref(), Some("DIRECT"));
-    assert!(matches!(&record.facts.guarded, Fact::Known(serves, _) if &**serves == "core"));
-    // Whoever else asks is refused.
-    let mut client = stage.connect().await;
-    assert_eq!(client.socks5("127.0.0.1", server.port()).await, 2);
+            .unwrap()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        drop(self.python.stdin.take());
+        let _ = self.python.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy() {
+    let server = echo().await;
+    let Some(mut core) = Core::start() else {
+        return;
+    };
+    let closed = nobody().await;
+    let (endpoint, path) = (core.endpoint, core.path());
+    let script = Script::new()
+        .outbound("core", Kind::Socks5(upstream(closed)))
+        .fallback("core");
+    let stage = script.play().await;
+    for by in [
+        ServedBy::Endpoint(endpoint),
+        ServedBy::Program(path),
+        ServedBy::User("root".into()),
+    ] {
+        let mut spec = script.spec();
+        spec.guards.push(Guard {
+            outbound: "core".into(),
+            by: by.clone(),
+        });
+        stage.plane().apply(spec).await.unwrap();
+        let before = stage.plane().recent().len();
+        let code;
+        (core, code) = core.ask(stage.ports[0], server).await;
+        if matches!(by, ServedBy::User(_)) && code != 0 {
+            eprintln!("skipped: the tests do not run as root");
+            continue;
+        }
+        assert_eq!(code, 0, "{by:?}");
+        let record = stage.records(before + 1).await.pop().unwrap();
+        assert_eq!(record.outbound.as_deref(), Some("DIRECT"), "{by:?}");
+        let decision = record.decision.as_ref().unwrap();
+        assert!(matches!(&decision.reason, Reason::LoopGuard { serves } if &**serves == "core"));
+        assert!(decision.rule.is_some(), "the rule that it overrode");
+        if !matches!(by, ServedBy::User(_)) {
+            // Whoever else asks is sent to the proxy, where nobody is.
+            let mut client = stage.connect().await;
+            assert_eq!(client.socks5("127.0.0.1", server.port()).await, 5, "{by:?}");
+            stage.records(before + 2).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
+    let server = echo().await;
+    let Some(mut core) = Core::start() else {
+        return;
+    };
+    let endpoint = core.endpoint;
+    let script = Script::new()
+        .outbound("core", Kind::Socks5(upstream(endpoint)))
+        .outbound("link", Kind::Direct(Default::default()));
+    let stage = script.play().await;
+    let expected = [("REJECT", 2, Action::Reject), ("link", 0, Action::Direct)];
+    for (number, (outbound, code, action)) in (1..).zip(expected) {
+        let mut spec = script.clone().fallback(outbound).spec();
+        spec.guards.push(Guard {
+            outbound: "core".into(),
+            by: ServedBy::Endpoint(endpoint),
+        });
+        stage.plane().apply(spec).await.unwrap();
+        let answered;
+        (core, answered) = core.ask(stage.ports[0], server).await;
+        assert_eq!(answered, code, "{outbound}");
+        let record = stage.records(number).await.pop().unwrap();
+        assert_eq!(
+            (record.outbound.as_deref(), record.action),
+            (Some(outbound), Some(action))
+        );
+        // Where no proxy was chosen nobody asked.
+        assert_eq!(record.facts.serves, Fact::Unknown);
+    }
 }

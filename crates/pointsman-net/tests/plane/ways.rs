@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use pointsman_net::generation::InboundSpec;
 use pointsman_net::login::{Login, Secret};
 use pointsman_net::outbound::{Kind, Upstream};
 use pointsman_net::record::End;
-use pointsman_policy::fact::{Fact, InboundKind};
-use pointsman_policy::{Host, OutboundId};
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::{Action, Host, OutboundId};
 
 use crate::stage::*;
 
@@ -149,35 +150,71 @@ async fn a_groups_selection_outlives_generations() {
     assert_eq!(stage.plane().selected("group").as_deref(), Some("RESET"));
 }
 
+/// Two listeners, `a` with a policy that lets all go, `b` with the script's.
+async fn open_and_strict(script: &Script) -> Stage {
+    let names = ["a", "b"].map(|name| inbound(name, InboundKind::Mixed));
+    let stage = script.clone().inbounds(names).play().await;
+    let mut spec = script.clone().inbounds([]).spec();
+    let open = Script {
+        rules: Vec::new(),
+        fallback: "DIRECT",
+        ..script.clone()
+    };
+    spec.policies.push(open.spec().policies.remove(0));
+    for name in ["a", "b"] {
+        spec.inbounds.push(InboundSpec {
+            policy: usize::from(name == "a"),
+            ..inbound(name, InboundKind::Mixed)
+        });
+    }
+    stage.plane().apply(spec).await.unwrap();
+    stage
+}
+
 #[tokio::test]
-async fn our_own_connection_to_ourselves_goes_direct() {
+async fn nobody_passes_a_listeners_rules_by_way_of_another_listener() {
     let server = echo().await;
-    let both = [
-        inbound("a", InboundKind::Mixed),
-        inbound("b", InboundKind::Mixed),
-    ];
-    let stage = Script::new().inbounds(both).play().await;
-    // Everything goes to the second listener, also what arrives there.
-    let script = Script::new()
-        .inbounds([
-            inbound("a", InboundKind::Mixed),
-            inbound("b", InboundKind::Mixed),
-        ])
-        .outbound("b", Kind::Socks5(upstream(stage.ports[1])))
-        .fallback("b");
-    stage.plane().apply(script.spec()).await.unwrap();
+    let stage = open_and_strict(&Script::new().fallback("REJECT")).await;
+    // The way past: ask the open listener for the strict one, and that one for the server.
     let mut client = stage.connect().await;
-    assert_eq!(client.socks5("echo.test", server.port()).await, 0);
-    client.send("round").await;
-    client.expect("round").await;
-    drop(client);
-    let records = stage.records(2).await;
-    let second = records
-        .iter()
-        .find(|record| &*record.listener == "b")
-        .unwrap();
-    assert_eq!(second.outbound.as_deref(), Some("DIRECT"));
-    assert!(matches!(&second.facts.guarded, Fact::Known(who, _) if &**who == "pointsman"));
+    assert_eq!(client.socks5("127.0.0.1", stage.ports[1].port()).await, 2);
+    assert_eq!(client.rest().await.unwrap(), b"");
+    let record = stage.record().await;
+    assert_eq!(record.ended, Some(End::Refused));
+    // And nothing is left over that a stranger could use: the strict listener's rules hold.
+    for host in ["127.0.0.1", "echo.test"] {
+        let mut stranger = Client::to(stage.ports[1]).await;
+        assert_eq!(stranger.socks5(host, server.port()).await, 2, "{host}");
+    }
+    let records = stage.records(3).await;
+    assert!(records[1..].iter().all(|record| &*record.listener == "b"));
+    assert!(
+        records
+            .iter()
+            .all(|record| record.action == Some(Action::Reject))
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_an_own_listener_is_refused_before_it_is_dialled() {
+    let server = echo().await;
+    let stage = open_and_strict(&Script::new()).await;
+    let b = stage.ports[1];
+    for kind in [Kind::Socks5(upstream(b)), Kind::Http(upstream(b))] {
+        let script = Script::new()
+            .inbounds(["a", "b"].map(|name| inbound(name, InboundKind::Mixed)))
+            .outbound("b", kind)
+            .fallback("b");
+        let before = stage.plane().recent().len();
+        stage.plane().apply(script.spec()).await.unwrap();
+        let mut client = stage.connect().await;
+        assert_eq!(client.socks5("echo.test", server.port()).await, 2);
+        let record = stage.records(before + 1).await.pop().unwrap();
+        assert_eq!(record.ended, Some(End::Refused));
+        assert_eq!(record.outbound.as_deref(), Some("b"));
+        let expected = format!("loop guard: own listener: {b} is where Pointsman itself listens");
+        assert_eq!(&*record.note, expected);
+    }
 }
 
 #[tokio::test]

@@ -6,5 +6,6 @@
 pub(crate) mod descriptors;
 pub(crate) mod memory;
 pub(crate) mod owner;
+pub(crate) mod route;
 pub(crate) mod socket;
 pub(crate) mod splice;

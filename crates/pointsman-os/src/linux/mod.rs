@@ -7,5 +7,6 @@ mod diag;
 pub(crate) mod memory;
 pub(crate) mod owner;
 mod process;
+pub(crate) mod route;
 pub(crate) mod socket;
 pub(crate) mod splice;

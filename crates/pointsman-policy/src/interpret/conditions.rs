@@ -9,6 +9,7 @@ use super::{Hit, Truth, Value, Walk, asked, settled};
 use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side};
 use crate::fact::{Inbound, InboundKind, Need, Protocol};
+use crate::local::loopback_of;
 use crate::model::SetId;
 use crate::set::jump::Jump;
 use crate::set::{Fingerprints, Held, Other, RuleSet};
@@ -169,7 +170,7 @@ impl<'a> Walk<'a, '_> {
         match address {
             Value::Absent => Truth::No,
             Value::Failed(why) => Truth::Unknown(why),
-            Value::Known(address, _) => Truth::of(prefix.contains(address)),
+            Value::Known(address, _) => Truth::of(either(address, |ip| prefix.contains(ip))),
         }
     }
 
@@ -287,7 +288,11 @@ impl<'a> Walk<'a, '_> {
                     None
                 }
                 Value::Known(address, _) => {
-                    set.find_address(address).map(|found| Hit::Set(set, found))
+                    let found = set.find_address(address).or_else(|| {
+                        let twin = loopback_of(address)?;
+                        set.find_address(twin)
+                    });
+                    found.map(|found| Hit::Set(set, found))
                 }
             };
             self.see_address(&address, hit);
@@ -355,6 +360,11 @@ impl<'a> Walk<'a, '_> {
             Value::Known(value, _) => Truth::of(holds(&value)),
         }
     }
+}
+
+/// Whether a test holds for an address, or for the one of this host that it leads to.
+fn either(address: IpAddr, test: impl Fn(IpAddr) -> bool) -> bool {
+    test(address) || loopback_of(address).is_some_and(test)
 }
 
 /// An inbound as a rule writes it: `alice@http:7890`.

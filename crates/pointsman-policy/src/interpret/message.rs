@@ -28,12 +28,12 @@ impl Walk<'_, '_> {
 
     pub(super) fn say(&mut self, id: u32, message: &Template) {
         let time = match &self.watch {
-            Watch::Nothing => return,
+            Watch::Nothing | Watch::Particular(_) => return,
             Watch::Messages { time, .. } | Watch::Trace { time, .. } => *time,
         };
         let text = message.render(|variable| self.variable(variable, time));
         match &mut self.watch {
-            Watch::Nothing => {}
+            Watch::Nothing | Watch::Particular(_) => {}
             Watch::Messages { messages, .. } => messages.push((id, text)),
             Watch::Trace { trace, .. } => trace.messages.push((id, text)),
         }
@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
                     None => printed(address),
                 })
             }
-            Variable::Serves => facts.guarded.known().cloned(),
+            Variable::Serves => facts.serves.known().cloned(),
             Variable::Sniffed => Some(look?.domain.as_ref()?.text().clone()),
             Variable::Source => facts.source.known().map(printed),
             Variable::SourceIp => facts.source.known().map(|source| printed(source.ip())),

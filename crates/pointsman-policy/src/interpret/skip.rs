@@ -9,6 +9,7 @@ use super::{Stop, Value, Walk, asked, settled};
 use crate::address::Host;
 use crate::condition::{AddressKind, Asks};
 use crate::fact::{Geo, Inbound, Need};
+use crate::local::loopback_of;
 use crate::model::{Node, OnUnknown};
 use crate::plan::{
     APP_NAME, Class, EXACT, Entry, FOLDED, Hasher, Index, KIND, MOST, NOWHERE, PORT, Plan, Proof,
@@ -135,7 +136,10 @@ impl<'a> Walk<'a, '_> {
                 Some(code) => look.table(look.hasher().text(tag(entry.class, EXACT), code)),
                 None => NOWHERE,
             }),
-            Class::Destination(asks) => look.upon(self.address(asks), |ip| look.address(ip)),
+            Class::Destination(asks) => look.upon(self.address(asks), |ip| {
+                let twin = loopback_of(ip).map_or(NOWHERE, |twin| look.address(twin));
+                look.address(ip).min(twin)
+            }),
             Class::Domain => {
                 let name = self.domain().map(|name| name.value);
                 let mut print = 0;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Hit, Truth, Value, Walk};
+use super::{Hit, Particular, Truth, Value, Walk};
 use crate::decision::{Seen, Trace, Verdict, Visit};
 use crate::model::Origin;
 
@@ -24,6 +24,8 @@ pub enum Watch<'w> {
     /// Nothing: no text is built.
     #[default]
     Nothing,
+    /// What the conditions that led to the decision name in particular.
+    Particular(&'w mut Particular),
     /// Every rule visited, with what it saw, and the messages.
     Trace {
         /// As for messages; an empty text prints `N/A`.

@@ -191,7 +191,7 @@ pub(crate) fn flow(words: &str) -> Facts {
             "fake" => facts.fake_ip = Fact::Known(name(value), Provenance::FakeIp),
             "dns" => facts.correlated = Fact::Known(name(value), Provenance::DnsCorrelation),
             "dscp" => facts.dscp = fact(value, |value| value.parse().unwrap()),
-            "serves" => facts.guarded = known(value.into()),
+            "serves" => facts.serves = known(value.into()),
             "inbound" => facts.inbound = known(inbound(value)),
             "look" => facts.look = fact(value, look).boxed(),
             "resolved" => {

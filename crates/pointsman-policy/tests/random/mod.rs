@@ -29,7 +29,15 @@ use regex::RegexBuilder;
 use crate::flow::{flow, name, origin, policy};
 
 const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org", "org"];
-const RANGES: &[&str] = &["10.0.0.0/8", "10.3.0.0/16", "192.0.2.1", "::/0"];
+const RANGES: &[&str] = &[
+    "10.0.0.0/8",
+    "10.3.0.0/16",
+    "192.0.2.1",
+    "::/0",
+    "127.0.0.0/8",
+    "0.0.0.0",
+    "::1",
+];
 const TEXTS: &[&str] = &["curl", "sh", "GET", "h2", "OpenSSH_9", "work"];
 
 /// A flow with every fact settled: known, absent or failed.
@@ -44,6 +52,8 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
                 "dst=10.3.0.1:443",
                 "dst=192.0.2.1:80",
                 "dst=[2001:db8::1]:22",
+                "dst=0.0.0.0:80",
+                "dst=[::]:443",
             ][..],
         )),
         option::of(select(&["src=10.1.1.1:22", "src=192.0.2.1:80"][..])),
@@ -78,6 +88,7 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
                 "resolved=!servfail",
                 "resolved=10.3.0.1",
                 "resolved=192.0.2.1,10.0.0.1",
+                "resolved=0.0.0.0",
             ][..],
         ),
         select(
@@ -464,8 +475,11 @@ pub(crate) fn zones() -> Zones {
         let zone = zones.add_domain_zone(["outer", "inner"][zone]);
         zones.add_domain(zone, name(text), entry()).unwrap();
     }
-    for (zone, text) in ["10.0.0.0/8", "10.3.0.0/16"].into_iter().enumerate() {
-        let zone = zones.add_address_zone(["outer", "inner"][zone]);
+    for (zone, text) in ["10.0.0.0/8", "10.3.0.0/16", "127.0.0.0/8"]
+        .into_iter()
+        .enumerate()
+    {
+        let zone = zones.add_address_zone(["outer", "inner", "own"][zone]);
         zones
             .add_address(zone, text.parse().unwrap(), entry())
             .unwrap();

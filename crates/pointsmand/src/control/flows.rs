@@ -10,12 +10,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::Setup;
-use pointsman_config::explain::{self, Detail, View};
+use pointsman_config::explain::{self, Detail, View, World};
 use pointsman_config::files::Disk;
 use pointsman_config::flow::{Query as Flow, Situation};
+use pointsman_config::own::Listeners;
 use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
 use pointsman_net::record::FlowRecord;
+use pointsman_os::socket::is_own_address;
 use pointsman_policy::{
     Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
 };
@@ -131,6 +133,7 @@ pub(super) fn explanation(
         }
     };
     let mut explanation = render(app, &setup, policy, facts, find, full);
+    records::above_rules(record, &mut explanation);
     explanation.id = Some(id.into());
     explanation.generation = Some(number.to_string());
     explanation.steps = records::steps(record, &asked);
@@ -247,7 +250,11 @@ fn render(
         step: &step,
         trace: &trace,
         asked: &settled.asked,
-        selection: &Selected { app, policy },
+        world: World {
+            selection: &Selected { app, policy },
+            listeners: &Listeners::of(setup),
+            dialled: &[],
+        },
         detail: if full { Detail::Full } else { Detail::Folded },
     })
 }
@@ -267,6 +274,10 @@ impl explain::Selection for Selected<'_> {
             .iter()
             .position(|outbound| outbound.name == name)?;
         u32::try_from(found).ok().map(OutboundId)
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        is_own_address(address)
     }
 }
 

@@ -96,6 +96,7 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
                 server,
                 credentials,
                 uplink,
+                served_by: _,
             } => {
                 self.say(format_args!("http {server}"));
                 self.login(credentials.as_ref());

@@ -128,7 +128,8 @@ fn decided(daemon: &Daemon) -> Vec<(String, bool)> {
     flows.sort_by_key(|flow| flow["id"].as_u64());
     let told = |flow: &Value| {
         let explained = daemon.json(&["explain", "--id", &flow["id"].to_string()]);
-        let by_guard = explained["trace"][0]["text"] == "loop guard";
+        let trace = explained["trace"].as_array().unwrap();
+        let by_guard = trace.last().unwrap()["text"] == "loop guard";
         let outbound = flow["outbound"].as_str().unwrap_or("-").to_owned();
         assert_eq!(explained["decision"]["outbound"], *outbound, "{explained}");
         (outbound, by_guard)
@@ -175,44 +176,108 @@ fn the_core_behind_an_outbound_is_not_sent_back_to_itself() {
 }
 
 #[test]
-fn own_flows_do_not_go_round() {
-    let host = Namespace::new("own");
+fn a_flow_to_a_listener_of_ours_is_refused() {
+    let (host, other) = (Namespace::new("own"), Namespace::new("uplink"));
+    host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));
     let _web = host.inet(&["web"]);
     let ask = |url: &str| status(host.command("curl"), CURL_BY_7890, &[], url).1;
-    let desk = "inbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:7890\" }\n";
-    // Back to where they came in.
-    for (kind, server) in [
-        ("http", "127.0.0.1:7890"),
-        ("socks5", "127.0.0.1:7890"),
-        ("http", "localhost:7890"),
-    ] {
-        let outbounds = format!("outbounds:\n  self: {{ type: {kind}, server: \"{server}\" }}\n");
-        let daemon = within(
-            &host,
-            &format!("{desk}{outbounds}rules:\n  - FALLBACK, self\n"),
-        );
-        assert_eq!(ask("http://127.0.0.1/"), "502", "{kind} {server}");
+    let desk = "inbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:7890\" }\n\
+                \x20 side: { type: mixed, listen: \"0.0.0.0:7891\", allow: [172.31.0.0/24] }\n";
+    let refused = |daemon: &Daemon, outbound: &str, id: u64| {
         let flow = daemon.last_flow();
-        let error = flow["error"].as_str().unwrap();
-        assert!(error.contains("loop: 127.0.0.1:7890"), "{error}");
-        assert_eq!(flow["id"], 1, "{kind} {server}: more than one flow");
+        assert_eq!(flow["id"], id, "more than one flow: {flow}");
+        assert_eq!(
+            (&flow["ended"], &flow["action"]),
+            (&"refused".into(), &"reject".into())
+        );
+        let reason = flow["reason"].as_str().unwrap();
+        assert!(reason.starts_with("loop guard: own listener: "), "{flow}");
+        let explained = daemon.json(&["explain", "--id", &id.to_string()]);
+        let decision = &explained["decision"];
+        assert_eq!(
+            (&decision["outbound"], &decision["action"]),
+            (&outbound.into(), &"reject".into())
+        );
+        let reason = explained["reason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("loop guard: own listener: "),
+            "{explained}"
+        );
+        let trace = explained["trace"].as_array().unwrap();
+        assert_eq!(trace.last().unwrap()["text"], "loop guard", "{explained}");
+    };
+    // What the configuration cannot tell: another address of this host, and a name.
+    for server in ["172.31.0.1:7891", "loop.test:7891"] {
+        for kind in ["http", "socks5"] {
+            let daemon = within(
+                &host,
+                &format!(
+                    "{desk}outbounds:\n  self: {{ type: {kind}, server: \"{server}\" }}\n\
+                     dns: {{ upstreams: {{ none: \"udp://172.31.0.2\" }}, hosts: {{ loop.test: 172.31.0.1 }} }}\n\
+                     rules:\n  - FALLBACK, self\n"
+                ),
+            );
+            assert_eq!(ask("http://127.0.0.1/"), "403", "{kind} {server}");
+            refused(&daemon, "self", 1);
+        }
     }
     let daemon = within(&host, &format!("{desk}rules:\n  - FALLBACK, DIRECT\n"));
-    assert_eq!(ask("http://127.0.0.1:7890/"), "502");
-    assert_eq!(daemon.last_flow()["id"], 1);
-    drop(daemon);
-    // To another inbound: once, and from there direct.
+    let urls = [
+        "http://127.0.0.1:7890/",
+        "http://127.0.0.1:7891/",
+        "http://127.3.2.1:7891/",
+        "http://0.0.0.0:7890/",
+        "http://172.31.0.1:7891/",
+    ];
+    for (id, url) in (1..).zip(urls) {
+        assert_eq!(ask(url), "403", "{url}");
+        refused(&daemon, "DIRECT", id);
+    }
+    // The same port of another host is nobody's but its own.
+    let _far = other.inet(&["web"]);
+    assert_eq!(ask("http://172.31.0.2/"), "200");
+}
+
+#[test]
+fn who_is_elsewhere_is_not_lent_this_hosts_own_addresses() {
+    let (host, other) = (Namespace::new("lender"), Namespace::new("stranger"));
+    host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));
+    let _web = host.inet(&["web"]);
     let daemon = within(
         &host,
-        &format!(
-            "{desk}  side: {{ type: mixed, listen: \"0.0.0.0:7891\" }}\n\
-             outbounds:\n  self: {{ type: http, server: \"127.0.0.2:7891\" }}\n\
-             rules:\n  - FALLBACK, self\n"
-        ),
+        "inbounds:\n  house: { type: mixed, listen: \"172.31.0.1:7890\", allow: [172.31.0.0/24] }\n\
+         dns: { upstreams: { none: \"udp://172.31.0.2\" }, hosts: { here.test: 127.0.0.1, dev.test: 127.0.0.1 } }\n\
+         rules:\n  - DOMAIN, dev.test, DIRECT\n  - IP-CIDR, 127.0.0.53/32, DIRECT\n  - FALLBACK, DIRECT\n",
     );
-    assert_eq!(ask("http://127.0.0.1/"), "200");
-    let expected = [("self".to_owned(), false), ("DIRECT".to_owned(), true)];
-    assert_eq!(decided(&daemon), expected);
+    let ask = |from: &Namespace, url: &str| {
+        status(from.command("curl"), "http://172.31.0.1:7890", &[], url).1
+    };
+    for url in [
+        "http://127.0.0.1/",
+        "http://0.0.0.0/",
+        "http://here.test/",
+        "http://[::1]/",
+    ] {
+        assert_eq!(ask(&other, url), "403", "{url}");
+        let flow = daemon.last_flow();
+        let reason = flow["reason"].as_str().unwrap();
+        assert!(reason.starts_with("local address: "), "{flow}");
+        let id = flow["id"].to_string();
+        let explained = daemon.json(&["explain", "--id", &id]);
+        assert_eq!(explained["decision"]["action"], "reject", "{explained}");
+        let last = explained["trace"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["text"], "local address", "{explained}");
+    }
+    for url in [
+        "http://dev.test/",
+        "http://127.0.0.53/",
+        "http://172.31.0.1/",
+    ] {
+        assert_eq!(ask(&other, url), "200", "{url}");
+    }
+    for url in ["http://127.0.0.1/", "http://0.0.0.0/", "http://here.test/"] {
+        assert_eq!(ask(&host, url), "200", "{url}");
+    }
 }
 
 #[test]

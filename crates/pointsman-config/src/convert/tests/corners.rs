@@ -41,7 +41,7 @@ fn clash(rest: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
 /// Inbounds, outbounds, then what `route` has.
 fn sing_box(inbound: &str, route: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
     let text = format!(
-        r#"{{ "inbounds": [ {{ "type": "mixed", "tag": "in", "listen": "127.0.0.1", "listen_port": 1 {inbound} }} ],
+        r#"{{ "inbounds": [ {{ "type": "mixed", "tag": "in", "listen": "127.0.0.1", "listen_port": 7890 {inbound} }} ],
         "outbounds": [ {{ "type": "direct", "tag": "direct" }},
           {{ "type": "socks", "tag": "a", "server": "127.0.0.1", "server_port": 1 }},
           {{ "type": "http", "tag": "b", "server": "127.0.0.1", "server_port": 2 }} ],
@@ -174,7 +174,7 @@ fn relays_are_chains() {
 fn proxies_behind_proxies_are_chains() {
     let text = check(
         Foreign::Clash,
-        "mixed-port: 1\nproxies:\n  - { name: a, type: socks5, server: 127.0.0.1, port: 1 }\n  \
+        "mixed-port: 7890\nproxies:\n  - { name: a, type: socks5, server: 127.0.0.1, port: 1 }\n  \
          - { name: b, type: http, server: 127.0.0.1, port: 2, dialer-proxy: a }\nrules: ['MATCH,b']\n",
         &[("dst=x.test:1", "b proxy")],
         &[],

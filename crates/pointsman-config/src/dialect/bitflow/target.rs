@@ -156,6 +156,7 @@ fn through(
                 // bitflow's forwards are TCP alone.
                 carries_udp: false,
                 uplink: Uplink::default(),
+                served_by: None,
             },
         ),
         Endpoint::Tcp(_) | Endpoint::Unix(_) => {

@@ -77,6 +77,7 @@ pub(super) fn read(
                 server: server?,
                 credentials,
                 uplink,
+                served_by: None,
             })
         }
         "socks5" => {
@@ -89,6 +90,7 @@ pub(super) fn read(
                     .and_then(|node| node.boolean("`udp`", problems))
                     .unwrap_or(true),
                 uplink,
+                served_by: None,
             })
         }
         other => later(other, node, keys, problems),

@@ -317,6 +317,7 @@ rule_local: ['FALLBACK, g']
                     server,
                     credentials,
                     uplink,
+                    served_by: _,
                 } => format!(
                     "http {server} {} by {:?}",
                     credentials.is_some(),

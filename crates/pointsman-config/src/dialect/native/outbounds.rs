@@ -11,7 +11,7 @@ use super::{given, named};
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Credentials, OutboundKind, Uplink};
+use crate::setup::{Credentials, OutboundKind, ServedBy, Uplink};
 use crate::value;
 use crate::yaml::{KeyStyle, Keys, Node};
 
@@ -134,11 +134,13 @@ impl Reader<'_, '_> {
         let server = server.and_then(|node| value::server(node, "`server`", self.problems));
         let credentials = self.credentials(keys);
         let uplink = self.uplink(keys);
+        let served_by = given(keys, "served_by").and_then(|node| self.served_by(node));
         if !socks {
             return server.map(|server| OutboundKind::Http {
                 server,
                 credentials,
                 uplink,
+                served_by,
             });
         }
         let carries_udp = given(keys, "udp").and_then(|n| n.boolean("`udp`", self.problems));
@@ -147,7 +149,37 @@ impl Reader<'_, '_> {
             credentials,
             carries_udp: carries_udp.unwrap_or(SOCKS_UDP),
             uplink,
+            served_by,
         })
+    }
+
+    /// `{ program: PATH }` or `{ user: NAME }`.
+    fn served_by(&mut self, node: &Node) -> Option<ServedBy> {
+        let mut keys = node.keys("`served_by`", KeyStyle::Exact, self.problems);
+        let program = given(&mut keys, "program");
+        let user = given(&mut keys, "user");
+        keys.finish(self.problems);
+        match (program, user) {
+            (Some(program), None) => {
+                let text = value::name(program, "`program`", self.problems)?;
+                let path = PathBuf::from(text);
+                if !path.is_absolute() {
+                    let message = format!("`program`: `{text}` is no absolute path");
+                    self.problems.error("invalid-value", &program.span, message);
+                    return None;
+                }
+                Some(ServedBy::Program(path))
+            }
+            (None, Some(user)) => {
+                let name = value::name(user, "`user`", self.problems)?;
+                Some(ServedBy::User(name.into()))
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                let message = "`served_by` is either a `program` or a `user`";
+                self.problems.error("invalid-value", &node.span, message);
+                None
+            }
+        }
     }
 
     fn credentials(&mut self, keys: &mut Keys<'_>) -> Option<Credentials> {

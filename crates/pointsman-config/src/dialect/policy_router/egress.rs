@@ -44,6 +44,7 @@ pub(super) fn read(
             // Both cores speak UDP ASSOCIATE; one that does not refuses the flow itself.
             carries_udp: true,
             uplink: Uplink::default(),
+            served_by: None,
         },
         (Kind::Singbox | Kind::Socks5, None) => {
             let message = format!("{what} is of type `{word}` and needs an `endpoint`");

@@ -156,6 +156,7 @@ fn egress(cursor: &mut Cursor<'_>) -> Option<Egress> {
                 credentials: None,
                 carries_udp: true,
                 uplink: Uplink::default(),
+                served_by: None,
             }
         }
         "bind" => {

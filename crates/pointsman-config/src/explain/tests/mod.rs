@@ -1,5 +1,6 @@
 //! Explanations as the control API says them: app and domain rules, groups, transport, the guard.
 
+mod above;
 mod dialects;
 
 use std::path::Path;
@@ -242,23 +243,39 @@ fn kinds_and_names_go_before_length() {
 }
 
 #[test]
-fn the_loop_guard_stands_above() {
-    check(
-        "process=ciadpi.exe domain=youtube.com serves=proxy",
-        expect![
-            "direct direct loop_guard: loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct"
-        ],
+fn the_loop_guard_turns_a_proxy_into_direct_and_nothing_else() {
+    let said = line(POLICY, "process=ciadpi.exe domain=youtube.com serves=proxy");
+    assert!(
+        said.starts_with(
+            "direct direct loop_guard: loop guard: the flow's process serves the outbound `proxy`"
+        ),
+        "{said}"
     );
-    json(
-        "process=ciadpi.exe domain=youtube.com serves=proxy",
-        Detail::Folded,
-        expect![[
-            r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":null,"reason":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct","trace":[{"file":"","line":0,"text":"loop guard","result":"yes","because":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct"}],"asked":[],"source":"loop_guard","rule_egress":"direct","matcher":null}"#
-        ]],
+    let query = Query::parse("process=ciadpi.exe domain=youtube.com serves=proxy").unwrap();
+    let explained = explain(&setup(POLICY), &query, &First, Detail::Folded).unwrap();
+    let rule = explained.rule.unwrap();
+    assert_eq!(rule.text, "domain proxy = \"youtube.com\"");
+    let Some(TraceLine::Visit(last)) = explained.trace.last() else {
+        panic!("{:?}", explained.trace);
+    };
+    assert_eq!((last.text.as_str(), last.line), ("loop guard", 0));
+    assert!(
+        explained.reason.starts_with("loop guard: "),
+        "{}",
+        explained.reason
     );
-    let query = Query::parse("serves=nobody").unwrap();
-    let error = explain(&setup(POLICY), &query, &First, Detail::Folded).unwrap_err();
-    expect!["`process.serves`: there is no outbound `nobody`"].assert_eq(&error.to_string());
+    // A refusal stays one, a direct way is nobody's to override.
+    let alone = line(POLICY, "domain=blocked.example");
+    assert!(alone.starts_with("block reject block_domain"), "{alone}");
+    assert_eq!(line(POLICY, "domain=blocked.example serves=proxy"), alone);
+    for unknown in ["nobody", "pointsman"] {
+        let query = Query::parse(&format!("serves={unknown}")).unwrap();
+        let error = explain(&setup(POLICY), &query, &First, Detail::Folded).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("`process.serves`: there is no outbound `{unknown}`")
+        );
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn explain_as_json() {
         "",
         expect![[r#"
             0
-            {"id":7,"decision":{"outbound":"direct","action":"direct","member":null},"rule":null,"reason":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct","trace":[{"file":"","line":0,"text":"loop guard","result":"yes","because":"loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct"}],"asked":[],"source":"loop_guard","rule_egress":"direct","matcher":null}
+            {"id":7,"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"default egress = \"direct\"","file":"r.toml","line":2,"entry":null},"reason":"default: egress 'direct' (no rules matched)","trace":[{"skipped":2},{"file":"r.toml","line":2,"text":"default egress = \"direct\"","result":"yes","because":"it always matches"}],"asked":["sniff","owner"],"source":"default","rule_egress":"direct","matcher":null}
             --
         "#]],
     );

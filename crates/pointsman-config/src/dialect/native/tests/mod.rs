@@ -140,6 +140,10 @@ fn the_whole_example_loads() {
             pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
               |   house:  { type: tun }
               |                   ^^^
+            pointsman.yaml:7:3: warning[guard-by-endpoint]: whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy
+              |   privacy: { type: socks5, server: "127.0.0.1:2123" }
+              |   ^^^^^^^
+              hint: say who it is: `served_by: { program: PATH }` or `{ user: NAME }`
             pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; this one refuses every flow
               |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
               |                    ^^^^^^^
@@ -227,7 +231,9 @@ fn the_examples_of_the_documents_load() {
         "docs/guide.md",
         3,
         &[
+            "whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy",
             "this rule never sees a destination that is given by name",
+            "whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy",
             "`ads` was not fetched yet: it is empty",
         ],
     );
@@ -236,6 +242,7 @@ fn the_examples_of_the_documents_load() {
         1,
         &[
             "not yet: inbounds of type `tun`; this one is not opened",
+            "whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy",
             "not yet: outbounds of type `fastest`; this one refuses every flow",
         ],
     );
@@ -351,7 +358,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:8:37: error[unknown-key]: an outbound has no key `upd`
               |   p: { type: socks5, server: 'a:1', upd: true }
               |                                     ^^^
-              hint: there is: type, server, username, password, interface, source, mark, udp
+              hint: there is: type, server, username, password, interface, source, mark, served_by, udp
             pointsman.yaml:9:6: error[missing-key]: an outbound needs the key `members`
               |   g: { type: select, member: [direct] }
               |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^

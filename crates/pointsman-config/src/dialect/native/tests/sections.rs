@@ -97,7 +97,32 @@ fn outbounds_are_checked() {
         "{ type: socks5, server: 'proxy.example:1080', username: a, password: { from_env: TOKEN }, udp: true }",
         &[],
     );
-    outbounds("{ type: http, server: '[::1]:1', interface: eth0 }", &[]);
+    outbounds(
+        "{ type: http, server: '[::1]:1', interface: eth0, served_by: { program: /usr/bin/core } }",
+        &[],
+    );
+    outbounds(
+        "{ type: socks5, server: 'a:1', served_by: { user: core } }",
+        &[],
+    );
+    for (served_by, at, message) in [
+        (
+            "{ program: core }",
+            "69",
+            "`program`: `core` is no absolute path",
+        ),
+        ("{}", "58", "`served_by` is either a `program` or a `user`"),
+        (
+            "{ user: a, program: /b }",
+            "58",
+            "`served_by` is either a `program` or a `user`",
+        ),
+    ] {
+        outbounds(
+            &format!("{{ type: http, server: 'proxy.example:1', served_by: {served_by} }}"),
+            &[&format!("3:{at}: error[invalid-value]: {message}")],
+        );
+    }
     outbounds(
         "{ type: chain, hops: [b] }\n  b: { type: select, members: [direct, c] }\n  c: { type: http, server: 'a:1' }",
         &[],

@@ -1,0 +1,118 @@
+//! From what the rules decided to what becomes of a flow: groups, the loop guard, and what refuses a flow that the
+//! rules let go.
+//!
+//! Invariant: nothing here lets by what the rules refuse.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pointsman_api::explain::Action;
+use pointsman_policy::decision::Step;
+use pointsman_policy::fact::{Facts, InboundKind, Network};
+use pointsman_policy::model::OutboundKind;
+use pointsman_policy::{Host, OutboundId, Policy, guard, local};
+
+use super::{Way, World, leaf, said};
+
+/// Why a flow is refused that the rules let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Above {
+    /// Its client is of another host, and the address is loopback, link-local or metadata.
+    LocalAddress(IpAddr),
+    /// It is UDP, and what was chosen cannot carry it.
+    NoUdp,
+    /// It goes to a listener of this daemon.
+    OwnListener(SocketAddr),
+}
+
+/// What becomes of a flow: the decision with the loop guard applied, and the way that it goes.
+#[must_use]
+pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (Step, Way) {
+    let nowhere = Way {
+        outbound: None,
+        member: None,
+        action: Action::None,
+        refused: None,
+        guarded: false,
+    };
+    let Step::Decided(decision) = step else {
+        return (step.clone(), nowhere);
+    };
+    let Some(chosen) = decision.outbound else {
+        // The policy itself refuses (`on_unknown: reject`).
+        let action = Action::Reject;
+        return (step.clone(), Way { action, ..nowhere });
+    };
+    let plain = |outbound| match &policy.outbound(outbound).kind {
+        OutboundKind::Plain(action) => Some(*action),
+        // A group without a way out.
+        OutboundKind::Group(_) => None,
+    };
+    let leads_to = plain(leaf(policy, chosen, world.selection));
+    let direct = policy.direct;
+    let guarded = guard::apply(decision.clone(), leads_to, &facts.serves, direct);
+    let outbound = guarded.outbound.unwrap_or(chosen);
+    let leaf = leaf(policy, outbound, world.selection);
+    let action = plain(leaf).map_or(Action::Reject, said);
+    let refused = refusal(policy, facts, leaf, action, world);
+    let way = Way {
+        outbound: Some(outbound),
+        member: (leaf != outbound).then_some(leaf),
+        action: if refused.is_some() {
+            Action::Reject
+        } else {
+            action
+        },
+        guarded: guarded != *decision,
+        refused,
+    };
+    (Step::Decided(guarded), way)
+}
+
+fn refusal(
+    policy: &Policy,
+    facts: &Facts,
+    leaf: OutboundId,
+    action: Action,
+    world: World<'_>,
+) -> Option<Above> {
+    let carried = matches!(action, Action::Direct | Action::Proxy);
+    let udp = facts.network == Network::Udp;
+    let forwarded = facts
+        .inbound
+        .known()
+        .is_some_and(|inbound| inbound.kind == InboundKind::Forward);
+    if !carried {
+        return None;
+    }
+    if udp && !policy.outbound(leaf).carries_udp {
+        return Some(Above::NoUdp);
+    }
+    // A forward's destination is where the client came in; its targets are the operator's own.
+    if forwarded {
+        return None;
+    }
+    let host = facts.destination.known();
+    let is_own = |address| world.selection.is_own(address);
+    let port = facts.port.known().copied().unwrap_or(0);
+    let literal = host.and_then(Host::address);
+    let resolved = facts.resolved.known().map(Vec::as_slice);
+    let dialled = resolved.unwrap_or(world.dialled);
+    let addresses = || literal.into_iter().chain(dialled.iter().copied());
+    if !udp {
+        let arrives = |host: &Host| world.listeners.at(host, port, is_own).is_some();
+        let own = addresses().find(|address| arrives(&Host::Address(*address)));
+        if let Some(address) = own {
+            return Some(Above::OwnListener(SocketAddr::new(address, port)));
+        }
+    }
+    let stranger = facts
+        .source
+        .known()
+        .is_some_and(|source| !is_own(source.ip().to_canonical()));
+    if action != Action::Direct || !stranger {
+        return None;
+    }
+    let particular = policy.particular(facts);
+    let refused = addresses().find(|ip| local::is_local(*ip) && !particular.names(*ip));
+    refused.map(Above::LocalAddress)
+}

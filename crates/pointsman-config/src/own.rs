@@ -1,0 +1,166 @@
+//! Where a configuration leads back to itself: its own listeners as destinations.
+//!
+//! Invariant: told from the text alone. Which other addresses this host has, and what names resolve to, is the
+//! data plane's to refuse when it dials.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use pointsman_policy::Host;
+use pointsman_policy::local::loopback_of;
+
+use crate::problem::{Problems, Span};
+use crate::setup::{Dialect, Endpoint, OutboundKind, Server, Setup};
+
+/// The addresses that a configuration listens on.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners<'s> {
+    tcp: Vec<(Host, u16, &'s str)>,
+    unix: Vec<(&'s Path, &'s str)>,
+}
+
+impl<'s> Listeners<'s> {
+    /// Those of all inbounds and forwards.
+    #[must_use]
+    pub fn of(setup: &'s Setup) -> Self {
+        let mut found = Self::default();
+        for inbound in &setup.inbounds {
+            let host = Host::Address(inbound.listen.ip().to_canonical());
+            found.tcp.push((host, inbound.listen.port(), &inbound.name));
+        }
+        for forward in &setup.forwards {
+            for endpoint in &forward.listen {
+                match endpoint {
+                    Endpoint::Fd(_) => {}
+                    Endpoint::Tcp(Server { host, port }) => {
+                        found.tcp.push((host.clone(), *port, &forward.name));
+                    }
+                    Endpoint::Unix(path) => found.unix.push((path, &forward.name)),
+                }
+            }
+        }
+        found
+    }
+
+    /// The name of the listener that a connection to `host` and `port` would arrive at. `is_own` tells further
+    /// addresses of this host, loopback apart.
+    pub fn at(&self, host: &Host, port: u16, is_own: impl Fn(IpAddr) -> bool) -> Option<&'s str> {
+        let hit = |(bound, at, _): &&(Host, u16, &str)| {
+            *at == port
+                && port != 0
+                && match (bound, host) {
+                    (Host::Name(bound), Host::Name(name)) if bound == name => true,
+                    _ => addresses(host).iter().any(|ip| {
+                        addresses(bound)
+                            .iter()
+                            .any(|bound| takes(*bound, *ip, &is_own))
+                    }),
+                }
+        };
+        self.tcp.iter().find(hit).map(|(_, _, name)| *name)
+    }
+
+    fn unix_at(&self, path: &Path) -> Option<&'s str> {
+        let found = self.unix.iter().find(|(bound, _)| *bound == path);
+        found.map(|(_, name)| *name)
+    }
+}
+
+/// The addresses that a host certainly is; of names only those that never leave this host.
+fn addresses(host: &Host) -> Vec<IpAddr> {
+    match host {
+        Host::Address(address) => vec![*address],
+        Host::Name(name)
+            if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") =>
+        {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Host::Name(_) => Vec::new(),
+    }
+}
+
+/// Whether a listener on `bound` takes a connection to `ip`; `[::]` takes both families.
+fn takes(bound: IpAddr, ip: IpAddr, is_own: &impl Fn(IpAddr) -> bool) -> bool {
+    let ip = loopback_of(ip).unwrap_or(ip);
+    bound == ip
+        || (bound.is_unspecified()
+            && (bound.is_ipv6() || ip.is_ipv4())
+            && (ip.is_loopback() || is_own(ip)))
+}
+
+/// Refuses servers and targets that are listeners of this very configuration, and tells of guards that go by
+/// an endpoint alone.
+pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
+    let listeners = Listeners::of(setup);
+    let nobody_else = |_| false;
+    let mut own = |span: &Span, what: String, whose: &str| {
+        let message =
+            format!("{what} is the address that `{whose}` listens on: flows would come back to us");
+        problems.error("own-listener", span, message).hint =
+            Some("name what serves the flows in the end".into());
+    };
+    for outbound in &setup.outbounds {
+        let (OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. }) =
+            &outbound.kind
+        else {
+            continue;
+        };
+        if let (Some(whose), Some(span)) = (
+            listeners.at(&server.host, server.port, nobody_else),
+            &outbound.span,
+        ) {
+            own(
+                span,
+                format!("the server {server} of `{}`", outbound.name),
+                whose,
+            );
+        }
+    }
+    for forward in &setup.forwards {
+        for target in &forward.targets {
+            let whose = match &target.address {
+                Endpoint::Fd(_) => None,
+                Endpoint::Tcp(Server { host, port }) => listeners.at(host, *port, nobody_else),
+                Endpoint::Unix(path) => listeners.unix_at(path),
+            };
+            if let Some(whose) = whose {
+                own(
+                    &forward.span,
+                    format!("the target `{}`", target.name),
+                    whose,
+                );
+            }
+        }
+    }
+    // Other dialects have no word for it.
+    if setup.dialect == Dialect::Native {
+        for outbound in &setup.outbounds {
+            by_endpoint(outbound, problems);
+        }
+    }
+}
+
+fn by_endpoint(outbound: &crate::setup::Outbound, problems: &mut Problems) {
+    let (OutboundKind::Http {
+        server, served_by, ..
+    }
+    | OutboundKind::Socks5 {
+        server, served_by, ..
+    }) = &outbound.kind
+    else {
+        return;
+    };
+    let local = addresses(&server.host).iter().any(IpAddr::is_loopback);
+    if let (true, None, Some(span)) = (local, served_by, &outbound.span) {
+        let message = format!(
+            "whoever listens on {server} is taken for the program behind `{}`: its flows go direct where the \
+             rules say proxy",
+            outbound.name
+        );
+        problems.warning("guard-by-endpoint", span, message).hint =
+            Some("say who it is: `served_by: { program: PATH }` or `{ user: NAME }`".into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

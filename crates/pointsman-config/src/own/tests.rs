@@ -1,0 +1,95 @@
+//! Which addresses are own listeners, and which guards are told.
+
+use std::path::Path;
+
+use crate::files::Memory;
+use crate::{Dialect, load};
+
+fn problems(text: &str) -> Vec<String> {
+    let files = Memory::new([("c.yaml", text)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let said = loaded
+        .problems
+        .0
+        .iter()
+        .map(|problem| format!("{}: {}", problem.code, problem.message));
+    said.filter(|said| said.starts_with("own-listener") || said.starts_with("guard"))
+        .collect()
+}
+
+fn with_server(listen: &str, server: &str) -> Vec<String> {
+    problems(&format!(
+        "version: 1\ninbounds: {{ desk: {{ type: mixed, listen: \"{listen}\", users: {{ a: {{ password: b }} }} }} }}\n\
+         outbounds: {{ up: {{ type: http, server: \"{server}\", served_by: {{ user: x }} }} }}\n\
+         rules: [\"FALLBACK, up\"]\n"
+    ))
+}
+
+#[test]
+fn a_server_that_is_an_own_listener_is_an_error_in_every_spelling() {
+    for (listen, server) in [
+        ("127.0.0.1:7890", "127.0.0.1:7890"),
+        ("127.0.0.1:7890", "localhost:7890"),
+        ("127.0.0.1:7890", "x.localhost:7890"),
+        ("127.0.0.1:7890", "0.0.0.0:7890"),
+        ("127.0.0.1:7890", "[::ffff:127.0.0.1]:7890"),
+        ("0.0.0.0:7890", "127.5.0.1:7890"),
+        ("[::]:7890", "127.0.0.1:7890"),
+        ("[::]:7890", "[::1]:7890"),
+        ("[::1]:7890", "[::]:7890"),
+        ("192.0.2.1:7890", "192.0.2.1:7890"),
+    ] {
+        let told = with_server(listen, server);
+        assert_eq!(told.len(), 1, "{listen} {server}: {told:?}");
+        assert!(told[0].starts_with("own-listener: the server "), "{told:?}");
+    }
+    for (listen, server) in [
+        ("127.0.0.1:7890", "127.0.0.1:7891"),
+        ("127.0.0.1:7890", "127.0.0.2:7890"),
+        ("0.0.0.0:7890", "[::1]:7890"),
+        ("0.0.0.0:7890", "192.0.2.1:7890"),
+        ("127.0.0.1:7890", "proxy.example:7890"),
+    ] {
+        assert_eq!(with_server(listen, server), [""; 0], "{listen} {server}");
+    }
+}
+
+#[test]
+fn targets_that_are_own_listeners_are_errors() {
+    let forwards = |target: &str| {
+        problems(&format!(
+            "version: 1\nforwards:\n  a: {{ listen: [\"tcp://127.0.0.1:1001\", \"unix:///run/a.sock\"], targets: [{{ name: t, address: \"{target}\" }}] }}\n\
+             \x20 b: {{ listen: \"tcp://127.0.0.1:1002\", targets: [{{ name: t, address: \"tcp://192.0.2.1:1\" }}] }}\n"
+        ))
+    };
+    for target in [
+        "tcp://127.0.0.1:1001",
+        "tcp://localhost:1002",
+        "tcp://0.0.0.0:1002",
+        "unix:///run/a.sock",
+    ] {
+        let told = forwards(target);
+        assert_eq!(told.len(), 1, "{target}: {told:?}");
+    }
+    assert_eq!(forwards("tcp://127.0.0.1:1003"), [""; 0]);
+}
+
+#[test]
+fn a_guard_that_goes_by_the_endpoint_alone_is_told() {
+    let outbound = |more: &str, server: &str| {
+        problems(&format!(
+            "version: 1\ninbounds: {{ desk: {{ type: mixed, listen: 7890 }} }}\n\
+             outbounds: {{ up: {{ type: socks5, server: \"{server}\"{more} }} }}\nrules: [\"FALLBACK, up\"]\n"
+        ))
+    };
+    let told = outbound("", "127.0.0.1:1080");
+    assert!(
+        told[0].starts_with("guard-by-endpoint: whoever listens on 127.0.0.1:1080"),
+        "{told:?}"
+    );
+    assert_eq!(outbound("", "192.0.2.1:1080"), [""; 0]);
+    for known in ["program: /usr/bin/core", "user: core"] {
+        let more = format!(", served_by: {{ {known} }}");
+        assert_eq!(outbound(&more, "127.0.0.1:1080"), [""; 0]);
+    }
+}
