@@ -13,13 +13,13 @@ use std::task::{Context, Poll};
 
 use pointsman_policy::decision::Step;
 use pointsman_policy::request::RequestId;
-use pointsman_policy::{Domain, Facts, OutboundId};
+use pointsman_policy::{Domain, Facts};
 
 use crate::forward::{Stay, Visit};
 use crate::generation::InboundSpec;
 use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
-use crate::outbound::{Lent, Ways};
+use crate::outbound::{Lent, Pick, Ways};
 use crate::plane::Ticket;
 use crate::record::{End, Timings};
 use crate::relay::{Closed, Ended, Relay};
@@ -42,11 +42,11 @@ pub(crate) async fn run(begin: Begin) -> Next {
             }
         }
     };
-    let outbound = match flow.choose(decision).await {
-        Choice::Open(outbound) => outbound,
+    let pick = match flow.choose(decision).await {
+        Choice::Open(pick) => pick,
         Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
     };
-    let server = match flow.open(outbound).await {
+    let server = match flow.open(pick).await {
         Ok(server) => server,
         Err(error) => return flow.fail(&error).await,
     };
@@ -96,7 +96,7 @@ pub(crate) struct Flow {
 
 /// Where a decision leads.
 enum Choice {
-    Open(OutboundId),
+    Open(Pick),
     Refuse(Refusal, Arc<str>),
 }
 

@@ -9,14 +9,14 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::{Action, Host, Need, OutboundId, Watch, guard, local};
+use pointsman_policy::{Action, Host, Need, Watch, guard, local};
 use tokio::time::Instant;
 
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
 use crate::forward::Visit;
 use crate::inbound::{self, Exchanged, Payload, Refusal};
-use crate::outbound::{DialError, Lent, Target};
+use crate::outbound::{DialError, Lent, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
 use crate::stream::Stream;
@@ -215,10 +215,10 @@ impl Flow {
 
     /// From the decision to what is done; the record knows both afterwards.
     pub(super) async fn choose(&mut self, decision: Decision) -> Choice {
-        let decision = self.guarded(decision).await;
+        let (decision, pick) = self.guarded(decision).await;
         self.write_down();
         let rule = decision.rule.clone();
-        let choice = self.chosen(decision);
+        let choice = self.chosen(decision, pick);
         let generation = self.ways.generation();
         self.ticket.decided(generation, rule.as_ref());
         choice
@@ -226,17 +226,23 @@ impl Flow {
 
     /// The decision with the loop guard applied; what it costs is paid where the rules chose a proxy, and
     /// some outbound is served on this host.
-    async fn guarded(&mut self, decision: Decision) -> Decision {
-        let leads_to = decision.outbound.and_then(|id| self.ways.action(id));
+    async fn guarded(&mut self, decision: Decision) -> (Decision, Option<Pick>) {
+        let pick = decision.outbound.map(|id| self.ways.pick(id));
+        let leads_to = pick.as_ref().and_then(|pick| self.ways.action(pick.member));
         // Where a forward leads is the operator's own choice.
         if self.visit.is_some() || !guard::concerns(leads_to) {
-            return decision;
+            return (decision, pick);
         }
         if matches!(self.facts.serves, Fact::Unknown) {
             self.facts.serves = facts::serves(&self.ways, &self.facts, self.local).await;
         }
         let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
-        guard::apply(decision, leads_to, &self.facts.serves, direct)
+        let decision = guard::apply(decision, leads_to, &self.facts.serves, direct);
+        let pick = match decision.reason {
+            Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
+            _ => pick,
+        };
+        (decision, pick)
     }
 
     /// Why the flow is refused although the rules let it go; what its client is lent is known afterwards.
@@ -271,8 +277,8 @@ impl Flow {
         !peer_is_local(source.ip(), local.ip())
     }
 
-    fn chosen(&mut self, decision: Decision) -> Choice {
-        let Some(chosen) = decision.outbound else {
+    fn chosen(&mut self, decision: Decision, pick: Option<Pick>) -> Choice {
+        let Some(pick) = pick else {
             let why: Arc<str> = match &decision.reason {
                 Reason::Unknown { why } => format!("a rule cannot be told: {why}").into(),
                 _ => "refused by the policy".into(),
@@ -284,7 +290,7 @@ impl Flow {
             });
             return Choice::Refuse(Refusal::Reject, why);
         };
-        let member = self.ways.member(chosen);
+        let (chosen, member) = (pick.outbound, pick.member);
         let generation = self.ways.generation();
         let name = |id| {
             generation
@@ -314,11 +320,11 @@ impl Flow {
             Some(Action::Reset) => Choice::Refuse(Refusal::Reset, why),
             Some(Action::Reject) => Choice::Refuse(Refusal::Reject, why),
             Some(Action::Blackhole) => Choice::Refuse(Refusal::Blackhole, why),
-            Some(Action::Direct | Action::Proxy) | None => Choice::Open(chosen),
+            Some(Action::Direct | Action::Proxy) | None => Choice::Open(pick),
         }
     }
 
-    pub(super) async fn open(&mut self, outbound: OutboundId) -> Result<Stream, DialError> {
+    pub(super) async fn open(&mut self, pick: Pick) -> Result<Stream, DialError> {
         let begun = Instant::now();
         let limit = self.ways.generation().spec().limits.dial;
         let opened = match &mut self.visit {
@@ -326,7 +332,7 @@ impl Flow {
             None => {
                 let lent = self.lent.clone();
                 self.ways
-                    .open_lent(outbound, &self.target(), limit, lent)
+                    .open_picked(pick, &self.target(), limit, lent)
                     .await
             }
         };

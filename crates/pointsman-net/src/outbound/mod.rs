@@ -155,6 +155,20 @@ struct Path {
     depth: u8,
     /// Which addresses of this host the target may be; servers may be any.
     lent: Lent,
+    /// What groups had selected when the flow was decided.
+    picks: Vec<(OutboundId, OutboundId)>,
+}
+
+/// An outbound as far as to what carries, groups followed once: what is recorded, guarded and opened is one way, also
+/// when somebody selects another member meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Pick {
+    /// What was chosen.
+    pub(crate) outbound: OutboundId,
+    /// What carries.
+    pub(crate) member: OutboundId,
+    /// Each group on the way, with its member.
+    groups: Vec<(OutboundId, OutboundId)>,
 }
 
 /// Which addresses a flow may be taken to that only this host should reach.
@@ -219,20 +233,32 @@ impl Ways {
 
     /// The outbound that carries a flow given to `id`: groups are followed to the member selected.
     #[must_use]
-    pub fn member(&self, mut id: OutboundId) -> OutboundId {
+    pub fn member(&self, id: OutboundId) -> OutboundId {
+        self.pick(id).member
+    }
+
+    /// Follows groups to the members that are selected now.
+    pub(crate) fn pick(&self, outbound: OutboundId) -> Pick {
+        let mut pick = Pick {
+            outbound,
+            member: outbound,
+            groups: Vec::new(),
+        };
         for _ in 0..MAX_DEPTH {
-            match self.generation.outbound(id) {
-                Some(Outbound {
-                    name,
-                    kind: Kind::Select { members, .. },
-                }) => match self.shared.selected(&self.generation, name, members) {
-                    Some(member) => id = member,
-                    None => return id,
-                },
-                _ => return id,
-            }
+            let Some(Outbound {
+                name,
+                kind: Kind::Select { members, .. },
+            }) = self.generation.outbound(pick.member)
+            else {
+                break;
+            };
+            let Some(member) = self.shared.selected(&self.generation, name, members) else {
+                break;
+            };
+            pick.groups.push((pick.member, member));
+            pick.member = member;
         }
-        id
+        pick
     }
 
     /// What the outbound does to a flow given to it.
@@ -250,23 +276,27 @@ impl Ways {
         target: &Target,
         limit: Duration,
     ) -> Result<Stream, DialError> {
-        self.open_lent(id, target, limit, Lent::All).await
+        self.open_picked(self.pick(id), target, limit, Lent::All)
+            .await
     }
 
-    /// As [`Self::open`], for a client that is lent only some addresses of this host.
+    /// As [`Self::open`], by the members that were selected when the flow was decided, and for a client that may be
+    /// lent only some addresses of this host.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn open_lent(
+    pub(crate) async fn open_picked(
         &self,
-        id: OutboundId,
+        pick: Pick,
         target: &Target,
         limit: Duration,
         lent: Lent,
     ) -> Result<Stream, DialError> {
+        let id = pick.outbound;
         let path = Path {
             depth: self.depth,
             lent,
+            picks: pick.groups,
             ..Path::default()
         };
         let opening = self.through(id, path, target.clone(), limit);
@@ -339,7 +369,10 @@ impl Ways {
                     }),
                 },
                 Kind::Select { members, uplink } => {
-                    match self.shared.selected(&self.generation, name, members) {
+                    let picked = path.picks.iter().find(|(group, _)| *group == id);
+                    let picked = picked.map(|(_, member)| *member);
+                    let selected = || self.shared.selected(&self.generation, name, members);
+                    match picked.or_else(selected) {
                         Some(member) => self.through(member, path.or(uplink), target, limit).await,
                         None => Err(DialError::TooDeep {
                             outbound: Arc::clone(name),

@@ -113,10 +113,7 @@ impl Core {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        let Ok(mut python) = python else {
-            eprintln!("skipped: there is no python3");
-            return None;
-        };
+        let mut python = python.ok()?;
         let out = python.stdout.take().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(out));
         let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
@@ -158,6 +155,7 @@ impl Drop for Core {
 async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy() {
     let server = echo().await;
     let Some(mut core) = Core::start() else {
+        eprintln!("skipped: there is no python3");
         return;
     };
     let closed = nobody().await;
@@ -203,6 +201,7 @@ async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy
 async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
     let server = echo().await;
     let Some(mut core) = Core::start() else {
+        eprintln!("skipped: there is no python3");
         return;
     };
     let endpoint = core.endpoint;
