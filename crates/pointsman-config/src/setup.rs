@@ -3,6 +3,8 @@
 //! Invariant: everything here has been checked. Names are resolved to numbers, addresses are parsed,
 //! defaults are filled in. The daemon maps it to the data plane's specs in one file.
 
+mod limits;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use pointsman_policy::model::{Body, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
+pub use self::limits::{Sniff, Timeouts};
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
 
@@ -81,6 +84,8 @@ pub struct Setup {
     pub shutdown_grace: Duration,
     /// Limits of looking at first bytes.
     pub sniff: Sniff,
+    /// Time limits of flows.
+    pub timeouts: Timeouts,
     /// The policy's own tests.
     pub tests: Vec<FlowTest>,
     /// Rule sets that are fetched.
@@ -472,27 +477,6 @@ impl Default for History {
             // Some minutes of a household; less than a megabyte.
             keep: 1000,
             redact: false,
-        }
-    }
-}
-
-/// Limits of looking at first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sniff {
-    /// How long to wait for them.
-    pub timeout: Duration,
-    /// How many bytes to look at.
-    pub max_bytes: usize,
-}
-
-impl Default for Sniff {
-    fn default() -> Self {
-        Self {
-            // A browser sends its first bytes with the handshake; 300 ms also covers a phone on a
-            // slow link. Longer only delays protocols whose server speaks first.
-            timeout: Duration::from_millis(300),
-            // Eight times a ClientHello with post-quantum key shares.
-            max_bytes: 16 * 1024,
         }
     }
 }

@@ -133,6 +133,10 @@ pub struct Limits {
     pub dial: Duration,
     /// A name's look-up.
     pub resolve: Duration,
+    /// From the end of a plain request to the first byte of its answer.
+    pub first_byte: Option<Duration>,
+    /// A relay in which one direction has ended, without a byte in the other.
+    pub half_closed: Option<Duration>,
     /// A kept connection of an HTTP client, between two requests.
     pub keep_alive: Duration,
     /// A relay without a byte in either direction.
@@ -150,6 +154,10 @@ impl Default for Limits {
             dial: Duration::from_secs(15),
             // As the resolver's own limits; this is the fence around them.
             resolve: Duration::from_secs(10),
+            // What reverse proxies grant an application; long polls answer within it.
+            first_byte: Some(Duration::from_secs(60)),
+            // A server that computes for an hour without a word is rarer than a peer that has left.
+            half_closed: Some(Duration::from_secs(3600)),
             keep_alive: Duration::from_secs(60),
             // Twice the two hours after which TCP's own keepalive speaks on most hosts: only the dead.
             idle: Some(Duration::from_secs(4 * 3600)),

@@ -37,7 +37,30 @@ pub(crate) fn spec(setup: &Setup, number: Number) -> Spec {
         resolvers,
         server_resolver,
         sniff: SniffLimits { timeout, max_bytes },
-        limits: Limits::default(),
+        limits: limits(setup.timeouts),
+    }
+}
+
+fn limits(timeouts: from::Timeouts) -> Limits {
+    let from::Timeouts {
+        handshake,
+        dial,
+        resolve,
+        first_byte,
+        half_closed,
+        idle,
+        keep_alive,
+        blackhole,
+    } = timeouts;
+    Limits {
+        handshake,
+        dial,
+        resolve,
+        first_byte,
+        half_closed,
+        idle,
+        keep_alive,
+        blackhole,
     }
 }
 

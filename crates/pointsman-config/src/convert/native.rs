@@ -12,7 +12,7 @@ use super::policies::{ZoneSets, key, policy_name};
 use super::{Conversion, LISTS_STAY, Report, dns, forwards, lists, outbounds};
 use crate::list_print::as_list;
 use crate::problem::Problems;
-use crate::setup::{Dialect, History, Inbound, Setup, Sniff};
+use crate::setup::{Dialect, History, Inbound, Setup, Sniff, Timeouts};
 use crate::tree::print::as_tree;
 
 /// The configuration in the native language. `written` is the text it was read from: one that is
@@ -271,6 +271,7 @@ fn general(setup: &Setup, main: &Main<'_>, page: &mut Page) {
             &format!("sniff: {{ timeout: {timeout}, max_bytes: {bytes}B }}"),
         );
     }
+    timeouts(setup.timeouts, page);
     let policy = main
         .written
         .first()
@@ -281,6 +282,40 @@ fn general(setup: &Setup, main: &Main<'_>, page: &mut Page) {
     let order = policy.map(|policy| policy.domain_order).unwrap_or_default();
     if order != DomainOrder::Native {
         page.line(0, &format!("domain_order: {}", order.as_str()));
+    }
+}
+
+/// Those that are not the usual ones.
+fn timeouts(timeouts: Timeouts, page: &mut Page) {
+    let Timeouts {
+        handshake,
+        dial,
+        resolve,
+        first_byte,
+        half_closed,
+        idle,
+        keep_alive,
+        blackhole,
+    } = timeouts;
+    let usual = Timeouts::default();
+    let all = [
+        ("handshake", Some(handshake), Some(usual.handshake)),
+        ("dial", Some(dial), Some(usual.dial)),
+        ("resolve", Some(resolve), Some(usual.resolve)),
+        ("first_byte", first_byte, usual.first_byte),
+        ("half_closed", half_closed, usual.half_closed),
+        ("idle", idle, usual.idle),
+        ("keep_alive", Some(keep_alive), Some(usual.keep_alive)),
+        ("blackhole", Some(blackhole), Some(usual.blackhole)),
+    ];
+    let mut map = Map::default();
+    for (key, limit, usual) in all {
+        if limit != usual {
+            map.raw(key, limit.map_or_else(|| "off".to_owned(), duration));
+        }
+    }
+    if !map.is_empty() {
+        page.line(0, &format!("timeouts: {}", map.flow()));
     }
 }
 

@@ -231,3 +231,24 @@ fn native_stays_as_it_is_written() {
     let conversion = from_setup(&setup.unwrap(), text, &problems);
     assert_eq!(conversion.text, text);
 }
+
+#[test]
+fn timeouts_that_are_not_the_usual_ones_are_written() {
+    let text = "version: 1\npolicy: direct\ninbounds: { a: { type: mixed, listen: 0 } }\ntimeouts: { dial: 3s, first_byte: off, idle: 1d }\n";
+    let files = Memory::new([("c.yaml", text)]);
+    let Loaded {
+        setup, problems, ..
+    } = load(Path::new("c.yaml"), None, None, &files);
+    let mut setup = setup.unwrap();
+    // As if another language had such limits.
+    setup.dialect = Dialect::Reflow;
+    let conversion = from_setup(&setup, "", &problems);
+    let native = loaded(&conversion.text, Path::new(""), &Memory::default());
+    assert_eq!(native.timeouts, setup.timeouts);
+    let line = "timeouts: { dial: 3s, first_byte: off, idle: 1d }";
+    assert!(
+        conversion.text.lines().any(|l| l == line),
+        "{}",
+        conversion.text
+    );
+}

@@ -43,6 +43,19 @@ pub fn duration(node: &Node, what: &str, problems: &mut Problems) -> Option<Dura
     }
 }
 
+/// A [`duration`], or `off`: without a limit.
+#[expect(clippy::option_option, reason = "a problem, no limit, a limit")]
+pub fn duration_or_off(
+    node: &Node,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Option<Duration>> {
+    match node.scalar() {
+        Some("off") => Some(None),
+        _ => duration(node, what, problems).map(Some),
+    }
+}
+
 /// A duration as Go writes it (`1m30s`, `-1s`) or a bare number of nanoseconds; in nanoseconds.
 pub fn go_duration(node: &Node, what: &str, problems: &mut Problems) -> Option<i64> {
     let text = node.text(what, problems)?;

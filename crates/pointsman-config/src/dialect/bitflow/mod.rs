@@ -19,7 +19,7 @@ use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink,
+    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Timeouts, Uplink,
 };
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node};
@@ -88,6 +88,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         watch: false,
         shutdown_grace: GRACE,
         sniff: Sniff::default(),
+        timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources: Vec::new(),
         data: DataFiles::default(),

@@ -23,7 +23,7 @@ use crate::list;
 use crate::load::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Uplink};
+use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Timeouts, Uplink};
 use crate::yaml::{self, KeyStyle, Node};
 
 /// Reads a configuration of this dialect; pushes every problem.
@@ -146,6 +146,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         watch: false,
         shutdown_grace: SHUTDOWN_GRACE,
         sniff: Sniff::default(),
+        timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources,
         data,

@@ -15,6 +15,7 @@ mod policies;
 mod rule_sets;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use pointsman_policy::model::OnUnknown;
 use crate::forward;
 use crate::load::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
-use crate::setup::{DataFiles, Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff};
+use crate::setup::{DataFiles, Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Value};
 
@@ -118,6 +119,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         watch: general.watch,
         shutdown_grace: general.grace,
         sniff: general.sniff,
+        timeouts: general.timeouts,
         tests: tests.unwrap_or_default(),
         sources,
         data: DataFiles::default(),
@@ -167,6 +169,7 @@ struct General {
     watch: bool,
     grace: Duration,
     sniff: Sniff,
+    timeouts: Timeouts,
     on_unknown: OnUnknown,
 }
 
@@ -183,6 +186,7 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
         value::duration(grace?, "`grace`", problems)
     });
     let sniff = given(keys, "sniff").map(|node| sniff(node, problems));
+    let timeouts = given(keys, "timeouts").map(|node| timeouts::read(node, problems));
     let words = [("skip", OnUnknown::Skip), ("reject", OnUnknown::Reject)];
     let on_unknown = given(keys, "on_unknown")
         .and_then(|node| value::choice(node, "`on_unknown`", &words, problems));
@@ -193,6 +197,7 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
         watch: watch.unwrap_or(defaults::WATCH),
         grace: grace.unwrap_or(defaults::GRACE),
         sniff: sniff.unwrap_or_default(),
+        timeouts: timeouts.unwrap_or_default(),
         on_unknown: on_unknown.unwrap_or_default(),
     }
 }

@@ -24,7 +24,8 @@ use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Uplink,
+    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Timeouts,
+    Uplink,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -230,6 +231,7 @@ impl Reader {
             // Downloads end in peace, and a service manager's own limit (90 s) is not reached.
             shutdown_grace: Duration::from_secs(10),
             sniff: Sniff::default(),
+            timeouts: Timeouts::default(),
             tests: Vec::new(),
             sources: Vec::new(),
             data: DataFiles::default(),

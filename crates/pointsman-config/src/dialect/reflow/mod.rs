@@ -29,7 +29,7 @@ use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
     DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, PolicyId,
-    Resolver, ResolverId, Setup, Sniff, Uplink,
+    Resolver, ResolverId, Setup, Sniff, Timeouts, Uplink,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use items::{Dns, Items, Relay, Upstream};
@@ -132,6 +132,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         watch: false,
         shutdown_grace: Duration::from_secs(10),
         sniff: Sniff::default(),
+        timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources: Vec::new(),
         data: DataFiles::default(),

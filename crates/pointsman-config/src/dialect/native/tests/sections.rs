@@ -1,11 +1,12 @@
 //! Each section of a native file: its keys, defaults and problems.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use expect_test::expect;
 
 use super::{check, problems, setup};
-use crate::setup::{NameServer, OutboundKind};
+use crate::setup::{NameServer, OutboundKind, Timeouts};
 
 #[test]
 fn inbounds_are_checked() {
@@ -499,5 +500,73 @@ fn tests_name_outbounds_that_exist() {
             "1:78: error[missing-key]: a test needs the key `flow`",
             "1:78: error[missing-key]: a test needs the key `expect`",
         ],
+    );
+}
+
+#[test]
+fn timeouts_are_read_and_have_defaults() {
+    let usual = setup("").timeouts;
+    assert_eq!(usual, Timeouts::default());
+    let seconds = Duration::from_secs;
+    let some = setup(
+        "timeouts: { handshake: 1s, dial: 2s, resolve: 3s, first_byte: 4s, half_closed: 5s, idle: 6s, keep_alive: 7s, blackhole: 8s }",
+    );
+    let expected = Timeouts {
+        handshake: seconds(1),
+        dial: seconds(2),
+        resolve: seconds(3),
+        first_byte: Some(seconds(4)),
+        half_closed: Some(seconds(5)),
+        idle: Some(seconds(6)),
+        keep_alive: seconds(7),
+        blackhole: seconds(8),
+    };
+    assert_eq!(some.timeouts, expected);
+    let off = setup("timeouts: { first_byte: off, half_closed: off, idle: off, dial: 1m }");
+    let expected = Timeouts {
+        dial: seconds(60),
+        first_byte: None,
+        half_closed: None,
+        idle: None,
+        ..Timeouts::default()
+    };
+    assert_eq!(off.timeouts, expected);
+}
+
+#[test]
+fn timeouts_are_checked() {
+    let timeouts = |text: &str, expected: &[&str]| {
+        check(
+            &format!("inbounds: {{ a: {{ type: mixed, listen: 1 }} }}\ntimeouts: {{ {text} }}"),
+            expected,
+        )
+    };
+    timeouts("dial: 1s, idle:", &[]);
+    for key in ["handshake", "dial", "resolve", "keep_alive", "blackhole"] {
+        let at = key.len() + 15;
+        let expected = format!(
+            "2:{at}: error[invalid-value]: `{key}` cannot be off: whoever never answers would hold a place for ever"
+        );
+        timeouts(&format!("{key}: off"), &[&expected]);
+    }
+    for key in [
+        "handshake",
+        "dial",
+        "resolve",
+        "first_byte",
+        "half_closed",
+        "idle",
+        "keep_alive",
+        "blackhole",
+    ] {
+        let at = key.len() + 15;
+        let zero = format!("2:{at}: error[invalid-value]: `{key}` must be longer than zero");
+        timeouts(&format!("{key}: 0s"), &[&zero]);
+        let list = format!("2:{at}: error[wrong-type]: `{key}` must be a text");
+        timeouts(&format!("{key}: []"), &[&list]);
+    }
+    timeouts(
+        "idel: 1h",
+        &["2:13: error[unknown-key]: `timeouts` has no key `idel`"],
     );
 }
