@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_os::descriptors::for_a_flow;
 use pointsman_os::socket as os;
 pub use pointsman_os::socket::{Keepalive, Uplink};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
@@ -94,6 +95,7 @@ impl Dialer {
     pub async fn unix(&self, path: &Path) -> io::Result<UnixStream> {
         UnixStream::connect(path)
             .await
+            .and_then(for_a_flow)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 
@@ -102,12 +104,14 @@ impl Dialer {
     /// # Errors
     /// Those of the system.
     pub fn udp(&self, destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
-        UdpSocket::from_std(os::datagram_prepare(destination, &self.marked(uplink))?)
+        let socket = os::datagram_prepare(destination, &self.marked(uplink))?;
+        UdpSocket::from_std(for_a_flow(socket)?)
     }
 
     async fn connect(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-        let socket = os::connect_prepare(address, &self.marked(uplink)).map_err(named)?;
+        let socket = os::connect_prepare(address, &self.marked(uplink));
+        let socket = socket.and_then(for_a_flow).map_err(named)?;
         os::set_nodelay(&socket)?;
         if let Some(keepalive) = &self.keepalive {
             os::set_keepalive(&socket, keepalive)?;

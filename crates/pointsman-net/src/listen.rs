@@ -283,6 +283,8 @@ async fn accept_unix(socket: StdUnixListener, shared: Arc<Shared>, tasks: Tasks)
 async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Tasks) {
     let mut reserve = Reserve::take();
     let mut pause = FIRST_PAUSE;
+    // Once, until one is served again.
+    let mut told = false;
     let mut stopping = std::pin::pin!(tasks.stopping());
     loop {
         let accepted = tokio::select! {
@@ -290,8 +292,14 @@ async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Task
             () = &mut stopping => break,
             accepted = poll_fn(|cx| queue.poll_accept(cx)) => accepted,
         };
-        match accepted.and_then(|arrived| shared.place(arrived, place)) {
-            Ok(()) => pause = FIRST_PAUSE,
+        let placed = accepted.and_then(|arrived| shared.admit(arrived, place));
+        match placed {
+            Ok(Admitted::Placed) => (pause, told) = (FIRST_PAUSE, false),
+            Ok(Admitted::Refused) if told => {}
+            Ok(Admitted::Refused) => {
+                tracing::warn!("too few descriptors are left: clients are refused");
+                told = true;
+            }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 if pause == FIRST_PAUSE {
@@ -313,9 +321,16 @@ async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Task
         }
     }
     // What waits in the queue would be reset by the close.
-    if let Err(error) = queue.drain(|arrived| shared.place(arrived, place)) {
+    if let Err(error) = queue.drain(|arrived| shared.admit(arrived, place).map(drop)) {
         tracing::warn!(%error, "a closing listener could not be emptied");
     }
+}
+
+/// What became of a connection that came in.
+enum Admitted {
+    Placed,
+    /// Too few descriptors are left.
+    Refused,
 }
 
 /// The client went away while it waited: nothing is wrong with us.
@@ -337,6 +352,17 @@ impl Shared {
         if reserve.lend(|| matches!(queue.poll_accept(cx), Poll::Ready(Ok(_)))) {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Hands it to its worker, unless the descriptor that it took is none for flows: then it is closed, and the
+    /// client sees that at once.
+    fn admit(self: &Arc<Self>, (socket, peer): Arrived, place: Place) -> io::Result<Admitted> {
+        let Ok(socket) = descriptors::for_a_flow(socket) else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Ok(Admitted::Refused);
+        };
+        self.place((socket, peer), place)?;
+        Ok(Admitted::Placed)
     }
 
     fn place(self: &Arc<Self>, (socket, peer): Arrived, place: Place) -> io::Result<()> {

@@ -1,11 +1,41 @@
-//! How many descriptors this process holds, and one kept in reserve.
+//! How many descriptors this process holds, one kept in reserve, and the last ones, which no flow gets.
 //!
-//! Invariant: a [`Reserve`] is either held or says that it is not; nothing here waits.
+//! Invariants: a [`Reserve`] is either held or says that it is not; nothing here waits. A process is given the lowest
+//! number that is free (POSIX, 2.6): a flow's descriptor of a high number says that all below are taken, and is given up.
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::imp;
+use crate::socket::AsSocket;
+
+/// The most descriptors that are kept back: some two hundred clients of the control socket, and the files of a reload.
+const KEPT_BACK: u64 = 256;
+
+/// The first number that no flow gets. The limit is the process's, and so is this.
+static FIRST_KEPT_BACK: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Keeps the last descriptors back from flows where there may be `limit` at once: a quarter, 256 at most. Answers how
+/// many.
+pub fn keep_back(limit: u64) -> u64 {
+    let kept = (limit / 4).min(KEPT_BACK);
+    let first = u32::try_from(limit - kept).unwrap_or(u32::MAX);
+    FIRST_KEPT_BACK.store(first, Ordering::Relaxed);
+    kept
+}
+
+/// A flow's descriptor, unless it is one of those that are kept back: then it is closed.
+///
+/// # Errors
+/// As where the process has none left; [`exhausted`] knows it.
+pub fn for_a_flow<S: AsSocket>(socket: S) -> io::Result<S> {
+    if imp::descriptors::number(&socket) < FIRST_KEPT_BACK.load(Ordering::Relaxed) {
+        Ok(socket)
+    } else {
+        Err(imp::descriptors::none_left())
+    }
+}
 
 /// Descriptors that this process has open now, for diagnostics and leak tests.
 ///

@@ -29,6 +29,7 @@ use clap::Parser as _;
 use pointsman_config::Severity;
 use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
+use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
 
 use crate::app::{App, Checked, Origin, Refused};
@@ -117,7 +118,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let limit = local::raise_descriptor_limit();
-    tracing::debug!(?limit, "descriptors");
+    let kept_back = limit.as_ref().map(|limit| descriptors::keep_back(*limit));
+    tracing::debug!(?limit, ?kept_back, "descriptors");
     let plane = Plane::start(PlaneSetup {
         workers: args.workers,
         dialer: Dialer::new(None),

@@ -14,3 +14,12 @@ pub(crate) fn exhausted(_: &io::Error) -> bool {
 pub(crate) fn any() -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// None is kept back here.
+pub(crate) fn number<S>(_: &S) -> u32 {
+    0
+}
+
+pub(crate) fn none_left() -> io::Error {
+    io::ErrorKind::QuotaExceeded.into()
+}

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
+use crate::descriptors::for_a_flow;
+
 /// Longer calls fail with `EINVAL` on some kernels, which would look like a socket that cannot be spliced.
 const MOST: usize = 1 << 30;
 
@@ -18,6 +20,7 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn new(wanted: usize) -> io::Result<Self> {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
+        let (read, write) = (for_a_flow(read)?, for_a_flow(write)?);
         let mut size = rustix::pipe::fcntl_getpipe_size(&write)?;
         if size < wanted {
             // A refusal (the user's pages are used up) leaves the pipe as it was: the size below tells.

@@ -1,11 +1,11 @@
 //! Clients of the control socket that mean no good: slow, silent, many, and in no language.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, eventually};
+use crate::daemon::{Daemon, Start, eventually};
 
 const DIRECT: &str = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n\
      outbounds:\n  g: { type: select, members: [DIRECT] }\nrules:\n  - FALLBACK, DIRECT\n";
@@ -273,4 +273,88 @@ fn followers_take_no_place_of_those_who_ask() {
         &first == b"HTTP/1.1 200"
     });
     assert_eq!(daemon.client(&["stop"]).status.code(), Some(0));
+}
+
+#[test]
+fn flows_never_take_the_last_descriptors() {
+    let logged = format!("{DIRECT}access_log: flows.log\n");
+    let daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", logged.clone())],
+        config: "pointsman.yaml",
+        relative: true,
+        starter: vec!["prlimit".into(), "--nofile=400:400".into()],
+        ..Start::default()
+    });
+    let sink = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = sink.local_addr().unwrap().port();
+    // Each asks for a way out, too, and holds on.
+    let ask = format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let inbound = daemon.address("desk");
+    let clients: Vec<TcpStream> = (0..600)
+        .map(|_| {
+            let mut client = TcpStream::connect(inbound).unwrap();
+            let _refused = client.write_all(ask.as_bytes());
+            client
+        })
+        .collect();
+    let refused = || {
+        daemon.json(&["diagnostics"])["accept_refused"]
+            .as_u64()
+            .unwrap()
+    };
+    eventually("all were accepted or refused", || refused() > 200);
+    // A quarter is left: for the control socket, for a listener more, for files and the log.
+    assert!(daemon.descriptors() <= 320, "{}", daemon.descriptors());
+    assert_eq!(daemon.json(&["status"])["state"], "running");
+    let more = logged.replace(
+        "inbounds:\n",
+        "inbounds:\n  more: { type: mixed, listen: \"127.0.0.1:0\" }\n",
+    );
+    let log = daemon.directory.path().join("flows.log");
+    std::fs::rename(&log, daemon.directory.path().join("flows.old")).unwrap();
+    daemon.write("pointsman.yaml", &more);
+    let before = refused();
+    let reloaded = daemon.client(&["reload"]);
+    assert_eq!(reloaded.status.code(), Some(0), "{reloaded:?}");
+    assert_eq!(daemon.json(&["status"])["inbounds"][1]["name"], "desk");
+    assert!(refused() >= before, "a reload made a counter fall");
+    daemon.signal("HUP");
+    eventually("the log is opened again", || log.exists());
+    // Those who go make room for others.
+    drop(clients);
+    eventually("a client is served again", || {
+        let mut client = TcpStream::connect(inbound).unwrap();
+        let mut first = [0; 12];
+        let asked = client.write_all(ask.as_bytes());
+        asked.and_then(|()| client.read_exact(&mut first)).is_ok() && &first == b"HTTP/1.1 200"
+    });
+    assert_eq!(daemon.client(&["stop"]).status.code(), Some(0));
+}
+
+#[test]
+fn bytes_of_live_flows_count_and_never_fall() {
+    let daemon = Daemon::native(DIRECT);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let mut client = TcpStream::connect(daemon.address("desk")).unwrap();
+    let ask = format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.write_all(ask.as_bytes()).unwrap();
+    let (mut origin, _) = server.accept().unwrap();
+    let mut reply = [0; 4];
+    client.read_exact(&mut reply).unwrap();
+    client.write_all(&[7; 5000]).unwrap();
+    origin.read_exact(&mut [0; 5000]).unwrap();
+    let told = || {
+        let told = daemon.json(&["diagnostics"]);
+        ["bytes_sent", "flows_total", "flows_live"].map(|key| told[key].as_u64().unwrap())
+    };
+    eventually("bytes of a live flow are told", || told() == [5000, 1, 1]);
+    drop((client, origin));
+    eventually("the flow ends", || {
+        let [sent, total, live] = told();
+        assert_eq!((sent, total), (5000, 1));
+        live == 0
+    });
+    assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));
+    assert_eq!(told(), [5000, 1, 0]);
 }
