@@ -44,7 +44,7 @@ pub struct InboundState {
     pub address: String,
 }
 
-/// What `diagnostics` answers.
+/// What `diagnostics` answers. Counts never fall as long as the daemon lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// The daemon's version.
@@ -75,9 +75,15 @@ pub struct Diagnostics {
     pub flows_refused: u64,
     /// Flows whose outbound failed.
     pub flows_failed: u64,
-    /// Payload bytes that clients sent.
+    /// Flows that were not understood or not admitted.
+    #[serde(default)]
+    pub flows_denied: u64,
+    /// Connections that were closed at once because too few descriptors were left.
+    #[serde(default)]
+    pub accept_refused: u64,
+    /// Payload bytes that clients sent, those of live flows too.
     pub bytes_sent: u64,
-    /// Payload bytes that clients got.
+    /// Payload bytes that clients got, those of live flows too.
     pub bytes_received: u64,
     /// Host changes in force, in the order made.
     pub host_changes: Vec<String>,

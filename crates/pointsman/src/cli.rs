@@ -1,9 +1,11 @@
 //! What the command line says. Each verb's own arguments stand in its file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pointsman_config::setup::OnUnknown;
+use pointsman_config::value::parse_duration;
 
 use crate::cmds;
 
@@ -28,6 +30,9 @@ pub(crate) struct Global {
     /// The daemon's control socket [env: POINTSMAN_CONTROL]
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) control: Option<PathBuf>,
+    /// How long to wait for the daemon's answer [default: 30s; 5m for `reload` and `replay`]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = patience)]
+    pub(crate) timeout: Option<Duration>,
     /// How answers are written [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
@@ -43,6 +48,10 @@ pub(crate) struct Global {
         default_value = "auto"
     )]
     pub(crate) color: Color,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// How answers are written.

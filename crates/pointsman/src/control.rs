@@ -1,19 +1,23 @@
 //! The control API: HTTP/1.1 over the control socket, one connection for each request.
 //!
 //! Invariant: a daemon that cannot be reached is [`Stop::NoDaemon`], one that says no is
-//! [`Stop::Refused`]; an answer that cannot be read is a failure, never an empty answer.
+//! [`Stop::Refused`]; an answer that cannot be read is a failure, never an empty answer. Nobody is waited for without
+//! a limit.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use pointsman_api::Error as Refusal;
+use pointsman_api::{Error as Refusal, route};
 use pointsman_os::local;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::cli::Global;
 use crate::output::Stop;
@@ -54,9 +58,10 @@ pub(crate) fn events(
     mut each: impl FnMut(&str, &str) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     block_on(async {
-        let mut response = send(global, Method::GET, path, Bytes::new()).await?;
+        let begun = send(global, Method::GET, path, Bytes::new());
+        let mut response = in_time(global.timeout.unwrap_or(ANSWER), begun).await?;
         let mut events = Events::default();
-        while let Some(frame) = response.next().await {
+        while let Some(frame) = heard(response.next()).await? {
             for (name, data) in events.take(&frame?)? {
                 each(&name, &data)?;
             }
@@ -71,7 +76,12 @@ fn request<T: DeserializeOwned>(
     path: &str,
     body: Bytes,
 ) -> Result<T, Stop> {
-    block_on(async {
+    let usual = match path {
+        // Files are read and listeners closed meanwhile.
+        route::RELOAD | route::REPLAY => LONG_ANSWER,
+        _ => ANSWER,
+    };
+    let answer = async {
         let mut response = send(global, method, path, body).await?;
         let mut text = Vec::new();
         while let Some(frame) = response.next().await {
@@ -81,7 +91,29 @@ fn request<T: DeserializeOwned>(
             }
         }
         serde_json::from_slice(&text).map_err(unreadable)
-    })
+    };
+    block_on(in_time(global.timeout.unwrap_or(usual), answer))
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    match timeout(limit, answer).await {
+        Ok(answered) => answered,
+        Err(_late) => Err(Stop::Failed(format!(
+            "the daemon did not answer within {limit:?}; what was asked of it may still be done"
+        ))),
+    }
+}
+
+/// The next part of a stream, of which the daemon says something every 15 s.
+async fn heard<T>(
+    next: impl Future<Output = Option<Result<T, Stop>>>,
+) -> Result<Option<Result<T, Stop>>, Stop> {
+    timeout(SILENCE, next)
+        .await
+        .map_err(|_late| Stop::Failed(format!("nothing was heard of the daemon for {SILENCE:?}")))
 }
 
 /// An answer whose body is still to come.
@@ -123,9 +155,14 @@ impl Reply {
 /// Sends a request; an answer that is no success is the daemon's no.
 async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Result<Reply, Stop> {
     let at = address(global);
-    let stream = local::connect_control(&at)
-        .await
-        .map_err(|error| Stop::NoDaemon(error.to_string()))?;
+    let stream = local::connect_control(&at).await.map_err(|error| {
+        Stop::NoDaemon(match error.kind() {
+            // The queue is full: nobody takes connections out of it.
+            ErrorKind::WouldBlock => format!("{}: nobody accepts connections there", at.display()),
+            _ => error.to_string(),
+        })
+    })?;
+    let broken = |error: &hyper::Error| broken_at(&at, error);
     let (mut sender, mut connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
@@ -194,7 +231,30 @@ fn json(body: &impl Serialize) -> Result<Bytes, Stop> {
 }
 
 fn broken(error: &hyper::Error) -> Stop {
-    Stop::Failed(format!("the connection to the daemon broke: {error}"))
+    let what = if error.is_incomplete_message() {
+        "the daemon's answer broke off"
+    } else {
+        "the connection to the daemon broke"
+    };
+    Stop::Failed(format!("{what}: {}", chain(error)))
+}
+
+fn broken_at(path: &Path, error: &hyper::Error) -> Stop {
+    if error.is_parse() {
+        let path = path.display();
+        return Stop::Failed(format!(
+            "{path} is no control socket of Pointsman: it answers in another language ({error})"
+        ));
+    }
+    broken(error)
+}
+
+/// The error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 fn unreadable(error: serde_json::Error) -> Stop {
@@ -236,6 +296,13 @@ impl Events {
         Ok(events)
     }
 }
+
+/// How long an answer may take unless somebody says otherwise: nothing of it takes seconds.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The same where configurations are read.
+const LONG_ANSWER: Duration = Duration::from_secs(300);
+/// The longest silence of a stream, four times that of the daemon.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The longest answer or event read, in bytes: a hundred thousand flows.
 const MAX_REPLY: usize = 256 << 20;

@@ -141,9 +141,9 @@ pub struct Counters {
     pub failed: u64,
     /// Of those: not understood or not admitted.
     pub denied: u64,
-    /// Payload bytes from clients, of flows that ended.
+    /// Payload bytes from clients, those of live flows too.
     pub bytes_sent: u64,
-    /// Payload bytes to clients, of flows that ended.
+    /// Payload bytes to clients, those of live flows too.
     pub bytes_received: u64,
     /// Connections closed at once because no descriptor was left.
     pub accept_refused: u64,
@@ -167,6 +167,8 @@ struct Ended {
     /// What those take, by [`FlowRecord::weight`].
     weight: usize,
     counters: Counters,
+    /// Bytes that were told last, sent and received: they never fall.
+    told: [u64; 2],
 }
 
 impl Flows {
@@ -258,10 +260,27 @@ impl Flows {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let begun = self.next.load(Ordering::Relaxed) - 1;
+        // Those that ended first: a flow that ends in between is missed, and never counted twice.
+        let counters = self.ended().counters;
+        let (mut sent, mut received) = (counters.bytes_sent, counters.bytes_received);
+        for shard in &self.live {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for flow in shard.values() {
+                sent += flow.bytes.up();
+                received += flow.bytes.down();
+            }
+        }
+        // What was missed makes nothing fall.
+        let mut ended = self.ended();
+        let [told_sent, told_received] = ended.told;
+        ended.told = [sent.max(told_sent), received.max(told_received)];
+        let [bytes_sent, bytes_received] = ended.told;
+        drop(ended);
         Counters {
-            begun,
-            ..self.ended().counters
+            begun: self.next.load(Ordering::Relaxed) - 1,
+            bytes_sent,
+            bytes_received,
+            ..counters
         }
     }
 

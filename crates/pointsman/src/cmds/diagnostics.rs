@@ -26,6 +26,8 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             flows_total,
             flows_refused,
             flows_failed,
+            flows_denied,
+            accept_refused,
             bytes_sent,
             bytes_received,
             host_changes,
@@ -42,8 +44,14 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         out.line(format_args!("requests: {ipc_requests}"))?;
         out.line(format_args!("reloads: {reload_ok} taken, {reload_err} refused"))?;
         out.line(format_args!(
-            "flows: {flows_live} live, {flows_total} in all, {flows_refused} refused, {flows_failed} failed"
+            "flows: {flows_live} live, {flows_total} in all, {flows_refused} refused, {flows_failed} failed, \
+             {flows_denied} denied"
         ))?;
+        if *accept_refused > 0 {
+            out.line(format_args!(
+                "connections closed for want of descriptors: {accept_refused}"
+            ))?;
+        }
         out.line(format_args!("bytes: {bytes_sent} sent, {bytes_received} received"))?;
         out.line(format_args!("host changes: {}", host_changes.len()))?;
         for change in host_changes {

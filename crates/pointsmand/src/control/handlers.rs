@@ -76,6 +76,8 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         flows_total: counters.begun,
         flows_refused: counters.refused,
         flows_failed: counters.failed,
+        flows_denied: counters.denied,
+        accept_refused: counters.accept_refused,
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         host_changes: Vec::new(),
