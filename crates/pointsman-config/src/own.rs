@@ -3,6 +3,8 @@
 //! Invariant: told from the text alone. Which other addresses this host has, and what names resolve to, is the
 //! data plane's to refuse when it dials.
 
+mod circle;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -132,6 +134,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             }
         }
     }
+    circle::check(setup, problems);
     // Other dialects have no word for it.
     if setup.dialect == Dialect::Native {
         for outbound in &setup.outbounds {

@@ -13,8 +13,12 @@ fn problems(text: &str) -> Vec<String> {
         .0
         .iter()
         .map(|problem| format!("{}: {}", problem.code, problem.message));
-    said.filter(|said| said.starts_with("own-listener") || said.starts_with("guard"))
-        .collect()
+    said.filter(|said| {
+        ["own-listener", "guard", "lookup-cycle"]
+            .iter()
+            .any(|code| said.starts_with(code))
+    })
+    .collect()
 }
 
 fn with_server(listen: &str, server: &str) -> Vec<String> {
@@ -91,5 +95,48 @@ fn a_guard_that_goes_by_the_endpoint_alone_is_told() {
     for known in ["program: /usr/bin/core", "user: core"] {
         let more = format!(", served_by: {{ {known} }}");
         assert_eq!(outbound(&more, "127.0.0.1:1080"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_server_that_is_looked_up_by_way_of_itself_is_an_error() {
+    let with = |dns: &str, outbounds: &str| {
+        problems(&format!(
+            "version: 1\ninbounds: {{ desk: {{ type: mixed, listen: 7890 }} }}\ndns: {dns}\n\
+             outbounds: {{ {outbounds} }}\nrules: [\"FALLBACK, up\"]\n"
+        ))
+    };
+    let far = "{ upstreams: { far: { address: \"tcp://192.0.2.53\", via: up } } }";
+    let up = "up: { type: http, server: \"proxy.example:8080\" }";
+    let told = with(far, up);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("lookup-cycle: the server proxy.example:8080 of `up`"),
+        "{told:?}"
+    );
+    // By way of others that need each other, too.
+    let long = "up: { type: chain, hops: [a, b] }, a: { type: select, members: [c] }, \
+        c: { type: socks5, server: \"c.example:1\" }, b: { type: http, server: \"b.example:1\" }";
+    let told = with(far, long);
+    // `b` is told to `c` by name: only when it is used by itself it would be looked up.
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (dns, outbounds) in [
+        (far, "up: { type: http, server: \"192.0.2.1:8080\" }"),
+        (
+            far,
+            "up: { type: select, members: [direct, p] }, p: { type: http, server: \"p.example:1\" }",
+        ),
+        ("{ upstreams: { near: \"udp://192.0.2.1\" } }", up),
+        (
+            "{ upstreams: { near: \"udp://192.0.2.1\", far: { address: \"tcp://192.0.2.53\", via: up } }, resolver: far, \
+          domains: { proxy.example: near } }",
+            up,
+        ),
+        (
+            "{ upstreams: { far: { address: \"tcp://192.0.2.53\", via: up } }, hosts: { proxy.example: 192.0.2.1 } }",
+            up,
+        ),
+    ] {
+        assert_eq!(with(dns, outbounds), [""; 0], "{dns} {outbounds}");
     }
 }

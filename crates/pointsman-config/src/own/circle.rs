@@ -1,0 +1,82 @@
+//! Outbounds that nobody can ever reach: their server's name is looked up by way of themselves.
+//!
+//! An outbound is grounded when its first connection needs nothing but this host. A server's name is grounded by
+//! the configuration itself (`hosts`), or by one name server that is asked directly or by way of a grounded outbound.
+//! Least fixed point: circles, however long, stay outside.
+
+use pointsman_policy::{Domain, Host, OutboundId};
+
+use crate::problem::Problems;
+use crate::setup::{NameServer, OutboundKind, Setup};
+
+/// Refuses each outbound whose server can only be looked up by way of outbounds that need it themselves.
+pub(super) fn check(setup: &Setup, problems: &mut Problems) {
+    let resolver = setup.server_resolver;
+    let Some(resolver) = resolver.and_then(|id| setup.resolvers.get(id.0)) else {
+        // The system's.
+        return;
+    };
+    let mut grounded = vec![false; setup.outbounds.len()];
+    loop {
+        let is = |id: &OutboundId| grounded.get(id.0 as usize).copied().unwrap_or(true);
+        let asked = |server: &NameServer| match server {
+            NameServer::NotYet(_) => true,
+            NameServer::Tcp { via, .. } | NameServer::Udp { via, .. } => {
+                via.as_ref().is_none_or(is)
+            }
+        };
+        let name = |name: &Domain| {
+            let fits = |known: &Domain, below: bool| match below {
+                true => name.is_within(known),
+                false => name == known,
+            };
+            let mut fixed = resolver.hosts.iter();
+            if fixed.any(|(known, below, _)| fits(known, *below)) {
+                return true;
+            }
+            let mut own = resolver.by_domain.iter();
+            let own = own.find(|(known, below, _)| fits(known, *below));
+            let servers = own.map_or(&resolver.servers, |(_, _, servers)| servers);
+            servers.is_empty() || servers.iter().any(asked)
+        };
+        let reached = |kind: &OutboundKind| match kind {
+            // Names of later hops are told to the hop before.
+            OutboundKind::Chain { hops } => hops.first().is_none_or(is),
+            OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. } => {
+                match &server.host {
+                    Host::Address(_) => true,
+                    Host::Name(host) => name(host),
+                }
+            }
+            OutboundKind::Select { members, .. } => members.is_empty() || members.iter().any(is),
+            OutboundKind::Blackhole
+            | OutboundKind::Direct(_)
+            | OutboundKind::Forward(_)
+            | OutboundKind::NotYet { .. }
+            | OutboundKind::Reject
+            | OutboundKind::Reset
+            | OutboundKind::Target { .. } => true,
+        };
+        let next: Vec<bool> = setup.outbounds.iter().map(|it| reached(&it.kind)).collect();
+        if next == grounded {
+            break;
+        }
+        grounded = next;
+    }
+    for (outbound, grounded) in setup.outbounds.iter().zip(grounded) {
+        let (OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. }) =
+            &outbound.kind
+        else {
+            continue;
+        };
+        if let (false, Some(span)) = (grounded, &outbound.span) {
+            let name = &outbound.name;
+            let message = format!(
+                "the server {server} of `{name}` is looked up by way of outbounds that need `{name}` themselves"
+            );
+            problems.error("lookup-cycle", span, message).hint = Some(
+                "give the server by address, name it in `hosts`, or ask a name server without `via` for it".into(),
+            );
+        }
+    }
+}
