@@ -318,20 +318,55 @@ pub struct Resolver {
 pub enum NameServer {
     /// A kind that is not built yet (DoT, DoH, DHCP): look-ups through it fail with this text.
     NotYet(String),
+    /// Those that the system is configured with, its hosts file before them.
+    System,
     /// DNS over TCP.
-    Tcp {
-        /// Address and port.
-        address: SocketAddr,
-        /// The way to it.
-        via: Option<OutboundId>,
-    },
+    Tcp(Place),
     /// DNS over UDP, TCP where truncated.
-    Udp {
-        /// Address and port.
-        address: SocketAddr,
-        /// The way to it.
-        via: Option<OutboundId>,
-    },
+    Udp(Place),
+}
+
+/// Where a name server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The interface that a link-local address is on, by name or number.
+    pub interface: Option<Arc<str>>,
+    /// The way to it.
+    pub via: Option<OutboundId>,
+}
+
+impl Place {
+    /// A server that is reached by the host's own routes.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            interface: None,
+            via: None,
+        }
+    }
+
+    /// Whether nobody can tell where it is: a link-local address is on every link, and none is named.
+    #[must_use]
+    pub fn lacks_interface(&self) -> bool {
+        let SocketAddr::V6(address) = self.address else {
+            return false;
+        };
+        let named = self.interface.is_some() || address.scope_id() != 0 || self.via.is_some();
+        address.ip().is_unicast_link_local() && !named
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, port) = (self.address.ip(), self.address.port());
+        match &self.interface {
+            Some(interface) => write!(f, "[{address}%{interface}]:{port}"),
+            None => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// Which address families a resolver asks for.

@@ -254,6 +254,21 @@ pub fn is_own_address(address: IpAddr) -> bool {
     address.is_loopback() || imp::route::is_local(address).unwrap_or(false)
 }
 
+/// The number of an interface, by its name or as it is; what link-local addresses are bound to (RFC 4007).
+///
+/// # Errors
+/// `NotFound` where there is none of that name.
+pub fn interface_index(name: &str) -> io::Result<u32> {
+    let missing = |error: io::Error| {
+        let text = format!("there is no interface {name}: {error}");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    };
+    match imp::socket::interface_index(name) {
+        Ok(index) => Ok(index),
+        Err(error) => name.parse().map_err(|_not_a_number| missing(error)),
+    }
+}
+
 /// A descriptor that socket calls may borrow.
 #[cfg(unix)]
 pub trait AsSocket: std::os::fd::AsFd {}

@@ -14,16 +14,18 @@ use pointsman_net::generation::{Guard, InboundSpec, Limits, Number, ServedBy, Sn
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Lookup;
 use pointsman_net::outbound::{Kind, Outbound, Upstream};
-use pointsman_net::resolver::{Families, NameServer, Resolver, ResolverSpec, SystemResolver};
+use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
 use pointsman_policy::Host;
 use pointsman_policy::local::loopback_of;
 
 /// The spec of one generation.
 pub(crate) fn spec(setup: &Setup, number: Number) -> Spec {
-    let resolvers: Vec<Arc<dyn Lookup>> = setup.resolvers.iter().map(resolver).collect();
+    let system = Arc::new(System::default());
+    let resolvers = setup.resolvers.iter();
+    let resolvers: Vec<Arc<dyn Lookup>> = resolvers.map(|from| resolver(from, &system)).collect();
     let server_resolver = match setup.server_resolver.and_then(|id| resolvers.get(id.0)) {
         Some(named) => Arc::clone(named),
-        None => Arc::new(SystemResolver::default()),
+        None => Arc::new(Resolver::system(&system)),
     };
     let outbounds: Vec<Outbound> = setup.outbounds.iter().map(outbound).collect();
     let from::Sniff { timeout, max_bytes } = setup.sniff;
@@ -275,7 +277,7 @@ fn uplink(link: &from::Uplink) -> Uplink {
     }
 }
 
-fn resolver(resolver: &from::Resolver) -> Arc<dyn Lookup> {
+fn resolver(resolver: &from::Resolver, system: &Arc<System>) -> Arc<dyn Lookup> {
     let from::Resolver {
         servers,
         hosts,
@@ -285,25 +287,34 @@ fn resolver(resolver: &from::Resolver) -> Arc<dyn Lookup> {
     let by_domain = by_domain
         .iter()
         .map(|(name, below, own)| (name.clone(), *below, own.iter().map(name_server).collect()));
-    Arc::new(Resolver::new(ResolverSpec {
+    let spec = ResolverSpec {
         servers: servers.iter().map(name_server).collect(),
         hosts: hosts.clone(),
         by_domain: by_domain.collect(),
         families: families_of(*families),
-    }))
+    };
+    Arc::new(Resolver::new(spec, system))
 }
 
 fn name_server(server: &from::NameServer) -> NameServer {
     match server {
         from::NameServer::NotYet(what) => NameServer::NotYet(what.clone()),
-        from::NameServer::Tcp { address, via } => NameServer::Tcp {
-            address: *address,
-            via: *via,
-        },
-        from::NameServer::Udp { address, via } => NameServer::Udp {
-            address: *address,
-            via: *via,
-        },
+        from::NameServer::System => NameServer::System,
+        from::NameServer::Tcp(at) => NameServer::Tcp(place(at)),
+        from::NameServer::Udp(at) => NameServer::Udp(place(at)),
+    }
+}
+
+fn place(place: &from::Place) -> Place {
+    let from::Place {
+        address,
+        interface,
+        via,
+    } = place;
+    Place {
+        address: *address,
+        interface: interface.clone(),
+        via: *via,
     }
 }
 

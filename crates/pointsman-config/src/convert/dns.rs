@@ -1,16 +1,15 @@
 //! Resolvers in the native language.
 
-use std::net::SocketAddr;
-
-use pointsman_policy::OutboundId;
-
 use super::Report;
 use super::emit::{Map, list, quoted, text};
-use crate::setup::{Families, NameServer, ResolverId, Setup};
+use crate::setup::{Families, NameServer, Place, ResolverId, Setup};
 
 /// The upstream's name.
-pub(super) fn name(id: ResolverId) -> String {
-    format!("resolver-{}", id.0 + 1)
+pub(super) fn name(id: ResolverId, setup: &Setup) -> String {
+    match setup.resolvers.get(id.0) {
+        Some(resolver) if resolver.servers == [NameServer::System] => "system".to_owned(),
+        _ => format!("resolver-{}", id.0 + 1),
+    }
 }
 
 /// The word of a choice of families.
@@ -31,14 +30,17 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
     };
     let mut upstreams = Map::default();
     for (number, resolver) in setup.resolvers.iter().enumerate() {
-        let own = name(ResolverId(number));
-        upstreams.raw(&own, servers(&resolver.servers, names, &own, report));
+        let own = name(ResolverId(number), setup);
+        if own != "system" {
+            upstreams.raw(&own, servers(&resolver.servers, names, &own, report));
+        }
         let same = resolver.hosts == first.hosts
             && resolver.by_domain == first.by_domain
             && resolver.families == first.families;
         if !same {
             let what = format!(
-                "`{own}` has hosts, domains or a family of its own: those of `resolver-1` serve all"
+                "`{own}` has hosts, domains or a family of its own: those of `{}` serve all",
+                name(ResolverId(0), setup)
             );
             report.lost("", what);
         }
@@ -56,12 +58,14 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
         upstreams.raw(&own, servers(by, names, &own, report));
         domains.text(domain.as_str(), &own);
     }
-    section.raw("upstreams", upstreams.flow());
+    if !upstreams.is_empty() {
+        section.raw("upstreams", upstreams.flow());
+    }
     section.text(
         "resolver",
         &setup
             .server_resolver
-            .map_or_else(|| "system".to_owned(), name),
+            .map_or_else(|| "system".to_owned(), |id| name(id, setup)),
     );
     let mut hosts = Map::default();
     let mut seen = Vec::new();
@@ -98,8 +102,9 @@ fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Rep
                 report.note("", what);
                 items.push(quoted("https://not-built-yet"));
             }
-            NameServer::Tcp { address, via } => items.push(upstream("tcp", address, *via, names)),
-            NameServer::Udp { address, via } => items.push(upstream("udp", address, *via, names)),
+            NameServer::System => items.push(text("system")),
+            NameServer::Tcp(place) => items.push(upstream("tcp", place, names)),
+            NameServer::Udp(place) => items.push(upstream("udp", place, names)),
         }
     }
     match items.as_slice() {
@@ -108,14 +113,9 @@ fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Rep
     }
 }
 
-fn upstream(
-    scheme: &str,
-    address: &SocketAddr,
-    via: Option<OutboundId>,
-    names: &[String],
-) -> String {
-    let address = quoted(&format!("{scheme}://{address}"));
-    match via.and_then(|id| names.get(id.0 as usize)) {
+fn upstream(scheme: &str, place: &Place, names: &[String]) -> String {
+    let address = quoted(&format!("{scheme}://{place}"));
+    match place.via.and_then(|id| names.get(id.0 as usize)) {
         None => address,
         Some(name) => format!("{{ address: {address}, via: {} }}", text(name)),
     }

@@ -204,7 +204,7 @@ impl<'a> Main<'a> {
             map.text("policy", name);
         }
         if let Some(id) = inbound.resolver {
-            map.text("resolver", &dns::name(id));
+            map.text("resolver", &dns::name(id, self.setup));
         }
         section.raw(&inbound.name, map.flow());
     }

@@ -200,7 +200,8 @@ fn looks_up_here(setup: &Setup, id: PolicyId) -> bool {
         };
         let hidden = |server: &NameServer| match server {
             NameServer::NotYet(_) => true,
-            NameServer::Tcp { via, .. } | NameServer::Udp { via, .. } => via.is_some(),
+            NameServer::System => false,
+            NameServer::Tcp(place) | NameServer::Udp(place) => place.via.is_some(),
         };
         !resolver.servers.iter().all(hidden)
     })

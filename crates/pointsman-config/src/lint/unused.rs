@@ -165,8 +165,8 @@ fn outbounds(setup: &Setup, mut seen: Seen, problems: &mut Problems) {
             .flat_map(|(_, _, servers)| servers);
         for server in resolver.servers.iter().chain(by_domain) {
             match server {
-                NameServer::NotYet(_) => {}
-                NameServer::Tcp { via, .. } | NameServer::Udp { via, .. } => used.extend(via),
+                NameServer::NotYet(_) | NameServer::System => {}
+                NameServer::Tcp(place) | NameServer::Udp(place) => used.extend(&place.via),
             }
         }
     }

@@ -20,10 +20,8 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
     loop {
         let is = |id: &OutboundId| grounded.get(id.0 as usize).copied().unwrap_or(true);
         let asked = |server: &NameServer| match server {
-            NameServer::NotYet(_) => true,
-            NameServer::Tcp { via, .. } | NameServer::Udp { via, .. } => {
-                via.as_ref().is_none_or(is)
-            }
+            NameServer::NotYet(_) | NameServer::System => true,
+            NameServer::Tcp(place) | NameServer::Udp(place) => place.via.as_ref().is_none_or(is),
         };
         let name = |name: &Domain| {
             let fits = |known: &Domain, below: bool| match below {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pointsman_policy::Host;
 
-use crate::setup::{Endpoint, NameServer, Server};
+use crate::setup::{Endpoint, NameServer, Place, Server};
 
 /// Why a text is no address of the kind that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,11 @@ pub enum BadAddress {
     /// Not a name or address.
     #[error("`{0}` is neither a name nor an address")]
     Host(String),
+    /// An interface behind an address that is not link-local, or none that could be one.
+    #[error(
+        "`{0}`: only a link-local IPv6 address has an interface behind it, as in `fe80::1%eth0`"
+    )]
+    Interface(String),
     /// A name server by name would need another to be found.
     #[error("`{0}` must be an address: a name server is not looked up by name")]
     NamedServer(String),
@@ -156,7 +161,7 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, BadAddress> {
     }
 }
 
-/// Parses a name server: `udp://1.1.1.1`, `tcp://1.1.1.1:53`, port 53 where none is given; `tls://`,
+/// Parses a name server: `udp://1.1.1.1`, `tcp://1.1.1.1:53`, port 53 where none is given; `system`; `tls://`,
 /// `https://` and `quic://` are kinds of later. The way to it is the caller's.
 ///
 /// # Errors
@@ -164,19 +169,51 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, BadAddress> {
 pub fn parse_name_server(text: &str) -> Result<NameServer, BadAddress> {
     let schemes = "`udp://`, `tcp://`, `tls://`, `https://`";
     match text.split_once("://") {
-        Some(("udp", rest)) => {
-            let address = parse_dns_address(rest)?;
-            Ok(NameServer::Udp { address, via: None })
-        }
-        Some(("tcp", rest)) => {
-            let address = parse_dns_address(rest)?;
-            Ok(NameServer::Tcp { address, via: None })
-        }
+        None if text == "system" => Ok(NameServer::System),
+        Some(("udp", rest)) => parse_place(rest).map(NameServer::Udp),
+        Some(("tcp", rest)) => parse_place(rest).map(NameServer::Tcp),
         Some((scheme @ ("tls" | "https" | "h3" | "quic"), rest)) if !rest.is_empty() => {
             Ok(NameServer::NotYet(format!("DNS over `{scheme}://`")))
         }
         Some(_) | None => Err(BadAddress::Scheme(text.to_owned(), schemes)),
     }
+}
+
+/// Parses where a name server is: an address with or without a port, a link-local one with its interface
+/// (`fe80::1%eth0`, `[fe80::1%eth0]:53`; RFC 4007, section 11).
+///
+/// # Errors
+/// [`BadAddress`], saying which part is wrong.
+pub fn parse_place(text: &str) -> Result<Place, BadAddress> {
+    let Some((before, after)) = text.split_once('%') else {
+        return parse_dns_address(text).map(Place::at);
+    };
+    let bad = || BadAddress::Interface(text.to_owned());
+    let (ip, interface, port) = match before.strip_prefix('[') {
+        None => (before, after, 53),
+        Some(ip) => {
+            let (interface, port) = after.split_once(']').ok_or_else(bad)?;
+            match port.strip_prefix(':') {
+                Some(port) => (ip, interface, parse_port(port, 1)?),
+                None if port.is_empty() => (ip, interface, 53),
+                None => return Err(bad()),
+            }
+        }
+    };
+    let ip: Ipv6Addr = ip.parse().map_err(|_unspecific| bad())?;
+    // As the kernel takes them: 15 bytes, no slash, no blank.
+    let usual =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'[' | b']' | b'%');
+    if !ip.is_unicast_link_local()
+        || !(1..=15).contains(&interface.len())
+        || !interface.bytes().all(usual)
+    {
+        return Err(bad());
+    }
+    Ok(Place {
+        interface: Some(interface.into()),
+        ..Place::at(SocketAddr::new(ip.into(), port))
+    })
 }
 
 fn parse_dns_address(text: &str) -> Result<SocketAddr, BadAddress> {

@@ -16,14 +16,24 @@ use pointsman_policy::{Domain, Prefix};
 
 pub use address::{
     BadAddress, EmptyHost, parse_bind, parse_descriptor, parse_endpoint, parse_host_port,
-    parse_name_server, parse_server, parse_unix,
+    parse_name_server, parse_place, parse_server, parse_unix,
 };
 pub use duration::{BadDuration, parse_duration, parse_go_duration};
 pub use secret::{MAX_SECRET, secret};
 
-use crate::problem::{Problems, nearest};
-use crate::setup::{Endpoint, Server};
+use crate::problem::{Problems, Span, nearest};
+use crate::setup::{Endpoint, Place, Server};
 use crate::yaml::{Node, Style, Value};
+
+/// Tells of a name server that nobody could reach: a link-local address without its interface.
+pub fn require_interface(place: &Place, span: &Span, problems: &mut Problems) {
+    if place.lacks_interface() {
+        let ip = place.address.ip();
+        let message = format!("`{ip}` is on every link: say on which interface");
+        let problem = problems.error("invalid-address", span, message);
+        problem.hint = Some(format!("write `[{ip}%eth0]:53`"));
+    }
+}
 
 /// A duration as the native dialect writes it: `100ms`, `30s`, `5m`, `1h`, `1d`; longer than zero.
 pub fn duration(node: &Node, what: &str, problems: &mut Problems) -> Option<Duration> {

@@ -162,8 +162,8 @@ fn listening_addresses() {
 fn name_servers() {
     let check = |text: &str, expected: &str| {
         let got = match parse_name_server(text) {
-            Ok(NameServer::Udp { address, via: None }) => format!("udp {address}"),
-            Ok(NameServer::Tcp { address, via: None }) => format!("tcp {address}"),
+            Ok(NameServer::Udp(place)) => format!("udp {place}"),
+            Ok(NameServer::Tcp(place)) => format!("tcp {place}"),
             Ok(NameServer::NotYet(why)) => why,
             Ok(other) => format!("{other:?}"),
             Err(error) => error.to_string(),
@@ -174,6 +174,22 @@ fn name_servers() {
     check("udp://2001:db8::1", "udp [2001:db8::1]:53");
     check("udp://[::1]", "udp [::1]:53");
     check("tcp://[::1]:5353", "tcp [::1]:5353");
+    check("udp://fe80::1%eth0", "udp [fe80::1%eth0]:53");
+    check("udp://[fe80::1%eth0.7]", "udp [fe80::1%eth0.7]:53");
+    check("tcp://[fe80::1%3]:5353", "tcp [fe80::1%3]:5353");
+    for bad in [
+        "::1%eth0",
+        "1.1.1.1%eth0",
+        "fe80::1%",
+        "[fe80::1%a/b]:53",
+        "[fe80::1%eth0",
+        "fe80::1%sixteen-letters-",
+        "[fe80::1%eth0]53",
+    ] {
+        let why = "only a link-local IPv6 address has an interface behind it, as in `fe80::1%eth0`";
+        check(&format!("udp://{bad}"), &format!("`{bad}`: {why}"));
+    }
+    check("system", "System");
     check("https://1.1.1.1/dns-query", "DNS over `https://`");
     check("tls://dns.google", "DNS over `tls://`");
     check(

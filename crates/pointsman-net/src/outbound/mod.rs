@@ -2,7 +2,7 @@
 //!
 //! Invariant: an outbound that cannot carry a flow refuses it and says why; none ever goes direct in
 //! its stead. Proxies get the name that the client asked for; `direct` dials the addresses that the
-//! policy saw, else asks the generation's own resolver.
+//! policy saw, else asks the resolver of the flow; names of servers are the server resolver's.
 //!
 //! A chain is no kind of connection of its own: "through these hops" is a list, and whoever needs
 //! a stream to somewhere asks for it through what is left of the list.
@@ -137,6 +137,8 @@ impl Target {
 pub struct Ways {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
+    /// Who is asked for what the flow itself names; `None`: the resolver for servers.
+    resolver: Option<usize>,
     /// Outbounds within look-ups within outbounds ...
     depth: u8,
 }
@@ -151,6 +153,8 @@ struct Path {
     before: Vec<OutboundId>,
     /// How a group says that its members leave.
     uplink: Uplink,
+    /// Whether the target is the server of an outbound, and no longer what the flow named.
+    to_server: bool,
     /// Outbounds entered so far.
     depth: u8,
     /// Which addresses of this host the target may be; servers may be any.
@@ -197,8 +201,14 @@ impl Ways {
         Self {
             shared,
             generation,
+            resolver: None,
             depth: 0,
         }
+    }
+
+    /// For a flow whose own names are looked up by that resolver.
+    pub(crate) fn asking(self, resolver: Option<usize>) -> Self {
+        Self { resolver, ..self }
     }
 
     /// The generation whose outbounds these are.
@@ -217,18 +227,25 @@ impl Ways {
         self.shared.dialer()
     }
 
-    /// How the sockets of an outbound leave; plain where it is none of ours.
+    /// How datagrams leave by an outbound: as its streams do, so that a group's word is stronger than its member's.
+    /// `None` where it is not direct.
     #[must_use]
-    pub fn uplink(&self, id: OutboundId) -> Uplink {
-        match self
-            .generation
-            .outbound(self.member(id))
-            .map(|outbound| &outbound.kind)
-        {
-            Some(Kind::Direct(uplink)) => uplink.clone(),
-            Some(Kind::Http(upstream) | Kind::Socks5(upstream)) => upstream.uplink.clone(),
-            _ => Uplink::default(),
+    pub(crate) fn direct(&self, mut id: OutboundId) -> Option<Uplink> {
+        let mut path = Path::default();
+        for _ in 0..MAX_DEPTH {
+            let outbound = self.generation.outbound(id)?;
+            match &outbound.kind {
+                Kind::Direct(uplink) => return Some(path.or(uplink).uplink),
+                Kind::Select { members, uplink } => {
+                    path = path.or(uplink);
+                    id = self
+                        .shared
+                        .selected(&self.generation, &outbound.name, members)?;
+                }
+                _ => return None,
+            }
         }
+        None
     }
 
     /// The outbound that carries a flow given to `id`: groups are followed to the member selected.
@@ -423,7 +440,8 @@ impl Ways {
                     depth: path.depth,
                     ..self.clone()
                 };
-                let resolver = self.generation.resolver(None);
+                let asked = self.resolver.filter(|_| !path.to_server);
+                let resolver = self.generation.resolver(asked);
                 let most = self.generation.spec().limits.resolve;
                 let answer = asking.look_up(&**resolver, name, most).await;
                 answer.map_err(|why| DialError::Unresolved {
@@ -519,9 +537,10 @@ impl Path {
         self
     }
 
-    /// The way on to a server: it is the operator's choice where that is.
+    /// The way on to a server: it is the operator's choice where that is, and the server resolver's what its name is.
     fn towards_server(mut self) -> Self {
         self.lent = Lent::All;
+        self.to_server = true;
         self
     }
 }

@@ -88,7 +88,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
     let mut client = Stream::new(socket);
     loop {
         let inbound = Arc::clone(generation.inbound(listener)?);
-        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation));
+        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation)).asking(inbound.resolver);
         let source =
             peer.map(|peer| std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port()));
         let facts = Facts {

@@ -26,6 +26,7 @@ use crate::guard::Own;
 use crate::record::log::AccessLog;
 use crate::relay::PipePool;
 use crate::requests::Requests;
+use crate::tasks::Tasks;
 
 /// What all flows of a plane share.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) pipes: PipePool,
     /// Flows that wait for somebody's word.
     pub(crate) requests: Arc<Requests>,
+    /// Questions to name servers whose look-ups have gone on without them.
+    pub(crate) late: Tasks,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Semaphore,
     dialer: Dialer,
@@ -58,6 +61,7 @@ impl Shared {
             memory: Arc::default(),
             pipes: PipePool::default(),
             requests: Arc::default(),
+            late: Tasks::new(),
             silences: Semaphore::new(SILENCES),
             dialer: setup.dialer.clone(),
             generation: ArcSwapOption::empty(),

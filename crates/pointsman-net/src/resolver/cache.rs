@@ -1,15 +1,14 @@
 //! Answers kept as long as they hold, never longer than an hour; bounded.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pointsman_policy::Domain;
 use tokio::time::Instant;
 
+use super::families::Told;
 use super::message::Family;
-use crate::lookup::Answer;
 
 /// A household's names of a day; some 200 bytes each.
 const MAX_ENTRIES: usize = 4096;
@@ -18,23 +17,16 @@ const MAX_TTL: u32 = 3600;
 
 /// Answers by name and family. The lock is held for a look at the table, never over a wait.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<HashMap<(Domain, Family), (Answer, Instant)>>);
+pub(super) struct Cache(Mutex<HashMap<(Domain, Family), (Told, Instant)>>);
 
 impl Cache {
-    pub(super) fn get(&self, name: &Domain, family: Family, now: Instant) -> Option<Answer> {
+    pub(super) fn get(&self, name: &Domain, family: Family, now: Instant) -> Option<Told> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, until) = table.get(&(name.clone(), family))?;
-        (now < *until).then(|| answer.clone())
+        let (told, until) = table.get(&(name.clone(), family))?;
+        (now < *until).then(|| told.clone())
     }
 
-    pub(super) fn put(
-        &self,
-        name: &Domain,
-        family: Family,
-        answer: Result<Vec<IpAddr>, Arc<str>>,
-        ttl: u32,
-        now: Instant,
-    ) {
+    pub(super) fn put(&self, name: &Domain, family: Family, told: Told, ttl: u32, now: Instant) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= MAX_ENTRIES {
             table.retain(|_, (_, until)| now < *until);
@@ -48,7 +40,7 @@ impl Cache {
             first.and_then(|key| table.remove(&key));
         }
         let until = now + Duration::from_secs(ttl.min(MAX_TTL).into());
-        table.insert((name.clone(), family), (answer, until));
+        table.insert((name.clone(), family), (told, until));
     }
 }
 
@@ -61,7 +53,13 @@ mod tests {
         let cache = Cache::default();
         let name = Domain::parse("a.test").unwrap();
         let now = Instant::now();
-        cache.put(&name, Family::V4, Ok(vec![[1, 1, 1, 1].into()]), 60, now);
+        cache.put(
+            &name,
+            Family::V4,
+            Told::Addresses(vec![[1, 1, 1, 1].into()]),
+            60,
+            now,
+        );
         let after = |seconds| cache.get(&name, Family::V4, now + Duration::from_secs(seconds));
         assert!(after(59).is_some());
         assert!(after(60).is_none());
@@ -77,7 +75,7 @@ mod tests {
             cache.put(
                 &name,
                 Family::V4,
-                Ok(Vec::new()),
+                Told::Addresses(Vec::new()),
                 60 + u32::try_from(n).unwrap(),
                 now,
             );

@@ -1,30 +1,40 @@
 //! One question to one server.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use pointsman_policy::{Domain, Host, OutboundId};
-use tokio::time::timeout;
+use pointsman_policy::{Domain, Host};
+use tokio::time::{Instant, sleep_until};
 
-use super::NameServer;
 use super::message::{self, Answer, Family};
+use super::{NameServer, Place};
 use crate::dial::Uplink;
-use crate::outbound::{Kind, Target, Ways};
+use crate::outbound::{Target, Ways};
 use crate::record::chain;
 use crate::stream::Stream;
 
-/// How long one datagram may take; two lost ones still leave room within a look-up's limit.
-const UDP_TRY: Duration = Duration::from_millis(1500);
-/// Datagrams sent to one server.
-const UDP_TRIES: usize = 3;
-/// Connecting and answering over TCP.
-const TCP_LIMIT: Duration = Duration::from_secs(5);
+/// The pauses after each of the three datagrams that one server is sent; the answers to all are heard until the end.
+const DATAGRAMS: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+    Duration::ZERO,
+];
 /// The largest datagram that we take; servers may send more than the 512 bytes that they should.
 const MAX_DATAGRAM: usize = 4096;
 
-/// Asks one server.
-pub(super) async fn ask(server: &NameServer, name: &Domain, family: Family, ways: &Ways) -> Answer {
+/// Asks one server; past `until` nobody waits for the answer.
+pub(super) async fn ask(
+    server: &NameServer,
+    name: &Domain,
+    family: Family,
+    ways: &Ways,
+    until: Instant,
+) -> Answer {
     let id = random_id();
     let query = match message::query(id, name, family) {
         Ok(query) => query,
@@ -35,28 +45,27 @@ pub(super) async fn ask(server: &NameServer, name: &Domain, family: Family, ways
         name,
         family,
         query,
+        ways,
+        until,
     };
     match server {
-        NameServer::NotYet(what) => Answer::Failed(format!("{what} is not built yet")),
-        NameServer::Tcp { address, via } => question.by_tcp(*address, *via, ways).await,
-        NameServer::Udp { address, via } => match direct(*via, ways) {
-            Some(uplink) => match question.by_udp(*address, &uplink, ways).await {
-                Answer::Truncated => question.by_tcp(*address, *via, ways).await,
-                answer => answer,
-            },
-            None => question.by_tcp(*address, *via, ways).await,
-        },
-    }
-}
-
-/// How a datagram leaves; `None` where the way is a proxy, which takes streams.
-fn direct(via: Option<OutboundId>, ways: &Ways) -> Option<Uplink> {
-    let Some(via) = via else {
-        return Some(Uplink::default());
-    };
-    match &ways.generation().outbound(ways.member(via))?.kind {
-        Kind::Direct(uplink) => Some(uplink.clone()),
-        _ => None,
+        NameServer::NotYet(what) => Answer::Unreached(format!("{what} is not built yet")),
+        NameServer::System => Answer::Unreached("the system's servers are not known".into()),
+        NameServer::Tcp(place) => question.by_tcp(place).await,
+        NameServer::Udp(place) => {
+            let uplink = match place.via {
+                Some(via) => ways.direct(via),
+                None => Some(Uplink::default()),
+            };
+            match uplink {
+                Some(uplink) => match question.by_udp(place, &uplink).await {
+                    Answer::Truncated => question.by_tcp(place).await,
+                    answer => answer,
+                },
+                // A proxy takes streams.
+                None => question.by_tcp(place).await,
+            }
+        }
     }
 }
 
@@ -72,29 +81,50 @@ struct Question<'a> {
     name: &'a Domain,
     family: Family,
     query: Vec<u8>,
+    ways: &'a Ways,
+    until: Instant,
 }
 
 impl Question<'_> {
-    async fn by_udp(&self, address: SocketAddr, uplink: &Uplink, ways: &Ways) -> Answer {
-        let mut last = String::new();
-        for _ in 0..UDP_TRIES {
-            match timeout(UDP_TRY, self.datagram(address, uplink, ways)).await {
-                Ok(Ok(answer)) => return answer,
-                Ok(Err(error)) => last = error.to_string(),
-                Err(_) => last = format!("no answer within {UDP_TRY:?}"),
+    async fn by_udp(&self, place: &Place, uplink: &Uplink) -> Answer {
+        let address = match scoped(place) {
+            Ok(address) => address,
+            Err(error) => return Answer::Unreached(error.to_string()),
+        };
+        let mut sent = 0;
+        let mut again = std::pin::pin!(sleep_until(Instant::now()));
+        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Answer>> + Send + '_>>> =
+            Vec::new();
+        poll_fn(|cx| {
+            loop {
+                let heard = waiting
+                    .iter_mut()
+                    .find_map(|one| match one.as_mut().poll(cx) {
+                        Poll::Ready(heard) => Some(heard),
+                        Poll::Pending => None,
+                    });
+                match heard {
+                    Some(Ok(answer)) => return Poll::Ready(answer),
+                    Some(Err(error)) => return Poll::Ready(Answer::Unreached(error.to_string())),
+                    None => {}
+                }
+                let Some(pause) = DATAGRAMS.get(sent) else {
+                    return Poll::Pending;
+                };
+                if again.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                sent += 1;
+                again.as_mut().reset(Instant::now() + *pause);
+                waiting.push(Box::pin(self.datagram(address, uplink)));
             }
-        }
-        Answer::Failed(last)
+        })
+        .await
     }
 
-    /// Each try has a socket, and so a port, of its own.
-    async fn datagram(
-        &self,
-        address: SocketAddr,
-        uplink: &Uplink,
-        ways: &Ways,
-    ) -> std::io::Result<Answer> {
-        let socket = ways.dialer().udp(address, uplink)?;
+    /// Each datagram has a socket, and so a port, of its own.
+    async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Answer> {
+        let socket = self.ways.dialer().udp(address, uplink)?;
         // Connected: the kernel drops what others send, and tells of a closed port.
         socket.connect(address).await?;
         socket.send(&self.query).await?;
@@ -107,40 +137,40 @@ impl Question<'_> {
         }
     }
 
-    async fn by_tcp(&self, address: SocketAddr, via: Option<OutboundId>, ways: &Ways) -> Answer {
-        match timeout(TCP_LIMIT, self.stream(address, via, ways)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => Answer::Failed(why),
-            Err(_) => Answer::Failed(format!("no answer within {TCP_LIMIT:?}")),
+    async fn by_tcp(&self, place: &Place) -> Answer {
+        let stream = match self.open(place).await {
+            Ok(stream) => stream,
+            Err(why) => return Answer::Unreached(why),
+        };
+        match self.stream(stream).await {
+            Ok(answer) => answer,
+            Err(why) => Answer::Failed(why),
         }
     }
 
-    async fn stream(
-        &self,
-        address: SocketAddr,
-        via: Option<OutboundId>,
-        ways: &Ways,
-    ) -> Result<Answer, String> {
-        let mut stream = match via {
+    async fn open(&self, place: &Place) -> Result<Stream, String> {
+        // Whoever waits gives up first, and takes it for silence.
+        let limit = self.until.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
+        match place.via {
             Some(via) => {
-                let host = Host::Address(address.ip());
                 let target = Target {
-                    host,
-                    port: address.port(),
+                    host: Host::Address(place.address.ip()),
+                    port: place.address.port(),
                     resolved: Vec::new(),
                 };
-                ways.open(via, &target, TCP_LIMIT)
-                    .await
-                    .map_err(|error| chain(&error))?
+                let opened = self.ways.open(via, &target, limit).await;
+                opened.map_err(|error| chain(&error))
             }
             None => {
-                let dialed = ways
-                    .dialer()
-                    .tcp(address, &Uplink::default(), TCP_LIMIT)
-                    .await;
-                Stream::from(dialed.map_err(|error| error.to_string())?)
+                let address = scoped(place).map_err(|error| error.to_string())?;
+                let dialer = self.ways.dialer();
+                let dialed = dialer.tcp(address, &Uplink::default(), limit).await;
+                Ok(Stream::from(dialed.map_err(|error| error.to_string())?))
             }
-        };
+        }
+    }
+
+    async fn stream(&self, mut stream: Stream) -> Result<Answer, String> {
         // RFC 1035, 4.2.2: two bytes of length, in one write with the message.
         let length = u16::try_from(self.query.len())
             .unwrap_or(u16::MAX)
@@ -155,9 +185,11 @@ impl Question<'_> {
             if let Some((length, rest)) = bytes.split_first_chunk::<2>() {
                 let length = usize::from(u16::from_be_bytes(*length));
                 if rest.len() >= length {
-                    return Ok(self.read(&rest[..length]).unwrap_or_else(|| {
-                        Answer::Failed("an answer to another question".into())
-                    }));
+                    return match self.read(&rest[..length]) {
+                        Some(Answer::Truncated) => Err("cut short over TCP".into()),
+                        Some(answer) => Ok(answer),
+                        None => Err("an answer to another question".into()),
+                    };
                 }
             }
             // The longest message, and its length.
@@ -174,5 +206,17 @@ impl Question<'_> {
 
     fn read(&self, bytes: &[u8]) -> Option<Answer> {
         message::answer(bytes, self.id, self.name, self.family)
+    }
+}
+
+/// The address with the number of the interface that it is on: interfaces come and go, so it is asked for each time.
+fn scoped(place: &Place) -> io::Result<SocketAddr> {
+    match (&place.interface, place.address) {
+        (Some(interface), SocketAddr::V6(address)) => {
+            let index = pointsman_os::socket::interface_index(interface)?;
+            let (ip, port, flow) = (*address.ip(), address.port(), address.flowinfo());
+            Ok(SocketAddrV6::new(ip, port, flow, index).into())
+        }
+        (_, address) => Ok(address),
     }
 }

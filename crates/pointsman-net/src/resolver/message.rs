@@ -29,6 +29,17 @@ pub(super) enum Answer {
     Failed(String),
     /// It did not fit: ask again over TCP.
     Truncated,
+    /// Nobody was asked: there was no way to the server.
+    Unreached(String),
+    /// Nothing came in time.
+    Silent,
+}
+
+impl Answer {
+    /// Whether it settles the question, so that no other server need be asked.
+    pub(super) fn settles(&self) -> bool {
+        matches!(self, Self::Addresses(..) | Self::NoSuchName(_))
+    }
 }
 
 /// The bytes of a query with recursion desired.

@@ -1,29 +1,48 @@
 //! A small resolver: A and AAAA over UDP and TCP, through an outbound where the configuration says so.
 //!
 //! Invariant: a look-up uses the servers that it was configured with and no other. Where none answers
-//! it fails and says why; it never falls back to the system's. Absent: DoT, DoH, DNSSEC, serving.
+//! it fails and says why; it never falls back to the system's. All that it asks has one budget of time.
+//! Absent: DoT, DoH, DNSSEC, serving.
 
 mod cache;
 mod exchange;
+mod families;
 mod message;
+mod names;
 mod system;
+mod turns;
 
+use std::collections::HashSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pointsman_policy::{Domain, OutboundId};
 use tokio::time::Instant;
 
 use self::cache::Cache;
+pub use self::families::Families;
+use self::families::{Asking, Half, RESOLUTION_DELAY, Told, both};
 use self::message::{Answer, Family};
-pub use self::system::SystemResolver;
+use self::names::ByName;
+use self::system::Known;
+pub use self::system::System;
+use self::turns::{PASS_BY, Silences, in_turn};
 use crate::lookup::{self, LookingUp, Lookup};
 use crate::outbound::Ways;
+
+/// What a look-up may take in all: less than the 5 s after which those who asked would ask elsewhere.
+const BUDGET: Duration = Duration::from_secs(4);
+/// How long it holds that nobody could tell (RFC 9520, section 3.2: at least a second, 5 s at first).
+const FAILED_FOR: u32 = 5;
+/// Questions that go on behind their look-ups, each a socket or three for at most [`BUDGET`].
+const MAX_LATE: usize = 256;
 
 /// What a resolver is made of.
 #[derive(Clone, Debug, Default)]
 pub struct ResolverSpec {
-    /// Tried in order until one answers.
+    /// Asked in turn until one answers.
     pub servers: Vec<NameServer>,
     /// Names with fixed addresses: exact, or with all names below (`true`).
     pub hosts: Vec<(Domain, bool, IpAddr)>,
@@ -34,82 +53,138 @@ pub struct ResolverSpec {
 }
 
 /// A name server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NameServer {
     /// A kind that is not built yet: look-ups that come to it fail with this text.
     NotYet(String),
+    /// Those that the system is configured with, its hosts file before them.
+    System,
     /// DNS over TCP.
-    Tcp {
-        /// Where it is.
-        address: SocketAddr,
-        /// The way to it.
-        via: Option<OutboundId>,
-    },
+    Tcp(Place),
     /// DNS over UDP, TCP where an answer is cut short. Through a proxy it is DNS over TCP.
-    Udp {
-        /// Where it is.
-        address: SocketAddr,
-        /// The way to it.
-        via: Option<OutboundId>,
-    },
+    Udp(Place),
 }
 
-/// Which families are asked for, and whose addresses come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Families {
-    /// A alone.
-    Ipv4Only,
-    /// AAAA alone.
-    Ipv6Only,
-    /// Both, A first.
-    #[default]
-    PreferIpv4,
-    /// Both, AAAA first.
-    PreferIpv6,
+/// Where a name server is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The interface that a link-local address is on, by name or number.
+    pub interface: Option<Arc<str>>,
+    /// The way to it.
+    pub via: Option<OutboundId>,
 }
 
-/// A resolver of the configuration.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.interface {
+            Some(interface) => write!(
+                f,
+                "[{}%{interface}]:{}",
+                self.address.ip(),
+                self.address.port()
+            ),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+/// A resolver of the configuration; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Resolver(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Resolver {
-    spec: ResolverSpec,
-    cache: Cache,
+struct Inner {
+    hosts: ByName<IpAddr>,
+    by_domain: ByName<Arc<[NameServer]>>,
+    servers: Arc<[NameServer]>,
+    families: Families,
+    system: Arc<System>,
+    /// What was answered, as long as the system's own configuration stays what it was.
+    kept: Mutex<(Option<Arc<Known>>, Arc<Cache>)>,
+    silences: Silences,
+    /// Questions that go on behind their look-ups.
+    late: Mutex<HashSet<(Domain, Family)>>,
 }
 
 impl Resolver {
-    /// A resolver with an empty cache.
+    /// A resolver with an empty cache. `system` is what [`NameServer::System`] stands for.
     #[must_use]
-    pub fn new(spec: ResolverSpec) -> Self {
-        Self {
-            spec,
-            cache: Cache::default(),
-        }
+    pub fn new(spec: ResolverSpec, system: &Arc<System>) -> Self {
+        let ResolverSpec {
+            servers,
+            hosts,
+            by_domain,
+            families,
+        } = spec;
+        let by_domain = by_domain
+            .into_iter()
+            .map(|(name, below, servers)| (name, below, Arc::from(servers)));
+        Self(Arc::new(Inner {
+            hosts: ByName::new(hosts),
+            by_domain: ByName::new(by_domain),
+            servers: servers.into(),
+            families,
+            system: Arc::clone(system),
+            kept: Mutex::default(),
+            silences: Silences::default(),
+            late: Mutex::default(),
+        }))
+    }
+
+    /// One that resolves as the system is configured to.
+    #[must_use]
+    pub fn system(system: &Arc<System>) -> Self {
+        let spec = ResolverSpec {
+            servers: vec![NameServer::System],
+            ..ResolverSpec::default()
+        };
+        Self::new(spec, system)
     }
 
     async fn find(&self, name: &Domain, ways: &Ways) -> lookup::Answer {
-        if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
-            return Ok(ordered(
-                vec![[127, 0, 0, 1].into()],
-                vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])],
-                self.spec.families,
-            ));
-        }
-        let fixed: Vec<IpAddr> = self
-            .spec
-            .hosts
-            .iter()
-            .filter(|(n, below, _)| covers(n, *below, name))
-            .map(|(_, _, a)| *a)
-            .collect();
+        let Inner {
+            hosts, by_domain, ..
+        } = &*self.0;
+        let until = Instant::now() + BUDGET;
+        let fixed: Vec<IpAddr> = hosts.all(name).into_iter().copied().collect();
         if !fixed.is_empty() {
             return Ok(fixed);
         }
-        let own = self
-            .spec
-            .by_domain
-            .iter()
-            .find(|(n, below, _)| covers(n, *below, name));
-        let servers = own.map_or(&self.spec.servers, |(_, _, servers)| servers);
-        ask_all(&self.cache, servers, self.spec.families, name, ways).await
+        if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
+            // RFC 6761, 6.3.
+            let (v4, v6) = ([127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into());
+            return Ok(self.0.families.ordered(vec![v4], vec![v6]));
+        }
+        let servers = by_domain.nearest(name).unwrap_or(&self.0.servers);
+        let mut known = None;
+        let mut names = Vec::new();
+        let mut servers = Arc::clone(servers);
+        if servers.contains(&NameServer::System) {
+            let system = self.0.system.known().await?;
+            let (v4, v6) = system.hosts(name);
+            let fixed = self.0.families.ordered(v4, v6);
+            if !fixed.is_empty() {
+                return Ok(fixed);
+            }
+            names = system.searched(name);
+            servers = system.in_place_of_system(&servers);
+            known = Some(system);
+        }
+        let asker = Asker {
+            resolver: self.clone(),
+            cache: self.0.cache(known),
+            servers,
+            ways: ways.clone(),
+            until,
+        };
+        for longer in names {
+            if let Ok(found) = asker.families(&longer).await {
+                return Ok(found);
+            }
+        }
+        asker.families(name).await
     }
 }
 
@@ -119,83 +194,175 @@ impl Lookup for Resolver {
     }
 }
 
-fn covers(pattern: &Domain, below: bool, name: &Domain) -> bool {
-    pattern == name || (below && name.is_within(pattern))
+impl Inner {
+    fn cache(&self, known: Option<Arc<Known>>) -> Arc<Cache> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known
+            && !kept.0.as_ref().is_some_and(|old| Arc::ptr_eq(old, &known))
+        {
+            // Other servers may answer otherwise.
+            *kept = (Some(known), Arc::default());
+        }
+        Arc::clone(&kept.1)
+    }
+
+    fn late(&self) -> MutexGuard<'_, HashSet<(Domain, Family)>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Asks for the families wanted, at once, and puts their addresses in order.
-async fn ask_all(
-    cache: &Cache,
-    servers: &[NameServer],
-    families: Families,
-    name: &Domain,
-    ways: &Ways,
-) -> lookup::Answer {
-    let one = |family| ask(cache, servers, name, family, ways);
-    let (v4, v6) = match families {
-        Families::Ipv4Only => (one(Family::V4).await, Ok(Vec::new())),
-        Families::Ipv6Only => (Ok(Vec::new()), one(Family::V6).await),
-        Families::PreferIpv4 | Families::PreferIpv6 => {
-            tokio::join!(one(Family::V4), one(Family::V6))
+/// One look-up: who is asked, until when.
+#[derive(Clone)]
+struct Asker {
+    resolver: Resolver,
+    cache: Arc<Cache>,
+    servers: Arc<[NameServer]>,
+    ways: Ways,
+    until: Instant,
+}
+
+impl Asker {
+    /// Asks for the families wanted, at once, and puts their addresses in order.
+    async fn families(&self, name: &Domain) -> lookup::Answer {
+        let families = self.resolver.0.families;
+        let told = match families {
+            Families::Ipv4Only => vec![self.ask(name, Family::V4).await],
+            Families::Ipv6Only => vec![self.ask(name, Family::V6).await],
+            Families::PreferIpv4 | Families::PreferIpv6 => self.two(name).await,
+        };
+        let (mut v4, mut v6, mut why) = (Vec::new(), Vec::new(), None);
+        for told in told {
+            match told {
+                Told::Addresses(addresses) => {
+                    for address in addresses {
+                        if address.is_ipv4() {
+                            v4.push(address);
+                        } else {
+                            v6.push(address);
+                        }
+                    }
+                }
+                Told::NoSuchName(said) | Told::Failed(said) => why = why.or(Some(said)),
+            }
         }
-    };
-    match (v4, v6) {
-        (Ok(v4), Ok(v6)) if v4.is_empty() && v6.is_empty() => {
-            Err(format!("{name} has no address").into())
-        }
-        (Ok(v4), Ok(v6)) => Ok(ordered(v4, v6, families)),
         // One family's failure does not take the other's answer.
-        (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => Ok(found),
-        (Err(why), _) | (_, Err(why)) => Err(why),
+        let addresses = families.ordered(v4, v6);
+        if addresses.is_empty() {
+            return Err(why.unwrap_or_else(|| format!("{name} has no address").into()));
+        }
+        Ok(addresses)
     }
-}
 
-fn ordered(v4: Vec<IpAddr>, v6: Vec<IpAddr>, families: Families) -> Vec<IpAddr> {
-    match families {
-        Families::Ipv4Only => v4,
-        Families::Ipv6Only => v6,
-        Families::PreferIpv4 => [v4, v6].concat(),
-        Families::PreferIpv6 => [v6, v4].concat(),
+    async fn two(&self, name: &Domain) -> Vec<Told> {
+        let families = [Family::V4, Family::V6];
+        let halves = families.map(|family| Half::Asking(self.asking(name, family)));
+        let patience = families.map(|family| self.patience(name, family));
+        let mut told = Vec::new();
+        for (family, half) in families.into_iter().zip(both(halves, patience).await) {
+            match half {
+                Half::Told(one) => told.push(one),
+                Half::Asking(asking) => self.finish_later(name, family, asking),
+            }
+        }
+        told
     }
-}
 
-/// Asks the servers in order until one answers.
-async fn ask(
-    cache: &Cache,
-    servers: &[NameServer],
-    name: &Domain,
-    family: Family,
-    ways: &Ways,
-) -> lookup::Answer {
-    if let Some(kept) = cache.get(name, family, Instant::now()) {
-        return kept;
-    }
-    let mut whys: Vec<String> = Vec::new();
-    for server in servers {
-        match exchange::ask(server, name, family, ways).await {
-            Answer::Addresses(addresses, ttl) => {
-                cache.put(name, family, Ok(addresses.clone()), ttl, Instant::now());
-                return Ok(addresses);
-            }
-            Answer::NoSuchName(ttl) => {
-                let why: Arc<str> = format!("there is no name {name}").into();
-                cache.put(name, family, Err(Arc::clone(&why)), ttl, Instant::now());
-                return Err(why);
-            }
-            Answer::Failed(why) => whys.push(format!("{}: {why}", shown(server))),
-            Answer::Truncated => whys.push(format!("{}: cut short over TCP", shown(server))),
+    /// How long that family is waited for when the other has addresses.
+    fn patience(&self, name: &Domain, family: Family) -> Duration {
+        let silences = &self.resolver.0.silences;
+        let silent = silences.all(&self.servers, family, Instant::now());
+        if silent || self.resolver.0.late().contains(&(name.clone(), family)) {
+            Duration::ZERO
+        } else {
+            RESOLUTION_DELAY
         }
     }
-    match whys.as_slice() {
-        [] => Err("no name server is configured".into()),
-        _ => Err(whys.join("; ").into()),
+
+    /// An answer that comes late is for the next who asks.
+    fn finish_later(&self, name: &Domain, family: Family, asking: Asking) {
+        let key = (name.clone(), family);
+        {
+            let mut late = self.resolver.0.late();
+            if late.len() >= MAX_LATE || !late.insert(key.clone()) {
+                return;
+            }
+        }
+        let late = Late(self.resolver.clone(), key);
+        self.ways.shared().late.spawn(async move {
+            asking.await;
+            drop(late);
+        });
+    }
+
+    fn asking(&self, name: &Domain, family: Family) -> Asking {
+        let (asker, name) = (self.clone(), name.clone());
+        Box::pin(async move { asker.ask(&name, family).await })
+    }
+
+    /// Asks the servers in turn until one answers.
+    async fn ask(&self, name: &Domain, family: Family) -> Told {
+        if let Some(kept) = self.cache.get(name, family, Instant::now()) {
+            return kept;
+        }
+        let silences = &self.resolver.0.silences;
+        let servers = silences.order(&self.servers, family, Instant::now());
+        let ask = |server: &NameServer| {
+            let (server, ways) = (server.clone(), &self.ways);
+            async move { exchange::ask(&server, name, family, ways, self.until).await }
+        };
+        let heard = |server: &NameServer, sound| {
+            silences.note(server, family, sound, Instant::now());
+        };
+        let answer = in_turn(&servers, self.until, |_| PASS_BY, ask, heard).await;
+        let (told, ttl) = match answer {
+            Ok(Answer::Addresses(addresses, ttl)) => (Told::Addresses(addresses), Some(ttl)),
+            Ok(Answer::NoSuchName(ttl)) => {
+                let why = format!("there is no name {name}");
+                (Told::NoSuchName(why.into()), Some(ttl))
+            }
+            Ok(other) => failed(&servers, vec![(0, other)]),
+            Err(failures) => failed(&servers, failures),
+        };
+        if let Some(ttl) = ttl {
+            self.cache
+                .put(name, family, told.clone(), ttl, Instant::now());
+        }
+        told
     }
 }
 
-fn shown(server: &NameServer) -> String {
-    match server {
-        NameServer::NotYet(what) => what.clone(),
-        NameServer::Tcp { address, .. } => format!("tcp {address}"),
-        NameServer::Udp { address, .. } => format!("udp {address}"),
+/// A question that goes on behind its look-up.
+struct Late(Resolver, (Domain, Family));
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        self.0.0.late().remove(&self.1);
     }
+}
+
+/// Why nobody could tell, and how many seconds that holds: not where there was no way to a server, which costs nothing
+/// to try and may change at once.
+fn failed(servers: &[NameServer], failures: Vec<(usize, Answer)>) -> (Told, Option<u32>) {
+    let unreached = |(_, why): &(usize, Answer)| matches!(why, Answer::Unreached(_));
+    let ttl = (!failures.is_empty() && !failures.iter().any(unreached)).then_some(FAILED_FOR);
+    let whys = failures.into_iter().map(|(index, why)| {
+        let why = match why {
+            Answer::Failed(why) | Answer::Unreached(why) => why,
+            Answer::Truncated => "cut short over TCP".into(),
+            Answer::Addresses(..) | Answer::NoSuchName(_) | Answer::Silent => {
+                format!("no answer within {BUDGET:?}")
+            }
+        };
+        match servers.get(index) {
+            Some(NameServer::Tcp(place)) => format!("tcp {place}: {why}"),
+            Some(NameServer::Udp(place)) => format!("udp {place}: {why}"),
+            Some(NameServer::NotYet(_) | NameServer::System) | None => why,
+        }
+    });
+    let whys: Vec<String> = whys.collect();
+    let why = match whys.as_slice() {
+        [] => "no name server is configured".into(),
+        _ => whys.join("; ").into(),
+    };
+    (Told::Failed(why), ttl)
 }

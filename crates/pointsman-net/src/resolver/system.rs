@@ -1,150 +1,208 @@
 //! The system's own configuration: `/etc/hosts` and `/etc/resolv.conf` (hosts(5), resolv.conf(5)).
 //!
-//! Used where the configuration names no resolver. Read again when a file changed.
+//! Invariants: the files are read by a thread that may block, one at a time, and indexed once; a look-up waits for
+//! them a bounded time, and then makes do with what was read before. Absent: `options` of resolv.conf.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use pointsman_policy::Domain;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
-use super::cache::Cache;
-use super::{Families, NameServer, ask_all, ordered};
-use crate::lookup::{Answer, LookingUp, Lookup};
-use crate::outbound::Ways;
+use super::{NameServer, Place};
 
-/// Files larger than this are not hosts files of a person.
-const MAX_FILE: usize = 4 << 20;
+/// Larger files are cut there, at a line's end: four times the largest hosts file that people publish.
+const MAX_FILE: u64 = 32 << 20;
+/// glibc takes three servers, others some more.
+const MAX_SERVERS: usize = 8;
+/// resolv.conf(5): glibc took six before it took any number.
+const MAX_SEARCH: usize = 6;
+/// How old may be what is known of the files: whoever edits one looks up a second later.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a look-up waits for the files: a disk that wakes up needs some seconds the first time.
+const FIRST_READ: Duration = Duration::from_secs(3);
+/// ... and where they were read before.
+const NEXT_READ: Duration = Duration::from_millis(500);
 
-/// Resolves as the system is configured to.
+/// The files, and what they said.
 #[derive(Debug)]
-pub struct SystemResolver {
+pub struct System {
+    files: Files,
+    latest: Mutex<Option<(Arc<Known>, Instant)>>,
+    /// The reading that is under way. On a disk that hangs, it is the only one.
+    reading: tokio::sync::Mutex<Option<JoinHandle<Arc<Known>>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Files {
     hosts: PathBuf,
     configuration: PathBuf,
-    known: Mutex<Arc<Known>>,
 }
 
 /// What the files said when they were last read.
 #[derive(Debug, Default)]
-struct Known {
-    changed: [Option<SystemTime>; 2],
-    hosts: Vec<(Domain, IpAddr)>,
+pub(super) struct Known {
+    changed: [Option<(SystemTime, u64)>; 2],
+    hosts: HashMap<Domain, Vec<IpAddr>>,
     servers: Vec<NameServer>,
     search: Vec<Domain>,
-    cache: Cache,
 }
 
-impl Default for SystemResolver {
+impl Default for System {
     fn default() -> Self {
         Self::new("/etc/hosts", "/etc/resolv.conf")
     }
 }
 
-impl SystemResolver {
-    /// A resolver over these files.
+impl System {
+    /// The system as these files say.
     pub fn new(hosts: impl Into<PathBuf>, configuration: impl Into<PathBuf>) -> Self {
-        Self {
+        let files = Files {
             hosts: hosts.into(),
             configuration: configuration.into(),
-            known: Mutex::default(),
+        };
+        Self {
+            files,
+            latest: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
         }
     }
 
-    fn known(&self) -> Arc<Known> {
+    /// What the files say; where they cannot be looked at in time, what they said before.
+    pub(super) async fn known(&self) -> Result<Arc<Known>, Arc<str>> {
+        let latest = self.latest();
+        let limit = match &latest {
+            Some((known, seen)) if seen.elapsed() < LOOK_EVERY => return Ok(Arc::clone(known)),
+            Some(_) => NEXT_READ,
+            None => FIRST_READ,
+        };
+        match (timeout(limit, self.read()).await, latest) {
+            (Ok(Some(known)), _) | (_, Some((known, _))) => Ok(known),
+            (_, None) => Err(format!(
+                "{} and {} could not be read within {limit:?}",
+                self.files.hosts.display(),
+                self.files.configuration.display()
+            )
+            .into()),
+        }
+    }
+
+    fn latest(&self) -> Option<(Arc<Known>, Instant)> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.clone()
+    }
+
+    async fn read(&self) -> Option<Arc<Known>> {
+        let mut reading = self.reading.lock().await;
+        let latest = match self.latest() {
+            Some((known, seen)) if seen.elapsed() < LOOK_EVERY => return Some(known),
+            latest => latest.map(|(known, _)| known),
+        };
+        let task = reading.get_or_insert_with(|| {
+            let files = self.files.clone();
+            tokio::task::spawn_blocking(move || files.read(latest))
+        });
+        let read = task.await;
+        *reading = None;
+        let known = read.ok()?;
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = Some((Arc::clone(&known), Instant::now()));
+        Some(known)
+    }
+}
+
+impl Files {
+    fn read(&self, latest: Option<Arc<Known>>) -> Arc<Known> {
         let changed = [&self.hosts, &self.configuration].map(|path| changed(path));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.changed != changed || changed == [None, None] {
-            let (servers, search) = parse_configuration(&read(&self.configuration));
-            let hosts = parse_hosts(&read(&self.hosts));
-            *known = Arc::new(Known {
-                changed,
-                hosts,
-                servers,
-                search,
-                cache: Cache::default(),
-            });
+        if let Some(latest) = latest
+            && latest.changed == changed
+        {
+            return latest;
         }
-        Arc::clone(&known)
+        let (servers, search) = parse_configuration(&read(&self.configuration));
+        Arc::new(Known {
+            changed,
+            hosts: parse_hosts(&read(&self.hosts)),
+            servers,
+            search,
+        })
+    }
+}
+
+impl Known {
+    /// The addresses that the hosts file gives a name, by family.
+    pub(super) fn hosts(&self, name: &Domain) -> (Vec<IpAddr>, Vec<IpAddr>) {
+        let addresses = self.hosts.get(name).map_or(&[][..], Vec::as_slice);
+        addresses.iter().partition(|address| address.is_ipv4())
     }
 
-    async fn find(&self, name: &Domain, ways: &Ways) -> Answer {
-        let known = self.known();
-        let own = |v4: bool| {
-            let found = known
-                .hosts
-                .iter()
-                .filter(|(n, a)| n == name && a.is_ipv4() == v4);
-            found.map(|(_, a)| *a).collect::<Vec<_>>()
-        };
-        let fixed = ordered(own(true), own(false), Families::PreferIpv4);
-        if !fixed.is_empty() {
-            return Ok(fixed);
+    /// The longer names that a name of one label may stand for.
+    pub(super) fn searched(&self, name: &Domain) -> Vec<Domain> {
+        if name.as_str().contains('.') {
+            return Vec::new();
         }
-        if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
-            // RFC 6761, 6.3.
-            return Ok(vec![
-                [127, 0, 0, 1].into(),
-                [0_u16, 0, 0, 0, 0, 0, 0, 1].into(),
-            ]);
-        }
-        let ask = |name| {
-            let known = &known;
-            async move {
-                ask_all(
-                    &known.cache,
-                    &known.servers,
-                    Families::PreferIpv4,
-                    &name,
-                    ways,
-                )
-                .await
-            }
-        };
-        if !name.as_str().contains('.') {
-            for suffix in &known.search {
-                if let Ok(longer) = Domain::parse(&format!("{name}.{suffix}"))
-                    && let Ok(found) = ask(longer).await
-                {
-                    return Ok(found);
-                }
+        let longer = |suffix: &Domain| Domain::parse(&format!("{name}.{suffix}")).ok();
+        self.search.iter().filter_map(longer).collect()
+    }
+
+    /// The servers with the system's own where [`NameServer::System`] stands.
+    pub(super) fn in_place_of_system(&self, servers: &[NameServer]) -> Arc<[NameServer]> {
+        let mut all = Vec::new();
+        for server in servers {
+            match server {
+                NameServer::System => all.extend_from_slice(&self.servers),
+                other => all.push(other.clone()),
             }
         }
-        ask(name.clone()).await
+        all.into()
     }
 }
 
-impl Lookup for SystemResolver {
-    fn lookup<'a>(&'a self, name: &'a Domain, ways: &'a Ways) -> LookingUp<'a> {
-        Box::pin(self.find(name, ways))
-    }
+fn changed(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|m| m.modified()).ok()
-}
-
-/// A file that is missing or too large is as an empty one: there is nobody to tell.
+/// A file that is missing, or none, is as an empty one: there is nobody to tell.
 fn read(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FILE)]).into_owned()
+    let mut bytes = Vec::new();
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && let Ok(file) = std::fs::File::open(path)
+    {
+        let _what_was_read_counts = file.take(MAX_FILE).read_to_end(&mut bytes);
+    }
+    if u64::try_from(bytes.len()).is_ok_and(|read| read >= MAX_FILE) {
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(end.unwrap_or_default());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn parse_hosts(text: &str) -> Vec<(Domain, IpAddr)> {
-    let mut hosts = Vec::new();
+fn parse_hosts(text: &str) -> HashMap<Domain, Vec<IpAddr>> {
+    let mut hosts: HashMap<Domain, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or("").split_whitespace();
         let Some(address) = words.next().and_then(|w| w.parse::<IpAddr>().ok()) else {
             continue;
         };
-        hosts.extend(
-            words
-                .filter_map(|w| Domain::parse(w).ok())
-                .map(|name| (name, address)),
-        );
+        for name in words.filter_map(|word| Domain::parse(word).ok()) {
+            let addresses = hosts.entry(name).or_default();
+            // A list of advertisers names each a thousand times in vain.
+            if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+                addresses.push(address);
+            }
+        }
     }
     hosts
 }
+
+/// More addresses of one name are not tried within the time of a dial.
+const MAX_ADDRESSES: usize = 64;
 
 fn parse_configuration(text: &str) -> (Vec<NameServer>, Vec<Domain>) {
     let (mut servers, mut search) = (Vec::new(), Vec::new());
@@ -153,16 +211,13 @@ fn parse_configuration(text: &str) -> (Vec<NameServer>, Vec<Domain>) {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("nameserver") => {
-                let address = words.next().and_then(|w| w.parse::<IpAddr>().ok());
-                servers.extend(address.map(|ip| NameServer::Udp {
-                    address: SocketAddr::new(ip, 53),
-                    via: None,
-                }));
+                let server = words.next().and_then(name_server);
+                servers.extend(server.filter(|_| servers.len() < MAX_SERVERS));
             }
             Some("search" | "domain") => {
                 search = words
                     .filter_map(|w| Domain::parse(w).ok())
-                    .take(6)
+                    .take(MAX_SEARCH)
                     .collect();
             }
             _ => {}
@@ -171,37 +226,25 @@ fn parse_configuration(text: &str) -> (Vec<NameServer>, Vec<Domain>) {
     if servers.is_empty() {
         // resolv.conf(5): "If no nameserver entries are present, the default is to use the name
         // server on the local machine."
-        servers.push(NameServer::Udp {
-            address: SocketAddr::from(([127, 0, 0, 1], 53)),
-            via: None,
-        });
+        servers.extend(name_server("127.0.0.1"));
     }
     (servers, search)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_read_as_their_manuals_say() {
-        let hosts = parse_hosts("127.0.0.1 localhost a # b\n\n::1 ip6 A\nx y\n");
-        let shown: Vec<String> = hosts.iter().map(|(n, a)| format!("{n}={a}")).collect();
-        assert_eq!(
-            shown,
-            ["localhost=127.0.0.1", "a=127.0.0.1", "ip6=::1", "a=::1"]
-        );
-        let (servers, search) = parse_configuration(
-            "# x\nsearch a.test b.test\nnameserver 9.9.9.9 ; c\nnameserver x\n",
-        );
-        assert_eq!(
-            servers,
-            [NameServer::Udp {
-                address: ([9, 9, 9, 9], 53).into(),
-                via: None
-            }]
-        );
-        assert_eq!(search.len(), 2);
-        assert_eq!(parse_configuration("").0.len(), 1);
-    }
+/// An address, a link-local one with its interface (`fe80::1%eth0`; RFC 4007, section 11).
+fn name_server(word: &str) -> Option<NameServer> {
+    let (ip, interface) = match word.split_once('%') {
+        Some((ip, interface)) if !interface.is_empty() => {
+            (ip.parse::<Ipv6Addr>().ok()?.into(), Some(interface.into()))
+        }
+        _ => (word.parse().ok()?, None),
+    };
+    Some(NameServer::Udp(Place {
+        address: SocketAddr::new(ip, 53),
+        interface,
+        via: None,
+    }))
 }
+
+#[cfg(test)]
+mod tests;

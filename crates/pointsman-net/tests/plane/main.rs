@@ -13,6 +13,7 @@ mod dropping;
 mod drops;
 mod fetch;
 mod handshakes;
+mod names;
 mod owners;
 mod plain_http;
 mod reload;

@@ -160,21 +160,9 @@ impl Script {
 
     /// Raises the curtain.
     pub(crate) async fn play(&self) -> Stage {
-        let plane = Plane::start(Setup {
-            workers: 2,
-            dialer: Dialer::default(),
-            clock: || 1_700_000_000_000,
-            access_log: None,
-        });
-        let plane = plane.unwrap();
-        let bound = plane.apply(self.spec()).await.unwrap();
-        Stage {
-            ports: bound.into_iter().map(|(_, address)| address).collect(),
-            plane: Some(plane),
-        }
+        Stage::of(self.spec()).await
     }
 }
-
 fn info(outbound: &Outbound) -> OutboundInfo {
     let kind = match &outbound.kind {
         Kind::Select { members, .. } => OutboundKind::Group(members.clone()),
@@ -228,6 +216,22 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// A plane with that in force.
+    pub(crate) async fn of(spec: Spec) -> Self {
+        let plane = Plane::start(Setup {
+            workers: 2,
+            dialer: Dialer::default(),
+            clock: || 1_700_000_000_000,
+            access_log: None,
+        });
+        let plane = plane.unwrap();
+        let bound = plane.apply(spec).await.unwrap();
+        Self {
+            ports: bound.into_iter().map(|(_, address)| address).collect(),
+            plane: Some(plane),
+        }
+    }
+
     pub(crate) fn plane(&self) -> &Plane {
         self.plane.as_ref().unwrap()
     }

@@ -18,6 +18,10 @@ pub(crate) fn bind_interface(_: &Socket, interface: &str) -> io::Result<()> {
     ))
 }
 
+pub(crate) fn interface_index(_: &str) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn set_mark(_: &Socket, _: u32) -> io::Result<()> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,

@@ -20,6 +20,11 @@ pub(crate) fn bind_interface(socket: &Socket, interface: &str) -> io::Result<()>
     socket.bind_device(Some(interface.as_bytes()))
 }
 
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
+    let any = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    Ok(rustix::net::netdevice::name_to_index(&any, name)?)
+}
+
 pub(crate) fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
     socket.set_mark(mark)
 }

@@ -40,6 +40,7 @@ impl Clash<'_> {
                 self.draft.report.lost(place(node), what);
             }
             let full = match address.parse::<std::net::IpAddr>() {
+                _ if matches!(address, "system" | "system://") => "system".to_owned(),
                 Ok(std::net::IpAddr::V6(v6)) => format!("udp://[{v6}]"),
                 Ok(v4) => format!("udp://{v4}"),
                 Err(_) if address.contains("://") => address.to_owned(),

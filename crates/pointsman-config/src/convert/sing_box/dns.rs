@@ -117,8 +117,12 @@ fn address(server: &Value) -> String {
         Some(kind @ ("udp" | "tcp" | "tls" | "https" | "h3" | "quic")) => {
             format!("{kind}://{port}")
         }
+        Some("local") => "system".to_owned(),
         Some("legacy") | None => {
             let address = server["address"].as_str().unwrap_or_default();
+            if address == "local" {
+                return "system".to_owned();
+            }
             match address.parse::<std::net::IpAddr>() {
                 Ok(std::net::IpAddr::V6(v6)) => format!("udp://[{v6}]"),
                 Ok(v4) => format!("udp://{v4}"),

@@ -1,15 +1,16 @@
 //! `dns`: name servers, fixed hosts, servers for some domains.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use pointsman_policy::Domain;
 
 use super::comma_parts;
 use crate::problem::{Problems, Span};
-use crate::setup::{Families, NameServer, Resolver};
+use crate::setup::{Families, NameServer, Place, Resolver};
+use crate::value;
 use crate::yaml::{KeyStyle, Node};
 
-/// Reads the section; `None` where it names no server and no host.
+/// Reads the section; `None` where it says nothing. Names that it gives no server for are the system's to find.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
     let mut keys = node.keys("`dns`", KeyStyle::KebabIsSnake, problems);
     let preference = keys.take("preference");
@@ -31,6 +32,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
         by_domain: Vec::new(),
         families: preference.map_or_else(Families::default, |node| families(node, problems)),
     };
+    let listed = nameserver.is_some_and(|node| !node.list("`nameserver`", problems).is_empty());
     for item in nameserver.map_or(&[][..], |node| node.list("`nameserver`", problems)) {
         resolver.servers.extend(name_server(item, problems));
     }
@@ -61,9 +63,15 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
     resolver
         .by_domain
         .sort_by_key(|(name, below, _)| (std::cmp::Reverse(name.ancestors().count()), *below));
-    let empty =
-        resolver.servers.is_empty() && resolver.hosts.is_empty() && resolver.by_domain.is_empty();
-    (!empty).then_some(resolver)
+    if resolver.servers.is_empty() && !listed {
+        let said =
+            preference.is_some() || !resolver.hosts.is_empty() || !resolver.by_domain.is_empty();
+        if !said {
+            return None;
+        }
+        resolver.servers.push(NameServer::System);
+    }
+    Some(resolver)
 }
 
 fn families(node: &Node, problems: &mut Problems) -> Families {
@@ -127,10 +135,8 @@ fn name_server(node: &Node, problems: &mut Problems) -> Option<NameServer> {
         )))
     };
     match kind.to_ascii_lowercase().as_str() {
-        "udp" => server_address(value, &node.span, problems)
-            .map(|address| NameServer::Udp { address, via: None }),
-        "tcp" => server_address(value, &node.span, problems)
-            .map(|address| NameServer::Tcp { address, via: None }),
+        "udp" => server_address(value, &node.span, problems).map(NameServer::Udp),
+        "tcp" => server_address(value, &node.span, problems).map(NameServer::Tcp),
         "dot" | "doh" | "dhcp" => later(problems),
         "dot-preset" | "doh-preset" => {
             let known = ["cloudflare", "cf", "quad9", "google"];
@@ -151,15 +157,15 @@ fn name_server(node: &Node, problems: &mut Problems) -> Option<NameServer> {
     }
 }
 
-fn server_address(text: &str, place: &Span, problems: &mut Problems) -> Option<SocketAddr> {
-    // RFC 1035, 4.2: name servers listen on port 53.
-    const PORT: u16 = 53;
-    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
-    match bare.or_else(|_no_bare_address| text.parse::<SocketAddr>()) {
-        Ok(address) => Some(address),
+fn server_address(text: &str, span: &Span, problems: &mut Problems) -> Option<Place> {
+    match value::parse_place(text) {
+        Ok(place) => {
+            value::require_interface(&place, span, problems);
+            Some(place)
+        }
         Err(_unspecific) => {
             let message = format!("`{text}` is not the address of a server");
-            problems.error("invalid-address", place, message);
+            problems.error("invalid-address", span, message);
             None
         }
     }

@@ -381,7 +381,7 @@ fn name_servers_are_as_written() {
     let shown = format!("{:?}", resolver.servers);
     assert_eq!(
         shown,
-        "[Udp { address: 8.8.8.8:53, via: None }, Tcp { address: [::1]:5353, via: None }, NotYet(\"the name server `doh, dns.test` is not built yet\")]"
+        "[Udp(Place { address: 8.8.8.8:53, interface: None, via: None }), Tcp(Place { address: [::1]:5353, interface: None, via: None }), NotYet(\"the name server `doh, dns.test` is not built yet\")]"
     );
     let hosts = format!("{:?}", resolver.hosts);
     assert_eq!(
@@ -395,6 +395,37 @@ fn name_servers_are_as_written() {
         .collect();
     assert_eq!(order, ["c.test false", "c.test true", "test true"]);
     assert_eq!(resolver.families, crate::setup::Families::PreferIpv6);
+}
+
+#[test]
+fn what_no_name_server_is_given_for_is_the_systems() {
+    let system = [crate::setup::NameServer::System];
+    for dns in [
+        "preference: ipv6-only",
+        "hosts: { a.test: 10.0.0.1 }",
+        "nameserver_policy: { '*.test': 'udp, fe80::1%eth0' }",
+    ] {
+        let setup = read(&format!("dns: {{ {dns} }}\n{RULES}"), &[])
+            .setup
+            .unwrap();
+        let resolver = &setup.resolvers[setup.server_resolver.unwrap().0];
+        assert_eq!(resolver.servers, system, "{dns}");
+        let only = resolver.families == crate::setup::Families::Ipv6Only;
+        assert_eq!(only, dns.contains("ipv6"), "{dns}");
+    }
+    let setup = read(&format!("dns: {{ bootstrap: [1.1.1.1] }}\n{RULES}"), &[]);
+    assert_eq!(setup.setup.unwrap().server_resolver, None);
+    let loaded = read(
+        &format!("dns: {{ nameserver: ['udp, fe80::1'] }}\n{RULES}"),
+        &[],
+    );
+    assert!(
+        loaded
+            .problems
+            .0
+            .iter()
+            .any(|problem| problem.code == "invalid-address")
+    );
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! `dns:`: resolvers by name.
 //!
 //! Each upstream is a resolver of its own: where it does not answer the look-up fails, it never
-//! falls back to another.
+//! falls back to another. `system` is one, too, with the hosts, domains and family of all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use pointsman_policy::Domain;
+use pointsman_policy::{Domain, OutboundId};
 
 use super::{given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
-use crate::setup::{Families, NameServer, Resolver, ResolverId};
+use crate::setup::{Families, NameServer, Place, Resolver, ResolverId};
 use crate::value::{self, parse_name_server};
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -29,14 +29,11 @@ pub(super) struct Dns {
 }
 
 impl Dns {
-    /// The resolver that a key names; `None` for the system's, and after a problem.
+    /// The resolver that a key names; `None` where all is the system's, and after a problem.
     pub(super) fn find(&self, node: &Node, problems: &mut Problems) -> Option<ResolverId> {
         let name = value::name(node, "`resolver`", problems)?;
-        if name == SYSTEM {
-            return None;
-        }
         let found = self.by_name.get(name).copied();
-        if found.is_none() {
+        if found.is_none() && name != SYSTEM {
             let message = format!("`dns.upstreams` has no `{name}`");
             let known = self.by_name.keys().map(String::as_str).chain([SYSTEM]);
             problems.error("unknown-resolver", &node.span, message).hint =
@@ -93,11 +90,14 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
             families,
         });
     }
-    let needs_one = hosts.or(domains);
-    if let (Some(node), true) = (needs_one, dns.resolvers.is_empty()) {
-        let message = "`hosts` and `domains` need an upstream that answers for all other names";
-        problems.error("missing-key", &super::first_line(&node.span), message);
-    }
+    let system = ResolverId(dns.resolvers.len());
+    dns.by_name.insert(SYSTEM.to_owned(), system);
+    dns.resolvers.push(Resolver {
+        servers: vec![NameServer::System],
+        hosts: Vec::new(),
+        by_domain: Vec::new(),
+        families,
+    });
     let hosts = hosts
         .map(|node| read_hosts(node, problems))
         .unwrap_or_default();
@@ -110,24 +110,24 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
     }
     dns.server_resolver = match resolver {
         Some(node) => dns.find(node, problems),
-        // Whoever names an upstream wants it asked; the first is the one on top of the list.
-        None => (!dns.resolvers.is_empty()).then_some(ResolverId(0)),
+        // Whoever names an upstream wants it asked; the first is the one on top of the list, the last the system's.
+        None => Some(ResolverId(0)),
     };
     dns
 }
 
-/// `udp://1.1.1.1`, or `{ address: ..., via: OUTBOUND }`.
+/// `udp://1.1.1.1`, `system`, or `{ address: ..., via: OUTBOUND }`.
 fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Option<NameServer> {
     let (address, way) = if matches!(node.value, Value::Map(_)) {
         let mut keys = node.keys("an upstream", KeyStyle::Exact, problems);
         let address = keys.require("address", problems);
         let via = given(&mut keys, "via");
         keys.finish(problems);
-        let via = via.and_then(|node| {
+        let way = via.and_then(|node| {
             let name = value::name(node, "`via`", problems)?;
             outbounds.resolve(name, &node.span, problems)
         });
-        (address?, via)
+        (address?, via.map(|node| (node, way)))
     } else {
         (node, None)
     };
@@ -139,9 +139,34 @@ fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Opti
             problems.not_yet(&address.span, message);
             NameServer::NotYet(format!("{why} is not built yet"))
         }
-        NameServer::Tcp { address, via: _ } => NameServer::Tcp { address, via: way },
-        NameServer::Udp { address, via: _ } => NameServer::Udp { address, via: way },
+        NameServer::System => {
+            if let Some((via, _)) = way {
+                let message = "`system` is asked as the system is configured, by no other way";
+                problems.error("invalid-value", &via.span, message);
+            }
+            NameServer::System
+        }
+        NameServer::Tcp(place) => NameServer::Tcp(by_way(place, address, way, problems)),
+        NameServer::Udp(place) => NameServer::Udp(by_way(place, address, way, problems)),
     })
+}
+
+/// A server with the way to it, where it can be reached by it.
+fn by_way(
+    mut place: Place,
+    address: &Node,
+    way: Option<(&Node, Option<OutboundId>)>,
+    problems: &mut Problems,
+) -> Place {
+    if let Some((via, way)) = way {
+        if place.interface.is_some() {
+            let message = "a link-local server is reached by its interface, by no other way";
+            problems.error("invalid-value", &via.span, message);
+        }
+        place.via = way;
+    }
+    value::require_interface(&place, &address.span, problems);
+    place
 }
 
 /// A name with or without a leading dot (it and all below), and one address or several.
@@ -192,10 +217,6 @@ fn read_domains(
             Ok(domain) => {
                 let servers = upstream.and_then(|id| dns.resolvers.get(id.0));
                 let servers = servers.map_or_else(Vec::new, |r| r.servers.clone());
-                if servers.is_empty() && node.scalar() == Some(SYSTEM) {
-                    let message = "`system` cannot be asked for some names alone";
-                    problems.error("invalid-value", &node.span, message);
-                }
                 domains.push((domain, true, servers));
             }
             Err(error) => {

@@ -57,6 +57,8 @@ pub(super) struct Dns {
 /// `[egress|]tcp|udp address`
 #[derive(Clone, Debug)]
 pub(super) struct Upstream {
+    /// The word `tcp` or `udp`.
+    pub(super) span: Span,
     pub(super) via: Option<Name>,
     pub(super) tcp: bool,
     pub(super) address: SocketAddr,
@@ -366,5 +368,10 @@ fn upstream(cursor: &mut Cursor<'_>) -> Option<Upstream> {
         }
     };
     let address = address(cursor)?;
-    Some(Upstream { via, tcp, address })
+    Some(Upstream {
+        span: method.span,
+        via,
+        tcp,
+        address,
+    })
 }

@@ -28,10 +28,11 @@ use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, PolicyId,
+    DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, Place, PolicyId,
     Resolver, ResolverId, Setup, Sniff, Timeouts, Uplink,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
+use crate::value;
 use items::{Dns, Items, Relay, Upstream};
 
 /// Names that rules and egresses cannot have, beside the built-in outbounds.
@@ -239,15 +240,24 @@ fn server(
     outbounds: &Outbounds,
     problems: &mut Problems,
 ) -> Option<NameServer> {
-    let Upstream { via, tcp, address } = upstream;
+    let Upstream {
+        span,
+        via,
+        tcp,
+        address,
+    } = upstream;
     let via: Option<OutboundId> = match via {
         Some(name) => Some(outbounds.resolve(&name.text, &name.span, problems)?),
         None => None,
     };
-    let address = *address;
+    let place = Place {
+        via,
+        ..Place::at(*address)
+    };
+    value::require_interface(&place, span, problems);
     Some(match tcp {
-        true => NameServer::Tcp { address, via },
-        false => NameServer::Udp { address, via },
+        true => NameServer::Tcp(place),
+        false => NameServer::Udp(place),
     })
 }
 
@@ -291,10 +301,7 @@ impl Builder {
     ) -> Option<()> {
         let resolver = match &relay.resolver {
             Some(upstream) => server(upstream, outbounds, problems),
-            None => Some(NameServer::Udp {
-                address: DEFAULT_RESOLVER,
-                via: None,
-            }),
+            None => Some(NameServer::Udp(Place::at(DEFAULT_RESOLVER))),
         };
         let rule = relay.rule.as_ref()?;
         let Some(policy) = self.policy(&rule.text) else {

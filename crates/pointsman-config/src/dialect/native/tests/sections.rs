@@ -467,18 +467,28 @@ fn resolvers_are_checked() {
         &["2:57: error[unknown-outbound]: there is no outbound `b`"],
     );
     dns(
-        "hosts: { a: 1.1.1.1 }",
+        "upstreams: { a: system, b: [{ address: 'udp://fe80::1', via: direct }, 'udp://[fe80::1%eth0]'] }",
+        &[],
+    );
+    dns(
+        "upstreams: { a: { address: system, via: direct } }",
         &[
-            "2:15: error[missing-key]: `hosts` and `domains` need an upstream that answers for all other names",
+            "2:48: error[invalid-value]: `system` is asked as the system is configured, by no other way",
         ],
+    );
+    dns(
+        "upstreams: { a: { address: 'udp://fe80::1%eth0', via: direct } }",
+        &[
+            "2:62: error[invalid-value]: a link-local server is reached by its interface, by no other way",
+        ],
+    );
+    dns(
+        "upstreams: { a: 'udp://fe80::1' }",
+        &["2:24: error[invalid-address]: `fe80::1` is on every link: say on which interface"],
     );
     dns(
         "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
         &["2:55: error[invalid-address]: `hosts`: `b` is no address"],
-    );
-    dns(
-        "upstreams: { a: 'udp://1.1.1.1' }, domains: { a: system }",
-        &["2:57: error[invalid-value]: `system` cannot be asked for some names alone"],
     );
     let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
     let setup = setup(&format!("dns: {{ {dns} }}"));
@@ -487,6 +497,51 @@ fn resolvers_are_checked() {
     assert!(
         matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `https://` is not built yet")
     );
+}
+
+#[test]
+fn the_systems_resolver_has_hosts_domains_and_family_like_any() {
+    // The section; the resolver for servers, as (its servers, hosts, domains).
+    for (dns, servers, hosts, domains) in [
+        ("hosts: { a: 1.1.1.1 }", "[System]", 1, 0),
+        ("family: ipv6", "[System]", 0, 0),
+        (
+            "upstreams: { corp: 'udp://10.3.0.53' }, resolver: system, hosts: { a: 1.1.1.1 }, domains: { corp.example: corp }",
+            "[System]",
+            1,
+            1,
+        ),
+        (
+            "upstreams: { own: system, corp: 'udp://10.3.0.53' }, domains: { x.example: own }",
+            "[System]",
+            0,
+            1,
+        ),
+        (
+            "upstreams: { far: 'udp://10.3.0.53' }, domains: { x.example: system }, family: ipv6",
+            "[Udp(",
+            0,
+            1,
+        ),
+    ] {
+        let setup = setup(&format!("dns: {{ {dns} }}"));
+        let resolver = &setup.resolvers[setup.server_resolver.unwrap().0];
+        let shown = format!("{:?}", resolver.servers);
+        assert!(shown.starts_with(servers), "{dns}: {shown}");
+        assert_eq!(resolver.hosts.len(), hosts, "{dns}");
+        assert_eq!(resolver.by_domain.len(), domains, "{dns}");
+        let last = setup.resolvers.last().unwrap();
+        assert_eq!(last.servers, [NameServer::System]);
+        assert_eq!(
+            last.families == crate::setup::Families::Ipv6Only,
+            dns.contains("ipv6")
+        );
+    }
+    // An inbound that names the system's does not get the first upstream in its stead.
+    let text = "inbounds: { a: { type: mixed, listen: 1, resolver: system } }\ndns: { upstreams: { far: 'udp://10.3.0.53' } }";
+    let setup = setup(text);
+    let own = setup.inbounds[0].resolver.unwrap();
+    assert_eq!(setup.resolvers[own.0].servers, [NameServer::System]);
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! One question, several who may answer: who is asked when, and who is passed by.
+//!
+//! Invariant: the next is asked when the last one failed or was silent for its time; whoever was asked may still
+//! answer until the end, and the first answer that settles the question wins.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::NameServer;
+use super::message::{Answer, Family};
+
+/// How long a server may be silent before the next one is asked, too: above the round trip to the other side of the
+/// earth, below what a person notices.
+pub(super) const PASS_BY: Duration = Duration::from_millis(400);
+/// How long a server that was silent is asked last: some page's names, and not yet the next day's.
+const SILENT_FOR: Duration = Duration::from_secs(10);
+
+/// What is learned of a server on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sound {
+    /// It answered, whatever it said.
+    Voice,
+    /// It was passed by.
+    Silence,
+}
+
+struct Asked<F> {
+    index: usize,
+    passed_by: bool,
+    answer: Pin<Box<F>>,
+}
+
+/// Asks each of `those` in turn, `pause` after the last one or at once when one failed, until one settles the question
+/// or `until` is over.
+///
+/// # Errors
+/// When none did: what each said, by its place.
+pub(super) async fn in_turn<S, F>(
+    those: &[S],
+    until: Instant,
+    pause: impl Fn(usize) -> Duration,
+    ask: impl Fn(&S) -> F,
+    mut heard: impl FnMut(&S, Sound),
+) -> Result<Answer, Vec<(usize, Answer)>>
+where
+    F: Future<Output = Answer>,
+{
+    let mut asked: Vec<Asked<F>> = Vec::new();
+    let mut failures = Vec::new();
+    let mut next = 0;
+    let mut turn = pin!(sleep_until(Instant::now()));
+    let mut end = pin!(sleep_until(until));
+    poll_fn(|cx| {
+        loop {
+            let mut failed = false;
+            let mut at = 0;
+            while at < asked.len() {
+                let Poll::Ready(answer) = asked[at].answer.as_mut().poll(cx) else {
+                    at += 1;
+                    continue;
+                };
+                let index = asked.swap_remove(at).index;
+                if !matches!(answer, Answer::Unreached(_) | Answer::Silent) {
+                    heard(&those[index], Sound::Voice);
+                }
+                if answer.settles() {
+                    return Poll::Ready(Ok(answer));
+                }
+                failures.push((index, answer));
+                failed = true;
+            }
+            if end.as_mut().poll(cx).is_ready() {
+                let silent = asked.drain(..).map(|one| (one.index, Answer::Silent));
+                failures.extend(silent);
+                return Poll::Ready(Err(std::mem::take(&mut failures)));
+            }
+            let due = turn.as_mut().poll(cx).is_ready();
+            if due {
+                for one in asked.iter_mut().filter(|one| !one.passed_by) {
+                    one.passed_by = true;
+                    heard(&those[one.index], Sound::Silence);
+                }
+            }
+            if let Some(one) = those.get(next)
+                && (due || failed || asked.is_empty())
+            {
+                asked.push(Asked {
+                    index: next,
+                    passed_by: false,
+                    answer: Box::pin(ask(one)),
+                });
+                turn.as_mut().reset(Instant::now() + pause(next));
+                next += 1;
+                continue;
+            }
+            if asked.is_empty() {
+                return Poll::Ready(Err(std::mem::take(&mut failures)));
+            }
+            return Poll::Pending;
+        }
+    })
+    .await
+}
+
+/// Which servers were silent, and about which family: a middlebox may let A pass and swallow AAAA.
+#[derive(Debug, Default)]
+pub(super) struct Silences(Mutex<HashMap<(NameServer, Family), Instant>>);
+
+impl Silences {
+    /// Notes what was heard.
+    pub(super) fn note(&self, server: &NameServer, family: Family, sound: Sound, now: Instant) {
+        let mut table = self.table();
+        let key = (server.clone(), family);
+        match sound {
+            Sound::Voice => drop(table.remove(&key)),
+            Sound::Silence => {
+                // So that it never holds more than the servers in use.
+                table.retain(|_, until| now < *until);
+                table.insert(key, now + SILENT_FOR);
+            }
+        }
+    }
+
+    /// The servers in the order to ask them in: those that were silent last.
+    pub(super) fn order(
+        &self,
+        servers: &[NameServer],
+        family: Family,
+        now: Instant,
+    ) -> Vec<NameServer> {
+        let mut order = servers.to_vec();
+        let table = self.table();
+        if !table.is_empty() {
+            order.sort_by_key(|server| is_silent(&table, server, family, now));
+        }
+        order
+    }
+
+    /// Whether nothing is to be heard about that family from any of them.
+    pub(super) fn all(&self, servers: &[NameServer], family: Family, now: Instant) -> bool {
+        let table = self.table();
+        let mut servers = servers.iter();
+        !table.is_empty() && servers.all(|server| is_silent(&table, server, family, now))
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<(NameServer, Family), Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_silent(
+    table: &HashMap<(NameServer, Family), Instant>,
+    server: &NameServer,
+    family: Family,
+    now: Instant,
+) -> bool {
+    let until = table.get(&(server.clone(), family));
+    until.is_some_and(|until| now < *until)
+}
+
+#[cfg(test)]
+mod tests;

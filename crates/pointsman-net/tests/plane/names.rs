@@ -1,0 +1,235 @@
+//! Names: which name server is asked, by what way, and how long one that is silent is waited for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pointsman_net::dial::Uplink;
+use pointsman_net::generation::InboundSpec;
+use pointsman_net::outbound::{Kind, Upstream};
+use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_policy::fact::InboundKind;
+use pointsman_policy::{Host, OutboundId};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinHandle;
+
+use crate::stage::*;
+
+/// A look-up without any silence takes a millisecond; with one that was waited for, it takes 4 s.
+const SOON: Duration = Duration::from_millis(1500);
+
+/// What a name server does with a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// Every name is on the loopback.
+    Plain,
+    /// ... and has no second family that anybody hears of.
+    SilentForV6,
+    /// All answers are cut short, and over TCP nothing is said.
+    Short,
+    Silent,
+}
+
+struct Names {
+    address: SocketAddr,
+    /// Who asked, and for which type.
+    asked: Arc<Mutex<Vec<(IpAddr, u8)>>>,
+    _streams: TcpListener,
+    serving: JoinHandle<()>,
+}
+
+impl Names {
+    async fn start(mood: Mood) -> Self {
+        let (datagrams, streams) = loop {
+            let streams = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(datagrams) = UdpSocket::bind(streams.local_addr().unwrap()).await {
+                break (datagrams, streams);
+            }
+        };
+        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let seen = Arc::clone(&asked);
+        let address = streams.local_addr().unwrap();
+        let serving = tokio::runtime::Handle::current().spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((length, client)) = datagrams.recv_from(&mut query).await {
+                // The type stands in front of the class.
+                let kind = query[length - 3];
+                seen.lock().unwrap().push((client.ip(), kind));
+                let silent = mood == Mood::Silent || (mood == Mood::SilentForV6 && kind == 28);
+                if !silent {
+                    let answer = answer(&query[..length], kind, mood == Mood::Short);
+                    let _gone = datagrams.send_to(&answer, client).await;
+                }
+            }
+        });
+        Self {
+            address,
+            asked,
+            _streams: streams,
+            serving,
+        }
+    }
+
+    fn server(&self) -> NameServer {
+        self.by(None)
+    }
+
+    fn by(&self, via: Option<OutboundId>) -> NameServer {
+        NameServer::Udp(Place {
+            address: self.address,
+            interface: None,
+            via,
+        })
+    }
+
+    fn asked(&self) -> Vec<(IpAddr, u8)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// 127.0.0.1 for A, nothing for the rest (RFC 1035).
+fn answer(query: &[u8], kind: u8, short: bool) -> Vec<u8> {
+    let has = kind == 1 && !short;
+    let flags = if short { 0x83 } else { 0x81 };
+    let head = [
+        &query[..2],
+        &[flags, 0x80, 0, 1, 0, u8::from(has), 0, 0, 0, 0],
+    ]
+    .concat();
+    let mut answer = [&head, &query[12..]].concat();
+    if has {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    }
+    answer
+}
+
+fn resolver(servers: Vec<NameServer>, families: Families) -> Arc<Resolver> {
+    let spec = ResolverSpec {
+        servers,
+        families,
+        ..ResolverSpec::default()
+    };
+    Arc::new(Resolver::new(spec, &Arc::new(System::default())))
+}
+
+/// The reply's code, and how long it took.
+async fn visit(stage: &Stage, name: &str, port: u16) -> (u8, Duration) {
+    let begun = Instant::now();
+    let code = stage.connect().await.socks5(name, port).await;
+    (code, begun.elapsed())
+}
+
+#[tokio::test]
+async fn a_family_that_is_never_answered_keeps_nobody_waiting() {
+    let server = echo().await;
+    for families in [Families::PreferIpv4, Families::PreferIpv6] {
+        let names = Names::start(Mood::SilentForV6).await;
+        let mut spec = Script::new().spec();
+        spec.server_resolver = resolver(vec![names.server()], families);
+        let stage = Stage::of(spec).await;
+        for name in ["one.test", "one.test", "one.test", "two.test"] {
+            let (code, took) = visit(&stage, name, server.port()).await;
+            assert_eq!(code, 0, "{families:?} {name}");
+            assert!(took < SOON, "{families:?} {name}: {took:?}");
+        }
+        // A was asked for once for each name: the answer was kept though the other look-up went on.
+        let asked = names.asked();
+        assert_eq!(asked.iter().filter(|(_, kind)| *kind == 1).count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_passed_by_and_remembered() {
+    let server = echo().await;
+    for mood in [Mood::Silent, Mood::Short] {
+        let silent = [Names::start(mood).await, Names::start(mood).await];
+        let good = Names::start(Mood::Plain).await;
+        let servers = vec![silent[0].server(), silent[1].server(), good.server()];
+        let mut spec = Script::new().spec();
+        spec.server_resolver = resolver(servers, Families::Ipv4Only);
+        let stage = Stage::of(spec).await;
+        let (code, took) = visit(&stage, "one.test", server.port()).await;
+        assert_eq!(code, 0, "{mood:?}");
+        assert!(took < SOON, "{mood:?}: {took:?}");
+        let before = silent.each_ref().map(|one| one.asked().len());
+        assert!(
+            before.iter().all(|asked| *asked > 0),
+            "{mood:?}: {before:?}"
+        );
+        // From now on the one that answers comes first.
+        assert_eq!(visit(&stage, "two.test", server.port()).await.0, 0);
+        let after = silent.each_ref().map(|one| one.asked().len());
+        assert_eq!(after, before, "{mood:?}");
+        assert_eq!(good.asked().len(), 2, "{mood:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_flow_names_is_asked_of_its_own_resolver() {
+    let server = echo().await;
+    let (own, other) = (
+        Names::start(Mood::Plain).await,
+        Names::start(Mood::Plain).await,
+    );
+    let script = Script::new().inbounds([InboundSpec {
+        resolver: Some(0),
+        ..inbound("mixed", InboundKind::Mixed)
+    }]);
+    let near = Script::new()
+        .inbounds([inbound("near", InboundKind::Socks5)])
+        .play()
+        .await;
+    let by_name = Upstream {
+        host: Host::parse("proxy.test").unwrap(),
+        ..upstream(near.ports[0])
+    };
+    let script = script
+        .outbound("far", Kind::Socks5(by_name))
+        .rule(domain("far.test"), "far");
+    let mut spec = script.spec();
+    spec.resolvers = vec![resolver(vec![own.server()], Families::Ipv4Only)];
+    spec.server_resolver = resolver(vec![other.server()], Families::Ipv4Only);
+    let stage = Stage::of(spec).await;
+    assert_eq!(visit(&stage, "direct.test", server.port()).await.0, 0);
+    assert_eq!((own.asked().len(), other.asked().len()), (1, 0));
+    // A proxy's own name is not the flow's, and the flow's is the proxy's to find.
+    assert_eq!(visit(&stage, "far.test", server.port()).await.0, 0);
+    assert_eq!((own.asked().len(), other.asked().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_question_leaves_as_the_group_says() {
+    let server = echo().await;
+    let link = |source: &str| Uplink {
+        source: Some(source.parse().unwrap()),
+        ..Uplink::default()
+    };
+    let names = Names::start(Mood::Plain).await;
+    let script = Script::new().outbound("own", Kind::Direct(link("127.0.0.7")));
+    let group = |uplink| Kind::Select {
+        members: vec![script.id("own")],
+        uplink,
+    };
+    let script = script
+        .clone()
+        .outbound("strong", group(link("127.0.0.9")))
+        .outbound("plain", group(Uplink::default()));
+    for (via, source) in [
+        ("strong", [127, 0, 0, 9]),
+        ("plain", [127, 0, 0, 7]),
+        ("own", [127, 0, 0, 7]),
+    ] {
+        let via = Some(script.id(via));
+        let mut spec = script.spec();
+        spec.server_resolver = resolver(vec![names.by(via)], Families::Ipv4Only);
+        let stage = Stage::of(spec).await;
+        assert_eq!(visit(&stage, "one.test", server.port()).await.0, 0);
+        assert_eq!(names.asked().pop(), Some((source.into(), 1)));
+    }
+}
