@@ -20,7 +20,7 @@ use crate::forward::{Forward, ForwardSpec};
 use crate::login::User;
 use crate::lookup::Lookup;
 use crate::outbound::Outbound;
-use crate::plane::{ListenerId, Rules};
+use crate::plane::{ListenerId, Listening, Rules};
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,22 +179,30 @@ pub struct Generation {
     /// Those of the guards that concern this host now.
     guards: ArcSwap<Vec<Guard>>,
     rules: Rules,
+    listening: Arc<[Listening]>,
+}
+
+/// Which listener leads where.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    /// With the index of the inbound.
+    pub(crate) inbounds: Vec<(ListenerId, usize)>,
+    pub(crate) forwards: HashMap<ListenerId, Arc<Forward>>,
 }
 
 impl Generation {
-    /// `listeners` belong to the inbounds of `spec`, one by one; those of forwards come with theirs.
-    pub(crate) fn new(
-        spec: Spec,
-        listeners: &[ListenerId],
-        forwards: HashMap<ListenerId, Arc<Forward>>,
-        rules: Rules,
-    ) -> Self {
-        let inbounds = spec.inbounds.iter().cloned().map(Arc::new);
-        let inbounds = listeners.iter().copied().zip(inbounds);
-        let doors = forwards
-            .iter()
-            .map(|(id, forward)| (*id, Arc::clone(forward.inbound())));
-        let inbounds = inbounds.chain(doors).collect();
+    /// `doors` lead to the inbounds of `spec` and to forwards, each by any number of listeners.
+    pub(crate) fn new(spec: Spec, doors: Doors, rules: Rules, listening: Vec<Listening>) -> Self {
+        let Doors {
+            inbounds: doors,
+            forwards,
+        } = doors;
+        let specs: Vec<_> = spec.inbounds.iter().cloned().map(Arc::new).collect();
+        let of_inbound = |(id, index)| Some((id, Arc::clone(specs.get(index)?)));
+        let of_forward =
+            |(id, forward): (&ListenerId, &Arc<Forward>)| (*id, Arc::clone(forward.inbound()));
+        let inbounds = doors.into_iter().filter_map(of_inbound);
+        let inbounds = inbounds.chain(forwards.iter().map(of_forward)).collect();
         let speaking = spec
             .policies
             .iter()
@@ -209,6 +217,7 @@ impl Generation {
             speaking,
             marked,
             rules,
+            listening: listening.into(),
         }
     }
 
@@ -232,6 +241,7 @@ impl Generation {
             forwards: self.forwards.clone(),
             speaking: self.speaking.clone(),
             rules,
+            listening: Arc::clone(&self.listening),
         }
     }
 
@@ -256,6 +266,12 @@ impl Generation {
     #[must_use]
     pub fn number(&self) -> Number {
         self.spec.number
+    }
+
+    /// All that is listened on: inbounds in order, then the addresses of forwards.
+    #[must_use]
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
     }
 
     /// What it was made of.

@@ -2,14 +2,15 @@
 //!
 //! Invariants: an accept that fails never spins and never kills its listener; a listener that is kept over a reload keeps
 //! its sockets and their queues (only the handler changes); a listener that closes first takes what already waits in its
-//! queues, for the kernel resets it otherwise. A v6 address takes v6 only.
+//! queues, for the kernel resets it otherwise.
 //! Absent: protocols, allow lists: a handler gets the bare socket.
+
+mod bound;
 
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -17,32 +18,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pointsman_os::descriptors::{self, Reserve};
-use pointsman_os::local::{self, UnixEndpoint};
+use pointsman_os::local::UnixEndpoint;
 use pointsman_os::socket as os;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
 
+use self::bound::Listening;
+pub use self::bound::{Beside, Bound, Endpoint};
 use crate::stream::Socket;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
-
-/// What to listen on.
-#[derive(Debug)]
-pub enum Endpoint {
-    /// An address; port 0 takes a free one.
-    Tcp(SocketAddr),
-    /// A path; a dead socket there is replaced, a living one is an error.
-    Unix {
-        /// Where.
-        path: PathBuf,
-        /// Permission bits, for instance 0o666.
-        mode: u32,
-    },
-    /// A listening TCP socket that somebody handed over.
-    InheritedTcp(StdTcpListener),
-    /// A listening local socket that somebody handed over.
-    InheritedUnix(StdUnixListener),
-}
 
 /// A connection that came in; its handler runs on the worker that it belongs to.
 #[derive(Debug)]
@@ -72,8 +57,10 @@ pub struct Listener {
 struct Shared {
     handler: ArcSwap<Handler>,
     next_worker: AtomicUsize,
-    refused: AtomicU64,
+    refused: Arc<AtomicU64>,
     workers: Vec<Handle>,
+    /// Connections on their way between two workers.
+    tasks: Tasks,
     /// What each connection's own address is, where the listener has but one.
     local: Option<SocketAddr>,
 }
@@ -83,47 +70,35 @@ impl Listener {
     /// and hands out in turn.
     ///
     /// # Errors
-    /// `AddrInUse` also where somebody else of this user listens; else those of the system.
+    /// Those of [`Bound::new`].
     pub fn bind(endpoint: Endpoint, workers: &Workers, handler: Handler) -> io::Result<Self> {
+        let bound = Bound::new(endpoint, workers.len(), Beside::Nobody)?;
+        Ok(Self::serve(bound, workers, handler, Arc::default()))
+    }
+
+    /// Accepts what waits and what comes; `refused` counts those for whom no descriptor was left.
+    pub fn serve(
+        bound: Bound,
+        workers: &Workers,
+        handler: Handler,
+        refused: Arc<AtomicU64>,
+    ) -> Self {
         let tasks = workers.tasks().child();
-        let mut address = None;
-        let mut path = None;
-        let mut each = false;
-        let listening = match endpoint {
-            Endpoint::Tcp(wanted) => {
-                each = os::CAN_SHARE_PORTS && workers.len() > 1;
-                let first = os::first_tcp_listener(wanted, each)?;
-                let bound = first.local_addr()?;
-                address = Some(bound);
-                let mut sockets = vec![first];
-                while each && sockets.len() < workers.len() {
-                    sockets.push(os::tcp_listener(bound, true)?);
-                }
-                Listening::Tcp(sockets)
-            }
-            Endpoint::Unix { path: wanted, mode } => {
-                let (socket, endpoint) = local::bind_unix(&wanted, mode)?;
-                path = Some(endpoint);
-                Listening::Unix(socket)
-            }
-            Endpoint::InheritedTcp(socket) => {
-                socket.set_nonblocking(true)?;
-                address = Some(socket.local_addr()?);
-                Listening::Tcp(vec![socket])
-            }
-            Endpoint::InheritedUnix(socket) => {
-                socket.set_nonblocking(true)?;
-                Listening::Unix(socket)
-            }
-        };
+        let Bound {
+            address,
+            each,
+            listening,
+            path,
+        } = bound;
         let shared = Arc::new(Shared {
             handler: ArcSwap::from_pointee(handler),
             next_worker: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
+            refused,
             workers: (0..workers.len())
                 .map(|index| workers.handle(index).clone())
                 .collect(),
             local: address.filter(|address| !address.ip().is_unspecified()),
+            tasks: tasks.clone(),
         });
         match listening {
             Listening::Tcp(sockets) => {
@@ -145,12 +120,12 @@ impl Listener {
                 tasks.spawn_on(workers.handle(0), accepting);
             }
         }
-        Ok(Self {
+        Self {
             address,
             shared,
             tasks,
             _path: path,
-        })
+        }
     }
 
     /// The bound address, with its port; none for a local socket.
@@ -166,6 +141,11 @@ impl Listener {
     /// Connections that were closed at once because no descriptor was left.
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::close`], without waiting for it.
+    pub fn begin_to_close(&self) {
+        self.tasks.ask_to_stop();
     }
 
     /// Stops accepting, after what already waits has been handed to the handler.
@@ -186,12 +166,6 @@ impl std::fmt::Debug for Shared {
             .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
-}
-
-/// What a listener accepts on: sockets of which each has a worker of its own, or one for all.
-enum Listening {
-    Tcp(Vec<StdTcpListener>),
-    Unix(StdUnixListener),
 }
 
 /// Small writes are not delayed, silent peers are probed. On a listening socket, where that is inherited, it is said
@@ -381,7 +355,7 @@ impl Shared {
             Socket::Unix(socket) => Moving::Unix(socket.into_std()?),
         };
         let shared = Arc::clone(self);
-        self.workers[worker].spawn(async move {
+        self.tasks.spawn_on(&self.workers[worker], async move {
             let arrived = match moving {
                 Moving::Tcp(socket) => TcpStream::from_std(socket).map(Socket::Tcp),
                 Moving::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),

@@ -1,8 +1,9 @@
 //! The data plane's handle: workers, listeners, and what outlives generations.
 //!
-//! Invariant: [`Plane::apply`] is a transaction. Either every listener of the new generation is
+//! Invariant: a generation comes into force wholly or not at all ([`transaction`]): either every listener of it is
 //! bound and new flows get it, or nothing has changed. A listener whose address did not change keeps
-//! its sockets and their queues; flows under way keep the generation that they began with.
+//! its sockets and their queues; flows under way keep the generation that they began with. Stopping waits for no
+//! generation that is being prepared.
 //! Absent: where generations come from, and the policy's own tests: the daemon's.
 
 mod connection;
@@ -11,32 +12,30 @@ mod listeners;
 mod news;
 mod state;
 mod tallies;
+mod transaction;
 mod watch;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pointsman_policy::{OutboundId, Policy};
-use tokio::sync::{Mutex, watch as tokio_watch};
 
-use self::connection::Door;
 pub(crate) use self::flows::Ticket;
 pub use self::flows::{Counters, LiveFlow};
 pub use self::listeners::{At, Listening};
-use self::listeners::{Kept, Listeners, Wanted, take_over};
+use self::listeners::{Kept, Listeners};
 pub use self::news::{Decisions, News, Tail};
 pub(crate) use self::state::Shared;
 pub(crate) use self::tallies::Rules;
 pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
+pub use self::transaction::{Prepared, Retired};
 pub use self::watch::OpenedLog;
 use crate::dial::Dialer;
-use crate::forward::{Address, Forward, ForwardSpec, Listen};
+use crate::forward::{Address, Listen};
 use crate::generation::{Generation, Number, Spec};
-use crate::listen::{Accepted, Handler, Listener};
 use crate::outbound::{Kind, Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
@@ -68,6 +67,10 @@ pub struct Plane {
     /// Connections and their flows.
     tasks: Tasks,
     listeners: Mutex<Listeners>,
+    /// One generation is prepared at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Connections that were closed at once because no descriptor was left: of all listeners there ever were.
+    refused: Arc<AtomicU64>,
 }
 
 /// Why a generation was not taken into service; nothing has changed.
@@ -132,6 +135,8 @@ impl Plane {
             workers,
             tasks: Tasks::new(),
             listeners,
+            turn: Arc::default(),
+            refused: Arc::default(),
         })
     }
 
@@ -139,87 +144,6 @@ impl Plane {
     #[must_use]
     pub fn requests(&self) -> &Arc<Requests> {
         &self.shared.requests
-    }
-
-    /// Takes a generation into service for new flows; answers with each inbound's name and bound
-    /// address, in order.
-    ///
-    /// # Errors
-    /// [`ApplyError`]; then nothing has changed.
-    pub async fn apply(&self, spec: Spec) -> Result<Vec<(Arc<str>, SocketAddr)>, ApplyError> {
-        check(&spec)?;
-        let mut listeners = self.listeners.lock().await;
-        if listeners.stopped {
-            return Err(ApplyError::Stopping);
-        }
-        let draft = Generation::new(spec.clone(), &[], HashMap::new(), Rules::default());
-        let draft = Arc::new(draft);
-        let ways = Ways::new(Arc::clone(&self.shared), draft);
-        let mut wanted = listeners::wanted(&spec, &ways).await?;
-        let forwards = self.prepare(&spec)?;
-        // Which of the old ones each of them takes over; the others are bound anew.
-        let mut taken = take_over(&wanted, &listeners.kept);
-        let mut bound = Vec::new();
-        let mut index = 0;
-        while index < wanted.len() {
-            if taken[index].is_none() {
-                match self.bind(&mut listeners, &wanted[index]) {
-                    Ok(kept) => bound.push(kept),
-                    Err(error) if wanted[index].spare && listeners::is_lacking(&error) => {
-                        wanted.remove(index);
-                        taken.remove(index);
-                        continue;
-                    }
-                    Err(source) => {
-                        // Not merely dropped: until it has ended it would take clients of an inherited socket.
-                        for Kept { listener, .. } in bound {
-                            listener.close().await;
-                        }
-                        return Err(wanted[index].failed(source));
-                    }
-                }
-            }
-            index += 1;
-        }
-        // From here on nothing fails.
-        let mut old: Vec<Option<Kept>> = listeners.kept.drain(..).map(Some).collect();
-        let mut bound = bound.into_iter();
-        for (wanted, taken) in wanted.iter().zip(taken) {
-            let kept = match taken {
-                Some(index) => old[index].take(),
-                None => bound.next(),
-            };
-            listeners.kept.extend(kept.map(|kept| Kept {
-                name: Arc::clone(&wanted.name),
-                kind: wanted.kind,
-                ..kept
-            }));
-        }
-        listeners.forget_inherited();
-        let rules = listeners.tallies.of(&spec.policies, true);
-        let kept = &listeners.kept;
-        let of_inbounds = &kept[..spec.inbounds.len()];
-        let addresses = of_inbounds
-            .iter()
-            .filter_map(|kept| Some((Arc::clone(&kept.name), kept.bound?)))
-            .collect();
-        let ids: Vec<ListenerId> = of_inbounds.iter().map(|kept| kept.id).collect();
-        let doors = wanted.iter().zip(kept).filter_map(|(wanted, kept)| {
-            let forward = forwards.get(wanted.forward?)?;
-            Some((kept.id, Arc::clone(forward)))
-        });
-        let doors = doors.collect();
-        self.shared
-            .listens_at(kept.iter().map(Kept::reached_at).collect());
-        self.shared.forwards.commit(&forwards);
-        self.shared.swap(Generation::new(spec, &ids, doors, rules));
-        for kept in kept {
-            kept.gate.send_replace(true);
-        }
-        for gone in old.into_iter().flatten() {
-            gone.listener.close().await;
-        }
-        Ok(addresses)
     }
 
     /// Takes policies with refreshed rule sets into service for new flows, as generation `number`; nothing else
@@ -232,7 +156,9 @@ impl Plane {
         number: Number,
         policies: Vec<Arc<Policy>>,
     ) -> Result<(), ApplyError> {
-        let mut listeners = self.listeners.lock().await;
+        let _turn = self.turn.lock().await;
+        // From here on nothing waits.
+        let mut listeners = self.listeners();
         if listeners.stopped {
             return Err(ApplyError::Stopping);
         }
@@ -254,10 +180,12 @@ impl Plane {
         Ok(())
     }
 
-    /// All that is listened on: inbounds in order, then the addresses of forwards.
-    pub async fn listening(&self) -> Vec<Listening> {
-        let listeners = self.listeners.lock().await;
-        listeners.kept.iter().map(Kept::listening).collect()
+    /// All that is listened on: inbounds in order, then the addresses of forwards. Nothing before the first
+    /// [`Self::apply`].
+    #[must_use]
+    pub fn listening(&self) -> Vec<Listening> {
+        let generation = self.shared.generation();
+        generation.map_or_else(Vec::new, |now| now.listening().to_vec())
     }
 
     /// The generation that new flows get; `None` before the first [`Self::apply`].
@@ -276,18 +204,8 @@ impl Plane {
     /// Counts since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let refused = |listeners: &Listeners| -> u64 {
-            listeners
-                .kept
-                .iter()
-                .map(|kept| kept.listener.refused())
-                .sum()
-        };
         Counters {
-            accept_refused: self
-                .listeners
-                .try_lock()
-                .map_or(0, |listeners| refused(&listeners)),
+            accept_refused: self.refused.load(Ordering::Relaxed),
             ..self.shared.flows.counters()
         }
     }
@@ -390,57 +308,19 @@ impl Plane {
     }
 
     async fn close_listeners(&self) {
-        let mut listeners = self.listeners.lock().await;
-        listeners.stopped = true;
-        for kept in listeners.kept.drain(..) {
-            kept.listener.close().await;
-        }
-    }
-
-    fn prepare(&self, spec: &Spec) -> Result<Vec<Arc<Forward>>, ApplyError> {
-        let prepare = |forward: &ForwardSpec| {
-            let prepared = self.shared.forwards.prepare(forward, self.shared.dialer());
-            prepared.map(Arc::new).map_err(|unfit| ApplyError::Forward {
-                forward: Arc::clone(&forward.name),
-                what: unfit.what,
-                source: unfit.source,
-            })
+        let gone: Vec<Kept> = {
+            let mut listeners = self.listeners();
+            listeners.stopped = true;
+            listeners.kept.drain(..).collect()
         };
-        spec.forwards.iter().map(prepare).collect()
+        transaction::close_all(gone).await;
     }
 
-    fn bind(&self, listeners: &mut Listeners, wanted: &Wanted) -> io::Result<Kept> {
-        listeners.next += 1;
-        let id = ListenerId(listeners.next);
-        let endpoint = listeners.endpoint(&wanted.at)?;
-        let (gate, opened) = tokio_watch::channel(false);
-        let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
-        let handler: Handler = Arc::new(move |accepted: Accepted| {
-            // Taken here, and not in the task: a listener that closes hands its queue to the
-            // generation that it belonged to.
-            let generation = shared.generation();
-            let (shared, opened) = (Arc::clone(&shared), opened.clone());
-            let tasks = tasks.clone();
-            let door = Door {
-                shared,
-                tasks,
-                generation,
-                opened,
-                listener: id,
-                accepted,
-            };
-            door.tasks.clone().spawn(connection::serve(door));
-        });
-        let listener = Listener::bind(endpoint, &self.workers, handler)?;
-        Ok(Kept {
-            id,
-            name: Arc::clone(&wanted.name),
-            kind: wanted.kind,
-            asked: wanted.at.clone(),
-            bound: listener.address(),
-            listener,
-            gate,
-        })
+    /// Nobody waits while they hold it.
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

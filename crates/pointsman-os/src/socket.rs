@@ -137,6 +137,14 @@ pub fn first_tcp_listener(address: SocketAddr, shared: bool) -> io::Result<TcpLi
     tcp_listener(address, shared)
 }
 
+/// Lets others of this user listen on the same address, or on a part of it.
+///
+/// # Errors
+/// Those of `setsockopt`.
+pub fn share_port(socket: &impl AsSocket) -> io::Result<()> {
+    imp::socket::set_reuse_port(&SockRef::from(socket))
+}
+
 /// The kernel caps it by `net.core.somaxconn` (4096 by default since Linux 5.4).
 const BACKLOG: i32 = 4096;
 

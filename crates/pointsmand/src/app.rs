@@ -173,7 +173,7 @@ impl App {
             load: 1,
             refresh: 0,
         };
-        self.plane.recall(self.counts.load()).await;
+        self.plane.recall(self.counts.load());
         self.put_in_force(Arc::new(setup), first).await?;
         self.asked.send_modify(|loads| loads.in_force = asked);
         let Some(state) = &self.origin.state else {
@@ -295,7 +295,7 @@ impl App {
             let Listening { name, kind, at } = listening;
             [name.to_string(), kind.as_str().to_owned(), at.to_string()]
         };
-        let listening = self.plane.listening().await.into_iter().map(of).collect();
+        let listening = self.plane.listening().into_iter().map(of).collect();
         *self
             .listening
             .lock()

@@ -206,7 +206,7 @@ pub(crate) async fn run(app: Arc<App>) {
             () = tokio::time::sleep(EVERY) => {}
             () = app.stopped() => return,
         }
-        let rules = app.plane.remember().await;
+        let rules = app.plane.remember();
         let writing = Arc::clone(&app);
         // What came of it is told there.
         let _done = tokio::task::spawn_blocking(move || writing.counts.store(rules)).await;
@@ -215,7 +215,7 @@ pub(crate) async fn run(app: Arc<App>) {
 
 /// Writes them for the last time.
 pub(crate) async fn end(app: &App) {
-    app.counts.store(app.plane.remember().await);
+    app.counts.store(app.plane.remember());
 }
 
 impl From<Rule> for Remembered {

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{ListenerId, Shared, Ticket};
@@ -26,9 +25,8 @@ pub(super) struct Door {
     pub(super) shared: Arc<Shared>,
     /// For those that wait between two requests.
     pub(super) tasks: Tasks,
-    pub(super) generation: Option<Arc<Generation>>,
-    /// Says when the first generation with this listener is in force.
-    pub(super) opened: watch::Receiver<bool>,
+    /// One that knows the listener.
+    pub(super) generation: Arc<Generation>,
     pub(super) listener: ListenerId,
     pub(super) accepted: Accepted,
 }
@@ -67,18 +65,10 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
     let Door {
         shared,
         tasks,
-        generation,
-        mut opened,
+        mut generation,
         listener,
         accepted,
     } = door;
-    let mut generation = match generation {
-        Some(generation) if generation.inbound(listener).is_some() => generation,
-        _ => {
-            opened.wait_for(|open| *open).await.ok()?;
-            shared.generation()?
-        }
-    };
     let Accepted {
         socket,
         peer,

@@ -1,7 +1,8 @@
 //! What a plane listens on, over generations.
 //!
-//! Invariant: a listener whose address is asked for again keeps its sockets and their queues, whoever asks; a listening
-//! socket that was handed over is not lost by a generation that was refused.
+//! Invariant: a listener whose address is asked for again keeps its sockets and their queues, whoever asks; one whose
+//! address is a part of what is asked for serves on beside the wider one; a listening socket that was handed over is not
+//! lost by a generation that was refused. Which sockets an address needs is said here alone, for inbounds and forwards.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,10 +14,10 @@ use std::sync::Arc;
 use pointsman_os::local::{self, Inherited};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use tokio::sync::watch;
 
+use super::transaction::{Entrance, Place};
 use super::{ApplyError, ListenerId};
-use crate::forward::{Families, ForwardSpec, Listen};
+use crate::forward::{Families, Listen};
 use crate::generation::Spec;
 use crate::listen::{Endpoint, Listener};
 use crate::outbound::Ways;
@@ -79,18 +80,27 @@ pub(super) struct Listeners {
 /// A listener in force.
 #[derive(Debug)]
 pub(super) struct Kept {
+    pub(super) place: Standing,
+    pub(super) listener: Listener,
+    pub(super) entrance: Arc<Entrance>,
+}
+
+/// Where a listener in force stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
     pub(super) id: ListenerId,
     pub(super) name: Arc<str>,
     pub(super) kind: InboundKind,
     /// As it was asked for: port 0 stays 0.
     pub(super) asked: At,
     pub(super) bound: Option<SocketAddr>,
-    pub(super) listener: Listener,
-    /// Opened when the first generation with this listener is in force: connections wait for that.
-    pub(super) gate: watch::Sender<bool>,
+    /// The number under which its socket was handed over, whatever is asked for by now.
+    pub(super) inherited: Option<i32>,
+    /// A part of a wider address that is asked for, where another socket listens, too.
+    pub(super) within: bool,
 }
 
-impl Kept {
+impl Standing {
     /// Where connections reach it.
     pub(super) fn reached_at(&self) -> At {
         self.bound.map_or_else(|| self.asked.clone(), At::Tcp)
@@ -109,16 +119,24 @@ impl Kept {
     }
 }
 
+/// Whose a listener is, by its place in the generation's spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Inbound(usize),
+    Forward(usize),
+}
+
 /// A listener that a generation asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) name: Arc<str>,
     pub(super) kind: InboundKind,
     pub(super) at: At,
-    /// Index into [`Spec::forwards`].
-    pub(super) forward: Option<usize>,
+    pub(super) owner: Owner,
     /// A host without this family does without it.
     pub(super) spare: bool,
+    /// The other family of `::`: it gives way to what is said in words.
+    pub(super) implied: bool,
 }
 
 impl Wanted {
@@ -137,38 +155,61 @@ impl Wanted {
 
 /// All listeners of a generation: of its inbounds one by one, then those of its forwards.
 pub(super) async fn wanted(spec: &Spec, ways: &Ways) -> Result<Vec<Wanted>, ApplyError> {
-    let of_inbound = |inbound: &crate::generation::InboundSpec| Wanted {
-        name: Arc::clone(&inbound.name),
-        kind: inbound.kind,
-        at: At::Tcp(inbound.listen),
-        forward: None,
-        spare: false,
-    };
-    let mut wanted: Vec<Wanted> = spec.inbounds.iter().map(of_inbound).collect();
+    let mut wanted = Vec::new();
+    for (index, inbound) in spec.inbounds.iter().enumerate() {
+        let listen = Listen::Tcp {
+            host: Host::Address(inbound.listen.ip()),
+            port: inbound.listen.port(),
+            families: Families::default(),
+        };
+        for place in places(&inbound.name, &listen, ways).await? {
+            wanted.push(place.of(&inbound.name, inbound.kind, Owner::Inbound(index)));
+        }
+    }
     for (index, forward) in spec.forwards.iter().enumerate() {
         for listen in &forward.listen {
-            for (at, spare) in places(forward, listen, ways).await? {
-                wanted.push(Wanted {
-                    name: Arc::clone(&forward.name),
-                    kind: InboundKind::Forward,
-                    at,
-                    forward: Some(index),
-                    spare,
-                });
+            for place in places(&forward.name, listen, ways).await? {
+                wanted.push(place.of(&forward.name, InboundKind::Forward, Owner::Forward(index)));
             }
         }
     }
-    Ok(wanted)
+    without_conflicts(wanted)
 }
 
-async fn places(
-    forward: &ForwardSpec,
-    listen: &Listen,
-    ways: &Ways,
-) -> Result<Vec<(At, bool)>, ApplyError> {
+/// One socket that an address needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Socket {
+    at: At,
+    spare: bool,
+    implied: bool,
+}
+
+impl Socket {
+    fn plain(at: At) -> Self {
+        Self {
+            at,
+            spare: false,
+            implied: false,
+        }
+    }
+
+    fn of(self, name: &Arc<str>, kind: InboundKind, owner: Owner) -> Wanted {
+        Wanted {
+            name: Arc::clone(name),
+            kind,
+            at: self.at,
+            owner,
+            spare: self.spare,
+            implied: self.implied,
+        }
+    }
+}
+
+/// The sockets that an address needs; only a name is waited for.
+async fn places(name: &Arc<str>, listen: &Listen, ways: &Ways) -> Result<Vec<Socket>, ApplyError> {
     let (host, port, families) = match listen {
-        Listen::Fd(number) => return Ok(vec![(At::Fd(*number), false)]),
-        Listen::Unix(path) => return Ok(vec![(At::Unix(path.clone()), false)]),
+        Listen::Fd(number) => return Ok(vec![Socket::plain(At::Fd(*number))]),
+        Listen::Unix(path) => return Ok(vec![Socket::plain(At::Unix(path.clone()))]),
         Listen::Tcp {
             host,
             port,
@@ -176,20 +217,23 @@ async fn places(
         } => (host, *port, *families),
     };
     let both = matches!(families, Families::PreferIpv4 | Families::PreferIpv6);
+    let any = |address: &IpAddr| both && address.is_ipv6() && address.is_unspecified();
+    let mut implied = false;
     let mut addresses = match host {
-        Host::Address(any @ IpAddr::V6(v6)) if both && v6.is_unspecified() => {
-            vec![Ipv4Addr::UNSPECIFIED.into(), *any]
+        Host::Address(address) if any(address) => {
+            implied = true;
+            vec![Ipv4Addr::UNSPECIFIED.into(), *address]
         }
         Host::Address(address) => vec![*address],
-        Host::Name(name) => {
+        Host::Name(host) => {
             let generation = ways.generation();
             let limit = generation.spec().limits.resolve;
             let answer = ways
-                .look_up(&**generation.resolver(None), name, limit)
+                .look_up(&**generation.resolver(None), host, limit)
                 .await;
             answer.map_err(|why| ApplyError::Forward {
-                forward: Arc::clone(&forward.name),
-                what: format!("to listen on `{name}`"),
+                forward: Arc::clone(name),
+                what: format!("to listen on `{host}`"),
                 source: io::Error::other(why.to_string()),
             })?
         }
@@ -201,7 +245,7 @@ async fn places(
     }
     if addresses.is_empty() {
         return Err(ApplyError::Forward {
-            forward: Arc::clone(&forward.name),
+            forward: Arc::clone(name),
             what: format!("to listen on `{host}`"),
             source: io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
@@ -210,24 +254,99 @@ async fn places(
         });
     }
     let several = addresses.len() > 1;
-    let at = |address: IpAddr| {
-        let spare = several && address.is_ipv6();
-        (At::Tcp(SocketAddr::new(address, port)), spare)
+    let socket = |address: IpAddr| Socket {
+        at: At::Tcp(SocketAddr::new(address, port)),
+        spare: several && address.is_ipv6(),
+        implied: implied && address.is_ipv4(),
     };
-    Ok(addresses.into_iter().map(at).collect())
+    Ok(addresses.into_iter().map(socket).collect())
 }
 
-/// For each listener that is wanted the index of the old one that it takes over: one of the same address, whatever it
+/// Implied ones give way; of two that were said in words and share a part, the second cannot be.
+fn without_conflicts(mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>, ApplyError> {
+    let said: Vec<At> = wanted
+        .iter()
+        .filter(|wanted| !wanted.implied)
+        .map(|wanted| wanted.at.clone())
+        .collect();
+    wanted
+        .retain(|wanted| !wanted.implied || has_no_port(&wanted.at) || !said.contains(&wanted.at));
+    for (index, second) in wanted.iter().enumerate() {
+        let in_the_way = |first: &Wanted| match (first.at.tcp(), second.at.tcp()) {
+            // `::` twice wants the other family twice.
+            (Some(first_at), Some(second_at)) if first.implied == second.implied => {
+                overlap(first_at, second_at)
+            }
+            _ => false,
+        };
+        if wanted[..index].iter().any(in_the_way) {
+            return Err(second.failed(io::ErrorKind::AddrInUse.into()));
+        }
+    }
+    Ok(wanted)
+}
+
+fn has_no_port(at: &At) -> bool {
+    at.tcp().is_some_and(|address| address.port() == 0)
+}
+
+/// Whether all clients of `part` are clients of `whole`.
+pub(super) fn covers(whole: SocketAddr, part: SocketAddr) -> bool {
+    whole.port() != 0
+        && whole.port() == part.port()
+        && whole.is_ipv4() == part.is_ipv4()
+        && (whole.ip() == part.ip() || whole.ip().is_unspecified())
+}
+
+/// Whether a client may be one of both.
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    covers(one, other) || covers(other, one)
+}
+
+/// What becomes of the listeners in force, and where the wanted ones come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// For each wanted listener the one that it takes over, by index; `None`: bound anew.
+    pub(super) taken: Vec<Option<usize>>,
+    /// Those that serve on as a part of a wider one that is wanted: theirs, and its index.
+    pub(super) within: Vec<(usize, usize)>,
+}
+
+/// Each wanted listener takes over one that was asked for in the same words, else one of the same address, whatever it
 /// speaks, for that belongs to the generation.
-pub(super) fn take_over(wanted: &[Wanted], old: &[Kept]) -> Vec<Option<usize>> {
+pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
     let mut free = vec![true; old.len()];
-    let fits = |index: usize, at: &At| old[index].asked == *at;
-    let take = |wanted: &Wanted| {
-        let found = (0..free.len()).find(|index| free[*index] && fits(*index, &wanted.at))?;
-        free[found] = false;
-        Some(found)
+    let mut taken = vec![None; wanted.len()];
+    let same_words = |old: &Standing, at: &At| match at {
+        At::Fd(number) => old.inherited == Some(*number),
+        at => old.asked == *at && !old.within,
     };
-    wanted.iter().map(take).collect()
+    let same_address = |old: &Standing, at: &At| {
+        at.tcp()
+            .is_some_and(|at| at.port() != 0 && old.bound == Some(at))
+    };
+    let fits: [fn(&Standing, &At) -> bool; 2] = [same_words, same_address];
+    for fits in fits {
+        for (wanted, taken) in wanted.iter().zip(&mut taken) {
+            if taken.is_some() {
+                continue;
+            }
+            *taken = (0..old.len()).find(|index| free[*index] && fits(&old[*index], &wanted.at));
+            if let Some(index) = *taken {
+                free[index] = false;
+            }
+        }
+    }
+    let part_of = |index: usize| {
+        let bound = old[index].bound?;
+        let whole = |wanted: &Wanted| wanted.at.tcp().is_some_and(|at| covers(at, bound));
+        Some((index, wanted.iter().position(whole)?))
+    };
+    let within = (0..old.len())
+        .filter(|index| free[*index])
+        .filter_map(part_of)
+        .collect();
+    Plan { taken, within }
 }
 
 /// The socket's owner and its group may connect; whoever else should is put into the group.
@@ -262,11 +381,57 @@ impl Listeners {
         }
     }
 
+    /// Where a wanted listener will stand.
+    pub(super) fn standing(&self, wanted: &Wanted, place: &Place) -> Standing {
+        let (id, bound, inherited) = match place {
+            Place::Kept(id) => {
+                let old = self.kept.iter().find(|kept| kept.place.id == *id);
+                let place = old.map(|kept| &kept.place);
+                let inherited = place.and_then(|place| place.inherited);
+                (*id, place.and_then(|place| place.bound), inherited)
+            }
+            Place::New(id, bound) => {
+                let inherited = match &wanted.at {
+                    At::Fd(number) => Some(*number),
+                    At::Tcp(_) | At::Unix(_) => None,
+                };
+                (*id, bound.address(), inherited)
+            }
+        };
+        Standing {
+            id,
+            name: Arc::clone(&wanted.name),
+            kind: wanted.kind,
+            asked: wanted.at.clone(),
+            bound,
+            inherited,
+            within: false,
+        }
+    }
+
+    /// Lets `address` be listened on beside what was handed over for a part of it, as all sockets of ours allow. Where
+    /// the system refuses, binding tells.
+    pub(super) fn share(&self, address: SocketAddr) {
+        for kept in &self.kept {
+            let place = &kept.place;
+            let socket = place
+                .inherited
+                .and_then(|number| self.inherited.get(&number));
+            if let (Some(Inherited::TcpListener(socket)), Some(bound)) = (socket, place.bound)
+                && overlap(bound, address)
+            {
+                let _refused = pointsman_os::socket::share_port(socket);
+            }
+        }
+    }
+
     /// Closes what was handed over and is not listened on any more.
     pub(super) fn forget_inherited(&mut self) {
         let kept = &self.kept;
-        self.inherited
-            .retain(|number, _| kept.iter().any(|kept| kept.asked == At::Fd(*number)));
+        self.inherited.retain(|number, _| {
+            kept.iter()
+                .any(|kept| kept.place.inherited == Some(*number))
+        });
     }
 }
 
@@ -276,3 +441,6 @@ pub(super) fn is_lacking(error: &io::Error) -> bool {
     const NO_SUCH_FAMILY: i32 = 97;
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY)
 }
+
+#[cfg(test)]
+mod tests;

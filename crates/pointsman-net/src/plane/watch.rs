@@ -54,13 +54,14 @@ impl Plane {
 
     /// What rules decided, to be kept over a restart: those of the generation in force and of the last ones before.
     /// Flows count when they end.
-    pub async fn remember(&self) -> Vec<Remembered> {
-        self.listeners.lock().await.tallies.remember()
+    #[must_use]
+    pub fn remember(&self) -> Vec<Remembered> {
+        self.listeners().tallies.remember()
     }
 
     /// What rules decided before this plane was; called before the first generation.
-    pub async fn recall(&self, remembered: Vec<Remembered>) {
-        self.listeners.lock().await.tallies.recall(remembered);
+    pub fn recall(&self, remembered: Vec<Remembered>) {
+        self.listeners().tallies.recall(remembered);
     }
 
     /// Opens an access log at `path`, without writing to it yet; `None` where it is the one in use.

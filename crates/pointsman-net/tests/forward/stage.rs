@@ -196,7 +196,7 @@ impl Stage {
     pub(crate) async fn play(spec: Spec) -> Self {
         let mut stage = Self::dark();
         stage.plane().apply(spec).await.unwrap();
-        stage.at = stage.plane().listening().await;
+        stage.at = stage.plane().listening();
         stage
     }
 

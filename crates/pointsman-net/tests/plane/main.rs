@@ -19,3 +19,4 @@ mod plain_http;
 mod reload;
 mod stage;
 mod ways;
+mod widening;
