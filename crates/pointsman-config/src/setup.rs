@@ -17,7 +17,7 @@ use pointsman_policy::model::{Body, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
-pub use self::limits::{Sniff, Timeouts};
+pub use self::limits::{Retry, Sniff, Timeouts};
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
 
@@ -417,6 +417,10 @@ pub struct Forward {
     pub read_timeout: Option<Duration>,
     /// See `read_timeout`.
     pub write_timeout: Option<Duration>,
+    /// The longest that no byte may move once one side has ended; `None`: as all flows.
+    pub half_closed: Option<Duration>,
+    /// How a connection goes on to the next target.
+    pub retry: Retry,
     /// A capability that is understood and not built yet (TLS): every connection is refused and the
     /// reason is this text.
     pub not_yet: Option<String>,

@@ -55,8 +55,36 @@ pub struct ForwardSpec {
     pub read_timeout: Option<Duration>,
     /// The longest that the client may take nothing while there is something for it.
     pub write_timeout: Option<Duration>,
+    /// The longest that no byte may move once one side has ended; `None`:
+    /// [`Limits::half_closed`](crate::generation::Limits::half_closed).
+    pub half_closed: Option<Duration>,
+    /// How many targets a connection tries, each with its own attempts; 0: all.
+    pub retry: Retry,
     /// Every connection is refused, for this reason.
     pub not_yet: Option<Arc<str>>,
+}
+
+/// How a connection goes on to the next target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The most targets that are tried; 0: all.
+    pub targets: usize,
+    /// Pause before the second target, doubled before each further one.
+    pub pause: Duration,
+    /// What that pause grows to at most.
+    pub most: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            targets: 0,
+            // Another target is not the one that is down: there is nothing to wait for.
+            pause: Duration::ZERO,
+            // A client waits meanwhile.
+            most: Duration::from_secs(1),
+        }
+    }
 }
 
 /// Where a forward listens.
@@ -242,6 +270,11 @@ impl Visit {
             stalled_server: target.and_then(|target| target.write_timeout),
             lifetime: spec.lifetime,
         }
+    }
+
+    /// The forward's own limit of a connection of which one side has ended.
+    pub(crate) fn half_closed(&self) -> Option<Duration> {
+        self.forward.spec.half_closed
     }
 
     /// What the flow occupies from now on.

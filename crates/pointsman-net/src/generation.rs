@@ -290,6 +290,15 @@ impl Generation {
         self.forwards.get(&listener)
     }
 
+    /// The shortest time after which a quiet flow is ended.
+    pub(crate) fn shortest_quiet(&self) -> Option<Duration> {
+        let Limits {
+            idle, half_closed, ..
+        } = self.spec.limits;
+        let own = self.spec.forwards.iter().map(|forward| forward.half_closed);
+        own.chain([idle, half_closed]).flatten().min()
+    }
+
     /// Whether a policy has messages to say.
     pub(crate) fn speaks(&self, policy: usize) -> bool {
         self.speaking.get(policy).copied().unwrap_or(false)

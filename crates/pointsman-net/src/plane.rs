@@ -335,9 +335,10 @@ async fn end_the_quiet(plane: Weak<Shared>) {
         if let Some(generation) = &generation {
             generation.look_at_guards();
         }
-        let limit = generation.map(|generation| generation.spec().limits.idle);
-        let pause = match limit {
-            Some(limit) => limit.map_or(LOOK_AT_MOST, |limit| limit / 8),
+        let pause = match generation {
+            Some(generation) => generation
+                .shortest_quiet()
+                .map_or(LOOK_AT_MOST, |limit| limit / 8),
             // It is not long until there is one, whose limit may be short.
             None => LOOK_AT_LEAST,
         };

@@ -4,6 +4,7 @@
 //! - An idle relay owns two sockets and some hundred bytes: no buffer, no pipe, no task but the one that polls it.
 //! - Nothing more is read in a direction while bytes of that direction are unsent.
 //! - An end travels as an end (half-close) when all bytes before it were delivered; a reset travels as a reset.
+//! - What is cut ends with a reset towards whoever has not been told an end: an orderly end means that all bytes came.
 //! - Every living socket always has a waker registered in some interest, so that no death goes unseen.
 //!
 //! Spawn it as a task of its own, or box what came before it: a future that contains the handshake keeps its size; and
@@ -84,7 +85,7 @@ pub struct Outcome {
 /// Relays until the end; see [`Relay`].
 ///
 /// Both sockets must belong to the runtime that polls the future. Prefixes are delivered first. Dropping the future
-/// closes both sockets.
+/// closes both sockets; before the end, as what is cut.
 pub fn relay(
     client: Stream,
     server: Stream,
@@ -103,6 +104,7 @@ pub fn relay(
         spliced: 0,
         copied: 0,
         fault: None,
+        over: false,
     }
 }
 
@@ -121,6 +123,8 @@ pub struct Relay {
     copied: u64,
     /// A write that failed: the other direction may still deliver what the failed side had sent before.
     fault: Option<Ended>,
+    /// It has ended, and its sockets are set to say how.
+    over: bool,
 }
 
 /// One of the two sockets, and what we know of the runtime's knowledge of it.
@@ -183,7 +187,7 @@ impl Stalls {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Client,
     Server,
@@ -265,6 +269,7 @@ impl Relay {
         match waits {
             Ok(Wait::Ended) => {
                 if self.fault.is_none() {
+                    self.flow.set_half_closed();
                     // A target that died meanwhile is told of by its own direction.
                     let _ = os::shutdown_write(&to.socket);
                 }
@@ -297,30 +302,52 @@ impl Relay {
         None
     }
 
-    /// The last act: sockets are closed when the future is dropped, one that must tell of a broken peer with a reset.
+    /// The last act: sockets are closed when the future is dropped.
     fn end(&mut self, ended: Ended) -> Outcome {
-        let broken = match ended {
-            Ended::ClientReset | Ended::ClientFailed(_) => Some(&self.server),
-            Ended::ServerReset | Ended::ServerFailed(_) => Some(&self.client),
-            Ended::Done | Ended::IdleTimeout | Ended::Lifetime | Ended::Closed(_) => None,
-        };
-        if let Some(Side {
-            socket: socket @ Socket::Tcp(_),
-            ..
-        }) = broken
-        {
-            // A socket on which this fails is dead already.
-            let _ = os::reset_on_close(socket);
+        match ended {
+            Ended::Done => {}
+            Ended::ClientReset | Ended::ClientFailed(_) => self.server.reset_on_close(),
+            Ended::ServerReset | Ended::ServerFailed(_) => self.client.reset_on_close(),
+            Ended::IdleTimeout | Ended::Lifetime | Ended::Closed(_) => self.cut(),
         }
+        self.over = true;
         Outcome {
             ended,
             spliced: self.spliced,
             copied: self.copied,
         }
     }
+
+    /// Whoever has not heard an end from us hears a reset.
+    fn cut(&self) {
+        // A direction that was given up is done, and yet never said its end.
+        let in_order = self.fault.is_none();
+        if !(in_order && self.down.is_done()) {
+            self.client.reset_on_close();
+        }
+        if !(in_order && self.up.is_done()) {
+            self.server.reset_on_close();
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if !self.over {
+            self.cut();
+        }
+    }
 }
 
 impl Side {
+    /// The peer will see a reset; a local one has no such thing and sees an ordinary end.
+    fn reset_on_close(&self) {
+        if matches!(self.socket, Socket::Tcp(_)) {
+            // A socket on which this fails is dead already.
+            let _ = os::reset_on_close(&self.socket);
+        }
+    }
+
     /// Whether the connection is dead; otherwise the waker hears of its death.
     fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..2 {

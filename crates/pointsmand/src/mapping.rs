@@ -168,6 +168,8 @@ fn forward(forward: &from::Forward) -> ForwardSpec {
         same_family,
         read_timeout,
         write_timeout,
+        half_closed,
+        retry,
         not_yet,
         span: _,
     } = forward;
@@ -203,7 +205,22 @@ fn forward(forward: &from::Forward) -> ForwardSpec {
         same_family: *same_family,
         read_timeout: *read_timeout,
         write_timeout: *write_timeout,
+        half_closed: *half_closed,
+        retry: retry_of(*retry),
         not_yet,
+    }
+}
+
+fn retry_of(retry: from::Retry) -> forward::Retry {
+    let from::Retry {
+        targets,
+        pause,
+        most,
+    } = retry;
+    forward::Retry {
+        targets: targets.unwrap_or(0),
+        pause,
+        most,
     }
 }
 

@@ -4,7 +4,7 @@ use super::Report;
 use super::dns::families;
 use super::emit::{Map, list, quoted};
 use super::native::{ranges, relative};
-use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, Setup, Target};
+use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, Retry, Setup, Target};
 
 /// The section `forwards`.
 pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> Map {
@@ -50,8 +50,24 @@ fn limits(forward: &Forward, setup: &Setup, map: &mut Map) {
     map.time("lifetime", forward.lifetime)
         .time("read_timeout", forward.read_timeout)
         .time("write_timeout", forward.write_timeout)
+        .time("half_closed", forward.half_closed)
         .flag("proxy_header", forward.proxy_header)
         .flag("same_family", forward.same_family);
+    if forward.retry != Retry::default() {
+        let Retry {
+            targets,
+            pause,
+            most,
+        } = forward.retry;
+        let mut retry = Map::default();
+        if let Some(targets) = targets {
+            retry.raw("targets", targets.to_string());
+        }
+        retry
+            .time("pause", Some(pause).filter(|pause| !pause.is_zero()))
+            .time("most", Some(most));
+        map.raw("retry", retry.flow());
+    }
     if let Some(path) = &forward.access_log {
         map.raw("access_log", quoted(&relative(path, &setup.directory)));
     }

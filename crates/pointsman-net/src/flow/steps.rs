@@ -377,9 +377,9 @@ impl Flow {
             }
         };
         let times = &self.ways.generation().spec().limits;
-        if let Some(limit) = times.idle {
-            self.ticket.live().may_be_quiet_for(limit);
-        }
+        let own = self.visit.as_ref().and_then(Visit::half_closed);
+        let half_closed = own.or(times.half_closed);
+        self.ticket.live().may_be_quiet_for(times.idle, half_closed);
         let limits = self
             .visit
             .as_ref()

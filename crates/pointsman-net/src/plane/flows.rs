@@ -51,8 +51,10 @@ pub struct LiveFlow {
 struct Quiet {
     /// In milliseconds; 0: not relaying, or for ever.
     limit: AtomicU64,
-    /// Bytes at the last look.
-    bytes: AtomicU64,
+    /// The same, once one direction has ended.
+    half_closed: AtomicU64,
+    /// Bytes at the last look, twice; one more once a direction has ended.
+    moved: AtomicU64,
     /// When they last were others, in milliseconds since the flow began.
     since: AtomicU64,
 }
@@ -83,30 +85,41 @@ impl LiveFlow {
         self.stop.notified().await;
     }
 
-    /// It relays from now on, and is ended once no byte moved for `limit`.
-    pub(crate) fn may_be_quiet_for(&self, limit: Duration) {
+    /// It relays from now on, and is ended once no byte moved for `limit`, or for `half_closed` after one
+    /// direction has ended; `None` is "never".
+    pub(crate) fn may_be_quiet_for(&self, limit: Option<Duration>, half_closed: Option<Duration>) {
+        let stored = |limit: Option<Duration>| limit.map_or(0, |limit| millis(limit).max(1));
+        let now = millis(self.begun.elapsed());
+        self.quiet.since.store(now, Ordering::Relaxed);
         self.quiet
-            .since
-            .store(millis(self.begun.elapsed()), Ordering::Relaxed);
-        self.quiet
-            .limit
-            .store(millis(limit).max(1), Ordering::Relaxed);
+            .half_closed
+            .store(stored(half_closed), Ordering::Relaxed);
+        self.quiet.limit.store(stored(limit), Ordering::Relaxed);
     }
 
     /// A look at it: ends it where it has been quiet for too long.
     pub(super) fn look(&self) {
         let Quiet {
             limit,
-            bytes,
+            half_closed,
+            moved,
             since,
         } = &self.quiet;
-        let limit = limit.load(Ordering::Relaxed);
-        if limit == 0 {
+        let is_half_closed = self.bytes.half_closed();
+        let half = half_closed
+            .load(Ordering::Relaxed)
+            .saturating_mul(u64::from(is_half_closed));
+        let limits = [limit.load(Ordering::Relaxed), half];
+        let Some(limit) = limits.into_iter().filter(|limit| *limit > 0).min() else {
             return;
-        }
+        };
         let now = millis(self.begun.elapsed());
-        let moved = self.bytes.up().wrapping_add(self.bytes.down());
-        if bytes.swap(moved, Ordering::Relaxed) != moved {
+        let bytes = self.bytes.up().wrapping_add(self.bytes.down());
+        // The end of a direction is news, too: what was quiet before it has its time from there.
+        let news = bytes
+            .wrapping_mul(2)
+            .wrapping_add(u64::from(is_half_closed));
+        if moved.swap(news, Ordering::Relaxed) != news {
             since.store(now, Ordering::Relaxed);
         } else if now.saturating_sub(since.load(Ordering::Relaxed)) >= limit {
             self.close(Closed::Idle);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: counters only grow (gauges excepted), and are added to once for each time a direction was pumped.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
@@ -14,6 +14,7 @@ pub struct FlowBytes {
     up: AtomicU64,
     down: AtomicU64,
     closed: AtomicU8,
+    half_closed: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -47,6 +48,16 @@ impl FlowBytes {
     /// Counts bytes delivered to the client by others than the relay.
     pub fn add_down(&self, bytes: u64) {
         self.down.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether one direction has ended, its end told to the other side.
+    pub fn half_closed(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed)
+    }
+
+    /// One direction has ended. Costs once, at that end; what watches for silence looks at it.
+    pub(super) fn set_half_closed(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
     }
 
     /// Ends the relay from any thread, also one that has not begun; the first reason stays.

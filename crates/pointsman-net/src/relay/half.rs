@@ -114,6 +114,11 @@ impl Half {
         self.stage == Stage::Reading
     }
 
+    /// Whether nothing more will be moved: its end was told, or its target broke.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
     /// Moves what can be moved now. After a fault of the target this direction is done.
     pub(super) fn pump(
         &mut self,

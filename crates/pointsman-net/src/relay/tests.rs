@@ -397,7 +397,93 @@ async fn limits_end_a_relay() {
         })
         .await;
         assert_eq!(outcome.ended, expected, "{limits:?}");
-        assert_eq!((seen.0.unwrap(), seen.1.unwrap()), (None, None));
+        assert_eq!(seen.0.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(seen.1.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+/// What each side sees of a relay that is cut after some bytes, by a limit, by somebody, or by being dropped.
+#[tokio::test]
+async fn a_cut_is_a_reset_for_whoever_was_told_no_end() {
+    #[derive(Clone, Copy, Debug)]
+    enum Cut {
+        Closed(Closed),
+        Dropped,
+    }
+    let cuts = [
+        Cut::Closed(Closed::Operator),
+        Cut::Closed(Closed::Shutdown),
+        Cut::Closed(Closed::Idle),
+        Cut::Dropped,
+    ];
+    for size in [1, 1 << 20] {
+        for cut in cuts {
+            for ended in [None, Some(Who::Client), Some(Who::Server)] {
+                let ends = Ends::new();
+                let (client, server) = (ends.client, ends.server);
+                let (relay, flow) = start(
+                    ends.near_client,
+                    ends.near_server,
+                    Limits::default(),
+                    &PipePool::default(),
+                );
+                let seen = Arc::clone(&flow);
+                let acting = thread::spawn(move || {
+                    // Both directions carry bytes: few are copied, many are spliced.
+                    for (from, to) in [(&client, &server), (&server, &client)] {
+                        thread::scope(|scope| {
+                            let mut from = from;
+                            scope.spawn(move || from.write_all(&pattern(0, size)).unwrap());
+                            let mut to = to;
+                            to.read_exact(&mut vec![0; size]).unwrap();
+                        });
+                    }
+                    let pair = match ended {
+                        None => None,
+                        Some(Who::Client) => Some((&client, &server)),
+                        Some(Who::Server) => Some((&server, &client)),
+                    };
+                    if let Some((from, to)) = pair {
+                        from.shutdown(Shutdown::Write).unwrap();
+                        assert_eq!(next_byte(to).unwrap(), None);
+                        assert!(seen.half_closed());
+                    }
+                    if let Cut::Closed(reason) = cut {
+                        seen.close(reason);
+                    }
+                    (client, server)
+                });
+                let mut relay = Box::pin(relay);
+                let (client, server) = match cut {
+                    Cut::Closed(reason) => {
+                        let outcome = tokio::time::timeout(PATIENCE, relay).await.unwrap();
+                        assert_eq!(outcome.ended, Ended::Closed(reason));
+                        acting.join().unwrap()
+                    }
+                    Cut::Dropped => {
+                        let acted = tokio::task::spawn_blocking(|| acting.join().unwrap());
+                        let acted = tokio::select! {
+                            outcome = &mut relay => panic!("{outcome:?}"),
+                            acted = acted => acted.unwrap(),
+                        };
+                        drop(relay);
+                        acted
+                    }
+                };
+                let is_reset = |stream| {
+                    let seen = next_byte(stream);
+                    seen.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+                };
+                let reset = (is_reset(&client), is_reset(&server));
+                let expected = match ended {
+                    None => (true, true),
+                    // It was told the client's end, and that the server's never came says the reset.
+                    Some(Who::Client) => (true, false),
+                    Some(Who::Server) => (false, true),
+                };
+                assert_eq!(reset, expected, "{size} {cut:?}");
+            }
+        }
     }
 }
 
@@ -456,7 +542,10 @@ async fn a_relay_is_closed_from_another_thread_or_before_it_begins() {
     });
     assert_eq!(relay.await.ended, Ended::Closed(Closed::Operator));
     closing.join().unwrap();
-    assert_eq!(next_byte(&ends.client).unwrap(), None);
+    for told in [&ends.client, &ends.server] {
+        let seen = next_byte(told).unwrap_err();
+        assert_eq!(seen.kind(), io::ErrorKind::ConnectionReset);
+    }
 
     let ends = Ends::new();
     let (relay, flow) = start(

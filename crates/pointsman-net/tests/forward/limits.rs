@@ -133,7 +133,7 @@ async fn a_life_is_over_when_it_is_over() {
     let mut client = stage.connect().await;
     client.send("hello").await;
     client.expect("hello").await;
-    assert!(client.is_closed().await);
+    assert!(client.is_reset().await);
     assert!(begun.elapsed() >= Duration::from_millis(400));
     let (end, record) = ended(&stage).await;
     assert_eq!(end, End::Lifetime);
@@ -156,7 +156,8 @@ async fn one_silent_side_is_enough() {
     forward.read_timeout = Some(SHORT);
     let stage = Stage::of(forward).await;
     let mut client = stage.connect().await;
-    assert!(!client.rest().await.unwrap().is_empty());
+    client.expect(".").await;
+    assert!(client.is_reset().await);
     assert_eq!(ended(&stage).await.0, End::TimedOut);
 
     // The server says nothing.
@@ -165,8 +166,48 @@ async fn one_silent_side_is_enough() {
         ..tcp("t", greeter_that_stays().await)
     };
     let stage = Stage::of(to([silent])).await;
-    assert_eq!(stage.connect().await.rest().await.unwrap(), b"!");
+    let mut client = stage.connect().await;
+    client.expect("!").await;
+    assert!(client.is_reset().await);
     assert_eq!(ended(&stage).await.0, End::TimedOut);
+}
+
+/// Both sides' ways to half-close, and the forward's own limit before that of all.
+#[tokio::test]
+async fn what_is_half_closed_and_silent_ends() {
+    for own in [false, true] {
+        for client_ends in [false, true] {
+            let server = serve(Ipv4Addr::LOCALHOST, move |mut client| async move {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut client, b"!").await;
+                if !client_ends {
+                    tokio::io::AsyncWriteExt::shutdown(&mut client)
+                        .await
+                        .unwrap();
+                }
+                std::future::pending::<()>().await;
+            })
+            .await;
+            let mut forward = to([tcp("t", server)]);
+            let mut spec = spec(1, &[], Vec::new());
+            match own {
+                true => forward.half_closed = Some(SHORT),
+                false => spec.limits.half_closed = Some(SHORT),
+            }
+            spec.forwards = vec![forward];
+            let stage = Stage::play(spec).await;
+            let mut client = stage.connect().await;
+            client.expect("!").await;
+            if client_ends {
+                client.finish().await;
+                assert!(client.is_reset().await);
+            } else {
+                assert_eq!(client.rest().await.unwrap(), b"");
+            }
+            let (end, record) = ended(&stage).await;
+            assert_eq!(end, End::TimedOut);
+            assert_eq!(record.bytes_received, 1);
+        }
+    }
 }
 
 /// Takes nothing, and keeps the connection.

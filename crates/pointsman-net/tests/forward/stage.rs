@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::dial::{Dialer, Uplink};
-use pointsman_net::forward::{Address, Balance, ForwardSpec, Keepalive, Listen, Target};
+use pointsman_net::forward::{Address, Balance, ForwardSpec, Keepalive, Listen, Retry, Target};
 use pointsman_net::generation::{Limits, Number, SniffLimits, Spec};
 use pointsman_net::lookup::{Answer, LookingUp, Lookup};
 use pointsman_net::outbound::{Kind, Outbound, Ways};
@@ -102,6 +102,8 @@ pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> ForwardSpec {
         same_family: false,
         read_timeout: None,
         write_timeout: None,
+        half_closed: None,
+        retry: Retry::default(),
         not_yet: None,
     }
 }

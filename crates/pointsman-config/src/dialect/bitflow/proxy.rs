@@ -7,7 +7,7 @@ use super::{first_line, given, target, tls};
 use crate::forward::{self, Origins};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Endpoint, Families, Forward, PolicyId, Target};
+use crate::setup::{Balance, Endpoint, Families, Forward, PolicyId, Retry, Target};
 use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Node};
 use pointsman_policy::Prefix;
@@ -110,6 +110,8 @@ pub(super) fn read(
         same_family: options.same_family,
         read_timeout: listener.read_timeout,
         write_timeout: listener.write_timeout,
+        half_closed: None,
+        retry: Retry::default(),
         not_yet,
         span,
     };

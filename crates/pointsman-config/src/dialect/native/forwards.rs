@@ -8,7 +8,7 @@ use crate::forward::{self, Origins};
 use crate::load::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, PolicyId, Target};
+use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, PolicyId, Retry, Target};
 use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Keys, Node, Value};
 
@@ -103,6 +103,8 @@ fn draft(
     let lifetime = limit_of_time(&mut keys, "lifetime", "`lifetime`", problems);
     let read_timeout = limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems);
     let write_timeout = limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems);
+    let half_closed = limit_of_time(&mut keys, "half_closed", "`half_closed`", problems);
+    let retry = given(&mut keys, "retry").map(|node| retry(node, problems));
     let access_log = given(&mut keys, "access_log")
         .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
     let mut flag = |key: &'static str, what| {
@@ -133,6 +135,8 @@ fn draft(
         same_family,
         read_timeout,
         write_timeout,
+        half_closed,
+        retry: retry.unwrap_or_default(),
         not_yet,
         span: node.span.clone(),
     };
@@ -163,6 +167,21 @@ fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<End
         listeners.extend(found);
     }
     listeners
+}
+
+fn retry(node: &Node, problems: &mut Problems) -> Retry {
+    let mut keys = node.keys("`retry`", KeyStyle::Exact, problems);
+    let targets = given(&mut keys, "targets")
+        .and_then(|node| node.number("`targets`", 1..=i64::from(u32::MAX), problems));
+    let pause = limit_of_time(&mut keys, "pause", "`pause`", problems);
+    let most = limit_of_time(&mut keys, "most", "`most`", problems);
+    keys.finish(problems);
+    let usual = Retry::default();
+    Retry {
+        targets: targets.and_then(|n| n.try_into().ok()),
+        pause: pause.unwrap_or(usual.pause),
+        most: most.unwrap_or(usual.most),
+    }
 }
 
 fn target(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use super::{check, problems, setup};
-use crate::setup::{NameServer, OutboundKind, Timeouts};
+use crate::setup::{NameServer, OutboundKind, Retry, Timeouts};
 
 #[test]
 fn inbounds_are_checked() {
@@ -623,5 +623,34 @@ fn timeouts_are_checked() {
     timeouts(
         "idel: 1h",
         &["2:13: error[unknown-key]: `timeouts` has no key `idel`"],
+    );
+}
+
+#[test]
+fn a_forward_says_how_it_goes_on() {
+    let forward = |text: &str| {
+        format!(
+            "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ], {text} }} }}"
+        )
+    };
+    let usual = setup(&forward("balance: failover"));
+    assert_eq!(usual.forwards[0].retry, Retry::default());
+    assert_eq!(usual.forwards[0].half_closed, None);
+    let said = setup(&forward(
+        "half_closed: 1m, retry: { targets: 2, pause: 100ms, most: 3s }",
+    ));
+    let retry = Retry {
+        targets: Some(2),
+        pause: Duration::from_millis(100),
+        most: Duration::from_secs(3),
+    };
+    assert_eq!(said.forwards[0].retry, retry);
+    assert_eq!(said.forwards[0].half_closed, Some(Duration::from_secs(60)));
+    check(
+        &forward("retry: { targets: 0, paus: 1s }"),
+        &[
+            "1:99: error[wrong-type]: `targets` must be a whole number from 1 to 4294967295",
+            "1:102: error[unknown-key]: `retry` has no key `paus`",
+        ],
     );
 }
