@@ -15,6 +15,8 @@ mod imp;
 
 #[cfg(feature = "data-plane")]
 pub mod descriptors;
+#[cfg(all(feature = "data-plane", target_os = "linux"))]
+mod leaving;
 pub mod local;
 #[cfg(feature = "data-plane")]
 pub mod memory;

@@ -16,7 +16,8 @@ use crate::imp;
 pub struct Uplink {
     /// Name of a network interface.
     pub interface: Option<String>,
-    /// Source address; its family must be that of the destination.
+    /// Source address; its family must be that of the destination. Without `interface` the socket leaves by the
+    /// interface that owns it, unless that is the loopback or a routing rule is on it.
     pub source: Option<IpAddr>,
     /// A mark which routing rules may look at; needs privilege.
     pub mark: Option<u32>,
@@ -301,6 +302,10 @@ fn prepared(
     if let Some(interface) = &uplink.interface {
         imp::socket::bind_interface(&socket, interface)
             .map_err(|e| named_owned(format!("interface {interface}"), e))?;
+    } else if let Some(source) = source_of(destination, uplink)? {
+        let (from, to) = (source.ip(), destination.ip().to_canonical());
+        imp::socket::bind_owner(&socket, from, to, uplink.mark.unwrap_or(0))
+            .map_err(|e| named_owned(format!("source {from}"), e))?;
     }
     Ok(socket)
 }

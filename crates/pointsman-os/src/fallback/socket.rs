@@ -1,6 +1,7 @@
 //! Socket options on a system that Pointsman has not been taught: only what every system has.
 
 use std::io;
+use std::net::IpAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -16,6 +17,11 @@ pub(crate) fn bind_interface(_: &Socket, interface: &str) -> io::Result<()> {
         io::ErrorKind::Unsupported,
         format!("binding to interface {interface} is not built for this system"),
     ))
+}
+
+/// Other systems route by source themselves, or not at all.
+pub(crate) fn bind_owner(_: &Socket, _: IpAddr, _: IpAddr, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 pub(crate) fn interface_index(_: &str) -> io::Result<u32> {

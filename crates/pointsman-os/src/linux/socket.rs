@@ -6,10 +6,14 @@
 )]
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{links, route};
+use crate::leaving::{Leaving, Wanted, leaving};
 
 /// A socket that never blocks, by one call.
 pub(crate) fn non_blocking(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -18,6 +22,53 @@ pub(crate) fn non_blocking(domain: Domain, kind: Type, protocol: Protocol) -> io
 
 pub(crate) fn bind_interface(socket: &Socket, interface: &str) -> io::Result<()> {
     socket.bind_device(Some(interface.as_bytes()))
+}
+
+/// Binds a socket with a source address to the interface that owns it, as [`leaving`](crate::leaving) decides.
+pub(crate) fn bind_owner(
+    socket: &Socket,
+    source: IpAddr,
+    destination: IpAddr,
+    mark: u32,
+) -> io::Result<()> {
+    let wanted = Wanted {
+        source,
+        destination,
+        mark,
+    };
+    // What stays on this host goes over the loopback, whoever owns the source.
+    if source.is_loopback() || source.is_unspecified() || route::is_local(destination)? {
+        return Ok(());
+    }
+    let owners = links::addresses(source.is_ipv4())?;
+    let loopback = interface_index("lo").unwrap_or(0);
+    let name = |index| rustix::net::netdevice::index_to_name(socket, index);
+    let unavailable = |text: String| io::Error::new(io::ErrorKind::AddrNotAvailable, text);
+    match leaving(&wanted, &owners, loopback, || {
+        links::rules(source.is_ipv4())
+    })? {
+        Leaving::Kernel => Ok(()),
+        Leaving::Interface(index) => {
+            let name = name(index)?;
+            bind_interface(socket, &name).map_err(|error| {
+                let text = format!("interface {name}, which owns it: {error}");
+                io::Error::new(error.kind(), text)
+            })
+        }
+        // A route of type `local` stands for its addresses: they are on the loopback.
+        Leaving::Nobody if route::is_local(source)? => Ok(()),
+        Leaving::Nobody => Err(unavailable("no interface of this host owns it".to_owned())),
+        Leaving::Several(indices) => {
+            let names: Vec<String> = indices
+                .into_iter()
+                .filter_map(|index| name(index).ok())
+                .collect();
+            Err(unavailable(format!(
+                "several interfaces own it ({}): name one by `interface`",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
 pub(crate) fn interface_index(name: &str) -> io::Result<u32> {

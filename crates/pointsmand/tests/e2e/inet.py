@@ -39,8 +39,12 @@ def web(certificate=None, key=None):
     plain.serve_forever()
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def dns(address, names):
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server = socket.socket(family_of(address), socket.SOCK_DGRAM)
     server.bind((address, 53))
     print("ready", flush=True)
     while True:
@@ -73,7 +77,7 @@ def banner(address, ports):
             client.close()
 
     for port in ports:
-        listener = socket.create_server((address, int(port)))
+        listener = socket.create_server((address, int(port)), family=family_of(address))
         threading.Thread(target=serve, args=(listener,)).start()
     print("ready", flush=True)
 

@@ -35,6 +35,7 @@ mod requests;
 mod resolver;
 mod sniff;
 mod tools;
+mod uplinks;
 
 use std::process::Command;
 
