@@ -21,8 +21,23 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Another place that belongs to it.
     pub related: Option<Related>,
+    /// How many places say the very same, this one counted; `text` names the next two.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: usize,
     /// All of it as `check` prints it, with the line and a caret.
     pub text: String,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// Another place that belongs to a problem.

@@ -176,6 +176,7 @@ fn problem() -> Problem {
             line: 1,
             column: 1,
         }),
+        count: 1,
         text: "t".into(),
     }
 }

@@ -1,15 +1,48 @@
 //! Where configuration files come from: the disk, or a map in tests.
 //!
 //! A configuration source is a trait so that another kind (a distributed store) can follow.
+//!
+//! Invariant: nothing here waits for ever. What a configuration names is a regular file; a pipe is read only where
+//! somebody handed it over by name, and only so long.
 
+mod disk;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead as _};
+use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::list::Bytes;
+
+pub use disk::Disk;
+
+/// The longest that pipes are waited for: whoever fills one has it at hand.
+pub const PIPES_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long pipes are waited for in one load: once, however many of them nobody fills.
+#[derive(Debug)]
+pub struct Patience(Cell<Duration>);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Cell::new(PIPES_WITHIN))
+    }
+}
+
+impl Patience {
+    pub(crate) fn left(&self) -> Duration {
+        self.0.get()
+    }
+
+    /// One was waited for in vain.
+    pub(crate) fn end(&self) {
+        self.0.set(Duration::ZERO);
+    }
+}
 
 /// A file that is read as a stream.
 pub struct Opened {
@@ -44,6 +77,16 @@ pub trait Files {
     /// # Errors
     /// Those of the file system.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// As [`Self::read`], for a file that the command line or a secret's `from_file` names: it may be a pipe, which is
+    /// waited for so long.
+    ///
+    /// # Errors
+    /// Those of the file system; `TimedOut` where nothing more came into the pipe and it was not closed.
+    fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
+        let _files_do_not_wait = within;
+        self.read(path, limit)
+    }
 
     /// Names of the entries of a directory, sorted; `(name, is a directory)`.
     ///
@@ -100,71 +143,6 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
         }
     }
     pattern[p..].iter().all(|c| *c == b'*')
-}
-
-/// The disk and the environment of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
-
-impl Files for Disk {
-    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if metadata.len() > limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        if !metadata.is_file() {
-            // A pipe cannot be begun again.
-            let bytes = self.read(path, limit)?;
-            let stamp = Stamp::of_content(&bytes);
-            let bytes = Box::new(io::Cursor::new(bytes));
-            return Ok(Opened { bytes, stamp });
-        }
-        let since = |at: std::time::SystemTime| at.duration_since(std::time::UNIX_EPOCH).ok();
-        let modified = metadata.modified().ok().and_then(since);
-        let modified = modified.and_then(|at| u64::try_from(at.as_nanos()).ok());
-        let mut bytes = Box::new(io::BufReader::with_capacity(64 << 10, file));
-        let mut stamp = Stamp::of_content(bytes.fill_buf()?);
-        stamp.length = metadata.len();
-        stamp.modified = modified.unwrap_or(0);
-        Ok(Opened { bytes, stamp })
-    }
-
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        use io::Read as _;
-        let file = std::fs::File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(bytes)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            let directory = entry.path().is_dir();
-            names.push((entry.file_name().to_string_lossy().into_owned(), directory));
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    fn is_directory(&self, path: &Path) -> Option<bool> {
-        std::fs::metadata(path).ok().map(|m| m.is_dir())
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
 }
 
 impl Stamp {

@@ -102,6 +102,7 @@ fn flow_setup() -> Setup {
         state: None,
         shelf: &Shelf::fresh(),
         lists: Default::default(),
+        patience: Default::default(),
     };
     let loaded = load_text(input, Some(Dialect::PolicyRouter), Problems::default());
     let Some(setup) = loaded.setup else {
@@ -125,6 +126,7 @@ pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
         state: None,
         shelf: &Shelf::fresh(),
         lists: Default::default(),
+        patience: Default::default(),
     };
     let loaded = load_text(input, Some(dialect), Problems::default());
     assert_ne!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::convert::Foreign;
 use crate::dialect;
-use crate::files::Files;
+use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::list::{ListFile, Shelf};
 use crate::own;
 use crate::problem::{Problems, Source};
@@ -44,6 +44,22 @@ pub struct Input<'a> {
     pub shelf: &'a Shelf,
     /// How the entries of the sets are found again.
     pub lists: RefCell<Vec<ListFile>>,
+    /// How long pipes are still waited for, all together.
+    pub patience: Patience,
+}
+
+impl Input<'_> {
+    /// The bytes of a file that somebody handed over, at most `limit`: a pipe is waited for as long as there is
+    /// patience for all of them.
+    pub(crate) fn handed(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let done = self.files.read_handed(path, limit, self.patience.left());
+        if let Err(error) = &done
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            self.patience.end();
+        }
+        done
+    }
 }
 
 /// What a load goes by.
@@ -93,7 +109,12 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
     let name = main
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let text = match read_text(files, &main) {
+    // A directory was named, and not what is in it.
+    let read = match main == *path {
+        true => files.read_handed(&main, MAX_FILE, PIPES_WITHIN),
+        false => files.read(&main, MAX_FILE),
+    };
+    let text = match read.and_then(text_of) {
         Ok(text) => text,
         Err(error) => {
             let shown = main.display().to_string();
@@ -116,6 +137,7 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
             state,
             shelf,
             lists: RefCell::default(),
+            patience: Patience::default(),
         },
         dialect,
         problems,
@@ -176,7 +198,10 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
 /// # Errors
 /// Those of the file system; `InvalidData` where it is no UTF-8.
 pub fn read_text(files: &dyn Files, path: &Path) -> io::Result<String> {
-    let bytes = files.read(path, MAX_FILE)?;
+    text_of(files.read(path, MAX_FILE)?)
+}
+
+fn text_of(bytes: Vec<u8>) -> io::Result<String> {
     let text = String::from_utf8(bytes)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))?;
     Ok(text

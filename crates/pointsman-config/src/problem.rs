@@ -3,15 +3,17 @@
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
 mod excerpt;
+mod same;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use pointsman_policy::near::nearest;
 
 use excerpt::{Excerpt, excerpt};
+pub use same::Again;
 
 /// The most characters of a message, a hint or a word why.
 const MOST_SAID: usize = 1_000;
@@ -47,6 +49,8 @@ pub struct Source {
     pub text: String,
     /// The number of the text's first line, from 1.
     first_line: u32,
+    /// Where each line begins: counted once, whoever asks how often.
+    starts: OnceLock<Vec<usize>>,
     /// Where secrets stand: problems end in logs, and show whole lines.
     hidden: Mutex<Vec<Range<usize>>>,
 }
@@ -85,6 +89,7 @@ impl Source {
             file: file.into(),
             text,
             first_line: 1,
+            starts: OnceLock::new(),
             hidden: Mutex::default(),
         })
     }
@@ -96,6 +101,7 @@ impl Source {
             file: Arc::clone(file),
             text,
             first_line: line.max(1),
+            starts: OnceLock::new(),
             hidden: Mutex::default(),
         })
     }
@@ -103,11 +109,7 @@ impl Source {
     /// The place of a line, from 1, without the white space around its text.
     #[must_use]
     pub fn line(self: &Arc<Self>, number: u32) -> Span {
-        let lines = self.text.split_inclusive('\n');
-        let before = lines
-            .take(number.saturating_sub(1) as usize)
-            .map(str::len)
-            .sum::<usize>();
+        let before = self.begin(number.saturating_sub(1) as usize);
         let text = self
             .text
             .get(before..)
@@ -115,6 +117,25 @@ impl Source {
             .unwrap_or("");
         let start = before + (text.len() - text.trim_start().len());
         self.span(start, start + text.trim().len())
+    }
+
+    /// The byte at which a line begins, counted from 0; the text's end where it has no such line.
+    fn begin(&self, line: usize) -> usize {
+        self.starts().get(line).copied().unwrap_or(self.text.len())
+    }
+
+    /// Which line a byte stands in, counted from 0, and where that begins.
+    fn line_at(&self, at: usize) -> (usize, usize) {
+        let starts = self.starts();
+        let line = starts.partition_point(|start| *start <= at).max(1) - 1;
+        (line, self.begin(line))
+    }
+
+    fn starts(&self) -> &[usize] {
+        self.starts.get_or_init(|| {
+            let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(breaks).collect()
+        })
     }
 
     /// The place of a byte range of it; clipped to the text, and widened to whole characters.
@@ -133,25 +154,18 @@ impl Span {
     /// Line and column of the first byte, both from 1; the column counts characters.
     #[must_use]
     pub fn line_column(&self) -> (u32, u32) {
-        let before = self
-            .source
-            .text
-            .get(..self.start)
-            .unwrap_or(&self.source.text);
-        let breaks = before.bytes().filter(|b| *b == b'\n').count();
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        (
-            u32::try_from(breaks)
-                .unwrap_or(u32::MAX)
-                .saturating_add(self.source.first_line),
-            u32::try_from(column).unwrap_or(u32::MAX),
-        )
+        let (_, begin) = self.source.line_at(self.start);
+        let before = self.source.text.get(begin..self.start).unwrap_or("");
+        let column = before.chars().count() + 1;
+        (self.line(), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
     /// The line from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
-        self.line_column().0
+        let (line, _) = self.source.line_at(self.start);
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        line.saturating_add(self.source.first_line)
     }
 
     /// The file's name.
@@ -199,6 +213,8 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Another place that belongs to it, with a word why.
     pub related: Option<(Span, String)>,
+    /// Where else the very same is to be said.
+    pub again: Option<Again>,
 }
 
 impl Problem {
@@ -235,6 +251,9 @@ impl fmt::Display for Problem {
             let why = bounded(why);
             write!(f, "\n  {}:{line}:{column}: {why}", span.file())?;
         }
+        if let Some(again) = &self.again {
+            write!(f, "\n  {again}")?;
+        }
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {}", bounded(hint))?;
         }
@@ -252,6 +271,7 @@ impl From<&Problem> for pointsman_api::Problem {
             span,
             hint,
             related,
+            again,
         } = problem;
         let (line, column) = span.line_column();
         let related = related.as_ref().map(|(span, why)| {
@@ -273,6 +293,7 @@ impl From<&Problem> for pointsman_api::Problem {
             column,
             hint: hint.as_deref().map(|hint| bounded(hint).into_owned()),
             related,
+            count: again.as_ref().map_or(1, |again| again.count + 1),
             text: problem.to_string(),
         }
     }
@@ -280,10 +301,7 @@ impl From<&Problem> for pointsman_api::Problem {
 
 fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
     let text = &span.source.text;
-    let start = text
-        .get(..span.start)
-        .and_then(|t| t.rfind('\n'))
-        .map_or(0, |at| at + 1);
+    let (_, start) = span.source.line_at(span.start);
     let Some(line) = text.get(start..).and_then(|t| t.lines().next()) else {
         return Ok(());
     };
@@ -361,13 +379,25 @@ impl Problems {
         self.0.iter().any(|p| p.severity == Severity::Error)
     }
 
-    /// In the order of files and places.
+    /// In the order of files and places; many that are equal become one, at the first of their places.
     pub fn sort(&mut self) {
         self.0.sort_by(|a, b| {
             let place = |p: &Problem| (p.span.source.first_line, p.span.start);
             let (file, other) = (a.span.file(), b.span.file());
             (file, place(a), b.severity).cmp(&(other, place(b), a.severity))
         });
+        same::join(&mut self.0);
+    }
+
+    /// At most so many of them, in their order, and how many are left out: the graver ones come first.
+    #[must_use]
+    pub fn first(&self, most: usize) -> (Vec<&Problem>, usize) {
+        let mut chosen: Vec<(usize, &Problem)> = self.0.iter().enumerate().collect();
+        chosen.sort_by_key(|(_, problem)| std::cmp::Reverse(problem.severity));
+        chosen.truncate(most);
+        chosen.sort_by_key(|(at, _)| *at);
+        let left_out = self.0.len() - chosen.len();
+        (chosen.into_iter().map(|(_, it)| it).collect(), left_out)
     }
 
     fn push(
@@ -385,6 +415,7 @@ impl Problems {
             span: span.clone(),
             hint: None,
             related: None,
+            again: None,
         });
         &mut self.0[at]
     }

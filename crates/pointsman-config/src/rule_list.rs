@@ -9,7 +9,6 @@ mod request;
 
 pub(crate) use request::request_timeout;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
@@ -52,11 +51,9 @@ impl RuleLists<'_> {
         fallback: Fallback,
         problems: &mut Problems,
     ) -> Vec<Step> {
-        let lines = Files::default();
         let mut steps = Vec::new();
         let mut list = List {
             lists: self,
-            lines: &lines,
             what,
             fallback,
         };
@@ -74,8 +71,7 @@ impl RuleLists<'_> {
         problems: &mut Problems,
     ) {
         if !self.scope.ip_rules_resolve() {
-            let lines = LineStarts::new(source);
-            self.note_blind(steps, resolved, source, &lines, problems);
+            self.note_blind(steps, resolved, source, problems);
         }
     }
 
@@ -84,7 +80,6 @@ impl RuleLists<'_> {
         steps: &[Step],
         resolved: bool,
         source: &Arc<Source>,
-        lines: &LineStarts,
         problems: &mut Problems,
     ) {
         let mut resolved = resolved;
@@ -106,7 +101,7 @@ impl RuleLists<'_> {
                     origin,
                     body,
                 } => {
-                    self.note_blind(body, resolved, source, lines, problems);
+                    self.note_blind(body, resolved, source, problems);
                     (condition, origin)
                 }
                 _ => continue,
@@ -116,7 +111,7 @@ impl RuleLists<'_> {
             {
                 continue;
             }
-            let place = lines.span(source, origin.line);
+            let place = item(source, origin.line);
             problems
                 .note(
                     "never-sees-names",
@@ -152,59 +147,16 @@ impl RuleLists<'_> {
     }
 }
 
-/// Where the lines of a text begin, so that the line of a place is found fast.
-struct LineStarts(Vec<usize>);
-
-impl LineStarts {
-    fn new(source: &Source) -> Self {
-        let breaks = source.text.match_indices('\n').map(|(at, _)| at + 1);
-        Self(breaks.collect())
-    }
-
-    fn line(&self, offset: usize) -> u32 {
-        let before = self.0.partition_point(|start| *start <= offset);
-        u32::try_from(before + 1).unwrap_or(u32::MAX)
-    }
-
-    /// The place of a line without its indentation.
-    fn span(&self, source: &Arc<Source>, line: u32) -> Span {
-        let begins = |line: u32| match line.checked_sub(2) {
-            Some(at) => self.0.get(at as usize).copied(),
-            None => Some(0),
-        };
-        let start = begins(line).unwrap_or(source.text.len());
-        let end = begins(line.saturating_add(1)).unwrap_or(source.text.len());
-        let text = source.text.get(start..end).unwrap_or("");
-        let bare = text.trim_start_matches([' ', '\t', '-']);
-        let start = end - bare.len();
-        source.span(start, start + bare.trim_end().len())
-    }
-}
-
-/// Where lines begin, in each file that a list comes from.
-#[derive(Default)]
-struct Files(RefCell<Vec<(Arc<Source>, LineStarts)>>);
-
-impl Files {
-    fn line(&self, span: &Span) -> u32 {
-        let mut known = self.0.borrow_mut();
-        // Items of a file stand together: the last one looked at is the one.
-        let at = known
-            .iter()
-            .rposition(|(source, _)| Arc::ptr_eq(source, &span.source));
-        if let Some((_, lines)) = at.and_then(|at| known.get(at)) {
-            return lines.line(span.start);
-        }
-        let lines = LineStarts::new(&span.source);
-        let line = lines.line(span.start);
-        known.push((Arc::clone(&span.source), lines));
-        line
-    }
+/// The place of a line without its indentation and the dash of a list.
+fn item(source: &Arc<Source>, line: u32) -> Span {
+    let place = source.line(line);
+    let text = place.text();
+    let bare = text.trim_start_matches([' ', '\t', '-']);
+    place.part(text.len() - bare.len(), text.len())
 }
 
 struct List<'l, 'a> {
     lists: &'l RuleLists<'a>,
-    lines: &'l Files,
     what: &'l str,
     fallback: Fallback,
 }
@@ -397,7 +349,6 @@ impl List<'_, '_> {
         let mut body = Vec::new();
         let mut inner = List {
             lists: self.lists,
-            lines: self.lines,
             what: "the list of sub-rules",
             fallback: Fallback::Required,
         };
@@ -461,7 +412,7 @@ impl List<'_, '_> {
     fn origin(&self, span: &Span, text: &str) -> Origin {
         Origin {
             file: Arc::clone(span.file()),
-            line: self.lines.line(span),
+            line: span.line(),
             text: one_line(text).into(),
         }
     }

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use pointsman_api::Problem as Wire;
 use pointsman_api::problem::Related;
-use pointsman_config::files::Disk;
 use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load};
 use pointsman_os::local;
 
 use crate::cli::Dialect;
+use crate::files::ThisHost;
 use crate::output::{Stop, complain};
 
 /// Loads what `check` checks.
 pub(crate) fn loaded(path: &Path, dialect: Dialect) -> Loaded {
-    load(path, dialect.chosen(), state(), &Disk)
+    load(path, dialect.chosen(), state(), &ThisHost)
 }
 
 /// Loads a configuration that must be free of errors; they are told otherwise.

@@ -6,6 +6,7 @@
 mod cli;
 mod cmds;
 mod control;
+mod files;
 mod flow_args;
 mod load;
 mod output;

@@ -111,6 +111,14 @@ impl LoadsAsked {
     }
 }
 
+/// The most problems of a configuration that are logged, or answered; `check` tells all.
+pub(crate) const MOST_TOLD: usize = 100;
+
+/// What is said of those that are not.
+pub(crate) fn left_out(more: usize) -> String {
+    format!("{more} more problems: `pointsman check` tells all")
+}
+
 /// Why a reload changed nothing.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -130,9 +138,15 @@ impl std::fmt::Display for Refused {
             Self::Apply(why) | Self::Awaiting(why) => f.write_str(why),
             Self::Check(problems) => {
                 // Warnings and notes refuse nothing.
-                let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
-                let errors: Vec<String> = errors.map(Problem::to_string).collect();
-                f.write_str(&errors.join("\n"))
+                let (first, _) = problems.first(MOST_TOLD);
+                let errors = first.iter().filter(|p| p.severity == Severity::Error);
+                let mut lines: Vec<String> = errors.map(ToString::to_string).collect();
+                let all = problems.0.iter().filter(|p| p.severity == Severity::Error);
+                let more = all.count() - lines.len();
+                if more > 0 {
+                    lines.push(left_out(more));
+                }
+                f.write_str(&lines.join("\n"))
             }
             Self::Tests(failures) => {
                 write!(f, "the policy's own tests fail:\n{}", failures.join("\n"))
@@ -488,6 +502,7 @@ fn load(origin: &Origin, files: &Recorder) -> Loaded {
         state: origin.state.clone(),
         shelf: &origin.shelf,
         lists: Default::default(),
+        patience: Default::default(),
     };
     load_text(input, Some(Dialect::Native), Problems::default())
 }

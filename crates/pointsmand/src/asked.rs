@@ -7,8 +7,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pointsman_config::files::{Disk, Files, Opened};
+use pointsman_os::local::read_handed;
 
 /// The files and directories that were asked for, as they were named.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +58,11 @@ impl Files for Recorder {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         self.file(path);
         Disk.read(path, limit)
+    }
+
+    fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
+        self.file(path);
+        read_handed(path, limit, within)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {

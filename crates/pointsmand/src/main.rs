@@ -32,7 +32,7 @@ use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
 
-use crate::app::{App, Checked, Origin, Refused};
+use crate::app::{App, Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
 use crate::watching::Watching;
@@ -81,10 +81,11 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(checked) => checked,
         Err(refused) => {
             if let Refused::Check(problems) = &refused {
-                problems
-                    .0
-                    .iter()
-                    .for_each(|problem| say(&problem.to_string()));
+                let (first, more) = problems.first(MOST_TOLD);
+                first.iter().for_each(|problem| say(&problem.to_string()));
+                if more > 0 {
+                    say(&left_out(more));
+                }
             } else {
                 say(&format!("pointsmand: {refused}"));
             }
@@ -107,11 +108,15 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         dialect = setup.dialect.as_str(),
         "configuration read"
     );
-    for problem in &problems.0 {
+    let (first, more) = problems.first(MOST_TOLD);
+    for problem in first {
         match problem.severity {
             Severity::Error | Severity::Warning => tracing::warn!("{problem}"),
             Severity::Note => tracing::info!("{problem}"),
         }
+    }
+    if more > 0 {
+        tracing::info!("{}", left_out(more));
     }
     if args.dry_run {
         outln("no host changes");

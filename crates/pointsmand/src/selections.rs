@@ -3,18 +3,23 @@
 //! A file that cannot be read or written is told in the log and never keeps the daemon from serving.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
+
+use pointsman_os::local::{create_private, read_regular};
 
 /// Group to member, by name.
 pub(crate) type Selections = BTreeMap<String, String>;
 
 const FILE: &str = "selections.json";
 
+/// The largest file that is read, in bytes: some ten thousand groups.
+const LARGEST: u64 = 1 << 20;
+
 /// What was kept; empty where there is nothing.
 pub(crate) fn load(state: &Path) -> Selections {
     let path = state.join(FILE);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_regular(&path, LARGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Selections::new(),
         Err(error) => {
@@ -34,7 +39,7 @@ pub(crate) fn store(state: &Path, selections: &Selections) {
     let fresh = state.join(format!("{FILE}.new"));
     let write = || -> io::Result<()> {
         std::fs::create_dir_all(state)?;
-        std::fs::write(&fresh, serde_json::to_vec_pretty(selections)?)?;
+        create_private(&fresh)?.write_all(&serde_json::to_vec_pretty(selections)?)?;
         std::fs::rename(&fresh, &path)
     };
     if let Err(error) = write() {

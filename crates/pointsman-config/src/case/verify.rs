@@ -60,7 +60,10 @@ pub fn verify(setup: &Setup, files: &dyn Files, problems: &mut Problems) -> bool
         // A configuration from elsewhere has no directory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            let shown = setup.directory.display().to_string();
+            let shown = match setup.directory.as_os_str().is_empty() {
+                true => ".".to_owned(),
+                false => setup.directory.display().to_string(),
+            };
             let place = Source::new(&shown, String::new()).span(0, 0);
             let message = format!("the `*.case` files cannot be read: {error}");
             problems.error("unreadable", &place, message);

@@ -87,6 +87,7 @@ fn loaded(text: &str, directory: &Path, files: &dyn Files) -> Loaded {
         state: None,
         shelf: &Shelf::fresh(),
         lists: RefCell::default(),
+        patience: Default::default(),
     };
     load_text(input, Some(Dialect::Native), Problems::default())
 }

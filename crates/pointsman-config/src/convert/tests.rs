@@ -28,6 +28,7 @@ pub(super) fn loaded(text: &str, directory: &Path, files: &dyn Files) -> Setup {
         state: None,
         shelf: &Shelf::fresh(),
         lists: RefCell::default(),
+        patience: Default::default(),
     };
     let Loaded {
         setup, problems, ..

@@ -196,6 +196,7 @@ impl<'t, 'a> Tell<'t, 'a> {
             span,
             hint: None,
             related: None,
+            again: None,
         });
         Some(self.problems.0.len() - 1)
     }
@@ -222,6 +223,7 @@ impl<'t, 'a> Tell<'t, 'a> {
                 span,
                 hint: None,
                 related: None,
+                again: None,
             });
         }
     }

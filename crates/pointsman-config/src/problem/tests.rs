@@ -180,3 +180,56 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_that_are_equal_are_one() {
+    let text = "a\n".repeat(20_000);
+    let source = Source::new("f", text);
+    let mut problems = Problems::default();
+    for line in 1..=20_000 {
+        problems.note("n", &source.line(line), "the same").hint = Some("do".into());
+        if line % 5000 == 1 {
+            problems.warning("w", &source.line(line), format!("other {line}"));
+        }
+    }
+    for line in [7, 8, 9] {
+        problems.error("e", &source.line(line), "three of a kind");
+    }
+    problems.sort();
+    let shown: Vec<String> = problems.0.iter().map(Problem::to_string).collect();
+    let expected = [
+        "f:1:1: warning[w]: other 1\n  | a\n  | ^",
+        "f:1:1: note[n]: the same\n  | a\n  | ^\n  the same on the lines 2 and 3, and of 19997 more\n  hint: do",
+        "f:7:1: error[e]: three of a kind\n  | a\n  | ^",
+        "f:8:1: error[e]: three of a kind\n  | a\n  | ^",
+        "f:9:1: error[e]: three of a kind\n  | a\n  | ^",
+        "f:5001:1: warning[w]: other 5001\n  | a\n  | ^",
+        "f:10001:1: warning[w]: other 10001\n  | a\n  | ^",
+        "f:15001:1: warning[w]: other 15001\n  | a\n  | ^",
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(pointsman_api::Problem::from(&problems.0[1]).count, 20_000);
+    // Sorted again they stay as they are.
+    let before = problems.clone();
+    problems.sort();
+    assert_eq!(problems.0, before.0);
+    let (first, left_out) = problems.first(4);
+    let codes: Vec<&str> = first.iter().map(|problem| problem.code).collect();
+    assert_eq!((codes, left_out), (vec!["w", "e", "e", "e"], 4));
+}
+
+#[test]
+fn lines_are_where_they_stand() {
+    let source = Source::new("f", "ab\n\nä c\n".into());
+    let check = |at: usize, expected: (u32, u32)| {
+        assert_eq!(source.span(at, at).line_column(), expected, "{at}");
+    };
+    check(0, (1, 1));
+    check(2, (1, 3));
+    check(3, (2, 1));
+    check(4, (3, 1));
+    check(7, (3, 3));
+    check(9, (4, 1));
+    assert_eq!(source.line(3).text(), "ä c");
+    assert_eq!(source.line(9).text(), "");
+}

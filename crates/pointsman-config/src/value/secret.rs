@@ -49,7 +49,7 @@ fn from_file(
 ) -> Option<Secret> {
     let written = super::name(node, what, problems)?;
     let path = input.directory.join(written);
-    let text = input.files.read(&path, MAX_SECRET).and_then(|bytes| {
+    let text = input.handed(&path, MAX_SECRET).and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_has_the_bytes| {
             std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8")
         })

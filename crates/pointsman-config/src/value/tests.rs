@@ -225,6 +225,7 @@ fn read(text: &str, reader: impl Fn(&Node, &Input<'_>, &mut Problems) -> String,
         state: None,
         shelf: &Shelf::fresh(),
         lists: Default::default(),
+        patience: Default::default(),
     };
     let mut shown = reader(&node, &input, &mut problems);
     for problem in &problems.0 {

@@ -3,7 +3,7 @@
 //! Invariant: a file here is whole or as it was before; nobody else reads or writes it.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -31,13 +31,7 @@ impl Kept {
     /// # Errors
     /// Those of the file system; `FileTooLarge`.
     pub fn load(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = fs::File::open(self.0.join(name))?;
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(bytes)
+        super::read_regular(&self.0.join(name), limit)
     }
 
     /// Puts bytes in a file's place, in one step.
@@ -72,11 +66,16 @@ impl Kept {
 /// An empty file for its user alone, in the place of what was there.
 ///
 /// # Errors
-/// Those of the file system.
+/// Those of the file system; `InvalidInput` where what is there is no regular file.
 pub fn create_private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let file = options.open(path)?;
+    // A pipe that nobody reads would be waited for here.
+    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        let why = "what is there is no regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     // A file that was there keeps the mode that it had.
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     Ok(file)

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pointsman_api::ProblemList;
 use pointsman_config::case;
-use pointsman_config::files::Disk;
 use pointsman_config::lint::lint;
 
 use crate::cli::{Dialect, Unknown};
+use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop};
 
@@ -41,8 +41,8 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         if let Some(on_unknown) = args.on_unknown {
             setup.set_on_unknown(on_unknown.chosen());
         }
-        lint(setup, &Disk, &mut loaded.problems);
-        case::verify(setup, &Disk, &mut loaded.problems);
+        lint(setup, &ThisHost, &mut loaded.problems);
+        case::verify(setup, &ThisHost, &mut loaded.problems);
     }
     let directory = load::directory(&args.path);
     let problems: Vec<_> = loaded

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use pointsman_config::convert::{Conversion, Foreign, faults, from_setup};
-use pointsman_config::files::Disk;
-use pointsman_config::load::read_text;
+use pointsman_config::files::{Files as _, PIPES_WITHIN};
+use pointsman_config::load::{MAX_FILE, read_text};
 use serde_json::json;
 
 use crate::cli::Dialect;
+use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop, complain};
 
@@ -63,7 +64,7 @@ enum From {
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     let To::Native = args.to;
     let conversion = converted(args)?;
-    let faults = faults(&conversion.text, &load::directory(&args.path), &Disk);
+    let faults = faults(&conversion.text, &load::directory(&args.path), &ThisHost);
     if !faults.is_empty() {
         for fault in &faults {
             complain(fault);
@@ -123,7 +124,8 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
 }
 
 fn text(path: &Path) -> Result<String, Stop> {
-    read_text(&Disk, path)
+    // A pipe was read by whoever looked at it first.
+    read_text(&ThisHost, path)
         .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", path.display())))
 }
 
@@ -131,13 +133,15 @@ fn foreign(path: &Path) -> Option<Foreign> {
     if path.is_dir() {
         return None;
     }
-    let text = read_text(&Disk, path).ok()?;
+    // What cannot be read is told by whoever reads it next.
+    ThisHost.read_handed(path, MAX_FILE, PIPES_WITHIN).ok()?;
+    let text = read_text(&ThisHost, path).ok()?;
     Foreign::tell(path, &text)
 }
 
 fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
     let name = path.display().to_string();
-    let done = foreign.convert(&name, text(path)?, &load::directory(path), &Disk);
+    let done = foreign.convert(&name, text(path)?, &load::directory(path), &ThisHost);
     done.map_err(|problems| {
         for problem in &problems.0 {
             complain(problem);
@@ -156,5 +160,9 @@ fn tell(conversion: &Conversion) {
 
 /// Writes a file that its owner alone may read: it may hold passwords.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        // A pipe, or /dev/stdout: whoever named it knows.
+        return std::fs::write(path, text);
+    }
     pointsman_os::local::create_private(path)?.write_all(text.as_bytes())
 }

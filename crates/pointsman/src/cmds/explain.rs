@@ -10,11 +10,11 @@ use pointsman_api::flow::Missed;
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
 use pointsman_config::explain::{Detail, First, explain, verify};
-use pointsman_config::files::Disk;
 use pointsman_config::flow::{BadFlow, Query};
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
+use crate::files::ThisHost;
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
 use crate::{control, load};
@@ -99,7 +99,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                     let mut explanation = asker
                         .offline(setup, query)?
                         .map_err(|error| Stop::Usage(error.to_string()))?;
-                    verify(&mut explanation, &setup.lists, &Disk);
+                    verify(&mut explanation, &setup.lists, &ThisHost);
                     explanation
                 }
                 None => {

@@ -5,11 +5,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_config::files::Disk;
 use pointsman_config::fmt::{Kind, format};
 use pointsman_config::load::{MAX_FILE, read_text};
 use pointsman_config::{Problems, Severity, Source};
+use pointsman_os::local::open_regular;
 
+use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop, complain};
 
@@ -65,8 +66,12 @@ pub(crate) fn run(args: &FmtArgs, out: &mut Out) -> Result<(), Stop> {
 
 fn stdin(args: &FmtArgs, out: &mut Out) -> Result<(), Stop> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(MAX_FILE).read_to_string(&mut text);
-    read.map_err(|error| Stop::Failed(format!("stdin cannot be read: {error}")))?;
+    let bad = |error: io::Error| Stop::Failed(format!("stdin cannot be read: {error}"));
+    let most = MAX_FILE + 1;
+    let read = io::stdin().lock().take(most).read_to_string(&mut text);
+    if read.map_err(bad)? as u64 == most {
+        return Err(bad(io::ErrorKind::FileTooLarge.into()));
+    }
     let new = laid_out(args, Path::new("-"), &text)?;
     if args.check {
         return changed(Path::new("-"), new != text, out);
@@ -82,8 +87,10 @@ fn file(args: &FmtArgs, path: &Path, out: &mut Out) -> Result<(), Stop> {
     let bad =
         |error: io::Error| Stop::Failed(format!("{} cannot be read: {error}", path.display()));
     // Its byte order mark stays, too.
-    let mark = fs::read(&path).map_err(bad)?.starts_with(b"\xef\xbb\xbf");
-    let text = read_text(&Disk, &path).map_err(bad)?;
+    let mut first = [0; 3];
+    let read = open_regular(&path).and_then(|mut file| file.read(&mut first));
+    let mark = read.map_err(bad)? == 3 && first == *b"\xef\xbb\xbf";
+    let text = read_text(&ThisHost, &path).map_err(bad)?;
     let new = laid_out(args, &path, &text)?;
     let changes = new != text;
     if args.check {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pointsman_config::case::{self, Case, Failure};
-use pointsman_config::files::Disk;
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Unknown};
+use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     let mut cases = case::of_setup(&setup);
     let mut failures = Vec::new();
     let directory = load::directory(&args.path);
-    let sources = case::beside(&directory, &Disk).map_err(|error| {
+    let sources = case::beside(&directory, &ThisHost).map_err(|error| {
         Stop::Failed(format!("{} cannot be read: {error}", directory.display()))
     })?;
     for source in sources {

@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_config::Problems;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{as_dot, as_svg};
 use pointsman_config::setup::{Outbound, OutboundKind};
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, Refused};
+use crate::app::{App, MOST_TOLD, Refused};
 use crate::replay;
 
 /// The longest that a reload may wait for confirmation, in milliseconds: a day.
@@ -116,13 +117,19 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
         Ok(problems) => Json(api::Reload {
             generation: app.generation().0.to_string(),
             applied,
-            problems: problems.0.iter().map(api::Problem::from).collect(),
+            problems: told(&problems),
             plan,
             awaiting: app.awaiting(),
         })
         .into_response(),
         Err(refused) => not_taken(&app, None, &refused),
     }
+}
+
+/// Those that an answer has room for.
+fn told(problems: &Problems) -> Vec<api::Problem> {
+    let (first, _) = problems.first(MOST_TOLD);
+    first.into_iter().map(api::Problem::from).collect()
 }
 
 /// The answer to a configuration that was refused.
@@ -135,7 +142,7 @@ pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -
     };
     let mut error = api::Error::new(code, String::new());
     let why = if let Refused::Check(problems) = refused {
-        error.problems = problems.0.iter().map(api::Problem::from).collect();
+        error.problems = told(problems);
         // They say themselves what is wrong, once.
         "the configuration has errors".to_owned()
     } else {

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use pointsman_net::fetch::Validators;
-use pointsman_os::local::create_private;
+use pointsman_os::local::{create_private, open_regular, read_regular};
 use serde::{Deserialize, Serialize};
+
+/// The most that stands beside a copy, in bytes.
+const MOST_SAID: u64 = 64 << 10;
 
 /// A copy of a list.
 pub(super) struct Copy {
@@ -36,9 +39,10 @@ struct Said {
 impl Copy {
     /// What there is at `path`.
     pub(super) fn find(path: PathBuf, url: &str) -> Self {
-        let metadata = fs::metadata(&path).ok();
+        // What is no file was no copy; it is in the way, which is told when a better one is there.
+        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
         let length = metadata.as_ref().map(fs::Metadata::len);
-        let text = fs::read(beside(&path)).unwrap_or_default();
+        let text = read_regular(&beside(&path), MOST_SAID).unwrap_or_default();
         let said: Option<Said> = serde_json::from_slice(&text).ok();
         let said = said.filter(|said| said.url == url && Some(said.length) == length);
         let modified = metadata.and_then(|metadata| metadata.modified().ok());
@@ -146,7 +150,10 @@ impl Draft {
     }
 
     pub(super) fn read(&self) -> io::Result<BufReader<File>> {
-        Ok(BufReader::with_capacity(64 << 10, File::open(&self.path)?))
+        Ok(BufReader::with_capacity(
+            64 << 10,
+            open_regular(&self.path)?,
+        ))
     }
 }
 

@@ -15,3 +15,4 @@
 mod daemon;
 
 mod control;
+mod file_system;

@@ -245,63 +245,7 @@ fn what_is_wrong_with_zones_is_told() {
             namezone/a:1:1: error[invalid-entry]: the name has the character '!', which no host name carries
               | !
               | ^
-            namezone/a:2:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:3:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:4:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:5:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:6:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:7:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:8:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:9:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:10:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:11:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:12:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:13:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:14:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:15:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:16:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:17:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:18:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:19:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
-            namezone/a:20:1: error[invalid-entry]: the name has the character '!', which no host name carries
-              | !
-              | ^
+              the same on the lines 2 and 3, and of 17 more
             namezone/a:24:1: error[invalid-entry]: 3 more problems in this file
         "#]],
     );

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use pointsman_config::files::Disk;
 use pointsman_config::list::ListFile;
 use pointsman_config::list::query::{Answer, Query, Standing, Table, ask};
 use pointsman_config::problem::nearest;
@@ -17,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{Reading, read};
 use crate::cli::{Dialect, Format};
+use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop, complain};
 
@@ -193,7 +193,7 @@ fn parse(host: &str) -> Result<Host, String> {
 
 /// Goes through the entries of a list as they stand in its file now.
 fn each(list: &ListFile, sink: &mut dyn Sink) -> Result<(), Stop> {
-    let read = list.each(&Disk, sink);
+    let read = list.each(&ThisHost, sink);
     read.map_err(|error| Stop::Failed(format!("{}: {error}", list.shown().unwrap_or(&list.name))))
 }
 

@@ -3,16 +3,19 @@
 mod ask;
 mod convert;
 
-use std::fs::File;
-use std::io::BufReader;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use pointsman_config::list::{self, Behavior, Format, Recipe, Surroundings, Told, Unreadable};
+use pointsman_config::files::{Files as _, PIPES_WITHIN};
+use pointsman_config::list::{
+    self, Behavior, Bytes, Format, MOST_OF_A_FILE, Recipe, Surroundings, Told, Unreadable,
+};
 use pointsman_config::problem::Problems;
 use pointsman_policy::set::Sink;
 use serde_json::json;
 
+use crate::files::ThisHost;
 use crate::output::{Out, Stop, complain};
 
 /// The verbs of `rule-set`.
@@ -96,7 +99,7 @@ pub(crate) fn run(verb: &RuleSetVerb, out: &mut Out) -> Result<(), Stop> {
 
 fn lists(args: &ListArgs, out: &mut Out) -> Result<(), Stop> {
     let shown = args.file.display().to_string();
-    let names = list::lists_within(&mut open(&args.file)?).map_err(|error| {
+    let names = list::lists_within(&mut *open(&args.file)?).map_err(|error| {
         told(&error, &shown);
         Stop::Failed(format!("{shown} is no file of many lists"))
     })?;
@@ -123,7 +126,7 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &Out) -> Result<To
     let shown = file.display().to_string();
     let mut notes = Told::default();
     let mut bytes = open(file)?;
-    list::read(&mut bytes, &shown, &recipe, &scope, sink, &mut notes).map_err(|error| {
+    list::read(&mut *bytes, &shown, &recipe, &scope, sink, &mut notes).map_err(|error| {
         told(&error, &shown);
         Stop::Failed(format!("{shown} cannot be read as a list"))
     })?;
@@ -133,14 +136,17 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &Out) -> Result<To
     Ok(notes)
 }
 
-fn open(file: &Path) -> Result<BufReader<File>, Stop> {
-    let shown = file.display();
-    let failed = |error| Stop::Failed(format!("{shown} cannot be read: {error}"));
-    let opened = File::open(file).map_err(failed)?;
-    if opened.metadata().map_err(failed)?.is_dir() {
-        return Err(Stop::Failed(format!("{shown} is a directory")));
-    }
-    Ok(BufReader::with_capacity(64 << 10, opened))
+fn open(file: &Path) -> Result<Box<dyn Bytes>, Stop> {
+    let opened: io::Result<Box<dyn Bytes>> = match file.is_file() {
+        true => ThisHost
+            .open(file, MOST_OF_A_FILE)
+            .map(|opened| opened.bytes),
+        // A list is read several times.
+        false => ThisHost
+            .read_handed(file, MOST_OF_A_FILE, PIPES_WITHIN)
+            .map(|bytes| Box::new(io::Cursor::new(bytes)) as _),
+    };
+    opened.map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", file.display())))
 }
 
 fn told(error: &Unreadable, file: &str) {

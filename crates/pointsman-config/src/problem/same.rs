@@ -1,0 +1,111 @@
+//! Problems that say the very same of many places, as one.
+//!
+//! A rule that is meant otherwise is seldom alone: a list of 20,000 would bury whatever else there is to say. Up to
+//! three are told each at its place; of more the first is, with the lines of the next two and the number of the others.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
+
+use super::Problem;
+
+/// The most equal problems that are told one by one.
+const MOST_APART: usize = 3;
+
+/// Where else the very same is to be said, in the same file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// The lines of the next two.
+    pub lines: Vec<u32>,
+    /// How many there are besides the first.
+    pub count: usize,
+}
+
+/// `the same on the lines 9 and 10, and of 19997 more`
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.lines.iter().map(u32::to_string).collect();
+        let more = self.count.saturating_sub(lines.len());
+        let lines = lines.join(" and ");
+        write!(f, "the same on the lines {lines}, and of {more} more")
+    }
+}
+
+/// Makes one of many that are equal; the others keep their order.
+pub(super) fn join(problems: &mut Vec<Problem>) {
+    if problems.len() <= MOST_APART {
+        return;
+    }
+    // Where the first of a kind stands, and how many there are.
+    let mut kinds: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+    // Of each the first one that is equal.
+    let mut heads = Vec::with_capacity(problems.len());
+    for (at, problem) in problems.iter().enumerate() {
+        let same = kinds.entry(hash(problem)).or_default();
+        let known = same
+            .iter_mut()
+            .find(|(first, _)| is_equal(&problems[*first], problem));
+        match known {
+            Some((first, count)) => {
+                *count += 1;
+                heads.push(*first);
+            }
+            None => {
+                same.push((at, 1));
+                heads.push(at);
+            }
+        }
+    }
+    let counts = kinds.into_values().flatten();
+    let many: HashMap<usize, usize> = counts.filter(|(_, count)| *count > MOST_APART).collect();
+    if many.is_empty() {
+        return;
+    }
+    let mut lines: HashMap<usize, Vec<u32>> = HashMap::new();
+    for (at, head) in heads.iter().enumerate() {
+        if *head != at && many.contains_key(head) {
+            let lines = lines.entry(*head).or_default();
+            if lines.len() < MOST_APART - 1 {
+                lines.push(problems[at].span.line());
+            }
+        }
+    }
+    for (head, count) in &many {
+        let lines = lines.remove(head).unwrap_or_default();
+        let count = count - 1;
+        problems[*head].again = Some(Again { lines, count });
+    }
+    let mut at = 0..;
+    problems.retain(|_| {
+        let at = at.next().unwrap_or(0);
+        heads[at] == at || !many.contains_key(&heads[at])
+    });
+}
+
+fn hash(problem: &Problem) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Problem { code, message, .. } = problem;
+    (code, message, problem.span.file()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether two say the same of two places of one file.
+fn is_equal(a: &Problem, b: &Problem) -> bool {
+    let words = |problem: &Problem| {
+        let Problem {
+            severity,
+            code,
+            span,
+            ..
+        } = problem;
+        (*severity, *code, span.file().clone())
+    };
+    // One that is many already stays what it is.
+    let single = a.again.is_none() && b.again.is_none();
+    single
+        && words(a) == words(b)
+        && a.message == b.message
+        && a.hint == b.hint
+        && a.related == b.related
+}
