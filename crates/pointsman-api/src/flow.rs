@@ -122,8 +122,11 @@ pub struct ProcessRef {
 /// Flows, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowList {
-    /// Live ones, and ended ones where they were asked for.
+    /// Live ones, and ended ones where they were asked for; by their numbers.
     pub flows: Vec<FlowRecord>,
+    /// There are more: ask for those `after` this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// A message that a rule sent.
@@ -142,4 +145,11 @@ pub struct Message {
 pub struct Missed {
     /// Events that it did not hear.
     pub missed: u64,
+}
+
+/// A reader of events cannot go on where it was: the event [`crate::route::EVENT_RESET`]. What lay between is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The id after which it asked to go on.
+    pub after: String,
 }

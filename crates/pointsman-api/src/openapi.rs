@@ -46,6 +46,7 @@ fn operation(method: &str, path: &str) -> Value {
     for (name, what) in queries(path, method) {
         let schema = match *name {
             "as" => json!({ "type": "string", "enum": ["tree", "list", "dot", "svg"] }),
+            "after" | "limit" => json!({ "type": "integer" }),
             "contains" | "flow" => json!({ "type": "string" }),
             _ => json!({ "type": "boolean", "default": false }),
         };
@@ -97,6 +98,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "What a candidate would do with the flows of lately; changes nothing",
             Some(json!({
                 "config": { "type": ["string", "null"], "description": "an absolute path; else the daemon's own" },
+                "text": { "type": "string", "description": "the candidate's text, which is not read from `config` then" },
                 "dialect": { "type": ["string", "null"], "description": "by its shape where it is missing" },
                 "last": { "type": ["integer", "null"], "description": "so many flows at most" },
                 "redact": { "type": "boolean", "description": "without names, addresses and programs" },
@@ -160,7 +162,16 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
 
 fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] {
     match (method, path) {
-        (_, route::FLOWS) => &[("recent", "ended flows too")],
+        (_, route::FLOWS) => &[
+            ("recent", "ended flows too"),
+            ("after", "only flows with a greater number"),
+            ("limit", "so many at most: 1 to 1000, which is the default"),
+            ("flow", "words that a flow must fit, as FLOW has them"),
+            (
+                "contains",
+                "a text that must stand in its destination, program, rule or outbound",
+            ),
+        ],
         (_, route::FLOW_EXPLAIN) => &[("full", "every rule visited, none folded")],
         (_, route::FOLLOW) => &[
             ("flow", "words that a flow must fit, as FLOW has them"),

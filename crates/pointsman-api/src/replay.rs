@@ -9,9 +9,13 @@ use crate::flow::RuleRef;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// The candidate, an absolute path that the daemon reads; its own configuration as it is now where it is missing.
+    /// The candidate, an absolute path; the daemon's own configuration as it is now where it is missing. Without `text`
+    /// the daemon reads it, for who asks on the control socket's path alone.
     #[serde(default)]
     pub config: Option<String>,
+    /// The candidate's text; `config` says under which name, and where relative paths begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// The language of the candidate: `native`, `reflow` ...; by its shape where it is missing.
     #[serde(default)]
     pub dialect: Option<String>,

@@ -19,13 +19,15 @@ pub const EXPLAIN: &str = "/v1/explain";
 /// GET, query `flow=` (words, as FLOW has them), `contains=`, `full=true`: server-sent events, an
 /// [`EVENT_DECISION`] for each flow that is decided from now on and meets what is asked for.
 pub const FOLLOW: &str = "/v1/explain/follow";
-/// GET, query `recent=true` for ended ones too: [`crate::FlowList`].
+/// GET, query `recent=true` for ended ones too, `after=` a number, `limit=` at most [`MOST_FLOWS`], `flow=` (words, as FLOW
+/// has them) and `contains=`: [`crate::FlowList`].
 pub const FLOWS: &str = "/v1/flows";
 /// GET: [`crate::FlowRecord`]; DELETE: ends the flow and answers its record.
 pub const FLOW: &str = "/v1/flows/{id}";
 /// GET, query `full=true`: [`crate::Explanation`] of a live or recent flow.
 pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
-/// GET: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`], [`EVENT_GENERATION`] or [`EVENT_MISSED`].
+/// GET: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`], [`EVENT_GENERATION`], [`EVENT_MISSED`] or
+/// [`EVENT_RESET`]. Events have ids; a request with `Last-Event-ID` goes on behind that one.
 pub const EVENTS: &str = "/v1/events";
 /// GET, query `id=200,201`: subscribes, as long as it is read; server-sent events: [`EVENT_SUBSCRIBED`], then
 /// [`EVENT_REQUEST`] and [`EVENT_OVER`]. 409 where somebody subscribes to one of them already.
@@ -45,6 +47,9 @@ pub const DNS: &str = "/v1/dns/{name}";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
+/// The most flows of one [`crate::FlowList`], and so many unless fewer are asked for: about a megabyte.
+pub const MOST_FLOWS: usize = 1000;
+
 /// The event of a flow that ended; its data is the whole [`crate::FlowRecord`].
 pub const EVENT_END: &str = "end";
 /// The event of a message that a rule sent; its data is a [`crate::flow::Message`].
@@ -56,6 +61,8 @@ pub const EVENT_DECISION: &str = "decision";
 pub const EVENT_GENERATION: &str = "generation";
 /// The event of a reader that was too slow; its data is a [`crate::flow::Missed`].
 pub const EVENT_MISSED: &str = "missed";
+/// The event of a reader whose `Last-Event-ID` is not known any more, or never was; its data is a [`crate::flow::Reset`].
+pub const EVENT_RESET: &str = "reset";
 
 /// The first event of a subscription; its data is a [`crate::request::Subscribed`].
 pub const EVENT_SUBSCRIBED: &str = "subscribed";

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::daemon::{Awaiting, Change, InboundState, Stop};
 use crate::explain::{AppDomain, Decision, Entry, FlowStep, Matcher, Rule, TraceLine, Visit};
-use crate::flow::{Destination, Inbound, Message, Missed, ProcessRef, RuleRef, Took};
+use crate::flow::{Destination, Inbound, Message, Missed, ProcessRef, Reset, RuleRef, Took};
 use crate::problem::Related;
 use crate::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
 use crate::rules::Shadow;
@@ -151,6 +151,17 @@ fn a_flow_record_is_frozen() {
         expect![[
             r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"verdict":7,"dial":6}}"#
         ]],
+    );
+    let page = FlowList {
+        next: Some(7),
+        ..FlowList::default()
+    };
+    frozen(&page, expect![[r#"{"flows":[],"next":7}"#]]);
+    frozen(
+        &Reset {
+            after: "1-2".into(),
+        },
+        expect![[r#"{"after":"1-2"}"#]],
     );
     frozen(&FlowList::default(), expect![[r#"{"flows":[]}"#]]);
     let message = Message {

@@ -276,8 +276,15 @@ impl App {
             origin.path = Some(config.clone());
             origin.dialect = asked.dialect;
         }
-        let (checked, _asked) = read(origin).await?;
-        let Checked { setup, problems } = checked?;
+        let mut files = Recorder::default();
+        if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
+            files.pretend(path.clone(), text.clone());
+        }
+        let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
+        let candidate = reading
+            .await
+            .map_err(|error| Refused::Apply(error.to_string()))?;
+        let Checked { setup, problems } = candidate?;
         let app = Arc::clone(self);
         let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
         let replayed = replaying

@@ -31,21 +31,30 @@ impl Asked {
 
 /// The disk, which notes what it is asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(RefCell<Asked>);
+pub(crate) struct Recorder {
+    asked: RefCell<Asked>,
+    /// A file that is at hand, and what stands in it.
+    pretended: Option<(PathBuf, String)>,
+}
 
 impl Recorder {
     /// What was asked for.
     pub(crate) fn into_asked(self) -> Asked {
-        self.0.into_inner()
+        self.asked.into_inner()
+    }
+
+    /// That file holds this text, whatever the disk says.
+    pub(crate) fn pretend(&mut self, path: PathBuf, text: String) {
+        self.pretended = Some((path, text));
     }
 
     fn file(&self, path: &Path) {
-        self.0.borrow_mut().files.insert(path.to_owned());
+        self.asked.borrow_mut().files.insert(path.to_owned());
     }
 
     fn listing(&self, path: &Path, pattern: &str) {
         let listing = (path.to_owned(), pattern.to_owned());
-        self.0.borrow_mut().listings.insert(listing);
+        self.asked.borrow_mut().listings.insert(listing);
     }
 }
 
@@ -56,6 +65,11 @@ impl Files for Recorder {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        if let Some((pretended, text)) = &self.pretended
+            && pretended == path
+        {
+            return Ok(text.clone().into_bytes());
+        }
         self.file(path);
         Disk.read(path, limit)
     }
@@ -76,6 +90,11 @@ impl Files for Recorder {
     }
 
     fn is_directory(&self, path: &Path) -> Option<bool> {
+        if let Some((pretended, _)) = &self.pretended
+            && pretended == path
+        {
+            return Some(false);
+        }
         self.file(path);
         Disk.is_directory(path)
     }

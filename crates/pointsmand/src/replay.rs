@@ -33,6 +33,8 @@ const EXAMPLES: usize = 3;
 pub(crate) struct Asked {
     /// The candidate; `None`: the daemon's own configuration as it is now.
     pub config: Option<PathBuf>,
+    /// Its text, where it is not to be read.
+    pub text: Option<String>,
     /// Its language.
     pub dialect: Option<Dialect>,
     /// So many flows at most, the latest.

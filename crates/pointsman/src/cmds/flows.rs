@@ -4,9 +4,12 @@ use clap::{Args, Subcommand};
 use pointsman_api::daemon::Change;
 use pointsman_api::flow::{Message, Missed};
 use pointsman_api::{FlowList, FlowRecord, route};
+use pointsman_config::flow::BadFlow;
+use serde_json::Value;
 
 use crate::cli::Global;
 use crate::control;
+use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
 
 /// Arguments of `flows`.
@@ -19,12 +22,8 @@ pub(crate) struct FlowsArgs {
 /// What is done with flows; without a word they are listed.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Live flows
-    List {
-        /// Those that ended lately, too
-        #[arg(long)]
-        recent: bool,
-    },
+    /// Live flows; with a flow in words, those that fit it
+    List(ListArgs),
     /// End a flow
     Close {
         /// Its number
@@ -34,10 +33,34 @@ enum What {
     Tail,
 }
 
+/// Which flows are listed.
+#[derive(Args, Debug, Default)]
+struct ListArgs {
+    /// Those that ended lately, too
+    #[arg(long)]
+    recent: bool,
+    /// Only flows with a greater number
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    after: u64,
+    /// So many at most, the oldest
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Only flows with this text in destination, program, rule or outbound
+    #[arg(long, value_name = "TEXT")]
+    contains: Option<String>,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
 pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<(), Stop> {
-    match args.what {
-        None => list(global, false, out),
-        Some(What::List { recent }) => list(global, recent, out),
+    match &args.what {
+        None => list(global, &ListArgs::default(), out),
+        Some(What::List(which)) => list(global, which, out),
         Some(What::Close { id }) => {
             let path = route::filled(route::FLOW, &id.to_string());
             let record: FlowRecord = control::delete(global, &path)?;
@@ -56,11 +79,45 @@ pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<()
     }
 }
 
-fn list(global: &Global, recent: bool, out: &mut Out) -> Result<(), Stop> {
-    let listed: FlowList = control::get(global, &format!("{}?recent={recent}", route::FLOWS))?;
-    out.answer(&listed, |out| {
-        listed
-            .flows
+fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
+    let usage = |error: BadFlow| Stop::Usage(error.to_string());
+    which.flow.query().map_err(usage)?;
+    let flow = match which.flow.value() {
+        Value::String(words) => words,
+        object => object.to_string(),
+    };
+    let contains = which.contains.as_deref().unwrap_or_default();
+    let mut left = which.limit.unwrap_or(usize::MAX);
+    let mut after = which.after;
+    let mut all = FlowList::default();
+    // A page at a time: a daemon may have a hundred thousand.
+    while left > 0 {
+        let mut path = format!("{}?recent={}", route::FLOWS, which.recent);
+        let mut ask = |key: &str, value: &str| {
+            path.push_str(&format!("&{key}={}", route::encoded(value)));
+        };
+        if after > 0 {
+            ask("after", &after.to_string());
+        }
+        if left < route::MOST_FLOWS {
+            ask("limit", &left.to_string());
+        }
+        for (key, value) in [("flow", &*flow), ("contains", contains)] {
+            if !value.is_empty() {
+                ask(key, value);
+            }
+        }
+        let page: FlowList = control::get(global, &path)?;
+        left = left.saturating_sub(page.flows.len());
+        all.flows.extend(page.flows);
+        all.next = page.next;
+        match page.next {
+            Some(next) if next > after => after = next,
+            _ => break,
+        }
+    }
+    out.answer(&all, |out| {
+        all.flows
             .iter()
             .try_for_each(|flow| out.line(described(flow)))
     })
@@ -70,7 +127,7 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
     let unread =
         |error: serde_json::Error| Stop::Failed(format!("an event cannot be read: {error}"));
     if out.json() {
-        let data: serde_json::Value = serde_json::from_str(data).map_err(unread)?;
+        let data: Value = serde_json::from_str(data).map_err(unread)?;
         return out.object(&serde_json::json!({ "event": name, "data": data }));
     }
     match name {
@@ -98,6 +155,7 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
             let Missed { missed } = serde_json::from_str(data).map_err(unread)?;
             out.line(format_args!("{missed} events were missed"))
         }
+        route::EVENT_RESET => out.line("events before this were lost"),
         // A newer daemon's.
         _ => Ok(()),
     }

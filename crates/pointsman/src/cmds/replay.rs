@@ -1,6 +1,7 @@
 //! `replay`: the daemon's flows of lately through another configuration.
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pointsman_api::explain::Decision;
@@ -9,8 +10,8 @@ use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
 
 use crate::cli::{Dialect, Global};
-use crate::control;
 use crate::output::{Out, Stop};
+use crate::{control, load};
 
 /// Arguments of `replay`.
 #[derive(Args, Debug)]
@@ -36,15 +37,55 @@ pub(crate) fn run(global: &Global, args: &ReplayArgs, out: &mut Out) -> Result<(
             .map(|path| path.display().to_string())
             .map_err(|error| Stop::Failed(format!("{}: {error}", path.display())))
     };
+    let config = args.config.as_ref().map(absolute).transpose()?;
     let request = ReplayRequest {
-        config: args.config.as_ref().map(absolute).transpose()?,
+        text: args.config.as_deref().and_then(text),
+        config,
         dialect: args.dialect.chosen().map(|it| it.as_str().to_owned()),
         last: args.last,
         redact: args.redact,
     };
-    let replay: Replay = control::post(global, route::REPLAY, &request)?;
+    let replayed = control::post(global, route::REPLAY, &request);
+    let replay: Replay = replayed.map_err(|stop| explained(stop, args))?;
     out.answer(&replay, |out| write(&replay, out))
 }
+
+/// The text of a candidate that is a file and fits into a request; others are read by the daemon.
+fn text(path: &Path) -> Option<String> {
+    let file = std::fs::File::open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    let read = file.take(MOST_SENT + 1).read_to_string(&mut text).ok()?;
+    (read as u64 <= MOST_SENT).then_some(text)
+}
+
+/// The daemon says where a candidate is wrong; what stands there the client reads by itself.
+fn explained(stop: Stop, args: &ReplayArgs) -> Stop {
+    let (Stop::Refused(refusal), Some(path)) = (&stop, &args.config) else {
+        return stop;
+    };
+    if refusal.problems.is_empty() {
+        return stop;
+    }
+    let mine: Vec<_> = load::loaded(path, args.dialect)
+        .problems
+        .0
+        .iter()
+        .map(|problem| load::wire(problem, &load::directory(path)))
+        .collect();
+    if mine.is_empty() {
+        return stop;
+    }
+    Stop::Refused(pointsman_api::Error {
+        problems: mine,
+        ..refusal.clone()
+    })
+}
+
+/// The longest text that is sent, in bytes: as JSON it may take twice as many, of which the daemon reads 1 MiB.
+const MOST_SENT: u64 = 400 << 10;
 
 /// The answer for people.
 pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {

@@ -335,6 +335,31 @@ fn diagnostics() {
 }
 
 #[test]
+fn flows_that_fit() {
+    check(
+        &[
+            "flows",
+            "list",
+            "--recent",
+            "--after",
+            "3",
+            "--limit",
+            "5",
+            "--contains",
+            "a b",
+            "dst=x:1",
+        ],
+        "200 OK",
+        r#"{"flows":[]}"#,
+        expect![[r#"
+            GET /v1/flows?recent=true&after=3&limit=5&flow=dst%3D%22x%3A1%22&contains=a%20b HTTP/1.1
+            0
+            --
+        "#]],
+    );
+}
+
+#[test]
 fn the_daemon_says_no() {
     let refused = r#"{"error":"there is no flow 9","code":"unknown-flow"}"#;
     check(

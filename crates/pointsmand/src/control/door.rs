@@ -34,6 +34,7 @@ use tokio::time::timeout;
 
 use super::Refusal;
 use super::steady::Steady;
+use super::tools::OnSocket;
 
 /// Connections at once whose request is not whole yet. Each may hold [`MAX_BODY`] bytes.
 const WAITING: usize = 64;
@@ -148,6 +149,7 @@ async fn talk(stream: UnixStream, router: Router, client: &Arc<Client>) -> io::R
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Arc::clone(client));
+        request.extensions_mut().insert(OnSocket);
         Box::pin(router.call(request))
     });
     let io = TokioIo::new(Steady::new(stream, Arc::clone(client)));

@@ -1,5 +1,6 @@
 //! Handlers of flows: list, one, close, explain.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_api::route::MOST_FLOWS;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View, World};
 use pointsman_config::files::Disk;
@@ -16,6 +18,7 @@ use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
+use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::FlowRecord;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::{
@@ -24,38 +27,95 @@ use pointsman_policy::{
 use serde::Deserialize;
 
 use super::Refusal;
+use super::follow::Wanted;
 use crate::app::App;
 use crate::records;
 
 /// The longest that an explanation waits for a resolver.
 const RESOLVE: Duration = Duration::from_secs(10);
 
-/// `?recent=true`, `?full=true`.
+/// `?full=true`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     #[serde(default)]
-    recent: Option<bool>,
-    #[serde(default)]
     full: bool,
 }
 
-/// `GET /v1/flows`: live ones and the last that ended; `?recent=false` leaves those out.
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    Query(which): Query<Which>,
-) -> Json<api::FlowList> {
-    let mut flows = Vec::new();
-    if which.recent.unwrap_or(true) {
-        flows.extend(app.plane.recent().iter().map(|record| app.wire(record)));
+/// `?recent=true`, `?after=7&limit=100`, `?flow=`, `?contains=`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listed {
+    #[serde(default)]
+    recent: Option<bool>,
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default, alias = "filter")]
+    flow: String,
+    #[serde(default)]
+    contains: String,
+}
+
+/// `GET /v1/flows`: live ones and the last that ended, by their numbers; `?recent=false` leaves those out.
+pub(crate) async fn list(State(app): State<Arc<App>>, Query(listed): Query<Listed>) -> Response {
+    let bad = |code, text| Refusal(StatusCode::BAD_REQUEST, code, text).into_response();
+    let limit = listed.limit.unwrap_or(MOST_FLOWS);
+    if !(1..=MOST_FLOWS).contains(&limit) {
+        return bad("bad-request", format!("`limit` is 1 to {MOST_FLOWS}"));
     }
-    flows.extend(
-        app.plane
-            .flows()
-            .iter()
-            .map(|flow| app.wire(&flow.record())),
-    );
-    Json(api::FlowList { flows })
+    let wanted = match Wanted::new(&listed.flow, &listed.contains) {
+        Ok(wanted) => wanted,
+        Err(why) => return bad("bad-flow", why),
+    };
+    // A hundred thousand flows take a while.
+    let listing = tokio::task::spawn_blocking(move || page(&app, &listed, &wanted, limit));
+    match listing.await {
+        Ok(page) => Json(page).into_response(),
+        Err(error) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Refusal(status, "failed", error.to_string()).into_response()
+        }
+    }
+}
+
+/// A flow of the list, live or ended.
+enum Found {
+    Live(Arc<LiveFlow>),
+    Ended(Arc<FlowRecord>),
+}
+
+fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowList {
+    // Live ones first: one that ends in between is in both, and in none of them never.
+    let live = app.plane.flows();
+    let mut found: BTreeMap<u64, Found> = live
+        .into_iter()
+        .map(|flow| (flow.id, Found::Live(flow)))
+        .collect();
+    if listed.recent.unwrap_or(true) {
+        let ended = app.plane.recent();
+        found.extend(ended.into_iter().map(|it| (it.id, Found::Ended(it))));
+    }
+    let mut list = api::FlowList::default();
+    for flow in found
+        .split_off(&listed.after.saturating_add(1))
+        .into_values()
+    {
+        let record = match flow {
+            Found::Live(flow) => Arc::new(flow.record()),
+            Found::Ended(record) => record,
+        };
+        if !wanted.fits(&record) {
+            continue;
+        }
+        if list.flows.len() == limit {
+            list.next = list.flows.last().map(|flow| flow.id);
+            break;
+        }
+        list.flows.push(app.wire(&record));
+    }
+    list
 }
 
 /// `GET /v1/flows/{id}`

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pointsman_api::flow::Missed;
 use pointsman_api::route::{EVENT_DECISION, EVENT_MISSED};
@@ -16,8 +17,10 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::sse::{self, KEEP_ALIVE, QUIET, Source, event};
-use super::{Refusal, flows};
+use super::events::reset;
+use super::history::{Feed, Reader, Told};
+use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place};
+use super::{Refusal, Streams, flows};
 use crate::app::App;
 use crate::records;
 
@@ -34,21 +37,41 @@ pub(crate) struct Asked {
 }
 
 /// The stream, until the client goes away or the daemon ends.
-pub(crate) async fn stream(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
-    let wanted = match Wanted::new(&asked) {
+pub(crate) async fn stream(
+    State(app): State<Arc<App>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let wanted = match Wanted::new(&asked.flow, &asked.contains) {
         Ok(wanted) => wanted,
         Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
     };
+    let last = sse::last_id(&headers);
+    let feed = Decided(app.plane.decisions());
+    let reader = streams.read(&streams.decisions, &app, last, feed);
     sse::respond(Following {
-        decisions: app.plane.decisions(),
+        hello: Some(place(&reader.id(), "from here on")),
+        last: last.map(str::to_owned),
+        reader,
         app,
         wanted,
         full: asked.full,
     })
 }
 
+struct Decided(Decisions);
+
+impl Feed<Arc<FlowRecord>> for Decided {
+    async fn next(&mut self) -> Result<Arc<FlowRecord>, RecvError> {
+        self.0.recv().await
+    }
+}
+
 struct Following {
-    decisions: Decisions,
+    hello: Option<String>,
+    last: Option<String>,
+    reader: Reader<Arc<FlowRecord>>,
     app: Arc<App>,
     wanted: Wanted,
     full: bool,
@@ -56,26 +79,33 @@ struct Following {
 
 impl Source for Following {
     async fn next(&mut self) -> Option<String> {
+        if let Some(hello) = self.hello.take() {
+            return Some(hello);
+        }
         let heard = tokio::select! {
-            heard = timeout(KEEP_ALIVE, self.decisions.recv()) => heard,
+            heard = timeout(KEEP_ALIVE, self.reader.next()) => heard,
             () = self.app.stopped() => return None,
         };
-        match heard {
-            Ok(Ok(record)) if self.wanted.fits(&record) => {
-                let explained = flows::explanation(&self.app, &record, self.full);
-                // Of a generation that is no longer kept: reloaded three times since it was decided.
-                Some(explained.map_or_else(|_gone| String::new(), |it| event(EVENT_DECISION, &it)))
+        let id = self.reader.id();
+        let text = match heard {
+            Ok(Told::News(record)) if self.wanted.fits(&record) => {
+                match flows::explanation(&self.app, &record, self.full) {
+                    Ok(explained) => event(EVENT_DECISION, &explained),
+                    // Of a generation that is no longer kept: reloaded three times since it was decided.
+                    Err(_gone) => return Some(String::new()),
+                }
             }
-            Ok(Ok(_other)) => Some(String::new()),
-            Ok(Err(RecvError::Lagged(missed))) => Some(event(EVENT_MISSED, &Missed { missed })),
-            Ok(Err(RecvError::Closed)) => None,
-            Err(_quiet) => Some(QUIET.to_owned()),
-        }
+            Ok(Told::News(_other)) => return Some(String::new()),
+            Ok(Told::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
+            Ok(Told::Reset) => reset(self.last.take()),
+            Err(_quiet) => return Some(place(&id, "quiet")),
+        };
+        Some(numbered(&id, &text))
     }
 }
 
 /// What a flow must be to be told. What was not said is not asked.
-struct Wanted {
+pub(super) struct Wanted {
     flow: Flow,
     /// Whether `network` was said: a flow without it would be TCP.
     network: bool,
@@ -84,8 +114,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(asked: &Asked) -> Result<Self, String> {
-        let flow = Flow::parse(&asked.flow).map_err(|error: BadFlow| error.to_string())?;
+    pub(super) fn new(words: &str, contains: &str) -> Result<Self, String> {
+        let flow = Flow::parse(words).map_err(|error: BadFlow| error.to_string())?;
         for (said, what) in [
             (flow.resolved.is_some(), "resolved"),
             (flow.serves.is_some(), "serves"),
@@ -99,12 +129,12 @@ impl Wanted {
             flow,
             network: ["network=", "\"network\""]
                 .iter()
-                .any(|word| asked.flow.contains(word)),
-            contains: asked.contains.to_lowercase(),
+                .any(|word| words.contains(word)),
+            contains: contains.to_lowercase(),
         })
     }
 
-    fn fits(&self, record: &FlowRecord) -> bool {
+    pub(super) fn fits(&self, record: &FlowRecord) -> bool {
         let (flow, facts) = (&self.flow, &record.facts);
         let look = facts.look.known().map(|look| &**look);
         let names = [

@@ -7,6 +7,7 @@ mod events;
 mod flows;
 mod follow;
 mod handlers;
+mod history;
 mod requests;
 mod sse;
 mod steady;
@@ -16,18 +17,21 @@ mod wording;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::{Extension, Router};
 use pointsman_api::route;
+use pointsman_net::record::FlowRecord;
 use pointsman_net::tasks::Tasks;
 use pointsman_os::local::ControlListener;
 
 use self::door::Places;
+use self::events::Heard;
 pub(crate) use self::flows::Selected;
+use self::history::{Feed, History, Reader};
 use crate::app::App;
 
 /// The routes, each path once.
@@ -73,6 +77,7 @@ fn router(app: Arc<App>) -> Router {
                 "this route has no such method: see `Allow`".into(),
             )
         })
+        .layer(Extension(Arc::new(Streams::default())))
         // Bodies are whole by then, and no longer than they may be.
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(
@@ -82,6 +87,36 @@ fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), counted))
         .layer(middleware::from_fn(wording::in_json))
         .with_state(app)
+}
+
+/// What followers read, over all of them.
+#[derive(Debug, Default)]
+struct Streams {
+    events: Arc<History<Heard>>,
+    decisions: Arc<History<Arc<FlowRecord>>>,
+}
+
+impl Streams {
+    /// A reader, and somebody who collects for it, until the daemon ends.
+    fn read<T: Clone + Send + 'static>(
+        &self,
+        history: &Arc<History<T>>,
+        app: &Arc<App>,
+        last: Option<&str>,
+        feed: impl Feed<T>,
+    ) -> Reader<T> {
+        let (reader, begins) = history.read(last, crate::unix_ms());
+        if begins {
+            let (app_ends, collecting) = (Arc::clone(app), Arc::clone(history).collect(feed));
+            app.tasks.spawn(async move {
+                tokio::select! {
+                    () = collecting => {}
+                    () = app_ends.stopped() => {}
+                }
+            });
+        }
+        reader
+    }
 }
 
 async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

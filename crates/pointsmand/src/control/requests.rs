@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pointsman_api::request::{Answered, Over, Request, Subscribed, Verdict};
 use pointsman_api::route::{EVENT_OVER, EVENT_REQUEST, EVENT_SUBSCRIBED};
@@ -16,7 +16,8 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::Refusal;
-use super::sse::{self, KEEP_ALIVE, QUIET, Source, event};
+use super::events::reset;
+use super::sse::{self, KEEP_ALIVE, QUIET, Source, event, numbered};
 use crate::app::App;
 use crate::records;
 
@@ -32,7 +33,11 @@ pub(crate) struct Asked {
 }
 
 /// `GET /v1/requests?id=200,201`: the stream, until the client goes away or the daemon ends.
-pub(crate) async fn stream(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn stream(
+    State(app): State<Arc<App>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
     let ids: Result<Vec<u32>, _> = asked.id.split(',').map(|id| id.trim().parse()).collect();
     let ids = match ids {
         Ok(ids) if ids.len() <= MOST => ids,
@@ -47,8 +52,12 @@ pub(crate) async fn stream(State(app): State<Arc<App>>, Query(asked): Query<Aske
                 sub_id: subscription.number(),
                 ids,
             };
+            // What was asked of an earlier subscription had its fallback when that ended.
+            let last = sse::last_id(&headers).map(str::to_owned);
+            let lost = last.map(|last| reset(Some(last)));
             sse::respond(Requests {
-                hello: Some(event(EVENT_SUBSCRIBED, &hello)),
+                first: [Some(event(EVENT_SUBSCRIBED, &hello)), lost],
+                number: 0,
                 subscription,
                 app,
             })
@@ -60,29 +69,41 @@ pub(crate) async fn stream(State(app): State<Arc<App>>, Query(asked): Query<Aske
 }
 
 struct Requests {
-    hello: Option<String>,
+    /// What is told before all else.
+    first: [Option<String>; 2],
+    /// Of the last event.
+    number: u64,
     subscription: Subscription,
     app: Arc<App>,
 }
 
+impl Requests {
+    fn numbered(&mut self, event: &str) -> String {
+        self.number += 1;
+        let id = format!("{}-{}", self.subscription.number(), self.number);
+        numbered(&id, event)
+    }
+}
+
 impl Source for Requests {
     async fn next(&mut self) -> Option<String> {
-        if let Some(hello) = self.hello.take() {
-            return Some(hello);
+        if let Some(first) = self.first.iter_mut().find_map(Option::take) {
+            return Some(self.numbered(&first));
         }
         let heard = tokio::select! {
             heard = timeout(KEEP_ALIVE, self.subscription.next()) => heard,
             () = self.app.stopped() => return None,
         };
-        match heard {
+        let text = match heard {
             Ok(Some(Event::Asked(question))) => {
                 let request = told(&self.app, self.subscription.number(), &question);
-                Some(event(EVENT_REQUEST, &request))
+                event(EVENT_REQUEST, &request)
             }
-            Ok(Some(Event::Over(request_id))) => Some(event(EVENT_OVER, &Over { request_id })),
-            Ok(None) => None,
-            Err(_quiet) => Some(QUIET.to_owned()),
-        }
+            Ok(Some(Event::Over(request_id))) => event(EVENT_OVER, &Over { request_id }),
+            Ok(None) => return None,
+            Err(_quiet) => return Some(QUIET.to_owned()),
+        };
+        Some(self.numbered(&text))
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
@@ -15,6 +16,22 @@ use serde::Serialize;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The comment.
 pub(super) const QUIET: &str = ": quiet\n\n";
+
+/// The id after which a client asks to go on (WHATWG HTML, 9.2.4); one that is no text is none that was given.
+pub(super) fn last_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get("last-event-id")?;
+    Some(id.to_str().unwrap_or_default())
+}
+
+/// A comment that says where the stream is.
+pub(super) fn place(id: &str, said: &str) -> String {
+    format!(": {said}\nid: {id}\n\n")
+}
+
+/// An event after which a reader can go on.
+pub(super) fn numbered(id: &str, event: &str) -> String {
+    format!("id: {id}\n{event}")
+}
 
 /// Where events come from.
 pub(super) trait Source: Send + 'static {

@@ -1,33 +1,52 @@
 //! Handlers of the tools that take a policy as a program: replay, rules.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
-use pointsman_config::Dialect;
+use pointsman_config::{Dialect, Problem};
 use serde::Deserialize;
 
 use super::Refusal;
 use super::handlers::{not_taken, read_body};
-use crate::app::App;
+use crate::app::{App, Refused};
 use crate::{replay, rules};
 
 /// `POST /v1/replay`
-pub(crate) async fn replay(State(app): State<Arc<App>>, body: String) -> Response {
+pub(crate) async fn replay(
+    State(app): State<Arc<App>>,
+    extensions: Extensions,
+    body: String,
+) -> Response {
     let request: api::ReplayRequest = match read_body(&body) {
         Ok(request) => request,
         Err(refusal) => return refusal.into_response(),
     };
+    let on_socket = extensions.get::<OnSocket>().is_some();
+    if let Err(refusal) = may_be_named(&request, on_socket) {
+        return refusal.into_response();
+    }
     let dialect = request.dialect.as_deref().map(dialect);
     let Some(dialect) = dialect.map_or(Some(None), |known| known.map(Some)) else {
         let text = "there is no such dialect".to_owned();
         return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
     };
+    // What the client sent it may be shown; nothing of what it merely named.
+    let shown = match (&request.config, &request.text) {
+        (None, _) => Shown::All,
+        (Some(_), None) => Shown::Nothing,
+        (Some(config), Some(_)) => {
+            let name = Path::new(config).file_name().unwrap_or_default();
+            Shown::File(name.to_string_lossy().into_owned())
+        }
+    };
     let asked = replay::Asked {
         config: request.config.map(Into::into),
+        text: request.text,
         dialect,
         last: request.last,
         redact: request.redact,
@@ -35,7 +54,87 @@ pub(crate) async fn replay(State(app): State<Arc<App>>, body: String) -> Respons
     let path = asked.config.clone();
     match app.replay(asked).await {
         Ok((replay, _warnings)) => Json(replay).into_response(),
+        Err(refused) if shown == Shown::All => not_taken(&app, path, &refused),
+        Err(Refused::Tests(failures)) => {
+            let text = format!("{} of the policy's own tests fail", failures.len());
+            not_taken(&app, path, &Refused::Apply(text))
+        }
+        Err(Refused::Check(problems)) => {
+            let problems = problems.0.iter().map(|problem| shown.of(problem)).collect();
+            let path = path.unwrap_or_default();
+            let error = api::Error {
+                problems,
+                ..api::Error::new(
+                    "reload-refused",
+                    format!("{}: the candidate has errors", path.display()),
+                )
+            };
+            (StatusCode::CONFLICT, Json(error)).into_response()
+        }
         Err(refused) => not_taken(&app, path, &refused),
+    }
+}
+
+/// Who asks by the control socket's path: the daemon's own user, or root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnSocket;
+
+/// A candidate that the daemon is to read is named on the socket alone, and absolutely.
+fn may_be_named(request: &api::ReplayRequest, on_socket: bool) -> Result<(), Refusal> {
+    let bad = |text: &str| Refusal(StatusCode::BAD_REQUEST, "bad-request", text.into());
+    match (&request.config, &request.text) {
+        (None, Some(_)) => Err(bad("`text` needs `config`: where its relative paths begin")),
+        (Some(config), _) if !Path::new(config).is_absolute() => {
+            Err(bad("`config` is an absolute path"))
+        }
+        (Some(_), _) if !on_socket => {
+            let text = "a path is taken on the control socket alone".to_owned();
+            Err(Refusal(StatusCode::FORBIDDEN, "not-here", text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What of a candidate's files may stand in an answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    /// The daemon's own configuration.
+    All,
+    /// This one, which the client sent.
+    File(String),
+    Nothing,
+}
+
+impl Shown {
+    /// A problem for the client: of other files its place and its kind, for whatever else it says may quote them.
+    fn of(&self, problem: &Problem) -> api::Problem {
+        let told = api::Problem::from(problem);
+        if matches!(self, Self::File(name) if *name == told.file) {
+            return told;
+        }
+        let message = "`pointsman check` says what is wrong here".to_owned();
+        let api::Problem {
+            severity,
+            code,
+            file,
+            line,
+            column,
+            count,
+            ..
+        } = told;
+        let text = format!("{file}:{line}:{column}: {severity}[{code}]: {message}");
+        api::Problem {
+            severity,
+            code,
+            message,
+            file,
+            line,
+            column,
+            count,
+            hint: None,
+            related: None,
+            text,
+        }
     }
 }
 
@@ -67,5 +166,29 @@ pub(crate) async fn rules(State(app): State<Arc<App>>, Query(which): Query<Which
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             Refusal(status, "failed", error.to_string()).into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_on_the_socket_alone() {
+        let request = |config: Option<&str>, text: Option<&str>| api::ReplayRequest {
+            config: config.map(Into::into),
+            text: text.map(Into::into),
+            ..api::ReplayRequest::default()
+        };
+        let status = |request, on_socket| {
+            let refused = may_be_named(&request, on_socket).err();
+            refused.map(|Refusal(status, ..)| status.as_u16())
+        };
+        assert_eq!(status(request(Some("/a"), None), true), None);
+        assert_eq!(status(request(Some("/a"), None), false), Some(403));
+        assert_eq!(status(request(Some("/a"), Some("")), false), Some(403));
+        assert_eq!(status(request(Some("a"), None), true), Some(400));
+        assert_eq!(status(request(None, Some("")), true), Some(400));
+        assert_eq!(status(request(None, None), false), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Clients of the control socket that mean no good: slow, silent, many, and in no language.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -357,4 +357,216 @@ fn bytes_of_live_flows_count_and_never_fall() {
     });
     assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));
     assert_eq!(told(), [5000, 1, 0]);
+}
+
+#[test]
+fn a_replay_quotes_no_file_that_it_was_not_sent() {
+    let daemon = Daemon::native(DIRECT);
+    let marker = "marker-of-a-foreign-file";
+    daemon.write("shadow", &format!("root:{marker}:1\n{marker}\n"));
+    daemon.write("shadow.case", &format!("dst={marker} => {marker}\n"));
+    let at = |name: &str| daemon.directory.path().join(name).display().to_string();
+    let sent = |text: &str| Some(format!("version: 1\n{text}"));
+    let cases = [
+        (at("shadow"), None, None),
+        (at("shadow"), None, Some("reflow")),
+        (at("shadow"), None, Some("policy-router")),
+        (at("shadow"), None, Some("bitflow")),
+        (at("shadow"), None, Some("boltconn")),
+        (
+            at("nothing.yaml"),
+            sent("include: [shadow]\nrules:\n  - FALLBACK, DIRECT\n"),
+            None,
+        ),
+        (
+            at("nothing.yaml"),
+            sent(
+                "rule_sets: { x: { path: shadow, format: cidr } }\nrules:\n  - FALLBACK, NOWHERE\n",
+            ),
+            None,
+        ),
+    ];
+    for (config, text, dialect) in cases {
+        let body = serde_json::json!({ "config": config, "text": text, "dialect": dialect });
+        let answer = ask(&daemon, &request("POST /v1/replay", "", &body.to_string()));
+        assert_eq!(answer.status, 409, "{body}: {}", answer.body);
+        assert_eq!(answer.code(), "reload-refused");
+        assert!(!answer.body.contains(marker), "{body}: {}", answer.body);
+        assert!(answer.body.contains("\"line\":"), "{body}: {}", answer.body);
+    }
+    std::fs::remove_file(at("shadow.case")).unwrap();
+    // What was sent may be quoted, and the client shows the place with a caret.
+    let wrong = "version: 1\nrules:\n  - FALLBACK, NOWHERE\n";
+    daemon.write("mine.yaml", wrong);
+    let body = serde_json::json!({ "config": at("mine.yaml"), "text": wrong });
+    let answer = ask(&daemon, &request("POST /v1/replay", "", &body.to_string()));
+    assert!(answer.body.contains("FALLBACK, NOWHERE"), "{}", answer.body);
+    let told = daemon.client(&["replay", "--config", &at("mine.yaml")]);
+    let told = (told.status.code(), String::from_utf8(told.stderr).unwrap());
+    assert_eq!(told.0, Some(4), "{}", told.1);
+    assert!(
+        told.1.contains("mine.yaml:3:") && told.1.contains('^'),
+        "{}",
+        told.1
+    );
+    // The text counts, and not what the disk says.
+    let body = serde_json::json!({ "config": at("mine.yaml"), "text": DIRECT });
+    let answer = ask(&daemon, &request("POST /v1/replay", "", &body.to_string()));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let relative = serde_json::json!({ "config": "pointsman.yaml" }).to_string();
+    let answer = ask(&daemon, &request("POST /v1/replay", "", &relative));
+    assert_eq!((answer.status, &*answer.code()), (400, "bad-request"));
+}
+
+#[test]
+fn flows_are_paged_and_chosen() {
+    let daemon = Daemon::native(DIRECT);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let mut live = Vec::new();
+    for index in 0..7 {
+        let mut client = TcpStream::connect(daemon.address("desk")).unwrap();
+        let host = if index == 3 { "localhost" } else { "127.0.0.1" };
+        let ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.write_all(ask.as_bytes()).unwrap();
+        let mut reply = [0; 12];
+        client.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 200");
+        live.push((client, server.accept().unwrap()));
+    }
+    // One that ended stands where its number is.
+    live.remove(1);
+    eventually("the second has ended", || {
+        daemon.json(&["diagnostics"])["flows_live"] == 6
+    });
+    let get = |query: &str| {
+        let answer = ask(&daemon, &request(&format!("GET /v1/flows?{query}"), "", ""));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.body);
+        let list: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let flows = list["flows"].as_array().unwrap().iter();
+        let ids: Vec<u64> = flows.map(|flow| flow["id"].as_u64().unwrap()).collect();
+        (ids, list["next"].as_u64())
+    };
+    assert_eq!(get(""), ((1..=7).collect(), None));
+    assert_eq!(get("recent=false&limit=2"), (vec![1, 3], Some(3)));
+    assert_eq!(get("recent=false&limit=2&after=3"), (vec![4, 5], Some(5)));
+    assert_eq!(get("limit=2&after=5"), (vec![6, 7], None));
+    assert_eq!(get("after=18446744073709551615"), (vec![], None));
+    assert_eq!(get("flow=dst%3Dlocalhost"), (vec![4], None));
+    assert_eq!(get("contains=LOCAL&after=4"), (vec![], None));
+    assert_eq!(
+        get(&format!("flow=dst%3D127.0.0.1:{port}&limit=1&after=3")),
+        (vec![5], Some(5))
+    );
+    for (query, code) in [
+        ("limit=0", "bad-request"),
+        ("limit=1001", "bad-request"),
+        ("after=-1", "bad-request"),
+        ("flow=nonsense", "bad-flow"),
+        ("flow=resolved%3D1.2.3.4", "bad-flow"),
+    ] {
+        let answer = ask(&daemon, &request(&format!("GET /v1/flows?{query}"), "", ""));
+        assert_eq!((answer.status, &*answer.code()), (400, code), "{query}");
+    }
+    let words = ["flows", "list", "--recent", "dst=localhost"];
+    assert_eq!(daemon.json(&words)["flows"][0]["id"], 4);
+    let words = ["flows", "list", "--limit", "2", "--after", "3"];
+    assert_eq!(daemon.json(&words)["flows"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        daemon.client(&["flows", "list", "--dst", ""]).status.code(),
+        Some(2)
+    );
+}
+
+/// One that follows a stream.
+struct Follower(BufReader<UnixStream>);
+
+impl Follower {
+    fn start(daemon: &Daemon, path: &str, last: Option<&str>) -> Self {
+        let mut stream = connect(daemon);
+        let last = last.map(|id| format!("Last-Event-ID: {id}\r\n"));
+        let fields = last.unwrap_or_default();
+        stream
+            .write_all(&request(&format!("GET {path}"), &fields, ""))
+            .unwrap();
+        let mut follower = Self(BufReader::new(stream));
+        while follower.line() != ": listening" {}
+        follower
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
+        line.trim_end().to_owned()
+    }
+
+    /// The next event: its id, its name, its data.
+    fn next(&mut self) -> (String, String, serde_json::Value) {
+        let (mut id, mut name) = (String::new(), String::new());
+        loop {
+            let line = self.line();
+            match line.split_once(": ") {
+                Some(("id", value)) => id = value.to_owned(),
+                Some(("event", value)) => name = value.to_owned(),
+                Some(("data", value)) => return (id, name, serde_json::from_str(value).unwrap()),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn who_follows_goes_on_where_it_was_or_is_told() {
+    let daemon = Daemon::native(DIRECT);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let flow = |host: &str| {
+        let mut client = TcpStream::connect(daemon.address("desk")).unwrap();
+        let ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.write_all(ask.as_bytes()).unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+        drop((client, server.accept().unwrap()));
+    };
+    let (events, follow) = ("/v1/events", "/v1/explain/follow?flow=dst%3Dlocalhost");
+    let mut first = Follower::start(&daemon, events, None);
+    let mut decided = Follower::start(&daemon, follow, None);
+    flow("localhost");
+    let (id, name, data) = first.next();
+    assert_eq!((&*name, &data["id"]), ("end", &1.into()));
+    let (decided_id, name, data) = decided.next();
+    assert_eq!((&*name, &data["id"]), ("decision", &1.into()));
+    drop((first, decided));
+    // Nobody reads meanwhile.
+    flow("127.0.0.1");
+    flow("localhost");
+    assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));
+    eventually("all have ended", || {
+        let told = daemon.json(&["diagnostics"]);
+        (&told["flows_total"], &told["flows_live"]) == (&3.into(), &0.into())
+    });
+    let mut again = Follower::start(&daemon, events, Some(&id));
+    let told: Vec<(String, String)> = (0..3)
+        .map(|_| {
+            let (id, name, _) = again.next();
+            (id, name)
+        })
+        .collect();
+    let mut names: Vec<&str> = told.iter().map(|(_, name)| &**name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["end", "end", "generation"], "{told:?}");
+    assert!(told.iter().all(|(other, _)| *other != id));
+    let mut again = Follower::start(&daemon, follow, Some(&decided_id));
+    let (_, name, data) = again.next();
+    assert_eq!((&*name, &data["id"]), ("decision", &3.into()));
+    // What is not known, or never was, is no place to go on.
+    for path in [events, follow] {
+        for last in ["1-1", "nonsense"] {
+            let (_, name, data) = Follower::start(&daemon, path, Some(last)).next();
+            assert_eq!((&*name, &data["after"]), ("reset", &last.into()), "{path}");
+        }
+    }
+    let mut asked = Follower::start(&daemon, "/v1/requests?id=7", Some("1-1"));
+    let (first, second) = (asked.next(), asked.next());
+    assert_eq!((&*first.1, &*second.1), ("subscribed", "reset"));
+    assert_ne!(first.0, second.0);
 }
