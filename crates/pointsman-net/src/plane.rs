@@ -236,6 +236,14 @@ impl Plane {
         }
     }
 
+    /// Selections of before, group and member by name, for this generation and those to come; what one does not know
+    /// waits for one that does.
+    pub fn restore(&self, selections: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
+        for (group, member) in selections {
+            self.shared.select(group, member);
+        }
+    }
+
     /// The member that a group gives its flows now.
     #[must_use]
     pub fn selected(&self, group: &str) -> Option<Arc<str>> {

@@ -1,16 +1,17 @@
 //! What the daemon is made of: the plane, the configuration in force, and the ones before.
 //!
 //! Invariant: a configuration is in force wholly or not at all; [`App::reload`] is the one way to
-//! change it.
+//! change it. Which one that is the plane says, and nobody else.
 
+mod book;
 mod confirm;
+mod reload;
 mod swap;
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use pointsman_api as api;
 use pointsman_api::daemon::Change;
@@ -21,20 +22,19 @@ use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Loading, Problem, Problems, Setup, Severity, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
-use pointsman_net::record::{FlowRecord, chain};
+use pointsman_net::record::FlowRecord;
 use pointsman_net::tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 
+use self::book::Book;
+pub(crate) use self::book::InForce;
 use self::confirm::Pending;
 use crate::asked::{Asked, Recorder};
 use crate::counts::Counts;
 use crate::logging::Level;
+use crate::records;
 use crate::refresh::Lists;
 use crate::selections::{self, Selections};
-use crate::{mapping, records, replay};
-
-/// Generations that `explain --id` can still ask.
-const KEPT: usize = 3;
 
 /// Changes of the configuration that a slow listener may lag behind.
 const CHANGES: usize = 64;
@@ -72,10 +72,7 @@ pub(crate) struct App {
     pub reloads: [AtomicU64; 2],
     /// What was selected, by this daemon or the one before.
     selections: Mutex<Selections>,
-    /// What is listened on: name, kind, address.
-    listening: Mutex<Vec<[String; 3]>>,
-    /// Newest last.
-    generations: Mutex<VecDeque<(Number, Arc<Setup>)>>,
+    book: Mutex<Book>,
     /// What is known of the lists that are fetched.
     pub lists: Lists,
     /// Where it is kept what rules decided.
@@ -85,9 +82,7 @@ pub(crate) struct App {
     /// What was read, and what was asked for in vain.
     asked: watch::Sender<LoadsAsked>,
     /// One reload or replay at a time: each may hold lists of its own.
-    reloading: tokio::sync::Mutex<()>,
-    /// What is rolled back unless it is confirmed.
-    pending: Mutex<Option<Pending>>,
+    reloading: Arc<tokio::sync::Mutex<()>>,
     changes: broadcast::Sender<Change>,
     /// How loudly we log.
     level: Level,
@@ -128,6 +123,8 @@ pub(crate) enum Refused {
     Awaiting(String),
     /// The configuration has errors.
     Check(Problems),
+    /// The daemon is asked to end.
+    Stopping,
     /// The policy's own tests fail.
     Tests(Vec<String>),
 }
@@ -148,6 +145,7 @@ impl std::fmt::Display for Refused {
                 }
                 f.write_str(&lines.join("\n"))
             }
+            Self::Stopping => f.write_str("the daemon is stopping"),
             Self::Tests(failures) => {
                 write!(f, "the policy's own tests fail:\n{}", failures.join("\n"))
             }
@@ -168,176 +166,20 @@ impl App {
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
             selections: Mutex::default(),
-            listening: Mutex::default(),
-            generations: Mutex::default(),
+            book: Mutex::default(),
             lists: Lists::default(),
             loads: watch::Sender::new(0),
             asked: watch::Sender::default(),
-            reloading: tokio::sync::Mutex::default(),
-            pending: Mutex::default(),
+            reloading: Arc::default(),
             changes: broadcast::Sender::new(CHANGES),
             level,
             stop: watch::Sender::new(false),
         })
     }
 
-    /// Puts a checked configuration in force: the first one.
-    pub(crate) async fn begin(&self, setup: Setup, asked: Asked) -> Result<(), Refused> {
-        let first = Number {
-            load: 1,
-            refresh: 0,
-        };
-        self.plane.recall(self.counts.load());
-        self.put_in_force(Arc::new(setup), first).await?;
-        self.asked.send_modify(|loads| loads.in_force = asked);
-        let Some(state) = &self.origin.state else {
-            return Ok(());
-        };
-        let kept = selections::load(state);
-        for (group, member) in &kept {
-            // A group or member that is gone comes back with its configuration.
-            if let Err(error) = self.plane.select(group, member) {
-                tracing::info!("a selection of before is not taken: {error}");
-            }
-        }
-        *self
-            .selections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok(())
-    }
-
-    /// Reads the configuration again and puts it in force, or changes nothing; with `confirm_within` only for so
-    /// long, unless it is confirmed.
-    ///
-    /// Answers with the configuration's warnings and notes.
-    pub(crate) async fn reload(
-        self: &Arc<Self>,
-        confirm_within: Option<Duration>,
-    ) -> Result<Problems, Refused> {
-        let _one_at_a_time = self.reloading.lock().await;
-        let earlier = self.generation();
-        let result = self.try_reload().await;
-        let [taken, refused] = &self.reloads;
-        match &result {
-            Ok(_) => {
-                taken.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(generation = %self.generation().0, "reloaded");
-                match confirm_within {
-                    Some(within) => self.await_confirmation(earlier, within),
-                    None => self.changed("in-force", None, None),
-                }
-            }
-            Err(why) => {
-                refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!("not reloaded, nothing changed: {why}");
-                self.changed("refused", None, Some(why.to_string()));
-            }
-        }
-        result
-    }
-
-    async fn try_reload(&self) -> Result<Problems, Refused> {
-        self.refuse_while_awaiting()?;
-        let (checked, asked) = read(self.origin.clone()).await?;
-        let taken = match checked {
-            Ok(Checked { setup, problems }) => {
-                let taken = self.put_in_force(Arc::new(setup), self.next()).await;
-                taken.map(|()| problems)
-            }
-            Err(refused) => Err(refused),
-        };
-        self.asked.send_modify(|loads| {
-            if taken.is_ok() {
-                loads.in_force = asked.clone();
-            }
-            loads.last = asked;
-        });
-        taken
-    }
-
-    /// The number of the next configuration.
-    fn next(&self) -> Number {
-        Number {
-            load: self.generation().0.load + 1,
-            refresh: 0,
-        }
-    }
-
-    /// Reads, checks and tests a configuration (this one's as it is now, where no other is named), puts the flows of
-    /// lately through it, and changes nothing.
-    pub(crate) async fn replay(
-        self: &Arc<Self>,
-        asked: replay::Asked,
-    ) -> Result<(api::Replay, Problems), Refused> {
-        let _one_at_a_time = self.reloading.lock().await;
-        let mut origin = self.origin.clone();
-        if let Some(config) = &asked.config {
-            origin.path = Some(config.clone());
-            origin.dialect = asked.dialect;
-        }
-        let mut files = Recorder::default();
-        if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
-            files.pretend(path.clone(), text.clone());
-        }
-        let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
-        let candidate = reading
-            .await
-            .map_err(|error| Refused::Apply(error.to_string()))?;
-        let Checked { setup, problems } = candidate?;
-        let app = Arc::clone(self);
-        let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
-        let replayed = replaying
-            .await
-            .map_err(|error| Refused::Apply(error.to_string()))?;
-        Ok((replayed, problems))
-    }
-
     /// What becomes of the configuration, from now on.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
-    }
-
-    async fn put_in_force(&self, setup: Arc<Setup>, number: Number) -> Result<(), Refused> {
-        let path = setup.access_log.as_deref();
-        let log = self.plane.open_access_log(path).map_err(|error| {
-            let path = path.unwrap_or_else(|| Path::new("")).display();
-            Refused::Apply(format!("the access log {path} cannot be opened: {error}"))
-        })?;
-        let spec = mapping::spec(&setup, number);
-        let applied = self.plane.apply(spec).await;
-        applied.map_err(|error| Refused::Apply(chain(&error)))?;
-        if let Some(log) = log {
-            self.plane.log_to(log);
-        }
-        self.plane.keep_recent(setup.history.keep);
-        self.level.set(setup.log.level.as_deref());
-        let of = |listening: Listening| {
-            let Listening { name, kind, at } = listening;
-            [name.to_string(), kind.as_str().to_owned(), at.to_string()]
-        };
-        let listening = self.plane.listening().into_iter().map(of).collect();
-        *self
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = listening;
-        let mut kept = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((number, setup));
-        self.loads.send_replace(number.load);
-        while kept.len() > KEPT {
-            kept.pop_front();
-        }
-        drop(kept);
-        self.origin.shelf.sweep();
-        if let Some(trouble) = self.origin.shelf.trouble() {
-            tracing::warn!("{trouble}");
-        }
-        // Reading lists takes far more than what is kept of them.
-        pointsman_os::memory::give_back();
-        Ok(())
     }
 
     /// What loads asked the disk for, now and from now on.
@@ -356,10 +198,7 @@ impl App {
     /// [`SelectError`] where there is no such group or member.
     pub(crate) fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
         self.plane.select(group, member)?;
-        let mut kept = self
-            .selections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.selections();
         kept.insert(group.to_owned(), member.to_owned());
         if let Some(state) = &self.origin.state {
             selections::store(state, &kept);
@@ -367,18 +206,10 @@ impl App {
         Ok(())
     }
 
-    /// What is listened on: name, kind, address.
-    pub(crate) fn listening(&self) -> Vec<[String; 3]> {
-        self.listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// The line that says that the daemon serves.
     pub(crate) fn ready(&self) -> String {
-        let word = |[name, kind, address]: [String; 3]| format!(" {name}={kind}@{address}");
-        let words: String = self.listening().into_iter().map(word).collect();
+        let word = |it: Listening| format!(" {}={}@{}", it.name, it.kind.as_str(), it.at);
+        let words: String = self.plane.listening().into_iter().map(word).collect();
         format!("ready{words}")
     }
 
@@ -387,40 +218,54 @@ impl App {
     /// # Panics
     /// Before [`App::begin`].
     pub(crate) fn generation(&self) -> (Number, Arc<Setup>) {
-        let kept = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let newest = kept.back();
+        let in_force = self.book().in_force(&self.plane);
         #[expect(
             clippy::expect_used,
             reason = "nothing is asked before the first is in force"
         )]
-        newest.cloned().expect("a generation is in force")
+        in_force.expect("a generation is in force")
+    }
+
+    /// All that is in force, at one moment.
+    ///
+    /// # Panics
+    /// Before [`App::begin`].
+    pub(crate) fn in_force(&self) -> InForce {
+        let book = self.book();
+        let generation = self.plane.generation();
+        let known = generation.and_then(|now| Some((book.of(now.number())?, now)));
+        #[expect(
+            clippy::expect_used,
+            reason = "nothing is asked before the first is in force"
+        )]
+        let (setup, now) = known.expect("a generation is in force");
+        InForce {
+            number: now.number(),
+            setup,
+            listening: now.listening().to_vec(),
+            awaiting: book.pending.as_ref().map(Pending::told),
+        }
     }
 
     /// The configuration of that number, while it is kept.
     pub(crate) fn generation_of(&self, number: Number) -> Option<Arc<Setup>> {
-        let kept = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        kept.iter()
-            .find(|(n, _)| *n == number)
-            .map(|(_, setup)| Arc::clone(setup))
+        self.book().of(number)
     }
 
     /// As [`Self::generation_of`], else another of the same load, which differs in what its rule sets hold alone.
     pub(crate) fn like(&self, number: Number) -> Option<Arc<Setup>> {
-        let of_load = || {
-            let kept = self
-                .generations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let same = kept.iter().rev().find(|(n, _)| n.load == number.load);
-            same.map(|(_, setup)| Arc::clone(setup))
-        };
-        self.generation_of(number).or_else(of_load)
+        let book = self.book();
+        book.of(number).or_else(|| book.of_load(number.load))
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn selections(&self) -> MutexGuard<'_, Selections> {
+        self.selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A record as clients get it.
@@ -456,7 +301,7 @@ pub(crate) struct Checked {
 }
 
 /// [`check`], while the control socket goes on: lists of a million names take their time.
-async fn read(origin: Origin) -> Result<(Result<Checked, Refused>, Asked), Refused> {
+pub(crate) async fn read(origin: Origin) -> Result<(Result<Checked, Refused>, Asked), Refused> {
     let reading = tokio::task::spawn_blocking(move || check(&origin));
     reading
         .await

@@ -10,6 +10,12 @@ pub(crate) struct Level {
 }
 
 impl Level {
+    /// One that nobody changes.
+    #[cfg(test)]
+    pub(crate) fn fixed() -> Self {
+        Self { set: None }
+    }
+
     /// Takes the configuration's level, where nothing stronger was said; a word that is no level changes nothing.
     pub(crate) fn set(&self, level: Option<&str>) {
         if let (Some(set), Ok(filter)) = (&self.set, filter(level)) {

@@ -31,6 +31,7 @@ use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
+use tokio::sync::Notify;
 
 use crate::app::{App, Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::args::{Args, UnknownChoice};
@@ -76,7 +77,23 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         shelf: Arc::new(shelf),
         control: control_path(args)?,
     };
-    let (checked, asked) = app::check(&origin);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before the configuration is read, which may take its time: a reload that is asked for then is no end.
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    let hangups = Arc::new(Notify::new());
+    let reading = app::read(origin.clone());
+    let read = runtime.block_on(unless_ended(reading, &mut signals, &hangups));
+    let Some(read) = read else {
+        // What still reads is not waited for.
+        runtime.shutdown_background();
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (checked, asked) = read.map_err(|refused| anyhow::anyhow!("{refused}"))?;
     let Checked { setup, problems } = match checked {
         Ok(checked) => checked,
         Err(refused) => {
@@ -131,11 +148,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         clock: unix_ms,
         access_log: setup.access_log.clone(),
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let app = App::new(origin, plane, level);
-    let code = runtime.block_on(serve(&app, setup, asked));
+    let code = runtime.block_on(serve(&app, setup, asked, &mut signals, &hangups));
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     if let Ok(app) = Arc::try_unwrap(app).map_err(|_still_held| ()) {
@@ -144,19 +158,64 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     code
 }
 
+/// Does `work`, unless the daemon is asked to end; what else is asked for is noted.
+async fn unless_ended<T>(
+    work: impl Future<Output = T>,
+    signals: &mut Signals,
+    hangups: &Notify,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Signal::Reload => hangups.notify_one(),
+                Signal::Terminate => return None,
+            },
+            done = &mut work => return Some(done),
+        }
+    }
+}
+
+/// Reloads when it was asked for by signal. All that come while one is under way are one more.
+async fn reload_on_hangups(app: Arc<App>, hangups: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = app.stopped() => return,
+            () = hangups.notified() => {}
+        }
+        let _ = local::sd_notify("RELOADING=1");
+        // Its outcome is logged and counted there.
+        let _ = app.reload(None).await;
+        if app.stopping() {
+            return;
+        }
+        app.plane.reopen_access_log();
+        let _ = local::sd_notify("READY=1");
+    }
+}
+
 async fn serve(
     app: &Arc<App>,
     setup: pointsman_config::Setup,
     asked: Asked,
+    signals: &mut Signals,
+    hangups: &Arc<Notify>,
 ) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::new()?;
     // Before any listener: a second daemon must change nothing.
     let control = match local::bind_control(&app.origin.control) {
         Ok(control) => control,
         Err(error) => anyhow::bail!("control socket {}: {error}", app.origin.control.display()),
     };
-    if let Err(refused) = app.begin(setup, asked).await {
-        anyhow::bail!("{refused}");
+    match unless_ended(app.begin(setup, asked), signals, hangups).await {
+        Some(Ok(())) => {}
+        Some(Err(refused)) => anyhow::bail!("{refused}"),
+        None => {
+            app.stop();
+            app.plane.stop_now().await;
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     let tasks = app.tasks.clone();
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
@@ -169,29 +228,16 @@ async fn serve(
     outln(&app.ready());
     // Without a service manager this is nobody's news.
     let _ = local::sd_notify("READY=1");
-    loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            () = app.stopped() => Signal::Terminate,
-        };
-        match signal {
-            Signal::Reload => {
-                let _ = local::sd_notify("RELOADING=1");
-                // Its outcome is logged and counted there.
-                let _ = app.reload(None).await;
-                app.plane.reopen_access_log();
-                let _ = local::sd_notify("READY=1");
-            }
-            Signal::Terminate => break,
-        }
-    }
+    tasks.spawn(reload_on_hangups(Arc::clone(app), Arc::clone(hangups)));
+    // No reload is waited for here: an end that is asked for meanwhile begins at once.
+    unless_ended(app.stopped(), signals, hangups).await;
     let _ = local::sd_notify("STOPPING=1");
     app.stop();
     let grace = app.generation().1.shutdown_grace;
     tracing::info!(?grace, "draining");
     let drained = tokio::select! {
         drained = app.plane.drain(grace) => drained,
-        () = terminated(&mut signals) => {
+        () = terminated(signals) => {
             tracing::info!("a second signal: stopping now");
             false
         }

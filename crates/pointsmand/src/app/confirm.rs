@@ -4,7 +4,7 @@
 //! with the daemon. Rolling back puts the earlier configuration in force as it was read then, listeners included.
 //! Files are not touched: the next start reads what is on disk.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_api::daemon::{Awaiting, Change};
@@ -13,6 +13,7 @@ use pointsman_net::generation::Number;
 use pointsman_net::record::rfc3339;
 use tokio::time::Instant;
 
+use super::reload::Terms;
 use super::{App, Refused};
 
 /// What is in force for now.
@@ -25,7 +26,25 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    fn told(&self) -> Awaiting {
+    /// `earlier` comes back after `within`.
+    pub(super) fn new(generation: Number, earlier: (Number, Arc<Setup>), within: Duration) -> Self {
+        Self {
+            generation,
+            earlier,
+            until: Instant::now() + within,
+            until_ms: crate::unix_ms().saturating_add(millis(within)),
+        }
+    }
+
+    pub(super) fn is_of(&self, generation: Number) -> bool {
+        self.generation == generation
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn told(&self) -> Awaiting {
         let left = self.until.saturating_duration_since(Instant::now());
         Awaiting {
             generation: self.generation.to_string(),
@@ -39,14 +58,13 @@ impl Pending {
 impl App {
     /// What waits for confirmation.
     pub(crate) fn awaiting(&self) -> Option<Awaiting> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.as_ref().map(Pending::told)
+        self.book().pending.as_ref().map(Pending::told)
     }
 
-    /// Keeps what is in force for now; `false` where nothing waits.
-    pub(crate) async fn confirm(&self) -> bool {
-        let _one_at_a_time = self.reloading.lock().await;
-        let Some(pending) = self.take_pending(None) else {
+    /// Keeps what is in force for now; `false` where nothing waits. It waits for nobody: until the earlier configuration
+    /// is back, a confirmation is in time.
+    pub(crate) fn confirm(&self) -> bool {
+        let Some(pending) = self.book().pending.take() else {
             return false;
         };
         tracing::info!(generation = %pending.generation, "confirmed");
@@ -54,28 +72,17 @@ impl App {
         true
     }
 
-    /// Rolls back to `earlier` after `within`, unless the generation in force is confirmed before.
-    pub(super) fn await_confirmation(
-        self: &Arc<Self>,
-        earlier: (Number, Arc<Setup>),
-        within: Duration,
-    ) {
-        let generation = self.generation().0;
-        let until = Instant::now() + within;
-        let pending = Pending {
-            generation,
-            earlier,
-            until,
-            until_ms: crate::unix_ms().saturating_add(millis(within)),
+    /// Tells that a generation waits, and rolls it back then.
+    pub(super) fn await_confirmation(self: &Arc<Self>, generation: Number, until: Instant) {
+        let Some(awaiting) = self.awaiting() else {
+            return;
         };
-        let awaiting = pending.told();
         tracing::warn!(
             %generation,
             "awaiting confirmation until {}, else generation {} comes back",
             awaiting.until,
             awaiting.earlier
         );
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
         self.changed("awaiting-confirmation", Some(awaiting.until), None);
         let app = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -86,26 +93,43 @@ impl App {
         });
     }
 
-    /// Rolls that generation back where it still waits.
-    async fn roll_back(&self, generation: Number) {
-        let _one_at_a_time = self.reloading.lock().await;
-        let Some(pending) = self.take_pending(Some(generation)) else {
+    /// Rolls that generation back where it still waits. It waits until the earlier one is back.
+    async fn roll_back(self: &Arc<Self>, generation: Number) {
+        // At its end the daemon rolls nothing back.
+        let Ok(_turn) = self.turn().await else { return };
+        let earlier = {
+            let book = self.book();
+            let pending = book.pending.as_ref().filter(|it| it.is_of(generation));
+            pending.map(|pending| pending.earlier.clone())
+        };
+        let Some((number, setup)) = earlier else {
             return;
         };
-        let (number, setup) = pending.earlier;
-        match self.put_in_force(setup, self.next()).await {
-            Ok(()) => {
+        let ready = tokio::select! {
+            biased;
+            () = self.stopped() => Err(Refused::Stopping),
+            ready = self.prepare(setup, self.next()) => ready,
+        };
+        let committed = ready.and_then(|ready| self.commit(ready, Terms::Instead(generation)));
+        match committed {
+            Ok(retired) => {
                 let now = self.generation().0;
                 tracing::warn!(
                     "generation {generation} was not confirmed: {number} is back, as generation {now}"
                 );
-                self.changed("rolled-back", None, None);
+                retired.retire().await;
+                self.settle();
             }
+            Err(Refused::Stopping) => {}
             Err(why) => {
-                tracing::error!(
-                    "generation {generation} was not confirmed, and {number} cannot come back: {why}"
-                );
-                self.changed("rollback-failed", None, Some(why.to_string()));
+                let waited = self.book().pending.take_if(|it| it.is_of(generation));
+                // Else it was confirmed meanwhile.
+                if waited.is_some() {
+                    tracing::error!(
+                        "generation {generation} was not confirmed, and {number} cannot come back: {why}"
+                    );
+                    self.changed("rollback-failed", None, Some(why.to_string()));
+                }
             }
         }
     }
@@ -133,11 +157,6 @@ impl App {
             until,
             why,
         });
-    }
-
-    fn take_pending(&self, generation: Option<Number>) -> Option<Pending> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.take_if(|pending| generation.is_none_or(|number| pending.generation == number))
     }
 }
 

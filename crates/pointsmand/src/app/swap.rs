@@ -1,6 +1,6 @@
 //! One rule set of the configuration in force is replaced by a newer one.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use pointsman_config::Setup;
 use pointsman_config::setup::ListSource;
@@ -9,7 +9,7 @@ use pointsman_net::record::chain;
 use pointsman_policy::Policy;
 use pointsman_policy::set::RuleSet;
 
-use super::{App, KEPT};
+use super::App;
 
 impl App {
     /// Puts a set in force that was fetched for the configuration of that load: a minor generation. Nothing else
@@ -31,20 +31,20 @@ impl App {
             ..number
         };
         let policies = with_set(&setup.policies, source, Arc::new(set));
-        let refreshed = self.plane.refresh(number, policies.clone()).await;
-        refreshed.map_err(|error| chain(&error))?;
         let setup = Setup {
-            policies,
+            policies: policies.clone(),
             ..Setup::clone(&setup)
         };
-        let mut kept = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((number, Arc::new(setup)));
-        while kept.len() > KEPT {
-            kept.pop_front();
+        // Known before it is in force: whoever drops this leaves no generation that nobody knows.
+        self.book().keep(number, Arc::new(setup));
+        let refreshed = self.plane.refresh(number, policies).await;
+        let mut book = self.book();
+        if let Err(error) = refreshed {
+            book.forget(number);
+            return Err(chain(&error));
         }
+        book.trim(number);
+        drop(book);
         pointsman_os::memory::give_back();
         Ok(())
     }

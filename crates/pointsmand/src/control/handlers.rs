@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, MOST_TOLD, Refused};
+use crate::app::{App, InForce, MOST_TOLD, Refused};
 use crate::replay;
 
 /// The longest that a reload may wait for confirmation, in milliseconds: a day.
@@ -29,20 +29,24 @@ const MOST_WITHIN_MS: u64 = 24 * 3600 * 1000;
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
-    let (number, setup) = app.generation();
+    let InForce {
+        number,
+        setup,
+        listening,
+        awaiting,
+    } = app.in_force();
     let state = if app.stopping() {
         "draining"
     } else {
         "running"
     };
-    let inbounds =
-        app.listening()
-            .into_iter()
-            .map(|[name, kind, address]| api::daemon::InboundState {
-                name,
-                kind,
-                address,
-            });
+    let inbounds = listening
+        .into_iter()
+        .map(|listening| api::daemon::InboundState {
+            name: listening.name.to_string(),
+            kind: listening.kind.as_str().to_owned(),
+            address: listening.at.to_string(),
+        });
     Json(api::Status {
         state: state.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,7 +55,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         config_path: path(&app),
         dialect: setup.dialect.as_str().to_owned(),
         generation: number.to_string(),
-        awaiting: app.awaiting(),
+        awaiting,
         inbounds: inbounds.collect(),
         outbounds: states(&app),
     })
@@ -139,6 +143,7 @@ pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -
     let code = match refused {
         Refused::Awaiting(_) => "awaiting-confirmation",
         Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => "reload-refused",
+        Refused::Stopping => "stopping",
     };
     let mut error = api::Error::new(code, String::new());
     let why = if let Refused::Check(problems) = refused {
@@ -165,7 +170,7 @@ pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, 
 
 /// `POST /v1/reload/confirm`
 pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
-    if !app.confirm().await {
+    if !app.confirm() {
         let text = "no reload waits for confirmation".to_owned();
         return Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response();
     }

@@ -1,0 +1,314 @@
+//! How a configuration comes into force: read, prepared, committed.
+//!
+//! Invariants: what has begun goes to its end, whoever asked and left; whoever leaves before its turn has begun nothing.
+//! Reading and preparing end when the daemon is asked to end. The commit neither waits nor is divided: from one moment on
+//! the plane, what it listens on, the configuration and what waits for confirmation are those of the new generation.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pointsman_api as api;
+use pointsman_config::{Problems, Setup};
+use pointsman_net::generation::Number;
+use pointsman_net::plane::{OpenedLog, Prepared, Retired};
+use pointsman_net::record::chain;
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use super::confirm::Pending;
+use super::{App, Checked, Refused, checked, read};
+use crate::asked::{Asked, Recorder};
+use crate::{mapping, replay, selections};
+
+/// A configuration that could come into force; dropping it changes nothing.
+pub(super) struct Ready {
+    number: Number,
+    setup: Arc<Setup>,
+    prepared: Prepared,
+    log: Option<OpenedLog>,
+}
+
+/// For how long a configuration comes into force.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Terms {
+    ForGood,
+    /// Unless it is confirmed.
+    For(Duration),
+    /// In the place of that one, if it still waits for confirmation.
+    Instead(Number),
+}
+
+impl App {
+    /// Puts a checked configuration in force: the first one.
+    pub(crate) async fn begin(self: &Arc<Self>, setup: Setup, asked: Asked) -> Result<(), Refused> {
+        let number = Number {
+            load: 1,
+            refresh: 0,
+        };
+        self.recall();
+        let ready = self.prepare(Arc::new(setup), number).await?;
+        self.commit(ready, Terms::ForGood)?.retire().await;
+        self.asked.send_modify(|loads| loads.in_force = asked);
+        for (group, member) in self.selections().iter() {
+            // A group or member that is gone comes back with its configuration.
+            if self
+                .plane
+                .selected(group)
+                .is_none_or(|selected| *selected != **member)
+            {
+                tracing::info!("a selection of before is not taken: `{member}` of `{group}`");
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// What was selected and counted before, for the first flow already.
+    fn recall(&self) {
+        if let Some(state) = &self.origin.state {
+            let kept = selections::load(state);
+            let names = kept.iter();
+            let names =
+                names.map(|(group, member)| (group.as_str().into(), member.as_str().into()));
+            self.plane.restore(names);
+            *self.selections() = kept;
+        }
+        self.plane.recall(self.counts.load());
+    }
+
+    /// Reads the configuration again and puts it in force, or changes nothing; with `confirm_within` only for so
+    /// long, unless it is confirmed.
+    ///
+    /// Answers with the configuration's warnings and notes. Dropping it before its turn has it not begun; after that it
+    /// goes to its end.
+    pub(crate) async fn reload(
+        self: &Arc<Self>,
+        confirm_within: Option<Duration>,
+    ) -> Result<Problems, Refused> {
+        let turn = self.turn().await?;
+        let app = Arc::clone(self);
+        self.to_its_end(async move {
+            let _turn = turn;
+            app.reload_now(confirm_within).await
+        })
+        .await
+    }
+
+    async fn reload_now(
+        self: &Arc<Self>,
+        confirm_within: Option<Duration>,
+    ) -> Result<Problems, Refused> {
+        let terms = confirm_within.map_or(Terms::ForGood, Terms::For);
+        let ready = tokio::select! {
+            biased;
+            () = self.stopped() => Err(Refused::Stopping),
+            ready = self.read_anew() => ready,
+        };
+        let committed = ready.and_then(|(ready, asked, problems)| {
+            let retired = self.commit(ready, terms)?;
+            self.asked.send_modify(|loads| {
+                loads.in_force = asked.clone();
+                loads.last = asked;
+            });
+            Ok((retired, problems))
+        });
+        let [taken, refused] = &self.reloads;
+        match committed {
+            Ok((retired, problems)) => {
+                taken.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(generation = %self.generation().0, "reloaded");
+                retired.retire().await;
+                self.settle();
+                Ok(problems)
+            }
+            Err(why) => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("not reloaded, nothing changed: {why}");
+                self.changed("refused", None, Some(why.to_string()));
+                Err(why)
+            }
+        }
+    }
+
+    async fn read_anew(&self) -> Result<(Ready, Asked, Problems), Refused> {
+        self.refuse_while_awaiting()?;
+        let (checked, asked) = read(self.origin.clone()).await?;
+        let prepared = match checked {
+            Ok(Checked { setup, problems }) => {
+                let ready = self.prepare(Arc::new(setup), self.next()).await;
+                ready.map(|ready| (ready, problems))
+            }
+            Err(refused) => Err(refused),
+        };
+        match prepared {
+            Ok((ready, problems)) => Ok((ready, asked, problems)),
+            Err(refused) => {
+                self.asked.send_modify(|loads| loads.last = asked);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Reads, checks and tests a configuration (this one's as it is now, where no other is named), puts the flows of
+    /// lately through it, and changes nothing. As [`Self::reload`] it goes to its end.
+    pub(crate) async fn replay(
+        self: &Arc<Self>,
+        asked: replay::Asked,
+    ) -> Result<(api::Replay, Problems), Refused> {
+        let turn = self.turn().await?;
+        let app = Arc::clone(self);
+        self.to_its_end(async move {
+            let _turn = turn;
+            app.replay_now(asked).await
+        })
+        .await
+    }
+
+    async fn replay_now(
+        self: &Arc<Self>,
+        asked: replay::Asked,
+    ) -> Result<(api::Replay, Problems), Refused> {
+        let mut origin = self.origin.clone();
+        if let Some(config) = &asked.config {
+            origin.path = Some(config.clone());
+            origin.dialect = asked.dialect;
+        }
+        let mut files = Recorder::default();
+        if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
+            files.pretend(path.clone(), text.clone());
+        }
+        let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
+        let candidate = reading
+            .await
+            .map_err(|error| Refused::Apply(error.to_string()))?;
+        let Checked { setup, problems } = candidate?;
+        let app = Arc::clone(self);
+        let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
+        let replayed = replaying
+            .await
+            .map_err(|error| Refused::Apply(error.to_string()))?;
+        Ok((replayed, problems))
+    }
+
+    /// Waits until no other reload or replay is under way: each may hold lists of its own.
+    pub(super) async fn turn(&self) -> Result<OwnedMutexGuard<()>, Refused> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Err(Refused::Stopping),
+            turn = Arc::clone(&self.reloading).lock_owned() => Ok(turn),
+        }
+    }
+
+    /// Runs `work` in a task of its own: it goes on where whoever asked for it left.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (done, told) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let result = work.await;
+            // Whoever asked may have left.
+            let _ = done.send(result);
+        });
+        told.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// The number of the next configuration.
+    pub(super) fn next(&self) -> Number {
+        Number {
+            load: self.generation().0.load + 1,
+            refresh: 0,
+        }
+    }
+
+    /// Gets all that a configuration needs.
+    pub(super) async fn prepare(
+        &self,
+        setup: Arc<Setup>,
+        number: Number,
+    ) -> Result<Ready, Refused> {
+        let path = setup.access_log.as_deref();
+        let log = self.plane.open_access_log(path).map_err(|error| {
+            let path = path.unwrap_or_else(|| Path::new("")).display();
+            Refused::Apply(format!("the access log {path} cannot be opened: {error}"))
+        })?;
+        let spec = mapping::spec(&setup, number);
+        let prepared = self.plane.prepare(spec).await;
+        let prepared = prepared.map_err(|error| Refused::Apply(chain(&error)))?;
+        Ok(Ready {
+            number,
+            setup,
+            prepared,
+            log,
+        })
+    }
+
+    /// Puts it in force.
+    ///
+    /// # Errors
+    /// The daemon is asked to end, or what it should replace was confirmed; then nothing has changed.
+    pub(super) fn commit(self: &Arc<Self>, ready: Ready, terms: Terms) -> Result<Retired, Refused> {
+        let Ready {
+            number,
+            setup,
+            prepared,
+            log,
+        } = ready;
+        let mut book = self.book();
+        if self.stopping() {
+            return Err(Refused::Stopping);
+        }
+        if let Terms::Instead(waiting) = terms
+            && !book.waits(waiting)
+        {
+            return Err(Refused::Awaiting(format!(
+                "generation {waiting} was confirmed"
+            )));
+        }
+        let earlier = book.in_force(&self.plane);
+        book.keep(number, Arc::clone(&setup));
+        let retired = match self.plane.commit(prepared) {
+            Ok(retired) => retired,
+            Err(error) => {
+                book.forget(number);
+                return Err(Refused::Apply(chain(&error)));
+            }
+        };
+        book.trim(number);
+        book.pending = match (terms, earlier) {
+            (Terms::For(within), Some(earlier)) => Some(Pending::new(number, earlier, within)),
+            _ => None,
+        };
+        let until = book.pending.as_ref().map(Pending::until);
+        drop(book);
+        if let Some(log) = log {
+            self.plane.log_to(log);
+        }
+        self.plane.keep_recent(setup.history.keep);
+        self.level.set(setup.log.level.as_deref());
+        self.loads.send_replace(number.load);
+        match (terms, until) {
+            (_, Some(until)) => self.await_confirmation(number, until),
+            (Terms::Instead(_), None) => self.changed("rolled-back", None, None),
+            _ => self.changed("in-force", None, None),
+        }
+        Ok(retired)
+    }
+
+    /// Gives back what only the reading of a configuration needed.
+    pub(super) fn settle(&self) {
+        self.origin.shelf.sweep();
+        if let Some(trouble) = self.origin.shelf.trouble() {
+            tracing::warn!("{trouble}");
+        }
+        // Reading lists takes far more than what is kept of them.
+        pointsman_os::memory::give_back();
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../pointsman-net/tests/support/drops.rs"]
+mod dropping;
+#[cfg(test)]
+mod tests;

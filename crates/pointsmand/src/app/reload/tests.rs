@@ -1,0 +1,151 @@
+//! A reload that nobody waits for any more is whole, or has not begun.
+
+use std::path::Path;
+
+use pointsman_config::list::Shelf;
+use pointsman_net::dial::Dialer;
+use pointsman_net::plane::{Plane, Setup as PlaneSetup};
+use tempfile::TempDir;
+
+use super::dropping::dropped_at_each_wait;
+use super::*;
+use crate::app::{Origin, check};
+use crate::logging::Level;
+
+/// No step of a test takes longer, also on a machine under load.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn config(inbound: &str) -> String {
+    format!(
+        "version: 1\ninbounds:\n  {inbound}: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+         outbounds:\n  group: {{ type: select, members: [DIRECT, REJECT] }}\nrules:\n  - FALLBACK, group\n"
+    )
+}
+
+fn write(directory: &Path, inbound: &str) {
+    std::fs::write(directory.join("pointsman.yaml"), config(inbound)).unwrap();
+}
+
+async fn daemon() -> (Arc<App>, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "in-1");
+    let plane = Plane::start(PlaneSetup {
+        workers: 2,
+        dialer: Dialer::default(),
+        clock: || 0,
+        access_log: None,
+    });
+    let origin = Origin {
+        path: Some(directory.path().join("pointsman.yaml")),
+        dialect: None,
+        on_unknown: None,
+        state: Some(directory.path().join("state")),
+        shelf: Arc::new(Shelf::fresh()),
+        control: directory.path().join("control.sock"),
+    };
+    let (checked, asked) = check(&origin);
+    let app = App::new(origin, plane.unwrap(), Level::fixed());
+    app.begin(checked.unwrap().setup, asked).await.unwrap();
+    (app, directory)
+}
+
+#[tokio::test]
+async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dropped() {
+    let (app, directory) = daemon().await;
+    let mut seen = app.generation().0.load;
+    let mut writes = 1;
+    let reload = || {
+        writes += 1;
+        write(directory.path(), &format!("in-{writes}"));
+        app.reload(Some(PATIENCE * 100))
+    };
+    let mut whole = 0;
+    let look = async |times: usize| {
+        // Until what had begun is over.
+        let turn = tokio::time::timeout(PATIENCE, app.turn()).await;
+        let _turn = turn.expect("nobody is held up").unwrap();
+        let now = app.in_force();
+        assert_eq!(app.generation().0, now.number);
+        let listening: Vec<_> = now.listening.iter().map(|it| it.name.to_string()).collect();
+        let configured: Vec<_> = now
+            .setup
+            .inbounds
+            .iter()
+            .map(|it| it.name.to_string())
+            .collect();
+        assert_eq!(listening, configured, "dropped after {times} polls");
+        if times == 0 {
+            assert_eq!(now.number.load, seen);
+            assert!(now.awaiting.is_none());
+            return;
+        }
+        assert_eq!(now.number.load, seen + 1, "no number is given twice");
+        let awaiting = now.awaiting.expect("the roll-back is armed");
+        assert_eq!(awaiting.generation, now.number.to_string());
+        assert_eq!(awaiting.earlier, seen.to_string());
+        assert_eq!(listening, [format!("in-{}", times + 2)]);
+        assert!(app.confirm());
+        seen = now.number.load;
+        whole += 1;
+    };
+    let (last, polls) = dropped_at_each_wait(reload, look).await;
+    assert!(last.is_ok(), "{last:?}");
+    assert!(polls > 1, "it waits");
+    assert_eq!(whole, polls - 1);
+    assert!(app.confirm());
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_reload_and_lets_none_begin() {
+    let (app, directory) = daemon().await;
+    write(directory.path(), "in-2");
+    let ready = app.prepare(app.generation().1, app.next()).await.unwrap();
+    app.stop();
+    let refused = app.commit(ready, Terms::ForGood).map(drop);
+    assert!(matches!(refused, Err(Refused::Stopping)), "{refused:?}");
+    let refused = app.reload(None).await;
+    assert!(matches!(refused, Err(Refused::Stopping)), "{refused:?}");
+    assert_eq!(app.generation().0.to_string(), "1");
+}
+
+#[tokio::test]
+async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
+    let (app, directory) = daemon().await;
+    write(directory.path(), "in-2");
+    app.reload(Some(PATIENCE * 100)).await.unwrap();
+    let waiting = app.generation().0;
+    let ready = app.prepare(app.generation().1, app.next()).await.unwrap();
+    assert!(app.confirm());
+    let refused = app.commit(ready, Terms::Instead(waiting)).map(drop);
+    assert!(matches!(refused, Err(Refused::Awaiting(_))), "{refused:?}");
+    assert_eq!(app.generation().0, waiting);
+    assert!(app.awaiting().is_none());
+}
+
+#[tokio::test]
+async fn selections_are_there_before_the_first_flow() {
+    let (app, _directory) = daemon().await;
+    app.select("group", "REJECT").unwrap();
+    let (checked, _) = check(&app.origin);
+    let plane = Plane::start(PlaneSetup {
+        workers: 1,
+        dialer: Dialer::default(),
+        clock: || 0,
+        access_log: None,
+    });
+    let next = App::new(app.origin.clone(), plane.unwrap(), Level::fixed());
+    next.recall();
+    // Nothing serves yet.
+    assert!(next.plane.listening().is_empty());
+    let ready = next.prepare(
+        Arc::new(checked.unwrap().setup),
+        Number {
+            load: 1,
+            refresh: 0,
+        },
+    );
+    let ready = ready.await.unwrap();
+    let _retired = next.commit(ready, Terms::ForGood).unwrap();
+    // At the very moment of the commit.
+    assert_eq!(next.plane.selected("group").as_deref(), Some("REJECT"));
+}
