@@ -54,7 +54,6 @@ pub fn duration(node: &Node, what: &str, problems: &mut Problems) -> Option<Dura
 }
 
 /// A [`duration`], or `off`: without a limit.
-#[expect(clippy::option_option, reason = "a problem, no limit, a limit")]
 pub fn duration_or_off(
     node: &Node,
     what: &str,

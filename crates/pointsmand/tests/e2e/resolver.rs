@@ -200,6 +200,70 @@ fn a_relays_resolver_answers_for_its_tree() {
 }
 
 #[test]
+fn a_relay_dials_what_its_own_resolver_says() {
+    let origin = Http::start("origin");
+    let server = NameServer::start(Mood::Plain, NAMES);
+    let daemon = Daemon::start(&Start {
+        files: vec![(
+            "reflow/config",
+            format!(
+                "relay {{\n rule=r\n listen=socks5 127.0.0.1:0\n resolver=udp {}\n}}\nrule r = direct\n",
+                server.address
+            ),
+        )],
+        config: "reflow",
+        // What the system says is not asked for.
+        hosts: "127.0.0.1 localhost in-hosts.test\n",
+        ..Start::default()
+    });
+    let (_, address) = daemon.ready.values().next().unwrap();
+    let proxy = format!("socks5h://{address}");
+    let port = origin.address.port();
+    let ask = |name: &str| curl(&["--proxy", &proxy, &format!("http://{name}:{port}/")]).1;
+    assert_eq!(ask("good.test"), 0, "{}", daemon.last_flow());
+    assert_ne!(ask("in-hosts.test"), 0);
+    let error = daemon.last_flow()["error"].to_string();
+    assert!(error.contains("no name in-hosts.test"), "{error}");
+    assert!(server.asked().0 >= 2);
+}
+
+#[test]
+fn names_are_split_beside_the_systems_resolver() {
+    let origin = Http::start("origin");
+    let corp = NameServer::start(Mood::Plain, &[("a.corp.test", [127, 0, 0, 1])]);
+    let daemon = Daemon::start(&Start {
+        files: vec![(
+            "pointsman.yaml",
+            format!(
+                "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+                 dns:\n  upstreams: {{ corp: \"udp://{}\", own: system }}\n  resolver: system\n\
+                 \x20 hosts: {{ nas.test: 127.0.0.1 }}\n  domains: {{ corp.test: corp, own.corp.test: own }}\n\
+                 rules:\n  - FALLBACK, DIRECT\n",
+                corp.address
+            ),
+        )],
+        config: "pointsman.yaml",
+        hosts: "127.0.0.1 localhost in-hosts.test b.corp.test own.corp.test\n",
+        ..Start::default()
+    });
+    let port = origin.address.port();
+    for (name, status) in [
+        // The system's, the configuration's own, the upstream's.
+        ("in-hosts.test", "200"),
+        ("nas.test", "200"),
+        ("a.corp.test", "200"),
+        // What the upstream does not know does not exist, whatever the system says ...
+        ("b.corp.test", "502"),
+        // ... but where the system is asked for a part of it.
+        ("own.corp.test", "200"),
+    ] {
+        let (got, flow) = ask(&daemon, name, port);
+        assert_eq!(got, status, "{name}: {flow}");
+    }
+    assert!(corp.asked().0 > 0);
+}
+
+#[test]
 fn a_family_that_does_not_answer_costs_little() {
     let namespace = Namespace::new("families");
     // What is sent to 2001:db8::2 vanishes: nobody has that link address.

@@ -7,6 +7,7 @@ use crate::convert::{Conversion, Foreign};
 use crate::damage::variants;
 use crate::files::Memory;
 use crate::fuzz_checks::{check_clash, check_sing_box};
+use crate::problem::Problems;
 
 pub(super) fn converted(foreign: Foreign, text: &str) -> Conversion {
     assert_eq!(Foreign::tell(Path::new("c"), text), Some(foreign));
@@ -83,4 +84,32 @@ fn sing_box_goes_where_it_went() {
     }
     assert_eq!(lost.len(), named.len(), "{lost:#?}");
     survives(check_sing_box, text);
+}
+
+#[test]
+fn the_systems_name_servers_stay_the_systems() {
+    let clash = "dns: { enable: true, nameserver: [system, 'fe80::1%eth0'] }\nproxies: []\nrules:\n  - MATCH,DIRECT\n";
+    let sing_box = r#"{"dns": {"servers": [{"type": "local", "tag": "own"}, {"type": "udp", "server": "1.1.1.1", "tag": "far"}]},
+        "inbounds": [], "outbounds": [{"type": "direct", "tag": "d"}], "route": {"final": "d"}}"#;
+    for (foreign, text, expected) in [(Foreign::Clash, clash, 2), (Foreign::SingBox, sing_box, 1)] {
+        let conversion = converted(foreign, text);
+        let lost = conversion.report.iter().filter(|remark| !remark.equal);
+        assert_eq!(lost.count(), 0, "{:?}", conversion.text);
+        let setup = loaded(&conversion.text, Path::new(""), &Memory::default());
+        let servers = &setup.resolvers[setup.server_resolver.unwrap().0].servers;
+        assert_eq!(
+            servers[0],
+            crate::setup::NameServer::System,
+            "{}",
+            conversion.text
+        );
+        assert_eq!(servers.len(), expected, "{}", conversion.text);
+        // Written anew from what was read, it is still the same.
+        let again = crate::convert::from_setup(&setup, &conversion.text, &Problems::default());
+        let again = loaded(&again.text, Path::new(""), &Memory::default());
+        assert_eq!(
+            &again.resolvers[again.server_resolver.unwrap().0].servers,
+            servers
+        );
+    }
 }

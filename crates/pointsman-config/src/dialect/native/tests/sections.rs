@@ -594,7 +594,7 @@ fn timeouts_are_checked() {
         check(
             &format!("inbounds: {{ a: {{ type: mixed, listen: 1 }} }}\ntimeouts: {{ {text} }}"),
             expected,
-        )
+        );
     };
     timeouts("dial: 1s, idle:", &[]);
     for key in ["handshake", "dial", "resolve", "keep_alive", "blackhole"] {
