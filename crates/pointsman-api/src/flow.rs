@@ -31,6 +31,9 @@ pub struct FlowRecord {
     pub outbound: Option<String>,
     /// The member of a group, the target of a forward.
     pub member: Option<String>,
+    /// Attempts at targets of a forward that failed before `member` was reached, in order; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
     /// What became of it.
     pub action: Action,
     /// The rule that decided.
@@ -54,6 +57,19 @@ pub struct FlowRecord {
     /// How long each step took.
     #[serde(default)]
     pub took_us: Took,
+}
+
+/// An attempt at a target that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The target.
+    pub target: String,
+    /// What went wrong.
+    pub error: String,
+    /// How many times in a row it failed so.
+    pub times: u32,
+    /// How long that took, pauses apart, in microseconds.
+    pub took_us: u64,
 }
 
 /// How long the steps of a flow took, in microseconds; 0 where one was not taken.

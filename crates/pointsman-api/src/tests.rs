@@ -126,6 +126,7 @@ fn a_flow_record_is_frozen() {
             line: 3,
         }),
         reason: "because".into(),
+        attempts: Vec::new(),
         answered_early: false,
         bytes_sent: 1,
         bytes_received: 2,

@@ -47,8 +47,9 @@ pub(crate) async fn run(begin: Begin) -> Next {
         Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
     };
     let server = match flow.open(pick).await {
-        Ok(server) => server,
-        Err(error) => return flow.fail(&error).await,
+        Ok(Ok(server)) => server,
+        Ok(Err(error)) => return flow.fail(&error).await,
+        Err(_gone) => return flow.over(End::ClientGone),
     };
     if flow.reply.grant(&mut flow.client).await.is_err() {
         return flow.over(End::ClientGone);

@@ -7,6 +7,7 @@
 
 mod kept;
 mod log;
+mod order;
 mod target;
 
 use std::net::SocketAddr;
@@ -168,7 +169,7 @@ pub enum Balance {
     /// The first.
     #[default]
     None,
-    /// Each in turn, whether it can be reached or not.
+    /// Each in turn; the next one where it cannot be reached.
     RoundRobin,
 }
 

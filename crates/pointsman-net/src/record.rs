@@ -39,6 +39,8 @@ pub struct FlowRecord {
     pub outbound: Option<Arc<str>>,
     /// The member of a group.
     pub member: Option<Arc<str>>,
+    /// Attempts at targets of a forward that failed, in order, at most [`ATTEMPTS`]; equal ones in a row are one.
+    pub attempts: Vec<Attempt>,
     /// What was done with it.
     pub action: Option<Action>,
     /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request); else empty.
@@ -59,7 +61,42 @@ pub struct FlowRecord {
     pub waits: Vec<(RequestId, u64)>,
 }
 
+/// Attempts that failed: one, or several in a row that failed alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The target.
+    pub target: Arc<str>,
+    /// What went wrong.
+    pub error: Arc<str>,
+    /// How many times in a row.
+    pub times: u32,
+    /// How long they took together, in microseconds, pauses apart.
+    pub took_us: u64,
+}
+
+/// The most attempts that a record keeps: more targets in one forward fail for one reason.
+pub const ATTEMPTS: usize = 16;
+
 impl FlowRecord {
+    /// One more attempt at a target failed; where there is no room the last one gives way.
+    pub(crate) fn attempted(&mut self, target: &Arc<str>, error: &str, took_us: u64) {
+        if let Some(last) = self.attempts.last_mut()
+            && last.target == *target
+            && *last.error == *error
+        {
+            last.times = last.times.saturating_add(1);
+            last.took_us = last.took_us.saturating_add(took_us);
+            return;
+        }
+        self.attempts.truncate(ATTEMPTS - 1);
+        self.attempts.push(Attempt {
+            target: Arc::clone(target),
+            error: error.into(),
+            times: 1,
+            took_us,
+        });
+    }
+
     /// About how many bytes it takes, without what it shares with others: rules, names of outbounds.
     pub(crate) fn weight(&self) -> usize {
         let text = |fact: &Fact<Arc<str>>| fact.known().map_or(0, |text| text.len());
@@ -83,12 +120,17 @@ impl FlowRecord {
         });
         let resolved = facts.resolved.known().map_or(0, |all| all.len() * 17);
         let messages: usize = self.messages.iter().map(|(_, text)| 24 + text.len()).sum();
+        let attempts: usize = self
+            .attempts
+            .iter()
+            .map(|attempt| size_of::<Attempt>() + attempt.error.len())
+            .sum();
         let ended = self
             .ended
             .as_ref()
             .and_then(End::error)
             .map_or(0, |why| why.len());
-        size_of::<Self>() + process + look + resolved + messages + ended
+        size_of::<Self>() + process + look + resolved + messages + attempts + ended
     }
 }
 

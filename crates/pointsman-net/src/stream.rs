@@ -170,21 +170,44 @@ impl Stream {
         }
     }
 
-    /// Ends when the peer has closed the connection; where `ends` is false, only when it broke. Consumes nothing.
+    /// Ends when the peer is gone: it broke the connection or, where `ends`, it ended its direction. Asks the system
+    /// nothing, and consumes nothing.
     ///
-    /// A peer that sent more than can be looked at is not heard any more. Dropping the future loses nothing.
-    pub async fn hung_up(&mut self, ends: bool) {
-        let mut buf = vec![0; 2048];
-        let mut seen = 0;
-        while seen < buf.len() {
-            match self.peek_more(&mut buf, seen, 0).await {
-                Ok(there) if there > seen => seen = there,
-                Ok(_) if ends => return,
-                Ok(_) => break,
-                Err(_) => return,
+    /// Dropping the future loses nothing.
+    pub async fn hung_up(&self, ends: bool) {
+        let mut interest = Interest::WRITABLE | Interest::ERROR;
+        if ends {
+            interest |= Interest::READABLE;
+        }
+        loop {
+            let Ok(ready) = self.socket.ready(interest).await else {
+                return;
+            };
+            if ready.is_error() || ready.is_write_closed() || (ends && ready.is_read_closed()) {
+                return;
+            }
+            // Bytes, or room for them: both are tried by whoever comes next. What the runtime forgets here it is told
+            // again by the next event, which a hang-up always brings.
+            let forgotten = if ends {
+                &[Interest::WRITABLE, Interest::READABLE][..]
+            } else {
+                &[Interest::WRITABLE]
+            };
+            for seen in forgotten {
+                let _: io::Result<()> = self
+                    .socket
+                    .try_io(*seen, || Err(io::ErrorKind::WouldBlock.into()));
             }
         }
-        std::future::pending::<()>().await;
+    }
+
+    /// Ends when the peer broke the connection, or ended its direction without a byte that nobody has read.
+    pub async fn left_without_a_word(&mut self) {
+        let mut first = [0];
+        self.hung_up(true).await;
+        if matches!(self.peek(&mut first).await, Ok(1..)) {
+            self.hung_up(false).await;
+        }
     }
 
     /// Puts bytes back: they will be read first, before what was put back earlier.

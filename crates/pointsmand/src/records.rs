@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::refuse;
-use pointsman_net::record::{End, FlowRecord};
+use pointsman_net::record::{Attempt, End, FlowRecord};
 use pointsman_policy::fact::{Geo, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Fact, Host, Need, Step, explain};
@@ -46,6 +46,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         },
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
+        attempts: record.attempts.iter().map(attempt).collect(),
         action: record.action.map_or(api::Action::None, action),
         rule: rule.map(self::rule),
         reason: reason(record, setup),
@@ -72,6 +73,21 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             verdict: record.took.verdict_us,
             dial: record.took.dial_us,
         },
+    }
+}
+
+fn attempt(attempt: &Attempt) -> api::flow::Attempt {
+    let Attempt {
+        target,
+        error,
+        times,
+        took_us,
+    } = attempt;
+    api::flow::Attempt {
+        target: target.to_string(),
+        error: error.to_string(),
+        times: *times,
+        took_us: *took_us,
     }
 }
 
@@ -123,10 +139,21 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
         step(need.as_str(), outcome, us)
     };
     let mut steps: Vec<_> = asked.iter().map(of_need).collect();
-    let dialled = match &record.ended {
-        Some(End::Failed(why)) => Some(format!("failed: {why}")),
-        _ if record.took.dial_us > 0 => Some("open".to_owned()),
-        _ => None,
+    let failed = record.attempts.iter().map(|attempt| {
+        let times = match attempt.times {
+            1 => String::new(),
+            times => format!("{times} times "),
+        };
+        let outcome = format!("{}: {times}failed: {}", attempt.target, attempt.error);
+        step("dial", outcome, attempt.took_us)
+    });
+    steps.extend(failed);
+    let dialled = match (&record.ended, &record.member) {
+        (Some(End::Failed(why)), _) => Some(format!("failed: {why}")),
+        (Some(End::ClientGone | End::Refused), _) => None,
+        _ if record.took.dial_us == 0 => None,
+        (_, Some(member)) if !record.attempts.is_empty() => Some(format!("{member}: open")),
+        _ => Some("open".to_owned()),
     };
     steps.extend(dialled.map(|outcome| step("dial", outcome, took.dial_us)));
     steps

@@ -10,6 +10,7 @@ use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Action, Host, Need, Watch, guard, local};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Begin, Choice, Flow, Next, Relaying, named};
@@ -130,14 +131,22 @@ impl Flow {
             }
             Need::Resolve => {
                 self.facts.resolved = match named(&self.facts) {
-                    Some(name) => facts::resolve(&self.ways, self.inbound.resolver, &name).await,
+                    Some(name) => tokio::select! {
+                        biased;
+                        found = facts::resolve(&self.ways, self.inbound.resolver, &name) => found,
+                        () = self.client.hung_up(self.ends()) => return Err(Gone),
+                    },
                     None => Fact::Absent,
                 };
                 self.took.resolve_us = micros(begun);
             }
             Need::Owner => {
-                let owner = facts::owner(&self.ways, &self.facts, self.local);
-                self.facts.owner = owner.await.boxed();
+                let owner = tokio::select! {
+                    biased;
+                    owner = facts::owner(&self.ways, &self.facts, self.local) => owner,
+                    () = self.client.hung_up(self.ends()) => return Err(Gone),
+                };
+                self.facts.owner = owner.boxed();
                 self.took.owner_us = micros(begun);
             }
             Need::Country => {
@@ -203,14 +212,18 @@ impl Flow {
             return Ok(Fact::Absent);
         };
         let record = self.ticket.live().record();
-        // Whoever waits for a reply and says "no more" has hung up; others may have said all.
-        let ends = self.reply.waits() && !self.answered_early;
-        let ends = ends || matches!(self.payload, Payload::Request(_));
+        let ends = self.ends();
         let requests = &self.ways.shared().requests;
         tokio::select! {
             verdict = requests.ask(&asked.request, record) => Ok(verdict),
             () = self.client.hung_up(ends) => Err(Gone),
         }
+    }
+
+    /// Whoever waits for a reply and says "no more" has hung up; others may have said all.
+    fn ends(&self) -> bool {
+        let waits = self.reply.waits() && !self.answered_early;
+        waits || matches!(self.payload, Payload::Request(_))
     }
 
     /// From the decision to what is done; the record knows both afterwards.
@@ -324,20 +337,41 @@ impl Flow {
         }
     }
 
-    pub(super) async fn open(&mut self, pick: Pick) -> Result<Stream, DialError> {
+    /// The way out, as long as there is a client.
+    pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Stream, DialError>, Gone> {
         let begun = Instant::now();
         let limit = self.ways.generation().spec().limits.dial;
+        let ends = self.ends();
         let opened = match &mut self.visit {
-            Some(visit) => visit.open(&self.ways, &mut self.ticket).await,
+            Some(visit) => {
+                // A visitor may say all before it is served. One that ends without a word while its target is down
+                // does not wait for it.
+                let failed = Notify::new();
+                let client = &mut self.client;
+                let gone = async {
+                    tokio::select! {
+                        () = client.hung_up(false) => return,
+                        () = failed.notified() => {}
+                    }
+                    client.left_without_a_word().await;
+                };
+                tokio::select! {
+                    biased;
+                    opened = visit.open(&self.ways, &mut self.ticket, &failed) => Some(opened),
+                    () = gone => None,
+                }
+            }
             None => {
-                let lent = self.lent.clone();
-                self.ways
-                    .open_picked(pick, &self.target(), limit, lent)
-                    .await
+                let (target, lent) = (self.target(), self.lent.clone());
+                tokio::select! {
+                    biased;
+                    opened = self.ways.open_picked(pick, &target, limit, lent) => Some(opened),
+                    () = self.client.hung_up(ends) => None,
+                }
             }
         };
         self.took.dial_us = micros(begun);
-        opened
+        opened.ok_or(Gone)
     }
 
     fn target(&self) -> Target {
@@ -409,6 +443,7 @@ impl Flow {
     /// Ends the flow because no way out could be opened.
     pub(super) async fn fail(mut self, error: &DialError) -> Next {
         self.write_down();
+        self.visit = None;
         if let DialError::Shut { why, .. } = error {
             self.ticket.note(|record| record.note = Arc::clone(why));
             // Closed in order: there is nothing to take back.
@@ -444,6 +479,8 @@ impl Flow {
 
     pub(super) fn over(mut self, end: End) -> Next {
         self.write_down();
+        // Whoever hears of the end finds its place free.
+        self.visit = None;
         self.ticket.end(end);
         Next::Over
     }

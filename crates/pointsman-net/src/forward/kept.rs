@@ -14,6 +14,7 @@ use pointsman_os::local::{self, Inherited};
 use pointsman_os::socket as os;
 use tokio::net::{TcpStream, UnixStream};
 
+use super::order::Failures;
 use super::{Address, Forward, ForwardSpec, Keepalive, inbound};
 use crate::dial;
 use crate::record::log::AccessLog;
@@ -158,6 +159,7 @@ fn probes(keepalive: Keepalive) -> Option<dial::Keepalive> {
 pub(super) struct State {
     active: AtomicUsize,
     next: AtomicUsize,
+    pub(super) failures: Failures,
 }
 
 /// A connection that is counted until it is dropped.
@@ -173,9 +175,9 @@ impl State {
         Some(Permit(Arc::clone(self)))
     }
 
-    /// Whose turn it is, of `count`.
-    pub(super) fn turn(&self, count: usize) -> usize {
-        self.next.fetch_add(1, Ordering::Relaxed) % count.max(1)
+    /// Counts the connections that ask whose turn it is.
+    pub(super) fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -143,6 +143,9 @@ impl fmt::Display for Entry {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
+        if !record.attempts.is_empty() {
+            line.insert("attempts".to_owned(), record.attempts_json());
+        }
         if let Some(error) = error(record) {
             line.insert("error".to_owned(), json!(error));
         }

@@ -1,6 +1,6 @@
 //! From a visit at a forward to a connected target.
 //!
-//! Invariant: whatever was tried, the record names the target that was tried last; a failure names each.
+//! Invariant: whatever was tried, the record names the target that was tried last, and each attempt that failed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use pointsman_policy::{Action, Host};
 use pointsman_wire::proxy_protocol;
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::kept::{NotNow, Turn};
 use super::{Address, Balance, Families, Target, Visit};
@@ -18,8 +19,12 @@ use crate::plane::Ticket;
 use crate::record::chain;
 use crate::stream::Stream;
 
+/// Between two attempts at one target it is never longer, unless the configuration begins with more: a client that
+/// still waits is served soon after the target is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 impl Visit {
-    /// A stream to a target, after the PROXY header where there is one.
+    /// A stream to a target, after the PROXY header where there is one. Tells `failed` of each attempt that fails.
     ///
     /// # Errors
     /// [`DialError::Shut`]: it is refused. Else no target could be reached.
@@ -27,6 +32,7 @@ impl Visit {
         &mut self,
         ways: &Ways,
         ticket: &mut Ticket,
+        failed: &Notify,
     ) -> Result<Stream, DialError> {
         let forward = Arc::clone(&self.forward);
         let spec = &forward.spec;
@@ -42,18 +48,20 @@ impl Visit {
         let over = || shut(format!("its limit of {most} connections is reached").into());
         self.stay._permit = Some(permit.ok_or_else(over)?);
 
-        let candidates = match spec.balance {
-            Balance::Failover => 0..spec.targets.len(),
-            Balance::None => 0..1,
-            Balance::RoundRobin => {
-                let turn = forward.state.turn(spec.targets.len());
-                turn..turn + 1
-            }
+        let turn = match spec.balance {
+            Balance::RoundRobin => forward.state.turn(),
+            Balance::Failover | Balance::None => 0,
         };
+        let order = forward.state.failures.order(spec, turn, Instant::now());
         let mut failures: Vec<(&Target, DialError)> = Vec::new();
-        for (index, target) in spec.targets.iter().enumerate() {
-            if !candidates.contains(&index) {
+        let mut pause = spec.retry.pause;
+        for index in order {
+            let Some(target) = spec.targets.get(index) else {
                 continue;
+            };
+            if !failures.is_empty() && !pause.is_zero() {
+                sleep(pause.min(spec.retry.most)).await;
+                pause = pause.saturating_mul(2);
             }
             self.target = index;
             let action = target.via.and_then(|via| ways.action(via));
@@ -61,14 +69,18 @@ impl Visit {
                 record.member = Some(Arc::clone(&target.name));
                 record.action = Some(action.unwrap_or(Action::Direct));
             });
-            match self.reach(ways, target).await {
+            match self.reach(ways, target, ticket, failed).await {
                 Ok(stream) => {
+                    forward.state.failures.forgive(target);
                     if let Some(line) = ticket.line() {
                         line.reached(target, &stream);
                     }
                     return Ok(stream);
                 }
                 Err(error) => {
+                    if may_pass(&error) {
+                        forward.state.failures.note(spec, target, Instant::now());
+                    }
                     if let Some(line) = ticket.line() {
                         line.tried(target);
                     }
@@ -79,19 +91,32 @@ impl Visit {
         Err(none_of(&spec.name, failures))
     }
 
-    /// As many attempts as the target allows.
-    async fn reach(&mut self, ways: &Ways, target: &Target) -> Result<Stream, DialError> {
+    /// As many attempts as the target allows; each that fails is written down.
+    async fn reach(
+        &mut self,
+        ways: &Ways,
+        target: &Target,
+        ticket: &Ticket,
+        failed: &Notify,
+    ) -> Result<Stream, DialError> {
         let mut pause = target.backoff;
+        let longest = target.backoff.max(LONGEST_PAUSE);
         let mut left = target.attempts.max(1);
         loop {
             left -= 1;
-            match self.attempt(ways, target).await {
+            let begun = Instant::now();
+            let error = match self.attempt(ways, target).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) if left == 0 || !may_pass(&error) => return Err(error),
-                Err(_passing) => {}
+                Err(error) => error,
+            };
+            let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            ticket.note(|record| record.attempted(&target.name, &chain(&error), took_us));
+            failed.notify_one();
+            if left == 0 || !may_pass(&error) {
+                return Err(error);
             }
             sleep(pause).await;
-            pause = pause.saturating_mul(2);
+            pause = pause.saturating_mul(2).min(longest);
         }
     }
 
@@ -121,7 +146,10 @@ impl Visit {
         };
         if self.forward.spec.proxy_header {
             let header = proxy_protocol::write_v1(self.source, self.local);
-            let written = stream.write_all(&header).await;
+            let Ok(written) = timeout(limit, stream.write_all(&header)).await else {
+                let outbound = Arc::clone(&target.name);
+                return Err(DialError::TimedOut { outbound, limit });
+            };
             written.map_err(|source| unreachable(target, source))?;
         }
         self.stay._turn = turn;

@@ -53,6 +53,10 @@ impl FlowRecord {
             ),
             ("outbound", always(json!(self.outbound.as_deref()))),
             ("member", always(json!(self.member.as_deref()))),
+            (
+                "attempts",
+                Some(self.attempts_json()).filter(|_| !self.attempts.is_empty()),
+            ),
             ("action", always(json!(self.action.map(action)))),
             ("rule", rule.map(origin)),
             (
@@ -94,6 +98,21 @@ impl FlowRecord {
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), value?)));
         Value::Object(said.collect())
+    }
+
+    /// The attempts that failed, for logs.
+    pub(crate) fn attempts_json(&self) -> Value {
+        let attempts = self.attempts.iter();
+        attempts
+            .map(|attempt| {
+                json!({
+                    "target": &*attempt.target,
+                    "error": &*attempt.error,
+                    "times": attempt.times,
+                    "took_us": attempt.took_us,
+                })
+            })
+            .collect()
     }
 }
 

@@ -24,7 +24,7 @@ async fn the_first_that_can_be_reached_serves() {
     stage.hears("live").await;
     let record = stage.records(1).await.remove(0);
     assert_eq!(record.outbound.as_deref(), Some("f"));
-    assert_eq!(member(&record), "live");
+    assert_eq!(ways(&[std::sync::Arc::clone(&record)]), ["dead x1, live"]);
     assert_eq!(&*record.listener, "f");
     assert!(direct(&record));
     assert_eq!(record.ended, Some(End::Closed));
@@ -61,27 +61,153 @@ async fn without_a_balance_the_first_alone_is_tried() {
     assert!(matches!(record.ended, Some(End::Failed(_))));
 }
 
+/// The target that each connection reached, and those that failed before it.
+fn ways(records: &[std::sync::Arc<FlowRecord>]) -> Vec<String> {
+    let way = |record: &std::sync::Arc<FlowRecord>| {
+        let tried = record.attempts.iter().map(|attempt| {
+            assert!(attempt.error.contains("refused"), "{}", attempt.error);
+            format!("{} x{}, ", attempt.target, attempt.times)
+        });
+        format!("{}{}", tried.collect::<String>(), member(record))
+    };
+    records.iter().map(way).collect()
+}
+
 #[tokio::test]
-async fn turns_go_round_and_do_not_fail_over() {
+async fn turns_go_round_and_go_on_where_one_is_dead() {
     let (a, b) = (greeter("a").await, greeter("b").await);
     let mut forward = to([tcp("a", a), tcp("dead", nobody()), tcp("b", b)]);
     forward.balance = Balance::RoundRobin;
     let stage = Stage::of(forward).await;
-    for round in 0..2 {
-        stage.hears("a").await;
-        stage.records(round * 3 + 1).await;
-        assert!(stage.closes().await);
-        stage.records(round * 3 + 2).await;
-        stage.hears("b").await;
-        stage.records(round * 3 + 3).await;
+    for (count, heard) in ["a", "b", "b", "a", "b", "b"].into_iter().enumerate() {
+        stage.hears(heard).await;
+        stage.records(count + 1).await;
     }
-    let members: Vec<String> = stage
-        .records(6)
-        .await
-        .iter()
-        .map(|record| member(record).to_owned())
-        .collect();
-    assert_eq!(members, ["a", "dead", "b", "a", "dead", "b"]);
+    let expected = ["a", "dead x1, b", "b", "a", "b", "b"];
+    assert_eq!(ways(&stage.records(6).await), expected);
+}
+
+#[tokio::test]
+async fn a_dead_first_target_costs_one_connection_and_not_each() {
+    let live = greeter("live").await;
+    let dead = Target {
+        attempts: 2,
+        ..tcp("dead", nobody())
+    };
+    let mut forward = to([dead, tcp("live", live)]);
+    forward.balance = Balance::Failover;
+    let stage = Stage::of(forward).await;
+    for count in 1..=4 {
+        stage.hears("live").await;
+        stage.records(count).await;
+    }
+    let records = stage.records(4).await;
+    assert_eq!(ways(&records), ["dead x2, live", "live", "live", "live"]);
+    let json = records[0].to_json();
+    assert_eq!(json["attempts"][0]["target"], "dead");
+    assert_eq!(json["attempts"][0]["times"], 2);
+    assert_eq!(json["member"], "live");
+    assert!(records[1].to_json().get("attempts").is_none());
+}
+
+#[tokio::test]
+async fn what_has_failed_everywhere_is_tried_again() {
+    let mut forward = to([tcp("a", nobody()), tcp("b", nobody())]);
+    forward.balance = Balance::Failover;
+    let stage = Stage::of(forward).await;
+    for count in 1..=2 {
+        assert!(stage.closes().await);
+        stage.records(count).await;
+    }
+    let expected = ["a x1, b x1, b"; 2];
+    assert_eq!(ways(&stage.records(2).await), expected);
+}
+
+#[tokio::test]
+async fn no_more_targets_than_may_be_are_tried() {
+    let live = greeter("live").await;
+    for balance in [Balance::Failover, Balance::RoundRobin] {
+        let mut forward = to([tcp("a", nobody()), tcp("b", nobody()), tcp("live", live)]);
+        forward.balance = balance;
+        forward.retry.targets = 2;
+        let stage = Stage::of(forward).await;
+        assert!(stage.closes().await);
+        assert_eq!(ways(&stage.records(1).await), ["a x1, b x1, b"]);
+        // Both are known to be dead by now.
+        stage.hears("live").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_target_that_is_down_gives_its_place_back() {
+    for reset in [false, true] {
+        let down = Target {
+            attempts: u32::MAX,
+            backoff: PATIENCE * 10,
+            ..tcp("down", nobody())
+        };
+        let mut forward = to([down]);
+        forward.connection_limit = 1;
+        let stage = Stage::of(forward).await;
+        for count in 1..=2 {
+            let client = stage.connect().await;
+            stage.living(1).await;
+            if reset {
+                pointsman_os::socket::reset_on_close(&client.0).unwrap();
+            }
+            drop(client);
+            let records = stage.records(count).await;
+            assert!(
+                records.iter().all(|r| r.ended == Some(End::ClientGone)),
+                "{records:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_said_all_waits_for_a_target_that_comes_back() {
+    let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = place.local_addr().unwrap();
+    drop(place);
+    let tries = Target {
+        attempts: u32::MAX,
+        backoff: Duration::from_millis(5),
+        ..tcp("late", at)
+    };
+    let stage = Stage::of(to([tries])).await;
+    let mut client = stage.connect().await;
+    client.send("hello").await;
+    client.finish().await;
+    let tried = async {
+        while stage
+            .plane()
+            .flows()
+            .iter()
+            .all(|flow| flow.record().attempts.is_empty())
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, tried).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+    let (served, _) = listener.accept().await.unwrap();
+    tokio::spawn(echoing(served));
+    assert_eq!(client.rest().await.unwrap(), b"hello");
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_ends_a_look_up() {
+    let mut forward = to([named("t", "silent.test", 1)]);
+    forward.connection_limit = 1;
+    let mut spec = spec(1, &[], vec![forward]);
+    spec.limits.resolve = PATIENCE * 10;
+    let stage = Stage::play(spec).await;
+    let client = stage.connect().await;
+    stage.living(1).await;
+    pointsman_os::socket::reset_on_close(&client.0).unwrap();
+    drop(client);
+    assert_eq!(stage.records(1).await[0].ended, Some(End::ClientGone));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod decisions;
 mod dropping;
 mod drops;
 mod fetch;
+mod gone;
 mod handshakes;
 mod names;
 mod owners;
