@@ -48,6 +48,11 @@ impl Recorder {
         self.pretended = Some((path, text));
     }
 
+    fn pretended(&self, path: &Path) -> Option<&str> {
+        let (pretended, text) = self.pretended.as_ref()?;
+        (pretended == path).then_some(text.as_str())
+    }
+
     fn file(&self, path: &Path) {
         self.asked.borrow_mut().files.insert(path.to_owned());
     }
@@ -65,16 +70,17 @@ impl Files for Recorder {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        if let Some((pretended, text)) = &self.pretended
-            && pretended == path
-        {
-            return Ok(text.clone().into_bytes());
+        if let Some(text) = self.pretended(path) {
+            return Ok(text.to_owned().into_bytes());
         }
         self.file(path);
         Disk.read(path, limit)
     }
 
     fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
+        if let Some(text) = self.pretended(path) {
+            return Ok(text.to_owned().into_bytes());
+        }
         self.file(path);
         read_handed(path, limit, within)
     }
@@ -90,9 +96,7 @@ impl Files for Recorder {
     }
 
     fn is_directory(&self, path: &Path) -> Option<bool> {
-        if let Some((pretended, _)) = &self.pretended
-            && pretended == path
-        {
+        if self.pretended(path).is_some() {
             return Some(false);
         }
         self.file(path);

@@ -1,3 +1,5 @@
+//! Places, and who waits for one.
+
 use super::*;
 
 #[test]
