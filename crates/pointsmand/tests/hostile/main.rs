@@ -16,3 +16,4 @@ mod daemon;
 
 mod control;
 mod file_system;
+mod operator;
