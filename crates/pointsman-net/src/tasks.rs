@@ -92,6 +92,7 @@ impl Tasks {
             key,
         };
         // The lock is free here: a runtime that has shut down drops the future, and `Leaving` with it, at once.
+        #[allow(clippy::disallowed_methods, reason = "this is the owner")]
         let task = runtime.spawn(Owned {
             future: Box::pin(future),
             _leaving: leaving,

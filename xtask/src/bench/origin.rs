@@ -161,6 +161,7 @@ impl Origin {
                 stream, message, ..
             }) = self.connections[index].take()
             {
+                #[allow(clippy::disallowed_methods, reason = "the server of a measurement")]
                 std::thread::spawn(move || download(stream, &message));
             }
         } else if connection.stream.write_all(&connection.message).is_err() {

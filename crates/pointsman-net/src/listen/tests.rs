@@ -1,5 +1,10 @@
 //! Listeners share, hand out, are kept, and close without losing anybody.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the other side of these tests is not ours"
+)]
+
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -80,7 +80,9 @@ impl Plane {
     pub fn log_to(&self, opened: OpenedLog) {
         let old = self.shared.flows.log_to(opened.0.map(Arc::new));
         // Closing writes what is queued, and waits for that.
-        std::thread::spawn(move || drop(old));
+        let closing = std::thread::Builder::new().name("closes-log".into());
+        // Where there is no thread left, it is closed here.
+        let _ = closing.spawn(move || drop(old));
     }
 
     /// Lines that the access logs had to drop.

@@ -2,6 +2,11 @@
 //!
 //! The counters of the process are shared by all tests here, so a test asserts on its own [`Outcome`].
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the other side of these tests is not ours"
+)]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
 use std::thread;

@@ -113,6 +113,10 @@ fn identity(meta: &fs::Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "asks whether somebody lives there"
+)]
 fn refuse_the_living(path: &Path) -> io::Result<()> {
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,

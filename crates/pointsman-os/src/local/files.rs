@@ -150,6 +150,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the writer in a test")]
     fn a_pipe_is_read_where_it_was_handed_over() {
         let directory = tempfile::tempdir().unwrap();
         let path = fifo(directory.path());

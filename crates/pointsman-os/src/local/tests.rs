@@ -1,5 +1,10 @@
 //! The control socket: mode, takeover, strangers.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the other side of these tests is not ours"
+)]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -85,6 +85,7 @@ pub(crate) fn run(global: &Global, args: &ApproveArgs, out: &mut Out) -> Result<
     // Threads of their own, for each answer is a request of its own; they end with the program.
     let always = args.always.map(|word| {
         let (sender, asked) = mpsc::channel();
+        #[allow(clippy::disallowed_methods, reason = "it ends with the program")]
         std::thread::spawn(move || {
             for (request, sub_id) in asked {
                 tell(&own, sub_id, request, word);
@@ -94,6 +95,7 @@ pub(crate) fn run(global: &Global, args: &ApproveArgs, out: &mut Out) -> Result<
     });
     if always.is_none() {
         let own = global.clone();
+        #[allow(clippy::disallowed_methods, reason = "it ends with the program")]
         std::thread::spawn(move || hear(&own, &heard));
     }
     let ids: Vec<String> = args.id.iter().map(ToString::to_string).collect();
