@@ -7,7 +7,7 @@ use pointsman_config::list::{Cache, Shelf};
 use pointsman_os::local::Kept;
 
 /// The largest compiled set that is read back, in bytes.
-const LARGEST: u64 = 1 << 30;
+const LARGEST: u64 = 512 << 20;
 
 /// The shelf of this daemon. What cannot be kept on disk is told, and kept in memory alone.
 pub(crate) fn open(state: Option<&Path>) -> Shelf {

@@ -20,6 +20,9 @@ use super::{Bytes, Reading, Unreadable};
 /// The most bytes of one entry.
 const MAX_ENTRY: u64 = 64 << 10;
 
+/// The most lists of a file that are named: v2ray's has some 1,500.
+const MOST_LISTS: usize = 100_000;
+
 /// The most attributes of a list that are named where a wrong one was asked for.
 const MOST_NAMED: usize = 20;
 
@@ -50,7 +53,9 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
             entries.list(&mut proto, list.end)?;
         } else {
             proto.skip_to(list.end)?;
-            names.push(list.name);
+            if names.len() < MOST_LISTS {
+                names.push(list.name);
+            }
         }
     }
     if !found {
@@ -69,6 +74,10 @@ pub(super) fn names(bytes: &mut dyn Bytes) -> Result<Vec<String>, Unreadable> {
     let mut names = Vec::new();
     while let Some(list) = next(&mut proto)? {
         proto.skip_to(list.end)?;
+        if names.len() == MOST_LISTS {
+            let message = format!("the file holds more than {MOST_LISTS} lists");
+            return Err(Unreadable::malformed(message));
+        }
         names.push(list.name);
     }
     Ok(names)
@@ -200,6 +209,7 @@ impl Entries<'_, '_, '_> {
                 (2, Value::Bytes(length)) => {
                     entry.read(proto, length)?;
                     self.entry(&entry);
+                    self.numbered.reading.room.check()?;
                 }
                 (_, Value::Bytes(length)) => proto.skip(length)?,
                 (_, Value::Number(_)) => {}
@@ -208,6 +218,7 @@ impl Entries<'_, '_, '_> {
         if let Some(ranges) = self.inverse.take() {
             for (from, to) in complement(ranges) {
                 prefixes_of(from, to, &mut |prefix| self.numbered.prefix(prefix));
+                self.numbered.reading.room.check()?;
             }
         }
         Ok(())

@@ -14,9 +14,6 @@ use pointsman_policy::near::nearest;
 use super::numbered::Numbered;
 use super::{Bytes, Reading, Unreadable};
 
-/// The largest database, in bytes: that of all cities has a quarter of it.
-const MAX_SIZE: u64 = 256 << 20;
-
 /// The most codes that are kept to name the one that was meant.
 const MOST_CODES: usize = 1024;
 
@@ -29,10 +26,11 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
     };
     let wanted = Wanted::parse(select);
     let mut whole = Vec::new();
-    bytes.take(MAX_SIZE + 1).read_to_end(&mut whole)?;
-    if whole.len() as u64 > MAX_SIZE {
+    let most = reading.room.limit();
+    bytes.take(most + 1).read_to_end(&mut whole)?;
+    if whole.len() as u64 > most {
         return Err(Unreadable::malformed(format!(
-            "a database of more than {MAX_SIZE} bytes is too large"
+            "a database of more than {most} bytes is too large"
         )));
     }
     let database = Reader::from_source(whole)

@@ -22,6 +22,7 @@ mod packed;
 mod proto;
 pub mod query;
 mod ranges;
+mod room;
 mod scope;
 mod shelf;
 mod source;
@@ -42,6 +43,9 @@ use pointsman_policy::set::{Item, Place, Sink};
 use serde::{Deserialize, Serialize};
 
 pub use cache::Cache;
+use room::{Measured, Room};
+
+pub use room::MOST_ENTRIES;
 pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
@@ -131,6 +135,8 @@ pub struct Recipe {
     /// one is wanted (`google@cn`); a country of `geoip.dat`; a country (`cn`) or an autonomous
     /// system (`as13335`) of a database.
     pub select: Option<String>,
+    /// The most bytes that it may unfold to; `None`: [`MOST_OF_A_FILE`], which is the most there is.
+    pub limit: Option<u64>,
 }
 
 /// What a list is read from: a stream that can be begun again.
@@ -180,6 +186,8 @@ struct Reading<'a> {
     /// What classical entries may refer to.
     scope: &'a dyn Scope,
     sink: &'a mut dyn Sink,
+    /// What of the list may still come.
+    room: &'a Room,
     told: &'a mut Told,
     /// For names that are not canonical as written.
     buffer: String,
@@ -215,10 +223,16 @@ pub fn read(
         return Err(Unreadable::malformed(message).hint("`dat` and `mmdb` hold many"));
     }
     bytes.rewind()?;
+    let room = Room::of(recipe);
+    let mut measured = Measured {
+        to: sink,
+        room: &room,
+    };
     let mut reading = Reading {
         recipe,
         scope,
-        sink,
+        sink: &mut measured,
+        room: &room,
         told,
         buffer: String::new(),
         patterns: 0,
@@ -235,7 +249,8 @@ pub fn read(
         Format::SrsJson => srs_json::read(bytes, &mut reading),
         Format::Text => text::read(bytes, &mut reading),
         Format::Yaml => yaml::read(bytes, &mut reading),
-    }
+    }?;
+    room.check()
 }
 
 /// The names of the lists in a file of format `dat`, in its order.
@@ -276,10 +291,12 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         behavior,
         ..Told::default()
     };
+    let room = Room::of(recipe);
     let mut reading = Reading {
         recipe,
         scope,
         sink: &mut sink,
+        room: &room,
         told: &mut fresh,
         buffer: String::new(),
         patterns: 0,

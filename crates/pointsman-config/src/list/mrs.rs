@@ -27,6 +27,9 @@ pub(super) const NAMES: u8 = 0;
 /// The byte of a list of addresses.
 pub(super) const ADDRESSES: u8 = 1;
 
+/// What every unpacker must give (RFC 8878, section 3.1.1.1.2), in bytes.
+const LEAST_WINDOW: u64 = 8 << 20;
+
 /// The most memory that the unpacker may be asked for, in bytes.
 const MAX_WINDOW: u64 = 64 << 20;
 
@@ -35,10 +38,12 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
 }
 
 fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    let unpacked =
-        StreamingDecoder::new_with_max_window_size(bytes, MAX_WINDOW).map_err(no_frame)?;
+    let room = reading.room;
+    let window = MAX_WINDOW.min(room.limit().max(LEAST_WINDOW));
+    let unpacked = StreamingDecoder::new_with_max_window_size(bytes, window)
+        .map_err(|error| no_frame(error, window))?;
     let mut unpacked = BufReader::new(unpacked);
-    let mut packed = Packed::new(&mut unpacked);
+    let mut packed = Packed::new(&mut unpacked, room);
     let mut magic = [0; 4];
     packed.fill(&mut magic)?;
     if magic != MAGIC {
@@ -72,11 +77,11 @@ fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unread
     packed.end()
 }
 
-fn no_frame(error: FrameDecoderError) -> Unreadable {
+fn no_frame(error: FrameDecoderError, window: u64) -> Unreadable {
     Unreadable::malformed(match error {
         error if is_end(&error) => "the list is cut off".to_owned(),
         FrameDecoderError::WindowSizeTooBig { requested, .. } => format!(
-            "unpacking the list takes {requested} bytes of memory; at most {MAX_WINDOW} are given"
+            "unpacking the list takes {requested} bytes of memory; at most {window} are given"
         ),
         _ => "the list is damaged: it does not begin with a zstd frame".to_owned(),
     })
@@ -98,7 +103,7 @@ fn names(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), Unrea
         } else if !key.also_above() {
             to.test(Test::Below(name));
         }
-        Ok(())
+        to.reading.room.check()
     })
 }
 
@@ -126,6 +131,7 @@ fn addresses(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), U
             let why = "the range ends before it begins".to_owned();
             to.leave_out(&format!("{low}-{high}"), why);
         }
+        to.reading.room.check()?;
     }
     Ok(())
 }

@@ -160,6 +160,8 @@ impl<'r, 'a> Numbered<'r, 'a> {
     }
 
     fn tell(&mut self, number: u32, shown: &str, why: String) {
+        // A list of nothing but bad entries ends, too.
+        self.reading.room.take(0);
         let spot = Spot::new(number, shown, 0, shown.len());
         self.reading.told.bad(spot, why);
     }

@@ -1,41 +1,49 @@
 //! Packed of binary lists: numbers, texts and why a list cannot be read on.
 //!
-//! Invariant: what a length promises is never allocated before its bytes arrive, and never more
-//! than [`MAX_UNPACKED`].
+//! Invariant: what a length promises is never allocated before its bytes arrive, and never more than the list's room.
+//! Whoever keeps many small things says so: each counts as some bytes more.
 
 use std::io::{self, Read};
 
+use super::room::{Room, unfolds};
 use super::{Bytes, Unreadable};
-
-/// The most bytes that a packed list may unfold to: ten million names and more.
-pub(super) const MAX_UNPACKED: u64 = 256 << 20;
 
 /// The most bytes of one text of a list.
 const MAX_TEXT: u64 = 64 << 10;
 
+/// What a text, a trie or a rule takes in memory besides its bytes, at most: packed it may be a single one.
+pub(super) const KEPT: u64 = 128;
+
 /// Reads the numbers and texts that binary lists are made of.
 pub(super) struct Packed<'r> {
     from: &'r mut dyn Read,
-    /// Packed that may still come.
+    /// How many bytes there may be in all.
+    limit: u64,
+    /// How many may still come.
     left: u64,
 }
 
 impl<'r> Packed<'r> {
     /// Reads from bytes that are unpacked already.
-    pub(super) fn new(from: &'r mut dyn Read) -> Self {
+    pub(super) fn new(from: &'r mut dyn Read, room: &Room) -> Self {
+        let limit = room.limit();
         Self {
             from,
-            left: MAX_UNPACKED,
+            limit,
+            left: limit,
         }
+    }
+
+    /// Counts what is kept besides the bytes themselves.
+    pub(super) fn keep(&mut self, more: u64) -> Result<(), Unreadable> {
+        let left = self.left.checked_sub(more);
+        self.left = left.ok_or_else(|| unfolds(self.limit))?;
+        Ok(())
     }
 
     /// Exactly as many bytes as `to` has.
     pub(super) fn fill(&mut self, to: &mut [u8]) -> Result<(), Unreadable> {
-        self.left = self.left.checked_sub(to.len() as u64).ok_or_else(|| {
-            Unreadable::malformed(format!(
-                "the list unfolds to more than {MAX_UNPACKED} bytes"
-            ))
-        })?;
+        self.keep(to.len() as u64)?;
         self.from.read_exact(to).map_err(cut)
     }
 
@@ -109,6 +117,7 @@ impl<'r> Packed<'r> {
                 "a text of {length} bytes is too long"
             )));
         }
+        self.keep(KEPT)?;
         String::from_utf8(self.bytes(length)?)
             .map_err(|_unspecific| Unreadable::malformed("a text in the list is not UTF-8"))
     }
@@ -172,12 +181,18 @@ pub(super) fn located(mut error: Unreadable, bytes: &mut dyn Bytes) -> Unreadabl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::{MOST_OF_A_FILE, Recipe};
 
     #[test]
     fn numbers_end_where_they_say() {
+        let room = Room::of(&Recipe::default());
         let check = |bytes: &[u8], expected: Option<u64>| {
             let mut from = bytes;
-            assert_eq!(Packed::new(&mut from).varint().ok(), expected, "{bytes:x?}");
+            assert_eq!(
+                Packed::new(&mut from, &room).varint().ok(),
+                expected,
+                "{bytes:x?}"
+            );
         };
         check(&[0], Some(0));
         check(&[0x7f], Some(127));
@@ -199,8 +214,9 @@ mod tests {
     #[test]
     fn a_promise_is_no_allocation() {
         let mut from: &[u8] = &[1, 2, 3];
-        let mut bytes = Packed::new(&mut from);
+        let room = Room::of(&Recipe::default());
+        let mut bytes = Packed::new(&mut from, &room);
         assert!(bytes.bytes(u64::MAX).is_err());
-        assert!(bytes.words(MAX_UNPACKED / 8).is_err());
+        assert!(bytes.words(MOST_OF_A_FILE / 8).is_err());
     }
 }

@@ -19,8 +19,8 @@ use crate::files::Files;
 use crate::load::Input;
 use crate::problem::{Problems, Severity, Span};
 
-/// The largest list in a file of the user, in bytes.
-pub const MOST_OF_A_FILE: u64 = 1 << 30;
+/// The largest list, in bytes, also what a packed one unfolds to: more than ten million names.
+pub const MOST_OF_A_FILE: u64 = 256 << 20;
 
 /// The largest list that is fetched unless the configuration says otherwise, in bytes.
 pub const MOST_FETCHED: u64 = 64 << 20;
@@ -204,7 +204,8 @@ pub(crate) fn load(
     problems: &mut Problems,
 ) -> RuleSet {
     let none = RuleSet::new(list.name, "");
-    let opened = match input.files.open(list.path, MOST_OF_A_FILE) {
+    let most = list.recipe.limit.unwrap_or(MOST_OF_A_FILE);
+    let opened = match input.files.open(list.path, most) {
         Ok(opened) => opened,
         Err(error) if list.fetched && error.kind() == io::ErrorKind::NotFound => {
             not_fetched(list.name, list.place, problems);

@@ -18,8 +18,9 @@ use pointsman_policy::condition::{Condition, Side};
 
 use super::headless::{MAX_DEPTH, Other, Rule, adguard, logical};
 use super::numbered::{Numbered, Test};
-use super::packed::{Packed, cut, located};
+use super::packed::{KEPT, Packed, cut, located};
 use super::ranges::prefixes_of;
+use super::room::{Room, held};
 use super::trie::{Key, Trie};
 use super::{Bytes, Reading, Unreadable};
 
@@ -63,20 +64,22 @@ fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unread
         return Err(Unreadable::malformed(message));
     }
     let mut unpacked = BufReader::new(ZlibDecoder::new(bytes));
-    let mut packed = Packed::new(&mut unpacked);
+    let room = reading.room;
+    let mut packed = Packed::new(&mut unpacked, room);
     let count = packed.varint()?;
     let mut numbered = Numbered::new(reading);
     for _ in 0..packed.promised(count, 1)? {
+        room.check()?;
         match packed.byte()? {
             0 => {
                 let raw = Raw::read(&mut packed)?;
                 if raw.rule.is_plain() && raw.source_ranges.is_empty() {
                     raw.entries(&mut numbered)?;
                 } else {
-                    take(raw.condition()?, &mut numbered);
+                    take(raw.condition(room)?, &mut numbered);
                 }
             }
-            1 => take(nested(&mut packed, 1)?, &mut numbered),
+            1 => take(nested(&mut packed, room, 1)?, &mut numbered),
             kind => return Err(unknown_rule(kind)),
         }
     }
@@ -91,7 +94,11 @@ fn take(condition: Result<Condition, String>, to: &mut Numbered<'_, '_>) {
 }
 
 /// A rule made of rules, read from behind its first byte.
-fn nested(packed: &mut Packed<'_>, depth: usize) -> Result<Result<Condition, String>, Unreadable> {
+fn nested(
+    packed: &mut Packed<'_>,
+    room: &Room,
+    depth: usize,
+) -> Result<Result<Condition, String>, Unreadable> {
     if depth > MAX_DEPTH {
         return Err(Unreadable::malformed("rules stand too deep in rules"));
     }
@@ -106,9 +113,10 @@ fn nested(packed: &mut Packed<'_>, depth: usize) -> Result<Result<Condition, Str
     let count = packed.varint()?;
     let mut rules = Vec::new();
     for _ in 0..packed.promised(count, 1)? {
+        packed.keep(KEPT)?;
         rules.push(match packed.byte()? {
-            0 => Raw::read(packed)?.condition()?,
-            1 => nested(packed, depth + 1)?,
+            0 => Raw::read(packed)?.condition(room)?,
+            1 => nested(packed, room, depth + 1)?,
             kind => return Err(unknown_rule(kind)),
         });
     }
@@ -224,8 +232,13 @@ impl Raw {
     /// Hands on what a rule of names and addresses alone has.
     fn entries(&self, to: &mut Numbered<'_, '_>) -> Result<(), Unreadable> {
         let before = to.count;
-        self.tests(|test| to.test(test))?;
+        let room = to.reading.room;
+        self.tests(|test| {
+            to.test(test);
+            room.check()
+        })?;
         for (low, high) in &self.ranges {
+            room.check()?;
             if !prefixes_of(*low, *high, &mut |prefix| to.prefix(prefix)) {
                 to.leave_out(&format!("{low}-{high}"), BACKWARDS.to_owned());
             }
@@ -239,60 +252,70 @@ impl Raw {
         Ok(())
     }
 
-    fn condition(mut self) -> Result<Result<Condition, String>, Unreadable> {
+    fn condition(mut self, room: &Room) -> Result<Result<Condition, String>, Unreadable> {
+        // A condition counts twice: while it is made, and where it is handed on.
+        let most = held(&Condition::Always) + 64;
         let mut rule = std::mem::take(&mut self.rule);
-        self.tests(|test| rule.test(test))?;
+        self.tests(|test| {
+            room.take(most);
+            rule.test(test);
+            room.check()
+        })?;
         let sides = [
             (Side::Destination, &self.ranges),
             (Side::Source, &self.source_ranges),
         ];
         for (side, ranges) in sides {
             for (low, high) in ranges {
-                if !prefixes_of(*low, *high, &mut |prefix| rule.prefix(side, prefix)) {
+                let mut each = |prefix| {
+                    room.take(most);
+                    rule.prefix(side, prefix);
+                };
+                if !prefixes_of(*low, *high, &mut each) {
                     rule.cannot(BACKWARDS.to_owned());
                 }
+                room.check()?;
             }
         }
         Ok(rule.condition())
     }
 
     /// All its tests on names.
-    fn tests(&self, mut each: impl FnMut(Test<'_>)) -> Result<(), Unreadable> {
+    fn tests(
+        &self,
+        mut each: impl FnMut(Test<'_>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
         for trie in &self.names {
-            trie.walk(|key| {
-                name(&key, &mut each);
-                Ok(())
-            })?;
+            trie.walk(|key| name(&key, &mut each))?;
         }
         for trie in &self.adguard {
-            trie.walk(|key| {
-                each(adguard(&unsigned(key.text)).test());
-                Ok(())
-            })?;
+            trie.walk(|key| each(adguard(&unsigned(key.text)).test()))?;
         }
-        self.keywords
-            .iter()
-            .for_each(|word| each(Test::Keyword(word)));
-        self.regexes.iter().for_each(|text| each(Test::Regex(text)));
-        Ok(())
+        let words = self.keywords.iter().map(|word| Test::Keyword(word));
+        let regexes = self.regexes.iter().map(|text| Test::Regex(text));
+        words.chain(regexes).try_for_each(each)
     }
 }
 
 const BACKWARDS: &str = "the range ends before it begins";
 
-fn name(key: &Key<'_>, each: &mut impl FnMut(Test<'_>)) {
+fn name(
+    key: &Key<'_>,
+    each: &mut impl FnMut(Test<'_>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
     if let Some(name) = key.text.strip_prefix('\n') {
-        each(Test::Suffix(name));
+        each(Test::Suffix(name))
     } else if let Some(name) = key.text.strip_prefix("\r.") {
-        if !key.also_above() {
-            each(Test::Below(name));
+        match key.also_above() {
+            true => Ok(()),
+            false => each(Test::Below(name)),
         }
     } else if let Some(end) = key.text.strip_prefix('\r') {
-        each(Test::Regex(&format!("{}$", regex::escape(end))));
+        each(Test::Regex(&format!("{}$", regex::escape(end))))
     } else if key.also_below(b'\r') {
-        each(Test::Suffix(key.text));
+        each(Test::Suffix(key.text))
     } else {
-        each(Test::Exact(key.text));
+        each(Test::Exact(key.text))
     }
 }
 
@@ -313,6 +336,7 @@ fn unsigned(key: &str) -> String {
 fn trie(packed: &mut Packed<'_>) -> Result<Trie, Unreadable> {
     // Its version, 0 or 1, says nothing.
     packed.byte()?;
+    packed.keep(KEPT)?;
     Trie::read(packed, |packed| packed.varint())
 }
 
@@ -338,6 +362,7 @@ fn ranges(packed: &mut Packed<'_>, to: &mut Vec<(IpAddr, IpAddr)>) -> Result<(),
     }
     let count = packed.u64()?;
     for _ in 0..packed.promised(count, 10)? {
+        packed.keep(size_of::<(IpAddr, IpAddr)>() as u64)?;
         to.push((address(packed)?, address(packed)?));
     }
     Ok(())

@@ -66,28 +66,27 @@ const LOGICAL: [&str; 2] = ["mode", "rules"];
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let mut shapes = Vec::new();
-    let line = Cell::new(1);
-    pass(bytes, &line, &mut Rules::Look(&mut shapes))?;
+    let at = At {
+        line: Cell::new(1),
+        held: Cell::new(u64::MAX),
+    };
+    pass(bytes, &at, &mut Rules::Look(&mut shapes, &at))?;
     bytes.rewind()?;
-    line.set(1);
+    at.line.set(1);
     let mut rules = Rules::Take {
         shapes: shapes.iter(),
         to: &mut Numbered::new(reading),
-        line: &line,
+        at: &at,
     };
-    pass(bytes, &line, &mut rules)
+    pass(bytes, &at, &mut rules)
 }
 
 /// Goes through the file once.
-fn pass(
-    bytes: &mut dyn Bytes,
-    line: &Cell<u32>,
-    rules: &mut Rules<'_, '_, '_>,
-) -> Result<(), Unreadable> {
+fn pass(bytes: &mut dyn Bytes, at: &At, rules: &mut Rules<'_, '_, '_>) -> Result<(), Unreadable> {
     if bytes.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         bytes.consume(3);
     }
-    let mut from = Deserializer::from_reader(Counted { bytes, line });
+    let mut from = Deserializer::from_reader(Counted { bytes, at });
     let done = from
         .deserialize_map(Document(rules))
         .and_then(|()| from.end());
@@ -109,20 +108,43 @@ fn pass(
     })
 }
 
+/// The most bytes of one value that is in memory whole: there it takes some twenty times as many.
+const MOST_HELD: u64 = 4 << 20;
+
+/// Where the reading is.
+struct At {
+    line: Cell<u32>,
+    /// How many bytes may still come of what is kept whole.
+    held: Cell<u64>,
+}
+
+impl At {
+    /// What comes next is kept whole, or not.
+    fn hold(&self, whole: bool) {
+        self.held.set(if whole { MOST_HELD } else { u64::MAX });
+    }
+}
+
 /// Counts the lines of what is read. The deserializer takes byte by byte, so whenever it hands on a
 /// value the count is the line of its end.
 struct Counted<'b> {
     bytes: &'b mut dyn Bytes,
-    line: &'b Cell<u32>,
+    at: &'b At,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read(to)?;
+        let left = self.at.held.get().checked_sub(count as u64);
+        self.at.held.set(left.ok_or_else(|| {
+            let why = format!("one rule has more than {MOST_HELD} bytes");
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?);
         let ends = to[..count].iter().filter(|byte| **byte == b'\n').count();
         if ends > 0 {
             let ends = u32::try_from(ends).unwrap_or(u32::MAX);
-            self.line.set(self.line.get().saturating_add(ends));
+            let line = &self.at.line;
+            line.set(line.get().saturating_add(ends));
         }
         Ok(count)
     }
@@ -131,12 +153,12 @@ impl Read for Counted<'_> {
 /// What is done with the rules.
 enum Rules<'p, 'r, 'a> {
     /// Notes of which rules names and addresses are all.
-    Look(&'p mut Vec<bool>),
+    Look(&'p mut Vec<bool>, &'p At),
     /// Hands on their entries.
     Take {
         shapes: std::slice::Iter<'p, bool>,
         to: &'p mut Numbered<'r, 'a>,
-        line: &'p Cell<u32>,
+        at: &'p At,
     },
 }
 
@@ -202,15 +224,15 @@ impl<'de> Visitor<'de> for Each<'_, '_, '_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         match self.0 {
-            Rules::Look(shapes) => {
-                while let Some(plain) = list.next_element_seed(Look)? {
+            Rules::Look(shapes, at) => {
+                while let Some(plain) = list.next_element_seed(Look(at))? {
                     shapes.push(plain);
                 }
             }
-            Rules::Take { shapes, to, line } => loop {
+            Rules::Take { shapes, to, at } => loop {
                 let next = match shapes.next() {
-                    Some(true) => list.next_element_seed(Plain { to, line })?,
-                    Some(false) | None => list.next_element_seed(Whole { to, line })?,
+                    Some(true) => list.next_element_seed(Plain { to, at })?,
+                    Some(false) | None => list.next_element_seed(Whole { to, at })?,
                 };
                 if next.is_none() {
                     break;
@@ -222,16 +244,16 @@ impl<'de> Visitor<'de> for Each<'_, '_, '_, '_> {
 }
 
 /// Looks at a rule: whether names and addresses are all that it has.
-struct Look;
+struct Look<'l>(&'l At);
 
-impl<'de> DeserializeSeed<'de> for Look {
+impl<'de> DeserializeSeed<'de> for Look<'_> {
     type Value = bool;
     fn deserialize<D: de::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
         from.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Look {
+impl<'de> Visitor<'de> for Look<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,7 +271,9 @@ impl<'de> Visitor<'de> for Look {
                 seen.push(key);
                 map.next_value::<IgnoredAny>()?;
             } else if known(&SAYABLE).is_some() || known(&UNSAYABLE).is_some() {
+                self.0.hold(true);
                 plain &= is_nothing(&map.next_value()?);
+                self.0.hold(false);
             } else if known(&LOGICAL).is_some() {
                 map.next_value::<IgnoredAny>()?;
                 plain = false;
@@ -277,7 +301,7 @@ fn is_nothing(value: &Value) -> bool {
 /// Hands on the entries of a rule that has names and addresses alone.
 struct Plain<'d, 'r, 'a> {
     to: &'d mut Numbered<'r, 'a>,
-    line: &'d Cell<u32>,
+    at: &'d At,
 }
 
 impl<'de> DeserializeSeed<'de> for Plain<'_, '_, '_> {
@@ -301,14 +325,14 @@ impl<'de> Visitor<'de> for Plain<'_, '_, '_> {
                 map.next_value_seed(Entries {
                     key,
                     to: &mut *self.to,
-                    line: self.line,
+                    at: self.at,
                 })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
         if self.to.count == before {
-            self.to.line = Some(self.line.get());
+            self.to.line = Some(self.at.line.get());
             let why = "a rule is left out: the rule asks for nothing".to_owned();
             self.to.leave_out("", why);
         }
@@ -320,7 +344,7 @@ impl<'de> Visitor<'de> for Plain<'_, '_, '_> {
 struct Entries<'d, 'r, 'a> {
     key: &'d str,
     to: &'d mut Numbered<'r, 'a>,
-    line: &'d Cell<u32>,
+    at: &'d At,
 }
 
 impl<'de> DeserializeSeed<'de> for Entries<'_, '_, '_> {
@@ -338,7 +362,7 @@ impl<'de> Visitor<'de> for Entries<'_, '_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.to.line = Some(self.line.get());
+        self.to.line = Some(self.at.line.get());
         match test(self.key, text) {
             Some(test) => self.to.test(test),
             None => match text.parse::<Prefix>() {
@@ -354,12 +378,12 @@ impl<'de> Visitor<'de> for Entries<'_, '_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { key, to, line } = self;
+        let Self { key, to, at } = self;
         while list
             .next_element_seed(Entries {
                 key,
                 to: &mut *to,
-                line,
+                at,
             })?
             .is_some()
         {}
@@ -384,7 +408,7 @@ fn test<'t>(key: &str, text: &'t str) -> Option<Test<'t>> {
 /// Hands on a rule as one condition.
 struct Whole<'d, 'r, 'a> {
     to: &'d mut Numbered<'r, 'a>,
-    line: &'d Cell<u32>,
+    at: &'d At,
 }
 
 impl<'de> DeserializeSeed<'de> for Whole<'_, '_, '_> {
@@ -402,8 +426,10 @@ impl<'de> Visitor<'de> for Whole<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        self.to.line = Some(self.line.get());
+        self.to.line = Some(self.at.line.get());
+        self.at.hold(true);
         let map = Map::deserialize(MapAccessDeserializer::new(map))?;
+        self.at.hold(false);
         match rule(&map, 1).map_err(de::Error::custom)? {
             Ok(condition) => self.to.rule(condition),
             Err(why) => self.to.leave_out("", format!("a rule is left out: {why}")),

@@ -120,6 +120,11 @@ fn extension(name: &str) -> String {
 
 /// Tells a format of text by the first lines that say something.
 fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unreadable> {
+    // All of it may be one line, longer than any that is looked at.
+    let bare = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
+    if bare.trim_ascii_start().starts_with(b"{") {
+        return Ok(braced(first, name));
+    }
     bytes.rewind()?;
     let mut lines = Lines::new(bytes);
     let mut seen = 0;
@@ -129,6 +134,7 @@ fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unrea
         if line.is_empty() || (line.starts_with('#') && !line.starts_with("##")) {
             continue;
         }
+        // Behind comments.
         if seen == 0 && line.starts_with('{') {
             return Ok(braced(first, name));
         }

@@ -16,4 +16,5 @@ mod daemon;
 
 mod control;
 mod file_system;
+mod list_server;
 mod operator;

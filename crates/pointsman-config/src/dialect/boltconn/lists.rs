@@ -305,6 +305,7 @@ fn rule_set(
         behavior: Some(behavior.unwrap_or(Behavior::Classical)),
         strict: strict == Some(true),
         select: None,
+        limit: located.url.as_ref().map(|_| MOST_FETCHED),
     };
     let scope = ListScope {
         sets,

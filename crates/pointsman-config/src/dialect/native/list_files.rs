@@ -12,7 +12,8 @@ use pointsman_policy::set::RuleSet;
 
 use super::{first_line, given};
 use crate::list::{
-    self, Behavior, FileList, Format, ListSource, MOST_FETCHED, Recipe, Surroundings,
+    self, Behavior, FileList, Format, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Recipe,
+    Surroundings,
 };
 use crate::load::Input;
 use crate::outbounds::Outbounds;
@@ -145,6 +146,7 @@ impl<'a> Written<'a> {
             behavior,
             strict: strict.unwrap_or(false),
             select,
+            limit: self.url.map(|_| self.limit(problems)),
         })
     }
 
@@ -190,7 +192,7 @@ impl<'a> Written<'a> {
                 url: url_of(url, problems).unwrap_or_default().into(),
                 via: None,
                 interval: self.interval(problems),
-                limit: self.limit(problems),
+                limit: recipe.limit.unwrap_or(MOST_FETCHED),
                 path: path.clone(),
                 file: shown.into(),
                 recipe: recipe.clone(),
@@ -240,7 +242,12 @@ impl<'a> Written<'a> {
     fn limit(&self, problems: &mut Problems) -> u64 {
         let node = self.other("limit");
         let limit = node.and_then(|node| value::size(node, "`limit`", problems));
-        limit.map_or(MOST_FETCHED, |limit| limit as u64)
+        let limit = limit.map_or(MOST_FETCHED, |limit| limit as u64);
+        if let Some(node) = node.filter(|_| limit > MOST_OF_A_FILE) {
+            let message = "`limit` is at most 256MiB";
+            problems.error("invalid-value", &node.span, message);
+        }
+        limit
     }
 }
 

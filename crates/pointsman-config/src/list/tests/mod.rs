@@ -10,6 +10,7 @@ use super::*;
 use crate::damage;
 use crate::problem::Problems;
 
+mod bombs;
 mod formats;
 mod odd;
 mod precedence;

@@ -116,6 +116,7 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &Out) -> Result<To
         behavior: how.behavior.map(ListBehavior::chosen),
         strict: false,
         select: how.set.clone(),
+        limit: None,
     };
     let scope = Surroundings {
         has_country_db: true,
