@@ -5,7 +5,7 @@
 
 use std::io;
 
-use pointsman_wire::{Parse, WhyNot};
+use pointsman_wire::{Parse, WhyNot, http};
 
 use crate::stream::Stream;
 
@@ -28,24 +28,58 @@ pub(crate) async fn read<T>(
     max: usize,
     parse: impl Fn(&[u8]) -> Parse<T>,
 ) -> Result<T, Broken> {
-    let (message, _raw) = read_raw(stream, max, parse).await?;
+    let (message, _raw) = read_raw(stream, max, parse, |_, _| true).await?;
     Ok(message)
 }
 
-/// As [`read`], with the message's bytes.
-pub(crate) async fn read_raw<T>(
+/// As [`read`] for the head of an HTTP message, with the head's bytes.
+pub(crate) async fn read_head<T>(
+    stream: &mut Stream,
+    parse: impl Fn(&[u8]) -> Parse<T>,
+) -> Result<(T, Vec<u8>), Broken> {
+    read_raw(stream, http::MAX_HEAD, parse, worth_a_look).await
+}
+
+/// Whether a head of which the bytes from `new` on have just come may be told by now.
+///
+/// Long heads are looked at again only when a line more has come, and there is a limit to their lines: whoever
+/// drips bytes would have us read all of the head again for each.
+pub(crate) fn worth_a_look(seen: &[u8], new: usize) -> bool {
+    const SHORT: usize = 512;
+    let more = seen.get(new..).unwrap_or_default();
+    seen.len() <= SHORT || seen.len() >= http::MAX_HEAD || more.contains(&b'\n')
+}
+
+/// Why bytes are no head, with the limits where they are too many.
+pub(crate) fn why_no_head(why: WhyNot) -> String {
+    match why {
+        WhyNot::TooLong => format!(
+            "its head is longer than {} KiB or has more than {} fields",
+            http::MAX_HEAD / 1024,
+            http::MAX_HEADERS
+        ),
+        why => why.to_string(),
+    }
+}
+
+async fn read_raw<T>(
     stream: &mut Stream,
     max: usize,
     parse: impl Fn(&[u8]) -> Parse<T>,
+    worth: impl Fn(&[u8], usize) -> bool,
 ) -> Result<(T, Vec<u8>), Broken> {
     let mut seen = Vec::new();
     loop {
+        let before = seen.len();
         // Enough for any SOCKS message and most heads at once.
         let room = (max - seen.len().min(max)).clamp(1, STEP);
         match stream.read_some(&mut seen, room).await {
             Ok(0) => return Err(Broken::Ended),
             Ok(_) => {}
             Err(error) => return Err(Broken::Io(error)),
+        }
+        if !worth(&seen, before) {
+            continue;
         }
         match parse(&seen) {
             Parse::Done(message, used) => {

@@ -4,6 +4,7 @@
 //! [`Reply`] and [`Payload`], what differs between ways out in [`Ways`], and what the rules want to
 //! know is the policy's business: it decides or names the first fact that it lacks.
 
+mod bound;
 mod steps;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use pointsman_policy::decision::Step;
 use pointsman_policy::request::RequestId;
 use pointsman_policy::{Domain, Facts};
 
+pub(crate) use self::bound::Bound;
 use crate::forward::{Stay, Visit};
 use crate::generation::InboundSpec;
 use crate::guard::Token;
@@ -46,15 +48,19 @@ pub(crate) async fn run(begin: Begin) -> Next {
         Choice::Open(pick) => pick,
         Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
     };
-    let server = match flow.open(pick).await {
-        Ok(Ok(server)) => server,
-        Ok(Err(error)) => return flow.fail(&error).await,
-        Err(_gone) => return flow.over(End::ClientGone),
+    let to = flow.leads_to(&pick);
+    let server = match flow.take_bound(to.as_ref()) {
+        Some(server) => server,
+        None => match flow.open(pick).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(error)) => return flow.fail(&error).await,
+            Err(_gone) => return flow.over(End::ClientGone),
+        },
     };
     if flow.reply.grant(&mut flow.client).await.is_err() {
         return flow.over(End::ClientGone);
     }
-    flow.carry(server).await
+    flow.carry(to, server).await
 }
 
 /// What there is of a flow at its beginning.
@@ -69,6 +75,8 @@ pub(crate) struct Begin {
     pub(crate) client: Stream,
     /// Where it came in is a forward.
     pub(crate) visit: Option<Visit>,
+    /// The server's connection that a login of this client belongs to.
+    pub(crate) bound: Option<Box<Bound>>,
     /// The address that the client connected to.
     pub(crate) local: Option<SocketAddr>,
 }
@@ -80,6 +88,7 @@ pub(crate) struct Flow {
     ticket: Ticket,
     client: Stream,
     visit: Option<Visit>,
+    bound: Option<Box<Bound>>,
     reply: Reply,
     payload: Payload,
     facts: Facts,
@@ -103,8 +112,8 @@ enum Choice {
 
 /// What is left to do.
 pub(crate) enum Next {
-    /// The client may bring another request.
-    Again(Stream),
+    /// The client may bring another request, with the server's connection that its login belongs to.
+    Again(Stream, Option<Box<Bound>>),
     /// Nothing.
     Over,
     /// Bytes, until both sides have ended.

@@ -139,7 +139,7 @@ pub struct Limits {
     pub half_closed: Option<Duration>,
     /// A kept connection of an HTTP client, between two requests.
     pub keep_alive: Duration,
-    /// A relay without a byte in either direction.
+    /// A relay or a plain exchange without a byte in either direction.
     pub idle: Option<Duration>,
     /// How long a blackhole keeps its silence.
     pub blackhole: Duration,

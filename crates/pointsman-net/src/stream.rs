@@ -279,10 +279,74 @@ impl Stream {
 impl Socket {
     /// Closes so that the peer sees a reset; a local peer sees an ordinary end.
     pub fn reset(self) {
+        self.reset_when_closed();
+    }
+
+    /// Whoever closes it resets it; a local peer sees an ordinary end.
+    pub fn reset_when_closed(&self) {
         if matches!(self, Self::Tcp(_)) {
             // A failure leaves an orderly close, which is the best then possible.
-            let _ = os::reset_on_close(&self);
+            let _ = os::reset_on_close(self);
         }
+    }
+
+    /// Takes at most `max` bytes, waiting for the first; none is the end.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn receive_some(&self, max: usize) -> io::Result<Vec<u8>> {
+        loop {
+            let received = self.attempt(Interest::READABLE, || {
+                let mut bytes = vec![0; max];
+                let read = os::receive(self, &mut bytes)?;
+                bytes.truncate(read);
+                Ok(bytes)
+            });
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready(Interest::READABLE).await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Sends some of `bytes`, at least one, and says how many.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub async fn send_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.attempt(Interest::WRITABLE, || os::send(self, bytes)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready(Interest::WRITABLE).await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Ends when the peer has ended its side or the connection broke, whatever of its bytes is still unread.
+    ///
+    /// Consumes nothing; dropping the future loses nothing.
+    pub async fn ended_by_peer(&self) {
+        while let Ok(ready) = self.ready(Interest::READABLE).await
+            && !ready.is_read_closed()
+        {
+            // That there is something to read is no end: the next word is to be a new one.
+            let wait = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+            let _ = self.try_io(Interest::READABLE, wait);
+        }
+    }
+
+    /// Whether the peer has neither said anything that is unread nor ended its side.
+    pub fn is_quiet(&self) -> bool {
+        let look = self.attempt(Interest::READABLE, || os::peek(self, &mut [0]));
+        look.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The peer's address; none for a local stream.

@@ -113,7 +113,7 @@ pub fn check_http_request(bytes: &[u8]) {
     let Parse::Done(head, _) = promises(bytes, http::MAX_HEAD, http::parse_request_head) else {
         return;
     };
-    let sent = head.rewritten();
+    let sent = head.rewritten(Persistence::Close);
     if outgrown(&sent, head.headers.len()) {
         return;
     }
@@ -127,6 +127,8 @@ pub fn check_http_request(bytes: &[u8]) {
     assert_eq!((&again.method, again.body), (&head.method, head.body));
     assert_eq!(again.proxy_authorization, None);
     assert_eq!(again.upgrade, head.upgrade);
+    let fewer = head.max_forwards.map(|most| most.saturating_sub(1));
+    assert_eq!(again.max_forwards, fewer);
     match &head.target {
         Target::Absolute {
             host,

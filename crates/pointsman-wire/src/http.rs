@@ -18,10 +18,10 @@ mod tests;
 pub use chunked::{ChunkedScanner, Scan};
 pub use client::{ConnectResponse, parse_connect_response, write_connect_request};
 pub use framing::{BodyLength, ResponseBody};
-pub use head::{Header, MAX_HEAD, MAX_HEADERS};
+pub use head::{Header, MAX_HEAD, MAX_HEADERS, Persistence};
 pub use refusal::write_refusal;
 pub use request::{Credentials, RequestHead, Target, parse_request_head};
-pub use response::{Persistence, ResponseHead, parse_response_head};
+pub use response::{ResponseHead, parse_response_head};
 
 /// Whether `byte` may stand in a token, such as a method or a header's name (RFC 9110 §5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {

@@ -13,14 +13,14 @@ use pointsman_policy::{Action, Host, Need, Watch, guard, local};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::bound::{Bound, To};
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
 use crate::forward::Visit;
-use crate::inbound::{self, Exchanged, Payload, Refusal};
+use crate::inbound::{self, Exchanged, Payload, Refusal, Server};
 use crate::outbound::{DialError, Lent, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
-use crate::stream::Stream;
 
 /// The client is gone: there is nobody left to serve.
 pub(super) struct Gone;
@@ -34,6 +34,7 @@ impl Flow {
             ticket,
             client,
             visit,
+            bound,
             local,
         } = begin;
         let limit = ways.generation().spec().limits.handshake;
@@ -83,6 +84,7 @@ impl Flow {
             ticket,
             client: arrival.client,
             visit,
+            bound,
             reply: arrival.reply,
             payload: arrival.payload,
             facts,
@@ -338,7 +340,7 @@ impl Flow {
     }
 
     /// The way out, as long as there is a client.
-    pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Stream, DialError>, Gone> {
+    pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Server, DialError>, Gone> {
         let begun = Instant::now();
         let limit = self.ways.generation().spec().limits.dial;
         let ends = self.ends();
@@ -371,7 +373,34 @@ impl Flow {
             }
         };
         self.took.dial_us = micros(begun);
-        opened.ok_or(Gone)
+        let opened = opened.ok_or(Gone)?;
+        Ok(opened.map(|stream| Server {
+            stream,
+            is_kept: false,
+        }))
+    }
+
+    /// The connection that a login of this client belongs to, where this request goes the same way.
+    pub(super) fn take_bound(&mut self, to: Option<&To>) -> Option<Server> {
+        let stream = Bound::take(&mut self.bound, to?)?;
+        Some(Server {
+            stream,
+            is_kept: true,
+        })
+    }
+
+    /// Where a plain request goes, and by which way.
+    pub(super) fn leads_to(&self, pick: &Pick) -> Option<To> {
+        let Payload::Request(_) = &self.payload else {
+            return None;
+        };
+        Some(To {
+            host: self.facts.destination.known()?.clone(),
+            port: *self.facts.port.known()?,
+            route: pick.clone(),
+            load: self.ways.generation().number().load,
+            lent: self.lent.clone(),
+        })
     }
 
     fn target(&self) -> Target {
@@ -390,18 +419,23 @@ impl Flow {
     }
 
     /// Carries what the client brought, or leaves that to the relay.
-    pub(super) async fn carry(mut self, mut server: Stream) -> Next {
+    pub(super) async fn carry(mut self, to: Option<To>, mut server: Server) -> Next {
         self.write_down();
-        let token = server.take_token();
+        let token = server.stream.take_token();
         let flow = Arc::clone(&self.ticket.live().bytes);
         let (client, server) = match &self.payload {
-            Payload::Bytes => (self.client, server),
+            Payload::Bytes => (self.client, server.stream),
             Payload::Request(request) => {
-                match inbound::exchange(self.client, server, request, &flow).await {
+                let limits = &self.ways.generation().spec().limits;
+                let exchange = inbound::exchange(self.client, server, request, &flow, limits);
+                // On the heap: the room is not every flow's.
+                match Box::pin(exchange).await {
                     Exchanged::Tunnel(client, server) => (client, server),
-                    Exchanged::Again(client) => {
+                    Exchanged::Again(client, kept) => {
                         self.ticket.end(End::Closed);
-                        return Next::Again(client);
+                        let kept = kept.map(|stream| stream.known_by(token));
+                        let kept = kept.zip(to).map(|(stream, to)| Bound::new(stream, to));
+                        return Next::Again(client, kept.or(self.bound));
                     }
                     Exchanged::Over(end) => {
                         self.ticket.end(end);

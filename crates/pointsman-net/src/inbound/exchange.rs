@@ -1,262 +1,416 @@
 //! Carrying one plain HTTP request to its server and the answer back.
 //!
 //! Invariant: the client's connection is used again only when request and answer both ended where
-//! their framing says; what it sent behind the request is put back. The server's connection
-//! serves this request alone, so that the next one, to whatever host, is a flow of its own.
+//! their framing says; what it sent behind the request is put back. A client that ends its side has
+//! hung up, whatever the server is at, and frees both connections at once. An exchange that is cut, or dropped,
+//! ends with resets: an orderly end means that all bytes came.
 
-use std::sync::Arc;
+mod answer;
+mod ends;
 
-use pointsman_wire::Parse;
-use pointsman_wire::http::{
-    self, BodyLength, ChunkedScanner, Persistence, ResponseBody, ResponseHead,
-};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::time::Duration;
 
+use pointsman_wire::http::{self, Persistence};
+use tokio::time::{Instant, sleep_until};
+
+use self::answer::{Answer, Heard};
+use self::ends::Ends;
 use super::http::Request;
 use super::reply::farewell;
+use crate::generation::Limits;
 use crate::record::End;
 use crate::relay::FlowBytes;
-use crate::stream::Stream;
+use crate::stream::{Socket, Stream};
 
 /// What became of an exchange.
 #[derive(Debug)]
 pub(crate) enum Exchanged {
-    /// The client may bring another request.
-    Again(Stream),
+    /// The client may bring another request; the server's connection where a login belongs to it.
+    Again(Stream, Option<Stream>),
     /// The connection is over.
     Over(End),
     /// The server switched protocols: what follows is anybody's.
     Tunnel(Stream, Stream),
 }
 
+/// A server's connection, and what it is to the client.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) stream: Stream,
+    /// Whether it carried requests of this client before: logins belong to it.
+    pub(crate) is_kept: bool,
+}
+
 /// Carries one request and its answer.
 pub(crate) async fn exchange(
     mut client: Stream,
-    mut server: Stream,
+    server: Server,
     request: &Request,
-    flow: &Arc<FlowBytes>,
+    flow: &FlowBytes,
+    limits: &Limits,
 ) -> Exchanged {
-    let head = request.head.rewritten();
-    if let Err(error) = server.write_all(&head).await {
-        return no_answer(client, &format!("the server broke the connection: {error}")).await;
-    }
-    flow.add_up(head.len() as u64);
-    let mut behind = Vec::new();
-    let mut uploaded = None;
-    let answered = {
-        let (mut from_client, mut to_client) = tokio::io::split(&mut client);
-        let (mut from_server, mut to_server) = tokio::io::split(&mut server);
-        let count_up = |sent| flow.add_up(sent);
-        let body = Ends::from(request.head.body);
-        let upload = pass_body(&mut from_client, &mut to_server, body, Vec::new(), count_up);
-        let answer = pass_answer(&mut from_server, &mut to_client, request, flow);
-        let (mut upload, mut answer) = (std::pin::pin!(upload), std::pin::pin!(answer));
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut upload, if uploaded.is_none() => match done {
-                    Ok(rest) => {
-                        behind = rest;
-                        uploaded = Some(true);
-                    }
-                    // The server may refuse the rest of a body and yet answer.
-                    Err(Cut::Target) => uploaded = Some(false),
-                    Err(Cut::Source | Cut::Framing(_)) => break Err(Cut::Target),
-                },
-                done = &mut answer => break done,
-            }
+    let Server {
+        stream: mut server,
+        is_kept,
+    } = server;
+    let mut upload = Upload::new(request, std::mem::take(&mut client.prefix));
+    let mut answer = Answer::new(&request.head);
+    let early = std::mem::take(&mut server.prefix);
+    let passed = {
+        let mut torn = [Torn::new(&client.socket), Torn::new(&server.socket)];
+        let passing = Passing {
+            client: &client.socket,
+            server: &server.socket,
+            flow,
+            limits,
+        };
+        let passed = passing.pass(&mut upload, &mut answer, early).await;
+        // Who has the whole request is told so, and not that it is to be forgotten.
+        let [client, server] = &mut torn;
+        client.spare();
+        if upload.is_whole() {
+            server.spare();
         }
+        passed
     };
-    match answered {
-        Ok(Answered::Switched(early)) => {
-            client.unread(behind);
-            server.unread(early);
+    match passed {
+        Ok(()) if answer.has_switched() => {
+            client.unread(upload.behind);
+            server.unread(answer.take_behind());
             Exchanged::Tunnel(client, server)
         }
-        Ok(Answered::Keep) if uploaded == Some(true) => {
-            client.unread(behind);
-            Exchanged::Again(client)
+        Ok(()) if answer.client_goes_on() => {
+            client.unread(upload.behind);
+            let keep = (is_kept || answer.asks_login()) && answer.server_goes_on();
+            Exchanged::Again(client, keep.then_some(server))
         }
-        Ok(Answered::Keep | Answered::Close) => {
+        Ok(()) => {
+            drop(server);
             farewell(client, b"").await;
             Exchanged::Over(End::Closed)
         }
-        Err(Cut::Target) => Exchanged::Over(End::Reset),
-        Err(Cut::Framing(why)) => no_answer(client, &why).await,
-        // In the middle of an answer only a reset tells the client that it is not whole.
-        Err(Cut::Source) => {
+        Err(Cut::Client) if answer.has_begun() => {
             client.reset();
-            Exchanged::Over(End::Failed("the server broke off its answer".into()))
+            Exchanged::Over(End::Reset)
+        }
+        Err(Cut::Client) => Exchanged::Over(End::ClientGone),
+        // In the middle of an answer only a reset tells the client that it is not whole.
+        Err(Cut::Server(why)) if answer.has_begun() => {
+            client.reset();
+            Exchanged::Over(End::Failed(why.into()))
+        }
+        Err(Cut::Late { .. }) if answer.has_begun() => {
+            client.reset();
+            Exchanged::Over(End::TimedOut)
+        }
+        // A server may close what it kept at any time; a client that sees the connection close knows that it may
+        // ask again, and one that is told of an error does not.
+        Err(Cut::Server(why)) if is_kept && answer.is_silent() => {
+            Exchanged::Over(End::Failed(why.into()))
+        }
+        Err(cut) => {
+            drop(server);
+            let (status, why, end) = match cut {
+                Cut::Request(why) => (400, why.clone(), End::Denied(why.into())),
+                Cut::Late { status, why } => (status, why, End::TimedOut),
+                Cut::Server(why) => (502, why.clone(), End::Failed(why.into())),
+                Cut::Client => return Exchanged::Over(End::ClientGone),
+            };
+            farewell(client, &http::write_refusal(status, &why)).await;
+            Exchanged::Over(end)
         }
     }
-}
-
-async fn no_answer(client: Stream, why: &str) -> Exchanged {
-    farewell(client, &http::write_refusal(502, why)).await;
-    Exchanged::Over(End::Failed(why.into()))
 }
 
 /// Why passing stopped.
 #[derive(Debug)]
 enum Cut {
-    /// Nothing sensible came, and nothing of it was passed on.
-    Framing(String),
-    /// Whence the bytes come.
-    Source,
-    /// Whither they go.
-    Target,
+    /// The client went away.
+    Client,
+    /// A time limit is over.
+    Late { status: u16, why: String },
+    /// The body of the request is none.
+    Request(String),
+    /// The server, and what it did.
+    Server(String),
 }
 
-enum Answered {
-    /// The answer ends with the connection.
-    Close,
-    /// The answer is whole, and the client was told that it may go on.
-    Keep,
-    /// 101, and what came behind it.
-    Switched(Vec<u8>),
+/// The client's request on its way.
+#[derive(Debug)]
+struct Upload {
+    ends: Ends,
+    state: Sending,
+    /// Bytes for the server.
+    out: Outgoing,
+    /// What the client sent behind its request.
+    behind: Vec<u8>,
+    /// What was read with the head, and is still to be looked at.
+    ahead: Vec<u8>,
 }
 
-/// Passes interim answers and the answer.
-async fn pass_answer(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    request: &Request,
-    flow: &Arc<FlowBytes>,
-) -> Result<Answered, Cut> {
-    let mut seen = Vec::new();
-    loop {
-        let head = read_head(from, &mut seen, &request.head.method).await?;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// The server takes no more of it; it may answer nevertheless.
+    Declined,
+    More,
+    /// All of it was read.
+    Read,
+}
+
+impl Upload {
+    fn new(request: &Request, ahead: Vec<u8>) -> Self {
+        // The client would go on, so a login may come to belong to the server's connection.
         let persistence = match request.head.keep_alive {
             true => Persistence::Keep,
             false => Persistence::Close,
         };
-        let text = head.rewritten(persistence);
-        to.write_all(&text).await.map_err(|_gone| Cut::Target)?;
-        flow.add_down(text.len() as u64);
-        if head.is_interim() {
-            continue;
-        }
-        if head.upgrade {
-            return Ok(Answered::Switched(seen));
-        }
-        let body = Ends::from(head.body);
-        match pass_body(from, to, body, seen, |sent| flow.add_down(sent)).await {
-            Ok(_behind) => {}
-            Err(Cut::Target) => return Err(Cut::Target),
-            Err(Cut::Framing(_) | Cut::Source) => return Err(Cut::Source),
-        }
-        let keep = request.head.keep_alive && head.body != ResponseBody::UntilClose;
-        return Ok(if keep {
-            Answered::Keep
-        } else {
-            Answered::Close
-        });
-    }
-}
-
-/// Reads one head; `seen` holds what came behind the last one, and then what came behind this.
-async fn read_head(
-    from: &mut (impl AsyncRead + Unpin),
-    seen: &mut Vec<u8>,
-    method: &str,
-) -> Result<ResponseHead, Cut> {
-    loop {
-        match http::parse_response_head(seen, method) {
-            Parse::Done(head, used) => {
-                seen.drain(..used);
-                return Ok(head);
-            }
-            Parse::Not(why) => return Err(Cut::Framing(format!("the server's answer: {why}"))),
-            Parse::NeedMore => {}
-        }
-        seen.reserve(STEP);
-        match from.read_buf(seen).await {
-            Ok(1..) => {}
-            Ok(0) => return Err(Cut::Framing("the server closed without an answer".into())),
-            Err(error) => {
-                return Err(Cut::Framing(format!(
-                    "the server broke the connection: {error}"
-                )));
-            }
+        let out = Outgoing {
+            bytes: request.head.rewritten(persistence),
+            sent: 0,
+        };
+        Self {
+            ends: Ends::from(request.head.body),
+            state: Sending::More,
+            out,
+            behind: Vec::new(),
+            ahead,
         }
     }
-}
 
-/// How a body ends, whichever direction.
-#[derive(Debug)]
-enum Ends {
-    Chunked(ChunkedScanner),
-    Length(u64),
-    UntilClose,
-}
-
-impl From<BodyLength> for Ends {
-    fn from(body: BodyLength) -> Self {
-        match body {
-            BodyLength::Chunked => Self::Chunked(ChunkedScanner::new()),
-            BodyLength::Length(length) => Self::Length(length),
-            BodyLength::None => Self::Length(0),
-        }
-    }
-}
-
-impl From<ResponseBody> for Ends {
-    fn from(body: ResponseBody) -> Self {
-        match body {
-            ResponseBody::Chunked => Self::Chunked(ChunkedScanner::new()),
-            ResponseBody::Length(length) => Self::Length(length),
-            ResponseBody::None => Self::Length(0),
-            ResponseBody::UntilClose => Self::UntilClose,
-        }
-    }
-}
-
-impl Ends {
-    /// How many of `bytes` belong to the body, and whether it ends with them.
-    fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), Cut> {
-        match self {
-            Self::Chunked(scanner) => match scanner.feed(bytes) {
-                Ok(scan) => Ok((scan.used, scan.done)),
-                Err(why) => Err(Cut::Framing(why.to_string())),
-            },
-            Self::Length(left) => {
-                let used = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                *left -= used as u64;
-                Ok((used, *left == 0))
-            }
-            Self::UntilClose => Ok((bytes.len(), false)),
-        }
-    }
-}
-
-/// Passes a body whose first bytes may have been read already; answers with what came behind it.
-async fn pass_body(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    mut ends: Ends,
-    mut held: Vec<u8>,
-    mut count: impl FnMut(u64),
-) -> Result<Vec<u8>, Cut> {
-    loop {
-        let (used, done) = ends.take(&held)?;
-        if used > 0 {
-            to.write_all(&held[..used])
-                .await
-                .map_err(|_gone| Cut::Target)?;
-            count(used as u64);
-        }
+    /// Takes what the client sent next.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Cut> {
+        let taken = self.ends.take(bytes);
+        let (used, done) =
+            taken.map_err(|why| Cut::Request(format!("the body of the request: {why}")))?;
+        self.out.bytes.extend_from_slice(&bytes[..used]);
         if done {
-            held.drain(..used);
-            return Ok(held);
+            self.state = Sending::Read;
+            self.behind.extend_from_slice(&bytes[used..]);
         }
-        held.clear();
-        held.reserve(STEP);
-        match from.read_buf(&mut held).await {
-            Ok(1..) => {}
-            Ok(0) if matches!(ends, Ends::UntilClose) => return Ok(Vec::new()),
-            Ok(0) | Err(_) => return Err(Cut::Source),
+        Ok(())
+    }
+
+    fn reads(&self) -> bool {
+        self.state == Sending::More && self.out.is_empty()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.state == Sending::Read && self.out.is_empty()
+    }
+
+    fn decline(&mut self) {
+        self.state = Sending::Declined;
+        self.out = Outgoing::default();
+    }
+}
+
+/// Bytes of which some have been sent.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outgoing {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.sent += sent;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Both connections while an exchange passes.
+struct Passing<'a> {
+    client: &'a Socket,
+    server: &'a Socket,
+    flow: &'a FlowBytes,
+    limits: &'a Limits,
+}
+
+impl Passing<'_> {
+    /// Until the answer is whole and was sent, or the protocol was switched and the request was sent.
+    async fn pass(
+        &self,
+        upload: &mut Upload,
+        answer: &mut Answer<'_>,
+        early: Vec<u8>,
+    ) -> Result<(), Cut> {
+        let mut down = Outgoing::default();
+        let mut times = Times::new(self.limits);
+        let ahead = std::mem::take(&mut upload.ahead);
+        upload.take(&ahead)?;
+        if !early.is_empty() {
+            answer
+                .hear(&early, false, &mut down.bytes)
+                .map_err(Cut::Server)?;
+        }
+        loop {
+            if down.is_empty() && !answer.wants_more() {
+                match answer.has_switched() {
+                    // What belongs to the request comes before what belongs to the other protocol.
+                    true if upload.is_whole() => return Ok(()),
+                    true if upload.state == Sending::Declined => {
+                        return Err(Cut::Server("the server broke the connection".into()));
+                    }
+                    true => {}
+                    false => return Ok(()),
+                }
+            }
+            if upload.is_whole() || upload.state == Sending::Declined {
+                times.asked();
+            }
+            tokio::select! {
+                biased;
+                sent = self.server.send_some(upload.out.rest()), if !upload.out.is_empty() => match sent {
+                    Ok(sent) => {
+                        upload.out.advance(sent);
+                        self.flow.add_up(sent as u64);
+                        times.moved();
+                    }
+                    // It may refuse the rest of a body and yet answer.
+                    Err(_refused) => upload.decline(),
+                },
+                read = self.client.receive_some(STEP), if upload.reads() => match read {
+                    Ok(bytes) if !bytes.is_empty() => {
+                        upload.take(&bytes)?;
+                        times.moved();
+                    }
+                    Ok(_) | Err(_) => return Err(Cut::Client),
+                },
+                sent = self.client.send_some(down.rest()), if !down.is_empty() => match sent {
+                    Ok(sent) => {
+                        down.advance(sent);
+                        self.flow.add_down(sent as u64);
+                        times.moved();
+                    }
+                    Err(_gone) => return Err(Cut::Client),
+                },
+                read = self.server.receive_some(STEP), if down.is_empty() && answer.wants_more() => {
+                    let bytes = read.map_err(|error| {
+                        Cut::Server(format!("the server broke the connection: {error}"))
+                    })?;
+                    times.moved();
+                    if bytes.is_empty() {
+                        answer.ended().map_err(Cut::Server)?;
+                        continue;
+                    }
+                    let heard = answer.hear(&bytes, upload.is_whole(), &mut down.bytes);
+                    match heard.map_err(Cut::Server)? {
+                        Heard::Head { interim: true } => times.asked_again(),
+                        Heard::Head { interim: false } => {}
+                        Heard::Body | Heard::Switched | Heard::Whole => times.answered(),
+                    }
+                },
+                () = self.client.ended_by_peer(), if !upload.reads() => return Err(Cut::Client),
+                () = until(times.deadline()) => return Err(times.late(upload, answer)),
+            }
+        }
+    }
+}
+
+/// What the limits of time are counted from.
+struct Times<'l> {
+    limits: &'l Limits,
+    moved: Instant,
+    asked: Option<Instant>,
+    answered: bool,
+}
+
+impl<'l> Times<'l> {
+    fn new(limits: &'l Limits) -> Self {
+        Self {
+            limits,
+            moved: Instant::now(),
+            asked: None,
+            answered: false,
+        }
+    }
+
+    /// A byte moved.
+    fn moved(&mut self) {
+        self.moved = Instant::now();
+    }
+
+    /// The request was sent, all of it.
+    fn asked(&mut self) {
+        self.asked.get_or_insert(self.moved);
+    }
+
+    /// The server said that it is at it.
+    fn asked_again(&mut self) {
+        self.asked = self.asked.map(|_before| self.moved);
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+    }
+
+    /// When somebody has been waited for too long.
+    fn deadline(&self) -> Option<Instant> {
+        let (since, limit) = self.running();
+        since.checked_add(limit?)
+    }
+
+    fn running(&self) -> (Instant, Option<Duration>) {
+        match self.asked {
+            Some(asked) if !self.answered => (asked, self.limits.first_byte),
+            _ => (self.moved, self.limits.idle),
+        }
+    }
+
+    fn late(&self, upload: &Upload, answer: &Answer<'_>) -> Cut {
+        let limit = self.running().1.unwrap_or_default();
+        let (status, why) = match () {
+            () if upload.reads() => (408, "nothing more of the request came"),
+            () if !upload.is_whole() && !answer.has_begun() => {
+                (504, "the server took no more of the request")
+            }
+            () => (504, "the server did not answer"),
+        };
+        let why = format!("{why} within {limit:?}");
+        Cut::Late { status, why }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Has a connection end with a reset, should its exchange be dropped.
+struct Torn<'s> {
+    socket: &'s Socket,
+    spared: bool,
+}
+
+impl<'s> Torn<'s> {
+    fn new(socket: &'s Socket) -> Self {
+        Self {
+            socket,
+            spared: false,
+        }
+    }
+
+    fn spare(&mut self) {
+        self.spared = true;
+    }
+}
+
+impl Drop for Torn<'_> {
+    fn drop(&mut self) {
+        if !self.spared {
+            self.socket.reset_when_closed();
         }
     }
 }

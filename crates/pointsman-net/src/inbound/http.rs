@@ -4,9 +4,10 @@
 //! at. Absent: requests meant for a server (`GET /path`): answered 400, for sending them where their
 //! `Host` says would make every proxy port a transparent one.
 
+use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use pointsman_wire::WhyNot;
 use pointsman_wire::http::{self, RequestHead, Target};
+use pointsman_wire::{RequestHost, WhyNot};
 
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
@@ -22,8 +23,8 @@ pub(crate) struct Request {
 }
 
 pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard {
-    let read = exact::read_raw(client, http::MAX_HEAD, http::parse_request_head).await;
-    let (head, raw) = read.map_err(|broken| Denial::of(broken, not_understood))?;
+    let read = exact::read_head(client, http::parse_request_head).await;
+    let (mut head, raw) = read.map_err(|broken| Denial::of(broken, not_understood))?;
     let user = match (&head.proxy_authorization, inbound.users.as_slice()) {
         (_, []) => None,
         (Some(told), users) => match admit(users, &told.user, &told.password) {
@@ -49,6 +50,15 @@ pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard
     let Some(host) = host(asked) else {
         return Err(refuse(400, "the target is no name"));
     };
+    if head.max_forwards == Some(0) {
+        return Err(answered_here(&head.method));
+    }
+    if let (Target::Absolute { host: sent, .. }, Host::Name(name)) = (&mut head.target, &host)
+        && matches!(sent, RequestHost::Name(raw) if !raw.is_ascii())
+    {
+        // A server knows itself by the name that is in DNS.
+        *sent = RequestHost::Name(name.as_str().to_owned());
+    }
     let asked = Asked::new(inbound, InboundKind::Http, host, port, user);
     Ok(match head.target {
         Target::Connect { .. } => (asked, Reply::Connect, Payload::Bytes),
@@ -64,11 +74,22 @@ fn refuse(status: u16, why: &'static str) -> Denial {
     Denial::told(why, http::write_refusal(status, why))
 }
 
+/// A request that may pass no further proxy is answered by the one that has it (RFC 9110, 7.6.2).
+fn answered_here(method: &str) -> Denial {
+    match method {
+        "OPTIONS" => refuse(
+            200,
+            "this proxy is as far as Max-Forwards lets the request go",
+        ),
+        _ => refuse(405, "this proxy does not send requests back"),
+    }
+}
+
 fn not_understood(why: WhyNot) -> Vec<u8> {
     let status = match why {
         WhyNot::AnotherProtocol | WhyNot::Malformed(_) => 400,
         WhyNot::TooLong => 431,
         WhyNot::Unsupported(_) => 501,
     };
-    http::write_refusal(status, &why.to_string())
+    http::write_refusal(status, &exact::why_no_head(why))
 }

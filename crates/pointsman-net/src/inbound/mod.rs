@@ -17,7 +17,7 @@ use pointsman_policy::{Domain, Host};
 use pointsman_wire::{RequestHost, WhyNot};
 use tokio::time::timeout;
 
-pub(crate) use self::exchange::{Exchanged, exchange};
+pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
 pub(crate) use self::reply::{Refusal, Reply};
 use crate::exact::Broken;

@@ -29,10 +29,18 @@ pub(super) async fn connect(
     let sent = stream.write_all(&request).await;
     sent.map_err(|error| proxy_failed(outbound, Broken::Io(error)))?;
     for _ in 0..MAX_INTERIM {
-        let answer = exact::read(&mut stream, http::MAX_HEAD, http::parse_connect_response).await;
-        let answer = answer.map_err(|broken| proxy_failed(outbound, broken))?;
+        let answer = exact::read_head(&mut stream, http::parse_connect_response).await;
+        let (answer, _raw) = answer.map_err(|broken| match broken {
+            Broken::Not(why) => DialError::ProxyBroke {
+                outbound: Arc::clone(outbound),
+                why: exact::why_no_head(why),
+            },
+            broken => proxy_failed(outbound, broken),
+        })?;
         let failure = match answer.status {
             _ if answer.is_open() => return Ok(stream),
+            // Nothing was offered that it could switch to.
+            101 => Failure::General,
             100..=199 => continue,
             407 => {
                 return Err(DialError::Login {

@@ -165,7 +165,7 @@ struct Path {
 
 /// An outbound as far as to what carries, groups followed once: what is recorded, guarded and opened is one way, also
 /// when somebody selects another member meanwhile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pick {
     /// What was chosen.
     pub(crate) outbound: OutboundId,
@@ -176,7 +176,7 @@ pub(crate) struct Pick {
 }
 
 /// Which addresses a flow may be taken to that only this host should reach.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Lent {
     /// All: the client is of this host, or the target is the operator's choice.
     #[default]

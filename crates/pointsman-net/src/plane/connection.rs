@@ -76,6 +76,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
         worker: _,
     } = accepted;
     let mut client = Stream::new(socket);
+    let mut bound = None;
     loop {
         let inbound = Arc::clone(generation.inbound(listener)?);
         let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation)).asking(inbound.resolver);
@@ -99,6 +100,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
             client,
             visit,
             local,
+            bound,
         });
         let next = tokio::select! {
             next = run => next,
@@ -107,7 +109,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
         match next {
             Next::Relay(relaying) => return Some(relaying),
             Next::Over => return None,
-            Next::Again(again) => client = again,
+            Next::Again(again, kept) => (client, bound) = (again, kept),
         }
         let limit = generation.spec().limits.keep_alive;
         if !speaks_again(&mut client, &tasks, limit).await {

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bound;
 mod decisions;
 #[path = "../support/drops.rs"]
 mod dropping;
@@ -14,6 +15,7 @@ mod drops;
 mod fetch;
 mod gone;
 mod handshakes;
+mod misbehaving;
 mod names;
 mod owners;
 mod plain_http;

@@ -6,7 +6,7 @@
 use crate::read::{Stop, malformed};
 use crate::{WhyNot, http::head};
 
-use super::head::Header;
+use super::head::{Header, is_identity};
 
 /// How the body of a request ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub enum ResponseBody {
     UntilClose,
 }
 
+/// Whose body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    /// A client's.
+    Request,
+    /// A server's.
+    Response,
+}
+
 /// What the headers say of the body, the same for both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Declared {
@@ -46,9 +55,19 @@ pub(super) enum Declared {
 }
 
 /// Reads `Content-Length` and `Transfer-Encoding`, refusing what is ambiguous.
-pub(super) fn declared(headers: &[Header], version_minor: u8) -> Result<Declared, Stop> {
+///
+/// Of a response, `identity` is no coding: RFC 2616 had it, and servers still say it.
+pub(super) fn declared(
+    headers: &[Header],
+    version_minor: u8,
+    of: Message,
+) -> Result<Declared, Stop> {
     let length = content_length(headers)?;
-    if head::values(headers, "transfer-encoding").next().is_none() {
+    let mut codings: Vec<&[u8]> = head::items(headers, "transfer-encoding").collect();
+    let said = head::values(headers, "transfer-encoding").next().is_some();
+    let plain = of == Message::Response && codings.iter().any(|coding| is_identity(coding));
+    codings.retain(|coding| !(plain && is_identity(coding)));
+    if !said || (plain && codings.is_empty()) {
         return Ok(length.map_or(Declared::Nothing, Declared::Length));
     }
     if length.is_some() {
@@ -58,7 +77,6 @@ pub(super) fn declared(headers: &[Header], version_minor: u8) -> Result<Declared
         return malformed("Transfer-Encoding in HTTP/1.0");
     }
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let codings: Vec<&[u8]> = head::items(headers, "transfer-encoding").collect();
     match codings.split_last() {
         None => malformed("empty Transfer-Encoding"),
         Some((_, before)) if before.iter().any(|coding| is_chunked(coding)) => {

@@ -3,43 +3,79 @@
 //! Invariant: a head is parsed once, when its empty line is there; so a verdict on its headers
 //! cannot change with more bytes.
 
+use std::borrow::Cow;
+
 use crate::WhyNot;
 use crate::read::{Reader, Stop, malformed};
 
-/// The longest head that is read, in bytes.
-pub const MAX_HEAD: usize = 16_384;
-/// The most headers a head may have.
-pub const MAX_HEADERS: usize = 100;
+/// The longest head that is read, in bytes: twice what the widest-spread servers take of a request.
+pub const MAX_HEAD: usize = 65_536;
+/// The most headers a head may have: twice what servers with a limit of their own take.
+pub const MAX_HEADERS: usize = 200;
 
 /// A header: its name as it came, and its value without surrounding white space.
 pub type Header = (String, Vec<u8>);
 
-/// How line ends are taken.
+/// What a head says of the connection it is sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LineEnds {
-    /// CR LF and nothing else: what a bare LF ends is a matter of opinion, hence of smuggling.
+pub enum Persistence {
+    /// It ends after this message.
+    Close,
+    /// Another message may follow.
+    Keep,
+}
+
+/// How a head is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// CR LF and nothing else ends a line, and a colon follows its name at once: what else could be
+    /// meant is a matter of opinion, hence of smuggling.
     Strict,
-    /// A bare LF will do.
+    /// A bare LF will do, and blanks before a colon are removed (RFC 9112 §5.1).
     Lenient,
 }
 
 /// Takes the header block that follows the start line, with its empty line.
-pub(super) fn headers(reader: &mut Reader<'_>, ends: LineEnds) -> Result<Vec<Header>, Stop> {
-    let block = reader.take(block_length(reader.rest(), ends)?)?;
+pub(super) fn headers(reader: &mut Reader<'_>, reading: Reading) -> Result<Vec<Header>, Stop> {
+    let block = reader.take(block_length(reader.rest(), reading)?)?;
+    let block = match reading {
+        Reading::Strict => Cow::Borrowed(block),
+        Reading::Lenient => without_blanks(block),
+    };
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    match httparse::parse_headers(block, &mut slots) {
+    match httparse::parse_headers(&block, &mut slots) {
         Ok(httparse::Status::Complete((used, headers))) if used == block.len() => Ok(headers
             .iter()
             .map(|header| (header.name.to_owned(), header.value.trim_ascii().to_vec()))
             .collect()),
-        Err(httparse::Error::TooManyHeaders) => Err(Stop::Not(WhyNot::TooLong)),
         Ok(_) | Err(_) => malformed("header line"),
     }
 }
 
+/// The block without the blanks that stand before the colons of its lines.
+fn without_blanks(block: &[u8]) -> Cow<'_, [u8]> {
+    let name_of = |line: &[u8]| -> Option<(usize, usize)> {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = line.get(..colon)?.trim_ascii_end().len();
+        (0 < name && name < colon).then_some((name, colon))
+    };
+    let mut lines = block.split_inclusive(|byte| *byte == b'\n');
+    if !lines.any(|line| name_of(line).is_some()) {
+        return Cow::Borrowed(block);
+    }
+    let mut out = Vec::with_capacity(block.len());
+    for line in block.split_inclusive(|byte| *byte == b'\n') {
+        let (name, colon) = name_of(line).unwrap_or_default();
+        out.extend_from_slice(line.get(..name).unwrap_or_default());
+        out.extend_from_slice(line.get(colon..).unwrap_or_default());
+    }
+    Cow::Owned(out)
+}
+
 /// How long the block is, with the empty line that ends it.
-fn block_length(bytes: &[u8], ends: LineEnds) -> Result<usize, Stop> {
+fn block_length(bytes: &[u8], reading: Reading) -> Result<usize, Stop> {
     let mut line_start = 0;
+    let mut lines = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if *byte != b'\n' {
             continue;
@@ -47,11 +83,16 @@ fn block_length(bytes: &[u8], ends: LineEnds) -> Result<usize, Stop> {
         let line = bytes.get(line_start..at).unwrap_or_default();
         let text = match line.strip_suffix(b"\r") {
             Some(text) => text,
-            None if ends == LineEnds::Strict => return malformed("line without CR LF"),
+            None if reading == Reading::Strict => return malformed("line without CR LF"),
             None => line,
         };
         if text.is_empty() {
             return Ok(at + 1);
+        }
+        lines += 1;
+        // Told as soon as it is true, so that nobody has us read all of a head again for each line of it.
+        if lines > MAX_HEADERS {
+            return Err(Stop::Not(WhyNot::TooLong));
         }
         line_start = at + 1;
     }
@@ -105,20 +146,32 @@ pub(super) fn upgrades(headers: &[Header], version_minor: u8) -> bool {
 /// Appends the headers that may travel on, each on a line.
 ///
 /// Left out are those that concern one hop (RFC 9110 §7.6.1), those that `Connection` lists, and those
-/// that the caller writes itself: lengths, codings, `Connection` and `Host`.
-pub(super) fn write_end_to_end(out: &mut Vec<u8>, headers: &[Header]) {
+/// that the caller writes itself: lengths, codings, `Connection` and `Host`, and what `takes` does not take.
+pub(super) fn write_end_to_end(
+    out: &mut Vec<u8>,
+    headers: &[Header],
+    takes: impl Fn(&str) -> bool,
+) {
     for (name, value) in headers {
-        if !stays_behind(name) && !has_item(headers, "connection", name) {
+        if takes(name) && !stays_behind(name) && !has_item(headers, "connection", name) {
             write_header(out, name, value);
         }
     }
 }
 
-/// Appends the transfer codings as they came, for the body is passed on as it comes.
+/// Appends the transfer codings, for the body is passed on as it comes; `identity`, which is none and
+/// which readers today do not know, is left out.
 pub(super) fn write_codings(out: &mut Vec<u8>, headers: &[Header]) {
-    for codings in values(headers, "transfer-encoding") {
-        write_header(out, "Transfer-Encoding", codings);
+    let codings = items(headers, "transfer-encoding");
+    let codings: Vec<&[u8]> = codings.filter(|coding| !is_identity(coding)).collect();
+    if !codings.is_empty() {
+        write_header(out, "Transfer-Encoding", &codings.join(&b", "[..]));
     }
+}
+
+/// Whether a transfer coding says that there is none.
+pub(super) fn is_identity(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"identity")
 }
 
 /// Appends `Connection`: the upgrade of `headers` if there is one, otherwise `word`.
@@ -133,10 +186,11 @@ pub(super) fn write_connection(out: &mut Vec<u8>, headers: &[Header], upgrade: b
 }
 
 fn stays_behind(name: &str) -> bool {
-    const NAMES: [&str; 7] = [
+    const NAMES: [&str; 8] = [
         "connection",
         "content-length",
         "host",
+        "http2-settings",
         "keep-alive",
         "te",
         "transfer-encoding",
@@ -145,6 +199,8 @@ fn stays_behind(name: &str) -> bool {
     let proxy = name
         .get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case("proxy-"));
+    // What proxies on the way say of the answer is for whoever reads it (RFC 9209).
+    let proxy = proxy && !name.eq_ignore_ascii_case("proxy-status");
     proxy || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 

@@ -2,14 +2,14 @@
 //!
 //! Invariant: what is sent on is written from what was understood, so the server cannot understand
 //! another target, another end of the body, or a password meant for the proxy.
-//! Absent: other schemes than `http` in absolute targets.
+//! Absent: other schemes than `http` and `ws` (which is `http` with an upgrade) in absolute targets.
 
 use std::fmt;
 use std::str;
 
 use crate::host::{parse_authority, parse_port, split_port};
-use crate::http::framing::{self, BodyLength, Declared};
-use crate::http::head::{self, Header, LineEnds, MAX_HEAD};
+use crate::http::framing::{self, BodyLength, Declared, Message};
+use crate::http::head::{self, Header, MAX_HEAD, Persistence, Reading};
 use crate::http::is_token_byte;
 use crate::read::{Reader, Stop, bounded, malformed};
 use crate::{Parse, RequestHost, WhyNot, base64};
@@ -37,14 +37,15 @@ impl fmt::Debug for Credentials {
 /// What a request is for (RFC 9112 §3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// `http://host[:port]/path`: a plain request through the proxy.
+    /// `http://host[:port]/path`, or `ws://`: a plain request through the proxy.
     Absolute {
         /// The host.
         host: RequestHost,
         /// The port, 80 unless given.
         port: u16,
-        /// What the origin server is asked for; `*` only with `OPTIONS`.
-        path_and_query: String,
+        /// What the origin server is asked for, in the client's own bytes, those above 127 included;
+        /// `*` only with `OPTIONS`.
+        path_and_query: Vec<u8>,
     },
     /// `CONNECT host:port`: a tunnel.
     Connect {
@@ -55,7 +56,7 @@ pub enum Target {
     },
     /// `/path` or `*`: a request as an origin server gets it, where the proxy is transparent or
     /// mistaken for a server.
-    Origin(String),
+    Origin(Vec<u8>),
 }
 
 /// The head of a request.
@@ -65,8 +66,11 @@ pub struct RequestHead {
     pub body: BodyLength,
     /// All headers as they came, in order.
     pub headers: Vec<Header>,
-    /// Whether the client would send another request on this connection.
+    /// Whether the client would send another request on this connection; one of HTTP/1.0 would not,
+    /// whatever it says, for what it says may be another proxy's mistake (RFC 9112 §9.3).
     pub keep_alive: bool,
+    /// How many proxies a `TRACE` or `OPTIONS` may still pass (RFC 9110 §7.6.2); with 0 the answer is ours.
+    pub max_forwards: Option<u64>,
     /// The method, case kept.
     pub method: String,
     /// The credentials for the proxy; `None` also where they are not Basic or cannot be read, which
@@ -105,12 +109,12 @@ pub fn parse_request_head(bytes: &[u8]) -> Parse<RequestHead> {
             reader.literal(b"\r\n", WhyNot::AnotherProtocol)?;
         }
         let line = request_line(reader)?;
-        let headers = head::headers(reader, LineEnds::Strict)?;
+        let headers = head::headers(reader, Reading::Strict)?;
         if head::values(&headers, "host").count() > 1 {
             return malformed("several Host headers");
         }
         let target = target(&line)?;
-        let declared = framing::declared(&headers, line.version_minor)?;
+        let declared = framing::declared(&headers, line.version_minor, Message::Request)?;
         let body = match (&target, declared) {
             (_, Declared::OtherCoding) => {
                 return Err(WhyNot::Unsupported("transfer coding").into());
@@ -122,7 +126,8 @@ pub fn parse_request_head(bytes: &[u8]) -> Parse<RequestHead> {
         };
         Ok(RequestHead {
             body,
-            keep_alive: head::persists(&headers, line.version_minor),
+            keep_alive: line.version_minor >= 1 && head::persists(&headers, line.version_minor),
+            max_forwards: max_forwards(line.method, &headers),
             method: line.method.to_owned(),
             proxy_authorization: credentials(&headers),
             target,
@@ -144,13 +149,15 @@ impl RequestHead {
         parse_authority(str::from_utf8(self.header("host")?).ok()?)
     }
 
-    /// Writes the head to send to the origin server, on a connection for this request alone.
+    /// Writes the head to send to the origin server, on a connection that is to be kept or closed
+    /// afterwards.
     ///
     /// The target is in origin form and `Host` is the target's authority; headers for one hop are
-    /// gone; `Connection` says `close`, or `Upgrade` where the client asked for it. The version
-    /// stays the client's, so that an old client gets no chunks. `Trailer` stays, as bodies are
-    /// passed on as they are. A tunnel's head is not for sending on; its form is `CONNECT` again.
-    pub fn rewritten(&self) -> Vec<u8> {
+    /// gone; `Connection` says what `persistence` is (to an old server always `close`), or `Upgrade`
+    /// where the client asked for it. The version stays the client's, so that an old client gets no
+    /// chunks. `Trailer` stays, as bodies are passed on as they are. A tunnel's head is not for
+    /// sending on; its form is `CONNECT` again.
+    pub fn rewritten(&self, persistence: Persistence) -> Vec<u8> {
         let (target, host) = match &self.target {
             Target::Absolute {
                 host,
@@ -164,18 +171,25 @@ impl RequestHead {
             } => (path_and_query.clone(), Some(format!("{host}:{port}"))),
             Target::Connect { host, port } => {
                 let authority = format!("{host}:{port}");
-                (authority.clone(), Some(authority))
+                (authority.clone().into_bytes(), Some(authority))
             }
             Target::Origin(path) => (path.clone(), None),
         };
-        let line = format!("{} {target} HTTP/1.{}\r\n", self.method, self.version_minor);
-        let mut out = line.into_bytes();
+        let mut out = format!("{} ", self.method).into_bytes();
+        out.extend_from_slice(&target);
+        out.extend_from_slice(format!(" HTTP/1.{}\r\n", self.version_minor).as_bytes());
         match (&host, self.header("host")) {
             (Some(host), _) => head::write_header(&mut out, "Host", host.as_bytes()),
             (None, Some(host)) => head::write_header(&mut out, "Host", host),
             (None, None) => {}
         }
-        head::write_end_to_end(&mut out, &self.headers);
+        let forwards = self.max_forwards.map(|most| most.saturating_sub(1));
+        head::write_end_to_end(&mut out, &self.headers, |name| {
+            forwards.is_none() || !name.eq_ignore_ascii_case(MAX_FORWARDS)
+        });
+        if let Some(most) = forwards {
+            head::write_header(&mut out, "Max-Forwards", most.to_string().as_bytes());
+        }
         match self.body {
             BodyLength::Chunked => head::write_codings(&mut out, &self.headers),
             BodyLength::Length(length) => {
@@ -183,7 +197,9 @@ impl RequestHead {
             }
             BodyLength::None => {}
         }
-        head::write_connection(&mut out, &self.headers, self.upgrade, "close");
+        let keep = persistence == Persistence::Keep && self.version_minor >= 1;
+        let word = if keep { "keep-alive" } else { "close" };
+        head::write_connection(&mut out, &self.headers, self.upgrade, word);
         out.extend_from_slice(b"\r\n");
         out
     }
@@ -191,7 +207,7 @@ impl RequestHead {
 
 struct RequestLine<'a> {
     method: &'a str,
-    target: &'a str,
+    target: &'a [u8],
     version_minor: u8,
 }
 
@@ -209,7 +225,8 @@ fn request_line<'a>(reader: &mut Reader<'a>) -> Result<RequestLine<'a>, Stop> {
     let target = match reader
         .rest()
         .iter()
-        .position(|byte| !(0x21..=0x7e).contains(byte))
+        // Bytes above 127 have no place in a URI, but clients send them and servers take them.
+        .position(|byte| !matches!(byte, 0x21..=0x7e | 0x80..))
     {
         Some(0) => return malformed("request target"),
         Some(end) => reader.take(end)?,
@@ -223,51 +240,72 @@ fn request_line<'a>(reader: &mut Reader<'a>) -> Result<RequestLine<'a>, Stop> {
         _ => return malformed("HTTP version"),
     };
     reader.literal(b"\r\n", WhyNot::Malformed("end of the request line"))?;
-    match (str::from_utf8(method), str::from_utf8(target)) {
-        (Ok(method), Ok(target)) => Ok(RequestLine {
+    match str::from_utf8(method) {
+        Ok(method) => Ok(RequestLine {
             method,
             target,
             version_minor,
         }),
-        _ => malformed("request line"),
+        Err(_) => malformed("request line"),
     }
 }
 
 fn target(line: &RequestLine<'_>) -> Result<Target, Stop> {
     if line.method == "CONNECT" {
-        let parts = split_port(line.target)
-            .and_then(|(host, port)| Some((RequestHost::parse(host)?, parse_port(port?)?)));
+        let parts = str::from_utf8(line.target).ok().and_then(split_port);
+        let parts =
+            parts.and_then(|(host, port)| Some((RequestHost::parse(host)?, parse_port(port?)?)));
         return match parts {
             Some((host, port)) => Ok(Target::Connect { host, port }),
             None => malformed("target of CONNECT, which is host:port"),
         };
     }
-    if line.target.starts_with('/') || (line.target == "*" && line.method == "OPTIONS") {
+    if line.target.starts_with(b"/") || (line.target == b"*" && line.method == "OPTIONS") {
         return Ok(Target::Origin(line.target.to_owned()));
     }
-    let Some((scheme, rest)) = line.target.split_once("://") else {
+    let colon = line.target.windows(3).position(|three| three == b"://");
+    let Some((scheme, rest)) = colon.and_then(|colon| line.target.split_at_checked(colon)) else {
         return malformed("request target");
     };
-    if !scheme.eq_ignore_ascii_case("http") {
+    if !(scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"ws")) {
         return Err(WhyNot::Unsupported("scheme of the target").into());
     }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let Some((host, port)) = parse_authority(authority) else {
+    let rest = rest.strip_prefix(b"://").unwrap_or(rest);
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+    let authority = str::from_utf8(authority).ok().and_then(parse_authority);
+    let Some((host, port)) = authority else {
         return malformed("authority of the target");
     };
     // A fragment is the client's own business.
-    let path = path.split('#').next().unwrap_or_default();
+    let path = path.split(|byte| *byte == b'#').next().unwrap_or_default();
     let path_and_query = match path {
-        "" if line.method == "OPTIONS" => "*".to_owned(),
-        path if path.starts_with('/') => path.to_owned(),
-        query => format!("/{query}"),
+        b"" if line.method == "OPTIONS" => b"*".to_vec(),
+        [b'/', ..] => path.to_owned(),
+        query => [b"/", query].concat(),
     };
     Ok(Target::Absolute {
         host,
         port: port.unwrap_or(80),
         path_and_query,
     })
+}
+
+const MAX_FORWARDS: &str = "max-forwards";
+
+/// What `Max-Forwards` says, where the method hears it and it says a number.
+fn max_forwards(method: &str, headers: &[Header]) -> Option<u64> {
+    if !matches!(method, "OPTIONS" | "TRACE") {
+        return None;
+    }
+    let value = head::values(headers, MAX_FORWARDS).next()?;
+    let digits = str::from_utf8(value).ok()?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
 }
 
 /// The Basic credentials of `Proxy-Authorization`, where there is exactly one that can be read.

@@ -4,19 +4,11 @@
 
 use std::fmt;
 
-use crate::http::framing::{self, Declared, ResponseBody};
-use crate::http::head::{self, Header, LineEnds, MAX_HEAD};
+use crate::http::framing::{self, Declared, Message, ResponseBody};
+use crate::http::head::{self, Header, MAX_HEAD, Persistence, Reading};
+use crate::http::request::RequestHead;
 use crate::read::{Reader, Stop, bounded, malformed};
 use crate::{Parse, WhyNot};
-
-/// What a head says of the connection it is sent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
-    /// It ends after this message.
-    Close,
-    /// Another message may follow.
-    Keep,
-}
 
 /// The head of a response.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,9 +24,10 @@ pub struct ResponseHead {
     pub reason: Vec<u8>,
     /// The status, 100 to 999.
     pub status: u16,
-    /// Whether the server switched protocols (101): what follows is a tunnel.
+    /// Whether the server says that it switched protocols (101), asked for or not: see
+    /// [`ResponseHead::accepts_upgrade_of`].
     pub upgrade: bool,
-    /// 1 of HTTP/1.1 (and above), 0 of HTTP/1.0.
+    /// 1 of HTTP/1.1 (and above), 0 of HTTP/1.0 and of what says `ICY`.
     pub version_minor: u8,
 }
 
@@ -56,12 +49,13 @@ impl fmt::Debug for ResponseHead {
 /// Reads the head of the response to a request of `request_method`, at most [`MAX_HEAD`] bytes; the
 /// body follows after the bytes used.
 ///
-/// Bare line feeds are taken for line ends, as the head is written anew.
+/// Bare line feeds are taken for line ends, and blanks before a colon are removed, as the head is
+/// written anew. A status line of `ICY`, as radio streams send it, counts as HTTP/1.0's.
 pub fn parse_response_head(bytes: &[u8], request_method: &str) -> Parse<ResponseHead> {
     bounded(bytes, MAX_HEAD, |reader| {
-        let line = status_line(reader)?;
-        let headers = head::headers(reader, LineEnds::Lenient)?;
-        let declared = framing::declared(&headers, line.version_minor)?;
+        let line = status_line(reader, request_method != "CONNECT")?;
+        let headers = head::headers(reader, Reading::Lenient)?;
+        let declared = framing::declared(&headers, line.version_minor, Message::Response)?;
         let tunnel = request_method == "CONNECT" && (200..300).contains(&line.status);
         let bare = request_method == "HEAD" || matches!(line.status, 100..=199 | 204 | 304);
         let body = match declared {
@@ -94,6 +88,30 @@ impl ResponseHead {
         (100..200).contains(&self.status) && !self.upgrade
     }
 
+    /// Whether this switches to nothing but what `request` offered (RFC 9110 §7.8); otherwise it is no
+    /// answer to it, and what follows is nobody's.
+    pub fn accepts_upgrade_of(&self, request: &RequestHead) -> bool {
+        let mut chosen = head::items(&self.headers, "upgrade").peekable();
+        let offered = |choice: &[u8]| {
+            head::items(&request.headers, "upgrade").any(|offer| offer.eq_ignore_ascii_case(choice))
+        };
+        self.upgrade && request.upgrade && chosen.peek().is_some() && chosen.all(offered)
+    }
+
+    /// Whether this asks for a login that belongs to the connection and not to a request: NTLM or
+    /// Negotiate (RFC 4559), of the server or of a proxy.
+    pub fn asks_for_connection_login(&self) -> bool {
+        let challenge = match self.status {
+            401 => "www-authenticate",
+            407 => "proxy-authenticate",
+            _ => return false,
+        };
+        head::items(&self.headers, challenge).any(|item| {
+            let scheme = item.split(|byte| *byte == b' ').next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+        })
+    }
+
     /// Writes the head to send to the client, whose connection is to be kept or closed afterwards.
     ///
     /// Headers for one hop are gone. A body that ends with the connection cannot be followed by
@@ -102,7 +120,7 @@ impl ResponseHead {
         let mut out = format!("HTTP/1.1 {:03} ", self.status).into_bytes();
         out.extend_from_slice(&self.reason);
         out.extend_from_slice(b"\r\n");
-        head::write_end_to_end(&mut out, &self.headers);
+        head::write_end_to_end(&mut out, &self.headers, |_| true);
         // Such a response must not have them (RFC 9110 §8.6, RFC 9112 §6.1); to HEAD and in a 304
         // they tell what would have been sent.
         if !matches!(self.status, 100..=199 | 204) {
@@ -129,12 +147,17 @@ struct StatusLine<'a> {
 }
 
 /// Takes the status line with its end; the space before an absent reason may be missing too.
-fn status_line<'a>(reader: &mut Reader<'a>) -> Result<StatusLine<'a>, Stop> {
-    reader.literal(b"HTTP/1.", WhyNot::AnotherProtocol)?;
-    let version_minor = match reader.u8()? {
-        b'0' => 0,
-        b'1'..=b'9' => 1,
-        _ => return malformed("HTTP version"),
+fn status_line<'a>(reader: &mut Reader<'a>, icy: bool) -> Result<StatusLine<'a>, Stop> {
+    let version_minor = if icy && reader.rest().first() == Some(&b'I') {
+        reader.literal(b"ICY", WhyNot::AnotherProtocol)?;
+        0
+    } else {
+        reader.literal(b"HTTP/1.", WhyNot::AnotherProtocol)?;
+        match reader.u8()? {
+            b'0' => 0,
+            b'1'..=b'9' => 1,
+            _ => return malformed("HTTP version"),
+        }
     };
     reader.literal(b" ", WhyNot::Malformed("status line"))?;
     let mut status = 0;

@@ -38,9 +38,10 @@ fn targets() {
                 port,
                 path_and_query,
             } => {
-                format!("absolute {host} {port} {path_and_query}")
+                let path = String::from_utf8(path_and_query).unwrap();
+                format!("absolute {host} {port} {path}")
             }
-            Target::Origin(path) => format!("origin {path}"),
+            Target::Origin(path) => format!("origin {}", String::from_utf8(path).unwrap()),
         };
         assert_eq!(told, expected, "{line}");
     };
@@ -58,6 +59,20 @@ fn targets() {
     check("GET http://a.test/x#part", "absolute a.test 80 /x");
     check("GET http://[::1]:81/", "absolute [::1] 81 /");
     check("OPTIONS http://a.test", "absolute a.test 80 *");
+    check("GET ws://a.test/chat", "absolute a.test 80 /chat");
+    check("GET WS://a.test:81", "absolute a.test 81 /");
+    check(
+        "GET http://a.test/\u{6d4b}\u{8bd5}?q=\u{e9}",
+        "absolute a.test 80 /\u{6d4b}\u{8bd5}?q=\u{e9}",
+    );
+    check(
+        "GET http://b\u{fc}cher.test/",
+        "absolute b\u{fc}cher.test 80 /",
+    );
+    check(
+        "CONNECT b\u{fc}cher.test:443",
+        "connect b\u{fc}cher.test 443",
+    );
     check("OPTIONS *", "origin *");
     check("GET /x?y", "origin /x?y");
 }
@@ -79,7 +94,7 @@ fn requests_that_are_refused() {
     check("GET  ", bad("request target"));
     check("GET a.test HTTP/1.1\r\n\r\n", bad("request target"));
     check("GET * HTTP/1.1\r\n\r\n", bad("request target"));
-    check("GET /\u{e4} HTTP/1.1\r\n\r\n", bad("request line"));
+    check("GET /\x7f HTTP/1.1\r\n\r\n", bad("request line"));
     check("GET / HTTP/2.0\r\n\r\n", bad("request line"));
     check("GET / HTTP/1.1 \r\n\r\n", bad("end of the request line"));
     check("GET / HTTP/1.1\n\n", bad("end of the request line"));
@@ -100,10 +115,12 @@ fn requests_that_are_refused() {
         "GET https://a.test/ HTTP/1.1\r\n\r\n",
         WhyNot::Unsupported("scheme of the target"),
     );
-    check(
-        "GET ftp://a.test/ HTTP/1.1\r\n\r\n",
-        WhyNot::Unsupported("scheme of the target"),
-    );
+    for scheme in ["ftp", "wss"] {
+        check(
+            &format!("GET {scheme}://a.test/ HTTP/1.1\r\n\r\n"),
+            WhyNot::Unsupported("scheme of the target"),
+        );
+    }
     for authority in [
         "",
         ":80",
@@ -145,6 +162,11 @@ fn requests_that_are_refused() {
         ),
         WhyNot::TooLong,
     );
+    // Told at the first line that is too much, not at the end of the head.
+    check(
+        &format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(MAX_HEADERS + 1)),
+        WhyNot::TooLong,
+    );
     assert_eq!(
         request(&format!(
             "GET / HTTP/1.1\r\n{}\r\n",
@@ -154,6 +176,45 @@ fn requests_that_are_refused() {
         .len(),
         MAX_HEADERS
     );
+}
+
+#[test]
+fn bytes_above_127_are_passed_on_as_they_are() {
+    let bytes = b"GET http://a.test/caf\xe9?\xff HTTP/1.1\r\n\r\n";
+    check_http_request(bytes);
+    let Parse::Done(head, _) = parse_request_head(bytes) else {
+        panic!("not read")
+    };
+    assert!(
+        head.rewritten(Persistence::Close)
+            .starts_with(b"GET /caf\xe9?\xff HTTP/1.1\r\n")
+    );
+    // A host is text, or it is nobody's name.
+    let host = b"GET http://caf\xe9.test/ HTTP/1.1\r\n\r\n";
+    check_http_request(host);
+    let refused = Parse::Not(WhyNot::Malformed("authority of the target"));
+    assert_eq!(parse_request_head(host), refused);
+    let tunnel = b"CONNECT caf\xe9.test:1 HTTP/1.1\r\n\r\n";
+    check_http_request(tunnel);
+    assert!(matches!(
+        parse_request_head(tunnel),
+        Parse::Not(WhyNot::Malformed(_))
+    ));
+}
+
+#[test]
+fn long_heads_are_taken_up_to_the_limit() {
+    let start = "GET http://a.test/ HTTP/1.1\r\nCookie: ";
+    let head = |cookie: usize| format!("{start}{}\r\n\r\n", "c".repeat(cookie));
+    let most = MAX_HEAD - start.len() - 4;
+    assert_eq!(request(&head(most)).header("cookie").unwrap().len(), most);
+    let verdict = parse_request_head(head(most + 1).as_bytes());
+    assert_eq!(verdict, Parse::Not(WhyNot::TooLong));
+    let fields: String = (0..150)
+        .map(|n| format!("Set-Cookie: c{n}=v\r\n"))
+        .collect();
+    let answer = response(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), "GET");
+    assert_eq!(answer.headers.len(), 150);
 }
 
 #[test]

@@ -112,10 +112,11 @@ impl<'a> RequestLine<'a> {
         if self.method == b"CONNECT" {
             return Some(self.target);
         }
-        let (scheme, rest) = self.target.split_at_checked(7)?;
-        if !scheme.eq_ignore_ascii_case(b"http://") {
-            return None;
-        }
+        let scheme = |scheme: &[u8]| {
+            let (start, rest) = self.target.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        };
+        let rest = scheme(b"http://").or_else(|| scheme(b"ws://"))?;
         let authority = rest
             .split(|byte| matches!(byte, b'/' | b'?' | b'#'))
             .next()?;

@@ -119,6 +119,32 @@ fn bodies_of_responses() {
         ResponseBody::UntilClose,
     );
     check("GET", 200, "A: b", ResponseBody::UntilClose);
+    check("GET", 200, "Content-Length : 5", ResponseBody::Length(5));
+    check("GET", 200, "Content-Length\t : 5", ResponseBody::Length(5));
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding : chunked",
+        ResponseBody::Chunked,
+    );
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding: Identity",
+        ResponseBody::UntilClose,
+    );
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        ResponseBody::Length(5),
+    );
+    check(
+        "GET",
+        200,
+        "Transfer-Encoding: identity, chunked",
+        ResponseBody::Chunked,
+    );
     check("GET", 204, "A: b", ResponseBody::None);
     check("GET", 304, "Content-Length: 5", ResponseBody::None);
     check("GET", 100, "A: b", ResponseBody::None);
@@ -135,6 +161,24 @@ fn bodies_of_responses() {
 }
 
 #[test]
+fn radio_streams_are_answers_of_old_servers() {
+    let head = response(
+        "ICY 200 OK\r\nicy-name: jazz\r\nContent-Type: audio/mpeg\r\n\r\n",
+        "GET",
+    );
+    assert_eq!((head.version_minor, head.status), (0, 200));
+    assert_eq!(head.body, ResponseBody::UntilClose);
+    let sent = String::from_utf8(head.rewritten(Persistence::Keep)).unwrap();
+    assert_eq!(
+        sent,
+        "HTTP/1.1 200 OK\r\nicy-name: jazz\r\nContent-Type: audio/mpeg\r\nConnection: close\r\n\r\n"
+    );
+    // A proxy that is asked for a tunnel speaks HTTP.
+    let tunnel = parse_connect_response(b"ICY 200 OK\r\n\r\n");
+    assert_eq!(tunnel, Parse::Not(WhyNot::AnotherProtocol));
+}
+
+#[test]
 fn responses_that_are_refused() {
     let check = |text: &str, why: WhyNot| {
         check_http_response(&[b"\0", text.as_bytes()].concat());
@@ -145,14 +189,30 @@ fn responses_that_are_refused() {
         );
     };
     let bad = WhyNot::Malformed;
-    check("ICY 200 OK\r\n\r\n", WhyNot::AnotherProtocol);
+    check("ICX 200 OK\r\n\r\n", WhyNot::AnotherProtocol);
+    check("ICY/1.1 200 OK\r\n\r\n", bad("status line"));
+    check("ICY 20\r\n\r\n", bad("status"));
     check("HTTP/2 200\r\n\r\n", WhyNot::AnotherProtocol);
     check("HTTP/1.1 20\r\n\r\n", bad("status"));
     check("HTTP/1.1 099 X\r\n\r\n", bad("status"));
     check("HTTP/1.1 2000 X\r\n\r\n", bad("status line"));
     check("HTTP/1.1  200 X\r\n\r\n", bad("status"));
     check("HTTP/1.1 200 a\rb\r\n\r\n", bad("status line"));
-    check("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", bad("header line"));
+    check("HTTP/1.1 200 OK\r\nA b : c\r\n\r\n", bad("header line"));
+    check("HTTP/1.1 200 OK\r\n : c\r\n\r\n", bad("header line"));
+    check(
+        "HTTP/1.1 200 OK\r\nA: b\r\n c: d\r\n\r\n",
+        bad("header line"),
+    );
+    // A blank before the colon hides nothing.
+    check(
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding : chunked\r\n\r\n",
+        bad("both Content-Length and Transfer-Encoding"),
+    );
+    check(
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
+        bad("Transfer-Encoding in HTTP/1.0"),
+    );
     check(
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         bad("several Content-Lengths that differ"),
@@ -176,8 +236,8 @@ fn connections_that_are_kept() {
     asks("1.1", "Connection: x, Close", false);
     asks("1.1", "Proxy-Connection: close", false);
     asks("1.0", "A: b", false);
-    asks("1.0", "Connection: Keep-Alive", true);
-    asks("1.0", "Proxy-Connection: keep-alive", true);
+    asks("1.0", "Connection: Keep-Alive", false);
+    asks("1.0", "Proxy-Connection: keep-alive", false);
     asks("1.0", "Connection: keep-alive, close", false);
     let grants = |text: &str, method: &str, expected: bool| {
         assert_eq!(response(text, method).keep_alive, expected, "{text}");
