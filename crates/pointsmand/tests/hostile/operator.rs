@@ -396,7 +396,7 @@ fn every_address_of_other_programs_is_of_both_families() {
             .ready
             .values()
             .map(|(_, address)| address.rsplit(':').next().unwrap());
-        let port = port.last().unwrap().to_owned();
+        let port = port.max().unwrap().to_owned();
         for host in ["127.0.0.1", "[::1]"] {
             let connected = TcpStream::connect(format!("{host}:{port}"));
             assert!(connected.is_ok(), "{name} by {host}: {connected:?}\n{text}");

@@ -98,6 +98,10 @@ async fn files_that_cannot_be_read_cost_a_bounded_time() {
     );
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a task that never ends, in a test"
+)]
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_holds_nobody_up() {
     let directory = tempfile::tempdir().unwrap();
