@@ -1,22 +1,25 @@
 //! The access log: one JSON object a line for each flow that ended.
 //!
-//! Invariant: writing never makes a flow wait. The queue is bounded; when the disk is slower than
-//! the flows, lines are dropped and counted. Absent: rotation; who renames the file asks for
+//! Invariant: writing never makes a flow wait, and neither does opening, closing or a reader that stands still. The
+//! queue is bounded; when the disk is slower than the flows, lines are dropped and counted. Absent: rotation; who renames the file asks for
 //! [`AccessLog::reopen`].
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pointsman_os::local;
 
 use super::FlowRecord;
 
-/// Writes records to a file. Dropping it writes what is queued, then closes the file.
+/// Writes records to a file, of mode 0640: destinations are not for every user of the host. Dropping it has its thread
+/// write what is queued; outside of a runtime it waits for that, a second at most.
 #[derive(Debug)]
 pub struct AccessLog {
     path: PathBuf,
@@ -33,6 +36,12 @@ enum Order {
 
 /// Lines that may wait for the disk: a second of a busy node.
 const QUEUE: usize = 8192;
+/// Bytes that may wait for whoever reads the log: what a pipe holds.
+const ROOM: usize = 64 * 1024;
+/// A reader that stands still is tried again so often.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long the end of the daemon waits for a log: longer than a disk takes that is merely busy.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl AccessLog {
     /// Appends to the file at `path`, which is made where it is missing.
@@ -40,7 +49,7 @@ impl AccessLog {
     /// # Errors
     /// Those of opening it, and of starting a thread.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = append_to(path)?;
+        let file = Output::open(path)?;
         let dropped = Arc::new(AtomicU64::new(0));
         let (queue, orders) = sync_channel(QUEUE);
         let path = path.to_owned();
@@ -97,48 +106,104 @@ impl AccessLog {
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.queue = None;
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        // A worker waits for no disk: its flows would. The thread writes what is queued all the same.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return;
+        }
+        let by = Instant::now() + PATIENCE;
+        while !writer.is_finished() && Instant::now() < by {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-fn append_to(path: &Path) -> io::Result<BufWriter<File>> {
-    // A log's directory is the log's own, as `/var/log/NAME` is; a fresh machine has none.
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o644)
-        .open(path)?;
-    Ok(BufWriter::with_capacity(64 * 1024, file))
+/// What is to be appended, and the file.
+struct Output {
+    file: File,
+    /// Whole lines, but for the first, of which a part may be written.
+    pending: Vec<u8>,
 }
 
-fn write_all(orders: &Receiver<Order>, mut file: BufWriter<File>, path: &Path, lost: &AtomicU64) {
-    while let Ok(first) = orders.recv() {
-        // Whatever else waits goes out with one flush.
-        for order in std::iter::once(first).chain(orders.try_iter()) {
-            match order {
-                Order::Line(record) => {
-                    if writeln!(file, "{}", record.to_json()).is_err() {
-                        lost.fetch_add(1, Ordering::Relaxed);
-                    }
+impl Output {
+    fn open(path: &Path) -> io::Result<Self> {
+        // A log's directory is the log's own, as `/var/log/NAME` is; a fresh machine has none.
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        Ok(Self {
+            file: local::open_log(path)?,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Queues a line; `lost` counts it where there is no room.
+    fn add(&mut self, line: &dyn fmt::Display, lost: &AtomicU64) {
+        let line = format!("{line}\n");
+        if self.pending.len() + line.len() > ROOM {
+            self.flush(lost);
+        }
+        if self.pending.len() + line.len() > ROOM && !self.pending.is_empty() {
+            lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.pending.extend_from_slice(line.as_bytes());
+    }
+
+    /// Writes what the file takes without waiting; whoever reads it may stand still.
+    fn flush(&mut self, lost: &AtomicU64) {
+        let mut written = 0;
+        while written < self.pending.len() {
+            match self.file.write(&self.pending[written..]) {
+                Ok(0) => break,
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_broken) => {
+                    let lines = self.pending[written..]
+                        .iter()
+                        .filter(|byte| **byte == b'\n');
+                    lost.fetch_add(lines.count() as u64, Ordering::Relaxed);
+                    written = self.pending.len();
                 }
-                Order::Text(line) => {
-                    if writeln!(file, "{line}").is_err() {
-                        lost.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                Order::Reopen => match append_to(path) {
-                    Ok(reopened) => file = reopened,
-                    Err(error) => tracing::warn!(%error, "the access log cannot be reopened"),
-                },
             }
         }
-        if file.flush().is_err() {
-            lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.pending.drain(..written);
     }
+}
+
+fn write_all(orders: &Receiver<Order>, mut output: Output, path: &Path, lost: &AtomicU64) {
+    loop {
+        let next = match output.pending.is_empty() {
+            true => orders
+                .recv()
+                .map_err(|_over| RecvTimeoutError::Disconnected),
+            false => orders.recv_timeout(AGAIN),
+        };
+        let first = match next {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        // Whatever else waits goes out at once.
+        for order in first.into_iter().chain(orders.try_iter()) {
+            match order {
+                Order::Line(record) => output.add(&record.to_json(), lost),
+                Order::Text(line) => output.add(&line, lost),
+                Order::Reopen => {
+                    output.flush(lost);
+                    match Output::open(path) {
+                        Ok(reopened) => output.file = reopened.file,
+                        Err(error) => tracing::warn!(%error, "the access log cannot be reopened"),
+                    }
+                }
+            }
+        }
+        output.flush(lost);
+    }
+    output.flush(lost);
+    let left = output.pending.iter().filter(|byte| **byte == b'\n');
+    lost.fetch_add(left.count() as u64, Ordering::Relaxed);
 }

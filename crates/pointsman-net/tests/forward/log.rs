@@ -82,7 +82,62 @@ async fn a_line_says_who_was_served_and_how_much() {
     });
     assert_eq!(fixed(&line), expected);
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
-    assert_eq!(mode & 0o7777 & !0o022, 0o644 & !0o022);
+    // Whatever the mask takes away besides.
+    assert_eq!(mode & 0o7777 & !0o027, 0o640 & !0o027);
+    assert_eq!(mode & 0o007, 0, "others read no destinations");
+}
+
+/// A log that is a pipe: it has no reader when it is opened, its reader stands still, and comes late.
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_makes_nothing_wait() {
+    let (_kept, directory) = directory();
+    let path = directory.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let server = greeter("hello").await;
+    let mut forward = to([tcp("t", server)]);
+    forward.access_log = Some(path.clone());
+    let begun = std::time::Instant::now();
+    let stage = Stage::of(forward.clone()).await;
+    // More than a pipe and the queue before it hold.
+    const LINES: usize = 600;
+    for _ in 0..LINES {
+        stage.hears("hello").await;
+    }
+    let dropped = async {
+        while stage.plane().access_log_dropped() == 0 {
+            stage.hears("hello").await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dropped).await.unwrap();
+    // The reader hears whole lines.
+    let reading = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || {
+            use std::io::BufRead;
+            let file = std::fs::File::open(path).unwrap();
+            let lines = std::io::BufReader::new(file).lines().take(300);
+            lines.map(|line| line.unwrap()).collect::<Vec<String>>()
+        }
+    });
+    let lines = tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(lines.len(), 300);
+    for line in lines {
+        serde_json::from_str::<Value>(&line).expect("a whole line");
+    }
+    // Neither a reload that gives the log up, nor the end, waits for it.
+    forward.access_log = None;
+    stage
+        .plane()
+        .apply(spec(2, &[], vec![forward]))
+        .await
+        .unwrap();
+    stage.hears("hello").await;
+    drop(stage);
+    assert!(begun.elapsed() < PATIENCE * 2);
 }
 
 #[tokio::test]

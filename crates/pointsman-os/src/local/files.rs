@@ -38,6 +38,26 @@ pub fn read_handed(path: &Path, limit: u64, within: Duration) -> io::Result<Vec<
     }
 }
 
+/// A file to append to, made with mode 0640 where it is missing. Neither opening nor writing to a pipe waits for
+/// its reader: a pipe that takes no more answers `WouldBlock`.
+///
+/// # Errors
+/// Those of the file system.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o640);
+    options.custom_flags(libc::O_NONBLOCK);
+    let opened = options.open(path);
+    if !opened
+        .as_ref()
+        .is_err_and(|error| error.raw_os_error() == Some(libc::ENXIO))
+    {
+        return opened;
+    }
+    // A pipe without a reader: opened for both it is there for the one who comes.
+    options.create(false).read(true).open(path)
+}
+
 fn opened(path: &Path, pipes: bool) -> io::Result<(File, Metadata)> {
     // A device is not even opened: that alone may do something.
     admit(&std::fs::metadata(path)?, pipes)?;
