@@ -189,10 +189,8 @@ fn a_state_directory_of_pipes_keeps_nobody_from_serving() {
     assert!(daemon.wait(Duration::from_secs(30)).success());
 }
 
-/// A daemon whose state directory is a file system of its own.
-fn in_mount(options: &str) -> Daemon {
-    let directory = tempfile::tempdir().unwrap();
-    let state = directory.keep();
+/// A daemon whose state directory is a file system of its own, mounted on this directory.
+fn in_mount(state: &Path, options: &str) -> Daemon {
     let mount = format!("mount -t tmpfs -o {options} none \"$0\" && exec \"$@\"");
     let state = state.to_str().unwrap();
     let starter = ["unshare", "--mount", "sh", "-c", &mount, state];
@@ -219,7 +217,8 @@ fn a_disk_that_is_full_or_read_only_is_told_and_served_from() {
         return;
     }
     for options in ["size=4k", "ro"] {
-        let mut daemon = in_mount(options);
+        let state = tempfile::tempdir().unwrap();
+        let mut daemon = in_mount(state.path(), options);
         let output = daemon.client(&["outbounds", "select", "g", "b"]);
         assert!(output.status.success(), "{options}: {}", said(&output));
         let explained = daemon.client(&["explain", "dst=name-7.test:80"]);
