@@ -24,6 +24,8 @@ pub mod own;
 pub mod picture;
 pub mod problem;
 pub mod rule_list;
+#[cfg(test)]
+mod secrets_tests;
 pub mod setup;
 pub mod tree;
 pub mod value;

@@ -10,7 +10,7 @@ use crate::dialect;
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::list::{ListFile, Shelf};
 use crate::own;
-use crate::problem::{Problems, Source};
+use crate::problem::{Form, Problems, Source};
 use crate::setup::{Dialect, Setup};
 use crate::yaml::{self, Value};
 
@@ -170,6 +170,11 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
         };
     }
     let dialect = dialect.unwrap_or_else(|| tell(&input.path, &input.source));
+    match dialect {
+        Dialect::Reflow => input.source.written(Form::Reflow),
+        Dialect::PolicyRouter => input.source.written(Form::Toml),
+        Dialect::Bitflow | Dialect::Boltconn | Dialect::Native => {}
+    }
     let mut setup = match dialect {
         Dialect::Bitflow => dialect::bitflow::read(&input, &mut problems),
         Dialect::Boltconn => dialect::boltconn::read(&input, &mut problems),

@@ -3,16 +3,19 @@
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
 mod excerpt;
+mod mask;
 mod same;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 pub use pointsman_policy::near::nearest;
 
 use excerpt::{Excerpt, excerpt};
+use mask::Mask;
+
+pub use mask::Form;
 pub use same::Again;
 
 /// The most characters of a message, a hint or a word why.
@@ -51,8 +54,10 @@ pub struct Source {
     first_line: u32,
     /// Where each line begins: counted once, whoever asks how often.
     starts: OnceLock<Vec<usize>>,
-    /// Where secrets stand: problems end in logs, and show whole lines.
-    hidden: Mutex<Vec<Range<usize>>>,
+    /// How it is written, once that is known.
+    form: OnceLock<Form>,
+    /// What of it is not shown.
+    mask: OnceLock<Mask>,
 }
 
 impl PartialEq for Source {
@@ -82,28 +87,56 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    /// A source under a name.
+    /// A configuration under a name: values are shown where their keys are known to be harmless.
     #[must_use]
     pub fn new(file: &str, text: String) -> Arc<Self> {
-        Arc::new(Self {
-            file: file.into(),
+        Arc::new(Self::of(file.into(), text, 1))
+    }
+
+    /// A text of rules, names or trees, which has no secrets but in URLs.
+    #[must_use]
+    pub fn open(file: &str, text: String) -> Arc<Self> {
+        let source = Self::of(file.into(), text, 1);
+        source.written(Form::Open);
+        Arc::new(source)
+    }
+
+    /// One line of a list that is not kept, by its number from 1.
+    #[must_use]
+    pub fn excerpt(file: &Arc<str>, line: u32, text: String) -> Arc<Self> {
+        let source = Self::of(Arc::clone(file), text, line.max(1));
+        source.written(Form::Open);
+        Arc::new(source)
+    }
+
+    fn of(file: Arc<str>, text: String, first_line: u32) -> Self {
+        Self {
+            file,
             text,
-            first_line: 1,
+            first_line,
             starts: OnceLock::new(),
-            hidden: Mutex::default(),
+            form: OnceLock::new(),
+            mask: OnceLock::new(),
+        }
+    }
+
+    /// Says how it is written, before its first problem is shown; the first word counts.
+    pub fn written(&self, form: Form) {
+        let _first = self.form.set(form);
+    }
+
+    fn mask(&self) -> &Mask {
+        self.mask.get_or_init(|| {
+            let toml = self.file.ends_with(".toml");
+            let form = if toml { Form::Toml } else { Form::Keyed };
+            Mask::of(*self.form.get_or_init(|| form), &self.text)
         })
     }
 
-    /// One line of a file that is not kept, by its number from 1.
+    /// A sentence about the text, without what is not shown of it.
     #[must_use]
-    pub fn excerpt(file: &Arc<str>, line: u32, text: String) -> Arc<Self> {
-        Arc::new(Self {
-            file: Arc::clone(file),
-            text,
-            first_line: line.max(1),
-            starts: OnceLock::new(),
-            hidden: Mutex::default(),
-        })
+    pub fn said<'s>(&self, sentence: &'s str) -> Cow<'s, str> {
+        self.mask().said(&self.text, sentence)
     }
 
     /// The place of a line, from 1, without the white space around its text.
@@ -183,13 +216,6 @@ impl Span {
         )
     }
 
-    /// Hides the text at this place from every problem that is shown.
-    pub fn hide(&self) {
-        let hidden = self.source.hidden.lock();
-        let mut hidden = hidden.unwrap_or_else(PoisonError::into_inner);
-        hidden.push(self.start..self.end);
-    }
-
     /// The text at this place.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -205,7 +231,7 @@ pub struct Problem {
     /// Stable, kebab-case: `unknown-key`, `unknown-outbound`, `not-yet` ... Each is described in
     /// `docs/reference/problems.md`.
     pub code: &'static str,
-    /// What is wrong, in one sentence without a final dot.
+    /// What is wrong, in one sentence without a final dot; it may quote a secret, see [`Problem::sentence`].
     pub message: String,
     /// Where; problems of a file that cannot be read have an empty source.
     pub span: Span,
@@ -218,6 +244,23 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The message, fit to be shown: cut, and without what is not shown of the text.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        self.said(&self.message)
+    }
+
+    /// A sentence of it, cut, and without what is not shown of the texts that it is about.
+    fn said(&self, sentence: &str) -> String {
+        let mut said = self.span.source.said(sentence).into_owned();
+        if let Some((span, _)) = &self.related
+            && !Arc::ptr_eq(&span.source, &self.span.source)
+        {
+            said = span.source.said(&said).into_owned();
+        }
+        bounded(&said).into_owned()
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -243,19 +286,19 @@ impl fmt::Display for Problem {
             f,
             "{file}:{line}:{column}: {word}[{}]: {}",
             self.code,
-            bounded(&self.message)
+            self.sentence()
         )?;
         write_caret(f, &self.span)?;
         if let Some((span, why)) = &self.related {
             let (line, column) = span.line_column();
-            let why = bounded(why);
+            let why = self.said(why);
             write!(f, "\n  {}:{line}:{column}: {why}", span.file())?;
         }
         if let Some(again) = &self.again {
             write!(f, "\n  {again}")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {}", bounded(hint))?;
+            write!(f, "\n  hint: {}", self.said(hint))?;
         }
         Ok(())
     }
@@ -267,7 +310,7 @@ impl From<&Problem> for pointsman_api::Problem {
         let Problem {
             severity,
             code,
-            message,
+            message: _,
             span,
             hint,
             related,
@@ -278,7 +321,7 @@ impl From<&Problem> for pointsman_api::Problem {
             let (line, column) = span.line_column();
             let file = span.file().to_string();
             pointsman_api::problem::Related {
-                message: bounded(why).into_owned(),
+                message: problem.said(why),
                 file,
                 line,
                 column,
@@ -287,11 +330,11 @@ impl From<&Problem> for pointsman_api::Problem {
         Self {
             severity: severity.as_str().to_owned(),
             code: (*code).to_owned(),
-            message: bounded(message).into_owned(),
+            message: problem.sentence(),
             file: span.file().to_string(),
             line,
             column,
-            hint: hint.as_deref().map(|hint| bounded(hint).into_owned()),
+            hint: hint.as_deref().map(|hint| problem.said(hint)),
             related,
             count: again.as_ref().map_or(1, |again| again.count + 1),
             text: problem.to_string(),
@@ -308,14 +351,8 @@ fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
     if line.trim().is_empty() {
         return Ok(());
     }
-    let hidden = span.source.hidden.lock();
-    let hidden = hidden.unwrap_or_else(PoisonError::into_inner);
-    let place = start..start + line.len();
-    let near = hidden
-        .iter()
-        .filter(|range| range.start < place.end && place.start < range.end);
-    let near: Vec<&Range<usize>> = near.collect();
-    let secret = |at: usize| near.iter().any(|range| range.contains(&(start + at)));
+    let mask = span.source.mask();
+    let secret = |at: usize| mask.hides(start + at);
     let Excerpt {
         shown,
         before,

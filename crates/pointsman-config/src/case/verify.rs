@@ -28,7 +28,7 @@ pub fn beside(directory: &Path, files: &dyn Files) -> io::Result<Vec<Arc<Source>
         if !is_directory {
             let text = read_text(files, &directory.join(&name))
                 .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            sources.push(Source::new(&name, text));
+            sources.push(Source::open(&name, text));
         }
     }
     Ok(sources)

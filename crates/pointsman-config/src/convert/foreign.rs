@@ -70,7 +70,13 @@ impl Foreign {
             }
         };
         match draft.filter(|_| !problems.has_errors()) {
-            Some(draft) => Ok(mend::finish(draft, directory, files)),
+            Some(draft) => {
+                let mut conversion = mend::finish(draft, directory, files);
+                for remark in &mut conversion.report {
+                    remark.text = source.said(&remark.text).into_owned();
+                }
+                Ok(conversion)
+            }
             None => {
                 if problems.0.is_empty() {
                     let message = "a configuration is a mapping";

@@ -32,7 +32,7 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
         let mut bad = BTreeMap::new();
         for problem in own_faults(&problems) {
             if let Some(part) = lines.get(&problem.span.line()) {
-                bad.entry(*part).or_insert_with(|| problem.message.clone());
+                bad.entry(*part).or_insert_with(|| problem.sentence());
             }
         }
         if bad.is_empty() {
@@ -41,7 +41,7 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
             let mut lacking = BTreeSet::new();
             for problem in problems.0.iter().filter(|p| is_of_list(p)) {
                 let place = format!("{}:{}", problem.span.file(), problem.span.line());
-                draft.report.lost(place, problem.message.clone());
+                draft.report.lost(place, problem.sentence());
                 lacking.extend(lists.iter().filter_map(|list| match &list.origin {
                     Origin::File { shown, .. } if shown == problem.span.file() => {
                         Some(list.name.to_string())
@@ -50,7 +50,10 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
                 }));
             }
             for problem in problems.0.iter().filter(|p| is_missing(p)) {
-                let what = format!("{}: nothing is served until it is there", problem.message);
+                let what = format!(
+                    "{}: nothing is served until it is there",
+                    problem.sentence()
+                );
                 draft.report.lost("", what);
             }
             let negating = draft.negating(&lacking);

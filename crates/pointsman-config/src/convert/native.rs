@@ -23,7 +23,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     let native = setup.dialect == Dialect::Native;
     for problem in problems.0.iter().filter(|p| p.code == "not-yet" && !native) {
         let place = format!("{}:{}", problem.span.file(), problem.span.line());
-        report.note(place, format!("not carried over: {}", problem.message));
+        report.note(place, format!("not carried over: {}", problem.sentence()));
     }
     if native {
         report.note("", "it is native already and stays as it is written");

@@ -10,7 +10,7 @@ use crate::tree::print::as_tree;
 
 fn laid_out(kind: Kind, text: &str) -> Result<String, String> {
     let mut problems = Problems::default();
-    let source = Source::new("f", text.to_owned());
+    let source = Source::open("f", text.to_owned());
     format(kind, &source, &mut problems).ok_or_else(|| {
         let lines = problems.0.iter().map(|p| format!("{p}\n"));
         lines.collect()
@@ -182,7 +182,7 @@ fn meaning(text: &str) -> Option<String> {
 }
 
 fn comments(text: &str) -> Vec<String> {
-    let source = Source::new("c", text.to_owned());
+    let source = Source::open("c", text.to_owned());
     let tokens = super::tokens::Tokens::new(&source, 0..text.len());
     let texts = tokens
         .comments

@@ -101,9 +101,9 @@ fn outbounds() -> Outbounds {
 /// A tree with rule sets, lowered; `named` is a named tree. `None` where there is an error.
 pub(crate) fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
     let mut problems = Problems::default();
-    let source = Source::new("t", text.to_owned());
+    let source = Source::open("t", text.to_owned());
     let names = SETS.map(Arc::from);
-    let named = Source::new("n", "any [ reset ]".into());
+    let named = Source::open("n", "any [ reset ]".into());
     let named = tree::parse(&named, 0..named.text.len(), &mut problems);
     let trees: BTreeMap<_, _> = named
         .map(|tree| ("named".to_owned(), tree))

@@ -60,9 +60,21 @@ impl<'a> Places<'a> {
         }
         let text = read_text(self.files, &self.directory.join(&**file));
         let text = text.unwrap_or_else(|_| "\n".repeat(line as usize));
-        let source = Source::new(file, text);
+        let source = match is_list(file) {
+            true => Source::open(file, text),
+            false => Source::new(file, text),
+        };
         self.sources.insert(Arc::clone(file), Arc::clone(&source));
         place(&source, line)
+    }
+}
+
+/// Whether a file holds rules or names alone: reflow's folders, and lists in text.
+fn is_list(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    match name.rsplit_once('.') {
+        Some((_, ending)) => ["txt", "list", "rules"].contains(&ending),
+        None => file.contains('/'),
     }
 }
 

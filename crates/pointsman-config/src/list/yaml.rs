@@ -119,7 +119,7 @@ fn by_parser(
             .unwrap_or(text),
         Err(_) => return Err(Unreadable::malformed("the list is not UTF-8")),
     };
-    let source = Source::new("", text);
+    let source = Source::open("", text);
     let mut problems = Problems::default();
     let root = yaml::parse(&source, &mut problems);
     let payload = root.as_ref().and_then(payload);

@@ -1,12 +1,14 @@
 //! How problems are shown: the place, secrets, lines of any length.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
 
 /// A problem at a place of a text, as it is shown.
 fn shown(text: &str, place: Range<usize>) -> String {
-    let source = Source::new("c.yml", text.to_owned());
+    let source = Source::open("c.yml", text.to_owned());
     let mut problems = Problems::default();
     problems.error("unknown-key", &source.span(place.start, place.end), "no");
     problems.0[0].to_string()
@@ -31,12 +33,11 @@ fn a_problem_shows_its_place() {
 #[test]
 fn secrets_are_not_shown() {
     let source = Source::new("c.yml", "{ password: hünter2, bad: 1 }\n".into());
-    source.span(12, 20).hide();
     let mut problems = Problems::default();
     problems.error("unknown-key", &source.span(22, 25), "no");
     assert_eq!(
         problems.0[0].to_string(),
-        "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: 1 }\n  |                      ^^^"
+        "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: * }\n  |                      ^^^"
     );
 }
 
@@ -96,18 +97,16 @@ fn long_lines_are_cut_around_the_place() {
 
 #[test]
 fn secrets_of_long_lines_are_not_shown() {
-    let text = format!("{}secret, bad: 1{}", "a".repeat(5_000), "b".repeat(5_000));
+    let text = format!(
+        "{{token: {}, bad: 1{}}}",
+        "s".repeat(4_998),
+        "b".repeat(5_000)
+    );
     let source = Source::new("c.yml", text);
-    source.span(4_990, 5_006).hide();
     let mut problems = Problems::default();
     problems.error("unknown-key", &source.span(5_008, 5_011), "no");
     let shown = problems.0[0].to_string();
-    let expected = format!(
-        "  | ...{}{}, bad: 1{}...",
-        "a".repeat(42),
-        "*".repeat(16),
-        "b".repeat(94)
-    );
+    let expected = format!("  | ...{}, bad: *{}...", "*".repeat(58), "*".repeat(94));
     assert_eq!(shown.lines().nth(1), Some(&*expected));
 }
 
@@ -184,7 +183,7 @@ proptest! {
 #[test]
 fn many_that_are_equal_are_one() {
     let text = "a\n".repeat(20_000);
-    let source = Source::new("f", text);
+    let source = Source::open("f", text);
     let mut problems = Problems::default();
     for line in 1..=20_000 {
         problems.note("n", &source.line(line), "the same").hint = Some("do".into());

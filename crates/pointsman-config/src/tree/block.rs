@@ -43,7 +43,7 @@ pub fn parse_block(node: &Node, what: &str, problems: &mut Problems) -> Option<A
     moved.push_str(&" ".repeat(column.saturating_sub(1) as usize));
     let start = moved.len();
     moved.push_str(text);
-    let moved = Source::new(node.span.file(), moved);
+    let moved = Source::open(node.span.file(), moved);
     super::parse(&moved, start..moved.text.len(), problems)
 }
 

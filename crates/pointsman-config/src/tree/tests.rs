@@ -485,7 +485,7 @@ fn what_is_wrong_with_a_tree_is_told() {
 fn problems_of_a_block_stand_where_the_file_has_them() {
     let check = |text: &str, expected: Expect| {
         let mut problems = Problems::default();
-        let source = Source::new("t.yaml", text.to_owned());
+        let source = Source::open("t.yaml", text.to_owned());
         let root = crate::yaml::parse(&source, &mut problems).unwrap();
         let mut keys = root.keys("t", crate::yaml::KeyStyle::Exact, &mut problems);
         let node = keys.take("policy").unwrap();

@@ -39,7 +39,7 @@ fn read_again(policy: &Policy) -> Policy {
     };
     let shown = print::as_tree(policy);
     let mut problems = Problems::default();
-    let source = Source::new("again", shown.clone());
+    let source = Source::open("again", shown.clone());
     let body = parse(&source, 0..shown.len(), &mut problems)
         .and_then(|ast| lower(&ast, &context, &mut problems));
     let Some(body) = body else {

@@ -20,7 +20,6 @@ pub fn secret(
     problems: &mut Problems,
 ) -> Option<Secret> {
     if !matches!(node.value, Value::Map(_)) {
-        node.span.hide();
         return node
             .text(what, problems)
             .map(|text| Secret(text.to_owned().into()));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use pointsman_config::fmt::{Kind, format};
 use pointsman_config::load::{MAX_FILE, read_text};
+use pointsman_config::problem::Form;
 use pointsman_config::{Problems, Severity, Source};
 use pointsman_os::local::open_regular;
 
@@ -125,7 +126,13 @@ fn laid_out(args: &FmtArgs, path: &Path, text: &str) -> Result<String, Stop> {
     let name = path
         .file_name()
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
-    let source = Source::new(&name, text.to_owned());
+    let source = match kind {
+        Kind::Rules | Kind::Tree => Source::open(&name, text.to_owned()),
+        Kind::Reflow | Kind::Yaml => Source::new(&name, text.to_owned()),
+    };
+    if matches!(kind, Kind::Reflow) {
+        source.written(Form::Reflow);
+    }
     let mut problems = Problems::default();
     let new = format(kind, &source, &mut problems);
     problems.sort();

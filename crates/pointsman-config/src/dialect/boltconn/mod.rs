@@ -308,7 +308,7 @@ impl Reading<'_> {
         match read_text(self.input.files, &file) {
             Ok(text) => {
                 self.files.push(file);
-                Named::Text(Source::new(&located.shown, text))
+                Named::Text(Source::open(&located.shown, text))
             }
             Err(error) if located.url.is_some() && error.kind() == std::io::ErrorKind::NotFound => {
                 list::not_fetched(name, &located.place, problems);

@@ -72,7 +72,6 @@ fn endpoint(node: &Node, problems: &mut Problems) -> Option<Server> {
         .map(|at| (raw.find("://").map_or(0, |scheme| scheme + 3), at));
     let shown = match login {
         Some((from, at)) if from < at => {
-            node.span.hide();
             format!("{}***{}", &raw[..from], &raw[at..])
         }
         Some(_) | None => raw.to_owned(),

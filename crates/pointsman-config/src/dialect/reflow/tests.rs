@@ -187,7 +187,7 @@ fn what_is_wrong_is_told() {
         "rule a = direct\ngarbage here [ a\nb ]\nrule b = direct }\n",
         expect![[r#"
             config:2:1: error[unknown-item]: `garbage` begins no item
-              | garbage here [ a
+              | garbage **** * *
               | ^^^^^^^
               hint: items begin with egress, rule, relay or dns
             config:4:17: error[unexpected-text]: `}` is left over: a line holds one item (`egress`, `rule`, `relay`, `dns`)

@@ -176,7 +176,7 @@ impl Reader<'_> {
                 return;
             }
         };
-        let source = Source::new(shown, text);
+        let source = Source::open(shown, text);
         self.sources
             .insert(Arc::clone(&source.file), Arc::clone(&source));
         let mut above: Vec<&str> = Vec::new();

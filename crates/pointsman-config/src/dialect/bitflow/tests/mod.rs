@@ -138,7 +138,7 @@ fn unknown_keys_are_errors_everywhere() {
               |       ^^^^^^^
               hint: did you mean `listener`?
             config.yaml:8:9: error[unknown-key]: `listener` has no key `read_timout`
-              |         read_timout: 1s
+              |         read_timout: **
               |         ^^^^^^^^^^^
               hint: did you mean `read_timeout`?
             config.yaml:9:9: note[not-yet]: not yet: TLS at a listener; every connection is refused
@@ -152,11 +152,11 @@ fn unknown_keys_are_errors_everywhere() {
               |           ^^^^^
               hint: there is: verify_mode, application_protocols, certificates
             config.yaml:13:9: error[unknown-key]: a target has no key `conect_attempts`
-              |         conect_attempts: 2
+              |         conect_attempts: *
               |         ^^^^^^^^^^^^^^^
               hint: did you mean `connect_attempts`?
             config.yaml:15:9: error[unknown-key]: `options` has no key `conection_limit`
-              |         conection_limit: 1
+              |         conection_limit: *
               |         ^^^^^^^^^^^^^^^
               hint: did you mean `connection_limit`?"#]],
     );
@@ -164,21 +164,21 @@ fn unknown_keys_are_errors_everywhere() {
         "application: { loging: 1, metrics: { adress: x }, log: { levl: info } }\nserver: { proxys: [], proxies: [] }\n",
         expect![[r#"
             config.yaml:1:16: error[unknown-key]: `application` has no key `loging`
-              | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
+              | application: { loging: *, metrics: { adress: * }, log: { levl: info } }
               |                ^^^^^^
               hint: there is: sentry_dsn, metrics, log
             config.yaml:1:27: note[not-yet]: not yet: `metrics` of `application`
-              | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
+              | application: { loging: *, metrics: { adress: * }, log: { levl: info } }
               |                           ^^^^^^^
             config.yaml:1:38: error[unknown-key]: `metrics` has no key `adress`
-              | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
+              | application: { loging: *, metrics: { adress: * }, log: { levl: info } }
               |                                      ^^^^^^
               hint: did you mean `address`?
             config.yaml:1:56: error[missing-key]: `log` needs the key `level`
-              | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
+              | application: { loging: *, metrics: { adress: * }, log: { levl: info } }
               |                                                        ^^^^^^^^^^^^^^^
             config.yaml:1:58: error[unknown-key]: `log` has no key `levl`
-              | application: { loging: 1, metrics: { adress: x }, log: { levl: info } }
+              | application: { loging: *, metrics: { adress: * }, log: { levl: info } }
               |                                                          ^^^^
               hint: did you mean `level`?
             config.yaml:2:11: error[unknown-key]: `server` has no key `proxys`

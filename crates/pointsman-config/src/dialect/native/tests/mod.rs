@@ -344,15 +344,15 @@ fn unknown_keys_are_errors_everywhere() {
               |        ^^^^
               hint: did you mean `level`?
             pointsman.yaml:3:10: error[unknown-key]: `sniff` has no key `time`
-              | sniff: { time: 1s }
+              | sniff: { time: ** }
               |          ^^^^
               hint: there is: timeout, max_bytes
             pointsman.yaml:4:13: error[unknown-key]: `shutdown` has no key `grase`
-              | shutdown: { grase: 1s }
+              | shutdown: { grase: ** }
               |             ^^^^^
               hint: did you mean `grace`?
             pointsman.yaml:6:21: error[unknown-key]: an inbound has no key `listn`
-              |   a: { type: mixed, listn: 1, listen: 1 }
+              |   a: { type: mixed, listn: *, listen: 1 }
               |                     ^^^^^
               hint: did you mean `listen`?
             pointsman.yaml:8:37: error[unknown-key]: an outbound has no key `upd`
@@ -367,11 +367,11 @@ fn unknown_keys_are_errors_everywhere() {
               |                      ^^^^^^
               hint: did you mean `members`?
             pointsman.yaml:11:48: error[unknown-key]: a target has no key `adress`
-              |   f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }
+              |   f: { listen: 'fd://3', targets: [ { name: a, adress: '******', address: 'fd://4' } ], limit: 1 }
               |                                                ^^^^^^
               hint: did you mean `address`?
             pointsman.yaml:11:89: error[unknown-key]: a forward has no key `limit`
-              |   f: { listen: 'fd://3', targets: [ { name: a, adress: 'fd://4', address: 'fd://4' } ], limit: 1 }
+              |   f: { listen: 'fd://3', targets: [ { name: a, adress: '******', address: 'fd://4' } ], limit: 1 }
               |                                                                                         ^^^^^
               hint: there is: listen, allow, targets, balance, tls, connection_limit, lifetime, read_timeout, write_timeout, half_closed, retry, access_log, proxy_header, same_family
             pointsman.yaml:13:8: error[unknown-key]: a rule set has no key `domain`

@@ -1,0 +1,211 @@
+//! What of a text may be shown: problems end in logs, and show whole lines of files that hold secrets.
+//!
+//! Invariant: a value is shown because its key is known to be harmless, never because nothing said that it is secret.
+//! The scan knows no dialect and no parser: it must hold for texts that are broken anywhere. Where it is in doubt it
+//! hides. What is hidden in the text is hidden in sentences about it, too ([`Mask::said`]).
+//!
+//! Deliberately absent: secrecy of lengths (a star stands for each character), and of a secret that somebody wrote
+//! as the value of a harmless key.
+
+mod keys;
+mod lines;
+mod words;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// YAML or JSON: what a key says decides.
+    Keyed,
+    /// Rules, names, trees, cases: nothing but logins and queries of URLs can be secret.
+    Open,
+    /// reflow's items: an egress may have been given a login.
+    Reflow,
+    /// As [`Form::Keyed`], in TOML.
+    Toml,
+}
+
+/// What is hidden of a text.
+#[derive(Default)]
+pub(super) struct Mask {
+    /// Sorted, apart from each other.
+    hidden: Vec<Range<usize>>,
+    /// What is known to be harmless, one word or value each.
+    shown: Vec<Range<usize>>,
+    /// Hidden texts as a parser would read them, where that is not how they are written.
+    read: Vec<String>,
+    index: OnceLock<Index>,
+}
+
+/// How many bytes in a row tell that a word is of a hidden text.
+const RUN: usize = 4;
+
+/// So many runs one after the other tell the same outside of backticks, where our own prose stands.
+const RUNS_IN_PROSE: usize = 3;
+
+/// The words of a text, for sentences about it.
+struct Index {
+    /// Each run of bytes of what is hidden, in lower case.
+    runs: HashSet<[u8; RUN]>,
+    /// What is hidden and shorter than a run.
+    short: HashSet<String>,
+    /// What is shown, in lower case.
+    shown: HashSet<String>,
+}
+
+impl Mask {
+    /// Scans a text; takes time in its length alone.
+    pub(super) fn of(form: Form, text: &str) -> Self {
+        let (mut hidden, shown) = match form {
+            Form::Keyed => lines::scan(text, false),
+            Form::Toml => lines::scan(text, true),
+            Form::Open => words::scan(text),
+            // Another language that was taken for reflow's.
+            Form::Reflow if text.lines().any(|line| line.starts_with('[')) => {
+                lines::scan(text, true)
+            }
+            Form::Reflow if !words::has_items(text) => lines::scan(text, false),
+            Form::Reflow => words::scan_reflow(text),
+        };
+        hidden.sort_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(hidden.len());
+        for range in hidden {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
+        }
+        let escaped = merged.iter().filter_map(|range| {
+            let hidden = &text[range.clone()];
+            hidden.contains('\\').then(|| words::unescaped(hidden))
+        });
+        Self {
+            read: escaped.collect(),
+            hidden: merged,
+            shown,
+            index: OnceLock::new(),
+        }
+    }
+
+    /// Whether the byte at an offset is hidden.
+    pub(super) fn hides(&self, at: usize) -> bool {
+        let next = self.hidden.partition_point(|range| range.end <= at);
+        self.hidden
+            .get(next)
+            .is_some_and(|range| range.contains(&at))
+    }
+
+    /// A sentence about the text, without what is hidden there.
+    pub(super) fn said<'s>(&self, text: &str, sentence: &'s str) -> Cow<'s, str> {
+        if self.hidden.is_empty() {
+            return Cow::Borrowed(sentence);
+        }
+        let index = self.index.get_or_init(|| self.index(text));
+        let mut out = String::with_capacity(sentence.len());
+        let mut changed = false;
+        for (number, part) in sentence.split('`').enumerate() {
+            if number > 0 {
+                out.push('`');
+            }
+            let quoted = number % 2 == 1;
+            if quoted && index.may_say(part, 1) {
+                out.push_str(part);
+                continue;
+            }
+            if quoted {
+                out.push_str(STARS);
+                changed = true;
+                continue;
+            }
+            for word in part.split_inclusive(char::is_whitespace) {
+                let bare = word.trim_end();
+                if index.may_say(bare, RUNS_IN_PROSE) {
+                    out.push_str(word);
+                } else {
+                    out.push_str(STARS);
+                    out.push_str(&word[bare.len()..]);
+                    changed = true;
+                }
+            }
+        }
+        match changed {
+            true => Cow::Owned(out),
+            false => Cow::Borrowed(sentence),
+        }
+    }
+
+    fn index(&self, text: &str) -> Index {
+        let mut index = Index {
+            runs: HashSet::new(),
+            short: HashSet::new(),
+            shown: HashSet::new(),
+        };
+        let raw = self.hidden.iter().map(|range| &text[range.clone()]);
+        for hidden in raw.chain(self.read.iter().map(String::as_str)) {
+            let bare = hidden.trim_matches(|c: char| !c.is_alphanumeric());
+            let bare = bare.to_lowercase();
+            if bare.len() < RUN {
+                index.short.insert(bare);
+                continue;
+            }
+            let lower = hidden.to_lowercase();
+            let runs = lower.as_bytes().windows(RUN);
+            index
+                .runs
+                .extend(runs.filter_map(|run| <[u8; RUN]>::try_from(run).ok()));
+        }
+        for range in &self.shown {
+            let shown = text[range.clone()].trim().to_lowercase();
+            let apart = shown.split(|c: char| !word_like(c));
+            index.shown.extend(apart.map(str::to_owned));
+            index.shown.insert(shown);
+        }
+        index
+    }
+}
+
+/// Stands for a text that is not said.
+const STARS: &str = "***";
+
+fn word_like(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+impl Index {
+    /// Whether a piece of a sentence is harmless: `runs` one after the other tell a hidden text.
+    fn may_say(&self, piece: &str, runs: usize) -> bool {
+        let lower = piece.trim().to_lowercase();
+        let address = lower.parse::<SocketAddr>().is_ok() || lower.parse::<IpAddr>().is_ok();
+        if address || self.shown.contains(&lower) || keys::is_known_word(&lower) {
+            return true;
+        }
+        if runs == 1 && self.short.contains(&lower) {
+            return false;
+        }
+        if !self.tells(&lower, runs) {
+            return true;
+        }
+        // A run may go over a sign: the words of it alone are looked at where all of them are known.
+        let mut words = lower
+            .split(|c: char| !word_like(c))
+            .filter(|w| !w.is_empty());
+        words.all(|word| self.shown.contains(word) || keys::is_known_word(word))
+    }
+
+    fn tells(&self, lower: &str, runs: usize) -> bool {
+        let mut row = 0;
+        lower.as_bytes().windows(RUN).any(|run| {
+            let known = <[u8; RUN]>::try_from(run).is_ok_and(|run| self.runs.contains(&run));
+            row = if known { row + 1 } else { 0 };
+            row >= runs
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

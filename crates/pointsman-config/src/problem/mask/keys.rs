@@ -1,0 +1,188 @@
+//! Which keys have harmless values, in any dialect that is read.
+//!
+//! Keys are compared in lower case, `-` as `_`. A key that stands in no table is of a value that is not shown.
+
+use super::words::{is_address, is_mixed};
+
+/// What the value of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Nothing at or below it is shown.
+    Secret,
+    /// Names of users stand below, and below them nothing is shown.
+    Users,
+    /// Nobody knows: scalars are not shown, and keys below speak for themselves.
+    Unknown,
+    /// Shown, alone or in lists; keys below speak for themselves.
+    Open,
+    /// A URL: shown without its login and query.
+    Url,
+    /// Its keys are names that others give.
+    Table,
+    /// Below a table, under a name: a list or a block is shown, a scalar where it is an address.
+    Entry,
+}
+
+/// Words in the name of a key that make all below it a secret.
+const SECRET: [&str; 9] = [
+    "authentication",
+    "authorization",
+    "credential",
+    "passphrase",
+    "passw",
+    "secret",
+    "sentry_dsn",
+    "token",
+    "uuid",
+];
+
+/// Whole keys that do.
+const SECRET_KEYS: [&str; 8] = [
+    "auth", "cookie", "cookies", "env", "header", "headers", "pass", "psk",
+];
+
+/// Keys that name others' names.
+const TABLES: [&str; 16] = [
+    "app",
+    "domain",
+    "domains",
+    "hosts",
+    "instrument",
+    "nameserver_policy",
+    "policies",
+    "policy",
+    "predefined",
+    "proxy_chain",
+    "proxy_group",
+    "proxy_server_nameserver_policy",
+    "sub_rules",
+    "subrules",
+    "upstreams",
+    "rule_sets",
+];
+
+/// Keys whose values are harmless.
+const OPEN: &str = " access_log action address address_resolver alias allow allow_lan alterid any application \
+    application_protocols asn asn_db attempts authorized_sources auto auto_detect_interface backoff balance behavior \
+    bind bind_address bind_interface blackhole body bootstrap both cache cache_algorithm cache_capacity chains cipher \
+    clash_mode client client_fingerprint client_subnet code connect_attempts connect_timeout connection_lifetime \
+    connection_limit connection_load_balancer connection_log control country default default_domain_resolver \
+    default_interface default_mark default_nameserver default_selected defaults detour dialer_proxy direct \
+    direct_nameserver disable_cache disable_expire disable_tcp_keep_alive disable_udp disabled dispatching dns \
+    dns_preference domain_keyword domain_order domain_regex domain_resolver domain_strategy domain_suffix \
+    download_detour dst dst_port ech egress empty_fallback enable enable_dual_stack enable_dump enable_icmp_proxy \
+    enable_proxy_header enable_tun enabled endpoint endpoints enhanced_mode exclude_filter exclude_type expect \
+    expected_status external_controller fake_ip fake_ip_filter fake_ip_filter_mode fake_ip_range fallback \
+    fallback_delay fallback_filter family file filter final find_process find_process_mode first_byte flow format \
+    forwards from_env from_file geodata_mode geoip geoip_db geosite geox_url global_ua grace half_closed hidden \
+    history hops host http http_port https icon id_length idle_timeout image inbound inbound_mptcp inbound_tfo \
+    inbounds include include_all include_all_providers include_all_proxies independent_cache inet4_bind_address \
+    intercept_rule interface interface_name interrupt_exist_connections interval invert ip ip_cidr ip_is_private \
+    ip_rules_resolve ip_version ipcidr ips ipv4 ipv6 keep keep_alive_interval keepalive keepalive_interval \
+    lan_allowed_ips lan_disallowed_ips lazy level lifetime limit listen listen_port listener listeners local_addr \
+    local_addr6 local_addr_v6 local_port location log log_level mark matches message max_bytes max_failed_times members \
+    method metrics mixed mixed_port mode module mptcp mtu name nameserver network network_strategy network_type \
+    no_drop no_resolve no_tcp no_udp nodelay ntp on_unknown options other outbound outbounds output over_tcp \
+    override_address override_port parents path payload pid_file port port_range prefer_h3 preference prefix \
+    private probe process process_info_depth process_name process_path protect_path protocol providers proxies \
+    proxy proxy_header proxy_local proxy_provider proxy_server_nameserver query_type range read_timeout redact \
+    redir_port relay reload request_route resolve_timeout resolver respect_rules reuse_addr reverse_mapping rewrite \
+    rewrite_ttl route routing_mark rule_local rule_provider rule_providers rule_set rules same_family select server \
+    server_name server_port servers shutdown size_limit skip_auth_prefixes skip_cert_verify sni sni_sniff sniff \
+    sniff_override_destination sniff_timeout sniffer socks socks4 socks5 socks5_port socks_port source \
+    source_ip_cidr source_port source_port_range speedtest_url src standard store strategy strict tag target \
+    targets tcp tcp_concurrent tcp_fast_open tcp_multi_path tests tfo timeout timeouts timestamp tls tls_context \
+    tls_fragment to tolerance tproxy_port trim tun tunnels type udp udp_connect udp_fragment udp_over_tcp \
+    udp_timeout unified_delay unix uot update_interval url use use_hosts use_system_hosts user_agent verify_mode \
+    version via watch weight wifi_ssid write_timeout authority certificate certificates chain dial handshake idle keep_alive most pause program resolve retry served_by ";
+
+/// Values that are harmless wherever they stand, but under a secret.
+const WORDS: &str = " alias all block bool debug direct error everybody fallback false fastest host:port http https \
+    info ipv4 ipv6 mixed none null off on pointsman prefer-ipv4 prefer-ipv6 reject reset round-robin rule-set \
+    singbox socks5 system tcp tcp4 tcp6 text true udp warn warning yaml json toml no yes ";
+
+/// Keys that messages about logins name.
+const LOGIN: [&str; 13] = [
+    "auth",
+    "authentication",
+    "authorization",
+    "headers",
+    "key_passphrase",
+    "password",
+    "preshared_key",
+    "private_key",
+    "token",
+    "user",
+    "username",
+    "users",
+    "uuid",
+];
+
+/// What a key says of its value, by what stands above.
+pub(super) fn class(key: &str, above: Class) -> Class {
+    let key = normal(key);
+    if matches!(&*key, "from_file" | "from_env") && above != Class::Users {
+        return Class::Open;
+    }
+    if matches!(above, Class::Secret | Class::Users) {
+        return Class::Secret;
+    }
+    if key == "users" {
+        return Class::Users;
+    }
+    if is_secret(&key) {
+        return Class::Secret;
+    }
+    if TABLES.contains(&&*key) {
+        return Class::Table;
+    }
+    if key.ends_with("url") {
+        return Class::Url;
+    }
+    if has(OPEN, &key) {
+        return Class::Open;
+    }
+    if above == Class::Table {
+        let place = key.contains('.') || key.contains('*') || is_address(&key);
+        return if place { Class::Open } else { Class::Entry };
+    }
+    Class::Unknown
+}
+
+/// Whether a word is one of ours, or true whatever it says.
+pub(super) fn is_known_word(word: &str) -> bool {
+    let key = normal(word);
+    has(WORDS, word) || has(OPEN, &key) || TABLES.contains(&&*key) || LOGIN.contains(&&*key)
+}
+
+/// Whether a key may be shown: it is a name, not a text that lost its key.
+pub(super) fn is_name(key: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-_.*+/<".contains(c);
+    key.len() <= 64 && (key.chars().all(plain) || is_address(key)) && !is_mixed(key)
+}
+
+/// A value that says nothing of anybody.
+pub(super) fn is_literal(value: &str) -> bool {
+    has(WORDS, value)
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRET_KEYS.contains(&key)
+        || SECRET.iter().any(|word| key.contains(word))
+        || key.ends_with("key")
+        || key.ends_with("keys")
+}
+
+fn has(table: &str, word: &str) -> bool {
+    if word.is_empty() || word.contains(char::is_whitespace) {
+        return false;
+    }
+    let bytes = table.as_bytes();
+    let between = |at: usize| bytes.get(at) == Some(&b' ');
+    let mut found = table.match_indices(word);
+    found.any(|(at, _)| at > 0 && between(at - 1) && between(at + word.len()))
+}
+
+fn normal(key: &str) -> String {
+    key.to_ascii_lowercase().replace('-', "_")
+}

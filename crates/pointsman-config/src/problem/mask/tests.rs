@@ -1,0 +1,97 @@
+//! What of a line is shown, and what of a sentence about it.
+
+use crate::problem::{Form, Problems, Source};
+
+/// The line as it is shown, of a problem at its start.
+fn line(form: Form, text: &str) -> String {
+    let source = Source::new("c", text.to_owned());
+    source.written(form);
+    let mut problems = Problems::default();
+    problems.error("unknown-key", &source.line(1), "no");
+    let shown = problems.0[0].to_string();
+    let line = shown.lines().nth(1).and_then(|line| line.get(4..));
+    line.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn harmless_values_stay() {
+    let check = |text: &str| assert_eq!(line(Form::Keyed, text), text);
+    check("listen: \"127.0.0.1:7890\"");
+    check("- { name: a, address: \"tcp://10.0.0.5:5432\", via: work, backoff: 200ms }");
+    check("rules: [ \"DOMAIN-SUFFIX, example.com, choice\", \"IP-CIDR, ::1/128, DIRECT\" ]");
+    check("policy: mian");
+    check("connect_timeout: 30 s");
+    check("url: https://lists.example/ads.txt");
+    check("password: { from_file: /etc/secret }");
+    assert_eq!(
+        line(Form::Toml, "endpoint = \"socks5://127.0.0.1:1\""),
+        "endpoint = \"socks5://127.0.0.1:1\""
+    );
+    let egress = "egress p = socks5 localhost:1080";
+    assert_eq!(line(Form::Reflow, egress), egress);
+}
+
+#[test]
+fn what_is_not_known_is_stars() {
+    let check = |text: &str, shown: &str| assert_eq!(line(Form::Keyed, text), shown);
+    check("pasword: hunter2", "pasword: *******");
+    check("hunter2", "*******");
+    check("port: 80 # hunter2", "port: 80**********");
+    check(
+        "users: { alice: hunter2, port: 80 }",
+        "users: { alice: *******, port: ** }",
+    );
+    check(
+        "server: alice:hunter2@a.b:80",
+        "server: *************@a.b:80",
+    );
+    check(
+        "url: https://a.b/x?token=hunter2",
+        "url: https://a.b/x**************",
+    );
+    check(
+        "{ password hunter2, port: 80 }",
+        "{ ****************, port: 80 }",
+    );
+    check("\"password: \"hunter2\"", "********************");
+}
+
+#[test]
+fn sentences_leave_out_what_is_hidden() {
+    let source = Source::new("c", "{ pasword: hunter2, port: x80 }".to_owned());
+    let said = |sentence: &str| source.said(sentence).into_owned();
+    assert_eq!(said("`hunter2` is no number"), "`***` is no number");
+    assert_eq!(said("it says hunter2:"), "it says ***");
+    assert_eq!(
+        said("there is no key `pasword`"),
+        "there is no key `pasword`"
+    );
+    assert_eq!(
+        said("the port `x80` is no number"),
+        "the port `x80` is no number"
+    );
+}
+
+/// A key that the reference lists and that no table knows would make its problems say stars.
+#[test]
+fn keys_of_the_reference_are_known() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/native.md"
+    );
+    let reference = std::fs::read_to_string(path).unwrap();
+    let mut seen = 0;
+    for row in reference.lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        let keys = cell
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .flat_map(|key| key.split('.'));
+        for key in keys.filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')) {
+            assert!(super::keys::is_known_word(key), "`{key}` is in no table");
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen}");
+}
