@@ -3,6 +3,8 @@
 //! Invariant: a password is never printed, and comparing one takes a time that does not depend on
 //! where it differs. Absent: hashes of passwords, accounts.
 
+pub(crate) mod brake;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ impl Flow {
         let limit = ways.generation().spec().limits.handshake;
         let arrival = match &visit {
             Some(visit) => visit.arrive(client),
-            None => match inbound::receive(&inbound, client, limit).await {
+            None => match inbound::receive(&inbound, client, limit, &ways.shared().brake).await {
                 Ok(arrival) => arrival,
                 Err(end) => {
                     ticket.end(end);

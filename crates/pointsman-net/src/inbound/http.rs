@@ -9,7 +9,7 @@ use pointsman_policy::fact::InboundKind;
 use pointsman_wire::http::{self, RequestHead, Target};
 use pointsman_wire::{RequestHost, WhyNot};
 
-use super::{Asked, Denial, Heard, Payload, Reply, host};
+use super::{Asked, Denial, Heard, Payload, Reply, WRONG_LOGIN, host};
 use crate::exact;
 use crate::generation::InboundSpec;
 use crate::login::admit;
@@ -29,7 +29,10 @@ pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard
         (_, []) => None,
         (Some(told), users) => match admit(users, &told.user, &told.password) {
             Some(user) => Some(user),
-            None => return Err(refuse(407, "wrong user or password")),
+            None => {
+                let answer = http::write_refusal(407, WRONG_LOGIN);
+                return Err(Denial::WrongLogin { answer });
+            }
         },
         (None, _) => return Err(refuse(407, "this proxy needs a user and a password")),
     };

@@ -23,6 +23,7 @@ pub(crate) use self::reply::{Refusal, Reply};
 use crate::exact::Broken;
 use crate::generation::InboundSpec;
 use crate::login::User;
+use crate::login::brake::{Brake, Held};
 use crate::record::End;
 use crate::stream::Stream;
 
@@ -70,6 +71,8 @@ enum Denial {
     Gone,
     /// It is told why.
     Told { why: Arc<str>, answer: Vec<u8> },
+    /// It is told so, at a time that depends on how often it was.
+    WrongLogin { answer: Vec<u8> },
 }
 
 impl Denial {
@@ -97,6 +100,7 @@ pub(crate) async fn receive(
     inbound: &InboundSpec,
     mut client: Stream,
     limit: Duration,
+    brake: &Brake,
 ) -> Result<Arrival, End> {
     let Ok(heard) = timeout(limit, hear(inbound, &mut client)).await else {
         return Err(End::Denied(format!("no request within {limit:?}").into()));
@@ -113,8 +117,18 @@ pub(crate) async fn receive(
             reply::farewell(client, &answer).await;
             Err(End::Denied(why))
         }
+        Err(Denial::WrongLogin { answer }) => {
+            match brake.wrong(&client).await {
+                Held::Due => reply::farewell(client, &answer).await,
+                Held::Left => {}
+                Held::Spared => client.reset(),
+            }
+            Err(End::Denied(WRONG_LOGIN.into()))
+        }
     }
 }
+
+const WRONG_LOGIN: &str = "wrong user or password";
 
 type Heard = Result<(Asked, Reply, Payload), Denial>;
 

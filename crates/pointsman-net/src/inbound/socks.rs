@@ -99,10 +99,9 @@ async fn login<'i>(inbound: &'i InboundSpec, client: &mut Stream) -> Result<&'i 
             say(client, &socks::write_auth_status(true)).await?;
             Ok(user)
         }
-        None => Err(Denial::told(
-            "wrong user or password",
-            socks::write_auth_status(false),
-        )),
+        None => Err(Denial::WrongLogin {
+            answer: socks::write_auth_status(false),
+        }),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::facts::Memory;
 use crate::forward;
 use crate::generation::Generation;
 use crate::guard::Own;
+use crate::login::brake::Brake;
 use crate::record::log::AccessLog;
 use crate::relay::PipePool;
 use crate::requests::Requests;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Requests>,
     /// Questions to name servers whose look-ups have gone on without them.
     pub(crate) late: Tasks,
+    /// Who guessed passwords of late.
+    pub(crate) brake: Brake,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Semaphore,
     dialer: Dialer,
@@ -62,6 +65,7 @@ impl Shared {
             pipes: PipePool::default(),
             requests: Arc::default(),
             late: Tasks::new(),
+            brake: Brake::default(),
             silences: Semaphore::new(SILENCES),
             dialer: setup.dialer.clone(),
             generation: ArcSwapOption::empty(),

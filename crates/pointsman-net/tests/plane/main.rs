@@ -14,6 +14,7 @@ mod dropping;
 mod drops;
 mod fetch;
 mod gone;
+mod guessing;
 mod handshakes;
 mod misbehaving;
 mod names;
