@@ -17,7 +17,7 @@ use super::bound::{Bound, To};
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
 use crate::forward::Visit;
-use crate::inbound::{self, Exchanged, Payload, Refusal, Server};
+use crate::inbound::{self, Exchanged, Payload, REFUSED, Refusal, Server};
 use crate::outbound::{DialError, Lent, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
@@ -317,7 +317,7 @@ impl Flow {
             .and_then(|outbound| outbound.kind.action());
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
         let above = self.above_rules(action);
-        let why = "refused by the rules of this proxy".into();
+        let why = REFUSED.into();
         self.ticket.note(|record| {
             record.outbound = outbound;
             record.member = member;
@@ -491,8 +491,7 @@ impl Flow {
                 record.note = why.as_str().into();
                 record.action = Some(Action::Reject);
             });
-            let why = "refused by the rules of this proxy";
-            return self.say_no(Refusal::Reject, why, End::Refused).await;
+            return self.say_no(Refusal::Reject, REFUSED, End::Refused).await;
         }
         self.say_no(
             Refusal::Failed(error.failure()),
@@ -504,6 +503,11 @@ impl Flow {
 
     async fn say_no(self, refusal: Refusal, why: &str, end: End) -> Next {
         let silence = self.ways.generation().spec().limits.blackhole;
+        // Addresses, outbounds and resolvers are this host's business; the record keeps them.
+        let why = match self.is_of_a_stranger() {
+            true => refusal.in_general(),
+            false => why,
+        };
         self.reply
             .refuse(self.client, refusal, why, self.ways.shared(), silence)
             .await;

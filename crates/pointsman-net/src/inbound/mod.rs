@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
-pub(crate) use self::reply::{Refusal, Reply};
+pub(crate) use self::reply::{REFUSED, Refusal, Reply};
 use crate::exact::Broken;
 use crate::generation::InboundSpec;
 use crate::login::User;

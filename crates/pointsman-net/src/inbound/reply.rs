@@ -42,6 +42,27 @@ pub(crate) enum Refusal {
     Reset,
 }
 
+impl Refusal {
+    /// What anybody may be told.
+    pub(crate) fn in_general(self) -> &'static str {
+        match self {
+            Self::Blackhole | Self::Reject | Self::Reset => REFUSED,
+            Self::Failed(Failure::General) => "this proxy could not reach the destination",
+            Self::Failed(Failure::HostUnreachable) => {
+                "there is no way to the destination, or no such host"
+            }
+            Self::Failed(Failure::NetworkUnreachable) => {
+                "there is no way to the network of the destination"
+            }
+            Self::Failed(Failure::Refused) => "the destination refused the connection",
+            Self::Failed(Failure::TimedOut) => "the destination did not answer in time",
+        }
+    }
+}
+
+/// What a client is told whose flow the rules refuse.
+pub(crate) const REFUSED: &str = "refused by the rules of this proxy";
+
 impl Reply {
     /// Whether the client sends nothing before it is told of success.
     pub(crate) fn waits(self) -> bool {

@@ -281,6 +281,68 @@ fn who_is_elsewhere_is_not_lent_this_hosts_own_addresses() {
 }
 
 #[test]
+fn who_is_elsewhere_is_told_nothing_of_the_inside() {
+    let (host, other) = (Namespace::new("inside"), Namespace::new("outside"));
+    host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));
+    // Nobody is there; that is found out after three seconds.
+    host.ip(&["route", "add", "198.51.100.0/24", "via", "172.31.0.77"]);
+    let daemon = within(
+        &host,
+        "inbounds:\n  house: { type: mixed, listen: \"172.31.0.1:7890\", allow: [172.31.0.0/24] }\n\
+         timeouts: { dial: 300ms }\non_unknown: reject\nip_rules_resolve: true\n\
+         dns: { upstreams: { own: \"udp://127.0.0.9:5\" } }\n\
+         outbounds:\n  vault: { type: socks5, server: \"127.0.0.7:9\" }\n\
+         rules:\n  - DOMAIN, by.test, vault\n  - DOMAIN, no.test, REJECT\n  - DOMAIN, direct.test, DIRECT\n\
+         \x20 - DST-PORT, 80, DIRECT\n  - IP-CIDR, 10.0.0.0/8, vault\n  - FALLBACK, DIRECT\n",
+    );
+    let ask = |from: &Namespace, url: &str| {
+        let mut curl = from.command("curl");
+        curl.args(["--silent", "--max-time", "20", "--noproxy", ""])
+            .args(["--write-out", "%{http_code}"])
+            .args(["--proxy", "http://172.31.0.1:7890", url]);
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    let rules = "refused by the rules of this proxy";
+    // What a stranger is told; what is said here, and in the record.
+    for (url, told, inside) in [
+        (
+            "http://by.test/",
+            "the destination refused the connection\n502",
+            "127.0.0.7:9",
+        ),
+        (
+            "http://172.31.0.1:9/",
+            "the destination refused the connection\n502",
+            "172.31.0.1:9",
+        ),
+        (
+            "http://direct.test/",
+            "no such host\n502",
+            "`direct.test` was not resolved",
+        ),
+        (
+            "http://198.51.100.9/",
+            "the destination did not answer in time\n504",
+            "`DIRECT`",
+        ),
+        (
+            "http://unknown.test:81/",
+            "refused by the rules of this proxy\n403",
+            "a rule cannot be told",
+        ),
+    ] {
+        let answer = ask(&other, url);
+        assert!(answer.ends_with(told), "{url}: {answer}");
+        let flow = daemon.last_flow().to_string();
+        assert!(flow.contains(inside), "{url}: {flow}");
+        let answer = ask(&host, url);
+        assert!(answer.contains(inside), "{url}: {answer}");
+    }
+    assert_eq!(ask(&other, "http://no.test/"), format!("{rules}\n403"));
+    assert_eq!(ask(&other, "http://127.0.0.1/"), format!("{rules}\n403"));
+}
+
+#[test]
 fn two_daemons_that_point_at_each_other_do_not_go_round() {
     let host = Namespace::new("mirror");
     let _web = host.inet(&["web"]);
