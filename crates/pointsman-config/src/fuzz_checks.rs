@@ -146,7 +146,7 @@ fn check_problem(problem: &Problem) {
     let text = &problem.span.source.text;
     let within = text.get(problem.span.start..problem.span.end);
     assert!(within.is_some(), "a place within the text: {problem:?}");
-    assert!(!problem.message.is_empty() && !problem.to_string().is_empty());
+    assert!(!problem.sentence().is_empty() && !problem.to_string().is_empty());
 }
 
 fn check_setup(setup: &Setup) {

@@ -224,15 +224,15 @@ impl Span {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Problem {
     /// How bad.
     pub severity: Severity,
     /// Stable, kebab-case: `unknown-key`, `unknown-outbound`, `not-yet` ... Each is described in
     /// `docs/reference/problems.md`.
     pub code: &'static str,
-    /// What is wrong, in one sentence without a final dot; it may quote a secret, see [`Problem::sentence`].
-    pub message: String,
+    /// What is wrong, in one sentence without a final dot; it may quote a secret, so that nobody else has it.
+    message: String,
     /// Where; problems of a file that cannot be read have an empty source.
     pub span: Span,
     /// What to do.
@@ -243,7 +243,48 @@ pub struct Problem {
     pub again: Option<Again>,
 }
 
+/// As it is shown: the message may hold secrets.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Problem({self})")
+    }
+}
+
 impl Problem {
+    /// A problem at a place.
+    pub(crate) fn new(
+        severity: Severity,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            code,
+            message: message.into(),
+            span,
+            hint: None,
+            related: None,
+            again: None,
+        }
+    }
+
+    /// Whether its message has these words.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.message.contains(words)
+    }
+
+    /// What its message quotes first: to be compared, not to be shown.
+    pub(crate) fn quoted(&self) -> Option<&str> {
+        self.message.split('`').nth(1)
+    }
+
+    /// Its message and hint in other words.
+    pub(crate) fn reword(&mut self, words: impl Fn(&str) -> String) {
+        self.message = words(&self.message);
+        self.hint = self.hint.as_deref().map(words);
+    }
+
     /// The message, fit to be shown: cut, and without what is not shown of the text.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -445,15 +486,8 @@ impl Problems {
         message: String,
     ) -> &mut Problem {
         let at = self.0.len();
-        self.0.push(Problem {
-            severity,
-            code,
-            message,
-            span: span.clone(),
-            hint: None,
-            related: None,
-            again: None,
-        });
+        self.0
+            .push(Problem::new(severity, code, span.clone(), message));
         &mut self.0[at]
     }
 }

@@ -36,7 +36,8 @@ struct Leaks(BTreeMap<String, String>);
 
 impl Leaks {
     fn look(&mut self, text: &str, shown: &str) {
-        if shown.to_lowercase().contains(MARK) {
+        let own = |four: &[u8]| four.eq_ignore_ascii_case(MARK.as_bytes());
+        if shown.as_bytes().windows(MARK.len()).any(own) {
             self.0
                 .entry(shown.to_owned())
                 .or_insert_with(|| text.to_owned());
@@ -45,12 +46,13 @@ impl Leaks {
 
     fn problems(&mut self, text: &str, problems: &Problems) {
         for problem in &problems.0 {
-            self.look(text, &problem.to_string());
+            // Its text is the problem as it is printed.
             let wire = pointsman_api::Problem::from(problem);
-            self.look(text, &format!("{wire:?}"));
-            self.look(text, &format!("{:?}", problem.span));
-            let (line, column) = problem.span.line_column();
-            assert!(line > 0 && column > 0);
+            assert!(wire.line > 0 && wire.column > 0 && !wire.text.is_empty());
+            let related = wire.related.as_ref();
+            let parts = [Some(&wire.message), Some(&wire.text), wire.hint.as_ref()];
+            let parts = parts.into_iter().chain([related.map(|it| &it.message)]);
+            parts.flatten().for_each(|part| self.look(text, part));
         }
     }
 
@@ -74,6 +76,7 @@ impl Leaks {
                 self.look(text, &remark.to_string());
             }
         }
+        self.look(text, &format!("{:?}", loaded.problems.0.first()));
         loaded.problems
     }
 
@@ -131,9 +134,12 @@ fn survives(dialect: Dialect, name: &str, text: &str) {
 fn converts(foreign: Foreign, name: &str, text: &str) {
     let mut leaks = Leaks::default();
     assert_ne!(leaks.convert(foreign, name, text), 0);
-    for text in damaged(text) {
+    for (number, text) in damaged(text).enumerate() {
         leaks.convert(foreign, name, &text);
-        leaks.load(None, name, &text);
+        // Whoever takes it for one of our own languages.
+        if number % 5 == 0 {
+            leaks.load(None, name, &text);
+        }
     }
 }
 
@@ -155,7 +161,11 @@ fn damaged_bitflow_texts_show_no_secret() {
 #[test]
 fn damaged_policy_router_texts_show_no_secret() {
     survives(Dialect::PolicyRouter, "config.toml", POLICY_ROUTER);
-    survives(Dialect::PolicyRouter, "whatever", POLICY_ROUTER);
+    // The file's name does not say what it is written in.
+    let mut leaks = Leaks::default();
+    for text in damaged(POLICY_ROUTER).step_by(5) {
+        leaks.load(Some(Dialect::PolicyRouter), "whatever", &text);
+    }
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn given<'s>(setup: &'s Setup, policy: PolicyId, problems: &Problems) -> Option<
         "default-inbound" => true,
         "not-yet" => ["inbounds of type", "enable_tun"]
             .iter()
-            .any(|words| problem.message.contains(words)),
+            .any(|words| problem.says(words)),
         _ => false,
     });
     Given::to(policy, setup).filter(|_| !vague)

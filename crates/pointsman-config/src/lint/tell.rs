@@ -45,7 +45,7 @@ impl<'t, 'a> Tell<'t, 'a> {
     pub(super) fn new(places: &'t mut Places<'a>, problems: &'t mut Problems) -> Self {
         let overlaps = problems.0.iter().filter(|p| p.code == "ambiguous-overlap");
         let known = overlaps.filter_map(|problem| {
-            let pattern = problem.message.split('`').nth(1)?;
+            let pattern = problem.quoted()?;
             let (file, line) = (problem.span.file().to_string(), problem.span.line());
             Some((file, line, pattern.to_owned()))
         });
@@ -189,15 +189,9 @@ impl<'t, 'a> Tell<'t, 'a> {
             return None;
         }
         let span = self.places.of(origin);
-        self.problems.0.push(Problem {
-            severity,
-            code,
-            message,
-            span,
-            hint: None,
-            related: None,
-            again: None,
-        });
+        self.problems
+            .0
+            .push(Problem::new(severity, code, span, message));
         Some(self.problems.0.len() - 1)
     }
 
@@ -216,15 +210,10 @@ impl<'t, 'a> Tell<'t, 'a> {
         for (code, (origin, count, severity)) in more {
             let span = self.places.of(&origin);
             let rules = if count == 1 { "rule" } else { "rules" };
-            self.problems.0.push(Problem {
-                severity,
-                code,
-                message: format!("{count} more {rules} of this kind, this one the first"),
-                span,
-                hint: None,
-                related: None,
-                again: None,
-            });
+            let message = format!("{count} more {rules} of this kind, this one the first");
+            self.problems
+                .0
+                .push(Problem::new(severity, code, span, message));
         }
     }
 }

@@ -126,7 +126,7 @@ fn by_parser(
     let items = payload.map(|node| node.list("`payload`", &mut problems));
     if let Some(problem) = problems.0.into_iter().next() {
         return Err(Unreadable::Malformed {
-            message: problem.message,
+            message: problem.sentence(),
             hint: problem.hint,
             at: Some(spot(&problem.span)),
         });

@@ -12,7 +12,7 @@ fn problems(text: &str) -> Vec<String> {
         .problems
         .0
         .iter()
-        .map(|problem| format!("{}: {}", problem.code, problem.message));
+        .map(|problem| format!("{}: {}", problem.code, problem.sentence()));
     said.filter(|said| {
         ["own-listener", "guard", "lookup-cycle"]
             .iter()

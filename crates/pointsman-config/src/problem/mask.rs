@@ -42,7 +42,7 @@ pub(super) struct Mask {
     index: OnceLock<Index>,
 }
 
-/// How many bytes in a row tell that a word is of a hidden text.
+/// How many bytes in a row tell that a word is of a hidden text; as many as a `u32` holds.
 const RUN: usize = 4;
 
 /// So many runs one after the other tell the same outside of backticks, where our own prose stands.
@@ -50,8 +50,8 @@ const RUNS_IN_PROSE: usize = 3;
 
 /// The words of a text, for sentences about it.
 struct Index {
-    /// Each run of bytes of what is hidden, in lower case.
-    runs: HashSet<[u8; RUN]>,
+    /// Each run of bytes of what is hidden, in lower case and as a number; sorted.
+    runs: Vec<u32>,
     /// What is hidden and shorter than a run.
     short: HashSet<String>,
     /// What is shown, in lower case.
@@ -141,7 +141,7 @@ impl Mask {
 
     fn index(&self, text: &str) -> Index {
         let mut index = Index {
-            runs: HashSet::new(),
+            runs: Vec::new(),
             short: HashSet::new(),
             shown: HashSet::new(),
         };
@@ -153,12 +153,10 @@ impl Mask {
                 index.short.insert(bare);
                 continue;
             }
-            let lower = hidden.to_lowercase();
-            let runs = lower.as_bytes().windows(RUN);
-            index
-                .runs
-                .extend(runs.filter_map(|run| <[u8; RUN]>::try_from(run).ok()));
+            index.runs.extend(runs(&hidden.to_lowercase()));
         }
+        index.runs.sort_unstable();
+        index.runs.dedup();
         for range in &self.shown {
             let shown = text[range.clone()].trim().to_lowercase();
             let apart = shown.split(|c: char| !word_like(c));
@@ -199,12 +197,24 @@ impl Index {
 
     fn tells(&self, lower: &str, runs: usize) -> bool {
         let mut row = 0;
-        lower.as_bytes().windows(RUN).any(|run| {
-            let known = <[u8; RUN]>::try_from(run).is_ok_and(|run| self.runs.contains(&run));
+        self::runs(lower).any(|run| {
+            let known = self.runs.binary_search(&run).is_ok();
             row = if known { row + 1 } else { 0 };
             row >= runs
         })
     }
+}
+
+/// Each run of bytes of a text, as a number.
+fn runs(text: &str) -> impl Iterator<Item = u32> {
+    let (before, rest) = text.as_bytes().split_at(text.len().min(RUN - 1));
+    let mut run = before
+        .iter()
+        .fold(0, |run, byte| run << 8 | u32::from(*byte));
+    rest.iter().map(move |byte| {
+        run = run << 8 | u32::from(*byte);
+        run
+    })
 }
 
 #[cfg(test)]

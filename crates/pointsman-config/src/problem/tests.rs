@@ -39,6 +39,17 @@ fn secrets_are_not_shown() {
         problems.0[0].to_string(),
         "c.yml:1:22: error[unknown-key]: no\n  | { password: *******, bad: * }\n  |                      ^^^"
     );
+    problems.0[0] = Problem::new(
+        Severity::Error,
+        "wrong-type",
+        source.line(1),
+        "`hünter2` is no map",
+    )
+    .hint("write `{ hünter2: }`")
+    .related(source.line(1), "hünter2 stands here");
+    let debug = format!("{problems:?}");
+    assert!(debug.contains("`***` is no map"), "{debug}");
+    assert!(!debug.contains("hünter2"), "{debug}");
 }
 
 #[test]

@@ -286,8 +286,6 @@ fn url_of<'n>(node: &'n Node, problems: &mut Problems) -> Option<&'n str> {
 /// Takes the name of BoltConn's section off the hints that came last: here its keys stand at the top.
 pub(super) fn plain_keys(problems: &mut Problems, from: usize) {
     for problem in problems.0.iter_mut().skip(from) {
-        let hint = problem.hint.take();
-        problem.hint = hint.map(|hint| hint.replace("dispatching.", ""));
-        problem.message = problem.message.replace("dispatching.", "");
+        problem.reword(|words| words.replace("dispatching.", ""));
     }
 }

@@ -139,7 +139,7 @@ fn bad_entries_are_told_and_left_out() {
         let (set, problems) = read_text(text, behavior, None);
         let told = problems.0.iter().map(|p| {
             let (line, column) = p.span.line_column();
-            format!("{line}:{column} {}", p.message)
+            format!("{line}:{column} {}", p.sentence())
         });
         assert_eq!(told.collect::<Vec<_>>().join("; "), expected, "{text}");
         assert_eq!(set.len(), entries, "{text}");
@@ -190,7 +190,7 @@ fn bad_entries_are_told_and_left_out() {
     let (_, problems) = read_text(&many, Domain, None);
     assert_eq!(problems.0.len(), 21);
     assert_eq!(
-        problems.0[20].message,
+        problems.0[20].sentence(),
         "10 more bad entries, this one the last"
     );
     let (_, problems) = read_text("a.test\n", Domain, Some(Format::Yaml));

@@ -2,6 +2,9 @@
 //!
 //! Keys are compared in lower case, `-` as `_`. A key that stands in no table is of a value that is not shown.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::words::{is_address, is_mixed};
 
 /// What the value of a key is.
@@ -139,7 +142,7 @@ pub(super) fn class(key: &str, above: Class) -> Class {
     if key.ends_with("url") {
         return Class::Url;
     }
-    if has(OPEN, &key) {
+    if OPEN_KEYS.contains(&*key) {
         return Class::Open;
     }
     if above == Class::Table {
@@ -152,7 +155,10 @@ pub(super) fn class(key: &str, above: Class) -> Class {
 /// Whether a word is one of ours, or true whatever it says.
 pub(super) fn is_known_word(word: &str) -> bool {
     let key = normal(word);
-    has(WORDS, word) || has(OPEN, &key) || TABLES.contains(&&*key) || LOGIN.contains(&&*key)
+    KNOWN_WORDS.contains(word)
+        || OPEN_KEYS.contains(&*key)
+        || TABLES.contains(&&*key)
+        || LOGIN.contains(&&*key)
 }
 
 /// Whether a key may be shown: it is a name, not a text that lost its key.
@@ -163,7 +169,7 @@ pub(super) fn is_name(key: &str) -> bool {
 
 /// A value that says nothing of anybody.
 pub(super) fn is_literal(value: &str) -> bool {
-    has(WORDS, value)
+    KNOWN_WORDS.contains(value)
 }
 
 fn is_secret(key: &str) -> bool {
@@ -173,15 +179,11 @@ fn is_secret(key: &str) -> bool {
         || key.ends_with("keys")
 }
 
-fn has(table: &str, word: &str) -> bool {
-    if word.is_empty() || word.contains(char::is_whitespace) {
-        return false;
-    }
-    let bytes = table.as_bytes();
-    let between = |at: usize| bytes.get(at) == Some(&b' ');
-    let mut found = table.match_indices(word);
-    found.any(|(at, _)| at > 0 && between(at - 1) && between(at + word.len()))
-}
+/// The words of a table: looked up for every key and word of a text.
+type Table = LazyLock<HashSet<&'static str>>;
+
+static OPEN_KEYS: Table = LazyLock::new(|| OPEN.split_ascii_whitespace().collect());
+static KNOWN_WORDS: Table = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 
 fn normal(key: &str) -> String {
     key.to_ascii_lowercase().replace('-', "_")

@@ -223,7 +223,7 @@ fn the_examples_of_the_documents_load() {
         for example in examples {
             let loaded = read(example);
             assert!(loaded.setup.is_some(), "{example}\n{:?}", loaded.problems);
-            told.extend(loaded.problems.0.into_iter().map(|p| p.message));
+            told.extend(loaded.problems.0.into_iter().map(|p| p.sentence()));
         }
         assert_eq!(told, notes, "{document}");
     };
