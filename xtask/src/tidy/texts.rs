@@ -48,6 +48,7 @@ pub(super) fn check(findings: &mut Vec<String>) -> anyhow::Result<()> {
             "ARCHITECTURE.md: {lines} lines, {MAX_ARCHITECTURE} at most"
         ));
     }
+    shown(findings)?;
     decisions(findings)?;
     corpora(findings)
 }
@@ -102,6 +103,27 @@ pub(super) fn in_order(file: &str, codes: &[&str], findings: &mut Vec<String>) {
     for pair in codes.windows(2).filter(|pair| pair[0] >= pair[1]) {
         findings.push(format!("{file}: `{}` stands before `{}`", pair[0], pair[1]));
     }
+}
+
+/// Every test that a document names as its witness is there: a word of three parts or more within backticks.
+fn shown(findings: &mut Vec<String>) -> anyhow::Result<()> {
+    let file = "docs/why/others-mistakes.md";
+    let text = std::fs::read_to_string(file).context(file)?;
+    let sources: String = super::sources()?
+        .iter()
+        .map(std::fs::read_to_string)
+        .collect::<Result<_, _>>()?;
+    let is_test = |word: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        word.bytes().all(plain) && word.split('_').count() > 2
+    };
+    let named = text.split('`').skip(1).step_by(2);
+    for test in named.filter(|word| is_test(word)) {
+        if !sources.contains(&format!("fn {test}(")) {
+            findings.push(format!("{file}: there is no test `{test}`"));
+        }
+    }
+    Ok(())
 }
 
 /// Decisions are numbered from 1 without gaps; a withdrawn one stays and says so.

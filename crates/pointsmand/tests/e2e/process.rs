@@ -281,6 +281,46 @@ fn who_is_elsewhere_is_not_lent_this_hosts_own_addresses() {
 }
 
 #[test]
+fn spellings_of_loopback_lend_nothing_either() {
+    let (host, other) = (Namespace::new("speller"), Namespace::new("spelled"));
+    host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));
+    let _web = host.inet(&["web"]);
+    let daemon = within(
+        &host,
+        "inbounds:\n  house: { type: mixed, listen: \"172.31.0.1:7890\", allow: [172.31.0.0/24] }\n\
+         dns: { upstreams: { own: \"udp://127.0.0.9:5\" } }\nrules:\n  - FALLBACK, DIRECT\n",
+    );
+    // What inet_aton(3) takes for an address is a name, and nobody's: it is asked for in DNS alone.
+    let (name, local) = (("502", "was not resolved"), ("403", "local address: "));
+    for (spelled, (status, why)) in [
+        ("2130706433", name),
+        ("0x7f000001", name),
+        ("0x7f.1", name),
+        ("127.1", name),
+        ("0177.0.0.1", name),
+        ("0", name),
+        ("[::ffff:127.0.0.1]", local),
+        ("[::]", local),
+    ] {
+        // As they are: curl would put them straight for a proxy.
+        let target = format!("http://{spelled}/");
+        let mut curl = other.command("curl");
+        curl.args(["--silent", "--max-time", "20", "--output", "/dev/null"])
+            .args(["--write-out", "%{http_code}", "--request-target", &target])
+            .arg("http://172.31.0.1:7890/");
+        let output = curl.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let flow = daemon.last_flow();
+        assert_eq!(told, status, "{spelled}: {flow}");
+        let said = [&flow["reason"], &flow["error"]].map(|text| text.as_str().unwrap_or(""));
+        assert!(
+            said.iter().any(|text| text.contains(why)),
+            "{spelled}: {flow}"
+        );
+    }
+}
+
+#[test]
 fn who_is_elsewhere_is_told_nothing_of_the_inside() {
     let (host, other) = (Namespace::new("inside"), Namespace::new("outside"));
     host.join(("a0", "172.31.0.1/24"), &other, ("b0", "172.31.0.2/24"));

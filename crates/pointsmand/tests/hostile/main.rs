@@ -13,7 +13,11 @@
 #[path = "../e2e/daemon.rs"]
 #[allow(dead_code, reason = "shared with other suites, which need other parts")]
 mod daemon;
+#[path = "../e2e/origin.rs"]
+#[allow(dead_code, reason = "shared with other suites, which need other parts")]
+mod origin;
 
+mod client;
 mod control;
 mod file_system;
 mod list_server;

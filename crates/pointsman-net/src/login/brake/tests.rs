@@ -1,3 +1,5 @@
+//! Whose answers wait, whose places are freed, and who is forgotten.
+
 use super::*;
 use crate::stream::Socket;
 
@@ -87,6 +89,7 @@ fn the_stalest_is_forgotten_first() {
 
 async fn pair() -> (Stream, tokio::net::TcpStream) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the peer in a test")]
     let peer = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
     let (peer, accepted) = tokio::join!(peer, listener.accept());
     (Stream::new(Socket::Tcp(accepted.unwrap().0)), peer.unwrap())
