@@ -28,16 +28,15 @@ pub(crate) async fn read<T>(
     max: usize,
     parse: impl Fn(&[u8]) -> Parse<T>,
 ) -> Result<T, Broken> {
-    let (message, _raw) = read_raw(stream, max, parse, |_, _| true).await?;
-    Ok(message)
+    read_when(stream, max, parse, |_, _| true).await
 }
 
-/// As [`read`] for the head of an HTTP message, with the head's bytes.
+/// As [`read`] for the head of an HTTP message.
 pub(crate) async fn read_head<T>(
     stream: &mut Stream,
     parse: impl Fn(&[u8]) -> Parse<T>,
-) -> Result<(T, Vec<u8>), Broken> {
-    read_raw(stream, http::MAX_HEAD, parse, worth_a_look).await
+) -> Result<T, Broken> {
+    read_when(stream, http::MAX_HEAD, parse, worth_a_look).await
 }
 
 /// Whether a head of which the bytes from `new` on have just come may be told by now.
@@ -62,12 +61,12 @@ pub(crate) fn why_no_head(why: WhyNot) -> String {
     }
 }
 
-async fn read_raw<T>(
+async fn read_when<T>(
     stream: &mut Stream,
     max: usize,
     parse: impl Fn(&[u8]) -> Parse<T>,
     worth: impl Fn(&[u8], usize) -> bool,
-) -> Result<(T, Vec<u8>), Broken> {
+) -> Result<T, Broken> {
     let mut seen = Vec::new();
     loop {
         let before = seen.len();
@@ -87,7 +86,7 @@ async fn read_raw<T>(
                 if !rest.is_empty() {
                     stream.unread(rest);
                 }
-                return Ok((message, seen));
+                return Ok(message);
             }
             // The parsers promise never to say so at `max`; this is the belt to those braces.
             Parse::NeedMore if seen.len() >= max => return Err(Broken::Not(WhyNot::TooLong)),

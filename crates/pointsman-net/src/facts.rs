@@ -13,7 +13,7 @@ use pointsman_policy::fact::{Fact, Facts, Provenance};
 use std::net::IpAddr;
 
 pub(crate) use self::owner::{Memory, owner, serves};
-pub(crate) use self::sniff::{glance, look, look_at};
+pub(crate) use self::sniff::{glance, look, told_by};
 use crate::dial::Uplink;
 use crate::outbound::Ways;
 

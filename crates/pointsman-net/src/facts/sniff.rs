@@ -8,8 +8,9 @@ use std::io;
 
 use pointsman_policy::Domain;
 use pointsman_policy::fact::{Fact, Look, Protocol, Provenance};
-use pointsman_wire::sniff::{self, Glance};
-use pointsman_wire::{Parse, sniff::server_speaks_first};
+use pointsman_wire::http::{RequestHead, Target};
+use pointsman_wire::sniff::{self, Glance, server_speaks_first};
+use pointsman_wire::{Parse, RequestHost};
 use tokio::time::{Instant, timeout_at};
 
 use crate::generation::SniffLimits;
@@ -35,11 +36,31 @@ pub(crate) async fn glance(
 }
 
 /// Looks at bytes that are all there.
-pub(crate) fn look_at(bytes: &[u8]) -> Fact<Look> {
+fn look_at(bytes: &[u8]) -> Fact<Look> {
     match sniff::look(bytes) {
         Parse::Done(glance, _) => seen(glance),
         Parse::NeedMore | Parse::Not(_) => other(),
     }
+}
+
+/// What a plain request says of itself, all of its head looked at: no field is hidden by others before it.
+pub(crate) fn told_by(head: &RequestHead) -> Fact<Look> {
+    let domain = match &head.target {
+        Target::Absolute { host, .. } | Target::Connect { host, .. } => match host {
+            RequestHost::Name(name) => Domain::parse(name).ok(),
+            RequestHost::Address(_) => None,
+        },
+        Target::Origin(_) => None,
+    };
+    let agent = head.header("user-agent").map(String::from_utf8_lossy);
+    let look = Look {
+        protocol: Protocol::Http,
+        domain,
+        method: Some(head.method.as_str().into()),
+        user_agent: agent.map(|agent| agent.as_ref().into()),
+        ..Look::default()
+    };
+    Fact::Known(look, Provenance::HttpHost)
 }
 
 /// Looks at what a client says first.

@@ -184,7 +184,7 @@ impl Flow {
         let limits = self.ways.generation().spec().sniff;
         let port = self.facts.port.known().copied().unwrap_or(0);
         let look = match &self.payload {
-            Payload::Request(request) => facts::look_at(&request.raw),
+            Payload::Request(request) => facts::told_by(&request.head),
             Payload::Bytes => {
                 let glanced = facts::glance(&mut self.client, limits, port).await;
                 match glanced.map_err(|_gone| Gone)? {

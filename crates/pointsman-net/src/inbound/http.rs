@@ -15,16 +15,15 @@ use crate::generation::InboundSpec;
 use crate::login::admit;
 use crate::stream::Stream;
 
-/// A plain request: its head, and the head as received, for a look.
+/// A plain request; its body is still to be read.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) head: RequestHead,
-    pub(crate) raw: Vec<u8>,
 }
 
 pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard {
     let read = exact::read_head(client, http::parse_request_head).await;
-    let (mut head, raw) = read.map_err(|broken| Denial::of(broken, not_understood))?;
+    let mut head = read.map_err(|broken| Denial::of(broken, not_understood))?;
     let user = match (&head.proxy_authorization, inbound.users.as_slice()) {
         (_, []) => None,
         (Some(told), users) => match admit(users, &told.user, &told.password) {
@@ -68,7 +67,7 @@ pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard
         _ => (
             asked,
             Reply::Plain,
-            Payload::Request(Box::new(Request { head, raw })),
+            Payload::Request(Box::new(Request { head })),
         ),
     })
 }

@@ -30,7 +30,7 @@ pub(super) async fn connect(
     sent.map_err(|error| proxy_failed(outbound, Broken::Io(error)))?;
     for _ in 0..MAX_INTERIM {
         let answer = exact::read_head(&mut stream, http::parse_connect_response).await;
-        let (answer, _raw) = answer.map_err(|broken| match broken {
+        let answer = answer.map_err(|broken| match broken {
             Broken::Not(why) => DialError::ProxyBroke {
                 outbound: Arc::clone(outbound),
                 why: exact::why_no_head(why),

@@ -88,6 +88,26 @@ async fn a_look_given_up_loses_nothing() {
     }
 }
 
+/// More than any look or step of an exchange takes at once must hide no end, and be lost by none.
+#[tokio::test]
+async fn an_end_is_seen_behind_much_that_is_unread() {
+    const MUCH: usize = 60_000;
+    let limit = Duration::from_secs(20);
+    let (mut stream, mut peer) = pair().await;
+    peer.write_all(&[b'x'; MUCH]).await.unwrap();
+    let mut first = [0; 16];
+    assert_eq!(stream.peek(&mut first).await.unwrap(), 16);
+    peer.shutdown().await.unwrap();
+    let both = async {
+        stream.hung_up(true).await;
+        stream.socket.ended_by_peer().await;
+    };
+    tokio::time::timeout(limit, both).await.unwrap();
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(limit, stream.read_to_end(&mut all)).await;
+    assert_eq!(read.unwrap().unwrap(), MUCH);
+}
+
 #[tokio::test]
 async fn reset_is_seen_as_one() {
     let (stream, mut peer) = pair().await;

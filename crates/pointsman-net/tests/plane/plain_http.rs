@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use pointsman_net::record::End;
+use pointsman_policy::condition::{Condition, TextField, TextTest};
 use pointsman_policy::fact::{Fact, InboundKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -218,8 +219,7 @@ async fn servers_that_fail_are_told_of() {
 #[tokio::test]
 async fn a_plain_request_is_its_own_first_bytes() {
     let one = origin("one").await.port();
-    let protocol =
-        pointsman_policy::condition::Condition::Protocol(pointsman_policy::fact::Protocol::Http);
+    let protocol = Condition::Protocol(pointsman_policy::fact::Protocol::Http);
     let stage = Script::new()
         .rule(protocol, "DIRECT")
         .fallback("REJECT")
@@ -241,6 +241,33 @@ async fn a_plain_request_is_its_own_first_bytes() {
         (Some("GET"), Some("t/1"))
     );
     assert!(!record.answered_early);
+}
+
+#[tokio::test]
+async fn no_field_hides_behind_others() {
+    let one = origin("one").await.port();
+    let agent = Condition::Text(TextField::UserAgent, TextTest::Exact("evil/1".into()));
+    let stage = Script::new().rule(agent, "REJECT").play().await;
+    let cookies = format!("Cookie: {}\r\n", "c".repeat(20_000));
+    let many = "X: y\r\n".repeat(150);
+    for (before, stuffing) in [("", &*cookies), ("", &*many), ("\r\n", "")] {
+        let mut client = stage.connect().await;
+        client
+            .send(format!(
+                "{before}GET http://One.test:{one}/ HTTP/1.1\r\n{stuffing}User-Agent: evil/1\r\n\r\n"
+            ))
+            .await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    }
+    for record in stage.records(3).await {
+        let look = record.facts.look.known().expect("a look");
+        assert_eq!(look.method.as_deref(), Some("GET"));
+        assert_eq!(
+            look.domain.as_ref().map(|name| name.as_str()),
+            Some("one.test")
+        );
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,10 @@ fn http_request_seeds() -> Vec<(&'static str, Vec<u8>)> {
             "GET http://a.test/ HTTP/1.1\r\nConnection: upgrade, x\r\nUpgrade: websocket\r\nX: y\r\n\r\n",
         ),
         (
+            "chat",
+            "GET ws://b\u{fc}cher.test/\u{6d4b}?q=\u{e9} HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ),
+        (
             "login",
             "GET http://a.test/ HTTP/1.0\r\nProxy-Authorization: Basic am9lOnB3\r\n\r\n",
         ),
@@ -134,6 +138,11 @@ fn http_response_seeds() -> Vec<(&'static str, Vec<u8>)> {
         (
             "switch",
             "\0HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ),
+        ("radio", "\0ICY 200 OK\r\nicy-br : 128\r\n\r\n"),
+        (
+            "identity",
+            "\0HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nX : y\r\n\r\n",
         ),
         ("interim", "\0HTTP/1.1 100 Continue\r\n\r\n"),
     ];
