@@ -40,6 +40,10 @@ fn sniff_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ..Hello::browser("outer.test")
     };
     vec![
+        (
+            "http-behind-blanks",
+            b"\r\n\nGET / HTTP/1.1\r\nHost: a.test\r\n\r\n".into(),
+        ),
         ("tls-plain", Hello::named("a.test").bytes()),
         ("tls-nameless", Hello::default().bytes()),
         ("tls-browser", Hello::browser("a.test").bytes()),

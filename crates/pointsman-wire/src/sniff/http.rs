@@ -21,6 +21,11 @@ pub(super) fn look(bytes: &[u8], cut: bool) -> Result<(Glance, usize), Stop> {
         Reader::new(bytes).literal(PREFACE, WhyNot::AnotherProtocol)?;
         return Ok((glance, PREFACE.len()));
     }
+    // Servers pass over empty lines before a request (RFC 9112 §2.2): they must not hide one.
+    let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+    let blanks = bytes.iter().take_while(blank).count();
+    let shown = bytes.len();
+    let bytes = bytes.get(blanks..).unwrap_or_default();
     let line = RequestLine::read(bytes, cut)?;
     let mut head = Head {
         rest: bytes.get(line.used..).unwrap_or_default(),
@@ -44,9 +49,9 @@ pub(super) fn look(bytes: &[u8], cut: bool) -> Result<(Glance, usize), Stop> {
         return Err(Stop::More);
     }
     let used = if cut && !head.complete {
-        bytes.len()
+        shown
     } else {
-        bytes.len() - head.rest.len()
+        shown - head.rest.len()
     };
     // The authority of an absolute target outweighs Host (RFC 9112 §3.2.2).
     glance.name = line.authority().or(host).and_then(host_name);

@@ -107,6 +107,11 @@ fn http_requests() {
         "CONNECT c.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n",
         "http c.test method=CONNECT",
     );
+    // Servers pass over empty lines before a request.
+    check(
+        "\r\n\n\r\nGET / HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        "http a.test method=GET",
+    );
     // The first Host is the one; a bad line hides no good one.
     check(
         "GET / HTTP/1.1\r\nHost: a.test\r\nHost: b.test\r\n\r\n",
@@ -134,7 +139,10 @@ fn http_is_told_as_early_as_can_be() {
     check("GET /\r\n", "not: another protocol");
     check("EHLO mail.test\r\n", "not: another protocol");
     check("USER joe\r\n", "not: another protocol");
-    check("\r\n", "not: another protocol");
+    check("\r\n", "more");
+    check("\r\nEHLO mail.test\r\n", "not: another protocol");
+    check("\r\n\x16\x03\x01", "not: another protocol");
+    check("\r\n".repeat(MAX_LOOK / 2), "not: too long");
     check([0], "not: another protocol");
     check([0xff; 40], "not: another protocol");
 }
