@@ -17,8 +17,12 @@ mod daemon;
 #[allow(dead_code, reason = "shared with other suites, which need other parts")]
 mod origin;
 
+#[path = "../../../pointsman-config/src/damage/hands.rs"]
+mod hands;
+
 mod client;
 mod control;
 mod file_system;
 mod list_server;
 mod operator;
+mod operator_secrets;
