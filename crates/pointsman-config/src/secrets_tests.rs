@@ -208,3 +208,73 @@ fn texts_of_other_languages_show_no_secret() {
         }
     }
 }
+
+/// What is wrong with this text, as it is said.
+fn said(text: &str) -> Vec<String> {
+    let loaded = Leaks::default().load(Some(Dialect::Native), "pointsman.yaml", text);
+    loaded.0.iter().map(ToString::to_string).collect()
+}
+
+/// Names, addresses, ports and times are what a problem is about: they are shown.
+#[test]
+fn what_is_wrong_with_harmless_keys_is_said() {
+    let check = |text: &str, expected: &[&str]| {
+        let told = said(&format!("version: 1\n{text}"));
+        let whole = told.join("\n");
+        for expected in expected {
+            assert!(whole.contains(expected), "`{expected}` in\n{whole}");
+        }
+        assert!(!whole.contains("**"), "{whole}");
+    };
+    let inbound = "inbounds: { desk: { type: mixed, listen: \"127.0.0.1:7890\" } }\n";
+    check(
+        &format!(
+            "{inbound}outbounds: {{ up: {{ type: http, server: \"localhost:7890\" }} }}\nrules: [ \"FALLBACK, up\" ]\n"
+        ),
+        &[
+            "error[own-listener]: the server localhost:7890 of `up` is the address that `desk` listens on",
+            "| outbounds: { up: { type: http, server: \"localhost:7890\" } }",
+        ],
+    );
+    check(
+        "outbounds: { up: { type: http, server: \"127.0.0.1:3128\" } }\nrules: [ \"FALLBACK, up\" ]\n",
+        &[
+            "warning[guard-by-endpoint]: whoever listens on 127.0.0.1:3128 is taken for the program behind `up`",
+        ],
+    );
+    check(
+        "outbounds: { up: { type: http, server: \"127.0.0.1:3128\", served_by: { program: squid, user: proxy } } }\n",
+        &["served_by: { program: squid, user: proxy } } }"],
+    );
+    check(
+        "timeouts: { dial: 5 parsecs, first_byte: 3minutes7, blackhole: off }\n",
+        &["5 parsecs", "3minutes7", "`blackhole` cannot be off"],
+    );
+    check(
+        "forwards:\n  db:\n    listen: \"tcp://127.0.0.1:5432\"\n    retry: { targets: many, pause: 2x }\n    targets: [ { name: a, address: \"tcp://10.0.0.5\" } ]\n",
+        &["targets: many, pause: 2x", "`2x`", "tcp://10.0.0.5"],
+    );
+    check(
+        "dns: { upstreams: { home: sistem, office: \"udp://10.0.0.1:dns\" }, resolver: hom }\n",
+        &["`sistem`", "udp://10.0.0.1:dns", "`hom`"],
+    );
+    check(
+        "outbounds:\n  up: { type: http, server: \"proxy.example:8080\" }\n\
+         dns: { upstreams: { far: { address: \"tcp://192.0.2.53\", via: up } } }\nrules: [ \"FALLBACK, up\" ]\n",
+        &[
+            "error[lookup-cycle]: the server proxy.example:8080 of `up` is looked up by way of outbounds that need `up`",
+        ],
+    );
+    check(
+        "rules: [ \"DOMAIN-SUFIX, example.com, DIRECT\", \"DST-PORT, 99999, DIRECT\", \"FALLBACK, vpn2\" ]\n",
+        &["`DOMAIN-SUFIX`", "99999", "`vpn2`"],
+    );
+    // Nobody knows what a key that is none would have said.
+    let told = said(
+        "version: 1\noutbounds: { up: { type: http, server: \"a.b:1\", served_by: { user: nobody7, programm: squid } } }\n",
+    );
+    assert!(
+        told[0].contains("served_by: { user: nobody7, programm: ***** } } }"),
+        "{told:?}"
+    );
+}

@@ -18,6 +18,8 @@ pub(super) enum Class {
     Unknown,
     /// Shown, alone or in lists; keys below speak for themselves.
     Open,
+    /// Who serves an outbound: a program and a user of this host, who is no login.
+    Serves,
     /// A URL: shown without its login and query.
     Url,
     /// Its keys are names that others give.
@@ -132,6 +134,12 @@ pub(super) fn class(key: &str, above: Class) -> Class {
     }
     if key == "users" {
         return Class::Users;
+    }
+    if above == Class::Serves && key == "user" {
+        return Class::Open;
+    }
+    if key == "served_by" {
+        return Class::Serves;
     }
     if is_secret(&key) {
         return Class::Secret;

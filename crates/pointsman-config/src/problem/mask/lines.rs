@@ -270,7 +270,10 @@ impl Scan<'_> {
         let Some(first) = rest.chars().next() else {
             return;
         };
-        let shown = class == Class::Open || class == Class::Table || class == Class::Entry;
+        let shown = matches!(
+            class,
+            Class::Entry | Class::Open | Class::Serves | Class::Table
+        );
         match first {
             '#' => self.hide(at..end),
             '{' | '[' => self.open_flow(at, end, class, Some(column)),
@@ -433,7 +436,7 @@ impl Scan<'_> {
         let value = self.text[range.clone()].trim();
         let literal = !matches!(class, Class::Secret | Class::Users) && keys::is_literal(value);
         let shown = match class {
-            Class::Open | Class::Table => true,
+            Class::Open | Class::Serves | Class::Table => true,
             Class::Entry => listed || value.contains(['.', ':']) || is_word(value),
             Class::Secret | Class::Unknown | Class::Users | Class::Url => false,
         };
