@@ -4,6 +4,7 @@
 //! [`Reply`] and [`Payload`], what differs between ways out in [`Ways`], and what the rules want to
 //! know is the policy's business: it decides or names the first fact that it lacks.
 
+mod above;
 mod bound;
 mod steps;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pointsman_policy::decision::Step;
+use pointsman_policy::model::Origin;
 use pointsman_policy::request::RequestId;
 use pointsman_policy::{Domain, Facts};
 
@@ -45,8 +47,9 @@ pub(crate) async fn run(begin: Begin) -> Next {
         }
     };
     let pick = match flow.choose(decision).await {
-        Choice::Open(pick) => pick,
-        Choice::Refuse(refusal, why) => return flow.refuse(refusal, &why).await,
+        Ok(Choice::Open(pick)) => pick,
+        Ok(Choice::Refuse(refusal, why)) => return flow.refuse(refusal, &why).await,
+        Err(_gone) => return flow.over(End::ClientGone),
     };
     let to = flow.leads_to(&pick);
     let server = match flow.take_bound(to.as_ref()) {
@@ -96,6 +99,8 @@ pub(crate) struct Flow {
     local: Option<SocketAddr>,
     /// What of this host its client is lent.
     lent: Lent,
+    /// The rule that decided.
+    rule: Option<Origin>,
     took: Timings,
     /// What rules said of it: each once, in the words that it was said in first.
     messages: Vec<(u32, Arc<str>)>,

@@ -3,9 +3,12 @@
 //! Invariant: it carries requests of the client connection that logged in by it and of no other, to the host
 //! and port that it was opened for, and as long as each is decided as the first was.
 
-use pointsman_policy::Host;
+use std::sync::Arc;
 
-use crate::outbound::{Lent, Pick};
+use pointsman_policy::Host;
+use pointsman_policy::model::Origin;
+
+use crate::outbound::Pick;
 use crate::stream::Stream;
 
 /// A server's connection between two requests of one client connection.
@@ -23,8 +26,10 @@ pub(super) struct To {
     /// The way, groups followed, in the outbounds of that load of the configuration.
     pub(super) route: Pick,
     pub(super) load: u64,
-    /// What of this host it was lent.
-    pub(super) lent: Lent,
+    /// Whose request it was: a proxy in front may send several people's by one connection.
+    pub(super) user: Option<Arc<str>>,
+    /// The rule that decided.
+    pub(super) rule: Option<Origin>,
 }
 
 impl Bound {

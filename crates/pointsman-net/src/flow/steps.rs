@@ -2,14 +2,12 @@
 //!
 //! Invariant: whatever way a step ends a flow, what is known by then is written down first.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pointsman_os::socket::peer_is_local;
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::{Action, Host, Need, Watch, guard, local};
+use pointsman_policy::{Action, Host, Need, Watch};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,16 +67,12 @@ impl Flow {
         };
         facts.fake_ip = Fact::Absent;
         facts.correlated = Fact::Absent;
-        // A message may say it; else only a decision for a proxy asks.
-        if visit.is_none() && ways.generation().speaks(inbound.policy) {
-            facts.serves = facts::serves(&ways, &facts, local).await;
-        }
         ticket.note(|record| record.facts = facts.clone());
         let source = facts.source.known().copied();
         let came_back = source.zip(local);
         let came_back =
             came_back.is_some_and(|(source, local)| ways.shared().own.arrived(source, local));
-        let flow = Self {
+        let mut flow = Self {
             ways,
             inbound,
             ticket,
@@ -89,16 +83,22 @@ impl Flow {
             payload: arrival.payload,
             facts,
             local,
-            lent: Lent::All,
+            lent: Lent::Unasked,
+            rule: None,
             took: Timings::default(),
             messages: Vec::new(),
             waits: Vec::new(),
             answered_early: false,
         };
-        match came_back {
-            true => Err(flow.refuse(Refusal::Reject, CAME_BACK).await),
-            false => Ok(flow),
+        if came_back {
+            return Err(flow.refuse(Refusal::Reject, CAME_BACK).await);
         }
+        // A message may say it; else only a decision for a proxy asks.
+        let speaks = flow.ways.generation().speaks(flow.inbound.policy);
+        if speaks && flow.visit.is_none() && flow.find_serves().await.is_err() {
+            return Err(flow.over(End::ClientGone));
+        }
+        Ok(flow)
     }
 
     pub(super) fn decide(&mut self) -> Step {
@@ -223,73 +223,20 @@ impl Flow {
     }
 
     /// Whoever waits for a reply and says "no more" has hung up; others may have said all.
-    fn ends(&self) -> bool {
+    pub(super) fn ends(&self) -> bool {
         let waits = self.reply.waits() && !self.answered_early;
         waits || matches!(self.payload, Payload::Request(_))
     }
 
     /// From the decision to what is done; the record knows both afterwards.
-    pub(super) async fn choose(&mut self, decision: Decision) -> Choice {
-        let (decision, pick) = self.guarded(decision).await;
+    pub(super) async fn choose(&mut self, decision: Decision) -> Result<Choice, Gone> {
+        let (decision, pick) = self.guarded(decision).await?;
         self.write_down();
-        let rule = decision.rule.clone();
+        self.rule = decision.rule.clone();
         let choice = self.chosen(decision, pick);
         let generation = self.ways.generation();
-        self.ticket.decided(generation, rule.as_ref());
-        choice
-    }
-
-    /// The decision with the loop guard applied; what it costs is paid where the rules chose a proxy, and
-    /// some outbound is served on this host.
-    async fn guarded(&mut self, decision: Decision) -> (Decision, Option<Pick>) {
-        let pick = decision.outbound.map(|id| self.ways.pick(id));
-        let leads_to = pick.as_ref().and_then(|pick| self.ways.action(pick.member));
-        // Where a forward leads is the operator's own choice.
-        if self.visit.is_some() || !guard::concerns(leads_to) {
-            return (decision, pick);
-        }
-        if matches!(self.facts.serves, Fact::Unknown) {
-            self.facts.serves = facts::serves(&self.ways, &self.facts, self.local).await;
-        }
-        let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
-        let decision = guard::apply(decision, leads_to, &self.facts.serves, direct);
-        let pick = match decision.reason {
-            Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
-            _ => pick,
-        };
-        (decision, pick)
-    }
-
-    /// Why the flow is refused although the rules let it go; what its client is lent is known afterwards.
-    fn above_rules(&mut self, action: Option<Action>) -> Option<String> {
-        let carried = matches!(action, Some(Action::Direct | Action::Proxy));
-        if self.visit.is_some() || !carried {
-            return None;
-        }
-        let known = self.facts.destination_address();
-        if let (Some(address), Some(port)) = (known, self.facts.port.known()) {
-            let to = SocketAddr::new(address, *port);
-            if let Err(error) = self.ways.refuse_own(&[to]) {
-                return Some(error.to_string());
-            }
-        }
-        if action != Some(Action::Direct) || !self.is_of_a_stranger() {
-            return None;
-        }
-        let policy = &self.ways.generation().spec().policies[self.inbound.policy];
-        let particular = policy.particular(&self.facts);
-        let refused = known.filter(|ip| local::is_local(*ip) && !particular.names(*ip));
-        self.lent = Lent::Named(Arc::new(particular));
-        refused.map(guard::local_address)
-    }
-
-    /// Whether the client is of another host.
-    fn is_of_a_stranger(&self) -> bool {
-        let source = self.facts.source.known();
-        let (Some(source), Some(local)) = (source, self.local) else {
-            return false;
-        };
-        !peer_is_local(source.ip(), local.ip())
+        self.ticket.decided(generation, self.rule.as_ref());
+        Ok(choice)
     }
 
     fn chosen(&mut self, decision: Decision, pick: Option<Pick>) -> Choice {
@@ -364,11 +311,21 @@ impl Flow {
                 }
             }
             None => {
-                let (target, lent) = (self.target(), self.lent.clone());
-                tokio::select! {
-                    biased;
-                    opened = self.ways.open_picked(pick, &target, limit, lent) => Some(opened),
-                    () = self.client.hung_up(ends) => None,
+                let target = self.target();
+                loop {
+                    let lent = self.lent.clone();
+                    let opened = tokio::select! {
+                        biased;
+                        opened = self.ways.open_picked(pick.clone(), &target, limit, lent) => Some(opened),
+                        () = self.client.hung_up(ends) => None,
+                    };
+                    // Only now that it matters it is asked who the client is, and what the rules name.
+                    if let Some(Err(DialError::LocalAddress { address })) = &opened
+                        && self.lends(*address)
+                    {
+                        continue;
+                    }
+                    break opened;
                 }
             }
         };
@@ -399,7 +356,12 @@ impl Flow {
             port: *self.facts.port.known()?,
             route: pick.clone(),
             load: self.ways.generation().number().load,
-            lent: self.lent.clone(),
+            user: self
+                .facts
+                .inbound
+                .known()
+                .and_then(|inbound| inbound.user.clone()),
+            rule: self.rule.clone(),
         })
     }
 

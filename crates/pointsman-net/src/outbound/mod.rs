@@ -181,14 +181,17 @@ pub enum Lent {
     /// All: the client is of this host, or the target is the operator's choice.
     #[default]
     All,
+    /// None, so long as nobody asked who the client is.
+    Unasked,
     /// Those alone that the rules name in particular.
     Named(Arc<Particular>),
 }
 
 impl Lent {
-    fn allows(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         match self {
             Self::All => true,
+            Self::Unasked => !local::is_local(address),
             Self::Named(particular) => !local::is_local(address) || particular.names(address),
         }
     }

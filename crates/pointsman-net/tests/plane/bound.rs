@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use pointsman_net::dial::Uplink;
 use pointsman_net::outbound::Kind;
+use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -143,4 +144,30 @@ async fn another_decision_drops_it() {
     stage.plane().apply(next.spec()).await.unwrap();
     anew(&mut client, &mut arriving, &at, ASKS).await;
     assert_eq!(third.rest().await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn it_carries_requests_of_one_user_alone() {
+    let (at, mut arriving) = servers().await;
+    let door = with_user(inbound("door", InboundKind::Http), "alice", "a");
+    let stage = Script::new()
+        .inbounds([with_user(door, "bob", "b")])
+        .play()
+        .await;
+    let mut client = stage.connect().await;
+    // A proxy in front that sends both by one connection; the logins are `alice:a` and `bob:b`.
+    let request = |login: &str| {
+        format!("GET http://{at}/ HTTP/1.1\r\nProxy-Authorization: Basic {login}\r\n\r\n")
+    };
+    client.send(request("YWxpY2U6YQ==")).await;
+    let mut first = Client(timeout(PATIENCE, arriving.recv()).await.unwrap().unwrap());
+    first.head().await;
+    first.send(ASKS).await;
+    client.head().await;
+    client.send(request("Ym9iOmI=")).await;
+    let mut second = Client(timeout(PATIENCE, arriving.recv()).await.unwrap().unwrap());
+    second.head().await;
+    second.send(PLAIN).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(first.rest().await.unwrap(), b"", "given up");
 }

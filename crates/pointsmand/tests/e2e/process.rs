@@ -247,7 +247,8 @@ fn who_is_elsewhere_is_not_lent_this_hosts_own_addresses() {
         &host,
         "inbounds:\n  house: { type: mixed, listen: \"172.31.0.1:7890\", allow: [172.31.0.0/24] }\n\
          dns: { upstreams: { none: \"udp://172.31.0.2\" }, hosts: { here.test: 127.0.0.1, dev.test: 127.0.0.1 } }\n\
-         rules:\n  - DOMAIN, dev.test, DIRECT\n  - IP-CIDR, 127.0.0.53/32, DIRECT\n  - FALLBACK, DIRECT\n",
+         outbounds: { hop: { type: chain, hops: [direct] } }\n\
+         rules:\n  - DST-PORT, 81, hop\n  - DOMAIN, dev.test, DIRECT\n  - IP-CIDR, 127.0.0.53/32, DIRECT\n  - FALLBACK, DIRECT\n",
     );
     let ask = |from: &Namespace, url: &str| {
         status(from.command("curl"), "http://172.31.0.1:7890", &[], url).1
@@ -267,6 +268,11 @@ fn who_is_elsewhere_is_not_lent_this_hosts_own_addresses() {
         assert_eq!(explained["decision"]["action"], "reject", "{explained}");
         let last = explained["trace"].as_array().unwrap().last().unwrap();
         assert_eq!(last["text"], "local address", "{explained}");
+    }
+    // By a chain that comes out here, too.
+    for url in ["http://127.0.0.1:81/", "http://here.test:81/"] {
+        assert_eq!(ask(&other, url), "403", "{url}");
+        assert_eq!(ask(&host, url), "502", "{url}: nobody listens");
     }
     for url in [
         "http://dev.test/",

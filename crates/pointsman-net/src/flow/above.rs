@@ -1,0 +1,109 @@
+//! What stands above the rules: the loop guard, own listeners, and what of this host strangers are lent.
+//!
+//! Invariant: nothing here lets by what the rules refuse; and what it takes to know is asked only where it matters: who
+//! serves an outbound where a proxy was chosen, who the client is where an address of this host is about to be dialled.
+
+use std::net::{IpAddr, SocketAddr};
+use std::slice;
+use std::sync::Arc;
+
+use pointsman_os::socket::peer_is_local;
+use pointsman_policy::decision::{Decision, Reason};
+use pointsman_policy::fact::Fact;
+use pointsman_policy::{Action, Host, guard, local};
+
+use super::Flow;
+use super::steps::Gone;
+use crate::facts;
+use crate::outbound::{Lent, Pick};
+
+impl Flow {
+    /// The decision with the loop guard applied, and the way that it comes to.
+    pub(super) async fn guarded(
+        &mut self,
+        decision: Decision,
+    ) -> Result<(Decision, Option<Pick>), Gone> {
+        let pick = decision.outbound.map(|id| self.ways.pick(id));
+        let leads_to = pick.as_ref().and_then(|pick| self.ways.action(pick.member));
+        // Where a forward leads is the operator's own choice.
+        if self.visit.is_some() || !guard::concerns(leads_to) {
+            return Ok((decision, pick));
+        }
+        self.find_serves().await?;
+        let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
+        let decision = guard::apply(decision, leads_to, &self.facts.serves, direct);
+        let pick = match decision.reason {
+            Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
+            _ => pick,
+        };
+        Ok((decision, pick))
+    }
+
+    /// Finds whether the client's process serves an outbound, as long as there is a client.
+    pub(super) async fn find_serves(&mut self) -> Result<(), Gone> {
+        if !matches!(self.facts.serves, Fact::Unknown) {
+            return Ok(());
+        }
+        self.facts.serves = tokio::select! {
+            biased;
+            found = facts::serves(&self.ways, &self.facts, self.local) => found,
+            () = self.client.hung_up(self.ends()) => return Err(Gone),
+        };
+        Ok(())
+    }
+
+    /// Why the flow is refused although the rules let it go, as far as its addresses are known by now.
+    pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<String> {
+        let carried = matches!(action, Some(Action::Direct | Action::Proxy));
+        if self.visit.is_some() || !carried {
+            return None;
+        }
+        let literal = self.facts.destination.known().and_then(Host::address);
+        let known = match (self.facts.destination_name(), &literal) {
+            (Some(_), _) => self.facts.resolved.known().map_or(&[][..], Vec::as_slice),
+            (None, Some(address)) => slice::from_ref(address),
+            (None, None) => &[],
+        };
+        if let Some(port) = self.facts.port.known() {
+            for address in known {
+                let to = SocketAddr::new(*address, *port);
+                if let Err(error) = self.ways.refuse_own(&[to]) {
+                    return Some(error.to_string());
+                }
+            }
+        }
+        let local = known
+            .iter()
+            .copied()
+            .find(|address| local::is_local(*address))?;
+        // What a proxy does with such an address is done where the proxy is.
+        if action != Some(Action::Direct) || self.lends(local) {
+            return None;
+        }
+        Some(guard::local_address(local))
+    }
+
+    /// Whether the flow may be taken to a local address; asked of the system and of the rules once.
+    pub(super) fn lends(&mut self, address: IpAddr) -> bool {
+        if self.lent != Lent::Unasked {
+            return false;
+        }
+        self.lent = match self.is_of_a_stranger() {
+            true => {
+                let policy = &self.ways.generation().spec().policies[self.inbound.policy];
+                Lent::Named(Arc::new(policy.particular(&self.facts)))
+            }
+            false => Lent::All,
+        };
+        self.lent.allows(address)
+    }
+
+    /// Whether the client is of another host.
+    pub(super) fn is_of_a_stranger(&self) -> bool {
+        let source = self.facts.source.known();
+        let (Some(source), Some(local)) = (source, self.local) else {
+            return false;
+        };
+        !peer_is_local(source.ip(), local.ip())
+    }
+}
