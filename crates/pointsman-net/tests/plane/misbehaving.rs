@@ -272,6 +272,31 @@ async fn interim_answers_without_end_come_to_an_end() {
     assert!(matches!(record.ended, Some(End::Failed(_))));
 }
 
+/// Nothing is waited for where there is no body, and the next request is no body either.
+#[tokio::test]
+async fn who_expects_without_a_body_may_ask_again() {
+    let (at, mut servers) = servers().await;
+    let stage = Script::new().play().await;
+    let expecting = |fields: &str| {
+        format!("POST http://{at}/ HTTP/1.1\r\nExpect: 100-continue\r\n{fields}\r\n")
+    };
+    let mut client = stage.connect().await;
+    let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for fields in ["", "Content-Length: 0\r\n", ""] {
+        client.send(expecting(fields)).await;
+        let (mut server, head) = servers.next().await;
+        assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
+        server.send(answer).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 100 "));
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+        client.expect("ok").await;
+        assert_eq!(server.rest().await.unwrap(), b"");
+    }
+    for record in stage.records(3).await {
+        assert_eq!(record.ended, Some(End::Closed));
+    }
+}
+
 #[tokio::test]
 async fn an_answer_before_the_body_is_passed_on_whole() {
     let (at, mut servers) = servers().await;
