@@ -170,8 +170,9 @@ impl Stream {
         }
     }
 
-    /// Ends when the peer is gone: it broke the connection or, where `ends`, it ended its direction. Asks the system
-    /// nothing, and consumes nothing.
+    /// Ends when the peer is gone: it broke the connection or, where `ends`, it ended its direction. A local peer that
+    /// closed without `ends` is gone once there is nothing of it to read: of TCP, that is an end and no break. Consumes
+    /// nothing.
     ///
     /// Dropping the future loses nothing.
     pub async fn hung_up(&self, ends: bool) {
@@ -183,8 +184,16 @@ impl Stream {
             let Ok(ready) = self.socket.ready(interest).await else {
                 return;
             };
-            if ready.is_error() || ready.is_write_closed() || (ends && ready.is_read_closed()) {
+            if ready.is_error() || (ends && ready.is_read_closed()) {
                 return;
+            }
+            if ready.is_write_closed() {
+                if ends || !self.left_words() {
+                    return;
+                }
+                // That it closed is announced for ever: only a break is still news.
+                interest = Interest::ERROR;
+                continue;
             }
             // Bytes, or room for them: both are tried by whoever comes next. What the runtime forgets here it is told
             // again by the next event, which a hang-up always brings.
@@ -199,6 +208,12 @@ impl Stream {
                     .try_io(*seen, || Err(io::ErrorKind::WouldBlock.into()));
             }
         }
+    }
+
+    /// Whether a local peer left something to read; one of TCP that hung up broke the connection, and all with it.
+    fn left_words(&self) -> bool {
+        let unread = || matches!(os::peek(&self.socket, &mut [0]), Ok(1..));
+        matches!(self.socket, Socket::Unix(_)) && (!self.prefix.is_empty() || unread())
     }
 
     /// Ends when the peer broke the connection, or ended its direction without a byte that nobody has read.

@@ -3,8 +3,10 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
 
-use pointsman_net::forward::{Address, Balance, Listen};
+use pointsman_net::forward::{Address, Balance, Listen, Target};
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -46,6 +48,71 @@ async fn streams_pass_between_unix_and_tcp() {
     assert_eq!(client.rest().await.unwrap(), b"up");
     for record in stage.records(2).await {
         assert_eq!(record.ended, Some(End::Closed));
+    }
+}
+
+/// A forward from `path` to `server`, which is tried until it is there.
+async fn to_one_that_is_down(path: &Path, server: &Path) -> Stage {
+    let late = Target {
+        attempts: u32::MAX,
+        backoff: Duration::from_millis(5),
+        ..target("late", Address::Unix(server.to_owned()))
+    };
+    let mut forward = to([late]);
+    forward.listen = vec![Listen::Unix(path.to_owned())];
+    Stage::of(forward).await
+}
+
+/// Waits until the target of a living flow was tried.
+async fn tried(stage: &Stage) {
+    let tried = async {
+        while stage
+            .plane()
+            .flows()
+            .iter()
+            .all(|flow| flow.record().attempts.is_empty())
+        {
+            assert!(stage.plane().recent().is_empty(), "the flow is over");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, tried).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_local_client_said_before_it_left_reaches_its_target() {
+    for leaves_at_once in [true, false] {
+        let (_kept, directory) = directory();
+        let (path, server) = (directory.join("f"), directory.join("server"));
+        let stage = to_one_that_is_down(&path, &server).await;
+        let mut client = unix_client(&path).await;
+        client.send("hello").await;
+        if leaves_at_once {
+            drop(client);
+            tried(&stage).await;
+        } else {
+            tried(&stage).await;
+            drop(client);
+        }
+        let listener = UnixListener::bind(&server).unwrap();
+        let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
+        let (served, _) = accepted.expect("a connection").unwrap();
+        assert_eq!(Client(served).rest().await.unwrap(), b"hello");
+    }
+}
+
+#[tokio::test]
+async fn a_local_client_that_leaves_without_a_word_is_gone() {
+    for leaves_at_once in [true, false] {
+        let (_kept, directory) = directory();
+        let (path, server) = (directory.join("f"), directory.join("server"));
+        let stage = to_one_that_is_down(&path, &server).await;
+        let client = unix_client(&path).await;
+        if !leaves_at_once {
+            tried(&stage).await;
+        }
+        drop(client);
+        assert_eq!(stage.records(1).await[0].ended, Some(End::ClientGone));
     }
 }
 
