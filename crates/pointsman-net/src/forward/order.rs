@@ -1,7 +1,8 @@
 //! Which targets a connection tries, and in which order.
 //!
 //! Invariant: a target that failed a moment ago is tried after those that did not, never left out: where all
-//! have failed they are tried anyway. Who fails is asked again by one connection at a time.
+//! have failed they are tried anyway. Who fails is asked again by one connection at a time: by the one that is about to
+//! try it, not by those that have others to try.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::{Address, Balance, ForwardSpec, Target};
 /// After the first failure a target rests for so long: some of a client's patience is saved, and a server that
 /// restarts is soon asked again.
 const FIRST_REST: Duration = Duration::from_secs(2);
-/// Each further failure doubles the rest up to this: what has been down for minutes costs one connection in so long.
+/// Each failure after its rest doubles it up to this: what has been down for minutes costs one connection in so long.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// The targets that failed lately.
@@ -27,22 +28,63 @@ type Key = (Arc<str>, Address);
 #[derive(Debug)]
 struct Failed {
     rest: Duration,
-    until: Instant,
+    /// Its rest is over.
+    over: Instant,
+    /// Somebody tries it after its rest; the others wait for the outcome until then.
+    asked: Instant,
+}
+
+/// The targets that a connection has yet to try, in their order.
+#[derive(Debug)]
+pub(super) struct Left {
+    targets: Vec<usize>,
+    tries: usize,
+}
+
+impl Left {
+    /// `turn` is whose turn it is.
+    pub(super) fn new(spec: &ForwardSpec, turn: usize) -> Self {
+        let count = spec.targets.len();
+        let targets = match spec.balance {
+            Balance::None => vec![0],
+            Balance::Failover => (0..count).collect(),
+            Balance::RoundRobin => {
+                let first = turn % count.max(1);
+                (first..count).chain(0..first).collect()
+            }
+        };
+        let tries = match spec.retry.targets {
+            0 => targets.len(),
+            most => most.min(targets.len()),
+        };
+        Self { targets, tries }
+    }
+
+    /// Whether there is one to try.
+    pub(super) fn any(&self) -> bool {
+        self.tries > 0
+    }
 }
 
 impl Failures {
-    /// It could not be reached. There are no more entries than targets of `spec`.
-    pub(super) fn note(&self, spec: &ForwardSpec, target: &Target, now: Instant) {
+    /// It could not be reached by who tried it since `begun`. There are no more entries than targets of `spec`.
+    pub(super) fn note(&self, spec: &ForwardSpec, target: &Target, begun: Instant, now: Instant) {
         let mut all = self.all();
         if all.len() >= spec.targets.len() {
             all.retain(|key, _| spec.targets.iter().any(|target| self::key(target) == *key));
         }
-        let failed = all.entry(key(target)).or_insert(Failed {
-            rest: FIRST_REST / 2,
-            until: now,
-        });
-        failed.rest = (failed.rest * 2).min(LONGEST_REST);
-        failed.until = now + failed.rest;
+        let rest = match all.get(&key(target)) {
+            // Of many that fail together one counts: it is one failure.
+            Some(failed) if begun < failed.over => return,
+            Some(failed) => (failed.rest * 2).min(LONGEST_REST),
+            None => FIRST_REST,
+        };
+        let failed = Failed {
+            rest,
+            over: now + rest,
+            asked: now,
+        };
+        all.insert(key(target), failed);
     }
 
     /// It was reached: nothing is held against it.
@@ -53,27 +95,26 @@ impl Failures {
         }
     }
 
-    /// The indices of those to try, in order; `turn` is whose turn it is.
-    pub(super) fn order(&self, spec: &ForwardSpec, turn: usize, now: Instant) -> Vec<usize> {
-        let count = spec.targets.len();
-        let first = match spec.balance {
-            Balance::None => return vec![0],
-            Balance::Failover => 0,
-            Balance::RoundRobin => turn % count.max(1),
-        };
-        let mut order: Vec<usize> = (first..count).chain(0..first).collect();
+    /// The index of the one to try now: the first that does not rest, else the first.
+    pub(super) fn next(&self, spec: &ForwardSpec, left: &mut Left, now: Instant) -> Option<usize> {
+        left.tries = left.tries.checked_sub(1)?;
         let mut all = self.all();
-        if !all.is_empty() {
-            order.sort_by_cached_key(|index| {
-                let failed = all.get_mut(&key(&spec.targets[*index]));
-                failed.is_some_and(|failed| failed.rests(now))
-            });
+        let awake = |index: &usize| {
+            let failed = all.get(&key(&spec.targets[*index]));
+            failed.is_none_or(|failed| !failed.rests(now))
+        };
+        let place = match all.is_empty() {
+            true => 0,
+            false => left.targets.iter().position(awake).unwrap_or(0),
+        };
+        let index = left.targets.remove(place);
+        if !all.is_empty()
+            && let Some(failed) = all.get_mut(&key(&spec.targets[index]))
+            && !failed.rests(now)
+        {
+            failed.asked = now + failed.rest;
         }
-        drop(all);
-        if spec.retry.targets > 0 {
-            order.truncate(spec.retry.targets);
-        }
-        order
+        Some(index)
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Key, Failed>> {
@@ -82,13 +123,9 @@ impl Failures {
 }
 
 impl Failed {
-    /// Whether it is passed by. The one who finds the rest over tries it, and the others wait for the outcome.
-    fn rests(&mut self, now: Instant) -> bool {
-        if now < self.until {
-            return true;
-        }
-        self.until = now + self.rest;
-        false
+    /// Whether it is passed by.
+    fn rests(&self, now: Instant) -> bool {
+        now < self.over.max(self.asked)
     }
 }
 
@@ -137,11 +174,25 @@ mod tests {
         }
     }
 
+    /// In which order a connection tries all that it may.
+    fn order(failures: &Failures, spec: &ForwardSpec, turn: usize, now: Instant) -> Vec<usize> {
+        let mut left = Left::new(spec, turn);
+        std::iter::from_fn(|| failures.next(spec, &mut left, now)).collect()
+    }
+
+    /// The target that a connection gets where the first one that it tries can be reached.
+    fn first(failures: &Failures, spec: &ForwardSpec, turn: usize, now: Instant) -> usize {
+        let mut left = Left::new(spec, turn);
+        failures.next(spec, &mut left, now).unwrap()
+    }
+
     #[test]
     fn every_balance_has_its_order() {
         let now = Instant::now();
-        let order =
-            |balance, most, turn| Failures::default().order(&spec(balance, 3, most), turn, now);
+        let order = |balance, most, turn| {
+            let spec = spec(balance, 3, most);
+            order(&Failures::default(), &spec, turn, now)
+        };
         assert_eq!(order(Balance::Failover, 0, 1), [0, 1, 2]);
         assert_eq!(order(Balance::Failover, 2, 1), [0, 1]);
         assert_eq!(order(Balance::RoundRobin, 0, 4), [1, 2, 0]);
@@ -155,16 +206,48 @@ mod tests {
         let failures = Failures::default();
         let mut now = Instant::now();
         for seconds in [2, 4, 8, 16, 30, 30] {
-            failures.note(&spec, &spec.targets[0], now);
+            failures.note(&spec, &spec.targets[0], now, now);
             let almost = now + Duration::from_secs(seconds) - Duration::from_millis(1);
-            assert_eq!(failures.order(&spec, 0, now), [1, 2, 0]);
-            assert_eq!(failures.order(&spec, 0, almost), [1, 2, 0]);
+            assert_eq!(order(&failures, &spec, 0, now), [1, 2, 0]);
+            assert_eq!(order(&failures, &spec, 0, almost), [1, 2, 0]);
             now += Duration::from_secs(seconds);
-            assert_eq!(failures.order(&spec, 0, now), [0, 1, 2], "{seconds} s");
-            assert_eq!(failures.order(&spec, 0, now), [1, 2, 0], "one asks");
+            assert_eq!(first(&failures, &spec, 0, now), 0, "{seconds} s");
+            assert_eq!(first(&failures, &spec, 0, now), 1, "one asks");
         }
         failures.forgive(&spec.targets[0]);
-        assert_eq!(failures.order(&spec, 0, now), [0, 1, 2]);
+        assert_eq!(first(&failures, &spec, 0, now), 0);
+        assert_eq!(first(&failures, &spec, 0, now), 0);
+    }
+
+    #[test]
+    fn who_has_another_turn_does_not_keep_a_target_at_rest() {
+        let spec = spec(Balance::RoundRobin, 3, 0);
+        let failures = Failures::default();
+        let mut now = Instant::now();
+        failures.note(&spec, &spec.targets[0], now, now);
+        now += FIRST_REST;
+        assert_eq!(first(&failures, &spec, 1, now), 1);
+        assert_eq!(first(&failures, &spec, 2, now), 2);
+        assert_eq!(first(&failures, &spec, 3, now), 0);
+    }
+
+    #[test]
+    fn many_that_fail_together_are_one_failure() {
+        let spec = spec(Balance::Failover, 2, 0);
+        let failures = Failures::default();
+        let begun = Instant::now();
+        let mut now = begun;
+        // Begun before it was known, and told over longer than its rest.
+        for _ in 0..100 {
+            now += Duration::from_millis(15);
+            failures.note(&spec, &spec.targets[0], begun, now);
+        }
+        let over = begun + Duration::from_millis(15) + FIRST_REST;
+        assert_eq!(first(&failures, &spec, 0, over), 0);
+        // One after its rest says something new.
+        failures.note(&spec, &spec.targets[0], over, over);
+        assert_eq!(first(&failures, &spec, 0, over + FIRST_REST), 1);
+        assert_eq!(first(&failures, &spec, 0, over + FIRST_REST * 2), 0);
     }
 
     #[test]
@@ -173,9 +256,9 @@ mod tests {
         let failures = Failures::default();
         let now = Instant::now();
         for target in &spec.targets {
-            failures.note(&spec, target, now);
+            failures.note(&spec, target, now, now);
         }
-        assert_eq!(failures.order(&spec, 1, now), [1, 2, 0]);
+        assert_eq!(order(&failures, &spec, 1, now), [1, 2, 0]);
     }
 
     #[test]
@@ -185,7 +268,7 @@ mod tests {
         for count in [1, 5, 2] {
             let spec = spec(Balance::Failover, count, 0);
             for target in spec.targets.iter().chain(&spec.targets) {
-                failures.note(&spec, target, now);
+                failures.note(&spec, target, now, now);
             }
             assert_eq!(failures.all().len(), count);
         }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::kept::{NotNow, Turn};
+use super::order::Left;
 use super::{Address, Balance, Families, Target, Visit};
 use crate::outbound::{self, DialError, Ways};
 use crate::plane::Ticket;
@@ -52,17 +53,21 @@ impl Visit {
             Balance::RoundRobin => forward.state.turn(),
             Balance::Failover | Balance::None => 0,
         };
-        let order = forward.state.failures.order(spec, turn, Instant::now());
+        let mut left = Left::new(spec, turn);
         let mut failures: Vec<(&Target, DialError)> = Vec::new();
         let mut pause = spec.retry.pause;
-        for index in order {
-            let Some(target) = spec.targets.get(index) else {
-                continue;
-            };
+        while left.any() {
             if !failures.is_empty() && !pause.is_zero() {
                 sleep(pause.min(spec.retry.most)).await;
                 pause = pause.saturating_mul(2);
             }
+            let begun = Instant::now();
+            let next = forward.state.failures.next(spec, &mut left, begun);
+            let Some((index, target)) =
+                next.and_then(|index| Some((index, spec.targets.get(index)?)))
+            else {
+                continue;
+            };
             self.target = index;
             let action = target.via.and_then(|via| ways.action(via));
             ticket.note(|record| {
@@ -79,7 +84,8 @@ impl Visit {
                 }
                 Err(error) => {
                     if may_pass(&error) {
-                        forward.state.failures.note(spec, target, Instant::now());
+                        let now = Instant::now();
+                        forward.state.failures.note(spec, target, begun, now);
                     }
                     if let Some(line) = ticket.line() {
                         line.tried(target);
