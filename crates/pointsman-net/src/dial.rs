@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::Poll;
@@ -106,6 +106,14 @@ impl Dialer {
     pub fn udp(&self, destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
         let socket = os::datagram_prepare(destination, &self.marked(uplink))?;
         UdpSocket::from_std(for_a_flow(socket)?)
+    }
+
+    /// Whether this host has a route to an address, by its own routes; nothing is sent.
+    pub(crate) fn has_route(&self, address: IpAddr) -> bool {
+        // Any port: that of "discard".
+        let destination = SocketAddr::new(address, 9);
+        let socket = os::datagram_prepare(destination, &self.marked(&Uplink::default()));
+        socket.is_ok_and(|socket| socket.connect(destination).is_ok())
     }
 
     async fn connect(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {

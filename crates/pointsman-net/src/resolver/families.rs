@@ -1,7 +1,7 @@
 //! Two families, two look-ups: how long one waits for the other (RFC 8305, section 3).
 //!
-//! Invariant: a family that has addresses waits for the other no longer than that one's patience; one that has none
-//! waits to the end.
+//! Invariant: a family with addresses that can be reached waits a little for the other; one with none, or with those
+//! that this host has no route to, waits to the end.
 
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
@@ -14,6 +14,8 @@ use tokio::time::{Sleep, sleep};
 
 /// "Resolution Delay" of RFC 8305, section 8.
 pub(super) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// A lost datagram of the other family is sent again within that time.
+const NO_NAME_DELAY: Duration = Duration::from_secs(1);
 
 /// Which families are asked for, and whose addresses come first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,52 +63,59 @@ pub(super) enum Half {
     Asking(Asking),
 }
 
-impl Half {
-    /// How many times its patience the other half is worth waiting for; `None`: to the end.
-    fn waits(&self) -> Option<u32> {
-        match self {
-            Self::Told(Told::Addresses(addresses)) if !addresses.is_empty() => Some(1),
-            // A lost datagram of the other family is sent again within that time.
-            Self::Told(Told::NoSuchName(_)) => Some(20),
-            Self::Told(_) | Self::Asking(_) => None,
+/// What is known beforehand of a half that is still out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Out {
+    /// Another look-up has waited for this very question already.
+    pub(super) late: bool,
+    /// Nobody said anything of this family for a whole budget.
+    pub(super) silent: bool,
+}
+
+impl Out {
+    /// How long it is waited for when the other half is told; `None`: to the end.
+    fn worth(self, told: &Told, reachable: impl Fn(&[IpAddr]) -> bool) -> Option<Duration> {
+        match told {
+            Told::Addresses(addresses) if addresses.is_empty() || !reachable(addresses) => None,
+            Told::Addresses(_) if self.late => Some(Duration::ZERO),
+            Told::Addresses(_) => Some(RESOLUTION_DELAY),
+            Told::NoSuchName(_) if self.silent => Some(RESOLUTION_DELAY),
+            Told::NoSuchName(_) => Some(NO_NAME_DELAY),
+            Told::Failed(_) => None,
         }
     }
 }
 
-/// Asks for both at once. `patience` says, family by family, how long it is waited for when the other has addresses;
-/// what then still has no answer is given back as it is.
-pub(super) async fn both(mut halves: [Half; 2], patience: [Duration; 2]) -> [Half; 2] {
-    let mut delay: Option<Pin<Box<Sleep>>> = None;
-    let order = if patience[0] < patience[1] {
-        [1, 0]
-    } else {
-        [0, 1]
-    };
+/// Asks for both at once. Addresses that are not `reachable` are not worth going on with; what is not waited for is
+/// given back as it is.
+pub(super) async fn both(
+    mut halves: [Half; 2],
+    out: [Out; 2],
+    reachable: impl Fn(&[IpAddr]) -> bool,
+) -> [Half; 2] {
+    let mut wait: Option<Option<Pin<Box<Sleep>>>> = None;
     poll_fn(|cx| {
-        for index in order {
-            let enough = halves[1 - index].waits().is_some() && patience[index].is_zero();
-            if let Half::Asking(asking) = &mut halves[index]
-                && !enough
+        for half in &mut halves {
+            if let Half::Asking(asking) = half
                 && let Poll::Ready(told) = asking.as_mut().poll(cx)
             {
-                halves[index] = Half::Told(told);
+                *half = Half::Told(told);
             }
         }
-        let (index, worth) = match &halves {
+        let (out, told) = match &halves {
             [Half::Told(_), Half::Told(_)] => return Poll::Ready(()),
-            [told @ Half::Told(_), Half::Asking(_)] => (1, told.waits()),
-            [Half::Asking(_), told @ Half::Told(_)] => (0, told.waits()),
+            [Half::Told(told), Half::Asking(_)] => (out[1], told),
+            [Half::Asking(_), Half::Told(told)] => (out[0], told),
             [Half::Asking(_), Half::Asking(_)] => return Poll::Pending,
         };
-        let Some(worth) = worth else {
-            return Poll::Pending;
+        let begin = || {
+            out.worth(told, &reachable)
+                .map(|worth| Box::pin(sleep(worth)))
         };
-        let wait = patience[index] * worth;
-        if wait.is_zero() {
-            return Poll::Ready(());
+        match wait.get_or_insert_with(begin) {
+            Some(wait) => wait.as_mut().poll(cx),
+            None => Poll::Pending,
         }
-        let delay = delay.get_or_insert_with(|| Box::pin(sleep(wait)));
-        delay.as_mut().poll(cx)
     })
     .await;
     halves

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::cache::Cache;
 pub use self::families::Families;
-use self::families::{Asking, Half, RESOLUTION_DELAY, Told, both};
+use self::families::{Asking, Half, Out, Told, both};
 use self::message::{Answer, Family};
 use self::names::ByName;
 use self::system::Known;
@@ -255,10 +255,18 @@ impl Asker {
 
     async fn two(&self, name: &Domain) -> Vec<Told> {
         let families = [Family::V4, Family::V6];
-        let halves = families.map(|family| Half::Asking(self.asking(name, family)));
-        let patience = families.map(|family| self.patience(name, family));
+        let halves = families.map(
+            |family| match self.cache.get(name, family, Instant::now()) {
+                Some(kept) => Half::Told(kept),
+                None => Half::Asking(self.asking(name, family)),
+            },
+        );
+        let out = families.map(|family| self.out(name, family));
+        let dialer = self.ways.dialer();
+        let reachable = |addresses: &[IpAddr]| addresses.iter().any(|ip| dialer.has_route(*ip));
+        let halves = both(halves, out, reachable).await;
         let mut told = Vec::new();
-        for (family, half) in families.into_iter().zip(both(halves, patience).await) {
+        for (family, half) in families.into_iter().zip(halves) {
             match half {
                 Half::Told(one) => told.push(one),
                 Half::Asking(asking) => self.finish_later(name, family, asking),
@@ -267,14 +275,11 @@ impl Asker {
         told
     }
 
-    /// How long that family is waited for when the other has addresses.
-    fn patience(&self, name: &Domain, family: Family) -> Duration {
+    fn out(&self, name: &Domain, family: Family) -> Out {
         let silences = &self.resolver.0.silences;
-        let silent = silences.all(&self.servers, family, Instant::now());
-        if silent || self.resolver.0.late().contains(&(name.clone(), family)) {
-            Duration::ZERO
-        } else {
-            RESOLUTION_DELAY
+        Out {
+            late: self.resolver.0.late().contains(&(name.clone(), family)),
+            silent: silences.all(&self.servers, family, Instant::now()),
         }
     }
 

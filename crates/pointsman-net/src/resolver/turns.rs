@@ -26,7 +26,9 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 pub(super) enum Sound {
     /// It answered, whatever it said.
     Voice,
-    /// It was passed by.
+    /// It was passed by: others are asked before it for a while.
+    PassedBy,
+    /// It was passed by, and said nothing to the end: one slow name is no silence.
     Silence,
 }
 
@@ -76,15 +78,19 @@ where
                 failed = true;
             }
             if end.as_mut().poll(cx).is_ready() {
-                let silent = asked.drain(..).map(|one| (one.index, Answer::Silent));
-                failures.extend(silent);
+                for one in asked.drain(..) {
+                    if one.passed_by {
+                        heard(&those[one.index], Sound::Silence);
+                    }
+                    failures.push((one.index, Answer::Silent));
+                }
                 return Poll::Ready(Err(std::mem::take(&mut failures)));
             }
             let due = turn.as_mut().poll(cx).is_ready();
             if due {
                 for one in asked.iter_mut().filter(|one| !one.passed_by) {
                     one.passed_by = true;
-                    heard(&those[one.index], Sound::Silence);
+                    heard(&those[one.index], Sound::PassedBy);
                 }
             }
             if let Some(one) = those.get(next)
@@ -110,7 +116,10 @@ where
 
 /// Which servers were silent, and about which family: a middlebox may let A pass and swallow AAAA.
 #[derive(Debug, Default)]
-pub(super) struct Silences(Mutex<HashMap<(NameServer, Family), Instant>>);
+pub(super) struct Silences(Mutex<Table>);
+
+/// What was heard, and how long that holds.
+type Table = HashMap<(NameServer, Family), (Sound, Instant)>;
 
 impl Silences {
     /// Notes what was heard.
@@ -119,10 +128,13 @@ impl Silences {
         let key = (server.clone(), family);
         match sound {
             Sound::Voice => drop(table.remove(&key)),
-            Sound::Silence => {
+            Sound::PassedBy | Sound::Silence => {
                 // So that it never holds more than the servers in use.
-                table.retain(|_, until| now < *until);
-                table.insert(key, now + SILENT_FOR);
+                table.retain(|_, (_, until)| now < *until);
+                // A pass-by takes no silence back.
+                let before = table.get(&key).map(|(before, _)| *before);
+                let sound = before.filter(|it| *it == Sound::Silence).unwrap_or(sound);
+                table.insert(key, (sound, now + SILENT_FOR));
             }
         }
     }
@@ -137,31 +149,27 @@ impl Silences {
         let mut order = servers.to_vec();
         let table = self.table();
         if !table.is_empty() {
-            order.sort_by_key(|server| is_silent(&table, server, family, now));
+            order.sort_by_key(|server| heard(&table, server, family, now).is_some());
         }
         order
     }
 
-    /// Whether nothing is to be heard about that family from any of them.
+    /// Whether nothing was heard about that family from any of them for a whole budget.
     pub(super) fn all(&self, servers: &[NameServer], family: Family, now: Instant) -> bool {
         let table = self.table();
         let mut servers = servers.iter();
-        !table.is_empty() && servers.all(|server| is_silent(&table, server, family, now))
+        !table.is_empty()
+            && servers.all(|one| heard(&table, one, family, now) == Some(Sound::Silence))
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<(NameServer, Family), Instant>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_silent(
-    table: &HashMap<(NameServer, Family), Instant>,
-    server: &NameServer,
-    family: Family,
-    now: Instant,
-) -> bool {
-    let until = table.get(&(server.clone(), family));
-    until.is_some_and(|until| now < *until)
+fn heard(table: &Table, server: &NameServer, family: Family, now: Instant) -> Option<Sound> {
+    let (sound, until) = table.get(&(server.clone(), family))?;
+    (now < *until).then_some(*sound)
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ enum Mood {
     Plain,
     /// ... and has no second family that anybody hears of.
     SilentForV6,
+    /// ... and has a second family that no host has a route to, and that is answered first: of each look-up
+    /// the first datagram for A is lost.
+    LostForV4,
+    /// ... or it comes 300 ms later.
+    LateForV4,
+    /// ... or never for `slow.test`.
+    SlowForV4,
     /// All answers are cut short, and over TCP nothing is said.
     Short,
     Silent,
@@ -47,17 +54,35 @@ impl Names {
             }
         };
         let asked = Arc::<Mutex<Vec<_>>>::default();
-        let seen = Arc::clone(&asked);
+        let (seen, datagrams) = (Arc::clone(&asked), Arc::new(datagrams));
         let address = streams.local_addr().unwrap();
         let serving = tokio::runtime::Handle::current().spawn(async move {
-            let mut query = [0; 512];
+            let (mut query, mut lost) = ([0; 512], false);
             while let Ok((length, client)) = datagrams.recv_from(&mut query).await {
                 // The type stands in front of the class.
                 let kind = query[length - 3];
                 seen.lock().unwrap().push((client.ip(), kind));
-                let silent = mood == Mood::Silent || (mood == Mood::SilentForV6 && kind == 28);
-                if !silent {
-                    let answer = answer(&query[..length], kind, mood == Mood::Short);
+                let silent = match mood {
+                    Mood::Silent => true,
+                    Mood::SilentForV6 => kind == 28,
+                    Mood::LostForV4 => {
+                        lost ^= kind == 1;
+                        kind == 1 && lost
+                    }
+                    Mood::SlowForV4 => kind == 1 && query[13..17] == *b"slow",
+                    Mood::Plain | Mood::LateForV4 | Mood::Short => false,
+                };
+                if silent {
+                    continue;
+                }
+                let answer = answer(&query[..length], kind, mood);
+                if mood == Mood::LateForV4 && kind == 1 {
+                    let datagrams = Arc::clone(&datagrams);
+                    tokio::runtime::Handle::current().spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                        datagrams.send_to(&answer, client).await
+                    });
+                } else {
                     let _gone = datagrams.send_to(&answer, client).await;
                 }
             }
@@ -93,9 +118,11 @@ impl Drop for Names {
     }
 }
 
-/// 127.0.0.1 for A, nothing for the rest (RFC 1035).
-fn answer(query: &[u8], kind: u8, short: bool) -> Vec<u8> {
-    let has = kind == 1 && !short;
+/// 127.0.0.1 for A, nothing for the rest (RFC 1035), or an address without its link, which cannot be dialled.
+fn answer(query: &[u8], kind: u8, mood: Mood) -> Vec<u8> {
+    let short = mood == Mood::Short;
+    let two = [Mood::LostForV4, Mood::LateForV4, Mood::SlowForV4].contains(&mood);
+    let has = !short && (kind == 1 || two);
     let flags = if short { 0x83 } else { 0x81 };
     let head = [
         &query[..2],
@@ -104,7 +131,12 @@ fn answer(query: &[u8], kind: u8, short: bool) -> Vec<u8> {
     .concat();
     let mut answer = [&head, &query[12..]].concat();
     if has {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0]);
+        let link: std::net::Ipv6Addr = "fe80::1".parse().unwrap();
+        match kind {
+            1 => answer.extend([4, 127, 0, 0, 1]),
+            _ => answer.extend([&[16][..], &link.octets()].concat()),
+        }
     }
     answer
 }
@@ -141,6 +173,52 @@ async fn a_family_that_is_never_answered_keeps_nobody_waiting() {
         // A was asked for once for each name: the answer was kept though the other look-up went on.
         let asked = names.asked();
         assert_eq!(asked.iter().filter(|(_, kind)| *kind == 1).count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_family_without_a_route_waits_for_the_one_that_is_late() {
+    let server = echo().await;
+    for mood in [Mood::LostForV4, Mood::LateForV4] {
+        for families in [Families::PreferIpv4, Families::PreferIpv6] {
+            let names = Names::start(mood).await;
+            let mut spec = Script::new().spec();
+            spec.server_resolver = resolver(vec![names.server()], families);
+            let stage = Stage::of(spec).await;
+            for name in ["one.test", "two.test", "one.test"] {
+                let (code, _) = visit(&stage, name, server.port()).await;
+                assert_eq!(code, 0, "{mood:?} {families:?} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_slow_name_takes_nothing_from_others() {
+    let server = echo().await;
+    let names = Names::start(Mood::SlowForV4).await;
+    let mut spec = Script::new().spec();
+    spec.server_resolver = resolver(vec![names.server()], Families::PreferIpv4);
+    let stage = Stage::of(spec).await;
+    assert_eq!(visit(&stage, "kept.test", server.port()).await.0, 0);
+    // Sent a second time, after the server was passed by.
+    let for_a = || names.asked().iter().filter(|(_, kind)| *kind == 1).count();
+    let others = async {
+        while for_a() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for name in ["kept.test", "other.test"] {
+            assert_eq!(visit(&stage, name, server.port()).await.0, 0, "{name}");
+        }
+    };
+    let slow = async {
+        loop {
+            visit(&stage, "slow.test", server.port()).await;
+        }
+    };
+    tokio::select! {
+        () = others => {}
+        () = slow => {}
     }
 }
 

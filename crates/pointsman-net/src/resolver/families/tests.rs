@@ -31,10 +31,19 @@ fn half(server: Server) -> Half {
     }))
 }
 
+const LATE: Out = Out {
+    late: true,
+    silent: false,
+};
+const SILENT: Out = Out {
+    late: false,
+    silent: true,
+};
+
 /// Which halves were told, and after how many milliseconds.
-async fn play(servers: [Server; 2], patience: [Duration; 2]) -> ([bool; 2], u128) {
+async fn play(servers: [Server; 2], out: Out) -> ([bool; 2], u128) {
     let begun = Instant::now();
-    let halves = both(servers.map(half), patience).await;
+    let halves = both(servers.map(half), [out; 2], |_| true).await;
     (
         halves.map(|half| matches!(half, Half::Told(_))),
         begun.elapsed().as_millis(),
@@ -43,7 +52,6 @@ async fn play(servers: [Server; 2], patience: [Duration; 2]) -> ([bool; 2], u128
 
 #[tokio::test(start_paused = true)]
 async fn a_family_with_addresses_waits_a_little_for_the_other() {
-    let patience = [RESOLUTION_DELAY; 2];
     let cases: [([Server; 2], [bool; 2], u128); 10] = [
         // Both in time.
         (
@@ -90,38 +98,56 @@ async fn a_family_with_addresses_waits_a_little_for_the_other() {
     ];
     for (servers, told, took) in cases {
         let shown = format!("{servers:?}");
-        assert_eq!(play(servers, patience).await, (told, took), "{shown}");
+        assert_eq!(play(servers, Out::default()).await, (told, took), "{shown}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_family_that_is_known_to_be_silent_is_not_waited_for() {
-    let patience = [RESOLUTION_DELAY, Duration::ZERO];
-    assert_eq!(
-        play([Some((1, addresses(1))), None], patience).await,
-        ([true, false], 1)
-    );
-    assert_eq!(
-        play([Some((1, no_name())), None], patience).await,
-        ([true, false], 1)
-    );
-    // It is when there is nothing else.
-    assert_eq!(
-        play(
+async fn what_was_waited_for_in_vain_is_waited_for_less() {
+    let cases: [([Server; 2], Out, [bool; 2], u128); 6] = [
+        ([Some((1, addresses(1))), None], LATE, [true, false], 1),
+        ([None, Some((1, addresses(1)))], LATE, [false, true], 1),
+        ([Some((1, no_name())), None], LATE, [true, false], 1001),
+        // A family that nobody answers may be about to be answered again.
+        ([Some((1, addresses(1))), None], SILENT, [true, false], 51),
+        ([Some((1, no_name())), None], SILENT, [true, false], 51),
+        // There is nothing else.
+        (
             [Some((1, addresses(0))), Some((900, addresses(1)))],
-            patience
-        )
-        .await,
-        ([true, true], 900)
-    );
+            SILENT,
+            [true, true],
+            900,
+        ),
+    ];
+    for (servers, out, told, took) in cases {
+        let shown = format!("{servers:?} {out:?}");
+        assert_eq!(play(servers, out).await, (told, took), "{shown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_waited_for_is_not_even_asked() {
-    let asked = Half::Asking(Box::pin(async { panic!("asked") }));
-    let known = Half::Told(addresses(1));
-    let halves = both([known, asked], [RESOLUTION_DELAY, Duration::ZERO]).await;
-    assert!(matches!(halves[1], Half::Asking(_)));
+async fn addresses_without_a_route_wait_for_the_other_family_to_the_end() {
+    for out in [Out::default(), LATE, SILENT] {
+        for (late, index) in [(0, 1), (1, 0)] {
+            let mut servers = [Some((3000, addresses(1))), Some((3000, addresses(1)))];
+            servers[index] = Some((1, Told::Addresses(vec!["fe80::1".parse().unwrap()])));
+            let begun = Instant::now();
+            let reachable = |them: &[IpAddr]| them.iter().any(IpAddr::is_ipv4);
+            let halves = both(servers.map(half), [out; 2], reachable).await;
+            assert!(matches!(halves[late], Half::Told(_)), "{out:?}");
+            assert_eq!(begun.elapsed().as_millis(), 3000, "{out:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_already_is_looked_at_whatever_else_is() {
+    for known in [addresses(1), no_name()] {
+        for out in [LATE, SILENT] {
+            let halves = [Some((0, known.clone())), Some((0, addresses(1)))];
+            assert_eq!(play(halves, out).await, ([true, true], 0), "{out:?}");
+        }
+    }
 }
 
 #[test]

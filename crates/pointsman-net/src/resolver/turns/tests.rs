@@ -76,7 +76,7 @@ async fn a_silent_one_is_passed_by() {
     let (answer, took, asked, heard) = play(&[None, Some((5, good(2)))]).await;
     assert_eq!((answer, took), (Ok(good(2)), 405));
     assert_eq!(asked, [(0, 0), (1, 400)]);
-    assert_eq!(heard, [(0, Sound::Silence), (1, Sound::Voice)]);
+    assert_eq!(heard, [(0, Sound::PassedBy), (1, Sound::Voice)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +84,7 @@ async fn a_slow_one_may_still_win() {
     let (answer, took, asked, heard) = play(&[Some((700, good(1))), None]).await;
     assert_eq!((answer, took), (Ok(good(1)), 700));
     assert_eq!(asked, [(0, 0), (1, 400)]);
-    assert_eq!(heard, [(0, Sound::Silence), (0, Sound::Voice)]);
+    assert_eq!(heard, [(0, Sound::PassedBy), (0, Sound::Voice)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,9 @@ async fn the_budget_is_one_for_all() {
     assert_eq!((took, asked.len()), (4000, 10));
     assert_eq!(failures.len(), 10);
     assert!(failures.iter().all(|(_, why)| *why == Answer::Silent));
-    assert_eq!(heard.len(), 9);
+    // The last one had no time to be passed by.
+    let silent = heard.iter().filter(|(_, sound)| *sound == Sound::Silence);
+    assert_eq!((silent.count(), heard.len()), (9, 18));
     // All fail at once: nothing is waited for.
     let (answer, took, ..) = play(&vec![Some((0, gone())); 20]).await;
     assert_eq!((answer.unwrap_err().len(), took), (20, 0));
@@ -140,7 +142,11 @@ fn silence_is_remembered_by_family_and_forgotten() {
     assert_eq!(order(Family::V6, 10), all);
     assert!(!silences.all(&all, Family::V6, now));
     assert!(silences.all(&all[..1], Family::V6, now));
+    // Slow for one name is not silent.
+    silences.note(&all[1], Family::V6, Sound::PassedBy, now);
+    assert!(!silences.all(&all, Family::V6, now));
     silences.note(&all[1], Family::V6, Sound::Silence, now);
+    silences.note(&all[1], Family::V6, Sound::PassedBy, now);
     assert!(silences.all(&all, Family::V6, now));
     silences.note(&all[0], Family::V6, Sound::Voice, now);
     assert_eq!(order(Family::V6, 0), all);
