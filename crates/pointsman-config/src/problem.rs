@@ -5,18 +5,19 @@
 mod excerpt;
 mod mask;
 mod same;
+mod source;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use pointsman_policy::near::nearest;
 
 use excerpt::{Excerpt, excerpt};
-use mask::Mask;
 
 pub use mask::Form;
 pub use same::Again;
+pub use source::{Source, Span};
 
 /// The most characters of a message, a hint or a word why.
 const MOST_SAID: usize = 1_000;
@@ -41,185 +42,6 @@ impl Severity {
             Self::Warning => "warning",
             Self::Error => "error",
         }
-    }
-}
-
-/// A source text with its name, for places and carets.
-pub struct Source {
-    /// Relative to the configuration's directory, as explanations name it.
-    pub file: Arc<str>,
-    /// The whole text; of an excerpt, its line alone.
-    pub text: String,
-    /// The number of the text's first line, from 1.
-    first_line: u32,
-    /// Where each line begins: counted once, whoever asks how often.
-    starts: OnceLock<Vec<usize>>,
-    /// How it is written, once that is known.
-    form: OnceLock<Form>,
-    /// What of it is not shown.
-    mask: OnceLock<Mask>,
-}
-
-impl PartialEq for Source {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.file, &self.text, self.first_line) == (&other.file, &other.text, other.first_line)
-    }
-}
-
-impl Eq for Source {}
-
-/// A place in a source: a byte range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Which text.
-    pub source: Arc<Source>,
-    /// Byte offset of the first byte.
-    pub start: usize,
-    /// Byte offset behind the last byte, not before `start`.
-    pub end: usize,
-}
-
-/// The name alone: the text may hold secrets.
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Source({})", self.file)
-    }
-}
-
-impl Source {
-    /// A configuration under a name: values are shown where their keys are known to be harmless.
-    #[must_use]
-    pub fn new(file: &str, text: String) -> Arc<Self> {
-        Arc::new(Self::of(file.into(), text, 1))
-    }
-
-    /// A text of rules, names or trees, which has no secrets but in URLs.
-    #[must_use]
-    pub fn open(file: &str, text: String) -> Arc<Self> {
-        let source = Self::of(file.into(), text, 1);
-        source.written(Form::Open);
-        Arc::new(source)
-    }
-
-    /// One line of a list that is not kept, by its number from 1.
-    #[must_use]
-    pub fn excerpt(file: &Arc<str>, line: u32, text: String) -> Arc<Self> {
-        let source = Self::of(Arc::clone(file), text, line.max(1));
-        source.written(Form::Open);
-        Arc::new(source)
-    }
-
-    fn of(file: Arc<str>, text: String, first_line: u32) -> Self {
-        Self {
-            file,
-            text,
-            first_line,
-            starts: OnceLock::new(),
-            form: OnceLock::new(),
-            mask: OnceLock::new(),
-        }
-    }
-
-    /// Says how it is written, before its first problem is shown; the first word counts.
-    pub fn written(&self, form: Form) {
-        let _first = self.form.set(form);
-    }
-
-    fn mask(&self) -> &Mask {
-        self.mask.get_or_init(|| {
-            let toml = self.file.ends_with(".toml");
-            let form = if toml { Form::Toml } else { Form::Keyed };
-            Mask::of(*self.form.get_or_init(|| form), &self.text)
-        })
-    }
-
-    /// A sentence about the text, without what is not shown of it.
-    #[must_use]
-    pub fn said<'s>(&self, sentence: &'s str) -> Cow<'s, str> {
-        self.mask().said(&self.text, sentence)
-    }
-
-    /// The place of a line, from 1, without the white space around its text.
-    #[must_use]
-    pub fn line(self: &Arc<Self>, number: u32) -> Span {
-        let before = self.begin(number.saturating_sub(1) as usize);
-        let text = self
-            .text
-            .get(before..)
-            .and_then(|rest| rest.lines().next())
-            .unwrap_or("");
-        let start = before + (text.len() - text.trim_start().len());
-        self.span(start, start + text.trim().len())
-    }
-
-    /// The byte at which a line begins, counted from 0; the text's end where it has no such line.
-    fn begin(&self, line: usize) -> usize {
-        self.starts().get(line).copied().unwrap_or(self.text.len())
-    }
-
-    /// Which line a byte stands in, counted from 0, and where that begins.
-    fn line_at(&self, at: usize) -> (usize, usize) {
-        let starts = self.starts();
-        let line = starts.partition_point(|start| *start <= at).max(1) - 1;
-        (line, self.begin(line))
-    }
-
-    fn starts(&self) -> &[usize] {
-        self.starts.get_or_init(|| {
-            let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
-            std::iter::once(0).chain(breaks).collect()
-        })
-    }
-
-    /// The place of a byte range of it; clipped to the text, and widened to whole characters.
-    #[must_use]
-    pub fn span(self: &Arc<Self>, start: usize, end: usize) -> Span {
-        let start = self.text.floor_char_boundary(start);
-        Span {
-            source: Arc::clone(self),
-            start,
-            end: self.text.ceil_char_boundary(end.max(start)),
-        }
-    }
-}
-
-impl Span {
-    /// Line and column of the first byte, both from 1; the column counts characters.
-    #[must_use]
-    pub fn line_column(&self) -> (u32, u32) {
-        let (_, begin) = self.source.line_at(self.start);
-        let before = self.source.text.get(begin..self.start).unwrap_or("");
-        let column = before.chars().count() + 1;
-        (self.line(), u32::try_from(column).unwrap_or(u32::MAX))
-    }
-
-    /// The line from 1.
-    #[must_use]
-    pub fn line(&self) -> u32 {
-        let (line, _) = self.source.line_at(self.start);
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
-        line.saturating_add(self.source.first_line)
-    }
-
-    /// The file's name.
-    #[must_use]
-    pub fn file(&self) -> &Arc<str> {
-        &self.source.file
-    }
-
-    /// A part of this span: `start..end` counted from its own start.
-    #[must_use]
-    pub fn part(&self, start: usize, end: usize) -> Self {
-        self.source.span(
-            self.start.saturating_add(start),
-            self.start.saturating_add(end),
-        )
-    }
-
-    /// The text at this place.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        self.source.text.get(self.start..self.end).unwrap_or("")
     }
 }
 
