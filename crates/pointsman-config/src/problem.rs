@@ -6,6 +6,7 @@ mod excerpt;
 mod mask;
 mod same;
 mod source;
+mod work;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -206,11 +207,7 @@ impl From<&Problem> for pointsman_api::Problem {
 }
 
 fn write_caret(f: &mut fmt::Formatter<'_>, span: &Span) -> fmt::Result {
-    let text = &span.source.text;
-    let (_, start) = span.source.line_at(span.start);
-    let Some(line) = text.get(start..).and_then(|t| t.lines().next()) else {
-        return Ok(());
-    };
+    let (line, start) = span.source.whole_line_at(span.start);
     if line.trim().is_empty() {
         return Ok(());
     }
@@ -316,3 +313,5 @@ impl Problems {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::work::looked;
+
 /// The most columns of a line that is shown whole.
 const WHOLE: usize = 200;
 
@@ -73,6 +75,7 @@ pub(super) fn excerpt(line: &str, place: Range<usize>, secret: impl Fn(usize) ->
 fn fits(chars: impl Iterator<Item = char>, room: usize) -> usize {
     let (mut taken, mut bytes) = (0, 0);
     for c in chars.take(MOST) {
+        looked(1);
         taken += columns(c);
         if taken > room {
             break;

@@ -17,6 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::work::looked;
+
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -106,6 +108,7 @@ impl Mask {
             return Cow::Borrowed(sentence);
         }
         let index = self.index.get_or_init(|| self.index(text));
+        looked(sentence.len());
         let mut out = String::with_capacity(sentence.len());
         let mut changed = false;
         for (number, part) in sentence.split('`').enumerate() {
@@ -153,11 +156,13 @@ impl Mask {
                 index.short.insert(bare);
                 continue;
             }
+            looked(hidden.len());
             index.runs.extend(runs(&hidden.to_lowercase()));
         }
         index.runs.sort_unstable();
         index.runs.dedup();
         for range in &self.shown {
+            looked(range.len());
             let shown = text[range.clone()].trim().to_lowercase();
             let apart = shown.split(|c: char| !word_like(c));
             index.shown.extend(apart.map(str::to_owned));

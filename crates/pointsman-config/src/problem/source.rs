@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::mask::{Form, Mask};
+use super::work::looked;
+
+/// Of so many bytes it is kept how many characters stand before them.
+const BLOCK: usize = 1024;
 
 /// A source text with its name, for places and carets.
 pub struct Source {
@@ -16,6 +20,8 @@ pub struct Source {
     pub(super) first_line: u32,
     /// Where each line begins: counted once, whoever asks how often.
     starts: OnceLock<Vec<usize>>,
+    /// How many characters stand before each block of bytes: columns of a line of megabytes are asked for often.
+    blocks: OnceLock<Vec<usize>>,
     /// How it is written, once that is known.
     form: OnceLock<Form>,
     /// What of it is not shown.
@@ -77,6 +83,7 @@ impl Source {
             text,
             first_line,
             starts: OnceLock::new(),
+            blocks: OnceLock::new(),
             form: OnceLock::new(),
             mask: OnceLock::new(),
         }
@@ -126,6 +133,37 @@ impl Source {
         (line, self.begin(line))
     }
 
+    /// The line that a byte stands in, without its end, and where it begins.
+    pub(super) fn whole_line_at(&self, at: usize) -> (&str, usize) {
+        let (line, begin) = self.line_at(at);
+        let line = self.text.get(begin..self.begin(line + 1)).unwrap_or("");
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        (line.strip_suffix('\r').unwrap_or(line), begin)
+    }
+
+    /// How many characters begin before a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let begins = |bytes: &[u8]| {
+            looked(bytes.len());
+            // UTF-8's further bytes are `10xxxxxx` (RFC 3629, section 3).
+            bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+        };
+        let blocks = self.blocks.get_or_init(|| {
+            let mut before = 0;
+            let count = |block| {
+                let here = before;
+                before += begins(block);
+                here
+            };
+            bytes.chunks(BLOCK).map(count).collect()
+        });
+        let at = at.min(bytes.len());
+        let block = (at / BLOCK).min(blocks.len().saturating_sub(1));
+        let known = blocks.get(block).copied().unwrap_or(0);
+        known + begins(bytes.get(block * BLOCK..at).unwrap_or_default())
+    }
+
     fn starts(&self) -> &[usize] {
         self.starts.get_or_init(|| {
             let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
@@ -150,8 +188,8 @@ impl Span {
     #[must_use]
     pub fn line_column(&self) -> (u32, u32) {
         let (_, begin) = self.source.line_at(self.start);
-        let before = self.source.text.get(begin..self.start).unwrap_or("");
-        let column = before.chars().count() + 1;
+        let before = |at| self.source.characters_before(at);
+        let column = before(self.start) - before(begin) + 1;
         (self.line(), u32::try_from(column).unwrap_or(u32::MAX))
     }
 

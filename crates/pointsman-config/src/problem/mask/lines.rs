@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::keys::{self, Class};
 use super::words::{self, Parts};
+use crate::problem::work::looked;
 
 /// What of a text is hidden, and what is shown.
 pub(super) fn scan(text: &str, toml: bool) -> Parts {
@@ -68,6 +69,7 @@ struct Scan<'t> {
 impl Scan<'_> {
     fn line(&mut self, range: Range<usize>) {
         let line = &self.text[range.clone()];
+        looked(line.len());
         let content = line.trim_start();
         let column = line.len() - content.len();
         let at = range.start + column;
@@ -219,6 +221,7 @@ impl Scan<'_> {
     /// A key at a place: its bytes, its name, and where its value begins.
     fn key_of(&self, at: usize, end: usize) -> Option<(Range<usize>, String, usize)> {
         let line = &self.text[at..end];
+        looked(line.len());
         let sign = if self.toml { '=' } else { ':' };
         if let Some(quote @ ('"' | '\'')) = line.chars().next() {
             let close = closing(line, quote)?;
@@ -267,6 +270,7 @@ impl Scan<'_> {
             at += mark + spaces(&self.text[at + mark..end]);
         }
         let rest = &self.text[at..end];
+        looked(rest.len());
         let Some(first) = rest.chars().next() else {
             return;
         };
@@ -331,6 +335,7 @@ impl Scan<'_> {
         }
         while at < end {
             let rest = &self.text[at..end];
+            looked(1);
             let Some(c) = rest.chars().next() else { return };
             if c.is_whitespace() {
                 at += c.len_utf8();
@@ -433,6 +438,7 @@ impl Scan<'_> {
     }
 
     fn scalar(&mut self, range: Range<usize>, class: Class, listed: bool) {
+        looked(range.len());
         let value = self.text[range.clone()].trim();
         let literal = !matches!(class, Class::Secret | Class::Users) && keys::is_literal(value);
         let shown = match class {
@@ -472,6 +478,7 @@ fn spaces(text: &str) -> usize {
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut signs = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = signs.next() {
+        looked(1);
         match c {
             '\\' if quote == '"' => drop(signs.next()),
             c if c == quote => {
@@ -489,6 +496,7 @@ fn closing(text: &str, quote: char) -> Option<usize> {
 /// Where a bare word between brackets ends.
 fn plain_end(text: &str, toml: bool) -> usize {
     let ends = |(at, c): (usize, char)| {
+        looked(1);
         let behind = text[at + c.len_utf8()..].chars().next();
         match c {
             ',' | '[' | ']' | '{' | '}' | '"' => true,

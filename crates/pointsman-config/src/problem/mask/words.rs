@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use crate::problem::work::looked;
+
 /// What of a text is hidden, and what is shown.
 pub(super) type Parts = (Vec<Range<usize>>, Vec<Range<usize>>);
 
@@ -165,6 +167,7 @@ pub(super) fn is_address(word: &str) -> bool {
 fn each_word(text: &str, range: Range<usize>, mut take: impl FnMut(Range<usize>)) {
     let between =
         |c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\'' | '(' | ')' | '|' | '{' | '}');
+    looked(range.len());
     let mut at = range.start;
     for piece in text[range].split(between) {
         if !piece.is_empty() {
@@ -179,6 +182,7 @@ fn each_word(text: &str, range: Range<usize>, mut take: impl FnMut(Range<usize>)
 /// What is hidden of a word: of a URL, of `user:password@host`, of `user:password`.
 fn of_login(text: &str, word: &Range<usize>) -> Vec<Range<usize>> {
     let said = &text[word.clone()];
+    looked(said.len());
     if said.contains("://") {
         return of_url(text, word);
     }
