@@ -270,7 +270,7 @@ impl App {
 
     /// A record as clients get it.
     pub(crate) fn wire(&self, record: &FlowRecord) -> api::FlowRecord {
-        records::wire(record, self.generation_of(record.generation).as_deref())
+        records::wire(record, self.like(record.generation).as_deref())
     }
 
     /// Asks the daemon to end.

@@ -178,7 +178,7 @@ fn a_list_that_nobody_has_is_not_asked() {
         expect![[r#"
             2
             --
-            error: . is a directory
+            error: . cannot be read: is a directory
         "#]],
     );
     check(

@@ -13,7 +13,7 @@ use pointsman_net::plane::{Listening, Plane};
 
 use super::confirm::Pending;
 
-/// Generations that `explain --id` can still ask.
+/// Loads that `explain --id` can still ask, each with what its newest refresh of rule sets made of it.
 const KEPT: usize = 3;
 
 /// The configurations that are known, and what waits for confirmation.
@@ -58,13 +58,21 @@ impl Book {
         self.setups.retain(|(known, _)| *known != number);
     }
 
-    /// Forgets the oldest, but never the one in force.
+    /// Forgets the oldest loads, and what a refresh took the place of; but never what is in force.
     pub(super) fn trim(&mut self, in_force: Number) {
-        while self.setups.len() > KEPT {
-            let oldest = self.setups.iter().position(|(known, _)| *known != in_force);
-            let Some(oldest) = oldest else { return };
-            self.setups.remove(oldest);
-        }
+        let mut loads: Vec<u64> = self.setups.iter().map(|(known, _)| known.load).collect();
+        loads.dedup();
+        let oldest = loads.len().saturating_sub(KEPT);
+        let kept = loads.split_off(oldest);
+        let newest: Vec<Number> = kept
+            .iter()
+            .filter_map(|load| {
+                let of = self.setups.iter().map(|(known, _)| *known);
+                of.filter(|known| known.load == *load).max()
+            })
+            .collect();
+        self.setups
+            .retain(|(known, _)| *known == in_force || newest.contains(known));
     }
 
     /// Whether that generation waits for confirmation.
@@ -84,4 +92,45 @@ pub(crate) struct InForce {
     pub(crate) listening: Vec<Listening>,
     /// What waits for confirmation.
     pub(crate) awaiting: Option<Awaiting>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn refreshes_of_lists_drive_no_other_load_out() {
+        let files = pointsman_config::files::Memory::new([(
+            "c.yaml",
+            "version: 1\ninbounds: { a: { type: mixed, listen: 1 } }\nrules: [\"FALLBACK, DIRECT\"]\n",
+        )]);
+        let loaded = pointsman_config::load(Path::new("c.yaml"), None, None, &files);
+        let setup = Arc::new(loaded.setup.unwrap());
+        let mut book = Book::default();
+        let at = |load, refresh| Number { load, refresh };
+        for number in [
+            at(5, 0),
+            at(6, 0),
+            at(7, 0),
+            at(7, 1),
+            at(7, 2),
+            at(7, 3),
+            at(8, 0),
+        ] {
+            book.keep(number, Arc::clone(&setup));
+            book.trim(number);
+        }
+        let known: Vec<String> = book
+            .setups
+            .iter()
+            .map(|(known, _)| known.to_string())
+            .collect();
+        assert_eq!(known, ["6", "7.3", "8"]);
+        assert!(book.of_load(7).is_some() && book.of_load(5).is_none());
+        // What is in force stays, also after a roll-back.
+        book.trim(at(6, 0));
+        assert!(book.of(at(6, 0)).is_some());
+    }
 }

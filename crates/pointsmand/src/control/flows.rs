@@ -21,8 +21,10 @@ use pointsman_net::lookup::Answer;
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::FlowRecord;
 use pointsman_os::socket::is_own_address;
+use pointsman_policy::decision::Reason;
+use pointsman_policy::model::OutboundKind;
 use pointsman_policy::{
-    Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
+    Action, Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
 };
 use serde::Deserialize;
 
@@ -144,7 +146,7 @@ pub(crate) async fn explain_one(
         return unknown(id).into_response();
     };
     match explanation(&app, &record, which.full) {
-        Ok(explanation) => match app.generation_of(record.generation) {
+        Ok(explanation) => match app.like(record.generation) {
             Some(setup) => Json(verified(explanation, setup).await).into_response(),
             None => Json(explanation).into_response(),
         },
@@ -167,7 +169,8 @@ pub(super) fn explanation(
         let text = format!("flow {id} is of generation {number}, which is no longer kept");
         Refusal(StatusCode::NOT_FOUND, "unknown-generation", text)
     };
-    let setup = app.generation_of(number).ok_or_else(gone)?;
+    // Where its lists were refreshed since, by what they are now.
+    let setup = app.like(number).ok_or_else(gone)?;
     let policy = setup.policies.get(record.policy).ok_or_else(gone)?;
     // Asked again from the beginning, so that the order of questions is told too.
     let known = &record.facts;
@@ -192,7 +195,8 @@ pub(super) fn explanation(
             Need::Verdict(request) => facts.answer(request, known.verdict(request).clone()),
         }
     };
-    let mut explanation = render(app, &setup, policy, facts, find, full);
+    let selection = Recorded::new(app, policy, record);
+    let mut explanation = render(&selection, &setup, policy, facts, find, full);
     records::above_rules(record, &mut explanation);
     explanation.id = Some(id.into());
     explanation.generation = Some(number.to_string());
@@ -226,7 +230,8 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     };
     let policy = situation.policy;
     let facts = situation.facts.clone();
-    let mut explanation = render(&app, &setup, policy, facts, find, request.full);
+    let selection = Selected { app: &app, policy };
+    let mut explanation = render(&selection, &setup, policy, facts, find, request.full);
     explanation.id = flow.id.clone();
     explanation.generation = Some(number.to_string());
     if request.verify {
@@ -293,7 +298,7 @@ async fn look_up(app: &App, resolver: Option<ResolverId>, name: &Domain) -> Answ
 }
 
 fn render(
-    app: &App,
+    selection: &dyn explain::Selection,
     setup: &Setup,
     policy: &Policy,
     mut facts: Facts,
@@ -311,12 +316,64 @@ fn render(
         trace: &trace,
         asked: &settled.asked,
         world: World {
-            selection: &Selected { app, policy },
+            selection,
             listeners: &Listeners::of(setup),
             dialled: &[],
         },
         detail: if full { Detail::Full } else { Detail::Folded },
     })
+}
+
+/// The members that groups gave one flow when it was decided; somebody may have selected others since.
+struct Recorded<'a> {
+    now: Selected<'a>,
+    /// What carried it; for the loop guard, anything that is a proxy.
+    led_to: Option<OutboundId>,
+    guarded: bool,
+}
+
+impl<'a> Recorded<'a> {
+    fn new(app: &'a App, policy: &'a Policy, record: &FlowRecord) -> Self {
+        let name = record.member.as_ref().or(record.outbound.as_ref());
+        let mut known = policy.outbounds.iter();
+        let found = name.and_then(|name| known.position(|outbound| outbound.name == *name));
+        let reason = record.decision.as_ref().map(|decision| &decision.reason);
+        Self {
+            now: Selected { app, policy },
+            led_to: found.and_then(|at| u32::try_from(at).ok()).map(OutboundId),
+            guarded: matches!(reason, Some(Reason::LoopGuard { .. })),
+        }
+    }
+
+    /// Whether an outbound comes to what the flow was carried by.
+    fn leads(&self, id: OutboundId, depth: u8) -> bool {
+        match &self.now.policy.outbound(id).kind {
+            OutboundKind::Group(members) => {
+                depth > 0 && members.iter().any(|member| self.leads(*member, depth - 1))
+            }
+            OutboundKind::Plain(action) => match self.guarded {
+                true => *action == Action::Proxy,
+                false => self.led_to == Some(id),
+            },
+        }
+    }
+}
+
+impl explain::Selection for Recorded<'_> {
+    fn selected(&self, group: OutboundId) -> Option<OutboundId> {
+        /// Groups within groups: as many as the data plane follows.
+        const DEEPEST: u8 = 12;
+        let OutboundKind::Group(members) = &self.now.policy.outbound(group).kind else {
+            return None;
+        };
+        let mut members = members.iter().copied();
+        let then = members.find(|member| self.leads(*member, DEEPEST));
+        then.or_else(|| self.now.selected(group))
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.now.is_own(address)
+    }
 }
 
 /// The members that groups give their flows now.

@@ -211,6 +211,62 @@ fn a_flow_says_what_it_went_through() {
 }
 
 #[test]
+fn a_flow_is_explained_by_the_member_that_it_had() {
+    let origin = Http::start("origin");
+    let text = rules("FALLBACK, outer").replace(
+        "outbounds:",
+        "outbounds:\n  inner: { type: select, members: [direct, reject] }\n  outer: { type: select, members: [inner, reset] }",
+    );
+    let daemon = Daemon::native(&text);
+    assert_eq!(fetch(&daemon, &origin.url()), "200");
+    ended(&daemon, 1);
+    for (group, member) in [("outer", "reset"), ("inner", "reject")] {
+        let output = daemon.client(&["outbounds", "select", group, member]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let decision = daemon.json(&["explain", "--id", "1"])["decision"].clone();
+    assert_eq!(decision["outbound"], "outer", "{decision}");
+    assert_eq!(decision["member"], "direct", "{decision}");
+    assert_eq!(decision["action"], "direct", "{decision}");
+}
+
+#[test]
+fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
+    let origin = Http::start("origin");
+    let live = origin.url().replace("http://", "tcp://");
+    let daemon = Daemon::native(&format!(
+        "version: 1\nforwards:\n  web:\n    listen: \"tcp://127.0.0.1:0\"\n    targets:\n      - {{ name: dead, address: \"tcp://{}\", attempts: 2, backoff: 1ms }}\n      - {{ name: live, address: \"{}\" }}\n",
+        nobody(),
+        live.trim_end_matches('/'),
+    ));
+    let mut client = std::net::TcpStream::connect(daemon.address("web")).unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.write_all(request).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1."), "{answer}");
+    drop(client);
+    ended(&daemon, 1);
+    let explained = daemon.json(&["explain", "--id", "1"]);
+    let steps = explained["steps"].as_array().unwrap();
+    let outcomes: Vec<&str> = steps
+        .iter()
+        .map(|s| s["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes.len(), 2, "{explained}");
+    assert!(
+        outcomes[0].starts_with("dead: 2 times failed: "),
+        "{explained}"
+    );
+    assert_eq!(outcomes[1], "live: open", "{explained}");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["member"], "live", "{flow}");
+    assert_eq!(flow["attempts"][0]["target"], "dead", "{flow}");
+    assert_eq!(flow["attempts"][0]["times"], 2, "{flow}");
+}
+
+#[test]
 fn decisions_can_be_followed() {
     let daemon = Daemon::native(&rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT"));
     let origin = Http::start("origin");
