@@ -112,6 +112,7 @@ rule-local: ['RULE-SET, one, a', 'RULE-SET, two, a', 'FALLBACK, DIRECT']
         .position(|o| &*o.name == "a")
         .map(|at| pointsman_policy::OutboundId(u32::try_from(at).unwrap()));
     setup.sources[0].limit = 3000;
+    setup.sources[0].recipe.limit = Some(3000);
     // What is fetched is read within the same bound.
     setup.sources[0].recipe.limit = Some(3000);
     let conversion = from_setup(&setup, "", &Problems::default());
