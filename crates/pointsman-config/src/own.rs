@@ -12,7 +12,7 @@ use pointsman_policy::Host;
 use pointsman_policy::local::loopback_of;
 
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, Endpoint, OutboundKind, Server, Setup};
+use crate::setup::{Dialect, Endpoint, NameServer, OutboundKind, Place, Server, Setup};
 
 /// The addresses that a configuration listens on.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +134,12 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             }
         }
     }
+    for (place, span) in streams(setup) {
+        let (host, port) = (Host::Address(place.address.ip()), place.address.port());
+        if let Some(whose) = listeners.at(&host, port, nobody_else) {
+            own(span, format!("the name server tcp {place}"), whose);
+        }
+    }
     circle::check(setup, problems);
     // Other dialects have no word for it.
     if setup.dialect == Dialect::Native {
@@ -141,6 +147,28 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             by_endpoint(outbound, problems);
         }
     }
+}
+
+/// The name servers that are asked over TCP from this host, each once. Listeners take no datagrams: what asks by UDP
+/// gets to one only by an answer that is cut short, and is refused then.
+fn streams(setup: &Setup) -> Vec<(&Place, &Span)> {
+    let mut found: Vec<(&Place, &Span)> = Vec::new();
+    for resolver in &setup.resolvers {
+        let own = resolver.by_domain.iter().flat_map(|(_, _, own)| own);
+        for server in resolver.servers.iter().chain(own) {
+            let (NameServer::Tcp(place), Some(span)) = (server, &resolver.span) else {
+                continue;
+            };
+            let direct = place.via.is_none_or(|id| {
+                let outbound = setup.outbounds.get(id.0 as usize);
+                outbound.is_some_and(|it| matches!(it.kind, OutboundKind::Direct(_)))
+            });
+            if direct && !found.iter().any(|(other, _)| *other == place) {
+                found.push((place, span));
+            }
+        }
+    }
+    found
 }
 
 fn by_endpoint(outbound: &crate::setup::Outbound, problems: &mut Problems) {

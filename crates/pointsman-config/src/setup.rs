@@ -303,6 +303,8 @@ pub enum ServedBy {
 /// A resolver: servers tried in order. Where none answers, the look-up fails; it never falls back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolver {
+    /// Where its servers are written; the system's are nowhere.
+    pub span: Option<Span>,
     /// At least one, else every look-up fails with `why`.
     pub servers: Vec<NameServer>,
     /// Names with fixed addresses, exact (`false`) or suffix (`true`).

@@ -296,6 +296,7 @@ fn uplink(link: &from::Uplink) -> Uplink {
 
 fn resolver(resolver: &from::Resolver, system: &Arc<System>) -> Arc<dyn Lookup> {
     let from::Resolver {
+        span: _,
         servers,
         hosts,
         by_domain,

@@ -79,6 +79,63 @@ fn targets_that_are_own_listeners_are_errors() {
 }
 
 #[test]
+fn name_servers_that_are_own_listeners_are_errors() {
+    let with = |upstream: &str, more: &str| {
+        problems(&format!(
+            "version: 1\ninbounds: {{ desk: {{ type: mixed, listen: 7890 }} }}\n\
+             outbounds: {{ wg: {{ type: direct, interface: wg0 }}, up: {{ type: http, server: \"192.0.2.1:1\" }} }}\n\
+             dns: {{ upstreams: {{ first: \"udp://192.0.2.53\", own: {upstream} }}{more} }}\n\
+             rules: [\"FALLBACK, up\"]\n"
+        ))
+    };
+    for upstream in [
+        "\"tcp://127.0.0.1:7890\"",
+        "[\"udp://192.0.2.1\", \"tcp://[::ffff:127.0.0.1]:7890\"]",
+        "{ address: \"tcp://0.0.0.0:7890\", via: wg }",
+    ] {
+        for more in ["", ", domains: { a.test: own, b.test: own }"] {
+            let told = with(upstream, more);
+            assert_eq!(told.len(), 1, "{upstream}: {told:?}");
+            assert!(
+                told[0].starts_with("own-listener: the name server tcp "),
+                "{told:?}"
+            );
+        }
+    }
+    for upstream in [
+        "\"tcp://127.0.0.1:7891\"",
+        // Another program's.
+        "\"udp://127.0.0.1:7890\"",
+        // Another host's loopback.
+        "{ address: \"tcp://127.0.0.1:7890\", via: up }",
+    ] {
+        assert_eq!(with(upstream, ""), [""; 0], "{upstream}");
+    }
+}
+
+#[test]
+fn name_servers_of_other_dialects_are_looked_at_too() {
+    for (file, dialect, text) in [
+        (
+            "config.yml",
+            Dialect::Boltconn,
+            "http-port: 7890\ndns:\n  nameserver-policy: { a.test: \"tcp, 127.0.0.1:7890\" }\n  nameserver: [\"udp, 192.0.2.1\"]\n\
+             rule-local:\n  - FALLBACK, DIRECT\n",
+        ),
+        (
+            "config",
+            Dialect::Reflow,
+            "relay {\n rule=r\n listen=socks5 127.0.0.1:7890\n resolver=tcp 127.0.0.1:7890\n}\nrule r = direct\n",
+        ),
+    ] {
+        let files = Memory::new([(file, text)]);
+        let loaded = load(Path::new(file), Some(dialect), None, &files);
+        let codes: Vec<&str> = loaded.problems.0.iter().map(|it| it.code).collect();
+        assert!(codes.contains(&"own-listener"), "{:?}", loaded.problems);
+    }
+}
+
+#[test]
 fn a_guard_that_goes_by_the_endpoint_alone_is_told() {
     let outbound = |more: &str, server: &str| {
         problems(&format!(

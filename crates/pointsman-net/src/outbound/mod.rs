@@ -224,6 +224,11 @@ impl Ways {
         &self.shared
     }
 
+    /// How many look-ups and outbounds this one stands within.
+    pub(crate) fn depth(&self) -> u8 {
+        self.depth
+    }
+
     /// What makes sockets.
     #[must_use]
     pub fn dialer(&self) -> &Dialer {

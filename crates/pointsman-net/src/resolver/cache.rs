@@ -1,7 +1,7 @@
 //! Answers kept as long as they hold, never longer than an hour; bounded.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pointsman_policy::Domain;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::families::Told;
 use super::message::Family;
+use super::questions::Questions;
 
 /// A household's names of a day; some 200 bytes each.
 const MAX_ENTRIES: usize = 4096;
@@ -17,17 +18,21 @@ const MAX_TTL: u32 = 3600;
 
 /// Answers by name and family. The lock is held for a look at the table, never over a wait.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<HashMap<(Domain, Family), (Told, Instant)>>);
+pub(super) struct Cache {
+    table: Mutex<HashMap<(Domain, Family), (Told, Instant)>>,
+    /// Those whose answers come here.
+    pub(super) questions: Arc<Questions>,
+}
 
 impl Cache {
     pub(super) fn get(&self, name: &Domain, family: Family, now: Instant) -> Option<Told> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let (told, until) = table.get(&(name.clone(), family))?;
         (now < *until).then(|| told.clone())
     }
 
     pub(super) fn put(&self, name: &Domain, family: Family, told: Told, ttl: u32, now: Instant) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= MAX_ENTRIES {
             table.retain(|_, (_, until)| now < *until);
         }
@@ -80,7 +85,7 @@ mod tests {
                 now,
             );
         }
-        assert_eq!(cache.0.lock().unwrap().len(), MAX_ENTRIES);
+        assert_eq!(cache.table.lock().unwrap().len(), MAX_ENTRIES);
         let newest = Domain::parse(&format!("n{}.test", MAX_ENTRIES + 9)).unwrap();
         assert!(cache.get(&newest, Family::V4, now).is_some());
     }

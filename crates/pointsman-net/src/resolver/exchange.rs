@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::message::{self, Answer, Family};
 use super::{NameServer, Place};
 use crate::dial::Uplink;
-use crate::outbound::{Target, Ways};
+use crate::outbound::{DialError, Target, Ways};
 use crate::record::chain;
 use crate::stream::Stream;
 
@@ -164,8 +164,13 @@ impl Question<'_> {
             None => {
                 let address = scoped(place).map_err(|error| error.to_string())?;
                 let dialer = self.ways.dialer();
-                let dialed = dialer.tcp(address, &Uplink::default(), limit).await;
-                Ok(Stream::from(dialed.map_err(|error| error.to_string())?))
+                let name = "direct".into();
+                let opened = self.ways.connect(&name, &[address], dialer, limit).await;
+                opened.map_err(|error| match error {
+                    // No outbound was asked.
+                    DialError::Unreachable { source, .. } => source.to_string(),
+                    other => chain(&other),
+                })
             }
         }
     }

@@ -9,6 +9,7 @@ mod exchange;
 mod families;
 mod message;
 mod names;
+mod questions;
 mod system;
 mod turns;
 
@@ -19,13 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_policy::{Domain, OutboundId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::cache::Cache;
 pub use self::families::Families;
 use self::families::{Asking, Half, Out, Told, both};
 use self::message::{Answer, Family};
 use self::names::ByName;
+use self::questions::{Turn, hear};
 use self::system::Known;
 pub use self::system::System;
 use self::turns::{PASS_BY, Silences, in_turn};
@@ -304,11 +306,30 @@ impl Asker {
         Box::pin(async move { asker.ask(&name, family).await })
     }
 
-    /// Asks the servers in turn until one answers.
+    /// What is known, what another look-up hears, or what the servers say.
     async fn ask(&self, name: &Domain, family: Family) -> Told {
-        if let Some(kept) = self.cache.get(name, family, Instant::now()) {
-            return kept;
+        loop {
+            if let Some(kept) = self.cache.get(name, family, Instant::now()) {
+                return kept;
+            }
+            let key = (name.clone(), family, self.ways.depth());
+            match self.cache.questions.turn(key) {
+                Turn::Ask(asked) => {
+                    let told = self.ask_servers(name, family).await;
+                    asked.tell(&told);
+                    return told;
+                }
+                Turn::Hear(hearing) => match timeout_at(self.until, hear(hearing)).await {
+                    Ok(Some(told)) => return told,
+                    Ok(None) => {}
+                    Err(_elapsed) => return Told::Failed("no answer in time".into()),
+                },
+            }
         }
+    }
+
+    /// Asks the servers in turn until one answers.
+    async fn ask_servers(&self, name: &Domain, family: Family) -> Told {
         let silences = &self.resolver.0.silences;
         let servers = silences.order(&self.servers, family, Instant::now());
         let ask = |server: &NameServer| {

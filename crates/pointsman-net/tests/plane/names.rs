@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pointsman_net::dial::Uplink;
 use pointsman_net::generation::InboundSpec;
 use pointsman_net::outbound::{Kind, Upstream};
+use pointsman_net::record::End;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Host, OutboundId};
@@ -220,6 +221,50 @@ async fn one_slow_name_takes_nothing_from_others() {
         () = others => {}
         () = slow => {}
     }
+}
+
+#[tokio::test]
+async fn a_name_server_that_is_an_own_listener_is_refused_before_it_is_dialled() {
+    let server = echo().await;
+    let stage = Script::new().play().await;
+    let own = stage.ports[0];
+    let tcp = NameServer::Tcp(Place {
+        address: own,
+        interface: None,
+        via: None,
+    });
+    let mut spec = Script::new().spec();
+    spec.server_resolver = resolver(vec![tcp], Families::Ipv4Only);
+    stage.plane().apply(spec).await.unwrap();
+    visit(&stage, "one.test", server.port()).await;
+    let record = stage.record().await;
+    let error = record
+        .ended
+        .as_ref()
+        .and_then(End::error)
+        .map_or("", |it| &**it);
+    let expected =
+        format!("tcp {own}: loop guard: own listener: {own} is where Pointsman itself listens");
+    assert!(error.contains(&expected), "{error}");
+    // The question did not come back to us as a flow.
+    assert_eq!(stage.plane().recent().len(), 1);
+}
+
+#[tokio::test]
+async fn many_who_ask_for_one_name_ask_one_question() {
+    let server = echo().await;
+    let names = Names::start(Mood::LateForV4).await;
+    let mut spec = Script::new().spec();
+    spec.server_resolver = resolver(vec![names.server()], Families::PreferIpv4);
+    let stage = Stage::of(spec).await;
+    let mut visits = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (at, port) = (stage.ports[0], server.port());
+        visits.spawn(async move { Client::to(at).await.socks5("one.test", port).await });
+    }
+    assert_eq!(visits.join_all().await, [0; 20]);
+    // One for each family.
+    assert_eq!(names.asked().len(), 2, "{:?}", names.asked());
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
         }
     }
     let mut resolver = Resolver {
+        span: nameserver.or(by_domain).map(|node| node.span.clone()),
         servers: Vec::new(),
         hosts: Vec::new(),
         by_domain: Vec::new(),

@@ -84,6 +84,7 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
         dns.resolvers.push(Resolver {
+            span: Some(node.span.clone()),
             servers,
             hosts: Vec::new(),
             by_domain: Vec::new(),
@@ -93,6 +94,7 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
     let system = ResolverId(dns.resolvers.len());
     dns.by_name.insert(SYSTEM.to_owned(), system);
     dns.resolvers.push(Resolver {
+        span: None,
         servers: vec![NameServer::System],
         hosts: Vec::new(),
         by_domain: Vec::new(),

@@ -329,6 +329,7 @@ impl Builder {
         }
         let resolver_id = ResolverId(self.resolvers.len());
         self.resolvers.push(Resolver {
+            span: Some(relay.span.clone()),
             servers: resolver.into_iter().collect(),
             hosts: Vec::new(),
             by_domain: Vec::new(),
