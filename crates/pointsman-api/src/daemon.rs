@@ -81,6 +81,9 @@ pub struct Diagnostics {
     /// Connections that were closed at once because too few descriptors were left.
     #[serde(default)]
     pub accept_refused: u64,
+    /// Lines that access logs lost: nobody read them fast enough, or the disk was full.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
     /// Payload bytes that clients sent, those of live flows too.
     pub bytes_sent: u64,
     /// Payload bytes that clients got, those of live flows too.

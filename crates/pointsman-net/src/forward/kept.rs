@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::order::Failures;
 use super::{Address, Forward, ForwardSpec, Keepalive, inbound};
 use crate::dial;
-use crate::record::log::AccessLog;
+use crate::record::log::{AccessLog, Dropped};
 use crate::stream::Stream;
 
 /// What forwards keep over generations.
@@ -47,13 +47,14 @@ impl Kept {
         &self,
         spec: &ForwardSpec,
         dialer: &dial::Dialer,
+        dropped: &Arc<Dropped>,
     ) -> Result<Forward, Unfit> {
         let mut things = self.things();
         let state = Arc::clone(things.states.entry(Arc::clone(&spec.name)).or_default());
         let log = spec
             .access_log
             .as_ref()
-            .map(|path| things.log(path))
+            .map(|path| things.log(path, dropped))
             .transpose()?;
         let connected = spec.targets.iter().map(|target| match target.address {
             Address::Fd(number) => things.connected(number).map(Some),
@@ -100,22 +101,17 @@ impl Kept {
         }
     }
 
-    /// Lines that the logs had to drop.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.things().logs.values().map(|log| log.dropped()).sum()
-    }
-
     fn things(&self) -> MutexGuard<'_, Things> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Things {
-    fn log(&mut self, path: &PathBuf) -> Result<Arc<AccessLog>, Unfit> {
+    fn log(&mut self, path: &PathBuf, dropped: &Arc<Dropped>) -> Result<Arc<AccessLog>, Unfit> {
         if let Some(log) = self.logs.get(path) {
             return Ok(Arc::clone(log));
         }
-        let log = AccessLog::open(path).map_err(|source| Unfit {
+        let log = AccessLog::open(path, dropped).map_err(|source| Unfit {
             what: format!("its log {}", path.display()),
             source,
         })?;

@@ -24,7 +24,7 @@ use crate::forward;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::login::brake::Brake;
-use crate::record::log::AccessLog;
+use crate::record::log::{AccessLog, Dropped};
 use crate::relay::PipePool;
 use crate::requests::Requests;
 use crate::tasks::Tasks;
@@ -50,16 +50,21 @@ pub(crate) struct Shared {
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
     pub(super) forwards: forward::Kept,
+    /// Lines that access logs lost.
+    pub(super) dropped: Arc<Dropped>,
 }
 
 const SILENCES: usize = 1024;
 
 impl Shared {
     pub(super) fn new(setup: &Setup) -> io::Result<Self> {
+        let dropped = Arc::default();
         let log = setup.access_log.as_deref();
-        let log = log.map(AccessLog::open).transpose()?.map(Arc::new);
+        let log = log
+            .map(|path| AccessLog::open(path, &dropped))
+            .transpose()?;
         Ok(Self {
-            flows: Flows::new(setup.clock, log),
+            flows: Flows::new(setup.clock, log.map(Arc::new)),
             own: Arc::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
@@ -72,6 +77,7 @@ impl Shared {
             listening: ArcSwap::default(),
             selections: Mutex::default(),
             forwards: forward::Kept::default(),
+            dropped,
         })
     }
 

@@ -294,7 +294,8 @@ impl Plane {
 
     fn forwards(&self, spec: &Spec) -> Result<Vec<Arc<Forward>>, ApplyError> {
         let prepare = |forward: &ForwardSpec| {
-            let prepared = self.shared.forwards.prepare(forward, self.shared.dialer());
+            let (dialer, dropped) = (self.shared.dialer(), &self.shared.dropped);
+            let prepared = self.shared.forwards.prepare(forward, dialer, dropped);
             prepared.map(Arc::new).map_err(|unfit| ApplyError::Forward {
                 forward: Arc::clone(&forward.name),
                 what: unfit.what,

@@ -72,7 +72,10 @@ impl Plane {
         if self.shared.flows.log_path().as_deref() == path {
             return Ok(None);
         }
-        let log = path.map(AccessLog::open).transpose()?;
+        let dropped = &self.shared.dropped;
+        let log = path
+            .map(|path| AccessLog::open(path, dropped))
+            .transpose()?;
         Ok(Some(OpenedLog(log)))
     }
 
@@ -85,11 +88,10 @@ impl Plane {
         let _ = closing.spawn(move || drop(old));
     }
 
-    /// Lines that the access logs had to drop.
+    /// Lines that access logs lost since the start, those of forwards too, and those that are given up by now.
     #[must_use]
     pub fn access_log_dropped(&self) -> u64 {
-        let own = self.shared.flows.log();
-        own.map_or(0, |log| log.dropped()) + self.shared.forwards.dropped()
+        self.shared.dropped.count()
     }
 
     /// Opens the access logs anew, those of forwards too, after somebody moved it away.

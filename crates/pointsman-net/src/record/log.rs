@@ -22,11 +22,42 @@ use super::FlowRecord;
 /// write what is queued; outside of a runtime it waits for that, a second at most.
 #[derive(Debug)]
 pub struct AccessLog {
-    path: PathBuf,
+    lost: Lost,
     queue: Option<SyncSender<Order>>,
-    dropped: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
 }
+
+/// Lines that were dropped or could not be written, of all logs that there ever were.
+#[derive(Debug, Default)]
+pub struct Dropped(AtomicU64);
+
+impl Dropped {
+    /// How many so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where a log counts what it drops.
+#[derive(Clone, Debug)]
+struct Lost {
+    path: PathBuf,
+    all: Arc<Dropped>,
+}
+
+impl Lost {
+    fn add(&self, lines: usize, why: &dyn fmt::Display) {
+        // Told once: each further one would be told to the next log.
+        if lines > 0 && self.all.0.fetch_add(lines as u64, Ordering::Relaxed) == 0 {
+            let log = self.path.display();
+            tracing::warn!(%log, "lines of an access log are lost, as `diagnostics` counts: {why}");
+        }
+    }
+}
+
+/// Whoever reads the log, or its disk, takes less than comes.
+const TOO_SLOW: &str = "it takes fewer than there are";
 
 enum Order {
     Line(Arc<FlowRecord>),
@@ -44,23 +75,24 @@ const AGAIN: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl AccessLog {
-    /// Appends to the file at `path`, which is made where it is missing.
+    /// Appends to the file at `path`, which is made where it is missing; counts in `dropped` what is lost.
     ///
     /// # Errors
     /// Those of opening it, and of starting a thread.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, dropped: &Arc<Dropped>) -> io::Result<Self> {
         let file = Output::open(path)?;
-        let dropped = Arc::new(AtomicU64::new(0));
         let (queue, orders) = sync_channel(QUEUE);
-        let path = path.to_owned();
-        let (own, lost) = (path.clone(), Arc::clone(&dropped));
+        let lost = Lost {
+            path: path.to_owned(),
+            all: Arc::clone(dropped),
+        };
+        let own = lost.clone();
         let writer = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(&orders, file, &own, &lost))?;
+            .spawn(move || write_all(&orders, file, &own))?;
         Ok(Self {
-            path,
+            lost,
             queue: Some(queue),
-            dropped,
             writer: Some(writer),
         })
     }
@@ -68,7 +100,7 @@ impl AccessLog {
     /// Where it is written.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.lost.path
     }
 
     /// Queues one record; drops it, and counts that, where the queue is full.
@@ -84,7 +116,7 @@ impl AccessLog {
     fn order(&self, line: Order) {
         let sent = self.queue.as_ref().map(|queue| queue.try_send(line));
         if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lost.add(1, &TOO_SLOW);
         }
     }
 
@@ -94,12 +126,6 @@ impl AccessLog {
             // A full queue means lines on their way; the next call will do.
             let _ = queue.try_send(Order::Reopen);
         }
-    }
-
-    /// Lines that were dropped or could not be written.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -140,20 +166,20 @@ impl Output {
     }
 
     /// Queues a line; `lost` counts it where there is no room.
-    fn add(&mut self, line: &dyn fmt::Display, lost: &AtomicU64) {
+    fn add(&mut self, line: &dyn fmt::Display, lost: &Lost) {
         let line = format!("{line}\n");
         if self.pending.len() + line.len() > ROOM {
             self.flush(lost);
         }
         if self.pending.len() + line.len() > ROOM && !self.pending.is_empty() {
-            lost.fetch_add(1, Ordering::Relaxed);
+            lost.add(1, &TOO_SLOW);
             return;
         }
         self.pending.extend_from_slice(line.as_bytes());
     }
 
     /// Writes what the file takes without waiting; whoever reads it may stand still.
-    fn flush(&mut self, lost: &AtomicU64) {
+    fn flush(&mut self, lost: &Lost) {
         let mut written = 0;
         while written < self.pending.len() {
             match self.file.write(&self.pending[written..]) {
@@ -161,11 +187,8 @@ impl Output {
                 Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_broken) => {
-                    let lines = self.pending[written..]
-                        .iter()
-                        .filter(|byte| **byte == b'\n');
-                    lost.fetch_add(lines.count() as u64, Ordering::Relaxed);
+                Err(error) => {
+                    lost.add(lines(&self.pending[written..]), &error);
                     written = self.pending.len();
                 }
             }
@@ -174,7 +197,11 @@ impl Output {
     }
 }
 
-fn write_all(orders: &Receiver<Order>, mut output: Output, path: &Path, lost: &AtomicU64) {
+fn lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn write_all(orders: &Receiver<Order>, mut output: Output, lost: &Lost) {
     loop {
         let next = match output.pending.is_empty() {
             true => orders
@@ -194,7 +221,7 @@ fn write_all(orders: &Receiver<Order>, mut output: Output, path: &Path, lost: &A
                 Order::Text(line) => output.add(&line, lost),
                 Order::Reopen => {
                     output.flush(lost);
-                    match Output::open(path) {
+                    match Output::open(&lost.path) {
                         Ok(reopened) => output.file = reopened.file,
                         Err(error) => tracing::warn!(%error, "the access log cannot be reopened"),
                     }
@@ -204,6 +231,5 @@ fn write_all(orders: &Receiver<Order>, mut output: Output, path: &Path, lost: &A
         output.flush(lost);
     }
     output.flush(lost);
-    let left = output.pending.iter().filter(|byte| **byte == b'\n');
-    lost.fetch_add(left.count() as u64, Ordering::Relaxed);
+    lost.add(lines(&output.pending), &TOO_SLOW);
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             flows_failed,
             flows_denied,
             accept_refused,
+            log_lines_dropped,
             bytes_sent,
             bytes_received,
             host_changes,
@@ -50,6 +51,11 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         if *accept_refused > 0 {
             out.line(format_args!(
                 "connections closed for want of descriptors: {accept_refused}"
+            ))?;
+        }
+        if *log_lines_dropped > 0 {
+            out.line(format_args!(
+                "lines lost by access logs: {log_lines_dropped}"
             ))?;
         }
         out.line(format_args!("bytes: {bytes_sent} sent, {bytes_received} received"))?;

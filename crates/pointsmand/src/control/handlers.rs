@@ -83,6 +83,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         flows_failed: counters.failed,
         flows_denied: counters.denied,
         accept_refused: counters.accept_refused,
+        log_lines_dropped: app.plane.access_log_dropped(),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         host_changes: Vec::new(),

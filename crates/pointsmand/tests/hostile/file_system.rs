@@ -1,5 +1,6 @@
 //! Files that are none, disks that are full, and configurations that have much to say.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -271,4 +272,27 @@ fn a_log_says_what_many_rules_have_in_common_once() {
             .contains("the same on the lines 6 and 7, and of 1997 more")
     });
     assert!(daemon.log().len() < 20_000, "{}", daemon.log().len());
+}
+
+#[test]
+fn lines_that_a_log_loses_are_told_and_stay_counted() {
+    let direct = config("rules:\n  - FALLBACK, DIRECT");
+    let logged = format!("{direct}access_log: /dev/full\n");
+    let daemon = Daemon::native(&logged);
+    let count = || {
+        daemon.json(&["diagnostics"])["log_lines_dropped"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(count(), 0);
+    for lost in 1..=3 {
+        drop(TcpStream::connect(daemon.address("desk")).unwrap());
+        eventually("the line is counted", || count() == lost);
+    }
+    let warnings = daemon.log().matches("an access log are lost").count();
+    assert_eq!(warnings, 1, "{}", daemon.log());
+    daemon.write("pointsman.yaml", &direct);
+    let reloaded = daemon.client(&["reload"]);
+    assert_eq!(reloaded.status.code(), Some(0), "{reloaded:?}");
+    assert_eq!(count(), 3);
 }
