@@ -25,8 +25,8 @@ use crate::relay::Limits;
 pub use crate::resolver::Families;
 use crate::stream::Stream;
 
-pub(crate) use self::kept::Kept;
 use self::kept::{Connected, Permit, State, Turn};
+pub(crate) use self::kept::{Kept, Logs};
 pub(crate) use self::log::Line;
 
 /// An L4 forward.

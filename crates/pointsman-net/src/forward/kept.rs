@@ -1,7 +1,8 @@
 //! What forwards keep over generations: counts, turns, logs, and sockets that were handed over.
 //!
 //! Invariants: the number of connections of a forward never exceeds its limit, not even for a moment; an inherited
-//! connection serves one flow at a time; preparing a generation that is then refused loses nothing.
+//! connection serves one flow at a time; preparing a generation that is then refused loses nothing, and leaves nothing
+//! but what was handed over, which cannot be had again.
 
 use std::collections::HashMap;
 use std::io;
@@ -47,15 +48,13 @@ impl Kept {
         &self,
         spec: &ForwardSpec,
         dialer: &dial::Dialer,
-        dropped: &Arc<Dropped>,
+        logs: &mut Logs<'_>,
     ) -> Result<Forward, Unfit> {
         let mut things = self.things();
-        let state = Arc::clone(things.states.entry(Arc::clone(&spec.name)).or_default());
-        let log = spec
-            .access_log
-            .as_ref()
-            .map(|path| things.log(path, dropped))
-            .transpose()?;
+        let state = things.states.get(&spec.name).map(Arc::clone);
+        let state = state.unwrap_or_default();
+        let log = spec.access_log.as_ref();
+        let log = log.map(|path| logs.log(path, &things)).transpose()?;
         let connected = spec.targets.iter().map(|target| match target.address {
             Address::Fd(number) => things.connected(number).map(Some),
             Address::Tcp { .. } | Address::Unix(_) => Ok(None),
@@ -75,9 +74,16 @@ impl Kept {
         })
     }
 
-    /// These are in force: what none of them needs is given up.
+    /// These are in force: what they have is kept, and what none of them needs is given up.
     pub(crate) fn commit(&self, forwards: &[Arc<Forward>]) {
         let mut things = self.things();
+        for forward in forwards {
+            let name = Arc::clone(&forward.spec.name);
+            things.states.insert(name, Arc::clone(&forward.state));
+            if let (Some(path), Some(log)) = (&forward.spec.access_log, &forward.log) {
+                things.logs.insert(path.clone(), Arc::clone(log));
+            }
+        }
         let all = || forwards.iter().map(|forward| &forward.spec);
         things
             .states
@@ -106,20 +112,38 @@ impl Kept {
     }
 }
 
-impl Things {
-    fn log(&mut self, path: &PathBuf, dropped: &Arc<Dropped>) -> Result<Arc<AccessLog>, Unfit> {
-        if let Some(log) = self.logs.get(path) {
+/// The logs that a generation opens: forwards that name one path share it, and where the generation is given up they
+/// close.
+#[derive(Debug)]
+pub(crate) struct Logs<'a> {
+    opened: HashMap<PathBuf, Arc<AccessLog>>,
+    dropped: &'a Arc<Dropped>,
+}
+
+impl<'a> Logs<'a> {
+    /// Those logs count in `dropped` what they lose.
+    pub(crate) fn new(dropped: &'a Arc<Dropped>) -> Self {
+        Self {
+            opened: HashMap::new(),
+            dropped,
+        }
+    }
+
+    fn log(&mut self, path: &PathBuf, things: &Things) -> Result<Arc<AccessLog>, Unfit> {
+        if let Some(log) = things.logs.get(path).or_else(|| self.opened.get(path)) {
             return Ok(Arc::clone(log));
         }
-        let log = AccessLog::open(path, dropped).map_err(|source| Unfit {
+        let log = AccessLog::open(path, self.dropped).map_err(|source| Unfit {
             what: format!("its log {}", path.display()),
             source,
         })?;
         let log = Arc::new(log);
-        self.logs.insert(path.clone(), Arc::clone(&log));
+        self.opened.insert(path.clone(), Arc::clone(&log));
         Ok(log)
     }
+}
 
+impl Things {
     fn connected(&mut self, number: i32) -> Result<Arc<Connected>, Unfit> {
         if let Some(connected) = self.connected.get(&number) {
             return Ok(Arc::clone(connected));

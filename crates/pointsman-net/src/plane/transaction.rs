@@ -18,7 +18,7 @@ use super::listeners::{
     self, At, Kept, Listeners, Owner, Plan, Standing, Wanted, covers, is_lacking, overlap,
 };
 use super::{ApplyError, ListenerId, Plane, Rules, Shared, check};
-use crate::forward::{Forward, ForwardSpec};
+use crate::forward::{Forward, ForwardSpec, Logs};
 use crate::generation::{Doors, Generation, Spec};
 use crate::listen::{Accepted, Beside, Bound, Endpoint, Handler, Listener};
 use crate::outbound::Ways;
@@ -293,9 +293,10 @@ impl Plane {
     }
 
     fn forwards(&self, spec: &Spec) -> Result<Vec<Arc<Forward>>, ApplyError> {
+        let mut logs = Logs::new(&self.shared.dropped);
         let prepare = |forward: &ForwardSpec| {
-            let (dialer, dropped) = (self.shared.dialer(), &self.shared.dropped);
-            let prepared = self.shared.forwards.prepare(forward, dialer, dropped);
+            let (kept, dialer) = (&self.shared.forwards, self.shared.dialer());
+            let prepared = kept.prepare(forward, dialer, &mut logs);
             prepared.map(Arc::new).map_err(|unfit| ApplyError::Forward {
                 forward: Arc::clone(&forward.name),
                 what: unfit.what,

@@ -253,3 +253,45 @@ async fn the_directory_of_a_log_is_made() {
     stage.hears("hello").await;
     assert_eq!(lines(&log, 1).await.len(), 1);
 }
+
+/// Whether some descriptor of ours is that file.
+fn is_open(path: &Path) -> bool {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let mut files = descriptors.map(|entry| std::fs::read_link(entry.unwrap().path()));
+    files.any(|file| file.is_ok_and(|file| file == path))
+}
+
+#[tokio::test]
+async fn a_generation_that_is_refused_leaves_no_log_open() {
+    let (_kept, directory) = directory();
+    let path = directory.join("log");
+    let server = greeter("hello").await;
+    let stage = Stage::of(to([tcp("t", server)])).await;
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = busy.local_addr().map(|at| (busy, at)).unwrap();
+    let mut forward = to([tcp("t", server)]);
+    forward.access_log = Some(path.clone());
+    let mut second = forward.clone();
+    second.name = "second".into();
+    second.listen = vec![Listen::Tcp {
+        host: pointsman_policy::Host::Address(busy.1.ip()),
+        port: busy.1.port(),
+        families: pointsman_net::resolver::Families::default(),
+    }];
+    let refused = stage.plane().apply(spec(2, &[], vec![forward, second]));
+    let refused = refused.await;
+    assert!(
+        matches!(refused, Err(ApplyError::Bind { .. })),
+        "{refused:?}"
+    );
+    assert!(path.exists(), "it was opened");
+    // Its thread closes it.
+    let closed = async {
+        while is_open(&path) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("nothing is left open");
+}
