@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_policy::Domain;
 use tokio::time::{Sleep, sleep};
+
+use crate::lookup;
 
 /// "Resolution Delay" of RFC 8305, section 8.
 pub(super) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
@@ -40,6 +43,26 @@ impl Families {
             Self::PreferIpv4 => [v4, v6].concat(),
             Self::PreferIpv6 => [v6, v4].concat(),
         }
+    }
+
+    /// The answer for a name with fixed addresses, which nobody else is asked for; `None` where it has none.
+    pub(super) fn fixed(
+        self,
+        name: &Domain,
+        v4: Vec<IpAddr>,
+        v6: Vec<IpAddr>,
+    ) -> Option<lookup::Answer> {
+        let known = !(v4.is_empty() && v6.is_empty());
+        let wanted = self.ordered(v4, v6);
+        known.then(|| match self {
+            Self::Ipv4Only if wanted.is_empty() => {
+                Err(format!("{name} has no IPv4 address").into())
+            }
+            Self::Ipv6Only if wanted.is_empty() => {
+                Err(format!("{name} has no IPv6 address").into())
+            }
+            _ => Ok(wanted),
+        })
     }
 }
 

@@ -150,9 +150,10 @@ impl Resolver {
             hosts, by_domain, ..
         } = &*self.0;
         let until = Instant::now() + BUDGET;
-        let fixed: Vec<IpAddr> = hosts.all(name).into_iter().copied().collect();
-        if !fixed.is_empty() {
-            return Ok(fixed);
+        let fixed = hosts.all(name).into_iter().copied();
+        let (v4, v6) = fixed.partition(IpAddr::is_ipv4);
+        if let Some(answer) = self.0.families.fixed(name, v4, v6) {
+            return answer;
         }
         if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
             // RFC 6761, 6.3.
@@ -166,26 +167,31 @@ impl Resolver {
         if servers.contains(&NameServer::System) {
             let system = self.0.system.known().await?;
             let (v4, v6) = system.hosts(name);
-            let fixed = self.0.families.ordered(v4, v6);
-            if !fixed.is_empty() {
-                return Ok(fixed);
+            if let Some(answer) = self.0.families.fixed(name, v4, v6) {
+                return answer;
             }
             names = system.searched(name);
             servers = system.in_place_of_system(&servers);
             known = Some(system);
         }
-        let asker = Asker {
+        let mut asker = Asker {
             resolver: self.clone(),
             cache: self.0.cache(known),
             servers,
             ways: ways.clone(),
             until,
+            limit: BUDGET,
         };
+        let mut left = u32::try_from(names.len()).unwrap_or(u32::MAX);
         for longer in names {
+            // So that a silent domain leaves time for those behind it.
+            asker.limited(until, left.saturating_add(1));
+            left = left.saturating_sub(1);
             if let Ok(found) = asker.families(&longer).await {
                 return Ok(found);
             }
         }
+        asker.limited(until, 1);
         asker.families(name).await
     }
 }
@@ -221,9 +227,18 @@ struct Asker {
     servers: Arc<[NameServer]>,
     ways: Ways,
     until: Instant,
+    /// How long that was when it began.
+    limit: Duration,
 }
 
 impl Asker {
+    /// Takes one share of the time that is left to the end.
+    fn limited(&mut self, end: Instant, shares: u32) {
+        let now = Instant::now();
+        self.limit = end.saturating_duration_since(now) / shares.max(1);
+        self.until = now + self.limit;
+    }
+
     /// Asks for the families wanted, at once, and puts their addresses in order.
     async fn families(&self, name: &Domain) -> lookup::Answer {
         let families = self.resolver.0.families;
@@ -322,7 +337,7 @@ impl Asker {
                 Turn::Hear(hearing) => match timeout_at(self.until, hear(hearing)).await {
                     Ok(Some(told)) => return told,
                     Ok(None) => {}
-                    Err(_elapsed) => return Told::Failed("no answer in time".into()),
+                    Err(_elapsed) => return Told::Failed(silent(self.limit).into()),
                 },
             }
         }
@@ -346,8 +361,8 @@ impl Asker {
                 let why = format!("there is no name {name}");
                 (Told::NoSuchName(why.into()), Some(ttl))
             }
-            Ok(other) => failed(&servers, vec![(0, other)]),
-            Err(failures) => failed(&servers, failures),
+            Ok(other) => failed(&servers, vec![(0, other)], self.limit),
+            Err(failures) => failed(&servers, failures, self.limit),
         };
         if let Some(ttl) = ttl {
             self.cache
@@ -366,18 +381,24 @@ impl Drop for Late {
     }
 }
 
+fn silent(limit: Duration) -> String {
+    format!("no answer within {limit:.1?}")
+}
+
 /// Why nobody could tell, and how many seconds that holds: not where there was no way to a server, which costs nothing
 /// to try and may change at once.
-fn failed(servers: &[NameServer], failures: Vec<(usize, Answer)>) -> (Told, Option<u32>) {
+fn failed(
+    servers: &[NameServer],
+    failures: Vec<(usize, Answer)>,
+    limit: Duration,
+) -> (Told, Option<u32>) {
     let unreached = |(_, why): &(usize, Answer)| matches!(why, Answer::Unreached(_));
     let ttl = (!failures.is_empty() && !failures.iter().any(unreached)).then_some(FAILED_FOR);
     let whys = failures.into_iter().map(|(index, why)| {
         let why = match why {
             Answer::Failed(why) | Answer::Unreached(why) => why,
             Answer::Truncated => "cut short over TCP".into(),
-            Answer::Addresses(..) | Answer::NoSuchName(_) | Answer::Silent => {
-                format!("no answer within {BUDGET:?}")
-            }
+            Answer::Addresses(..) | Answer::NoSuchName(_) | Answer::Silent => silent(limit),
         };
         match servers.get(index) {
             Some(NameServer::Tcp(place)) => format!("tcp {place}: {why}"),
@@ -387,8 +408,26 @@ fn failed(servers: &[NameServer], failures: Vec<(usize, Answer)>) -> (Told, Opti
     });
     let whys: Vec<String> = whys.collect();
     let why = match whys.as_slice() {
-        [] => "no name server is configured".into(),
+        [] if servers.is_empty() => "no name server is configured".into(),
+        [] => "no time was left to ask for it".into(),
         _ => whys.join("; ").into(),
     };
     (Told::Failed(why), ttl)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_servers_and_no_time_are_told_apart() {
+        let why = |servers: &[NameServer]| failed(servers, Vec::new(), BUDGET);
+        let told = |why: &str| (Told::Failed(why.into()), None);
+        assert_eq!(why(&[]), told("no name server is configured"));
+        let servers = [NameServer::System];
+        assert_eq!(why(&servers), told("no time was left to ask for it"));
+        let silent = failed(&servers, vec![(0, Answer::Silent)], BUDGET);
+        let expected = Told::Failed("no answer within 4.0s".into());
+        assert_eq!(silent, (expected, Some(FAILED_FOR)));
+    }
 }

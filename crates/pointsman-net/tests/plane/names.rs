@@ -33,6 +33,8 @@ enum Mood {
     LateForV4,
     /// ... or never for `slow.test`.
     SlowForV4,
+    /// ... but there is nothing to hear of names below `corp`.
+    SilentForCorp,
     /// All answers are cut short, and over TCP nothing is said.
     Short,
     Silent,
@@ -71,6 +73,7 @@ impl Names {
                         kind == 1 && lost
                     }
                     Mood::SlowForV4 => kind == 1 && query[13..17] == *b"slow",
+                    Mood::SilentForCorp => query[..length].windows(5).any(|at| at == b"\x04corp"),
                     Mood::Plain | Mood::LateForV4 | Mood::Short => false,
                 };
                 if silent {
@@ -149,6 +152,22 @@ fn resolver(servers: Vec<NameServer>, families: Families) -> Arc<Resolver> {
         ..ResolverSpec::default()
     };
     Arc::new(Resolver::new(spec, &Arc::new(System::default())))
+}
+
+/// With the system as files with these texts say: no longer than the directory is there.
+async fn with(
+    resolver: ResolverSpec,
+    hosts: &str,
+    configuration: &str,
+) -> (Stage, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("hosts"), hosts).unwrap();
+    std::fs::write(path.join("resolv.conf"), configuration).unwrap();
+    let system = System::new(path.join("hosts"), path.join("resolv.conf"));
+    let mut spec = Script::new().spec();
+    spec.server_resolver = Arc::new(Resolver::new(resolver, &Arc::new(system)));
+    (Stage::of(spec).await, directory)
 }
 
 /// The reply's code, and how long it took.
@@ -265,6 +284,75 @@ async fn many_who_ask_for_one_name_ask_one_question() {
     assert_eq!(visits.join_all().await, [0; 20]);
     // One for each family.
     assert_eq!(names.asked().len(), 2, "{:?}", names.asked());
+}
+
+#[tokio::test]
+async fn a_silent_domain_leaves_time_for_the_name_itself() {
+    let server = echo().await;
+    let names = Names::start(Mood::SilentForCorp).await;
+    // The system's server is on an interface that does not exist: it fails at once.
+    let (stage, _files) = with(
+        ResolverSpec {
+            servers: vec![NameServer::System, names.server()],
+            families: Families::Ipv4Only,
+            ..ResolverSpec::default()
+        },
+        "",
+        "search corp\nnameserver fe80::1%none0\n",
+    )
+    .await;
+    assert_eq!(visit(&stage, "one", server.port()).await.0, 0);
+    // Asked for `one.corp` in vain, more than once, and then for `one`.
+    assert!(names.asked().len() > 2);
+}
+
+#[tokio::test]
+async fn fixed_addresses_come_as_families_are_wanted_and_nobody_else_is_asked() {
+    let server = echo().await;
+    let names = Names::start(Mood::Plain).await;
+    let fixed = |address: &str| {
+        (
+            pointsman_policy::Domain::parse("fixed.test").unwrap(),
+            false,
+            address.parse().unwrap(),
+        )
+    };
+    for (hosts, text) in [
+        (vec![fixed("::1"), fixed("127.0.0.1")], ""),
+        (vec![], "::1 fixed.test\n127.0.0.1 fixed.test\n"),
+    ] {
+        let only = |families| {
+            let spec = ResolverSpec {
+                servers: vec![NameServer::System, names.server()],
+                hosts: hosts.clone(),
+                families,
+                ..ResolverSpec::default()
+            };
+            with(spec, text, "nameserver fe80::1%none0\n")
+        };
+        let (stage, _files) = only(Families::Ipv4Only).await;
+        assert_eq!(visit(&stage, "fixed.test", server.port()).await.0, 0);
+        let (stage, _files) = only(Families::Ipv6Only).await;
+        assert_ne!(visit(&stage, "fixed.test", server.port()).await.0, 0);
+    }
+    for (hosts, text) in [
+        (vec![fixed("127.0.0.1")], ""),
+        (vec![], "127.0.0.1 fixed.test\n"),
+    ] {
+        let spec = ResolverSpec {
+            servers: vec![NameServer::System, names.server()],
+            hosts,
+            families: Families::Ipv6Only,
+            ..ResolverSpec::default()
+        };
+        let (stage, _files) = with(spec, text, "nameserver fe80::1%none0\n").await;
+        assert_ne!(visit(&stage, "fixed.test", server.port()).await.0, 0);
+        let record = stage.record().await;
+        let error = record.ended.as_ref().and_then(End::error);
+        let error = error.map_or("", |it| &**it);
+        assert!(error.contains("fixed.test has no IPv6 address"), "{error}");
+    }
+    assert_eq!(names.asked(), []);
 }
 
 #[tokio::test]

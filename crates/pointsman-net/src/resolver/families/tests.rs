@@ -159,3 +159,25 @@ fn addresses_come_in_the_order_that_is_preferred() {
     assert_eq!(ordered(Families::PreferIpv4), [v4[0], v6[0]]);
     assert_eq!(ordered(Families::PreferIpv6), [v6[0], v4[0]]);
 }
+
+#[test]
+fn fixed_addresses_of_the_other_family_alone_end_the_look_up() {
+    let name = Domain::parse("a.test").unwrap();
+    let (v4, v6) = (vec![IpAddr::from([1; 4])], vec![IpAddr::from([1; 16])]);
+    let both = |families: Families| families.fixed(&name, v4.clone(), v6.clone());
+    assert_eq!(both(Families::PreferIpv6), Some(Ok(vec![v6[0], v4[0]])));
+    assert_eq!(both(Families::Ipv4Only), Some(Ok(v4.clone())));
+    let none = |why: &str| Some(Err(why.into()));
+    assert_eq!(
+        Families::Ipv4Only.fixed(&name, Vec::new(), v6.clone()),
+        none("a.test has no IPv4 address")
+    );
+    assert_eq!(
+        Families::Ipv6Only.fixed(&name, v4, Vec::new()),
+        none("a.test has no IPv6 address")
+    );
+    assert_eq!(
+        Families::Ipv4Only.fixed(&name, Vec::new(), Vec::new()),
+        None
+    );
+}
