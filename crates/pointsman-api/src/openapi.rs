@@ -163,7 +163,10 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
 fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] {
     match (method, path) {
         (_, route::FLOWS) => &[
-            ("recent", "ended flows too"),
+            (
+                "recent",
+                "ended flows too, which is the default; `false` leaves them out",
+            ),
             ("after", "only flows with a greater number"),
             ("limit", "so many at most: 1 to 1000, which is the default"),
             ("flow", "words that a flow must fit, as FLOW has them"),

@@ -19,7 +19,7 @@ pub const EXPLAIN: &str = "/v1/explain";
 /// GET, query `flow=` (words, as FLOW has them), `contains=`, `full=true`: server-sent events, an
 /// [`EVENT_DECISION`] for each flow that is decided from now on and meets what is asked for.
 pub const FOLLOW: &str = "/v1/explain/follow";
-/// GET, query `recent=true` for ended ones too, `after=` a number, `limit=` at most [`MOST_FLOWS`], `flow=` (words, as FLOW
+/// GET, query `recent=false` for live ones alone, `after=` a number, `limit=` at most [`MOST_FLOWS`], `flow=` (words, as FLOW
 /// has them) and `contains=`: [`crate::FlowList`].
 pub const FLOWS: &str = "/v1/flows";
 /// GET: [`crate::FlowRecord`]; DELETE: ends the flow and answers its record.

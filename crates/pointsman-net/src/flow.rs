@@ -6,6 +6,7 @@
 
 mod above;
 mod bound;
+mod held;
 mod steps;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use pointsman_policy::request::RequestId;
 use pointsman_policy::{Domain, Facts};
 
 pub(crate) use self::bound::Bound;
+use self::held::Held;
 use crate::forward::{Stay, Visit};
 use crate::generation::InboundSpec;
 use crate::guard::Token;
@@ -89,7 +91,7 @@ pub(crate) struct Flow {
     ways: Ways,
     inbound: Arc<InboundSpec>,
     ticket: Ticket,
-    client: Stream,
+    client: Held,
     visit: Option<Visit>,
     bound: Option<Box<Bound>>,
     reply: Reply,

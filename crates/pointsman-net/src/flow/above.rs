@@ -8,9 +8,9 @@ use std::slice;
 use std::sync::Arc;
 
 use pointsman_os::socket::peer_is_local;
-use pointsman_policy::decision::{Decision, Reason};
+use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::Fact;
-use pointsman_policy::{Action, Host, guard, local};
+use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Flow;
 use super::steps::Gone;
@@ -96,6 +96,47 @@ impl Flow {
             false => Lent::All,
         };
         self.lent.allows(address)
+    }
+
+    /// The addresses of a destination's name that may be dialled: the first, which the rules saw, and those further ones
+    /// that they send the same way. Where no rule asked for them, none: the dial asks itself.
+    pub(super) fn decided_alike(&self) -> Vec<IpAddr> {
+        let Fact::Known(resolved, from) = &self.facts.resolved else {
+            return Vec::new();
+        };
+        let [first, others @ ..] = resolved.as_slice() else {
+            return Vec::new();
+        };
+        let policy = &self.ways.generation().spec().policies[self.inbound.policy];
+        let decided = |mut facts: Facts| {
+            let databases = &policy.databases;
+            let settled = settle(policy, &mut facts, |need, facts| match need {
+                Need::Country => {
+                    let address = facts.destination_address();
+                    facts.geo = address.map_or(Fact::Absent, |address| databases.lookup(address));
+                }
+                Need::Local => facts.local = facts::local(&self.ways, facts),
+                // All else is the same for every address; what nobody asked before is not asked for this.
+                Need::Owner | Need::Resolve | Need::Sniff | Need::Verdict(_) => {}
+            });
+            match settled.step {
+                Step::Decided(decision) => decision.outbound,
+                Step::Need(_) | Step::NoRoute => None,
+            }
+        };
+        let of = |address: IpAddr| Facts {
+            resolved: Fact::Known(vec![address], *from),
+            geo: Fact::Unknown,
+            local: Fact::Unknown,
+            ..self.facts.clone()
+        };
+        let mut alike = vec![*first];
+        if !others.is_empty() {
+            let outbound = decided(of(*first));
+            let same = |address: &&IpAddr| decided(of(**address)) == outbound;
+            alike.extend(others.iter().filter(|address| same(address)));
+        }
+        alike
     }
 
     /// Whether the client is of another host.

@@ -3,15 +3,17 @@
 //! Invariant: whatever way a step ends a flow, what is known by then is written down first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Action, Host, Need, Watch};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::bound::{Bound, To};
+use super::held::Held;
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::facts;
 use crate::forward::Visit;
@@ -76,7 +78,7 @@ impl Flow {
             ways,
             inbound,
             ticket,
-            client: arrival.client,
+            client: Held::new(arrival.client),
             visit,
             bound,
             reply: arrival.reply,
@@ -293,14 +295,19 @@ impl Flow {
         let ends = self.ends();
         let opened = match &mut self.visit {
             Some(visit) => {
-                // A visitor may say all before it is served. One that ends without a word while its target is down
-                // does not wait for it.
+                // A visitor may say all before it is served. One that ends without a word does not wait for a target
+                // that is down, nor long for one that may be.
                 let failed = Notify::new();
-                let client = &mut self.client;
+                let client = &mut *self.client;
                 let gone = async {
+                    let ended_a_while = async {
+                        client.hung_up(true).await;
+                        sleep(WORDLESS).await;
+                    };
                     tokio::select! {
                         () = client.hung_up(false) => return,
                         () = failed.notified() => {}
+                        () = ended_a_while => {}
                     }
                     client.left_without_a_word().await;
                 };
@@ -372,7 +379,7 @@ impl Flow {
             // Every arrival brings one.
             (None, None) => Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()),
         };
-        let resolved = self.facts.resolved.known().cloned().unwrap_or_default();
+        let resolved = self.decided_alike();
         Target {
             host,
             port: self.facts.port.known().copied().unwrap_or(0),
@@ -386,10 +393,11 @@ impl Flow {
         let token = server.stream.take_token();
         let flow = Arc::clone(&self.ticket.live().bytes);
         let (client, server) = match &self.payload {
-            Payload::Bytes => (self.client, server.stream),
+            Payload::Bytes => (self.client.take(), server.stream),
             Payload::Request(request) => {
                 let limits = &self.ways.generation().spec().limits;
-                let exchange = inbound::exchange(self.client, server, request, &flow, limits);
+                let exchange =
+                    inbound::exchange(self.client.take(), server, request, &flow, limits);
                 // On the heap: the room is not every flow's.
                 match Box::pin(exchange).await {
                     Exchanged::Tunnel(client, server) => (client, server),
@@ -443,7 +451,7 @@ impl Flow {
         if let DialError::Shut { why, .. } = error {
             self.ticket.note(|record| record.note = Arc::clone(why));
             // Closed in order: there is nothing to take back.
-            drop(self.client);
+            drop(self.client.take());
             self.ticket.end(End::Refused);
             return Next::Over;
         }
@@ -463,7 +471,7 @@ impl Flow {
         .await
     }
 
-    async fn say_no(self, refusal: Refusal, why: &str, end: End) -> Next {
+    async fn say_no(mut self, refusal: Refusal, why: &str, end: End) -> Next {
         let silence = self.ways.generation().spec().limits.blackhole;
         // Addresses, outbounds and resolvers are this host's business; the record keeps them.
         let why = match self.is_of_a_stranger() {
@@ -471,7 +479,13 @@ impl Flow {
             false => why,
         };
         self.reply
-            .refuse(self.client, refusal, why, self.ways.shared(), silence)
+            .refuse(
+                self.client.take(),
+                refusal,
+                why,
+                self.ways.shared(),
+                silence,
+            )
             .await;
         self.ticket.end(end);
         Next::Over
@@ -496,6 +510,10 @@ impl Flow {
         });
     }
 }
+
+/// How long a visitor that ended without a word waits for its target: such a one may want to hear a server that
+/// speaks first, and most have left.
+const WORDLESS: Duration = Duration::from_secs(1);
 
 /// Why a connection of our own that arrives at us is refused.
 const CAME_BACK: &str = "loop guard: own connection: it came back to us";

@@ -166,6 +166,41 @@ async fn a_client_that_leaves_a_target_that_is_down_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_client_that_left_without_a_word_does_not_wait_for_a_target_that_does_not_answer() {
+    let silent = Target {
+        resolve_timeout: Some(PATIENCE * 10),
+        connect_timeout: Some(PATIENCE * 10),
+        ..named("t", "silent.test", 1)
+    };
+    let mut forward = to([silent]);
+    forward.connection_limit = 1;
+    let stage = Stage::of(forward).await;
+    for count in 1..=2 {
+        let client = stage.connect().await;
+        stage.living(1).await;
+        drop(client);
+        let record = stage.records(count).await.pop().unwrap();
+        assert_eq!(record.ended, Some(End::ClientGone));
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_flow_is_stopped_in_the_dial_is_reset() {
+    let silent = Target {
+        resolve_timeout: Some(PATIENCE * 10),
+        connect_timeout: Some(PATIENCE * 10),
+        ..named("t", "silent.test", 1)
+    };
+    let stage = Stage::of(to([silent])).await;
+    let mut client = stage.connect().await;
+    stage.living(1).await;
+    let id = stage.plane().flows()[0].id;
+    assert!(stage.plane().close(id));
+    let error = client.rest().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn a_client_that_said_all_waits_for_a_target_that_comes_back() {
     let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = place.local_addr().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pointsman_net::generation::InboundSpec;
 use pointsman_net::outbound::Kind;
 use pointsman_net::record::End;
-use pointsman_policy::condition::Condition;
+use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Fact, InboundKind, Protocol};
 use pointsman_policy::model::DomainOrder;
 use pointsman_policy::{Action, Domain};
@@ -275,4 +275,32 @@ async fn a_flow_to_an_own_listener_is_refused_by_any_spelling() {
         );
     }
     assert_eq!(stage.plane().recent().len(), count);
+}
+
+#[tokio::test]
+async fn an_address_that_the_rules_refuse_is_not_dialled_for_another_ones_sake() {
+    let server = echo().await;
+    let within = |range: &str| Condition::Address {
+        of: AddressOf::Destination,
+        prefix: range.parse().unwrap(),
+        asks: Asks::Resolve,
+    };
+    // The rules see the first address; the server is at the second.
+    for (range, outbound, fallback, code) in [
+        ("127.0.0.1", "REJECT", "DIRECT", 5),
+        ("127.99.1.1", "DIRECT", "REJECT", 5),
+        ("127.0.0.0/8", "DIRECT", "REJECT", 0),
+        ("192.0.2.0/24", "REJECT", "DIRECT", 0),
+    ] {
+        let script = Script::new()
+            .rule(within(range), outbound)
+            .fallback(fallback);
+        let stage = script.play().await;
+        let mut client = stage.connect().await;
+        assert_eq!(
+            client.socks5("mixed.test", server.port()).await,
+            code,
+            "{range}"
+        );
+    }
 }

@@ -31,6 +31,8 @@ impl Lookup for Loopback {
     fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
         let answer: Answer = match name.as_str() {
             "nobody.test" => Ok(vec![IpAddr::V4(NOBODY)]),
+            // Nobody listens at the first one.
+            "mixed.test" => Ok(vec![IpAddr::V4(NOBODY), Ipv4Addr::LOCALHOST.into()]),
             "nowhere.test" => Err("there is no such name".into()),
             _ => Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
         };
