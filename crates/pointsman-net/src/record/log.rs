@@ -147,13 +147,15 @@ impl Drop for AccessLog {
 }
 
 /// What is to be appended, and the file.
-struct Output {
-    file: File,
+struct Output<F> {
+    file: F,
     /// Whole lines, but for the first, of which a part may be written.
     pending: Vec<u8>,
+    /// What was written last is no end of a line.
+    inside: bool,
 }
 
-impl Output {
+impl Output<File> {
     fn open(path: &Path) -> io::Result<Self> {
         // A log's directory is the log's own, as `/var/log/NAME` is; a fresh machine has none.
         if let Some(directory) = path.parent() {
@@ -162,9 +164,23 @@ impl Output {
         Ok(Self {
             file: local::open_log(path)?,
             pending: Vec::new(),
+            inside: false,
         })
     }
 
+    /// Goes on in the file that is at `path` now.
+    fn reopen(&mut self, path: &Path) -> io::Result<()> {
+        self.file = Self::open(path)?.file;
+        let metadata = self.file.metadata()?;
+        // Half a line stayed behind in another file.
+        if metadata.is_file() && metadata.len() == 0 {
+            self.inside = false;
+        }
+        Ok(())
+    }
+}
+
+impl<F: Write> Output<F> {
     /// Queues a line; `lost` counts it where there is no room.
     fn add(&mut self, line: &dyn fmt::Display, lost: &Lost) {
         let line = format!("{line}\n");
@@ -175,6 +191,10 @@ impl Output {
             lost.add(1, &TOO_SLOW);
             return;
         }
+        // The rest of a line was lost: the next one is not glued to it.
+        if self.pending.is_empty() && self.inside {
+            self.pending.push(b'\n');
+        }
         self.pending.extend_from_slice(line.as_bytes());
     }
 
@@ -184,7 +204,10 @@ impl Output {
         while written < self.pending.len() {
             match self.file.write(&self.pending[written..]) {
                 Ok(0) => break,
-                Ok(more) => written += more,
+                Ok(more) => {
+                    written += more;
+                    self.inside = self.pending[written - 1] != b'\n';
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
@@ -197,11 +220,13 @@ impl Output {
     }
 }
 
+/// How many lines that is, the rest of a first one too.
 fn lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.filter(|line| !line.is_empty()).count()
 }
 
-fn write_all(orders: &Receiver<Order>, mut output: Output, lost: &Lost) {
+fn write_all(orders: &Receiver<Order>, mut output: Output<File>, lost: &Lost) {
     loop {
         let next = match output.pending.is_empty() {
             true => orders
@@ -221,9 +246,8 @@ fn write_all(orders: &Receiver<Order>, mut output: Output, lost: &Lost) {
                 Order::Text(line) => output.add(&line, lost),
                 Order::Reopen => {
                     output.flush(lost);
-                    match Output::open(&lost.path) {
-                        Ok(reopened) => output.file = reopened.file,
-                        Err(error) => tracing::warn!(%error, "the access log cannot be reopened"),
+                    if let Err(error) = output.reopen(&lost.path) {
+                        tracing::warn!(%error, "the access log cannot be reopened");
                     }
                 }
             }
@@ -232,4 +256,70 @@ fn write_all(orders: &Receiver<Order>, mut output: Output, lost: &Lost) {
     }
     output.flush(lost);
     lost.add(lines(&output.pending), &TOO_SLOW);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with so much room, whose last write takes what fits.
+    #[derive(Default)]
+    struct Disk {
+        holds: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = bytes.len().min(self.room);
+            if fits == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= fits;
+            self.holds.extend_from_slice(&bytes[..fits]);
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the disk holds, and how many lines were lost, where it was full after `room` bytes of three lines.
+    fn full_after(room: usize) -> (String, u64) {
+        let lost = Lost {
+            path: PathBuf::new(),
+            all: Arc::default(),
+        };
+        let mut output = Output {
+            file: Disk {
+                room,
+                ..Disk::default()
+            },
+            pending: Vec::new(),
+            inside: false,
+        };
+        for line in ["one", "two", "six"] {
+            output.add(&line, &lost);
+        }
+        output.flush(&lost);
+        output.add(&"ten", &lost);
+        output.flush(&lost);
+        output.file.room = usize::MAX;
+        for line in ["new", "end"] {
+            output.add(&line, &lost);
+            output.flush(&lost);
+        }
+        let holds = String::from_utf8(output.file.holds).unwrap();
+        (holds, lost.all.count())
+    }
+
+    #[test]
+    fn after_a_full_disk_a_line_begins_anew() {
+        assert_eq!(full_after(0), ("new\nend\n".into(), 4));
+        assert_eq!(full_after(4), ("one\nnew\nend\n".into(), 3));
+        assert_eq!(full_after(6), ("one\ntw\nnew\nend\n".into(), 3));
+        assert_eq!(full_after(7), ("one\ntwo\nnew\nend\n".into(), 2));
+        assert_eq!(full_after(12), ("one\ntwo\nsix\nnew\nend\n".into(), 1));
+    }
 }
