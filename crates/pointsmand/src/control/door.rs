@@ -92,8 +92,10 @@ pub(super) async fn serve(router: Router, listener: ControlListener, tasks: Task
 #[derive(Debug, Default)]
 pub(super) struct Client {
     lobby: Arc<Lobby>,
-    /// It has to make room.
+    /// It has to make room, unless it is inside by now.
     displaced: Notify,
+    /// Its request was whole before it had to: written under the lobby's lock.
+    inside: AtomicBool,
     /// It follows a stream, and may be slow.
     follows: AtomicBool,
     /// That of its request, as long as the answer is not read.
@@ -136,6 +138,19 @@ impl Lobby {
         self.waiting().retain(|other| !Arc::ptr_eq(other, client));
     }
 
+    /// Its request is whole: it has to make room for nobody any more.
+    fn admit(&self, client: &Arc<Client>) {
+        let mut waiting = self.waiting();
+        waiting.retain(|other| !Arc::ptr_eq(other, client));
+        client.inside.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its request is being answered.
+    fn is_inside(&self, client: &Client) -> bool {
+        let _waiting = self.waiting();
+        client.inside.load(Ordering::Relaxed)
+    }
+
     /// The oldest has to go.
     fn make_room(&self) {
         if let Some(oldest) = self.waiting().pop_front() {
@@ -159,17 +174,23 @@ async fn talk(stream: UnixStream, router: Router, client: &Arc<Client>) -> io::R
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(io, service);
-    let served = tokio::select! {
-        biased;
-        served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
-        () = client.displaced.notified() => {
+    let served = loop {
+        tokio::select! {
+            biased;
+            served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
+            () = client.displaced.notified() => {}
+        }
+        // Told when its request was whole already: what that asks for may be under way.
+        if !client.lobby.is_inside(client) {
             let room = "too many clients sent no whole request: the oldest makes room";
             let stream = connection.into_parts().io.into_inner();
-            // Between the whole request and its place.
+            // What is no request, or too long, was refused.
             if stream.answered() {
                 return Ok(());
             }
-            return stream.end(StatusCode::SERVICE_UNAVAILABLE, "too-many-clients", room).await;
+            return stream
+                .end(StatusCode::SERVICE_UNAVAILABLE, "too-many-clients", room)
+                .await;
         }
     };
     let stream = connection.into_parts().io.into_inner();
@@ -275,7 +296,7 @@ pub(super) async fn admit(
     };
     let client = parts.extensions.get::<Arc<Client>>();
     if let Some(client) = client {
-        client.lobby.leave(client);
+        client.lobby.admit(client);
     }
     let (place, follows) = match places.take(&parts.method, parts.uri.path()) {
         Ok(taken) => taken,
