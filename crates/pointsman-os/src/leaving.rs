@@ -48,11 +48,11 @@ pub(crate) enum Leaving {
 ///
 /// # Errors
 /// Those of `rules`.
-pub(crate) fn leaving<E>(
+pub(crate) fn leaving<R: AsRef<[Rule]>, E>(
     wanted: &Wanted,
     owners: &[Owner],
     loopback: u32,
-    rules: impl FnOnce() -> Result<Vec<Rule>, E>,
+    rules: impl FnOnce() -> Result<R, E>,
 ) -> Result<Leaving, E> {
     let mut interfaces: Vec<u32> = owners
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn leaving<E>(
         .collect();
     interfaces.sort_unstable();
     interfaces.dedup();
-    if interfaces.contains(&loopback) || rules()?.iter().any(|rule| rule.is_for(wanted)) {
+    if interfaces.contains(&loopback) || rules()?.as_ref().iter().any(|rule| rule.is_for(wanted)) {
         return Ok(Leaving::Kernel);
     }
     Ok(match *interfaces.as_slice() {

@@ -4,9 +4,12 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
+use super::lasting::Lasting;
 use crate::leaving::{Owner, Rule};
 
 const HEADER: usize = 16;
@@ -17,39 +20,67 @@ const BUFFER: usize = 32 * 1024;
 /// Messages of one answer: a host with more addresses or rules than that is not one of ours.
 const MAX_MESSAGES: usize = 65_536;
 
+/// As often a change may fall into a dump: one takes microseconds.
+const MAX_DUMPS: usize = 4;
+
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWRULE: u16 = 32;
 const RTM_GETRULE: u16 = 34;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+/// linux/netlink.h: something changed meanwhile.
+const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
-/// All addresses of a family, with the numbers of their interfaces.
-pub(crate) fn addresses(v4: bool) -> io::Result<Vec<Owner>> {
-    let mut owners = Vec::new();
-    ask(RTM_GETADDR, v4, IFADDRMSG, |kind, body| {
-        if kind == RTM_NEWADDR {
-            owners.extend(owner(body));
-        }
-    })?;
-    Ok(owners)
+static OWNERS: [Lasting<Owner>; 2] = [Lasting::new(), Lasting::new()];
+static RULES: [Lasting<Rule>; 2] = [Lasting::new(), Lasting::new()];
+
+/// All addresses of a family, with the numbers of their interfaces, as they were within the last second.
+pub(crate) fn addresses(v4: bool, now: Instant) -> io::Result<Arc<[Owner]>> {
+    OWNERS[usize::from(v4)].get(now, || {
+        ask(RTM_GETADDR, v4, IFADDRMSG, |kind, body| {
+            (kind == RTM_NEWADDR).then(|| owner(body)).flatten()
+        })
+    })
 }
 
-/// All routing rules of a family.
-pub(crate) fn rules(v4: bool) -> io::Result<Vec<Rule>> {
-    let mut rules = Vec::new();
-    ask(RTM_GETRULE, v4, RTMSG, |kind, body| {
-        if kind == RTM_NEWRULE {
-            rules.extend(rule(body));
-        }
-    })?;
-    Ok(rules)
+/// ... as they are now.
+pub(crate) fn addresses_anew(v4: bool, now: Instant) -> io::Result<Arc<[Owner]>> {
+    OWNERS[usize::from(v4)].forget();
+    addresses(v4, now)
 }
 
-/// The kernel answers within the send, and goes on with a dump as its answers are taken: this never waits.
-fn ask(kind: u16, v4: bool, length: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+/// All routing rules of a family, as they were within the last second.
+pub(crate) fn rules(v4: bool, now: Instant) -> io::Result<Arc<[Rule]>> {
+    RULES[usize::from(v4)].get(now, || {
+        ask(RTM_GETRULE, v4, RTMSG, |kind, body| {
+            (kind == RTM_NEWRULE).then(|| rule(body)).flatten()
+        })
+    })
+}
+
+/// What the kernel has while nothing changes: a dump that a change fell into may lack or repeat something.
+fn ask<T>(
+    kind: u16,
+    v4: bool,
+    length: usize,
+    read: impl Fn(u16, &[u8]) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    for _ in 0..MAX_DUMPS {
+        let mut all = Vec::new();
+        if !dump(kind, v4, length, |kind, body| all.extend(read(kind, body)))? {
+            return Ok(all);
+        }
+    }
+    let text = "addresses or rules change faster than they can be read";
+    Err(io::Error::other(text))
+}
+
+/// The kernel answers within the send, and goes on with a dump as its answers are taken: this never waits. Whether a
+/// change fell into it.
+fn dump(kind: u16, v4: bool, length: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<bool> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
@@ -59,7 +90,7 @@ fn ask(kind: u16, v4: bool, length: usize, mut each: impl FnMut(u16, &[u8])) -> 
     rustix::net::connect(&socket, &netlink::SocketAddrNetlink::new(0, 0))?;
     rustix::net::send(&socket, &encode(kind, v4, length), SendFlags::empty())?;
     let mut buffer = vec![0; BUFFER];
-    let mut left = MAX_MESSAGES;
+    let mut reading = Reading::default();
     loop {
         let (read, whole) = rustix::net::recv(
             &socket,
@@ -69,8 +100,8 @@ fn ask(kind: u16, v4: bool, length: usize, mut each: impl FnMut(u16, &[u8])) -> 
         if whole > BUFFER {
             return Err(cut_short());
         }
-        if decode(&buffer[..read], &mut left, &mut each)? {
-            return Ok(());
+        if decode(&buffer[..read], &mut reading, &mut each)? {
+            return Ok(reading.interrupted);
         }
     }
 }
@@ -86,17 +117,34 @@ fn encode(kind: u16, v4: bool, length: usize) -> Vec<u8> {
     message
 }
 
+/// How far the answer to one question is read.
+struct Reading {
+    /// Messages that may still come.
+    left: usize,
+    interrupted: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            left: MAX_MESSAGES,
+            interrupted: false,
+        }
+    }
+}
+
 /// Takes the messages of one datagram; whether the answer is whole.
 fn decode(
     mut bytes: &[u8],
-    left: &mut usize,
+    reading: &mut Reading,
     each: &mut impl FnMut(u16, &[u8]),
 ) -> io::Result<bool> {
     while !bytes.is_empty() {
         let length = u32_at(bytes, 0).ok_or_else(cut_short)? as usize;
         let message = bytes.get(..length).ok_or_else(cut_short)?;
         let body = message.get(HEADER..).ok_or_else(cut_short)?;
-        *left = left.checked_sub(1).ok_or_else(cut_short)?;
+        reading.left = reading.left.checked_sub(1).ok_or_else(cut_short)?;
+        reading.interrupted |= u16_at(message, 6).ok_or_else(cut_short)? & NLM_F_DUMP_INTR != 0;
         match u16_at(message, 4).ok_or_else(cut_short)? {
             NLMSG_DONE => return Ok(true),
             NLMSG_ERROR => {
@@ -205,14 +253,36 @@ mod tests {
             address: [127, 0, 0, 1].into(),
             interface: 1,
         };
-        assert!(addresses(true).unwrap().contains(&lo));
+        assert!(addresses(true, Instant::now()).unwrap().contains(&lo));
         // The three that are there from the start are on no address.
-        let rules = rules(true).unwrap();
+        let rules = rules(true, Instant::now()).unwrap();
         assert!(
             rules
                 .iter()
                 .any(|rule| rule.source.is_none() && !rule.vague)
         );
+    }
+
+    #[test]
+    fn a_change_in_the_midst_is_seen() {
+        let message = |kind: u16, flags: u16| {
+            let mut message = 16_u32.to_ne_bytes().to_vec();
+            message.extend(kind.to_ne_bytes());
+            message.extend(flags.to_ne_bytes());
+            message.resize(HEADER, 0);
+            message
+        };
+        // NLM_F_MULTI, and the sign on any message, also the last one.
+        for (flags, interrupted) in [([2, 2], false), ([0x12, 2], true), ([2, 0x12], true)] {
+            let bytes = [
+                message(RTM_NEWADDR, flags[0]),
+                message(NLMSG_DONE, flags[1]),
+            ]
+            .concat();
+            let mut reading = Reading::default();
+            assert!(decode(&bytes, &mut reading, &mut |_, _| {}).unwrap());
+            assert_eq!(reading.interrupted, interrupted, "{flags:?}");
+        }
     }
 
     #[test]
@@ -232,8 +302,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_is_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut left = 4;
-            let _ = decode(&bytes, &mut left, &mut |_, body| {
+            let mut reading = Reading { left: 4, interrupted: false };
+            let _ = decode(&bytes, &mut reading, &mut |_, body| {
                 let _ = (owner(body), rule(body));
             });
             let _ = (owner(&bytes), rule(&bytes));

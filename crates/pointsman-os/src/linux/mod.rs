@@ -4,6 +4,7 @@
 
 pub(crate) mod descriptors;
 mod diag;
+mod lasting;
 mod links;
 pub(crate) mod memory;
 pub(crate) mod owner;

@@ -8,12 +8,13 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{links, route};
-use crate::leaving::{Leaving, Wanted, leaving};
+use crate::leaving::{Leaving, Owner, Wanted, leaving};
 
 /// A socket that never blocks, by one call.
 pub(crate) fn non_blocking(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -40,13 +41,17 @@ pub(crate) fn bind_owner(
     if source.is_loopback() || source.is_unspecified() || route::is_local(destination)? {
         return Ok(());
     }
-    let owners = links::addresses(source.is_ipv4())?;
+    let (v4, now) = (source.is_ipv4(), Instant::now());
     let loopback = interface_index("lo").unwrap_or(0);
     let name = |index| rustix::net::netdevice::index_to_name(socket, index);
     let unavailable = |text: String| io::Error::new(io::ErrorKind::AddrNotAvailable, text);
-    match leaving(&wanted, &owners, loopback, || {
-        links::rules(source.is_ipv4())
-    })? {
+    let by = |owners: &[Owner]| leaving(&wanted, owners, loopback, || links::rules(v4, now));
+    let left = match by(&links::addresses(v4, now)?)? {
+        // The address may have come, or gone from one of them, since that was asked for.
+        Leaving::Nobody | Leaving::Several(_) => by(&links::addresses_anew(v4, now)?)?,
+        told => told,
+    };
+    match left {
         Leaving::Kernel => Ok(()),
         Leaving::Interface(index) => {
             let name = name(index)?;
