@@ -319,6 +319,7 @@ impl Plane {
         let gone: Vec<Kept> = {
             let mut listeners = self.listeners();
             listeners.stopped = true;
+            self.shared.stopped.store(true, Ordering::Relaxed);
             listeners.kept.drain(..).collect()
         };
         transaction::close_all(gone).await;

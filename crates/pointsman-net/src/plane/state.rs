@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
     pub(super) forwards: forward::Kept,
+    /// Set at the beginning of an end: who comes from now on comes too late.
+    pub(super) stopped: AtomicBool,
     /// Lines that access logs lost.
     pub(super) dropped: Arc<Dropped>,
 }
@@ -77,6 +80,7 @@ impl Shared {
             listening: ArcSwap::default(),
             selections: Mutex::default(),
             forwards: forward::Kept::default(),
+            stopped: AtomicBool::new(false),
             dropped,
         })
     }

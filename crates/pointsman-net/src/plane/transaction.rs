@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -119,7 +120,9 @@ impl Entrance {
         let inherited = |heirs: &Vec<SocketAddr>| {
             local.is_some_and(|local| heirs.iter().any(|heir| covers(*heir, local)))
         };
-        let serves = heirs.as_ref().is_none_or(inherited);
+        // One that lingers is not known to who ends all that listen: it serves none after that.
+        let lingers = |heirs| !shared.stopped.load(Ordering::Relaxed) && inherited(heirs);
+        let serves = heirs.as_ref().is_none_or(lingers);
         serves.then(|| Arc::clone(generation))
     }
 

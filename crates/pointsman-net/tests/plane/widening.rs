@@ -235,3 +235,46 @@ async fn a_stop_waits_for_no_generation_that_is_prepared() {
     let connected = tokio::net::TcpStream::connect(stage.ports[0]).await;
     assert!(connected.is_err());
 }
+
+/// Whether this very address of the loopback is listened on.
+fn is_listened_on(at: SocketAddr) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let listening = format!(" 0100007F:{:04X} 00000000:0000 0A ", at.port());
+    sockets.contains(&listening)
+}
+
+#[tokio::test]
+async fn a_listener_that_lingers_serves_nobody_after_the_end() {
+    let server = echo().await;
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let stage = Script::new().inbounds([at(any)]).play().await;
+    let narrow = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.ports[0].port()));
+    let spec = Script::new().inbounds([at(narrow)]).spec();
+    let prepared = stage.plane().prepare(spec).await.unwrap();
+    let lingering = stage.plane().commit(prepared).unwrap();
+    let mut flow = Client::to(narrow).await;
+    assert_eq!(flow.socks5("echo.test", server.port()).await, 0);
+    assert!(is_listened_on(narrow));
+    let late = async {
+        while is_listened_on(narrow) {
+            tokio::task::yield_now().await;
+        }
+        // The wider socket takes it.
+        let mut late = tokio::net::TcpStream::connect(narrow).await.unwrap();
+        let _closed = tokio::io::AsyncWriteExt::write_all(&mut late, &[5, 1, 0]).await;
+        let mut byte = [0];
+        let read = tokio::io::AsyncReadExt::read(&mut late, &mut byte).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "it is served: {read:?}");
+        // The flow from before goes on, and ends the wait.
+        flow.send("x").await;
+        flow.expect("x").await;
+        drop(flow);
+    };
+    let (drained, late) = tokio::join!(
+        stage.plane().drain(PATIENCE),
+        tokio::time::timeout(PATIENCE, late)
+    );
+    late.unwrap();
+    assert!(drained);
+    drop(lingering);
+}
