@@ -31,6 +31,9 @@ pub struct OutboundState {
     /// Live flows.
     #[serde(default)]
     pub flows: u64,
+    /// After a selection: why it does not outlive the daemon, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 /// Selects a member of a group.

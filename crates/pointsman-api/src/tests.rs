@@ -222,6 +222,7 @@ fn the_daemon_is_frozen() {
         members: vec!["a".into(), "b".into()],
         selected: Some("a".into()),
         flows: 0,
+        not_kept: None,
     };
     let status = Status {
         state: "running".into(),

@@ -196,14 +196,14 @@ impl App {
     ///
     /// # Errors
     /// [`SelectError`] where there is no such group or member.
-    pub(crate) fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
+    ///
+    /// Answers with why it will not outlive the daemon, where it will not.
+    pub(crate) fn select(&self, group: &str, member: &str) -> Result<Option<String>, SelectError> {
         self.plane.select(group, member)?;
         let mut kept = self.selections();
         kept.insert(group.to_owned(), member.to_owned());
-        if let Some(state) = &self.origin.state {
-            selections::store(state, &kept);
-        }
-        Ok(())
+        let state = self.origin.state.as_ref();
+        Ok(state.and_then(|state| selections::store(state, &kept).err()))
     }
 
     /// The line that says that the daemon serves.

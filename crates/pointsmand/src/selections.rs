@@ -34,7 +34,10 @@ pub(crate) fn load(state: &Path) -> Selections {
 }
 
 /// Keeps them, in one step: a crash leaves the old file or the new one.
-pub(crate) fn store(state: &Path, selections: &Selections) {
+///
+/// # Errors
+/// Why they are not kept, with the path.
+pub(crate) fn store(state: &Path, selections: &Selections) -> Result<(), String> {
     let path = state.join(FILE);
     let fresh = state.join(format!("{FILE}.new"));
     let write = || -> io::Result<()> {
@@ -42,9 +45,11 @@ pub(crate) fn store(state: &Path, selections: &Selections) {
         create_private(&fresh)?.write_all(&serde_json::to_vec_pretty(selections)?)?;
         std::fs::rename(&fresh, &path)
     };
-    if let Err(error) = write() {
-        tracing::warn!("{}: {error}", path.display());
-    }
+    write().map_err(|error| {
+        let why = format!("{}: {error}", path.display());
+        tracing::warn!("a selection is not kept over a restart: {why}");
+        why
+    })
 }
 
 #[cfg(test)]
@@ -57,7 +62,7 @@ mod tests {
         let state = directory.path().join("not/there/yet");
         assert!(load(&state).is_empty());
         let selections = Selections::from([("auto".into(), "privacy".into())]);
-        store(&state, &selections);
+        store(&state, &selections).unwrap();
         assert_eq!(load(&state), selections);
         std::fs::write(state.join(FILE), "{").unwrap();
         assert!(load(&state).is_empty());

@@ -64,7 +64,14 @@ impl Shared {
         let dropped = Arc::default();
         let log = setup.access_log.as_deref();
         let log = log
-            .map(|path| AccessLog::open(path, &dropped))
+            .map(|path| {
+                let named = |error: io::Error| {
+                    let path = path.display();
+                    let text = format!("the access log {path} cannot be opened: {error}");
+                    io::Error::new(error.kind(), text)
+                };
+                AccessLog::open(path, &dropped).map_err(named)
+            })
             .transpose()?;
         Ok(Self {
             flows: Flows::new(setup.clock, log.map(Arc::new)),

@@ -50,7 +50,9 @@ pub(crate) fn run(global: &Global, args: &OutboundsArgs, out: &mut Out) -> Resul
                 if out.quiet {
                     Ok(())
                 } else {
-                    out.line(described(&told))
+                    let kept = told.not_kept.as_ref();
+                    let kept = kept.map(|why| format!("; not kept over a restart: {why}"));
+                    out.line(described(&told) + &kept.unwrap_or_default())
                 }
             })
         }

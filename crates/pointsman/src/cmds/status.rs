@@ -104,6 +104,7 @@ mod tests {
             members: vec!["a".into(), "b".into()],
             selected: selected.map(Into::into),
             flows: 0,
+            not_kept: None,
         };
         let check = |outbound, expected| assert_eq!(described(&outbound), expected);
         check(

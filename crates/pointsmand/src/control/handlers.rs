@@ -231,10 +231,12 @@ pub(crate) async fn select(
         );
         return refuse("unknown-member", text);
     }
-    if let Err(error) = app.select(&group, &request.member) {
-        return refuse("not-selected", error.to_string());
-    }
+    let not_kept = match app.select(&group, &request.member) {
+        Ok(not_kept) => not_kept,
+        Err(error) => return refuse("not-selected", error.to_string()),
+    };
     let state = states(&app).into_iter().find(|state| state.name == group);
+    let state = state.map(|state| api::OutboundState { not_kept, ..state });
     Json(state).into_response()
 }
 
@@ -352,6 +354,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             selected: selected.map(|name| name.to_string()),
             members,
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
+            not_kept: None,
         })
     };
     setup.outbounds.iter().filter_map(state).collect()

@@ -222,6 +222,12 @@ fn a_disk_that_is_full_or_read_only_is_told_and_served_from() {
         let mut daemon = in_mount(state.path(), options);
         let output = daemon.client(&["outbounds", "select", "g", "b"]);
         assert!(output.status.success(), "{options}: {}", said(&output));
+        // It is in force; and who selected it hears that it will not outlive the daemon.
+        let told = said(&output);
+        assert!(
+            told.contains("not kept over a restart: "),
+            "{options}: {told}"
+        );
         let explained = daemon.client(&["explain", "dst=name-7.test:80"]);
         assert!(said(&explained).contains("REJECT"), "{}", said(&explained));
         daemon.signal("TERM");
