@@ -76,7 +76,7 @@ impl Listener {
         Ok(Self::serve(bound, workers, handler, Arc::default()))
     }
 
-    /// Accepts what waits and what comes; `refused` counts those for whom no descriptor was left.
+    /// Accepts what waits and what comes at what listens; `refused` counts those for whom no descriptor was left.
     pub fn serve(
         bound: Bound,
         workers: &Workers,
@@ -89,6 +89,7 @@ impl Listener {
             each,
             listening,
             path,
+            ..
         } = bound;
         let shared = Arc::new(Shared {
             handler: ArcSwap::from_pointee(handler),

@@ -98,6 +98,16 @@ pub fn datagram_listener(address: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// Those of `bind` and `listen`.
 pub fn tcp_listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = bound_tcp(address, shared)?;
+    start_to_listen(&socket)?;
+    Ok(socket)
+}
+
+/// As [`tcp_listener`], but nobody reaches it before [`start_to_listen`].
+///
+/// # Errors
+/// Those of `socket`, `setsockopt` and `bind`.
+pub fn bound_tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -112,8 +122,15 @@ pub fn tcp_listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener
         imp::socket::set_reuse_port(&socket)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Has a bound socket take clients.
+///
+/// # Errors
+/// Those of `listen`: `AddrInUse` where another process listens there by now.
+pub fn start_to_listen(socket: &impl AsSocket) -> io::Result<()> {
+    SockRef::from(socket).listen(BACKLOG)
 }
 
 /// The first of several shared listeners: an address in use is an error, also when its user would share it.

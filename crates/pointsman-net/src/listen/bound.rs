@@ -1,6 +1,6 @@
 //! Sockets that listen, before anybody accepts on them.
 //!
-//! Invariants: what is bound and then dropped has taken no client from anybody else; where the kernel can balance, every
+//! Invariants: what is bound beside a listener of ours takes no client of that one before [`Bound::listen`]; where the kernel can balance, every
 //! TCP socket of ours may be joined by another one of ours, so that a wider or a narrower address can take over from
 //! one that is in service. A v6 address takes v6 only: the other family has a socket of its own.
 
@@ -39,7 +39,7 @@ pub enum Beside {
     Ours,
 }
 
-/// What listens and has no handler yet: clients wait.
+/// What listens and has no handler yet: clients wait. Beside one of ours it is only bound: [`Self::listen`].
 #[derive(Debug)]
 pub struct Bound {
     pub(super) address: Option<SocketAddr>,
@@ -47,6 +47,7 @@ pub struct Bound {
     pub(super) each: bool,
     pub(super) listening: Listening,
     pub(super) path: Option<UnixEndpoint>,
+    beside: Beside,
 }
 
 /// What a listener accepts on: sockets of which each has a worker of its own, or one for all.
@@ -67,19 +68,23 @@ impl Bound {
             each: false,
             listening: Listening::Tcp(Vec::new()),
             path: None,
+            beside,
         };
         bound.listening = match endpoint {
             Endpoint::Tcp(wanted) => {
                 let first = match beside {
                     Beside::Nobody => os::first_tcp_listener(wanted, os::CAN_SHARE_PORTS)?,
-                    Beside::Ours => os::tcp_listener(wanted, os::CAN_SHARE_PORTS)?,
+                    Beside::Ours => os::bound_tcp(wanted, os::CAN_SHARE_PORTS)?,
                 };
                 let address = first.local_addr()?;
                 bound.address = Some(address);
                 bound.each = os::CAN_SHARE_PORTS && workers > 1;
                 let mut sockets = vec![first];
                 while bound.each && sockets.len() < workers {
-                    sockets.push(os::tcp_listener(address, true)?);
+                    sockets.push(match beside {
+                        Beside::Nobody => os::tcp_listener(address, true)?,
+                        Beside::Ours => os::bound_tcp(address, true)?,
+                    });
                 }
                 Listening::Tcp(sockets)
             }
@@ -99,6 +104,19 @@ impl Bound {
             }
         };
         Ok(bound)
+    }
+
+    /// Takes clients beside a listener of ours; from now on its end is theirs.
+    ///
+    /// # Errors
+    /// `AddrInUse` where another process has come to listen there since it was bound.
+    pub fn listen(&self) -> io::Result<()> {
+        if let (Listening::Tcp(sockets), Beside::Ours) = (&self.listening, self.beside) {
+            for socket in sockets {
+                os::start_to_listen(socket)?;
+            }
+        }
+        Ok(())
     }
 
     /// The bound address, with its port; none for a local socket.

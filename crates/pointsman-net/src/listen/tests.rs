@@ -148,3 +148,30 @@ fn close_serves_who_waits_and_then_refuses() {
         io::ErrorKind::ConnectionRefused
     );
 }
+
+#[test]
+fn what_is_bound_beside_ours_takes_no_client_before_it_listens() {
+    let wide = os::tcp_listener(SocketAddr::from(([0, 0, 0, 0], 0)), true).unwrap();
+    let narrow = SocketAddr::from(([127, 0, 0, 1], wide.local_addr().unwrap().port()));
+    let bound = Bound::new(Endpoint::Tcp(narrow), 2, Beside::Ours).unwrap();
+    let Listening::Tcp(sockets) = &bound.listening else {
+        panic!("{bound:?}")
+    };
+    let taker = || {
+        let by = std::time::Instant::now() + PATIENCE;
+        while std::time::Instant::now() < by {
+            if wide.accept().is_ok() {
+                return "wide";
+            }
+            if sockets.iter().any(|socket| socket.accept().is_ok()) {
+                return "narrow";
+            }
+        }
+        "nobody"
+    };
+    let _first = connect(narrow);
+    assert_eq!(taker(), "wide");
+    bound.listen().unwrap();
+    let _second = connect(narrow);
+    assert_eq!(taker(), "narrow");
+}

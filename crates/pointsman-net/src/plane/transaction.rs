@@ -309,8 +309,9 @@ impl Plane {
         spec.forwards.iter().map(prepare).collect()
     }
 
-    /// Where each wanted listener comes from. Those beside one of ours are bound last: from then on they take clients
-    /// that were its own.
+    /// Where each wanted listener comes from. Those beside one of ours take clients that were its own once they listen:
+    /// they do after all are bound, for what fails then would reset those clients. (What can still fail is that another
+    /// process came to listen there in between.)
     fn places(&self, listeners: &mut Listeners, wanted: Vec<Wanted>) -> Result<Places, ApplyError> {
         let old: Vec<Standing> = listeners
             .kept
@@ -359,6 +360,11 @@ impl Plane {
                 Ok(place) => places[index] = Some(place),
                 Err(error) if this.spare && is_lacking(&error) => lacking[index] = true,
                 Err(error) => return Err(this.failed(error)),
+            }
+        }
+        for (wanted, place) in wanted.iter().zip(&places) {
+            if let Some(Place::New(_, bound)) = place {
+                bound.listen().map_err(|error| wanted.failed(error))?;
             }
         }
         // A spare one that is lacking is the whole of no part.
