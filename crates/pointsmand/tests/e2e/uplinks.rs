@@ -88,10 +88,10 @@ fn a_source_leaves_by_the_interface_that_owns_it() {
     }
     // The way that is right serves the port; over the other one the connection is refused.
     let _serving = [
-        first.inet(&["banner", "10.9.9.9", "8003", "8004", "8005", "8006"]),
-        first.inet(&["banner", "fd09::9", "9003", "9004", "9005", "9006"]),
-        second.inet(&["banner", "10.9.9.9", "8002"]),
-        second.inet(&["banner", "fd09::9", "9002"]),
+        first.inet(&["banner", "10.9.9.9", "8003", "8004", "8006"]),
+        first.inet(&["banner", "fd09::9", "9003", "9004", "9006"]),
+        second.inet(&["banner", "10.9.9.9", "8002", "8005"]),
+        second.inet(&["banner", "fd09::9", "9002", "9005"]),
         first.inet(&["dns", "10.9.9.9", "four.test=127.0.0.1"]),
         first.inet(&["dns", "fd09::9", "six.test=127.0.0.1"]),
         second.inet(&["dns", "10.9.9.9", "four.test=127.0.0.2"]),
@@ -147,6 +147,17 @@ fn a_source_leaves_by_the_interface_that_owns_it() {
                 "{error}"
             );
         }
+        // The second interface's from the moment that it is there.
+        let (own, family) = match base {
+            8000 => ("10.5.0.1/24 dev eth1", "-4"),
+            _ => ("fd05::1/64 dev eth1 nodad", "-6"),
+        };
+        set_up(&home, &format!("{family} address add {own}"));
+        assert!(
+            connects(&home, host, base + 5),
+            "{own}: {}",
+            daemon.last_flow()
+        );
     }
     // Questions over UDP leave the same way.
     for name in ["four.test", "six.test"] {
