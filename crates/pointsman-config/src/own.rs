@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use pointsman_policy::Host;
-use pointsman_policy::local::loopback_of;
+use pointsman_policy::local::takes;
 
 use crate::problem::{Problems, Span};
 use crate::setup::{Dialect, Endpoint, NameServer, OutboundKind, Place, Server, Setup};
@@ -79,15 +79,6 @@ fn addresses(host: &Host) -> Vec<IpAddr> {
         }
         Host::Name(_) => Vec::new(),
     }
-}
-
-/// Whether a listener on `bound` takes a connection to `ip`; `[::]` takes both families.
-fn takes(bound: IpAddr, ip: IpAddr, is_own: &impl Fn(IpAddr) -> bool) -> bool {
-    let ip = loopback_of(ip).unwrap_or(ip);
-    bound == ip
-        || (bound.is_unspecified()
-            && (bound.is_ipv6() || ip.is_ipv4())
-            && (ip.is_loopback() || is_own(ip)))
 }
 
 /// Refuses servers and targets that are listeners of this very configuration, and tells of guards that go by

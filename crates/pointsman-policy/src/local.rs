@@ -26,6 +26,17 @@ pub fn is_local(address: IpAddr) -> bool {
         .any(|(range, length)| Prefix::new(*range, *length).contains(address.to_canonical()))
 }
 
+/// Whether a listener on `bound` takes a connection to `address`, however either is spelled; `[::]` takes both
+/// families. `is_own` tells which further addresses are this host's, loopback apart.
+pub fn takes(bound: IpAddr, address: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
+    let (bound, address) = (bound.to_canonical(), address.to_canonical());
+    let to = loopback_of(address).unwrap_or(address);
+    bound == to
+        || (bound.is_unspecified()
+            && (bound.is_ipv6() || to.is_ipv4())
+            && (to.is_loopback() || is_own(to)))
+}
+
 /// Whether every address of `prefix` is one that [`is_local`] tells.
 #[must_use]
 pub fn is_within_local(prefix: &Prefix) -> bool {
@@ -121,6 +132,29 @@ mod tests {
         ] {
             let prefix: Prefix = text.parse().unwrap();
             assert_eq!(is_within_local(&prefix), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listener_takes_what_leads_to_it() {
+        for (bound, to, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "0.0.0.0", true),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0", "127.9.9.9", true),
+            ("0.0.0.0", "192.0.2.1", true),
+            ("0.0.0.0", "192.0.2.2", false),
+            ("0.0.0.0", "::1", false),
+            ("::", "127.0.0.1", true),
+            ("::", "::1", true),
+            ("::", "192.0.2.1", true),
+            ("::1", "::", true),
+            ("192.0.2.2", "192.0.2.2", true),
+        ] {
+            let own = |ip: IpAddr| ip.to_string() == "192.0.2.1";
+            let taken = takes(bound.parse().unwrap(), to.parse().unwrap(), own);
+            assert_eq!(taken, expected, "{bound} {to}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
-use pointsman_policy::local::loopback_of;
+use pointsman_policy::local::takes;
 use tokio::sync::Semaphore;
 
 use super::flows::Flows;
@@ -116,16 +116,9 @@ impl Shared {
 
     /// Whether a connection to `address`, however it is spelled, arrives at a listener of ours.
     pub(crate) fn arrives_at(&self, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
-        let ip = loopback_of(ip).unwrap_or(ip);
         let hit = |at: &At| {
-            let Some(bound) = at.tcp().filter(|bound| bound.port() == address.port()) else {
-                return false;
-            };
-            // `[::]` takes both families.
-            let family = bound.is_ipv6() || ip.is_ipv4();
-            bound.ip().to_canonical() == ip
-                || (bound.ip().is_unspecified() && family && is_own_address(ip))
+            let bound = at.tcp().filter(|bound| bound.port() == address.port());
+            bound.is_some_and(|bound| takes(bound.ip(), address.ip(), is_own_address))
         };
         self.listening.load().iter().any(hit)
     }

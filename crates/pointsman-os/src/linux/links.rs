@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+use rustix::net::{RecvFlags, SendFlags};
 
 use super::lasting::Lasting;
 use crate::leaving::{Owner, Rule};
@@ -81,13 +81,7 @@ fn ask<T>(
 /// The kernel answers within the send, and goes on with a dump as its answers are taken: this never waits. Whether a
 /// change fell into it.
 fn dump(kind: u16, v4: bool, length: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<bool> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::NETLINK,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    rustix::net::connect(&socket, &netlink::SocketAddrNetlink::new(0, 0))?;
+    let socket = super::route::open()?;
     rustix::net::send(&socket, &encode(kind, v4, length), SendFlags::empty())?;
     let mut buffer = vec![0; BUFFER];
     let mut reading = Reading::default();

@@ -31,7 +31,8 @@ pub(crate) fn is_local(address: IpAddr) -> io::Result<bool> {
     })
 }
 
-fn open() -> io::Result<OwnedFd> {
+/// A socket for questions to rtnetlink.
+pub(super) fn open() -> io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
