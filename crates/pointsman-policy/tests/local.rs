@@ -43,7 +43,7 @@ fn a_rule_holds_for_either_spelling_of_this_host() {
 /// What the rules name in particular, and whether loopback is among it.
 fn particular(policy: &Policy, words: &str) -> bool {
     let found = policy.particular(&facts(words));
-    found.names("127.0.0.1".parse().unwrap())
+    found.names(std::net::Ipv4Addr::LOCALHOST.into())
 }
 
 fn ruled(condition: Condition) -> Policy {
