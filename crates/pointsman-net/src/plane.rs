@@ -1,6 +1,6 @@
 //! The data plane's handle: workers, listeners, and what outlives generations.
 //!
-//! Invariant: a generation comes into force wholly or not at all ([`transaction`]): either every listener of it is
+//! Invariant: a generation comes into force wholly or not at all (`transaction`): either every listener of it is
 //! bound and new flows get it, or nothing has changed. A listener whose address did not change keeps
 //! its sockets and their queues; flows under way keep the generation that they began with. Stopping waits for no
 //! generation that is being prepared.
