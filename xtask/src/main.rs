@@ -12,6 +12,7 @@ mod bench;
 mod ci;
 mod docs;
 mod size;
+mod tally;
 mod tidy;
 
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use anyhow::{Context as _, bail};
 
 const HELP: &str = "cargo xtask VERB
   tidy          the laws of the repository: dependency table, purity, headers, problem codes
-  test          everything the tests need, then all tests
+  test          everything the tests need, then all tests, or `cargo test`'s words for some; the last line counts them
   ci            test, then format, clippy, docs, deny, tidy, size
   bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
   bench policy  rule sets and policies, in sections: names, prefixes, rules [--count N] [--seed N] [--list FILE]
@@ -30,7 +31,7 @@ const HELP: &str = "cargo xtask VERB
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match run(&words) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(words: &[String]) -> anyhow::Result<()> {
+fn run(words: &[String]) -> anyhow::Result<ExitCode> {
     std::env::set_current_dir(root()).context("the workspace's root cannot be entered")?;
     match words.first().map(String::as_str) {
         Some("bench") => bench::run(&words[1..]),
@@ -46,14 +47,15 @@ fn run(words: &[String]) -> anyhow::Result<()> {
         Some("ci") => ci::run(),
         Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
         Some("size") => size::run(),
-        Some("test") => ci::test(),
+        Some("test") => return ci::test(&words[1..]),
         Some("tidy") => tidy::run(),
         Some(other) => bail!("there is no verb `{other}`\n{HELP}"),
         None => {
             println!("{HELP}");
             Ok(())
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The workspace's root: the parent of this crate.
