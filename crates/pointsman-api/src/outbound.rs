@@ -18,6 +18,9 @@ pub struct OutboundState {
     /// the name of a type that is not built yet.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The type in the configuration's own language, where that has words of its own (policy-router's `singbox`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
     /// The server's `host:port`, where there is one.
     pub endpoint: Option<String>,
     /// Whether it carries UDP.

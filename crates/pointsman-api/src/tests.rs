@@ -217,6 +217,7 @@ fn the_daemon_is_frozen() {
     let outbound = OutboundState {
         name: "Proxy".into(),
         kind: "select".into(),
+        declared: None,
         endpoint: None,
         udp: true,
         members: vec!["a".into(), "b".into()],

@@ -60,6 +60,7 @@ impl Outbounds {
         self.list.push(Outbound {
             name: name.into(),
             kind,
+            declared: None,
             span: Some(span.clone()),
         });
         id
@@ -69,6 +70,13 @@ impl Outbounds {
     pub fn set_kind(&mut self, id: OutboundId, kind: OutboundKind) {
         if let Some(outbound) = self.list.get_mut(id.0 as usize) {
             outbound.kind = kind;
+        }
+    }
+
+    /// Notes the word that the configuration's language has for an outbound's type.
+    pub fn set_declared(&mut self, id: OutboundId, word: &'static str) {
+        if let Some(outbound) = self.list.get_mut(id.0 as usize) {
+            outbound.declared = Some(word);
         }
     }
 
@@ -158,7 +166,12 @@ impl Outbounds {
         let id = self.next();
         let name: Arc<str> = name.into();
         self.by_name.insert(Arc::clone(&name), id);
-        self.list.push(Outbound { name, kind, span });
+        self.list.push(Outbound {
+            name,
+            kind,
+            declared: None,
+            span,
+        });
         id
     }
 

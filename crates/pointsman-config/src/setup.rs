@@ -3,6 +3,7 @@
 //! Invariant: everything here has been checked. Names are resolved to numbers, addresses are parsed,
 //! defaults are filled in. The daemon maps it to the data plane's specs in one file.
 
+mod data;
 mod limits;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use pointsman_policy::model::{Body, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
+pub use self::data::DataFiles;
 pub use self::limits::{Retry, Sniff, Timeouts};
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
@@ -94,15 +96,6 @@ pub struct Setup {
     pub lists: Vec<ListFile>,
     /// Where the databases come from.
     pub data: DataFiles,
-}
-
-/// Databases beside the configuration, as far as a dialect names them.
-#[derive(Clone, Debug, Default)]
-pub struct DataFiles {
-    /// The database of countries.
-    pub geoip: Option<PathBuf>,
-    /// The database of autonomous systems.
-    pub asn: Option<PathBuf>,
 }
 
 impl Setup {
@@ -184,6 +177,8 @@ pub struct Outbound {
     pub name: Arc<str>,
     /// What it is.
     pub kind: OutboundKind,
+    /// Its type in the configuration's own language, where that has another word for it.
+    pub declared: Option<&'static str>,
     /// Where it is defined; `None` for built-in ones.
     pub span: Option<Span>,
 }

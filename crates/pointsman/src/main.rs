@@ -3,6 +3,7 @@
 //! Invariant: it never touches the network or the host; all that it changes, the daemon changes for
 //! it. Data goes to stdout, everything else to stderr; the exit code says what came of it.
 
+mod called_as;
 mod cli;
 mod cmds;
 mod control;
@@ -19,6 +20,9 @@ use crate::cli::{Cli, Verb};
 use crate::output::{Out, Stop};
 
 fn main() -> ExitCode {
+    if let Some(code) = called_as::run() {
+        return code;
+    }
     let cli = Cli::parse();
     let mut out = Out::new(&cli.global);
     let done = run(&cli, &mut out).and_then(|()| out.flush());

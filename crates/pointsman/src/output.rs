@@ -138,6 +138,13 @@ impl Out {
     }
 }
 
+/// Writes a text to stdout.
+pub(crate) fn print(text: &str) -> Result<(), Stop> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written.and_then(|()| stdout.flush()).map_err(Stop::from)
+}
+
 /// Writes a line to stderr; where nobody hears it, nothing can be said of that either.
 pub(crate) fn complain(text: impl Display) {
     let _unheard = writeln!(io::stderr().lock(), "{text}");

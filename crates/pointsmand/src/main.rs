@@ -6,6 +6,7 @@
 mod app;
 mod args;
 mod asked;
+mod called_as;
 mod control;
 mod counts;
 mod logging;
@@ -38,11 +39,12 @@ use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
 use crate::watching::Watching;
 
-/// sysexits(3): something is wrong with the configuration.
-const EX_CONFIG: u8 = 78;
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let called = match called_as::read() {
+        Ok(called) => called,
+        Err(code) => return code,
+    };
+    let args = match Args::try_parse_from(&called.words) {
         Ok(args) => args,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match run(&args) {
+    match run(&args, called.broken) {
         Ok(code) => code,
         Err(error) => {
             say(&format!("pointsmand: {error:#}"));
@@ -60,7 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// `broken`: the exit code for a configuration that is wrong.
+fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     if args.undo {
         // Nothing of this version changes the host, so nothing of it can have been left behind.
         say("pointsmand: no host changes are in force");
@@ -106,7 +109,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             } else {
                 say(&format!("pointsmand: {refused}"));
             }
-            return Ok(ExitCode::from(EX_CONFIG));
+            return Ok(ExitCode::from(broken));
         }
     };
     let told = args.log_level.as_deref();

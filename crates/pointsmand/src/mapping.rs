@@ -109,6 +109,7 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
     let from::Outbound {
         name,
         kind,
+        declared: _,
         span: _,
     } = outbound;
     let kind = match kind {

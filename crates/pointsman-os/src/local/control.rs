@@ -3,6 +3,7 @@
 //! Invariants: only its own user and root are answered, by the file's mode and by the peer's credentials; a directory in
 //! a place where all may write is our own or is not used.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,28 @@ pub fn user_control_path() -> PathBuf {
 }
 
 const SOCKET: &str = "pointsman.sock";
+
+/// The name of the control socket of a daemon that is called `policy-routerd`, as that program's own has it.
+pub const POLICY_ROUTER_SOCKET: &str = "policy-routerd.sock";
+
+/// The control socket that a word means which may be a path or a name: what begins with `/` or `.`, or holds `\\` or
+/// `:`, is a path; anything else is a name in `directory`.
+///
+/// # Errors
+/// Why it is neither, in words.
+pub fn named_control_path(directory: &Path, word: &OsStr) -> Result<PathBuf, String> {
+    let text = word.to_string_lossy();
+    if text.starts_with(['/', '.']) || text.contains(['\\', ':']) {
+        return Ok(word.into());
+    }
+    match text.as_ref() {
+        "" => Err("a socket needs a name".to_owned()),
+        name if name.contains('/') => Err(format!(
+            "`{name}` is no socket's name: a name has no `/`, a path begins with `/` or `./`"
+        )),
+        name => Ok(directory.join(name)),
+    }
+}
 
 fn own_temporary_directory() -> PathBuf {
     std::env::temp_dir().join(format!("pointsman-{}", rustix::process::geteuid().as_raw()))

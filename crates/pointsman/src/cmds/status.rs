@@ -99,6 +99,7 @@ mod tests {
         let outbound = |kind: &str, selected: Option<&str>| OutboundState {
             name: "x".into(),
             kind: kind.into(),
+            declared: None,
             endpoint: None,
             udp: true,
             members: vec!["a".into(), "b".into()],

@@ -349,6 +349,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
         Some(api::OutboundState {
             name: outbound.name.to_string(),
             kind: kind.to_owned(),
+            declared: outbound.declared.map(str::to_owned),
             endpoint,
             udp,
             selected: selected.map(|name| name.to_string()),

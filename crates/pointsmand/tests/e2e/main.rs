@@ -23,6 +23,7 @@ mod watching;
 mod activation;
 mod bitflow;
 mod chain;
+mod compat;
 mod dialects;
 mod forwards;
 mod hardening;

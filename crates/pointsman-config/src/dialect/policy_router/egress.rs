@@ -27,9 +27,9 @@ pub(super) fn read(
     keys.finish(problems);
     let kind = kind?;
     let word = text(kind, "the type of an egress", problems)?;
-    let found = KINDS.iter().find(|(known, _)| *known == word);
-    let Some((_, found)) = found else {
-        let hint = match nearest(word, KINDS.iter().map(|(known, _)| *known)) {
+    let found = KINDS.into_iter().find(|kind| self::word(*kind) == word);
+    let Some(found) = found else {
+        let hint = match nearest(word, KINDS.into_iter().map(self::word)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "one of `singbox`, `socks5`, `direct`, `block`".to_owned(),
         };
@@ -60,7 +60,17 @@ pub(super) fn read(
         (Kind::Direct, None) => OutboundKind::Direct(Uplink::default()),
         (Kind::Block, None) => OutboundKind::Reject,
     };
-    Some((*found, outbound))
+    Some((found, outbound))
+}
+
+/// The word of a type.
+pub(super) fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Block => "block",
+        Kind::Singbox => "singbox",
+        Kind::Socks5 => "socks5",
+        Kind::Direct => "direct",
+    }
 }
 
 /// Reads `socks5://host:port`.
@@ -135,9 +145,4 @@ fn port_is_plain(rest: &str) -> bool {
         .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-const KINDS: [(&str, Kind); 4] = [
-    ("singbox", Kind::Singbox),
-    ("socks5", Kind::Socks5),
-    ("direct", Kind::Direct),
-    ("block", Kind::Block),
-];
+const KINDS: [Kind; 4] = [Kind::Singbox, Kind::Socks5, Kind::Direct, Kind::Block];

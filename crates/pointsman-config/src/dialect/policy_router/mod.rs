@@ -254,6 +254,7 @@ impl Reader {
         for egress in &self.egresses {
             // TOML has no key twice, so no name is taken.
             let id = table.define_hidden(&egress.name, egress.outbound.clone(), &egress.span);
+            table.set_declared(id, egress::word(egress.kind));
             ids.push(id);
         }
         let direct = match declared {
