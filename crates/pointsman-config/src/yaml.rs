@@ -1,13 +1,14 @@
 //! YAML as a tree in which every node knows its place.
 //!
 //! Bounded: depth 64, and as many nodes as [`MAX_NODES`]; aliases count what they repeat, so that a
-//! small text cannot grow into a large tree. A key given twice is an error. Deliberately absent:
-//! types; a scalar is its text, and the reader that wants a number says so.
+//! small text cannot grow into a large tree. A key given twice is an error, and so is a tag that is not of
+//! YAML's own schema: what it would do is done by nobody. Deliberately absent: types; a scalar is its
+//! text, and the reader that wants a number says so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 
 use crate::problem::{Problems, Source, Span};
 
@@ -150,12 +151,13 @@ impl<'a> Builder<'a> {
         problems: &mut Problems,
     ) -> Result<Option<Node>, TooLarge> {
         match event {
-            Event::Scalar(text, style, anchor, _tag) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 let style = match style {
                     ScalarStyle::Plain => Style::Plain,
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
+                let style = tagged(tag.as_deref(), Kind::Scalar(style), &span, problems);
                 let node = Node {
                     value: Value::Scalar(text.into_owned(), style),
                     span,
@@ -177,8 +179,14 @@ impl<'a> Builder<'a> {
                     Err(TooLarge)
                 }
             },
-            Event::SequenceStart(anchor, _tag) => self.push(false, anchor, span, problems),
-            Event::MappingStart(anchor, _tag) => self.push(true, anchor, span, problems),
+            Event::SequenceStart(anchor, tag) => {
+                tagged(tag.as_deref(), Kind::List, &span, problems);
+                self.push(false, anchor, span, problems)
+            }
+            Event::MappingStart(anchor, tag) => {
+                tagged(tag.as_deref(), Kind::Map, &span, problems);
+                self.push(true, anchor, span, problems)
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(None);
@@ -264,6 +272,51 @@ impl<'a> Builder<'a> {
         }
     }
 }
+
+/// What a tag stands at.
+#[derive(Clone, Copy)]
+enum Kind {
+    List,
+    Map,
+    Scalar(Style),
+}
+
+/// How a scalar is to be read by its tag; one that says more than what kind of value it is, is an error.
+fn tagged(tag: Option<&Tag>, kind: Kind, span: &Span, problems: &mut Problems) -> Style {
+    let written = match kind {
+        Kind::Scalar(style) => style,
+        Kind::List | Kind::Map => Style::Plain,
+    };
+    let Some(tag) = tag else { return written };
+    // `!!str` and its long form; Clash's documents write `!<str>` and `!str` too, and mean the same.
+    let word = tag.suffix.trim_start_matches(CORE);
+    let own = matches!(tag.handle.as_str(), "" | "!" | "!!" | CORE);
+    match (kind, word) {
+        (Kind::Scalar(Style::Block), "str") if own => return Style::Block,
+        // A lone `!` says that it is a text.
+        (Kind::Scalar(_), "str" | "" | "!") if own => return Style::Quoted,
+        (Kind::Scalar(_), "bool" | "float" | "int" | "null") if own => return Style::Plain,
+        (Kind::List, "seq" | "" | "!") | (Kind::Map, "map" | "" | "!") if own => return written,
+        _ => {}
+    }
+    let shown = match tag.handle.as_str() {
+        CORE => format!("!!{word}"),
+        "" => format!("!<{word}>"),
+        handle => format!("{handle}{word}"),
+    };
+    let message = format!("nothing here does what the tag `{shown}` asks for");
+    problems.error("yaml-tag", span, message).hint = match word {
+        "env" | "secret" | "ENV" | "env_var" => {
+            Some("write `{ from_env: NAME }` where a secret is wanted".into())
+        }
+        "include" => Some("name further files in `include` at the top".into()),
+        _ => Some("write the value itself".into()),
+    };
+    written
+}
+
+/// What the tags of YAML's own schema begin with.
+const CORE: &str = "tag:yaml.org,2002:";
 
 fn size(node: &Node) -> usize {
     match &node.value {

@@ -55,3 +55,54 @@ fn bombs_are_refused() {
     );
     assert!(problems_of(&"[".repeat(100)).contains("nested deeper"));
 }
+
+/// A tag that is passed by would leave `!env SECRET` as the text `SECRET`, or a whole file out.
+#[test]
+fn tags_that_nobody_heeds_are_refused() {
+    for (text, column) in [
+        ("rules: !include rules.yaml\n", 8),
+        ("rules: !env \"X\"\n", 8),
+        ("rules: !reference [a, b]\n", 8),
+        ("rules: !vault { a: b }\n", 8),
+        ("rules: !!binary aGk=\n", 8),
+        ("rules: !!set { a }\n", 8),
+        ("rules: !!int [1]\n", 8),
+        ("rules: [!<tag:example.org,2000:x> 1]\n", 9),
+        ("%TAG !e! tag:example.org,2000:\n---\nrules: !e!x 1\n", 8),
+        ("!env rules: 1\n", 1),
+    ] {
+        let found = problems_of(text);
+        assert!(
+            found.contains("error[yaml-tag]: nothing here does"),
+            "{text}{found}"
+        );
+        assert!(found.contains(&format!(":{column}: ")), "{text}{found}");
+    }
+}
+
+#[test]
+fn tags_of_the_schema_say_the_kind_of_a_value() {
+    let read = |text: &str| {
+        let mut problems = Problems::default();
+        let root = parse(&Source::new("t.yaml", text.into()), &mut problems).unwrap();
+        assert_eq!(problems.0.len(), 0, "{text}");
+        root
+    };
+    for (text, style) in [
+        ("!!str 0123", Style::Quoted),
+        ("!<str> 0123", Style::Quoted),
+        ("!str 0123", Style::Quoted),
+        ("! 0123", Style::Quoted),
+        ("!<tag:yaml.org,2002:str> 0123", Style::Quoted),
+        ("!!int '0123'", Style::Plain),
+        ("0123", Style::Plain),
+    ] {
+        let value = read(text).value;
+        assert!(
+            matches!(&value, Value::Scalar(text, found) if text == "0123" && *found == style),
+            "{text}: {value:?}"
+        );
+    }
+    assert!(!read("!!str null").is_null() && read("!!null 'null'").is_null());
+    read("!!map { a: !!seq [!!bool 'true'] }");
+}
