@@ -4,8 +4,9 @@ use expect_test::{Expect, expect};
 
 use pointsman_policy::model::OnUnknown;
 
-use super::as_list;
+use super::{as_list, yaml_quoted, yaml_text};
 use crate::fuzz_checks::{lowered, policy};
+use crate::problem::{Problems, Source};
 
 fn shown(text: &str, on_unknown: OnUnknown) -> String {
     let (body, problems) = lowered(text);
@@ -143,4 +144,51 @@ fn where_the_unknown_refuses_lists_say_less() {
         "any [\n cond country eq CN => cond port eq 1 => reset\n direct\n]",
         true,
     );
+}
+
+/// Names are people's: what shows stands as it is, what hides is seen.
+#[test]
+fn text_beyond_ascii_is_read_back_and_stays_legible() {
+    for shown in [
+        "🇭🇰 Hong Kong 01",
+        "👨‍👩‍👧 family",
+        "☑️ done",
+        "节点选择",
+        "Ünïcødé → «x» №1",
+        "ไทย हिन्दी العربية",
+        "🏴󠁧󠁢󠁥󠁮󠁧󠁿 England",
+    ] {
+        assert_eq!(yaml_quoted(shown), format!("\"{shown}\""));
+        let rule = format!("DOMAIN, a.test, {shown}");
+        assert_eq!(yaml_text(&rule), rule);
+    }
+    for hidden in [
+        "a\u{202e}b",
+        "a\u{feff}b",
+        "a\u{a0}b",
+        "a\u{85}b",
+        "a\u{200b}b",
+        "a\u{fffe}b",
+        "a\tb",
+    ] {
+        assert!(yaml_quoted(hidden).is_ascii(), "{}", yaml_quoted(hidden));
+        assert!(yaml_text(hidden).starts_with('"'));
+    }
+    let edges = [
+        0x80, 0xA1, 0xAD, 0x2028, 0xD7FF, 0xE000, 0xFDD0, 0xFEFF, 0xFFFD, 0x1_FFFE, 0x1_F1ED,
+        0xE_0067, 0x10_FFFF,
+    ];
+    for c in (0..0x3000).chain(edges).filter_map(char::from_u32) {
+        let text = format!("a{c}b");
+        for written in [yaml_quoted(&text), yaml_text(&format!("x, {text}"))] {
+            let source = Source::new("t", written.clone());
+            let mut problems = Problems::default();
+            let node = crate::yaml::parse(&source, &mut problems);
+            let read = node.as_ref().and_then(|node| node.scalar());
+            assert!(
+                read.is_some_and(|read| read.ends_with(&text)),
+                "{written}: {read:?}"
+            );
+        }
+    }
 }
