@@ -11,6 +11,7 @@ mod files;
 mod flow_args;
 mod load;
 mod output;
+mod output_file;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,5 @@
 //! `convert`: a configuration in the native language, and what it cannot say.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +12,7 @@ use crate::cli::Dialect;
 use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop, complain};
+use crate::output_file::{OutputFile, Readers};
 
 /// Arguments of `convert`.
 #[derive(Args, Debug)]
@@ -25,9 +25,8 @@ pub(crate) struct ConvertArgs {
     /// The language it is written in
     #[arg(long, value_enum, default_value = "auto")]
     from: From,
-    /// Where it is written [default: stdout]
-    #[arg(short, long, value_name = "OUT")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputFile,
     /// Exit with 1 where anything could not be said
     #[arg(long)]
     strict: bool,
@@ -63,6 +62,7 @@ enum From {
 
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     let To::Native = args.to;
+    args.output.ready()?;
     let conversion = converted(args)?;
     let faults = faults(&conversion.text, &load::directory(&args.path), &ThisHost);
     if !faults.is_empty() {
@@ -76,10 +76,10 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         tell(&conversion);
         return Err(Stop::Failed("not all could be said: `--strict`".into()));
     }
-    if let Some(output) = &args.output {
-        write_private(output, &conversion.text).map_err(|error| {
-            Stop::Failed(format!("{} cannot be written: {error}", output.display()))
-        })?;
+    if let Some(path) = args.output.path() {
+        // It may hold passwords.
+        let text = conversion.text.as_bytes();
+        args.output.write(path, text, Readers::Owner)?;
     }
     if out.json() {
         let report = conversion.report.iter().map(
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         return out.object(&answer);
     }
     tell(&conversion);
-    match args.output {
+    match args.output.path() {
         Some(_) => Ok(()),
         None => out.bytes(conversion.text.as_bytes()),
     }
@@ -156,13 +156,4 @@ fn tell(conversion: &Conversion) {
     }
     let lost = conversion.report.iter().filter(|r| !r.equal).count();
     complain(format_args!("{lost} not equal"));
-}
-
-/// Writes a file that its owner alone may read: it may hold passwords.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        // A pipe, or /dev/stdout: whoever named it knows.
-        return std::fs::write(path, text);
-    }
-    pointsman_os::local::create_private(path)?.write_all(text.as_bytes())
 }

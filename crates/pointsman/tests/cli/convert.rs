@@ -39,7 +39,8 @@ fn a_configuration_is_printed_and_reported() {
 #[test]
 fn a_file_is_its_owners_alone() {
     let home = directory(&[("c.toml", APPS), ("out.yaml", "old")]);
-    let done = run(home.path(), &["convert", "c.toml", "-o", "out.yaml"], "");
+    let words = ["convert", "c.toml", "-o", "out.yaml", "--force"];
+    let done = run(home.path(), &words, "");
     assert_eq!(
         (done.code, done.stdout.as_str()),
         (0, ""),
@@ -56,4 +57,41 @@ fn a_file_is_its_owners_alone() {
     assert_eq!(mode & 0o777, 0o600);
     let checked = run(home.path(), &["check", "out.yaml"], "");
     assert_eq!(checked.code, 0, "{}", checked.stdout);
+}
+
+/// Whoever writes over a file in a script says so, whichever verb it is.
+#[test]
+fn what_is_there_is_not_replaced_unasked() {
+    let files = [("c.toml", APPS), ("list.txt", "a.test\n"), ("out", "old")];
+    let home = directory(&files);
+    std::os::unix::fs::symlink("out", home.path().join("link")).unwrap();
+    let out = home.path().join("out");
+    let verbs: [&[&str]; 2] = [
+        &["convert", "c.toml", "-o"],
+        &["rule-set", "convert", "list.txt", "--to", "text", "-o"],
+    ];
+    for verb in verbs {
+        for name in ["out", "link"] {
+            std::fs::write(&out, "old").unwrap();
+            let done = run(home.path(), &[verb, &[name]].concat(), "");
+            let refusal =
+                format!("error: {name} exists: name another file, or replace it with `--force`\n");
+            assert_eq!((done.code, done.stderr), (2, refusal), "{verb:?}");
+            assert_eq!(std::fs::read_to_string(&out).unwrap(), "old");
+
+            let done = run(home.path(), &[verb, &[name, "--force"]].concat(), "");
+            assert_eq!(done.code, 0, "{}", done.stderr);
+            assert_ne!(std::fs::read_to_string(&out).unwrap(), "old", "{verb:?}");
+        }
+        assert!(home.path().join("link").is_symlink());
+        let fresh = [verb, &["fresh"]].concat();
+        assert_eq!(run(home.path(), &fresh, "").code, 0, "{verb:?}");
+        std::fs::remove_file(home.path().join("fresh")).unwrap();
+        // What is no file is written to as it is.
+        let done = run(home.path(), &[verb, &["/dev/stdout"]].concat(), "");
+        assert_eq!(done.code, 0, "{verb:?}: {}", done.stderr);
+        assert!(!done.stdout.is_empty(), "{verb:?}");
+    }
+    let left = std::fs::read_dir(home.path()).unwrap().count();
+    assert_eq!(left, files.len() + 1, "nothing is left beside");
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Reading, read};
 use crate::output::{Out, Stop};
+use crate::output_file::{OutputFile, Readers};
 
 /// How many of the entries that are left out are named.
 const MOST_NAMED: usize = 20;
@@ -20,9 +21,8 @@ pub(crate) struct ConvertArgs {
     /// The format that is wanted
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: To,
-    /// Where it is written [default: stdout]
-    #[arg(short, long, value_name = "OUT")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputFile,
     /// Only entries on names, or only those on addresses
     #[arg(long, value_enum, value_name = "WHAT")]
     only: Option<Half>,
@@ -56,11 +56,12 @@ enum Half {
 }
 
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
-    if out.json() && args.output.is_none() {
+    if out.json() && args.output.path().is_none() {
         return Err(Stop::Usage(
             "`--format json` answers with a report: say where the list goes (`-o`)".into(),
         ));
     }
+    args.output.ready()?;
     let mut kept = Kept::new(match args.only {
         None => Only::All,
         Some(Half::Addresses) => Only::Addresses,
@@ -83,12 +84,10 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     if args.strict && !(written.left_out.is_empty() && notes.bad.is_empty()) {
         return Err(Stop::Failed("nothing is written: `--strict`".into()));
     }
-    let Some(output) = &args.output else {
+    let Some(output) = args.output.path() else {
         return out.bytes(&written.bytes);
     };
-    std::fs::write(output, &written.bytes).map_err(|error| {
-        Stop::Failed(format!("{} cannot be written: {error}", output.display()))
-    })?;
+    args.output.write(output, &written.bytes, Readers::Usual)?;
     let (count, left_out) = (written.count, written.left_out.len());
     out.say(format_args!(
         "{}: {count} entries, {left_out} left out",
