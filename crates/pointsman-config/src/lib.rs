@@ -4,6 +4,7 @@
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
 pub mod case;
+mod clash_rule;
 pub mod convert;
 #[cfg(test)]
 mod damage;

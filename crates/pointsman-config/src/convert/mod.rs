@@ -25,6 +25,7 @@ mod tests;
 pub use foreign::Foreign;
 pub use mend::faults;
 pub use native::from_setup;
+pub(crate) use rules::PRIVATE;
 
 /// A configuration in the native language.
 #[derive(Clone, Debug, Default)]

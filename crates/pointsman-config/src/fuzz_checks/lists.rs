@@ -35,6 +35,7 @@ pub fn check_list(bytes: &[u8]) {
         let behaviors: &[Option<Behavior>] = match format {
             Some(Format::Text | Format::Yaml) => &[
                 None,
+                Some(Behavior::Clash),
                 Some(Behavior::Classical),
                 Some(Behavior::Domain),
                 Some(Behavior::IpCidr),

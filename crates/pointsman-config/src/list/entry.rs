@@ -1,16 +1,15 @@
 //! One entry of a list: a name, a range, or a condition, handed to the sink.
 
-use std::borrow::Cow;
-
 use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextTest};
 use pointsman_policy::domain::{BadDomain, Name};
-use pointsman_policy::line::{self, Scope};
+use pointsman_policy::line::{self, LineError, Scope};
 use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Place};
 
-use super::logic;
 use super::{Behavior, Reading, Spot};
+use crate::clash_rule::{self, Base, Parts};
+use crate::convert::PRIVATE;
 
 /// The most regular expressions of one list: most are programs of some hundred bytes, but some are automata of up to a MiB.
 pub(super) const MOST_PATTERNS: usize = 4096;
@@ -27,11 +26,11 @@ impl Reading<'_> {
     /// was quoted or escaped there.
     pub(super) fn entry(&mut self, entry: &str, number: u32, line: &str, start: usize) {
         let made = match self.recipe.behavior {
-            Some(Behavior::Classical) => self.classical(entry, number),
+            Some(Behavior::Clash | Behavior::Classical) => self.classical(entry, number),
             Some(Behavior::Domain | Behavior::Names) => self.domain(entry, number),
             Some(Behavior::IpCidr) => self.range(entry, number),
             None if looks_like_range(entry) => self.range(entry, number),
-            None if entry.contains(',') => self.classical(entry, number),
+            None if looks_like_rule(entry) => self.classical(entry, number),
             None => self.domain(entry, number),
         };
         if let Err((message, from, to)) = made {
@@ -247,32 +246,57 @@ impl Reading<'_> {
             {
                 return Ok(());
             }
-            // Lists write patterns without quotes, commas and all.
-            if kind == "DOMAIN-REGEX"
-                && plain.contains(',')
-                && !plain.starts_with(['\'', '"'])
-                && let Ok(condition) = line::domain_regex(plain)
-            {
-                self.count_patterns(&condition).map_err(whole)?;
-                self.condition(condition, number, entry);
-                return Ok(());
-            }
         }
-        let ruled = logic::in_brackets(entry);
-        let condition = line::parse_condition(&ruled, &Asking(self.scope)).map_err(|error| {
-            let message = match error.hint {
-                Some(hint) => format!("{} ({hint})", error.message),
-                None => error.message,
-            };
-            match &ruled {
-                Cow::Borrowed(_) => (message, error.start, error.end),
-                // Its places are others.
-                Cow::Owned(_) => whole(message),
-            }
-        })?;
+        let condition = self.rule(entry)?;
         self.count_patterns(&condition).map_err(whole)?;
         self.condition(condition, number, entry);
         Ok(())
+    }
+
+    /// A rule in native words, else in Clash's: what both know means the same in either, but for programs.
+    fn rule(&self, entry: &str) -> Result<Condition, Fault> {
+        let any_case = self.recipe.behavior == Some(Behavior::Clash);
+        let mut reader = clash_rule::Reader {
+            base: &mut base,
+            any_case,
+        };
+        let scope = Asking(self.scope);
+        if any_case && clash_rule::asks_for_program(entry) {
+            let made = reader.condition(entry);
+            let made = made.and_then(|text| line::parse_condition(&text, &scope).map_err(said));
+            return made.map_err(|message| (message, 0, entry.len()));
+        }
+        let error = match line::parse_condition(entry, &scope) {
+            Ok(condition) => return Ok(condition),
+            Err(error) => error,
+        };
+        let parts = Parts::of(entry, false);
+        if let Some(word) = parts.ignored().next()
+            && !parts.is_match()
+            && !parts.content.starts_with(['\'', '"', '['])
+        {
+            let message = format!("`{word}` means nothing here: an entry names no outbound");
+            let start = entry.rfind(word).unwrap_or_default();
+            return Err((message, start, start + word.len()));
+        }
+        let fault = |error: LineError| (error.start, error.end, said(error));
+        match reader.condition(entry) {
+            Ok(text) => line::parse_condition(&text, &scope).map_err(|foreign| {
+                // Of a rule that both languages know the native reader can tell the place.
+                match error.code {
+                    "rule-syntax" | "unknown-rule" => (said(foreign), 0, entry.len()),
+                    _ => {
+                        let (start, end, message) = fault(error);
+                        (message, start, end)
+                    }
+                }
+            }),
+            Err(message) if clash_rule::is_clash(entry) => Err((message, 0, entry.len())),
+            Err(_) => {
+                let (start, end, message) = fault(error);
+                Err((message, start, end))
+            }
+        }
     }
 
     /// Takes any condition; names and ranges among them become what they are.
@@ -302,6 +326,39 @@ pub(super) fn uncommented(line: &str) -> &str {
     } else {
         line.trim()
     }
+}
+
+/// What is wrong with a rule, with what to do.
+fn said(error: LineError) -> String {
+    match error.hint {
+        Some(hint) => format!("{} ({hint})", error.message),
+        None => error.message,
+    }
+}
+
+/// What stands for one of Clash's databases in a list, which can name no other.
+fn base(base: Base) -> Result<String, String> {
+    Ok(match base {
+        Base::Asn(number) => format!("ASN, {number}"),
+        Base::Country(code) => format!("GEOIP, {code}"),
+        Base::Lan => {
+            let ranges: Vec<String> = PRIVATE.iter().map(|r| format!("[IP-CIDR, {r}]")).collect();
+            format!("OR, {}", ranges.join(", "))
+        }
+        Base::Site(name) => {
+            return Err(format!(
+                "an entry cannot ask for a category of sites: make `{name}` a rule set of its own (`format: dat`)"
+            ));
+        }
+    })
+}
+
+/// Whether an entry is meant as a rule: a word in capitals stands before its first comma.
+pub(super) fn looks_like_rule(entry: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    entry
+        .split_once(',')
+        .is_some_and(|(kind, _)| kind.chars().all(word))
 }
 
 /// Whether an entry is meant as a range: its address is one.

@@ -14,7 +14,6 @@ mod entry;
 mod headless;
 mod hosts;
 mod lines;
-mod logic;
 mod mmdb;
 mod mrs;
 mod numbered;
@@ -43,6 +42,8 @@ use pointsman_policy::set::{Item, Place, Sink};
 use serde::{Deserialize, Serialize};
 
 pub use cache::Cache;
+#[cfg(test)]
+pub(crate) use numbered::canonical;
 use room::{Measured, Room};
 
 pub use room::MOST_ENTRIES;
@@ -99,7 +100,9 @@ impl Format {
 /// What the entries of a list are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Behavior {
-    /// Conditions in the syntax of rules.
+    /// Clash's rules: as `Classical`, and programs are the same in any case.
+    Clash,
+    /// Conditions in the syntax of rules, or of Clash's.
     Classical,
     /// Domains: plain ones exact, `.x`, `+.x`, `*.x` with all below.
     Domain,
@@ -114,6 +117,7 @@ impl Behavior {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Clash => "clash",
             Self::Classical => "classical",
             Self::Domain => "domain",
             Self::IpCidr => "ipcidr",

@@ -168,7 +168,7 @@ impl<'r, 'a> Numbered<'r, 'a> {
 }
 
 /// A condition in the syntax of rules. Rule sets and zones, which lists cannot name, are not in it.
-pub(super) fn canonical(condition: &Condition) -> String {
+pub(crate) fn canonical(condition: &Condition) -> String {
     let names = Names {
         sets: &[],
         zones: &Zones::default(),

@@ -7,7 +7,7 @@ use std::io::{Read as _, SeekFrom};
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::entry::looks_like_range;
+use super::entry::{looks_like_range, looks_like_rule};
 use super::lines::{Line, Lines, before_comment};
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable};
@@ -209,7 +209,7 @@ fn behavior(bytes: &mut dyn Bytes, format: Format) -> Result<Behavior, Unreadabl
         seen += 1;
         if looks_like_range(entry) {
             ranges += 1;
-        } else if entry.contains(',') {
+        } else if looks_like_rule(entry) {
             classical += 1;
         }
     }

@@ -5,7 +5,8 @@ use super::lines::{Line, Lines, before_comment};
 use super::{Behavior, Bytes, Reading, Unreadable};
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    let classical = reading.told.behavior == Some(Behavior::Classical);
+    let rules = [Behavior::Clash, Behavior::Classical];
+    let classical = reading.told.behavior.is_some_and(|b| rules.contains(&b));
     let mut lines = Lines::new(bytes);
     while let Some((number, line)) = lines.next()? {
         let line = match line {

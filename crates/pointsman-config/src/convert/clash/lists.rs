@@ -6,6 +6,7 @@ use super::super::draft::{Section, stands_alone};
 use super::super::emit::{Map, list, quoted};
 use super::super::rules::{self, Ranges};
 use super::{Clash, get, items, pairs, place, scalar};
+use crate::list::Behavior;
 use crate::yaml::Node;
 
 /// Keys of a provider that are written.
@@ -74,9 +75,7 @@ impl Clash<'_> {
             "domain" if format != "mrs" => {
                 Some("an entry `.x` or `*.x` stands for `x` and all below it here")
             }
-            "classical" => Some(
-                "entries of kinds that are not known here are left out, and `PROCESS-NAME` has regard to case",
-            ),
+            "classical" => Some("entries of kinds that are not known here are left out"),
             _ => None,
         };
         if let Some(what) = differs {
@@ -84,7 +83,11 @@ impl Clash<'_> {
             self.draft.report.lost(&at, what);
         }
         map.text("format", format);
-        map.text("behavior", &behavior);
+        let own = match behavior.as_str() {
+            "classical" => Behavior::Clash.as_str(),
+            other => other,
+        };
+        map.text("behavior", own);
         self.draft.item(Section::RuleSets, name, &map, &at);
         if fetched {
             self.draft.set_is_fetched(&at);
@@ -101,7 +104,7 @@ impl Clash<'_> {
             let rule = match behavior {
                 "ipcidr" => Some(format!("IP-CIDR, {entry}")),
                 "domain" => rules::domain_entry(entry),
-                _ => rules::clash(entry, &mut sets, 0).ok(),
+                _ => rules::clash(entry, &mut sets).ok(),
             };
             let fits = |rule: &String| sets.is_empty() && stands_alone(rule);
             match rule.filter(fits) {

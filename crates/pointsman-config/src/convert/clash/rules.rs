@@ -2,6 +2,7 @@
 
 use super::super::rules;
 use super::{Clash, get, items, place};
+use crate::clash_rule::{Parts, within};
 
 impl Clash<'_> {
     pub(super) fn rules(&mut self) {
@@ -18,41 +19,32 @@ impl Clash<'_> {
 
     /// One rule, perhaps below the condition of a `SUB-RULE`.
     fn rule(&mut self, rule: &str, above: Option<&str>, place: &str, depth: usize) {
-        let parts = rules::split(rule);
-        let kind = parts
-            .first()
-            .map(|k| k.to_ascii_uppercase())
-            .unwrap_or_default();
-        if kind == "SUB-RULE" {
+        let parts = Parts::of(rule, true);
+        if parts.kind == "SUB-RULE" {
             return self.sub_rule(rule, &parts, above, place, depth);
         }
-        let at = if kind == "MATCH" { 1 } else { 2 };
-        let Some(target) = parts.get(at) else {
-            return self.draft.left_out(place, rule, "it names no way out");
+        for flag in parts.ignored() {
+            let what = format!("`{flag}` in `{rule}` means nothing to Clash, and nothing here");
+            self.draft.report.note(place, what);
+        }
+        let Some(target) = parts.target else {
+            return self.no_way_out(&parts, above, place, rule, "it names no way out");
         };
         if target == "PASS" {
             let what = format!("`{rule}` passes flows on, as if it were not there: it is left out");
             return self.draft.report.note(place, what);
         }
         let Some(out) = self.out(target) else {
-            return self
-                .draft
-                .left_out(place, rule, &format!("there is no `{target}`"));
+            let why = format!("there is no `{target}`");
+            return self.no_way_out(&parts, above, place, rule, &why);
         };
         let udp = self.udp.get(target).copied().unwrap_or(true);
-        if kind == "MATCH" && above.is_none() && udp {
+        if parts.is_match() && above.is_none() && udp {
             return self.draft.fallback(place, &out);
         }
-        let own = match kind.as_str() {
-            "MATCH" => Ok("ALWAYS".to_owned()),
-            _ => {
-                let mut inner = format!("{kind},{}", parts.get(1).map_or("", String::as_str));
-                for flag in parts.iter().skip(3) {
-                    inner.push(',');
-                    inner.push_str(flag);
-                }
-                self.condition(&inner, place)
-            }
+        let own = match parts.is_match() {
+            true => Ok("ALWAYS".to_owned()),
+            false => self.condition(&parts, place),
         };
         match own {
             Err(why) => self.draft.left_out(place, rule, &why),
@@ -68,21 +60,38 @@ impl Clash<'_> {
         }
     }
 
+    /// Leaves a rule out that leads nowhere. What only the last one would have taken is refused: nothing
+    /// goes out that should not.
+    fn no_way_out(
+        &mut self,
+        parts: &Parts<'_>,
+        above: Option<&str>,
+        place: &str,
+        rule: &str,
+        why: &str,
+    ) {
+        self.draft.left_out(place, rule, why);
+        if parts.is_match() && above.is_none() {
+            self.draft.fallback(place, "REJECT");
+        }
+    }
+
     fn sub_rule(
         &mut self,
         rule: &str,
-        parts: &[String],
+        parts: &Parts<'_>,
         above: Option<&str>,
         place: &str,
         depth: usize,
     ) {
-        let [_, condition, name, ..] = parts else {
+        let Some(name) = parts.target else {
             return self.draft.left_out(place, rule, "it names no list");
         };
-        let inner = condition
-            .strip_prefix('(')
-            .and_then(|c| c.strip_suffix(')'));
-        let condition = match self.condition(inner.unwrap_or(condition), place) {
+        let condition = within(&parts.content).and_then(|inner| {
+            let inner = Parts::of(inner, false);
+            self.condition(&inner, place)
+        });
+        let condition = match condition {
             Ok(condition) if depth < 4 && self.draft.has_room() => condition,
             Ok(_) => return self.draft.left_out(place, rule, "lists within lists"),
             Err(why) => return self.draft.left_out(place, rule, &why),
@@ -98,17 +107,21 @@ impl Clash<'_> {
                 .left_out(place, rule, &format!("there is no list `{name}`"));
         };
         for node in items(Some(list)) {
-            if let Some(rule) = node.scalar() {
-                let place = super::place(node);
-                self.rule(rule, Some(&condition), &place, depth + 1);
+            let place = super::place(node);
+            match node.scalar() {
+                Some(rule) => self.rule(rule, Some(&condition), &place, depth + 1),
+                None => {
+                    let what = "this is no rule: it is left out";
+                    self.draft.report.lost(place, what);
+                }
             }
         }
     }
 
     /// A rule without its way out, in native words.
-    fn condition(&mut self, rule: &str, place: &str) -> Result<String, String> {
+    fn condition(&mut self, parts: &Parts<'_>, place: &str) -> Result<String, String> {
         let mut found = Vec::new();
-        let condition = rules::clash(rule, &mut found, 0)?;
+        let condition = rules::clash_parts(parts, &mut found)?;
         for ranges in found {
             self.ranges(&ranges, place);
         }

@@ -314,7 +314,7 @@ fn links_families_and_doors() {
             ("dst=10.0.0.1:1 inbound=socks5", "direct direct"),
             ("dst=x.test:1 inbound=v@socks5", "reject reject"),
         ],
-        &["IN-TYPE,HTTP,REJECT", "a set on the source"],
+        &["IN-TYPE,HTTP,REJECT", "of the source cannot be asked"],
     );
     for part in [
         "family: ipv4",

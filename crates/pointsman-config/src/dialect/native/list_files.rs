@@ -32,7 +32,7 @@ const FORMATS: &[(&str, Meaning)] = &[
     ("rules", (Some(Format::Text), Some(Behavior::Classical))),
     ("clash-domains", (None, Some(Behavior::Domain))),
     ("clash-ips", (None, Some(Behavior::IpCidr))),
-    ("clash-rules", (None, Some(Behavior::Classical))),
+    ("clash-rules", (None, Some(Behavior::Clash))),
     ("text", (Some(Format::Text), None)),
     ("yaml", (Some(Format::Yaml), None)),
     ("adblock", (Some(Format::Adblock), None)),
@@ -47,6 +47,7 @@ const FORMATS: &[(&str, Meaning)] = &[
 
 /// The words of `behavior`.
 const BEHAVIORS: &[(&str, Behavior)] = &[
+    ("clash", Behavior::Clash),
     ("classical", Behavior::Classical),
     ("domain", Behavior::Domain),
     ("ipcidr", Behavior::IpCidr),

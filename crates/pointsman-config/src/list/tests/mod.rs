@@ -166,7 +166,7 @@ fn bad_entries_are_told_and_left_out() {
         "payload:\n  - DOMAIN, a.test, P\n",
         Classical,
         0,
-        "2:21 `DOMAIN` has one content (write `DOMAIN, CONTENT`; a content with commas stands in quotes)",
+        "2:21 `P` means nothing here: an entry names no outbound",
     );
     check(
         "payload:\n  - DOMAN, a.test\n",

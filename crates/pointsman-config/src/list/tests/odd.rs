@@ -207,3 +207,46 @@ fn logic_in_the_brackets_of_clash_is_logic() {
         "; 1:0-32 there is no rule type `PORT` (here it is `DST-PORT, PORT`)",
     );
 }
+
+#[test]
+fn rules_of_clash_are_read_in_lists() {
+    let check = |behavior, text: &str, expected| check(text.as_bytes(), None, behavior, expected);
+    let classical = Some(Behavior::Classical);
+    check(
+        None,
+        "payload:\n  - DOMAIN-WILDCARD,*.w.test\n  - DST-PORT,80/443\n  - IN-PORT,7890\n  - IP-CIDR,10.0.0.0/8,no-resolve,src\n",
+        "~^.*\\.w\\.test$@2 Port { side: Destina@3 Inbound { kind: None@4 Address { of: Source@5",
+    );
+    check(
+        classical,
+        "GEOSITE,google\nMATCH\nDOMAIN,a.test,Proxy\nDST-PORT,x\n",
+        "; 1:0-14 an entry cannot ask for a category of sites: make `google` a rule set of its own (`format: dat`); \
+         2:0-5 `MATCH` stands in `rules` alone; \
+         3:14-19 `Proxy` means nothing here: an entry names no outbound; \
+         4:9-10 `x` is no port (write `443`, `443/tcp`, `tcp`, `8000-8100` or `80|443`)",
+    );
+    // A network behind a port is no second part.
+    check(classical, "DST-PORT,443/tcp", "Port { side: Destina@1");
+}
+
+#[test]
+fn expressions_of_v2ray_have_commas() {
+    check(
+        b"full:b.test\nregexp:^ad[0-9]{1,3}\\.net$\nregexp:^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$\n",
+        None,
+        None,
+        "b.test@1 ~^ad[0-9]{1,3}\\.net$@2 ~^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$@3",
+    );
+    check(
+        b"regexp:^ad[0-9]{1,3}\\.net$\n",
+        None,
+        None,
+        "~^ad[0-9]{1,3}\\.net$@1",
+    );
+    check(
+        b"a.test,b.test\n",
+        None,
+        None,
+        "; 1:0-13 `a.test,b.test` is no domain: the name has the character ',', which no host name carries",
+    );
+}

@@ -79,6 +79,8 @@ enum ListFormat {
 /// What the entries of a list are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ListBehavior {
+    /// Clash's rules: as `classical`, programs in any case
+    Clash,
     /// Rules without outbounds
     Classical,
     /// Names: plain ones alone, `+.x` with all below
@@ -176,6 +178,7 @@ impl ListFormat {
 impl ListBehavior {
     fn chosen(self) -> Behavior {
         match self {
+            Self::Clash => Behavior::Clash,
             Self::Classical => Behavior::Classical,
             Self::Domain => Behavior::Domain,
             Self::Ipcidr => Behavior::IpCidr,
