@@ -189,7 +189,13 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
             "what earlier rules took from later ones, by the flows of lately",
         )],
         (_, route::REQUESTS) => &[("id", "numbers that rules ask, comma-separated")],
-        (_, route::POLICY) => &[("as", "which form")],
+        (_, route::POLICY) => &[
+            ("as", "which form"),
+            (
+                "open",
+                "a row for each rule in pictures, where alike ones are folded into one otherwise",
+            ),
+        ],
         _ => &[],
     }
 }

@@ -40,7 +40,7 @@ pub const OUTBOUNDS: &str = "/v1/outbounds";
 pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
 /// GET, query `shadowed=true`: [`crate::RuleList`].
 pub const RULES: &str = "/v1/rules";
-/// GET, query `as=tree|list|dot|svg`: [`crate::PolicyReply`].
+/// GET, query `as=tree|list|dot|svg` and `open=true`: [`crate::PolicyReply`].
 pub const POLICY: &str = "/v1/policy";
 /// GET: [`crate::DnsReply`], by the daemon's resolver.
 pub const DNS: &str = "/v1/dns/{name}";

@@ -1,47 +1,29 @@
 //! The outline as Graphviz text.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use pointsman_policy::Policy;
-
 use super::outline::{Kind, Row, Target, outline};
+use super::scene::{Runs, Scene};
+use super::style::colour;
 
 /// The longest label, in characters.
 const MAX_LABEL: usize = 80;
+/// The most inbounds that are drawn at one policy.
+const MAX_ENTRANCES: usize = 50;
 
-/// Policies as a digraph that `dot -Tsvg` reads, each in a cluster of its own; ends with a line end.
-#[must_use]
-pub fn as_dot<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> String {
+/// A digraph that `dot -Tsvg` reads.
+pub(super) fn draw(scenes: &[Scene<'_>], runs: Runs) -> String {
     let mut dot = Dot {
-        text: "digraph policy {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", \
+        text: "digraph policy {\n  rankdir=LR; ordering=out;\n  node [shape=box, style=\"rounded,filled\", \
                fillcolor=\"#f4f5f7\", color=\"#9aa3b2\", fontname=\"monospace\", fontsize=11];\n  \
                edge [color=\"#9aa3b2\", fontname=\"monospace\", fontsize=10];\n"
             .to_owned(),
         next: 0,
-        targets: BTreeSet::new(),
+        targets: BTreeMap::new(),
     };
-    for (number, policy) in policies.into_iter().enumerate() {
-        dot.line(&format!("subgraph cluster_{number} {{"));
-        dot.line(&format!(
-            "  label={}; color=\"#c5cad3\"; fontname=\"sans-serif\";",
-            quoted(&policy.name)
-        ));
-        let root = dot.node(
-            &policy.name,
-            "",
-            ", shape=circle, label=\"\", width=0.2, fillcolor=\"#4a5568\"",
-        );
-        dot.rows(&outline(policy), root, number);
-        for (name, class) in std::mem::take(&mut dot.targets) {
-            let colour = colour(class);
-            let label = quoted(&name);
-            let id = target_id(number, &name);
-            dot.line(&format!(
-                "  {id} [label={label}, fillcolor=\"{colour}\", color=\"{colour}\", fontcolor=white];"
-            ));
-        }
-        dot.line("}");
+    for (number, scene) in scenes.iter().enumerate() {
+        dot.scene(number, scene, &outline(scene, runs));
     }
     dot.text.push_str("}\n");
     dot.text
@@ -50,11 +32,61 @@ pub fn as_dot<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> String {
 struct Dot {
     text: String,
     next: usize,
-    /// The ways out of the cluster.
-    targets: BTreeSet<(String, &'static str)>,
+    /// The ways out of the cluster, each with what is behind it.
+    targets: BTreeMap<(String, &'static str), Option<String>>,
 }
 
 impl Dot {
+    fn scene(&mut self, number: usize, scene: &Scene<'_>, rows: &[Row]) {
+        let name = &scene.policy.name;
+        self.line(&format!("subgraph cluster_{number} {{"));
+        self.line(&format!(
+            "  label={}; color=\"#c5cad3\"; fontname=\"sans-serif\";",
+            quoted(&shortened(name))
+        ));
+        let root = self.node(
+            name,
+            "",
+            ", shape=circle, label=\"\", width=0.2, fillcolor=\"#4a5568\"",
+        );
+        self.rows(rows, root, number);
+        for ((name, class), told) in std::mem::take(&mut self.targets) {
+            let colour = colour(class);
+            let label = quoted(&shortened(&name));
+            let told = quoted(told.as_ref().unwrap_or(&name));
+            let id = target_id(number, &name);
+            self.line(&format!(
+                "  {id} [label={label}, tooltip={told}, fillcolor=\"{colour}\", color=\"{colour}\", fontcolor=white];"
+            ));
+        }
+        self.line("}");
+        for entrance in scene.entrances.iter().take(MAX_ENTRANCES) {
+            let from = entrance.only_from.as_ref();
+            let from = from.map_or_else(String::new, |from| format!("\nonly from {from}"));
+            let label = format!(
+                "{}\n{}{}",
+                shortened(&entrance.name),
+                shortened(&entrance.listens),
+                shortened(&from)
+            );
+            self.entrance(&label, root);
+        }
+        if scene.entrances.len() > MAX_ENTRANCES {
+            let more = scene.entrances.len() - MAX_ENTRANCES;
+            self.entrance(&format!("and {more} more inbounds"), root);
+        }
+    }
+
+    fn entrance(&mut self, label: &str, root: usize) {
+        let id = self.next;
+        self.next += 1;
+        let label = quoted(label);
+        self.line(&format!(
+            "n{id} [label={label}, fillcolor=white, color=\"#0b7285\", fontcolor=\"#0b7285\"];"
+        ));
+        self.line(&format!("n{id} -> n{root} [color=\"#0b7285\"];"));
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str("  ");
         self.text.push_str(line);
@@ -71,22 +103,18 @@ impl Dot {
 
     fn rows(&mut self, rows: &[Row], parent: usize, cluster: usize) {
         for (order, row) in rows.iter().enumerate() {
-            let label = match row.count {
-                1 => row.text.clone(),
-                count => format!("{count} rules: {}", row.text),
-            };
             let style = match row.kind {
                 Kind::Note => ", style=\"rounded,dashed\"",
                 Kind::Branch | Kind::Else | Kind::Rest | Kind::Rule => "",
             };
-            let id = self.node(&label, &row.told.join("\n"), style);
+            let id = self.node(&row.label(), &row.told.join("\n"), style);
             self.line(&format!("  n{parent} -> n{id} [label=\"{}\"];", order + 1));
-            if let Some(Target { name, class }) = &row.target {
+            if let Some(Target { name, class, told }) = &row.target {
                 self.line(&format!(
                     "  n{id} -> {} [style=bold];",
                     target_id(cluster, name)
                 ));
-                self.targets.insert((name.clone(), class));
+                self.targets.insert((name.clone(), class), told.clone());
             }
             self.rows(&row.rows, id, cluster);
         }
@@ -102,16 +130,6 @@ fn target_id(cluster: usize, name: &str) -> String {
     id
 }
 
-fn colour(class: &str) -> &'static str {
-    match class {
-        "direct" => "#2f855a",
-        "group" => "#6b46c1",
-        "refused" => "#c53030",
-        "silent" => "#4a5568",
-        _ => "#2b6cb0",
-    }
-}
-
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_LABEL) {
         Some((at, _)) => format!("{}...", &text[..at]),
@@ -119,13 +137,15 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// A quoted string of the DOT language.
+/// A quoted string of the DOT language, in whose texts `&` begins an entity.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
+            '&' => out.push_str("&amp;"),
             '\n' => out.push_str("\\n"),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
             c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
         }

@@ -1,21 +1,27 @@
 //! A policy as rows within rows: what pictures draw.
 //!
-//! Invariant: every outbound that the policy can choose stands in a row. Consecutive rules that differ
-//! in their value alone are one row, which shows the first three.
+//! Invariant: every outbound that the policy can choose stands in a row, as long as it has no more rows than [`MAX_ROWS`].
+//! What is folded into a row leads to the same way out.
+
+mod fold;
+mod targets;
 
 use pointsman_policy::condition::ZoneOf;
-use pointsman_policy::model::{Action, ArmKey, Node, Origin, OutboundId, OutboundKind, SelectOn};
+use pointsman_policy::model::{
+    Action, Arm, ArmKey, Node, Origin, OutboundId, OutboundKind, Select, SelectOn,
+};
 use pointsman_policy::{Condition, Policy};
 
+use super::scene::{Runs, Scene};
 use crate::tree::ask;
 use crate::tree::print::{condition_text, outbound, template, value_of};
 
-/// How many values of a folded run are shown.
-const SHOWN: usize = 3;
-/// How many lines a tooltip has.
-const TOLD: usize = 12;
-/// The most rows of a policy: what comes behind is one row that says how much it is.
+/// The most rows of a policy with folded runs: what comes behind is one row that says how much it is.
 const MAX_ROWS: usize = 2_000;
+/// The same where runs are open: some megabytes.
+const MAX_OPEN_ROWS: usize = 20_000;
+/// How many members of a group are named.
+const MEMBERS: usize = 12;
 /// The longest text of a row, in characters.
 const MAX_TEXT: usize = 400;
 
@@ -47,47 +53,68 @@ pub(super) struct Row {
     pub(super) rows: Vec<Self>,
 }
 
+impl Row {
+    /// Its text, with the count of what is folded into it.
+    pub(super) fn label(&self) -> String {
+        match self.count {
+            1 => self.text.clone(),
+            count => format!("{count} \u{d7} {}", self.text),
+        }
+    }
+}
+
 /// Where a row leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) name: String,
     pub(super) class: &'static str,
+    /// What is behind the name, where more is to be said than it.
+    pub(super) told: Option<String>,
 }
 
-/// The rows of a policy.
-pub(super) fn outline(policy: &Policy) -> Vec<Row> {
-    let mut outliner = Outliner { policy, rows: 0 };
-    outliner.nodes(&policy.body, true)
+/// The rows of a policy; of a forward's, where it connects to.
+pub(super) fn outline(scene: &Scene<'_>, runs: Runs) -> Vec<Row> {
+    let policy = scene.policy;
+    let mut outliner = Outliner {
+        policy,
+        runs,
+        rows: 0,
+    };
+    match scene.forward {
+        Some(forward) => outliner.targets(forward),
+        None => outliner.nodes(&policy.body, true),
+    }
 }
-
-/// The classes of targets, and what a legend calls them.
-pub(super) const CLASSES: [(&str, &str); 5] = [
-    ("direct", "direct"),
-    ("proxy", "by a proxy"),
-    ("group", "by a group"),
-    ("refused", "refused"),
-    ("silent", "dropped in silence"),
-];
 
 struct Outliner<'p> {
     policy: &'p Policy,
+    runs: Runs,
     rows: usize,
 }
 
 impl Outliner<'_> {
     fn nodes(&mut self, nodes: &[Node], whole: bool) -> Vec<Row> {
+        let most = match self.runs {
+            Runs::Folded => MAX_ROWS,
+            Runs::Open => MAX_OPEN_ROWS,
+        };
         let mut rows = Vec::new();
         let mut rest = nodes;
         while let [first, behind @ ..] = rest {
-            if self.rows >= MAX_ROWS {
-                let text = format!("and {} more", rest.len());
+            if self.rows >= most && rest.len() > 1 {
+                let (left, last) = match rest {
+                    [left @ .., last @ Node::Leaf { .. }] => (left, Some(last)),
+                    left => (left, None),
+                };
+                let text = format!("and {} more", left.len());
                 rows.push(row(Kind::Note, text, None));
+                rows.extend(last.into_iter().flat_map(|last| self.node(last, whole)));
                 break;
             }
             let (mut found, left) = match first {
                 Node::Rule(_) => {
-                    let run = self.run(rest);
-                    (vec![self.rules(&rest[..run])], &rest[run..])
+                    let many = self.stretch(rest);
+                    (self.rules(&rest[..many]), &rest[many..])
                 }
                 node => (self.node(node, whole), behind),
             };
@@ -96,71 +123,6 @@ impl Outliner<'_> {
             rest = left;
         }
         rows
-    }
-
-    /// How many rules from the first on differ in their value alone.
-    fn run(&self, nodes: &[Node]) -> usize {
-        let key = |node: &Node| match node {
-            Node::Rule(rule) => {
-                let (head, _, behind) = value_of(&rule.condition, self.policy)?;
-                Some((subject(&head), behind, rule.outbound))
-            }
-            _ => None,
-        };
-        let Some(first) = nodes.first().and_then(key) else {
-            return 1;
-        };
-        let same = nodes
-            .iter()
-            .take_while(|node| key(node).as_ref() == Some(&first));
-        same.count().max(1)
-    }
-
-    fn rules(&self, run: &[Node]) -> Row {
-        let rules = run.iter().filter_map(|node| match node {
-            Node::Rule(rule) => Some(rule),
-            _ => None,
-        });
-        let rules: Vec<_> = rules.collect();
-        let values = rules
-            .iter()
-            .filter_map(|rule| value_of(&rule.condition, self.policy));
-        let values: Vec<_> = values.take(SHOWN + 1).collect();
-        let text = match (rules.as_slice(), values.as_slice()) {
-            ([only], _) => self.text(&only.condition),
-            (_, [(head, _, behind), ..]) => {
-                let shown = if rules.len() > SHOWN + 1 {
-                    SHOWN
-                } else {
-                    rules.len()
-                };
-                let shown: Vec<&str> = values.iter().take(shown).map(|(_, v, _)| &**v).collect();
-                let behind = if subject(head) == "set" { "" } else { behind };
-                let (more, comma) = match rules.len() - shown.len() {
-                    0 => (String::new(), ""),
-                    more if behind.is_empty() => (format!(", ... and {more} more"), ""),
-                    more => (format!(", ... and {more} more"), ","),
-                };
-                format!(
-                    "{} {}{more}{comma}{behind}",
-                    subject(head),
-                    shown.join(", ")
-                )
-            }
-            _ => String::new(),
-        };
-        let mut row = row(Kind::Rule, text, None);
-        row.count = rules.len();
-        row.target = rules.first().map(|rule| self.target(rule.outbound));
-        row.told = rules
-            .iter()
-            .take(TOLD)
-            .map(|rule| told(&rule.origin))
-            .collect();
-        if let (Some(last), true) = (rules.last(), rules.len() > TOLD) {
-            row.told.push(format!("... to {}", told(&last.origin)));
-        }
-        row
     }
 
     fn node(&mut self, node: &Node, whole: bool) -> Vec<Row> {
@@ -206,34 +168,8 @@ impl Outliner<'_> {
                 let text = "resolve: from here on the address of a name is known".to_owned();
                 vec![row(Kind::Note, text, Some(origin))]
             }
-            Node::Rule(_) => vec![self.rules(std::slice::from_ref(node))],
-            Node::Select(select) => {
-                let text = match select.on {
-                    SelectOn::Protocol => "protocol is",
-                    SelectOn::Zone(ZoneOf::Domain, _) => "domain is in zone",
-                    SelectOn::Zone(ZoneOf::Address, _) => "address is in zone",
-                };
-                let mut found = row(Kind::Branch, text.to_owned(), Some(&select.origin));
-                for arm in &select.arms {
-                    let key = match (&arm.key, select.on) {
-                        (ArmKey::Protocol(protocol), _) => protocol.as_str().to_owned(),
-                        (ArmKey::Zone(zone), SelectOn::Zone(of, _)) => {
-                            let names = match of {
-                                ZoneOf::Address => self.policy.zones.address_names(),
-                                ZoneOf::Domain => self.policy.zones.domain_names(),
-                            };
-                            names
-                                .get(zone.0 as usize)
-                                .map_or("?", |name| &**name)
-                                .to_owned()
-                        }
-                        (ArmKey::Zone(_), SelectOn::Protocol) => "?".to_owned(),
-                    };
-                    found.rows.push(self.leads(key, &arm.then, &arm.origin));
-                }
-                self.rows += found.rows.len();
-                vec![found]
-            }
+            Node::Rule(_) => self.rules(std::slice::from_ref(node)),
+            Node::Select(select) => vec![self.select(select)],
             Node::Sub {
                 condition,
                 body,
@@ -288,6 +224,37 @@ impl Outliner<'_> {
         }
     }
 
+    fn select(&mut self, select: &Select) -> Row {
+        let text = match select.on {
+            SelectOn::Protocol => "protocol is",
+            SelectOn::Zone(ZoneOf::Domain, _) => "domain is in zone",
+            SelectOn::Zone(ZoneOf::Address, _) => "address is in zone",
+        };
+        let mut found = row(Kind::Branch, text.to_owned(), Some(&select.origin));
+        let arms = select.arms.iter();
+        let arms = arms.map(|arm| self.leads(self.key(arm, select.on), &arm.then, &arm.origin));
+        let arms = arms.collect();
+        found.rows = self.arms(arms);
+        self.rows += found.rows.len();
+        found
+    }
+
+    fn key(&self, arm: &Arm, on: SelectOn) -> String {
+        let names = match on {
+            SelectOn::Zone(ZoneOf::Address, _) => self.policy.zones.address_names(),
+            SelectOn::Protocol | SelectOn::Zone(ZoneOf::Domain, _) => {
+                self.policy.zones.domain_names()
+            }
+        };
+        match arm.key {
+            ArmKey::Protocol(protocol) => protocol.as_str().to_owned(),
+            ArmKey::Zone(zone) => {
+                let name = names.get(zone.0 as usize);
+                name.map_or("?", |name| &**name).to_owned()
+            }
+        }
+    }
+
     /// A condition's words. What a set says of names does not depend on addresses.
     fn text(&self, condition: &Condition) -> String {
         match (condition, value_of(condition, self.policy)) {
@@ -319,20 +286,25 @@ impl Outliner<'_> {
             Some(OutboundKind::Plain(Action::Reject | Action::Reset)) => "refused",
             Some(OutboundKind::Plain(Action::Proxy)) | None => "proxy",
         };
+        let told = match known.map(|outbound| &outbound.kind) {
+            Some(OutboundKind::Group(members)) => Some(self.members(id, members)),
+            _ => None,
+        };
         Target {
             name: outbound(self.policy, id),
             class,
+            told,
         }
     }
-}
 
-/// The words before a value, the same for one value and for several.
-fn subject(head: &str) -> String {
-    match head.split_once(' ') {
-        Some((fact @ ("port" | "source.port"), _)) => fact.to_owned(),
-        Some(("domain", _)) | None => head.to_owned(),
-        Some((fact, "eq")) => fact.to_owned(),
-        Some(_) => head.to_owned(),
+    fn members(&self, group: OutboundId, members: &[OutboundId]) -> String {
+        let names = members.iter().take(MEMBERS);
+        let mut names: Vec<String> = names.map(|id| outbound(self.policy, *id)).collect();
+        if members.len() > MEMBERS {
+            names.push(format!("... and {} more", members.len() - MEMBERS));
+        }
+        let name = outbound(self.policy, group);
+        format!("{name}: one of {}", names.join(", "))
     }
 }
 

@@ -1,37 +1,43 @@
-//! The outline as an SVG document: rows from the top to the bottom in the order in which they are tried,
-//! each with its way out in a column on the right.
+//! The outline as an SVG document: a card for each policy; in it rows from the top to the bottom in the order in which
+//! they are tried, each with its way out in a column on the right.
 //!
 //! Invariant: no text leaves its box and no two boxes overlap; the picture is at most [`WIDEST`]
 //! pixels wide, needs nothing from elsewhere, and follows the viewer's light or dark scheme.
 
 use std::fmt::Write as _;
 
-use pointsman_policy::Policy;
-
-use super::outline::{CLASSES, Kind, Row, outline};
+use super::measure::{columns, fitted, is_sure};
+use super::outline::{Kind, Row, Target, outline};
+use super::scene::{Entrance, Runs, Scene};
+use super::style::{CLASSES, STYLE};
+use super::words;
 
 /// The widest picture, in pixels.
 pub(super) const WIDEST: f64 = 1200.0;
 const NARROWEST: f64 = 560.0;
-const MARGIN: f64 = 28.0;
+/// From the picture's edge to a card.
+const RIM: f64 = 12.0;
+/// From the picture's edge to what is in a card.
+const MARGIN: f64 = 32.0;
 const INDENT: f64 = 26.0;
 /// Levels that are indented; deeper ones stand below each other.
 const MAX_INDENT: usize = 16;
 const ROW: f64 = 28.0;
 const GAP: f64 = 8.0;
-const HEAD: f64 = 64.0;
-/// A character of the fixed-width font at 13 pixels, a little more than any font's.
-const CHARACTER: f64 = 8.0;
-/// A character of a name in bold, at 12.5 pixels, at most.
-const NAME_CHARACTER: f64 = 8.6;
+/// A card's title.
+const HEAD: f64 = 46.0;
+/// A column of the fixed-width font at 13 pixels, a little more than any font's.
+const COLUMN: f64 = 8.0;
+/// A column of a name in bold, at 12.5 pixels, at most.
+const NAME_COLUMN: f64 = 7.8;
+/// A column of a title in bold, at 17 pixels. A usual one: titles are clipped.
+const TITLE_COLUMN: f64 = 11.5;
 const WIDEST_NAME: f64 = 240.0;
+/// The most inbounds that are drawn at one policy.
+const MAX_ENTRANCES: usize = 12;
 
 /// A box with a text, in pixels.
-#[derive(Clone, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "tests see to it that none overlap")
-)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Box {
     pub(super) x: f64,
     pub(super) y: f64,
@@ -39,65 +45,49 @@ pub(super) struct Box {
     pub(super) height: f64,
 }
 
-/// Policies as one SVG document, one below the other; ends with a line end.
-#[must_use]
-pub fn as_svg<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> String {
-    draw(policies).0
-}
-
-/// The document, and the boxes in it.
-pub(super) fn draw<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> (String, Vec<Box>) {
-    let outlines: Vec<(&str, Vec<Row>)> = policies
-        .into_iter()
-        .map(|policy| (&*policy.name, outline(policy)))
-        .collect();
-    let all = || outlines.iter().flat_map(|(_, rows)| rows);
-    let name = all().map(widest_name).fold(60.0, f64::max).min(WIDEST_NAME);
+/// The document, ended by a line end, and the boxes in it.
+pub(super) fn draw(scenes: &[Scene<'_>], runs: Runs) -> (String, Vec<Box>) {
+    let outlines: Vec<Vec<Row>> = scenes.iter().map(|scene| outline(scene, runs)).collect();
+    let all = || outlines.iter().flatten();
+    let name = all().map(widest_name).fold(64.0, f64::max).min(WIDEST_NAME);
     let text = all().map(|row| widest_text(row, 0)).fold(0.0, f64::max);
-    let width = (text + 56.0 + name + MARGIN)
-        .clamp(NARROWEST, WIDEST)
-        .ceil();
+    let entrances = scenes.iter().flat_map(|scene| &scene.entrances);
+    let entrance = entrances.map(|entrance| {
+        let about = columns(&entrance.about()) * COLUMN;
+        left(0) + name_width(&entrance.name).min(WIDEST_NAME) + 10.0 + about
+    });
+    let width = (text + 56.0 + name)
+        .max(entrance.fold(0.0, f64::max))
+        .clamp(NARROWEST - MARGIN, WIDEST - MARGIN)
+        .ceil()
+        + MARGIN;
     let mut canvas = Canvas {
         body: String::new(),
-        y: 0.0,
+        y: RIM,
         width,
         column: width - MARGIN - name,
         name,
         boxes: Vec::new(),
     };
-    for (name, rows) in &outlines {
-        canvas.policy(name, rows);
+    for (scene, rows) in scenes.iter().zip(&outlines) {
+        canvas.card(scene, rows);
     }
-    let height = canvas.y + 12.0;
+    canvas.legend(&outlines);
+    let height = canvas.y;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
         text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         role=\"img\" aria-label=\"policy\">\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>\n"
+         role=\"img\" aria-labelledby=\"policy-title policy-desc\">\n<title id=\"policy-title\">{}</title>\n\
+         <desc id=\"policy-desc\">{}</desc>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>\n",
+        escaped(&words::title(scenes)),
+        escaped(words::description(scenes, &outlines).trim_end()),
     );
     text.push_str(&canvas.body);
     text.push_str("</svg>\n");
     (text, canvas.boxes)
 }
-
-const STYLE: &str = "\
-:root{--page:#ffffff;--ink:#1f2733;--soft:#5b6676;--line:#b9c1cd;--box:#f3f5f8;--edge:#d5dbe4;--branch:#e8eef7;--note:#fffaf0}\
-@media (prefers-color-scheme:dark){:root{--page:#14181f;--ink:#e4e9f0;--soft:#9aa7b8;--line:#4a5566;--box:#1f2630;--edge:#333d4b;--branch:#232f42;--note:#2b2718}}\
-.page{fill:#fff;fill:var(--page)}\
-text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2733;fill:var(--ink)}\
-.title{font:600 18px system-ui,'DejaVu Sans',sans-serif}\
-.legend{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#5b6676;fill:var(--soft)}\
-.soft{fill:#5b6676;fill:var(--soft)}\
-.name{text-anchor:middle;font:600 12.5px system-ui,'DejaVu Sans',sans-serif;fill:#fff}\
-.line{fill:none;stroke:#b9c1cd;stroke:var(--line);stroke-width:1.5}\
-.lead{fill:none;stroke:#b9c1cd;stroke:var(--line);stroke-width:1.5;stroke-dasharray:1 5;stroke-linecap:round}\
-.tip{fill:#b9c1cd;fill:var(--line)}\
-.box{fill:#f3f5f8;fill:var(--box);stroke:#d5dbe4;stroke:var(--edge)}\
-.branch{fill:#e8eef7;fill:var(--branch)}\
-.note{fill:#fffaf0;fill:var(--note);stroke-dasharray:4 3}\
-.rest{fill:none;stroke:none}\
-.direct{fill:#2f855a}.proxy{fill:#2b6cb0}.group{fill:#6b46c1}.refused{fill:#c53030}.silent{fill:#4a5568}";
 
 struct Canvas {
     body: String,
@@ -112,39 +102,105 @@ struct Canvas {
 }
 
 impl Canvas {
-    fn policy(&mut self, name: &str, rows: &[Row]) {
-        let title = fitted(name, 40.0 * CHARACTER);
-        let (x, y) = (MARGIN, self.y + 38.0);
-        self.put(&format!(
-            "<text class=\"title\" x=\"{x}\" y=\"{y}\">{}</text>",
-            escaped(&title)
-        ));
-        // At 18 pixels a character is at most 12 wide.
-        let after = MARGIN + title.chars().count() as f64 * 12.0 + 24.0;
-        self.legend(rows, after, y);
+    fn card(&mut self, scene: &Scene<'_>, rows: &[Row]) {
+        let (top, before) = (self.y, self.body.len());
+        let room = self.width - 2.0 * MARGIN;
+        let place = Box {
+            x: MARGIN,
+            y: top + 10.0,
+            width: room,
+            height: 26.0,
+        };
+        let title = fitted(&scene.policy.name, room / TITLE_COLUMN);
+        self.clipped("title", place, 19.0, &title);
+        self.boxes.push(place);
         self.y += HEAD;
-        let top = self.y - GAP;
-        self.rows(rows, 0, top);
+        let mut hangs_on = self.y - GAP;
+        if scene.entrances.is_empty() {
+            self.line_of_text("no inbound leads here");
+        } else {
+            hangs_on = self.y + ROW / 2.0;
+            self.entrances(&scene.entrances);
+        }
+        self.rows(rows, 0, hangs_on);
+        self.y += GAP;
+        let (width, height) = (self.width - 2.0 * RIM, self.y - top);
+        let card = format!(
+            "<rect class=\"card\" x=\"{RIM}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"10\"/>\n"
+        );
+        self.body.insert_str(before, &card);
+        self.y += RIM;
+    }
+
+    fn entrances(&mut self, entrances: &[Entrance]) {
+        let shown = match entrances.len() {
+            many if many > MAX_ENTRANCES => MAX_ENTRANCES - 1,
+            few => few,
+        };
+        let names = entrances.iter().take(shown);
+        let widest = names.map(|entrance| name_width(&entrance.name));
+        let width = widest.fold(0.0, f64::max).min(WIDEST_NAME);
+        let trunk = left(0) - 14.0;
+        for entrance in entrances.iter().take(shown) {
+            let (x, y, middle) = (left(0), self.y, self.y + ROW / 2.0);
+            self.put(&format!(
+                "<path class=\"line\" d=\"M{x} {middle}H{trunk}\"/>"
+            ));
+            let pill = Box {
+                x,
+                y: y + 2.0,
+                width,
+                height: ROW - 4.0,
+            };
+            self.pill("door", "entry", pill, &entrance.name, &entrance.to_string());
+            let place = Box {
+                x: x + width + 10.0,
+                y,
+                width: self.width - MARGIN - x - width - 10.0,
+                height: ROW,
+            };
+            let about = fitted(&entrance.about(), place.width / COLUMN);
+            self.text("soft", place, 18.5, &about);
+            self.boxes.push(place);
+            self.y += ROW + GAP;
+        }
+        if shown < entrances.len() {
+            self.line_of_text(&format!("and {} more inbounds", entrances.len() - shown));
+        }
         self.y += GAP;
     }
 
-    /// The colours that occur, from the right.
-    fn legend(&mut self, rows: &[Row], after: f64, y: f64) {
-        let mut x = self.width - MARGIN;
-        for (class, label) in CLASSES.into_iter().rev() {
-            if !rows.iter().any(|row| has_class(row, class)) {
+    /// A line of text of the picture's own.
+    fn line_of_text(&mut self, text: &str) {
+        let place = Box {
+            x: left(0),
+            y: self.y,
+            width: columns(text) * COLUMN,
+            height: ROW,
+        };
+        self.text("soft", place, 18.5, text);
+        self.boxes.push(place);
+        self.y += ROW + GAP;
+    }
+
+    /// The colours that occur.
+    fn legend(&mut self, outlines: &[Vec<Row>]) {
+        let mut x = MARGIN;
+        let y = self.y + 12.0;
+        for (class, label) in CLASSES {
+            let occurs = |row: &Row| has_class(row, class);
+            if !outlines.iter().flatten().any(occurs) {
                 continue;
             }
-            let width = label.chars().count() as f64 * 7.4 + 30.0;
-            x -= width;
-            if x < after {
-                return;
-            }
-            let (dot, text) = (x + 6.0, x + 17.0);
-            let up = y - 4.5;
+            let (dot, text, up) = (x + 5.0, x + 16.0, y - 4.0);
             self.put(&format!(
                 "<circle class=\"{class}\" cx=\"{dot}\" cy=\"{up}\" r=\"5\"/><text class=\"legend\" x=\"{text}\" y=\"{y}\">{label}</text>"
             ));
+            // At 12 pixels a letter is 7.5 wide at most, on the average of these words.
+            x = text + columns(label) * 7.5 + 14.0;
+        }
+        if x > MARGIN {
+            self.y = y + RIM + 4.0;
         }
     }
 
@@ -176,12 +232,9 @@ impl Canvas {
             Some(_) => self.column - x - 40.0,
             None => self.width - MARGIN - x,
         };
-        let label = match row.count {
-            1 => row.text.clone(),
-            count => format!("{count} \u{d7} {}", row.text),
-        };
-        let text = fitted(&label, room - 20.0);
-        let width = text_width(&text) + 20.0;
+        let label = row.label();
+        let text = fitted(&label, (room - 20.0) / COLUMN);
+        let width = (columns(&text) * COLUMN + 20.0).ceil();
         let class = match row.kind {
             Kind::Branch => "box branch",
             Kind::Else if !row.rows.is_empty() => "box branch",
@@ -189,63 +242,121 @@ impl Canvas {
             Kind::Note => "box note",
             Kind::Rest => "rest",
         };
-        let soft = if matches!(row.kind, Kind::Rest) {
-            " class=\"soft\""
-        } else {
-            ""
-        };
-        let (text_x, text_y) = (x + 10.0, y + 18.5);
         let told = match row.told.is_empty() {
             true => escaped(&label),
             false => escaped(&row.told.join("\n")),
         };
         self.put(&format!(
-            "<g><title>{told}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\" rx=\"6\"/>\
-             <text{soft} x=\"{text_x}\" y=\"{text_y}\">{}</text></g>",
-            escaped(&text)
+            "<g><title>{told}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\" rx=\"6\"/>"
         ));
-        self.boxes.push(Box {
+        let inner = Box {
+            x: x + 10.0,
+            y,
+            width: width - 20.0,
+            height: ROW,
+        };
+        let soft = if row.kind == Kind::Rest { "soft" } else { "" };
+        self.text(soft, inner, 18.5, &text);
+        self.put("</g>");
+        self.boxes.push(Box { x, width, ..inner });
+        if let Some(target) = &row.target {
+            self.target(target, x + width + 8.0);
+        }
+        self.y += ROW + GAP;
+    }
+
+    /// A way out, and the line to it.
+    fn target(&mut self, target: &Target, from: f64) {
+        let (column, middle) = (self.column, self.y + ROW / 2.0);
+        let (to, tip) = (column - 14.0, column - 5.0);
+        if from < to {
+            self.put(&format!(
+                "<path class=\"lead\" d=\"M{from} {middle}H{to}\"/>"
+            ));
+        }
+        let (back, up, down) = (tip - 7.0, middle - 4.0, middle + 4.0);
+        self.put(&format!(
+            "<path class=\"tip\" d=\"M{back} {up}L{tip} {middle}L{back} {down}Z\"/>"
+        ));
+        let pill = Box {
+            x: column,
+            y: self.y + 2.0,
+            width: self.name,
+            height: ROW - 4.0,
+        };
+        let told = target.told.as_ref().unwrap_or(&target.name);
+        self.pill(target.class, "name", pill, &target.name, told);
+    }
+
+    /// A name in the middle of a pill.
+    fn pill(&mut self, class: &str, text: &str, place: Box, name: &str, told: &str) {
+        let Box {
             x,
             y,
             width,
-            height: ROW,
-        });
-        if let Some(target) = &row.target {
-            let (from, middle) = (x + width + 8.0, y + ROW / 2.0);
-            let to = self.column - 14.0;
-            if from < to {
-                self.put(&format!(
-                    "<path class=\"lead\" d=\"M{from} {middle}H{to}\"/>"
-                ));
-            }
-            let (tip, up, down) = (self.column - 5.0, middle - 4.0, middle + 4.0);
-            let back = tip - 7.0;
-            self.put(&format!(
-                "<path class=\"tip\" d=\"M{back} {up}L{tip} {middle}L{back} {down}Z\"/>"
-            ));
-            let (column, name) = (self.column, self.name);
-            let shown = fitted_to(&target.name, name - 24.0, NAME_CHARACTER);
-            let (name_x, class) = (column + name / 2.0, target.class);
-            let (inner, high) = (y + 2.0, ROW - 4.0);
-            self.put(&format!(
-                "<g><title>{}</title><rect class=\"{class}\" x=\"{column}\" y=\"{inner}\" width=\"{name}\" height=\"{high}\" rx=\"12\"/>\
-                 <text class=\"name\" x=\"{name_x}\" y=\"{text_y}\">{}</text></g>",
-                escaped(&target.name),
-                escaped(&shown)
-            ));
-            self.boxes.push(Box {
-                x: column,
-                y: inner,
-                width: name,
-                height: high,
-            });
+            height,
+        } = place;
+        let shown = fitted(name, (width - 24.0) / NAME_COLUMN);
+        self.put(&format!(
+            "<g><title>{}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"12\"/>",
+            escaped(told)
+        ));
+        let inner = Box {
+            x: x + 6.0,
+            width: width - 12.0,
+            ..place
+        };
+        self.text(text, inner, 16.5, &shown);
+        self.put("</g>");
+        self.boxes.push(place);
+    }
+
+    /// A text in its place, clipped where nobody can know how wide it is; `down`: from the place's top to the base line.
+    fn text(&mut self, class: &str, place: Box, down: f64, text: &str) {
+        if !is_sure(text) {
+            return self.clipped(class, place, down, text);
         }
-        self.y += ROW + GAP;
+        let (x, y) = (place.x + centre(class, place), place.y + down);
+        self.put(&format!(
+            "<text{} x=\"{x}\" y=\"{y}\">{}</text>",
+            attribute(class),
+            escaped(text)
+        ));
+    }
+
+    fn clipped(&mut self, class: &str, place: Box, down: f64, text: &str) {
+        let Box {
+            x,
+            y,
+            width,
+            height,
+        } = place;
+        let start = centre(class, place);
+        self.put(&format!(
+            "<svg x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"><text{} x=\"{start}\" y=\"{down}\">{}</text></svg>",
+            attribute(class),
+            escaped(&text.replace('\n', "\u{fffd}"))
+        ));
     }
 
     fn put(&mut self, element: &str) {
         self.body.push_str(element);
         self.body.push('\n');
+    }
+}
+
+/// Where in a place a text is anchored, by its class.
+fn centre(class: &str, place: Box) -> f64 {
+    match class {
+        "name" | "entry" => place.width / 2.0,
+        _ => 0.0,
+    }
+}
+
+fn attribute(class: &str) -> String {
+    match class {
+        "" => String::new(),
+        class => format!(" class=\"{class}\""),
     }
 }
 
@@ -261,68 +372,25 @@ fn left(depth: usize) -> f64 {
     MARGIN + 14.0 + INDENT * depth.min(MAX_INDENT) as f64
 }
 
+fn name_width(name: &str) -> f64 {
+    (columns(name) * NAME_COLUMN + 24.0).ceil()
+}
+
 fn widest_name(row: &Row) -> f64 {
-    let own = row.target.as_ref().map_or(0.0, |target| {
-        columns(&target.name) as f64 * NAME_CHARACTER + 24.0
-    });
+    let own = row.target.as_ref();
+    let own = own.map_or(0.0, |target| name_width(&target.name));
     row.rows.iter().map(widest_name).fold(own, f64::max)
 }
 
 fn widest_text(row: &Row, depth: usize) -> f64 {
-    let count = if row.count > 1 {
-        row.count.to_string().len() + 3
-    } else {
-        0
-    };
-    let own = left(depth) + text_width(&row.text) + count as f64 * CHARACTER + 20.0;
+    let own = left(depth) + columns(&row.label()) * COLUMN + 20.0;
     row.rows
         .iter()
         .map(|row| widest_text(row, depth + 1))
         .fold(own, f64::max)
 }
 
-fn text_width(text: &str) -> f64 {
-    columns(text) as f64 * CHARACTER
-}
-
-/// How many columns of a fixed-width font a text takes, at most.
-fn columns(text: &str) -> usize {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii() || c == '\u{d7}' || c == '\u{2026}' {
-                1
-            } else {
-                2
-            }
-        })
-        .sum()
-}
-
-fn fitted(text: &str, room: f64) -> String {
-    fitted_to(text, room, CHARACTER)
-}
-
-/// A text that fits, its end replaced by an ellipsis where it is too long. Room for it is always kept.
-fn fitted_to(text: &str, room: f64, character: f64) -> String {
-    // What was reserved for a text is room enough for it, although sums of fractions come out a little less.
-    let most = (room / character + 0.01).max(1.0) as usize;
-    if columns(text) <= most {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    let mut used = 1;
-    for c in text.chars() {
-        used += if c.is_ascii() { 1 } else { 2 };
-        if used > most {
-            break;
-        }
-        out.push(c);
-    }
-    out.push('\u{2026}');
-    out
-}
-
-/// A text as XML 1.0 takes it.
+/// A text as XML 1.0 takes it. What turns the direction of the text behind it around is shown and does not.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -332,7 +400,10 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\n' => out.push('\n'),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => {
+                out.push('\u{fffd}');
+            }
+            c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

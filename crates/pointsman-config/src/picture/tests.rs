@@ -7,12 +7,14 @@ use proptest::prelude::*;
 
 use pointsman_policy::Policy;
 
+use super::scene::{Runs, Scene, scenes};
 use super::svg::{WIDEST, draw};
-use super::{as_dot, as_svg};
+use super::{as_dot, as_svg, dot};
 use crate::damage;
 use crate::files::{Disk, Memory};
 use crate::fuzz_checks::{lowered, policy};
 use crate::load::load;
+use crate::setup::Setup;
 
 /// Tags that open and close in pairs, attributes in quotes, no bare `<` or `&`; the texts in it.
 fn texts(svg: &str) -> Vec<String> {
@@ -49,12 +51,23 @@ fn texts(svg: &str) -> Vec<String> {
 }
 
 fn check(policies: &[&Policy]) {
-    let (svg, boxes) = draw(policies.iter().copied());
+    let scenes: Vec<Scene<'_>> = policies.iter().map(|policy| Scene::of(policy)).collect();
+    check_scenes(&scenes);
+}
+
+fn check_scenes(scenes: &[Scene<'_>]) {
+    for runs in [Runs::Folded, Runs::Open] {
+        check_drawn(scenes, runs);
+    }
+}
+
+fn check_drawn(scenes: &[Scene<'_>], runs: Runs) {
+    let (svg, boxes) = draw(scenes, runs);
     let texts = texts(&svg);
-    for policy in policies {
+    for scene in scenes.iter().filter(|scene| scene.forward.is_none()) {
         // Every outbound that a printed tree names.
-        let tree = crate::tree::print::as_tree(policy);
-        for outbound in policy.outbounds.iter() {
+        let tree = crate::tree::print::as_tree(scene.policy);
+        for outbound in scene.policy.outbounds.iter() {
             let used = tree
                 .lines()
                 .any(|line| line.trim_end().ends_with(&format!(" {}", outbound.name)));
@@ -78,9 +91,38 @@ fn check(policies: &[&Policy]) {
     for word in ["href", "url(", "@import"] {
         assert!(!svg.contains(word) || own.contains(word), "{word}");
     }
-    let dot = as_dot(policies.iter().copied());
-    assert!(dot.starts_with("digraph policy {\n") && dot.ends_with("}\n"));
-    assert_eq!(as_svg(policies.iter().copied()), svg);
+    // A title and a description for those who cannot see it come first.
+    assert!(svg.contains(
+        " role=\"img\" aria-labelledby=\"policy-title policy-desc\">\n<title id=\"policy-title\">"
+    ));
+    assert!(svg.contains("\n<desc id=\"policy-desc\">"));
+    for line in dot::draw(scenes, runs).lines() {
+        check_dot_line(line);
+    }
+    assert_eq!(draw(scenes, runs).0, svg);
+}
+
+/// A line of Graphviz text as these are made: what is within quotes has neither a bare quote, nor a line end, nor the
+/// beginning of an entity that is not there.
+fn check_dot_line(line: &str) {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        assert!(!c.is_control(), "{line}");
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '&' => assert!(quoted && line[at..].starts_with("&amp;"), "{line}"),
+            _ if quoted => {}
+            c => assert!(
+                c.is_ascii_alphanumeric() || " _->[]{}=,;.".contains(c),
+                "{line}"
+            ),
+        }
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    assert!(!quoted, "{line}");
+    let end = line.trim_end().chars().next_back();
+    assert!(matches!(end, Some('{' | '}' | ';')), "{line}");
 }
 
 /// A rule list of the kind that people have: long runs, now and then something else.
@@ -107,25 +149,30 @@ fn long_list(rules: usize) -> String {
     text + "  - FALLBACK, DIRECT\n"
 }
 
-fn native(text: &str) -> Vec<std::sync::Arc<Policy>> {
+fn native(text: &str) -> Setup {
     let files = Memory::new([("pointsman.yaml", text)]);
     let loaded = load(Path::new("pointsman.yaml"), None, None, &files);
     loaded
         .setup
         .unwrap_or_else(|| panic!("{:?}", loaded.problems.0))
-        .policies
+}
+
+fn svg_of(policy: &Policy) -> String {
+    draw(&[Scene::of(policy)], Runs::Folded).0
 }
 
 #[test]
 fn long_lists_are_folded() {
-    let policies = native(&long_list(400));
-    let (svg, boxes) = draw(policies.iter().map(|policy| &**policy));
+    let setup = native(&long_list(400));
+    let (svg, boxes) = draw(&scenes(&setup), Runs::Folded);
     assert!(boxes.len() < 120, "{}", boxes.len());
     let texts = texts(&svg);
     let folded =
         "133 \u{d7} domain under site0.example, site1.example, site2.example, ... and 130 more";
     assert!(texts.iter().any(|text| text == folded), "{texts:#?}");
-    check(&policies.iter().map(|policy| &**policy).collect::<Vec<_>>());
+    check_scenes(&scenes(&setup));
+    let (_, boxes) = draw(&scenes(&setup), Runs::Open);
+    assert!(boxes.len() > 2 * 400, "{}", boxes.len());
 }
 
 #[test]
@@ -135,8 +182,7 @@ fn names_of_outbounds_are_whole_up_to_the_widest() {
         let text = format!(
             "version: 1\noutbounds:\n  {name}: {{ type: socks5, server: '127.0.0.1:1' }}\npolicy: {name}\n"
         );
-        let policies = native(&text);
-        let (svg, _) = draw(policies.iter().map(|policy| &**policy));
+        let svg = as_svg(&native(&text), Runs::Folded);
         assert!(texts(&svg).contains(&name), "{name} in {svg}");
     }
 }
@@ -147,7 +193,7 @@ fn rows_say_what_holds_for_them() {
         let (body, _) = lowered(tree);
         let policy = policy(body.unwrap()).unwrap();
         check(&[&policy]);
-        let texts = texts(&as_svg([&policy]));
+        let texts = texts(&svg_of(&policy));
         assert!(texts.iter().any(|text| text == row), "{row} in {texts:#?}");
     };
     check("only [\n cond port eq 1 => reset\n]", "only these");
@@ -180,50 +226,76 @@ fn a_picture_stays_as_it_is() {
     );
     let policy = policy(body.unwrap()).unwrap();
     check(&[&policy]);
-    let svg = as_svg([&policy]);
+    let svg = svg_of(&policy);
     let body = svg.split("</style>").nth(1).unwrap();
     expect![[r#"
 
-        <rect class="page" width="681" height="372"/>
-        <text class="title" x="28" y="38">main</text>
-        <circle class="refused" cx="577.2" cy="33.5" r="5"/><text class="legend" x="588.2" y="38">refused</text>
-        <circle class="direct" cx="502.80000000000007" cy="33.5" r="5"/><text class="legend" x="513.8000000000001" y="38">direct</text>
-        <path class="line" d="M28 78H42"/>
-        <g><title>ads =&gt; reset (t:2)</title><rect class="box" x="42" y="64" width="76" height="28" rx="6"/><text x="52" y="82.5">set ads</text></g>
-        <path class="lead" d="M126 78H546.2"/>
-        <path class="tip" d="M548.2 74L555.2 78L548.2 82Z"/>
-        <g><title>reset</title><rect class="refused" x="560.2" y="66" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="82.5">reset</text></g>
-        <path class="line" d="M28 114H42"/>
-        <g><title>cond port eq 22 =&gt; any [ (t:3)</title><rect class="box branch" x="42" y="100" width="100" height="28" rx="6"/><text x="52" y="118.5">port eq 22</text></g>
-        <path class="line" d="M54 150H68"/>
-        <g><title>cond process.name has &lt;&amp;&quot; =&gt; &quot;My Proxy&quot; (t:4)</title><rect class="box" x="68" y="136" width="204" height="28" rx="6"/><text x="78" y="154.5">process.name has &quot;&lt;&amp;\&quot;&quot;</text></g>
-        <path class="lead" d="M280 150H546.2"/>
-        <path class="tip" d="M548.2 146L555.2 150L548.2 154Z"/>
-        <g><title>My Proxy</title><rect class="direct" x="560.2" y="138" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="154.5">My Proxy</text></g>
-        <path class="line" d="M54 186H68"/>
-        <g><title>direct (t:5)</title><rect class="rest" x="68" y="172" width="52" height="28" rx="6"/><text class="soft" x="78" y="190.5">else</text></g>
-        <path class="lead" d="M128 186H546.2"/>
-        <path class="tip" d="M548.2 182L555.2 186L548.2 190Z"/>
-        <g><title>direct</title><rect class="direct" x="560.2" y="174" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="190.5">direct</text></g>
-        <path class="line" d="M54 128V186"/>
-        <path class="line" d="M28 222H42"/>
-        <g><title>else</title><rect class="box branch" x="42" y="208" width="52" height="28" rx="6"/><text x="52" y="226.5">else</text></g>
-        <path class="line" d="M54 258H68"/>
-        <g><title>resolve (t:6)</title><rect class="box note" x="68" y="244" width="436" height="28" rx="6"/><text x="78" y="262.5">resolve: from here on the address of a name is known</text></g>
-        <path class="line" d="M54 236V258"/>
-        <path class="line" d="M28 294H42"/>
-        <g><title>log 0 &quot;{domain}&quot; (t:7)</title><rect class="box note" x="42" y="280" width="132" height="28" rx="6"/><text x="52" y="298.5">log &quot;{domain}&quot;</text></g>
-        <path class="line" d="M28 330H42"/>
-        <g><title>direct (t:8)</title><rect class="rest" x="42" y="316" width="140" height="28" rx="6"/><text class="soft" x="52" y="334.5">everything else</text></g>
-        <path class="lead" d="M190 330H546.2"/>
-        <path class="tip" d="M548.2 326L555.2 330L548.2 334Z"/>
-        <g><title>direct</title><rect class="direct" x="560.2" y="318" width="92.8" height="24" rx="12"/><text class="name" x="606.6" y="334.5">direct</text></g>
-        <path class="line" d="M28 56V330"/>
+        <rect class="page" width="683" height="430"/>
+        <rect class="card" x="12" y="12" width="659" height="378" rx="10"/>
+        <svg x="32" y="22" width="619" height="26"><text class="title" x="0" y="19">main</text></svg>
+        <text class="soft" x="46" y="76.5">no inbound leads here</text>
+        <path class="line" d="M32 108H46"/>
+        <g><title>ads =&gt; reset (t:2)</title><rect class="box" x="46" y="94" width="76" height="28" rx="6"/>
+        <text x="56" y="112.5">set ads</text>
+        </g>
+        <path class="lead" d="M130 108H550"/>
+        <path class="tip" d="M552 104L559 108L552 112Z"/>
+        <g><title>reset</title><rect class="refused" x="564" y="96" width="87" height="24" rx="12"/>
+        <text class="name" x="607.5" y="112.5">reset</text>
+        </g>
+        <path class="line" d="M32 144H46"/>
+        <g><title>cond port eq 22 =&gt; any [ (t:3)</title><rect class="box branch" x="46" y="130" width="100" height="28" rx="6"/>
+        <text x="56" y="148.5">port eq 22</text>
+        </g>
+        <path class="line" d="M58 180H72"/>
+        <g><title>cond process.name has &lt;&amp;&quot; =&gt; &quot;My Proxy&quot; (t:4)</title><rect class="box" x="72" y="166" width="204" height="28" rx="6"/>
+        <text x="82" y="184.5">process.name has &quot;&lt;&amp;\&quot;&quot;</text>
+        </g>
+        <path class="lead" d="M284 180H550"/>
+        <path class="tip" d="M552 176L559 180L552 184Z"/>
+        <g><title>My Proxy</title><rect class="direct" x="564" y="168" width="87" height="24" rx="12"/>
+        <text class="name" x="607.5" y="184.5">My Proxy</text>
+        </g>
+        <path class="line" d="M58 216H72"/>
+        <g><title>direct (t:5)</title><rect class="rest" x="72" y="202" width="52" height="28" rx="6"/>
+        <text class="soft" x="82" y="220.5">else</text>
+        </g>
+        <path class="lead" d="M132 216H550"/>
+        <path class="tip" d="M552 212L559 216L552 220Z"/>
+        <g><title>direct</title><rect class="direct" x="564" y="204" width="87" height="24" rx="12"/>
+        <text class="name" x="607.5" y="220.5">direct</text>
+        </g>
+        <path class="line" d="M58 158V216"/>
+        <path class="line" d="M32 252H46"/>
+        <g><title>else</title><rect class="box branch" x="46" y="238" width="52" height="28" rx="6"/>
+        <text x="56" y="256.5">else</text>
+        </g>
+        <path class="line" d="M58 288H72"/>
+        <g><title>resolve (t:6)</title><rect class="box note" x="72" y="274" width="436" height="28" rx="6"/>
+        <text x="82" y="292.5">resolve: from here on the address of a name is known</text>
+        </g>
+        <path class="line" d="M58 266V288"/>
+        <path class="line" d="M32 324H46"/>
+        <g><title>log 0 &quot;{domain}&quot; (t:7)</title><rect class="box note" x="46" y="310" width="132" height="28" rx="6"/>
+        <text x="56" y="328.5">log &quot;{domain}&quot;</text>
+        </g>
+        <path class="line" d="M32 360H46"/>
+        <g><title>direct (t:8)</title><rect class="rest" x="46" y="346" width="140" height="28" rx="6"/>
+        <text class="soft" x="56" y="364.5">everything else</text>
+        </g>
+        <path class="lead" d="M194 360H550"/>
+        <path class="tip" d="M552 356L559 360L552 364Z"/>
+        <g><title>direct</title><rect class="direct" x="564" y="348" width="87" height="24" rx="12"/>
+        <text class="name" x="607.5" y="364.5">direct</text>
+        </g>
+        <path class="line" d="M32 50V360"/>
+        <circle class="direct" cx="37" cy="410" r="5"/><text class="legend" x="48" y="414">direct</text>
+        <circle class="refused" cx="112" cy="410" r="5"/><text class="legend" x="123" y="414">refused</text>
         </svg>
     "#]].assert_eq(body);
     expect![[r##"
         digraph policy {
-          rankdir=LR;
+          rankdir=LR; ordering=out;
           node [shape=box, style="rounded,filled", fillcolor="#f4f5f7", color="#9aa3b2", fontname="monospace", fontsize=11];
           edge [color="#9aa3b2", fontname="monospace", fontsize=10];
           subgraph cluster_0 {
@@ -234,7 +306,7 @@ fn a_picture_stays_as_it_is() {
             n1 -> t0_72_65_73_65_74 [style=bold];
             n2 [label="port eq 22", tooltip="cond port eq 22 => any [ (t:3)"];
             n0 -> n2 [label="2"];
-            n3 [label="process.name has \"<&\\\"\"", tooltip="cond process.name has <&\" => \"My Proxy\" (t:4)"];
+            n3 [label="process.name has \"<&amp;\\\"\"", tooltip="cond process.name has <&amp;\" => \"My Proxy\" (t:4)"];
             n2 -> n3 [label="1"];
             n3 -> t0_4d_79_20_50_72_6f_78_79 [style=bold];
             n4 [label="else", tooltip="direct (t:5)"];
@@ -249,12 +321,12 @@ fn a_picture_stays_as_it_is() {
             n8 [label="everything else", tooltip="direct (t:8)"];
             n0 -> n8 [label="5"];
             n8 -> t0_64_69_72_65_63_74 [style=bold];
-            t0_4d_79_20_50_72_6f_78_79 [label="My Proxy", fillcolor="#2f855a", color="#2f855a", fontcolor=white];
-            t0_64_69_72_65_63_74 [label="direct", fillcolor="#2f855a", color="#2f855a", fontcolor=white];
-            t0_72_65_73_65_74 [label="reset", fillcolor="#c53030", color="#c53030", fontcolor=white];
+            t0_4d_79_20_50_72_6f_78_79 [label="My Proxy", tooltip="My Proxy", fillcolor="#2a7d50", color="#2a7d50", fontcolor=white];
+            t0_64_69_72_65_63_74 [label="direct", tooltip="direct", fillcolor="#2a7d50", color="#2a7d50", fontcolor=white];
+            t0_72_65_73_65_74 [label="reset", tooltip="reset", fillcolor="#c53030", color="#c53030", fontcolor=white];
           }
         }
-    "##]].assert_eq(&as_dot([&policy]));
+    "##]].assert_eq(&dot::draw(&[Scene::of(&policy)], Runs::Folded));
 }
 
 #[test]
@@ -274,24 +346,22 @@ fn samples_and_examples_are_drawn() {
         let Some(setup) = load(path, None, None, &Disk).setup else {
             panic!("{}", path.display());
         };
-        let policies: Vec<&Policy> = setup.policies.iter().map(|policy| &**policy).collect();
-        check(&policies);
+        check_scenes(&scenes(&setup));
         if let Some(to) = &to {
             std::fs::write(
                 Path::new(to).join(format!("{number}.svg")),
-                as_svg(policies.iter().copied()),
+                as_svg(&setup, Runs::Folded),
             )
             .unwrap();
             std::fs::write(
                 Path::new(to).join(format!("{number}.dot")),
-                as_dot(policies.iter().copied()),
+                as_dot(&setup, Runs::Folded),
             )
             .unwrap();
         }
     }
     if let Some(to) = &to {
-        let policies = native(&long_list(400));
-        let svg = as_svg(policies.iter().map(|policy| &**policy));
+        let svg = as_svg(&native(&long_list(400)), Runs::Folded);
         std::fs::write(Path::new(to).join("long.svg"), svg).unwrap();
     }
 }

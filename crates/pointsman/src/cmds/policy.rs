@@ -1,4 +1,4 @@
-//! `policy`: the policies as text.
+//! `policy`: the policies as text or as a picture.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use pointsman_api::{PolicyReply, route};
 use pointsman_config::Setup;
 use pointsman_config::list_print::as_list;
-use pointsman_config::picture::{as_dot, as_svg};
+use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::tree::print::as_tree;
 
 use crate::cli::{Dialect, Global};
@@ -21,6 +21,9 @@ pub(crate) struct PolicyArgs {
     /// Which form
     #[arg(long = "as", value_enum, default_value = "tree")]
     form: Form,
+    /// A row for each rule in pictures, where alike ones are folded into one otherwise
+    #[arg(long)]
+    open: bool,
     /// The language it is written in
     #[arg(long, value_enum, default_value = "auto", requires = "path")]
     dialect: Dialect,
@@ -40,16 +43,22 @@ enum Form {
 }
 
 pub(crate) fn run(global: &Global, args: &PolicyArgs, out: &mut Out) -> Result<(), Stop> {
+    let pictured = matches!(args.form, Form::Dot | Form::Svg);
+    if args.open && !pictured {
+        let text = "--open is for pictures: give --as svg or --as dot";
+        return Err(Stop::Usage(text.to_owned()));
+    }
     let reply = match &args.path {
         None => {
-            let path = format!("{}?as={}", route::POLICY, args.form.as_str());
+            let open = if args.open { "&open=true" } else { "" };
+            let path = format!("{}?as={}{open}", route::POLICY, args.form.as_str());
             control::get(global, &path)?
         }
         Some(path) => {
             let setup = load::setup(path, args.dialect)?;
             PolicyReply {
                 form: args.form.as_str().to_owned(),
-                text: policies(&setup, args.form)?,
+                text: policies(&setup, args)?,
             }
         }
     };
@@ -58,30 +67,35 @@ pub(crate) fn run(global: &Global, args: &PolicyArgs, out: &mut Out) -> Result<(
 
 /// All policies; where there are several, a comment names each. A policy that the form cannot say is
 /// an error that says what.
-fn policies(setup: &Setup, form: Form) -> Result<String, Stop> {
-    let all = || setup.policies.iter().map(|policy| &**policy);
-    match form {
-        Form::Dot => return Ok(as_dot(all())),
-        Form::Svg => return Ok(as_svg(all())),
+fn policies(setup: &Setup, args: &PolicyArgs) -> Result<String, Stop> {
+    let runs = match args.open {
+        true => Runs::Open,
+        false => Runs::Folded,
+    };
+    match args.form {
+        Form::Dot => return Ok(as_dot(setup, runs)),
+        Form::Svg => return Ok(as_svg(setup, runs)),
         Form::List | Form::Tree => {}
     }
+    let scenes = scenes(setup);
+    let headed = need_headings(&scenes);
     let mut text = String::new();
-    for policy in &setup.policies {
-        if setup.policies.len() > 1 {
-            text.push_str(&format!("# {}\n", policy.name));
+    for scene in &scenes {
+        if headed {
+            text.push_str(&format!("# {}\n", scene.heading()));
         }
-        match form {
-            Form::List => match as_list(policy) {
+        match args.form {
+            Form::List => match as_list(scene.policy) {
                 Ok(list) => text.push_str(&list),
                 Err(unsaid) => {
                     for reason in &unsaid {
                         complain(reason);
                     }
-                    let why = format!("`{}` cannot be written as a list", policy.name);
+                    let why = format!("`{}` cannot be written as a list", scene.policy.name);
                     return Err(Stop::Failed(why));
                 }
             },
-            _ => text.push_str(&as_tree(policy)),
+            _ => text.push_str(&as_tree(scene.policy)),
         }
     }
     Ok(text)

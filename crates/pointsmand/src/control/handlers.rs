@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::Problems;
 use pointsman_config::list_print::{Unsayable, as_list};
-use pointsman_config::picture::{as_dot, as_svg};
+use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::setup::{Outbound, OutboundKind};
 use pointsman_config::tree::print::as_tree;
 use pointsman_policy::Policy;
@@ -240,26 +240,31 @@ pub(crate) async fn select(
     Json(state).into_response()
 }
 
-/// `?as=` of the policy.
+/// `?as=` of the policy, and whether pictures fold nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {
     #[serde(rename = "as")]
     form: Option<String>,
+    #[serde(default)]
+    open: bool,
 }
 
-/// `GET /v1/policy?as=tree|list|dot|svg`
-pub(crate) async fn policy(State(app): State<Arc<App>>, Query(form): Query<Form>) -> Response {
+/// `GET /v1/policy?as=tree|list|dot|svg&open=true`
+pub(crate) async fn policy(State(app): State<Arc<App>>, Query(asked): Query<Form>) -> Response {
     let (_, setup) = app.generation();
-    let form = form.form.unwrap_or_else(|| "list".to_owned());
+    let form = asked.form.unwrap_or_else(|| "list".to_owned());
     let print: fn(&Policy) -> Result<String, Vec<Unsayable>> = match form.as_str() {
         "list" => as_list,
         "tree" => |policy| Ok(as_tree(policy)),
         "dot" | "svg" => {
-            let policies = setup.policies.iter().map(|policy| &**policy);
+            let runs = match asked.open {
+                true => Runs::Open,
+                false => Runs::Folded,
+            };
             let text = match form.as_str() {
-                "dot" => as_dot(policies),
-                _ => as_svg(policies),
+                "dot" => as_dot(&setup, runs),
+                _ => as_svg(&setup, runs),
             };
             return Json(api::PolicyReply { form, text }).into_response();
         }
@@ -268,22 +273,24 @@ pub(crate) async fn policy(State(app): State<Arc<App>>, Query(form): Query<Form>
             return Refusal(StatusCode::BAD_REQUEST, "bad-request", text).into_response();
         }
     };
-    let mut text: Vec<String> = Vec::new();
-    for policy in &setup.policies {
-        match print(policy) {
-            Ok(printed) => text.push(printed),
+    let scenes = scenes(&setup);
+    let headed = need_headings(&scenes);
+    let mut text = String::new();
+    for scene in &scenes {
+        if headed {
+            text.push_str(&format!("# {}\n", scene.heading()));
+        }
+        match print(scene.policy) {
+            Ok(printed) => text.push_str(&printed),
             Err(unsaid) => {
                 let why: Vec<String> = unsaid.iter().map(ToString::to_string).collect();
-                let why = format!("`{}` is no rule list: {}", policy.name, why.join("; "));
+                let name = &scene.policy.name;
+                let why = format!("`{name}` is no rule list: {}", why.join("; "));
                 return Refusal(StatusCode::BAD_REQUEST, "no-list", why).into_response();
             }
         }
     }
-    Json(api::PolicyReply {
-        form,
-        text: text.join("\n"),
-    })
-    .into_response()
+    Json(api::PolicyReply { form, text }).into_response()
 }
 
 /// `GET /v1/openapi.json`
