@@ -11,7 +11,10 @@ pub struct FlowRecord {
     pub id: u64,
     /// The generation that decided it: `7`, or `7.3`.
     pub generation: String,
-    /// When it was accepted, in milliseconds since 1970 (UTC).
+    /// When it was accepted: RFC 3339 in UTC, with milliseconds.
+    #[serde(default)]
+    pub time: String,
+    /// The same in milliseconds since 1970 (UTC).
     pub start: u64,
     /// How long it lasted, or has lasted so far.
     pub duration_ms: u64,
@@ -48,7 +51,11 @@ pub struct FlowRecord {
     pub bytes_received: u64,
     /// `closed`, `reset`, `refused`, `failed`, `killed`, `timeout` ...; `null` while it lives.
     pub ended: Option<String>,
-    /// What broke.
+    /// What ended it where it did not end in order: `client`, `target`, `dial` (no connection was made), or the limit
+    /// of time that was over (`idle`, `first_byte`, `lifetime` ...).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
+    /// What broke, or which limit was over, in words.
     pub error: Option<String>,
     /// Whose it is, where somebody asked.
     pub process: Option<ProcessRef>,

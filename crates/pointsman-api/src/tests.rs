@@ -101,6 +101,7 @@ fn a_flow_record_is_frozen() {
     let record = FlowRecord {
         id: 7,
         generation: "1".into(),
+        time: "2023-11-14T22:13:20.000Z".into(),
         start: 1_700_000_000_000,
         duration_ms: 12,
         network: "tcp".into(),
@@ -131,6 +132,7 @@ fn a_flow_record_is_frozen() {
         bytes_sent: 1,
         bytes_received: 2,
         ended: Some("closed".into()),
+        ended_by: None,
         error: None,
         process: Some(ProcessRef {
             name: Some("curl".into()),
@@ -150,7 +152,7 @@ fn a_flow_record_is_frozen() {
     frozen(
         &record,
         expect![[
-            r#"{"id":7,"generation":"1","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"verdict":7,"dial":6}}"#
+            r#"{"id":7,"generation":"1","time":"2023-11-14T22:13:20.000Z","start":1700000000000,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5000","destination":{"host":"example.com","port":443},"domain":"example.com","protocol":null,"inbound":{"type":"socks5","name":"default","port":7890,"user":null},"outbound":"direct","member":null,"action":"direct","rule":{"text":"direct","file":"config","line":3},"reason":"because","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"closed","error":null,"process":{"name":"curl","pid":4},"messages":["hello"],"took_us":{"sniff":1,"resolve":2,"owner":3,"country":4,"local":5,"verdict":7,"dial":6}}"#
         ]],
     );
     let page = FlowList {

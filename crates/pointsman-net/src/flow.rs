@@ -27,7 +27,7 @@ use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
 use crate::outbound::{Lent, Pick, Ways};
 use crate::plane::Ticket;
-use crate::record::{End, Timings};
+use crate::record::{End, Fault, Limit, Side, Timings};
 use crate::relay::{Closed, Ended, Relay};
 use crate::stream::Stream;
 
@@ -165,15 +165,18 @@ impl Future for Relaying {
 }
 
 fn end(ended: Ended) -> End {
-    let failed = |whose, kind| End::Failed(format!("the {whose}'s connection: {kind}").into());
+    let failed =
+        |fault, whose, kind| End::Failed(fault, format!("the {whose}'s connection: {kind}").into());
     match ended {
-        Ended::ClientReset | Ended::ServerReset => End::Reset,
-        Ended::ClientFailed(kind) => failed("client", kind),
-        Ended::ServerFailed(kind) => failed("server", kind),
-        Ended::Closed(Closed::Idle) | Ended::IdleTimeout => End::TimedOut,
+        Ended::ClientReset => End::Reset(Side::Client),
+        Ended::ServerReset => End::Reset(Side::Target),
+        Ended::ClientFailed(kind) => failed(Fault::Client, "client", kind),
+        Ended::ServerFailed(kind) => failed(Fault::Target, "target", kind),
+        Ended::Closed(Closed::HalfClosed) => End::TimedOut(Limit::HalfClosed),
+        Ended::Closed(Closed::Idle) => End::TimedOut(Limit::Idle),
         Ended::Closed(Closed::Operator | Closed::Shutdown) => End::Stopped,
         Ended::Done => End::Closed,
-        Ended::Lifetime => End::Lifetime,
+        Ended::TimedOut(limit) => End::TimedOut(limit),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: one [`FlowRecord`] per flow; the access log, metrics, live lists and replay all read
 //! it. Payload, passwords and header values never stand in it.
 
+mod end;
 mod json;
 pub mod log;
 
@@ -14,6 +15,7 @@ use pointsman_policy::fact::{Look, Parent, Process};
 use pointsman_policy::request::RequestId;
 use pointsman_policy::{Action, Fact, Facts};
 
+pub use self::end::{End, Fault, Limit, Side};
 use crate::generation::Number;
 
 /// All that is known of one flow; of a live one, so far.
@@ -131,56 +133,6 @@ impl FlowRecord {
             .and_then(End::error)
             .map_or(0, |why| why.len());
         size_of::<Self>() + process + look + resolved + messages + attempts + ended
-    }
-}
-
-/// How a flow ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Both sides said all.
-    Closed,
-    /// The client went away before there was anything to carry.
-    ClientGone,
-    /// The client's request was not understood or not admitted, and why.
-    Denied(Arc<str>),
-    /// No way out could be opened, or it broke, and why.
-    Failed(Arc<str>),
-    /// It lasted as long as it may.
-    Lifetime,
-    /// Refused by the policy, or by no rule at all.
-    Refused,
-    /// One side reset the connection.
-    Reset,
-    /// An operator closed it, or the daemon stopped.
-    Stopped,
-    /// Nobody said anything for too long.
-    TimedOut,
-}
-
-impl End {
-    /// One word.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::ClientGone => "client-gone",
-            Self::Closed => "closed",
-            Self::Denied(_) => "denied",
-            Self::Failed(_) => "failed",
-            Self::Lifetime => "lifetime",
-            Self::Refused => "refused",
-            Self::Reset => "reset",
-            Self::Stopped => "stopped",
-            Self::TimedOut => "timeout",
-        }
-    }
-
-    /// What broke.
-    #[must_use]
-    pub fn error(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::Denied(why) | Self::Failed(why) => Some(why),
-            _ => None,
-        }
     }
 }
 

@@ -30,6 +30,7 @@ use tokio::time::{Instant, Sleep};
 pub use account::{Closed, Counters, FlowBytes, counters};
 pub use pool::PipePool;
 
+use crate::record::Limit;
 use crate::stream::{Socket, Stream};
 use half::{Half, Progress, Wait};
 
@@ -63,10 +64,8 @@ pub enum Ended {
     ClientFailed(io::ErrorKind),
     /// The connection to the server failed in another way.
     ServerFailed(io::ErrorKind),
-    /// One of the idle limits.
-    IdleTimeout,
-    /// The limit of its life.
-    Lifetime,
+    /// One of the limits.
+    TimedOut(Limit),
     /// Somebody asked for it by [`FlowBytes::close`].
     Closed(Closed),
 }
@@ -308,7 +307,7 @@ impl Relay {
             Ended::Done => {}
             Ended::ClientReset | Ended::ClientFailed(_) => self.server.reset_on_close(),
             Ended::ServerReset | Ended::ServerFailed(_) => self.client.reset_on_close(),
-            Ended::IdleTimeout | Ended::Lifetime | Ended::Closed(_) => self.cut(),
+            Ended::TimedOut(_) | Ended::Closed(_) => self.cut(),
         }
         self.over = true;
         Outcome {
@@ -457,28 +456,22 @@ impl Clock {
 
     /// The earliest limit that is in force.
     fn next(&self, client_reads: bool, server_reads: bool) -> Option<(Instant, Ended)> {
-        let of = |since: Instant, limit: Option<Duration>, ended| {
-            limit.and_then(|limit| Some((since.checked_add(limit)?, ended)))
+        let of = |since: Instant, time: Option<Duration>, limit| {
+            time.and_then(|time| Some((since.checked_add(time)?, Ended::TimedOut(limit))))
         };
-        let stalled = |side: fn(&Stalls) -> (Option<Duration>, Option<Instant>)| {
-            let (limit, since) = side(self.stalls.as_ref()?);
-            of(since?, limit, Ended::IdleTimeout)
+        let stalled = |side: fn(&Stalls) -> (Option<Duration>, Option<Instant>), limit| {
+            let (time, since) = side(self.stalls.as_ref()?);
+            of(since?, time, limit)
         };
+        let idle_client = self.idle_client.filter(|_| client_reads);
+        let idle_server = self.idle_server.filter(|_| server_reads);
         [
-            of(self.progress, self.idle, Ended::IdleTimeout),
-            of(
-                self.client,
-                self.idle_client.filter(|_| client_reads),
-                Ended::IdleTimeout,
-            ),
-            of(
-                self.server,
-                self.idle_server.filter(|_| server_reads),
-                Ended::IdleTimeout,
-            ),
-            stalled(|stalls| stalls.client),
-            stalled(|stalls| stalls.server),
-            of(self.begun, self.lifetime, Ended::Lifetime),
+            of(self.progress, self.idle, Limit::Idle),
+            of(self.client, idle_client, Limit::Read),
+            of(self.server, idle_server, Limit::TargetRead),
+            stalled(|stalls| stalls.client, Limit::Write),
+            stalled(|stalls| stalls.server, Limit::TargetWrite),
+            of(self.begun, self.lifetime, Limit::Lifetime),
         ]
         .into_iter()
         .flatten()

@@ -19,7 +19,7 @@ use pointsman_config::case;
 use pointsman_config::list::Shelf;
 use pointsman_config::load::{Input, load_text};
 use pointsman_config::setup::OnUnknown;
-use pointsman_config::{Dialect, Loaded, Loading, Problem, Problems, Setup, Severity, Source};
+use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane, SelectError};
 use pointsman_net::record::FlowRecord;
@@ -31,7 +31,7 @@ pub(crate) use self::book::InForce;
 use self::confirm::Pending;
 use crate::asked::{Asked, Recorder};
 use crate::counts::Counts;
-use crate::logging::Level;
+use crate::logging::Log;
 use crate::records;
 use crate::refresh::Lists;
 use crate::selections::{self, Selections};
@@ -84,8 +84,7 @@ pub(crate) struct App {
     /// One reload or replay at a time: each may hold lists of its own.
     reloading: Arc<tokio::sync::Mutex<()>>,
     changes: broadcast::Sender<Change>,
-    /// How loudly we log.
-    level: Level,
+    log: Log,
     stop: watch::Sender<bool>,
 }
 
@@ -126,7 +125,7 @@ pub(crate) enum Refused {
     /// The daemon is asked to end.
     Stopping,
     /// The policy's own tests fail.
-    Tests(Vec<String>),
+    Tests(Problems),
 }
 
 impl std::fmt::Display for Refused {
@@ -147,7 +146,8 @@ impl std::fmt::Display for Refused {
             }
             Self::Stopping => f.write_str("the daemon is stopping"),
             Self::Tests(failures) => {
-                write!(f, "the policy's own tests fail:\n{}", failures.join("\n"))
+                let lines: Vec<String> = failures.0.iter().map(ToString::to_string).collect();
+                write!(f, "the policy's own tests fail:\n{}", lines.join("\n"))
             }
         }
     }
@@ -155,7 +155,7 @@ impl std::fmt::Display for Refused {
 
 impl App {
     /// A daemon that serves nothing yet.
-    pub(crate) fn new(origin: Origin, plane: Plane, level: Level) -> Arc<Self> {
+    pub(crate) fn new(origin: Origin, plane: Plane, log: Log) -> Arc<Self> {
         let counts = Counts::open(origin.state.as_deref(), origin.path.as_deref());
         Arc::new(Self {
             origin,
@@ -172,7 +172,7 @@ impl App {
             asked: watch::Sender::default(),
             reloading: Arc::default(),
             changes: broadcast::Sender::new(CHANGES),
-            level,
+            log,
             stop: watch::Sender::new(false),
         })
     }
@@ -329,8 +329,9 @@ fn checked(origin: &Origin, files: &Recorder) -> Result<Checked, Refused> {
     }
     // The embedded default has no tests, and what lies where the daemon started is not beside it.
     if origin.path.is_some() && !case::verify(&setup, files, &mut problems) {
-        let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
-        return Err(Refused::Tests(errors.map(Problem::to_string).collect()));
+        let mut failures = problems.0;
+        failures.retain(|problem| problem.severity == Severity::Error);
+        return Err(Refused::Tests(Problems(failures)));
     }
     Ok(Checked { setup, problems })
 }

@@ -6,6 +6,8 @@ use clap::{Parser, ValueEnum};
 use pointsman_config::Dialect;
 use pointsman_config::setup::OnUnknown;
 
+use crate::logging::{self, Log};
+
 /// Takes traffic, decides by the policy, carries it.
 #[derive(Debug, Parser)]
 #[command(name = "pointsmand", version, about, max_term_width = 100)]
@@ -31,6 +33,9 @@ pub(crate) struct Args {
     /// error, warn, info, debug or trace; RUST_LOG is stronger.
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Text for people, or one JSON object a line; stronger than the configuration.
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Check the configuration, print the plan of host changes, and end.
     #[arg(long)]
     pub dry_run: bool,
@@ -43,6 +48,28 @@ pub(crate) struct Args {
     /// Worker threads; 0: one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub workers: usize,
+}
+
+impl Args {
+    /// Starts the log; `level` and `json` are the configuration's.
+    pub(crate) fn log(&self, level: Option<&str>, json: bool) -> Result<Log, String> {
+        let json = self.log_format.map_or(json, |told| told == LogFormat::Json);
+        logging::start(self.log_level.as_deref(), level, json)
+    }
+
+    /// Whether the command line says that programs read the log.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.log_format == Some(LogFormat::Json)
+    }
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// `--on-unknown`.

@@ -1,19 +1,33 @@
 //! The daemon's log, on stderr: `RUST_LOG`, else `--log-level`, else the configuration's level.
+//!
+//! Invariant: people read text, programs JSON: what has parts (a problem, a flow) has them as fields there.
+
+pub(crate) mod flows;
+mod problems;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// How loudly we log, for those who change it later.
-pub(crate) struct Level {
+/// The log, for those who change how loud it is, and those who say what has parts.
+pub(crate) struct Log {
     /// `None`: the command line or the environment said it, and that is stronger.
     set: Option<Box<dyn Fn(EnvFilter) + Send + Sync>>,
+    json: bool,
 }
 
-impl Level {
+impl Log {
     /// One that nobody changes.
     #[cfg(test)]
     pub(crate) fn fixed() -> Self {
-        Self { set: None }
+        Self {
+            set: None,
+            json: false,
+        }
+    }
+
+    /// Whether it is one JSON object a line.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Takes the configuration's level, where nothing stronger was said; a word that is no level changes nothing.
@@ -25,7 +39,7 @@ impl Level {
 }
 
 /// Starts logging. `told` is the command line's level, `level` the configuration's.
-pub(crate) fn start(told: Option<&str>, level: Option<&str>, json: bool) -> Result<Level, String> {
+pub(crate) fn start(told: Option<&str>, level: Option<&str>, json: bool) -> Result<Log, String> {
     let environment = std::env::var("RUST_LOG").ok();
     let (filter, fixed) = match environment.filter(|text| !text.is_empty()) {
         Some(text) => {
@@ -55,8 +69,9 @@ pub(crate) fn start(told: Option<&str>, level: Option<&str>, json: bool) -> Resu
         builder.try_init().map_err(failed)?;
         Box::new(move |filter| drop(handle.reload(filter)))
     };
-    Ok(Level {
+    Ok(Log {
         set: (!fixed).then_some(set),
+        json,
     })
 }
 

@@ -27,7 +27,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
-use pointsman_config::Severity;
 use pointsman_net::dial::Dialer;
 use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_os::descriptors;
@@ -100,21 +99,13 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     let Checked { setup, problems } = match checked {
         Ok(checked) => checked,
         Err(refused) => {
-            if let Refused::Check(problems) = &refused {
-                let (first, more) = problems.first(MOST_TOLD);
-                first.iter().for_each(|problem| say(&problem.to_string()));
-                if more > 0 {
-                    say(&left_out(more));
-                }
-            } else {
-                say(&format!("pointsmand: {refused}"));
-            }
+            tell_refused(args, &refused);
             return Ok(ExitCode::from(broken));
         }
     };
-    let told = args.log_level.as_deref();
-    let level = match logging::start(told, setup.log.level.as_deref(), setup.log.json) {
-        Ok(level) => level,
+    let (level, json) = (setup.log.level.as_deref(), setup.log.json);
+    let log = match args.log(level, json) {
+        Ok(log) => log,
         Err(why) => {
             say(&format!("pointsmand: {why}"));
             return Ok(ExitCode::from(2));
@@ -128,16 +119,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         dialect = setup.dialect.as_str(),
         "configuration read"
     );
-    let (first, more) = problems.first(MOST_TOLD);
-    for problem in first {
-        match problem.severity {
-            Severity::Error | Severity::Warning => tracing::warn!("{problem}"),
-            Severity::Note => tracing::info!("{problem}"),
-        }
-    }
-    if more > 0 {
-        tracing::info!("{}", left_out(more));
-    }
+    log.problems(&problems);
     if args.dry_run {
         outln("no host changes");
         return Ok(ExitCode::SUCCESS);
@@ -151,14 +133,39 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         clock: unix_ms,
         access_log: setup.access_log.clone(),
     })?;
-    let app = App::new(origin, plane, level);
+    let json = log.is_json();
+    let app = App::new(origin, plane, log);
     let code = runtime.block_on(serve(&app, setup, asked, &mut signals, &hangups));
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     if let Ok(app) = Arc::try_unwrap(app).map_err(|_still_held| ()) {
         app.plane.end();
     }
-    code
+    match code {
+        // Who reads JSON reads all of it.
+        Err(error) if json => {
+            tracing::error!("{error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+        code => code,
+    }
+}
+
+/// Says why there is nothing to run: for programs, where the command line says that they read it.
+fn tell_refused(args: &Args, refused: &Refused) {
+    if args.wants_json()
+        && let Ok(log) = args.log(None, true)
+    {
+        return log.refused_to_start(refused);
+    }
+    let Refused::Check(problems) = refused else {
+        return say(&format!("pointsmand: {refused}"));
+    };
+    let (first, more) = problems.first(MOST_TOLD);
+    first.iter().for_each(|problem| say(&problem.to_string()));
+    if more > 0 {
+        say(&left_out(more));
+    }
 }
 
 /// Does `work`, unless the daemon is asked to end; what else is asked for is noted.
@@ -225,6 +232,7 @@ async fn serve(
     // Before anybody is told that we serve, so that no change after that is missed.
     tasks.spawn(refresh::run(Arc::clone(app)));
     tasks.spawn(counts::run(Arc::clone(app)));
+    tasks.spawn(logging::flows::run(Arc::clone(app), tasks.clone()));
     if let Some(watching) = Watching::begin(app) {
         tasks.spawn(watching.run(Arc::clone(app)));
     }

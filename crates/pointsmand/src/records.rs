@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::refuse;
-use pointsman_net::record::{Attempt, End, FlowRecord};
+use pointsman_net::record::{Attempt, End, FlowRecord, rfc3339};
 use pointsman_policy::fact::{Geo, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Fact, Host, Need, Step, explain};
@@ -22,6 +22,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
     api::FlowRecord {
         id: record.id,
         generation: record.generation.to_string(),
+        time: rfc3339(record.started_ms),
         start: record.started_ms,
         duration_ms: u64::try_from(record.lasted.as_millis()).unwrap_or(u64::MAX),
         network: facts.network.as_str().to_owned(),
@@ -54,7 +55,12 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         bytes_sent: record.bytes_sent,
         bytes_received: record.bytes_received,
         ended: record.ended.as_ref().map(|end| end.as_str().to_owned()),
-        error: record.ended.as_ref().and_then(End::error).map(text),
+        ended_by: record.ended.as_ref().and_then(End::by).map(str::to_owned),
+        error: record
+            .ended
+            .as_ref()
+            .and_then(End::error)
+            .map(str::to_owned),
         process: process.map(|p| api::flow::ProcessRef {
             name: p.name.known().map(text),
             pid: p.pid.known().copied(),
@@ -149,7 +155,7 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
     });
     steps.extend(failed);
     let dialled = match (&record.ended, &record.member) {
-        (Some(End::Failed(why)), _) => Some(format!("failed: {why}")),
+        (Some(End::Failed(_, why)), _) => Some(format!("failed: {why}")),
         (Some(End::ClientGone | End::Refused), _) => None,
         _ if record.took.dial_us == 0 => None,
         (_, Some(member)) if !record.attempts.is_empty() => Some(format!("{member}: open")),

@@ -450,8 +450,8 @@ impl Flow {
         self.visit = None;
         if let DialError::Shut { why, .. } = error {
             self.ticket.note(|record| record.note = Arc::clone(why));
-            // Closed in order: there is nothing to take back.
-            drop(self.client.take());
+            // An orderly end would mean that all bytes came.
+            self.client.take().reset();
             self.ticket.end(End::Refused);
             return Next::Over;
         }
@@ -466,7 +466,7 @@ impl Flow {
         self.say_no(
             Refusal::Failed(error.failure()),
             &why,
-            End::Failed(why.as_str().into()),
+            End::Failed(error.fault(), why.as_str().into()),
         )
         .await
     }

@@ -155,16 +155,14 @@ impl fmt::Display for Entry {
 
 /// What was not in order; `None` for a connection that both sides ended.
 fn error(record: &FlowRecord) -> Option<String> {
-    let text = match record.ended.as_ref()? {
+    let end = record.ended.as_ref()?;
+    let text = match end {
         End::Closed => return None,
         End::ClientGone => "the client went away",
-        End::Denied(why) | End::Failed(why) => why,
-        End::Lifetime => "it lasted as long as it may",
         End::Refused if record.note.is_empty() => "refused by the policy",
         End::Refused => &record.note,
-        End::Reset => "connection reset",
         End::Stopped => "stopped",
-        End::TimedOut => "nothing was said for too long",
+        End::Denied(_) | End::Failed(..) | End::Reset(_) | End::TimedOut(_) => end.error()?,
     };
     Some(text.to_owned())
 }

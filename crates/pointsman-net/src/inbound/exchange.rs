@@ -18,7 +18,7 @@ use self::ends::Ends;
 use super::http::Request;
 use super::reply::farewell;
 use crate::generation::Limits;
-use crate::record::End;
+use crate::record::{End, Fault, Limit, Side};
 use crate::relay::FlowBytes;
 use crate::stream::{Socket, Stream};
 
@@ -91,29 +91,29 @@ pub(crate) async fn exchange(
         }
         Err(Cut::Client) if answer.has_begun() => {
             client.reset();
-            Exchanged::Over(End::Reset)
+            Exchanged::Over(End::Reset(Side::Client))
         }
         Err(Cut::Client) => Exchanged::Over(End::ClientGone),
         // In the middle of an answer only a reset tells the client that it is not whole.
         Err(Cut::Server(why)) if answer.has_begun() => {
             client.reset();
-            Exchanged::Over(End::Failed(why.into()))
+            Exchanged::Over(End::Failed(Fault::Answer, why.into()))
         }
-        Err(Cut::Late { .. }) if answer.has_begun() => {
+        Err(Cut::Late { limit, .. }) if answer.has_begun() => {
             client.reset();
-            Exchanged::Over(End::TimedOut)
+            Exchanged::Over(End::TimedOut(limit))
         }
         // A server may close what it kept at any time; a client that sees the connection close knows that it may
         // ask again, and one that is told of an error does not.
         Err(Cut::Server(why)) if is_kept && answer.is_silent() => {
-            Exchanged::Over(End::Failed(why.into()))
+            Exchanged::Over(End::Failed(Fault::Answer, why.into()))
         }
         Err(cut) => {
             drop(server);
             let (status, why, end) = match cut {
                 Cut::Request(why) => (400, why.clone(), End::Denied(why.into())),
-                Cut::Late { status, why } => (status, why, End::TimedOut),
-                Cut::Server(why) => (502, why.clone(), End::Failed(why.into())),
+                Cut::Late { status, why, limit } => (status, why, End::TimedOut(limit)),
+                Cut::Server(why) => (502, why.clone(), End::Failed(Fault::Answer, why.into())),
                 Cut::Client => return Exchanged::Over(End::ClientGone),
             };
             farewell(client, &http::write_refusal(status, &why)).await;
@@ -128,7 +128,11 @@ enum Cut {
     /// The client went away.
     Client,
     /// A time limit is over.
-    Late { status: u16, why: String },
+    Late {
+        status: u16,
+        why: String,
+        limit: Limit,
+    },
     /// The body of the request is none.
     Request(String),
     /// The server, and what it did.
@@ -356,19 +360,20 @@ impl<'l> Times<'l> {
 
     /// When somebody has been waited for too long.
     fn deadline(&self) -> Option<Instant> {
-        let (since, limit) = self.running();
-        since.checked_add(limit?)
+        let (since, time, _) = self.running();
+        since.checked_add(time?)
     }
 
-    fn running(&self) -> (Instant, Option<Duration>) {
+    fn running(&self) -> (Instant, Option<Duration>, Limit) {
         match self.asked {
-            Some(asked) if !self.answered => (asked, self.limits.first_byte),
-            _ => (self.moved, self.limits.idle),
+            Some(asked) if !self.answered => (asked, self.limits.first_byte, Limit::FirstByte),
+            _ => (self.moved, self.limits.idle, Limit::Idle),
         }
     }
 
     fn late(&self, upload: &Upload, answer: &Answer<'_>) -> Cut {
-        let limit = self.running().1.unwrap_or_default();
+        let (_, time, limit) = self.running();
+        let time = time.unwrap_or_default();
         let (status, why) = match () {
             () if upload.reads() => (408, "nothing more of the request came"),
             () if !upload.is_whole() && !answer.has_begun() => {
@@ -376,8 +381,8 @@ impl<'l> Times<'l> {
             }
             () => (504, "the server did not answer"),
         };
-        let why = format!("{why} within {limit:?}");
-        Cut::Late { status, why }
+        let why = format!("{why} within {time:?}");
+        Cut::Late { status, why, limit }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::exact::Broken;
 use crate::generation::InboundSpec;
 use crate::login::User;
 use crate::login::brake::{Brake, Held};
-use crate::record::End;
+use crate::record::{End, Limit};
 use crate::stream::Stream;
 
 /// A client and what it asks for.
@@ -103,7 +103,7 @@ pub(crate) async fn receive(
     brake: &Brake,
 ) -> Result<Arrival, End> {
     let Ok(heard) = timeout(limit, hear(inbound, &mut client)).await else {
-        return Err(End::Denied(format!("no request within {limit:?}").into()));
+        return Err(End::TimedOut(Limit::Handshake));
     };
     match heard {
         Ok((asked, reply, payload)) => Ok(Arrival {
@@ -128,7 +128,8 @@ pub(crate) async fn receive(
     }
 }
 
-const WRONG_LOGIN: &str = "wrong user or password";
+/// Why somebody with a wrong password is not admitted.
+pub(crate) const WRONG_LOGIN: &str = "wrong user or password";
 
 type Heard = Result<(Asked, Reply, Payload), Denial>;
 

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_os::descriptors;
 use pointsman_policy::{Domain, guard};
 
 use crate::plane::At;
+use crate::record::Fault;
 
 /// Why no stream came about.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +172,33 @@ impl DialError {
         matches!(self, Self::LocalAddress { .. } | Self::OwnListener { .. })
     }
 
+    /// What kind of failure it is, as it is counted and logged.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            // Refusals: nobody counts them as failures.
+            Self::LocalAddress { .. } | Self::OwnListener { .. } | Self::Shut { .. } => {
+                Fault::OutboundRefuses
+            }
+            Self::Login { .. } => Fault::Login,
+            Self::NotYet { .. } => Fault::NotBuilt,
+            Self::NoTarget { failure, .. } => match failure {
+                Failure::General => Fault::Other,
+                Failure::HostUnreachable => Fault::HostUnreachable,
+                Failure::NetworkUnreachable => Fault::NetworkUnreachable,
+                Failure::Refused => Fault::ConnectionRefused,
+                Failure::TimedOut => Fault::TimedOut,
+            },
+            Self::ProxyBroke { .. } | Self::ProxyGone { .. } => Fault::Proxy,
+            Self::ProxyRefused { .. } => Fault::ProxyRefused,
+            Self::Refuses { .. } => Fault::OutboundRefuses,
+            Self::TimedOut { .. } => Fault::TimedOut,
+            Self::TooDeep { .. } => Fault::Loop,
+            Self::Unreachable { source, .. } => of_the_system(source),
+            Self::Unresolved { .. } => Fault::NotResolved,
+        }
+    }
+
     /// What the client is told.
     #[must_use]
     pub fn failure(&self) -> Failure {
@@ -194,5 +223,20 @@ impl DialError {
             },
             Self::Unresolved { .. } => Failure::HostUnreachable,
         }
+    }
+}
+
+fn of_the_system(error: &io::Error) -> Fault {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::AddrInUse | Kind::AddrNotAvailable => Fault::Address,
+        Kind::ConnectionRefused => Fault::ConnectionRefused,
+        Kind::HostUnreachable => Fault::HostUnreachable,
+        Kind::NetworkDown | Kind::NetworkUnreachable => Fault::NetworkUnreachable,
+        Kind::OutOfMemory => Fault::Exhausted,
+        Kind::PermissionDenied => Fault::NotPermitted,
+        Kind::TimedOut => Fault::TimedOut,
+        _ if descriptors::exhausted(error) => Fault::Exhausted,
+        _ => Fault::Other,
     }
 }

@@ -17,10 +17,11 @@ use tokio::time::Instant;
 
 use super::news::{News, Readers};
 use super::tallies::Tally;
+use super::trouble::{FLOW_LOG, Gravity, Troubles};
 use crate::forward::Line;
 use crate::generation::{Generation, Number};
 use crate::record::log::AccessLog;
-use crate::record::{End, FlowRecord};
+use crate::record::{End, FlowRecord, Limit};
 use crate::relay::{Closed, FlowBytes};
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
@@ -109,8 +110,12 @@ impl LiveFlow {
         let half = half_closed
             .load(Ordering::Relaxed)
             .saturating_mul(u64::from(is_half_closed));
-        let limits = [limit.load(Ordering::Relaxed), half];
-        let Some(limit) = limits.into_iter().filter(|limit| *limit > 0).min() else {
+        let limits = [
+            (limit.load(Ordering::Relaxed), Closed::Idle),
+            (half, Closed::HalfClosed),
+        ];
+        let set = limits.into_iter().filter(|(limit, _)| *limit > 0);
+        let Some((limit, by)) = set.min_by_key(|(limit, _)| *limit) else {
             return;
         };
         let now = millis(self.begun.elapsed());
@@ -122,7 +127,7 @@ impl LiveFlow {
         if moved.swap(news, Ordering::Relaxed) != news {
             since.store(now, Ordering::Relaxed);
         } else if now.saturating_sub(since.load(Ordering::Relaxed)) >= limit {
-            self.close(Closed::Idle);
+            self.close(by);
         }
     }
 
@@ -170,6 +175,7 @@ pub(crate) struct Flows {
     live: [Mutex<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
     ended: Mutex<Ended>,
     readers: Readers,
+    troubles: Troubles,
     keep: AtomicUsize,
     log: ArcSwapOption<AccessLog>,
 }
@@ -192,6 +198,7 @@ impl Flows {
             live: std::array::from_fn(|_| Mutex::default()),
             ended: Mutex::default(),
             readers: Readers::default(),
+            troubles: Troubles::default(),
             keep: AtomicUsize::new(RECENT),
             log: ArcSwapOption::from(log),
         }
@@ -260,6 +267,10 @@ impl Flows {
         &self.readers
     }
 
+    pub(super) fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
     pub(super) fn log(&self) -> Option<Arc<AccessLog>> {
         self.log.load_full()
     }
@@ -305,8 +316,8 @@ impl Flows {
         counters.bytes_received += record.bytes_received;
         match record.ended {
             Some(End::Refused) => counters.refused += 1,
-            Some(End::Failed(_)) => counters.failed += 1,
-            Some(End::Denied(_)) => counters.denied += 1,
+            Some(End::Failed(..)) => counters.failed += 1,
+            Some(End::Denied(_) | End::TimedOut(Limit::Handshake)) => counters.denied += 1,
             _ => {}
         }
         ended.weight += record.weight();
@@ -317,6 +328,10 @@ impl Flows {
         if let Some(log) = &*log {
             log.write(Arc::clone(&record));
         }
+        self.troubles.file(&record, |gravity| match gravity {
+            Gravity::Failed | Gravity::Guessed => true,
+            Gravity::Refused => tracing::enabled!(target: FLOW_LOG, tracing::Level::DEBUG),
+        });
         self.readers.tell(|| News::Ended(record));
     }
 }

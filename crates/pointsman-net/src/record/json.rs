@@ -80,7 +80,7 @@ impl FlowRecord {
                 "ended",
                 always(json!(self.ended.as_ref().map(super::End::as_str))),
             ),
-            ("error", error.map(|why| json!(&**why))),
+            ("error", error.map(|why| json!(why))),
             (
                 "took_us",
                 always(json!({

@@ -23,6 +23,8 @@ pub struct FlowBytes {
 pub enum Closed {
     /// A user.
     Operator,
+    /// Nobody: one side had ended, and no byte moved for too long.
+    HalfClosed,
     /// Nobody: no byte moved for too long.
     Idle,
     /// The daemon, that is ending.
@@ -66,6 +68,7 @@ impl FlowBytes {
             Closed::Operator => 1,
             Closed::Shutdown => 2,
             Closed::Idle => 3,
+            Closed::HalfClosed => 4,
         };
         if self
             .closed
@@ -87,7 +90,8 @@ impl FlowBytes {
             0 => None,
             1 => Some(Closed::Operator),
             2 => Some(Closed::Shutdown),
-            _ => Some(Closed::Idle),
+            3 => Some(Closed::Idle),
+            _ => Some(Closed::HalfClosed),
         }
     }
 

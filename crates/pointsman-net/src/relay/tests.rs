@@ -365,28 +365,28 @@ async fn limits_end_a_relay() {
                 idle: short,
                 ..Limits::default()
             },
-            Ended::IdleTimeout,
+            Ended::TimedOut(Limit::Idle),
         ),
         (
             Limits {
                 idle_client: short,
                 ..Limits::default()
             },
-            Ended::IdleTimeout,
+            Ended::TimedOut(Limit::Read),
         ),
         (
             Limits {
                 idle_server: short,
                 ..Limits::default()
             },
-            Ended::IdleTimeout,
+            Ended::TimedOut(Limit::TargetRead),
         ),
         (
             Limits {
                 lifetime: short,
                 ..Limits::default()
             },
-            Ended::Lifetime,
+            Ended::TimedOut(Limit::Lifetime),
         ),
         (
             Limits {
@@ -394,7 +394,7 @@ async fn limits_end_a_relay() {
                 lifetime: short,
                 ..Limits::default()
             },
-            Ended::Lifetime,
+            Ended::TimedOut(Limit::Lifetime),
         ),
     ] {
         let (outcome, seen) = run(limits, &PipePool::default(), |client, server| {
@@ -419,6 +419,7 @@ async fn a_cut_is_a_reset_for_whoever_was_told_no_end() {
         Cut::Closed(Closed::Operator),
         Cut::Closed(Closed::Shutdown),
         Cut::Closed(Closed::Idle),
+        Cut::Closed(Closed::HalfClosed),
         Cut::Dropped,
     ];
     for size in [1, 1 << 20] {

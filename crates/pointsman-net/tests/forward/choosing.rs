@@ -44,7 +44,7 @@ async fn where_none_can_be_reached_the_client_is_closed_and_the_record_names_eac
     let stage = Stage::of(forward).await;
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);
-    let Some(End::Failed(why)) = &record.ended else {
+    let Some(End::Failed(_, why)) = &record.ended else {
         panic!("{:?}", record.ended)
     };
     assert!(why.contains("a: ") && why.contains("b: "), "{why}");
@@ -58,7 +58,7 @@ async fn without_a_balance_the_first_alone_is_tried() {
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);
     assert_eq!(member(&record), "dead");
-    assert!(matches!(record.ended, Some(End::Failed(_))));
+    assert!(matches!(record.ended, Some(End::Failed(..))));
 }
 
 /// The target that each connection reached, and those that failed before it.
@@ -345,7 +345,7 @@ async fn names_are_resolved_within_their_limit() {
         let stage = Stage::of(to([target])).await;
         assert!(stage.closes().await);
         let record = stage.records(1).await.remove(0);
-        let Some(End::Failed(why)) = &record.ended else {
+        let Some(End::Failed(_, why)) = &record.ended else {
             panic!("{:?}", record.ended)
         };
         assert!(why.contains("was not resolved"), "{why}");

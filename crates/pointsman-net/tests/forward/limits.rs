@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::forward::{Listen, Target};
-use pointsman_net::record::{End, FlowRecord};
+use pointsman_net::record::{End, FlowRecord, Limit};
 use pointsman_policy::Action;
 
 use crate::stage::*;
@@ -62,7 +62,7 @@ async fn a_unix_client_is_on_no_list() {
 }
 
 #[tokio::test]
-async fn the_one_too_many_is_closed_at_once_and_makes_no_difference_later() {
+async fn the_one_too_many_is_reset_at_once_and_makes_no_difference_later() {
     let mut forward = to([tcp("t", echo().await)]);
     forward.connection_limit = 1;
     let stage = Stage::of(forward).await;
@@ -70,7 +70,10 @@ async fn the_one_too_many_is_closed_at_once_and_makes_no_difference_later() {
     first.send("a").await;
     first.expect("a").await;
     let mut second = stage.connect().await;
-    assert_eq!(second.rest().await.unwrap(), b"");
+    assert!(
+        second.is_reset().await,
+        "an end in order means that all bytes came"
+    );
     let record = stage.records(1).await.remove(0);
     assert_eq!(record.ended, Some(End::Refused));
     assert!(record.note.contains("limit of 1"), "{}", record.note);
@@ -136,7 +139,7 @@ async fn a_life_is_over_when_it_is_over() {
     assert!(client.is_reset().await);
     assert!(begun.elapsed() >= Duration::from_millis(400));
     let (end, record) = ended(&stage).await;
-    assert_eq!(end, End::Lifetime);
+    assert_eq!(end, End::TimedOut(Limit::Lifetime));
     assert_eq!((record.bytes_sent, record.bytes_received), (5, 5));
 }
 
@@ -158,7 +161,7 @@ async fn one_silent_side_is_enough() {
     let mut client = stage.connect().await;
     client.expect(".").await;
     assert!(client.is_reset().await);
-    assert_eq!(ended(&stage).await.0, End::TimedOut);
+    assert_eq!(ended(&stage).await.0, End::TimedOut(Limit::Read));
 
     // The server says nothing.
     let silent = Target {
@@ -169,7 +172,7 @@ async fn one_silent_side_is_enough() {
     let mut client = stage.connect().await;
     client.expect("!").await;
     assert!(client.is_reset().await);
-    assert_eq!(ended(&stage).await.0, End::TimedOut);
+    assert_eq!(ended(&stage).await.0, End::TimedOut(Limit::TargetRead));
 }
 
 /// Both sides' ways to half-close, and the forward's own limit before that of all.
@@ -204,7 +207,7 @@ async fn what_is_half_closed_and_silent_ends() {
                 assert_eq!(client.rest().await.unwrap(), b"");
             }
             let (end, record) = ended(&stage).await;
-            assert_eq!(end, End::TimedOut);
+            assert_eq!(end, End::TimedOut(Limit::HalfClosed));
             assert_eq!(record.bytes_received, 1);
         }
     }
@@ -230,7 +233,7 @@ async fn who_takes_nothing_is_given_up() {
     let mut client = stage.connect().await;
     let sent = tokio::io::AsyncWriteExt::write_all(&mut client.0, &much);
     assert!(tokio::time::timeout(PATIENCE, sent).await.unwrap().is_err());
-    assert_eq!(ended(&stage).await.0, End::TimedOut);
+    assert_eq!(ended(&stage).await.0, End::TimedOut(Limit::TargetWrite));
 
     let talker = serve(Ipv4Addr::LOCALHOST, |mut client| async move {
         let much = vec![7; 32 << 20];
@@ -241,7 +244,7 @@ async fn who_takes_nothing_is_given_up() {
     forward.write_timeout = Some(SHORT);
     let stage = Stage::of(forward).await;
     let _client = stage.connect().await;
-    assert_eq!(ended(&stage).await.0, End::TimedOut);
+    assert_eq!(ended(&stage).await.0, End::TimedOut(Limit::Write));
 }
 
 #[tokio::test]

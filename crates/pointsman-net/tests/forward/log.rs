@@ -192,7 +192,7 @@ async fn errors_have_lines_with_their_bytes() {
     assert_eq!(cut["name"], "short");
     assert_eq!(cut["source_sent_bytes"], 3);
     assert_eq!(cut["destination_receive_bytes"], 3);
-    assert_eq!(cut["error"], "it lasted as long as it may");
+    assert_eq!(cut["error"], "it lasted as long as its `lifetime`");
 }
 
 #[tokio::test]

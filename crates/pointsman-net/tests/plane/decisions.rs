@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pointsman_net::generation::InboundSpec;
 use pointsman_net::outbound::Kind;
-use pointsman_net::record::End;
+use pointsman_net::record::{End, Fault};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Fact, InboundKind, Protocol};
 use pointsman_policy::model::DomainOrder;
@@ -235,7 +235,10 @@ async fn what_is_not_built_refuses_and_says_so() {
     let mut client = stage.connect().await;
     assert_eq!(client.socks5("echo.test", 80).await, 1);
     let why = "outbound `wg` is of type wireguard, which is not built yet";
-    assert_eq!(stage.record().await.ended, Some(End::Failed(why.into())));
+    assert_eq!(
+        stage.record().await.ended,
+        Some(End::Failed(Fault::NotBuilt, why.into()))
+    );
 }
 
 #[tokio::test]

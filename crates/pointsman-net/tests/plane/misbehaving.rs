@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::record::{End, FlowRecord};
+use pointsman_net::record::{End, Fault, FlowRecord, Limit, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -113,7 +113,10 @@ async fn a_client_that_leaves_frees_everything_while_the_server_is_silent() {
             .all(|record| record.ended == Some(End::ClientGone)),
         "{records:#?}"
     );
-    assert_eq!(stage.records(4).await[3].ended, Some(End::Reset));
+    assert_eq!(
+        stage.records(4).await[3].ended,
+        Some(End::Reset(Side::Client))
+    );
 }
 
 #[tokio::test]
@@ -141,7 +144,7 @@ async fn a_server_that_never_answers_is_told_of_in_time() {
     assert!(
         records
             .iter()
-            .all(|record| record.ended == Some(End::TimedOut)),
+            .all(|record| record.ended == Some(End::TimedOut(Limit::FirstByte))),
         "{records:#?}"
     );
 }
@@ -189,7 +192,7 @@ async fn an_exchange_without_a_byte_ends_in_the_way_that_says_so() {
     assert!(
         records
             .iter()
-            .all(|record| record.ended == Some(End::TimedOut)),
+            .all(|record| record.ended == Some(End::TimedOut(Limit::Idle))),
         "{records:#?}"
     );
 }
@@ -239,7 +242,7 @@ async fn a_switch_that_nobody_asked_for_is_no_tunnel() {
     }
     let why = "the server switched to a protocol that it was not offered";
     for record in stage.records(2).await {
-        assert_eq!(record.ended, Some(End::Failed(why.into())));
+        assert_eq!(record.ended, Some(End::Failed(Fault::Answer, why.into())));
     }
 }
 
@@ -269,7 +272,7 @@ async fn interim_answers_without_end_come_to_an_end() {
     let got = String::from_utf8(got.unwrap()).unwrap();
     assert!(got.contains("HTTP/1.1 502 Bad Gateway\r\n"), "{got}");
     assert!(got.ends_with("\r\n\r\nthe server sent more than 64 interim answers\n"));
-    assert!(matches!(record.ended, Some(End::Failed(_))));
+    assert!(matches!(record.ended, Some(End::Failed(Fault::Answer, _))));
 }
 
 /// Nothing is waited for where there is no body, and the next request is no body either.
@@ -352,7 +355,10 @@ async fn half_an_answer_never_looks_whole() {
         let (got, record) = answered("GET http://HOST/ HTTP/1.1\r\n\r\n", answer).await;
         let error = got.expect_err(answer).kind();
         assert_eq!(error, std::io::ErrorKind::ConnectionReset, "{answer}");
-        assert!(matches!(record.ended, Some(End::Failed(_))), "{answer}");
+        assert!(
+            matches!(record.ended, Some(End::Failed(Fault::Answer, _))),
+            "{answer}"
+        );
     }
     // Where only the end of the connection tells, a reset of the server must not look like one.
     let (at, mut servers) = servers().await;

@@ -261,7 +261,7 @@ async fn a_name_server_that_is_an_own_listener_is_refused_before_it_is_dialled()
         .ended
         .as_ref()
         .and_then(End::error)
-        .map_or("", |it| &**it);
+        .unwrap_or_default();
     let expected =
         format!("tcp {own}: loop guard: own listener: {own} is where Pointsman itself listens");
     assert!(error.contains(&expected), "{error}");
@@ -349,7 +349,7 @@ async fn fixed_addresses_come_as_families_are_wanted_and_nobody_else_is_asked() 
         assert_ne!(visit(&stage, "fixed.test", server.port()).await.0, 0);
         let record = stage.record().await;
         let error = record.ended.as_ref().and_then(End::error);
-        let error = error.map_or("", |it| &**it);
+        let error = error.unwrap_or_default();
         assert!(error.contains("fixed.test has no IPv6 address"), "{error}");
     }
     assert_eq!(names.asked(), []);

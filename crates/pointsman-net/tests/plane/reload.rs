@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pointsman_net::generation::Number;
 use pointsman_net::plane::ApplyError;
-use pointsman_net::record::End;
+use pointsman_net::record::{End, Limit};
 use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpListener;
 
@@ -257,7 +257,7 @@ async fn flows_that_are_quiet_for_too_long_end() {
         busy.send("more").await;
         busy.expect("more").await;
     }
-    assert_eq!(stage.record().await.ended, Some(End::TimedOut));
+    assert_eq!(stage.record().await.ended, Some(End::TimedOut(Limit::Idle)));
     assert!(quiet.is_reset().await);
     busy.send("still").await;
     busy.expect("still").await;

@@ -74,7 +74,9 @@ async fn what_the_proxy_says_is_passed_on() {
         let stage = script.clone().fallback(outbound).play().await;
         let mut client = stage.connect().await;
         assert_eq!(client.socks5(host, port).await, code, "{outbound} {host}");
-        assert_eq!(stage.record().await.ended, Some(End::Failed(why.into())));
+        let record = stage.record().await;
+        assert_eq!(record.ended.as_ref().and_then(End::error), Some(why));
+        assert_eq!(record.ended.as_ref().and_then(End::by), Some("dial"));
     };
     let port = closed.port();
     // By name: an address would have the proxy look at first bytes, and answer early.

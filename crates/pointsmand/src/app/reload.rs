@@ -118,13 +118,14 @@ impl App {
             Ok((retired, problems)) => {
                 taken.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(generation = %self.generation().0, "reloaded");
+                self.log.problems(&problems);
                 retired.retire().await;
                 self.settle();
                 Ok(problems)
             }
             Err(why) => {
                 refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!("not reloaded, nothing changed: {why}");
+                self.log.refused(&why);
                 self.changed("refused", None, Some(why.to_string()));
                 Err(why)
             }
@@ -286,7 +287,7 @@ impl App {
             self.plane.log_to(log);
         }
         self.plane.keep_recent(setup.history.keep);
-        self.level.set(setup.log.level.as_deref());
+        self.log.set(setup.log.level.as_deref());
         self.loads.send_replace(number.load);
         match (terms, until) {
             (_, Some(until)) => self.await_confirmation(number, until),

@@ -56,7 +56,7 @@ pub(crate) async fn replay(
         Ok((replay, _warnings)) => Json(replay).into_response(),
         Err(refused) if shown == Shown::All => not_taken(&app, path, &refused),
         Err(Refused::Tests(failures)) => {
-            let text = format!("{} of the policy's own tests fail", failures.len());
+            let text = format!("{} of the policy's own tests fail", failures.0.len());
             not_taken(&app, path, &Refused::Apply(text))
         }
         Err(Refused::Check(problems)) => {

@@ -29,6 +29,7 @@ mod forwards;
 mod hardening;
 mod lists;
 mod live;
+mod log;
 mod process;
 mod proxy;
 mod reflow;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::dropping::dropped_at_each_wait;
 use super::*;
 use crate::app::{Origin, check};
-use crate::logging::Level;
+use crate::logging::Log;
 
 /// No step of a test takes longer, also on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ async fn daemon() -> (Arc<App>, TempDir) {
         control: directory.path().join("control.sock"),
     };
     let (checked, asked) = check(&origin);
-    let app = App::new(origin, plane.unwrap(), Level::fixed());
+    let app = App::new(origin, plane.unwrap(), Log::fixed());
     app.begin(checked.unwrap().setup, asked).await.unwrap();
     (app, directory)
 }
@@ -133,7 +133,7 @@ async fn selections_are_there_before_the_first_flow() {
         clock: || 0,
         access_log: None,
     });
-    let next = App::new(app.origin.clone(), plane.unwrap(), Level::fixed());
+    let next = App::new(app.origin.clone(), plane.unwrap(), Log::fixed());
     next.recall();
     // Nothing serves yet.
     assert!(next.plane.listening().is_empty());

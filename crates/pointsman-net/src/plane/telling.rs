@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Decisions, LiveFlow, Plane, Remembered, RuleTally, Tail};
+use super::{Decisions, LiveFlow, Plane, Remembered, RuleTally, Tail, Told};
 use crate::record::FlowRecord;
 use crate::record::log::AccessLog;
 
@@ -43,6 +43,12 @@ impl Plane {
     #[must_use]
     pub fn decisions(&self) -> Decisions {
         self.shared.flows.readers().decisions()
+    }
+
+    /// The next flow that failed or was refused, for the daemon's log: at most ten a second of one kind, and how many
+    /// were left out. Nothing is kept until it is called first; for one caller.
+    pub async fn trouble(&self) -> Told {
+        self.shared.flows.troubles().next().await
     }
 
     /// The rules of the generation in force, in order, policy by policy, with what they decided.

@@ -1,0 +1,278 @@
+//! Flows that failed or were refused, for the daemon's log.
+//!
+//! Invariants: a flow that goes well costs nothing here. Nobody waits for who hears: what it is told is limited before it is
+//! queued ([`limiter`]), and bounded. What is hidden neither hides another reason nor another outbound.
+
+mod limiter;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pointsman_policy::Action;
+use pointsman_policy::decision::Reason;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use self::limiter::{Key, Limiter, SPAN};
+use crate::inbound::WRONG_LOGIN;
+use crate::record::{End, Fault, FlowRecord, Limit, Side};
+
+/// The target of log events on flows, by which their level is set.
+pub const FLOW_LOG: &str = "pointsman::flow";
+
+/// Records that may wait for who hears: a second of a hundred outbounds that fail. More are counted as left out.
+const QUEUE: usize = 1024;
+
+/// How grave it is that a flow was not carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// It was meant to be carried, and was not.
+    Failed,
+    /// Somebody guessed a password, or has a wrong one.
+    Guessed,
+    /// As somebody asked for: the policy, a limit; or the client alone is to blame.
+    Refused,
+}
+
+/// Why a flow was not carried, or not to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trouble {
+    /// A way out could not be opened, or broke.
+    Fault(Fault),
+    /// The target did not answer within `first_byte`.
+    NoAnswer,
+    /// The target reset the connection before it said anything.
+    TargetReset,
+    /// Wrong user or password.
+    WrongLogin,
+    /// The client's request was not understood, not admitted, or did not come.
+    Denied,
+    /// By a rule.
+    Rule,
+    /// No rule takes it.
+    NoRoute,
+    /// A rule could not be told, and refuses then.
+    NotTold,
+    /// Above the rules: own listeners, addresses of this host, the loop guard.
+    AboveRules,
+    /// The forward takes no more.
+    Full,
+}
+
+/// What is heard of trouble.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A flow.
+    Flow(Trouble, Arc<FlowRecord>),
+    /// More like it, which are not told one by one.
+    LeftOut {
+        /// Where they should have gone; `None`: nowhere, or many of them.
+        outbound: Option<Arc<str>>,
+        /// Why they did not.
+        trouble: Trouble,
+        /// How many.
+        count: u64,
+    },
+}
+
+impl Trouble {
+    /// What was wrong with a flow that ended; `None` where nothing was.
+    #[must_use]
+    pub fn of(record: &FlowRecord) -> Option<Self> {
+        Some(match record.ended.as_ref()? {
+            End::Failed(fault, _) => Self::Fault(*fault),
+            End::TimedOut(Limit::FirstByte) => Self::NoAnswer,
+            End::Reset(Side::Target) if record.bytes_received == 0 => Self::TargetReset,
+            End::Denied(why) if **why == *WRONG_LOGIN => Self::WrongLogin,
+            End::Denied(_) | End::TimedOut(Limit::Handshake) => Self::Denied,
+            End::Refused => Self::refusal(record),
+            End::Closed | End::ClientGone | End::Reset(_) | End::Stopped | End::TimedOut(_) => {
+                return None;
+            }
+        })
+    }
+
+    fn refusal(record: &FlowRecord) -> Self {
+        let above = !record.note.is_empty();
+        match (&record.decision, record.action) {
+            (None, Some(Action::Reject)) => Self::AboveRules,
+            (None, _) => Self::NoRoute,
+            (Some(decision), _) if decision.outbound.is_none() => match decision.reason {
+                Reason::Unknown { .. } => Self::NotTold,
+                _ => Self::Rule,
+            },
+            (Some(_), Some(Action::Reject)) if above => Self::AboveRules,
+            (Some(_), Some(Action::Reject | Action::Reset | Action::Blackhole)) => Self::Rule,
+            (Some(_), Some(Action::Direct | Action::Proxy) | None) => Self::Full,
+        }
+    }
+
+    /// How grave it is.
+    #[must_use]
+    pub fn gravity(self) -> Gravity {
+        match self {
+            // A client that vanishes is nobody's fault here.
+            Self::Fault(Fault::Client) => Gravity::Refused,
+            Self::Fault(_) | Self::NoAnswer | Self::TargetReset => Gravity::Failed,
+            Self::WrongLogin => Gravity::Guessed,
+            Self::AboveRules
+            | Self::Denied
+            | Self::Full
+            | Self::NoRoute
+            | Self::NotTold
+            | Self::Rule => Gravity::Refused,
+        }
+    }
+
+    /// Its word, in kebab-case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.as_str(),
+            Self::NoAnswer => "no-answer",
+            Self::TargetReset => "target-reset",
+            Self::WrongLogin => "wrong-login",
+            Self::Denied => "denied",
+            Self::Rule => "rule",
+            Self::NoRoute => "no-route",
+            Self::NotTold => "unknown",
+            Self::AboveRules => "above-rules",
+            Self::Full => "full",
+        }
+    }
+
+    /// What it means, without a name or an address.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.sentence(),
+            Self::NoAnswer => Limit::FirstByte.sentence(),
+            Self::TargetReset => "the target reset the connection before it sent anything",
+            Self::WrongLogin => WRONG_LOGIN,
+            Self::Denied => {
+                "the client's request was not understood, not admitted, or did not come"
+            }
+            Self::Rule => "a rule refuses it",
+            Self::NoRoute => "no rule takes it",
+            Self::NotTold => "a rule could not be told, and refuses then",
+            Self::AboveRules => "it would reach this host or Pointsman itself",
+            Self::Full => "the forward takes no more, or is not built yet",
+        }
+    }
+
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let others = [
+            Self::NoAnswer,
+            Self::TargetReset,
+            Self::WrongLogin,
+            Self::Denied,
+            Self::Rule,
+            Self::NoRoute,
+            Self::NotTold,
+            Self::AboveRules,
+            Self::Full,
+        ];
+        Fault::ALL.into_iter().map(Self::Fault).chain(others)
+    }
+}
+
+type Kind = (Option<Arc<str>>, Trouble);
+
+impl Key for Kind {
+    fn shared(&self) -> Self {
+        (None, self.1)
+    }
+}
+
+/// Trouble, until somebody hears of it.
+#[derive(Debug)]
+pub(crate) struct Troubles {
+    begun: Instant,
+    /// Whether somebody hears: else nothing is kept.
+    heard: AtomicBool,
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    limiter: Limiter<Kind>,
+    queue: VecDeque<(Trouble, Arc<FlowRecord>)>,
+}
+
+impl Default for Troubles {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            heard: AtomicBool::new(false),
+            state: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+}
+
+impl Troubles {
+    /// A flow has ended. `wanted` is asked only where something was wrong with it.
+    pub(super) fn file(&self, record: &Arc<FlowRecord>, wanted: impl FnOnce(Gravity) -> bool) {
+        let Some(trouble) = Trouble::of(record) else {
+            return;
+        };
+        if !self.heard.load(Ordering::Relaxed) || !wanted(trouble.gravity()) {
+            return;
+        }
+        let now = self.begun.elapsed();
+        let kind = (record.outbound.clone(), trouble);
+        let mut state = self.state();
+        if state.queue.len() >= QUEUE {
+            state.limiter.leave_out(&kind, now);
+        } else if state.limiter.admit(&kind, now) {
+            state.queue.push_back((trouble, Arc::clone(record)));
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// The next one; dropping the future loses nothing.
+    pub(super) async fn next(&self) -> Told {
+        self.heard.store(true, Ordering::Relaxed);
+        loop {
+            let owes = match self.take() {
+                Ok(told) => return told,
+                Err(owes) => owes,
+            };
+            match owes {
+                true => tokio::select! {
+                    () = self.news.notified() => {}
+                    () = sleep(SPAN) => {}
+                },
+                false => self.news.notified().await,
+            }
+        }
+    }
+
+    /// What waits, else what was left out; where nothing is due, whether something will be.
+    fn take(&self) -> Result<Told, bool> {
+        let mut state = self.state();
+        if let Some((trouble, record)) = state.queue.pop_front() {
+            return Ok(Told::Flow(trouble, record));
+        }
+        let Some(((outbound, trouble), count)) = state.limiter.left_out(self.begun.elapsed())
+        else {
+            return Err(state.limiter.owes());
+        };
+        Ok(Told::LeftOut {
+            outbound,
+            trouble,
+            count,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What is told of trouble, how often, and what none is.
+
+use super::*;
+
+fn failed(outbound: &str, fault: Fault) -> Arc<FlowRecord> {
+    Arc::new(FlowRecord {
+        outbound: Some(outbound.into()),
+        ended: Some(End::Failed(fault, "why".into())),
+        ..FlowRecord::default()
+    })
+}
+
+/// One line for each: `outbound reason`, or `outbound reason +count`.
+async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    while lines.len() < most {
+        let next = tokio::time::timeout(SPAN * 5, troubles.next()).await;
+        let Ok(told) = next else { break };
+        lines.push(match told {
+            Told::Flow(trouble, record) => {
+                let outbound = record.outbound.as_deref().unwrap_or("-");
+                format!("{outbound} {}", trouble.as_str())
+            }
+            Told::LeftOut {
+                outbound,
+                trouble,
+                count,
+            } => {
+                let outbound = outbound.as_deref().unwrap_or("-");
+                format!("{outbound} {} +{count}", trouble.as_str())
+            }
+        });
+    }
+    lines
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_ten_lines_and_a_count_and_hides_nothing_else() {
+    let troubles = Troubles::default();
+    let all = |_: Gravity| true;
+    // Nobody hears yet.
+    troubles.file(&failed("a", Fault::Login), all);
+    assert!(heard(&troubles, 1).await.is_empty());
+    for _ in 0..500 {
+        troubles.file(&failed("a", Fault::ConnectionRefused), all);
+    }
+    troubles.file(&failed("a", Fault::Login), all);
+    troubles.file(&failed("b", Fault::ConnectionRefused), all);
+    let mut lines = heard(&troubles, 100).await;
+    assert_eq!(lines.pop().unwrap(), "a connection-refused +490");
+    assert_eq!(
+        lines.split_off(10),
+        ["a proxy-login", "b connection-refused"]
+    );
+    assert!(lines.iter().all(|line| line == "a connection-refused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_bounded_and_counted() {
+    let troubles = Troubles::default();
+    assert!(heard(&troubles, 1).await.is_empty());
+    for outbound in 0..3000 {
+        troubles.file(&failed(&format!("p{outbound}"), Fault::Other), |_| true);
+    }
+    assert_eq!(troubles.state().queue.len(), QUEUE);
+    let lines = heard(&troubles, 5000).await;
+    let counts = lines.iter().filter_map(|line| line.split_once('+'));
+    let counts: u64 = counts.map(|(_, count)| count.parse::<u64>().unwrap()).sum();
+    assert_eq!(counts, 3000 - QUEUE as u64);
+}
+
+#[test]
+fn only_what_went_wrong_is_trouble() {
+    let of = |ended: End, change: fn(&mut FlowRecord)| {
+        let mut record = FlowRecord {
+            ended: Some(ended),
+            ..FlowRecord::default()
+        };
+        change(&mut record);
+        Trouble::of(&record).map(|trouble| (trouble.as_str(), trouble.gravity()))
+    };
+    let same = |_: &mut FlowRecord| {};
+    for fine in [
+        End::Closed,
+        End::ClientGone,
+        End::Reset(Side::Client),
+        End::Stopped,
+        End::TimedOut(Limit::Idle),
+        End::TimedOut(Limit::Lifetime),
+    ] {
+        assert_eq!(of(fine, same), None);
+    }
+    let reset = End::Reset(Side::Target);
+    assert_eq!(of(reset.clone(), |record| record.bytes_received = 1), None);
+    assert_eq!(of(reset, same), Some(("target-reset", Gravity::Failed)));
+    let first_byte = End::TimedOut(Limit::FirstByte);
+    assert_eq!(of(first_byte, same), Some(("no-answer", Gravity::Failed)));
+    let login = End::Failed(Fault::Login, "".into());
+    assert_eq!(of(login, same), Some(("proxy-login", Gravity::Failed)));
+    let guessed = End::Denied(WRONG_LOGIN.into());
+    assert_eq!(of(guessed, same), Some(("wrong-login", Gravity::Guessed)));
+    let denied = Some(("denied", Gravity::Refused));
+    assert_eq!(of(End::Denied("x".into()), same), denied);
+    assert_eq!(of(End::TimedOut(Limit::Handshake), same), denied);
+    let no_route = Some(("no-route", Gravity::Refused));
+    assert_eq!(of(End::Refused, same), no_route);
+}
+
+#[test]
+fn words_are_told_apart() {
+    let words: std::collections::BTreeSet<_> = Trouble::all().map(Trouble::as_str).collect();
+    assert_eq!(words.len(), Trouble::all().count());
+}
