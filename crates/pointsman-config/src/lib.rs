@@ -16,6 +16,7 @@ pub mod fmt;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+mod json;
 pub mod lint;
 pub mod list;
 pub mod list_print;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Conversion, clash, mend, sing_box};
 use crate::files::Files;
+use crate::json;
 use crate::problem::{Problems, Source};
 use crate::yaml::{self, Value};
 
@@ -30,12 +31,15 @@ impl Foreign {
     /// Tells by the file's shape; `None` where it is neither.
     #[must_use]
     pub fn tell(path: &Path, text: &str) -> Option<Self> {
-        if text.trim_start().starts_with(['{', '/']) {
-            let root: serde_json::Value = serde_json::from_str(&without_comments(text)).ok()?;
-            let has = |key: &str| root.get(key).is_some();
-            let parts = has("route") || has("inbounds");
-            return (root["outbounds"].is_array() && parts && !has("version"))
-                .then_some(Self::SingBox);
+        if json::begins_object(text) {
+            match json::value(text) {
+                Ok(root) if is_sing_box(&root) => return Some(Self::SingBox),
+                // What is broken is told by the reader that it is meant for.
+                Err(_) if names_sing_box(text) && !Shape::is_yaml(text, path) => {
+                    return Some(Self::SingBox);
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
         let shape = Shape::of(text, path)?;
         let has = |key: &str| shape.keys.iter().any(|known| known == key);
@@ -88,60 +92,33 @@ impl Foreign {
     }
 }
 
+fn is_sing_box(root: &serde_json::Value) -> bool {
+    let has = |key: &str| root.get(key).is_some();
+    let parts = has("route") || has("inbounds");
+    root["outbounds"].is_array() && parts && !has("version")
+}
+
+fn names_sing_box(text: &str) -> bool {
+    let has = |key: &str| text.contains(&format!("\"{key}\""));
+    has("outbounds") && (has("route") || has("inbounds")) && !has("version")
+}
+
 /// Reads sing-box's JSON: an object, perhaps with comments.
 fn json(source: &Arc<Source>, problems: &mut Problems) -> Option<serde_json::Value> {
-    match serde_json::from_str::<serde_json::Value>(&without_comments(&source.text)) {
+    match json::value(&source.text) {
         Ok(root) if root.is_object() => return Some(root),
         Ok(_) => {
             let message = "a configuration is an object";
             problems.error("json-syntax", &source.span(0, 0), message);
         }
-        Err(error) => {
-            let line = u32::try_from(error.line()).unwrap_or(1).max(1);
-            let place = source.line(line);
+        Err((error, at)) => {
+            let rest = source.text.get(at..).unwrap_or_default();
+            let width = rest.chars().next().map_or(0, char::len_utf8);
             let message = format!("the JSON cannot be read: {error}");
-            problems.error("json-syntax", &place, message);
+            problems.error("json-syntax", &source.span(at, at + width), message);
         }
     }
     None
-}
-
-/// The text with blanks for `//`, `#` and `/* */` outside of strings; lines stay where they are.
-fn without_comments(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    let mut quoted = false;
-    while let Some(c) = rest.next() {
-        match (c, rest.peek()) {
-            ('"', _) => quoted = !quoted,
-            ('\\', _) if quoted => {
-                out.push(c);
-                out.extend(rest.next());
-                continue;
-            }
-            ('#', _) | ('/', Some('/')) if !quoted => {
-                while rest.next_if(|c| *c != '\n').is_some() {}
-                continue;
-            }
-            ('/', Some('*')) if !quoted => {
-                let mut before = ' ';
-                rest.next();
-                for c in rest.by_ref() {
-                    if c == '\n' {
-                        out.push(c);
-                    }
-                    if (before, c) == ('*', '/') {
-                        break;
-                    }
-                    before = c;
-                }
-                continue;
-            }
-            _ => {}
-        }
-        out.push(c);
-    }
-    out
 }
 
 /// The keys at the top.
@@ -150,6 +127,12 @@ struct Shape {
 }
 
 impl Shape {
+    /// Whether it is YAML and not a broken JSON, of which comments would be keys.
+    fn is_yaml(text: &str, path: &Path) -> bool {
+        let shape = Self::of(text, path);
+        shape.is_some_and(|shape| !shape.keys.iter().any(|key| key.starts_with('/')))
+    }
+
     fn of(text: &str, path: &Path) -> Option<Self> {
         let source = Source::new(&path.display().to_string(), text.to_owned());
         let root = yaml::parse(&source, &mut Problems::default())?;

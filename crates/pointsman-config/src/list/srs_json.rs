@@ -4,9 +4,8 @@
 //! addresses are all (their keys may stand in any order); the entries of these then go to the sink one
 //! by one, at their lines. Only other rules are in memory whole, each while it is read.
 
-use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 
 use pointsman_policy::Prefix;
 use pointsman_policy::condition::{Condition, Side};
@@ -17,8 +16,10 @@ use serde::de::{self, Deserialize, DeserializeSeed, IgnoredAny, MapAccess, SeqAc
 use serde_json::{Deserializer, Map, Value};
 
 use super::headless::{MAX_DEPTH, Other, Rule, logical};
+use super::lines::{Line, Lines};
 use super::numbered::{Numbered, Test};
 use super::{Bytes, Reading, Spot, Unreadable};
+use crate::json::{self, At, Relaxed};
 
 /// The newest version that is known.
 const NEWEST: u64 = 5;
@@ -66,13 +67,10 @@ const LOGICAL: [&str; 2] = ["mode", "rules"];
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let mut shapes = Vec::new();
-    let at = At {
-        line: Cell::new(1),
-        held: Cell::new(u64::MAX),
-    };
+    let at = At::start();
     pass(bytes, &at, &mut Rules::Look(&mut shapes, &at))?;
     bytes.rewind()?;
-    at.line.set(1);
+    let at = At::start();
     let mut rules = Rules::Take {
         shapes: shapes.iter(),
         to: &mut Numbered::new(reading),
@@ -86,67 +84,38 @@ fn pass(bytes: &mut dyn Bytes, at: &At, rules: &mut Rules<'_, '_, '_>) -> Result
     if bytes.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         bytes.consume(3);
     }
-    let mut from = Deserializer::from_reader(Counted { bytes, at });
+    let mut from = Deserializer::from_reader(Relaxed::new(&mut *bytes, at));
     let done = from
         .deserialize_map(Document(rules))
         .and_then(|()| from.end());
-    done.map_err(|error| match error.classify() {
-        serde_json::error::Category::Io => Unreadable::Io(error.into()),
-        _ => {
-            let shown = error.to_string();
-            let message = match shown.rsplit_once(" at line ") {
-                Some((message, _)) => message.to_owned(),
-                None => shown,
-            };
-            let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
-            Unreadable::Malformed {
-                message,
-                hint: None,
-                at: Some(Spot::new(line, "", 0, 0)),
-            }
-        }
+    done.map_err(|error| match error.io_error_kind() {
+        Some(kind) if kind != io::ErrorKind::InvalidData => Unreadable::Io(error.into()),
+        _ => Unreadable::Malformed {
+            message: json::message(&error),
+            hint: None,
+            at: Some(spot(bytes, at)),
+        },
     })
 }
 
-/// The most bytes of one value that is in memory whole: there it takes some twenty times as many.
-const MOST_HELD: u64 = 4 << 20;
-
-/// Where the reading is.
-struct At {
-    line: Cell<u32>,
-    /// How many bytes may still come of what is kept whole.
-    held: Cell<u64>,
-}
-
-impl At {
-    /// What comes next is kept whole, or not.
-    fn hold(&self, whole: bool) {
-        self.held.set(if whole { MOST_HELD } else { u64::MAX });
-    }
-}
-
-/// Counts the lines of what is read. The deserializer takes byte by byte, so whenever it hands on a
-/// value the count is the line of its end.
-struct Counted<'b> {
-    bytes: &'b mut dyn Bytes,
-    at: &'b At,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let count = self.bytes.read(to)?;
-        let left = self.at.held.get().checked_sub(count as u64);
-        self.at.held.set(left.ok_or_else(|| {
-            let why = format!("one rule has more than {MOST_HELD} bytes");
-            io::Error::new(io::ErrorKind::InvalidData, why)
-        })?);
-        let ends = to[..count].iter().filter(|byte| **byte == b'\n').count();
-        if ends > 0 {
-            let ends = u32::try_from(ends).unwrap_or(u32::MAX);
-            let line = &self.at.line;
-            line.set(line.get().saturating_add(ends));
+/// The place of the byte that was read last, with its line where that can be shown.
+fn spot(bytes: &mut dyn Bytes, at: &At) -> Spot {
+    let (number, column) = (at.line.get(), at.column.get());
+    let mut line = String::new();
+    if bytes.rewind().is_ok() {
+        let mut lines = Lines::new(bytes);
+        while let Ok(Some((seen, text))) = lines.next() {
+            if let (Line::Text(text), true) = (text, seen == number) {
+                line = text.to_owned();
+            }
+            if seen >= number {
+                break;
+            }
         }
-        Ok(count)
+    }
+    match line.get(column..).and_then(|rest| rest.chars().next()) {
+        Some(c) => Spot::new(number, &line, column, column + c.len_utf8()),
+        None => Spot::new(number, &line, line.len(), line.len()),
     }
 }
 

@@ -11,6 +11,7 @@ use super::entry::{looks_like_range, looks_like_rule};
 use super::lines::{Line, Lines, before_comment};
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable};
+use crate::json;
 
 /// How many entries are looked at.
 const LOOKED_AT: usize = 256;
@@ -122,7 +123,7 @@ fn extension(name: &str) -> String {
 fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unreadable> {
     // All of it may be one line, longer than any that is looked at.
     let bare = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
-    if bare.trim_ascii_start().starts_with(b"{") {
+    if begins_braced(bare) {
         return Ok(braced(first, name));
     }
     bytes.rewind()?;
@@ -154,6 +155,15 @@ fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unrea
         }
     }
     Ok(Format::Text)
+}
+
+/// Whether the beginning of a text is an object, behind blanks and the comments that JSON has for sing-box.
+fn begins_braced(first: &[u8]) -> bool {
+    let text = match std::str::from_utf8(first) {
+        Ok(text) => text,
+        Err(cut) => std::str::from_utf8(&first[..cut.valid_up_to()]).unwrap_or_default(),
+    };
+    json::begins_object(text)
 }
 
 fn braced(first: &[u8], name: &str) -> Format {

@@ -113,3 +113,32 @@ fn the_systems_name_servers_stay_the_systems() {
         );
     }
 }
+
+#[test]
+fn json_with_comments_and_last_commas_is_read_and_broken_one_told_at_its_place() {
+    let parts = "\"inbounds\": [ { \"type\": \"mixed\", \"tag\": \"in\", \"listen_port\": 7890 } ],\n\
+                 \"outbounds\": [ { \"type\": \"direct\", \"tag\": \"direct\" }COMMA ], # last\n\
+                 \"route\": { \"final\": \"direct\" } }";
+    let plain = converted(
+        Foreign::SingBox,
+        &format!("{{ {}", parts.replace("COMMA", "").replace("# last", "")),
+    );
+    for begin in ["{ ", "{ // a, b\n", "// a\n# b\n/* c */ {\n"] {
+        let text = format!("{begin}{}", parts.replace("COMMA", ","));
+        assert_eq!(
+            converted(Foreign::SingBox, &text).text,
+            plain.text,
+            "{text}"
+        );
+    }
+    let text = format!("{{ // a\n{}", parts.replace("COMMA", " x"));
+    assert_eq!(Foreign::tell(Path::new("c"), &text), Some(Foreign::SingBox));
+    let broken = Foreign::SingBox.convert("c", text, Path::new(""), &Memory::default());
+    let problems: Problems = broken.err().unwrap();
+    let shown: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    let [shown] = shown.as_slice() else {
+        panic!("{shown:?}");
+    };
+    let expected = "c:3:54: error[json-syntax]: the JSON cannot be read: expected `,` or `]`\n";
+    assert!(shown.starts_with(expected), "{shown}");
+}

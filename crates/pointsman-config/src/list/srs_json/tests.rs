@@ -220,3 +220,33 @@ fn patterns_are_bounded_wherever_they_stand() {
     let one = "{\"port\": 1, \"domain_regex\": \"a\"}";
     check(vec![one; 4100].join(","), 4096, 4);
 }
+
+#[test]
+fn comments_and_last_commas_are_read_at_the_same_lines() {
+    let check = |text: &str, expected: &str| assert_eq!(shown(text), expected, "{text}");
+    check(
+        "{\n // a\n \"version\": 1, # b\n \"rules\": [ {\"domain_suffix\": [\n\"a.test\", /* c\n */ \"b.test\",]}, ]}\n// d",
+        "5 + a.test; 6 + b.test",
+    );
+    check(
+        "// a\n{\"version\":1,\"rules\":[{\"domain\":[\"a.test\"]},],}",
+        "2 = a.test",
+    );
+    check("{\"version\":1,\"rules\":[,]}", "error: expected value");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line() {
+    let recipe = Recipe::default();
+    let text = "// a\n{\"version\": 1,\n \"rules\": [ {\"domain\": [\"a.test\" \"b.test\"]} ]}";
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(text);
+    let error = read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told).unwrap_err();
+    let mut problems = crate::Problems::default();
+    error.report("l.json", &mut problems);
+    let shown: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    let expected = "l.json:3:34: error[invalid-list]: expected `,` or `]`\n  \
+                    |  \"rules\": [ {\"domain\": [\"a.test\" \"b.test\"]} ]}\n  \
+                    |                                  ^";
+    assert_eq!(shown, [expected]);
+}
