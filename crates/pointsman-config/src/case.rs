@@ -3,10 +3,12 @@
 //! A `.case` file has one case a line, `FLOW => OUTBOUND # why`. FLOW is words or a JSON object;
 //! OUTBOUND `none` says that the policy must not decide.
 
+mod expect;
 mod verify;
 
 use pointsman_api::Explanation;
 
+pub use expect::Expectable;
 pub use verify::{beside, verify};
 
 use crate::explain::{Detail, First, explain};
@@ -132,8 +134,9 @@ pub fn of_setup(setup: &Setup) -> Vec<Case> {
 /// Runs cases with the first member of each group selected; what did not come out, in their order.
 #[must_use]
 pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
+    let names = Expectable::of(setup);
     let failed = |case: &Case| {
-        let got = match check(setup, case) {
+        let got = match check(setup, case, &names) {
             Ok(()) => return None,
             Err(got) => got,
         };
@@ -145,24 +148,14 @@ pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
     cases.iter().filter_map(failed).collect()
 }
 
-fn check(setup: &Setup, case: &Case) -> Result<(), Got> {
-    let known = setup
-        .outbounds
-        .iter()
-        .any(|outbound| *outbound.name == *case.expect);
-    if !known && case.expect != NONE {
-        return Err(Got::Unreadable(format!(
-            "there is no outbound `{}`",
-            case.expect
-        )));
-    }
+fn check(setup: &Setup, case: &Case, names: &Expectable) -> Result<(), Got> {
     let unreadable = |error: crate::flow::BadFlow| Got::Unreadable(error.to_string());
     let query = Query::parse(&case.flow).map_err(unreadable)?;
     let explanation = explain(setup, &query, &First, Detail::Folded).map_err(unreadable)?;
-    if outbound(&explanation) == case.expect {
-        Ok(())
-    } else {
-        Err(Got::Other(Box::new(explanation)))
+    match names.meets(&case.expect, outbound(&explanation)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Got::Other(Box::new(explanation))),
+        Err(why) => Err(Got::Unreadable(why)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table of outbounds while a configuration is read: names in, numbers out.
 //!
 //! Names are reserved first and given their kind later, so that chains and groups may name what
-//! stands below them. Names are case-sensitive.
+//! stands below them. Names are case-sensitive, but for the built-in ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,9 +110,18 @@ impl Outbounds {
         self.by_name.get(name).copied()
     }
 
-    /// The number behind a name, or an `unknown-outbound` error that offers what there is.
+    /// The number behind the name of a built-in outbound, in any spelling (`Direct`, `direct`).
+    #[must_use]
+    pub fn builtin(&self, name: &str) -> Option<OutboundId> {
+        let same = |o: &Outbound| o.span.is_none() && o.name.eq_ignore_ascii_case(name);
+        let at = self.list.iter().position(same)?;
+        u32::try_from(at).ok().map(OutboundId)
+    }
+
+    /// The number behind a name, or an `unknown-outbound` error that offers what there is. Built-in ones are
+    /// known by any spelling.
     pub fn resolve(&self, name: &str, span: &Span, problems: &mut Problems) -> Option<OutboundId> {
-        if let Some(id) = self.find(name) {
+        if let Some(id) = self.find(name).or_else(|| self.builtin(name)) {
             return Some(id);
         }
         let known: Vec<&str> = self

@@ -77,7 +77,9 @@ fn what_fails_is_told() {
     );
     check(
         "dst=youtube.com:1 => Proxy",
-        expect!["t.case:1: dst=youtube.com:1 => Proxy, got -: there is no outbound `Proxy`"],
+        expect![
+            "t.case:1: dst=youtube.com:1 => Proxy, got -: there is no outbound `Proxy` (did you mean `proxy`?)"
+        ],
     );
     check(
         "dst=youtube.com:1",

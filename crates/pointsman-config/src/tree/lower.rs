@@ -201,7 +201,11 @@ impl<'a> Lowerer<'a> {
             }
             _ => None,
         };
-        if let Some(outbound) = outbounds.find(&name.text).or_else(builtin) {
+        let exact = outbounds.find(&name.text).or_else(builtin);
+        // A tree may have the name of a built-in outbound in another spelling.
+        let taken = self.context.trees.contains_key(&name.text) || name.text == "resolve";
+        let spelled = || outbounds.builtin(&name.text).filter(|_| !taken);
+        if let Some(outbound) = exact.or_else(spelled) {
             let origin = match line {
                 Some(origin) => origin.clone(),
                 None => self.origin(&name.span, super::lex::word(&name.text)),

@@ -14,6 +14,7 @@ use pointsman_config::flow::{BadFlow, Query};
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
+use crate::cmds::expected::Expected;
 use crate::files::ThisHost;
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
@@ -70,7 +71,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
         let path = route::filled(route::FLOW_EXPLAIN, &id.to_string());
         let explanation: Explanation = control::get(global, &format!("{path}?full={}", args.full))?;
         write(&explanation, args, out)?;
-        return expected(&[explanation], args, out);
+        let expect = args.expect.as_deref();
+        return Expected::new(global, expect, None).check(&explanation, out);
     }
     let setup = match &args.config {
         Some(path) => {
@@ -110,7 +112,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                 }
             };
             write(&explanation, args, out)?;
-            expected(&[explanation], args, out)
+            asker.expected().check(&explanation, out)
         }
     }
 }
@@ -164,6 +166,14 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    fn expected(&self) -> Expected<'_> {
+        Expected::new(
+            self.global,
+            self.args.expect.as_deref(),
+            self.setup.as_ref(),
+        )
+    }
+
     /// Answers a file of flows line by line, in its order.
     fn lines(&self, path: &PathBuf, out: &mut Out) -> Result<(), Stop> {
         // Answers to a file of objects are objects, unless text is asked for.
@@ -175,6 +185,7 @@ impl Asker<'_> {
             Box::new(File::open(path).map_err(unread)?)
         };
         let mut reader = BufReader::with_capacity(64 << 10, source);
+        let expected = self.expected();
         let mut failed = false;
         let mut line = Vec::new();
         for number in 1_usize.. {
@@ -192,7 +203,10 @@ impl Asker<'_> {
             match self.line(&line)? {
                 Ok(explanation) => {
                     write(&explanation, self.args, out)?;
-                    failed |= expected(&[explanation], self.args, out).is_err();
+                    match expected.check(&explanation, out) {
+                        Err(Stop::No) => failed = true,
+                        checked => checked?,
+                    }
                 }
                 Err((id, error)) => {
                     failed = true;
@@ -272,29 +286,6 @@ impl Asker<'_> {
         };
         control::post(self.global, route::EXPLAIN, &request)
     }
-}
-
-/// `--expect`.
-fn expected(explanations: &[Explanation], args: &ExplainArgs, out: &Out) -> Result<(), Stop> {
-    let Some(expect) = &args.expect else {
-        return Ok(());
-    };
-    for explanation in explanations {
-        let got = explanation.decision.outbound.as_deref().unwrap_or("none");
-        if got != expect {
-            let flow = explanation
-                .id
-                .as_ref()
-                .map(|id| format!("{id}: "))
-                .unwrap_or_default();
-            out.say(format_args!(
-                "{flow}expected {expect}, got {got}: {}",
-                explanation.reason
-            ));
-            return Err(Stop::No);
-        }
-    }
-    Ok(())
 }
 
 /// Writes an explanation; not where `--quiet` leaves what `--expect` asks to the exit code.

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod diagnostics;
+mod expected;
 pub(crate) mod explain;
 pub(crate) mod flows;
 pub(crate) mod fmt;

@@ -301,7 +301,11 @@ impl Clash<'_> {
             "DIRECT" | "COMPATIBLE" => Some("DIRECT".to_owned()),
             "REJECT" => Some("REJECT".to_owned()),
             "REJECT-DROP" => Some("BLACKHOLE".to_owned()),
-            name => self.names.get(name).cloned(),
+            name => self.names.get(name).cloned().or_else(|| {
+                let builtins = ["DIRECT", "COMPATIBLE", "REJECT", "REJECT-DROP"];
+                let meant = builtins.iter().find(|own| own.eq_ignore_ascii_case(name))?;
+                self.out(meant)
+            }),
         }
     }
 }

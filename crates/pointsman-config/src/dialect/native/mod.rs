@@ -306,8 +306,9 @@ fn tests_of(
         let Some(name) = value::name(expect, "`expect`", problems) else {
             continue;
         };
-        let known = outbounds.resolve(name, &expect.span, problems);
-        if let (Some(flow), Some(_)) = (flow, known) {
+        // That nothing decides may be meant, too.
+        let known = name == "none" || outbounds.resolve(name, &expect.span, problems).is_some();
+        if let (Some(flow), true) = (flow, known) {
             tests.push(FlowTest {
                 flow: flow.to_owned(),
                 expect: name.to_owned(),

@@ -140,6 +140,28 @@ fn explain_expects_quietly() {
 }
 
 #[test]
+fn explain_expects_what_there_is_in_any_spelling_of_built_in_names() {
+    let rules = "version: 1\ninbounds: { a: { type: mixed, listen: 0 } }\nrules: ['DOMAIN, a.test, RESET', 'FALLBACK, DIRECT']\n";
+    let cases = "dst=a.test:1 => reset\ndst=b.test:1 => Direct\ndst=a.test:1 => rest\n";
+    let home = directory(&[("p/p.yaml", rules), ("p/p.case", cases)]);
+    let check = |arguments: &str, expected: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let Run { code, stderr, .. } = run(home.path(), &arguments, "");
+        assert_eq!(format!("{code} {stderr}"), expected, "{arguments:?}");
+    };
+    let explain = "explain --config p/p.yaml dst=a.test:1 --expect";
+    check(&format!("{explain} reset"), "0 ");
+    check(&format!("{explain} Reset"), "0 ");
+    let told = "1 expected direct, got RESET: `DOMAIN, a.test, RESET` (p.yaml:3): domain is a.test (given)\n";
+    check(&format!("{explain} direct"), told);
+    let told = "2 error: there is no outbound `rest` (did you mean `reset`?)\n";
+    check(&format!("{explain} rest"), told);
+    let run = run(home.path(), &["test", "p/p.yaml"], "");
+    let told = "p.case:3: dst=a.test:1: there is no outbound `rest` (did you mean `reset`?)\n";
+    assert_eq!((run.code, run.stdout.as_str()), (1, told));
+}
+
+#[test]
 fn explain_expects() {
     let expects = |outbound| {
         [

@@ -490,12 +490,14 @@ fn trees_write_built_in_names_as_lists_do() {
     .unwrap();
     assert_eq!(decides(&setup, 0, "www.a.test"), "reject");
     assert_eq!(decides(&setup, 0, "b.test"), "direct");
+    let spelled = read("inbounds: { a: { type: mixed, listen: 1 } }\npolicy: Direct\n");
+    assert_eq!(decides(&spelled.setup.unwrap(), 0, "b.test"), "direct");
     problems(
-        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: Direct\n",
+        "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: Drect\n",
         expect![[r#"
-            pointsman.yaml:2:9: error[unknown-outbound]: there is no outbound `Direct`
-              | policy: Direct
-              |         ^^^^^^
+            pointsman.yaml:2:9: error[unknown-outbound]: there is no outbound `Drect`
+              | policy: Drect
+              |         ^^^^^
               hint: did you mean `direct`?"#]],
     );
 }

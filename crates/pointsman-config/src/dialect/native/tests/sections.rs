@@ -559,6 +559,22 @@ fn tests_name_outbounds_that_exist() {
 }
 
 #[test]
+fn built_in_outbounds_are_known_by_any_spelling() {
+    let text = "inbounds: { a: { type: mixed, listen: 1, policy: p } }\n\
+                outbounds: { g: { type: select, members: [DIRECT, Reject] } }\n\
+                dns: { upstreams: { u: { address: 'udp://10.0.0.1', via: Direct } } }\n\
+                policies:\n  p: |\n    any [\n      cond domain under a.test => RESET\n      g\n    ]\n\
+                tests: [ { flow: 'dst=a.test:1', expect: Reset }, { flow: 'dst=b.test:1', expect: none } ]\n";
+    check(text, &[]);
+    // A tree of that name goes first.
+    check(
+        "policies: { Reset: direct, p: Reset }\ninbounds: { a: { type: mixed, listen: 1, policy: p } }\n\
+         tests: [ { flow: 'dst=a:1', expect: direct } ]",
+        &[],
+    );
+}
+
+#[test]
 fn timeouts_are_read_and_have_defaults() {
     let usual = setup("").timeouts;
     assert_eq!(usual, Timeouts::default());

@@ -1,0 +1,123 @@
+//! Which outbound a test means: by its name, a built-in one in any spelling.
+
+use pointsman_policy::near::nearest;
+
+use super::NONE;
+use crate::setup::{OutboundKind, Setup};
+
+/// Names that tests may expect, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Expectable {
+    /// With whether they are built in.
+    names: Vec<(String, bool)>,
+}
+
+impl Expectable {
+    /// Outbounds by name and type, as the control API lists them. One that is called as its type is built in.
+    pub fn listed<'a>(outbounds: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let builtins = ["blackhole", "direct", "reject", "reset"];
+        let builtin =
+            |name: &str, kind: &str| builtins.contains(&kind) && (name.eq_ignore_ascii_case(kind));
+        let names = outbounds.into_iter();
+        Self {
+            names: names
+                .map(|(name, kind)| (name.to_owned(), builtin(name, kind)))
+                .collect(),
+        }
+    }
+
+    /// The outbounds of a configuration.
+    #[must_use]
+    pub fn of(setup: &Setup) -> Self {
+        Self::listed(setup.outbounds.iter().map(|outbound| {
+            let kind = match outbound.kind {
+                OutboundKind::Blackhole => "blackhole",
+                OutboundKind::Direct(_) => "direct",
+                OutboundKind::Reject => "reject",
+                OutboundKind::Reset => "reset",
+                _ => "",
+            };
+            (&*outbound.name, kind)
+        }))
+    }
+
+    /// Whether a flow that got `got` went where `expect` says.
+    ///
+    /// # Errors
+    /// There is no such outbound: a sentence that offers the closest.
+    pub fn meets(&self, expect: &str, got: &str) -> Result<bool, String> {
+        if got == expect {
+            return Ok(true);
+        }
+        let exact = self.names.iter().find(|(name, _)| name == expect);
+        if expect == NONE || exact.is_some_and(|(_, builtin)| !builtin) {
+            return Ok(false);
+        }
+        let same =
+            |(name, builtin): &&(String, bool)| *builtin && name.eq_ignore_ascii_case(expect);
+        let mut meant = self.names.iter().filter(same).peekable();
+        if meant.peek().is_some() {
+            return Ok(meant.any(|(name, _)| name == got));
+        }
+        let names = || self.names.iter().map(|(name, _)| name.as_str());
+        let hint = match nearest(expect, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let shown: Vec<&str> = names().take(MOST_SHOWN).collect();
+                let more = if self.names.len() > MOST_SHOWN {
+                    ", ..."
+                } else {
+                    ""
+                };
+                format!("there are: {}{more}", shown.join(", "))
+            }
+        };
+        Err(format!("there is no outbound `{expect}` ({hint})"))
+    }
+}
+
+/// The most names that a message lists.
+const MOST_SHOWN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_names_count_in_any_spelling_and_others_as_they_are() {
+        let names = Expectable::listed([
+            ("direct", "direct"),
+            ("DIRECT", "direct"),
+            ("RESET", "reset"),
+            ("Work", "socks5"),
+            ("office", "direct"),
+        ]);
+        let check = |expect, got, expected: Result<bool, &str>| {
+            let expected = expected.map_err(str::to_owned);
+            assert_eq!(names.meets(expect, got), expected, "{expect} {got}");
+        };
+        check("reset", "RESET", Ok(true));
+        check("Direct", "DIRECT", Ok(true));
+        check("direct", "DIRECT", Ok(true));
+        check("Reset", "DIRECT", Ok(false));
+        check("Work", "Work", Ok(true));
+        check("Work", "none", Ok(false));
+        check("none", "none", Ok(true));
+        check("none", "RESET", Ok(false));
+        check("office", "direct", Ok(false));
+        check(
+            "work",
+            "Work",
+            Err("there is no outbound `work` (did you mean `Work`?)"),
+        );
+        check(
+            "elsewhere",
+            "Work",
+            Err(
+                "there is no outbound `elsewhere` (there are: direct, DIRECT, RESET, Work, office)",
+            ),
+        );
+        // What a flow got, there is, whatever the configuration has become since.
+        check("gone", "gone", Ok(true));
+    }
+}
