@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::{Inbound, ProcessRef};
+
 /// The decision on one flow and its trace. The order of the fields is part of the contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -31,6 +33,40 @@ pub struct Explanation {
     /// Requests whose answer is not known, and what would follow from each: described flows alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
+    /// The flow itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Explained>,
+    /// What was not said and could change the answer, in sentences: described flows alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// The flow that is explained. What nobody said or asked is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// When it was accepted, as RFC 3339 has it: live and recent flows alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// `tcp`, `udp` or `icmp`.
+    pub network: String,
+    /// `host:port`, `[v6]:port`, or a host alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dst: Option<String>,
+    /// A name that was learned of it besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// What its first bytes are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The client, `address:port` or an address alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+    /// The program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessRef>,
+    /// How it came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<Inbound>,
 }
 
 /// A `.REQUEST` that would be asked.
@@ -83,6 +119,9 @@ pub struct Decision {
     pub action: Action,
     /// For a group: its member; for a forward: the target.
     pub member: Option<String>,
+    /// The groups between `outbound` and `member`, outermost first; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// What becomes of a flow.

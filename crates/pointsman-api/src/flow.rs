@@ -34,6 +34,9 @@ pub struct FlowRecord {
     pub outbound: Option<String>,
     /// The member of a group, the target of a forward.
     pub member: Option<String>,
+    /// The groups between `outbound` and `member`, outermost first; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Attempts at targets of a forward that failed before `member` was reached, in order; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
@@ -150,6 +153,18 @@ pub struct FlowList {
     /// There are more: ask for those `after` this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+    /// Flows that may be meant: all else fits, and no rule asked for what was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Untold>,
+}
+
+/// Flows of which it cannot be told whether they are meant, for no rule asked for what they are chosen by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// What was not asked for: `program` or `first bytes`.
+    pub fact: String,
+    /// How many flows.
+    pub flows: u64,
 }
 
 /// A message that a rule sent.

@@ -57,6 +57,8 @@ pub const EVENT_MESSAGE: &str = "message";
 
 /// The event of a flow that was decided; its data is a [`crate::Explanation`].
 pub const EVENT_DECISION: &str = "decision";
+/// The event of flows that fit what is asked for as far as is known of them; its data is a [`crate::flow::Untold`].
+pub const EVENT_UNTOLD: &str = "untold";
 /// The event of a configuration that came or went; its data is a [`crate::daemon::Change`].
 pub const EVENT_GENERATION: &str = "generation";
 /// The event of a reader that was too slow; its data is a [`crate::flow::Missed`].

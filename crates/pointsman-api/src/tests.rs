@@ -7,7 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::daemon::{Awaiting, Change, InboundState, Stop};
-use crate::explain::{AppDomain, Decision, Entry, FlowStep, Matcher, Rule, TraceLine, Visit};
+use crate::explain::{
+    AppDomain, Decision, Entry, Explained, FlowStep, Matcher, Rule, TraceLine, Visit,
+};
 use crate::flow::{Destination, Inbound, Message, Missed, ProcessRef, Reset, RuleRef, Took};
 use crate::problem::Related;
 use crate::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
@@ -28,6 +30,7 @@ fn explanation() -> Explanation {
             outbound: Some("privacyproxy".into()),
             action: Action::Proxy,
             member: None,
+            groups: vec![],
         },
         rule: Some(Rule {
             text: "secret-sites => privacyproxy".into(),
@@ -55,6 +58,8 @@ fn explanation() -> Explanation {
         generation: None,
         steps: vec![],
         requests: vec![],
+        flow: None,
+        hints: vec![],
     }
 }
 
@@ -64,6 +69,34 @@ fn an_explanation_is_frozen() {
         &explanation(),
         expect![[
             r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null},"rule":{"text":"secret-sites => privacyproxy","file":"config","line":31,"entry":{"text":"com.twitter","file":"namezone/secret-sites","line":5}},"reason":"because","trace":[{"skipped":120},{"file":"config","line":31,"text":"secret-sites => privacyproxy","result":"yes","because":"domain twitter.com"}],"asked":["sniff"]}"#
+        ]],
+    );
+}
+
+#[test]
+fn an_explanation_tells_the_flow_itself() {
+    let mut explanation = explanation();
+    explanation.rule = None;
+    explanation.trace.clear();
+    explanation.decision.groups = vec!["inner".into()];
+    explanation.flow = Some(Explained {
+        time: Some("2026-01-02T03:04:05.678Z".into()),
+        network: "tcp".into(),
+        dst: Some("[::1]:443".into()),
+        domain: Some("a.test".into()),
+        protocol: Some("tls".into()),
+        src: Some("127.0.0.1:5".into()),
+        process: Some(ProcessRef {
+            name: Some("curl".into()),
+            pid: None,
+        }),
+        inbound: None,
+    });
+    explanation.hints = vec!["say more".into()];
+    frozen(
+        &explanation,
+        expect![[
+            r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null,"groups":["inner"]},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"flow":{"time":"2026-01-02T03:04:05.678Z","network":"tcp","dst":"[::1]:443","domain":"a.test","protocol":"tls","src":"127.0.0.1:5","process":{"name":"curl","pid":null}},"hints":["say more"]}"#
         ]],
     );
 }
@@ -120,6 +153,7 @@ fn a_flow_record_is_frozen() {
         },
         outbound: Some("direct".into()),
         member: None,
+        groups: vec![],
         action: Action::Direct,
         rule: Some(RuleRef {
             text: "direct".into(),
@@ -340,6 +374,7 @@ fn a_replay_is_frozen() {
         outbound: Some(outbound.into()),
         action: Action::Proxy,
         member: None,
+        groups: vec![],
     };
     let replay = Replay {
         config: Some("/c".into()),

@@ -5,6 +5,7 @@
 
 mod above;
 mod requests;
+mod told;
 
 use std::net::IpAddr;
 
@@ -68,6 +69,8 @@ pub struct View<'a> {
     pub trace: &'a Trace,
     /// What was asked, in order.
     pub asked: &'a [Need],
+    /// What was said, where the flow was described.
+    pub said: Option<&'a Query>,
     /// What else there is.
     pub world: World<'a>,
     /// How much is told.
@@ -86,12 +89,14 @@ pub struct World<'a> {
 }
 
 /// Where a decision leads once groups and transport are minded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
     /// The outbound of the decision.
     pub outbound: Option<OutboundId>,
     /// For a group: the way out finally selected.
     pub member: Option<OutboundId>,
+    /// The groups between them, outermost first.
+    pub groups: Vec<OutboundId>,
     /// What becomes of the flow.
     pub action: Action,
     /// Why the flow is refused although the rules let it go.
@@ -125,6 +130,7 @@ pub fn explain(
         step: &step,
         trace: &trace,
         asked: &settled.asked,
+        said: Some(query),
         world: World {
             selection,
             listeners: &Listeners::of(setup),
@@ -221,6 +227,7 @@ pub fn render(view: &View<'_>) -> Explanation {
             outbound: way.outbound.map(name),
             action: way.action,
             member: way.member.map(name),
+            groups: way.groups.iter().copied().map(name).collect(),
         },
         rule,
         trace: trace_lines(view, above),
@@ -234,7 +241,15 @@ pub fn render(view: &View<'_>) -> Explanation {
         generation: None,
         steps: Vec::new(),
         requests: Vec::new(),
+        flow: Some(told::flow(view.facts)),
+        hints: Vec::new(),
     };
+    if let Some(query) = view.said {
+        if let Some(flow) = &mut explanation.flow {
+            told::complete(flow, query);
+        }
+        explanation.hints = told::hints(query, view.asked, trace);
+    }
     match way.refused {
         Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
@@ -252,8 +267,9 @@ pub fn refuse(explanation: &mut Explanation, why: &str) {
     explanation.decision.action = Action::Reject;
 }
 
-/// The way out behind a group; groups that hold each other end at the last one.
-fn leaf(policy: &Policy, outbound: OutboundId, selection: &dyn Selection) -> OutboundId {
+/// An outbound, each group behind it, and the way out; groups that hold each other end at the last one.
+fn chain(policy: &Policy, outbound: OutboundId, selection: &dyn Selection) -> Vec<OutboundId> {
+    let mut all = vec![outbound];
     let mut at = outbound;
     for _ in 0..=policy.outbounds.len() {
         match &policy.outbound(at).kind {
@@ -268,8 +284,9 @@ fn leaf(policy: &Policy, outbound: OutboundId, selection: &dyn Selection) -> Out
                 }
             }
         }
+        all.push(at);
     }
-    at
+    all
 }
 
 fn said(action: pointsman_policy::Action) -> Action {

@@ -41,6 +41,8 @@ pub struct FlowRecord {
     pub outbound: Option<Arc<str>>,
     /// The member of a group.
     pub member: Option<Arc<str>>,
+    /// The groups between the outbound chosen and the member, outermost first.
+    pub groups: Vec<Arc<str>>,
     /// Attempts at targets of a forward that failed, in order, at most [`ATTEMPTS`]; equal ones in a row are one.
     pub attempts: Vec<Attempt>,
     /// What was done with it.

@@ -19,7 +19,7 @@ pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };
 pub use kept::{Kept, create_private};
-pub use service::{Signal, Signals, is_root, raise_descriptor_limit, sd_notify};
+pub use service::{Signal, Signals, is_root, raise_descriptor_limit, sd_notify, terminal_width};
 
 #[cfg(test)]
 mod tests;

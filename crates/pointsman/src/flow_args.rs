@@ -1,7 +1,7 @@
 //! The flags that describe a flow: one for each key of FLOW, and words as they stand in case files.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use pointsman_config::flow::{BadFlow, KEYS, Query};
+use pointsman_config::flow::{BadFlow, KEYS, Query, key_and_value};
 
 /// What was said of one flow.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ impl FlowArgs {
     pub(crate) fn query(&self) -> Result<Query, BadFlow> {
         match &self.object {
             Some(object) if self.pairs.is_empty() => Query::from_json_text(object),
-            Some(object) => Err(BadFlow::NotKeyValue(object.clone())),
+            Some(_) => Err(BadFlow::Both),
             None => Query::from_pairs(self.pairs.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
         }
     }
@@ -60,7 +60,10 @@ impl Args for FlowArgs {
         });
         let words = Arg::new(WORDS)
             .value_name("FLOW")
-            .help("The flow in words (dst=example.com:443 network=udp) or as a JSON object")
+            .help(
+                "The flow: a destination (example.com:443, https://example.com/x), words \
+                 (process=curl network=udp), or a JSON object",
+            )
             .num_args(0..);
         command.args(flags).arg(words)
     }
@@ -81,14 +84,14 @@ impl FromArgMatches for FlowArgs {
         for word in matches.get_many::<String>(WORDS).into_iter().flatten() {
             if word.trim_start().starts_with('{') && args.object.is_none() {
                 args.object = Some(word.clone());
-            } else if let Some((key, value)) = word.split_once('=') {
-                args.pairs.push((key.to_owned(), value.to_owned()));
-            } else {
-                let error = BadFlow::NotKeyValue(word.clone()).to_string();
-                return Err(clap::Error::raw(
-                    clap::error::ErrorKind::ValueValidation,
-                    error + "\n",
-                ));
+                continue;
+            }
+            match key_and_value(word) {
+                Ok((key, value)) => args.pairs.push((key.to_owned(), value.to_owned())),
+                Err(error) => {
+                    let kind = clap::error::ErrorKind::ValueValidation;
+                    return Err(clap::Error::raw(kind, format!("error: {error}\n")));
+                }
             }
         }
         Ok(args)

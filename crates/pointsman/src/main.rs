@@ -12,6 +12,8 @@ mod flow_args;
 mod load;
 mod output;
 mod output_file;
+mod table;
+mod wording;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::process::ExitCode;
 
 use pointsman_api::Error as Refusal;
+use pointsman_os::local::terminal_width;
 use serde::Serialize;
 
 use crate::cli::{Color, Format, Global};
@@ -55,6 +56,12 @@ impl Out {
 
     pub(crate) fn json(&self) -> bool {
         self.format == Some(Format::Json)
+    }
+
+    /// How many characters a line of the terminal has; `None` where answers go elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let terminal = io::stdout().is_terminal();
+        terminal.then(terminal_width).flatten().map(usize::from)
     }
 
     /// Writes a line of data.

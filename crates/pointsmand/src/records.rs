@@ -47,6 +47,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         },
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
+        groups: record.groups.iter().map(text).collect(),
         attempts: record.attempts.iter().map(attempt).collect(),
         action: record.action.map_or(api::Action::None, action),
         rule: rule.map(self::rule),

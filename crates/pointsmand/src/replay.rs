@@ -237,6 +237,7 @@ fn went(app: &App, teller: &Teller, record: &FlowRecord) -> (Decision, Option<Be
                 outbound: record.outbound.as_ref().map(ToString::to_string),
                 action: record.action.map_or(api::Action::None, records::action),
                 member: record.member.as_ref().map(ToString::to_string),
+                groups: Vec::new(),
             };
             (decision, None)
         }
@@ -266,6 +267,8 @@ fn would_go(
             action,
             refused: _,
             guarded: _,
+            // The same way out by other groups is the same way.
+            groups: _,
         },
     ) = way(policy, facts, step, world);
     let behind = outbound.map(|id| teller.tell(setup, &selected, id, member));
@@ -274,6 +277,7 @@ fn would_go(
         outbound: outbound.map(name),
         action,
         member: member.map(name),
+        groups: Vec::new(),
     };
     (decision, behind)
 }

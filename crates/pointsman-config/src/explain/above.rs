@@ -11,7 +11,7 @@ use pointsman_policy::fact::{Facts, InboundKind, Network};
 use pointsman_policy::model::OutboundKind;
 use pointsman_policy::{Host, OutboundId, Policy, guard, local};
 
-use super::{Way, World, leaf, said};
+use super::{Way, World, chain, said};
 
 /// Why a flow is refused that the rules let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (St
     let nowhere = Way {
         outbound: None,
         member: None,
+        groups: Vec::new(),
         action: Action::None,
         refused: None,
         guarded: false,
@@ -47,16 +48,19 @@ pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (St
         // A group without a way out.
         OutboundKind::Group(_) => None,
     };
-    let leads_to = plain(leaf(policy, chosen, world.selection));
+    let leaf = |all: &[OutboundId]| all.last().copied().unwrap_or(chosen);
+    let leads_to = plain(leaf(&chain(policy, chosen, world.selection)));
     let direct = policy.direct;
     let guarded = guard::apply(decision.clone(), leads_to, &facts.serves, direct);
     let outbound = guarded.outbound.unwrap_or(chosen);
-    let leaf = leaf(policy, outbound, world.selection);
+    let all = chain(policy, outbound, world.selection);
+    let leaf = leaf(&all);
     let action = plain(leaf).map_or(Action::Reject, said);
     let refused = refusal(policy, facts, leaf, action, world);
     let way = Way {
         outbound: Some(outbound),
         member: (leaf != outbound).then_some(leaf),
+        groups: all.get(1..all.len() - 1).unwrap_or_default().to_vec(),
         action: if refused.is_some() {
             Action::Reject
         } else {

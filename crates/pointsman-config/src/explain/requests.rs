@@ -72,5 +72,6 @@ fn follow(
         outbound: way.outbound.map(name),
         action: way.action,
         member: way.member.map(name),
+        groups: way.groups.iter().copied().map(name).collect(),
     }
 }

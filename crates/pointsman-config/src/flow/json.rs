@@ -8,8 +8,8 @@ use pointsman_policy::fact::{Look, Parent, Process, Provenance};
 use serde_json::{Map, Value};
 
 use super::{
-    BadFlow, Query, Via, address, bad, destination, domain, inbound_kind, known, last_part,
-    network, protocol, set_process_name, source, verdicts,
+    BadFlow, Query, Via, address, bad, domain, inbound_kind, known, last_part, network, protocol,
+    set_process_name, source, verdicts,
 };
 use crate::problem::nearest;
 
@@ -50,14 +50,13 @@ impl Query {
             ..Self::default()
         };
         if let Some((key, text)) = object.text("network")? {
-            query.network = network(&key, text)?;
+            query.network = Some(network(&key, text)?);
         }
         if let Some((key, text)) = object.text("src")? {
             query.source = Some(source(&key, text)?);
         }
         if let Some((key, text)) = object.text("dst")? {
-            let (host, port) = destination(&key, text)?;
-            (query.destination, query.port) = (Some(host), port);
+            query.aim(&key, text)?;
         }
         if let Some(dscp) = object.number::<u8>("dscp")? {
             let wrong = || object.wrong("dscp", "a number from 0 to 63");

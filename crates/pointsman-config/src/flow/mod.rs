@@ -5,6 +5,7 @@
 //! configuration: which policy it meets, and its facts.
 
 mod json;
+mod pasted;
 mod situation;
 mod words;
 
@@ -16,8 +17,9 @@ use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Prov
 use pointsman_policy::request::Answer;
 use pointsman_policy::{Domain, Fact, Host};
 
-pub use situation::Situation;
-pub use words::KEYS;
+use self::pasted::Pasted;
+pub use self::situation::Situation;
+pub use self::words::{KEYS, key_and_value};
 
 /// What is said of one flow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +27,7 @@ pub struct Query {
     /// Given back with the answer.
     pub id: Option<serde_json::Value>,
     /// TCP unless said otherwise.
-    pub network: Network,
+    pub network: Option<Network>,
     /// The client; port 0 where only its address is said.
     pub source: Option<SocketAddr>,
     /// Where it wants to go.
@@ -38,6 +40,8 @@ pub struct Query {
     pub resolved: Option<Vec<IpAddr>>,
     /// What the first bytes would show; `None`: nobody could look.
     pub look: Option<Look>,
+    /// What the scheme of a pasted URL says of the first bytes: it counts where nothing else is said of them.
+    pub speaks: Option<Protocol>,
     /// Whose flow it is; `None`: nobody's on this host.
     pub process: Option<Process>,
     /// The outbound whose endpoint the process serves: the loop guard.
@@ -80,9 +84,12 @@ pub enum BadFlow {
     /// Neither words nor an object.
     #[error("{0}")]
     NotJson(String),
-    /// A word without `=`.
-    #[error("`{0}` is no `key=value`")]
-    NotKeyValue(String),
+    /// A key without `=`.
+    #[error("`{0}` has no value: write `{0}=...`")]
+    NoValue(String),
+    /// Words beside a JSON object.
+    #[error("say a flow as a JSON object or in words, not both")]
+    Both,
     /// A quote that nobody closes.
     #[error("a quote is not closed")]
     OpenQuote,
@@ -117,33 +124,42 @@ impl Query {
             Self::from_words(text)
         }
     }
+
+    /// What the first bytes would show, as was said or as the scheme of a pasted URL has it: then with the name that
+    /// clients put there.
+    #[must_use]
+    pub fn first_bytes(&self) -> Option<Look> {
+        if self.look.is_some() {
+            return self.look.clone();
+        }
+        let protocol = self.speaks?;
+        let name = self.destination.as_ref().and_then(Host::name).cloned();
+        Some(Look {
+            protocol,
+            domain: name.filter(|_| protocol != Protocol::Ssh),
+            ..Look::default()
+        })
+    }
+
+    /// Takes a destination as it was pasted; what is said in words of its own is stronger.
+    fn aim(&mut self, key: &str, text: &str) -> Result<(), BadFlow> {
+        let Pasted {
+            host,
+            port,
+            network,
+            speaks,
+        } = pasted::read(key, text)?;
+        (self.destination, self.port) = (Some(host), port);
+        self.network = self.network.or(network);
+        self.speaks = speaks;
+        Ok(())
+    }
 }
 
 fn bad(key: &str, why: impl Into<String>) -> BadFlow {
     BadFlow::BadValue {
         key: key.to_owned(),
         why: why.into(),
-    }
-}
-
-/// `host:port`, `[v6]:port`, or a host alone.
-fn destination(key: &str, text: &str) -> Result<(Host, Option<u16>), BadFlow> {
-    let host = |text: &str| Host::parse(text).map_err(|why| bad(key, format!("`{text}`: {why}")));
-    // An address of IPv6 without brackets has no port.
-    if text.parse::<IpAddr>().is_ok() {
-        return Ok((host(text)?, None));
-    }
-    match text.rsplit_once(':') {
-        Some((name, port)) if !(text.starts_with('[') && text.ends_with(']')) => {
-            if name.contains(':') && !name.starts_with('[') {
-                return Err(bad(
-                    key,
-                    format!("`{text}`: an IPv6 address before a port stands in brackets"),
-                ));
-            }
-            Ok((host(name)?, Some(self::port(key, port)?)))
-        }
-        Some(_) | None => Ok((host(text)?, None)),
     }
 }
 

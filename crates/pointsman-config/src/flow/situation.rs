@@ -68,7 +68,7 @@ impl<'s> Situation<'s> {
             .as_ref()
             .map(|via| inbound_fact(via, inbound, forward));
         let facts = Facts {
-            network: query.network,
+            network: query.network.unwrap_or_default(),
             inbound: Fact::from_option(via, Provenance::Given),
             source: Fact::from_option(query.source, Provenance::Given),
             destination: Fact::from_option(query.destination.clone(), Provenance::Given),
@@ -122,7 +122,7 @@ impl<'s> Situation<'s> {
             }
             Need::Resolve => facts.resolved = self.resolved(setup, query, facts),
             Need::Sniff => {
-                facts.look = Fact::from_option(query.look.clone(), Provenance::Given).boxed();
+                facts.look = Fact::from_option(query.first_bytes(), Provenance::Given).boxed();
             }
             Need::Verdict(request) => {
                 let said = self.verdict(query, request);

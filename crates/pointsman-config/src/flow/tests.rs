@@ -14,7 +14,7 @@ fn read(text: &str, expected: Expect) {
 }
 
 fn show(query: &Query) -> String {
-    let mut shown = vec![query.network.as_str().to_owned()];
+    let mut shown = vec![query.network.unwrap_or_default().as_str().to_owned()];
     let mut add = |name: &str, value: Option<String>| {
         shown.extend(value.map(|value| format!("{name}={value}")));
     };
@@ -39,6 +39,7 @@ fn show(query: &Query) -> String {
             )),
         );
     }
+    add("speaks", query.speaks.map(|it| it.as_str().to_owned()));
     if let Some(process) = &query.process {
         let text = |fact: &Fact<Arc<str>>| fact.known().map_or("-", |t| &**t).to_owned();
         add("name", Some(text(&process.name)));
@@ -152,8 +153,130 @@ fn words() {
 }
 
 #[test]
+fn destinations_as_they_are_pasted() {
+    read("a.test:443", expect!["tcp dst=a.test port=443"]);
+    read(
+        "a.test process=curl",
+        expect!["tcp dst=a.test name=curl path=-"],
+    );
+    read("[::1]:22", expect!["tcp dst=::1 port=22"]);
+    read("2001:db8::1", expect!["tcp dst=2001:db8::1"]);
+    read(
+        "https://a.test/x?q=1#y",
+        expect!["tcp dst=a.test port=443 speaks=tls"],
+    );
+    read(
+        "HTTPS://A.test",
+        expect!["tcp dst=a.test port=443 speaks=tls"],
+    );
+    read(
+        "https://a.test:8443?x",
+        expect!["tcp dst=a.test port=8443 speaks=tls"],
+    );
+    read(
+        "https://a.test:/",
+        expect!["tcp dst=a.test port=443 speaks=tls"],
+    );
+    read(
+        "http://[2001:db8::1]/",
+        expect!["tcp dst=2001:db8::1 port=80 speaks=http"],
+    );
+    read(
+        "dst=http://[2001:db8::1]:8080/",
+        expect!["tcp dst=2001:db8::1 port=8080 speaks=http"],
+    );
+    read(
+        "wss://a.test/chat",
+        expect!["tcp dst=a.test port=443 speaks=tls"],
+    );
+    read(
+        "ssh://git@a.test/x.git",
+        expect!["tcp dst=a.test port=22 speaks=ssh"],
+    );
+    read(
+        "git@a.test:x/y.git",
+        expect!["tcp dst=a.test port=22 speaks=ssh"],
+    );
+    read("alice@a.test", expect!["tcp dst=a.test port=22 speaks=ssh"]);
+    read("alice@[::1]", expect!["tcp dst=::1 port=22 speaks=ssh"]);
+    read("alice@a.test:2222", expect!["tcp dst=a.test port=2222"]);
+    read(
+        "socks5h://user:secret@127.0.0.1:7890",
+        expect!["tcp dst=127.0.0.1 port=7890"],
+    );
+    read("socks5://a.test", expect!["tcp dst=a.test port=1080"]);
+    read("udp://1.1.1.1:53", expect!["udp dst=1.1.1.1 port=53"]);
+    read(
+        "udp://1.1.1.1:53 network=tcp",
+        expect!["tcp dst=1.1.1.1 port=53"],
+    );
+    read("dns://1.1.1.1", expect!["udp dst=1.1.1.1 port=53"]);
+    read("foo://a.test:99/x", expect!["tcp dst=a.test port=99"]);
+    read("a.test/x", expect!["tcp dst=a.test"]);
+    read("a.test:8080/x?y=z", expect!["tcp dst=a.test port=8080"]);
+    read(
+        "https://a.test protocol=http",
+        expect!["tcp dst=a.test port=443 look=http/-//-/- speaks=tls"],
+    );
+    read(
+        r#"{"dst": "https://a.test/x"}"#,
+        expect!["tcp dst=a.test port=443 speaks=tls"],
+    );
+}
+
+#[test]
+fn mistakes_in_what_is_pasted() {
+    read(
+        "a.test:443 b.test:443",
+        expect!["error: `dst` is given twice"],
+    );
+    read(
+        "a.test:443 dst=b.test",
+        expect!["error: `dst` is given twice"],
+    );
+    read(
+        "foo://a.test/x",
+        expect!["error: `dst`: `foo://` has no port of its own: write `a.test:PORT`"],
+    );
+    read(
+        "https://",
+        expect!["error: `dst`: `https://` is followed by no host"],
+    );
+    read(
+        "file:///etc/hosts",
+        expect!["error: `dst`: `file://` is followed by no host"],
+    );
+    read(
+        "https://user:secret@",
+        expect!["error: `dst`: `https://` is followed by no host"],
+    );
+    read(
+        "https://user:se/cret@a.test/",
+        expect!["error: `dst`: `https://...` is followed by no host"],
+    );
+    read(
+        "https://user:secret@a..b/",
+        expect!["error: `dst`: `a..b`: the name has an empty label"],
+    );
+    read(
+        "https://a.test:https/",
+        expect!["error: `dst`: `https` is no port"],
+    );
+    read(
+        "10.0.0.0/8",
+        expect!["error: `dst`: `10.0.0.0/8` is a range: a flow goes to one address"],
+    );
+    read(
+        "process",
+        expect!["error: `process` has no value: write `process=...`"],
+    );
+    read("dts=a.test", expect!["error: there is no key `dts`"]);
+    read("", expect!["tcp"]);
+}
+
+#[test]
 fn mistakes_in_words() {
-    read("dst", expect!["error: `dst` is no `key=value`"]);
+    read("dst", expect!["error: `dst` has no value: write `dst=...`"]);
     read("dts=a", expect!["error: there is no key `dts`"]);
     read("dst=a dst=b", expect!["error: `dst` is given twice"]);
     read("sni=a domain=b", expect!["error: `domain` is given twice"]);

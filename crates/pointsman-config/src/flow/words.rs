@@ -1,6 +1,6 @@
-//! A flow in words: `dst=twitter.com:443 network=udp process=curl`.
+//! A flow in words: `dst=twitter.com:443 network=udp process=curl`, or `twitter.com:443 process=curl`.
 //!
-//! The keys are the flags of `pointsman explain`. Values with spaces stand in quotes: in double ones
+//! A word without a key is the destination, as people paste it. The keys are the flags of `pointsman explain`. Values with spaces stand in quotes: in double ones
 //! `\"` and `\\` are escapes, single ones are verbatim.
 
 use std::sync::Arc;
@@ -12,13 +12,16 @@ use pointsman_policy::fact::{InboundKind, Parent, Process, Provenance};
 use crate::problem::nearest;
 
 use super::{
-    BadFlow, Query, Via, address, bad, destination, domain, inbound_kind, known, last_part,
-    network, port, protocol, set_process_name, source, verdicts,
+    BadFlow, Query, Via, address, bad, domain, inbound_kind, known, last_part, network, port,
+    protocol, set_process_name, source, verdicts,
 };
 
 /// Every key, and what it takes.
 pub const KEYS: [(&str, &str); 27] = [
-    ("dst", "where it goes: host:port"),
+    (
+        "dst",
+        "where it goes: host:port, or a URL; the word `dst=` may be left out",
+    ),
     ("network", "tcp, udp or icmp"),
     ("src", "the client: address:port"),
     ("dscp", "the code point of its packets, 0 to 63"),
@@ -63,10 +66,7 @@ impl Query {
     /// [`BadFlow`] names the key.
     pub fn from_words(text: &str) -> Result<Self, BadFlow> {
         let words = split(text)?;
-        let pairs = words.iter().map(|word| {
-            word.split_once('=')
-                .ok_or_else(|| BadFlow::NotKeyValue(word.clone()))
-        });
+        let pairs = words.iter().map(|word| key_and_value(word));
         Self::from_pairs(pairs.collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -108,10 +108,9 @@ impl Query {
         };
         match key {
             "dst" => {
-                let (host, port) = destination(key, value)?;
-                (self.destination, self.port) = (Some(host), port);
+                self.aim(key, value)?;
             }
-            "network" => self.network = network(key, value)?,
+            "network" => self.network = Some(network(key, value)?),
             "src" => self.source = Some(source(key, value)?),
             "process" => set_process_name(self.process(), &text()?),
             "cmdline" => self.process().command_line = known(&text()?),
@@ -210,6 +209,19 @@ impl Query {
 
     fn via(&mut self) -> &mut Via {
         self.inbound.get_or_insert_default()
+    }
+}
+
+/// What a word says: `key=value`, or a destination without its key, which may itself have a `=` in it.
+///
+/// # Errors
+/// [`BadFlow::NoValue`] where it is a key alone.
+pub fn key_and_value(word: &str) -> Result<(&str, &str), BadFlow> {
+    let of_a_key = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    match word.split_once('=') {
+        Some((key, value)) if key.bytes().all(of_a_key) => Ok((key, value)),
+        None if KEYS.iter().any(|(key, _)| *key == word) => Err(BadFlow::NoValue(word.to_owned())),
+        _ => Ok(("dst", word)),
     }
 }
 

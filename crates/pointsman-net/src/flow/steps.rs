@@ -265,11 +265,13 @@ impl Flow {
             .outbound(member)
             .and_then(|outbound| outbound.kind.action());
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
+        let groups = pick.between().filter_map(name).collect();
         let above = self.above_rules(action);
         let why = REFUSED.into();
         self.ticket.note(|record| {
             record.outbound = outbound;
             record.member = member;
+            record.groups = groups;
             record.action = action;
             record.decision = Some(decision);
             if let Some(above) = &above {

@@ -175,6 +175,13 @@ pub(crate) struct Pick {
     groups: Vec<(OutboundId, OutboundId)>,
 }
 
+impl Pick {
+    /// The groups between what was chosen and what carries, outermost first.
+    pub(crate) fn between(&self) -> impl Iterator<Item = OutboundId> {
+        self.groups.iter().skip(1).map(|(group, _)| *group)
+    }
+}
+
 /// Which addresses a flow may be taken to that only this host should reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Lent {

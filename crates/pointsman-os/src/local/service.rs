@@ -36,6 +36,13 @@ fn notify(path: &std::ffi::OsStr, state: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// How many characters a line of the terminal at stdout has; `None` where there is none, or it does not say.
+#[must_use]
+pub fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col).filter(|columns| *columns > 0)
+}
+
 /// What the host asks of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {

@@ -108,6 +108,7 @@ fn explanation(app_domain: Option<AppDomain>) -> Explanation {
             outbound: Some("proxy".into()),
             action: Action::Proxy,
             member: None,
+            groups: Vec::new(),
         },
         rule: None,
         reason: "domain rule: suffix match 'youtube.com' -> egress 'proxy'".into(),
@@ -117,6 +118,8 @@ fn explanation(app_domain: Option<AppDomain>) -> Explanation {
         generation: None,
         steps: Vec::new(),
         requests: Vec::new(),
+        flow: None,
+        hints: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use pointsman_api::route;
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop, complain};
+use crate::wording::plain;
 
 /// Arguments of `approve`.
 #[derive(Args, Debug)]
@@ -82,21 +83,23 @@ pub(crate) fn run(global: &Global, args: &ApproveArgs, out: &mut Out) -> Result<
     }
     let waiting = Arc::new(Waiting::default());
     let (heard, own) = (Arc::clone(&waiting), global.clone());
+    let quiet = out.quiet;
     // Threads of their own, for each answer is a request of its own; they end with the program.
     let always = args.always.map(|word| {
         let (sender, asked) = mpsc::channel();
         #[allow(clippy::disallowed_methods, reason = "it ends with the program")]
         std::thread::spawn(move || {
             for (request, sub_id) in asked {
-                tell(&own, sub_id, request, word);
+                tell(&own, quiet, sub_id, request, word);
             }
         });
         sender
     });
     if always.is_none() {
         let own = global.clone();
+        let keys = !(quiet || out.json());
         #[allow(clippy::disallowed_methods, reason = "it ends with the program")]
-        std::thread::spawn(move || hear(&own, &heard));
+        std::thread::spawn(move || hear(&own, &heard, keys));
     }
     let ids: Vec<String> = args.id.iter().map(ToString::to_string).collect();
     let path = format!("{}?id={}", route::REQUESTS, ids.join(","));
@@ -112,11 +115,15 @@ pub(crate) fn run(global: &Global, args: &ApproveArgs, out: &mut Out) -> Result<
                 let Subscribed { ids, .. } = serde_json::from_str(data).map_err(unread)?;
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 out.say(format_args!("asked for {}", ids.join(", ")));
+                match args.always {
+                    Some(word) => out.say(format_args!("each is answered {}", word.as_str())),
+                    None => out.say(KEYS),
+                }
             }
             route::EVENT_REQUEST => {
                 let request: Request = serde_json::from_str(data).map_err(unread)?;
                 if !out.json() {
-                    out.line(described(&request))?;
+                    out.line(plain(&described(&request)))?;
                 }
                 let asked = (request.request_id, request.sub_id);
                 match &always {
@@ -162,29 +169,38 @@ impl Waiting {
             Err(_no_number) => (0, first),
         };
         let route = Word::of(word).filter(|_| words.next().is_none());
-        let route = route.ok_or("write continue, reject, blackhole or fallback (or c, r, b, f), behind the number of a request where not the oldest is meant")?;
+        let route =
+            route.ok_or_else(|| format!("`{}` is no answer; {KEYS}", plain(line.trim())))?;
         let (request, sub_id) = list.remove(at).ok_or("no request waits")?;
         Ok((request, sub_id, route))
     }
 }
 
-/// Reads answers, a line each.
-fn hear(global: &Global, waiting: &Waiting) {
+/// What a line of input may say.
+const KEYS: &str = "type a line: c (continue), r (reject), b (blackhole) or f (fallback) for the oldest request, \
+                    `17 c` for request 17";
+
+/// Reads answers, a line each; `said`: whether people read along.
+fn hear(global: &Global, waiting: &Waiting, said: bool) {
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         if line.trim().is_empty() {
             continue;
         }
         match waiting.take(&line) {
             Err(why) => complain(why),
-            Ok((request, sub_id, word)) => tell(global, sub_id, request, word),
+            Ok((request, sub_id, word)) => tell(global, !said, sub_id, request, word),
         }
+    }
+    if said {
+        complain("no more input: requests that are not answered get their fallback");
     }
 }
 
-/// Answers; where nobody waits any more that is said, and no more.
-fn tell(global: &Global, sub_id: u64, request: u64, word: Word) {
+/// Answers, and says what was answered; where nobody waits any more that is said instead.
+fn tell(global: &Global, quiet: bool, sub_id: u64, request: u64, word: Word) {
     match answer(global, sub_id, request, word.as_str()) {
-        Ok(_) => {}
+        Ok(_) if quiet => {}
+        Ok(answered) => complain(format_args!("request {request}: {}", answered.route)),
         Err(Stop::Refused(refusal)) => complain(refusal.error),
         Err(_gone) => complain(format_args!("request {request} could not be answered")),
     }

@@ -3,9 +3,9 @@
 use pointsman_api::{Diagnostics, FetchedList, route};
 
 use crate::cli::Global;
-use crate::cmds::status::span;
 use crate::control;
 use crate::output::{Out, Stop};
+use crate::wording::span;
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let told: Diagnostics = control::get(global, route::DIAGNOSTICS)?;

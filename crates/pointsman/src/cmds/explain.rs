@@ -1,12 +1,13 @@
 //! `explain`: where a flow goes, and why.
 
+mod text;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use clap::Args;
-use pointsman_api::explain::{Entry, Request, Rule, TraceLine};
-use pointsman_api::flow::Missed;
+use pointsman_api::flow::{Missed, Untold};
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
 use pointsman_config::explain::{Detail, First, explain, verify};
@@ -18,7 +19,7 @@ use crate::cmds::expected::Expected;
 use crate::files::ThisHost;
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
-use crate::{control, load};
+use crate::{control, load, wording};
 
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
@@ -139,9 +140,6 @@ fn follow(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop
         match name {
             route::EVENT_DECISION => {
                 let explanation: Explanation = serde_json::from_str(data).map_err(unread)?;
-                if let (false, Some(id)) = (out.json(), &explanation.id) {
-                    out.line(format_args!("flow {id}:"))?;
-                }
                 write(&explanation, args, out)?;
             }
             route::EVENT_MISSED => {
@@ -149,6 +147,14 @@ fn follow(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop
                 out.answer(&missed, |out| {
                     out.line(format_args!("{} flows were missed", missed.missed))
                 })?;
+            }
+            route::EVENT_UNTOLD => {
+                let untold: Untold = serde_json::from_str(data).map_err(unread)?;
+                if out.json() {
+                    out.object(&json!({ "untold": untold }))?;
+                } else {
+                    out.say(wording::untold(&untold));
+                }
             }
             // A newer daemon's.
             _ => {}
@@ -294,118 +300,7 @@ fn write(explanation: &Explanation, args: &ExplainArgs, out: &mut Out) -> Result
         return Ok(());
     }
     out.answer(explanation, |out| match &explanation.app_domain {
-        Some(_) => write_app_domain(explanation, out),
-        None => write_text(explanation, out),
+        Some(_) => text::app_domain(explanation, out),
+        None => text::whole(explanation, out),
     })
-}
-
-/// The layout that users of app and domain rules know.
-fn write_app_domain(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
-    let Some(app_domain) = &explanation.app_domain else {
-        return Ok(());
-    };
-    let egress = explanation.decision.outbound.as_deref().unwrap_or("none");
-    out.line(format_args!("egress: {}", out.colored(1, egress)))?;
-    out.line(format_args!("source: {}", app_domain.source))?;
-    out.line(format_args!("rule_egress: {}", app_domain.rule_egress))?;
-    if let Some(matcher) = &app_domain.matcher {
-        out.line("matcher:")?;
-        out.line(format_args!("  type: {}", matcher.kind))?;
-        out.line(format_args!("  pattern: {}", matcher.pattern))?;
-    }
-    out.line(format_args!("reason: {}", explanation.reason))
-}
-
-/// Who would be asked, and what would follow.
-fn write_request(request: &Request, out: &mut Out) -> Result<(), Stop> {
-    let Request {
-        id,
-        timeout_s,
-        fallback,
-        answers,
-        ..
-    } = request;
-    let followed = answers.iter().map(|outlook| {
-        let to = outlook.decision.outbound.as_deref().unwrap_or("none");
-        format!("{} => {to}", outlook.answer)
-    });
-    let followed: Vec<String> = followed.collect();
-    out.line(format_args!(
-        "would ask subscriber {id}: {}; else {fallback} after {timeout_s} s",
-        followed.join(", ")
-    ))
-}
-
-fn write_text(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
-    let decision = &explanation.decision;
-    let outbound = decision.outbound.as_deref().unwrap_or("none");
-    let member = decision
-        .member
-        .as_ref()
-        .map(|member| format!(" by {member}"));
-    out.line(format_args!(
-        "{}{} ({})",
-        out.colored(1, outbound),
-        member.unwrap_or_default(),
-        decision.action.as_str()
-    ))?;
-    if let Some(Rule {
-        text,
-        file,
-        line,
-        entry,
-    }) = &explanation.rule
-    {
-        out.line(format_args!("rule: {text} ({file}:{line})"))?;
-        if let Some(Entry { text, file, line }) = entry {
-            out.line(format_args!("entry: {text} ({file}:{line})"))?;
-        }
-    }
-    out.line(format_args!("reason: {}", explanation.reason))?;
-    if !explanation.asked.is_empty() {
-        out.line(format_args!("asked: {}", explanation.asked.join(", ")))?;
-    }
-    for request in &explanation.requests {
-        write_request(request, out)?;
-    }
-    if let Some(generation) = &explanation.generation {
-        out.line(format_args!("generation: {generation}"))?;
-    }
-    if !explanation.steps.is_empty() {
-        out.line("steps:")?;
-    }
-    for step in &explanation.steps {
-        out.line(format_args!(
-            "  {} {:.3} ms: {}",
-            step.step, step.ms, step.outcome
-        ))?;
-    }
-    if !explanation.trace.is_empty() {
-        out.line("trace:")?;
-    }
-    for line in &explanation.trace {
-        match line {
-            TraceLine::Skipped { skipped } => {
-                let rules = if *skipped == 1 { "rule" } else { "rules" };
-                out.line(format_args!("  ... {skipped} {rules} that did not match"))?;
-            }
-            TraceLine::Visit(visit) => {
-                let result = match visit.result.as_str() {
-                    "yes" => out.colored(32, "yes"),
-                    "unknown" => out.colored(33, "unknown"),
-                    other => other.to_owned(),
-                };
-                let place = if visit.line == 0 {
-                    String::new()
-                } else {
-                    format!("{}:{}: ", visit.file, visit.line)
-                };
-                // The sentence says so, too; once is enough for people.
-                let because = visit.because.strip_prefix("unknown: ");
-                let because = because.unwrap_or(&visit.because);
-                out.line(format_args!("  {place}{}: {result}: {because}", visit.text))?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use pointsman_api::daemon::Change;
-use pointsman_api::flow::{Message, Missed};
+use pointsman_api::flow::{Message, Missed, Untold};
 use pointsman_api::{FlowList, FlowRecord, route};
 use pointsman_config::flow::BadFlow;
 use serde_json::Value;
@@ -11,6 +11,8 @@ use crate::cli::Global;
 use crate::control;
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
+use crate::table::{self, Side};
+use crate::wording::{self, plain, since, size, span};
 
 /// Arguments of `flows`.
 #[derive(Args, Debug)]
@@ -111,16 +113,95 @@ fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
         left = left.saturating_sub(page.flows.len());
         all.flows.extend(page.flows);
         all.next = page.next;
+        if let Some(untold) = page.untold {
+            let flows = all.untold.map_or(0, |earlier| earlier.flows);
+            let flows = flows + untold.flows;
+            all.untold = Some(Untold { flows, ..untold });
+        }
         match page.next {
             Some(next) if next > after => after = next,
             _ => break,
         }
     }
     out.answer(&all, |out| {
-        all.flows
-            .iter()
-            .try_for_each(|flow| out.line(described(flow)))
+        if all.flows.is_empty() {
+            let which = match (which.recent, flow.is_empty() && contains.is_empty()) {
+                (false, true) => "no live flows",
+                (true, true) => "no flows",
+                (_, false) => "no such flows",
+            };
+            out.say(which);
+        } else {
+            let rows: Vec<_> = all.flows.iter().map(row).collect();
+            for line in table::lines(COLUMNS, &rows, out.width()) {
+                out.line(line)?;
+            }
+        }
+        if let Some(untold) = &all.untold {
+            out.say(wording::untold(untold));
+        }
+        Ok(())
     })
+}
+
+const COLUMNS: [(&str, Side); 9] = [
+    ("ID", Side::Right),
+    ("AGE", Side::Right),
+    ("CLIENT", Side::Left),
+    ("PROGRAM", Side::Left),
+    ("DESTINATION", Side::Left),
+    ("OUTBOUND", Side::Left),
+    ("SENT", Side::Right),
+    ("RECEIVED", Side::Right),
+    ("STATE", Side::Left),
+];
+
+fn row(record: &FlowRecord) -> [String; 9] {
+    let process = record.process.as_ref().and_then(wording::program);
+    [
+        record.id.to_string(),
+        span(since(record.start)),
+        record.source.clone().unwrap_or_else(|| "-".into()),
+        process.unwrap_or_else(|| "-".into()),
+        format!("{} {}", record.network, place(record)),
+        way(record),
+        size(record.bytes_sent),
+        size(record.bytes_received),
+        state(record),
+    ]
+    .map(|cell| plain(&cell))
+}
+
+/// `live`, or how it ended and after how long.
+fn state(record: &FlowRecord) -> String {
+    let lasted = span(record.duration_ms);
+    match (&record.ended, &record.error) {
+        (None, _) => "live".to_owned(),
+        (Some(ended), None) => format!("{ended} after {lasted}"),
+        (Some(ended), Some(error)) => format!("{ended} after {lasted}: {error}"),
+    }
+}
+
+fn way(record: &FlowRecord) -> String {
+    let FlowRecord {
+        outbound,
+        groups,
+        member,
+        ..
+    } = record;
+    wording::way(outbound.as_deref(), groups, member.as_deref())
+}
+
+/// Where it goes; for a forward, which knows its own targets, its name.
+fn place(record: &FlowRecord) -> String {
+    let host = record.destination.host.as_deref();
+    let host = host.or(record.domain.as_deref());
+    let host = host.or(record.inbound.name.as_deref()).unwrap_or("?");
+    match record.destination.port {
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
 }
 
 fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
@@ -161,38 +242,25 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
     }
 }
 
-/// `7 tcp 127.0.0.1:5000 -> example.com:443 proxy (proxy) 12 ms, 1 B sent, 2 B received: closed`.
+/// `7 tcp 127.0.0.1:5000 -> example.com:443 group › proxy (proxy) 12 ms, 1 B sent, 2 B received, closed`.
 fn described(record: &FlowRecord) -> String {
     let source = record.source.as_deref().unwrap_or("?");
-    let host = record
-        .destination
-        .host
-        .as_deref()
-        .or(record.domain.as_deref());
-    let host = host.or(record.inbound.name.as_deref()).unwrap_or("?");
-    let port = record
-        .destination
-        .port
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
-    let outbound = record.outbound.as_deref().unwrap_or("none");
-    let member = record
-        .member
-        .as_ref()
-        .map(|member| format!("/{member}"))
-        .unwrap_or_default();
+    let process = record.process.as_ref().and_then(wording::program);
+    let process = process.map_or_else(String::new, |name| format!(" {name}"));
     let ended = match (&record.ended, &record.error) {
         (None, _) => "live".to_owned(),
         (Some(ended), None) => ended.clone(),
         (Some(ended), Some(error)) => format!("{ended}: {error}"),
     };
-    format!(
-        "{} {} {source} -> {host}{port} {outbound}{member} ({}) {} ms, {} B sent, {} B received, {ended}",
+    plain(&format!(
+        "{} {} {source}{process} -> {} {} ({}) {} ms, {} B sent, {} B received, {ended}",
         record.id,
         record.network,
+        place(record),
+        way(record),
         record.action.as_str(),
         record.duration_ms,
         record.bytes_sent,
         record.bytes_received,
-    )
+    ))
 }

@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pointsman_api::explain::Decision;
 use pointsman_api::flow::RuleRef;
 use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
 
 use crate::cli::{Dialect, Global};
 use crate::output::{Out, Stop};
+use crate::wording::decided;
 use crate::{control, load};
 
 /// Arguments of `replay`.
@@ -101,7 +101,7 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
             new_reason,
             examples,
         } = group;
-        let way = format!("{} -> {}", described(from), described(to));
+        let way = format!("{} -> {}", decided(from), decided(to));
         out.line(format_args!(
             "{}: {}",
             flows_of(*flows),
@@ -168,14 +168,6 @@ fn flows_of(count: u64) -> String {
     match count {
         1 => "1 flow".to_owned(),
         count => format!("{count} flows"),
-    }
-}
-
-fn described(decision: &Decision) -> String {
-    let outbound = decision.outbound.as_deref().unwrap_or("none");
-    match &decision.member {
-        Some(member) => format!("{outbound} by {member}"),
-        None => outbound.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use pointsman_api::{RuleList, RuleState, route};
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
+use crate::wording::{since, span};
 
 /// Arguments of `rules`.
 #[derive(Args, Debug)]
@@ -95,11 +96,6 @@ fn write(rule: &RuleState, several: bool, out: &mut Out) -> Result<(), Stop> {
     Ok(())
 }
 
-/// How long a time lies back, by this host's clock, which is the daemon's.
 fn ago(unix_ms: u64) -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    format!("{} ago", super::status::span(now.saturating_sub(unix_ms)))
+    format!("{} ago", span(since(unix_ms)))
 }

@@ -6,6 +6,7 @@ use pointsman_api::{OutboundState, Status, route};
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
+use crate::wording::span;
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let status: Status = control::get(global, route::STATUS)?;
@@ -69,30 +70,9 @@ pub(crate) fn described(outbound: &OutboundState) -> String {
     text
 }
 
-/// Milliseconds as people say them: `3 d 4 h`, `5 min 2 s`, `17 ms`.
-pub(crate) fn span(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0 => format!("{milliseconds} ms"),
-        1..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_said_in_two_words() {
-        let said = [999, 59_000, 61_000, 3_600_000, 90_061_000].map(span);
-        assert_eq!(
-            said,
-            ["999 ms", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
-        );
-    }
 
     #[test]
     fn only_groups_select() {

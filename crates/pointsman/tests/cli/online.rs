@@ -60,7 +60,8 @@ fn check(arguments: &[&str], status: &str, body: &str, expected: Expect) {
 }
 
 const STATUS: &str = r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":61000,"config_path":"r.toml","dialect":"policy-router","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"g","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":2},{"name":"a","type":"socks5","endpoint":"h:1","udp":true,"flows":0}],"newer":1}"#;
-const FLOW: &str = r#"{"id":7,"generation":"1","start":1,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5","destination":{"host":"a.example","port":443},"domain":null,"protocol":null,"inbound":{"type":"socks5","name":null,"port":7890,"user":null},"outbound":"g","member":"a","action":"proxy","rule":null,"reason":"r","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"failed","error":"refused","process":null,"messages":[]}"#;
+/// It begins in a time to come: its age is 0 whenever this runs.
+const FLOW: &str = r#"{"id":7,"generation":"1","start":99999999999999,"duration_ms":12,"network":"tcp","source":"127.0.0.1:5","destination":{"host":"a.example","port":443},"domain":null,"protocol":null,"inbound":{"type":"socks5","name":null,"port":7890,"user":null},"outbound":"g","member":"a","action":"proxy","rule":null,"reason":"r","answered_early":false,"bytes_sent":1,"bytes_received":2,"ended":"failed","error":"refused","process":null,"messages":[]}"#;
 const EXPLANATION: &str = r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":null,"reason":"r","trace":[{"skipped":1}],"asked":[],"generation":"7"}"#;
 
 #[test]
@@ -157,6 +158,40 @@ fn explain() {
 }
 
 #[test]
+fn what_is_followed_and_cannot_be_told_is_said() {
+    let explained = r#"{"id":7,"decision":{"outbound":"g","action":"proxy","member":"a","groups":["in"]},"rule":null,"reason":"r","trace":[],"asked":[],"flow":{"time":"2026-01-02T03:04:05.678Z","network":"tcp","dst":"a.test:443","src":"127.0.0.1:5","process":{"name":"curl","pid":4}},"hints":["say more"]}"#;
+    let untold = r#"{"fact":"program","flows":3}"#;
+    let events = format!("event: untold\ndata: {untold}\n\nevent: decision\ndata: {explained}\n\n");
+    check(
+        &["explain", "--follow", "--process", "curl"],
+        "200 OK",
+        &events,
+        expect![[r#"
+            GET /v1/explain/follow?flow=process%3D%22curl%22&contains=&full=false HTTP/1.1
+            0
+            flow 7: tcp a.test:443, from 127.0.0.1:5, by curl (4), at 2026-01-02T03:04:05.678Z
+            g › in › a (proxy)
+            reason: r
+            hint: say more
+            --
+            3 flows may be meant, too: their program is not known, for no rule asked for it
+        "#]],
+    );
+    check(
+        &["explain", "--follow", "a.test", "--format", "json"],
+        "200 OK",
+        &events,
+        expect![[r#"
+            GET /v1/explain/follow?flow=dst%3D%22a.test%22&contains=&full=false HTTP/1.1
+            0
+            {"untold":{"fact":"program","flows":3}}
+            {"id":7,"decision":{"outbound":"g","action":"proxy","member":"a","groups":["in"]},"rule":null,"reason":"r","trace":[],"asked":[],"flow":{"time":"2026-01-02T03:04:05.678Z","network":"tcp","dst":"a.test:443","src":"127.0.0.1:5","process":{"name":"curl","pid":4}},"hints":["say more"]}
+            --
+        "#]],
+    );
+}
+
+#[test]
 fn flows() {
     check(
         &["flows"],
@@ -165,7 +200,8 @@ fn flows() {
         expect![[r#"
             GET /v1/flows?recent=false HTTP/1.1
             0
-            7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
+            ID   AGE  CLIENT       PROGRAM  DESTINATION        OUTBOUND  SENT  RECEIVED  STATE
+             7  0 ms  127.0.0.1:5  -        tcp a.example:443  g › a      1 B       2 B  failed after 12 ms: refused
             --
         "#]],
     );
@@ -178,6 +214,47 @@ fn flows() {
             0
             {"flows":[]}
             --
+        "#]],
+    );
+    let nested = FLOW.replace(
+        r#""member":"a","#,
+        r#""member":"a","groups":["in","inner"],"process":{"name":"a\u001b[2Jb","pid":4},"#,
+    );
+    let nested = nested.replace(r#","process":null"#, "");
+    check(
+        &["flows", "list", "https://a.example/x", "process=curl"],
+        "200 OK",
+        &format!(r#"{{"flows":[{nested}],"untold":{{"fact":"program","flows":2}}}}"#),
+        expect![[r#"
+            GET /v1/flows?recent=false&flow=dst%3D%22https%3A%2F%2Fa.example%2Fx%22%20process%3D%22curl%22 HTTP/1.1
+            0
+            ID   AGE  CLIENT       PROGRAM     DESTINATION        OUTBOUND            SENT  RECEIVED  STATE
+             7  0 ms  127.0.0.1:5  a�[2Jb (4)  tcp a.example:443  g › in › inner › a   1 B       2 B  failed after 12 ms: refused
+            --
+            2 flows may be meant, too: their program is not known, for no rule asked for it
+        "#]],
+    );
+    check(
+        &["flows", "list", "--format", "json", "--process", "curl"],
+        "200 OK",
+        r#"{"flows":[],"untold":{"fact":"program","flows":1}}"#,
+        expect![[r#"
+            GET /v1/flows?recent=false&flow=process%3D%22curl%22 HTTP/1.1
+            0
+            {"flows":[],"untold":{"fact":"program","flows":1}}
+            --
+        "#]],
+    );
+    check(
+        &["flows", "list", "process=curl"],
+        "200 OK",
+        r#"{"flows":[],"untold":{"fact":"program","flows":1}}"#,
+        expect![[r#"
+            GET /v1/flows?recent=false&flow=process%3D%22curl%22 HTTP/1.1
+            0
+            --
+            no such flows
+            1 flow may be meant, too: its program is not known, for no rule asked for it
         "#]],
     );
     check(
@@ -200,7 +277,7 @@ fn flows() {
         expect![[r#"
             GET /v1/events HTTP/1.1
             0
-            end 7 tcp 127.0.0.1:5 -> a.example:443 g/a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
+            end 7 tcp 127.0.0.1:5 -> a.example:443 g › a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
             message flow 7 (1): hi
             --
         "#]],
@@ -360,6 +437,7 @@ fn flows_that_fit() {
             GET /v1/flows?recent=true&after=3&limit=5&flow=dst%3D%22x%3A1%22&contains=a%20b HTTP/1.1
             0
             --
+            no such flows
         "#]],
     );
 }

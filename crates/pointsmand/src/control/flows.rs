@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_api::flow::Untold;
 use pointsman_api::route::MOST_FLOWS;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View, World};
@@ -19,7 +20,7 @@ use pointsman_config::own::Listeners;
 use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
 use pointsman_net::plane::LiveFlow;
-use pointsman_net::record::FlowRecord;
+use pointsman_net::record::{FlowRecord, rfc3339};
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::decision::Reason;
 use pointsman_policy::model::OutboundKind;
@@ -29,7 +30,7 @@ use pointsman_policy::{
 use serde::Deserialize;
 
 use super::Refusal;
-use super::follow::Wanted;
+use super::wanted::{Fit, Wanted};
 use crate::app::App;
 use crate::records;
 
@@ -100,6 +101,7 @@ fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowL
         found.extend(ended.into_iter().map(|it| (it.id, Found::Ended(it))));
     }
     let mut list = api::FlowList::default();
+    let mut seen = listed.after;
     for flow in found
         .split_off(&listed.after.saturating_add(1))
         .into_values()
@@ -108,14 +110,21 @@ fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowL
             Found::Live(flow) => Arc::new(flow.record()),
             Found::Ended(record) => record,
         };
-        if !wanted.fits(&record) {
-            continue;
-        }
-        if list.flows.len() == limit {
-            list.next = list.flows.last().map(|flow| flow.id);
+        let fit = wanted.fits(&record);
+        if fit == Fit::Yes && list.flows.len() == limit {
+            list.next = Some(seen);
             break;
         }
-        list.flows.push(app.wire(&record));
+        seen = record.id;
+        match fit {
+            Fit::Yes => list.flows.push(app.wire(&record)),
+            Fit::No => {}
+            Fit::Untold(fact) => {
+                let fact = fact.to_owned();
+                let untold = list.untold.get_or_insert(Untold { fact, flows: 0 });
+                untold.flows += 1;
+            }
+        }
     }
     list
 }
@@ -196,7 +205,11 @@ pub(super) fn explanation(
         }
     };
     let selection = Recorded::new(app, policy, record);
-    let mut explanation = render(&selection, &setup, policy, facts, find, full);
+    let mut explanation = render(&selection, &setup, policy, facts, find, None, full);
+    if let Some(flow) = &mut explanation.flow {
+        flow.time = Some(rfc3339(record.started_ms));
+    }
+    explanation.decision.groups = record.groups.iter().map(ToString::to_string).collect();
     records::above_rules(record, &mut explanation);
     explanation.id = Some(id.into());
     explanation.generation = Some(number.to_string());
@@ -231,7 +244,8 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let policy = situation.policy;
     let facts = situation.facts.clone();
     let selection = Selected { app: &app, policy };
-    let mut explanation = render(&selection, &setup, policy, facts, find, request.full);
+    let said = Some(&flow);
+    let mut explanation = render(&selection, &setup, policy, facts, find, said, request.full);
     explanation.id = flow.id.clone();
     explanation.generation = Some(number.to_string());
     if request.verify {
@@ -303,6 +317,7 @@ fn render(
     policy: &Policy,
     mut facts: Facts,
     find: impl FnMut(Need, &mut Facts),
+    said: Option<&Flow>,
     full: bool,
 ) -> api::Explanation {
     let settled = settle(policy, &mut facts, find);
@@ -315,6 +330,7 @@ fn render(
         step: &step,
         trace: &trace,
         asked: &settled.asked,
+        said,
         world: World {
             selection,
             listeners: &Listeners::of(setup),

@@ -1,18 +1,16 @@
 //! `GET /v1/explain/follow`: one explanation for each flow that is decided from now on.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pointsman_api::flow::Missed;
-use pointsman_api::route::{EVENT_DECISION, EVENT_MISSED};
-use pointsman_config::flow::{BadFlow, Query as Flow, Via};
+use pointsman_api::flow::{Missed, Untold};
+use pointsman_api::route::{EVENT_DECISION, EVENT_MISSED, EVENT_UNTOLD};
 use pointsman_net::plane::Decisions;
 use pointsman_net::record::FlowRecord;
-use pointsman_policy::fact::{Look, Process};
-use pointsman_policy::{Domain, Fact, Host};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
@@ -20,9 +18,9 @@ use tokio::time::timeout;
 use super::events::reset;
 use super::history::{Feed, Reader, Told};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place};
+use super::wanted::{Fit, Wanted};
 use super::{Refusal, Streams, flows};
 use crate::app::App;
-use crate::records;
 
 /// `?flow=`, `?contains=`, `?full=true`.
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +54,7 @@ pub(crate) async fn stream(
         reader,
         app,
         wanted,
+        untold: Count::default(),
         full: asked.full,
     })
 }
@@ -74,6 +73,7 @@ struct Following {
     reader: Reader<Arc<FlowRecord>>,
     app: Arc<App>,
     wanted: Wanted,
+    untold: Count,
     full: bool,
 }
 
@@ -88,149 +88,82 @@ impl Source for Following {
         };
         let id = self.reader.id();
         let text = match heard {
-            Ok(Told::News(record)) if self.wanted.fits(&record) => {
-                match flows::explanation(&self.app, &record, self.full) {
+            Ok(Told::News(record)) => match self.wanted.fits(&record) {
+                Fit::Yes => match flows::explanation(&self.app, &record, self.full) {
                     Ok(explained) => event(EVENT_DECISION, &explained),
                     // Of a generation that is no longer kept: reloaded three times since it was decided.
                     Err(_gone) => return Some(String::new()),
+                },
+                Fit::Untold(fact) => {
+                    self.untold.add(fact);
+                    match self.untold.due(Instant::now()) {
+                        Some(untold) => event(EVENT_UNTOLD, &untold),
+                        None => return Some(String::new()),
+                    }
                 }
-            }
-            Ok(Told::News(_other)) => return Some(String::new()),
+                Fit::No => return Some(String::new()),
+            },
             Ok(Told::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
             Ok(Told::Reset) => reset(self.last.take()),
-            Err(_quiet) => return Some(place(&id, "quiet")),
+            Err(_quiet) => match self.untold.due(Instant::now()) {
+                Some(untold) => event(EVENT_UNTOLD, &untold),
+                None => return Some(place(&id, "quiet")),
+            },
         };
         Some(numbered(&id, &text))
     }
 }
 
-/// What a flow must be to be told. What was not said is not asked.
-pub(super) struct Wanted {
-    flow: Flow,
-    /// Whether `network` was said: a flow without it would be TCP.
-    network: bool,
-    /// In lower case; empty: anything.
-    contains: String,
+/// How often at most it is said that flows cannot be told.
+const UNTOLD: Duration = Duration::from_secs(10);
+
+/// Flows that cannot be told, since that was said last.
+#[derive(Debug, Default)]
+struct Count {
+    fact: &'static str,
+    flows: u64,
+    said: Option<Instant>,
 }
 
-impl Wanted {
-    pub(super) fn new(words: &str, contains: &str) -> Result<Self, String> {
-        let flow = Flow::parse(words).map_err(|error: BadFlow| error.to_string())?;
-        for (said, what) in [
-            (flow.resolved.is_some(), "resolved"),
-            (flow.serves.is_some(), "serves"),
-            (flow.local.is_some(), "local"),
-        ] {
-            if said {
-                return Err(format!("flows cannot be chosen by `{what}`"));
-            }
+impl Count {
+    fn add(&mut self, fact: &'static str) {
+        self.fact = fact;
+        self.flows += 1;
+    }
+
+    /// What is to be said now.
+    fn due(&mut self, now: Instant) -> Option<Untold> {
+        let early = self.said.is_some_and(|said| now < said + UNTOLD);
+        if self.flows == 0 || early {
+            return None;
         }
-        Ok(Self {
-            flow,
-            network: ["network=", "\"network\""]
-                .iter()
-                .any(|word| words.contains(word)),
-            contains: contains.to_lowercase(),
+        self.said = Some(now);
+        Some(Untold {
+            fact: self.fact.to_owned(),
+            flows: std::mem::take(&mut self.flows),
         })
     }
-
-    pub(super) fn fits(&self, record: &FlowRecord) -> bool {
-        let (flow, facts) = (&self.flow, &record.facts);
-        let look = facts.look.known().map(|look| &**look);
-        let names = [
-            facts.destination_name(),
-            look.and_then(|look| look.domain.as_ref()),
-            facts.correlated.known(),
-        ];
-        let within = |domain: &Domain| names.iter().flatten().any(|name| name.is_within(domain));
-        let destination = flow.destination.as_ref().is_none_or(|host| match host {
-            Host::Name(name) => within(name),
-            Host::Address(address) => {
-                let resolved = facts
-                    .resolved
-                    .known()
-                    .is_some_and(|all| all.contains(address));
-                resolved || facts.destination.known().and_then(Host::address) == Some(*address)
-            }
-        });
-        let source = flow.source.is_none_or(|source| {
-            facts.source.known().is_some_and(|seen| {
-                seen.ip() == source.ip() && (source.port() == 0 || seen.port() == source.port())
-            })
-        });
-        let inbound = flow.inbound.as_ref().is_none_or(|via| came_by(via, record));
-        let looked = flow.look.as_ref().is_none_or(|wanted| {
-            look.is_some_and(|seen| {
-                let Look {
-                    protocol, domain, ..
-                } = wanted;
-                // `sniff.domain` alone says nothing of the protocol.
-                let protocol = domain.is_some() || seen.protocol == *protocol;
-                protocol && domain.as_ref().is_none_or(&within)
-            })
-        });
-        let process = flow.process.as_ref().is_none_or(|wanted| {
-            facts
-                .owner
-                .known()
-                .is_some_and(|seen| is_process(wanted, seen))
-        });
-        destination
-            && (!self.network || facts.network == flow.network)
-            && flow
-                .port
-                .is_none_or(|port| facts.port.known() == Some(&port))
-            && source
-            && inbound
-            && looked
-            && process
-            && self.contained(record)
-    }
-
-    fn contained(&self, record: &FlowRecord) -> bool {
-        if self.contains.is_empty() {
-            return true;
-        }
-        let facts = &record.facts;
-        let rule = record.decision.as_ref().and_then(|it| it.rule.as_ref());
-        let owner = facts.owner.known();
-        let texts = [
-            facts.destination.known().map(ToString::to_string),
-            records::domain(record),
-            owner.and_then(|it| it.name.known().map(ToString::to_string)),
-            owner.and_then(|it| it.path.known().map(ToString::to_string)),
-            rule.map(|rule| rule.text.to_string()),
-            record.outbound.as_ref().map(ToString::to_string),
-            record.member.as_ref().map(ToString::to_string),
-        ];
-        let has = |text: &String| text.to_lowercase().contains(&self.contains);
-        texts.iter().flatten().any(has)
-    }
 }
 
-fn came_by(via: &Via, record: &FlowRecord) -> bool {
-    let Some(seen) = record.facts.inbound.known() else {
-        return false;
-    };
-    let name = |name: &Arc<str>| Some(name) == seen.name.as_ref() || *name == record.listener;
-    via.kind.is_none_or(|kind| kind.fits(seen.kind))
-        && via.name.as_ref().is_none_or(name)
-        && via.port.is_none_or(|port| seen.port == Some(port))
-        && via
-            .user
-            .as_ref()
-            .is_none_or(|user| seen.user.as_ref() == Some(user))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// By what was said of it: a path, else a name; its number; its user.
-fn is_process(wanted: &Process, seen: &Process) -> bool {
-    fn same<T: PartialEq>(wanted: &Fact<T>, seen: &Fact<T>) -> bool {
-        wanted
-            .known()
-            .is_none_or(|wanted| seen.known() == Some(wanted))
+    #[test]
+    fn what_cannot_be_told_is_said_at_once_and_then_by_count() {
+        let mut count = Count::default();
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(count.due(at(0)), None);
+        let mut add = |seconds| {
+            count.add("program");
+            count.due(at(seconds)).map(|untold| untold.flows)
+        };
+        assert_eq!(
+            [0, 1, 9, 10, 11].map(&mut add),
+            [Some(1), None, None, Some(3), None]
+        );
+        assert_eq!(count.due(at(20)).map(|untold| untold.flows), Some(1));
+        assert_eq!(count.due(at(40)), None);
     }
-    same(&wanted.path, &seen.path)
-        && same(&wanted.name, &seen.name)
-        && same(&wanted.pid, &seen.pid)
-        && same(&wanted.user, &seen.user)
 }

@@ -12,6 +12,7 @@ mod requests;
 mod sse;
 mod steady;
 mod tools;
+mod wanted;
 mod wording;
 
 use std::sync::Arc;

@@ -77,21 +77,21 @@ fn reflow_trees() {
         &setup,
         "dst=m.twitter.com:443",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"secret => far","file":"config","line":12,"entry":{"text":"com.twitter","file":"namezone/secret","line":1}},"reason":"`secret => far` (config:12): domain is m.twitter.com (given), in zone secret by com.twitter (namezone/secret:1)","trace":[{"file":"config","line":12,"text":"secret => far","result":"yes","because":"domain is m.twitter.com (given), in zone secret by com.twitter (namezone/secret:1)"}],"asked":["sniff"]}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"secret => far","file":"config","line":12,"entry":{"text":"com.twitter","file":"namezone/secret","line":1}},"reason":"`secret => far` (config:12): domain is m.twitter.com (given), in zone secret by com.twitter (namezone/secret:1)","trace":[{"file":"config","line":12,"text":"secret => far","result":"yes","because":"domain is m.twitter.com (given), in zone secret by com.twitter (namezone/secret:1)"}],"asked":["sniff"],"flow":{"network":"tcp","dst":"m.twitter.com:443"}}"#
         ]],
     );
     whole(
         &setup,
         "dst=a.example:443 resolved=192.168.1.5",
         expect![[
-            r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"home => direct","file":"config","line":15,"entry":{"text":"192.168.0.0/16","file":"addrzone/home","line":1}},"reason":"`home => direct` (config:15): ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)","trace":[{"skipped":1},{"file":"config","line":15,"text":"home => direct","result":"yes","because":"ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)"}],"asked":["sniff","resolve"]}"#
+            r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"home => direct","file":"config","line":15,"entry":{"text":"192.168.0.0/16","file":"addrzone/home","line":1}},"reason":"`home => direct` (config:15): ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)","trace":[{"skipped":1},{"file":"config","line":15,"text":"home => direct","result":"yes","because":"ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)"}],"asked":["sniff","resolve"],"flow":{"network":"tcp","dst":"a.example:443"}}"#
         ]],
     );
     whole(
         &setup,
         "dst=1.2.3.4:443",
         expect![[
-            r#"{"decision":{"outbound":null,"action":"none","member":null},"rule":null,"reason":"no rule matched, and there is no catch-all","trace":[{"skipped":2}],"asked":["sniff"]}"#
+            r#"{"decision":{"outbound":null,"action":"none","member":null},"rule":null,"reason":"no rule matched, and there is no catch-all","trace":[{"skipped":2}],"asked":["sniff"],"flow":{"network":"tcp","dst":"1.2.3.4:443"},"hints":["the name was not said, and a rule looks at it: add `domain=NAME`"]}"#
         ]],
     );
     // The name in the first bytes goes before the one asked for.
@@ -142,7 +142,7 @@ fn bitflow_forwards() {
         &setup,
         "src=10.0.0.1:5 inbound=forward:smtp",
         expect![[
-            r#"{"decision":{"outbound":"smtp","action":"direct","member":"target"},"rule":{"text":"target: target","file":"b.yaml","line":7,"entry":null},"reason":"the rule before did not match: `target: target` (b.yaml:7)","trace":[{"skipped":1},{"file":"b.yaml","line":7,"text":"target: target","result":"yes","because":"it always matches"}],"asked":[]}"#
+            r#"{"decision":{"outbound":"smtp","action":"direct","member":"target"},"rule":{"text":"target: target","file":"b.yaml","line":7,"entry":null},"reason":"the rule before did not match: `target: target` (b.yaml:7)","trace":[{"skipped":1},{"file":"b.yaml","line":7,"text":"target: target","result":"yes","because":"it always matches"}],"asked":[],"flow":{"network":"tcp","src":"10.0.0.1:5","inbound":{"type":"forward","name":"smtp","port":null,"user":null}}}"#
         ]],
     );
     short(
@@ -212,14 +212,14 @@ fn groups_and_transport() {
         &setup,
         "dst=group.example:1",
         expect![[
-            r#"{"decision":{"outbound":"one","action":"proxy","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"`DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given)","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"}],"asked":[]}"#
+            r#"{"decision":{"outbound":"one","action":"proxy","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"`DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given)","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"}],"asked":[],"flow":{"network":"tcp","dst":"group.example:1"}}"#
         ]],
     );
     whole(
         &setup,
         "dst=group.example:1 network=udp",
         expect![[
-            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"`DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given); `near` cannot carry UDP, so the flow is rejected","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"network udp","result":"yes","because":"`near` cannot carry UDP, so the flow is rejected"}],"asked":[]}"#
+            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"`DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given); `near` cannot carry UDP, so the flow is rejected","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"network udp","result":"yes","because":"`near` cannot carry UDP, so the flow is rejected"}],"asked":[],"flow":{"network":"udp","dst":"group.example:1"}}"#
         ]],
     );
     short(
@@ -313,14 +313,14 @@ fn boltconn_lists() {
         &setup,
         "dst=x.ads.example:1",
         expect![[
-            r#"{"decision":{"outbound":"REJECT","action":"reject","member":null},"rule":{"text":"RULE-SET, ads, REJECT","file":"c.yml","line":16,"entry":{"text":"+.ads.example","file":"ads.txt","line":2}},"reason":"`RULE-SET, ads, REJECT` (c.yml:16): domain is x.ads.example (given), in rule set ads by +.ads.example (ads.txt:2)","trace":[{"file":"c.yml","line":16,"text":"RULE-SET, ads, REJECT","result":"yes","because":"domain is x.ads.example (given), in rule set ads by +.ads.example (ads.txt:2)"}],"asked":[]}"#
+            r#"{"decision":{"outbound":"REJECT","action":"reject","member":null},"rule":{"text":"RULE-SET, ads, REJECT","file":"c.yml","line":16,"entry":{"text":"+.ads.example","file":"ads.txt","line":2}},"reason":"`RULE-SET, ads, REJECT` (c.yml:16): domain is x.ads.example (given), in rule set ads by +.ads.example (ads.txt:2)","trace":[{"file":"c.yml","line":16,"text":"RULE-SET, ads, REJECT","result":"yes","because":"domain is x.ads.example (given), in rule set ads by +.ads.example (ads.txt:2)"}],"asked":[],"flow":{"network":"tcp","dst":"x.ads.example:1"}}"#
         ]],
     );
     whole(
         &setup,
         "dst=static.example:1",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"IP-CIDR, 192.0.2.0/24, far","file":"c.yml","line":18,"entry":null},"reason":"`IP-CIDR, 192.0.2.0/24, far` (c.yml:18): ip is 192.0.2.9 (resolver)","trace":[{"skipped":1},{"file":"c.yml","line":17,"text":".LOCAL-RESOLVE","result":"yes","because":"ip is 192.0.2.9 (resolver)"},{"file":"c.yml","line":18,"text":"IP-CIDR, 192.0.2.0/24, far","result":"yes","because":"ip is 192.0.2.9 (resolver)"}],"asked":["resolve"]}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"IP-CIDR, 192.0.2.0/24, far","file":"c.yml","line":18,"entry":null},"reason":"`IP-CIDR, 192.0.2.0/24, far` (c.yml:18): ip is 192.0.2.9 (resolver)","trace":[{"skipped":1},{"file":"c.yml","line":17,"text":".LOCAL-RESOLVE","result":"yes","because":"ip is 192.0.2.9 (resolver)"},{"file":"c.yml","line":18,"text":"IP-CIDR, 192.0.2.0/24, far","result":"yes","because":"ip is 192.0.2.9 (resolver)"}],"asked":["resolve"],"flow":{"network":"tcp","dst":"static.example:1"}}"#
         ]],
     );
     short(
@@ -359,14 +359,14 @@ fn requests_are_told_with_what_would_follow() {
         &setup,
         "dst=a.test:443",
         expect![[
-            r#"{"decision":{"outbound":"reject","action":"reject","member":null},"rule":{"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"entry":null},"reason":"`cond domain under a.test => ask 200 within 30s` (pointsman.yaml:6): the fallback, for subscriber 200 was not asked","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is REJECT, the fallback: subscriber 200 was not asked"}],"asked":["owner","verdict"],"requests":[{"id":200,"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"timeout_s":30,"suggested_route":"CONTINUE","fallback":"REJECT","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}]}"#
+            r#"{"decision":{"outbound":"reject","action":"reject","member":null},"rule":{"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"entry":null},"reason":"`cond domain under a.test => ask 200 within 30s` (pointsman.yaml:6): the fallback, for subscriber 200 was not asked","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is REJECT, the fallback: subscriber 200 was not asked"}],"asked":["owner","verdict"],"requests":[{"id":200,"text":"cond domain under a.test => ask 200 within 30s","file":"pointsman.yaml","line":6,"timeout_s":30,"suggested_route":"CONTINUE","fallback":"REJECT","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}],"flow":{"network":"tcp","dst":"a.test:443"}}"#
         ]],
     );
     whole(
         &setup,
         "dst=a.test:443 verdict=CONTINUE",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"skipped":1},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict"]}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"skipped":1},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict"],"flow":{"network":"tcp","dst":"a.test:443"}}"#
         ]],
     );
     // What is asked once an answer let the flow go on has its fallback.
@@ -374,7 +374,7 @@ fn requests_are_told_with_what_would_follow() {
         &setup,
         "dst=a.test:22 verdict=200:CONTINUE",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"file":"pointsman.yaml","line":7,"text":"cond port eq 22 => ask 201 fallback continue","result":"yes","because":"port is 22 (given); verdict is CONTINUE, the fallback: subscriber 201 was not asked"},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict","verdict"],"requests":[{"id":201,"text":"cond port eq 22 => ask 201 fallback continue","file":"pointsman.yaml","line":7,"timeout_s":60,"suggested_route":"CONTINUE","fallback":"CONTINUE","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}]}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"file":"pointsman.yaml","line":7,"text":"cond port eq 22 => ask 201 fallback continue","result":"yes","because":"port is 22 (given); verdict is CONTINUE, the fallback: subscriber 201 was not asked"},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict","verdict"],"requests":[{"id":201,"text":"cond port eq 22 => ask 201 fallback continue","file":"pointsman.yaml","line":7,"timeout_s":60,"suggested_route":"CONTINUE","fallback":"CONTINUE","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}],"flow":{"network":"tcp","dst":"a.test:22"}}"#
         ]],
     );
     short(

@@ -27,6 +27,7 @@ fn explain_as_text() {
               type: exact
               pattern: youtube.com
             reason: domain rule: exact match 'youtube.com' -> egress 'proxy'
+            flow: tcp (youtube.com), by zen.exe
             --
         "#]],
     );
@@ -39,6 +40,8 @@ fn explain_as_text() {
             source: default
             rule_egress: direct
             reason: default: egress 'direct' (no rules matched)
+            flow: tcp, by x
+            hint: the name was not said, and a rule looks at it: add `domain=NAME`
             --
         "#]],
     );
@@ -47,6 +50,7 @@ fn explain_as_text() {
         "",
         expect![[r#"
             0
+            flow: tcp a.example:1
             reset (reset)
             rule: reset (config:6)
             reason: nothing else to try: `reset` (config:6)
@@ -65,7 +69,7 @@ fn explain_as_json() {
         "",
         expect![[r#"
             0
-            {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: suffix match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is www.youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"suffix","pattern":"youtube.com"}}
+            {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: suffix match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is www.youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"suffix","pattern":"youtube.com"},"flow":{"network":"tcp","dst":"www.youtube.com:443"}}
             --
         "#]],
     );
@@ -81,7 +85,7 @@ fn explain_as_json() {
         "",
         expect![[r#"
             0
-            {"id":7,"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"default egress = \"direct\"","file":"r.toml","line":2,"entry":null},"reason":"default: egress 'direct' (no rules matched)","trace":[{"skipped":2},{"file":"r.toml","line":2,"text":"default egress = \"direct\"","result":"yes","because":"it always matches"}],"asked":["sniff","owner"],"source":"default","rule_egress":"direct","matcher":null}
+            {"id":7,"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"default egress = \"direct\"","file":"r.toml","line":2,"entry":null},"reason":"default: egress 'direct' (no rules matched)","trace":[{"skipped":2},{"file":"r.toml","line":2,"text":"default egress = \"direct\"","result":"yes","because":"it always matches"}],"asked":["sniff","owner"],"source":"default","rule_egress":"direct","matcher":null,"flow":{"network":"tcp"},"hints":["the name was not said, and a rule looks at it: add `domain=NAME`"]}
             --
         "#]],
     );
@@ -95,11 +99,11 @@ fn explain_answers_flows_in_their_order() {
         flows,
         expect![[r#"
             1
-            {"id":"a","decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
+            {"id":"a","decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"},"flow":{"network":"tcp","dst":"youtube.com:1"}}
             {"error":"this is no JSON: expected value at line 1 column 1","line":3}
             {"error":"`dst`: `a b`: the name has the character ' ', which no host name carries","line":4,"id":2}
             {"error":"there is no key `sniff.sni`","line":5}
-            {"id":"z","decision":{"outbound":"vpn","action":"proxy","member":null},"rule":{"text":"app vpn = \"zen.exe\"","file":"r.toml","line":12,"entry":null},"reason":"app rule: exact match 'zen.exe' -> egress 'vpn'","trace":[{"skipped":1},{"file":"r.toml","line":12,"text":"app vpn = \"zen.exe\"","result":"yes","because":"process.name is zen.exe (given)"}],"asked":["sniff","owner"],"source":"app_rule","rule_egress":"vpn","matcher":{"type":"exact","pattern":"zen.exe"}}
+            {"id":"z","decision":{"outbound":"vpn","action":"proxy","member":null},"rule":{"text":"app vpn = \"zen.exe\"","file":"r.toml","line":12,"entry":null},"reason":"app rule: exact match 'zen.exe' -> egress 'vpn'","trace":[{"skipped":1},{"file":"r.toml","line":12,"text":"app vpn = \"zen.exe\"","result":"yes","because":"process.name is zen.exe (given)"}],"asked":["sniff","owner"],"source":"app_rule","rule_egress":"vpn","matcher":{"type":"exact","pattern":"zen.exe"},"flow":{"network":"tcp","process":{"name":"zen.exe","pid":null}},"hints":["the name was not said, and a rule looks at it: add `domain=NAME`"]}
             --
         "#]],
     );
@@ -118,6 +122,7 @@ fn explain_answers_flows_in_their_order() {
               type: exact
               pattern: youtube.com
             reason: domain rule: exact match 'youtube.com' -> egress 'proxy'
+            flow: tcp youtube.com:1
             --
         "#]],
     );
@@ -179,20 +184,20 @@ fn explain_expects() {
         &expects("proxy"),
         "",
         expect![[r#"
-        0
-        {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
-        --
-    "#]],
+            0
+            {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"},"flow":{"network":"tcp","dst":"youtube.com:1"}}
+            --
+        "#]],
     );
     check(
         &expects("vpn"),
         "",
         expect![[r#"
-        1
-        {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"}}
-        --
-        expected vpn, got proxy: domain rule: exact match 'youtube.com' -> egress 'proxy'
-    "#]],
+            1
+            {"decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"},"flow":{"network":"tcp","dst":"youtube.com:1"}}
+            --
+            expected vpn, got proxy: domain rule: exact match 'youtube.com' -> egress 'proxy'
+        "#]],
     );
 }
 
@@ -266,5 +271,105 @@ fn explain_refuses() {
             --
             error: no daemon: HOME/nobody.sock: No such file or directory (os error 2)
         "#]],
+    );
+}
+
+/// A policy for which it counts who asks.
+const ALLOWING: &str = r#"version: 1
+inbounds:
+  lan: { type: mixed, listen: "127.0.0.1:1080", allow: [10.0.0.0/8] }
+outbounds:
+  p: { type: socks5, server: "127.0.0.1:2123" }
+  inner: { type: select, members: [p, DIRECT] }
+  outer: { type: select, members: [inner, DIRECT] }
+rules:
+  - DST-PORT, 25, RESET
+  - FALLBACK, outer
+"#;
+
+/// The first lines of an answer about [`ALLOWING`].
+fn asked_of_allowing(words: &[&str], expected: expect_test::Expect) {
+    let home = directory(&[("c.yaml", ALLOWING)]);
+    let Run {
+        code,
+        stdout,
+        stderr,
+    } = run(
+        home.path(),
+        &[&["explain", "--config", "c.yaml"], words].concat(),
+        "",
+    );
+    let lines: Vec<&str> = stdout
+        .lines()
+        .take_while(|line| *line != "trace:")
+        .collect();
+    expected.assert_eq(&format!("{code}\n{}\n{stderr}", lines.join("\n")));
+}
+
+#[test]
+fn a_destination_is_taken_as_it_is_pasted() {
+    asked_of_allowing(
+        &["src=10.1.2.3", "https://me:secret@a.test/x?y=z"],
+        expect![[r#"
+            0
+            flow: tcp a.test:443 (tls), from 10.1.2.3
+            outer › inner › p (proxy)
+            rule: FALLBACK, outer (c.yaml:10)
+            reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+        "#]],
+    );
+    asked_of_allowing(
+        &["--src", "10.1.2.3:5", "[2001:db8::1]:25"],
+        expect![[r#"
+        0
+        flow: tcp [2001:db8::1]:25, from 10.1.2.3:5
+        RESET (reset)
+        rule: DST-PORT, 25, RESET (c.yaml:9)
+        reason: `DST-PORT, 25, RESET` (c.yaml:9): port is 25 (given)
+    "#]],
+    );
+    asked_of_allowing(
+        &["--src", "10.1.2.3", "--dst", "ssh://a.test"],
+        expect![[r#"
+            0
+            flow: tcp a.test:22 (ssh), from 10.1.2.3
+            outer › inner › p (proxy)
+            rule: FALLBACK, outer (c.yaml:10)
+            reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+        "#]],
+    );
+    asked_of_allowing(
+        &["a.test:1", "b.test:1"],
+        expect![[r#"
+        2
+
+        error: `dst` is given twice
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_not_said_and_decides_is_asked_for() {
+    asked_of_allowing(
+        &["a.test:443"],
+        expect![[r#"
+        0
+        flow: tcp a.test:443
+        REJECT (reject)
+        rule: allow: 10.0.0.0/8 (c.yaml:3)
+        reason: `allow: 10.0.0.0/8` (c.yaml:3): there is no source
+        hint: the client's address decides here (`allow: 10.0.0.0/8`), and it was not said: add `src=ADDRESS`
+    "#]],
+    );
+    asked_of_allowing(
+        &["a.test", "src=10.1.2.3"],
+        expect![[r#"
+        0
+        flow: tcp a.test, from 10.1.2.3
+        outer › inner › p (proxy)
+        rule: FALLBACK, outer (c.yaml:10)
+        reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+        hint: the port was not said, and a rule looks at it: add `dst=HOST:PORT`
+    "#]],
     );
 }

@@ -30,7 +30,9 @@ fn usage_is_two() {
         &["bogus"],
         &["explain", "--dts", "x"],
         &["check"],
-        &["explain", "what"],
+        &["explain", "process"],
+        &["explain", "a.test:1", "b.test:1"],
+        &["explain", "a.test:1", "{}"],
     ] {
         let home = directory(&[]);
         let Run {

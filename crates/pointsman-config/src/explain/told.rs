@@ -1,0 +1,129 @@
+//! The flow that an explanation is about, and what nobody said of it that rules looked at.
+
+use std::net::SocketAddr;
+
+use pointsman_api::explain::Explained;
+use pointsman_api::flow::{Inbound, ProcessRef};
+use pointsman_policy::decision::{Trace, Visit};
+use pointsman_policy::fact::{Facts, Look, Need, Process, Protocol};
+use pointsman_policy::{Fact, Host};
+
+use crate::flow::Query;
+
+/// The flow, as far as it is known.
+pub(super) fn flow(facts: &Facts) -> Explained {
+    let asked = facts.destination.known();
+    let look = facts.look.known().map(|look| &**look);
+    let learned = facts.fake_ip.known();
+    let learned = learned.or_else(|| look.and_then(|look| look.domain.as_ref()));
+    let learned = learned.or_else(|| facts.correlated.known());
+    let domain = learned.filter(|name| asked.and_then(Host::name) != Some(name));
+    Explained {
+        time: None,
+        network: facts.network.as_str().to_owned(),
+        dst: asked.map(|host| place(host, facts.port.known().copied())),
+        domain: domain.map(ToString::to_string),
+        protocol: look.and_then(protocol),
+        src: facts.source.known().map(client),
+        process: facts.owner.known().and_then(|process| program(process)),
+        inbound: facts.inbound.known().map(|inbound| Inbound {
+            kind: inbound.kind.as_str().to_owned(),
+            name: inbound.name.as_ref().map(ToString::to_string),
+            port: inbound.port,
+            user: inbound.user.as_ref().map(ToString::to_string),
+        }),
+    }
+}
+
+/// Adds what was said and no rule asked for.
+pub(super) fn complete(flow: &mut Explained, query: &Query) {
+    if let Some(look) = query.first_bytes() {
+        flow.protocol = protocol(&look);
+        let asked = query.destination.as_ref().and_then(Host::name);
+        let domain = look.domain.as_ref().filter(|name| asked != Some(name));
+        flow.domain = domain.map(ToString::to_string);
+    }
+    if let Some(process) = &query.process {
+        flow.process = program(process);
+    }
+}
+
+/// What rules looked at that was not said and that a real flow may have: what nobody would ask for is not there either.
+pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    for visit in &trace.visits {
+        let unseen = visit.seen.iter().filter(|seen| seen.value.is_none());
+        for hint in unseen.filter_map(|seen| hint(query, asked, visit, seen.fact)) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+    }
+    hints
+}
+
+fn hint(query: &Query, asked: &[Need], visit: &Visit, fact: &str) -> Option<String> {
+    let said = |said: bool, what: &str, add: &str| {
+        (!said).then(|| format!("{what} was not said, and a rule looks at it: add `{add}`"))
+    };
+    let source = query.source.is_some();
+    match fact {
+        "source" if visit.origin.text.starts_with("allow:") && !source => Some(format!(
+            "the client's address decides here (`{}`), and it was not said: add `src=ADDRESS`",
+            visit.origin.text
+        )),
+        "source" => said(source, "the client's address", "src=ADDRESS"),
+        "source.port" => said(source, "the client's port", "src=ADDRESS:PORT"),
+        "port" => said(query.port.is_some(), "the port", "dst=HOST:PORT"),
+        "ip" if asked.contains(&Need::Resolve) => {
+            let said_so = query.resolved.is_some();
+            said(said_so, "the name's address", "resolved=ADDRESS")
+        }
+        "domain" | "tls.sni" if asked.contains(&Need::Sniff) => {
+            said(query.first_bytes().is_some(), "the name", "domain=NAME")
+        }
+        "protocol" if asked.contains(&Need::Sniff) => said(
+            query.first_bytes().is_some(),
+            "the protocol of the first bytes",
+            "protocol=tls",
+        ),
+        _ if fact.starts_with("process.") && asked.contains(&Need::Owner) => {
+            said(query.process.is_some(), "the program", "process=NAME")
+        }
+        _ if fact.starts_with("inbound") => {
+            said(query.inbound.is_some(), "the inbound", "inbound=NAME")
+        }
+        _ => None,
+    }
+}
+
+fn place(host: &Host, port: Option<u16>) -> String {
+    match (host, port) {
+        (Host::Address(address), Some(port)) => SocketAddr::new(*address, port).to_string(),
+        (Host::Name(name), Some(port)) => format!("{name}:{port}"),
+        (host, None) => host.to_string(),
+    }
+}
+
+/// A client of which only the address is known has port 0.
+fn client(source: &SocketAddr) -> String {
+    match source.port() {
+        0 => source.ip().to_string(),
+        _ => source.to_string(),
+    }
+}
+
+fn protocol(look: &Look) -> Option<String> {
+    // Where a name alone was said, the protocol was not.
+    let said = look.protocol != Protocol::Other;
+    said.then(|| look.protocol.as_str().to_owned())
+}
+
+fn program(process: &Process) -> Option<ProcessRef> {
+    let name = process.name.known().map(ToString::to_string);
+    let pid = match process.pid {
+        Fact::Known(pid, _) => Some(pid),
+        _ => None,
+    };
+    (name.is_some() || pid.is_some()).then_some(ProcessRef { name, pid })
+}

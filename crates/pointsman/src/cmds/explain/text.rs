@@ -1,0 +1,145 @@
+//! An explanation for people.
+
+use pointsman_api::Explanation;
+use pointsman_api::explain::{Entry, Request, Rule, TraceLine};
+
+use crate::output::{Out, Stop};
+use crate::wording::{self, plain};
+
+/// The layout that users of app and domain rules know.
+pub(super) fn app_domain(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    let Some(app_domain) = &explanation.app_domain else {
+        return Ok(());
+    };
+    let egress = explanation.decision.outbound.as_deref().unwrap_or("none");
+    out.line(format_args!("egress: {}", out.colored(1, egress)))?;
+    out.line(format_args!("source: {}", app_domain.source))?;
+    out.line(format_args!("rule_egress: {}", app_domain.rule_egress))?;
+    if let Some(matcher) = &app_domain.matcher {
+        out.line("matcher:")?;
+        out.line(format_args!("  type: {}", matcher.kind))?;
+        out.line(format_args!("  pattern: {}", matcher.pattern))?;
+    }
+    out.line(format_args!("reason: {}", plain(&explanation.reason)))?;
+    flow(explanation, out)?;
+    hints(explanation, out)
+}
+
+/// Which flow it is: `flow 7: tcp a.test:443 ...`.
+fn flow(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    let number = explanation.id.as_ref();
+    let number = number.map_or_else(String::new, |id| format!(" {}", plain(&id.to_string())));
+    match &explanation.flow {
+        Some(flow) => out.line(format_args!("flow{number}: {}", wording::flow(flow))),
+        // Of an older daemon.
+        None if number.is_empty() => Ok(()),
+        None => out.line(format_args!("flow{number}:")),
+    }
+}
+
+/// What was not said and may change the answer.
+fn hints(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    for hint in &explanation.hints {
+        out.line(format_args!("{}: {hint}", out.colored(33, "hint")))?;
+    }
+    Ok(())
+}
+
+/// Who would be asked, and what would follow.
+fn request(request: &Request, out: &mut Out) -> Result<(), Stop> {
+    let Request {
+        id,
+        timeout_s,
+        fallback,
+        answers,
+        ..
+    } = request;
+    let followed = answers.iter().map(|outlook| {
+        let to = outlook.decision.outbound.as_deref().unwrap_or("none");
+        format!("{} => {to}", outlook.answer)
+    });
+    let followed: Vec<String> = followed.collect();
+    out.line(format_args!(
+        "would ask subscriber {id}: {}; else {fallback} after {timeout_s} s",
+        followed.join(", ")
+    ))
+}
+
+pub(super) fn whole(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
+    let decision = &explanation.decision;
+    let outbound = decision.outbound.as_deref().unwrap_or("none");
+    flow(explanation, out)?;
+    let way = wording::decided(decision);
+    let behind = way.strip_prefix(outbound).unwrap_or_default();
+    out.line(format_args!(
+        "{}{behind} ({})",
+        out.colored(1, outbound),
+        decision.action.as_str()
+    ))?;
+    if let Some(Rule {
+        text,
+        file,
+        line,
+        entry,
+    }) = &explanation.rule
+    {
+        out.line(format_args!("rule: {text} ({file}:{line})"))?;
+        if let Some(Entry { text, file, line }) = entry {
+            out.line(format_args!("entry: {text} ({file}:{line})"))?;
+        }
+    }
+    out.line(format_args!("reason: {}", plain(&explanation.reason)))?;
+    if !explanation.asked.is_empty() {
+        out.line(format_args!("asked: {}", explanation.asked.join(", ")))?;
+    }
+    hints(explanation, out)?;
+    for request in &explanation.requests {
+        self::request(request, out)?;
+    }
+    if let Some(generation) = &explanation.generation {
+        out.line(format_args!("generation: {generation}"))?;
+    }
+    if !explanation.steps.is_empty() {
+        out.line("steps:")?;
+    }
+    for step in &explanation.steps {
+        out.line(format_args!(
+            "  {} {:.3} ms: {}",
+            step.step,
+            step.ms,
+            plain(&step.outcome)
+        ))?;
+    }
+    if !explanation.trace.is_empty() {
+        out.line("trace:")?;
+    }
+    for line in &explanation.trace {
+        match line {
+            TraceLine::Skipped { skipped } => {
+                let rules = if *skipped == 1 { "rule" } else { "rules" };
+                out.line(format_args!("  ... {skipped} {rules} that did not match"))?;
+            }
+            TraceLine::Visit(visit) => {
+                let result = match visit.result.as_str() {
+                    "yes" => out.colored(32, "yes"),
+                    "unknown" => out.colored(33, "unknown"),
+                    other => other.to_owned(),
+                };
+                let place = if visit.line == 0 {
+                    String::new()
+                } else {
+                    format!("{}:{}: ", visit.file, visit.line)
+                };
+                // The sentence says so, too; once is enough for people.
+                let because = visit.because.strip_prefix("unknown: ");
+                let because = because.unwrap_or(&visit.because);
+                out.line(format_args!(
+                    "  {place}{}: {result}: {}",
+                    visit.text,
+                    plain(because)
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
