@@ -96,7 +96,13 @@ fn endpoint(node: &Node, problems: &mut Problems) -> Option<Server> {
             };
             let message = format!("`{shown}`: {why}");
             let problem = problems.error("invalid-address", &node.span, message);
-            problem.hint = Some("an endpoint is `socks5://host:port`".into());
+            let scheme = raw.split("://").next().unwrap_or_default();
+            let hint = if ["http", "https"].contains(&scheme) {
+                "an endpoint is `socks5://host:port`; by an HTTP proxy flows go in a native configuration (`type: http`)"
+            } else {
+                "an endpoint is `socks5://host:port`"
+            };
+            problem.hint = Some(hint.into());
             None
         }
     }

@@ -41,7 +41,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let mut reader = Reader::default();
     reader.egresses(egress, problems);
     let default = defaults.and_then(|node| reader.default_egress(node, problems));
-    if let Some(rules) = rules {
+    if let Some(rules) = rules.filter(|rules| !is_of_later_releases(rules, problems)) {
         let mut keys = rules.keys("`rules`", KeyStyle::Exact, problems);
         let (app, domain) = (keys.take("app"), keys.take("domain"));
         keys.finish(problems);
@@ -53,6 +53,22 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     }
     overlap::warn(&reader.patterns, &reader.egresses, problems);
     Some(reader.setup(input, default?))
+}
+
+/// Tells of rules as a list of tables, which releases after the documented one have.
+fn is_of_later_releases(rules: &Node, problems: &mut Problems) -> bool {
+    let list = matches!(rules.value, Value::List(_));
+    if list {
+        let message = "`[[rules]]`, a list, is of later releases of policy-router, and not read";
+        problems
+            .error("wrong-type", &rules.span, message)
+            .hint = Some(
+            "write `[rules.app]` and `[rules.domain]` with `EGRESS = [\"pattern\"]`, or a native configuration, whose \
+             `rules` are a list, too"
+                .into(),
+        );
+    }
+    list
 }
 
 /// What is being read.

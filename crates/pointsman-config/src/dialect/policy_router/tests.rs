@@ -49,6 +49,32 @@ fn the_minimum_loads() {
 }
 
 #[test]
+fn what_is_of_later_releases_is_told() {
+    let text = GOOD.replace("[rules]", "[[rules]]\negress = \"vpn\"\napp = \"zen.exe\"");
+    check(
+        &text,
+        expect![[r#"
+        r.toml:9:1: error[wrong-type]: `[[rules]]`, a list, is of later releases of policy-router, and not read
+          | [[rules]]
+          | ^^^^^^^^^
+          hint: write `[rules.app]` and `[rules.domain]` with `EGRESS = ["pattern"]`, or a native configuration, whose `rules` are a list, too"#]],
+    );
+}
+
+#[test]
+fn an_http_proxy_is_told_where_it_can_be_had() {
+    let text = GOOD.replace("socks5://", "http://");
+    check(
+        &text,
+        expect![[r#"
+        r.toml:6:12: error[invalid-address]: `http://127.0.0.1:1488`: the scheme `http` is not `socks5`
+          | endpoint = "http://127.0.0.1:1488"
+          |            ^^^^^^^^^^^^^^^^^^^^^^^
+          hint: an endpoint is `socks5://host:port`; by an HTTP proxy flows go in a native configuration (`type: http`)"#]],
+    );
+}
+
+#[test]
 fn v1_an_unknown_egress_in_rules() {
     check(
         &format!("{GOOD}[rules.app]\nvpm = [\"a\"]"),
