@@ -38,6 +38,7 @@ pub fn define(
         let kind = OutboundKind::Target {
             forward: index,
             target: number,
+            via: target.via,
         };
         outbounds.define_hidden(&target.name, kind, span);
     }

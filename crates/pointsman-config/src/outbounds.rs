@@ -165,10 +165,28 @@ impl Outbounds {
         };
         let infos = self.list.iter().map(|outbound| match outbound.kind {
             OutboundKind::Forward(forward) => outbound.info(&targets_of(forward)),
+            OutboundKind::Target { via: Some(via), .. } => OutboundInfo {
+                kind: self.behind(via).info(&[]).kind,
+                ..outbound.info(&[])
+            },
             _ => outbound.info(&[]),
         });
         let infos = infos.collect();
         (self.list, infos)
+    }
+
+    /// The outbound behind groups, each taken by its first member.
+    fn behind(&self, outbound: OutboundId) -> &Outbound {
+        let mut at = &self.list[outbound.0 as usize];
+        // Groups that hold each other are an error elsewhere.
+        for _ in 0..self.list.len() {
+            let OutboundKind::Select { members, uplink: _ } = &at.kind else {
+                break;
+            };
+            let Some(first) = members.first() else { break };
+            at = &self.list[first.0 as usize];
+        }
+        at
     }
 
     fn push(&mut self, name: &str, kind: OutboundKind, span: Option<Span>) -> OutboundId {

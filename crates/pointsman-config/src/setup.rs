@@ -263,6 +263,8 @@ pub enum OutboundKind {
         forward: usize,
         /// Index into [`Forward::targets`].
         target: usize,
+        /// The outbound by which it is dialled.
+        via: Option<OutboundId>,
     },
     /// The selected member; the first until somebody selects another.
     Select {

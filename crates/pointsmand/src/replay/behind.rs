@@ -125,7 +125,9 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
                 self.login(credentials.as_ref());
                 self.link(&uplink);
             }
-            OutboundKind::Target { forward, target } => self.target(forward, target, depth),
+            OutboundKind::Target {
+                forward, target, ..
+            } => self.target(forward, target, depth),
         }
     }
 

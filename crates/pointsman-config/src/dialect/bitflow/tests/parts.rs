@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use expect_test::expect;
 
-use super::{check, setup};
+use super::{check, reads, setup};
 use crate::setup::OutboundKind;
 
 #[test]
@@ -296,4 +296,18 @@ fn a_proxy_lowers_to_its_list_and_its_group() {
         ]"#]]
     .assert_eq(&format!("{:#?}", policy.body));
     assert_eq!(setup.files, [PathBuf::from("conf/config.yaml")]);
+}
+
+#[test]
+fn a_target_is_reached_as_its_proxy_says() {
+    reads(
+        "listener: { address: ':1' },\ntargets: [{ name: a, address: 'a:1', proxy: '127.0.0.1:9050' }, { name: b, address: 'b:1' }]",
+        "a: Plain(Proxy), b: Plain(Direct)",
+        |setup| {
+            let outbounds = setup.policies[0].outbounds.iter();
+            let targets = outbounds.filter(|outbound| ["a", "b"].contains(&&*outbound.name));
+            let shown = targets.map(|target| format!("{}: {:?}", target.name, target.kind));
+            shown.collect::<Vec<_>>().join(", ")
+        },
+    );
 }
