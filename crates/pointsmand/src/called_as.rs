@@ -212,8 +212,8 @@ fn policy_routerd(words: &[OsString], around: &Around<'_>) -> Result<Called, Ref
 #[derive(Debug, Parser)]
 #[command(name = "bitflow", version = VERSION, after_help = OTHERS)]
 struct Bitflow {
-    /// The configuration [env: BITFLOW_CONFIG]
-    #[arg(long, value_name = "PATH")]
+    /// The configuration; said twice, the last one counts [env: BITFLOW_CONFIG]
+    #[arg(long, value_name = "PATH", overrides_with = "config")]
     config: Option<PathBuf>,
 }
 
@@ -228,23 +228,24 @@ fn bitflow(words: &[OsString], around: &Around<'_>) -> Result<Called, Refused> {
     Ok(daemon(Name::Bitflow, config, control, None, around))
 }
 
-/// Go's flags have one dash or two.
+/// Go's flags have one dash or two; what follows `-config` is its value, whatever it looks like.
 fn two_dashes(words: &[OsString]) -> Vec<OsString> {
-    let mut values = false;
+    let mut value = false;
     let doubled = words.iter().map(|word| {
         let text = word.to_string_lossy();
-        let flag = text.strip_prefix('-').filter(|rest| {
-            let name = rest.split('=').next();
-            matches!(name, Some("config" | "help" | "version"))
-        });
-        // What follows `-config` is its value, whatever it looks like.
-        match flag.filter(|_| !std::mem::take(&mut values)) {
-            Some(rest) => {
-                values = rest == "config";
-                OsString::from(format!("--{rest}"))
-            }
-            None => word.clone(),
+        if std::mem::take(&mut value) {
+            return word.clone();
         }
+        value = ["-config", "--config"].contains(&text.as_ref());
+        let one = text
+            .strip_prefix('-')
+            .and_then(|rest| rest.split('=').next());
+        if !matches!(one, Some("config" | "help" | "version")) {
+            return word.clone();
+        }
+        let mut doubled = OsString::from("-");
+        doubled.push(word);
+        doubled
     });
     doubled.collect()
 }

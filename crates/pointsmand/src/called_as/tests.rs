@@ -153,6 +153,8 @@ fn bitflow_takes_flags_as_go_has_them() {
         "bitflow -config=c.yaml",
         "./bin/bitflow-linux-amd64 --config c.yaml",
         "bitflow-darwin-arm64 -config c.yaml",
+        "bitflow --config d.yaml -config c.yaml",
+        "bitflow -config d.yaml -config c.yaml",
     ] {
         check(line, BITFLOW);
     }
