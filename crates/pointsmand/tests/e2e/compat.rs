@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use self::machine::{Machine, Served, ended, notices};
+use self::machine::{Machine, Served, ended, notices, packaged_links};
 use crate::daemon::{client_path, eventually};
 use crate::reflow::shared;
 
@@ -469,6 +469,20 @@ fn scripts_that_outlive_the_move_ask_the_daemon_by_its_own_name() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["type"], "err", "{told}");
+}
+
+#[test]
+fn the_package_brings_every_name() {
+    let links = packaged_links();
+    let links: Vec<_> = links.iter().map(|(name, to)| (&**name, &**to)).collect();
+    let daemon = "pointsmand";
+    let expected = [
+        ("bitflow", daemon),
+        ("policy-routerctl", "pointsman"),
+        ("policy-routerd", daemon),
+        ("reflow", daemon),
+    ];
+    assert_eq!(links, expected);
 }
 
 #[test]

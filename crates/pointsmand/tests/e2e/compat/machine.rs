@@ -32,14 +32,18 @@ impl Machine {
         std::fs::create_dir(&bin).unwrap();
         let daemon = Path::new(env!("CARGO_BIN_EXE_pointsmand"));
         let client = client_path();
-        for (name, program) in [
-            ("reflow", daemon),
-            ("policy-routerd", daemon),
-            ("bitflow", daemon),
-            ("bitflow-linux-amd64", daemon),
-            ("policy-routerctl", &client),
-            ("pointsman", &client),
-        ] {
+        let packaged = packaged_links().into_iter();
+        let more = [
+            ("bitflow-linux-amd64", "pointsmand"),
+            ("pointsman", "pointsman"),
+        ];
+        let more = more.map(|(name, program)| (name.to_owned(), program.to_owned()));
+        for (name, program) in packaged.chain(more) {
+            let program = if program == "pointsmand" {
+                daemon
+            } else {
+                &client
+            };
             std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
         }
         let mut mounts = Command::new("unshare");
@@ -164,4 +168,16 @@ pub(super) fn notices(stderr: &[u8]) -> usize {
     String::from_utf8_lossy(stderr)
         .matches("this is Pointsman ")
         .count()
+}
+
+/// The links that the package `pointsman-compat` brings: name and program.
+pub(super) fn packaged_links() -> Vec<(String, String)> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pointsman/Cargo.toml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let link = |line: &str| {
+        let rest = line.trim().strip_prefix("{ dest = \"usr/bin/")?;
+        let (name, rest) = rest.split_once("\", link_name = \"")?;
+        Some((name.to_owned(), rest.split('"').next()?.to_owned()))
+    };
+    text.lines().filter_map(link).collect()
 }
