@@ -209,7 +209,11 @@ impl<R: Read> Read for Relaxed<'_, R> {
             return Ok(0);
         };
         self.stands(byte);
-        *first = byte.value;
+        *first = match byte.value {
+            // The end of a text for DOS; no text in JSON has one.
+            0x1a => b' ',
+            value => value,
+        };
         Ok(1)
     }
 }

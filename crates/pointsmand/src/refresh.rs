@@ -202,10 +202,10 @@ async fn once(
     .map_err(|error| error.to_string())?
     .map_err(|error| error.to_string())?;
     let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
-    if !told.bad.is_empty() {
-        let count = told.bad.len();
+    let left_out = told.left_out();
+    if left_out > 0 {
         tracing::warn!(
-            "rule set `{}`: {count} entries or more are bad and left out",
+            "rule set `{}`: {left_out} bad entries are left out",
             source.name
         );
     }

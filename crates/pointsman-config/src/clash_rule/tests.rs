@@ -234,7 +234,7 @@ fn of_list(rule: &str, format: Format) -> Option<String> {
     let mut bytes = std::io::Cursor::new(text);
     list::read(&mut bytes, "l", &recipe, &Nothing, &mut taken, &mut told).ok()?;
     assert_eq!(
-        taken.0.len() + told.bad.len(),
+        taken.0.len() + told.left_out(),
         1,
         "{rule}: nothing goes in silence"
     );

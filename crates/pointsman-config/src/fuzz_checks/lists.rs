@@ -68,7 +68,7 @@ pub(super) fn once(bytes: &[u8], recipe: &Recipe) -> (usize, String) {
     let mut cursor = Cursor::new(bytes);
     match read(&mut cursor, "l", recipe, &Nothing, &mut sink, &mut told) {
         Ok(()) => told.report("l", recipe.strict, &mut problems),
-        Err(error) => error.report("l", &mut problems),
+        Err(error) => error.report("l", None, &mut problems),
     }
     assert!(problems.0.len() < 32, "what is told is bounded");
     for problem in &problems.0 {

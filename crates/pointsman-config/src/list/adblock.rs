@@ -11,8 +11,10 @@ use pointsman_policy::domain::Name;
 use pointsman_policy::set::{Item, Place};
 use pointsman_policy::{Prefix, line};
 
-use super::lines::{Line, Lines, before_comment};
-use super::{Bytes, Reading, Unreadable, hosts};
+use super::entry::ends_in_number;
+use super::lines::{Line, Lines, before_hosts_comment, each};
+use super::look::{is_cosmetic, is_style};
+use super::{Behavior, Bytes, Reading, Unreadable, hosts};
 
 const PASSED: &str = "rules that say nothing about whole names";
 const REWRITES: &str = "rules that rewrite answers";
@@ -32,7 +34,6 @@ struct Sign {
 
 /// What is done with a rule.
 enum Rule<'l> {
-    Comment,
     Hosts(&'l str),
     Network(Sign, &'l str),
     /// Under which words it is passed over.
@@ -44,26 +45,37 @@ enum Rule<'l> {
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let taken_back = taken_back(bytes)?;
     bytes.rewind()?;
-    let mut lines = Lines::new(bytes);
-    while let Some((number, line)) = lines.next()? {
-        let line = match line {
-            Line::Text(line) => line.trim(),
-            Line::Broken(why, shown) => {
-                reading.broken(number, &shown, why);
-                continue;
-            }
-        };
-        if !taken_back.is_empty() && taken_back.contains(line) {
-            continue;
+    each(bytes, reading, bare, |line, number, _, reading| {
+        if taken_back.is_empty() || !taken_back.contains(line) {
+            take(line, number, reading);
         }
-        match rule(line) {
-            Rule::Comment | Rule::TakesBack => {}
-            Rule::Hosts(names) => hosts::take(before_comment(line), names, number, reading),
-            Rule::Network(sign, pattern) => network(reading, sign, pattern, number, line),
-            Rule::Passed(what) => reading.told.pass(what, number, line),
-        }
+    })
+}
+
+/// A line that is no comment.
+fn bare(line: &str) -> &str {
+    let line = line.trim();
+    let comment = line.starts_with(['!', '#']) && !is_style(line);
+    if comment || is_section(line) {
+        ""
+    } else {
+        line
     }
-    Ok(())
+}
+
+/// `[Adblock Plus 2.0]`, or a section of programs of the same kind.
+fn is_section(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with(']')
+}
+
+/// Takes a line that is no comment.
+pub(super) fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
+    match rule(line) {
+        Rule::TakesBack => {}
+        Rule::Hosts(names) => hosts::take(before_hosts_comment(line), names, number, reading),
+        Rule::Network(sign, pattern) => network(reading, sign, pattern, number, line),
+        Rule::Passed(what) => reading.told.pass(what, number, line),
+    }
 }
 
 /// The rules that others with `$badfilter` take back, as written.
@@ -92,23 +104,10 @@ fn taken_back(bytes: &mut dyn Bytes) -> Result<HashSet<String>, Unreadable> {
 }
 
 fn rule(line: &str) -> Rule<'_> {
-    let cosmetic = ["##", "#@#", "#?#", "#$#", "#%#", "#@?#", "#@$#", "$$"];
-    if line.is_empty() || line.starts_with(['!', '[']) {
-        return Rule::Comment;
+    if is_style(line) {
+        return Rule::Passed(PASSED);
     }
-    if let Some(rest) = line.strip_prefix('#') {
-        let styles = rest.starts_with('#') && !rest.starts_with("# ") && rest != "#";
-        let styles = styles
-            && rest
-                .trim_start_matches('#')
-                .starts_with(['.', '[', '#', '*']);
-        return if styles {
-            Rule::Passed(PASSED)
-        } else {
-            Rule::Comment
-        };
-    }
-    if let Some((address, names)) = hosts::names(before_comment(line)) {
+    if let Some((address, names)) = hosts::names(before_hosts_comment(line)) {
         return if address.is_loopback() || address.is_unspecified() {
             Rule::Hosts(names)
         } else {
@@ -120,10 +119,7 @@ fn rule(line: &str) -> Rule<'_> {
         None => (false, line),
     };
     let (pattern, modifiers) = split(body);
-    if body.contains(['#', '$'])
-        && !is_regex(pattern)
-        && cosmetic.iter().any(|sign| body.contains(sign))
-    {
+    if !is_regex(pattern) && is_cosmetic(body) {
         return Rule::Passed(PASSED);
     }
     let mut important = false;
@@ -187,7 +183,7 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
     let whole = match anchor {
         Anchor::Label => Some(true),
         Anchor::Start if closed => Some(false),
-        Anchor::None if !closed => Some(false),
+        Anchor::None if !closed => Some(reading.recipe.behavior == Some(Behavior::Names)),
         Anchor::Start | Anchor::None => None,
     };
     let (Some(below), false) = (whole, body.contains('*')) else {
@@ -204,14 +200,17 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
         );
         return;
     };
-    if let Ok(prefix) = body.parse::<Prefix>() {
+    let address = body.strip_prefix('[').and_then(|b| b.strip_suffix(']'));
+    if let Ok(prefix) = address.unwrap_or(body).parse::<Prefix>() {
         if except {
             reading.told.pass(ADDRESSES, number, written);
         } else {
             reading.prefix(prefix, false, number, written);
         }
     } else if important {
-        if let Ok(name) = Name::parse(body, &mut reading.buffer) {
+        if let Ok(name) = Name::parse(body, &mut reading.buffer)
+            && !ends_in_number(name.as_str())
+        {
             let item = Item::Important {
                 name,
                 below,
@@ -220,13 +219,33 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
             let line = number;
             reading.sink.add(item, Place { line, written });
         } else {
-            reading.told.pass(PASSED, number, written);
+            unread(reading, body, number, written);
         }
     } else if except {
         reading.exception(body, below, number, written);
     } else if reading.name(body, below, number, written).is_err() {
-        reading.told.pass(PASSED, number, written);
+        unread(reading, body, number, written);
     }
+}
+
+/// Tells of a rule that is about no name: it belongs to another format, is about a part of an address, or is bad.
+fn unread(reading: &mut Reading<'_>, body: &str, number: u32, written: &str) {
+    // `.ads.` is a part of an address here.
+    if !body.starts_with('.') && reading.foreign(written, number) {
+        return;
+    }
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | ' ' | '\t');
+    let why = match body {
+        "" => "it would hold every name".to_owned(),
+        _ if body.starts_with('.') || !body.chars().all(in_name) => {
+            return reading.told.pass(PASSED, number, written);
+        }
+        _ => {
+            let why = reading.name(body, false, number, written).err();
+            why.unwrap_or_default()
+        }
+    };
+    reading.bad(number, written, format!("`{written}` is no rule: {why}"));
 }
 
 /// Where a pattern begins in a name.
@@ -253,8 +272,7 @@ fn loose(reading: &mut Reading<'_>, except: bool, pattern: &Loose<'_>, number: u
     } = *pattern;
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
     if body.is_empty() || !body.chars().all(known) {
-        reading.told.pass(PASSED, number, written);
-        return;
+        return unread(reading, body, number, written);
     }
     let inner = body.trim_matches('*');
     let open = |anchored: bool, starred: bool| !anchored || starred;
@@ -263,10 +281,9 @@ fn loose(reading: &mut Reading<'_>, except: bool, pattern: &Loose<'_>, number: u
         && !inner.contains('*')
         && let Ok(condition) = line::domain_keyword(inner)
     {
-        if except {
-            reading.except(Ok(condition), number, written);
-        } else {
-            reading.condition(condition, number, written);
+        match except {
+            true => reading.except(Ok(condition), number, written),
+            false => reading.condition(condition, number, written),
         }
         return;
     }

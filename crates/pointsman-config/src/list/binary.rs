@@ -17,9 +17,14 @@ fn shown(seed: &str) -> String {
     let mut bytes = Cursor::new(list);
     match read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told) {
         Ok(()) => {
-            let bad = told.bad.iter();
-            sink.0
-                .extend(bad.map(|(spot, why)| format!("{} ! {why}", spot.line)));
+            let bad = told.reasons.iter();
+            sink.0.extend(bad.map(|reason| {
+                let lines: Vec<String> = std::iter::once(&reason.first.line)
+                    .chain(&reason.lines)
+                    .map(u32::to_string)
+                    .collect();
+                format!("{} ! {}", lines.join(","), reason.message)
+            }));
             sink.0.join("\n")
         }
         Err(error) => format!("error: {error}"),

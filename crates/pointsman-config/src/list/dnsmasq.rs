@@ -3,7 +3,8 @@
 //! Invariant: what a line says of names is kept, what is done with them is not: a set only holds. A
 //! name stands for all below it. `server=/x/#` (the usual servers) is an exception.
 
-use super::lines::{Line, Lines, before_comment};
+use super::lines::{before_comment, each, is_comment};
+use super::look::{Look, look};
 use super::{Bytes, Reading, Unreadable};
 
 /// The options that name names.
@@ -12,24 +13,21 @@ pub(super) const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "serve
 const PASSED: &str = "options that name no names";
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    let mut lines = Lines::new(bytes);
-    while let Some((number, line)) = lines.next()? {
-        let line = match line {
-            Line::Text(line) => line,
-            Line::Broken(why, shown) => {
-                reading.broken(number, &shown, why);
-                continue;
-            }
-        };
-        let option = before_comment(line);
-        if !option.is_empty() {
-            take(option, number, reading);
-        }
-    }
-    Ok(())
+    each(bytes, reading, bare, |option, number, _, reading| {
+        take(option, number, reading);
+    })
 }
 
-fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
+/// A line without its comment.
+fn bare(line: &str) -> &str {
+    match is_comment(line.trim()) {
+        true => "",
+        false => before_comment(line),
+    }
+}
+
+/// Takes a line without its comment.
+pub(super) fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
     let written = line;
     let option = line.strip_prefix("--").unwrap_or(written);
     let names = option.split_once('=').and_then(|(key, value)| {
@@ -39,6 +37,16 @@ fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
     });
     // `server=//1.2.3.4` is about names without a dot.
     let Some((key, value)) = names.filter(|(_, value)| !value.starts_with('/')) else {
+        if reading.foreign(line, number) {
+            return;
+        }
+        if look(line) == Look::Name {
+            reading.strange(line, number, "a name without an option");
+            if let Err(why) = reading.name(line, true, number, line) {
+                reading.bad(number, line, format!("`{line}` is no domain: {why}"));
+            }
+            return;
+        }
         reading.told.pass(PASSED, number, written);
         return;
     };

@@ -1,13 +1,18 @@
 //! One entry of a list: a name, a range, or a condition, handed to the sink.
 
-use pointsman_policy::Prefix;
+use std::sync::LazyLock;
+
+use pointsman_policy::Domain;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextTest};
-use pointsman_policy::domain::{BadDomain, Name};
+use pointsman_policy::domain::Name;
 use pointsman_policy::line::{self, LineError, Scope};
 use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Place};
 
-use super::{Behavior, Reading, Spot};
+use super::addresses::looks_like_range;
+use super::look::{Look, look};
+use super::told::Kind;
+use super::{Behavior, Format, Reading, Spot};
 use crate::clash_rule::{self, Base, Parts};
 use crate::convert::PRIVATE;
 
@@ -19,7 +24,12 @@ pub(super) const MOST_PATTERNS: usize = 4096;
 const MOST_WORK: usize = 65_536;
 
 /// A message, and the bytes of the entry that it is about.
-type Fault = (String, usize, usize);
+pub(super) type Fault = (String, usize, usize);
+
+/// Names that have no letter or digit in common: a test that holds for each holds for all.
+const PROBES: &[&str] = &["q7.example", "x.kz", "0-1.2-w.tv"];
+
+const ATTRIBUTES: &str = "entries with attributes (`@...`), which are taken without them";
 
 impl Reading<'_> {
     /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it
@@ -29,11 +39,28 @@ impl Reading<'_> {
             Some(Behavior::Clash | Behavior::Classical) => self.classical(entry, number),
             Some(Behavior::Domain | Behavior::Names) => self.domain(entry, number),
             Some(Behavior::IpCidr) => self.range(entry, number),
-            None if looks_like_range(entry) => self.range(entry, number),
+            None if looks_like_range(entry) => {
+                let names = entry.contains([' ', '\t'])
+                    && self.told.behavior != Some(Behavior::IpCidr)
+                    && look(entry) == Look::Of(Format::Hosts);
+                if names && self.foreign(entry, number) {
+                    return;
+                }
+                self.range(entry, number)
+            }
             None if looks_like_rule(entry) => self.classical(entry, number),
             None => self.domain(entry, number),
         };
-        if let Err((message, from, to)) = made {
+        let Err((message, from, to)) = made else {
+            return;
+        };
+        let stays_bad = match self.recipe.behavior {
+            Some(Behavior::Clash | Behavior::Classical) => true,
+            Some(Behavior::IpCidr) => !self.guarded(entry, number),
+            Some(Behavior::Domain | Behavior::Names) => !self.foreign(entry, number),
+            None => !self.guarded(entry, number) && !self.foreign(entry, number),
+        };
+        if stays_bad {
             let verbatim = line.get(start..).is_some_and(|t| t.starts_with(entry));
             let (from, to) = if verbatim {
                 (start + from, start + to)
@@ -59,6 +86,10 @@ impl Reading<'_> {
     /// Takes a name that the set does not hold, alone or with all below.
     pub(super) fn exception(&mut self, name: &str, below: bool, line: u32, written: &str) {
         let item = match Name::parse(name, &mut self.buffer) {
+            Ok(name) if ends_in_number(name.as_str()) => {
+                let message = format!("`{}` is no domain: {NUMBERED}", name.as_str());
+                return self.bad(line, written, message);
+            }
             Ok(name) if below => Item::ExceptSuffix(name),
             Ok(name) => Item::ExceptExact(name),
             Err(why) => {
@@ -73,10 +104,12 @@ impl Reading<'_> {
     pub(super) fn except(&mut self, test: Result<Condition, String>, line: u32, written: &str) {
         let counted = test.and_then(|test| self.count_patterns(&test).map(|()| test));
         match counted {
-            Ok(Condition::Domain(test)) => {
-                self.sink.add(Item::Except(test), Place { line, written });
+            Ok(condition) => {
+                self.probe(&condition, line, written);
+                if let Condition::Domain(test) = condition {
+                    self.sink.add(Item::Except(test), Place { line, written });
+                }
             }
-            Ok(_) => {}
             Err(message) => self.bad(line, written, message),
         }
     }
@@ -96,6 +129,7 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let condition = line::domain_regex(regex)?;
         self.count_patterns(&condition)?;
+        self.probe(&condition, line, written);
         self.sink
             .add(Item::Other(condition), Place { line, written });
         Ok(())
@@ -123,8 +157,11 @@ impl Reading<'_> {
         below: bool,
         line: u32,
         written: &str,
-    ) -> Result<(), BadDomain> {
-        let name = Name::parse(name, &mut self.buffer)?;
+    ) -> Result<(), String> {
+        let name = Name::parse(name, &mut self.buffer).map_err(|why| why.to_string())?;
+        if ends_in_number(name.as_str()) {
+            return Err(NUMBERED.to_owned());
+        }
         let item = if below {
             Item::Suffix(name)
         } else {
@@ -134,7 +171,27 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Tells of a test that holds every name: hardly anybody means that.
+    pub(super) fn probe(&mut self, condition: &Condition, line: u32, written: &str) {
+        static NAMES: LazyLock<Vec<Domain>> = LazyLock::new(|| {
+            let names = PROBES.iter();
+            names.filter_map(|name| Domain::parse(name).ok()).collect()
+        });
+        let Condition::Domain(test) = condition else {
+            return;
+        };
+        if NAMES.iter().all(|name| test.holds(name)) {
+            let spot = Spot::new(line, written, 0, written.len());
+            let message = format!("`{written}` holds every name");
+            self.told.say(Kind::TakesAll, spot, message);
+        }
+    }
+
     fn domain(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        let (entry, bare) = (without_attributes(entry), entry);
+        if entry.len() < bare.len() {
+            self.told.pass(ATTRIBUTES, number, bare);
+        }
         // Few names end so: the others are not looked at twice.
         if entry.ends_with(|c: char| c.is_ascii_digit()) && looks_like_range(entry) {
             let message = format!("`{entry}` is a range of addresses, and this is a list of names");
@@ -151,7 +208,7 @@ impl Reading<'_> {
         let bare = ["+.", "*.", "."]
             .iter()
             .find_map(|sign| entry.strip_prefix(sign));
-        let below = bare.is_some() || self.told.behavior == Some(Behavior::Names);
+        let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
         self.name(bare.unwrap_or(entry), below, number, entry)
             .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))
     }
@@ -165,6 +222,10 @@ impl Reading<'_> {
             "keyword" => line::domain_keyword(content)
                 .map(|condition| self.condition(condition, number, entry)),
             "regexp" => self.try_pattern(content, number, entry),
+            "include" => {
+                let message = format!("`{entry}` takes in another list, which is not read");
+                return Err((message, 0, entry.len()));
+            }
             _ => {
                 let message = format!(
                     "`{entry}` is no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`"
@@ -188,7 +249,7 @@ impl Reading<'_> {
         if entry == "*" {
             return self.try_pattern("", number, entry);
         }
-        let below = bare.is_some() || self.told.behavior == Some(Behavior::Names);
+        let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
         let mut regex = String::from(if below { r"(?:^|\.)" } else { "^" });
         for c in pattern.chars() {
             match c {
@@ -199,36 +260,6 @@ impl Reading<'_> {
         }
         regex.push('$');
         self.try_pattern(&regex, number, entry)
-    }
-
-    fn range(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
-        let (range, flag) = match entry.split_once(',') {
-            Some((range, flag)) => (range.trim(), flag.trim()),
-            None => (entry, ""),
-        };
-        if !flag.is_empty() && !flag.eq_ignore_ascii_case("no-resolve") {
-            let message = format!("`{flag}` means nothing here");
-            return Err((message, entry.len() - flag.len(), entry.len()));
-        }
-        let prefix: Prefix = range
-            .parse()
-            .map_err(|why| (format!("{why}"), 0, range.len()))?;
-        self.prefix(prefix, !flag.is_empty(), number, entry);
-        Ok(())
-    }
-
-    /// Takes a range. With `no_resolve` it never asks for the address of a name.
-    pub(super) fn prefix(&mut self, prefix: Prefix, no_resolve: bool, line: u32, written: &str) {
-        let item = if no_resolve && self.scope.ip_rules_resolve() {
-            Item::Other(Condition::Address {
-                of: AddressOf::Destination,
-                prefix,
-                asks: Asks::Never,
-            })
-        } else {
-            Item::Prefix(prefix)
-        };
-        self.sink.add(item, Place { line, written });
     }
 
     fn classical(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
@@ -303,6 +334,11 @@ impl Reading<'_> {
     pub(super) fn condition(&mut self, condition: Condition, line: u32, written: &str) {
         let place = Place { line, written };
         match &condition {
+            Condition::Domain(DomainTest::Exact(name) | DomainTest::Suffix(name))
+                if ends_in_number(name.as_str()) =>
+            {
+                self.bad(line, written, format!("`{name}` is no domain: {NUMBERED}"));
+            }
             Condition::Domain(DomainTest::Exact(name)) => {
                 self.sink.add(Item::Exact(name.into()), place);
             }
@@ -314,8 +350,40 @@ impl Reading<'_> {
                 prefix,
                 asks,
             } => self.prefix(*prefix, *asks == Asks::Never, line, written),
-            _ => self.sink.add(Item::Other(condition), place),
+            _ => {
+                self.probe(&condition, line, written);
+                self.sink.add(Item::Other(condition), place);
+            }
         }
+    }
+}
+
+const NUMBERED: &str =
+    "its last label is a number, so that it never matches: no name ends so (RFC 1123, 2.1)";
+
+/// Whether the last label of a name is a number, as an address has it.
+pub(super) fn ends_in_number(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.last().is_some_and(u8::is_ascii_digit)
+        && bytes
+            .iter()
+            .rev()
+            .take_while(|b| **b != b'.')
+            .all(u8::is_ascii_digit)
+}
+
+/// An entry without the attributes of v2fly's lists: `a.test @ads &other`.
+fn without_attributes(entry: &str) -> &str {
+    let is_attribute = |word: &str| word.starts_with(['@', '&']) && word.len() > 1;
+    let Some(at) = entry
+        .find([' ', '\t'])
+        .filter(|_| entry.contains(['@', '&']))
+    else {
+        return entry;
+    };
+    match entry[at..].split_ascii_whitespace().all(is_attribute) {
+        true => &entry[..at],
+        false => entry,
     }
 }
 
@@ -359,12 +427,6 @@ pub(super) fn looks_like_rule(entry: &str) -> bool {
     entry
         .split_once(',')
         .is_some_and(|(kind, _)| kind.chars().all(word))
-}
-
-/// Whether an entry is meant as a range: its address is one.
-pub(super) fn looks_like_range(entry: &str) -> bool {
-    let range = entry.split(['/', ',']).next().unwrap_or(entry);
-    range.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// Entries of a set ask for addresses; the rule that uses the set may forbid it.

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::lines::{Line, Lines, before_comment};
-use super::{Bytes, Reading, Unreadable};
+use super::lines::{before_hosts_comment, each};
+use super::look::{Look, look};
+use super::{Behavior, Bytes, Reading, Unreadable};
 
 /// Names that every hosts file gives to the host itself or to its links.
 const OWN: &[&str] = &[
@@ -26,25 +27,23 @@ const OWN: &[&str] = &[
 ];
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
-    let mut lines = Lines::new(bytes);
-    while let Some((number, line)) = lines.next()? {
-        let line = match line {
-            Line::Text(line) => line,
-            Line::Broken(why, shown) => {
-                reading.broken(number, &shown, why);
-                continue;
-            }
-        };
-        let entry = before_comment(line);
-        if entry.is_empty() {
-            continue;
+    let bare = before_hosts_comment;
+    each(bytes, reading, bare, |entry, number, _, reading| {
+        line(entry, number, reading);
+    })
+}
+
+/// Takes a line without its comment.
+pub(super) fn line(entry: &str, number: u32, reading: &mut Reading<'_>) {
+    match names(entry) {
+        Some((_, names)) => take(entry, names, number, reading),
+        None if entry.parse::<IpAddr>().is_err() && reading.foreign(entry, number) => {}
+        None if look(entry) == Look::Name && !is_glued(entry) => {
+            reading.strange(entry, number, "a name without an address");
+            take(entry, entry, number, reading);
         }
-        match names(entry) {
-            Some((_, names)) => take(entry, names, number, reading),
-            None => reading.bad(number, entry, format!("`{entry}` is no `ADDRESS NAME`")),
-        }
+        None => reading.bad(number, entry, format!("`{entry}` is no `ADDRESS NAME`")),
     }
-    Ok(())
 }
 
 /// The address of a line, and the names behind it.
@@ -54,15 +53,24 @@ pub(super) fn names(entry: &str) -> Option<(IpAddr, &str)> {
     Some((address.parse().ok()?, names.trim_start()))
 }
 
+/// Whether the white space behind an address is missing.
+fn is_glued(entry: &str) -> bool {
+    let addresses = ["0.0.0.0", "127.0.0.1"];
+    addresses.iter().any(|address| entry.starts_with(address))
+}
+
+/// Whether a name is one of the host's own.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 /// Takes the names of a line.
 pub(super) fn take(entry: &str, names: &str, number: u32, reading: &mut Reading<'_>) {
     let alone = !names.contains([' ', '\t']);
-    for name in names.split_ascii_whitespace() {
-        if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            continue;
-        }
+    let below = reading.recipe.behavior == Some(Behavior::Names);
+    for name in names.split_ascii_whitespace().filter(|name| !is_own(name)) {
         let written = if alone { entry } else { name };
-        if let Err(why) = reading.name(name, false, number, written) {
+        if let Err(why) = reading.name(name, below, number, written) {
             reading.bad(number, entry, format!("`{name}` is no domain: {why}"));
         }
     }

@@ -4,7 +4,9 @@
 
 use std::io::{self, BufRead as _, Read as _};
 
-use super::Bytes;
+use super::entry::uncommented;
+use super::look::is_cosmetic;
+use super::{Bytes, Reading, Unreadable};
 
 /// The longest line, in bytes. The longest rule of a well-kept list is a hundredth of it.
 pub(super) const LONGEST: usize = 64 << 10;
@@ -12,10 +14,14 @@ pub(super) const LONGEST: usize = 64 << 10;
 /// How much of a line that is not text, or too long, is shown, in bytes.
 const SHOWN: usize = 64;
 
+/// What ends a text for CP/M and DOS.
+const END_OF_FILE: &[u8] = b"\x1a";
+
 /// Lines with their numbers from 1.
 pub(super) struct Lines<'a> {
     bytes: &'a mut dyn Bytes,
     buffer: Vec<u8>,
+    lossy: String,
     number: u32,
 }
 
@@ -23,8 +29,10 @@ pub(super) struct Lines<'a> {
 pub(super) enum Line<'l> {
     /// Without its end.
     Text(&'l str),
-    /// Why it is none, and its beginning.
-    Broken(&'static str, String),
+    /// One with bytes that are not UTF-8, which are [`char::REPLACEMENT_CHARACTER`] here: a comment may have them.
+    Lossy(&'l str),
+    /// The beginning of one that is too long.
+    Endless(String),
 }
 
 impl<'a> Lines<'a> {
@@ -32,6 +40,7 @@ impl<'a> Lines<'a> {
         Self {
             bytes,
             buffer: Vec::new(),
+            lossy: String::new(),
             number: 0,
         }
     }
@@ -52,13 +61,20 @@ impl<'a> Lines<'a> {
         let mut line = self.buffer.as_slice();
         line = line.strip_suffix(b"\n").unwrap_or(line);
         line = line.strip_suffix(b"\r").unwrap_or(line);
+        line = line.strip_suffix(END_OF_FILE).unwrap_or(line);
         if self.number == 1 {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
         let line = match std::str::from_utf8(line) {
-            _ if too_long => Line::Broken("the line is too long", beginning(line)),
+            _ if too_long => {
+                let shown = line.get(..SHOWN).unwrap_or(line);
+                Line::Endless(String::from_utf8_lossy(shown).into_owned())
+            }
             Ok(text) => Line::Text(text),
-            Err(_) => Line::Broken("the line is not UTF-8", beginning(line)),
+            Err(_) => {
+                self.lossy = String::from_utf8_lossy(line).into_owned();
+                Line::Lossy(&self.lossy)
+            }
         };
         Ok(Some((self.number, line)))
     }
@@ -77,10 +93,39 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn beginning(line: &[u8]) -> String {
-    let shown = line.get(..SHOWN).unwrap_or(line);
-    String::from_utf8_lossy(shown).into_owned()
+/// Hands on what `bare` leaves of each line, if anything, with the line's number and the line; tells of lines that are no text.
+pub(super) fn each<'a>(
+    bytes: &mut dyn Bytes,
+    reading: &mut Reading<'a>,
+    bare: impl Fn(&str) -> &str,
+    mut take: impl FnMut(&str, u32, &str, &mut Reading<'a>),
+) -> Result<(), Unreadable> {
+    let mut lines = Lines::new(bytes);
+    while let Some((number, line)) = lines.next()? {
+        match line {
+            Line::Text(line) => {
+                let entry = bare(line);
+                if !entry.is_empty() {
+                    take(entry, number, line, reading);
+                }
+            }
+            Line::Lossy(line) => {
+                let entry = bare(line);
+                if entry.contains(char::REPLACEMENT_CHARACTER) {
+                    let shown = entry.get(..entry.floor_char_boundary(SHOWN));
+                    reading.broken(number, shown.unwrap_or(""), NOT_UTF8);
+                } else if !entry.is_empty() {
+                    take(entry, number, line, reading);
+                }
+            }
+            Line::Endless(shown) => reading.broken(number, &shown, "the line is too long"),
+        }
+    }
+    Ok(())
 }
+
+/// Why a line is none.
+pub(super) const NOT_UTF8: &str = "the line is not UTF-8";
 
 /// A line without its comment: `#` at its start or behind white space.
 pub(super) fn before_comment(line: &str) -> &str {
@@ -91,4 +136,49 @@ pub(super) fn before_comment(line: &str) -> &str {
         .match_indices('#')
         .find(|(at, _)| *at == 0 || line[..*at].ends_with([' ', '\t']));
     comment.map_or(line, |(at, _)| &line[..at]).trim()
+}
+
+/// A line of a hosts file without its comment (hosts(5)), which others also begin with `;`, `!` or `//`.
+pub(super) fn before_hosts_comment(line: &str) -> &str {
+    let line = line.trim();
+    if is_comment(line) {
+        return "";
+    }
+    if is_cosmetic(line) {
+        return line;
+    }
+    line.split(['#', ';']).next().unwrap_or(line).trim_end()
+}
+
+/// A line of text without its comment: `#` and `;` wherever no entry of that kind has them, and lines that
+/// begin as comments of other formats do.
+pub(super) fn before_text_comment(line: &str) -> &str {
+    let line = line.trim();
+    if is_comment(line) {
+        return "";
+    }
+    if !line.bytes().any(|b| matches!(b, b'#' | b';')) || is_cosmetic(line) {
+        return line;
+    }
+    if line.starts_with("regexp:") || line.starts_with('/') || line.contains('=') {
+        return before_comment(line);
+    }
+    if line.contains(',') {
+        return before_rule_comment(line);
+    }
+    line.split(['#', ';']).next().unwrap_or(line).trim_end()
+}
+
+/// A rule without its comment.
+pub(super) fn before_rule_comment(line: &str) -> &str {
+    let line = line.trim();
+    if is_comment(line) {
+        return "";
+    }
+    uncommented(line)
+}
+
+/// Whether a line that is trimmed is a comment, in one of the ways that lists of text have.
+pub(super) fn is_comment(line: &str) -> bool {
+    line.starts_with(['#', ';', '!']) || line.starts_with("//")
 }

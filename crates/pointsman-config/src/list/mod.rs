@@ -7,13 +7,16 @@
 //! Deliberately absent: where lists come from (files, the network, caches).
 
 mod adblock;
+mod addresses;
 mod cache;
 mod dat;
 mod dnsmasq;
 mod entry;
+mod foreign;
 mod headless;
 mod hosts;
 mod lines;
+mod look;
 mod mmdb;
 mod mrs;
 mod numbered;
@@ -31,6 +34,7 @@ mod tell;
 mod text;
 mod told;
 mod trie;
+mod wide;
 pub mod write;
 mod yaml;
 
@@ -51,7 +55,7 @@ pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
 pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Origin};
-pub use told::{Spot, Told};
+pub use told::{Kind, Reason, Spot, Told};
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,6 +197,8 @@ struct Reading<'a> {
     /// What of the list may still come.
     room: &'a Room,
     told: &'a mut Told,
+    /// Whether the line is read as another format's.
+    guest: bool,
     /// For names that are not canonical as written.
     buffer: String,
     /// How many regular expressions were taken.
@@ -214,7 +220,9 @@ pub fn read(
     sink: &mut dyn Sink,
     told: &mut Told,
 ) -> Result<(), Unreadable> {
-    let (format, behavior) = tell::tell(bytes, name, recipe)?;
+    let mut narrow = wide::as_utf8(bytes)?;
+    let bytes = narrow.as_mut().map_or(bytes, |text| text);
+    let (format, behavior) = tell::tell(bytes, name, recipe, told)?;
     told.format = Some(format);
     told.behavior = behavior;
     if let Some(select) = &recipe.select
@@ -238,6 +246,7 @@ pub fn read(
         sink: &mut measured,
         room: &room,
         told,
+        guest: false,
         buffer: String::new(),
         patterns: 0,
         work: 0,
@@ -292,6 +301,7 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
     };
     let mut sink = Last(None);
     let mut fresh = Told {
+        format: told.format,
         behavior,
         ..Told::default()
     };
@@ -302,14 +312,15 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         sink: &mut sink,
         room: &room,
         told: &mut fresh,
+        guest: false,
         buffer: String::new(),
         patterns: 0,
         work: 0,
     };
-    let mut bytes = io::Cursor::new(written);
     match told.format? {
-        Format::Adblock => adblock::read(&mut bytes, &mut reading).ok()?,
-        Format::Dnsmasq => dnsmasq::read(&mut bytes, &mut reading).ok()?,
+        Format::Adblock => adblock::take(written, 1, &mut reading),
+        Format::Dnsmasq => dnsmasq::take(written, 1, &mut reading),
+        Format::Hosts => hosts::line(written, 1, &mut reading),
         _ => reading.entry(written, 1, written, 0),
     }
     sink.0

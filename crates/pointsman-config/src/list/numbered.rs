@@ -114,6 +114,7 @@ impl<'r, 'a> Numbered<'r, 'a> {
             Test::Regex(text) => self.reading.try_pattern(text, number, &written).err(),
             Test::Below(_) | Test::Keyword(_) => match test.condition() {
                 Ok(condition) => {
+                    self.reading.probe(&condition, number, &written);
                     let place = Place {
                         line: number,
                         written: &written,

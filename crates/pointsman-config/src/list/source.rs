@@ -14,10 +14,10 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink};
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
-use super::{Bytes, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
+use super::{Bytes, Kind, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
 use crate::files::Files;
 use crate::load::Input;
-use crate::problem::{Problems, Severity, Span};
+use crate::problem::{Problem, Problems, Severity, Span};
 
 /// The largest list, in bytes, also what a packed one unfolds to: more than ten million names.
 pub const MOST_OF_A_FILE: u64 = 256 << 20;
@@ -89,13 +89,14 @@ impl ListSource {
     }
 
     fn proved(&self, set: RuleSet, told: Told) -> Result<(RuleSet, Told), Unreadable> {
-        match told.bad.first() {
-            Some((spot, message)) if self.recipe.strict => Err(Unreadable::Malformed {
-                message: message.clone(),
+        let bad = told.of(Kind::LeftOut).next();
+        match bad.filter(|_| self.recipe.strict) {
+            Some(reason) => Err(Unreadable::Malformed {
+                message: reason.message.clone(),
                 hint: None,
-                at: Some(spot.clone()),
+                at: Some(reason.first.clone()),
             }),
-            _ => Ok((set, told)),
+            None => Ok((set, told)),
         }
     }
 }
@@ -225,7 +226,9 @@ pub(crate) fn load(
     };
     match input.shelf.take(opened, &want, scope) {
         Ok((set, told)) => {
+            let before = problems.0.len();
             told.report(list.shown, list.recipe.strict, problems);
+            name(list, before, problems);
             input.lists.borrow_mut().push(ListFile {
                 name: list.name.into(),
                 origin: Origin::File {
@@ -239,13 +242,23 @@ pub(crate) fn load(
         }
         Err(error) => {
             let before = problems.0.len();
-            error.report(list.shown, problems);
+            error.report(list.shown, Some(list.place), problems);
+            name(list, before, problems);
             for problem in problems.0.iter_mut().skip(before).filter(|_| list.fetched) {
                 problem.severity = Severity::Warning;
                 problem.hint = Some("it is empty until it is fetched again".into());
             }
             none
         }
+    }
+}
+
+/// Says of the last problems which rule set they are of, and where that is named.
+fn name(list: &FileList<'_>, from: usize, problems: &mut Problems) {
+    let elsewhere = |problem: &&mut Problem| problem.span != *list.place;
+    for problem in problems.0.iter_mut().skip(from).filter(elsewhere) {
+        let why = format!("rule set `{}` reads this list", list.name);
+        problem.related = Some((list.place.clone(), why));
     }
 }
 

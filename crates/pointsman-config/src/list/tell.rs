@@ -1,20 +1,28 @@
 //! Which format a list has, and what its entries are.
 //!
-//! Invariant: the content tells, the file's name only where the content leaves a doubt. What is told
-//! wrongly is an error that names what the content is.
+//! Invariant: the content tells, the file's name only where the content leaves a doubt; and of the content its
+//! majority, never a line that is odd. What is told wrongly is an error that names what the content is.
 
 use std::io::{Read as _, SeekFrom};
-use std::net::IpAddr;
 use std::path::Path;
 
-use super::entry::{looks_like_range, looks_like_rule};
-use super::lines::{Line, Lines, before_comment};
+use super::addresses::looks_like_range;
+use super::entry::looks_like_rule;
+use super::lines::{Line, Lines, before_text_comment};
+use super::look::{Look, is_comment_of_text, look};
+use super::told::{Kind, Spot, Told};
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable};
 use crate::json;
 
-/// How many entries are looked at.
-const LOOKED_AT: usize = 256;
+/// How many entries are looked at from the beginning on.
+const LOOKED_AT: usize = 1024;
+
+/// At how many places behind those a list is looked at, too.
+const PLACES: u64 = 15;
+
+/// How many entries are looked at in each of them.
+const AT_A_PLACE: usize = 64;
 
 /// How many bytes at the beginning tell text from binary.
 const BEGINNING: usize = 4096;
@@ -27,6 +35,7 @@ pub(super) fn tell(
     bytes: &mut dyn Bytes,
     name: &str,
     recipe: &Recipe,
+    told: &mut Told,
 ) -> Result<(Format, Option<Behavior>), Unreadable> {
     bytes.rewind()?;
     let mut first = Vec::new();
@@ -46,35 +55,53 @@ pub(super) fn tell(
         return Err(error.hint("unpack it first"));
     }
     if let Some(format) = recipe.format {
-        refuse_other(bytes, &first, format)?;
+        refuse_other(bytes, &first, format, recipe.behavior)?;
     }
     let format = match recipe.format.or(by_magic) {
         Some(format) => format,
         None if is_binary(&first) => binary(bytes, &first, name)?,
-        None => text(bytes, &first, name)?,
+        None => text(bytes, &first, name, recipe.behavior)?,
     };
     let behavior = match (format, recipe.behavior) {
-        (Format::Text | Format::Yaml, None) => Some(behavior(bytes, format)?),
+        (Format::Text | Format::Yaml, None) => Some(behavior(bytes, format, told)?),
         (_, behavior) => behavior,
     };
     Ok((format, behavior))
 }
 
 /// Refuses what is plainly not of the format that is named, where reading it would tell of bad entries
-/// alone.
-fn refuse_other(bytes: &mut dyn Bytes, first: &[u8], format: Format) -> Result<(), Unreadable> {
+/// alone; and what the format cannot hold.
+fn refuse_other(
+    bytes: &mut dyn Bytes,
+    first: &[u8],
+    format: Format,
+    behavior: Option<Behavior>,
+) -> Result<(), Unreadable> {
     let named = format.as_str();
     match format {
         Format::Dat | Format::Mmdb | Format::Mrs | Format::Srs | Format::SrsJson => Ok(()),
-        _ if first.contains(&0) => Err(Unreadable::malformed(format!(
-            "this is binary, or UTF-16; a list of format `{named}` is UTF-8 text"
+        _ if is_binary(first) && first.contains(&0) => Err(Unreadable::malformed(format!(
+            "this is binary, or UTF-16 without its mark; a list of format `{named}` is text"
         ))),
-        Format::Text if text(bytes, first, "")? == Format::Yaml => {
+        Format::Adblock | Format::Dnsmasq | Format::Hosts if !names_may_be(behavior) => {
+            let behavior = behavior.map_or("", Behavior::as_str);
+            let message = format!("a list of format `{named}` holds names; it is not `{behavior}`");
+            Err(Unreadable::malformed(message))
+        }
+        Format::Text if text(bytes, first, "", behavior)? == Format::Yaml => {
             let error = Unreadable::malformed("this is a list of format `yaml`");
             Err(error.hint("it begins with `payload:`"))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the entries may be names alone, as formats of name servers have them.
+fn names_may_be(behavior: Option<Behavior>) -> bool {
+    !matches!(
+        behavior,
+        Some(Behavior::Clash | Behavior::Classical | Behavior::IpCidr)
+    )
 }
 
 fn magic(first: &[u8]) -> Option<Format> {
@@ -88,8 +115,9 @@ fn magic(first: &[u8]) -> Option<Format> {
 }
 
 fn is_binary(first: &[u8]) -> bool {
-    first
-        .iter()
+    // The end of a text for DOS.
+    let text = first.strip_suffix(b"\x1a").unwrap_or(first);
+    text.iter()
         .any(|b| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r' | b'\x0c'))
 }
 
@@ -106,10 +134,6 @@ fn binary(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unr
     if first.starts_with(b"\x0a") || extension(name) == "dat" {
         return Ok(Format::Dat);
     }
-    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        let error = Unreadable::malformed("this is UTF-16, and lists are UTF-8 text");
-        return Err(error.hint("save it as UTF-8"));
-    }
     let error = Unreadable::malformed("the content is binary, of no format that is known");
     Err(error.hint("formats are `dat`, `mmdb`, `mrs`, `srs` and several of text"))
 }
@@ -119,20 +143,30 @@ fn extension(name: &str) -> String {
     extension.to_string_lossy().to_ascii_lowercase()
 }
 
-/// Tells a format of text by the first lines that say something.
-fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unreadable> {
+/// Tells a format of text by what most of its lines are.
+fn text(
+    bytes: &mut dyn Bytes,
+    first: &[u8],
+    name: &str,
+    behavior: Option<Behavior>,
+) -> Result<Format, Unreadable> {
     // All of it may be one line, longer than any that is looked at.
     let bare = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
     if begins_braced(bare) {
         return Ok(braced(first, name));
     }
     bytes.rewind()?;
+    let mut votes = Votes::default();
     let mut lines = Lines::new(bytes);
     let mut seen = 0;
-    while let Some((_, line)) = lines.next()? {
-        let Line::Text(line) = line else { continue };
+    while seen < LOOKED_AT
+        && let Some((_, line)) = lines.next()?
+    {
+        let (Line::Text(line) | Line::Lossy(line)) = line else {
+            continue;
+        };
         let line = line.trim();
-        if line.is_empty() || (line.starts_with('#') && !line.starts_with("##")) {
+        if line.is_empty() || votes.comment(line) {
             continue;
         }
         // Behind comments.
@@ -146,15 +180,141 @@ fn text(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unrea
         if seen == 0 && (lower.starts_with("<!doctype") || lower.starts_with("<html")) {
             return Err(Unreadable::malformed("this is a web page, not a list"));
         }
-        if let Some(format) = by_line(line) {
-            return Ok(format);
+        // A key among others, not among entries.
+        if line.starts_with("payload:") && votes.is_none() {
+            return Ok(Format::Yaml);
         }
+        votes.count(line);
         seen += 1;
-        if seen == LOOKED_AT {
-            break;
+    }
+    if !names_may_be(behavior) {
+        return Ok(Format::Text);
+    }
+    if seen == LOOKED_AT {
+        // They count as much as what is seen at another place.
+        votes.scale(AT_A_PLACE, LOOKED_AT);
+        let from = bytes.stream_position()?;
+        let end = bytes.seek(SeekFrom::End(0))?;
+        for place in 0..PLACES {
+            let at = from + end.saturating_sub(from) * place / PLACES;
+            bytes.seek(SeekFrom::Start(at))?;
+            votes.look_on(bytes, AT_A_PLACE)?;
         }
     }
-    Ok(Format::Text)
+    Ok(votes.winner())
+}
+
+/// What the lines of a text speak for.
+#[derive(Default)]
+struct Votes {
+    adblock: usize,
+    dnsmasq: usize,
+    hosts: usize,
+    text: usize,
+    /// Names, which stand in lists of text, and in AdBlock's.
+    names: usize,
+    /// Comments as AdBlock has them.
+    bangs: usize,
+    /// Comments as all others have them.
+    hashes: usize,
+    /// Whether it says at its beginning that it is AdBlock's.
+    headed: bool,
+}
+
+impl Votes {
+    /// Counts a line that is a comment; whether it was.
+    fn comment(&mut self, line: &str) -> bool {
+        if line.starts_with("[Adblock") || line.starts_with("[uBlock") {
+            self.headed |= self.is_none();
+            return true;
+        }
+        if !is_comment_of_text(line) {
+            return false;
+        }
+        match line.starts_with('!') {
+            true => self.bangs += 1,
+            false => self.hashes += 1,
+        }
+        true
+    }
+
+    fn count(&mut self, line: &str) {
+        match look(before_text_comment(line)) {
+            Look::Of(Format::Adblock) => self.adblock += 1,
+            Look::Of(Format::Dnsmasq) => self.dnsmasq += 1,
+            Look::Of(Format::Hosts) => self.hosts += 1,
+            Look::Of(_) => self.text += 1,
+            Look::Name => self.names += 1,
+            Look::Unknown => {}
+        }
+    }
+
+    /// Counts some lines from the next one on that is whole.
+    fn look_on(&mut self, bytes: &mut dyn Bytes, most: usize) -> Result<(), Unreadable> {
+        let mut lines = Lines::new(bytes);
+        lines.next()?;
+        let mut seen = 0;
+        while seen < most
+            && let Some((_, line)) = lines.next()?
+        {
+            let (Line::Text(line) | Line::Lossy(line)) = line else {
+                continue;
+            };
+            let line = line.trim();
+            if !line.is_empty() && !self.comment(line) {
+                self.count(line);
+                seen += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn scale(&mut self, to: usize, from: usize) {
+        let Self {
+            adblock,
+            dnsmasq,
+            hosts,
+            text,
+            names,
+            ..
+        } = self;
+        for count in [adblock, dnsmasq, hosts, text, names] {
+            *count = *count * to / from;
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.adblock + self.dnsmasq + self.hosts + self.text + self.names == 0
+    }
+
+    fn winner(&self) -> Format {
+        let Self {
+            dnsmasq,
+            names,
+            bangs,
+            hashes,
+            ..
+        } = *self;
+        let (mut adblock, mut hosts, mut text) = (self.adblock, self.hosts, self.text);
+        if self.headed || bangs > hashes {
+            // It has plain names and lines of hosts files, too.
+            adblock += names;
+            if adblock > 0 {
+                adblock += std::mem::take(&mut hosts);
+            }
+        } else {
+            text += names;
+        }
+        let most = adblock.max(dnsmasq).max(hosts).max(text);
+        match most {
+            0 if self.headed => Format::Adblock,
+            0 => Format::Text,
+            _ if most == adblock => Format::Adblock,
+            _ if most == hosts => Format::Hosts,
+            _ if most == dnsmasq => Format::Dnsmasq,
+            _ => Format::Text,
+        }
+    }
 }
 
 /// Whether the beginning of a text is an object, behind blanks and the comments that JSON has for sing-box.
@@ -175,29 +335,12 @@ fn braced(first: &[u8], name: &str) -> Format {
     }
 }
 
-/// The format in which alone a line makes sense.
-fn by_line(line: &str) -> Option<Format> {
-    if line.starts_with("payload:") {
-        return Some(Format::Yaml);
-    }
-    let adblock = ["[Adblock", "[uBlock", "!", "||", "@@", "##"];
-    if adblock.iter().any(|sign| line.starts_with(sign)) {
-        return Some(Format::Adblock);
-    }
-    let option = line.strip_prefix("--").unwrap_or(line);
-    if let Some((key, value)) = option.split_once('=')
-        && super::dnsmasq::KEYS.contains(&key.trim_end())
-        && value.trim_start().starts_with('/')
-    {
-        return Some(Format::Dnsmasq);
-    }
-    let mut words = before_comment(line).split_ascii_whitespace();
-    let address = words.next()?.parse::<IpAddr>().is_ok();
-    (address && words.next().is_some()).then_some(Format::Hosts)
-}
-
-/// Tells by the look of the first entries what all are.
-fn behavior(bytes: &mut dyn Bytes, format: Format) -> Result<Behavior, Unreadable> {
+/// Tells by the look of the first entries what most are.
+fn behavior(
+    bytes: &mut dyn Bytes,
+    format: Format,
+    told: &mut Told,
+) -> Result<Behavior, Unreadable> {
     bytes.rewind()?;
     let mut lines = Lines::new(bytes);
     let mut block = Block::default();
@@ -205,19 +348,21 @@ fn behavior(bytes: &mut dyn Bytes, format: Format) -> Result<Behavior, Unreadabl
     while seen < LOOKED_AT
         && let Some((_, line)) = lines.next()?
     {
-        let Line::Text(line) = line else { continue };
+        let (Line::Text(line) | Line::Lossy(line)) = line else {
+            continue;
+        };
         let entry = match format {
             Format::Yaml => match block.item(line) {
                 Ok(item) => item.map_or("", |(entry, _)| entry),
                 Err(_odd) => break,
             },
-            _ => before_comment(line),
+            _ => before_text_comment(line),
         };
         if entry.is_empty() {
             continue;
         }
         seen += 1;
-        if looks_like_range(entry) {
+        if looks_like_range(entry) && look(entry) != Look::Of(Format::Hosts) {
             ranges += 1;
         } else if looks_like_rule(entry) {
             classical += 1;
@@ -225,30 +370,85 @@ fn behavior(bytes: &mut dyn Bytes, format: Format) -> Result<Behavior, Unreadabl
     }
     Ok(match seen {
         0 => Behavior::Domain,
-        _ if classical == seen => Behavior::Classical,
-        _ if ranges == seen => Behavior::IpCidr,
-        _ if format == Format::Yaml || marks(bytes)? => Behavior::Domain,
-        _ => Behavior::Names,
+        _ if classical * 2 > seen => Behavior::Classical,
+        _ if ranges * 2 > seen => Behavior::IpCidr,
+        _ if format == Format::Yaml => Behavior::Domain,
+        _ => names(bytes, told)?,
     })
 }
 
-/// Whether a text marks names that stand for all below, so that a plain one stands for itself. All of
-/// it is looked at: such lists have the plain ones first.
-fn marks(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
+/// Tells whether a list marks names that stand for all below, so that a plain one stands for itself: most of its
+/// names are marked. All of it is looked at: such lists have the plain ones first.
+fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Behavior, Unreadable> {
+    let (plain, marked) = plain_and_marked(bytes)?;
+    let (behavior, meaning) = match marked >= plain && marked > 0 {
+        true => (Behavior::Domain, "stand for themselves alone"),
+        false => (Behavior::Names, "stand for all below, too"),
+    };
+    if plain.min(marked) * 10 > plain + marked {
+        let message = format!(
+            "{marked} of {} names are marked (`+.`, `*.` or `.`): plain ones {meaning}",
+            plain + marked
+        );
+        told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
+    }
+    Ok(behavior)
+}
+
+/// How many names of a text have no mark, and how many one that stands for all below.
+fn plain_and_marked(bytes: &mut dyn Bytes) -> Result<(u64, u64), Unreadable> {
     bytes.rewind()?;
-    let mut begins = true;
+    let (mut plain, mut marked) = (0, 0);
+    let mut line = Kept::default();
     loop {
         let available = bytes.fill_buf()?;
         if available.is_empty() {
-            return Ok(false);
+            line.end(&mut plain, &mut marked);
+            return Ok((plain, marked));
         }
         for byte in available {
-            if begins && matches!(byte, b'+' | b'.' | b'*') {
-                return Ok(true);
+            match byte {
+                b'\n' => line.end(&mut plain, &mut marked),
+                _ => line.take(*byte),
             }
-            begins = *byte == b'\n';
         }
         let used = available.len();
         bytes.consume(used);
+    }
+}
+
+/// What is kept of a line of which each byte is seen once.
+#[derive(Default)]
+struct Kept {
+    first: u8,
+    /// Whether it has a letter.
+    lettered: bool,
+    /// Whether a comment or white space came.
+    over: bool,
+    /// Whether it is no name: a rule, a range, a mark of another kind.
+    other: bool,
+}
+
+impl Kept {
+    fn take(&mut self, byte: u8) {
+        match byte {
+            _ if self.over => {}
+            b' ' | b'\t' | b'\r' if self.first == 0 => {}
+            b' ' | b'\t' | b'\r' | b'#' | b';' => self.over = true,
+            b',' | b':' | b'/' | b'=' | b'|' | b'@' | b'^' | b'!' => self.other = true,
+            _ => self.lettered |= byte.is_ascii_alphabetic() || byte >= 0x80,
+        }
+        if self.first == 0 && !matches!(byte, b' ' | b'\t' | b'\r') {
+            self.first = byte;
+        }
+    }
+
+    fn end(&mut self, plain: &mut u64, marked: &mut u64) {
+        let line = std::mem::take(self);
+        match line.first {
+            _ if line.other || !line.lettered => {}
+            b'+' | b'.' | b'*' => *marked += 1,
+            _ => *plain += 1,
+        }
     }
 }

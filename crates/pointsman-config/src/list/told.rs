@@ -1,18 +1,20 @@
-//! What a list had to say besides its entries.
+//! What a list had to say besides its entries, by reason.
 //!
-//! Invariant: bounded, however bad the list is. Places carry their own line's text, so nothing of the
-//! list need stay in memory.
+//! Invariant: bounded, however bad the list is: of each reason the first line is kept, the numbers of the
+//! next two and how many there are. Places carry their own line's text, so nothing of the list need stay in memory.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Behavior, Format, Unreadable};
-use crate::problem::{Problems, Severity, Source, Span};
+use crate::problem::{Again, Problems, Source, Span};
 
-/// The most bad entries of one list that are told one by one.
-const MOST_TOLD: usize = 20;
+/// The most reasons of one list that are told one by one.
+const MOST_REASONS: usize = 20;
+
+/// How many lines of a reason are named besides the first.
+const MORE_LINES: usize = 2;
 
 /// The most of a line that is kept to show it, in bytes.
 const MOST_SHOWN: usize = 256;
@@ -48,6 +50,42 @@ impl Spot {
     }
 }
 
+/// What is told of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// It cannot be read, and is left out.
+    LeftOut,
+    /// Its format has it, and it says nothing that a set can hold.
+    Passed,
+    /// It is written as another format has it, and read so.
+    OtherFormat,
+    /// A range with bits behind its length: which addresses it means is not what it shows.
+    HostBits,
+    /// It holds no flow.
+    NeverMatches,
+    /// It holds every name.
+    TakesAll,
+    /// The plain names of the list could mean two things.
+    Guessed,
+}
+
+/// What is told of entries for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What is told.
+    pub kind: Kind,
+    /// What is wrong with the first; of what is passed over a plural.
+    pub message: String,
+    /// Where the first stands.
+    pub first: Spot,
+    /// The lines of the next two.
+    pub lines: Vec<u32>,
+    /// How many there are.
+    pub count: usize,
+    /// The message without what it quotes.
+    gist: String,
+}
+
 /// What was told while a list was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
@@ -55,73 +93,184 @@ pub struct Told {
     pub format: Option<Format>,
     /// What its entries are, named or recognised; `None`: each by its own look or by the format.
     pub behavior: Option<Behavior>,
-    /// The first bad entries, with what is wrong.
-    pub bad: Vec<(Spot, String)>,
-    /// The last bad entry and how many there are besides the first ones.
-    pub more_bad: Option<(Spot, usize)>,
-    /// What is understood and says nothing that a set can hold: how often, and where last.
-    pub passed: Vec<(Cow<'static, str>, usize, Spot)>,
+    /// What was told, by reason, in the order of the first lines.
+    pub reasons: Vec<Reason>,
 }
 
 impl Told {
     /// Tells of a bad entry.
     pub fn bad(&mut self, spot: Spot, message: String) {
-        if self.bad.len() < MOST_TOLD {
-            self.bad.push((spot, message));
-            return;
-        }
-        let before = self.more_bad.as_ref().map_or(0, |(_, count)| *count);
-        self.more_bad = Some((spot, before + 1));
+        self.say(Kind::LeftOut, spot, message);
     }
 
     /// Counts something that is passed over, under a plural: `rules about parts of pages`.
     pub fn pass(&mut self, what: &'static str, line: u32, text: &str) {
-        match self.passed.iter_mut().find(|(known, ..)| *known == what) {
-            Some((_, count, _)) => *count += 1,
+        // The commonest by far, in lists of a hundred thousand such rules.
+        let known = |r: &&mut Reason| r.kind == Kind::Passed && r.message == what;
+        match self.reasons.iter_mut().find(known) {
+            Some(reason) => reason.again(line),
             None => {
                 let spot = Spot::new(line, text, 0, text.len());
-                self.passed.push((Cow::Borrowed(what), 1, spot));
+                self.say(Kind::Passed, spot, what.to_owned());
             }
         }
+    }
+
+    /// Tells of an entry what its kind is; those with the same reason are one.
+    pub fn say(&mut self, kind: Kind, spot: Spot, message: String) {
+        let gist = gist(&message);
+        let known = |r: &&mut Reason| r.kind == kind && r.gist == gist;
+        if let Some(reason) = self.reasons.iter_mut().find(known) {
+            return reason.again(spot.line);
+        }
+        if self.reasons.len() < MOST_REASONS {
+            return self.reasons.push(Reason {
+                kind,
+                message,
+                first: spot,
+                lines: Vec::new(),
+                count: 1,
+                gist,
+            });
+        }
+        // A kind that has room for no more reasons has one for the rest: six at most.
+        let known = |r: &&mut Reason| r.kind == kind && r.gist.is_empty();
+        match self.reasons.iter_mut().find(known) {
+            Some(reason) => reason.again(spot.line),
+            None => self.reasons.push(Reason {
+                kind,
+                message: format!("{message} (more lines, for this and other reasons)"),
+                first: spot,
+                lines: Vec::new(),
+                count: 1,
+                gist: String::new(),
+            }),
+        }
+    }
+
+    /// How many entries were left out.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.of(Kind::LeftOut).map(|reason| reason.count).sum()
+    }
+
+    /// The reasons of one kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Reason> {
+        self.reasons
+            .iter()
+            .filter(move |reason| reason.kind == kind)
     }
 
     /// Makes problems of it, in the file of this name (relative to the configuration's directory).
     pub fn report(&self, file: &str, strict: bool, problems: &mut Problems) {
         let file = Arc::from(file);
-        let mut push = |spot: &Spot, message: String| {
-            let problem = problems.warning("invalid-entry", &spot.span(&file), message);
-            if strict {
-                problem.severity = Severity::Error;
-            } else {
-                problem.hint =
-                    Some("this entry is left out; `strict: true` makes it an error".into());
-            }
-        };
-        for (spot, message) in &self.bad {
-            push(spot, message.clone());
-        }
-        if let Some((spot, more)) = &self.more_bad {
-            push(spot, format!("{more} more bad entries, this one the last"));
-        }
-        for (what, count, spot) in &self.passed {
-            let message = format!("{count} {what} are passed over, this one the first");
-            problems.note("passed-over", &spot.span(&file), message);
+        for reason in &self.reasons {
+            reason.report(&file, strict, problems);
         }
     }
 }
 
+impl Reason {
+    fn again(&mut self, line: u32) {
+        self.count += 1;
+        if self.lines.len() < MORE_LINES {
+            self.lines.push(line);
+        }
+    }
+
+    fn report(&self, file: &Arc<str>, strict: bool, problems: &mut Problems) {
+        let span = self.first.span(file);
+        let message = self.message.as_str();
+        let problem = match self.kind {
+            Kind::LeftOut if strict => problems.error("invalid-entry", &span, message),
+            Kind::LeftOut => {
+                let problem = problems.warning("invalid-entry", &span, message);
+                problem.hint = Some("left out; `strict: true` makes it an error".into());
+                problem
+            }
+            Kind::Passed => {
+                let message = format!(
+                    "{} {message} are passed over, this one the first",
+                    self.count
+                );
+                problems.note("passed-over", &span, message);
+                return;
+            }
+            Kind::OtherFormat => problems.warning("other-format", &span, message),
+            Kind::HostBits => problems.warning("host-bits", &span, message),
+            Kind::NeverMatches => problems.warning("never-matches", &span, message),
+            Kind::TakesAll => problems.warning("takes-everything", &span, message),
+            Kind::Guessed => {
+                let problem = problems.note("guessed-meaning", &span, message);
+                let hint = "`behavior` says which: `domain` (themselves alone) or `names` (with all below)";
+                problem.hint = Some(hint.into());
+                problem
+            }
+        };
+        if self.count > 1 {
+            problem.again = Some(Again {
+                lines: self.lines.clone(),
+                count: self.count - 1,
+            });
+        }
+    }
+}
+
+/// A message without what it quotes: what is the same of all entries that are bad for one reason.
+fn gist(message: &str) -> String {
+    let mut gist = String::with_capacity(message.len());
+    let mut quote = None;
+    for c in message.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => {}
+            None if matches!(c, '`' | '\'') => quote = Some(c),
+            None => gist.push(c),
+        }
+    }
+    gist
+}
+
 impl Unreadable {
-    /// Makes a problem of it, in the file of this name (relative to the configuration's directory).
-    pub fn report(&self, file: &str, problems: &mut Problems) {
-        let file = Arc::from(file);
+    /// Makes a problem of it, in the file of this name (relative to the configuration's directory); where
+    /// no place in that can be named, at this one.
+    pub fn report(&self, file: &str, otherwise: Option<&Span>, problems: &mut Problems) {
+        let name = Arc::from(file);
         let (code, at, hint) = match self {
             Self::Malformed { hint, at, .. } => ("invalid-list", at.as_ref(), hint.clone()),
             Self::Io(_) => ("unreadable", None, None),
         };
-        let place = match at {
-            Some(spot) => spot.span(&file),
-            None => Source::excerpt(&file, 1, String::new()).span(0, 0),
+        let problem = match (at, otherwise) {
+            (Some(spot), _) => problems.error(code, &spot.span(&name), self.to_string()),
+            (None, Some(place)) => problems.error(code, place, format!("`{file}`: {self}")),
+            (None, None) => {
+                let place = Source::excerpt(&name, 1, String::new()).span(0, 0);
+                problems.error(code, &place, self.to_string())
+            }
         };
-        problems.error(code, &place, self.to_string()).hint = hint;
+        problem.hint = hint;
+    }
+
+    /// As one says it of a file: with its place if one can be named, and with what to do.
+    #[must_use]
+    pub fn of_file(&self, file: &str) -> String {
+        let mut problems = Problems::default();
+        match self {
+            Self::Malformed {
+                at: None,
+                hint,
+                message,
+            } => {
+                let hint = hint.as_ref();
+                let hint = hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+                format!("{file}: error[invalid-list]: {message}{hint}")
+            }
+            Self::Io(_) => format!("{file}: error[unreadable]: {self}"),
+            Self::Malformed { .. } => {
+                self.report(file, None, &mut problems);
+                let shown = problems.0.first().map(ToString::to_string);
+                shown.unwrap_or_default()
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io::Read as _;
 
-use super::lines::{Line, Lines, before_comment};
+use super::lines::{Line, Lines, NOT_UTF8, before_comment};
 use super::{Bytes, Reading, Spot, Unreadable};
 use crate::problem::{Problems, Source, Span};
 use crate::yaml::{self, Node, Value};
@@ -29,12 +29,12 @@ fn plain(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<Option<usiz
     let mut block = Block::default();
     let mut taken = 0;
     while let Some((number, line)) = lines.next()? {
-        let Line::Text(line) = line else {
+        let (Line::Text(line) | Line::Lossy(line)) = line else {
             return Ok(Some(taken));
         };
         match block.item(line) {
             Ok(Some((entry, start))) => {
-                reading.entry(entry, number, line, start);
+                item(reading, entry, number, line, start);
                 taken += 1;
             }
             Ok(None) => {}
@@ -42,6 +42,15 @@ fn plain(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<Option<usiz
         }
     }
     Ok((!block.begun).then_some(taken))
+}
+
+/// Takes an entry, unless it is no text.
+fn item(reading: &mut Reading<'_>, entry: &str, number: u32, line: &str, start: usize) {
+    if !entry.is_ascii() && entry.contains(char::REPLACEMENT_CHARACTER) {
+        reading.broken(number, entry, NOT_UTF8);
+    } else {
+        reading.entry(entry, number, line, start);
+    }
 }
 
 /// A block list while it is read.
@@ -112,13 +121,10 @@ fn by_parser(
         let message = "the list is too large for YAML that is more than one `- entry` a line";
         return Err(Unreadable::malformed(message));
     }
-    let text = match String::from_utf8(text) {
-        Ok(text) => text
-            .strip_prefix('\u{feff}')
-            .map(str::to_owned)
-            .unwrap_or(text),
-        Err(_) => return Err(Unreadable::malformed("the list is not UTF-8")),
-    };
+    let text = String::from_utf8(text)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = bare.strip_suffix('\u{1a}').unwrap_or(bare).to_owned();
     let source = Source::open("", text);
     let mut problems = Problems::default();
     let root = yaml::parse(&source, &mut problems);
@@ -136,10 +142,10 @@ fn by_parser(
         return Err(error.hint("a list without it is `format: text`"));
     };
     let mut lines = LineCounter::default();
-    for item in items.iter().skip(taken) {
-        let (number, line, start) = lines.line(&source.text, item.span.start);
-        match item.scalar() {
-            Some(entry) if !item.is_null() => reading.entry(entry, number, line, start),
+    for node in items.iter().skip(taken) {
+        let (number, line, start) = lines.line(&source.text, node.span.start);
+        match node.scalar() {
+            Some(entry) if !node.is_null() => item(reading, entry, number, line, start),
             Some(_) | None => {
                 let spot = Spot::new(number, line, start, line.len());
                 reading.told.bad(spot, "an entry is one text".into());

@@ -26,9 +26,12 @@ pub struct Again {
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.lines.iter().map(u32::to_string).collect();
-        let more = self.count.saturating_sub(lines.len());
-        let lines = lines.join(" and ");
-        write!(f, "the same on the lines {lines}, and of {more} more")
+        let word = if lines.len() == 1 { "line" } else { "lines" };
+        write!(f, "the same on the {word} {}", lines.join(" and "))?;
+        match self.count.saturating_sub(lines.len()) {
+            0 => Ok(()),
+            more => write!(f, ", and of {more} more"),
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn a_match_names_the_entry_and_its_place() {
         expect![[r#"
             2
             --
-            names.txt:1:1: error[invalid-list]: it is no rule set of sing-box's
+            names.txt: error[invalid-list]: it is no rule set of sing-box's
             error: names.txt cannot be read as a list
         "#]],
     );
@@ -130,25 +130,27 @@ fn a_match_names_the_entry_and_its_place() {
         "rule-set match bad.txt x.a.test",
         "",
         expect![[r#"
-        0
-        bad.txt:1: +.a.test
-        --
-        bad.txt:2:1: warning[invalid-entry]: `a..b` is no domain: the name has an empty label
-          | a..b
-          | ^^^^
-          hint: this entry is left out; `strict: true` makes it an error
-    "#]],
+            0
+            bad.txt:1: +.a.test
+            --
+            bad.txt:1:1: note[guessed-meaning]: 1 of 2 names are marked (`+.`, `*.` or `.`): plain ones stand for themselves alone
+              hint: `behavior` says which: `domain` (themselves alone) or `names` (with all below)
+            bad.txt:2:1: warning[invalid-entry]: `a..b` is no domain: the name has an empty label
+              | a..b
+              | ^^^^
+              hint: left out; `strict: true` makes it an error
+        "#]],
     );
     check(
         "rule-set match names.txt a.test --set x",
         "",
         expect![[r#"
-        2
-        --
-        names.txt:1:1: error[invalid-list]: `select: x`: a list of format `text` is one list
-          hint: `dat` and `mmdb` hold many
-        error: names.txt cannot be read as a list
-    "#]],
+            2
+            --
+            names.txt: error[invalid-list]: `select: x`: a list of format `text` is one list
+              hint: `dat` and `mmdb` hold many
+            error: names.txt cannot be read as a list
+        "#]],
     );
     check(
         "rule-set match ads x.b.test --config c.yml",
@@ -302,11 +304,13 @@ fn a_list_is_written_in_other_formats() {
         "rule-set convert names.txt --to text",
         "",
         expect![[r#"
-        0
-        a.test
-        +.b.test
-        --
-    "#]],
+            0
+            a.test
+            +.b.test
+            --
+            names.txt:1:1: note[guessed-meaning]: 1 of 2 names are marked (`+.`, `*.` or `.`): plain ones stand for themselves alone
+              hint: `behavior` says which: `domain` (themselves alone) or `names` (with all below)
+        "#]],
     );
     check(
         "rule-set convert rules.txt --to yaml",
@@ -358,10 +362,12 @@ fn a_list_is_written_in_other_formats() {
         expect![[r#"
             1
             --
+            bad.txt:1:1: note[guessed-meaning]: 1 of 2 names are marked (`+.`, `*.` or `.`): plain ones stand for themselves alone
+              hint: `behavior` says which: `domain` (themselves alone) or `names` (with all below)
             bad.txt:2:1: warning[invalid-entry]: `a..b` is no domain: the name has an empty label
               | a..b
               | ^^^^
-              hint: this entry is left out; `strict: true` makes it an error
+              hint: left out; `strict: true` makes it an error
             error: nothing is written: `--strict`
         "#]],
     );
@@ -420,6 +426,8 @@ fn what_is_written_answers_as_what_was_read() {
             "-o",
             &out,
             "--strict",
+            "--behavior",
+            "domain",
         ];
         let expected = format!("0\n--\n{out}: 2 entries, 0 left out\n");
         assert_eq!(shown(home.path(), &words, ""), expected);
@@ -466,11 +474,11 @@ fn lists_inside_a_file_are_named() {
     check(
         "rule-set list names.txt",
         expect![[r#"
-        1
-        --
-        names.txt:1:1: error[invalid-list]: the list is cut off
-        error: names.txt is no file of many lists
-    "#]],
+            1
+            --
+            names.txt: error[invalid-list]: the list is cut off
+            error: names.txt is no file of many lists
+        "#]],
     );
     check(
         "rule-set match geosite.dat x.a.test --set A",
@@ -493,7 +501,7 @@ fn lists_inside_a_file_are_named() {
         expect![[r#"
             2
             --
-            geosite.dat:1:1: error[invalid-list]: there is no list `othr` in the file
+            geosite.dat: error[invalid-list]: there is no list `othr` in the file
               hint: did you mean `other`?
             error: geosite.dat cannot be read as a list
         "#]],
@@ -503,7 +511,7 @@ fn lists_inside_a_file_are_named() {
         expect![[r#"
             2
             --
-            geosite.dat:1:1: error[invalid-list]: the file holds many lists
+            geosite.dat: error[invalid-list]: the file holds many lists
               hint: choose one: `select: a` (`--set a`); `pointsman rule-set list` names all
             error: geosite.dat cannot be read as a list
         "#]],

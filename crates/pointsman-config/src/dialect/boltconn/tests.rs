@@ -479,7 +479,7 @@ fn providers_that_are_fetched_are_sources() {
     let source = &setup.sources[2];
     let mut fetched = std::io::Cursor::new("RULE-SET,names\nRULE-SET,rules\n");
     let (set, told) = source.compile(&mut fetched, Key::default()).unwrap();
-    assert_eq!((set.len(), told.bad.len()), (1, 1));
+    assert_eq!((set.len(), told.left_out()), (1, 1));
 }
 
 #[test]

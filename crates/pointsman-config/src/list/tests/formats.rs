@@ -54,11 +54,29 @@ pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
     if let Err(error) = read {
         return format!("{all}; error: {error}");
     }
-    for (spot, message) in &told.bad {
-        all += &format!("; {}:{}-{} {message}", spot.line, spot.start, spot.end);
-    }
-    for (what, count, spot) in &told.passed {
-        all += &format!("; {count} {what} ({})", spot.line);
+    // What is left out without a mark, then what is read: `?`, then what is passed over.
+    for wanted in [Kind::LeftOut, Kind::Passed] {
+        for reason in told.reasons.iter() {
+            let Reason {
+                kind,
+                message,
+                first,
+                count,
+                ..
+            } = reason;
+            let (line, start, end) = (first.line, first.start, first.end);
+            match (kind, wanted) {
+                (Kind::Passed, Kind::Passed) => all += &format!("; {count} {message} ({line})"),
+                (Kind::Passed | Kind::Guessed, _) | (_, Kind::Passed) => {}
+                (Kind::LeftOut, _) if *count == 1 => {
+                    all += &format!("; {line}:{start}-{end} {message}");
+                }
+                (Kind::LeftOut, _) => {
+                    all += &format!("; {line}:{start}-{end} {message} (x{count})");
+                }
+                _ => all += &format!("; {line}? {message} (x{count})"),
+            }
+        }
     }
     all
 }
@@ -146,7 +164,7 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
     check("||bücher.test^", ".xn--bcher-kva.test@1");
     check(
         "||^\n||*^\n*\n|\n||",
-        r"~(?:^|\.).*$@2 ~.*@3; 3 rules that say nothing about whole names (1)",
+        r"~(?:^|\.).*$@2 ~.*@3; 1:0-3 `||^` is no rule: it would hold every name (x3); 2? `||*^` holds every name (x2)",
     );
 }
 
@@ -168,7 +186,7 @@ fn hosts_files_name_names_alone() {
     check("10.1.1.1 nas.lan", "nas.lan@1");
     check(
         "a.test\n0.0.0.0 b..test\n0.0.0.0 c.test",
-        "c.test@3; 1:0-6 `a.test` is no `ADDRESS NAME`; 2:0-15 `b..test` is no domain: the name has an empty label",
+        "a.test@1 c.test@3; 1? `a.test` is a name without an address in a list of format `hosts`: it is read as that (x1); 2:0-15 `b..test` is no domain: the name has an empty label",
     );
 }
 
@@ -196,7 +214,10 @@ fn dnsmasq_options_name_names_with_all_below() {
         ".a.test@1 !.b.a.test@2",
     );
     check("address=/a.test/#", ".a.test@1");
-    check("address=/#/0.0.0.0", "~@1");
+    check(
+        "address=/#/0.0.0.0",
+        "~@1; 1? `address=/#/0.0.0.0` holds every name (x1)",
+    );
     check(
         "server=/*.a.test/1.1.1.1\n--server=/.b.test/1.1.1.1",
         ".a.test@1 .b.test@2",
@@ -253,7 +274,7 @@ fn texts_are_read_by_what_they_hold() {
     check(
         "a.*.test\n+.a.*.test\nads*.test\n*",
         Some(Domain),
-        r"~^a\.[^.]*\.test$@1 ~(?:^|\.)a\.[^.]*\.test$@2 ~^ads[^.]*\.test$@3 ~@4",
+        r"~^a\.[^.]*\.test$@1 ~(?:^|\.)a\.[^.]*\.test$@2 ~^ads[^.]*\.test$@3 ~@4; 4? `*` holds every name (x1)",
     );
     check(
         "\u{feff}a.test\r\n\r\n# x\r\n  b.test # y\r\n",
@@ -302,7 +323,7 @@ fn formats_are_recognised() {
     let check = |text: &[u8], name: &str, expected: &str| {
         let mut bytes = Cursor::new(text);
         let shown = String::from_utf8_lossy(text).into_owned();
-        let told = tell::tell(&mut bytes, name, &Recipe::default());
+        let told = tell::tell(&mut bytes, name, &Recipe::default(), &mut Told::default());
         let found = match told {
             Ok((format, Some(behavior))) => format!("{} {}", format.as_str(), behavior.as_str()),
             Ok((format, None)) => format.as_str().to_owned(),

@@ -12,9 +12,11 @@ use crate::problem::Problems;
 
 mod bombs;
 mod formats;
+mod majority;
 mod odd;
 mod precedence;
 mod real;
+mod sense;
 mod shelf;
 
 pub(in crate::list) struct Bare;
@@ -46,7 +48,7 @@ fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet
     let mut bytes = Cursor::new(text);
     match read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told) {
         Ok(()) => told.report("l", false, &mut problems),
-        Err(error) => error.report("l", &mut problems),
+        Err(error) => error.report("l", None, &mut problems),
     }
     (set.finish(), problems)
 }
@@ -188,11 +190,15 @@ fn bad_entries_are_told_and_left_out() {
     );
     let many = "x y\n".repeat(30);
     let (_, problems) = read_text(&many, Domain, None);
-    assert_eq!(problems.0.len(), 21);
-    assert_eq!(
-        problems.0[20].sentence(),
-        "10 more bad entries, this one the last"
-    );
+    assert_eq!(problems.0.len(), 1);
+    let shown = problems.0[0].to_string();
+    let again = "the same on the lines 2 and 3, and of 27 more";
+    assert!(shown.contains(again), "{shown}");
+    let odd: String = (1..40)
+        .map(|n| format!("DOMAIN,{n}.test,{}\n", "P,".repeat(n)))
+        .collect();
+    let (_, problems) = read_text(&odd, Classical, None);
+    assert!(problems.0.len() < 30, "{}", problems.0.len());
     let (_, problems) = read_text("a.test\n", Domain, Some(Format::Yaml));
     assert_eq!(problems.0[0].code, "invalid-list");
 }

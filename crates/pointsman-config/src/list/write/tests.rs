@@ -16,14 +16,15 @@ use crate::damage::shared;
 use crate::list::query::{Query, Table};
 use crate::list::srs_json::Shown;
 use crate::list::tests::Bare;
-use crate::list::{Recipe, Told, read};
+use crate::list::{Kind, Recipe, Told, read};
 
 fn read_into(bytes: &[u8], sink: &mut dyn Sink) {
     let mut told = Told::default();
     let recipe = Recipe::default();
     let mut bytes = Cursor::new(bytes);
     read(&mut bytes, "l", &recipe, &Bare, sink, &mut told).unwrap();
-    assert!(told.bad.is_empty(), "{:?}", told.bad);
+    let guessed = told.of(Kind::Guessed).count();
+    assert_eq!(told.reasons.len(), guessed, "{:?}", told.reasons);
 }
 
 /// The entries of a list without their lines, sorted.
@@ -59,6 +60,8 @@ fn what_is_written_is_read_again() {
         }
     };
     check("a.test\n+.b.test\nxn--p1ai\nc.b.test", &ALL);
+    check("a.test\n+.b.test\n+.c.test\nd.c.test", &ALL);
+    check("full:a.test\nfull:b.test\n+.c.test", &ALL);
     check("+.b.test", &ALL);
     check("DOMAIN,a.test\nDOMAIN,b.test", &ALL);
     check(

@@ -15,11 +15,12 @@ pub(super) enum Form {
 pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
     let no_name = |what: &What| matches!(what, What::Below(_) | What::Other(_) | What::Prefix(_));
     let names = !entries.iter().any(|entry| no_name(&entry.what));
-    // A text in which no name is marked is taken for names with all below.
-    let marked = entries
-        .iter()
-        .any(|e| matches!(e.what, What::Suffix(_) | What::Important(_, true)));
-    let names = names && (marked || form == Form::Yaml);
+    // A text in which most names are not marked is taken for names with all below.
+    let marked = |e: &&Entry| matches!(e.what, What::Suffix(_) | What::Important(_, true));
+    let exact = |e: &&Entry| matches!(e.what, What::Exact(_) | What::Important(_, false));
+    let marked = entries.iter().filter(marked).count();
+    let mostly = marked > 0 && marked >= entries.iter().filter(exact).count();
+    let names = names && (mostly || form == Form::Yaml);
     let ranges = entries.iter().all(|e| matches!(e.what, What::Prefix(_)));
     if form == Form::Yaml {
         to.bytes.extend_from_slice(b"payload:\n");

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
             "{shown} has no entry that can be written so"
         )));
     }
-    if args.strict && !(written.left_out.is_empty() && notes.bad.is_empty()) {
+    if args.strict && !(written.left_out.is_empty() && notes.left_out() == 0) {
         return Err(Stop::Failed("nothing is written: `--strict`".into()));
     }
     let Some(output) = args.output.path() else {

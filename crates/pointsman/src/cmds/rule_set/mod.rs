@@ -153,9 +153,7 @@ fn open(file: &Path) -> Result<Box<dyn Bytes>, Stop> {
 }
 
 fn told(error: &Unreadable, file: &str) {
-    let mut problems = Problems::default();
-    error.report(file, &mut problems);
-    problems.0.iter().for_each(complain);
+    complain(error.of_file(file));
 }
 
 impl ListFormat {

@@ -417,14 +417,30 @@ fn rule_sets_are_checked() {
             lists/bad.txt:2:1: error[invalid-entry]: `bad example` is no domain: the name has the character ' ', which no host name carries
               | bad example
               | ^^^^^^^^^^^
+              pointsman.yaml:5:14: rule set `c` reads this list
             lists/bad.txt:2:1: warning[invalid-entry]: `bad example` is no domain: the name has the character ' ', which no host name carries
               | bad example
               | ^^^^^^^^^^^
-              hint: this entry is left out; `strict: true` makes it an error
+              pointsman.yaml:3:14: rule set `a` reads this list
+              hint: left out; `strict: true` makes it an error
             lists/rules.txt:3:8: warning[invalid-entry]: `GEOIP` needs a database (set `geoip_db`)
               | GEOIP, CN
               |        ^^
-              hint: this entry is left out; `strict: true` makes it an error"#]],
+              pointsman.yaml:4:14: rule set `b` reads this list
+              hint: left out; `strict: true` makes it an error"#]],
+    );
+    // What is wrong with a list as a whole stands where the list is named.
+    problems(
+        "policy: direct\nrule_sets:\n  a: { path: lists/ads.txt, format: yaml }\n  b: { path: lists/ads.txt, select: x }\n",
+        expect![[r#"
+            lists/ads.txt:5:1: error[invalid-list]: did not find expected <document start>
+              | *.metrics.example
+              | ^
+              pointsman.yaml:3:14: rule set `a` reads this list
+            pointsman.yaml:4:14: error[invalid-list]: `lists/ads.txt`: `select: x`: a list of format `text` is one list
+              |   b: { path: lists/ads.txt, select: x }
+              |              ^^^^^^^^^^^^^
+              hint: `dat` and `mmdb` hold many"#]],
     );
 }
 

@@ -1,0 +1,134 @@
+//! Entries that are ranges of addresses: `10.0.0.0/8`, `10.0.0.1-10.0.0.9`, `1.2.3.4 and what else is known of it`.
+
+use std::net::IpAddr;
+
+use pointsman_policy::Prefix;
+use pointsman_policy::condition::{AddressOf, Asks, Condition};
+use pointsman_policy::set::{Item, Place};
+
+use super::entry::Fault;
+use super::ranges::prefixes_of;
+use super::told::Kind;
+use super::{Reading, Spot};
+
+const COLUMNS: &str = "columns behind addresses";
+
+/// Whether an entry is meant as a range: it begins with an address, whatever stands behind that.
+pub(super) fn looks_like_range(entry: &str) -> bool {
+    let first = entry.as_bytes().first();
+    if !first.is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') {
+        return false;
+    }
+    let word = entry.split([',', ' ', '\t']).next().unwrap_or(entry);
+    let address = word.split('/').next().unwrap_or(word);
+    address.parse::<IpAddr>().is_ok() || between(word).is_some() || guarded(entry).is_some()
+}
+
+/// The range of a line of PeerGuardian's: `Some name:10.0.0.1-10.0.0.9`.
+pub(super) fn guarded(entry: &str) -> Option<&str> {
+    let (_, range) = entry.rsplit_once(':')?;
+    between(range.trim())
+        .filter(|(from, _)| from.is_ipv4())
+        .map(|_| range.trim())
+}
+
+/// The ends of `A-B`.
+fn between(range: &str) -> Option<(IpAddr, IpAddr)> {
+    let (from, to) = range.split_once('-')?;
+    Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
+}
+
+impl Reading<'_> {
+    /// Takes a line that may be one of PeerGuardian's; whether it was.
+    pub(super) fn guarded(&mut self, entry: &str, number: u32) -> bool {
+        let range = guarded(entry);
+        range.is_some_and(|range| self.range(range, number).is_ok())
+    }
+
+    pub(super) fn range(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        let cut = entry.find([',', ' ', '\t']).unwrap_or(entry.len());
+        let (head, rest) = entry.split_at(cut);
+        let rest = rest.trim_start();
+        if let Some(flag) = rest.strip_prefix(',') {
+            let flag = flag.trim();
+            if !flag.eq_ignore_ascii_case("no-resolve") {
+                let message = format!("`{flag}` means nothing here");
+                return Err((message, entry.len() - flag.len(), entry.len()));
+            }
+            return self.one(head, true, number, entry);
+        }
+        if let Some(to) = rest.strip_prefix('-') {
+            // `10.0.0.1 - 10.0.0.9`
+            let word = to.trim_start().split([' ', '\t']).next().unwrap_or("");
+            let end = entry.len() - to.trim_start().len() + word.len();
+            return self.one(&entry[..end], false, number, &entry[..end]);
+        }
+        self.one(head, false, number, head)?;
+        if !rest.is_empty() {
+            self.told.pass(COLUMNS, number, entry);
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        range: &str,
+        no_resolve: bool,
+        line: u32,
+        written: &str,
+    ) -> Result<(), Fault> {
+        if let Some((from, to)) = between(range) {
+            let mut all = Vec::new();
+            if !prefixes_of(from, to, &mut |prefix| all.push(prefix)) {
+                let message = format!("`{range}` is no range: it ends before it begins");
+                return Err((message, 0, range.len()));
+            }
+            for prefix in all {
+                self.prefix(prefix, no_resolve, line, written);
+            }
+            return Ok(());
+        }
+        let prefix: Prefix = range
+            .parse()
+            .map_err(|why| (format!("{why}"), 0, range.len()))?;
+        if let Some((address, _)) = range.split_once('/')
+            && let Ok(address) = address.parse::<IpAddr>()
+            && address.to_canonical() != prefix.address().to_canonical()
+        {
+            let spot = Spot::new(line, written, 0, written.len());
+            let message = format!("`{range}` has bits behind its length: read as `{prefix}`");
+            self.told.say(Kind::HostBits, spot, message);
+        }
+        self.prefix(prefix, no_resolve, line, written);
+        Ok(())
+    }
+
+    /// Takes a range. With `no_resolve` it never asks for the address of a name.
+    pub(super) fn prefix(&mut self, prefix: Prefix, no_resolve: bool, line: u32, written: &str) {
+        if is_mapped(&prefix) {
+            let spot = Spot::new(line, written, 0, written.len());
+            let message = format!(
+                "`{prefix}` never matches: IPv4 addresses are IPv4 ones here, however a flow writes them"
+            );
+            self.told.say(Kind::NeverMatches, spot, message);
+        }
+        let item = if no_resolve && self.scope.ip_rules_resolve() {
+            Item::Other(Condition::Address {
+                of: AddressOf::Destination,
+                prefix,
+                asks: Asks::Never,
+            })
+        } else {
+            Item::Prefix(prefix)
+        };
+        self.sink.add(item, Place { line, written });
+    }
+}
+
+/// Whether it is the range of IPv4 addresses that are written as IPv6, all of it (RFC 4291, 2.5.5.2).
+fn is_mapped(prefix: &Prefix) -> bool {
+    match prefix.address() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => prefix.length() == 96 && address.to_ipv4_mapped().is_some(),
+    }
+}
