@@ -29,7 +29,7 @@ pub(super) type Fault = (String, usize, usize);
 /// Names that have no letter or digit in common: a test that holds for each holds for all.
 const PROBES: &[&str] = &["q7.example", "x.kz", "0-1.2-w.tv"];
 
-const ATTRIBUTES: &str = "entries with attributes (`@...`), which are taken without them";
+const ATTRIBUTES: &str = "attributes of entries (`@...`)";
 
 impl Reading<'_> {
     /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it

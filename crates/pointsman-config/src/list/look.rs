@@ -43,6 +43,22 @@ pub(super) fn look(line: &str) -> Look {
     }
 }
 
+/// What a line is written for that no list here is: configurations of name servers and routers.
+pub(super) fn stranger(line: &str) -> Option<&'static str> {
+    let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
+    let mut words = line.split_ascii_whitespace();
+    let record = words.any(|word| word == "CNAME") && words.next().is_some();
+    if begins(&["local-zone:", "local-data:"]) {
+        Some("a configuration of unbound")
+    } else if record || begins(&["$TTL", "$ORIGIN"]) {
+        Some("a zone file of a name server (RPZ)")
+    } else if begins(&["/ip ", "/ipv6 ", "add list=", "add name=", "add address="]) {
+        Some("a script for RouterOS (MikroTik)")
+    } else {
+        None
+    }
+}
+
 /// Whether a line that is trimmed is a comment for a list of text, and of any format.
 pub(super) fn is_comment_of_text(line: &str) -> bool {
     is_comment(line) && !is_style(line)
@@ -141,6 +157,28 @@ fn is_name(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_are_known() {
+        for line in [
+            "local-zone: \"a.test.\" always_null",
+            "$TTL 3600",
+            "a.test CNAME .",
+            "/ip dns static add name=a.test",
+        ] {
+            assert!(stranger(line).is_some(), "{line}");
+        }
+        for line in [
+            "a.test",
+            "||a.test^",
+            "0.0.0.0 a.test",
+            "cname.test",
+            "CNAME",
+            "/ads/",
+        ] {
+            assert_eq!(stranger(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn lines_look_like_what_they_are() {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::addresses::looks_like_range;
 use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
-use super::look::{Look, is_comment_of_text, look};
+use super::look::{Look, is_comment_of_text, look, stranger};
 use super::told::{Kind, Spot, Told};
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable};
@@ -201,7 +201,7 @@ fn text(
             votes.look_on(bytes, AT_A_PLACE)?;
         }
     }
-    Ok(votes.winner())
+    votes.winner()
 }
 
 /// What the lines of a text speak for.
@@ -219,6 +219,9 @@ struct Votes {
     hashes: usize,
     /// Whether it says at its beginning that it is AdBlock's.
     headed: bool,
+    /// Lines of what is no list here, and what the last one was of.
+    strange: usize,
+    stranger: &'static str,
 }
 
 impl Votes {
@@ -239,6 +242,11 @@ impl Votes {
     }
 
     fn count(&mut self, line: &str) {
+        if let Some(stranger) = stranger(line) {
+            self.strange += 1;
+            self.stranger = stranger;
+            return;
+        }
         match look(before_text_comment(line)) {
             Look::Of(Format::Adblock) => self.adblock += 1,
             Look::Of(Format::Dnsmasq) => self.dnsmasq += 1,
@@ -276,9 +284,10 @@ impl Votes {
             hosts,
             text,
             names,
+            strange,
             ..
         } = self;
-        for count in [adblock, dnsmasq, hosts, text, names] {
+        for count in [adblock, dnsmasq, hosts, text, names, strange] {
             *count = *count * to / from;
         }
     }
@@ -287,7 +296,7 @@ impl Votes {
         self.adblock + self.dnsmasq + self.hosts + self.text + self.names == 0
     }
 
-    fn winner(&self) -> Format {
+    fn winner(&self) -> Result<Format, Unreadable> {
         let Self {
             dnsmasq,
             names,
@@ -306,14 +315,20 @@ impl Votes {
             text += names;
         }
         let most = adblock.max(dnsmasq).max(hosts).max(text);
-        match most {
+        if self.strange > most {
+            let error = Unreadable::malformed(format!("this is {}, not a list", self.stranger));
+            let hint =
+                "lists that are published so are there as plain names, hosts or AdBlock rules, too";
+            return Err(error.hint(hint));
+        }
+        Ok(match most {
             0 if self.headed => Format::Adblock,
             0 => Format::Text,
             _ if most == adblock => Format::Adblock,
             _ if most == hosts => Format::Hosts,
             _ if most == dnsmasq => Format::Dnsmasq,
             _ => Format::Text,
-        }
+        })
     }
 }
 

@@ -26,8 +26,12 @@ pub struct Again {
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.lines.iter().map(u32::to_string).collect();
-        let word = if lines.len() == 1 { "line" } else { "lines" };
-        write!(f, "the same on the {word} {}", lines.join(" and "))?;
+        let word = if lines.len() == 1 {
+            "line"
+        } else {
+            "the lines"
+        };
+        write!(f, "the same on {word} {}", lines.join(" and "))?;
         match self.count.saturating_sub(lines.len()) {
             0 => Ok(()),
             more => write!(f, ", and of {more} more"),

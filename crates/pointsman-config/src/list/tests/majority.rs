@@ -204,6 +204,36 @@ fn what_is_declared_is_obeyed() {
     }
 }
 
+#[test]
+fn what_is_no_list_is_said() {
+    let check = |text: &str, expected: &str| {
+        let got = told_and_written(text, &Recipe::default());
+        assert_eq!(
+            got,
+            format!("error: this is {expected}, not a list"),
+            "{text}"
+        );
+    };
+    check(
+        "# x\nserver:\nlocal-zone: \"a.test.\" always_null\nlocal-zone: \"b.test.\" always_null",
+        "a configuration of unbound",
+    );
+    check(
+        "$TTL 3600\n@ SOA localhost. root.localhost. 1 2 3 4 5\n;x\na.test CNAME .\n*.a.test CNAME .",
+        "a zone file of a name server (RPZ)",
+    );
+    check(
+        "/ip dns static add name=a.test address=0.0.0.0\nadd list=x address=1.2.3.0/24",
+        "a script for RouterOS (MikroTik)",
+    );
+    // One such line is an odd one.
+    let found = told_and_written("a.test\nb.test\n$TTL 3600\n", &Recipe::default());
+    assert!(
+        found.starts_with("text names: .a.test@1 .b.test@2; 3:0-9 "),
+        "{found}"
+    );
+}
+
 /// Conditions from lines of another format are found again when a compiled set is loaded.
 #[test]
 fn odd_lines_are_found_again_in_kept_sets() {

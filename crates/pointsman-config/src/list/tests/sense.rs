@@ -170,7 +170,7 @@ fn columns_behind_addresses_are_counted() {
 fn attributes_of_v2fly_are_taken_off_and_includes_told() {
     any(
         "include:google-ads\ninclude:x @ads\nfull:a.example @ads\nb.example @cn @ads # x\nregexp:^c{1,2}$ @ads\nkeyword:d @!cn\ndomain:e.example &f",
-        "a.example@3 .b.example@4 ~^c{1,2}$@5 *d*@6 .e.example@7; 1:0-18 `include:google-ads` takes in another list, which is not read (x2); 6 entries with attributes (`@...`), which are taken without them (2)",
+        "a.example@3 .b.example@4 ~^c{1,2}$@5 *d*@6 .e.example@7; 1:0-18 `include:google-ads` takes in another list, which is not read (x2); 6 attributes of entries (`@...`) (2)",
     );
 }
 
