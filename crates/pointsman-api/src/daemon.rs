@@ -26,6 +26,10 @@ pub struct Status {
     /// What is rolled back unless it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting: Option<Awaiting>,
+    /// The configuration that was refused or rolled back since the one in force was taken, or was rolled back before
+    /// that was taken again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setback: Option<Setback>,
     /// Listeners.
     pub inbounds: Vec<InboundState>,
     /// Ways out.
@@ -140,6 +144,23 @@ pub struct Reload {
     /// Until when it must be confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting: Option<Awaiting>,
+    /// That the configuration was rolled back before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// A configuration that was refused or rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setback {
+    /// `refused` or `rolled-back`.
+    pub what: String,
+    /// When, as RFC 3339 has it.
+    pub time: String,
+    /// In one line.
+    pub why: String,
+    /// When the same text was taken again, as RFC 3339 has it: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
 }
 
 /// A generation that is in force for now: unless it is confirmed, an earlier configuration comes back.

@@ -14,6 +14,9 @@ pub struct OutboundList {
 pub struct OutboundState {
     /// As the configuration spells it.
     pub name: String,
+    /// Other spellings of a built-in outbound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// `direct`, `socks5`, `http`, `chain`, `select`, `forward`, `reject`, `reset`, `blackhole`, or
     /// the name of a type that is not built yet.
     #[serde(rename = "type")]
@@ -23,6 +26,12 @@ pub struct OutboundState {
     pub declared: Option<String>,
     /// The server's `host:port`, where there is one.
     pub endpoint: Option<String>,
+    /// The interface that it leaves by, where the configuration says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The address that it leaves from, where the configuration says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Whether it carries UDP.
     pub udp: bool,
     /// For a group: its members.

@@ -56,6 +56,9 @@ pub struct Related {
 /// What `check` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemList {
+    /// The configuration's path; `-` is stdin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     /// The dialect read; `null` when not even that could be told.
     pub dialect: Option<String>,
     /// How many of `problems` are errors.

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::daemon::{Awaiting, Change, InboundState, Stop};
+use crate::daemon::{Awaiting, Change, InboundState, Setback, Stop};
 use crate::explain::{
     AppDomain, Decision, Entry, Explained, FlowStep, Matcher, Rule, TraceLine, Visit,
 };
@@ -233,13 +233,14 @@ fn problem() -> Problem {
 fn problems_and_errors_are_frozen() {
     frozen(
         &ProblemList {
+            config: Some("config".into()),
             dialect: Some("reflow".into()),
             errors: 1,
             warnings: 0,
             problems: vec![problem()],
         },
         expect![[
-            r#"{"dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#
+            r#"{"config":"config","dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#
         ]],
     );
     frozen(
@@ -252,9 +253,12 @@ fn problems_and_errors_are_frozen() {
 fn the_daemon_is_frozen() {
     let outbound = OutboundState {
         name: "Proxy".into(),
+        aliases: vec!["PROXY".into()],
         kind: "select".into(),
         declared: None,
         endpoint: None,
+        interface: Some("wg0".into()),
+        source: Some("10.0.0.1".into()),
         udp: true,
         members: vec!["a".into(), "b".into()],
         selected: Some("a".into()),
@@ -270,6 +274,12 @@ fn the_daemon_is_frozen() {
         dialect: "native".into(),
         generation: "1".into(),
         awaiting: None,
+        setback: Some(Setback {
+            what: "rolled-back".into(),
+            time: "1970-01-01T00:00:01.000Z".into(),
+            why: "nobody confirmed generation 2".into(),
+            taken: None,
+        }),
         inbounds: vec![InboundState {
             name: "default".into(),
             kind: "mixed".into(),
@@ -280,7 +290,7 @@ fn the_daemon_is_frozen() {
     frozen(
         &status,
         expect![[
-            r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#
+            r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","setback":{"what":"rolled-back","time":"1970-01-01T00:00:01.000Z","why":"nobody confirmed generation 2"},"inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","aliases":["PROXY"],"type":"select","endpoint":null,"interface":"wg0","source":"10.0.0.1","udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#
         ]],
     );
     let diagnostics = Diagnostics {
@@ -318,11 +328,12 @@ fn the_daemon_is_frozen() {
         problems: vec![],
         plan: None,
         awaiting: Some(awaiting()),
+        notice: Some("again".into()),
     };
     frozen(
         &reload,
         expect![[
-            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5}}"#
+            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5},"notice":"again"}"#
         ]],
     );
     frozen(

@@ -23,6 +23,7 @@ pub mod list_print;
 pub mod load;
 pub mod outbounds;
 pub mod own;
+pub mod paths;
 pub mod picture;
 pub mod problem;
 pub mod rule_list;

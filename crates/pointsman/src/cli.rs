@@ -30,6 +30,9 @@ pub(crate) struct Global {
     /// The daemon's control socket [env: POINTSMAN_CONTROL]
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) control: Option<PathBuf>,
+    /// Where the daemon keeps its state, by which its control socket and its lists are found [default: as the daemon's]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
     /// How long to wait for the daemon's answer [default: 30s; 5m for `reload` and `replay`]
     #[arg(long, global = true, value_name = "DURATION", value_parser = patience)]
     pub(crate) timeout: Option<Duration>,

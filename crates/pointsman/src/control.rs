@@ -14,6 +14,7 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use pointsman_api::{Error as Refusal, route};
+use pointsman_config::paths::{Holder, LOCK};
 use pointsman_os::local;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -154,7 +155,7 @@ impl Reply {
 
 /// Sends a request; an answer that is no success is the daemon's no.
 async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Result<Reply, Stop> {
-    let at = address(global);
+    let at = address(global)?;
     let stream = local::connect_control(&at).await.map_err(|error| {
         Stop::NoDaemon(match error.kind() {
             // The queue is full: nobody takes connections out of it.
@@ -207,12 +208,34 @@ async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Resul
     )))
 }
 
-/// Where the daemon listens.
-fn address(global: &Global) -> PathBuf {
+/// Where the daemon listens: as was said, else by the directory of state that was said, else as the environment says.
+fn address(global: &Global) -> Result<PathBuf, Stop> {
     let told = global.control.clone();
-    let told = told.or_else(|| std::env::var_os("POINTSMAN_CONTROL").map(PathBuf::from));
-    told.filter(|path| !path.as_os_str().is_empty())
-        .unwrap_or_else(local::default_control_path)
+    if let Some(path) = told.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path);
+    }
+    if let Some(state) = &global.state {
+        return holder(state);
+    }
+    let told = std::env::var_os("POINTSMAN_CONTROL").map(PathBuf::from);
+    let told = told.filter(|path| !path.as_os_str().is_empty());
+    Ok(told.unwrap_or_else(local::default_control_path))
+}
+
+/// The control socket of the daemon that keeps its state there.
+fn holder(state: &Path) -> Result<PathBuf, Stop> {
+    let path = state.join(LOCK);
+    let read = local::read_regular(&path, 64 << 10);
+    let known = read.map_err(|error| error.to_string()).and_then(|bytes| {
+        serde_json::from_slice::<Holder>(&bytes).map_err(|error| error.to_string())
+    });
+    known.map(|holder| holder.control).map_err(|why| {
+        let state = state.display();
+        Stop::NoDaemon(format!(
+            "none keeps its state in {state}: {}: {why}",
+            path.display()
+        ))
+    })
 }
 
 fn block_on<T>(future: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {

@@ -1,10 +1,12 @@
 //! Loading a configuration for an offline verb.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use pointsman_api::Problem as Wire;
 use pointsman_api::problem::Related;
-use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load};
+use pointsman_config::dialect::native::DEFAULT;
+use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load, paths};
 use pointsman_os::local;
 
 use crate::cli::Dialect;
@@ -76,44 +78,35 @@ pub(crate) fn wire(problem: &Problem, directory: &Path) -> Wire {
     }
 }
 
-/// Where the daemon of this user keeps the lists that it fetched, unless it was told otherwise.
+/// Says where state is kept, for all loads of this run.
+pub(crate) fn set_state(said: Option<&Path>) {
+    // Said once, before anything is loaded.
+    let _ = STATE.set(said.map(Path::to_owned));
+}
+
+static STATE: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+/// Where the daemon of this user keeps the lists that it fetched.
 fn state() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    state_of(
-        local::is_root(),
-        variable("XDG_STATE_HOME"),
-        variable("HOME"),
-    )
+    let said = STATE.get().and_then(Option::as_deref);
+    paths::state(&ThisHost, said, local::is_root())
 }
 
-fn state_of(root: bool, own: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
-    if root {
-        return Some("/var/lib/pointsman".into());
+/// What stands for a configuration where none is named and none is there.
+const EMBEDDED: &str = "(embedded default)";
+
+/// The configuration that the daemon would take where none is named, and the language that it is in.
+pub(crate) fn default_configuration(dialect: Dialect) -> (PathBuf, Dialect) {
+    match paths::configuration(&ThisHost) {
+        Some(path) => (path, dialect),
+        None => {
+            ThisHost.pretend(EMBEDDED, DEFAULT);
+            (EMBEDDED.into(), Dialect::Native)
+        }
     }
-    let own = own.filter(|path| path.is_absolute());
-    let own = own.or_else(|| home.map(|home| home.join(".local/state")));
-    own.map(|path| path.join("pointsman"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn state_is_where_the_daemon_has_it() {
-        let check = |root, own: Option<&str>, home: Option<&str>, expected: Option<&str>| {
-            let found = state_of(root, own.map(Into::into), home.map(Into::into));
-            assert_eq!(found.as_deref(), expected.map(Path::new));
-        };
-        check(true, Some("/s"), Some("/h"), Some("/var/lib/pointsman"));
-        check(false, Some("/s"), Some("/h"), Some("/s/pointsman"));
-        check(
-            false,
-            Some("s"),
-            Some("/h"),
-            Some("/h/.local/state/pointsman"),
-        );
-        check(false, None, Some("/h"), Some("/h/.local/state/pointsman"));
-        check(false, None, None, None);
-    }
+/// Whether that path is the embedded default's.
+pub(crate) fn is_embedded(path: &Path) -> bool {
+    path.as_os_str() == EMBEDDED
 }

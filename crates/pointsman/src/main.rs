@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let mut out = Out::new(&cli.global);
+    load::set_state(cli.global.state.as_deref());
     let done = run(&cli, &mut out).and_then(|()| out.flush());
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,8 @@ pub(crate) struct Out {
     /// Whether what the exit code says is not said again.
     pub(crate) quiet: bool,
     color: bool,
+    /// Nobody reads any more: a verb goes on to its verdict, a stream ends.
+    unread: bool,
 }
 
 /// Why a verb ends other than with yes.
@@ -51,6 +53,7 @@ impl Out {
             format: global.format,
             quiet: global.quiet,
             color,
+            unread: false,
         }
     }
 
@@ -66,14 +69,25 @@ impl Out {
 
     /// Writes a line of data.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Stop> {
-        writeln!(self.stdout, "{line}").map_err(Stop::from)
+        let written = writeln!(self.stdout, "{line}");
+        self.written(written)
     }
 
     /// Writes one JSON object on one line.
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Stop> {
-        serde_json::to_writer(&mut self.stdout, value)
-            .map_err(|error| Stop::from(io::Error::from(error)))?;
-        writeln!(self.stdout).map_err(Stop::from)
+        let written = serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from);
+        let written = written.and_then(|()| writeln!(self.stdout));
+        self.written(written)
+    }
+
+    fn written(&mut self, written: io::Result<()>) -> Result<(), Stop> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.unread = true;
+                Ok(())
+            }
+            done => done.map_err(Stop::from),
+        }
     }
 
     /// Writes an answer in the format asked for.
@@ -91,12 +105,19 @@ impl Out {
 
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.stdout.write_all(bytes).map_err(Stop::from)
+        let written = self.stdout.write_all(bytes);
+        self.written(written)
     }
 
-    /// Makes what was written visible.
+    /// Makes what was written visible; [`Stop::Unread`] where nobody reads any more.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
-        self.stdout.flush().map_err(Stop::from)
+        let flushed = self.stdout.flush();
+        self.written(flushed)?;
+        if self.unread {
+            Err(Stop::Unread)
+        } else {
+            Ok(())
+        }
     }
 
     /// Says something that is no data; not with `--quiet`.

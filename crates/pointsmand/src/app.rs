@@ -6,6 +6,7 @@
 mod book;
 mod confirm;
 mod reload;
+mod setback;
 mod swap;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ use tokio::sync::{broadcast, watch};
 use self::book::Book;
 pub(crate) use self::book::InForce;
 use self::confirm::Pending;
+pub(crate) use self::reload::Taken;
+use self::setback::Setback;
 use crate::asked::{Asked, Recorder};
 use crate::counts::Counts;
 use crate::logging::Log;
@@ -72,6 +75,8 @@ pub(crate) struct App {
     pub reloads: [AtomicU64; 2],
     /// What was selected, by this daemon or the one before.
     selections: Mutex<Selections>,
+    /// What was refused or rolled back last.
+    setback: Mutex<Option<Setback>>,
     book: Mutex<Book>,
     /// What is known of the lists that are fetched.
     pub lists: Lists,
@@ -166,6 +171,7 @@ impl App {
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
             selections: Mutex::default(),
+            setback: Mutex::default(),
             book: Mutex::default(),
             lists: Lists::default(),
             loads: watch::Sender::new(0),
@@ -266,6 +272,10 @@ impl App {
         self.selections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn setbacks(&self) -> MutexGuard<'_, Option<Setback>> {
+        self.setback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A record as clients get it.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use pointsman_config::Dialect;
 use pointsman_config::setup::OnUnknown;
@@ -12,10 +13,13 @@ use crate::logging::{self, Log};
 #[derive(Debug, Parser)]
 #[command(name = "pointsmand", version, about, max_term_width = 100)]
 pub(crate) struct Args {
+    /// The same as `--config`.
+    #[arg(value_name = "CONFIG", conflicts_with = "config", value_parser = configuration())]
+    pub path: Option<PathBuf>,
     /// The configuration: a file, or reflow's directory. Without it the first that exists of
     /// $XDG_CONFIG_HOME/pointsman/pointsman.yaml and /etc/pointsman/pointsman.yaml, else the embedded
     /// default: SOCKS5 and HTTP on 127.0.0.1:7890, everything direct.
-    #[arg(long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH", value_parser = configuration())]
     pub config: Option<PathBuf>,
     /// The configuration's language.
     #[arg(long, value_name = "DIALECT", default_value = "auto")]
@@ -27,7 +31,7 @@ pub(crate) struct Args {
     /// The control socket.
     #[arg(long, value_name = "ADDR")]
     pub control: Option<PathBuf>,
-    /// Where state is kept: selections of groups, what rules decided, caches of lists.
+    /// Where state is kept: selections of groups, what rules decided, caches of lists. Each daemon has one of its own.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// error, warn, info, debug or trace; RUST_LOG is stronger.
@@ -70,6 +74,19 @@ pub(crate) enum LogFormat {
     Text,
     /// For programs.
     Json,
+}
+
+/// Refuses what cannot be read again.
+fn read_again(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.as_os_str() == "-" {
+        true => Err("a reload reads the configuration again, so it cannot come by stdin"),
+        false => Ok(path),
+    }
+}
+
+/// A path to a configuration.
+fn configuration() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(read_again)
 }
 
 /// `--on-unknown`.

@@ -4,7 +4,8 @@
 //! refused, for that is where it is mended.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub(crate) struct Asked {
     pub files: BTreeSet<PathBuf>,
     /// Directories, each with the pattern of the names that mattered.
     pub listings: BTreeSet<(PathBuf, String)>,
+    /// Which text was read: a hash of all files that were read whole, so not of long lists. The same over restarts of
+    /// one version.
+    pub text: u64,
 }
 
 impl Asked {
@@ -29,10 +33,18 @@ impl Asked {
     }
 }
 
+fn hashed(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The disk, which notes what it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     asked: RefCell<Asked>,
+    /// A hash of what was read, by file.
+    texts: RefCell<BTreeMap<PathBuf, u64>>,
     /// A file that is at hand, and what stands in it.
     pretended: Option<(PathBuf, String)>,
 }
@@ -40,7 +52,17 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// What was asked for.
     pub(crate) fn into_asked(self) -> Asked {
-        self.asked.into_inner()
+        let mut asked = self.asked.into_inner();
+        asked.text = hashed(&self.texts.into_inner());
+        asked
+    }
+
+    fn noted(&self, path: &Path, read: io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+        if let Ok(bytes) = &read {
+            let text = hashed(bytes);
+            self.texts.borrow_mut().insert(path.to_owned(), text);
+        }
+        read
     }
 
     /// That file holds this text, whatever the disk says.
@@ -74,7 +96,7 @@ impl Files for Recorder {
             return Ok(text.to_owned().into_bytes());
         }
         self.file(path);
-        Disk.read(path, limit)
+        self.noted(path, Disk.read(path, limit))
     }
 
     fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
@@ -82,7 +104,7 @@ impl Files for Recorder {
             return Ok(text.to_owned().into_bytes());
         }
         self.file(path);
-        read_handed(path, limit, within)
+        self.noted(path, read_handed(path, limit, within))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {

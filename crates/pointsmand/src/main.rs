@@ -9,6 +9,7 @@ mod asked;
 mod called_as;
 mod control;
 mod counts;
+mod lock;
 mod logging;
 mod mapping;
 mod paths;
@@ -36,6 +37,7 @@ use tokio::sync::Notify;
 use crate::app::{App, Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
+use crate::lock::Unlocked;
 use crate::watching::Watching;
 
 fn main() -> ExitCode {
@@ -70,14 +72,31 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     }
     let root = local::is_root() && !args.rootless;
     let state = paths::state(args.state.as_deref(), root);
+    let control = control_path(args)?;
+    // Before anything there is read or written. It is held until this function ends.
+    let _lock = match &state {
+        Some(state) if !args.dry_run => match lock::take(state, &control) {
+            Ok(lock) => Some(lock),
+            Err(Unlocked::Held(why)) => anyhow::bail!("{why}"),
+            Err(Unlocked::Unable(error)) => {
+                let state = state.display();
+                say(&format!(
+                    "pointsmand: {state} cannot be locked, so a second daemon there would not be noticed: {error}"
+                ));
+                None
+            }
+        },
+        _ => None,
+    };
     let shelf = shelf::open(state.as_deref());
+    let said = args.config.as_ref().or(args.path.as_ref());
     let origin = Origin {
-        path: args.config.clone().or_else(paths::configuration),
+        path: said.cloned().or_else(paths::configuration),
         dialect: args.dialect.dialect(),
         on_unknown: args.on_unknown.map(UnknownChoice::chosen),
         state,
         shelf: Arc::new(shelf),
-        control: control_path(args)?,
+        control,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -58,6 +58,20 @@ pub fn open_log(path: &Path) -> io::Result<File> {
     options.create(false).read(true).open(path)
 }
 
+/// A regular file to read and write and to lock, made with mode 0600 where it is missing. No link is followed, and no
+/// pipe waited for.
+///
+/// # Errors
+/// Those of the file system; `InvalidInput` where it is something else.
+pub fn open_lockable(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let file = options.open(path)?;
+    admit(&file.metadata()?, false)?;
+    Ok(file)
+}
+
 fn opened(path: &Path, pipes: bool) -> io::Result<(File, Metadata)> {
     // A device is not even opened: that alone may do something.
     admit(&std::fs::metadata(path)?, pipes)?;

@@ -14,9 +14,12 @@ fn outbound(
 ) -> OutboundState {
     OutboundState {
         name: name.into(),
+        aliases: Vec::new(),
         kind: kind.into(),
         declared: declared.map(Into::into),
         endpoint: endpoint.map(Into::into),
+        interface: None,
+        source: None,
         udp: true,
         members: Vec::new(),
         selected: None,
@@ -35,6 +38,7 @@ fn status(outbounds: Vec<OutboundState>) -> Status {
         dialect: "policy-router".into(),
         generation: "1".into(),
         awaiting: None,
+        setback: None,
         inbounds: Vec::new(),
         outbounds,
     }

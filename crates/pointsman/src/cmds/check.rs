@@ -15,8 +15,9 @@ use crate::output::{Out, Stop};
 /// Arguments of `check`.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The configuration: a file, or reflow's directory
-    path: PathBuf,
+    /// The configuration: a file, reflow's directory, or `-` for stdin; the one that the daemon takes where none is
+    /// given
+    path: Option<PathBuf>,
     /// The language it is written in
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
@@ -36,15 +37,22 @@ enum Deny {
 }
 
 pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
-    let mut loaded = load::loaded(&args.path, args.dialect);
+    let (path, dialect) = match &args.path {
+        Some(path) => (path.clone(), args.dialect),
+        None => load::default_configuration(args.dialect),
+    };
+    let mut loaded = load::loaded(&path, dialect);
     if let Some(setup) = &mut loaded.setup {
         if let Some(on_unknown) = args.on_unknown {
             setup.set_on_unknown(on_unknown.chosen());
         }
         lint(setup, &ThisHost, &mut loaded.problems);
-        case::verify(setup, &ThisHost, &mut loaded.problems);
+        // What lies where this was started is not beside the embedded default.
+        if !load::is_embedded(&path) {
+            case::verify(setup, &ThisHost, &mut loaded.problems);
+        }
     }
-    let directory = load::directory(&args.path);
+    let directory = load::directory(&path);
     let problems: Vec<_> = loaded
         .problems
         .0
@@ -53,6 +61,7 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         .collect();
     let count = |severity: &str| problems.iter().filter(|p| p.severity == severity).count();
     let list = ProblemList {
+        config: Some(path.display().to_string()),
         dialect: loaded.dialect.map(|dialect| dialect.as_str().to_owned()),
         errors: count("error"),
         warnings: count("warning"),
@@ -82,7 +91,7 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
     })?;
     out.say(format_args!(
         "{}: {}, {}, {}",
-        args.path.display(),
+        path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
         counted(list.errors, "error"),
         counted(list.warnings, "warning"),

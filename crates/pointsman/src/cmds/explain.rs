@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
 use crate::cmds::expected::Expected;
-use crate::files::ThisHost;
+use crate::files::{ThisHost, is_stdin};
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
 use crate::{control, load, wording};
@@ -26,7 +26,7 @@ use crate::{control, load, wording};
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     flow: FlowArgs,
-    /// A configuration, explained without a daemon; the daemon's where none is given
+    /// A configuration (`-`: stdin), explained without a daemon; the daemon's where none is given
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// The language it is written in
@@ -63,6 +63,12 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
     if said + usize::from(args.id.is_some()) + usize::from(args.flows.is_some()) > 1 {
         return Err(Stop::Usage(
             "say a flow, `--flows` or `--id`, but one of them".into(),
+        ));
+    }
+    let from_stdin = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_stdin);
+    if from_stdin(&args.config) && from_stdin(&args.flows) {
+        return Err(Stop::Usage(
+            "`--config` and `--flows` cannot both come by stdin".into(),
         ));
     }
     if args.follow {
@@ -185,7 +191,7 @@ impl Asker<'_> {
         // Answers to a file of objects are objects, unless text is asked for.
         out.format.get_or_insert(Format::Json);
         let unread = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
-        let source: Box<dyn io::Read> = if path.as_os_str() == "-" {
+        let source: Box<dyn io::Read> = if is_stdin(path) {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).map_err(unread)?)
@@ -197,7 +203,12 @@ impl Asker<'_> {
         for number in 1_usize.. {
             if reader.buffer().is_empty() {
                 // Who writes flows one by one gets answers one by one.
-                out.flush()?;
+                match out.flush() {
+                    // What was expected is still to be told by the exit code.
+                    Err(Stop::Unread) if self.args.expect.is_some() => {}
+                    Err(Stop::Unread) => break,
+                    flushed => flushed?,
+                }
             }
             line.clear();
             if reader.read_until(b'\n', &mut line).map_err(unread)? == 0 {

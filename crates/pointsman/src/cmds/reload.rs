@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
+use crate::wording::plain;
 
 /// Arguments of `reload`.
 #[derive(Args, Debug)]
@@ -61,6 +62,10 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
             "still in force"
         };
         out.line(format_args!("generation {} is {what}", told.generation))?;
+        if let Some(notice) = &told.notice {
+            let word = out.colored(33, "warning");
+            out.line(format_args!("{word}: {}", plain(notice)))?;
+        }
         match &told.awaiting {
             Some(awaiting) => out.line(super::status::awaiting(awaiting)),
             None => Ok(()),

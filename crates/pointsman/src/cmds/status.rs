@@ -1,12 +1,12 @@
 //! `status`: what the daemon is and has.
 
-use pointsman_api::daemon::Awaiting;
+use pointsman_api::daemon::{Awaiting, Setback};
 use pointsman_api::{OutboundState, Status, route};
 
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
-use crate::wording::span;
+use crate::wording::{plain, span};
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let status: Status = control::get(global, route::STATUS)?;
@@ -23,6 +23,10 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         out.line(format_args!("generation: {}", status.generation))?;
         if let Some(waiting) = &status.awaiting {
             out.line(awaiting(waiting))?;
+        }
+        if let Some(setback) = &status.setback {
+            let word = out.colored(33, "warning");
+            out.line(format_args!("{word}: {}", plain(&set_back(setback))))?;
         }
         out.line("inbounds:")?;
         for inbound in &status.inbounds {
@@ -51,11 +55,46 @@ pub(crate) fn awaiting(awaiting: &Awaiting) -> String {
     )
 }
 
+/// What was refused or rolled back, on one line.
+fn set_back(setback: &Setback) -> String {
+    let Setback {
+        what,
+        time,
+        why,
+        taken,
+    } = setback;
+    let what = what.replace('-', " ");
+    match taken {
+        Some(taken) => {
+            format!("this configuration was {what} at {time} ({why}), and taken again at {taken}")
+        }
+        None if what == "refused" => {
+            format!(
+                "the last reload was {what} at {time}, the configuration before is in force: {why}"
+            )
+        }
+        None => format!(
+            "the last reload was {what} at {time}, the configuration before is in force: {why}; if the file stays as \
+             it is, the next reload or start takes it again"
+        ),
+    }
+}
+
 /// An outbound on one line.
 pub(crate) fn described(outbound: &OutboundState) -> String {
-    let mut text = format!("{}: {}", outbound.name, outbound.kind);
+    let mut text = outbound.name.clone();
+    if !outbound.aliases.is_empty() {
+        text = format!("{text} ({})", outbound.aliases.join(", "));
+    }
+    text = format!("{text}: {}", outbound.kind);
     if let Some(endpoint) = &outbound.endpoint {
         text = format!("{text} {endpoint}");
+    }
+    if let Some(interface) = &outbound.interface {
+        text = format!("{text} by interface {interface}");
+    }
+    if let Some(source) = &outbound.source {
+        text = format!("{text} from {source}");
     }
     if !outbound.members.is_empty() {
         text = format!("{text} of {}", outbound.members.join(", "));
@@ -80,7 +119,10 @@ mod tests {
             name: "x".into(),
             kind: kind.into(),
             declared: None,
+            aliases: vec![],
             endpoint: None,
+            interface: None,
+            source: None,
             udp: true,
             members: vec!["a".into(), "b".into()],
             selected: selected.map(Into::into),
@@ -93,5 +135,42 @@ mod tests {
             "x: select of a, b (selected: b)",
         );
         check(outbound("chain", None), "x: chain of a, b");
+        let direct = OutboundState {
+            aliases: vec!["X".into()],
+            interface: Some("wg0".into()),
+            source: Some("10.0.0.1".into()),
+            members: vec![],
+            ..outbound("direct", None)
+        };
+        check(direct, "x (X): direct by interface wg0 from 10.0.0.1");
+    }
+
+    #[test]
+    fn a_setback_says_what_is_in_force() {
+        let check = |what: &str, taken: Option<&str>, expected: &str| {
+            let said = set_back(&Setback {
+                what: what.into(),
+                time: "T1".into(),
+                why: "because".into(),
+                taken: taken.map(Into::into),
+            });
+            assert_eq!(said, expected);
+        };
+        check(
+            "refused",
+            None,
+            "the last reload was refused at T1, the configuration before is in force: because",
+        );
+        check(
+            "rolled-back",
+            None,
+            "the last reload was rolled back at T1, the configuration before is in force: because; if the file stays \
+             as it is, the next reload or start takes it again",
+        );
+        check(
+            "rolled-back",
+            Some("T2"),
+            "this configuration was rolled back at T1 (because), and taken again at T2",
+        );
     }
 }

@@ -8,6 +8,7 @@ mod documents;
 mod offline;
 mod online;
 mod rule_set;
+mod surroundings;
 
 use std::io::Write as _;
 use std::path::Path;

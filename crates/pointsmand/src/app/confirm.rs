@@ -114,6 +114,9 @@ impl App {
         match committed {
             Ok(retired) => {
                 let now = self.generation().0;
+                // As long as it waited, nothing else was read.
+                let text = self.asked.borrow().in_force.text;
+                self.not_confirmed(text, &generation.to_string());
                 tracing::warn!(
                     "generation {generation} was not confirmed: {number} is back, as generation {now}"
                 );

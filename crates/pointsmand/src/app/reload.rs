@@ -39,6 +39,15 @@ pub(super) enum Terms {
     Instead(Number),
 }
 
+/// What is to be said of a configuration that was taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Its warnings and notes.
+    pub(crate) problems: Problems,
+    /// That it was rolled back before.
+    pub(crate) before: Option<String>,
+}
+
 impl App {
     /// Puts a checked configuration in force: the first one.
     pub(crate) async fn begin(self: &Arc<Self>, setup: Setup, asked: Asked) -> Result<(), Refused> {
@@ -49,6 +58,10 @@ impl App {
         self.recall();
         let ready = self.prepare(Arc::new(setup), number).await?;
         self.commit(ready, Terms::ForGood)?.retire().await;
+        self.recall_setback();
+        if let Some(before) = self.taken(asked.text) {
+            tracing::warn!("{before}");
+        }
         self.asked.send_modify(|loads| loads.in_force = asked);
         for (group, member) in self.selections().iter() {
             // A group or member that is gone comes back with its configuration.
@@ -85,7 +98,7 @@ impl App {
     pub(crate) async fn reload(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
-    ) -> Result<Problems, Refused> {
+    ) -> Result<Taken, Refused> {
         let turn = self.turn().await?;
         let app = Arc::clone(self);
         self.to_its_end(async move {
@@ -98,7 +111,7 @@ impl App {
     async fn reload_now(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
-    ) -> Result<Problems, Refused> {
+    ) -> Result<Taken, Refused> {
         let terms = confirm_within.map_or(Terms::ForGood, Terms::For);
         let ready = tokio::select! {
             biased;
@@ -107,21 +120,25 @@ impl App {
         };
         let committed = ready.and_then(|(ready, asked, problems)| {
             let retired = self.commit(ready, terms)?;
+            let before = self.taken(asked.text);
             self.asked.send_modify(|loads| {
                 loads.in_force = asked.clone();
                 loads.last = asked;
             });
-            Ok((retired, problems))
+            Ok((retired, Taken { problems, before }))
         });
         let [taken, refused] = &self.reloads;
         match committed {
-            Ok((retired, problems)) => {
+            Ok((retired, news)) => {
                 taken.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(generation = %self.generation().0, "reloaded");
-                self.log.problems(&problems);
+                self.log.problems(&news.problems);
+                if let Some(before) = &news.before {
+                    tracing::warn!("{before}");
+                }
                 retired.retire().await;
                 self.settle();
-                Ok(problems)
+                Ok(news)
             }
             Err(why) => {
                 refused.fetch_add(1, Ordering::Relaxed);
@@ -145,6 +162,7 @@ impl App {
         match prepared {
             Ok((ready, problems)) => Ok((ready, asked, problems)),
             Err(refused) => {
+                self.refused(asked.text, &refused);
                 self.asked.send_modify(|loads| loads.last = asked);
                 Err(refused)
             }

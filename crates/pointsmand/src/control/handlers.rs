@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, InForce, MOST_TOLD, Refused};
+use crate::app::{App, InForce, MOST_TOLD, Refused, Taken};
 use crate::replay;
 
 /// The longest that a reload may wait for confirmation, in milliseconds: a day.
@@ -56,6 +56,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         dialect: setup.dialect.as_str().to_owned(),
         generation: number.to_string(),
         awaiting,
+        setback: app.setback(),
         inbounds: inbounds.collect(),
         outbounds: states(&app),
     })
@@ -63,7 +64,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
 
 /// `GET /v1/diagnostics`
 pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagnostics> {
-    let (number, setup) = app.generation();
+    let (number, _) = app.generation();
     let counters = app.plane.counters();
     let [reload_ok, reload_err] = &app.reloads;
     Json(api::Diagnostics {
@@ -73,7 +74,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         socket: app.origin.control.display().to_string(),
         running: !app.stopping(),
         generation: number.to_string(),
-        outbound_count: setup.outbounds.len(),
+        outbound_count: states(&app).len(),
         ipc_requests: app.requests.load(Ordering::Relaxed),
         reload_ok: reload_ok.load(Ordering::Relaxed),
         reload_err: reload_err.load(Ordering::Relaxed),
@@ -105,6 +106,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     if request.plan && within.is_some() {
         return bad("a plan puts nothing in force that could be confirmed").into_response();
     }
+    let mut notice = None;
     let (applied, plan, taken) = if request.plan {
         let asked = replay::Asked {
             redact: request.redact,
@@ -116,6 +118,11 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
         }
     } else {
         let taken = app.reload(within.map(Duration::from_millis)).await;
+        let (before, taken) = match taken {
+            Ok(Taken { problems, before }) => (before, Ok(problems)),
+            Err(refused) => (None, Err(refused)),
+        };
+        notice = before;
         (taken.is_ok(), None, taken)
     };
     match taken {
@@ -125,6 +132,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
             problems: told(&problems),
             plan,
             awaiting: app.awaiting(),
+            notice,
         })
         .into_response(),
         Err(refused) => not_taken(&app, None, &refused),
@@ -181,6 +189,7 @@ pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
         problems: Vec::new(),
         plan: None,
         awaiting: None,
+        notice: None,
     })
     .into_response()
 }
@@ -353,8 +362,20 @@ fn states(app: &App) -> Vec<api::OutboundState> {
         let selected = (kind == "select")
             .then(|| app.plane.selected(&outbound.name))
             .flatten();
+        let uplink = match &outbound.kind {
+            OutboundKind::Direct(uplink)
+            | OutboundKind::Http { uplink, .. }
+            | OutboundKind::Select { uplink, .. }
+            | OutboundKind::Socks5 { uplink, .. } => Some(uplink),
+            _ => None,
+        };
         Some(api::OutboundState {
             name: outbound.name.to_string(),
+            aliases: Vec::new(),
+            interface: uplink.and_then(|uplink| uplink.interface.clone()),
+            source: uplink
+                .and_then(|uplink| uplink.source)
+                .map(|address| address.to_string()),
             kind: kind.to_owned(),
             declared: outbound.declared.map(str::to_owned),
             endpoint,
@@ -365,5 +386,23 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             not_kept: None,
         })
     };
-    setup.outbounds.iter().filter_map(state).collect()
+    let mut states: Vec<api::OutboundState> = Vec::new();
+    for outbound in &setup.outbounds {
+        let Some(state) = state(outbound) else {
+            continue;
+        };
+        // Built-in outbounds have a name for each language: `direct`, `DIRECT`.
+        let builtin = outbound.span.is_none();
+        let known = states.iter_mut().find(|known| {
+            builtin && known.kind == state.kind && known.name.eq_ignore_ascii_case(&state.name)
+        });
+        match known {
+            Some(known) => {
+                known.aliases.push(state.name);
+                known.flows += state.flows;
+            }
+            None => states.push(state),
+        }
+    }
+    states
 }

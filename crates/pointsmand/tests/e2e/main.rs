@@ -17,6 +17,7 @@ mod daemon;
 mod nameserver;
 mod namespace;
 mod origin;
+mod state;
 mod upstream;
 mod watching;
 

@@ -29,7 +29,6 @@ fn usage_is_two() {
         &[][..],
         &["bogus"],
         &["explain", "--dts", "x"],
-        &["check"],
         &["explain", "process"],
         &["explain", "a.test:1", "b.test:1"],
         &["explain", "a.test:1", "{}"],

@@ -1,0 +1,125 @@
+//! What the client finds where nothing is said: the configuration, stdin; and readers that leave.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::{Run, directory, run};
+
+const CONFIG: &str = "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\n\
+                      rules: [\"FALLBACK, DIRECT\"]\n";
+
+/// `check` without a path, by a user whose configurations are there.
+fn check(own: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .arg("check")
+        .args(words)
+        .current_dir(own)
+        .env("XDG_CONFIG_HOME", own)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (done.status.code(), text(done.stdout), text(done.stderr))
+}
+
+#[test]
+fn check_takes_the_configuration_that_the_daemon_takes() {
+    let own = directory(&[("pointsman/pointsman.yaml", "version: 1\nnonsense: 1\n")]);
+    let path = own.path().join("pointsman/pointsman.yaml");
+    let path = path.to_str().unwrap();
+    let (code, stdout, stderr) = check(own.path(), &[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stdout.starts_with(&format!("{path}:2:1: error")),
+        "{stdout}"
+    );
+    assert!(stderr.contains(&format!("{path}: native")), "{stderr}");
+    let (_, stdout, _) = check(own.path(), &["--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told["config"], path);
+    if Path::new("/etc/pointsman/pointsman.yaml").exists() {
+        return;
+    }
+    // Cases that lie about are not the embedded default's.
+    let none = directory(&[("x.case", "dst=a.test:1 => NOWHERE\n")]);
+    let (code, stdout, stderr) = check(none.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
+    assert!(
+        stderr.contains("(embedded default): native, 0 errors"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_configuration_comes_by_stdin() {
+    let home = directory(&[("hosts.txt", "a.test\n")]);
+    let listed = "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\n\
+                  rule_sets: { ads: { path: hosts.txt } }\nrules: [\"RULE-SET, ads, RESET\", \"FALLBACK, DIRECT\"]\n";
+    let check = |words: &[&str], stdin: &str, code: i32, expected: &str| {
+        let done: Run = run(home.path(), words, stdin);
+        let all = format!("{}{}", done.stdout, done.stderr);
+        assert_eq!(done.code, code, "{words:?}: {all}");
+        assert!(all.contains(expected), "{words:?}: {all}");
+    };
+    check(&["check", "-"], CONFIG, 0, "-: native, 0 errors");
+    check(
+        &["check", "-"],
+        "version: 1\nx: 1\n",
+        1,
+        "-:2:1: error[unknown-key]",
+    );
+    // Files that it names begin where the client stands.
+    check(
+        &["explain", "--config", "-", "a.test:1"],
+        listed,
+        0,
+        "hosts.txt:1",
+    );
+    check(&["convert", "-"], CONFIG, 0, "FALLBACK, DIRECT");
+    check(&["test", "-"], CONFIG, 0, "0 failed");
+    check(&["policy", "-"], CONFIG, 0, "DIRECT");
+    check(
+        &["explain", "--config", "-", "--flows", "-"],
+        CONFIG,
+        2,
+        "cannot both come by stdin",
+    );
+}
+
+/// The exit code where the reader leaves after one line.
+fn left(home: &Path, words: &[&str]) -> Option<i32> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .args(words)
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::with_capacity(16, stdout)
+        .read_line(&mut first)
+        .unwrap();
+    assert!(!first.is_empty());
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_verdict() {
+    // More than a pipe holds.
+    let many: String = (0..4000)
+        .map(|at| format!("  - DOMAIN, a{at}.test, NOWHERE\n"))
+        .collect();
+    let good = CONFIG.replace("rules: [", "rules: [\"DOMAIN, a.test, DIRECT\", ");
+    let bad =
+        format!("version: 1\ninbounds: {{ a: {{ type: mixed, listen: 1080 }} }}\nrules:\n{many}");
+    let flows = "{\"dst\": \"b.test:1\"}\n".repeat(4000);
+    let home = directory(&[("good.yaml", &good), ("bad.yaml", &bad), ("flows", &flows)]);
+    assert_eq!(left(home.path(), &["check", "bad.yaml"]), Some(1));
+    let explain = ["explain", "--config", "good.yaml", "--flows", "flows"];
+    assert_eq!(left(home.path(), &explain), Some(0));
+    let expecting = [&explain[..], &["--expect", "REJECT"]].concat();
+    assert_eq!(left(home.path(), &expecting), Some(1));
+}

@@ -1,0 +1,170 @@
+//! The configuration that was refused or rolled back last, until another one is taken.
+//!
+//! Invariant: files on disk are the operator's: whoever asks for a reload, or starts the daemon, gets what stands there,
+//! also where it was rolled back before; but that is said. What was rolled back is known over a restart.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use pointsman_api::daemon as api;
+use pointsman_net::record::rfc3339;
+use pointsman_os::local::{create_private, read_regular};
+use serde::{Deserialize, Serialize};
+
+use super::{App, Refused};
+
+/// What came of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setback {
+    /// Which text: see [`crate::asked::Asked::text`].
+    text: u64,
+    /// When, in milliseconds since 1970.
+    at_ms: u64,
+    /// Whether it was in force for a while; else it was refused.
+    rolled_back: bool,
+    /// In one line.
+    why: String,
+    /// When the same text was taken nevertheless.
+    #[serde(default)]
+    taken_ms: Option<u64>,
+}
+
+const FILE: &str = "rolled-back.json";
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 64 << 10;
+
+impl Setback {
+    fn told(&self) -> api::Setback {
+        api::Setback {
+            what: match self.rolled_back {
+                true => "rolled-back".to_owned(),
+                false => "refused".to_owned(),
+            },
+            time: rfc3339(self.at_ms),
+            why: self.why.clone(),
+            taken: self.taken_ms.map(rfc3339),
+        }
+    }
+}
+
+impl App {
+    /// What was refused or rolled back last.
+    pub(crate) fn setback(&self) -> Option<api::Setback> {
+        self.setbacks().as_ref().map(Setback::told)
+    }
+
+    /// A text was refused.
+    pub(super) fn refused(&self, text: u64, why: &Refused) {
+        let why = match why {
+            // It says nothing of the text.
+            Refused::Awaiting(_) | Refused::Stopping => return,
+            Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => {
+                first_line(&why.to_string())
+            }
+        };
+        *self.setbacks() = Some(Setback {
+            text,
+            at_ms: crate::unix_ms(),
+            rolled_back: false,
+            why,
+            taken_ms: None,
+        });
+    }
+
+    /// A text was in force, and nobody confirmed it.
+    pub(super) fn not_confirmed(&self, text: u64, generation: &str) {
+        let setback = Setback {
+            text,
+            at_ms: crate::unix_ms(),
+            rolled_back: true,
+            why: format!("nobody confirmed generation {generation}"),
+            taken_ms: None,
+        };
+        self.keep(Some(&setback));
+        *self.setbacks() = Some(setback);
+    }
+
+    /// A text is in force. Answers with what is to be said of it: it was rolled back before.
+    pub(super) fn taken(&self, text: u64) -> Option<String> {
+        let mut kept = self.setbacks();
+        let Some(setback) = kept
+            .as_mut()
+            .filter(|setback| setback.rolled_back && setback.text == text)
+        else {
+            if kept.take().is_some_and(|setback| setback.rolled_back) {
+                self.keep(None);
+            }
+            return None;
+        };
+        setback.taken_ms = Some(crate::unix_ms());
+        Some(format!(
+            "this configuration was rolled back before, at {}: {}",
+            rfc3339(setback.at_ms),
+            setback.why
+        ))
+    }
+
+    /// What the daemon before rolled back.
+    pub(super) fn recall_setback(&self) {
+        let Some(state) = &self.origin.state else {
+            return;
+        };
+        let path = state.join(FILE);
+        let read = read_regular(&path, LARGEST);
+        let parsed = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
+        match parsed {
+            Ok(setback) => *self.setbacks() = Some(setback),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("{}: {error}", path.display()),
+        }
+    }
+
+    /// Keeps it over a restart, or no longer.
+    fn keep(&self, setback: Option<&Setback>) {
+        let Some(state) = &self.origin.state else {
+            return;
+        };
+        let done = match setback {
+            Some(setback) => store(state, setback),
+            None => std::fs::remove_file(state.join(FILE)),
+        };
+        if let Err(error) = done
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let path = state.join(FILE);
+            tracing::warn!("{}: {error}", path.display());
+        }
+    }
+}
+
+fn store(state: &Path, setback: &Setback) -> io::Result<()> {
+    std::fs::create_dir_all(state)?;
+    let fresh = state.join(format!("{FILE}.new"));
+    create_private(&fresh)?.write_all(&serde_json::to_vec(setback)?)?;
+    std::fs::rename(&fresh, state.join(FILE))
+}
+
+/// The first line, with how many problems follow.
+fn first_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let more = lines.filter(|line| line.contains(": error[")).count();
+    match more {
+        0 => first,
+        1 => format!("{first} (and 1 more error)"),
+        more => format!("{first} (and {more} more errors)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_problems_are_told_in_one_line() {
+        let text = "a:1:1: error[x]: one\n  | y\na:2:1: error[x]: two\n  | z";
+        assert_eq!(first_line(text), "a:1:1: error[x]: one (and 1 more error)");
+        assert_eq!(first_line("in use"), "in use");
+    }
+}

@@ -1,0 +1,187 @@
+//! The directory of state: one daemon's alone, by which clients find it, and what it remembers of configurations.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::daemon::{Daemon, Start, client_path, eventually};
+
+const CONFIG: &str = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n\
+                      outbounds:\n  wire: { type: direct, interface: lo, source: 127.0.0.1 }\n\
+                      rules:\n  - FALLBACK, DIRECT\n";
+
+fn other() -> String {
+    CONFIG.replace("FALLBACK, DIRECT", "FALLBACK, REJECT")
+}
+
+fn start<'s>(text: &str, state: &'s Path) -> Start<'s> {
+    Start {
+        files: vec![("pointsman.yaml", text.to_owned())],
+        config: "pointsman.yaml",
+        args: vec!["--state", state.to_str().unwrap()],
+        ..Start::default()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused_until_the_first_is_dead() {
+    let state = tempfile::tempdir().unwrap();
+    let mut first = Daemon::start(&start(CONFIG, state.path()));
+    let Err((status, log)) = Daemon::try_start(&start(CONFIG, state.path())) else {
+        panic!("two daemons on one state");
+    };
+    assert_eq!(status.code(), Some(1), "{log}");
+    let who = format!(
+        "another daemon (process {}, control socket {})",
+        first.pid(),
+        first.control().display()
+    );
+    assert!(log.contains(&who), "{log}");
+    // The client finds the daemon by its state, whatever the environment says.
+    let found = Command::new(client_path())
+        .arg("--state")
+        .arg(state.path())
+        .args(["--format", "json", "status"])
+        .env("POINTSMAN_CONTROL", "/nobody")
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(status["pid"], first.pid());
+    first.signal("KILL");
+    first.wait(Duration::from_secs(5));
+    Daemon::start(&start(CONFIG, state.path()));
+    let nobody = tempfile::tempdir().unwrap();
+    let lost = Command::new(client_path())
+        .arg("--state")
+        .arg(nobody.path())
+        .arg("status")
+        .output()
+        .unwrap();
+    assert_eq!(lost.status.code(), Some(3), "{lost:?}");
+}
+
+#[test]
+fn what_was_rolled_back_is_said_when_it_is_read_again() {
+    let state = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(&start(CONFIG, state.path()));
+    assert_eq!(daemon.json(&["status"])["setback"], serde_json::Value::Null);
+    daemon.write("pointsman.yaml", "version: 1\nnonsense: 1\n");
+    assert_eq!(daemon.client(&["reload"]).status.code(), Some(4));
+    let refused = text(&daemon.client(&["status"]));
+    assert!(
+        refused.contains("the last reload was refused at 2"),
+        "{refused}"
+    );
+    assert!(refused.contains("error[unknown-key]"), "{refused}");
+    daemon.write("pointsman.yaml", &other());
+    daemon.json(&["reload", "--confirm-within", "300ms"]);
+    eventually("it is rolled back", || {
+        let told = text(&daemon.client(&["status"]));
+        told.contains("rolled back") && told.contains("nobody confirmed generation 2")
+    });
+    // Whoever asks for it gets it, and is told.
+    let again = daemon.json(&["reload"]);
+    let notice = again["notice"].as_str().unwrap_or_default();
+    assert!(notice.contains("rolled back before"), "{again}");
+    assert!(
+        daemon
+            .log()
+            .contains("this configuration was rolled back before")
+    );
+    let taken = text(&daemon.client(&["status"]));
+    assert!(taken.contains("and taken again at"), "{taken}");
+    daemon.signal("KILL");
+    daemon.wait(Duration::from_secs(5));
+    let daemon = Daemon::start(&start(&other(), state.path()));
+    // Another directory holds the same text: the file's path is not what was rolled back.
+    daemon.write("pointsman.yaml", CONFIG);
+    let fresh = daemon.json(&["reload"]);
+    assert_eq!(fresh["notice"], serde_json::Value::Null);
+    assert_eq!(daemon.json(&["status"])["setback"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_restart_on_what_was_rolled_back_is_said() {
+    let state = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("c.yaml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let args = || {
+        let (state, config) = (state.path().to_str().unwrap(), config.to_str().unwrap());
+        Start {
+            args: vec!["--state", state, config],
+            ..Start::default()
+        }
+    };
+    let mut daemon = Daemon::start(&args());
+    std::fs::write(&config, other()).unwrap();
+    daemon.json(&["reload", "--confirm-within", "300ms"]);
+    eventually("it is rolled back", || {
+        daemon.log().contains("was not confirmed")
+    });
+    daemon.signal("TERM");
+    daemon.wait(Duration::from_secs(15));
+    let daemon = Daemon::start(&args());
+    assert!(
+        daemon.log().contains("rolled back before"),
+        "{}",
+        daemon.log()
+    );
+    let told = text(&daemon.client(&["status"]));
+    assert!(told.contains("and taken again at"), "{told}");
+}
+
+#[test]
+fn built_in_outbounds_are_listed_once() {
+    let state = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&start(CONFIG, state.path()));
+    let told = daemon.json(&["status"]);
+    let names: Vec<String> = told["outbounds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outbound| outbound["name"].as_str().unwrap().to_lowercase())
+        .collect();
+    assert_eq!(names, ["direct", "reset", "reject", "blackhole", "wire"]);
+    assert_eq!(
+        told["outbounds"][0]["aliases"],
+        serde_json::json!(["DIRECT"])
+    );
+    assert_eq!(daemon.json(&["diagnostics"])["outbound_count"], 5);
+    let said = text(&daemon.client(&["status"]));
+    assert!(
+        said.contains("wire: direct by interface lo from 127.0.0.1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_path_is_a_configuration_however_it_is_named() {
+    let state = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("c.yaml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let (state, config) = (state.path().to_str().unwrap(), config.to_str().unwrap());
+    for words in [vec![config], vec!["-c", config], vec!["--config", config]] {
+        let args = [vec!["--state", state], words].concat();
+        let daemon = Daemon::start(&Start {
+            args,
+            ..Start::default()
+        });
+        assert_eq!(daemon.json(&["status"])["config_path"], config);
+    }
+    for words in [vec!["-"], vec!["-c", "-"], vec!["-c", config, config]] {
+        let args = [vec!["--state", state], words].concat();
+        let Err((status, log)) = Daemon::try_start(&Start {
+            args,
+            ..Start::default()
+        }) else {
+            panic!("it started");
+        };
+        assert_eq!(status.code(), Some(2), "{log}");
+    }
+}
