@@ -31,7 +31,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             host: facts.destination.known().map(Host::to_string),
             port: facts.port.known().copied(),
         },
-        domain: domain(record),
+        domain: record.domain().map(ToString::to_string),
         protocol: facts
             .look
             .known()
@@ -215,29 +215,17 @@ fn geo(geo: &Geo) -> String {
     }
 }
 
-/// The name that was learned of the flow: the request's, else the fake address's, else the first bytes'.
-pub(crate) fn domain(record: &FlowRecord) -> Option<String> {
-    let facts = &record.facts;
-    let asked = facts.destination.known().and_then(Host::name);
-    let looked = facts.look.known().and_then(|look| look.domain.as_ref());
-    let name = asked
-        .or_else(|| facts.fake_ip.known())
-        .or(looked)
-        .or_else(|| facts.correlated.known());
-    name.map(ToString::to_string)
-}
-
 /// In the engine's words; short where the flow's generation is no longer kept.
 pub(crate) fn reason(record: &FlowRecord, setup: Option<&Setup>) -> String {
     if !record.note.is_empty() {
         return record.note.to_string();
     }
-    let Some(decision) = &record.decision else {
-        return String::new();
-    };
-    match setup.and_then(|setup| setup.policies.get(record.policy)) {
-        Some(policy) => explain::sentence(policy, &Step::Decided(decision.clone()), None),
-        None => decision.reason.to_string(),
+    let policy = setup.and_then(|setup| setup.policies.get(record.policy));
+    match (&record.decision, policy) {
+        (Some(decision), Some(policy)) => {
+            explain::sentence(policy, &Step::Decided(decision.clone()), None)
+        }
+        _ => record.reason(),
     }
 }
 
@@ -250,3 +238,6 @@ pub(crate) fn action(action: Action) -> api::Action {
         Action::Reset => api::Action::Reset,
     }
 }
+
+#[cfg(test)]
+mod tests;

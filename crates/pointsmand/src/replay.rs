@@ -329,7 +329,7 @@ fn example(record: &FlowRecord, redact: bool) -> MovedFlow {
     let (mut destination, mut process) = (None, None);
     if !redact {
         let host = facts.destination.known().map(ToString::to_string);
-        let host = records::domain(record).or(host);
+        let host = record.domain().map(ToString::to_string).or(host);
         let port = facts.port.known().map(|port| format!(":{port}"));
         destination = host.map(|host| host + &port.unwrap_or_default());
         let owner = facts.owner.known();

@@ -1,6 +1,7 @@
-//! The access log of a forward: one JSON object a line, with the keys that bitflow gave it.
+//! The access log of a forward: one JSON object a line, with the keys that bitflow gave it, and those of the record.
 //!
-//! Invariant: a connection has one line however it ended; `error` is there where it did not end in order.
+//! Invariant: a connection has one line however it ended; `error` is there where it did not end in order. What has a
+//! key in records ([`RECORD`]) has it here, too, with the same value; bitflow's keys are for scripts that know them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,22 @@ use serde_json::{Map, Value, json};
 use super::{Address, Forward, Target};
 use crate::record::{End, FlowRecord, rfc3339};
 use crate::stream::{Socket, Stream};
+
+/// Keys of a record that each line has.
+const RECORD: [&str; 12] = [
+    "id",
+    "generation",
+    "time",
+    "duration_ms",
+    "source",
+    "member",
+    "action",
+    "bytes_sent",
+    "bytes_received",
+    "ended",
+    "ended_by",
+    "attempts",
+];
 
 /// The line to be of a connection.
 #[derive(Debug)]
@@ -143,8 +160,9 @@ impl fmt::Display for Entry {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        if !record.attempts.is_empty() {
-            line.insert("attempts".to_owned(), record.attempts_json());
+        if let Value::Object(record) = record.to_json() {
+            let common = record.into_iter();
+            line.extend(common.filter(|(key, _)| RECORD.contains(&key.as_str())));
         }
         if let Some(error) = error(record) {
             line.insert("error".to_owned(), json!(error));

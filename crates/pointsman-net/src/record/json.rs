@@ -1,103 +1,106 @@
 //! A record as one JSON object: the line of the access log.
 //!
-//! Invariant: keys are stable; what was not asked is absent, what there honestly is none of is null.
+//! Invariant: the keys are those of the control API's record, with the same values, and some facts more (`resolved`,
+//! `geo`, `local`, `sniff`); a test of the daemon compares them. Keys are stable. Of those facts, what was not asked is
+//! absent, what there honestly is none of is null.
 
 use pointsman_policy::condition::NumberField;
-use pointsman_policy::fact::{Fact, Geo, Inbound, Look, Process};
+use pointsman_policy::fact::{Fact, Geo, Look, Process};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Action, Host};
+use pointsman_policy::{Action, Domain, Host};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-use super::FlowRecord;
+use super::{End, FlowRecord, Timings, rfc3339};
 
 impl FlowRecord {
     /// The record as a JSON object.
     ///
-    /// Times in milliseconds, steps in microseconds, `generation` as text.
+    /// `time` in RFC 3339, durations in milliseconds, steps in microseconds, sizes in bytes.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let facts = &self.facts;
         let always = Some;
-        let error = self.ended.as_ref().and_then(super::End::error);
-        let rule = self
-            .decision
-            .as_ref()
-            .and_then(|decision| decision.rule.as_ref());
-        let took = &self.took;
+        let ended = self.ended.as_ref();
+        let rule = self.decision.as_ref();
+        let rule = rule.and_then(|decision| decision.rule.as_ref());
+        let known = facts.look.known();
+        let protocol = known.map(|look| look.protocol.as_str());
+        let lasted = u64::try_from(self.lasted.as_millis()).unwrap_or(u64::MAX);
+        let messages = self.messages.iter().map(|(_, text)| json!(&**text));
         let line = [
             ("id", always(json!(self.id))),
             ("generation", always(json!(self.generation.to_string()))),
+            ("time", always(json!(rfc3339(self.started_ms)))),
             ("start", always(json!(self.started_ms))),
-            (
-                "duration_ms",
-                always(json!(
-                    u64::try_from(self.lasted.as_millis()).unwrap_or(u64::MAX)
-                )),
-            ),
+            ("duration_ms", always(json!(lasted))),
             ("network", always(json!(facts.network.as_str()))),
             (
-                "src",
+                "source",
                 always(json!(facts.source.known().map(ToString::to_string))),
             ),
-            ("dst", always(json!(destination(self)))),
-            ("listener", always(json!(&*self.listener))),
-            ("inbound", facts.inbound.known().map(inbound)),
-            ("sniff", asked(&facts.look, |found| look(found))),
-            ("process", asked(&facts.owner, |found| process(found))),
-            ("resolved", asked(&facts.resolved, |all| texts(all))),
-            ("geo", asked(&facts.geo, geo)),
+            ("destination", always(destination(self))),
             (
-                "local",
-                asked(&facts.local, |local| json!(local.to_string())),
+                "domain",
+                always(json!(self.domain().map(ToString::to_string))),
             ),
+            ("protocol", always(json!(protocol))),
+            ("inbound", always(inbound(self))),
             ("outbound", always(json!(self.outbound.as_deref()))),
             ("member", always(json!(self.member.as_deref()))),
             (
                 "attempts",
                 Some(self.attempts_json()).filter(|_| !self.attempts.is_empty()),
             ),
-            ("action", always(json!(self.action.map(action)))),
-            ("rule", rule.map(origin)),
-            (
-                "note",
-                Some(json!(&*self.note)).filter(|_| !self.note.is_empty()),
-            ),
-            (
-                "messages",
-                Some(
-                    self.messages
-                        .iter()
-                        .map(|(id, text)| json!([id, &**text]))
-                        .collect(),
-                )
-                .filter(|_| !self.messages.is_empty()),
-            ),
+            ("action", always(json!(action(self.action)))),
+            ("rule", always(json!(rule.map(origin)))),
+            ("reason", always(json!(self.reason()))),
             ("answered_early", always(json!(self.answered_early))),
             ("bytes_sent", always(json!(self.bytes_sent))),
             ("bytes_received", always(json!(self.bytes_received))),
+            ("ended", always(json!(ended.map(End::as_str)))),
+            ("ended_by", ended.and_then(End::by).map(|by| json!(by))),
+            ("error", always(json!(ended.and_then(End::error)))),
             (
-                "ended",
-                always(json!(self.ended.as_ref().map(super::End::as_str))),
+                "process",
+                Some(asked(&facts.owner, |found| process(found)).unwrap_or_default()),
             ),
-            ("error", error.map(|why| json!(why))),
+            ("messages", always(messages.collect())),
+            ("took_us", always(took(&self.took))),
+            ("sniff", asked(&facts.look, |found| look(found))),
+            ("resolved", asked(&facts.resolved, |all| texts(all))),
+            ("geo", asked(&facts.geo, geo)),
             (
-                "took_us",
-                always(json!({
-                    "sniff": took.sniff_us,
-                    "resolve": took.resolve_us,
-                    "owner": took.owner_us,
-                    "country": took.country_us,
-                    "local": took.local_us,
-                    "verdict": took.verdict_us,
-                    "dial": took.dial_us,
-                })),
+                "local",
+                asked(&facts.local, |local| json!(local.to_string())),
             ),
         ];
         let said = line
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_owned(), value?)));
         Value::Object(said.collect())
+    }
+
+    /// The name that was learned of the flow: the request's, else the fake address's, else the first bytes'.
+    #[must_use]
+    pub fn domain(&self) -> Option<&Domain> {
+        let facts = &self.facts;
+        let asked = facts.destination.known().and_then(Host::name);
+        let looked = facts.look.known().and_then(|look| look.domain.as_ref());
+        asked
+            .or_else(|| facts.fake_ip.known())
+            .or(looked)
+            .or_else(|| facts.correlated.known())
+    }
+
+    /// Why it went there, as far as it is known without its policy.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.decision {
+            _ if !self.note.is_empty() => self.note.to_string(),
+            Some(decision) => decision.reason.to_string(),
+            None => String::new(),
+        }
     }
 
     /// The attempts that failed, for logs.
@@ -116,23 +119,35 @@ impl FlowRecord {
     }
 }
 
-fn destination(record: &FlowRecord) -> Option<String> {
-    let host = record.facts.destination.known()?;
-    let port = record.facts.port.known().copied().unwrap_or(0);
-    Some(match host {
-        Host::Address(address) => std::net::SocketAddr::new(*address, port).to_string(),
-        Host::Name(name) => format!("{name}:{port}"),
+fn destination(record: &FlowRecord) -> Value {
+    let facts = &record.facts;
+    json!({
+        "host": facts.destination.known().map(Host::to_string),
+        "port": facts.port.known(),
     })
 }
 
-fn action(action: Action) -> &'static str {
+fn action(action: Option<Action>) -> &'static str {
     match action {
-        Action::Blackhole => "blackhole",
-        Action::Direct => "direct",
-        Action::Proxy => "proxy",
-        Action::Reject => "reject",
-        Action::Reset => "reset",
+        Some(Action::Blackhole) => "blackhole",
+        Some(Action::Direct) => "direct",
+        Some(Action::Proxy) => "proxy",
+        Some(Action::Reject) => "reject",
+        Some(Action::Reset) => "reset",
+        None => "none",
     }
+}
+
+fn took(took: &Timings) -> Value {
+    json!({
+        "sniff": took.sniff_us,
+        "resolve": took.resolve_us,
+        "owner": took.owner_us,
+        "country": took.country_us,
+        "local": took.local_us,
+        "verdict": took.verdict_us,
+        "dial": took.dial_us,
+    })
 }
 
 /// Nothing for what nobody asked.
@@ -176,12 +191,14 @@ fn geo(geo: &Geo) -> Value {
     json!({"country": geo.country.as_deref(), "asn": geo.asn})
 }
 
-fn inbound(inbound: &Inbound) -> Value {
+fn inbound(record: &FlowRecord) -> Value {
+    let inbound = record.facts.inbound.known();
+    let name = inbound.and_then(|inbound| inbound.name.as_ref());
     json!({
-        "type": inbound.kind.as_str(),
-        "name": inbound.name.as_deref(),
-        "port": inbound.port,
-        "user": inbound.user.as_deref(),
+        "type": inbound.map_or("", |inbound| inbound.kind.as_str()),
+        "name": &**name.unwrap_or(&record.listener),
+        "port": inbound.and_then(|inbound| inbound.port),
+        "user": inbound.and_then(|inbound| inbound.user.as_deref()),
     })
 }
 

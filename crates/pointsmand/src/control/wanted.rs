@@ -7,8 +7,6 @@ use pointsman_net::record::FlowRecord;
 use pointsman_policy::fact::{Look, Parent, Process, Protocol};
 use pointsman_policy::{Domain, Fact, Host};
 
-use crate::records;
-
 /// What a flow must be to be told. What was not said is not asked.
 pub(super) struct Wanted {
     flow: Query,
@@ -118,7 +116,7 @@ impl Wanted {
         let owner = facts.owner.known();
         let texts = [
             facts.destination.known().map(ToString::to_string),
-            records::domain(record),
+            record.domain().map(ToString::to_string),
             owner.and_then(|it| it.name.known().map(ToString::to_string)),
             owner.and_then(|it| it.path.known().map(ToString::to_string)),
             rule.map(|rule| rule.text.to_string()),

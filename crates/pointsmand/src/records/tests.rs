@@ -1,0 +1,151 @@
+//! One record is one schema: what the API says, what access logs say, and what the reference says of both.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pointsman_net::record::{Fault, Limit};
+use pointsman_policy::Host;
+use pointsman_policy::decision::{Decision, Reason};
+use pointsman_policy::fact::{Inbound, InboundKind, Parent, Protocol, Provenance};
+use serde_json::Value;
+
+use super::*;
+
+fn known<T>(value: T) -> Fact<T> {
+    Fact::Known(value, Provenance::Request)
+}
+
+/// One in which nothing is lacking.
+fn full() -> FlowRecord {
+    let mut record = FlowRecord {
+        id: 7,
+        started_ms: 1_700_000_000_000,
+        lasted: Duration::from_micros(12_345),
+        listener: "desk".into(),
+        outbound: Some("group".into()),
+        member: Some("b".into()),
+        action: Some(Action::Proxy),
+        answered_early: true,
+        bytes_sent: 1,
+        bytes_received: 2,
+        messages: vec![(3, "hello".into())],
+        attempts: vec![Attempt {
+            target: "a".into(),
+            error: "refused".into(),
+            times: 2,
+            took_us: 9,
+        }],
+        decision: Some(Decision {
+            outbound: None,
+            reason: Reason::Rule,
+            rule: Some(Origin {
+                text: "DOMAIN, a.test, group".into(),
+                file: "c.yaml".into(),
+                line: 4,
+            }),
+            entry: None,
+            class: None,
+        }),
+        ended: Some(End::Failed(Fault::Login, "no".into())),
+        ..FlowRecord::default()
+    };
+    let facts = &mut record.facts;
+    facts.source = known("127.0.0.1:5".parse().unwrap());
+    facts.destination = known(Host::parse("a.test").unwrap());
+    facts.port = known(443);
+    facts.inbound = known(Inbound {
+        kind: InboundKind::Socks5,
+        name: None,
+        port: Some(7890),
+        user: Some("bob".into()),
+    });
+    facts.look = known(Look {
+        protocol: Protocol::Tls,
+        ..Look::default()
+    })
+    .boxed();
+    facts.owner = known(Process {
+        name: known("curl".into()),
+        pid: known(4),
+        parents: Vec::<Parent>::new(),
+        ..Process::default()
+    })
+    .boxed();
+    facts.resolved = known(vec!["192.0.2.1".parse().unwrap()]);
+    facts.geo = known(Geo::default());
+    facts.local = known("192.0.2.9".parse().unwrap());
+    record.took.dial_us = 8;
+    record
+}
+
+/// Keys that access logs have, and the API's record has not.
+const MORE: [&str; 4] = ["sniff", "resolved", "geo", "local"];
+
+#[test]
+fn access_logs_say_what_the_api_says() {
+    for record in [full(), FlowRecord::default()] {
+        let told = serde_json::to_value(wire(&record, None)).unwrap();
+        let logged = record.to_json();
+        let (told, logged) = (told.as_object().unwrap(), logged.as_object().unwrap());
+        for (key, value) in told {
+            if key != "process" || value.is_null() {
+                assert_eq!(logged.get(key), Some(value), "{key}");
+                continue;
+            }
+            for (part, value) in value.as_object().unwrap() {
+                assert_eq!(&logged[key][part], value, "process.{part}");
+            }
+        }
+        let more = logged.keys().filter(|key| !told.contains_key(*key));
+        assert!(
+            more.clone().all(|key| MORE.contains(&key.as_str())),
+            "{logged:?}"
+        );
+    }
+    let line = full().to_json();
+    assert_eq!(line["time"], "2023-11-14T22:13:20.000Z");
+    assert_eq!(
+        (&line["duration_ms"], &line["ended_by"]),
+        (&12.into(), &"dial".into())
+    );
+}
+
+#[test]
+fn the_reference_has_each_key_of_a_record() {
+    let text = include_str!("../../../../docs/reference/logs.md");
+    let table = text.split("<!-- record -->").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(3)
+        .take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<String> = rows
+        .flat_map(|row| {
+            let keys = row.split('|').nth(1).unwrap().split('`');
+            keys.skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let Value::Object(line) = full().to_json() else {
+        panic!("a record is an object");
+    };
+    let expected: BTreeSet<String> = line.keys().cloned().collect();
+    assert_eq!(documented, expected);
+}
+
+#[test]
+fn the_reference_has_each_limit() {
+    let text = include_str!("../../../../docs/reference/logs.md");
+    let table = text.split("<!-- limits -->").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(3)
+        .take_while(|line| line.starts_with('|'));
+    let documented: Vec<String> = rows.map(str::to_owned).collect();
+    let expected: Vec<String> = Limit::ALL
+        .iter()
+        .map(|it| format!("| `{}` | {} |", it.as_str(), it.sentence()))
+        .collect();
+    assert_eq!(documented, expected);
+}
