@@ -5,6 +5,7 @@
 
 mod book;
 mod confirm;
+mod hints;
 mod reload;
 mod setback;
 mod swap;
@@ -37,6 +38,7 @@ use crate::counts::Counts;
 use crate::logging::Log;
 use crate::records;
 use crate::refresh::Lists;
+use crate::rules::Hits;
 use crate::selections::{self, Selections};
 
 /// Changes of the configuration that a slow listener may lag behind.
@@ -80,6 +82,8 @@ pub(crate) struct App {
     book: Mutex<Book>,
     /// What is known of the lists that are fetched.
     pub lists: Lists,
+    /// What was told last of what rules decided.
+    pub hits: Hits,
     /// Where it is kept what rules decided.
     pub counts: Counts,
     /// The number of the load in force.
@@ -174,6 +178,7 @@ impl App {
             setback: Mutex::default(),
             book: Mutex::default(),
             lists: Lists::default(),
+            hits: Hits::default(),
             loads: watch::Sender::new(0),
             asked: watch::Sender::default(),
             reloading: Arc::default(),

@@ -7,6 +7,7 @@
 mod copy;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -86,10 +87,8 @@ pub(crate) async fn run(app: Arc<App>) {
 /// Keeps one list fresh as long as its configuration is in force.
 async fn keep(app: Arc<App>, load: u64, source: ListSource) {
     let Some(path) = source.path.clone() else {
-        tracing::warn!(
-            "rule set `{}`: there is no directory to keep it in",
-            source.name
-        );
+        let place = Place(&source);
+        tracing::warn!("{place}: there is no directory to keep it in; `--state` names one");
         return;
     };
     let url = match Url::parse(&source.url) {
@@ -97,7 +96,7 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource) {
         Err(why) => {
             app.lists
                 .tell(&source, |list| list.error = Some(why.to_string()));
-            tracing::warn!("rule set `{}`: {why}", source.name);
+            tracing::warn!("{}: {why}", Place(&source));
             return;
         }
     };
@@ -127,9 +126,13 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource) {
             Err(why) => {
                 failures += 1;
                 let next = again(failures, source.interval);
+                let place = Place(&source);
+                let kept = match copy.checked() {
+                    Some(_) => "its last copy stays in force",
+                    None => "it is empty until it is fetched",
+                };
                 tracing::warn!(
-                    "rule set `{}` was not fetched from {url}, its last copy stays: {why}; again in {next:?}",
-                    source.name
+                    "{place} was not fetched from {url}: {why}; {kept}; the next attempt is in {next:?}"
                 );
                 pause = Some(jittered(next));
                 Some(why)
@@ -140,6 +143,21 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource) {
             list.changed_ms = copy.changed();
             list.error = error;
         });
+    }
+}
+
+/// A rule set and where it stands, for the log: ``rule set `ads` (pointsman.yaml:7)``.
+struct Place<'a>(&'a ListSource);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListSource { name, span, .. } = self.0;
+        write!(
+            f,
+            "rule set `{name}` ({}:{})",
+            span.file(),
+            span.line_column().0
+        )
     }
 }
 
@@ -204,10 +222,8 @@ async fn once(
     let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
     let left_out = told.left_out();
     if left_out > 0 {
-        tracing::warn!(
-            "rule set `{}`: {left_out} bad entries are left out",
-            source.name
-        );
+        let place = Place(source);
+        tracing::warn!("{place}: {left_out} entries cannot be read and are left out");
     }
     if set.is_empty() {
         return Err("it holds no entry".to_owned());

@@ -5,10 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pointsman_api as api;
 use pointsman_api::rules::{RuleState, Shadow};
 use pointsman_config::Setup;
+use pointsman_net::plane::{RuleTally, Tallied, Tally};
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Policy, Step};
@@ -34,16 +36,28 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
         let met = name.is_some_and(|name| met.contains(name));
         (rule.decides && met) || rule.tally.numbers().flows > 0
     });
-    let mut live: HashMap<*const _, (u64, u64, u64, u64)> = HashMap::new();
+    // First those that ended: a flow that ends in between is missed, and never counted twice.
+    let ended: Vec<Tallied> = rules.iter().map(|rule| rule.tally.numbers()).collect();
+    let mut live: HashMap<*const Tally, Tallied> = HashMap::new();
     for flow in app.plane.flows() {
         let Some(tally) = flow.tally() else { continue };
         let record = flow.record();
-        let (flows, sent, received, last) = live.entry(std::ptr::from_ref(&**tally)).or_default();
-        *flows += 1;
-        *sent += record.bytes_sent;
-        *received += record.bytes_received;
-        *last = record.started_ms.max(*last);
+        let now = live.entry(std::ptr::from_ref(&**tally)).or_default();
+        now.flows += 1;
+        now.bytes_sent += record.bytes_sent;
+        now.bytes_received += record.bytes_received;
+        now.last_ms = record.started_ms.max(now.last_ms);
     }
+    let now = |rule: &RuleTally| {
+        let now = live.get(&std::ptr::from_ref(&*rule.tally)).copied();
+        now.unwrap_or_default()
+    };
+    let counted = rules.iter().zip(ended);
+    let counted: Vec<(Arc<Tally>, Tallied)> = counted
+        .map(|(rule, ended)| (Arc::clone(&rule.tally), together(ended, now(rule))))
+        .collect();
+    // What was missed makes nothing fall.
+    let counted = app.hits.told(counted);
     let (mut shadows, replayed) = match shadowed {
         true => {
             let (shadows, replayed) = shadows(app, &setup, rules.len());
@@ -51,28 +65,64 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
         }
         false => (HashMap::new(), None),
     };
-    let state = |rule: &pointsman_net::plane::RuleTally| {
-        let tallied = rule.tally.numbers();
-        let now = live.get(&std::ptr::from_ref(&*rule.tally)).copied();
-        let (flows, sent, received, last) = now.unwrap_or_default();
-        let last_ms = tallied.last_ms.max(last);
+    let state = |(rule, hits): (&RuleTally, Tallied)| {
         let policy = setup.policies.get(rule.policy);
         RuleState {
             policy: policy.map_or_else(String::new, |policy| policy.name.to_string()),
             rule: records::rule(&rule.origin),
             last_word: rule.last_word,
-            hits: tallied.flows.saturating_add(flows),
-            bytes_sent: tallied.bytes_sent.saturating_add(sent),
-            bytes_received: tallied.bytes_received.saturating_add(received),
-            last_hit: (last_ms > 0).then_some(last_ms),
+            hits: hits.flows,
+            bytes_sent: hits.bytes_sent,
+            bytes_received: hits.bytes_received,
+            last_hit: (hits.last_ms > 0).then_some(hits.last_ms),
             shadowed_by: shadows.remove(&place(&rule.origin)).unwrap_or_default(),
         }
     };
     api::RuleList {
         generation: number.to_string(),
         since: Some(app.counts.since()),
-        rules: rules.iter().map(state).collect(),
+        rules: rules.iter().zip(counted).map(state).collect(),
         replayed,
+    }
+}
+
+fn together(one: Tallied, other: Tallied) -> Tallied {
+    Tallied {
+        flows: one.flows.saturating_add(other.flows),
+        bytes_sent: one.bytes_sent.saturating_add(other.bytes_sent),
+        bytes_received: one.bytes_received.saturating_add(other.bytes_received),
+        last_ms: one.last_ms.max(other.last_ms),
+    }
+}
+
+/// What was told last of each rule, by its tally, which is kept so that no other has its address: a flow that ends is
+/// for a moment neither among those that live nor among those that ended.
+#[derive(Debug, Default)]
+pub(crate) struct Hits(Mutex<HashMap<usize, (Arc<Tally>, Tallied)>>);
+
+impl Hits {
+    /// Those numbers, but none that is less than was told before. Rules that are gone are forgotten.
+    fn told(&self, counted: Vec<(Arc<Tally>, Tallied)>) -> Vec<Tallied> {
+        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = HashMap::with_capacity(counted.len());
+        let mut numbers = Vec::with_capacity(counted.len());
+        for (tally, now) in counted {
+            let place = Arc::as_ptr(&tally).addr();
+            let then = before.get(&place).map(|(_, told)| *told);
+            let then = then.unwrap_or_default();
+            let most = Tallied {
+                flows: now.flows.max(then.flows),
+                bytes_sent: now.bytes_sent.max(then.bytes_sent),
+                bytes_received: now.bytes_received.max(then.bytes_received),
+                last_ms: now.last_ms.max(then.last_ms),
+            };
+            if most.flows > 0 {
+                told.insert(place, (tally, most));
+            }
+            numbers.push(most);
+        }
+        *before = told;
+        numbers
     }
 }
 
@@ -153,4 +203,36 @@ fn policy_of<'s>(setup: &'s Setup, listener: &str) -> Option<&'s Policy> {
         .map(|it| it.policy)
         .or_else(|| inbound.map(|it| it.policy))?;
     setup.policies.get(id.0).map(|policy| &**policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_that_ends_between_two_looks_makes_no_number_fall() {
+        let hits = Hits::default();
+        let (rule, other) = (Arc::<Tally>::default(), Arc::<Tally>::default());
+        let told = |flows, bytes_sent| {
+            let now = Tallied {
+                flows,
+                bytes_sent,
+                ..Tallied::default()
+            };
+            let counted = vec![
+                (Arc::clone(&rule), now),
+                (Arc::clone(&other), Tallied::default()),
+            ];
+            let told = hits.told(counted);
+            assert_eq!(told[1], Tallied::default());
+            (told[0].flows, told[0].bytes_sent)
+        };
+        assert_eq!(told(3, 30), (3, 30));
+        // It is neither live nor tallied.
+        assert_eq!(told(2, 20), (3, 30));
+        assert_eq!(told(3, 31), (3, 31));
+        // A rule that is gone and comes back begins with what is tallied.
+        assert!(hits.told(Vec::new()).is_empty());
+        assert_eq!(told(1, 1), (1, 1));
+    }
 }

@@ -1,5 +1,6 @@
 //! TLS as a client, by the system's certificate authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
 
+use std::io;
 use std::sync::Arc;
 
 use pointsman_policy::Host;
@@ -7,7 +8,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use crate::stream::Stream;
 
@@ -25,7 +26,40 @@ pub(super) async fn connect(stream: Stream, host: &Host) -> Result<TlsStream<Str
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| error.to_string())
+        .map_err(|error| why(&error))
+}
+
+/// What went wrong, in words of people; the library's own where there are none.
+fn why(error: &io::Error) -> String {
+    let inner = error.get_ref();
+    let said = match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(bad)) => of_certificate(bad),
+        _ => None,
+    };
+    said.map_or_else(|| error.to_string(), str::to_owned)
+}
+
+fn of_certificate(bad: &CertificateError) -> Option<&'static str> {
+    Some(match bad {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired, or the clock of this host is wrong"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, or the clock of this host is wrong"
+        }
+        CertificateError::Revoked => "its certificate was revoked",
+        CertificateError::UnknownIssuer => {
+            "its certificate is of an authority that this host does not trust"
+        }
+        // What signs others shows itself: mostly a certificate that somebody made and signed with it.
+        CertificateError::Other(why) if why.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is signed by itself"
+        }
+        _ => return None,
+    })
 }
 
 fn config() -> Result<ClientConfig, String> {
@@ -43,4 +77,31 @@ fn config() -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_in_words() {
+        let check = |bad: CertificateError, expected: &str| {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(bad));
+            assert_eq!(why(&error), expected);
+        };
+        check(
+            CertificateError::UnknownIssuer,
+            "its certificate is of an authority that this host does not trust",
+        );
+        check(
+            CertificateError::NotValidForName,
+            "its certificate is for another name",
+        );
+        check(
+            CertificateError::Expired,
+            "its certificate has expired, or the clock of this host is wrong",
+        );
+        let refused = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(why(&refused), refused.to_string());
+    }
 }

@@ -13,11 +13,10 @@ use pointsman_api as api;
 use pointsman_config::{Problems, Setup};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{OpenedLog, Prepared, Retired};
-use pointsman_net::record::chain;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::confirm::Pending;
-use super::{App, Checked, Refused, checked, read};
+use super::{App, Checked, Refused, checked, hints, read};
 use crate::asked::{Asked, Recorder};
 use crate::{mapping, replay, selections};
 
@@ -254,7 +253,7 @@ impl App {
         })?;
         let spec = mapping::spec(&setup, number);
         let prepared = self.plane.prepare(spec).await;
-        let prepared = prepared.map_err(|error| Refused::Apply(chain(&error)))?;
+        let prepared = prepared.map_err(|error| Refused::Apply(hints::told(&error)))?;
         Ok(Ready {
             number,
             setup,
@@ -291,7 +290,7 @@ impl App {
             Ok(retired) => retired,
             Err(error) => {
                 book.forget(number);
-                return Err(Refused::Apply(chain(&error)));
+                return Err(Refused::Apply(hints::told(&error)));
             }
         };
         book.trim(number);

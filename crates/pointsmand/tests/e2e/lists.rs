@@ -311,6 +311,19 @@ fn a_list_comes_over_tls_from_who_proves_its_name() {
     eventually("the refusal is told", || !list(&wary)["error"].is_null());
     let why = list(&wary)["error"].to_string();
     assert!(why.contains("certificate"), "{why}");
+    // The log says whose list it is, where that is written, and in words what is wrong.
+    let log = wary.log();
+    let told = log
+        .lines()
+        .find(|line| line.contains("was not fetched from"));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    for word in [
+        "rule set `ads` (pointsman.yaml:",
+        "its certificate is",
+        "it is empty until",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
     let mut none = String::new();
     let copies = std::fs::read_dir(wary.directory.path().join("state"))
         .into_iter()

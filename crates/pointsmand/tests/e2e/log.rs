@@ -236,4 +236,8 @@ fn a_start_that_fails_is_told_to_programs_too() {
     let error = errors.iter().find(|it| it["level"] == "ERROR").unwrap();
     let message = error["fields"]["message"].as_str().unwrap();
     assert!(message.contains(&at.to_string()), "{message}");
+    assert!(
+        message.contains("another program listens there"),
+        "{message}"
+    );
 }
