@@ -1,7 +1,7 @@
 //! Where connections come in.
 //!
 //! Invariants: an accept that fails never spins and never kills its listener; a listener that is kept over a reload keeps
-//! its sockets and their queues (only the handler changes); a listener that closes first takes what already waits in its
+//! its sockets and their queues; a listener that closes first takes what already waits in its
 //! queues, for the kernel resets it otherwise.
 //! Absent: protocols, allow lists: a handler gets the bare socket.
 
@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use pointsman_os::descriptors::{self, Reserve};
 use pointsman_os::local::UnixEndpoint;
 use pointsman_os::socket as os;
@@ -49,13 +48,12 @@ pub type Handler = Arc<dyn Fn(Accepted) + Send + Sync>;
 #[derive(Debug)]
 pub struct Listener {
     address: Option<SocketAddr>,
-    shared: Arc<Shared>,
     tasks: Tasks,
     _path: Option<UnixEndpoint>,
 }
 
 struct Shared {
-    handler: ArcSwap<Handler>,
+    handler: Handler,
     next_worker: AtomicUsize,
     refused: Arc<AtomicU64>,
     workers: Vec<Handle>,
@@ -92,7 +90,7 @@ impl Listener {
             ..
         } = bound;
         let shared = Arc::new(Shared {
-            handler: ArcSwap::from_pointee(handler),
+            handler,
             next_worker: AtomicUsize::new(0),
             refused,
             workers: (0..workers.len())
@@ -123,7 +121,6 @@ impl Listener {
         }
         Self {
             address,
-            shared,
             tasks,
             _path: path,
         }
@@ -132,16 +129,6 @@ impl Listener {
     /// The bound address, with its port; none for a local socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
-    }
-
-    /// Connections from now on go to `handler`; those under way stay where they are.
-    pub fn replace_handler(&self, handler: Handler) {
-        self.shared.handler.store(Arc::new(handler));
-    }
-
-    /// Connections that were closed at once because no descriptor was left.
-    pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// As [`Self::close`], without waiting for it.
@@ -158,14 +145,6 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.tasks.ask_to_stop();
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("refused", &self.refused)
-            .finish_non_exhaustive()
     }
 }
 
@@ -387,8 +366,7 @@ impl Shared {
 
     fn handle(&self, (socket, peer): Arrived, worker: usize) {
         let local = self.local.or_else(|| socket.local_addr());
-        let handler = self.handler.load_full();
-        handler(Accepted {
+        (self.handler)(Accepted {
             socket,
             peer,
             local,

@@ -86,19 +86,6 @@ fn inherited_and_local_listeners_hand_out_in_turn() {
 }
 
 #[test]
-fn a_kept_listener_changes_its_handler() {
-    let workers = Workers::start(1).unwrap();
-    let (first, told_first) = telling("first");
-    let (second, told_second) = telling("second");
-    let listener = Listener::bind(any_port(), &workers, first).unwrap();
-    let _one = connect(listener.address().unwrap());
-    assert_eq!(told_first.recv_timeout(PATIENCE).unwrap().1, "first");
-    listener.replace_handler(second);
-    let _two = connect(listener.address().unwrap());
-    assert_eq!(told_second.recv_timeout(PATIENCE).unwrap().1, "second");
-}
-
-#[test]
 fn an_address_in_use_is_refused() {
     let workers = Workers::start(2).unwrap();
     let listener = Listener::bind(any_port(), &workers, telling("a").0).unwrap();
