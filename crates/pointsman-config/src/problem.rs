@@ -297,7 +297,8 @@ impl Problems {
         (chosen.into_iter().map(|(_, it)| it).collect(), left_out)
     }
 
-    fn push(
+    /// Adds a problem of this severity.
+    pub(crate) fn push(
         &mut self,
         severity: Severity,
         code: &'static str,

@@ -19,6 +19,7 @@ mod given;
 mod leak;
 mod logic;
 mod members;
+pub(crate) mod odd;
 pub(crate) mod places;
 mod ports;
 mod reach;
@@ -123,6 +124,7 @@ fn misled(
         };
         let steps = walk::lay_out(policy);
         carried::look(policy, &steps, &mut found);
+        odd::look(&steps, &mut found);
         for step in steps.iter().filter(|_| *used) {
             if let walk::Step::Site(site) = step {
                 *stands.entry(place_of(site.origin)).or_default() += 1;

@@ -47,6 +47,9 @@ pub(super) fn domain(text: &str, suffix: bool) -> Made {
     let name = Domain::parse(text).map_err(|why| {
         let bad = Bad::new(format!("`{text}` is no domain: {why}"));
         let stripped = text.trim_start_matches(['*', '+', '.']);
+        if text.parse::<Prefix>().is_ok() {
+            return bad.hint(format!("for addresses there is `IP-CIDR, {text}`"));
+        }
         if !text.starts_with(['*', '+', '.']) || Domain::parse(stripped).is_err() {
             bad
         } else if suffix {

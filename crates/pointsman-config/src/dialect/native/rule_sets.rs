@@ -16,6 +16,7 @@ use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
+use crate::lint::odd;
 use crate::list::{InlineEntry, ListFile, Origin};
 use crate::load::Input;
 use crate::problem::Problems;
@@ -30,7 +31,7 @@ pub(super) struct RuleSets {
 }
 
 /// What the entries of a list are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Domains,
     Ips,
@@ -118,8 +119,21 @@ fn from_list(
         let Some(text) = item.text("an entry", problems) else {
             continue;
         };
+        let known = set.entries.len();
         if let Err(fault) = add(set, kind, text, item.span.line(), databases) {
             problems.error(fault.code, &item.span, fault.message).hint = fault.hint;
+            continue;
+        }
+        let unmet = set.entries.get(known).and_then(|entry| match &entry.what {
+            Ok((name, _)) => odd::of_name(name.as_str()),
+            Err(prefix) => odd::of_prefix(prefix),
+        });
+        let bits = odd::host_bits(text).filter(|_| kind != Kind::Domains);
+        for odd in unmet.into_iter().chain(bits) {
+            let message = format!("`{text}`: {}", odd.what);
+            problems
+                .push(odd.severity, odd.code, &item.span, message)
+                .hint = Some(odd.hint);
         }
     }
 }

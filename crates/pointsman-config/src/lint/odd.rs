@@ -1,0 +1,137 @@
+//! Names and ranges that no flow has: addresses as names, names that end with a number, ranges of IPv4-mapped
+//! addresses, and ranges with bits behind their length, which hold others than they show.
+//!
+//! Tells of each part of a rule, also where another part keeps the rule alive.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use pointsman_policy::Prefix;
+use pointsman_policy::condition::{Condition, DomainTest};
+
+use super::logic::Expr;
+use super::tell::Finding;
+use super::walk::Step;
+use crate::problem::Severity;
+
+/// What no flow meets, or what is not what it shows.
+pub(crate) struct Odd {
+    pub(crate) code: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) what: String,
+    pub(crate) hint: String,
+}
+
+/// Tells of the rules of a policy.
+pub(super) fn look(steps: &[Step<'_>], found: &mut Vec<Finding>) {
+    for step in steps {
+        let Step::Site(site) = step else { continue };
+        let unmet = site.own.as_deref().and_then(unmet);
+        let bits = host_bits(&site.origin.text);
+        for odd in unmet.into_iter().chain(bits) {
+            found.push(Finding {
+                code: odd.code,
+                severity: odd.severity,
+                origin: site.origin.clone(),
+                message: format!("`{}`: {}", super::clipped(&site.origin.text), odd.what),
+                hint: odd.hint,
+                related: None,
+            });
+        }
+    }
+}
+
+fn unmet(expr: &Expr<'_>) -> Option<Odd> {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().find_map(unmet),
+        Expr::Not(inner) => unmet(inner),
+        Expr::Atom(atom) => condition(&atom.test),
+    }
+}
+
+fn condition(test: &Condition) -> Option<Odd> {
+    match test {
+        Condition::Domain(DomainTest::Exact(name) | DomainTest::Suffix(name)) => {
+            of_name(name.as_str())
+        }
+        Condition::Address { prefix, .. } => of_prefix(prefix),
+        _ => None,
+    }
+}
+
+/// What is odd about a name.
+pub(crate) fn of_name(name: &str) -> Option<Odd> {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let (what, hint) = if name.parse::<Ipv4Addr>().is_ok() {
+        (
+            format!("`{name}` is an address, and no flow has that for its name"),
+            format!("ask for the address `{name}/32` instead of a name"),
+        )
+    } else if last.bytes().all(|b| b.is_ascii_digit()) {
+        (
+            format!("no host name ends with a number, as `{name}` does"),
+            "for addresses there are conditions of their own".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    Some(Odd {
+        code: "never-matches",
+        severity: Severity::Warning,
+        what,
+        hint,
+    })
+}
+
+/// What is odd about a range.
+pub(crate) fn of_prefix(prefix: &Prefix) -> Option<Odd> {
+    let mapped = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
+    (prefix.address() == mapped && prefix.length() == 96).then(|| Odd {
+        code: "never-matches",
+        severity: Severity::Warning,
+        what: "no address is in `::ffff:0:0/96`: an IPv4 address in IPv6 counts as IPv4".to_owned(),
+        hint: "write `0.0.0.0/0` where all of IPv4 is meant".to_owned(),
+    })
+}
+
+/// The first range of a text that has bits behind its length: it is wider than the address that it shows.
+pub(crate) fn host_bits(text: &str) -> Option<Odd> {
+    let other = |c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'));
+    text.split(other).find_map(|written| {
+        let (address, length) = written.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let length: u8 = length.parse().ok()?;
+        let range = Prefix::new(address, length);
+        let fits = length == range.length() && range.address() != address;
+        fits.then(|| Odd {
+            code: "host-bits",
+            severity: Severity::Note,
+            what: format!("`{written}` is all of `{range}`"),
+            hint: format!("write `{range}`, or `{address}` for this address alone"),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_behind_a_length_are_seen_in_any_text() {
+        let check = |text: &str, expected: Option<&str>| {
+            let odd = host_bits(text).map(|odd| odd.what);
+            assert_eq!(odd.as_deref(), expected, "{text}");
+        };
+        check(
+            "IP-CIDR, 10.1.2.3/8, DIRECT",
+            Some("`10.1.2.3/8` is all of `10.0.0.0/8`"),
+        );
+        check(
+            "cond ip under fd00::1/8 => a",
+            Some("`fd00::1/8` is all of `fd00::/8`"),
+        );
+        check("AND, [IP-CIDR,10.0.0.0/8], [SRC-IP-CIDR,10.0.0.1]", None);
+        check("DST-PORT, 80/443|8000-8100/tcp", None);
+        check("IP-CIDR, 10.1.2.3/32, DIRECT", None);
+        check("IP-CIDR, 10.1.2.3/99, DIRECT", None);
+    }
+}
