@@ -42,21 +42,19 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
                 "`{own}` has hosts, domains or a family of its own: those of `{}` serve all",
                 name(ResolverId(0), setup)
             );
-            report.lost("", what);
+            let span = resolver.span.as_ref();
+            let place = span.map_or_else(String::new, |span| {
+                format!("{}:{}", span.file(), span.line())
+            });
+            report.lost(place, what);
         }
     }
     let mut domains = Map::default();
     for (number, (domain, below, by)) in first.by_domain.iter().enumerate() {
-        if !below {
-            let what = format!(
-                "`{}` alone has a name server of its own: now all below it too",
-                domain.as_str()
-            );
-            report.lost("", what);
-        }
         let own = format!("domain-{}", number + 1);
         upstreams.raw(&own, servers(by, names, &own, report));
-        domains.text(domain.as_str(), &own);
+        let alone = if *below { "" } else { "=" };
+        domains.text(&format!("{alone}{}", domain.as_str()), &own);
     }
     if !upstreams.is_empty() {
         section.raw("upstreams", upstreams.flow());

@@ -206,7 +206,7 @@ fn read_hosts(node: &Node, problems: &mut Problems) -> Vec<(Domain, bool, IpAddr
     hosts
 }
 
-/// `corp.example: UPSTREAM`: it and all names below are asked there.
+/// `corp.example: UPSTREAM`: it and all names below are asked there; `=corp.example`: it alone.
 fn read_domains(
     node: &Node,
     dns: &Dns,
@@ -215,17 +215,23 @@ fn read_domains(
     let mut domains = Vec::new();
     for (name, span, node) in named(Some(node), "`domains`", problems) {
         let upstream = dns.find(node, problems);
-        match Domain::parse(name.strip_prefix('.').unwrap_or(name)) {
+        let (bare, below) = match name.strip_prefix('=') {
+            Some(bare) => (bare, false),
+            None => (name.strip_prefix('.').unwrap_or(name), true),
+        };
+        match Domain::parse(bare) {
             Ok(domain) => {
                 let servers = upstream.and_then(|id| dns.resolvers.get(id.0));
                 let servers = servers.map_or_else(Vec::new, |r| r.servers.clone());
-                domains.push((domain, true, servers));
+                domains.push((domain, below, servers));
             }
             Err(error) => {
                 problems.error("invalid-address", span, format!("`domains`: {error}"));
             }
         }
     }
-    domains.sort_by_key(|(domain, _, _)| std::cmp::Reverse(domain.ancestors().count()));
+    // Most specific first: more labels, and a name before all that is below it.
+    domains
+        .sort_by_key(|(domain, below, _)| (std::cmp::Reverse(domain.ancestors().count()), *below));
     domains
 }

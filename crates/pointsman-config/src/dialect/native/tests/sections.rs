@@ -513,6 +513,21 @@ fn resolvers_are_checked() {
     assert!(
         matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `https://` is not built yet")
     );
+    // A name alone stands before all that is below it.
+    let dns = "upstreams: { a: 'udp://1.1.1.1' }, domains: { x.example: a, =x.example: system, =example: a }";
+    let setup = super::setup(&format!("dns: {{ {dns} }}"));
+    let shown = setup.resolvers[0].by_domain.iter();
+    let shown: Vec<_> = shown
+        .map(|(name, below, _)| (name.as_str(), *below))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("x.example", false),
+            ("x.example", true),
+            ("example", false)
+        ]
+    );
 }
 
 #[test]
