@@ -1,63 +1,72 @@
 //! Clash's and mihomo's YAML.
 //!
-//! Invariant: rules on addresses resolve unless they say `no-resolve`, as there; a rule whose way out
-//! carries no UDP is passed by by UDP, as there.
+//! Invariant: rules on addresses resolve unless they say `no-resolve`, as there; nobody is let in,
+//! nothing is sent out and no name is asked that Clash would not. A rule whose way out carries no UDP
+//! refuses UDP, which Clash would hand on to the rules below: that is told.
 
 mod dns;
+mod inbounds;
 mod lists;
+mod old;
 mod outbounds;
 mod rules;
 
 use std::collections::HashMap;
 
 use super::draft::{Draft, Section, line_text};
-use super::emit::{Map, quoted};
+use super::emit::Map;
 use crate::yaml::{Node, Value};
 
-/// Keys at the top that are written.
-const KNOWN: [&str; 19] = [
+pub(super) use old::is_old;
+
+/// Keys at the top that are written, or told of one by one.
+const KNOWN: [&str; 29] = [
     "allow-lan",
     "authentication",
     "bind-address",
     "dns",
     "geox-url",
+    "hosts",
+    "interface-name",
     "ipv6",
+    "lan-allowed-ips",
+    "lan-disallowed-ips",
+    "listeners",
     "log-level",
     "mixed-port",
     "mode",
     "port",
     "proxies",
     "proxy-groups",
+    "proxy-providers",
     "redir-port",
+    "routing-mark",
     "rule-providers",
     "rules",
+    "script",
+    "skip-auth-prefixes",
     "sniffer",
     "socks-port",
     "sub-rules",
     "tproxy-port",
+    "tunnels",
 ];
 
 /// Keys at the top that send flows elsewhere, or let others in. What else is not known is not known
 /// to Clash either (anchors stand there), or concerns how Clash itself is run.
-const LOUD: [&str; 14] = [
-    "hosts",
+const LOUD: [&str; 7] = [
     "inbound-mptcp",
     "inbound-tfo",
-    "interface-name",
     "iptables",
-    "lan-allowed-ips",
-    "lan-disallowed-ips",
-    "listeners",
-    "proxy-providers",
-    "routing-mark",
-    "skip-auth-prefixes",
     "ss-config",
+    "tuic-server",
     "tun",
-    "tunnels",
+    "vmess-config",
 ];
 
 /// The native form of a configuration.
 pub(super) fn convert(root: &Node) -> Draft {
+    let root = &old::renamed(root);
     let mut draft = Draft::new("Clash");
     draft.head.push("ip_rules_resolve: true".to_owned());
     let mut clash = Clash {
@@ -69,15 +78,23 @@ pub(super) fn convert(root: &Node) -> Draft {
             ("REJECT-DROP".to_owned(), true),
         ]),
         names: HashMap::new(),
+        names_by: None,
+        direct: "DIRECT".to_owned(),
         root,
     };
     clash.general();
     clash.sniffer();
+    clash.link();
+    clash.inbounds();
     clash.proxies();
     clash.groups();
+    clash.udp();
     clash.providers();
     clash.dns();
     clash.rules();
+    // Where no rule holds flows go direct.
+    let direct = clash.direct.clone();
+    clash.draft.fallback("", &direct);
     clash.draft
 }
 
@@ -87,57 +104,24 @@ struct Clash<'a> {
     udp: HashMap<String, bool>,
     /// Native names of what is called otherwise.
     names: HashMap<String, String>,
+    /// What looks up names for the inbounds, where something else does it for servers.
+    names_by: Option<&'static str>,
+    /// The way out that `DIRECT` is.
+    direct: String,
     root: &'a Node,
 }
 
 impl Clash<'_> {
     fn general(&mut self) {
         let root = self.root;
-        let lan = scalar(root, "allow-lan") == Some("true");
-        let bind = scalar(root, "bind-address")
-            .filter(|b| *b != "*")
-            .unwrap_or("[::]");
-        let host = if lan { bind } else { "127.0.0.1" };
-        let host = match host.parse::<std::net::Ipv6Addr>() {
-            Ok(v6) => format!("[{v6}]"),
-            Err(_is_v4) => host.to_owned(),
-        };
-        let mut users = Map::default();
-        for item in items(get(root, "authentication")) {
-            match item.scalar().and_then(|s| s.split_once(':')) {
-                Some((user, password)) => {
-                    users.secret(user, password);
-                }
-                None => self
-                    .draft
-                    .report
-                    .lost(place(item), "this user has no password and is left out"),
-            }
+        if let Some(node) = get(root, "ipv6").filter(|node| is_off(node)) {
+            // Without it Clash serves no flow to an IPv6 address, either.
+            let rule = "IP-CIDR, ::/0, no-resolve";
+            self.draft.rule(&place(node), "ipv6: false", rule, "REJECT");
         }
-        for (key, kind) in [
-            ("mixed-port", "mixed"),
-            ("port", "http"),
-            ("socks-port", "socks5"),
-        ] {
-            let Some(node) = get(root, key).filter(|node| node.scalar() != Some("0")) else {
-                continue;
-            };
-            let mut map = Map::default();
-            let port = node.scalar().unwrap_or_default();
-            map.text("type", kind)
-                .raw("listen", quoted(&format!("{host}:{port}")));
-            if !users.is_empty() {
-                map.map("users", &users);
-            }
-            let name = key.trim_end_matches("-port");
-            self.draft.item(Section::Inbounds, name, &map, &place(node));
-        }
-        for key in ["redir-port", "tproxy-port"] {
-            if let Some(node) = get(root, key).filter(|node| node.scalar() != Some("0")) {
-                let what = format!("`{key}` is not carried over: its flows do not come in");
-                self.draft.report.lost(place(node), what);
-            }
-        }
+        let dns = get(root, "dns").filter(|dns| get(dns, "enable").is_some_and(is_on));
+        let of_servers = dns.and_then(|dns| get(dns, "proxy-server-nameserver"));
+        self.names_by = of_servers.filter(|node| says(node)).map(|_| "nameserver");
         if let Some(mode) = get(root, "mode") {
             let word = mode.scalar().unwrap_or_default();
             if !word.eq_ignore_ascii_case("rule") {
@@ -154,10 +138,7 @@ impl Clash<'_> {
         }
         for (key, value) in pairs(Some(root)) {
             let word = key.scalar().unwrap_or_default();
-            if KNOWN.contains(&word)
-                || !says(value)
-                || (word, value.scalar()) == ("ipv6", Some("true"))
-            {
+            if KNOWN.contains(&word) || !says(value) {
                 continue;
             }
             let what = format!("`{word}` is not carried over");
@@ -166,11 +147,79 @@ impl Clash<'_> {
                 false => self.draft.report.note(place(key), what),
             }
         }
+        self.told_apart();
+    }
+
+    /// Parts of which each item is a loss of its own.
+    fn told_apart(&mut self) {
+        let root = self.root;
+        for (key, _) in pairs(get(root, "proxy-providers")) {
+            let what = format!(
+                "the proxies of the provider `{}` are not fetched: fetch its list, put what stands under its `proxies:` \
+                 into this file, name them in the groups that `use` it, and convert again",
+                key.scalar().unwrap_or_default()
+            );
+            self.draft.report.lost(place(key), what);
+        }
+        for node in items(get(root, "tunnels")) {
+            let what =
+                "this tunnel is not carried over (`forwards` are such): its flows do not come in";
+            self.draft.report.lost(place(node), what);
+        }
+        if let Some(node) = get(root, "script") {
+            let what = "scripts are not carried over, nor rules that ask them";
+            self.draft.report.lost(place(node), what);
+        }
+    }
+
+    /// How all that is dialled directly leaves, where the top says so.
+    fn link(&mut self) {
+        let root = self.root;
+        let mut map = Map::default();
+        map.text("type", "direct");
+        outbounds::link(root, None, &mut map);
+        if !map.has("interface") && !map.has("mark") {
+            return;
+        }
+        let node = get(root, "interface-name").or_else(|| get(root, "routing-mark"));
+        let at = node.map_or_else(String::new, place);
+        self.direct = "direct by link".to_owned();
+        self.draft.item(Section::Outbounds, &self.direct, &map, &at);
+        let what = "`DIRECT` leaves by the link that the top names; look-ups of the system's resolver, and lists that are fetched, leave as the system says";
+        self.draft.report.lost(at, what);
+    }
+
+    /// Clash hands UDP on to the rules below where a way out carries none; here it is refused.
+    fn udp(&mut self) {
+        let mut without = 0;
+        let mut first = None;
+        for section in ["proxies", "proxy-groups"] {
+            for node in items(get(self.root, section)) {
+                let name = scalar(node, "name").unwrap_or_default();
+                if self.udp.get(name) == Some(&false) {
+                    without += 1;
+                    first = first.or_else(|| Some((place(node), name)));
+                }
+            }
+        }
+        let in_by_udp = ["mixed-port", "socks-port", "listeners"];
+        if let Some((at, name)) =
+            first.filter(|_| in_by_udp.iter().any(|key| get(self.root, key).is_some()))
+        {
+            let more = match without {
+                1 => String::new(),
+                more => format!(" and {} more", more - 1),
+            };
+            let what = format!(
+                "no UDP goes by `{name}`{more}: a rule that leads there refuses it, in Clash it goes on to the rules below"
+            );
+            self.draft.report.lost(at, what);
+        }
     }
 
     fn sniffer(&mut self) {
         let sniffer = get(self.root, "sniffer");
-        let on = sniffer.filter(|s| scalar(s, "enable") == Some("true"));
+        let on = sniffer.filter(|s| get(s, "enable").is_some_and(is_on));
         let order = match on {
             Some(_) => "requested-else-sniffed",
             None => "requested",
@@ -209,12 +258,21 @@ impl Clash<'_> {
 fn says(value: &Node) -> bool {
     match &value.value {
         Value::List(items) => !items.is_empty(),
-        Value::Map(pairs) => {
-            let off = get(value, "enable").is_some_and(|on| on.scalar() == Some("false"));
-            !pairs.is_empty() && !off
-        }
-        Value::Scalar(text, _) => !value.is_null() && !matches!(text.as_str(), "" | "false"),
+        Value::Map(pairs) => !pairs.is_empty() && !get(value, "enable").is_some_and(is_off),
+        Value::Scalar(text, _) => !value.is_null() && !text.is_empty() && !is_off(value),
     }
+}
+
+/// Whether a value is one of the words for yes that Clash reads.
+fn is_on(value: &Node) -> bool {
+    let word = value.scalar().unwrap_or_default().to_ascii_lowercase();
+    matches!(word.as_str(), "true" | "yes" | "on" | "y" | "1")
+}
+
+/// Whether a value is one of its words for no.
+fn is_off(value: &Node) -> bool {
+    let word = value.scalar().unwrap_or_default().to_ascii_lowercase();
+    matches!(word.as_str(), "false" | "no" | "off" | "n")
 }
 
 /// `host:port`, IPv6 in brackets.

@@ -41,7 +41,14 @@ pub(super) enum Section {
     Inbounds,
     Outbounds,
     RuleSets,
+    Upstreams,
+    Hosts,
+    Domains,
 }
+
+/// The sections that stand at the top, and those below `dns`.
+const AT_TOP: [Section; 3] = [Section::Inbounds, Section::Outbounds, Section::RuleSets];
+const OF_DNS: [Section; 3] = [Section::Upstreams, Section::Hosts, Section::Domains];
 
 impl Section {
     fn as_str(self) -> &'static str {
@@ -49,6 +56,9 @@ impl Section {
             Self::Inbounds => "inbounds",
             Self::Outbounds => "outbounds",
             Self::RuleSets => "rule_sets",
+            Self::Upstreams => "upstreams",
+            Self::Hosts => "hosts",
+            Self::Domains => "domains",
         }
     }
 }
@@ -95,12 +105,43 @@ impl Draft {
             self.sets.push(name.to_owned());
             self.files |= map.has("path");
         }
+        self.entry(section, name, map.flow(), place);
+    }
+
+    /// Adds what is written under a name: YAML as it stands.
+    pub(super) fn entry(&mut self, section: Section, name: &str, value: String, place: &str) {
         self.items.push(Item {
             section,
             name: name.to_owned(),
-            value: map.flow(),
+            value,
             place: place.to_owned(),
         });
+    }
+
+    /// Whether the name is taken in the section; then it is told that the first one counts.
+    pub(super) fn is_taken(&mut self, section: Section, name: &str, place: &str) -> bool {
+        let mut items = self.items.iter();
+        let Some(first) = items.find(|item| item.section == section && item.name == name) else {
+            return false;
+        };
+        let what = format!(
+            "`{name}` is a name given twice in `{}`: the first counts ({}), this one is left out",
+            section.as_str(),
+            first.place
+        );
+        self.report.lost(place, what);
+        true
+    }
+
+    /// Whether a name is given in a section.
+    pub(super) fn has(&self, section: Section, name: &str) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.section == section && item.name == name)
+    }
+
+    /// Whether anything stands in a section.
+    pub(super) fn has_any(&self, section: Section) -> bool {
+        self.items.iter().any(|item| item.section == section)
     }
 
     /// Whether there is a rule set of this name.
@@ -205,10 +246,16 @@ impl Draft {
                 continue;
             };
             let (section, name) = (item.section.as_str(), &item.name);
-            if item.section == Section::Outbounds && item.value != REFUSES {
-                let what = format!("`{name}` is not carried over ({why}): it refuses every flow");
+            // What others name stays, and does nothing.
+            let stands_for = match item.section {
+                Section::Outbounds => Some((REFUSES, "it refuses every flow")),
+                Section::Upstreams => Some((SILENT, "what is asked of it gets no answer")),
+                Section::Domains | Section::Hosts | Section::Inbounds | Section::RuleSets => None,
+            };
+            if let Some((value, effect)) = stands_for.filter(|(value, _)| item.value != *value) {
+                let what = format!("`{name}` is not carried over ({why}): {effect}");
                 self.report.lost(&item.place, what);
-                let value = REFUSES.to_owned();
+                let value = value.to_owned();
                 self.items.push(Item { value, ..item });
                 continue;
             }
@@ -251,19 +298,18 @@ impl Draft {
         for line in &self.head {
             page.line(0, line);
         }
-        for section in [Section::Inbounds, Section::Outbounds, Section::RuleSets] {
-            let items = self.items.iter().enumerate();
-            let mut items = items.filter(|(_, item)| item.section == section).peekable();
-            if items.peek().is_some() {
-                page.line(0, "");
-                page.line(0, &format!("{}:", section.as_str()));
-            }
-            for (at, item) in items {
-                page.line(1, &format!("{}: {}", text(&item.name), item.value));
-                lines.insert(page.lines(), Part::Item(at));
-            }
+        for section in AT_TOP.into_iter().filter(|section| self.has_any(*section)) {
+            page.line(0, "");
+            self.section(section, 0, &mut page, &mut lines);
         }
-        page.section("dns", &self.dns);
+        if !self.dns.is_empty() || OF_DNS.into_iter().any(|section| self.has_any(section)) {
+            page.line(0, "");
+            page.line(0, "dns:");
+            for section in OF_DNS {
+                self.section(section, 1, &mut page, &mut lines);
+            }
+            page.pairs(1, &self.dns);
+        }
         page.line(0, "");
         page.line(0, "rules:");
         for (at, rule) in self.rules.iter().enumerate() {
@@ -272,10 +318,26 @@ impl Draft {
         }
         (page.finish(), lines)
     }
+
+    /// Writes a section, where anything stands in it.
+    fn section(&self, section: Section, indent: usize, page: &mut Page, lines: &mut Lines) {
+        if !self.has_any(section) {
+            return;
+        }
+        page.line(indent, &format!("{}:", section.as_str()));
+        let items = self.items.iter().enumerate();
+        for (at, item) in items.filter(|(_, item)| item.section == section) {
+            page.line(indent + 1, &format!("{}: {}", text(&item.name), item.value));
+            lines.insert(page.lines(), Part::Item(at));
+        }
+    }
 }
 
 /// An outbound that stands for one that cannot be said.
 const REFUSES: &str = "{ type: select, members: [reject] }";
+
+/// An upstream that stands for one that cannot be said: of a kind that gives no answer.
+pub(super) const SILENT: &str = "\"https://not-carried-over.invalid\"";
 
 /// Beyond so many rules lists within lists are not unfolded.
 const MOST_RULES: usize = 100_000;

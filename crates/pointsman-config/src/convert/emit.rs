@@ -143,8 +143,13 @@ impl Page {
         }
         self.line(0, "");
         self.line(0, &format!("{key}:"));
+        self.pairs(1, pairs);
+    }
+
+    /// Pairs, one a line.
+    pub(super) fn pairs(&mut self, indent: usize, pairs: &Map) {
         for (key, value) in &pairs.pairs {
-            self.line(1, &format!("{key}: {value}"));
+            self.line(indent, &format!("{key}: {value}"));
         }
     }
 

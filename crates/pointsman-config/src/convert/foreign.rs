@@ -43,9 +43,17 @@ impl Foreign {
         }
         let shape = Shape::of(text, path)?;
         let has = |key: &str| shape.keys.iter().any(|known| known == key);
-        let clash =
-            has("proxy-groups") || has("rule-providers") || has("mixed-port") || has("socks-port");
-        if (clash || (has("proxies") && has("rules"))) && !has("rule-local") && !has("version") {
+        let clash = has("proxy-groups")
+            || has("rule-providers")
+            || has("mixed-port")
+            || has("socks-port")
+            || has("redir-port")
+            || (has("rules") && (has("port") || has("allow-lan")))
+            || (shape.keys.iter().filter(|key| clash::is_old(key)).count() > 1);
+        if (clash || ((has("proxies") || has("proxy-providers")) && has("rules")))
+            && !has("rule-local")
+            && !has("version")
+        {
             return Some(Self::Clash);
         }
         None
@@ -69,9 +77,8 @@ impl Foreign {
             Self::Clash => yaml::parse(&source, &mut problems)
                 .filter(|root| matches!(root.value, Value::Map(_)))
                 .map(|root| clash::convert(&root)),
-            Self::SingBox => {
-                json(&source, &mut problems).map(|root| sing_box::convert(&root, name))
-            }
+            Self::SingBox => json(&source, &mut problems)
+                .map(|root| sing_box::convert(&root, name, &source.text)),
         };
         match draft.filter(|_| !problems.has_errors()) {
             Some(draft) => {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+mod access;
 mod clash;
 mod dns;
 mod draft;

@@ -125,7 +125,7 @@ impl Writer<'_> {
                 let members = if *uplink == Uplink::default() {
                     self.list(members)
                 } else {
-                    self.by_link(name, members, uplink)
+                    self.by_link(name, outbound, members, uplink)
                 };
                 map.text("type", "select").raw("members", members);
             }
@@ -147,7 +147,14 @@ impl Writer<'_> {
     }
 
     /// A group that says how its members leave: each gets a copy that does.
-    fn by_link(&mut self, group: &str, members: &[OutboundId], uplink: &Uplink) -> String {
+    fn by_link(
+        &mut self,
+        group: &str,
+        of: &Outbound,
+        members: &[OutboundId],
+        uplink: &Uplink,
+    ) -> String {
+        let place = place(of);
         let mut shown = Vec::new();
         for id in members {
             let Some(member) = self.setup.outbounds.get(id.0 as usize) else {
@@ -163,7 +170,7 @@ impl Writer<'_> {
                         "`{}` in the group `{group}` leaves by its own link, not by the group's",
                         member.name
                     );
-                    self.report.lost("", what);
+                    self.report.lost(&place, what);
                     shown.push(self.name(*id));
                     continue;
                 }
@@ -173,7 +180,7 @@ impl Writer<'_> {
                 "`{}` in the group `{group}` is called `{copy}`: it leaves by the group's link",
                 member.name
             );
-            self.report.note("", what);
+            self.report.note(&place, what);
             self.section.raw(&copy, map.flow());
             shown.push(text(&copy));
         }
@@ -181,9 +188,7 @@ impl Writer<'_> {
     }
 
     fn not_yet(&mut self, outbound: &Outbound, name: &str, kind: &str, udp: bool, map: &mut Map) {
-        let place = outbound.span.as_ref().map_or_else(String::new, |span| {
-            format!("{}:{}", span.file(), span.line())
-        });
+        let place = place(outbound);
         let word = later(kind);
         let carries = word != Some("ssh");
         let what = format!(
@@ -207,6 +212,14 @@ impl Writer<'_> {
             None => refusal(map, "reject"),
         }
     }
+}
+
+/// Where an outbound is defined.
+fn place(outbound: &Outbound) -> String {
+    let span = outbound.span.as_ref();
+    span.map_or_else(String::new, |span| {
+        format!("{}:{}", span.file(), span.line())
+    })
 }
 
 fn refusal(map: &mut Map, word: &str) {

@@ -1,10 +1,12 @@
 //! sing-box's JSON.
 //!
-//! Invariant: what is not written is reported at its place, `FILE: path.to[0].it`.
+//! Invariant: what is not written is reported at its place, `FILE:LINE: path.to[0].it`; nobody is let
+//! in, nothing is sent out and no name is asked that sing-box would not.
 
 mod conditions;
 mod dns;
 mod inbounds;
+mod lines;
 mod outbounds;
 mod route;
 mod sets;
@@ -15,11 +17,12 @@ use serde_json::Value;
 
 use super::draft::Draft;
 
-/// The native form of a configuration. `name` is the file's.
-pub(super) fn convert(root: &Value, name: &str) -> Draft {
+/// The native form of a configuration. `name` is the file's, `text` what stands in it.
+pub(super) fn convert(root: &Value, name: &str, text: &str) -> Draft {
     let mut this = SingBox {
         draft: Draft::new("sing-box"),
         file: name.to_owned(),
+        lines: lines::Lines::of(text),
         names: BTreeMap::new(),
         sets: BTreeMap::new(),
         inbounds: BTreeSet::new(),
@@ -48,6 +51,7 @@ pub(super) fn convert(root: &Value, name: &str) -> Draft {
 struct SingBox<'a> {
     draft: Draft,
     file: String,
+    lines: lines::Lines,
     /// Native names of outbounds.
     names: BTreeMap<String, String>,
     /// Of rule sets: what their rules ask for.
@@ -61,7 +65,7 @@ struct SingBox<'a> {
 
 impl SingBox<'_> {
     fn place(&self, part: &str) -> String {
-        format!("{}: {part}", self.file)
+        format!("{}:{}: {part}", self.file, self.lines.line(part))
     }
 
     /// Reports the keys of an object that are not carried over. `quiet` ones send no flow elsewhere.
@@ -103,6 +107,19 @@ fn endpoint(host: &str, port: &Value) -> String {
     match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
+    }
+}
+
+/// A text that says something.
+fn text_of(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+/// The tag of an outbound: one without has its number.
+fn tag_of(number: usize, outbound: &Value) -> String {
+    match text_of(&outbound["tag"]) {
+        Some(tag) => tag.to_owned(),
+        None => number.to_string(),
     }
 }
 

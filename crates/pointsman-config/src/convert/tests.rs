@@ -14,9 +14,11 @@ use crate::load::{Input, Loaded, load, load_text};
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 
+mod carried;
 mod corners;
 mod fixtures;
 mod foreign;
+mod widens;
 
 /// The converted text, loaded from the directory of the original.
 pub(super) fn loaded(text: &str, directory: &Path, files: &dyn Files) -> Setup {

@@ -1,81 +1,452 @@
-//! Clash's name servers.
+//! Clash's name servers, and its fixed addresses.
+//!
+//! Invariant: no name is asked of a server that Clash would not ask, nor by another way; where no
+//! server can be written, look-ups get no answer instead of the system's.
 
-use super::super::emit::{Map, list, quoted};
-use super::{Clash, get, items, place, scalar};
+use std::net::IpAddr;
+
+use pointsman_policy::Domain;
+
+use super::super::draft::{SILENT, Section, line_text};
+use super::super::emit::{list, quoted, text};
+use super::{Clash, get, is_on, items, pairs, place};
 use crate::setup::NameServer;
+use crate::yaml::{Node, Value};
+
+/// The upstream that answers where no other is named.
+const USUAL: &str = "nameserver";
+
+/// Keys that are written or told of one by one.
+const KNOWN: [&str; 9] = [
+    "direct-nameserver",
+    "enable",
+    "fallback",
+    "fallback-filter",
+    "ipv6",
+    "nameserver",
+    "nameserver-policy",
+    "proxy-server-nameserver",
+    "respect-rules",
+];
 
 /// Keys that say how and what Clash itself answers, or how fast.
-const QUIET: [&str; 9] = [
+const QUIET: [&str; 16] = [
     "cache-algorithm",
+    "cache-max-size",
     "default-nameserver",
+    "direct-nameserver-follow-policy",
     "enhanced-mode",
     "fake-ip-filter",
     "fake-ip-filter-mode",
     "fake-ip-range",
+    "fake-ip-range6",
+    "fake-ip-ttl",
+    "ipv6-timeout",
     "listen",
     "prefer-h3",
+    "use-hosts",
     "use-system-hosts",
+    "fallback-lazy-query",
 ];
 
 impl Clash<'_> {
     pub(super) fn dns(&mut self) {
         let root = self.root;
+        self.hosts();
+        let off = |node| get(node, "ipv6").is_some_and(super::is_off);
         let Some(dns) = get(root, "dns") else {
-            return self.without_ipv6();
-        };
-        if scalar(dns, "enable") != Some("true") {
-            let what = "`dns` is not switched on: the system's resolver answers, as there";
-            self.draft.report.note(place(dns), what);
-            return self.without_ipv6();
-        }
-        let mut servers = Vec::new();
-        for node in items(get(dns, "nameserver")) {
-            let Some(server) = node.scalar() else {
-                continue;
-            };
-            let (address, parameters) = server.split_once('#').unwrap_or((server, ""));
-            if !parameters.is_empty() {
-                let what =
-                    format!("`#{parameters}` of the name server `{address}` is not carried over");
-                self.draft.report.lost(place(node), what);
-            }
-            let full = match address.parse::<std::net::IpAddr>() {
-                _ if matches!(address, "system" | "system://") => "system".to_owned(),
-                Ok(std::net::IpAddr::V6(v6)) => format!("udp://[{v6}]"),
-                Ok(v4) => format!("udp://{v4}"),
-                Err(_) if address.contains("://") => address.to_owned(),
-                Err(_) => format!("udp://{address}"),
-            };
-            match crate::value::parse_name_server(&full) {
-                Ok(NameServer::NotYet(what)) => {
-                    let what = format!("{what} is not built: it gives no answer");
-                    self.draft.report.lost(place(node), what);
-                }
-                Ok(_) => {}
-                Err(_unsaid) => {
-                    let what = format!("the name server `{server}` is left out");
-                    self.draft.report.lost(place(node), what);
-                    continue;
-                }
-            }
-            servers.push(quoted(&full));
-        }
-        if !servers.is_empty() {
-            let mut map = Map::default();
-            map.raw("clash", list(servers));
-            self.draft.dns.map("upstreams", &map);
-            let on = |node| scalar(node, "ipv6") == Some("true");
-            if !on(dns) || scalar(root, "ipv6") == Some("false") {
+            if off(root) {
                 self.draft.dns.text("family", "ipv4");
             }
+            return;
+        };
+        if !get(dns, "enable").is_some_and(is_on) {
+            let what = "`dns` is not switched on: the system's resolver answers, as there";
+            self.draft.report.note(place(dns), what);
+            if off(root) {
+                self.draft.dns.text("family", "ipv4");
+            }
+            return;
         }
-        self.unknown("`dns`", dns, &["enable", "ipv6", "nameserver"], &QUIET);
+        let respects = get(dns, "respect-rules").filter(|node| is_on(node));
+        let usual = get(dns, "nameserver");
+        let at = usual.map_or_else(|| place(dns), place);
+        self.upstream(USUAL, usual, respects.is_some(), &at);
+        if let Some(node) = get(dns, "proxy-server-nameserver").filter(|node| super::says(node)) {
+            self.upstream("proxy-server-nameserver", Some(node), false, &place(node));
+            self.draft.dns.text("resolver", "proxy-server-nameserver");
+            if get(dns, "nameserver-policy").is_some_and(super::says) {
+                let what = "names of proxies that `nameserver-policy` has are asked as it says, not of `proxy-server-nameserver`";
+                self.draft.report.lost(place(node), what);
+            }
+        }
+        if let Some(node) = get(dns, "direct-nameserver").filter(|node| super::says(node)) {
+            let what = "`direct-nameserver` is not carried over: what goes direct is looked up as all other names";
+            self.draft.report.lost(place(node), what);
+        }
+        let mut asked = self.policies(dns, respects.is_some());
+        asked.extend(self.fallbacks(dns, respects.is_some()));
+        self.domains(&asked);
+        let v6 = get(dns, "ipv6").is_some_and(is_on) && !off(root);
+        if !v6 {
+            self.draft.dns.text("family", "ipv4");
+        }
+        self.unknown("`dns`", dns, &KNOWN, &QUIET);
     }
 
-    fn without_ipv6(&mut self) {
-        if let Some(node) = get(self.root, "ipv6").filter(|node| node.scalar() == Some("false")) {
-            let what = "`ipv6: false` is not carried over: names may be found to be IPv6 addresses";
-            self.draft.report.lost(place(node), what);
+    /// Servers under a name; where none can be written, one that gives no answer.
+    fn upstream(&mut self, name: &str, node: Option<&Node>, by_rules: bool, at: &str) {
+        let nodes = match node.map(|node| (&node.value, node)) {
+            None => &[],
+            Some((Value::List(items), _)) => items.as_slice(),
+            Some((_, one)) => std::slice::from_ref(one),
+        };
+        let servers = nodes.iter().filter_map(|node| self.server(node, by_rules));
+        let servers: Vec<String> = servers.collect();
+        let value = match servers.as_slice() {
+            [] => {
+                let what = format!(
+                    "`{name}` has no name server that can be said: what is asked of it gets no answer"
+                );
+                self.draft.report.lost(at, what);
+                SILENT.to_owned()
+            }
+            [one] => one.clone(),
+            _ => list(servers),
+        };
+        self.draft.entry(Section::Upstreams, name, value, at);
+    }
+
+    /// A server in native words; what cannot be said is told and left out.
+    fn server(&mut self, node: &Node, by_rules: bool) -> Option<String> {
+        let at = place(node);
+        let server = node.scalar()?;
+        let (address, parameters) = server.split_once('#').unwrap_or((server, ""));
+        let address = native_address(address);
+        let found = crate::value::parse_name_server(&address).map_err(|error| error.to_string());
+        if let Ok(NameServer::NotYet(what)) = &found {
+            let what = format!("{what} is not built: it gives no answer");
+            self.draft.report.lost(&at, what);
+            return Some(quoted(&address));
+        }
+        let (ways, options): (Vec<&str>, Vec<&str>) = parameters
+            .split('&')
+            .filter(|part| !part.is_empty())
+            .partition(|part| !part.contains('='));
+        let by = match ways.last() {
+            None if by_rules => Some("RULES"),
+            last => last.copied(),
+        };
+        let by = match found.and_then(|server| self.way_to(&server, by)) {
+            Ok(by) => by,
+            Err(why) => {
+                let what = format!("the name server `{server}` is left out: {why}");
+                self.draft.report.lost(&at, what);
+                return None;
+            }
+        };
+        if !options.is_empty() {
+            let options = options.join("&");
+            let what = format!("`#{options}` of the name server `{address}` is not carried over");
+            self.draft.report.lost(&at, what);
+        }
+        Some(match by {
+            None => quoted(&address),
+            Some(by) => format!("{{ address: {}, via: {} }}", quoted(&address), text(&by)),
+        })
+    }
+
+    /// The outbound that a server is asked by, where it is not the usual way; or why it cannot be asked so.
+    fn way_to(&self, server: &NameServer, by: Option<&str>) -> Result<Option<String>, String> {
+        let place = match server {
+            NameServer::NotYet(_) => return Ok(None),
+            // It is asked as the system is configured, there too.
+            NameServer::System if matches!(by, None | Some("RULES")) => return Ok(None),
+            NameServer::System => return Err("it is asked as the system is configured".into()),
+            NameServer::Tcp(place) | NameServer::Udp(place) => place,
+        };
+        if place.lacks_interface() {
+            return Err("a link-local address is on every link, and it names none".into());
+        }
+        let by = match by {
+            Some("RULES") => {
+                return Err(
+                    "it is asked by the way that the rules say, which cannot be said here".into(),
+                );
+            }
+            None | Some("DIRECT") => self.direct.clone(),
+            Some(way) => {
+                let unknown = || format!("`{way}`, by which it is asked, is no proxy here");
+                self.out(way).ok_or_else(unknown)?
+            }
+        };
+        match by.as_str() {
+            "DIRECT" => Ok(None),
+            _ if place.interface.is_some() => {
+                Err("a link-local server is reached by its link alone".into())
+            }
+            _ => Ok(Some(by)),
+        }
+    }
+
+    /// Names with servers of their own.
+    fn policies(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        let policies = pairs(get(dns, "nameserver-policy"));
+        for (number, (key, servers)) in (1..).zip(policies) {
+            let names = key.scalar().unwrap_or_default();
+            let at = place(key);
+            if names.contains(':') {
+                let what = format!(
+                    "`{names}` of `nameserver-policy` is not carried over: its names are asked of `{USUAL}`"
+                );
+                self.draft.report.lost(&at, what);
+                continue;
+            }
+            let own = format!("policy-{number}");
+            self.upstream(&own, Some(servers), by_rules, &at);
+            let names = names
+                .split(',')
+                .filter_map(|name| self.pattern(name.trim(), &at));
+            asked.extend(names.map(|pattern| Asked {
+                pattern,
+                upstream: own.clone(),
+                at: at.clone(),
+            }));
+        }
+        asked
+    }
+
+    /// Clash asks `fallback` as well, and believes it where `nameserver` answers with addresses from
+    /// abroad; for the names of the filter it alone is asked.
+    fn fallbacks(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        let Some(node) = get(dns, "fallback").filter(|node| super::says(node)) else {
+            return asked;
+        };
+        let what =
+            "`fallback` is not carried over: the answers of `nameserver` count, whatever they are";
+        self.draft.report.lost(place(node), what);
+        let Some(filter) = get(dns, "fallback-filter") else {
+            return asked;
+        };
+        let names = items(get(filter, "domain"));
+        if !names.is_empty() {
+            self.upstream("fallback", Some(node), by_rules, &place(node));
+        }
+        for name in names {
+            let at = place(name);
+            asked.extend(
+                self.pattern(name.scalar().unwrap_or_default(), &at)
+                    .map(|pattern| Asked {
+                        pattern,
+                        upstream: "fallback".to_owned(),
+                        at,
+                    }),
+            );
+        }
+        for site in items(get(filter, "geosite")) {
+            let name = site.scalar().unwrap_or_default();
+            let what = format!(
+                "names of `geosite:{name}` were asked of `fallback` alone, and are asked of `{USUAL}` now"
+            );
+            self.draft.report.lost(place(site), what);
+        }
+        asked
+    }
+
+    fn pattern(&mut self, name: &str, at: &str) -> Option<Pattern> {
+        match Pattern::of(name) {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                let what = format!("`{name}` is left out ({why}): it is asked of `{USUAL}`");
+                self.draft.report.lost(at, what);
+                None
+            }
+        }
+    }
+
+    /// Writes of which upstream names are asked: the nearest counts, as there.
+    fn domains(&mut self, all: &[Asked]) {
+        for Asked {
+            pattern,
+            upstream,
+            at,
+        } in all
+        {
+            let key = match pattern {
+                Pattern::Alone(name) => format!("={name}"),
+                Pattern::Below(name) | Pattern::WithBelow(name) => name.clone(),
+                Pattern::OneBelow(name) => {
+                    let what = format!(
+                        "`*.{name}` is one label below `{name}`: all names below it are asked so now"
+                    );
+                    self.draft.report.lost(at, what);
+                    name.clone()
+                }
+            };
+            if !self.draft.is_taken(Section::Domains, &key, at) {
+                self.draft.entry(Section::Domains, &key, text(upstream), at);
+            }
+        }
+        // A name is not below itself: what is asked for it is what the others say.
+        for Asked { pattern, at, .. } in all {
+            let (Pattern::Below(name) | Pattern::OneBelow(name)) = pattern else {
+                continue;
+            };
+            let alone = format!("={name}");
+            if self.draft.has(Section::Domains, &alone) {
+                continue;
+            }
+            let others = all.iter().filter(|asked| asked.pattern.holds(name));
+            let nearest = others.rev().max_by_key(|asked| asked.pattern.name().len());
+            let upstream = nearest.map_or(USUAL, |asked| &asked.upstream);
+            self.draft
+                .entry(Section::Domains, &alone, text(upstream), at);
+        }
+    }
+
+    /// Names with fixed addresses.
+    fn hosts(&mut self) {
+        let Some(hosts) = get(self.root, "hosts") else {
+            return;
+        };
+        let mut carried = false;
+        for (key, value) in pairs(Some(hosts)) {
+            carried |= self.host(key, value);
+        }
+        let proxied = self.draft.has_any(Section::Outbounds);
+        if carried && proxied {
+            let what = "`hosts` hold for what is looked up here: names that go through a proxy are looked up there";
+            self.draft.report.lost(place(hosts), what);
+        }
+    }
+
+    fn host(&mut self, key: &Node, value: &Node) -> bool {
+        let at = place(key);
+        let name = key.scalar().unwrap_or_default();
+        let mut lost = |what: String| self.draft.report.lost(&at, what);
+        let (own, rule) = match Pattern::of(name) {
+            Err(why) => {
+                lost(format!(
+                    "`{name}` of `hosts` is left out ({why}): it is looked up"
+                ));
+                return false;
+            }
+            Ok(Pattern::Alone(name)) => (name.clone(), format!("DOMAIN, {}", line_text(&name))),
+            Ok(Pattern::WithBelow(name)) => (
+                format!(".{name}"),
+                format!("DOMAIN-SUFFIX, {}", line_text(&name)),
+            ),
+            Ok(Pattern::Below(parent) | Pattern::OneBelow(parent)) => {
+                lost(format!(
+                    "`{name}` of `hosts`: `{parent}` itself and all below it have these addresses now"
+                ));
+                (
+                    format!(".{parent}"),
+                    format!("DOMAIN-SUFFIX, {}", line_text(&parent)),
+                )
+            }
+        };
+        let values = match &value.value {
+            Value::List(values) => values.as_slice(),
+            Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(value),
+        };
+        let read = |value: &Node| value.scalar()?.parse::<IpAddr>().ok();
+        let addresses: Option<Vec<IpAddr>> = values.iter().map(read).collect();
+        let Some(addresses) = addresses.filter(|all| !all.is_empty()) else {
+            let what = "is no address, and another name cannot stand for one";
+            lost(format!(
+                "`{name}` of `hosts` is left out (its value {what}): it is looked up"
+            ));
+            return false;
+        };
+        if self.draft.is_taken(Section::Hosts, &own, &at) {
+            return false;
+        }
+        if addresses.iter().all(IpAddr::is_unspecified) {
+            // Whoever writes this wants nobody to get there, by whatever way.
+            let written = format!(
+                "{name}: {}",
+                addresses.first().map_or(String::new(), IpAddr::to_string)
+            );
+            self.draft.rule(&at, &written, &rule, "REJECT");
+            let what = format!("`{name}` of `hosts` has no address: its flows are refused");
+            self.draft.report.note(&at, what);
+            return false;
+        }
+        let addresses = addresses.iter().map(|address| quoted(&address.to_string()));
+        let addresses: Vec<String> = addresses.collect();
+        let value = match addresses.as_slice() {
+            [one] => one.clone(),
+            _ => list(addresses),
+        };
+        self.draft.entry(Section::Hosts, &own, value, &at);
+        true
+    }
+}
+
+/// A name server as the native language writes it.
+fn native_address(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        _ if matches!(address, "system" | "system://") => "system".to_owned(),
+        Ok(IpAddr::V6(v6)) => format!("udp://[{v6}]"),
+        Ok(v4) => format!("udp://{v4}"),
+        Err(_) if address.contains("://") => address.to_owned(),
+        Err(_) => format!("udp://{address}"),
+    }
+}
+
+/// Names with an upstream of their own.
+struct Asked {
+    pattern: Pattern,
+    upstream: String,
+    at: String,
+}
+
+/// What Clash's patterns of names say.
+enum Pattern {
+    Alone(String),
+    Below(String),
+    OneBelow(String),
+    WithBelow(String),
+}
+
+impl Pattern {
+    fn name(&self) -> &str {
+        match self {
+            Self::Alone(name)
+            | Self::Below(name)
+            | Self::OneBelow(name)
+            | Self::WithBelow(name) => name,
+        }
+    }
+
+    /// Whether it holds for a name; of `*.x`, for any below `x`.
+    fn holds(&self, name: &str) -> bool {
+        let head = name.strip_suffix(self.name());
+        match (self, head) {
+            (_, None) => false,
+            (Self::Alone(_) | Self::WithBelow(_), Some("")) => true,
+            (Self::Alone(_), Some(_)) => false,
+            (_, Some(head)) => head.ends_with('.'),
+        }
+    }
+
+    fn of(name: &str) -> Result<Self, String> {
+        let read = |bare: &str| match Domain::parse(bare) {
+            Ok(domain) => Ok(domain.as_str().to_owned()),
+            Err(why) => Err(why.to_string()),
+        };
+        if let Some(bare) = name.strip_prefix("+.") {
+            return read(bare).map(Self::WithBelow);
+        }
+        if let Some(bare) = name.strip_prefix("*.") {
+            return read(bare).map(Self::OneBelow);
+        }
+        match name.strip_prefix('.') {
+            Some(bare) => read(bare).map(Self::Below),
+            None => read(name).map(Self::Alone),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
 use super::super::outbounds::{is_builtin, later};
-use super::{Clash, endpoint, get, items, place, scalar};
+use super::{Clash, endpoint, get, is_on, items, place, scalar};
 use crate::yaml::Node;
 
 /// Keys of proxies that are written.
@@ -67,7 +67,7 @@ const GROUP_QUIET: [&str; 15] = [
 /// Types of proxies that carry UDP without being told.
 const ALWAYS_UDP: [&str; 5] = ["hysteria", "hysteria2", "mieru", "tuic", "masque"];
 
-impl Clash<'_> {
+impl<'a> Clash<'a> {
     /// A name that the native language has not built in.
     fn own_name(&mut self, name: &str) -> String {
         let mut own = name.to_owned();
@@ -80,13 +80,9 @@ impl Clash<'_> {
 
     pub(super) fn proxies(&mut self) {
         let proxies = items(get(self.root, "proxies"));
-        for node in proxies {
-            if let Some(name) = scalar(node, "name") {
-                self.own_name(name);
-            }
-        }
-        for node in items(get(self.root, "proxy-groups")) {
-            if let Some(name) = scalar(node, "name") {
+        for node in proxies.iter().chain(items(get(self.root, "proxy-groups"))) {
+            if let Some(name) = scalar(node, "name").filter(|name| !self.names.contains_key(*name))
+            {
                 self.own_name(name);
             }
         }
@@ -101,9 +97,12 @@ impl Clash<'_> {
             let what = "a proxy without a name or a type is left out";
             return self.draft.report.lost(at, what);
         };
-        let Some(own) = self.out(name) else { return };
-        let tls = scalar(node, "tls") == Some("true");
-        let udp = scalar(node, "udp") == Some("true");
+        let own = self.names.get(name).cloned();
+        let Some(own) = own.filter(|own| !self.draft.is_taken(Section::Outbounds, own, &at)) else {
+            return;
+        };
+        let tls = get(node, "tls").is_some_and(is_on);
+        let udp = get(node, "udp").is_some_and(is_on);
         let mut map = Map::default();
         let mut carries = udp;
         match kind {
@@ -120,13 +119,13 @@ impl Clash<'_> {
                 }
                 carries = udp && kind == "socks5";
                 map.flag("udp", carries);
-                link(node, &mut map);
+                link(node, Some(self.root), &mut map);
                 self.unknown(&format!("`{name}`"), node, &PROXY, &PROXY_QUIET);
             }
             "direct" => {
                 carries = true;
                 map.text("type", "direct");
-                link(node, &mut map);
+                link(node, Some(self.root), &mut map);
                 self.unknown(&format!("`{name}`"), node, &PROXY, &PROXY_QUIET);
             }
             kind => {
@@ -163,7 +162,7 @@ impl Clash<'_> {
             map = chain;
             if carries {
                 let what = format!(
-                    "`{name}` goes through another proxy: it carries no UDP, which goes on to further rules"
+                    "`{name}` goes through another proxy: it carries no UDP here, and refuses it"
                 );
                 self.draft.report.lost(&at, what);
                 self.udp.insert(name.to_owned(), false);
@@ -204,31 +203,31 @@ impl Clash<'_> {
     fn group(&mut self, node: &Node, name: &str) {
         let at = place(node);
         let kind = scalar(node, "type").unwrap_or("select");
-        let on = |key| get(node, key).is_some_and(|node| node.scalar() != Some("false"));
-        let foreign = [
-            "use",
-            "include-all",
-            "include-all-providers",
-            "include-all-proxies",
-        ];
-        if foreign.into_iter().any(on) {
-            let what = format!(
-                "members of `{name}` that it does not name itself (`use`, `include-all`) are left out"
-            );
+        let own = self.names.get(name).cloned();
+        let Some(own) = own.filter(|own| !self.draft.is_taken(Section::Outbounds, own, &at)) else {
+            return;
+        };
+        let on = |key| get(node, key).is_some_and(super::says);
+        let from_providers = on("use")
+            || ((on("include-all") || on("include-all-providers"))
+                && get(self.root, "proxy-providers").is_some_and(super::says));
+        if from_providers {
+            let what = format!("members of `{name}` that come from `proxy-providers` are left out");
             self.draft.report.lost(&at, what);
         }
         self.unknown(&format!("`{name}`"), node, &GROUP, &GROUP_QUIET);
         let mut named = Vec::new();
-        for member in items(get(node, "proxies")).iter().filter_map(Node::scalar) {
-            match self.out(member) {
-                Some(own) => named.push((member, own)),
-                None => {
-                    let what = format!("there is no `{member}` for `{name}`");
-                    self.draft.report.lost(&at, what);
-                }
+        let members = items(get(node, "proxies")).iter().filter_map(Node::scalar);
+        for member in members.chain(self.included(node, name, &at)) {
+            if let Some(own) = self.out(member) {
+                named.push((member, own));
+                continue;
             }
+            let what =
+                format!("there is no `{member}` for `{name}`: what is refused stands in its place");
+            self.draft.report.lost(&at, what);
+            named.push((member, "REJECT".to_owned()));
         }
-        let own = self.out(name).unwrap_or_else(|| name.to_owned());
         if kind == "relay" {
             return self.relay(name, &own, named, &at);
         }
@@ -241,12 +240,6 @@ impl Clash<'_> {
         let known = named.iter().filter_map(|(member, _)| self.udp.get(*member));
         let carried: Vec<bool> = known.copied().collect();
         let any = carried.contains(&true) && carries(node);
-        if any && carried.contains(&false) {
-            let what = format!(
-                "where a member of `{name}` carries no UDP, UDP is refused there and does not go on to further rules"
-            );
-            self.draft.report.lost(&at, what);
-        }
         self.udp.insert(name.to_owned(), any || named.is_empty());
         let mut members: Vec<String> = named.iter().map(|(_, own)| text(own)).collect();
         if members.is_empty() {
@@ -257,11 +250,57 @@ impl Clash<'_> {
         self.draft.item(Section::Outbounds, &own, &map, &at);
     }
 
+    /// The proxies of this file that a group takes by their names alone.
+    fn included(&mut self, node: &Node, group: &str, at: &str) -> Vec<&'a str> {
+        let on = |key| get(node, key).is_some_and(is_on);
+        if !on("include-all") && !on("include-all-proxies") {
+            return Vec::new();
+        }
+        let mut lost = |why: String| {
+            let what = format!("proxies that `{group}` includes are left out: {why}");
+            self.draft.report.lost(at, what);
+        };
+        let mut patterns = |key| {
+            // Several are parted by backticks; any of them is enough.
+            let all = scalar(node, key).unwrap_or_default().split('`');
+            let all = all.filter(|one| !one.is_empty()).map(regex::Regex::new);
+            let all: Result<Vec<_>, _> = all.collect();
+            all.map_err(|error| lost(format!("`{key}` is no expression here: {error}")))
+                .ok()
+        };
+        let (Some(wanted), Some(unwanted)) = (patterns("filter"), patterns("exclude-filter"))
+        else {
+            return Vec::new();
+        };
+        let types = scalar(node, "exclude-type")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let types: Vec<&str> = types.split('|').collect();
+        let matches = |list: &[regex::Regex], name: &str| list.iter().any(|one| one.is_match(name));
+        let root = self.root;
+        let proxies = items(get(root, "proxies")).iter().filter(|proxy| {
+            let kind = scalar(proxy, "type")
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            let kind = match kind.as_str() {
+                "ss" => "shadowsocks".to_owned(),
+                "ssr" => "shadowsocksr".to_owned(),
+                _ => kind,
+            };
+            !types.contains(&kind.as_str())
+        });
+        let names = proxies.filter_map(|proxy| scalar(proxy, "name"));
+        names
+            .filter(|name| wanted.is_empty() || matches(&wanted, name))
+            .filter(|name| !matches(&unwanted, name))
+            .collect()
+    }
+
     /// Through one after the other, the nearest first; a direct one is no part of the way.
     fn relay(&mut self, name: &str, own: &str, named: Vec<(&str, String)>, at: &str) {
         let (refusals, hops): (Vec<_>, Vec<_>) = named
             .into_iter()
-            .filter(|(_, hop)| hop != "DIRECT")
+            .filter(|(_, hop)| *hop != self.direct)
             .partition(|(_, hop)| matches!(hop.as_str(), "REJECT" | "BLACKHOLE"));
         let groups = items(get(self.root, "proxy-groups"));
         if hops
@@ -282,14 +321,15 @@ impl Clash<'_> {
             map.text("type", "select")
                 .raw("members", list([text(refusal)]));
         } else if hops.is_empty() {
-            map.text("type", "select").raw("members", "[direct]");
+            map.text("type", "select")
+                .raw("members", list([text(&self.direct)]));
         } else {
             map.text("type", "chain")
                 .raw("hops", list(hops.iter().map(|(_, hop)| text(hop))));
         }
         let chained = refusals.is_empty() && !hops.is_empty();
         if chained && !carried.contains(&false) {
-            let what = format!("`{name}` carries no UDP: it goes on to further rules");
+            let what = format!("`{name}` carries no UDP here, and refuses it");
             self.draft.report.lost(at, what);
         }
         self.udp.insert(name.to_owned(), !chained);
@@ -298,7 +338,7 @@ impl Clash<'_> {
 
     pub(super) fn out(&self, name: &str) -> Option<String> {
         match name {
-            "DIRECT" | "COMPATIBLE" => Some("DIRECT".to_owned()),
+            "DIRECT" | "COMPATIBLE" => Some(self.direct.clone()),
             "REJECT" => Some("REJECT".to_owned()),
             "REJECT-DROP" => Some("BLACKHOLE".to_owned()),
             name => self.names.get(name).cloned().or_else(|| {
@@ -312,13 +352,21 @@ impl Clash<'_> {
 
 /// Whether a group carries UDP where its members do.
 fn carries(node: &Node) -> bool {
-    scalar(node, "disable-udp") != Some("true") && scalar(node, "type") != Some("relay")
+    !get(node, "disable-udp").is_some_and(is_on) && scalar(node, "type") != Some("relay")
 }
 
-fn link(node: &Node, map: &mut Map) {
-    map.some("interface", scalar(node, "interface-name"));
-    let digits = |mark: &&str| !mark.is_empty() && mark.bytes().all(|b| b.is_ascii_digit());
-    if let Some(mark) = scalar(node, "routing-mark").filter(digits) {
-        map.raw("mark", mark);
+/// By which link it leaves: its own, else that of the top.
+pub(super) fn link(node: &Node, top: Option<&Node>, map: &mut Map) {
+    let given = |key| {
+        let own = scalar(node, key).filter(|value| !value.is_empty());
+        own.or_else(|| scalar(top?, key).filter(|value| !value.is_empty()))
+    };
+    map.some("interface", given("interface-name"));
+    let mark = given("routing-mark").and_then(|mark| match mark.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => mark.parse().ok(),
+    });
+    if let Some(mark) = mark.filter(|mark| *mark > 0) {
+        map.raw("mark", mark.to_string());
     }
 }

@@ -38,8 +38,7 @@ impl Clash<'_> {
             let why = format!("there is no `{target}`");
             return self.no_way_out(&parts, above, place, rule, &why);
         };
-        let udp = self.udp.get(target).copied().unwrap_or(true);
-        if parts.is_match() && above.is_none() && udp {
+        if parts.is_match() && above.is_none() {
             return self.draft.fallback(place, &out);
         }
         let own = match parts.is_match() {
@@ -49,11 +48,11 @@ impl Clash<'_> {
         match own {
             Err(why) => self.draft.left_out(place, rule, &why),
             Ok(own) => {
-                let tcp = (!udp).then_some("NETWORK, tcp");
-                let all: Vec<&str> = above.into_iter().chain([own.as_str()]).chain(tcp).collect();
-                let all: Vec<&str> = match all.len() {
-                    1 => all,
-                    _ => all.into_iter().filter(|part| *part != "ALWAYS").collect(),
+                let all: Vec<&str> = match above {
+                    None => vec![&own],
+                    // What adds nothing is not written.
+                    Some(above) if own == "ALWAYS" || own == above => vec![above],
+                    Some(above) => vec![above, &own],
                 };
                 self.draft.rule(place, rule, &rules::all(&all), &out);
             }

@@ -1,12 +1,92 @@
-//! sing-box's name servers.
+//! sing-box's name servers, and which names it asks of which.
+//!
+//! Invariant: no name is asked of a server that sing-box would not ask, nor by another way; a server
+//! that cannot be written stands as one that gives no answer.
 
+use pointsman_policy::Domain;
 use serde_json::Value;
 
-use super::super::emit::{Map, quoted};
-use super::{SingBox, endpoint, items};
+use super::super::draft::{SILENT, Section};
+use super::super::emit::{quoted, text};
+use super::{SingBox, endpoint, items, shown, strings, text_of};
 use crate::setup::NameServer;
 
+/// The upstream of names whose questions are refused.
+const REFUSED: &str = "no-answer";
+
+/// Names that a rule sends to an upstream, in the order of the rules: the first that holds counts.
+struct Asked {
+    name: Domain,
+    which: Which,
+    upstream: String,
+    place: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Alone,
+    Below,
+    WithBelow,
+}
+
+impl Asked {
+    fn holds(&self, name: &Domain) -> bool {
+        match self.which {
+            Which::Alone => self.name == *name,
+            Which::Below => name != &self.name && name.is_within(&self.name),
+            Which::WithBelow => name.is_within(&self.name),
+        }
+    }
+
+    /// Whether it holds for all names that `other` holds for.
+    fn covers(&self, other: &Self) -> bool {
+        match (self.which, other.which) {
+            (Which::Alone, Which::Alone) => self.name == other.name,
+            (Which::Alone, _) => false,
+            (_, Which::WithBelow | Which::Alone) => self.holds(&other.name),
+            (_, Which::Below) => other.name.is_within(&self.name),
+        }
+    }
+}
+
 impl SingBox<'_> {
+    /// What looks up the names of servers, where it is not what looks up all others.
+    pub(super) fn server_resolver(&self) -> Option<String> {
+        let given = &self.root["route"]["default_domain_resolver"];
+        if let Some(tag) = text_of(given).or_else(|| text_of(&given["server"])) {
+            return Some(own_tag(tag));
+        }
+        // Until 1.12 a rule said so.
+        let rules = items(&self.root["dns"]["rules"]).iter();
+        let rule = rules
+            .filter(|rule| strings(&rule["outbound"]).is_some_and(|o| o == ["any"]))
+            .find(|rule| {
+                let mut keys = rule.as_object().into_iter().flatten();
+                keys.all(|(key, value)| {
+                    ["action", "disable_cache", "outbound", "server"].contains(&key.as_str())
+                        || value.is_null()
+                })
+            });
+        rule.and_then(|rule| rule["server"].as_str()).map(own_tag)
+    }
+
+    /// Whether rules look names up, so that not only what goes direct is looked up.
+    pub(super) fn resolves(&self) -> bool {
+        let rules = items(&self.root["route"]["rules"]).iter();
+        rules.into_iter().any(|rule| rule["action"] == "resolve")
+    }
+
+    /// The server that answers where no rule names another.
+    pub(super) fn final_server(&self) -> Option<String> {
+        let dns = &self.root["dns"];
+        let tagged = |(number, server): (usize, &Value)| match text_of(&server["tag"]) {
+            Some(tag) => own_tag(tag),
+            None => format!("dns-{number}"),
+        };
+        let first = items(&dns["servers"]).iter().enumerate().next().map(tagged);
+        text_of(&dns["final"]).map(own_tag).or(first)
+    }
+
     pub(super) fn dns(&mut self) {
         let root = self.root;
         let dns = &root["dns"];
@@ -15,93 +95,276 @@ impl SingBox<'_> {
             "cache_capacity",
             "disable_cache",
             "disable_expire",
+            "fakeip",
             "independent_cache",
             "reverse_mapping",
         ];
         self.unknown("dns", dns, &known, &quiet);
-        let mut upstreams = Map::default();
-        let mut tags = Vec::new();
         for (number, server) in items(&dns["servers"]).iter().enumerate() {
-            let part = format!("dns.servers[{number}]");
-            let place = self.place(&part);
-            let address = address(server);
-            match crate::value::parse_name_server(&address) {
-                Ok(NameServer::NotYet(what)) => {
-                    let what = format!("{what} is not built: what asks this server gets no answer");
-                    self.draft.report.lost(&place, what);
-                }
-                Ok(_) => {}
-                Err(_unsaid) => {
-                    self.draft.report.lost(place, "the name server is left out");
-                    continue;
-                }
-            }
-            let known = ["address", "detour", "server", "server_port", "tag", "type"];
-            let quiet = [
-                "address_resolver",
-                "domain_resolver",
-                "domain_strategy",
-                "tls",
-            ];
-            self.unknown(&part, server, &known, &quiet);
-            let tag = match server["tag"].as_str() {
-                Some(tag) => tag.to_owned(),
-                None => format!("dns-{number}"),
-            };
-            let mut map = Map::default();
-            map.raw("address", quoted(&address));
-            if let Some(via) = server["detour"].as_str() {
-                match self.names.get(via) {
-                    // Directly is the same as by no way.
-                    Some(own) if own == "DIRECT" => {}
-                    Some(own) => {
-                        map.text("via", own);
-                    }
-                    None => {
-                        let what =
-                            format!("there is no outbound `{via}`: the name server is left out");
-                        self.draft.report.lost(&place, what);
-                        continue;
-                    }
-                }
-            }
-            if !tags.contains(&tag) {
-                upstreams.map(&tag, &map);
-                tags.push(tag);
-            }
+            self.name_server(number, server);
         }
-        if !upstreams.is_empty() {
-            self.draft.dns.map("upstreams", &upstreams);
-            match dns["strategy"].as_str() {
-                Some("prefer_ipv4") => {
-                    self.draft.dns.text("family", "prefer-ipv4");
-                }
-                Some("prefer_ipv6") => {
-                    self.draft.dns.text("family", "prefer-ipv6");
-                }
-                Some("ipv4_only") => {
-                    self.draft.dns.text("family", "ipv4");
-                }
-                Some("ipv6_only") => {
-                    self.draft.dns.text("family", "ipv6");
-                }
-                _ => {}
-            }
-        }
-        if let Some(last) = dns["final"].as_str() {
-            if tags.iter().any(|tag| tag == last) {
-                self.draft.dns.text("resolver", last);
-            } else {
-                let place = self.place("dns.final");
-                let what = format!("the name server `{last}` is not written: another one answers");
+        let family = match dns["strategy"].as_str() {
+            Some("prefer_ipv4") => Some("prefer-ipv4"),
+            Some("prefer_ipv6") => Some("prefer-ipv6"),
+            Some("ipv4_only") => Some("ipv4"),
+            Some("ipv6_only") => Some("ipv6"),
+            _ => None,
+        };
+        let Some(last) = self.final_server() else {
+            self.draft.dns.some("family", family);
+            return;
+        };
+        self.stand_in(&last, "dns.final");
+        let of_servers = self.server_resolver().filter(|tag| *tag != last);
+        if let Some(tag) = &of_servers {
+            self.stand_in(tag, "route.default_domain_resolver");
+            if self.resolves() {
+                let place = self.place("route.default_domain_resolver");
+                let what = format!(
+                    "names that go direct are asked of `{last}`, as those of `resolve` are"
+                );
                 self.draft.report.lost(place, what);
             }
         }
-        if !items(&dns["rules"]).is_empty() {
-            let place = self.place("dns.rules");
-            let what = "rules of DNS are left out: one server answers all";
+        let resolver = of_servers.unwrap_or_else(|| last.clone());
+        self.draft.dns.text("resolver", &resolver);
+        self.draft.dns.some("family", family);
+        self.dns_rules(&last);
+    }
+
+    /// Makes sure that an upstream of this name is there.
+    fn stand_in(&mut self, tag: &str, part: &str) {
+        let place = self.place(part);
+        self.stand_in_at(tag, &place);
+    }
+
+    fn stand_in_at(&mut self, tag: &str, place: &str) {
+        if !self.draft.has(Section::Upstreams, tag) {
+            let what =
+                format!("there is no name server `{tag}`: what is asked of it gets no answer");
             self.draft.report.lost(place, what);
+            self.draft
+                .entry(Section::Upstreams, tag, SILENT.to_owned(), place);
         }
+    }
+
+    fn name_server(&mut self, number: usize, server: &Value) {
+        let part = format!("dns.servers[{number}]");
+        let place = self.place(&part);
+        let tag = match text_of(&server["tag"]) {
+            Some(tag) => own_tag(tag),
+            None => format!("dns-{number}"),
+        };
+        if self.draft.is_taken(Section::Upstreams, &tag, &place) {
+            return;
+        }
+        let value = match self.server(server) {
+            Ok(value) => value,
+            Err(why) => {
+                let what = format!(
+                    "the name server `{tag}` is not carried over ({why}): what is asked of it gets no answer"
+                );
+                self.draft.report.lost(&place, what);
+                return self
+                    .draft
+                    .entry(Section::Upstreams, &tag, SILENT.to_owned(), &place);
+            }
+        };
+        let known = ["address", "detour", "server", "server_port", "tag", "type"];
+        let quiet = [
+            "address_resolver",
+            "address_strategy",
+            "domain_resolver",
+            "domain_strategy",
+            "prefer_go",
+            "strategy",
+            "tls",
+        ];
+        self.unknown(&part, server, &known, &quiet);
+        if value.contains("://")
+            && let Ok(NameServer::NotYet(what)) = crate::value::parse_name_server(&address(server))
+        {
+            let what = format!("{what} is not built: what asks `{tag}` gets no answer");
+            self.draft.report.lost(&place, what);
+        }
+        self.draft.entry(Section::Upstreams, &tag, value, &place);
+    }
+
+    /// A server in native words, or why there is none.
+    fn server(&self, server: &Value) -> Result<String, String> {
+        let address = address(server);
+        let kind = server["type"].as_str().unwrap_or_default();
+        let place = match crate::value::parse_name_server(&address) {
+            Ok(NameServer::NotYet(_)) => return Ok(quoted(&address)),
+            Ok(NameServer::System) => None,
+            Ok(NameServer::Tcp(place) | NameServer::Udp(place)) => Some(place),
+            Err(_) if !kind.is_empty() && !matches!(kind, "udp" | "tcp" | "legacy") => {
+                return Err(format!("its type is `{kind}`"));
+            }
+            Err(why) => return Err(why.to_string()),
+        };
+        // By these it leaves another way, or not this host at all.
+        for key in [
+            "bind_interface",
+            "inet4_bind_address",
+            "inet6_bind_address",
+            "netns",
+            "routing_mark",
+        ] {
+            if !server[key].is_null() {
+                return Err(format!("`{key}` cannot be said of it"));
+            }
+        }
+        if place.as_ref().is_some_and(|place| place.lacks_interface()) {
+            return Err("a link-local address is on every link, and it names none".to_owned());
+        }
+        let via = match text_of(&server["detour"]) {
+            None => None,
+            Some(tag) => Some(
+                self.names
+                    .get(tag)
+                    .ok_or_else(|| format!("there is no outbound `{tag}`"))?,
+            ),
+        };
+        match via.filter(|via| *via != "DIRECT") {
+            // From here on directly is by the usual way.
+            None => Ok(quoted(&address)),
+            Some(_) if place.is_none() => {
+                Err("the system's resolver is asked directly alone".to_owned())
+            }
+            Some(via) => Ok(format!(
+                "{{ address: {}, via: {} }}",
+                quoted(&address),
+                text(via)
+            )),
+        }
+    }
+
+    /// The rules that name servers by names alone; the others are told.
+    fn dns_rules(&mut self, last: &str) {
+        let root = self.root;
+        let mut asked: Vec<Asked> = Vec::new();
+        for (number, rule) in items(&root["dns"]["rules"]).iter().enumerate() {
+            let part = format!("dns.rules[{number}]");
+            let place = self.place(&part);
+            if let Err(why) = self.dns_rule(rule, &place, &mut asked) {
+                let what = format!(
+                    "`{}` is left out ({why}): its names are asked as the rules below and `final` say",
+                    shown(rule)
+                );
+                self.draft.report.lost(&place, what);
+            }
+        }
+        // The most specific name counts natively: what an earlier rule took stays with that.
+        for at in 0..asked.len() {
+            let (before, rest) = asked.split_at(at);
+            let Some(one) = rest
+                .first()
+                .filter(|one| !before.iter().any(|b| b.covers(one)))
+            else {
+                continue;
+            };
+            let key = match one.which {
+                Which::Alone => format!("={}", one.name.as_str()),
+                Which::Below | Which::WithBelow => one.name.as_str().to_owned(),
+            };
+            if !self.draft.has(Section::Domains, &key) {
+                self.draft
+                    .entry(Section::Domains, &key, text(&one.upstream), &one.place);
+            }
+            let alone = format!("={}", one.name.as_str());
+            if one.which == Which::Below && !self.draft.has(Section::Domains, &alone) {
+                let found = asked.iter().find(|asked| asked.holds(&one.name));
+                let upstream = found.map_or(last, |found| &found.upstream);
+                self.draft
+                    .entry(Section::Domains, &alone, text(upstream), &one.place);
+            }
+        }
+    }
+
+    fn dns_rule(
+        &mut self,
+        rule: &Value,
+        place: &str,
+        asked: &mut Vec<Asked>,
+    ) -> Result<(), String> {
+        if strings(&rule["outbound"]).is_some_and(|of| of == ["any"])
+            && self.server_resolver().is_some()
+        {
+            return Ok(());
+        }
+        let known = [
+            "action",
+            "disable_cache",
+            "domain",
+            "domain_suffix",
+            "rewrite_ttl",
+            "server",
+            "type",
+        ];
+        let mut keys = rule.as_object().into_iter().flatten();
+        if let Some((key, _)) = keys.find(|(key, value)| {
+            !known.contains(&key.as_str()) && !value.is_null() && **value != false
+        }) {
+            return Err(format!("`{key}` of a name's question cannot be asked here"));
+        }
+        let list = |key: &str| {
+            strings(&rule[key]).ok_or_else(|| format!("`{key}` is not a list of names"))
+        };
+        let (names, suffixes) = (list("domain")?, list("domain_suffix")?);
+        if names.is_empty() && suffixes.is_empty() {
+            return Err("it names no names".to_owned());
+        }
+        let upstream = match rule["action"].as_str().unwrap_or("route") {
+            "route" => {
+                let tag = rule["server"].as_str().ok_or("it names no server")?;
+                let tag = own_tag(tag);
+                self.stand_in_at(&tag, place);
+                tag
+            }
+            "reject" => self.refused(place),
+            action => {
+                let what = format!("`{action}`: its names get no answer");
+                self.draft.report.lost(place, what);
+                self.refused(place)
+            }
+        };
+        let mut add = |name: &str, which| match Domain::parse(name) {
+            Ok(name) => asked.push(Asked {
+                name,
+                which,
+                upstream: upstream.clone(),
+                place: place.to_owned(),
+            }),
+            Err(why) => {
+                let what = format!("`{name}` is left out: {why}");
+                self.draft.report.lost(place, what);
+            }
+        };
+        for name in &names {
+            add(name, Which::Alone);
+        }
+        for name in &suffixes {
+            match name.strip_prefix('.') {
+                Some(bare) => add(bare, Which::Below),
+                None => add(name, Which::WithBelow),
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream that gives no answer, for names whose questions are refused.
+    fn refused(&mut self, place: &str) -> String {
+        let tags = items(&self.root["dns"]["servers"]);
+        let mut name = REFUSED.to_owned();
+        while tags.iter().any(|server| server["tag"] == name.as_str()) {
+            name.push_str("-2");
+        }
+        if !self.draft.has(Section::Upstreams, &name) {
+            self.draft
+                .entry(Section::Upstreams, &name, SILENT.to_owned(), place);
+        }
+        name
     }
 }
 
@@ -130,5 +393,13 @@ fn address(server: &Value) -> String {
             }
         }
         Some(_) => String::new(),
+    }
+}
+
+/// A tag that is not the native language's own word.
+fn own_tag(tag: &str) -> String {
+    match tag {
+        "system" => "system-2".to_owned(),
+        tag => tag.to_owned(),
     }
 }

@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
 use super::super::outbounds::{is_builtin, later};
-use super::{SingBox, endpoint, items, strings};
+use super::{SingBox, endpoint, items, strings, tag_of, text_of};
 
 /// Keys of what dials that are written.
-const DIAL: [&str; 6] = [
+const DIAL: [&str; 7] = [
     "bind_interface",
     "detour",
+    "domain_resolver",
     "inet4_bind_address",
     "routing_mark",
     "tag",
@@ -18,9 +19,8 @@ const DIAL: [&str; 6] = [
 ];
 
 /// Keys that send no flow elsewhere.
-const QUIET: [&str; 17] = [
+const QUIET: [&str; 16] = [
     "connect_timeout",
-    "domain_resolver",
     "domain_strategy",
     "fallback_delay",
     "idle_timeout",
@@ -38,6 +38,22 @@ const QUIET: [&str; 17] = [
     "url",
 ];
 
+/// Keys by which flows go elsewhere than they ask, or leave another way: without them they would go where
+/// they did not.
+const LEADS_AWAY: [&str; 4] = [
+    "inet6_bind_address",
+    "netns",
+    "override_address",
+    "override_port",
+];
+
+/// An outbound, and where it stands.
+struct Part<'a> {
+    place: String,
+    tag: String,
+    outbound: &'a Value,
+}
+
 impl SingBox<'_> {
     pub(super) fn outbounds(&mut self) {
         let root = self.root;
@@ -45,52 +61,67 @@ impl SingBox<'_> {
             items(&root[key])
                 .iter()
                 .enumerate()
-                .map(move |(at, o)| (format!("{key}[{at}]"), o))
+                .map(move |(at, outbound)| Part {
+                    place: format!("{key}[{at}]"),
+                    tag: tag_of(at, outbound),
+                    outbound,
+                })
         };
-        let all: Vec<(String, &Value)> = of("outbounds").chain(of("endpoints")).collect();
-        for (part, outbound) in &all {
-            let Some(tag) = outbound["tag"].as_str() else {
-                let place = self.place(part);
-                self.draft
-                    .report
-                    .lost(place, "an outbound without a tag is left out");
+        let all: Vec<Part<'_>> = of("outbounds").chain(of("endpoints")).collect();
+        for Part { tag, outbound, .. } in &all {
+            // Of two of one tag the first counts, and is told below.
+            if self.names.contains_key(tag) {
                 continue;
-            };
+            }
             let mut keys = outbound.as_object().into_iter().flatten();
             let plain = keys.all(|(key, _)| {
                 ["tag", "type"].contains(&key.as_str()) || QUIET.contains(&key.as_str())
             });
             let own = match outbound["type"].as_str() {
-                Some("direct") if plain && tag.eq_ignore_ascii_case("direct") => {
+                Some("direct")
+                    if plain && !self.is_linked() && tag.eq_ignore_ascii_case("direct") =>
+                {
                     "DIRECT".to_owned()
                 }
                 Some("block") => "REJECT".to_owned(),
                 _ => self.free(tag, &all),
             };
-            self.names.insert(tag.to_owned(), own);
+            self.names.insert(tag.clone(), own);
         }
-        for (part, outbound) in &all {
-            self.outbound(outbound, part);
+        for part in &all {
+            self.outbound(part);
         }
     }
 
     /// A name that is not built in, and no other outbound's.
-    fn free(&self, tag: &str, all: &[(String, &Value)]) -> String {
+    fn free(&self, tag: &str, all: &[Part<'_>]) -> String {
         let mut own = tag.to_owned();
-        while is_builtin(&own) || (own != tag && all.iter().any(|(_, o)| o["tag"] == own.as_str()))
-        {
+        while is_builtin(&own) || (own != tag && all.iter().any(|other| other.tag == own)) {
             own.push_str("-2");
         }
         own
     }
 
-    fn outbound(&mut self, outbound: &Value, part: &str) {
+    fn outbound(&mut self, of: &Part<'_>) {
+        let (outbound, part) = (of.outbound, of.place.as_str());
         let place = self.place(part);
         let kind = outbound["type"].as_str().unwrap_or_default();
-        let own = outbound["tag"].as_str().and_then(|tag| self.names.get(tag));
-        let Some(own) = own.cloned() else { return };
+        let Some(own) = self.names.get(&of.tag).cloned() else {
+            return;
+        };
+        if self.draft.is_taken(Section::Outbounds, &own, &place) {
+            return;
+        }
         if matches!(own.as_str(), "DIRECT" | "REJECT") {
+            self.domain_resolver(outbound, part);
             return self.unknown(part, outbound, &DIAL, &QUIET);
+        }
+        if let Some(key) = LEADS_AWAY.into_iter().find(|key| !outbound[*key].is_null()) {
+            let what = format!("`{key}` of `{own}` cannot be said: it refuses every flow");
+            self.draft.report.lost(&place, what);
+            let mut map = Map::default();
+            map.text("type", "select").raw("members", "[reject]");
+            return self.draft.item(Section::Outbounds, &own, &map, &place);
         }
         let mut map = Map::default();
         let tls = outbound["tls"]["enabled"] == true;
@@ -99,7 +130,8 @@ impl SingBox<'_> {
         match kind {
             "direct" => {
                 map.text("type", "direct");
-                link(outbound, &mut map);
+                self.link(outbound, &mut map);
+                self.domain_resolver(outbound, part);
             }
             "socks" | "http"
                 if !tls && matches!(outbound["version"].as_str(), None | Some("5")) =>
@@ -126,7 +158,8 @@ impl SingBox<'_> {
                 let udp = networks.is_empty() || networks.iter().any(|n| n == "udp");
                 carries = kind == "socks" && udp;
                 map.flag("udp", carries);
-                link(outbound, &mut map);
+                self.link(outbound, &mut map);
+                self.domain_resolver(outbound, part);
             }
             "selector" | "urltest" => {
                 known.extend(["default", "outbounds"]);
@@ -154,7 +187,7 @@ impl SingBox<'_> {
             }
         }
         self.unknown(part, outbound, &known, &QUIET);
-        match outbound["detour"].as_str().map(|by| self.names.get(by)) {
+        match text_of(&outbound["detour"]).map(|by| self.names.get(by)) {
             None => {}
             Some(None) => {
                 let what =
@@ -179,9 +212,45 @@ impl SingBox<'_> {
         self.draft.item(Section::Outbounds, &own, &map, &place);
     }
 
+    /// Whether all that is dialled leaves by a link that `route` names.
+    fn is_linked(&self) -> bool {
+        let route = &self.root["route"];
+        text_of(&route["default_interface"]).is_some() || mark(&route["default_mark"]).is_some()
+    }
+
+    /// By which link it leaves: its own, else that of `route`.
+    fn link(&self, outbound: &Value, map: &mut Map) {
+        let route = &self.root["route"];
+        let interface = text_of(&outbound["bind_interface"]);
+        map.some(
+            "interface",
+            interface.or_else(|| text_of(&route["default_interface"])),
+        );
+        map.some("source", outbound["inet4_bind_address"].as_str());
+        let mark = mark(&outbound["routing_mark"]).or_else(|| mark(&route["default_mark"]));
+        if let Some(mark) = mark.filter(|mark| *mark > 0) {
+            map.raw("mark", mark.to_string());
+        }
+    }
+
+    /// Tells of a resolver of its own, where another one looks names up here.
+    fn domain_resolver(&mut self, outbound: &Value, part: &str) {
+        let given = &outbound["domain_resolver"];
+        let Some(own) = text_of(given).or_else(|| text_of(&given["server"])) else {
+            return;
+        };
+        let usual = self.server_resolver().or_else(|| self.final_server());
+        if usual.as_deref() != Some(own) {
+            let place = self.place(&format!("{part}.domain_resolver"));
+            let what =
+                format!("`domain_resolver` is not carried over: names are not asked of `{own}`");
+            self.draft.report.lost(place, what);
+        }
+    }
+
     fn group(&mut self, group: &Value, kind: &str, own: &str, place: &str, map: &mut Map) {
         let mut members = strings(&group["outbounds"]).unwrap_or_default();
-        if let Some(first) = group["default"].as_str()
+        if let Some(first) = text_of(&group["default"])
             && let Some(at) = members.iter().position(|member| member == first)
         {
             members.swap(0, at);
@@ -191,8 +260,11 @@ impl SingBox<'_> {
             match self.names.get(member) {
                 Some(member) => written.push(text(member)),
                 None => {
-                    let what = format!("there is no `{member}` for `{own}`");
+                    let what = format!(
+                        "there is no `{member}` for `{own}`: what is refused stands in its place"
+                    );
                     self.draft.report.lost(place, what);
+                    written.push("reject".to_owned());
                 }
             }
         }
@@ -206,14 +278,6 @@ impl SingBox<'_> {
             );
             self.draft.report.lost(place, what);
         }
-    }
-}
-
-fn link(outbound: &Value, map: &mut Map) {
-    map.some("interface", outbound["bind_interface"].as_str());
-    map.some("source", outbound["inet4_bind_address"].as_str());
-    if let Some(mark) = mark(&outbound["routing_mark"]) {
-        map.raw("mark", mark.to_string());
     }
 }
 

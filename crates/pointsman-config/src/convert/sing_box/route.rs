@@ -3,15 +3,23 @@
 use serde_json::Value;
 
 use super::conditions::Found;
-use super::{SingBox, items, shown, strings};
+use super::{SingBox, items, shown, strings, tag_of, text_of};
 
 /// Keys of `route` that are carried over, or say where databases are.
-const KNOWN: [&str; 5] = ["final", "geoip", "geosite", "rule_set", "rules"];
+const KNOWN: [&str; 8] = [
+    "default_domain_resolver",
+    "default_interface",
+    "default_mark",
+    "final",
+    "geoip",
+    "geosite",
+    "rule_set",
+    "rules",
+];
 
 /// Keys that send no flow elsewhere.
-const QUIET: [&str; 4] = [
+const QUIET: [&str; 3] = [
     "auto_detect_interface",
-    "default_domain_resolver",
     "find_process",
     "override_android_vpn",
 ];
@@ -77,9 +85,9 @@ impl SingBox<'_> {
         };
         self.draft.head.push(format!("domain_order: {order}"));
         let outbounds = items(&root["outbounds"]);
-        let first = outbounds.first().and_then(|o| o["tag"].as_str());
+        let first = outbounds.first().map(|outbound| tag_of(0, outbound));
         let place = self.place("route.final");
-        let out = match (route["final"].as_str(), first) {
+        let out = match (text_of(&route["final"]), first.as_deref()) {
             (Some(tag), _) | (None, Some(tag)) => match self.names.get(tag) {
                 Some(out) => out.clone(),
                 None => {

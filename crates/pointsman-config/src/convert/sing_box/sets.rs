@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::draft::{Section, stands_alone};
 use super::super::emit::{Map, list, quoted};
 use super::conditions::{Asked, Found};
-use super::{SingBox, items, shown};
+use super::{SingBox, items, shown, text_of};
 
 impl SingBox<'_> {
     pub(super) fn rule_sets(&mut self) {
@@ -19,7 +19,9 @@ impl SingBox<'_> {
                     .lost(place, "a rule set without a tag is left out");
                 continue;
             };
-            self.rule_set(tag, set, &part);
+            if !self.draft.is_taken(Section::RuleSets, tag, &place) {
+                self.rule_set(tag, set, &part);
+            }
         }
     }
 
@@ -49,7 +51,7 @@ impl SingBox<'_> {
                 map.raw("url", quoted(set["url"].as_str().unwrap_or_default()));
                 let interval = set["update_interval"].as_str().unwrap_or("1d");
                 map.raw("interval", quoted(interval));
-                if let Some(via) = set["download_detour"].as_str() {
+                if let Some(via) = text_of(&set["download_detour"]) {
                     match self.names.get(via) {
                         Some(via) => {
                             map.text("via", via);

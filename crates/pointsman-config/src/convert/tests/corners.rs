@@ -9,7 +9,7 @@ use crate::convert::Foreign;
 use crate::files::Memory;
 
 /// `ways`: flows and where they go. `lost`: a word of each remark that is not equal, in order.
-fn check(foreign: Foreign, text: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
+pub(super) fn check(foreign: Foreign, text: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
     let conversion = converted(foreign, text);
     let setup = loaded(&conversion.text, Path::new(""), &Memory::default());
     for (flow, expected) in ways {
@@ -20,6 +20,8 @@ fn check(foreign: Foreign, text: &str, ways: &[(&str, &str)], lost: &[&str]) -> 
         .iter()
         .filter(|remark| !remark.equal)
         .map(ToString::to_string)
+        // Of the proxy `b`; it has a test of its own.
+        .filter(|remark| !remark.contains("no UDP goes by"))
         .collect();
     let same = told.len() == lost.len()
         && told
@@ -30,7 +32,7 @@ fn check(foreign: Foreign, text: &str, ways: &[(&str, &str)], lost: &[&str]) -> 
     conversion.text
 }
 
-fn clash(rest: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
+pub(super) fn clash(rest: &str, ways: &[(&str, &str)], lost: &[&str]) -> String {
     let text = format!(
         "mixed-port: 7890\nproxies:\n  - {{ name: a, type: socks5, server: 127.0.0.1, port: 1, udp: true }}\n  \
          - {{ name: b, type: http, server: 127.0.0.1, port: 2 }}\n{rest}"
@@ -59,7 +61,7 @@ fn a_set_that_lacks_entries_is_not_negated() {
         &[
             ("dst=else.test:443", "direct direct"),
             ("dst=x.s.test:443", "b proxy"),
-            ("dst=x.s.test:443 network=udp", "a proxy"),
+            ("dst=x.s.test:443 network=udp", "b reject"),
         ],
         &["UID,5", "NOT,((RULE-SET,s)),a", "AND,((NETWORK"],
     );
@@ -163,7 +165,7 @@ fn relays_are_chains() {
             ("dst=r.test:1", "r proxy"),
             ("dst=none.test:1", "none direct"),
             ("dst=no.test:1", "no reject"),
-            ("dst=r.test:1 network=udp", "a proxy"),
+            ("dst=r.test:1 network=udp", "r reject"),
         ],
         &[],
     );
@@ -248,7 +250,7 @@ fn groups_may_stand_above_their_members() {
         "proxy-groups: [{ name: top, type: select, proxies: [low, b] }, { name: low, type: select, proxies: [a] }]\n\
          rules: ['DOMAIN,x.test,top', 'MATCH,DIRECT']\n",
         &[("dst=x.test:1 network=udp", "top proxy")],
-        &["where a member of `top`"],
+        &[],
     );
     assert!(text.contains("- DOMAIN, x.test, top\n"), "{text}");
 }

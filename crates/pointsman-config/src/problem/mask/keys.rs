@@ -92,7 +92,7 @@ const OPEN: &str = " access_log action address address_resolver alias allow allo
     private probe process process_info_depth process_name process_path protect_path protocol providers proxies \
     proxy proxy_header proxy_local proxy_provider proxy_server_nameserver query_type range read_timeout redact \
     redir_port relay reload request_route resolve_timeout resolver respect_rules reuse_addr reverse_mapping rewrite \
-    rewrite_ttl route routing_mark rule_local rule_provider rule_providers rule_set rules same_family select server \
+    rewrite_ttl route routing_mark rule rule_local rule_provider rule_providers rule_set rules same_family select server \
     server_name server_port servers shutdown size_limit skip_auth_prefixes skip_cert_verify sni sni_sniff sniff \
     sniff_override_destination sniff_timeout sniffer socks socks4 socks5 socks5_port socks_port source \
     source_ip_cidr source_port source_port_range speedtest_url src standard store strategy strict tag target \
@@ -154,7 +154,7 @@ pub(super) fn class(key: &str, above: Class) -> Class {
         return Class::Open;
     }
     if above == Class::Table {
-        let place = key.contains('.') || key.contains('*') || is_address(&key);
+        let place = key.contains('.') || key.contains('*') || is_address(&key) || is_category(&key);
         return if place { Class::Open } else { Class::Entry };
     }
     Class::Unknown
@@ -172,7 +172,24 @@ pub(super) fn is_known_word(word: &str) -> bool {
 /// Whether a key may be shown: it is a name, not a text that lost its key.
 pub(super) fn is_name(key: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_.*+/<".contains(c);
-    key.len() <= 64 && (key.chars().all(plain) || is_address(key)) && !is_mixed(key)
+    // Clash's policies of name servers name several patterns, or a category, as one key.
+    let names = |list: &str| {
+        list.split(',')
+            .all(|one| !one.is_empty() && one.chars().all(plain))
+    };
+    let several = key.contains(',') && key.split(',').all(|one| one.contains('.')) && names(key);
+    let is_name = key.chars().all(plain) || several || is_category(key) || is_address(key);
+    key.len() <= 64 && is_name && !is_mixed(key)
+}
+
+/// Whether it is a category of names, as Clash's policies of name servers say it.
+fn is_category(key: &str) -> bool {
+    let key = key.replace('_', "-");
+    let list = key
+        .strip_prefix("geosite:")
+        .or_else(|| key.strip_prefix("rule-set:"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_@!,".contains(c);
+    list.is_some_and(|list| !list.is_empty() && list.chars().all(plain))
 }
 
 /// A value that says nothing of anybody.

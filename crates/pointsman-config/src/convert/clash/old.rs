@@ -1,0 +1,67 @@
+//! The keys that Clash had before 2020, in today's words.
+
+use crate::yaml::{Node, Value};
+
+/// Then and now.
+const KEYS: [(&str, &str); 6] = [
+    ("Proxy", "proxies"),
+    ("Proxy Group", "proxy-groups"),
+    ("Proxy Provider", "proxy-providers"),
+    ("Rule", "rules"),
+    ("proxy-provider", "proxy-providers"),
+    ("rule-provider", "rule-providers"),
+];
+
+/// Whether a key at the top is one of old.
+pub(in crate::convert) fn is_old(key: &str) -> bool {
+    KEYS.iter().any(|(old, _)| *old == key)
+}
+
+/// The configuration with today's keys; one that has both stays as it is, and the old one is told.
+pub(super) fn renamed(root: &Node) -> Node {
+    let mut root = root.clone();
+    let Value::Map(pairs) = &mut root.value else {
+        return root;
+    };
+    for (old, new) in KEYS {
+        let has = |key: &str| pairs.iter().position(|(k, _)| k.scalar() == Some(key));
+        if let (Some(at), None) = (has(old), has(new))
+            && let Some((
+                Node {
+                    value: Value::Scalar(key, _),
+                    ..
+                },
+                _,
+            )) = pairs.get_mut(at)
+        {
+            new.clone_into(key);
+        }
+    }
+    let rules = pairs
+        .iter_mut()
+        .filter(|(key, _)| key.scalar() == Some("rules"));
+    for (_, rules) in rules {
+        let Value::List(rules) = &mut rules.value else {
+            continue;
+        };
+        for rule in rules {
+            if let Value::Scalar(text, _) = &mut rule.value {
+                last_rule(text);
+            }
+        }
+    }
+    root
+}
+
+/// `FINAL,,Proxy` and `MATCH,,Proxy` are `MATCH,Proxy`.
+fn last_rule(rule: &mut String) {
+    let Some((kind, rest)) = rule.split_once(',') else {
+        return;
+    };
+    let kind = kind.trim().to_ascii_uppercase();
+    if !matches!(kind.as_str(), "FINAL" | "MATCH") {
+        return;
+    }
+    let target = rest.trim_start().trim_start_matches(',').trim_start();
+    *rule = format!("MATCH,{target}");
+}
