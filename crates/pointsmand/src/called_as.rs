@@ -264,8 +264,8 @@ fn daemon(
         .to_vec();
     words.extend([config.into(), "--control".into(), control.clone().into()]);
     if let Some(state) = &around.state {
-        // A daemon of each kind may run beside the others.
-        words.extend(["--state".into(), state.join(shown).into()]);
+        let own = state_within(shown, &control, around);
+        words.extend(["--state".into(), state.join(own).into()]);
     }
     if let Some(level) = level {
         words.extend(["--log-level".into(), level.into()]);
@@ -281,6 +281,17 @@ fn daemon(
         broken: name.broken(),
         notice: Some(notice),
     }
+}
+
+/// The directory of state of a daemon of each kind, and of each control socket but the usual one: all of them may run
+/// beside the others.
+fn state_within(shown: &str, control: &Path, around: &Around<'_>) -> PathBuf {
+    let usual = around.sockets.join(format!("{shown}.sock"));
+    if control == usual {
+        return shown.into();
+    }
+    let socket = control.to_string_lossy().replace('/', "-");
+    Path::new(shown).join(socket.trim_start_matches('-'))
 }
 
 /// The control socket of a program that has none: any number of them may run at once.

@@ -73,21 +73,6 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     let root = local::is_root() && !args.rootless;
     let state = paths::state(args.state.as_deref(), root);
     let control = control_path(args)?;
-    // Before anything there is read or written. It is held until this function ends.
-    let _lock = match &state {
-        Some(state) if !args.dry_run => match lock::take(state, &control) {
-            Ok(lock) => Some(lock),
-            Err(Unlocked::Held(why)) => anyhow::bail!("{why}"),
-            Err(Unlocked::Unable(error)) => {
-                let state = state.display();
-                say(&format!(
-                    "pointsmand: {state} cannot be locked, so a second daemon there would not be noticed: {error}"
-                ));
-                None
-            }
-        },
-        _ => None,
-    };
     let shelf = shelf::open(state.as_deref());
     let said = args.config.as_ref().or(args.path.as_ref());
     let origin = Origin {
@@ -143,6 +128,21 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         outln("no host changes");
         return Ok(ExitCode::SUCCESS);
     }
+    // Before selections are read or anything is listened on. It is held until this function ends.
+    let _lock = match origin.state.as_deref() {
+        None => None,
+        Some(state) => match lock::take(state, &origin.control) {
+            Ok(lock) => Some(lock),
+            Err(Unlocked::Held(why)) => anyhow::bail!("{why}"),
+            Err(Unlocked::Unable(error)) => {
+                tracing::warn!(
+                    "{} cannot be locked, so a second daemon there would not be noticed: {error}",
+                    state.display()
+                );
+                None
+            }
+        },
+    };
     let limit = local::raise_descriptor_limit();
     let kept_back = limit.as_ref().map(|limit| descriptors::keep_back(*limit));
     tracing::debug!(?limit, ?kept_back, "descriptors");

@@ -78,7 +78,9 @@ fn any_number_of_those_without_a_socket_of_their_own_run_at_once() {
         "reflow --config conf",
         &[],
         &["/run/reflow.sock"],
-        &REFLOW.replace("reflow.sock", "reflow-77.sock"),
+        &REFLOW
+            .replace("reflow.sock", "reflow-77.sock")
+            .replace("/state/reflow", "/state/reflow/run-reflow-77.sock"),
     );
     check_in(
         "bitflow --config c.yaml",
@@ -90,16 +92,22 @@ fn any_number_of_those_without_a_socket_of_their_own_run_at_once() {
         "reflow --config conf",
         &[("POINTSMAN_CONTROL", "/x.sock")],
         &["/run/reflow.sock", "/x.sock"],
-        &REFLOW.replace("/run/reflow.sock", "/x.sock"),
+        &REFLOW
+            .replace("/run/reflow.sock", "/x.sock")
+            .replace("/state/reflow", "/state/reflow/x.sock"),
     );
 }
 
 #[test]
 fn policy_routerd_takes_a_socket_and_a_level() {
     let expected = |config: &str, control: &str, level: &str| {
+        let own = match control {
+            "/run/policy-routerd.sock" => String::new(),
+            other => format!("/{}", other.trim_start_matches('/').replace('/', "-")),
+        };
         format!(
-            "pointsmand --dialect policy-router --config {config} --control {control} --state /state/policy-routerd \
-             --log-level {level} ! 1"
+            "pointsmand --dialect policy-router --config {config} --control {control} --state \
+             /state/policy-routerd{own} --log-level {level} ! 1"
         )
     };
     let usual = "/run/policy-routerd.sock";
