@@ -16,6 +16,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use read::seen;
 pub use read::{KeyStyle, Keys};
 
 /// The most nodes that a document may have, aliases counted as often as they are used.

@@ -181,6 +181,8 @@ impl<'a> Keys<'a> {
 
     /// Reports every key that nobody took.
     pub fn finish(self, problems: &mut Problems) {
+        #[cfg(test)]
+        seen::note(&self);
         for (key, _) in self.pairs {
             let Some(text) = key.scalar() else { continue };
             if self
@@ -216,5 +218,37 @@ fn same_key(written: &str, known: &str, style: KeyStyle) -> bool {
                     .zip(known.bytes())
                     .all(|(w, k)| w == k || (w == b'-' && k == b'_'))
         }
+    }
+}
+
+/// Which keys readers know, for tests of what is said of them elsewhere.
+#[cfg(test)]
+pub(crate) mod seen {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::Keys;
+
+    /// By what a mapping is called and the word of its key `type`.
+    pub(crate) type Known = BTreeMap<(String, String), BTreeSet<String>>;
+
+    thread_local! {
+        static KNOWN: RefCell<Known> = RefCell::default();
+    }
+
+    pub(super) fn note(keys: &Keys<'_>) {
+        let mut pairs = keys.pairs.iter();
+        let word = pairs.find(|(key, _)| key.scalar() == Some("type"));
+        let word = word.and_then(|(_, word)| word.scalar()).unwrap_or("");
+        KNOWN.with_borrow_mut(|known| {
+            let name = (keys.what.to_owned(), word.to_owned());
+            let all = known.entry(name).or_default();
+            all.extend(keys.known.iter().map(|key| (*key).to_owned()));
+        });
+    }
+
+    /// What readers of this thread have known since the last call.
+    pub(crate) fn take() -> Known {
+        KNOWN.take()
     }
 }

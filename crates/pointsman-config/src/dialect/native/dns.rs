@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use pointsman_policy::{Domain, OutboundId};
 
-use super::{given, named};
+use super::{FAMILIES, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
-use crate::setup::{Families, NameServer, Place, Resolver, ResolverId};
+use crate::setup::{NameServer, Place, Resolver, ResolverId};
 use crate::value::{self, parse_name_server};
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -53,14 +53,8 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
     let resolver = given(&mut keys, "resolver");
     let hosts = given(&mut keys, "hosts");
     let domains = given(&mut keys, "domains");
-    let families = [
-        ("prefer-ipv4", Families::PreferIpv4),
-        ("prefer-ipv6", Families::PreferIpv6),
-        ("ipv4", Families::Ipv4Only),
-        ("ipv6", Families::Ipv6Only),
-    ];
     let families = given(&mut keys, "family")
-        .and_then(|node| value::choice(node, "`family`", &families, problems))
+        .and_then(|node| value::choice(node, "`family`", &FAMILIES, problems))
         .unwrap_or_default();
     keys.finish(problems);
 

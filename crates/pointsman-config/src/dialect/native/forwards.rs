@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
-use super::{first_line, given, named};
+use super::{BALANCES, FAMILIES, first_line, given, named};
 use crate::forward::{self, Origins};
 use crate::load::Input;
 use crate::outbounds::Outbounds;
@@ -79,15 +79,9 @@ fn draft(
             Some((target, first_line(&node.span)))
         })
         .collect();
-    let words = [
-        ("failover", Balance::Failover),
-        ("round-robin", Balance::RoundRobin),
-        ("none", Balance::None),
-        ("sni", Balance::Sni),
-    ];
     let balance_node = given(&mut keys, "balance");
     let balance = balance_node
-        .and_then(|node| value::choice(node, "`balance`", &words, problems))
+        .and_then(|node| value::choice(node, "`balance`", &BALANCES, problems))
         .unwrap_or(BALANCE);
     if let (Balance::Sni, Some(node)) = (balance, balance_node) {
         problems.not_yet(&node.span, "the balance `sni`; every connection is refused");
@@ -218,14 +212,8 @@ fn target(
             .map_or(Keepalive::Default, Keepalive::Every),
         None => Keepalive::Default,
     };
-    let families = [
-        ("prefer-ipv4", Families::PreferIpv4),
-        ("prefer-ipv6", Families::PreferIpv6),
-        ("ipv4", Families::Ipv4Only),
-        ("ipv6", Families::Ipv6Only),
-    ];
     let families = given(&mut keys, "family")
-        .and_then(|node| value::choice(node, "`family`", &families, problems));
+        .and_then(|node| value::choice(node, "`family`", &FAMILIES, problems));
     if let Some((key, _)) = keys.take_pair("tls") {
         problems.not_yet(&key.span, "TLS to a target; every connection is refused");
         *not_yet = Some("TLS to a target is not built yet".to_owned());

@@ -18,7 +18,14 @@ use crate::value::{self, parse_bind};
 use crate::yaml::{KeyStyle, Node, Value};
 
 /// Kinds that are understood and not built.
-const LATER: [&str; 4] = ["tun", "redirect", "tproxy", "dns"];
+pub(super) const LATER: [&str; 4] = ["tun", "redirect", "tproxy", "dns"];
+
+/// Kinds that are served.
+pub(super) const KINDS: [(&str, InboundKind); 3] = [
+    ("mixed", InboundKind::Mixed),
+    ("socks5", InboundKind::Socks5),
+    ("http", InboundKind::Http),
+];
 
 /// The listeners that were read.
 #[derive(Default)]
@@ -83,12 +90,7 @@ pub(super) fn read(
             problems.not_yet(&kind_node.span, message);
             continue;
         }
-        let kinds = [
-            ("mixed", InboundKind::Mixed),
-            ("socks5", InboundKind::Socks5),
-            ("http", InboundKind::Http),
-        ];
-        let kind = value::choice(kind_node, "`type`", &kinds, problems);
+        let kind = value::choice(kind_node, "`type`", &KINDS, problems);
         let listen_node = keys.require("listen", problems);
         let listen = listen_node.and_then(|node| {
             let text = node.text("`listen`", problems)?;

@@ -25,7 +25,7 @@ use crate::yaml::{Keys, Node};
 type Meaning = (Option<Format>, Option<Behavior>);
 
 /// The words of `format`.
-const FORMATS: &[(&str, Meaning)] = &[
+pub(super) const FORMATS: &[(&str, Meaning)] = &[
     ("auto", (None, None)),
     ("domains", (Some(Format::Text), Some(Behavior::Names))),
     ("ips", (Some(Format::Text), Some(Behavior::IpCidr))),
@@ -46,7 +46,7 @@ const FORMATS: &[(&str, Meaning)] = &[
 ];
 
 /// The words of `behavior`.
-const BEHAVIORS: &[(&str, Behavior)] = &[
+pub(super) const BEHAVIORS: &[(&str, Behavior)] = &[
     ("clash", Behavior::Clash),
     ("classical", Behavior::Classical),
     ("domain", Behavior::Domain),

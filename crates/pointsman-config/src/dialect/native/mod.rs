@@ -13,6 +13,7 @@ mod list_files;
 mod outbounds;
 mod policies;
 mod rule_sets;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -24,13 +25,37 @@ use std::time::Duration;
 pub use defaults::DEFAULT;
 use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
 use pointsman_policy::model::OnUnknown;
+pub use schema::schema;
 
 use crate::forward;
 use crate::load::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
-use crate::setup::{DataFiles, Dialect, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts};
+use crate::setup::{
+    Balance, DataFiles, Dialect, Families, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts,
+};
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Value};
+
+/// The words of `balance`.
+const BALANCES: [(&str, Balance); 4] = [
+    ("failover", Balance::Failover),
+    ("round-robin", Balance::RoundRobin),
+    ("none", Balance::None),
+    ("sni", Balance::Sni),
+];
+/// The words of `family`.
+const FAMILIES: [(&str, Families); 4] = [
+    ("prefer-ipv4", Families::PreferIpv4),
+    ("prefer-ipv6", Families::PreferIpv6),
+    ("ipv4", Families::Ipv4Only),
+    ("ipv6", Families::Ipv6Only),
+];
+/// The words of `log.level`.
+const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// The words of `log.format`, and whether they mean JSON.
+const LOG_FORMATS: [(&str, bool); 2] = [("text", false), ("json", true)];
+/// The words of `on_unknown`.
+const UNKNOWN: [(&str, OnUnknown); 2] = [("skip", OnUnknown::Skip), ("reject", OnUnknown::Reject)];
 
 /// Reads a configuration of this dialect; pushes every problem.
 pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
@@ -187,9 +212,8 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
     });
     let sniff = given(keys, "sniff").map(|node| sniff(node, problems));
     let timeouts = given(keys, "timeouts").map(|node| timeouts::read(node, problems));
-    let words = [("skip", OnUnknown::Skip), ("reject", OnUnknown::Reject)];
     let on_unknown = given(keys, "on_unknown")
-        .and_then(|node| value::choice(node, "`on_unknown`", &words, problems));
+        .and_then(|node| value::choice(node, "`on_unknown`", &UNKNOWN, problems));
     General {
         log: log.unwrap_or_default(),
         access_log,
@@ -219,12 +243,11 @@ fn history(node: &Node, problems: &mut Problems) -> History {
 
 fn log(node: &Node, problems: &mut Problems) -> Log {
     let mut keys = node.keys("`log`", KeyStyle::Exact, problems);
-    let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+    let levels = LOG_LEVELS.map(|level| (level, level));
     let level = given(&mut keys, "level")
         .and_then(|node| value::choice(node, "`level`", &levels, problems));
-    let formats = [("text", false), ("json", true)];
     let json = given(&mut keys, "format")
-        .and_then(|node| value::choice(node, "`format`", &formats, problems));
+        .and_then(|node| value::choice(node, "`format`", &LOG_FORMATS, problems));
     keys.finish(problems);
     Log {
         level: level.map(str::to_owned),

@@ -24,8 +24,11 @@ const BUILTINS: [(&str, &str); 4] = [
     ("blackhole", "BLACKHOLE"),
 ];
 
+/// Types that carry flows.
+pub(super) const BUILT: [&str; 5] = ["direct", "socks5", "http", "chain", "select"];
+
 /// Types that are understood and not built, and whether they carry UDP.
-const LATER: [(&str, bool); 11] = [
+pub(super) const LATER: [(&str, bool); 11] = [
     ("fastest", true),
     ("failover", true),
     ("round-robin", true),
@@ -289,7 +292,7 @@ impl Reader<'_, '_> {
                 carries_udp: *carries_udp,
             });
         }
-        let mut known = vec!["direct", "socks5", "http", "chain", "select"];
+        let mut known = BUILT.to_vec();
         known.extend(LATER.iter().map(|(name, _)| *name));
         let words: Vec<(&str, ())> = known.into_iter().map(|word| (word, ())).collect();
         if is_builtin(kind) {

@@ -73,7 +73,7 @@ fn files(text: &str) -> Memory {
     files
 }
 
-fn read(text: &str) -> Loaded {
+pub(super) fn read(text: &str) -> Loaded {
     load(Path::new("conf/pointsman.yaml"), None, None, &files(text))
 }
 
@@ -210,6 +210,23 @@ fn examples(document: &str) -> Vec<&str> {
     blocks
         .filter(|block| block.starts_with("version: 1\n"))
         .collect()
+}
+
+/// Every whole configuration that a document shows.
+pub(super) fn shown_in_documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    let mut open = vec![root.join("README.md"), root.join("docs")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "md") {
+            let text = std::fs::read_to_string(path).unwrap();
+            found.extend(examples(&text).into_iter().map(str::to_owned));
+        }
+    }
+    found
 }
 
 #[test]

@@ -1,0 +1,436 @@
+//! What stands where, as a table: each mapping with its keys.
+
+use pointsman_policy::model::DomainOrder;
+
+use super::super::{
+    BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, UNKNOWN, inbounds, list_files, outbounds,
+};
+use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
+
+use Kind::{
+    Any, ByName, Digits, Either, Flag, Items, List, Matching, One, Rule, Text, Whole, Words,
+};
+
+const DURATION: Kind = Matching("^0*[1-9][0-9]*(ms|s|m|h|d)$");
+const DURATION_OR_OFF: Kind = Matching("^(off|0*[1-9][0-9]*(ms|s|m|h|d))$");
+const SIZE: Kind = Matching("^[0-9]+(B|KiB|MiB|GiB)$");
+const NAME: Kind = Text;
+const PATH: Kind = Text;
+const SERVER: Kind = Matching("^.+:[0-9]+$");
+const RANGES: Kind = List(&Matching("[.:]"));
+const NAMES: Kind = Items(&NAME, 1);
+const FAMILY: Kind = Words(|| words(&FAMILIES));
+const ANY_U32: Kind = Whole(0, u32::MAX as i64);
+const SOME_U32: Kind = Whole(1, u32::MAX as i64);
+
+fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(word, _)| *word).collect()
+}
+
+const fn mapping(place: (&'static str, &'static str), keys: &'static [Key]) -> Mapping {
+    Mapping {
+        place,
+        keys,
+        types: &[],
+        one_of: &[],
+        any_of: &[],
+    }
+}
+
+const TOP: &str = "Top level";
+
+/// The file.
+pub(super) const ROOT: Mapping = mapping(
+    (TOP, ""),
+    &[
+        key("version", One),
+        told("log", Kind::Mapping(&LOG), "The daemon's own log"),
+        key("access_log", PATH),
+        told(
+            "history",
+            Kind::Mapping(&HISTORY),
+            "What is kept of ended flows",
+        ),
+        key("watch", Flag),
+        told("shutdown", Kind::Mapping(&SHUTDOWN), "How the daemon ends"),
+        told(
+            "sniff",
+            Kind::Mapping(&SNIFF),
+            "How first bytes of flows are looked at",
+        ),
+        told(
+            "timeouts",
+            Kind::Mapping(&TIMEOUTS),
+            "How long flows may wait",
+        ),
+        key("on_unknown", Words(|| words(&UNKNOWN))),
+        key("ip_rules_resolve", Flag),
+        key(
+            "domain_order",
+            Words(|| DomainOrder::ALL.map(|order| order.as_str()).to_vec()),
+        ),
+        key("geoip_db", PATH),
+        key("asn_db", PATH),
+        key("control", Any),
+        key("include", Either(&[PATH, List(&PATH)])),
+        told(
+            "inbounds",
+            ByName(&Kind::Mapping(&INBOUND)),
+            "Proxy listeners by name",
+        ),
+        told(
+            "outbounds",
+            ByName(&Kind::Mapping(&OUTBOUND)),
+            "Ways out by name; `direct`, `reset`, `reject` and `blackhole` are built in",
+        ),
+        told(
+            "forwards",
+            ByName(&Kind::Mapping(&FORWARD)),
+            "L4 forwards by name",
+        ),
+        told("dns", Kind::Mapping(&DNS), "Resolvers by name"),
+        told(
+            "rule_sets",
+            ByName(&Kind::Mapping(&RULE_SET)),
+            "Lists of names, addresses or rules, by name",
+        ),
+        key("policy", Text),
+        key("rules", List(&Rule)),
+        key("policies", ByName(&Either(&[Text, List(&Rule)]))),
+        key("tests", List(&Kind::Mapping(&TEST))),
+    ],
+);
+
+const LOG: Mapping = mapping(
+    (TOP, "log."),
+    &[
+        key("level", Words(|| LOG_LEVELS.to_vec())),
+        key("format", Words(|| words(&LOG_FORMATS))),
+    ],
+);
+
+const HISTORY: Mapping = mapping(
+    (TOP, "history."),
+    &[
+        key("keep", Whole(0, super::super::defaults::HISTORY_MOST)),
+        key("redact", Flag),
+    ],
+);
+
+const SHUTDOWN: Mapping = mapping((TOP, "shutdown."), &[key("grace", DURATION)]);
+
+const SNIFF: Mapping = mapping(
+    (TOP, "sniff."),
+    &[key("timeout", DURATION), key("max_bytes", SIZE)],
+);
+
+const TIMEOUTS: Mapping = mapping(
+    (TOP, "timeouts."),
+    &[
+        key("handshake", DURATION),
+        key("dial", DURATION),
+        key("resolve", DURATION),
+        key("first_byte", DURATION_OR_OFF),
+        key("half_closed", DURATION_OR_OFF),
+        key("idle", DURATION_OR_OFF),
+        key("keep_alive", DURATION),
+        key("blackhole", DURATION),
+    ],
+);
+
+const TEST: Mapping = mapping(
+    (TOP, "tests."),
+    &[
+        needed_told(
+            "flow",
+            NAME,
+            "The flow in words, as in a `.case` file: `dst=example.com:443`",
+        ),
+        needed_told("expect", NAME, "The outbound that it must go to"),
+    ],
+);
+
+/// A secret that is not written here.
+const SECRET: Mapping = Mapping {
+    one_of: &["from_file", "from_env"],
+    ..mapping(
+        ("", ""),
+        &[
+            told(
+                "from_file",
+                PATH,
+                "The file that holds it; one final line break is cut off",
+            ),
+            told(
+                "from_env",
+                NAME,
+                "The variable of the daemon's environment that holds it",
+            ),
+        ],
+    )
+};
+
+const USER: Mapping = mapping(
+    ("", ""),
+    &[
+        needed_told(
+            "password",
+            Either(&[Text, Kind::Mapping(&SECRET)]),
+            "A secret",
+        ),
+        told(
+            "alias",
+            NAME,
+            "What `INBOUND-ALIAS` sees; the user's name where it is not given",
+        ),
+    ],
+);
+
+const INBOUND: Mapping = Mapping {
+    types: &[
+        Type {
+            words: || words(&inbounds::KINDS),
+            keys: &[
+                needed("listen", Digits("^(.*:)?[0-9]+$")),
+                key(
+                    "users",
+                    ByName(&Either(&[
+                        Text,
+                        Kind::Mapping(&SECRET),
+                        Kind::Mapping(&USER),
+                    ])),
+                ),
+                key("alias", NAME),
+                key("allow", RANGES),
+                key("policy", NAME),
+                key("resolver", NAME),
+            ],
+            open: false,
+        },
+        Type {
+            words: || inbounds::LATER.to_vec(),
+            keys: &[],
+            open: true,
+        },
+    ],
+    ..mapping(
+        ("inbounds", ""),
+        &[needed(
+            "type",
+            Words(|| [words(&inbounds::KINDS), inbounds::LATER.to_vec()].concat()),
+        )],
+    )
+};
+
+const INTERFACE: Key = told(
+    "interface",
+    NAME,
+    "The interface that flows leave by; the system's choice unless given",
+);
+const SOURCE: Key = told(
+    "source",
+    Matching("[.:]"),
+    "The address that flows leave from; the system's choice unless given",
+);
+const MARK: Key = told("mark", ANY_U32, "Linux's SO_MARK; none unless given");
+const PROXY: Key = needed_told(
+    "server",
+    SERVER,
+    "`host:port`; an IPv6 address stands in brackets",
+);
+const USERNAME: Key = told("username", NAME, "For the proxy; goes with `password`");
+const PASSWORD: Key = told(
+    "password",
+    Either(&[Text, Kind::Mapping(&SECRET)]),
+    "A secret for the proxy; goes with `username`",
+);
+const SERVED: Key = told(
+    "served_by",
+    Kind::Mapping(&SERVED_BY),
+    "The program of this host that is the proxy: its own flows go direct where the rules say proxy",
+);
+
+const OUTBOUND: Mapping = Mapping {
+    types: &[
+        Type {
+            words: || vec!["direct"],
+            keys: &[INTERFACE, SOURCE, MARK],
+            open: false,
+        },
+        Type {
+            words: || vec!["socks5"],
+            keys: &[
+                PROXY,
+                USERNAME,
+                PASSWORD,
+                told(
+                    "udp",
+                    Flag,
+                    "Whether the server carries UDP; `false` unless given: many carry none",
+                ),
+                INTERFACE,
+                SOURCE,
+                MARK,
+                SERVED,
+            ],
+            open: false,
+        },
+        Type {
+            words: || vec!["http"],
+            keys: &[PROXY, USERNAME, PASSWORD, INTERFACE, SOURCE, MARK, SERVED],
+            open: false,
+        },
+        Type {
+            words: || vec!["chain"],
+            keys: &[needed_told("hops", NAMES, "Outbounds, the nearest first")],
+            open: false,
+        },
+        Type {
+            words: || vec!["select"],
+            keys: &[needed_told(
+                "members",
+                NAMES,
+                "Outbounds: the first, until somebody selects another",
+            )],
+            open: false,
+        },
+        Type {
+            words: || words(&outbounds::LATER),
+            keys: &[told("members", List(&NAME), "Outbounds")],
+            open: true,
+        },
+    ],
+    ..mapping(
+        ("", ""),
+        &[needed_told(
+            "type",
+            Words(|| [outbounds::BUILT.to_vec(), words(&outbounds::LATER)].concat()),
+            "What kind of way out it is",
+        )],
+    )
+};
+
+const SERVED_BY: Mapping = Mapping {
+    one_of: &["program", "user"],
+    ..mapping(
+        ("", ""),
+        &[
+            told("program", Matching("^/"), "The program's absolute path"),
+            told("user", NAME, "The user whose programs are the proxy"),
+        ],
+    )
+};
+
+const FORWARD: Mapping = mapping(
+    ("forwards", ""),
+    &[
+        needed("listen", Either(&[LISTENER, Items(&LISTENER, 1)])),
+        key("allow", RANGES),
+        needed("targets", Items(&Kind::Mapping(&TARGET), 1)),
+        key("balance", Words(|| words(&BALANCES))),
+        key("tls", Any),
+        key("connection_limit", SOME_U32),
+        key("lifetime", DURATION),
+        key("read_timeout", DURATION),
+        key("write_timeout", DURATION),
+        key("half_closed", DURATION),
+        told(
+            "retry",
+            Kind::Mapping(&RETRY),
+            "What is tried after a target that cannot be reached",
+        ),
+        key("access_log", PATH),
+        key("proxy_header", Flag),
+        key("same_family", Flag),
+    ],
+);
+
+const LISTENER: Kind = Matching("^(tcp|udp|unix|fd)://.");
+
+const RETRY: Mapping = mapping(
+    ("forwards", "retry."),
+    &[
+        key("targets", SOME_U32),
+        key("pause", DURATION),
+        key("most", DURATION),
+    ],
+);
+
+const TARGET: Mapping = mapping(
+    ("target", ""),
+    &[
+        needed("name", NAME),
+        needed(
+            "address",
+            Matching("^(tcp://.+:[0-9]+|unix://.+|fd://[0-9]+)$"),
+        ),
+        key("via", NAME),
+        key("attempts", Whole(1, 1000)),
+        key("backoff", DURATION),
+        key("connect_timeout", DURATION),
+        key("resolve_timeout", DURATION),
+        key("read_timeout", DURATION),
+        key("write_timeout", DURATION),
+        key("keepalive", DURATION_OR_OFF),
+        key("family", FAMILY),
+        key("tls", Any),
+    ],
+);
+
+const DNS: Mapping = mapping(
+    ("dns", ""),
+    &[
+        key("listen", Any),
+        key("fake_ip", Any),
+        key("cache", Any),
+        key(
+            "upstreams",
+            ByName(&Either(&[
+                NAME_SERVER,
+                UPSTREAM,
+                Items(&Either(&[NAME_SERVER, UPSTREAM]), 1),
+            ])),
+        ),
+        key("resolver", NAME),
+        key(
+            "hosts",
+            ByName(&Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)])),
+        ),
+        key("domains", ByName(&NAME)),
+        key("family", FAMILY),
+    ],
+);
+
+const NAME_SERVER: Kind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
+const UPSTREAM: Kind = Kind::Mapping(&mapping(
+    ("", ""),
+    &[
+        needed_told(
+            "address",
+            NAME_SERVER,
+            "`udp://ADDRESS[:PORT]`, `tcp://...`",
+        ),
+        told("via", NAME, "The outbound that it is asked by"),
+    ],
+));
+
+const RULE_SET: Mapping = Mapping {
+    any_of: &["path", "url", "domains", "ips", "rules"],
+    ..mapping(
+        ("rule_sets", ""),
+        &[
+            key("path", PATH),
+            key("url", Matching("^https?://.")),
+            key("format", Words(|| words(list_files::FORMATS))),
+            key("behavior", Words(|| words(list_files::BEHAVIORS))),
+            key("select", NAME),
+            key("strict", Flag),
+            key("via", NAME),
+            key("interval", DURATION),
+            key("limit", SIZE),
+            key("domains", Items(&NAME, 0)),
+            key("ips", Items(&Matching("[.:]"), 0)),
+            key("rules", Items(&Text, 0)),
+        ],
+    )
+};
