@@ -19,7 +19,10 @@ pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };
 pub use kept::{Kept, create_private};
-pub use service::{Signal, Signals, is_root, raise_descriptor_limit, sd_notify, terminal_width};
+pub use service::{
+    Signal, Signals, is_root, raise_descriptor_limit, sd_notify, sd_notify_reloading,
+    terminal_width,
+};
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,16 @@ pub fn sd_notify(state: &str) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Tells that a reload began, with the time by which `Type=notify-reload` knows which one ends.
+///
+/// # Errors
+/// As [`sd_notify`].
+pub fn sd_notify_reloading() -> io::Result<bool> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+    sd_notify(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"))
+}
+
 fn notify(path: &std::ffi::OsStr, state: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     #[cfg(target_os = "linux")]
