@@ -115,6 +115,10 @@ pub(crate) enum Verb {
     RuleSet(cmds::rule_set::RuleSetVerb),
     /// Completions for a shell
     Completions(cmds::completions::CompletionsArgs),
+    /// Man pages: this program's, or with `--output` one for each verb
+    Man(cmds::man::ManArgs),
+    /// The JSON Schema of the native configuration, for editors
+    Schema,
     /// The client's version
     Version,
 }

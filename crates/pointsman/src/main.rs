@@ -56,6 +56,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Outbounds(args) => cmds::outbounds::run(global, args, out),
         Verb::RuleSet(verb) => cmds::rule_set::run(verb, out),
         Verb::Completions(args) => cmds::completions::run(args, out),
+        Verb::Man(args) => cmds::man::run(args, out),
+        Verb::Schema => cmds::schema::run(out),
         Verb::Version => cmds::version::run(out),
     }
 }

@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Undo the host changes that a dead daemon left.
     #[arg(long)]
     pub undo: bool,
+    /// Print the man page, and end.
+    #[arg(long, hide = true)]
+    pub man: bool,
     /// Worker threads; 0: one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub workers: usize,

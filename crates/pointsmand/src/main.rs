@@ -11,6 +11,7 @@ mod control;
 mod counts;
 mod lock;
 mod logging;
+mod man;
 mod mapping;
 mod paths;
 mod records;
@@ -65,6 +66,10 @@ fn main() -> ExitCode {
 
 /// `broken`: the exit code for a configuration that is wrong.
 fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
+    if args.man {
+        man::write(&mut std::io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.undo {
         // Nothing of this version changes the host, so nothing of it can have been left behind.
         say("pointsmand: no host changes are in force");
@@ -214,7 +219,7 @@ async fn reload_on_hangups(app: Arc<App>, hangups: Arc<Notify>) {
             () = app.stopped() => return,
             () = hangups.notified() => {}
         }
-        let _ = local::sd_notify("RELOADING=1");
+        let _ = local::sd_notify_reloading();
         // Its outcome is logged and counted there.
         let _ = app.reload(None).await;
         if app.stopping() {

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{check, home};
 use crate::{Run, directory, run};
 
 #[test]
@@ -55,4 +55,53 @@ fn completions_know_the_verbs() {
             "{shell}"
         );
     }
+}
+
+#[test]
+fn there_is_a_man_page_for_each_verb() {
+    let home = home();
+    let pages = home.path().join("man");
+    let made = run(home.path(), &["man", "--output", "man"], "");
+    assert_eq!(
+        (made.code, made.stdout.as_str(), made.stderr.as_str()),
+        (0, "", "")
+    );
+    let help = run(home.path(), &["--help"], "").stdout;
+    let verbs = help.split_once("Commands:\n").unwrap().1;
+    let verbs = verbs.lines().take_while(|line| line.starts_with("  "));
+    let verbs = verbs.filter_map(|line| line.split_whitespace().next());
+    let verbs: Vec<&str> = verbs.filter(|verb| *verb != "help").collect();
+    assert!(verbs.len() > 15, "{verbs:?}");
+    for verb in verbs {
+        let page = pages.join(format!("pointsman-{verb}.1"));
+        let page = std::fs::read_to_string(page).unwrap_or_else(|why| panic!("{verb}: {why}"));
+        for section in ["NAME", "SYNOPSIS", "OPTIONS", "EXIT STATUS", "SEE ALSO"] {
+            assert!(page.contains(section), "{verb}: {section}");
+        }
+    }
+    let deep = std::fs::read_to_string(pages.join("pointsman-rule-set-match.1")).unwrap();
+    assert!(
+        deep.contains("SEE ALSO\npointsman\\-rule\\-set(1)"),
+        "{deep}"
+    );
+    let own = run(home.path(), &["man"], "").stdout;
+    assert_eq!(
+        own,
+        std::fs::read_to_string(pages.join("pointsman.1")).unwrap()
+    );
+}
+
+#[test]
+fn the_schema_is_json_for_people_and_for_scripts() {
+    let home = home();
+    let shown = run(home.path(), &["schema"], "");
+    let short = run(home.path(), &["schema", "--format", "json"], "");
+    assert_eq!((shown.code, short.code), (0, 0));
+    assert!(shown.stdout.lines().count() > 100 && short.stdout.lines().count() == 1);
+    let [shown, short]: [serde_json::Value; 2] =
+        [shown, short].map(|run| serde_json::from_str(&run.stdout).unwrap());
+    assert_eq!(shown, short);
+    assert_eq!(shown["$schema"], "http://json-schema.org/draft-07/schema#");
+    let direct = &shown["properties"]["watch"];
+    assert_eq!(direct["type"], "boolean");
 }
