@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::tally::Tally;
-use crate::{command, docs, size, tidy};
+use crate::{command, docs, package, size, tidy};
 
 /// Debian packages that the tests drive, and a file that each brings.
 const PACKAGES: &[(&str, &str)] = &[
@@ -83,6 +83,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     )?;
     rustdoc()?;
     docs::run(true)?;
+    package::assets()?;
     fuzz_lock()?;
     deny()?;
     tidy::run()?;

@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy|ci|bench|docs|size|test`.
+//! The project's own chores: `cargo xtask tidy|ci|bench|docs|man|deb|assets|size|test`.
 //!
 //! Everything that CI does is a verb here, so that it can be done at a desk in the same way.
 
@@ -11,6 +11,7 @@
 mod bench;
 mod ci;
 mod docs;
+mod package;
 mod size;
 mod tally;
 mod tidy;
@@ -26,6 +27,9 @@ const HELP: &str = "cargo xtask VERB
   bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
   bench policy  rule sets and policies, in sections: names, prefixes, rules [--count N] [--seed N] [--list FILE]
   docs          regenerate what is generated in docs/ (--check: fail when it differs)
+  man           man pages, schema and completions for packages, in target/package [PROFILE, dev]
+  deb           the Debian packages, in target/debian; wants cargo-deb [PROFILE, release]
+  assets        that the files which packages take are there
   size          the stripped size of the router build";
 
 fn main() -> ExitCode {
@@ -46,6 +50,9 @@ fn run(words: &[String]) -> anyhow::Result<ExitCode> {
         Some("bench-child") => bench::child(&words[1..]),
         Some("ci") => ci::run(),
         Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
+        Some("assets") => package::assets(),
+        Some("deb") => package::deb(words.get(1).map_or("release", String::as_str)),
+        Some("man") => package::man(words.get(1).map_or("dev", String::as_str)),
         Some("size") => size::run(),
         Some("test") => return ci::test(&words[1..]),
         Some("tidy") => tidy::run(),

@@ -11,7 +11,7 @@ mod service;
 
 pub use control::{
     ControlListener, POLICY_ROUTER_SOCKET, bind_control, connect_control, default_control_path,
-    named_control_path, peer_allowed, user_control_path,
+    named_control_path, peer_allowed, user_control_path, usual_control_path,
 };
 pub use endpoint::{UnixEndpoint, bind_unix, private_directory};
 pub use files::{open_lockable, open_log, open_regular, read_handed, read_regular};

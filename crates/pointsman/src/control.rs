@@ -219,7 +219,7 @@ fn address(global: &Global) -> Result<PathBuf, Stop> {
     }
     let told = std::env::var_os("POINTSMAN_CONTROL").map(PathBuf::from);
     let told = told.filter(|path| !path.as_os_str().is_empty());
-    Ok(told.unwrap_or_else(local::default_control_path))
+    Ok(told.unwrap_or_else(local::usual_control_path))
 }
 
 /// The control socket of the daemon that keeps its state there.

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -34,6 +35,19 @@ pub fn user_control_path() -> PathBuf {
 }
 
 const SOCKET: &str = "pointsman.sock";
+
+/// Where the service of a package listens: it runs as a user of its own, who may not write into `/run`.
+const SERVICE_SOCKET: &str = "/run/pointsman/pointsman.sock";
+
+/// Where a client looks for a daemon: [`default_control_path`], and as root the service's where nothing is there.
+pub fn usual_control_path() -> PathBuf {
+    let usual = default_control_path();
+    let service = PathBuf::from(SERVICE_SOCKET);
+    match is_root() && !usual.exists() && service.exists() {
+        true => service,
+        false => usual,
+    }
+}
 
 /// The name of the control socket of a daemon that is called `policy-routerd`, as that program's own has it.
 pub const POLICY_ROUTER_SOCKET: &str = "policy-routerd.sock";
@@ -110,7 +124,7 @@ pub fn bind_control(path: &Path) -> io::Result<ControlListener> {
 ///
 /// # Errors
 /// `NotFound` and `ConnectionRefused`: no daemon lives there. `PermissionDenied`: it is not ours to ask, or the socket
-/// is not served by our user or root.
+/// is not served by our user or root; for root also by the user that root gave its directory to.
 #[expect(
     clippy::disallowed_methods,
     reason = "the control socket is the one connection that is not the data plane's"
@@ -119,11 +133,31 @@ pub async fn connect_control(path: &Path) -> io::Result<UnixStream> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let stream = UnixStream::connect(path).await.map_err(named)?;
-    if !peer_allowed(&stream) {
+    if !peer_allowed(&stream) && !is_given_to_peer(path, &stream) {
         let text = format!("{} is served by another user", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
     Ok(stream)
+}
+
+/// Whether we are root and the other end is the user to whom root gave the socket's directory, as a service manager does.
+fn is_given_to_peer(path: &Path, stream: &UnixStream) -> bool {
+    is_root()
+        && stream
+            .peer_cred()
+            .is_ok_and(|peer| given_to(path) == Some(peer.uid()))
+}
+
+/// The owner of a socket's directory, where nobody but root can have chosen it and nobody else may write there.
+pub(super) fn given_to(path: &Path) -> Option<u32> {
+    let directory = path.parent()?.canonicalize().ok()?;
+    let closed = |directory: &Path| {
+        let meta = std::fs::symlink_metadata(directory).ok()?;
+        (meta.is_dir() && meta.mode() & 0o022 == 0).then(|| meta.uid())
+    };
+    let above = directory.ancestors().skip(1);
+    let by_root = above.into_iter().all(|above| closed(above) == Some(0));
+    closed(&directory).filter(|_| by_root)
 }
 
 /// Whether the other end is of our own user, or root.

@@ -152,3 +152,26 @@ fn a_file_that_was_open_to_others_is_private_afterwards() {
     let found = fs::metadata(&path).unwrap();
     assert_eq!((found.mode() & 0o777, found.len()), (0o600, 0));
 }
+
+#[test]
+fn root_trusts_whom_it_gave_the_directory_to() {
+    if !is_root() {
+        eprintln!("skipped: the tests do not run as root");
+        return;
+    }
+    let place = tempfile::tempdir_in("/run").unwrap();
+    let directory = place.path().join("daemon");
+    fs::create_dir(&directory).unwrap();
+    let given = || control::given_to(&directory.join("control.sock"));
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
+    assert_eq!(given(), Some(12_345));
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o775)).unwrap();
+    assert_eq!(given(), None, "others may write there");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(place.path(), Some(12_345), None).unwrap();
+    assert_eq!(given(), None, "not root's to give");
+    let open = tempfile::tempdir().unwrap();
+    let path = open.path().join("control.sock");
+    assert_eq!(control::given_to(&path), None, "below a directory for all");
+}

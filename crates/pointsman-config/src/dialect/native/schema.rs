@@ -54,15 +54,15 @@ enum Kind {
     /// A mapping with keys of its own.
     Mapping(&'static Mapping),
     /// A mapping whose keys are names that people choose.
-    ByName(&'static Kind),
+    ByName(&'static Self),
     /// A list; the key may stand empty.
-    List(&'static Kind),
+    List(&'static Self),
     /// A list with at least so many items.
-    Items(&'static Kind, usize),
+    Items(&'static Self, usize),
     /// A rule of a list.
     Rule,
     /// One of these.
-    Either(&'static [Kind]),
+    Either(&'static [Self]),
 }
 
 /// A mapping with keys of its own.

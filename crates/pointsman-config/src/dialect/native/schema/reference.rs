@@ -55,7 +55,7 @@ impl Reference {
             let keys = keys.split([' ', '·']).filter_map(quoted);
             let defaults: Vec<&str> = default.split(" · ").collect();
             for (at, key) in keys.enumerate() {
-                let default = defaults.get(at).or(defaults.first()).copied();
+                let default = defaults.get(at).or_else(|| defaults.first()).copied();
                 let row = Row {
                     about: without_links(about),
                     default: default.and_then(quoted),

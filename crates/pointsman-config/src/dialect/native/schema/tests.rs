@@ -339,7 +339,11 @@ fn examples_and_documents_are_valid() {
     let validator = Validator::new();
     validator.judge(EVERYTHING).unwrap();
     validator.judge(super::super::DEFAULT).unwrap();
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let packaged = std::fs::read_to_string(root.join("packaging/pointsman.yaml")).unwrap();
+    validator.judge(&packaged).unwrap();
+    assert!(read(&packaged).problems.0.is_empty());
+    let examples = root.join("examples");
     let mut open = vec![examples];
     let mut files = 0;
     while let Some(directory) = open.pop() {
