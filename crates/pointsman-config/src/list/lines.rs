@@ -144,10 +144,15 @@ pub(super) fn before_hosts_comment(line: &str) -> &str {
     if is_comment(line) {
         return "";
     }
-    if is_cosmetic(line) {
+    if !has_sign(line) || is_cosmetic(line) {
         return line;
     }
     line.split(['#', ';']).next().unwrap_or(line).trim_end()
+}
+
+/// Whether a line has what begins a comment, as few do.
+fn has_sign(line: &str) -> bool {
+    line.bytes().any(|b| matches!(b, b'#' | b';'))
 }
 
 /// A line of text without its comment: `#` and `;` wherever no entry of that kind has them, and lines that
@@ -157,7 +162,7 @@ pub(super) fn before_text_comment(line: &str) -> &str {
     if is_comment(line) {
         return "";
     }
-    if !line.bytes().any(|b| matches!(b, b'#' | b';')) || is_cosmetic(line) {
+    if !has_sign(line) || is_cosmetic(line) {
         return line;
     }
     if line.starts_with("regexp:") || line.starts_with('/') || line.contains('=') {

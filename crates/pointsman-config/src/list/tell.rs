@@ -395,6 +395,10 @@ fn behavior(
 /// Tells whether a list marks names that stand for all below, so that a plain one stands for itself: most of its
 /// names are marked. All of it is looked at: such lists have the plain ones first.
 fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Behavior, Unreadable> {
+    // Most lists have none, and are not looked at byte by byte.
+    if !has_marks(bytes)? {
+        return Ok(Behavior::Names);
+    }
     let (plain, marked) = plain_and_marked(bytes)?;
     let (behavior, meaning) = match marked >= plain && marked > 0 {
         true => (Behavior::Domain, "stand for themselves alone"),
@@ -408,6 +412,26 @@ fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Behavior, Unreadable>
         told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
     }
     Ok(behavior)
+}
+
+/// Whether a line begins with a mark, behind white space.
+fn has_marks(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
+    bytes.rewind()?;
+    let mut begins = true;
+    loop {
+        let available = bytes.fill_buf()?;
+        if available.is_empty() {
+            return Ok(false);
+        }
+        for byte in available {
+            if begins && matches!(byte, b'+' | b'.' | b'*') {
+                return Ok(true);
+            }
+            begins = *byte == b'\n' || begins && matches!(byte, b' ' | b'\t');
+        }
+        let used = available.len();
+        bytes.consume(used);
+    }
 }
 
 /// How many names of a text have no mark, and how many one that stands for all below.
