@@ -172,12 +172,14 @@ pub(super) fn notices(stderr: &[u8]) -> usize {
 
 /// The links that the package `pointsman-compat` brings: name and program.
 pub(super) fn packaged_links() -> Vec<(String, String)> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pointsman/Cargo.toml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let text = std::fs::read_to_string(manifest).unwrap();
     let link = |line: &str| {
         let rest = line.trim().strip_prefix("{ dest = \"usr/bin/")?;
         let (name, rest) = rest.split_once("\", link_name = \"")?;
         Some((name.to_owned(), rest.split('"').next()?.to_owned()))
     };
-    text.lines().filter_map(link).collect()
+    let mut links: Vec<_> = text.lines().filter_map(link).collect();
+    links.sort();
+    links
 }
