@@ -69,9 +69,10 @@ fn page(command: &Command, above: Option<&Command>) -> Result<Vec<u8>, Stop> {
     let man = Man::new(command.clone()).manual("Pointsman");
     man.render(&mut page)?;
     page.extend_from_slice(ENDS.as_bytes());
-    let other = above.map_or("pointsmand(8)".to_owned(), |above| {
-        format!("{}(1)", name(above))
-    });
+    let other = above.map_or_else(
+        || "pointsmand(8)".to_owned(),
+        |above| format!("{}(1)", name(above)),
+    );
     let other = other.replace('-', "\\-");
     page.extend_from_slice(format!(".SH SEE ALSO\n{other}\n").as_bytes());
     Ok(page)
