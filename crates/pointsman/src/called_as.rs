@@ -198,8 +198,10 @@ fn flow(process: Option<&str>, domain: Option<&str>) -> Value {
 /// Where the daemon listens.
 fn socket(ctl: &Ctl) -> Result<PathBuf, Stop> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let usual = local::default_control_path();
+    let own = local::default_control_path();
+    let usual = local::usual_control_path();
     let around = Around {
+        directory: own.parent().unwrap_or(&own),
         policy_router: variable("POLICY_ROUTER_SOCKET"),
         pointsman: variable("POINTSMAN_CONTROL"),
         usual: &usual,
@@ -214,21 +216,22 @@ struct Around<'a> {
     policy_router: Option<OsString>,
     /// `POINTSMAN_CONTROL`.
     pointsman: Option<OsString>,
-    /// Where a daemon listens that is called by its own name.
+    /// The directory of sockets that have a name alone.
+    directory: &'a Path,
+    /// Where a daemon listens that is called by its own name; a packaged one has a directory of its own.
     usual: &'a Path,
     exists: &'a dyn Fn(&Path) -> bool,
 }
 
 /// The socket told, else that of a daemon called `policy-routerd`, else that of one called by its own name.
 fn found(told: Option<&OsStr>, around: &Around<'_>) -> Result<PathBuf, String> {
-    let directory = around.usual.parent().unwrap_or(around.usual);
     if let Some(word) = told.or(around.policy_router.as_deref()) {
-        return local::named_control_path(directory, word);
+        return local::named_control_path(around.directory, word);
     }
     if let Some(path) = &around.pointsman {
         return Ok(path.into());
     }
-    let named = directory.join(local::POLICY_ROUTER_SOCKET);
+    let named = around.directory.join(local::POLICY_ROUTER_SOCKET);
     let moved = !(around.exists)(&named) && (around.exists)(around.usual);
     Ok(if moved {
         around.usual.to_owned()

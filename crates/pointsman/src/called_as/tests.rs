@@ -226,7 +226,8 @@ fn the_socket_is_found() {
             let around = Around {
                 policy_router,
                 pointsman,
-                usual: Path::new("/run/pointsman.sock"),
+                directory: Path::new("/run"),
+                usual: Path::new("/run/pointsman/pointsman.sock"),
                 exists: &|path| there.iter().any(|there| Path::new(there) == path),
             };
             let got = match found(told.map(OsStr::new), &around) {
@@ -235,7 +236,7 @@ fn the_socket_is_found() {
             };
             assert_eq!(got, expected);
         };
-    let (own, usual) = ("/run/policy-routerd.sock", "/run/pointsman.sock");
+    let (own, usual) = ("/run/policy-routerd.sock", "/run/pointsman/pointsman.sock");
     check(None, [None, None], &[], own);
     check(None, [None, None], &[own, usual], own);
     // A daemon that was moved over, and the scripts were not.
