@@ -178,12 +178,12 @@ fn through_list(policy: &Policy, text: &str) -> Policy {
 /// What becomes of a flow of which nothing is known at first: every question, then the answer.
 fn course(policy: &Policy, whole: &Facts) -> (Vec<String>, String) {
     let mut facts = whole.clone();
-    facts.look = Fact::Unknown;
-    facts.resolved = Fact::Unknown;
-    facts.owner = Fact::Unknown;
-    facts.geo = Fact::Unknown;
-    facts.local = Fact::Unknown;
-    facts.verdicts.clear();
+    facts.sought.to_mut().look = Fact::Unknown;
+    facts.sought.to_mut().resolved = Fact::Unknown;
+    facts.sought.to_mut().owner = Fact::Unknown;
+    facts.sought.to_mut().geo = Fact::Unknown;
+    facts.sought.to_mut().local = Fact::Unknown;
+    facts.sought.to_mut().verdicts.clear();
     let mut asked = Vec::new();
     loop {
         let need = match policy.decide(&facts) {
@@ -199,11 +199,11 @@ fn course(policy: &Policy, whole: &Facts) -> (Vec<String>, String) {
         };
         let mut what = need.as_str().to_owned();
         match need {
-            Need::Country => facts.geo = whole.geo.clone(),
-            Need::Local => facts.local = whole.local.clone(),
-            Need::Owner => facts.owner = whole.owner.clone(),
-            Need::Resolve => facts.resolved = whole.resolved.clone(),
-            Need::Sniff => facts.look = whole.look.clone(),
+            Need::Country => facts.sought.to_mut().geo = whole.sought.geo.clone(),
+            Need::Local => facts.sought.to_mut().local = whole.sought.local.clone(),
+            Need::Owner => facts.sought.to_mut().owner = whole.sought.owner.clone(),
+            Need::Resolve => facts.sought.to_mut().resolved = whole.sought.resolved.clone(),
+            Need::Sniff => facts.sought.to_mut().look = whole.sought.look.clone(),
             Need::Verdict(number) => {
                 let subscriber = policy.body.request(number).unwrap().request.subscriber;
                 what += &format!(" of {subscriber}");
@@ -217,11 +217,11 @@ fn course(policy: &Policy, whole: &Facts) -> (Vec<String>, String) {
 
 /// Whether a look-up breaks: a list may then ask for more than a tree, and decides the same.
 fn breaks(facts: &Facts) -> bool {
-    matches!(facts.look, Fact::Failed(_))
-        || matches!(facts.resolved, Fact::Failed(_))
-        || matches!(facts.owner, Fact::Failed(_))
-        || matches!(facts.geo, Fact::Failed(_))
-        || matches!(facts.local, Fact::Failed(_))
+    matches!(facts.sought.look, Fact::Failed(_))
+        || matches!(facts.sought.resolved, Fact::Failed(_))
+        || matches!(facts.sought.owner, Fact::Failed(_))
+        || matches!(facts.sought.geo, Fact::Failed(_))
+        || matches!(facts.sought.local, Fact::Failed(_))
 }
 
 /// Ends the policy and its sub-lists with a way out, as lists must.

@@ -105,7 +105,7 @@ impl FlowRecord {
     pub(crate) fn weight(&self) -> usize {
         let text = |fact: &Fact<Arc<str>>| fact.known().map_or(0, |text| text.len());
         let facts = &self.facts;
-        let process = facts.owner.known().map_or(0, |process| {
+        let process = facts.sought.owner.known().map_or(0, |process| {
             let parents = process.parents.len() * size_of::<Parent>();
             let texts = [
                 &process.name,
@@ -117,12 +117,16 @@ impl FlowRecord {
             ];
             size_of::<Process>() + parents + texts.into_iter().map(text).sum::<usize>()
         });
-        let look = facts.look.known().map_or(0, |look| {
+        let look = facts.sought.look.known().map_or(0, |look| {
             let name = look.domain.as_ref().map_or(0, |name| name.as_str().len());
             let agent = look.user_agent.as_ref().map_or(0, |text| text.len());
             size_of::<Look>() + name + agent + look.alpn.len() * 32
         });
-        let resolved = facts.resolved.known().map_or(0, |all| all.len() * 17);
+        let resolved = facts
+            .sought
+            .resolved
+            .known()
+            .map_or(0, |all| all.len() * 17);
         let messages: usize = self.messages.iter().map(|(_, text)| 24 + text.len()).sum();
         let attempts: usize = self
             .attempts

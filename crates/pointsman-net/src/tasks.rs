@@ -79,6 +79,19 @@ impl Tasks {
 
     /// Runs `future` on the given runtime.
     pub fn spawn_on(&self, runtime: &Handle, future: impl Future<Output = ()> + Send + 'static) {
+        let boxed: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
+        self.own(runtime, boxed);
+    }
+
+    /// As [`Self::spawn`], for a future that is small and keeps what is large on the heap itself: no second box.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn_small(&self, future: impl Future<Output = ()> + Send + Unpin + 'static) {
+        self.own(&Handle::current(), future);
+    }
+
+    fn own(&self, runtime: &Handle, future: impl Future<Output = ()> + Send + Unpin + 'static) {
         let key = self.0.next.fetch_add(1, Ordering::Relaxed);
         {
             let mut state = self.0.state();
@@ -94,7 +107,7 @@ impl Tasks {
         // The lock is free here: a runtime that has shut down drops the future, and `Leaving` with it, at once.
         #[allow(clippy::disallowed_methods, reason = "this is the owner")]
         let task = runtime.spawn(Owned {
-            future: Box::pin(future),
+            future,
             _leaving: leaving,
         });
         let mut state = self.0.state();
@@ -211,16 +224,16 @@ impl Group {
 }
 
 /// A task's future. By hand, for an `async` block around a future keeps room for it twice.
-struct Owned {
-    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+struct Owned<F> {
+    future: F,
     _leaving: Leaving,
 }
 
-impl Future for Owned {
+impl<F: Future<Output = ()> + Unpin> Future for Owned<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.future.as_mut().poll(cx)
+        Pin::new(&mut self.future).poll(cx)
     }
 }
 

@@ -4,6 +4,7 @@
 //! learning more never changes what was already decided.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::address::Host;
@@ -214,9 +215,7 @@ pub struct Geo {
 
 /// All that is known of one flow.
 ///
-/// `network`, `inbound`, `source`, `destination`, `port`, `dscp`, `fake_ip`, `correlated` and `serves` are
-/// never asked for; there, `Unknown` counts as `Absent`. The others are found when
-/// [`crate::Policy::decide`] asks with a [`Need`].
+/// `network`, `inbound`, `source`, `destination` and `port` are never asked for; there, `Unknown` counts as `Absent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// TCP, UDP or ICMP.
@@ -229,6 +228,20 @@ pub struct Facts {
     pub destination: Fact<Host>,
     /// The port that it asked for.
     pub port: Fact<u16>,
+    /// What not every flow has, or not every policy wants to know.
+    pub sought: Sought,
+}
+
+/// [`SoughtFacts`], on the heap once there is one: a flow of which none was sought keeps a word for all.
+#[derive(Clone, Debug, Default)]
+pub struct Sought(Option<Box<SoughtFacts>>);
+
+/// Facts that not every flow has, or that not every policy wants to know.
+///
+/// `dscp`, `fake_ip`, `correlated` and `serves` are never asked for; there, `Unknown` counts as `Absent`. The others
+/// are found when [`crate::Policy::decide`] asks with a [`Need`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SoughtFacts {
     /// The differentiated services code point of the client's packets, 0 to 63 (RFC 2474).
     pub dscp: Fact<u8>,
     /// The name whose fake address was asked for.
@@ -251,6 +264,69 @@ pub struct Facts {
     /// What was answered to the requests of the policy, those that were asked. [`Need::Verdict`].
     pub verdicts: Vec<(RequestId, Fact<Answer>)>,
 }
+
+static NONE_SOUGHT: SoughtFacts = SoughtFacts {
+    dscp: Fact::Unknown,
+    fake_ip: Fact::Unknown,
+    correlated: Fact::Unknown,
+    serves: Fact::Unknown,
+    look: Fact::Unknown,
+    resolved: Fact::Unknown,
+    owner: Fact::Unknown,
+    geo: Fact::Unknown,
+    local: Fact::Unknown,
+    verdicts: Vec::new(),
+};
+
+impl Sought {
+    /// Those that may be written to; from now on they have a place on the heap.
+    pub fn to_mut(&mut self) -> &mut SoughtFacts {
+        self.0.get_or_insert_default()
+    }
+
+    /// Those alone that no [`Need`] asks for: as a flow is before its first decision.
+    #[must_use]
+    pub fn unasked(&self) -> Self {
+        let SoughtFacts {
+            dscp,
+            fake_ip,
+            correlated,
+            serves,
+            ..
+        } = &**self;
+        SoughtFacts {
+            dscp: dscp.clone(),
+            fake_ip: fake_ip.clone(),
+            correlated: correlated.clone(),
+            serves: serves.clone(),
+            ..SoughtFacts::default()
+        }
+        .into()
+    }
+}
+
+impl Deref for Sought {
+    type Target = SoughtFacts;
+
+    fn deref(&self) -> &SoughtFacts {
+        self.0.as_deref().unwrap_or(&NONE_SOUGHT)
+    }
+}
+
+impl From<SoughtFacts> for Sought {
+    fn from(facts: SoughtFacts) -> Self {
+        Self((facts != NONE_SOUGHT).then(|| Box::new(facts)))
+    }
+}
+
+/// A place on the heap that holds nothing is as good as none.
+impl PartialEq for Sought {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Sought {}
 
 /// A fact that a decision lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -299,14 +375,14 @@ impl Facts {
     #[must_use]
     pub fn destination_name(&self) -> Option<&Domain> {
         let named = self.destination.known().and_then(Host::name);
-        named.or_else(|| self.fake_ip.known())
+        named.or_else(|| self.sought.fake_ip.known())
     }
 
     /// The destination's address, literal or the first resolved: what [`Need::Country`] is about.
     #[must_use]
     pub fn destination_address(&self) -> Option<IpAddr> {
         if self.destination_name().is_some() {
-            self.resolved.known()?.first().copied()
+            self.sought.resolved.known()?.first().copied()
         } else {
             self.destination.known()?.address()
         }
@@ -316,11 +392,11 @@ impl Facts {
     #[must_use]
     pub fn lacks(&self, need: Need) -> bool {
         match need {
-            Need::Country => matches!(self.geo, Fact::Unknown),
-            Need::Local => matches!(self.local, Fact::Unknown),
-            Need::Owner => matches!(self.owner, Fact::Unknown),
-            Need::Resolve => matches!(self.resolved, Fact::Unknown),
-            Need::Sniff => matches!(self.look, Fact::Unknown),
+            Need::Country => matches!(self.sought.geo, Fact::Unknown),
+            Need::Local => matches!(self.sought.local, Fact::Unknown),
+            Need::Owner => matches!(self.sought.owner, Fact::Unknown),
+            Need::Resolve => matches!(self.sought.resolved, Fact::Unknown),
+            Need::Sniff => matches!(self.sought.look, Fact::Unknown),
             Need::Verdict(request) => matches!(self.verdict(request), Fact::Unknown),
         }
     }
@@ -329,11 +405,11 @@ impl Facts {
     pub fn fail(&mut self, need: Need, why: impl Into<Arc<str>>) {
         let why = why.into();
         match need {
-            Need::Country => self.geo = Fact::Failed(why),
-            Need::Local => self.local = Fact::Failed(why),
-            Need::Owner => self.owner = Fact::Failed(why),
-            Need::Resolve => self.resolved = Fact::Failed(why),
-            Need::Sniff => self.look = Fact::Failed(why),
+            Need::Country => self.sought.to_mut().geo = Fact::Failed(why),
+            Need::Local => self.sought.to_mut().local = Fact::Failed(why),
+            Need::Owner => self.sought.to_mut().owner = Fact::Failed(why),
+            Need::Resolve => self.sought.to_mut().resolved = Fact::Failed(why),
+            Need::Sniff => self.sought.to_mut().look = Fact::Failed(why),
             Need::Verdict(request) => self.answer(request, Fact::Failed(why)),
         }
     }
@@ -341,15 +417,16 @@ impl Facts {
     /// What was answered to a request.
     #[must_use]
     pub fn verdict(&self, request: RequestId) -> &Fact<Answer> {
-        let found = self.verdicts.iter().find(|(of, _)| *of == request);
+        let found = self.sought.verdicts.iter().find(|(of, _)| *of == request);
         found.map_or(&Fact::Unknown, |(_, verdict)| verdict)
     }
 
     /// Settles what is answered to a request.
     pub fn answer(&mut self, request: RequestId, verdict: Fact<Answer>) {
-        match self.verdicts.iter_mut().find(|(of, _)| *of == request) {
+        let verdicts = &mut self.sought.to_mut().verdicts;
+        match verdicts.iter_mut().find(|(of, _)| *of == request) {
             Some((_, known)) => *known = verdict,
-            None => self.verdicts.push((request, verdict)),
+            None => verdicts.push((request, verdict)),
         }
     }
 }

@@ -27,7 +27,7 @@ fn settling_asks_each_fact_once_and_ends() {
     let mut flow = facts("dst=x.test:1");
     let settled = settle(&policy, &mut flow, |need, flow| {
         if need == Need::Resolve {
-            flow.resolved = facts("resolved=1.1.1.1").resolved;
+            flow.sought.to_mut().resolved = facts("resolved=1.1.1.1").sought.resolved.clone();
         }
     });
     assert_eq!(settled.asked, [Need::Sniff, Need::Resolve, Need::Country]);
@@ -207,7 +207,7 @@ fn every_variable_has_its_value_or_is_missing() {
     let all = all.join("\n");
     let values = |words: &str| {
         let mut flow = facts(words);
-        if let Fact::Known(process, _) = &mut flow.owner {
+        if let Fact::Known(process, _) = &mut flow.sought.to_mut().owner {
             for (field, text) in [
                 (&mut process.user, "alice"),
                 (&mut process.cgroup, "/user.slice"),
@@ -281,7 +281,7 @@ fn every_variable_has_its_value_or_is_missing() {
 fn ancestors_are_told_as_far_as_they_are_known() {
     let with = |parents: Vec<Parent>| {
         let mut flow = facts("owner=curl");
-        if let Fact::Known(process, _) = &mut flow.owner {
+        if let Fact::Known(process, _) = &mut flow.sought.to_mut().owner {
             process.parents = parents;
         }
         flow

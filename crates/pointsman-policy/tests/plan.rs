@@ -231,10 +231,10 @@ fn break_some(bits: u16, facts: &mut Facts, world: &mut Facts) {
             1 => facts.port = Fact::Failed(failed()),
             2 => facts.source = Fact::Failed(failed()),
             3 => facts.inbound = Fact::Failed(failed()),
-            4 => facts.fake_ip = Fact::Failed(failed()),
-            5 => facts.correlated = Fact::Failed(failed()),
+            4 => facts.sought.to_mut().fake_ip = Fact::Failed(failed()),
+            5 => facts.sought.to_mut().correlated = Fact::Failed(failed()),
             6 => {
-                if let Fact::Known(owner, _) = &mut facts.owner {
+                if let Fact::Known(owner, _) = &mut facts.sought.to_mut().owner {
                     owner.name = Fact::Failed(failed());
                     owner.path = Fact::Failed(failed());
                 }

@@ -81,7 +81,12 @@ fn the_loop_guard_is_asked_of_what_the_rules_decided() {
     let Step::Decided(decision) = policy.decide(&flow) else {
         panic!("undecided");
     };
-    let guarded = guard::apply(decision, Some(Action::Proxy), &flow.serves, policy.direct);
+    let guarded = guard::apply(
+        decision,
+        Some(Action::Proxy),
+        &flow.sought.serves,
+        policy.direct,
+    );
     assert_eq!(guarded.rule, Some(origin(1)));
     let said = sentence(&policy, &Step::Decided(guarded), None);
     let expected = "loop guard: the flow's process serves the outbound `proxy`, so the flow goes direct and not as";

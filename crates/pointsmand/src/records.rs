@@ -15,7 +15,7 @@ use pointsman_policy::{Action, Fact, Host, Need, Step, explain};
 pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecord {
     let facts = &record.facts;
     let inbound = facts.inbound.known();
-    let process = facts.owner.known();
+    let process = facts.sought.owner.known();
     let decision = record.decision.as_ref();
     let rule = decision.and_then(|d| d.rule.as_ref());
     let text = |text: &Arc<str>| text.to_string();
@@ -33,6 +33,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         },
         domain: record.domain().map(ToString::to_string),
         protocol: facts
+            .sought
             .look
             .known()
             .map(|look| look.protocol.as_str().to_owned()),
@@ -131,11 +132,20 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
     let (facts, took) = (&record.facts, &record.took);
     let of_need = |need: &Need| {
         let (outcome, us) = match need {
-            Need::Country => (outcome(&facts.geo, geo), took.country_us),
-            Need::Local => (outcome(&facts.local, ToString::to_string), took.local_us),
-            Need::Owner => (outcome(&facts.owner, |it| process(it)), took.owner_us),
-            Need::Resolve => (outcome(&facts.resolved, |it| texts(it)), took.resolve_us),
-            Need::Sniff => (outcome(&facts.look, |it| look(it)), took.sniff_us),
+            Need::Country => (outcome(&facts.sought.geo, geo), took.country_us),
+            Need::Local => (
+                outcome(&facts.sought.local, ToString::to_string),
+                took.local_us,
+            ),
+            Need::Owner => (
+                outcome(&facts.sought.owner, |it| process(it)),
+                took.owner_us,
+            ),
+            Need::Resolve => (
+                outcome(&facts.sought.resolved, |it| texts(it)),
+                took.resolve_us,
+            ),
+            Need::Sniff => (outcome(&facts.sought.look, |it| look(it)), took.sniff_us),
             Need::Verdict(request) => {
                 let said = outcome(facts.verdict(*request), |it| it.as_str().to_owned());
                 let mut waits = record.waits.iter();

@@ -68,7 +68,7 @@ pub(crate) fn decide(policy: &Policy, facts: &mut Facts) -> Result<Step, Need> {
 }
 
 pub(crate) fn find_country(policy: &Policy, facts: &mut Facts) {
-    facts.geo = match facts.destination_address() {
+    facts.sought.to_mut().geo = match facts.destination_address() {
         Some(address) => policy.databases.lookup(address),
         None => Fact::Absent,
     };
@@ -184,15 +184,17 @@ struct Alike {
 /// What was answered to the questions of the flow's own policy, as far as `policy` asks the same ones; where its own
 /// is no longer kept nobody knows what was asked.
 pub(crate) fn carry_verdicts(app: &App, record: &FlowRecord, policy: &Policy, facts: &mut Facts) {
-    if facts.verdicts.is_empty() {
+    if facts.sought.verdicts.is_empty() {
         return;
     }
     let setup = app.like(record.generation);
     let own = setup
         .as_deref()
         .and_then(|setup| setup.policies.get(record.policy));
-    facts.verdicts = own.map_or_else(Vec::new, |own| {
-        policy.body.carried(&record.facts.verdicts, &own.body)
+    facts.sought.to_mut().verdicts = own.map_or_else(Vec::new, |own| {
+        policy
+            .body
+            .carried(&record.facts.sought.verdicts, &own.body)
     });
 }
 
@@ -200,7 +202,7 @@ pub(crate) fn carry_verdicts(app: &App, record: &FlowRecord, policy: &Policy, fa
 fn arrival<'s>(candidate: &'s Setup, record: &FlowRecord) -> Option<(&'s Policy, Facts)> {
     let mut facts = record.facts.clone();
     // The candidate has databases of its own.
-    facts.geo = Fact::Unknown;
+    facts.sought.to_mut().geo = Fact::Unknown;
     let forwards = &candidate.forwards;
     if let Some(forward) = forwards.iter().find(|it| it.name == record.listener) {
         let policy = candidate.policies.get(forward.policy.0)?;
@@ -332,7 +334,7 @@ fn example(record: &FlowRecord, redact: bool) -> MovedFlow {
         let host = record.domain().map(ToString::to_string).or(host);
         let port = facts.port.known().map(|port| format!(":{port}"));
         destination = host.map(|host| host + &port.unwrap_or_default());
-        let owner = facts.owner.known();
+        let owner = facts.sought.owner.known();
         process = owner.and_then(|owner| owner.name.known().map(ToString::to_string));
     }
     MovedFlow {

@@ -51,7 +51,7 @@ pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (St
     let leaf = |all: &[OutboundId]| all.last().copied().unwrap_or(chosen);
     let leads_to = plain(leaf(&chain(policy, chosen, world.selection)));
     let direct = policy.direct;
-    let guarded = guard::apply(decision.clone(), leads_to, &facts.serves, direct);
+    let guarded = guard::apply(decision.clone(), leads_to, &facts.sought.serves, direct);
     let outbound = guarded.outbound.unwrap_or(chosen);
     let all = chain(policy, outbound, world.selection);
     let leaf = leaf(&all);
@@ -99,7 +99,7 @@ fn refusal(
     let is_own = |address| world.selection.is_own(address);
     let port = facts.port.known().copied().unwrap_or(0);
     let literal = host.and_then(Host::address);
-    let resolved = facts.resolved.known().map(Vec::as_slice);
+    let resolved = facts.sought.resolved.known().map(Vec::as_slice);
     let dialled = resolved.unwrap_or(world.dialled);
     let addresses = || literal.into_iter().chain(dialled.iter().copied());
     if !udp {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provenance};
+use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provenance, SoughtFacts};
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Fact, Need, Policy};
 
@@ -73,16 +73,14 @@ impl<'s> Situation<'s> {
             source: Fact::from_option(query.source, Provenance::Given),
             destination: Fact::from_option(query.destination.clone(), Provenance::Given),
             port: Fact::from_option(query.port, Provenance::Given),
-            dscp: Fact::from_option(query.dscp, Provenance::Given),
-            fake_ip: Fact::Absent,
-            correlated: Fact::Absent,
-            serves: given(query.serves.clone()),
-            look: Fact::Unknown,
-            resolved: Fact::Unknown,
-            owner: Fact::Unknown,
-            geo: Fact::Unknown,
-            local: Fact::Unknown,
-            verdicts: Vec::new(),
+            sought: SoughtFacts {
+                dscp: Fact::from_option(query.dscp, Provenance::Given),
+                fake_ip: Fact::Absent,
+                correlated: Fact::Absent,
+                serves: given(query.serves.clone()),
+                ..SoughtFacts::default()
+            }
+            .into(),
         };
         Ok(Self {
             policy,
@@ -100,12 +98,15 @@ impl<'s> Situation<'s> {
             Need::Country => {
                 let address = facts.destination_address();
                 let found = address.map(|address| self.policy.databases.lookup(address));
-                facts.geo = found.unwrap_or(Fact::Absent);
+                facts.sought.to_mut().geo = found.unwrap_or(Fact::Absent);
             }
-            Need::Local => facts.local = Fact::from_option(query.local, Provenance::Given),
+            Need::Local => {
+                facts.sought.to_mut().local = Fact::from_option(query.local, Provenance::Given)
+            }
             Need::Owner => {
-                facts.owner = Fact::from_option(query.process.clone(), Provenance::Given).boxed();
-                if let Fact::Known(process, _) = &mut facts.owner {
+                facts.sought.to_mut().owner =
+                    Fact::from_option(query.process.clone(), Provenance::Given).boxed();
+                if let Fact::Known(process, _) = &mut facts.sought.to_mut().owner {
                     for text in [
                         &mut process.name,
                         &mut process.path,
@@ -120,9 +121,10 @@ impl<'s> Situation<'s> {
                     settle(&mut process.pid);
                 }
             }
-            Need::Resolve => facts.resolved = self.resolved(setup, query, facts),
+            Need::Resolve => facts.sought.to_mut().resolved = self.resolved(setup, query, facts),
             Need::Sniff => {
-                facts.look = Fact::from_option(query.first_bytes(), Provenance::Given).boxed();
+                facts.sought.to_mut().look =
+                    Fact::from_option(query.first_bytes(), Provenance::Given).boxed();
             }
             Need::Verdict(request) => {
                 let said = self.verdict(query, request);
@@ -146,7 +148,7 @@ impl<'s> Situation<'s> {
     /// did not ask for them.
     #[must_use]
     pub fn dialled(&self, setup: &Setup, query: &Query, facts: &Facts) -> Vec<IpAddr> {
-        match facts.resolved {
+        match facts.sought.resolved {
             Fact::Unknown => self.resolved(setup, query, facts).known().cloned(),
             _ => None,
         }

@@ -31,7 +31,7 @@ impl Flow {
         }
         self.find_serves().await?;
         let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
-        let decision = guard::apply(decision, leads_to, &self.facts.serves, direct);
+        let decision = guard::apply(decision, leads_to, &self.facts.sought.serves, direct);
         let pick = match decision.reason {
             Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
             _ => pick,
@@ -41,10 +41,10 @@ impl Flow {
 
     /// Finds whether the client's process serves an outbound, as long as there is a client.
     pub(super) async fn find_serves(&mut self) -> Result<(), Gone> {
-        if !matches!(self.facts.serves, Fact::Unknown) {
+        if !matches!(self.facts.sought.serves, Fact::Unknown) {
             return Ok(());
         }
-        self.facts.serves = tokio::select! {
+        self.facts.sought.to_mut().serves = tokio::select! {
             biased;
             found = facts::serves(&self.ways, &self.facts, self.local) => found,
             () = self.client.hung_up(self.ends()) => return Err(Gone),
@@ -60,7 +60,12 @@ impl Flow {
         }
         let literal = self.facts.destination.known().and_then(Host::address);
         let known = match (self.facts.destination_name(), &literal) {
-            (Some(_), _) => self.facts.resolved.known().map_or(&[][..], Vec::as_slice),
+            (Some(_), _) => self
+                .facts
+                .sought
+                .resolved
+                .known()
+                .map_or(&[][..], Vec::as_slice),
             (None, Some(address)) => slice::from_ref(address),
             (None, None) => &[],
         };
@@ -101,7 +106,7 @@ impl Flow {
     /// The addresses of a destination's name that may be dialled: the first, which the rules saw, and those further ones
     /// that they send the same way. Where no rule asked for them, none: the dial asks itself.
     pub(super) fn decided_alike(&self) -> Vec<IpAddr> {
-        let Fact::Known(resolved, from) = &self.facts.resolved else {
+        let Fact::Known(resolved, from) = &self.facts.sought.resolved else {
             return Vec::new();
         };
         let [first, others @ ..] = resolved.as_slice() else {
@@ -113,9 +118,10 @@ impl Flow {
             let settled = settle(policy, &mut facts, |need, facts| match need {
                 Need::Country => {
                     let address = facts.destination_address();
-                    facts.geo = address.map_or(Fact::Absent, |address| databases.lookup(address));
+                    facts.sought.to_mut().geo =
+                        address.map_or(Fact::Absent, |address| databases.lookup(address));
                 }
-                Need::Local => facts.local = facts::local(&self.ways, facts),
+                Need::Local => facts.sought.to_mut().local = facts::local(&self.ways, facts),
                 // All else is the same for every address; what nobody asked before is not asked for this.
                 Need::Owner | Need::Resolve | Need::Sniff | Need::Verdict(_) => {}
             });
@@ -124,11 +130,13 @@ impl Flow {
                 Step::Need(_) | Step::NoRoute => None,
             }
         };
-        let of = |address: IpAddr| Facts {
-            resolved: Fact::Known(vec![address], *from),
-            geo: Fact::Unknown,
-            local: Fact::Unknown,
-            ..self.facts.clone()
+        let of = |address: IpAddr| {
+            let mut facts = self.facts.clone();
+            let sought = facts.sought.to_mut();
+            sought.resolved = Fact::Known(vec![address], *from);
+            sought.geo = Fact::Unknown;
+            sought.local = Fact::Unknown;
+            facts
         };
         let mut alike = vec![*first];
         if !others.is_empty() {

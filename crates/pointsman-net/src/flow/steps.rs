@@ -63,12 +63,9 @@ impl Flow {
         facts.port = Fact::from_option(asked.port, Provenance::Request);
         // A forward's visitor has no policy that could look at it.
         let marked = visit.is_none() && ways.generation().reads_dscp(inbound.policy);
-        facts.dscp = match marked {
-            true => arrival.client.dscp(),
-            false => Fact::Unknown,
-        };
-        facts.fake_ip = Fact::Absent;
-        facts.correlated = Fact::Absent;
+        if marked {
+            facts.sought.to_mut().dscp = arrival.client.dscp();
+        }
         ticket.note(|record| record.facts = facts.clone());
         let source = facts.source.known().copied();
         let came_back = source.zip(local);
@@ -134,7 +131,7 @@ impl Flow {
                 self.took.sniff_us = micros(begun);
             }
             Need::Resolve => {
-                self.facts.resolved = match named(&self.facts) {
+                self.facts.sought.to_mut().resolved = match named(&self.facts) {
                     Some(name) => tokio::select! {
                         biased;
                         found = facts::resolve(&self.ways, self.inbound.resolver, &name) => found,
@@ -150,20 +147,20 @@ impl Flow {
                     owner = facts::owner(&self.ways, &self.facts, self.local) => owner,
                     () = self.client.hung_up(self.ends()) => return Err(Gone),
                 };
-                self.facts.owner = owner.boxed();
+                self.facts.sought.to_mut().owner = owner.boxed();
                 self.took.owner_us = micros(begun);
             }
             Need::Country => {
                 let generation = self.ways.generation();
                 let databases = &generation.spec().policies[self.inbound.policy].databases;
-                self.facts.geo = match self.facts.destination_address() {
+                self.facts.sought.to_mut().geo = match self.facts.destination_address() {
                     Some(address) => databases.lookup(address),
                     None => Fact::Absent,
                 };
                 self.took.country_us = micros(begun);
             }
             Need::Local => {
-                self.facts.local = facts::local(&self.ways, &self.facts);
+                self.facts.sought.to_mut().local = facts::local(&self.ways, &self.facts);
                 self.took.local_us = micros(begun);
             }
             Need::Verdict(request) => {
@@ -203,7 +200,7 @@ impl Flow {
                 }
             }
         };
-        self.facts.look = look.boxed();
+        self.facts.sought.to_mut().look = look.boxed();
         Ok(())
     }
 

@@ -141,7 +141,7 @@ impl Entrance {
                 listener: entrance.id,
                 accepted,
             };
-            door.tasks.clone().spawn(connection::serve(door));
+            door.tasks.clone().spawn_small(connection::serve(door));
         })
     }
 }

@@ -127,7 +127,7 @@ async fn a_waiting_client_is_answered_before_its_first_bytes() {
         }
         let record = stage.records(before + 1).await.pop().unwrap();
         assert!(record.answered_early);
-        let Fact::Known(look, _) = &record.facts.look else {
+        let Fact::Known(look, _) = &record.facts.sought.look else {
             panic!("no look")
         };
         assert_eq!(look.protocol, Protocol::Tls);
@@ -205,7 +205,10 @@ async fn a_look_ends_with_the_clients_end() {
     client.0.shutdown().await.unwrap();
     assert_eq!(client.rest().await.unwrap(), [22, 3, 1]);
     let record = stage.record().await;
-    assert_eq!(record.facts.look.known().unwrap().protocol, Protocol::Other);
+    assert_eq!(
+        record.facts.sought.look.known().unwrap().protocol,
+        Protocol::Other
+    );
 }
 
 #[tokio::test]

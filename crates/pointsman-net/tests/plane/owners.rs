@@ -28,8 +28,8 @@ async fn a_rule_on_processes_sees_who_connects() {
     assert_eq!(client.socks5("echo.test", server.port()).await, 0);
     drop(client);
     let record = stage.record().await;
-    let Fact::Known(process, _) = &record.facts.owner else {
-        panic!("{:?}", record.facts.owner)
+    let Fact::Known(process, _) = &record.facts.sought.owner else {
+        panic!("{:?}", record.facts.sought.owner)
     };
     assert_eq!(process.pid.known(), Some(&std::process::id()));
     assert!(!process.parents.is_empty() && record.took.owner_us > 0);
@@ -43,10 +43,10 @@ async fn nothing_is_asked_that_no_rule_needs() {
     assert_eq!(client.socks5("echo.test", server.port()).await, 0);
     drop(client);
     let facts = &stage.record().await.facts;
-    assert_eq!(facts.owner, Fact::Unknown);
-    assert_eq!(facts.look, Fact::Unknown);
-    assert_eq!(facts.resolved, Fact::Unknown);
-    assert_eq!(facts.geo, Fact::<Geo>::Unknown);
+    assert_eq!(facts.sought.owner, Fact::Unknown);
+    assert_eq!(facts.sought.look, Fact::Unknown);
+    assert_eq!(facts.sought.resolved, Fact::Unknown);
+    assert_eq!(facts.sought.geo, Fact::<Geo>::Unknown);
 }
 
 #[tokio::test]
@@ -226,6 +226,6 @@ async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
             (Some(outbound), Some(action))
         );
         // Where no proxy was chosen nobody asked.
-        assert_eq!(record.facts.serves, Fact::Unknown);
+        assert_eq!(record.facts.sought.serves, Fact::Unknown);
     }
 }

@@ -233,7 +233,7 @@ async fn a_plain_request_is_its_own_first_bytes() {
         .await;
     assert_eq!(body(&mut client).await, "one/:");
     let record = stage.record().await;
-    let Fact::Known(look, _) = &record.facts.look else {
+    let Fact::Known(look, _) = &record.facts.sought.look else {
         panic!("no look")
     };
     assert_eq!(
@@ -261,7 +261,7 @@ async fn no_field_hides_behind_others() {
         assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
     }
     for record in stage.records(3).await {
-        let look = record.facts.look.known().expect("a look");
+        let look = record.facts.sought.look.known().expect("a look");
         assert_eq!(look.method.as_deref(), Some("GET"));
         assert_eq!(
             look.domain.as_ref().map(|name| name.as_str()),

@@ -15,7 +15,7 @@ use crate::decision::{Entry, Step};
 use crate::domain::Domain;
 use crate::fact::{
     Fact, Facts, Geo, Inbound, InboundKind, Look, Need, Network, Parent, Process, Protocol,
-    Provenance,
+    Provenance, SoughtFacts,
 };
 use crate::model::{
     Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo,
@@ -122,19 +122,19 @@ fn same(policy: &Policy, facts: &Facts) -> Step {
 
 fn learn(need: Need, facts: &mut Facts, world: &Facts) {
     match need {
-        Need::Country => facts.geo = world.geo.clone(),
-        Need::Local => facts.local = world.local.clone(),
-        Need::Owner => facts.owner = world.owner.clone(),
-        Need::Resolve => facts.resolved = world.resolved.clone(),
-        Need::Sniff => facts.look = world.look.clone(),
+        Need::Country => facts.sought.to_mut().geo = world.sought.geo.clone(),
+        Need::Local => facts.sought.to_mut().local = world.sought.local.clone(),
+        Need::Owner => facts.sought.to_mut().owner = world.sought.owner.clone(),
+        Need::Resolve => facts.sought.to_mut().resolved = world.sought.resolved.clone(),
+        Need::Sniff => facts.sought.to_mut().look = world.sought.look.clone(),
         Need::Verdict(request) => facts.answer(request, verdict_of(request, world)),
     }
 }
 
 /// What is said to a request: one of the world's answers, by its number.
 fn verdict_of(request: RequestId, world: &Facts) -> Fact<Answer> {
-    let at = request.0 as usize % world.verdicts.len().max(1);
-    match world.verdicts.get(at) {
+    let at = request.0 as usize % world.sought.verdicts.len().max(1);
+    match world.sought.verdicts.get(at) {
         Some((_, Fact::Unknown)) | None => Fact::Failed("not found".into()),
         Some((_, verdict)) => verdict.clone(),
     }
@@ -467,16 +467,19 @@ impl Reader<'_> {
             source: self.fact(|reader| (reader.address(), reader.of(&PORTS)).into()),
             destination: self.fact(host),
             port: self.fact(|reader| reader.of(&PORTS)),
-            dscp: self.rarely(|_| 1),
-            fake_ip: self.rarely(Self::name),
-            correlated: self.rarely(Self::name),
-            ..Facts::default()
+            sought: SoughtFacts {
+                dscp: self.rarely(|_| 1),
+                fake_ip: self.rarely(Self::name),
+                correlated: self.rarely(Self::name),
+                ..SoughtFacts::default()
+            }
+            .into(),
         }
     }
 
     /// What is found when it is asked for; what is unknown here was looked for in vain.
     fn world(&mut self) -> Facts {
-        let mut world = Facts {
+        let sought = SoughtFacts {
             look: self.fact(|reader| {
                 Box::new(Look {
                     protocol: reader.of(&PROTOCOLS),
@@ -511,6 +514,10 @@ impl Reader<'_> {
             }),
             local: self.fact(Self::address),
             verdicts: self.verdicts(),
+            ..SoughtFacts::default()
+        };
+        let mut world = Facts {
+            sought: sought.into(),
             ..Facts::default()
         };
         for need in Need::ALL {

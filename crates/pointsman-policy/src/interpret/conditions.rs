@@ -158,7 +158,7 @@ impl<'a> Walk<'a, '_> {
                 })
             }
             AddressOf::Outgoing => {
-                let local = asked(&self.facts.local, Need::Local)?;
+                let local = asked(&self.facts.sought.local, Need::Local)?;
                 let local = local.part(|address| Some(*address));
                 Ok(self.test_prefix("local", local, prefix))
             }
@@ -220,7 +220,9 @@ impl<'a> Walk<'a, '_> {
 
     fn number(&self, field: NumberField) -> Result<Value<'a, u32>, Need> {
         Ok(match field {
-            NumberField::Dscp => settled(&self.facts.dscp).part(|dscp| Some(u32::from(*dscp))),
+            NumberField::Dscp => {
+                settled(&self.facts.sought.dscp).part(|dscp| Some(u32::from(*dscp)))
+            }
             NumberField::Pid => match self.owner()? {
                 Value::Absent => Value::Absent,
                 Value::Failed(why) => Value::Failed(why),

@@ -41,9 +41,9 @@ impl Walk<'_, '_> {
 
     fn variable(&self, variable: Variable, time: &str) -> Option<Arc<str>> {
         let facts = self.facts;
-        let look = facts.look.known();
+        let look = facts.sought.look.known();
         let geo = || match self.visible_address() {
-            Some(_) => facts.geo.known(),
+            Some(_) => facts.sought.geo.known(),
             None => None,
         };
         match variable {
@@ -66,7 +66,7 @@ impl Walk<'_, '_> {
             Variable::DestinationHost => facts.destination.known().map(printed),
             Variable::Domain => Some(self.domain_without_asking()?.text().clone()),
             Variable::Ech => Some(printed(look?.ech)),
-            Variable::FakeIp => Some(facts.fake_ip.known()?.text().clone()),
+            Variable::FakeIp => Some(facts.sought.fake_ip.known()?.text().clone()),
             Variable::Inbound(part) => {
                 let inbound = facts.inbound.known()?;
                 match part {
@@ -77,18 +77,18 @@ impl Walk<'_, '_> {
                 }
             }
             Variable::Ip => self.visible_address().map(printed),
-            Variable::Local => facts.local.known().map(printed),
+            Variable::Local => facts.sought.local.known().map(printed),
             Variable::Method => look?.method.clone(),
             Variable::Number(field) => Some(field.print(match field {
-                NumberField::Dscp => u32::from(*facts.dscp.known()?),
+                NumberField::Dscp => u32::from(*facts.sought.dscp.known()?),
                 NumberField::Ech => u32::from(look?.ech),
-                NumberField::Pid => *facts.owner.known()?.pid.known()?,
+                NumberField::Pid => *facts.sought.owner.known()?.pid.known()?,
                 NumberField::QuicVersion => look?.quic_version?,
                 NumberField::TlsVersion => u32::from(look?.tls_version?),
             })),
             Variable::Network => Some(facts.network.as_str().into()),
             Variable::Port => facts.port.known().map(printed),
-            Variable::Process(part) => process(facts.owner.known()?, part),
+            Variable::Process(part) => process(facts.sought.owner.known()?, part),
             Variable::Protocol => Some(look?.protocol.as_str().into()),
             Variable::ResolvedDestination => {
                 let address = self.visible_address()?;
@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
                     None => printed(address),
                 })
             }
-            Variable::Serves => facts.serves.known().cloned(),
+            Variable::Serves => facts.sought.serves.known().cloned(),
             Variable::Sniffed => Some(look?.domain.as_ref()?.text().clone()),
             Variable::Source => facts.source.known().map(printed),
             Variable::SourceIp => facts.source.known().map(|source| printed(source.ip())),

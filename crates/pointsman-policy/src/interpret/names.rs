@@ -36,7 +36,7 @@ impl<'a> Walk<'a, '_> {
                     let sniffed = self.sniffed()?;
                     match sniffed.value {
                         Value::Absent => Ok(Named {
-                            value: settled(&self.facts.correlated),
+                            value: settled(&self.facts.sought.correlated),
                             note: sniffed.note,
                         }),
                         _ => Ok(sniffed),
@@ -63,7 +63,7 @@ impl<'a> Walk<'a, '_> {
     /// The name in the request, else the fake address's.
     fn requested(&self) -> Value<'a, &'a Domain> {
         match settled(&self.facts.destination).part(|host| host.name()) {
-            Value::Absent => settled(&self.facts.fake_ip),
+            Value::Absent => settled(&self.facts.sought.fake_ip),
             found => found,
         }
     }
@@ -79,7 +79,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn look(&self) -> Result<Value<'a, &'a Look>, Need> {
-        Ok(asked(&self.facts.look, Need::Sniff)?.part(|look| Some(&**look)))
+        Ok(asked(&self.facts.sought.look, Need::Sniff)?.part(|look| Some(&**look)))
     }
 
     pub(super) fn protocol(&self) -> Result<Value<'a, Protocol>, Need> {
@@ -96,7 +96,7 @@ impl<'a> Walk<'a, '_> {
         if !self.resolved {
             return Ok(Value::Absent);
         }
-        let resolved = asked(&self.facts.resolved, Need::Resolve)?;
+        let resolved = asked(&self.facts.sought.resolved, Need::Resolve)?;
         Ok(resolved.part(|addresses| addresses.first().copied()))
     }
 
@@ -113,7 +113,7 @@ impl<'a> Walk<'a, '_> {
                 Ok(Value::Absent)
             }
             Value::Failed(why) => Ok(Value::Failed(why)),
-            Value::Known(..) => asked(&self.facts.geo, Need::Country),
+            Value::Known(..) => asked(&self.facts.sought.geo, Need::Country),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether the databases could be asked of an address and were not.
     pub(super) fn lacks_geo(&self) -> bool {
-        self.visible_address().is_some() && matches!(self.facts.geo, Fact::Unknown)
+        self.visible_address().is_some() && matches!(self.facts.sought.geo, Fact::Unknown)
     }
 }
 

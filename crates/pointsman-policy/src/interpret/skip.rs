@@ -168,7 +168,7 @@ impl<'a> Walk<'a, '_> {
             }
             Class::Network => Told::maybe(look.number(KIND, facts.network as u64)),
             Class::Outgoing => {
-                let local = asked(&facts.local, Need::Local);
+                let local = asked(&facts.sought.local, Need::Local);
                 look.upon(local, |address| look.address(*address))
             }
             Class::Port => look.upon(Ok(settled(&facts.port)), |port| look.port(*port)),
@@ -197,7 +197,7 @@ impl<'a> Walk<'a, '_> {
             (false, Asks::Never) => Ok(Value::Absent),
             (false, Asks::Resolve) => Err(Need::Resolve),
             (true, _) => {
-                let resolved = asked(&self.facts.resolved, Need::Resolve)?;
+                let resolved = asked(&self.facts.sought.resolved, Need::Resolve)?;
                 Ok(resolved.part(|addresses| addresses.first().copied()))
             }
         }
@@ -208,7 +208,7 @@ impl<'a> Walk<'a, '_> {
         match self.address(asks)? {
             Value::Absent => Ok(Value::Absent),
             Value::Failed(why) => Ok(Value::Failed(why)),
-            Value::Known(..) => asked(&self.facts.geo, Need::Country),
+            Value::Known(..) => asked(&self.facts.sought.geo, Need::Country),
         }
     }
 }

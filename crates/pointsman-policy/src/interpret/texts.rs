@@ -64,7 +64,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn owner(&self) -> Result<Value<'a, &'a Process>, Need> {
-        Ok(asked(&self.facts.owner, Need::Owner)?.part(|owner| Some(&**owner)))
+        Ok(asked(&self.facts.sought.owner, Need::Owner)?.part(|owner| Some(&**owner)))
     }
 
     /// One fact of the process, each of which may be known, absent or failed by itself.

@@ -188,32 +188,35 @@ pub(crate) fn flow(words: &str) -> Facts {
                 facts.port = Fact::Known(port.parse().unwrap(), Provenance::Request);
             }
             "src" => facts.source = known(value.parse().unwrap()),
-            "fake" => facts.fake_ip = Fact::Known(name(value), Provenance::FakeIp),
-            "dns" => facts.correlated = Fact::Known(name(value), Provenance::DnsCorrelation),
-            "dscp" => facts.dscp = fact(value, |value| value.parse().unwrap()),
-            "serves" => facts.serves = known(value.into()),
+            "fake" => facts.sought.to_mut().fake_ip = Fact::Known(name(value), Provenance::FakeIp),
+            "dns" => {
+                facts.sought.to_mut().correlated =
+                    Fact::Known(name(value), Provenance::DnsCorrelation)
+            }
+            "dscp" => facts.sought.to_mut().dscp = fact(value, |value| value.parse().unwrap()),
+            "serves" => facts.sought.to_mut().serves = known(value.into()),
             "inbound" => facts.inbound = known(inbound(value)),
-            "look" => facts.look = fact(value, look).boxed(),
+            "look" => facts.sought.to_mut().look = fact(value, look).boxed(),
             "resolved" => {
-                facts.resolved = fact(value, |value| {
+                facts.sought.to_mut().resolved = fact(value, |value| {
                     let parse = |address: &str| address.parse::<IpAddr>().unwrap();
                     value.split(',').map(parse).collect()
                 });
             }
-            "owner" => facts.owner = fact(value, process).boxed(),
+            "owner" => facts.sought.to_mut().owner = fact(value, process).boxed(),
             // After `owner=`.
             "pid" => {
-                if let Fact::Known(process, _) = &mut facts.owner {
+                if let Fact::Known(process, _) = &mut facts.sought.to_mut().owner {
                     process.pid = fact(value, |value| value.parse().unwrap());
                 }
             }
             "tag" => {
-                if let Fact::Known(process, _) = &mut facts.owner {
+                if let Fact::Known(process, _) = &mut facts.sought.to_mut().owner {
                     process.tag = fact(value, |value| value.into());
                 }
             }
             "geo" => {
-                facts.geo = fact(value, |value| {
+                facts.sought.to_mut().geo = fact(value, |value| {
                     let (country, asn) = value.split_once('/').unwrap_or((value, ""));
                     Geo {
                         country: (!country.is_empty()).then(|| country.into()),
@@ -225,9 +228,9 @@ pub(crate) fn flow(words: &str) -> Facts {
             "verdict" => {
                 let answer = |value: &str| Answer::of(value).unwrap();
                 let verdicts = value.split(',').map(|value| fact(value, answer));
-                facts.verdicts = (0..).map(RequestId).zip(verdicts).collect();
+                facts.sought.to_mut().verdicts = (0..).map(RequestId).zip(verdicts).collect();
             }
-            "local" => facts.local = fact(value, |value| value.parse().unwrap()),
+            "local" => facts.sought.to_mut().local = fact(value, |value| value.parse().unwrap()),
             _ => panic!("no such word: {word}"),
         }
     }
@@ -335,17 +338,17 @@ pub(crate) fn unlearned(world: &Facts) -> Facts {
     for need in Need::ALL {
         learn(need, &mut flow, &nothing);
     }
-    flow.verdicts.clear();
+    flow.sought.to_mut().verdicts.clear();
     flow
 }
 
 pub(crate) fn learn(need: Need, flow: &mut Facts, from: &Facts) {
     match need {
-        Need::Country => flow.geo = from.geo.clone(),
-        Need::Local => flow.local = from.local.clone(),
-        Need::Owner => flow.owner = from.owner.clone(),
-        Need::Resolve => flow.resolved = from.resolved.clone(),
-        Need::Sniff => flow.look = from.look.clone(),
+        Need::Country => flow.sought.to_mut().geo = from.sought.geo.clone(),
+        Need::Local => flow.sought.to_mut().local = from.sought.local.clone(),
+        Need::Owner => flow.sought.to_mut().owner = from.sought.owner.clone(),
+        Need::Resolve => flow.sought.to_mut().resolved = from.sought.resolved.clone(),
+        Need::Sniff => flow.sought.to_mut().look = from.sought.look.clone(),
         Need::Verdict(request) => flow.answer(request, from.verdict(request).clone()),
     }
 }

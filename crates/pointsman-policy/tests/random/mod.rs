@@ -125,7 +125,7 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
     // More than any policy here has requests.
     (flow, vec(verdict, 1..4)).prop_map(|(mut flow, verdicts)| {
         let verdicts = verdicts.iter().cycle().cloned();
-        flow.verdicts = (0..512).map(RequestId).zip(verdicts).collect();
+        flow.sought.to_mut().verdicts = (0..512).map(RequestId).zip(verdicts).collect();
         flow
     })
 }

@@ -184,23 +184,18 @@ pub(super) fn explanation(
     // Asked again from the beginning, so that the order of questions is told too.
     let known = &record.facts;
     let facts = Facts {
-        look: Fact::Unknown,
-        resolved: Fact::Unknown,
-        owner: Fact::Unknown,
-        geo: Fact::Unknown,
-        local: Fact::Unknown,
-        verdicts: Vec::new(),
+        sought: known.sought.unasked(),
         ..known.clone()
     };
     let mut asked = Vec::new();
     let find = |need, facts: &mut Facts| {
         asked.push(need);
         match need {
-            Need::Country => facts.geo = known.geo.clone(),
-            Need::Local => facts.local = known.local.clone(),
-            Need::Owner => facts.owner = known.owner.clone(),
-            Need::Resolve => facts.resolved = known.resolved.clone(),
-            Need::Sniff => facts.look = known.look.clone(),
+            Need::Country => facts.sought.to_mut().geo = known.sought.geo.clone(),
+            Need::Local => facts.sought.to_mut().local = known.sought.local.clone(),
+            Need::Owner => facts.sought.to_mut().owner = known.sought.owner.clone(),
+            Need::Resolve => facts.sought.to_mut().resolved = known.sought.resolved.clone(),
+            Need::Sniff => facts.sought.to_mut().look = known.sought.look.clone(),
             Need::Verdict(request) => facts.answer(request, known.verdict(request).clone()),
         }
     };
@@ -238,7 +233,9 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         false => Fact::Unknown,
     };
     let find = |need, facts: &mut Facts| match (need, &resolved) {
-        (Need::Resolve, Fact::Known(..) | Fact::Failed(_)) => facts.resolved = resolved.clone(),
+        (Need::Resolve, Fact::Known(..) | Fact::Failed(_)) => {
+            facts.sought.to_mut().resolved = resolved.clone()
+        }
         _ => situation.answer(&setup, &flow, need, facts),
     };
     let policy = situation.policy;

@@ -128,6 +128,7 @@ fn told(app: &App, sub_id: u64, question: &Question) -> Request {
         source: flow.source,
         destination: flow.destination,
         resolved: facts
+            .sought
             .resolved
             .known()
             .map(|all| all.iter().map(ToString::to_string).collect())
@@ -135,7 +136,11 @@ fn told(app: &App, sub_id: u64, question: &Question) -> Request {
         domain: flow.domain,
         protocol: flow.protocol,
         inbound: flow.inbound,
-        process: facts.owner.known().map(|process| records::program(process)),
+        process: facts
+            .sought
+            .owner
+            .known()
+            .map(|process| records::program(process)),
     }
 }
 

@@ -15,7 +15,7 @@ use pointsman_policy::model::{
     Action, DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule, SetId,
 };
 use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
-use pointsman_policy::{Domain, Facts, Host, Node, OutboundId, Policy, Prefix};
+use pointsman_policy::{Domain, Facts, Host, Node, OutboundId, Policy, Prefix, SoughtFacts};
 
 /// Which rule flows are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +129,14 @@ impl Synthetic {
                 facts.destination = known(Host::Address(
                     Ipv4Addr::new(198, 18, 0, number as u8).into(),
                 ));
-                facts.look = Fact::Absent;
+                facts.sought.to_mut().look = Fact::Absent;
                 return facts;
             }
             Target::Unlearned => {
-                facts.look = Fact::Unknown;
-                facts.owner = Fact::Unknown;
-                facts.resolved = Fact::Unknown;
-                facts.geo = Fact::Unknown;
+                facts.sought.to_mut().look = Fact::Unknown;
+                facts.sought.to_mut().owner = Fact::Unknown;
+                facts.sought.to_mut().resolved = Fact::Unknown;
+                facts.sought.to_mut().geo = Fact::Unknown;
                 return facts;
             }
         };
@@ -153,6 +153,17 @@ impl Synthetic {
             path: known("/usr/lib/neutral/neutral-browser".into()),
             ..Process::default()
         };
+        let sought = SoughtFacts {
+            look: known(Box::new(Look {
+                protocol: Protocol::Tls,
+                domain: name.clone(),
+                ..Look::default()
+            })),
+            resolved: known(vec![Ipv4Addr::new(198, 18, 0, 1).into()]),
+            owner: known(Box::new(process)),
+            geo: known(Geo::default()),
+            ..SoughtFacts::default()
+        };
         Facts {
             inbound: known(Inbound {
                 kind: InboundKind::Socks5,
@@ -161,18 +172,9 @@ impl Synthetic {
                 user: None,
             }),
             source: known(([192, 0, 2, 7], 50_000).into()),
-            destination: name
-                .clone()
-                .map_or(Fact::Absent, |name| known(Host::Name(name))),
+            destination: name.map_or(Fact::Absent, |name| known(Host::Name(name))),
             port: known(443),
-            look: known(Box::new(Look {
-                protocol: Protocol::Tls,
-                domain: name,
-                ..Look::default()
-            })),
-            resolved: known(vec![Ipv4Addr::new(198, 18, 0, 1).into()]),
-            owner: known(Box::new(process)),
-            geo: known(Geo::default()),
+            sought: sought.into(),
             ..Facts::default()
         }
     }
@@ -193,13 +195,13 @@ impl Synthetic {
             }
             Condition::Address { prefix, .. } => {
                 facts.destination = known(Host::Address(prefix.address()));
-                facts.look = Fact::Absent;
+                facts.sought.to_mut().look = Fact::Absent;
             }
             Condition::Port { ranges, .. } => {
                 facts.port = known(ranges.first().map_or(0, |range| *range.start()));
             }
             Condition::Text(_, TextTest::ExactIgnoreCase(name)) => {
-                if let Fact::Known(process, _) = &mut facts.owner {
+                if let Fact::Known(process, _) = &mut facts.sought.to_mut().owner {
                     process.name = known(name.clone());
                 }
             }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use pointsman_policy::fact::{Look, Protocol};
-use pointsman_policy::{Domain, Fact, Facts, Host, Policy, Provenance, Step};
+use pointsman_policy::{Domain, Fact, Facts, Host, Policy, Provenance, SoughtFacts, Step};
 
 use super::tests::{load_config, rendered};
 use crate::damage;
@@ -65,8 +65,12 @@ fn facts(sniff: &str, destination: &str, resolved: &str) -> Facts {
     Facts {
         destination: Fact::Known(Host::parse(host).unwrap(), Provenance::Given),
         port: Fact::Known(port.parse().unwrap(), Provenance::Given),
-        look: Fact::Known(Box::new(look), Provenance::Given),
-        resolved: Fact::from_option(resolved, Provenance::Given),
+        sought: SoughtFacts {
+            look: Fact::Known(Box::new(look), Provenance::Given),
+            resolved: Fact::from_option(resolved, Provenance::Given),
+            ..SoughtFacts::default()
+        }
+        .into(),
         ..Facts::default()
     }
 }

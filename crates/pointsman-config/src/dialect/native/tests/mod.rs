@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
-use pointsman_policy::{Fact, Facts, Host, Provenance, Step};
+use pointsman_policy::{Fact, Facts, Host, Provenance, SoughtFacts, Step};
 
 use super::*;
 use crate::damage;
@@ -113,7 +113,11 @@ fn decides(setup: &Setup, policy: usize, host: &str) -> String {
         destination: Fact::Known(Host::parse(host).unwrap(), Provenance::Request),
         port: Fact::Known(443, Provenance::Request),
         source: Fact::Known(SocketAddr::from(([127, 0, 0, 1], 1)), Provenance::Inbound),
-        look: Fact::Absent,
+        sought: SoughtFacts {
+            look: Fact::Absent,
+            ..SoughtFacts::default()
+        }
+        .into(),
         ..Facts::default()
     };
     let policy = &setup.policies[policy];
