@@ -13,10 +13,10 @@ use crate::flow::Query;
 /// The flow, as far as it is known.
 pub(super) fn flow(facts: &Facts) -> Explained {
     let asked = facts.destination.known();
-    let look = facts.look.known().map(|look| &**look);
-    let learned = facts.fake_ip.known();
+    let look = facts.sought.look.known().map(|look| &**look);
+    let learned = facts.sought.fake_ip.known();
     let learned = learned.or_else(|| look.and_then(|look| look.domain.as_ref()));
-    let learned = learned.or_else(|| facts.correlated.known());
+    let learned = learned.or_else(|| facts.sought.correlated.known());
     let domain = learned.filter(|name| asked.and_then(Host::name) != Some(name));
     Explained {
         time: None,
@@ -25,7 +25,11 @@ pub(super) fn flow(facts: &Facts) -> Explained {
         domain: domain.map(ToString::to_string),
         protocol: look.and_then(protocol),
         src: facts.source.known().map(client),
-        process: facts.owner.known().and_then(|process| program(process)),
+        process: facts
+            .sought
+            .owner
+            .known()
+            .and_then(|process| program(process)),
         inbound: facts.inbound.known().map(|inbound| Inbound {
             kind: inbound.kind.as_str().to_owned(),
             name: inbound.name.as_ref().map(ToString::to_string),

@@ -61,6 +61,7 @@ impl Wanted {
             Host::Name(name) => named(record, name),
             Host::Address(address) => {
                 let resolved = facts
+                    .sought
                     .resolved
                     .known()
                     .is_some_and(|all| all.contains(address));
@@ -75,7 +76,7 @@ impl Wanted {
         let inbound = flow.inbound.as_ref().is_none_or(|via| came_by(via, record));
         let dscp = flow
             .dscp
-            .is_none_or(|dscp| facts.dscp.known() == Some(&dscp));
+            .is_none_or(|dscp| facts.sought.dscp.known() == Some(&dscp));
         let port = flow
             .port
             .is_none_or(|port| facts.port.known() == Some(&port));
@@ -91,7 +92,7 @@ impl Wanted {
         if known_by_name && *wanted == only_named(wanted) {
             return Fit::Yes;
         }
-        match &record.facts.look {
+        match &record.facts.sought.look {
             Fact::Known(seen, _) if is_look(wanted, seen, known_by_name) => Fit::Yes,
             Fact::Unknown => Fit::Untold(FIRST_BYTES),
             _ => Fit::No,
@@ -99,7 +100,7 @@ impl Wanted {
     }
 
     fn belongs(&self, record: &FlowRecord) -> Fit {
-        match (&self.flow.process, &record.facts.owner) {
+        match (&self.flow.process, &record.facts.sought.owner) {
             (None, _) => Fit::Yes,
             (Some(wanted), Fact::Known(seen, _)) => is_process(wanted, seen),
             (Some(_), Fact::Unknown) => Fit::Untold(PROGRAM),
@@ -113,7 +114,7 @@ impl Wanted {
         }
         let facts = &record.facts;
         let rule = record.decision.as_ref().and_then(|it| it.rule.as_ref());
-        let owner = facts.owner.known();
+        let owner = facts.sought.owner.known();
         let texts = [
             facts.destination.known().map(ToString::to_string),
             record.domain().map(ToString::to_string),
@@ -132,11 +133,11 @@ impl Wanted {
 /// Whether a name that is known of the flow is within that one.
 fn named(record: &FlowRecord, domain: &Domain) -> bool {
     let facts = &record.facts;
-    let look = facts.look.known();
+    let look = facts.sought.look.known();
     let names = [
         facts.destination_name(),
         look.and_then(|look| look.domain.as_ref()),
-        facts.correlated.known(),
+        facts.sought.correlated.known(),
     ];
     names.iter().flatten().any(|name| name.is_within(domain))
 }

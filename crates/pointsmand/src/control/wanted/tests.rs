@@ -17,15 +17,15 @@ fn record() -> FlowRecord {
     let facts = &mut record.facts;
     facts.destination = known(Host::parse("a.test").unwrap());
     facts.port = known(443);
-    facts.dscp = known(8);
-    facts.look = known(Box::new(Look {
+    facts.sought.to_mut().dscp = known(8);
+    facts.sought.to_mut().look = known(Box::new(Look {
         protocol: Protocol::Tls,
         alpn: vec!["h2".into()],
         tls_version: Some(0x304),
         ..Look::default()
     }));
     let text = |text: &str| known(Arc::<str>::from(text));
-    facts.owner = known(Box::new(Process {
+    facts.sought.to_mut().owner = known(Box::new(Process {
         name: text("curl"),
         unit: text("a.service"),
         tag: Fact::Absent,
@@ -92,8 +92,8 @@ fn every_word_chooses() {
 fn what_no_rule_asked_for_cannot_be_told() {
     let mut record = record();
     check(&record, "cmdline=x", Fit::Untold("program"));
-    record.facts.owner = Fact::Unknown;
-    record.facts.look = Fact::Unknown;
+    record.facts.sought.to_mut().owner = Fact::Unknown;
+    record.facts.sought.to_mut().look = Fact::Unknown;
     check(&record, "process=curl", Fit::Untold("program"));
     check(&record, "protocol=tls", Fit::Untold("first bytes"));
     check(&record, "sni=b.test", Fit::Untold("first bytes"));
@@ -101,7 +101,7 @@ fn what_no_rule_asked_for_cannot_be_told() {
     check(&record, "sni=a.test", Fit::Yes);
     // It is another flow, whoever's it is.
     check(&record, "process=curl b.test", Fit::No);
-    record.facts.owner = Fact::Absent;
+    record.facts.sought.to_mut().owner = Fact::Absent;
     check(&record, "process=curl", Fit::No);
 }
 
