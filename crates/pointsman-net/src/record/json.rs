@@ -24,7 +24,7 @@ impl FlowRecord {
         let ended = self.ended.as_ref();
         let rule = self.decision.as_ref();
         let rule = rule.and_then(|decision| decision.rule.as_ref());
-        let known = facts.look.known();
+        let known = facts.sought.look.known();
         let protocol = known.map(|look| look.protocol.as_str());
         let lasted = u64::try_from(self.lasted.as_millis()).unwrap_or(u64::MAX);
         let messages = self.messages.iter().map(|(_, text)| json!(&**text));
@@ -63,16 +63,16 @@ impl FlowRecord {
             ("error", always(json!(ended.and_then(End::error)))),
             (
                 "process",
-                Some(asked(&facts.owner, |found| process(found)).unwrap_or_default()),
+                Some(asked(&facts.sought.owner, |found| process(found)).unwrap_or_default()),
             ),
             ("messages", always(messages.collect())),
             ("took_us", always(took(&self.took))),
-            ("sniff", asked(&facts.look, |found| look(found))),
-            ("resolved", asked(&facts.resolved, |all| texts(all))),
-            ("geo", asked(&facts.geo, geo)),
+            ("sniff", asked(&facts.sought.look, |found| look(found))),
+            ("resolved", asked(&facts.sought.resolved, |all| texts(all))),
+            ("geo", asked(&facts.sought.geo, geo)),
             (
                 "local",
-                asked(&facts.local, |local| json!(local.to_string())),
+                asked(&facts.sought.local, |local| json!(local.to_string())),
             ),
         ];
         let said = line
@@ -86,11 +86,15 @@ impl FlowRecord {
     pub fn domain(&self) -> Option<&Domain> {
         let facts = &self.facts;
         let asked = facts.destination.known().and_then(Host::name);
-        let looked = facts.look.known().and_then(|look| look.domain.as_ref());
+        let looked = facts
+            .sought
+            .look
+            .known()
+            .and_then(|look| look.domain.as_ref());
         asked
-            .or_else(|| facts.fake_ip.known())
+            .or_else(|| facts.sought.fake_ip.known())
             .or(looked)
-            .or_else(|| facts.correlated.known())
+            .or_else(|| facts.sought.correlated.known())
     }
 
     /// Why it went there, as far as it is known without its policy.

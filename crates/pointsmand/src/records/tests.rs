@@ -59,21 +59,21 @@ fn full() -> FlowRecord {
         port: Some(7890),
         user: Some("bob".into()),
     });
-    facts.look = known(Look {
+    facts.sought.to_mut().look = known(Look {
         protocol: Protocol::Tls,
         ..Look::default()
     })
     .boxed();
-    facts.owner = known(Process {
+    facts.sought.to_mut().owner = known(Process {
         name: known("curl".into()),
         pid: known(4),
         parents: Vec::<Parent>::new(),
         ..Process::default()
     })
     .boxed();
-    facts.resolved = known(vec!["192.0.2.1".parse().unwrap()]);
-    facts.geo = known(Geo::default());
-    facts.local = known("192.0.2.9".parse().unwrap());
+    facts.sought.to_mut().resolved = known(vec!["192.0.2.1".parse().unwrap()]);
+    facts.sought.to_mut().geo = known(Geo::default());
+    facts.sought.to_mut().local = known("192.0.2.9".parse().unwrap());
     record.took.dial_us = 8;
     record
 }
