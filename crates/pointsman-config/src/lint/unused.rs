@@ -170,6 +170,7 @@ fn outbounds(setup: &Setup, mut seen: Seen, problems: &mut Problems) {
             }
         }
     }
+    used.extend(setup.sources.iter().filter_map(|list| list.via));
     for (number, outbound) in (0..).zip(&setup.outbounds) {
         let Some(span) = &outbound.span else { continue };
         // Whoever takes a list of proxies from elsewhere does not use each of them.
