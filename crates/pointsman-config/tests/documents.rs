@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pointsman_config::files::Memory;
+use expect_test::expect_file;
+use pointsman_config::files::{Disk, Memory};
 use pointsman_config::flow::Query;
+use pointsman_config::picture::{Runs, as_svg};
 use pointsman_config::{Dialect, Loaded, Problems, Source, case, fmt};
 use pointsman_policy::template::{VARIABLES, Variable};
 
@@ -239,6 +241,35 @@ fn the_page_of_the_api_is_what_the_programs_say() {
     let again = serde_json::to_value(&read).unwrap();
     let written: serde_json::Value = serde_json::from_str(explanation).unwrap();
     assert_eq!(again, written, "a field that does not exist");
+}
+
+/// The picture that the front page shows is the one that is drawn of its example; `UPDATE_EXPECT=1` draws it again.
+#[test]
+fn the_picture_on_the_front_page_is_what_is_drawn() {
+    let page = document("README.md");
+    assert!(page.contains("](docs/pictures/laptop.svg)"));
+    assert!(page.contains("](examples/laptop/pointsman.yaml)"));
+    let path = root().join("examples/laptop/pointsman.yaml");
+    let loaded = pointsman_config::load(&path, None, None, &Disk);
+    let drawn = as_svg(&loaded.setup.unwrap(), Runs::Folded);
+    expect_file!["../../../docs/pictures/laptop.svg"].assert_eq(&drawn);
+    // In the light and in the dark.
+    assert!(drawn.contains("@media (prefers-color-scheme:dark)"));
+}
+
+/// The front page is: what it is in five lines, then how to run it, then how to pass all tests.
+#[test]
+fn the_front_page_begins_as_agreed() {
+    let page = document("README.md");
+    let (first, _) = page.split_once("\n## ").unwrap();
+    let mut parts = first.split("\n\n");
+    assert_eq!(parts.next(), Some("# Pointsman"));
+    let what = parts.next().unwrap();
+    assert_eq!(what.lines().count(), 5, "{what}");
+    assert_eq!(
+        blocks(first, "sh"),
+        ["cargo run --release -p pointsmand\n", "./test\n"]
+    );
 }
 
 /// Every Markdown file of the repository that readers are led to.

@@ -56,3 +56,47 @@ fn commands_in_documents_exist() {
     }
     assert!(tried >= 12, "only {tried} commands were found");
 }
+
+/// What a document shows as a command's answer: a block of one command for the client, then a block of text.
+fn answered(page: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in page.match_indices("```sh\npointsman ") {
+        let block = &page[at + "```sh\n".len()..];
+        let Some((command, behind)) = block.split_once("\n```\n\n```text\n") else {
+            continue;
+        };
+        if !command.contains('\n') {
+            found.push((command, behind.split_once("```").unwrap().0));
+        }
+    }
+    found
+}
+
+/// `UPDATE_EXPECT=1` writes the answers into the documents.
+#[test]
+fn commands_answer_what_the_documents_show() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut explained = false;
+    for page in PAGES {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let mut answers = text.clone();
+        for (command, answer) in answered(&text) {
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+            let run = run(&root, &words, "");
+            let same = run.stdout == answer;
+            assert!(
+                same || update,
+                "{page}: {command}\n{}{}",
+                run.stdout,
+                run.stderr
+            );
+            answers = answers.replace(answer, &run.stdout);
+            explained |= page == "README.md" && words[0] == "explain";
+        }
+        if answers != text {
+            std::fs::write(root.join(page), answers).unwrap();
+        }
+    }
+    assert!(explained, "the front page explains no flow");
+}
