@@ -239,15 +239,6 @@ impl Stage {
         }
     }
 
-    /// Whether a connection is reset; that may overtake the end of the connect.
-    pub(crate) async fn resets(&self) -> bool {
-        let connecting = timeout(PATIENCE, TcpStream::connect(self.port()));
-        match connecting.await.unwrap() {
-            Ok(socket) => Client(socket).is_reset().await,
-            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
-        }
-    }
-
     /// Connects, and hears what `greeter` says.
     pub(crate) async fn hears(&self, expected: &str) {
         self.connect().await.expect(expected).await;
