@@ -101,7 +101,7 @@ impl<'s> Situation<'s> {
                 facts.sought.to_mut().geo = found.unwrap_or(Fact::Absent);
             }
             Need::Local => {
-                facts.sought.to_mut().local = Fact::from_option(query.local, Provenance::Given)
+                facts.sought.to_mut().local = Fact::from_option(query.local, Provenance::Given);
             }
             Need::Owner => {
                 facts.sought.to_mut().owner =

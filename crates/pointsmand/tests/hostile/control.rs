@@ -462,7 +462,7 @@ fn flows_are_paged_and_chosen() {
         ("limit=0", "bad-request"),
         ("limit=1001", "bad-request"),
         ("after=-1", "bad-request"),
-        ("flow=nonsense", "bad-flow"),
+        ("flow=nonsense%3D1", "bad-flow"),
         ("flow=resolved%3D1.2.3.4", "bad-flow"),
     ] {
         let answer = ask(&daemon, &request(&format!("GET /v1/flows?{query}"), "", ""));
