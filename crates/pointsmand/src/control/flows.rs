@@ -234,7 +234,7 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     };
     let find = |need, facts: &mut Facts| match (need, &resolved) {
         (Need::Resolve, Fact::Known(..) | Fact::Failed(_)) => {
-            facts.sought.to_mut().resolved = resolved.clone()
+            facts.sought.to_mut().resolved = resolved.clone();
         }
         _ => situation.answer(&setup, &flow, need, facts),
     };
