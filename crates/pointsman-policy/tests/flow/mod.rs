@@ -191,7 +191,7 @@ pub(crate) fn flow(words: &str) -> Facts {
             "fake" => facts.sought.to_mut().fake_ip = Fact::Known(name(value), Provenance::FakeIp),
             "dns" => {
                 facts.sought.to_mut().correlated =
-                    Fact::Known(name(value), Provenance::DnsCorrelation)
+                    Fact::Known(name(value), Provenance::DnsCorrelation);
             }
             "dscp" => facts.sought.to_mut().dscp = fact(value, |value| value.parse().unwrap()),
             "serves" => facts.sought.to_mut().serves = known(value.into()),

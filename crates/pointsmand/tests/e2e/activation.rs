@@ -116,8 +116,7 @@ fn the_service_manager_hears_how_it_is() {
     let told = || {
         let mut words = [0; 256];
         let count = manager.recv(&mut words).unwrap();
-        let text = String::from_utf8_lossy(&words[..count]).into_owned();
-        text
+        String::from_utf8_lossy(&words[..count]).into_owned()
     };
     let text = "version: 1\nrules:\n  - FALLBACK, DIRECT\n";
     let mut daemon = Daemon::start(&Start {
