@@ -4,14 +4,14 @@ use std::path::Path;
 
 use pointsman_policy::Condition;
 use pointsman_policy::condition::{AddressOf, Asks, DomainTest};
-use pointsman_policy::line::{RuleLine, Scope, parse_rule};
-use pointsman_policy::model::SetId;
+use pointsman_policy::line::{RuleLine, parse_rule};
 use pointsman_policy::set::{Item, Place, Sink};
 use proptest::prelude::*;
 
 use super::*;
 use crate::convert::Foreign;
 use crate::files::Memory;
+use crate::fuzz_checks::Nothing;
 use crate::list::{self, Behavior, Format, Recipe, Told};
 
 fn native(rule: &str) -> Result<String, String> {
@@ -178,24 +178,6 @@ fn targets_stand_last_where_contents_have_commas() {
     check("DOMAIN,a.test,", "a.test", None, &[]);
     check("DOMAIN", "", None, &[]);
     check("", "", None, &[]);
-}
-
-/// No sets, no databases.
-struct Nothing;
-
-impl Scope for Nothing {
-    fn rule_set(&self, _name: &str) -> Option<SetId> {
-        None
-    }
-    fn has_country_db(&self) -> bool {
-        false
-    }
-    fn has_asn_db(&self) -> bool {
-        false
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        true
-    }
 }
 
 /// The conditions of a list, as rules have them.

@@ -92,7 +92,7 @@ impl Sink for Counter {
 }
 
 /// No databases and no other sets.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Scope for Nothing {
     fn rule_set(&self, _name: &str) -> Option<SetId> {
