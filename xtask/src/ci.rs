@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssh-server", "/usr/sbin/sshd"),
     ("openssl", "/usr/bin/openssl"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
+    ("strace", "/usr/bin/strace"),
 ];
 
 /// The release of sing-box that the tests run as an upstream proxy.

@@ -17,13 +17,40 @@ pub use pointsman_os::socket::{Keepalive, Uplink};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::stream::Probes;
+
 /// Makes outgoing sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Dialer {
     /// Mark for all sockets whose uplink names none; needs privilege.
     pub mark: Option<u32>,
-    /// Probes for silent peers; none when missing.
-    pub keepalive: Option<Keepalive>,
+    /// Probes for silent peers.
+    pub keepalive: Probing,
+}
+
+/// When a connection of TCP is set to probe a silent peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// Never.
+    #[default]
+    Never,
+    /// When it is made.
+    AtOnce(Keepalive),
+    /// When it has carried bytes for a while (see [`FlowBytes::grow_old`](crate::relay::FlowBytes::grow_old)): most
+    /// connections are over before, and are spared three system calls. Seconds of silence, and between probes.
+    WhenOld(u16, u16),
+}
+
+impl Probing {
+    /// The usual probes, of [`Keepalive::default`].
+    pub const USUAL: Self = Self::WhenOld(120, 20);
+
+    pub(crate) fn later(self) -> Option<Probes> {
+        match self {
+            Self::WhenOld(time, interval) => Some(Probes { time, interval }),
+            Self::Never | Self::AtOnce(_) => None,
+        }
+    }
 }
 
 impl Dialer {
@@ -31,7 +58,7 @@ impl Dialer {
     pub fn new(mark: Option<u32>) -> Self {
         Self {
             mark,
-            keepalive: Some(Keepalive::default()),
+            keepalive: Probing::USUAL,
         }
     }
 
@@ -121,7 +148,7 @@ impl Dialer {
         let socket = os::connect_prepare(address, &self.marked(uplink));
         let socket = socket.and_then(for_a_flow).map_err(named)?;
         os::set_nodelay(&socket)?;
-        if let Some(keepalive) = &self.keepalive {
+        if let Probing::AtOnce(keepalive) = &self.keepalive {
             os::set_keepalive(&socket, keepalive)?;
         }
         TcpSocket::from_std_stream(socket)

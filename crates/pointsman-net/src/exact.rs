@@ -70,7 +70,6 @@ async fn read_when<T>(
     let mut seen = Vec::new();
     loop {
         let before = seen.len();
-        // Enough for any SOCKS message and most heads at once.
         let room = (max - seen.len().min(max)).clamp(1, STEP);
         match stream.read_some(&mut seen, room).await {
             Ok(0) => return Err(Broken::Ended),
@@ -82,10 +81,9 @@ async fn read_when<T>(
         }
         match parse(&seen) {
             Parse::Done(message, used) => {
-                let rest = seen.split_off(used);
-                if !rest.is_empty() {
-                    stream.unread(rest);
-                }
+                // What is left, or else the buffer alone: the next message is read into it.
+                seen.drain(..used);
+                stream.unread(seen);
                 return Ok(message);
             }
             // The parsers promise never to say so at `max`; this is the belt to those braces.
@@ -96,4 +94,5 @@ async fn read_when<T>(
     }
 }
 
-const STEP: usize = 2048;
+/// Enough for any SOCKS message and most heads at once.
+pub(crate) const STEP: usize = 2048;

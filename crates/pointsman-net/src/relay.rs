@@ -31,7 +31,7 @@ pub use account::{Closed, Counters, FlowBytes, counters};
 pub use pool::PipePool;
 
 use crate::record::Limit;
-use crate::stream::{Socket, Stream};
+use crate::stream::{Probes, Socket, Stream};
 use half::{Half, Progress, Wait};
 
 /// When a relay ends although neither side ended it; `None` is "never".
@@ -87,12 +87,13 @@ pub struct Outcome {
 /// closes both sockets; before the end, as what is cut.
 pub fn relay(
     client: Stream,
-    server: Stream,
+    mut server: Stream,
     limits: &Limits,
     flow: &Arc<FlowBytes>,
     pool: &PipePool,
 ) -> Relay {
     Relay {
+        probes: server.take_probes(),
         up: Half::new(client.prefix),
         down: Half::new(server.prefix),
         client: Side::new(client.socket),
@@ -120,6 +121,8 @@ pub struct Relay {
     pool: PipePool,
     spliced: u64,
     copied: u64,
+    /// For the server, once the flow is old.
+    probes: Option<Probes>,
     /// A write that failed: the other direction may still deliver what the failed side had sent before.
     fault: Option<Ended>,
     /// It has ended, and its sockets are set to say how.
@@ -209,6 +212,12 @@ impl Future for Relay {
         if let Some(reason) = this.flow.closed_or_wake(cx.waker()) {
             return Poll::Ready(this.end(Ended::Closed(reason)));
         }
+        if this.probes.is_some()
+            && this.flow.is_old()
+            && let Some(probes) = this.probes.take()
+        {
+            probes.set(&this.server.socket);
+        }
         let up = this.pump(Who::Client, cx);
         let down = this.pump(Who::Server, cx);
         let (up, down) = match (up, down) {
@@ -233,15 +242,17 @@ impl Future for Relay {
 
 impl Relay {
     fn pump(&mut self, source: Who, cx: &mut Context<'_>) -> Result<Wait, Ended> {
-        let (half, from, to, target) = match source {
+        let (half, back, from, to, target) = match source {
             Who::Client => (
                 &mut self.up,
+                &self.down,
                 &mut self.client,
                 &mut self.server,
                 Who::Server,
             ),
             Who::Server => (
                 &mut self.down,
+                &self.up,
                 &mut self.server,
                 &mut self.client,
                 Who::Client,
@@ -267,7 +278,8 @@ impl Relay {
         }
         match waits {
             Ok(Wait::Ended) => {
-                if self.fault.is_none() {
+                // When both are done the sockets are closed at once, which says the same; nothing is unread then.
+                if self.fault.is_none() && !back.is_done() {
                     self.flow.set_half_closed();
                     // A target that died meanwhile is told of by its own direction.
                     let _ = os::shutdown_write(&to.socket);
@@ -493,5 +505,7 @@ fn ended_by(who: Who, error: &io::Error) -> Ended {
     }
 }
 
+#[cfg(test)]
+mod aging;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pointsman_os::socket as os;
 use pointsman_policy::{Fact, Provenance};
@@ -36,6 +37,28 @@ pub struct Stream {
     pub socket: Socket,
     /// It is a connection of our own that might arrive at us.
     token: Option<Token>,
+    /// Probes for a silent peer that are not set yet.
+    probes: Option<Probes>,
+}
+
+/// Probes for a silent peer that a connection gets once it is old: three system calls that a short one is spared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probes {
+    /// Silence before the first, in seconds.
+    pub(crate) time: u16,
+    /// Between two of them, in seconds.
+    pub(crate) interval: u16,
+}
+
+impl Probes {
+    /// A socket on which this fails is dead already.
+    pub(crate) fn set(self, socket: &Socket) {
+        let keepalive = os::Keepalive {
+            time: Duration::from_secs(self.time.into()),
+            interval: Duration::from_secs(self.interval.into()),
+        };
+        let _ = os::set_keepalive(socket, &keepalive);
+    }
 }
 
 impl From<TcpStream> for Stream {
@@ -57,7 +80,18 @@ impl Stream {
             prefix: Vec::new(),
             socket,
             token: None,
+            probes: None,
         }
+    }
+
+    /// The same stream, to be probed once it is old.
+    pub(crate) fn probed_by(self, probes: Option<Probes>) -> Self {
+        Self { probes, ..self }
+    }
+
+    /// The probes that are not set yet, for whoever sets them while the socket goes elsewhere.
+    pub(crate) fn take_probes(&mut self) -> Option<Probes> {
+        self.probes.take()
     }
 
     /// The same stream, known as our own until its end.
@@ -90,8 +124,16 @@ impl Stream {
     pub async fn read_some(&mut self, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
         if !self.prefix.is_empty() {
             let taken = self.prefix.len().min(max);
-            buf.extend(self.prefix.drain(..taken));
+            if buf.is_empty() && taken == self.prefix.len() {
+                std::mem::swap(buf, &mut self.prefix);
+            } else {
+                buf.extend(self.prefix.drain(..taken));
+            }
             return Ok(taken);
+        }
+        if buf.capacity() == 0 {
+            // Room that is there already.
+            std::mem::swap(buf, &mut self.prefix);
         }
         let start = buf.len();
         buf.resize(start + max, 0);
@@ -419,8 +461,8 @@ impl Socket {
 
     /// Runs `work` at least once, whatever is known of the socket's readiness.
     ///
-    /// On `WouldBlock` the knowledge is cleared, so that waiting for [`Self::ready`] waits for something new. The order
-    /// matters: it is cleared before the last try, hence bytes that come in between are announced by a later event.
+    /// On `WouldBlock` the knowledge is cleared, so that waiting for [`Self::ready`] waits for something new: what comes
+    /// after `work` asked the system is announced by a later event, which the clearing does not undo.
     ///
     /// # Errors
     /// Those of `work`, except an interruption, which is tried again.
@@ -437,10 +479,12 @@ impl Socket {
                 }
             }
         };
-        match self.try_io(interest, &mut retrying) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => retrying(),
-            done => done,
-        }
+        let mut tried = false;
+        let done = self.try_io(interest, || {
+            tried = true;
+            retrying()
+        });
+        if tried { done } else { retrying() }
     }
 
     /// As tokio's method of the same name.

@@ -161,17 +161,19 @@ impl Things {
     }
 }
 
-fn probes(keepalive: Keepalive) -> Option<dial::Keepalive> {
-    let every = match keepalive {
-        Keepalive::Default => Duration::from_secs(15),
+fn probes(keepalive: Keepalive) -> dial::Probing {
+    match keepalive {
+        Keepalive::Default => dial::Probing::WhenOld(15, 15),
         // The kernel counts in whole seconds.
-        Keepalive::Every(every) => every.max(Duration::from_secs(1)),
-        Keepalive::Off => return None,
-    };
-    Some(dial::Keepalive {
-        time: every,
-        interval: every,
-    })
+        Keepalive::Every(every) => {
+            let every = every.max(Duration::from_secs(1));
+            dial::Probing::AtOnce(dial::Keepalive {
+                time: every,
+                interval: every,
+            })
+        }
+        Keepalive::Off => dial::Probing::Never,
+    }
 }
 
 /// What a forward counts.

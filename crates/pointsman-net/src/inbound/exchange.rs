@@ -53,6 +53,10 @@ pub(crate) async fn exchange(
         stream: mut server,
         is_kept,
     } = server;
+    // An answer may be long in coming, and nobody tells an exchange that it is old.
+    if let Some(probes) = server.take_probes() {
+        probes.set(&server.socket);
+    }
     let mut upload = Upload::new(request, std::mem::take(&mut client.prefix));
     let mut answer = Answer::new(&request.head);
     let early = std::mem::take(&mut server.prefix);

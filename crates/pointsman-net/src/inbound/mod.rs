@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
 pub(crate) use self::reply::{REFUSED, Refusal, Reply};
-use crate::exact::Broken;
+use crate::exact::{self, Broken};
 use crate::generation::InboundSpec;
 use crate::login::User;
 use crate::login::brake::{Brake, Held};
@@ -135,17 +135,19 @@ type Heard = Result<(Asked, Reply, Payload), Denial>;
 
 /// A mixed port tells by the first byte: SOCKS begins with its version, and no method of HTTP does.
 async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
-    let mut first = [0];
-    match client.peek(&mut first).await {
+    let mut begun = Vec::new();
+    match client.read_some(&mut begun, exact::STEP).await {
         Ok(1..) => {}
         Ok(0) | Err(_) => return Err(Denial::Gone),
     }
+    let first = begun[0];
+    client.unread(begun);
     let (socks, http) = match inbound.kind {
         InboundKind::Http => (false, true),
         InboundKind::Mixed => (true, true),
         _ => (true, false),
     };
-    match first[0] {
+    match first {
         pointsman_wire::socks::VERSION_5 if socks => socks::five(inbound, client).await,
         pointsman_wire::socks::VERSION_4 if socks => socks::four(inbound, client).await,
         _ if http => http::request(inbound, client).await,

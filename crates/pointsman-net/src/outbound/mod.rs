@@ -447,51 +447,68 @@ impl Ways {
         target: &Target,
         limit: Duration,
     ) -> Result<Stream, DialError> {
+        let looked_up;
         let addresses = match &target.host {
-            Host::Address(address) => vec![*address],
-            Host::Name(_) if !target.resolved.is_empty() => target.resolved.clone(),
+            Host::Address(address) => std::slice::from_ref(address),
+            Host::Name(_) if !target.resolved.is_empty() => &target.resolved,
             Host::Name(name) => {
-                let asking = Self {
-                    depth: path.depth,
-                    ..self.clone()
-                };
-                let asked = self.resolver.filter(|_| !path.to_server);
-                let resolver = self.generation.resolver(asked);
-                let most = self.generation.spec().limits.resolve;
-                let answer = asking.look_up(&**resolver, name, most).await;
-                answer.map_err(|why| DialError::Unresolved {
-                    name: name.clone(),
-                    why,
-                })?
+                looked_up = self.look_up_for(&path, name).await?;
+                &looked_up
             }
         };
-        let addresses: Vec<SocketAddr> = addresses
-            .into_iter()
-            .map(|address| SocketAddr::new(address, target.port))
-            .collect();
-        self.refuse_own(&addresses)?;
+        let with_port = |address: &IpAddr| SocketAddr::new(*address, target.port);
+        let (one, many);
+        let addresses = match addresses {
+            [only] => {
+                one = with_port(only);
+                std::slice::from_ref(&one)
+            }
+            addresses => {
+                many = addresses.iter().map(with_port).collect::<Vec<_>>();
+                &many
+            }
+        };
+        self.refuse_own(addresses)?;
         let refused = addresses.iter().find(|to| !path.lent.allows(to.ip()));
         if let Some(to) = refused {
             return Err(DialError::LocalAddress { address: to.ip() });
         }
-        let connected = self.dialer().tcp_any(&addresses, &path.uplink, limit).await;
+        let connected = self.dialer().tcp_any(addresses, &path.uplink, limit).await;
         let socket = connected.map_err(|source| DialError::Unreachable {
             outbound: Arc::clone(outbound),
             source,
         })?;
-        Ok(self.known(socket))
+        Ok(self.known(socket, addresses, self.dialer()))
     }
 
-    /// A connection that was made, known as our own should it come back to us all the same.
-    fn known(&self, socket: TcpStream) -> Stream {
-        let token = match socket.peer_addr() {
-            Ok(peer) if self.shared.might_arrive(peer.port()) => {
-                let own = socket.local_addr().ok();
-                own.map(|own| self.shared.own.made(own, peer))
-            }
-            _ => None,
+    async fn look_up_for(&self, path: &Path, name: &Domain) -> Result<Vec<IpAddr>, DialError> {
+        let asking = Self {
+            depth: path.depth,
+            ..self.clone()
         };
-        Stream::from(socket).known_by(token)
+        let asked = self.resolver.filter(|_| !path.to_server);
+        let resolver = self.generation.resolver(asked);
+        let most = self.generation.spec().limits.resolve;
+        let answer = asking.look_up(&**resolver, name, most).await;
+        answer.map_err(|why| DialError::Unresolved {
+            name: name.clone(),
+            why,
+        })
+    }
+
+    /// A connection that was made to one of `addresses`, known as our own should it come back to us all the same.
+    fn known(&self, socket: TcpStream, addresses: &[SocketAddr], dialer: &Dialer) -> Stream {
+        let might_arrive = |to: &SocketAddr| self.shared.might_arrive(to.port());
+        let token = match addresses.iter().any(might_arrive) {
+            true => match (socket.local_addr(), socket.peer_addr()) {
+                (Ok(own), Ok(peer)) => Some(self.shared.own.made(own, peer)),
+                _ => None,
+            },
+            false => None,
+        };
+        Stream::from(socket)
+            .known_by(token)
+            .probed_by(dialer.keepalive.later())
     }
 
     /// A stream to the first of `addresses` that answers, from here and by the host's own routes.
@@ -508,7 +525,7 @@ impl Ways {
         self.refuse_own(addresses)?;
         let connected = dialer.tcp_any(addresses, &Uplink::default(), limit).await;
         connected
-            .map(|socket| self.known(socket))
+            .map(|socket| self.known(socket, addresses, dialer))
             .map_err(|source| DialError::Unreachable {
                 outbound: Arc::clone(outbound),
                 source,

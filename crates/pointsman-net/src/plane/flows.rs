@@ -30,6 +30,8 @@ pub(super) const RECENT: usize = 1000;
 pub(super) const RECENT_BYTES: usize = 16 << 20;
 /// Locks over the live flows, so that workers rarely meet at one.
 const SHARDS: usize = 16;
+/// A connection that lives so long gets probes for a silent peer at the next look.
+const OLD: Duration = Duration::from_secs(30);
 
 /// A flow that lives.
 #[derive(Debug)]
@@ -98,8 +100,11 @@ impl LiveFlow {
         self.quiet.limit.store(stored(limit), Ordering::Relaxed);
     }
 
-    /// A look at it: ends it where it has been quiet for too long.
+    /// A look at it: lets it grow old, and ends it where it has been quiet for too long.
     pub(super) fn look(&self) {
+        if self.begun.elapsed() >= OLD {
+            self.bytes.grow_old();
+        }
         let Quiet {
             limit,
             half_closed,

@@ -15,6 +15,7 @@ pub struct FlowBytes {
     down: AtomicU64,
     closed: AtomicU8,
     half_closed: AtomicBool,
+    old: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -74,14 +75,27 @@ impl FlowBytes {
             .closed
             .compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
-            && let Some(waker) = self
-                .waker
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
         {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let kept = self.waker.lock();
+        if let Some(waker) = kept.unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
+    }
+
+    /// It has lived for a while: its relay sets, from now on, what a short one does without. From any thread.
+    pub fn grow_old(&self) {
+        if !self.old.swap(true, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    pub(super) fn is_old(&self) -> bool {
+        self.old.load(Ordering::SeqCst)
     }
 
     /// Whether the flow was asked to end.

@@ -323,7 +323,7 @@ impl Side {
 
     /// Reads once. A short read from TCP has emptied the socket: it is noted as not readable without asking again.
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if self.doubt_read || !matches!(self.socket, Socket::Tcp(_)) {
+        if !matches!(self.socket, Socket::Tcp(_)) {
             return self.read(|socket| os::receive(socket, room));
         }
         let mut short = 0;

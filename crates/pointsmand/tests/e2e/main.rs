@@ -23,6 +23,7 @@ mod watching;
 
 mod activation;
 mod bitflow;
+mod budget;
 mod chain;
 mod compat;
 mod dialects;
