@@ -264,7 +264,7 @@ impl Flow {
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
         let groups = pick.between().filter_map(name).collect();
         let above = self.above_rules(action);
-        let why = REFUSED.into();
+        let refuse = |refusal| Choice::Refuse(refusal, REFUSED.into());
         self.ticket.note(|record| {
             record.outbound = outbound;
             record.member = member;
@@ -277,12 +277,12 @@ impl Flow {
             }
         });
         if above.is_some() {
-            return Choice::Refuse(Refusal::Reject, why);
+            return refuse(Refusal::Reject);
         }
         match action {
-            Some(Action::Reset) => Choice::Refuse(Refusal::Reset, why),
-            Some(Action::Reject) => Choice::Refuse(Refusal::Reject, why),
-            Some(Action::Blackhole) => Choice::Refuse(Refusal::Blackhole, why),
+            Some(Action::Reset) => refuse(Refusal::Reset),
+            Some(Action::Reject) => refuse(Refusal::Reject),
+            Some(Action::Blackhole) => refuse(Refusal::Blackhole),
             Some(Action::Direct | Action::Proxy) | None => Choice::Open(pick),
         }
     }

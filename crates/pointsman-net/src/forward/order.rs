@@ -37,27 +37,45 @@ struct Failed {
 /// The targets that a connection has yet to try, in their order.
 #[derive(Debug)]
 pub(super) struct Left {
-    targets: Vec<usize>,
+    /// The order begins here, goes on to the last one, and around.
+    first: usize,
+    count: usize,
+    /// Those before the last one that was tried: most connections try one, and keep no list.
+    gone: Vec<usize>,
+    last: Option<usize>,
     tries: usize,
 }
 
 impl Left {
     /// `turn` is whose turn it is.
     pub(super) fn new(spec: &ForwardSpec, turn: usize) -> Self {
-        let count = spec.targets.len();
-        let targets = match spec.balance {
-            Balance::None => vec![0],
-            Balance::Failover => (0..count).collect(),
-            Balance::RoundRobin => {
-                let first = turn % count.max(1);
-                (first..count).chain(0..first).collect()
-            }
+        let all = spec.targets.len();
+        let (first, count) = match spec.balance {
+            Balance::None => (0, all.min(1)),
+            Balance::Failover => (0, all),
+            Balance::RoundRobin => (turn % all.max(1), all),
         };
         let tries = match spec.retry.targets {
-            0 => targets.len(),
-            most => most.min(targets.len()),
+            0 => count,
+            most => most.min(count),
         };
-        Self { targets, tries }
+        Self {
+            first,
+            count,
+            gone: Vec::new(),
+            last: None,
+            tries,
+        }
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = usize> {
+        (0..self.count)
+            .map(|place| (self.first + place) % self.count)
+            .filter(|index| self.last != Some(*index) && !self.gone.contains(index))
+    }
+
+    fn take(&mut self, index: usize) {
+        self.gone.extend(self.last.replace(index));
     }
 
     /// Whether there is one to try.
@@ -103,11 +121,14 @@ impl Failures {
             let failed = all.get(&key(&spec.targets[*index]));
             failed.is_none_or(|failed| !failed.rests(now))
         };
-        let place = match all.is_empty() {
-            true => 0,
-            false => left.targets.iter().position(awake).unwrap_or(0),
-        };
-        let index = left.targets.remove(place);
+        let index = match all.is_empty() {
+            true => left.in_order().next(),
+            false => left
+                .in_order()
+                .find(awake)
+                .or_else(|| left.in_order().next()),
+        }?;
+        left.take(index);
         if !all.is_empty()
             && let Some(failed) = all.get_mut(&key(&spec.targets[index]))
             && !failed.rests(now)

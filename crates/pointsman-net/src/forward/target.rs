@@ -205,6 +205,11 @@ impl Visit {
             return ways.open(via, &to, limit).await;
         }
         let addresses = match host {
+            Host::Address(address) if target.via.is_none() && allows(families, *address) => {
+                return self
+                    .connect(ways, target, &[SocketAddr::new(*address, port)], limit)
+                    .await;
+            }
             Host::Address(address) => vec![*address],
             Host::Name(name) => {
                 let generation = ways.generation();
@@ -229,9 +234,7 @@ impl Visit {
                     .iter()
                     .map(|address| SocketAddr::new(*address, port))
                     .collect();
-                let dialer = self.forward.dialers.get(self.target);
-                let dialer = dialer.unwrap_or_else(|| ways.dialer());
-                ways.connect(&target.name, &to, dialer, limit).await
+                self.connect(ways, target, &to, limit).await
             }
             Some(via) => {
                 let to = outbound::Target {
@@ -243,13 +246,34 @@ impl Visit {
             }
         }
     }
+
+    async fn connect(
+        &self,
+        ways: &Ways,
+        target: &Target,
+        to: &[SocketAddr],
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
+        let dialer = self.forward.dialers.get(self.target);
+        let dialer = dialer.unwrap_or_else(|| ways.dialer());
+        ways.connect(&target.name, to, dialer, limit).await
+    }
+}
+
+fn allows(families: Families, address: IpAddr) -> bool {
+    match families {
+        Families::Ipv4Only => address.is_ipv4(),
+        Families::Ipv6Only => address.is_ipv6(),
+        Families::PreferIpv4 | Families::PreferIpv6 => true,
+    }
 }
 
 /// Those that are allowed, preferred ones first.
 fn of_families(mut addresses: Vec<IpAddr>, families: Families) -> Vec<IpAddr> {
     match families {
-        Families::Ipv4Only => addresses.retain(IpAddr::is_ipv4),
-        Families::Ipv6Only => addresses.retain(IpAddr::is_ipv6),
+        Families::Ipv4Only | Families::Ipv6Only => {
+            addresses.retain(|address| allows(families, *address));
+        }
         Families::PreferIpv4 => addresses.sort_by_key(IpAddr::is_ipv6),
         Families::PreferIpv6 => addresses.sort_by_key(IpAddr::is_ipv4),
     }

@@ -124,7 +124,9 @@ pub fn parse_request(bytes: &[u8]) -> Parse<Request> {
 ///
 /// Where nothing was bound, `0.0.0.0:0` is what clients expect.
 pub fn write_reply(code: ReplyCode, bound: SocketAddr) -> Vec<u8> {
-    let mut out = vec![VERSION_5, code.byte(), 0];
+    // An IPv6 address is the longest.
+    let mut out = Vec::with_capacity(3 + 17 + 2);
+    out.extend_from_slice(&[VERSION_5, code.byte(), 0]);
     address::write_address(&mut out, bound.ip());
     out.extend_from_slice(&bound.port().to_be_bytes());
     out
