@@ -83,7 +83,7 @@ impl Visit {
                     return Ok(stream);
                 }
                 Err(error) => {
-                    if may_pass(&error) {
+                    if error.may_pass() {
                         let now = Instant::now();
                         forward.state.failures.note(spec, target, begun, now);
                     }
@@ -118,7 +118,7 @@ impl Visit {
             let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             ticket.note(|record| record.attempted(&target.name, &chain(&error), took_us));
             failed.notify_one();
-            if left == 0 || !may_pass(&error) {
+            if left == 0 || !error.may_pass() {
                 return Err(error);
             }
             sleep(pause).await;
@@ -278,26 +278,6 @@ fn of_families(mut addresses: Vec<IpAddr>, families: Families) -> Vec<IpAddr> {
         Families::PreferIpv6 => addresses.sort_by_key(IpAddr::is_ipv4),
     }
     addresses
-}
-
-/// Whether another attempt may end otherwise.
-fn may_pass(error: &DialError) -> bool {
-    match error {
-        DialError::LocalAddress { .. }
-        | DialError::NotYet { .. }
-        | DialError::OwnListener { .. }
-        | DialError::Refuses { .. }
-        | DialError::Shut { .. }
-        | DialError::TooDeep { .. } => false,
-        DialError::Login { .. }
-        | DialError::NoTarget { .. }
-        | DialError::ProxyBroke { .. }
-        | DialError::ProxyGone { .. }
-        | DialError::ProxyRefused { .. }
-        | DialError::TimedOut { .. }
-        | DialError::Unreachable { .. }
-        | DialError::Unresolved { .. } => true,
-    }
 }
 
 fn unreachable(target: &Target, source: io::Error) -> DialError {

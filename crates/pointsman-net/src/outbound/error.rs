@@ -138,31 +138,26 @@ pub enum Failure {
 }
 
 impl DialError {
-    /// Whether another member of a group should be tried.
+    /// Whether another attempt, at the same place or the next, may end otherwise.
     ///
     /// Exhaustive on purpose: a new variant has to answer this question.
     #[must_use]
-    pub fn try_next(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
-            // The target is at fault, not the way there.
-            Self::LocalAddress { .. } | Self::OwnListener { .. } | Self::Unresolved { .. } => false,
-            Self::ProxyRefused { failure, .. } => match failure {
-                Failure::Refused => false,
-                Failure::General
-                | Failure::HostUnreachable
-                | Failure::NetworkUnreachable
-                | Failure::TimedOut => true,
-            },
-            Self::Login { .. }
-            | Self::NoTarget { .. }
+            Self::LocalAddress { .. }
             | Self::NotYet { .. }
-            | Self::ProxyBroke { .. }
-            | Self::ProxyGone { .. }
+            | Self::OwnListener { .. }
             | Self::Refuses { .. }
             | Self::Shut { .. }
+            | Self::TooDeep { .. } => false,
+            Self::Login { .. }
+            | Self::NoTarget { .. }
+            | Self::ProxyBroke { .. }
+            | Self::ProxyGone { .. }
+            | Self::ProxyRefused { .. }
             | Self::TimedOut { .. }
-            | Self::TooDeep { .. }
-            | Self::Unreachable { .. } => true,
+            | Self::Unreachable { .. }
+            | Self::Unresolved { .. } => true,
         }
     }
 
