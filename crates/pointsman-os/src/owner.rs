@@ -208,17 +208,6 @@ impl Owners {
         }
     }
 
-    /// The process that listens on a local TCP address; for telling our own upstreams' processes from clients.
-    ///
-    /// # Errors
-    /// As [`lookup`] and [`Self::process_of`].
-    pub fn listening_process(&self, address: SocketAddr) -> io::Result<Option<ProcessInfo>> {
-        match listener(address)? {
-            Some(owner) => self.process_of(&owner),
-            None => Ok(None),
-        }
-    }
-
     fn remember(&self, pid: u32) {
         let mut recent = self.recent();
         recent.retain(|known| *known != pid);

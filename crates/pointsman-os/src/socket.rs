@@ -72,24 +72,6 @@ pub fn datagram_prepare(destination: SocketAddr, uplink: &Uplink) -> io::Result<
     Ok(socket.into())
 }
 
-/// A UDP socket that listens on `address`; a v6 one takes v6 only.
-///
-/// # Errors
-/// Those of `bind`.
-pub fn datagram_listener(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
 /// A listening TCP socket, non-blocking; a v6 one takes v6 only, for v4 has its own listener.
 ///
 /// `shared`: others of this process may listen on the same address, the kernel balances between them. The first of
