@@ -21,7 +21,6 @@
 //! Deliberately absent: sockets, a runtime, a clock, logging, and name validation (names are text here;
 //! the policy's own type decides what a domain is).
 
-mod base64;
 #[doc(hidden)]
 pub mod fuzz_checks;
 pub mod host;

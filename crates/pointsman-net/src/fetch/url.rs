@@ -71,28 +71,17 @@ impl Url {
         })
     }
 
-    /// Where a redirect leads: an absolute URL, or a path on this server (RFC 3986, 5.2).
+    /// Where a redirect leads: an absolute URL, or one relative to this one (RFC 3986, 5.2).
     ///
     /// # Errors
     /// [`BadUrl`]; also where it leads from TLS to plain text.
     pub fn join(&self, to: &str) -> Result<Self, BadUrl> {
-        let to = to.split('#').next().unwrap_or_default();
-        let joined = if let Some(rest) = to.strip_prefix("//") {
-            let scheme = if self.tls { "https" } else { "http" };
-            Self::parse(&format!("{scheme}://{rest}"))?
-        } else if to.starts_with('/') {
-            let path = to.parse::<PathAndQuery>();
-            Self {
-                path: path.map_err(|_unspecific| BadUrl::NotUrl)?.to_string(),
-                ..self.clone()
-            }
-        } else if to.contains("://") {
-            Self::parse(to)?
-        } else {
-            let path = self.path.split('?').next().unwrap_or_default();
-            let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
-            return self.join(&format!("{folder}{to}"));
-        };
+        let scheme = if self.tls { "https" } else { "http" };
+        let base = format!("{scheme}://{}{}", self.authority(), self.path);
+        let base = url::Url::parse(&base).map_err(|_unspecific| BadUrl::NotUrl)?;
+        let mut joined = base.join(to).map_err(|_unspecific| BadUrl::NotUrl)?;
+        joined.set_fragment(None);
+        let joined = Self::parse(joined.as_str())?;
         if self.tls && !joined.tls {
             return Err(BadUrl::Unsafe);
         }
@@ -153,6 +142,7 @@ mod tests {
         check("a.b/x", Err(BadUrl::NotUrl));
         check("/x", Err(BadUrl::Scheme));
         check("http://a..b/", Err(BadUrl::NoHost));
+        check("https://a.b/u@b/c", Ok(("a.b:443", "/u@b/c")));
         check("", Err(BadUrl::NotUrl));
     }
 
@@ -165,10 +155,21 @@ mod tests {
         };
         check("http://a.b/c/d", "/e", Ok("http://a.b/e"));
         check("http://a.b/c/d?x=/", "e", Ok("http://a.b/c/e"));
+        check("http://a.b/c/d/e", "../f", Ok("http://a.b/c/f"));
+        check("http://a.b/c/d?x=1", "./g/./h", Ok("http://a.b/c/g/h"));
+        check("http://a.b/c/d", "", Ok("http://a.b/c/d"));
+        check("http://a.b/c", "http://u:p@a.b/", Err(BadUrl::Login));
+        check("http://a.b/c", "http://", Err(BadUrl::NotUrl));
         check("http://a.b:8/c", "https://d.e/f#g", Ok("https://d.e/f"));
         check("https://a.b/c", "//d.e/f", Ok("https://d.e/f"));
         check("https://a.b/c", "http://a.b/c", Err(BadUrl::Unsafe));
         check("http://a.b/c", "ftp://a.b/c", Err(BadUrl::Scheme));
+    }
+
+    #[test]
+    fn a_redirect_may_change_the_query_alone() {
+        let joined = Url::parse("http://a.b/c/d?x=1").unwrap().join("?y=2");
+        assert_eq!(joined.unwrap().path, "/c/d?y=2");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! Invariant: no name, user or password can end the line it stands in.
 
+use data_encoding::BASE64;
+
 use crate::http::response::parse_response_head;
-use crate::{Parse, RequestHost, Unwritable, base64};
+use crate::{Parse, RequestHost, Unwritable};
 
 /// A proxy's answer to `CONNECT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub fn write_connect_request(
         if user.contains(':') {
             return Err(Unwritable("a user name with a colon"));
         }
-        let token = base64::encode(format!("{user}:{password}").as_bytes());
+        let token = BASE64.encode(format!("{user}:{password}").as_bytes());
         text.push_str("Proxy-Authorization: Basic ");
         text.push_str(&token);
         text.push_str("\r\n");

@@ -7,12 +7,14 @@
 use std::fmt;
 use std::str;
 
+use data_encoding::BASE64;
+
 use crate::host::{parse_authority, parse_port, split_port};
 use crate::http::framing::{self, BodyLength, Declared, Message};
 use crate::http::head::{self, Header, MAX_HEAD, Persistence, Reading};
 use crate::http::is_token_byte;
 use crate::read::{Reader, Stop, bounded, malformed};
-use crate::{Parse, RequestHost, WhyNot, base64};
+use crate::{Parse, RequestHost, WhyNot};
 
 /// The longest method.
 const MAX_METHOD: usize = 32;
@@ -316,7 +318,7 @@ fn credentials(headers: &[Header]) -> Option<Credentials> {
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let text = String::from_utf8(base64::decode(token.trim_ascii())?).ok()?;
+    let text = String::from_utf8(BASE64.decode(token.trim_ascii()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
     Some(Credentials {
         user: user.to_owned(),
