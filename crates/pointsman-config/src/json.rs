@@ -223,10 +223,30 @@ pub(crate) fn value(text: &str) -> Result<serde_json::Value, (String, usize)> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let at = At::start();
     let read = serde_json::from_reader(Relaxed::new(bare.as_bytes(), &at));
-    read.map_err(|error| {
-        let offset = at.offset.get() + text.len() - bare.len();
-        (message(&error), offset)
+    read.map_err(|error: serde_json::Error| {
+        let offset = place_of(bare, &error).unwrap_or(at.offset.get());
+        (message(&error), offset + text.len() - bare.len())
     })
+}
+
+/// The byte that an error is about. The parser may have read on since: it looks for the end of a list even so.
+fn place_of(bare: &str, error: &serde_json::Error) -> Option<usize> {
+    if error.is_io() {
+        return None;
+    }
+    let at = At::start();
+    let mut relaxed = Relaxed::new(bare.as_bytes(), &at);
+    let (mut line, mut column) = (1, 0);
+    while let Ok(Some(byte)) = relaxed.plain() {
+        (line, column) = match byte.value {
+            b'\n' => (line + 1, 0),
+            _ => (line, column + 1),
+        };
+        if (line, column) == (error.line(), error.column()) {
+            return Some(byte.offset);
+        }
+    }
+    None
 }
 
 /// What an error says, without the place: of that the reader knows more.
@@ -275,8 +295,9 @@ mod tests {
             let rest: String = text[offset..].chars().take(3).collect();
             assert_eq!((message.as_str(), rest.as_str()), expected, "{text}");
         };
-        check("[,]", ("expected value", "]"));
-        check("[1,,]", ("expected value", "]"));
+        check("[,]", ("expected value", ",]"));
+        check("[1,,]", ("expected value", ",]"));
+        check("[1, // x\n /* y */ , 2]", ("expected value", ", 2"));
         check("{,}", ("key must be a string", ",}"));
         check("[1 /* a */ 2]", ("expected `,` or `]`", "2]"));
         check("[1, // a\n x]", ("expected value", "x]"));
