@@ -163,10 +163,15 @@ fn has_commas(kind: &str) -> bool {
 /// What stands between the brackets of the condition of a `SUB-RULE`, of logic, or of one of its parts.
 pub(crate) fn within(text: &str) -> Result<&str, String> {
     let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
-    let inner = inner.ok_or_else(|| format!("`{text}` does not stand in brackets"))?;
+    let inner = inner.ok_or_else(|| match text.starts_with('[') {
+        true => format!(
+            "`{text}` is in square brackets; Clash has round ones: `AND,((TYPE,CONTENT),(TYPE,CONTENT)),TARGET`"
+        ),
+        false => format!("`{text}` must be in brackets: `(TYPE,CONTENT)`"),
+    })?;
     match pairs(inner) {
         true => Ok(inner.trim()),
-        false => Err(format!("the brackets of `{text}` are not in pairs")),
+        false => Err(format!("`{text}` has a bracket without its pair")),
     }
 }
 

@@ -69,7 +69,8 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
             Err(error) => {
                 let at = builder.offset(error.marker().index());
                 let place = source.span(at, at + 1);
-                problems.error("yaml-syntax", &place, error.info());
+                let hint = tab_before(&source.text, at);
+                problems.error("yaml-syntax", &place, error.info()).hint = hint.map(str::to_owned);
                 return None;
             }
         };
@@ -96,6 +97,16 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
         }
     }
     root
+}
+
+/// What to do where a line up to a place is indented with a tab, which YAML refuses in words of its own.
+fn tab_before(text: &str, at: usize) -> Option<&'static str> {
+    let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let indent = |line: &str| line[..line.len() - line.trim_start().len()].contains('\t');
+    let tab = text[..end]
+        .lines()
+        .any(|line| !line.trim().is_empty() && indent(line));
+    tab.then_some("YAML allows no tabs in the indentation of a line: use spaces")
 }
 
 /// The document goes over a limit; the problem was pushed.

@@ -123,8 +123,15 @@ fn what_cannot_be_said_whole_is_refused() {
         "`` is no number and no range of `DST-PORT`",
     );
     check("GEOIP,cn,src", "`GEOIP` of the source cannot be asked");
-    check("AND,(DOMAIN,a.test)", "`DOMAIN` does not stand in brackets");
-    check("NOT,()", "`` does not stand in brackets");
+    check(
+        "AND,(DOMAIN,a.test)",
+        "`DOMAIN` must be in brackets: `(TYPE,CONTENT)`",
+    );
+    check(
+        "AND,[DOMAIN,a.test],[DST-PORT,443]",
+        "`[DOMAIN,a.test],[DST-PORT,443]` is in square brackets; Clash has round ones: `AND,((TYPE,CONTENT),(TYPE,CONTENT)),TARGET`",
+    );
+    check("NOT,()", "`` must be in brackets: `(TYPE,CONTENT)`");
     check(
         "AND,((DOMAIN,a.test),(UID,5))",
         "the native language has no `UID`",
@@ -135,7 +142,7 @@ fn what_cannot_be_said_whole_is_refused() {
     );
     check(
         "AND,((DOMAIN-REGEX,^a\\($),(DST-PORT,80))",
-        "the brackets of `((DOMAIN-REGEX,^a\\($),(DST-PORT,80))` are not in pairs",
+        "`((DOMAIN-REGEX,^a\\($),(DST-PORT,80))` has a bracket without its pair",
     );
     check(
         "OR,((DOMAIN,a.test),(MATCH))",

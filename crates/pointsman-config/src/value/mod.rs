@@ -119,19 +119,50 @@ pub fn choice<T: Copy>(
     words: &[(&str, T)],
     problems: &mut Problems,
 ) -> Option<T> {
+    choice_with(node, what, words, &Others::default(), problems)
+}
+
+/// Words that are not offered where a word is chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Others {
+    /// Words that are understood and not built.
+    pub later: &'static [&'static str],
+    /// Words of other programs, and what to write instead of them.
+    pub foreign: &'static [(&'static str, &'static str)],
+}
+
+/// One of a few words; those of later are taken where they are among `words`, and not offered.
+pub fn choice_with<T: Copy>(
+    node: &Node,
+    what: &str,
+    words: &[(&str, T)],
+    others: &Others,
+    problems: &mut Problems,
+) -> Option<T> {
     let text = node.text(what, problems)?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let shown = known.iter().map(|word| match *word {
+    let built = words.iter().map(|(word, _)| *word);
+    let built: Vec<&str> = built.filter(|word| !others.later.contains(word)).collect();
+    let shown = built.iter().map(|word| match *word {
         "" => "an empty text".to_owned(),
         word => format!("`{word}`"),
     });
     let shown: Vec<String> = shown.collect();
     let message = format!("{what} must be one of {}", shown.join(", "));
+    let foreign = |(word, _): &&(&str, &str)| word.eq_ignore_ascii_case(text);
+    let later = others.later.iter().copied();
     problems.error("invalid-value", &node.span, message).hint =
-        nearest(text, known).map(|near| format!("did you mean `{near}`?"));
+        match others.foreign.iter().find(foreign) {
+            Some((_, instead)) => Some((*instead).to_owned()),
+            None => nearest(text, built.iter().copied().chain(later)).map(|near| {
+                match others.later.contains(&near) {
+                    true => format!("`{near}` is not built yet"),
+                    false => format!("did you mean `{near}`?"),
+                }
+            }),
+        };
     None
 }
 
@@ -182,6 +213,24 @@ pub fn prefixes(node: &Node, what: &str, problems: &mut Problems) -> Vec<Prefix>
 /// A server: `host:port`, `1.2.3.4:port`, `[2001:db8::1]:port`, its port not 0.
 pub fn server(node: &Node, what: &str, problems: &mut Problems) -> Option<Server> {
     let text = node.text(what, problems)?;
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let message = format!("{what} must be `host:port`, not a URL");
+        let bare = rest.trim_end_matches('/');
+        let with = match scheme {
+            "http" | "socks5" => format!(" and `type: {scheme}`"),
+            "socks" | "socks5h" => " and `type: socks5`".to_owned(),
+            _ => String::new(),
+        };
+        let hint = match parse_server(bare) {
+            Ok(_) => format!("write `{bare}`{with}"),
+            Err(_) if bare.contains('@') => {
+                format!("write `host:port`{with}; the login goes in `username` and `password`")
+            }
+            Err(_) => format!("write `host:port`{with}"),
+        };
+        problems.error("invalid-address", &node.span, message).hint = Some(hint);
+        return None;
+    }
     or_problem(parse_server(text), node, what, problems)
 }
 

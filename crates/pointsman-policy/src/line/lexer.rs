@@ -28,6 +28,11 @@ impl Element {
     pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(&self.value, Value::Text { text, quoted: false } if text.eq_ignore_ascii_case(word))
     }
+
+    /// Whether a round bracket begins it, as conditions do in Clash's rules.
+    pub(super) fn is_round(&self) -> bool {
+        matches!(&self.value, Value::Text { text, quoted: false } if text.starts_with('('))
+    }
 }
 
 /// The elements of a line. Empty for a line that is blank or a comment.

@@ -135,22 +135,30 @@ fn instead(text: &str) -> Option<String> {
         && let Some(found) = kind(word)
     {
         let shape = shape(found, &word.to_ascii_uppercase(), true);
-        return Some(format!("commas stand between the parts: `{shape}`"));
+        return Some(format!("put commas between the parts: `{shape}`"));
     }
     let write = match text.to_ascii_uppercase().as_str() {
-        "DOMAIN-WILDCARD" => "DOMAIN-REGEX, EXPRESSION",
+        "DEST-PORT" => "DST-PORT, PORT",
+        "DOMAIN-SET" => "RULE-SET, NAME",
+        "DOMAIN-WILDCARD" | "HOST-WILDCARD" => "DOMAIN-REGEX, EXPRESSION",
         "FINAL" | "MATCH" => "FALLBACK, OUTBOUND",
         "GEOSITE" => "RULE-SET, NAME",
+        "HOST" => "DOMAIN, NAME",
+        "HOST-KEYWORD" => "DOMAIN-KEYWORD, TEXT",
+        "HOST-SUFFIX" => "DOMAIN-SUFFIX, NAME",
+        "IP6-CIDR" => "IP-CIDR, RANGE",
         "IN-NAME" => "INBOUND-ALIAS, NAME",
         "IN-PORT" => "INBOUND, any:PORT",
         "IN-TYPE" => "INBOUND, TYPE",
         "IN-USER" => "INBOUND, USER@any",
         "PORT" => "DST-PORT, PORT",
+        "PROCESS-NAME-WILDCARD" => "PROCESS-NAME-REGEX, EXPRESSION",
+        "PROCESS-PATH-WILDCARD" => "PROC-PATH-REGEX, EXPRESSION",
         "SRC-IP" => "SRC-IP-CIDR, ADDRESS",
         "SUB-RULE" => ".SUB-DISPATCH",
         _ => return None,
     };
-    Some(format!("here it is `{write}`"))
+    Some(format!("write `{write}`"))
 }
 
 /// How a rule of this type is written.
@@ -186,6 +194,13 @@ impl Reader<'_> {
             asks,
             whole: false,
         };
+        if matches!(kind, Kind::And | Kind::Or | Kind::Not)
+            && let Some(round) = contents.first().filter(|first| first.is_round())
+        {
+            let message = format!("the conditions of `{word}` must be in square brackets");
+            let hint = format!("write `{}`", shape(kind, &word, self.whole));
+            return Err(LineError::new("rule-syntax", round.place(), message, hint));
+        }
         match kind {
             Kind::And => inner
                 .several(contents, first, &word, kind)
@@ -250,7 +265,7 @@ impl Reader<'_> {
         match &element.value {
             Value::List(parts) => self.condition(parts, element.place()),
             Value::Text { text, .. } => {
-                let message = format!("a condition in brackets stands here, not `{text}`");
+                let message = format!("a condition in brackets must stand here, not `{text}`");
                 let hint = "write `[TYPE, CONTENT]`".to_owned();
                 Err(LineError::new(
                     "rule-syntax",

@@ -245,7 +245,7 @@ fn errors_point_at_the_fault() {
     );
     check(
         "NOT, DOMAIN, P",
-        "rule-syntax 5..11: a condition in brackets stands here, not `DOMAIN`",
+        "rule-syntax 5..11: a condition in brackets must stand here, not `DOMAIN`",
     );
     check(
         "NOT, [DOMAIN, a.b, P",
@@ -335,18 +335,32 @@ fn hints_say_what_is_written_here() {
         let error = parse_rule(line, &PLAIN).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some(hint), "{line}");
     };
-    check("GEOSITE, cn, P", "here it is `RULE-SET, NAME`");
-    check("MATCH, P", "here it is `FALLBACK, OUTBOUND`");
-    check("final, P", "here it is `FALLBACK, OUTBOUND`");
-    check("IN-PORT, 7890, P", "here it is `INBOUND, any:PORT`");
-    check("SRC-IP, 10.0.0.1, P", "here it is `SRC-IP-CIDR, ADDRESS`");
+    check("GEOSITE, cn, P", "write `RULE-SET, NAME`");
+    check("MATCH, P", "write `FALLBACK, OUTBOUND`");
+    check("final, P", "write `FALLBACK, OUTBOUND`");
+    check("IN-PORT, 7890, P", "write `INBOUND, any:PORT`");
+    check("DOMAIN-SET, ads, P", "write `RULE-SET, NAME`");
+    check("host-suffix, a.test, P", "write `DOMAIN-SUFFIX, NAME`");
+    check(
+        "AND,((DOMAIN,a.test),(DST-PORT,443)),P",
+        "write `AND, [TYPE, CONTENT], [TYPE, CONTENT], OUTBOUND`",
+    );
+    check(
+        "NOT,((DOMAIN,a.test)),P",
+        "write `NOT, [TYPE, CONTENT], OUTBOUND`",
+    );
+    assert_eq!(
+        told("OR,(DOMAIN,a.test),(DST-PORT,443),P", &PLAIN),
+        "rule-syntax 3..10: the conditions of `OR` must be in square brackets"
+    );
+    check("SRC-IP, 10.0.0.1, P", "write `SRC-IP-CIDR, ADDRESS`");
     check(
         "DOMAIN-SUFFIX a.test P",
-        "commas stand between the parts: `DOMAIN-SUFFIX, CONTENT, OUTBOUND`",
+        "put commas between the parts: `DOMAIN-SUFFIX, CONTENT, OUTBOUND`",
     );
     check(
         "domain: a.test, P",
-        "commas stand between the parts: `DOMAIN, CONTENT, OUTBOUND`",
+        "put commas between the parts: `DOMAIN, CONTENT, OUTBOUND`",
     );
     check(
         "IP-CIDR, 10.0.0.0/8, P, noresolve",

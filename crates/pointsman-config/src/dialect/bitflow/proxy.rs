@@ -12,6 +12,12 @@ use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Node};
 use pointsman_policy::Prefix;
 
+/// Balances that are not offered.
+const LATER: value::Others = value::Others {
+    later: &["sni"],
+    foreign: &[],
+};
+
 /// Reads a proxy; `None` where a part without which nothing can follow is missing or wrong.
 pub(super) fn read(
     node: &Node,
@@ -205,7 +211,8 @@ fn options_of(node: &Node, directory: &Path, problems: &mut Problems) -> Options
             ("sni", Balance::Sni),
         ];
         let what = "`connection_load_balancer`";
-        options.balance = value::choice(node, what, &words, problems).unwrap_or_default();
+        options.balance =
+            value::choice_with(node, what, &words, &LATER, problems).unwrap_or_default();
         options.balance_span = Some(node.span.clone());
         if options.balance == Balance::Sni {
             problems.not_yet(&key.span, "the balance `sni`; every connection is refused");

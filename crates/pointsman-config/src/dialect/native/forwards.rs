@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
-use super::{BALANCES, FAMILIES, first_line, given, named};
+use super::{BALANCES, FAMILIES, OTHER_BALANCES, first_line, given, named};
 use crate::forward::{self, Origins};
 use crate::load::Input;
 use crate::outbounds::Outbounds;
@@ -81,7 +81,9 @@ fn draft(
         .collect();
     let balance_node = given(&mut keys, "balance");
     let balance = balance_node
-        .and_then(|node| value::choice(node, "`balance`", &BALANCES, problems))
+        .and_then(|node| {
+            value::choice_with(node, "`balance`", &BALANCES, &OTHER_BALANCES, problems)
+        })
         .unwrap_or(BALANCE);
     if let (Balance::Sni, Some(node)) = (balance, balance_node) {
         problems.not_yet(&node.span, "the balance `sni`; every connection is refused");

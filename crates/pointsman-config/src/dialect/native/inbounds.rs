@@ -20,6 +20,23 @@ use crate::yaml::{KeyStyle, Node, Value};
 /// Kinds that are understood and not built.
 pub(super) const LATER: [&str; 4] = ["tun", "redirect", "tproxy", "dns"];
 
+/// What other programs call types, and what to write here.
+const FOREIGN: [(&str, &str); 7] = [
+    (
+        "socks",
+        "write `socks5`, or `mixed` for SOCKS5 and HTTP on one port",
+    ),
+    ("socks4", "SOCKS4 is not supported; write `socks5`"),
+    ("redir", "`redirect` is not built yet"),
+    ("direct", "fixed targets are `forwards`, not inbounds"),
+    ("tunnel", "fixed targets are `forwards`, not inbounds"),
+    ("tcp", "fixed targets are `forwards`, not inbounds"),
+    (
+        "https",
+        "TLS at an inbound is not built; write `http` for one without TLS",
+    ),
+];
+
 /// Kinds that are served.
 pub(super) const KINDS: [(&str, InboundKind); 3] = [
     ("mixed", InboundKind::Mixed),
@@ -90,7 +107,11 @@ pub(super) fn read(
             problems.not_yet(&kind_node.span, message);
             continue;
         }
-        let kind = value::choice(kind_node, "`type`", &KINDS, problems);
+        let others = value::Others {
+            later: &LATER,
+            foreign: &FOREIGN,
+        };
+        let kind = value::choice_with(kind_node, "`type`", &KINDS, &others, problems);
         let listen_node = keys.require("listen", problems);
         let listen = listen_node.and_then(|node| {
             let text = node.text("`listen`", problems)?;

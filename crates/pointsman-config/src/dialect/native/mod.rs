@@ -33,7 +33,7 @@ use crate::problem::{Problems, Span};
 use crate::setup::{
     Balance, DataFiles, Dialect, Families, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts,
 };
-use crate::value;
+use crate::value::{self, Others};
 use crate::yaml::{self, KeyStyle, Keys, Node, Value};
 
 /// The words of `balance`.
@@ -43,6 +43,46 @@ const BALANCES: [(&str, Balance); 4] = [
     ("none", Balance::None),
     ("sni", Balance::Sni),
 ];
+
+/// Balances that are not offered, and what other programs call them.
+const OTHER_BALANCES: Others = Others {
+    later: &["sni"],
+    foreign: &[
+        ("roundrobin", ROUND_ROBIN),
+        ("static-rr", ROUND_ROBIN),
+        ("load-balance", ROUND_ROBIN),
+        ("random", ROUND_ROBIN),
+        (
+            "leastconn",
+            "there is no choice by the number of connections; write `round-robin`",
+        ),
+        (
+            "least_conn",
+            "there is no choice by the number of connections; write `round-robin`",
+        ),
+        ("source", BY_CLIENT),
+        ("ip_hash", BY_CLIENT),
+        ("hash", BY_CLIENT),
+        ("consistent-hashing", BY_CLIENT),
+        (
+            "uri",
+            "a forward does not read requests; write `round-robin`",
+        ),
+        (
+            "hdr",
+            "a forward does not read requests; write `round-robin`",
+        ),
+        ("url-test", BY_SPEED),
+        ("urltest", BY_SPEED),
+        ("fastest", BY_SPEED),
+        ("fallback", "write `failover`"),
+        ("first", "write `failover`"),
+        ("backup", "write `failover`"),
+    ],
+};
+const ROUND_ROBIN: &str = "write `round-robin`";
+const BY_CLIENT: &str = "there is no choice by the client's address; write `round-robin`";
+const BY_SPEED: &str = "there is no choice by speed; write `failover`";
 /// The words of `family`.
 const FAMILIES: [(&str, Families); 4] = [
     ("prefer-ipv4", Families::PreferIpv4),

@@ -42,6 +42,53 @@ pub(super) const LATER: [(&str, bool); 11] = [
     ("ssh", false),
 ];
 
+/// What other programs call types, and what to write here.
+const FOREIGN: [(&str, &str); 17] = [
+    ("url-test", FASTEST),
+    ("urltest", FASTEST),
+    (
+        "fallback",
+        "`failover` is not built yet; write `select`, which uses its first member until you select another",
+    ),
+    ("load-balance", BALANCED),
+    ("loadbalance", BALANCED),
+    ("selector", "write `select` with `members`"),
+    ("relay", "write `chain` with `hops`"),
+    ("socks", "write `socks5`"),
+    ("socks4", "SOCKS4 is not supported; write `socks5`"),
+    (
+        "https",
+        "a proxy over TLS is not built yet; write `http` for one without TLS",
+    ),
+    ("ss", "`shadowsocks` is not built yet"),
+    ("hysteria", UNSUPPORTED),
+    ("tuic", UNSUPPORTED),
+    ("snell", UNSUPPORTED),
+    ("ssr", UNSUPPORTED),
+    (
+        "block",
+        "`reject`, `reset` and `blackhole` are built in: name one of them where you need it",
+    ),
+    (
+        "reject-drop",
+        "`blackhole` is built in: name it where you need it",
+    ),
+];
+const FASTEST: &str = "`fastest` is not built yet; write `select`, which uses its first member until you select another";
+const BALANCED: &str = "`round-robin` and `hash` are not built yet; write `select`, which uses its first member until you select another";
+const UNSUPPORTED: &str = "this protocol is not supported";
+
+/// Types that are not built, to be named where one of them is meant.
+const LATER_WORDS: [&str; LATER.len()] = {
+    let mut words = [""; LATER.len()];
+    let mut at = 0;
+    while at < LATER.len() {
+        words[at] = LATER[at].0;
+        at += 1;
+    }
+    words
+};
+
 /// The table before anything is read; with the upper-case names where there are rule lists.
 pub(super) fn builtins(upper: bool) -> Outbounds {
     let kinds = || {
@@ -292,14 +339,16 @@ impl Reader<'_, '_> {
                 carries_udp: *carries_udp,
             });
         }
-        let mut known = BUILT.to_vec();
-        known.extend(LATER.iter().map(|(name, _)| *name));
-        let words: Vec<(&str, ())> = known.into_iter().map(|word| (word, ())).collect();
+        let words = BUILT.map(|word| (word, ()));
+        let others = value::Others {
+            later: &LATER_WORDS,
+            foreign: &FOREIGN,
+        };
         if is_builtin(kind) {
             let message = format!("`{kind}` is built in: name it where you need it");
             self.problems.error("invalid-value", &node.span, message);
         } else {
-            value::choice(node, "`type`", &words, self.problems);
+            value::choice_with(node, "`type`", &words, &others, self.problems);
         }
         None
     }

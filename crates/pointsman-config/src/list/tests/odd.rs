@@ -203,7 +203,7 @@ fn logic_in_the_brackets_of_clash_is_logic() {
     );
     check(
         "AND,((DOMAIN,a.test),(PORT,443))",
-        "; 1:0-32 there is no rule type `PORT` (here it is `DST-PORT, PORT`)",
+        "; 1:0-32 there is no rule type `PORT` (write `DST-PORT, PORT`)",
     );
 }
 

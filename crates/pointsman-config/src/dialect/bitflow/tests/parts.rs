@@ -47,7 +47,7 @@ fn options_are_checked() {
     options(
         "connection_load_balancer: roundrobin",
         &[
-            "3:27: error[invalid-value]: `connection_load_balancer` must be one of an empty text, `none`, `failover`, `round-robin`, `sni`",
+            "3:27: error[invalid-value]: `connection_load_balancer` must be one of an empty text, `none`, `failover`, `round-robin`",
         ],
     );
     options(

@@ -151,7 +151,7 @@ fn what_is_wrong_is_told_at_its_place() {
               | rule_sets: { ads: { domains: [] } }
               |              ^^^
               lists.yaml:2:3: first here
-            rules/a.yaml:3:17: error[invalid-value]: `type` must be one of `direct`, `socks5`, `http`, `chain`, `select`, `fastest`, `failover`, `round-robin`, `hash`, `shadowsocks`, `trojan`, `vless`, `vmess`, `hysteria2`, `wireguard`, `ssh`
+            rules/a.yaml:3:17: error[invalid-value]: `type` must be one of `direct`, `socks5`, `http`, `chain`, `select`
               |   desk: { type: dirct }
               |                 ^^^^^
               hint: did you mean `direct`?

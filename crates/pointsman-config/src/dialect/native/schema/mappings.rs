@@ -3,12 +3,14 @@
 use pointsman_policy::model::DomainOrder;
 
 use super::super::{
-    BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, UNKNOWN, inbounds, list_files, outbounds,
+    BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, OTHER_BALANCES, UNKNOWN, inbounds, list_files,
+    outbounds,
 };
 use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
 
 use Kind::{
-    Any, ByName, Digits, Either, Flag, Items, List, Matching, One, Rule, Text, Whole, Words,
+    Any, BuiltOrLater, ByName, Digits, Either, Flag, Items, List, Matching, One, Rule, Text, Whole,
+    Words,
 };
 
 const DURATION: Kind = Matching("^0*[1-9][0-9]*(ms|s|m|h|d)$");
@@ -217,7 +219,7 @@ const INBOUND: Mapping = Mapping {
         ("inbounds", ""),
         &[needed(
             "type",
-            Words(|| [words(&inbounds::KINDS), inbounds::LATER.to_vec()].concat()),
+            BuiltOrLater(|| words(&inbounds::KINDS), || inbounds::LATER.to_vec()),
         )],
     )
 };
@@ -304,7 +306,7 @@ const OUTBOUND: Mapping = Mapping {
         ("", ""),
         &[needed_told(
             "type",
-            Words(|| [outbounds::BUILT.to_vec(), words(&outbounds::LATER)].concat()),
+            BuiltOrLater(|| outbounds::BUILT.to_vec(), || words(&outbounds::LATER)),
             "What kind of way out it is",
         )],
     )
@@ -327,7 +329,17 @@ const FORWARD: Mapping = mapping(
         needed("listen", Either(&[LISTENER, Items(&LISTENER, 1)])),
         key("allow", RANGES),
         needed("targets", Items(&Kind::Mapping(&TARGET), 1)),
-        key("balance", Words(|| words(&BALANCES))),
+        key(
+            "balance",
+            BuiltOrLater(
+                || {
+                    let mut built = words(&BALANCES);
+                    built.retain(|word| !OTHER_BALANCES.later.contains(word));
+                    built
+                },
+                || OTHER_BALANCES.later.to_vec(),
+            ),
+        ),
         key("tls", Any),
         key("connection_limit", SOME_U32),
         key("lifetime", DURATION),

@@ -313,6 +313,7 @@ fn mappings_of(kind: &Kind, open: &mut Vec<&'static Mapping>) {
         | Kind::Matching(_)
         | Kind::One
         | Kind::Words(_)
+        | Kind::BuiltOrLater(..)
         | Kind::Rule => {}
     }
 }
@@ -332,6 +333,22 @@ fn descriptions_and_defaults_are_those_of_the_page() {
         !text.contains("]("),
         "a link of the page leads nowhere here"
     );
+}
+
+#[test]
+fn what_is_not_built_is_marked() {
+    let schema = schema();
+    let check = |section: &str, key: &str, built: &str, later: &str| {
+        let of = &schema["properties"][section]["additionalProperties"]["properties"][key];
+        let words = |at: usize| of["anyOf"][at]["enum"].as_array().unwrap().clone();
+        assert!(words(0).contains(&built.into()) && !words(0).contains(&later.into()));
+        assert!(words(1).contains(&later.into()));
+        let about = of["anyOf"][1]["description"].as_str().unwrap();
+        assert!(about.starts_with("Not built yet"), "{about}");
+    };
+    check("outbounds", "type", "select", "fastest");
+    check("inbounds", "type", "mixed", "tun");
+    check("forwards", "balance", "failover", "sni");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The native reader from outside: whole files, the documents, damage.
 
+mod hints;
 mod sections;
 
 use std::net::SocketAddr;

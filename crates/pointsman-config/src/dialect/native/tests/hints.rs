@@ -1,0 +1,88 @@
+//! Words of other programs: what to write instead of them.
+
+use super::read;
+
+/// The hint of the first problem of a text, or else its message.
+fn hint(text: &str) -> String {
+    let loaded = read(&format!(
+        "version: 1\n{text}\nrules: [ \"FALLBACK, direct\" ]\n"
+    ));
+    let told = &loaded.problems.0;
+    let first = told.iter().find(|it| it.code != "nothing-served").unwrap();
+    first.hint.clone().unwrap_or_else(|| first.sentence())
+}
+
+#[test]
+fn types_of_other_programs_have_one_here() {
+    let outbound = |word: &str, expected: &str| {
+        let told = hint(&format!("outbounds: {{ up: {{ type: {word} }} }}"));
+        assert!(told.contains(expected), "{word}: {told}");
+    };
+    outbound("url-test", "`fastest` is not built yet; write `select`");
+    outbound("urltest", "`fastest` is not built yet; write `select`");
+    outbound("fallback", "`failover` is not built yet; write `select`");
+    outbound("load-balance", "not built yet; write `select`");
+    outbound("selector", "write `select` with `members`");
+    outbound("relay", "write `chain` with `hops`");
+    outbound("socks", "write `socks5`");
+    outbound("ss", "`shadowsocks` is not built yet");
+    outbound("shadowsock", "`shadowsocks` is not built yet");
+    outbound("sock5", "did you mean `socks5`?");
+    outbound(
+        "trojan",
+        "not yet: outbounds of type `trojan`; this one refuses every flow",
+    );
+    let inbound = |word: &str, expected: &str| {
+        let told = hint(&format!(
+            "inbounds: {{ in: {{ type: {word}, listen: 1 }} }}"
+        ));
+        assert!(told.contains(expected), "{word}: {told}");
+    };
+    inbound("socks", "write `socks5`, or `mixed`");
+    inbound("redir", "`redirect` is not built yet");
+    inbound("tunnel", "`forwards`");
+    let balance = |word: &str, expected: &str| {
+        let told = hint(&format!(
+            "forwards: {{ f: {{ listen: 'tcp://:80', balance: {word}, targets: [ {{ name: a, address: 'tcp://a:1' }} ] }} }}"
+        ));
+        assert!(told.contains(expected), "{word}: {told}");
+    };
+    balance("roundrobin", "write `round-robin`");
+    balance("leastconn", "write `round-robin`");
+    balance("url-test", "write `failover`");
+    balance("first", "write `failover`");
+    balance("snl", "`sni` is not built yet");
+}
+
+#[test]
+fn a_server_is_no_url() {
+    let check = |server: &str, expected: &str| {
+        let text = format!("outbounds: {{ up: {{ type: http, server: '{server}' }} }}");
+        assert_eq!(hint(&text), expected, "{server}");
+    };
+    check(
+        "socks5://127.0.0.1:1080",
+        "write `127.0.0.1:1080` and `type: socks5`",
+    );
+    check(
+        "http://proxy.example:8080/",
+        "write `proxy.example:8080` and `type: http`",
+    );
+    check("tcp://proxy.example:8080", "write `proxy.example:8080`");
+    check(
+        "socks5://joe:pw@proxy.example:1080",
+        "write `host:port` and `type: socks5`; the login goes in `username` and `password`",
+    );
+    check(
+        "socks5://proxy.example",
+        "write `host:port` and `type: socks5`",
+    );
+}
+
+#[test]
+fn tabs_are_told_where_they_indent() {
+    let tabs = "YAML allows no tabs in the indentation of a line: use spaces";
+    assert_eq!(hint("outbounds:\n\tup:\n\t\ttype: http"), tabs);
+    assert_eq!(hint("outbounds:\n  up:\n\t  type: http"), tabs);
+    assert_ne!(hint("log: { level: [ }"), tabs);
+}
