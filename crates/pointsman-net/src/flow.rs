@@ -28,7 +28,7 @@ use crate::inbound::{Payload, Refusal, Reply};
 use crate::outbound::{Lent, Pick, Ways};
 use crate::plane::Ticket;
 use crate::record::{End, Fault, Limit, Side, Timings};
-use crate::relay::{Closed, Ended, Relay};
+use crate::relay::{Carrying, Closed, Ended};
 use crate::stream::Stream;
 
 /// Lives the life of one flow, as far as to the relay.
@@ -131,18 +131,18 @@ pub(crate) enum Next {
 pub(crate) struct Relaying {
     /// Taken at the end.
     ticket: Option<Ticket>,
-    relay: Relay,
+    carrying: Carrying,
     stay: Option<Stay>,
     /// By which the connection to the server is known as our own.
     _token: Option<Token>,
 }
 
 impl Relaying {
-    fn new(ticket: Ticket, relay: Relay, stay: Option<Stay>, token: Option<Token>) -> Self {
+    fn new(ticket: Ticket, carrying: Carrying, stay: Option<Stay>, token: Option<Token>) -> Self {
         let ticket = Some(ticket);
         Self {
             ticket,
-            relay,
+            carrying,
             stay,
             _token: token,
         }
@@ -153,7 +153,7 @@ impl Future for Relaying {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Poll::Ready(outcome) = Pin::new(&mut self.relay).poll(cx) else {
+        let Poll::Ready(outcome) = Pin::new(&mut self.carrying).poll(cx) else {
             return Poll::Pending;
         };
         self.stay = None;

@@ -13,8 +13,10 @@
 //! Absent: TLS, limits of speed, datagrams.
 
 mod account;
+mod conn;
 mod half;
 mod pool;
+mod pump;
 
 use std::future::Future;
 use std::io;
@@ -28,7 +30,9 @@ use tokio::io::Interest;
 use tokio::time::{Instant, Sleep};
 
 pub use account::{Closed, Counters, FlowBytes, counters};
+pub use conn::{Carrying, Conn, Woven, carry};
 pub use pool::PipePool;
+pub use pump::Pump;
 
 use crate::record::Limit;
 use crate::stream::{Probes, Socket, Stream};

@@ -421,9 +421,11 @@ impl Flow {
             .visit
             .as_ref()
             .map_or_else(Limits::default, Visit::limits);
-        let relay = relay::relay(client, server, &limits, &flow, &self.ways.shared().pipes);
+        let pipes = &self.ways.shared().pipes;
+        let carrying = relay::carry(client.into(), server.into(), &limits, &flow, pipes);
         let stay = self.visit.map(Visit::stay);
-        Next::Relay(Box::new(Relaying::new(self.ticket, relay, stay, token)))
+        let relaying = Relaying::new(self.ticket, carrying, stay, token);
+        Next::Relay(Box::new(relaying))
     }
 
     /// Ends the flow by refusing it.
