@@ -13,11 +13,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -84,6 +84,11 @@ pub enum FetchError {
     /// The body could not be kept.
     #[error("it cannot be kept")]
     Keep(#[source] io::Error),
+    /// It ends in the middle of a line, and nothing says that it was to end there.
+    #[error(
+        "it ends in the middle of a line and the server gave no length: it may have been cut off"
+    )]
+    MaybeCut,
     /// Redirected elsewhere than to a URL that can be fetched.
     #[error("redirected to what cannot be fetched: {0}")]
     Redirect(String),
@@ -174,7 +179,7 @@ async fn exchange(
     let mut connection = pin!(connection);
     let mut asking = pin!(async {
         let response = sender.send_request(request(what, url)?).await?;
-        read(response, what, keep).await
+        read(response, what, url.tls, keep).await
     });
     // Whoever asks is done only when the answer is read; the connection may end before that.
     let mut open = true;
@@ -210,6 +215,7 @@ fn request(what: &Fetch, url: &Url) -> Result<Request<Empty<Bytes>>, FetchError>
 async fn read(
     response: Response<Incoming>,
     what: &Fetch,
+    tls: bool,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Answer, FetchError> {
     let headers = response.headers();
@@ -231,7 +237,11 @@ async fn read(
         etag: header(headers, &ETAG),
         last_modified: header(headers, &LAST_MODIFIED),
     };
+    // TLS tells an end from a cut; without it, and without a length, whoever closes may have been cut off.
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
     let mut body = response.into_body();
+    let bounded = tls || chunked || body.size_hint().exact().is_some();
+    let mut last = None;
     let mut length = 0_u64;
     while let Some(frame) = body.frame().await {
         let Ok(bytes) = frame?.into_data() else {
@@ -241,7 +251,14 @@ async fn read(
         if length > what.limit {
             return Err(FetchError::TooLarge(what.limit));
         }
+        last = bytes.last().copied().or(last);
         keep(&bytes).map_err(FetchError::Keep)?;
+    }
+    // Half a line may be another name, or a wider range; what ends a line or a JSON document is whole, and other
+    // formats know their own end.
+    let in_a_line = last.is_some_and(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if !bounded && in_a_line && !matches!(last, Some(b'}' | b']')) {
+        return Err(FetchError::MaybeCut);
     }
     Ok(Answer::Done(Fetched::New { validators, length }))
 }

@@ -55,6 +55,9 @@ const ANSWERS: &[(&str, &str)] = &[
         "/cutchunks",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\na.b\r\n",
     ),
+    ("/closed", "HTTP/1.1 200 OK\r\n\r\na.b\nc\n"),
+    ("/json", "HTTP/1.1 200 OK\r\n\r\n{\"a\":1}"),
+    ("/half", "HTTP/1.1 200 OK\r\n\r\na.b\n1.0/1"),
     (
         "/large",
         "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n0123456789AB",
@@ -120,6 +123,9 @@ async fn what_servers_send_is_kept_or_refused() {
     check("/chunks", "4 \"a.b\\n\" -").await;
     check("/cut", "the connection broke").await;
     check("/cutchunks", "the connection broke").await;
+    check("/closed", "6 \"a.b\\nc\\n\"").await;
+    check("/json", "7 ").await;
+    check("/half", "it ends in the middle of a line").await;
     check("/large", "larger than 10 bytes").await;
     check("/packed", "the server sent `gzip`").await;
     check("/moved", "6 \"a.b").await;
