@@ -224,7 +224,7 @@ pub(crate) fn value(text: &str) -> Result<serde_json::Value, (String, usize)> {
     let at = At::start();
     let read = serde_json::from_reader(Relaxed::new(bare.as_bytes(), &at));
     read.map_err(|error: serde_json::Error| {
-        let offset = place_of(bare, &error).unwrap_or(at.offset.get());
+        let offset = place_of(bare, &error).unwrap_or_else(|| at.offset.get());
         (message(&error), offset + text.len() - bare.len())
     })
 }
