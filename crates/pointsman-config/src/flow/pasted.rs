@@ -183,13 +183,23 @@ fn url(key: &str, scheme: &str, rest: &str) -> Result<Pasted, BadFlow> {
     })
 }
 
+/// Browsers take a backslash for a slash (WHATWG URL, 4.4).
 fn before_path(text: &str) -> &str {
-    text.split(['/', '?', '#']).next().unwrap_or(text)
+    text.split(['/', '\\', '?', '#']).next().unwrap_or(text)
 }
 
 /// `host:port`, `[v6]:port`, or a host alone.
 fn host_and_port(key: &str, text: &str) -> Result<(Host, Option<u16>), BadFlow> {
-    let host = |text: &str| Host::parse(text).map_err(|why| bad(key, format!("`{text}`: {why}")));
+    let host = |text: &str| {
+        let inner = text.trim_start_matches('[').trim_end_matches(']');
+        match inner.split_once('%') {
+            Some((address, _zone)) if address.parse::<std::net::Ipv6Addr>().is_ok() => {
+                let why = format!("`{text}`: leave out the zone behind `%`: rules do not see it");
+                Err(bad(key, why))
+            }
+            _ => Host::parse(text).map_err(|why| bad(key, format!("`{text}`: {why}"))),
+        }
+    };
     // An address of IPv6 without brackets has no port.
     if text.parse::<IpAddr>().is_ok() {
         return Ok((host(text)?, None));

@@ -213,6 +213,11 @@ fn destinations_as_they_are_pasted() {
     read("dns://1.1.1.1", expect!["udp dst=1.1.1.1 port=53"]);
     read("foo://a.test:99/x", expect!["tcp dst=a.test port=99"]);
     read("a.test/x", expect!["tcp dst=a.test"]);
+    // As a browser goes there.
+    read(
+        r"http://a.test\@b.test/",
+        expect!["tcp dst=a.test port=80 speaks=http"],
+    );
     read("a.test:8080/x?y=z", expect!["tcp dst=a.test port=8080"]);
     read(
         "https://a.test protocol=http",
@@ -261,6 +266,12 @@ fn mistakes_in_what_is_pasted() {
     read(
         "https://a.test:https/",
         expect!["error: `dst`: `https` is no port"],
+    );
+    read(
+        "[fe80::1%eth0]:22",
+        expect![
+            "error: `dst`: `[fe80::1%eth0]`: leave out the zone behind `%`: rules do not see it"
+        ],
     );
     read(
         "10.0.0.0/8",
