@@ -147,6 +147,10 @@ impl Reply {
                     Ok(data) => return Some(Ok(data)),
                     Err(_trailers) => continue,
                 },
+                // A stream that breaks off in mid-air: the daemon is gone, or was killed.
+                Err(error) if !error.is_parse() => {
+                    return Some(Err(Stop::Failed("the daemon ended".into())));
+                }
                 Err(error) => return Some(Err(broken(&error))),
             }
         }
@@ -225,6 +229,10 @@ fn address(global: &Global) -> Result<PathBuf, Stop> {
 /// The control socket of the daemon that keeps its state there.
 fn holder(state: &Path) -> Result<PathBuf, Stop> {
     let path = state.join(LOCK);
+    if !local::is_locked(&path).unwrap_or(true) {
+        let state = state.display();
+        return Err(Stop::NoDaemon(format!("none keeps its state in {state}")));
+    }
     let read = local::read_regular(&path, 64 << 10);
     let known = read.map_err(|error| error.to_string()).and_then(|bytes| {
         serde_json::from_slice::<Holder>(&bytes).map_err(|error| error.to_string())

@@ -6,14 +6,32 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use pointsman_config::paths::{Holder, LOCK};
 use pointsman_os::local::open_lockable;
 
 /// The directory is this process's as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _held: File,
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Tells others how this daemon is reached, now that it is.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn tell(&self, control: &Path) -> io::Result<()> {
+        let control = std::path::absolute(control).unwrap_or_else(|_unknown| control.to_owned());
+        let pid = std::process::id();
+        tell(&self.0, &Holder { pid, control })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nobody is to be led to whoever listens there next.
+        let _ = self.0.set_len(0);
+    }
 }
 
 /// Why there is no lock.
@@ -25,22 +43,27 @@ pub(crate) enum Unlocked {
     Unable(io::Error),
 }
 
-/// Takes the directory of state, which is made where it is missing, and tells others how this daemon is reached.
-pub(crate) fn take(state: &Path, control: &Path) -> Result<Lock, Unlocked> {
+/// Takes the directory of state, which is made where it is missing.
+pub(crate) fn take(state: &Path) -> Result<Lock, Unlocked> {
     let file = open(state).map_err(Unlocked::Unable)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Unlocked::Held(held(state, &file))),
-        Err(TryLockError::Error(error)) => return Err(Unlocked::Unable(error)),
+    for left in (0..TRIES).rev() {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if left == 0 => {
+                return Err(Unlocked::Held(held(state, &file)));
+            }
+            // A client that asks whether there is a daemon holds it for a moment.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(Unlocked::Unable(error)),
+        }
     }
-    let control = std::path::absolute(control).unwrap_or_else(|_unknown| control.to_owned());
-    let holder = Holder {
-        pid: std::process::id(),
-        control,
-    };
-    tell(&file, &holder).map_err(Unlocked::Unable)?;
-    Ok(Lock { _held: file })
+    // What a daemon left that was killed.
+    file.set_len(0).map_err(Unlocked::Unable)?;
+    Ok(Lock(file))
 }
+
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 fn open(state: &Path) -> io::Result<File> {
     std::fs::create_dir_all(state)?;
@@ -82,9 +105,9 @@ mod tests {
     fn one_daemon_holds_a_directory() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("not/there/yet");
-        let control = Path::new("/run/a.sock");
-        let first = take(&state, control).unwrap();
-        let Err(Unlocked::Held(why)) = take(&state, Path::new("/run/b.sock")) else {
+        let first = take(&state).unwrap();
+        first.tell(Path::new("/run/a.sock")).unwrap();
+        let Err(Unlocked::Held(why)) = take(&state) else {
             panic!("two have it");
         };
         let pid = std::process::id();
@@ -93,18 +116,29 @@ mod tests {
             "{why}"
         );
         drop(first);
-        take(&state, control).unwrap();
+        assert_eq!(std::fs::read(state.join(LOCK)).unwrap(), b"");
+        take(&state).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_told_before_the_daemon_is_reached_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOCK);
+        // Of one that was killed.
+        std::fs::write(&path, "{\"pid\":1,\"control\":\"/run/a.sock\"}").unwrap();
+        let _lock = take(directory.path()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
     #[test]
     fn what_is_no_file_is_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/dev/null", directory.path().join(LOCK)).unwrap();
-        let taken = take(directory.path(), Path::new("/c"));
+        let taken = take(directory.path());
         assert!(matches!(taken, Err(Unlocked::Unable(_))), "{taken:?}");
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let taken = take(&file, Path::new("/c"));
+        let taken = take(&file);
         assert!(matches!(taken, Err(Unlocked::Unable(_))), "{taken:?}");
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod flows;
 mod problems;
+mod sink;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
@@ -53,7 +54,7 @@ pub(crate) fn start(told: Option<&str>, level: Option<&str>, json: bool) -> Resu
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(sink::stderr(json))
         .with_ansi(false)
         .with_timer(SystemTime);
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();

@@ -38,7 +38,7 @@ use tokio::sync::Notify;
 use crate::app::{App, Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
-use crate::lock::Unlocked;
+use crate::lock::{Lock, Unlocked};
 use crate::watching::Watching;
 
 fn main() -> ExitCode {
@@ -134,9 +134,9 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Before selections are read or anything is listened on. It is held until this function ends.
-    let _lock = match origin.state.as_deref() {
+    let lock = match origin.state.as_deref() {
         None => None,
-        Some(state) => match lock::take(state, &origin.control) {
+        Some(state) => match lock::take(state) {
             Ok(lock) => Some(lock),
             Err(Unlocked::Held(why)) => anyhow::bail!("{why}"),
             Err(Unlocked::Unable(error)) => {
@@ -159,7 +159,8 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     })?;
     let json = log.is_json();
     let app = App::new(origin, plane, log);
-    let code = runtime.block_on(serve(&app, setup, asked, &mut signals, &hangups));
+    let serving = serve(&app, setup, asked, lock.as_ref(), &mut signals, &hangups);
+    let code = runtime.block_on(serving);
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     if let Ok(app) = Arc::try_unwrap(app).map_err(|_still_held| ()) {
@@ -234,6 +235,7 @@ async fn serve(
     app: &Arc<App>,
     setup: pointsman_config::Setup,
     asked: Asked,
+    lock: Option<&Lock>,
     signals: &mut Signals,
     hangups: &Arc<Notify>,
 ) -> anyhow::Result<ExitCode> {
@@ -242,6 +244,9 @@ async fn serve(
         Ok(control) => control,
         Err(error) => anyhow::bail!("control socket {}: {error}", app.origin.control.display()),
     };
+    if let Some(Err(error)) = lock.map(|lock| lock.tell(&app.origin.control)) {
+        tracing::warn!("clients do not find this daemon by `--state`: {error}");
+    }
     match unless_ended(app.begin(setup, asked), signals, hangups).await {
         Some(Ok(())) => {}
         Some(Err(refused)) => anyhow::bail!("{refused}"),

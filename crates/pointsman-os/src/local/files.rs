@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here waits for ever. Opening does not block, and what was opened is looked at before it is read.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -24,6 +24,18 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// As [`open_regular`]; `FileTooLarge`.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     whole(open_regular(path)?, limit)
+}
+
+/// Whether somebody holds the lock of a regular file; it is asked for shared, and given back at once.
+///
+/// # Errors
+/// Those of the file system.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    match open_regular(path)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The bytes of a regular file or of a pipe, at most `limit` of them; a pipe is waited for `within` that time.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -240,4 +241,30 @@ fn a_start_that_fails_is_told_to_programs_too() {
         message.contains("another program listens there"),
         "{message}"
     );
+}
+
+/// A full disk, or a reader that is gone: nothing but lines is lost.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let config = |outbound: &str| {
+        format!(
+            "version: 1\nlog: {{ level: debug }}\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+             rules:\n  - DOMAIN, a.test, {outbound}\n  - FALLBACK, DIRECT\n"
+        )
+    };
+    let starter = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"].map(str::to_owned);
+    let mut daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", config("REJECT"))],
+        config: "pointsman.yaml",
+        starter: starter.to_vec(),
+        ..Start::default()
+    });
+    let path = daemon.directory.path().join("pointsman.yaml");
+    std::fs::write(path, config("RESET")).unwrap();
+    let reloaded = daemon.client(&["reload"]);
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    let explained = daemon.json(&["explain", "a.test:80"]);
+    assert_eq!(explained["decision"]["outbound"], "RESET", "{explained}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(Duration::from_secs(20)).code(), Some(0));
 }

@@ -64,6 +64,36 @@ fn a_second_daemon_on_the_same_state_is_refused_until_the_first_is_dead() {
     assert_eq!(lost.status.code(), Some(3), "{lost:?}");
 }
 
+fn by_state(state: &Path, words: &[&str]) -> Output {
+    let mut client = Command::new(client_path());
+    client.arg("--state").arg(state).args(words);
+    client.output().unwrap()
+}
+
+/// Whoever follows a state must never reach another daemon than the one that keeps it.
+#[test]
+fn a_state_that_nobody_keeps_leads_to_no_daemon() {
+    let (mine, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut daemon = Daemon::start(&start(CONFIG, others.path()));
+    let control = daemon.control();
+    // Its place is taken: it never serves.
+    let mut taken = start(CONFIG, mine.path());
+    taken.args.extend(["--control", control.to_str().unwrap()]);
+    assert!(Daemon::try_start(&taken).is_err());
+    let stopped = by_state(mine.path(), &["stop"]);
+    assert_eq!(stopped.status.code(), Some(3), "{stopped:?}");
+    // One that was killed left its place to another.
+    let lock = std::fs::read(others.path().join("daemon.lock")).unwrap();
+    std::fs::write(mine.path().join("daemon.lock"), lock).unwrap();
+    let stopped = by_state(mine.path(), &["stop"]);
+    assert_eq!(stopped.status.code(), Some(3), "{stopped:?}");
+    assert_eq!(by_state(others.path(), &["status"]).status.code(), Some(0));
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(Duration::from_secs(20)).code(), Some(0));
+    let status = by_state(others.path(), &["status"]);
+    assert_eq!(status.status.code(), Some(3), "{status:?}");
+}
+
 #[test]
 fn what_was_rolled_back_is_said_when_it_is_read_again() {
     let state = tempfile::tempdir().unwrap();
