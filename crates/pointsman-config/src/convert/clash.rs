@@ -10,11 +10,14 @@ mod lists;
 mod old;
 mod outbounds;
 mod rules;
+mod types;
 
 use std::collections::HashMap;
 
 use super::draft::{Draft, Section, line_text};
 use super::emit::Map;
+use super::types::wrong;
+use crate::problem::Problems;
 use crate::yaml::{Node, Value};
 
 pub(super) use old::is_old;
@@ -64,9 +67,12 @@ const LOUD: [&str; 7] = [
     "vmess-config",
 ];
 
-/// The native form of a configuration.
-pub(super) fn convert(root: &Node) -> Draft {
+/// The native form of a configuration; values of types that Clash does not take go into `problems`.
+pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
     let root = &old::renamed(root);
+    for wrong in wrong(root, types::TABLE) {
+        problems.error("wrong-type", &wrong.value.span, wrong.text);
+    }
     let mut draft = Draft::new("Clash");
     draft.head.push("ip_rules_resolve: true".to_owned());
     let mut clash = Clash {

@@ -76,9 +76,9 @@ impl Foreign {
         let draft = match self {
             Self::Clash => yaml::parse(&source, &mut problems)
                 .filter(|root| matches!(root.value, Value::Map(_)))
-                .map(|root| clash::convert(&root)),
+                .map(|root| clash::convert(&root, &mut problems)),
             Self::SingBox => json(&source, &mut problems)
-                .map(|root| sing_box::convert(&root, name, &source.text)),
+                .map(|root| sing_box::convert(&root, &source, &mut problems)),
         };
         match draft.filter(|_| !problems.has_errors()) {
             Some(draft) => {

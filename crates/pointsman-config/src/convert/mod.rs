@@ -22,6 +22,7 @@ mod rules;
 mod sing_box;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use foreign::Foreign;
 pub use mend::faults;

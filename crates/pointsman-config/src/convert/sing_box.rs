@@ -10,19 +10,25 @@ mod lines;
 mod outbounds;
 mod route;
 mod sets;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::draft::Draft;
+use super::types::wrong;
+use crate::problem::{Problems, Source};
 
-/// The native form of a configuration. `name` is the file's, `text` what stands in it.
-pub(super) fn convert(root: &Value, name: &str, text: &str) -> Draft {
+/// The native form of a configuration; values of types that sing-box does not take go into `problems`.
+pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problems) -> Draft {
+    let lines = lines::Lines::of(&source.text);
+    mistyped(root, source, &lines, problems);
     let mut this = SingBox {
         draft: Draft::new("sing-box"),
-        file: name.to_owned(),
-        lines: lines::Lines::of(text),
+        file: source.file.to_string(),
+        lines,
         names: BTreeMap::new(),
         sets: BTreeMap::new(),
         inbounds: BTreeSet::new(),
@@ -46,6 +52,30 @@ pub(super) fn convert(root: &Value, name: &str, text: &str) -> Draft {
     this.dns();
     this.rules();
     this.draft
+}
+
+/// Tells of values of types that sing-box does not take, each on its line.
+fn mistyped(root: &Value, source: &Arc<Source>, lines: &lines::Lines, problems: &mut Problems) {
+    let of_rules = types::RULES.iter().flat_map(|place| {
+        let keys = types::RULE.iter();
+        keys.map(move |(key, types)| (format!("{place}{key}"), *types))
+    });
+    let of_rules: Vec<(String, u8)> = of_rules.collect();
+    let of_rules = of_rules.iter().map(|(key, types)| (key.as_str(), *types));
+    let table: Vec<(&str, u8)> = types::TABLE.iter().copied().chain(of_rules).collect();
+    for wrong in wrong(root, &table) {
+        let number = usize::try_from(lines.line(&wrong.path)).unwrap_or(usize::MAX);
+        let before = source
+            .text
+            .split_inclusive('\n')
+            .take(number.saturating_sub(1));
+        let start: usize = before.map(str::len).sum();
+        let rest = source.text.get(start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let start = start + (line.len() - line.trim_start().len());
+        let end = start + line.trim().len();
+        problems.error("wrong-type", &source.span(start, end), wrong.text);
+    }
 }
 
 struct SingBox<'a> {

@@ -18,6 +18,7 @@ mod carried;
 mod corners;
 mod fixtures;
 mod foreign;
+mod types;
 mod widens;
 
 /// The converted text, loaded from the directory of the original.
