@@ -190,7 +190,7 @@ fn pairs(text: &str) -> bool {
 }
 
 /// The parts between commas that stand in no brackets.
-fn operands(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn operands(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     let parts = text.split(move |c| {
         match c {

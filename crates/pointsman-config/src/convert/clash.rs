@@ -9,6 +9,7 @@ mod inbounds;
 mod lists;
 mod old;
 mod outbounds;
+mod parts;
 mod rules;
 mod types;
 

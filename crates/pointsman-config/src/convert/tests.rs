@@ -18,6 +18,7 @@ mod carried;
 mod corners;
 mod fixtures;
 mod foreign;
+mod parts;
 mod types;
 mod widens;
 

@@ -1,6 +1,7 @@
 //! Clash's rules.
 
-use super::super::rules;
+use super::super::rules::{self, Ranges};
+use super::parts::{Lost, sayable};
 use super::{Clash, get, items, place};
 use crate::clash_rule::{Parts, within};
 
@@ -42,12 +43,13 @@ impl Clash<'_> {
             return self.draft.fallback(place, &out);
         }
         let own = match parts.is_match() {
-            true => Ok("ALWAYS".to_owned()),
+            true => Ok(("ALWAYS".to_owned(), Vec::new())),
             false => self.condition(&parts, place),
         };
         match own {
             Err(why) => self.draft.left_out(place, rule, &why),
-            Ok(own) => {
+            Ok((own, lost)) => {
+                self.draft.parts_lost(place, rule, &lost, &out);
                 let all: Vec<&str> = match above {
                     None => vec![&own],
                     // What adds nothing is not written.
@@ -91,7 +93,10 @@ impl Clash<'_> {
             self.condition(&inner, place)
         });
         let condition = match condition {
-            Ok(condition) if depth < 4 && self.draft.has_room() => condition,
+            Ok((condition, lost)) if depth < 4 && self.draft.has_room() => {
+                self.draft.parts_lost(place, rule, &lost, name);
+                condition
+            }
             Ok(_) => return self.draft.left_out(place, rule, "lists within lists"),
             Err(why) => return self.draft.left_out(place, rule, &why),
         };
@@ -117,13 +122,27 @@ impl Clash<'_> {
         }
     }
 
-    /// A rule without its way out, in native words.
-    fn condition(&mut self, parts: &Parts<'_>, place: &str) -> Result<String, String> {
+    /// A rule without its way out, in native words, and which of its alternatives are left out.
+    fn condition(&mut self, parts: &Parts<'_>, place: &str) -> Result<(String, Vec<Lost>), String> {
         let mut found = Vec::new();
-        let condition = rules::clash_parts(parts, &mut found)?;
+        let mut lost = Vec::new();
+        let condition = match parts.kind.as_str() {
+            "AND" | "OR" => {
+                let whole = format!("{},{}", parts.kind, parts.content);
+                let mut reads = |rule: &str| {
+                    let mut found = Vec::new();
+                    let condition = rules::clash(rule, &mut found)?;
+                    let names: Vec<String> = found.iter().map(Ranges::name).collect();
+                    self.draft.reads(&condition, &names)
+                };
+                let kept = sayable(&whole, &mut reads, &mut lost, 0)?;
+                rules::clash(&kept, &mut found)?
+            }
+            _ => rules::clash_parts(parts, &mut found)?,
+        };
         for ranges in found {
             self.ranges(&ranges, place);
         }
-        Ok(condition)
+        Ok((condition, lost))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::draft::line_text as word;
 use super::super::rules;
-use super::{SingBox, items, strings};
+use super::{SingBox, items, shown, strings};
 
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;
@@ -100,6 +100,10 @@ pub(super) struct Found {
     pub(super) guessed: Option<String>,
     /// Whether it asks for what nobody looked at.
     pub(super) unsniffed: bool,
+    /// Alternatives that are left out, and why.
+    pub(super) lost: Vec<(String, String)>,
+    /// Whether it stands below an `invert`, where nothing may be left out.
+    whole: bool,
 }
 
 impl SingBox<'_> {
@@ -110,17 +114,36 @@ impl SingBox<'_> {
         found: &mut Found,
         depth: usize,
     ) -> Result<String, String> {
+        let (whole, lost) = (found.whole, found.lost.len());
+        found.whole |= rule["invert"] == true;
+        let condition = self.sayable(rule, found, depth);
+        found.whole = whole;
+        if condition.is_err() {
+            found.lost.truncate(lost);
+        }
+        condition
+    }
+
+    fn sayable(&self, rule: &Value, found: &mut Found, depth: usize) -> Result<String, String> {
         if depth > MAX_DEPTH {
             return Err(format!("logic deeper than {MAX_DEPTH} levels"));
         }
         let object = rule.as_object().ok_or("it is no object")?;
         let condition = if rule["type"] == "logical" {
             let mut parts = Vec::new();
-            for rule in items(&rule["rules"]) {
-                parts.push(self.condition(rule, found, depth + 1)?);
+            let mut last = None;
+            for part in items(&rule["rules"]) {
+                match self.condition(part, found, depth + 1) {
+                    Ok(part) => parts.push(part),
+                    Err(why) if rule["mode"] == "or" && !found.whole => {
+                        found.lost.push((shown(part), why.clone()));
+                        last = Some(why);
+                    }
+                    Err(why) => return Err(why),
+                }
             }
             if parts.is_empty() {
-                return Err("it has no condition".to_owned());
+                return Err(last.unwrap_or_else(|| "it has no condition".to_owned()));
             }
             joined(if rule["mode"] == "or" { "OR" } else { "AND" }, parts)
         } else {
@@ -156,9 +179,19 @@ impl SingBox<'_> {
         others: &mut Vec<Vec<String>>,
     ) -> Result<(), String> {
         let tags = strings(&rule["rule_set"]).ok_or("`rule_set` is not a list of names")?;
-        for tag in &tags {
-            let asked = self.sets.get(tag);
-            let asked = asked.ok_or_else(|| format!("there is no rule set `{tag}`"))?;
+        let (known, missing): (Vec<&String>, Vec<&String>) =
+            tags.iter().partition(|tag| self.sets.contains_key(*tag));
+        for tag in missing {
+            let why = format!("there is no rule set `{tag}`");
+            if found.whole || known.is_empty() && groups[DESTINATION].is_empty() {
+                return Err(why);
+            }
+            found.lost.push((format!("\"rule_set\":\"{tag}\""), why));
+        }
+        for tag in &known {
+            let Some(asked) = self.sets.get(*tag) else {
+                continue;
+            };
             let both = |at: usize| !groups[at].is_empty() && asked.groups[at];
             let any = groups.iter().any(|group| !group.is_empty());
             let beside = !groups[DESTINATION].is_empty();
@@ -172,10 +205,10 @@ impl SingBox<'_> {
                 ));
             }
             if beside && asked.unseen {
-                found.guessed = Some(tag.clone());
+                found.guessed = Some((*tag).clone());
             }
         }
-        let each = tags.iter().map(|tag| format!("RULE-SET, {}", word(tag)));
+        let each = known.iter().map(|tag| format!("RULE-SET, {}", word(tag)));
         match groups[DESTINATION].is_empty() {
             true => others.push(each.collect()),
             false => groups[DESTINATION].extend(each),
@@ -271,10 +304,18 @@ impl SingBox<'_> {
             }
             "protocol" => {
                 let known = ["http", "quic", "ssh", "tls"];
-                if let Some(other) = values.iter().find(|v| !known.contains(&v.as_str())) {
-                    return Err(format!("there is no protocol `{other}`"));
+                let is_known = |v: &&String| known.contains(&v.as_str());
+                let any = values.iter().any(|v| is_known(&v));
+                for other in values.iter().filter(|v| !is_known(v)) {
+                    let why = format!("there is no protocol `{other}`");
+                    if found.whole || !any {
+                        return Err(why);
+                    }
+                    let part = format!("\"protocol\":\"{other}\"");
+                    found.lost.push((part, why));
                 }
-                others.push(each("PROTOCOL"));
+                let said = values.iter().filter(is_known);
+                others.push(said.map(|v| format!("PROTOCOL, {v}")).collect());
             }
             "ip_version" => {
                 let family = |v: &String| match v.as_str() {

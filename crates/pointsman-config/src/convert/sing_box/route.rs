@@ -74,7 +74,11 @@ impl SingBox<'_> {
                 .iter()
                 .any(|kind| condition.contains(kind));
             match self.way(rule, action, &condition, &place) {
-                Ok(Some(out)) => self.draft.rule(&place, &shown(rule), &condition, &out),
+                Ok(Some(out)) => {
+                    let written = shown(rule);
+                    self.draft.parts_lost(&place, &written, &found.lost, &out);
+                    self.draft.rule(&place, &written, &condition, &out);
+                }
                 Ok(None) => {}
                 Err(why) => self.draft.left_out(&place, &shown(rule), &why),
             }

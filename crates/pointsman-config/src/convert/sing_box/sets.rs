@@ -86,9 +86,13 @@ impl SingBox<'_> {
         for (number, rule) in items(&set["rules"]).iter().enumerate() {
             asked.add(rule);
             let place = self.place(&format!("{part}.rules[{number}]"));
-            let why = match self.condition(rule, &mut Found::default(), 0) {
-                Ok(rule) if stands_alone(&rule) => {
-                    rules.push(quoted(&rule));
+            let mut found = Found::default();
+            let why = match self.condition(rule, &mut found, 0) {
+                Ok(said) if stands_alone(&said) => {
+                    rules.push(quoted(&said));
+                    lacks |= !found.lost.is_empty();
+                    self.draft
+                        .parts_lost(&place, &shown(rule), &found.lost, tag);
                     continue;
                 }
                 Ok(_) => "an entry of a list cannot say it".to_owned(),
