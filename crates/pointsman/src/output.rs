@@ -9,6 +9,7 @@ use pointsman_os::local::terminal_width;
 use serde::Serialize;
 
 use crate::cli::{Color, Format, Global};
+use crate::wording::deceives;
 
 /// Where answers go.
 pub(crate) struct Out {
@@ -69,7 +70,7 @@ impl Out {
 
     /// Writes a line of data.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Stop> {
-        let written = writeln!(self.stdout, "{line}");
+        let written = writeln!(self.stdout, "{}", shown(line));
         self.written(written)
     }
 
@@ -130,7 +131,9 @@ impl Out {
     /// A word in a colour: 31 red, 32 green, 33 yellow, 36 cyan, 1 bold.
     pub(crate) fn colored(&self, color: u8, word: &str) -> String {
         if self.color {
-            format!("\u{1b}[{color}m{word}\u{1b}[0m")
+            // Marks of our own, which [`shown`] turns into what terminals understand.
+            let mark = |color: u8| char::from_u32(MARKS + u32::from(color)).unwrap_or_default();
+            format!("{}{word}{}", mark(color), mark(0))
         } else {
             word.to_owned()
         }
@@ -175,7 +178,25 @@ pub(crate) fn print(text: &str) -> Result<(), Stop> {
 
 /// Writes a line to stderr; where nobody hears it, nothing can be said of that either.
 pub(crate) fn complain(text: impl Display) {
-    let _unheard = writeln!(io::stderr().lock(), "{text}");
+    let _unheard = writeln!(io::stderr().lock(), "{}", shown(text));
+}
+
+/// A plane of Unicode that nobody uses: a colour, from its begin to its end.
+const MARKS: u32 = 0x10_0000;
+
+/// A text as it may be shown: what lists, configurations and the network bring moves no cursor and hides nothing.
+fn shown(text: impl Display) -> String {
+    let text = text.to_string();
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c).checked_sub(MARKS) {
+            Some(color @ 0..=49) => shown.push_str(&format!("\u{1b}[{color}m")),
+            _ if matches!(c, '\n' | '\t') => shown.push(c),
+            _ if c.is_control() || deceives(c) => shown.push('\u{fffd}'),
+            _ => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl From<io::Error> for Stop {
@@ -184,5 +205,24 @@ impl From<io::Error> for Stop {
             io::ErrorKind::BrokenPipe => Self::Unread,
             _ => Self::Failed(format!("cannot write: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_moves_a_cursor_or_hides() {
+        let check = |text: &str, expected: &str| assert_eq!(shown(text), expected);
+        check("a\u{1b}[2J\u{7}b", "a\u{fffd}[2J\u{fffd}b");
+        check("a\nb\tc", "a\nb\tc");
+        check("evil\u{202e}txt.exe", "evil\u{fffd}txt.exe");
+        check("\u{1f600} \u{e9}", "\u{1f600} \u{e9}");
+        // The worst that an unused plane can do is a colour.
+        check(
+            "\u{10001f}x\u{100000}\u{10ffff}",
+            "\u{1b}[31mx\u{1b}[0m\u{10ffff}",
+        );
     }
 }

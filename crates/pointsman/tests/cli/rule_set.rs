@@ -517,3 +517,45 @@ fn lists_inside_a_file_are_named() {
         "#]],
     );
 }
+
+/// Whoever writes a list is not to write to the terminal of who reads it.
+#[test]
+fn what_a_list_says_moves_no_cursor() {
+    let list = r#"{"version":2,"rules":[{"domain":["a\u001b]0;PWN\u0007.test","b.test\u202e"]}]}"#;
+    let home = directory(&[
+        ("esc.json", list),
+        (
+            "esc.txt",
+            "PROCESS-NAME,\u{1b}[2J\u{200b}x\nDOMAIN,b.test\n",
+        ),
+        (
+            "esc.yml",
+            "version: 1\ninbounds: { desk: { type: mixed, listen: 0 } }\nrules: [ \"FALLBACK, \\e[5mX\\u202e\" ]\n",
+        ),
+    ]);
+    for words in [
+        &["rule-set", "match", "esc.json", "b.test"][..],
+        &[
+            "rule-set",
+            "convert",
+            "esc.json",
+            "--to",
+            "mrs",
+            "-o",
+            "/dev/null",
+        ],
+        &["rule-set", "match", "esc.txt", "\u{1b}[31m"],
+        &["check", "esc.yml"],
+        &[
+            "explain",
+            "--config",
+            "esc.yml",
+            "a.test:443 process=\u{1b}]0;x",
+        ],
+    ] {
+        let said = shown(home.path(), words, "");
+        let raw = |c: char| matches!(c, '\u{1b}' | '\u{7}' | '\u{202e}' | '\u{200b}');
+        assert!(!said.contains(raw), "{words:?}: {said:?}");
+        assert!(said.contains('\u{fffd}'), "{words:?}: {said:?}");
+    }
+}
