@@ -106,6 +106,9 @@ pub struct FetchedList {
     pub name: String,
     /// From where, without the query.
     pub url: String,
+    /// How many entries it has in force; null where no policy uses it.
+    #[serde(default)]
+    pub entries: Option<u64>,
     /// When the server last confirmed the copy in force, in milliseconds since 1970; null without one.
     pub checked_ms: Option<u64>,
     /// When that copy was fetched, in milliseconds since 1970.

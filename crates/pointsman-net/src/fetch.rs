@@ -82,7 +82,7 @@ pub enum FetchError {
     #[error("the server sent `{0}`, which was not asked for")]
     Encoded(String),
     /// The body could not be kept.
-    #[error("it cannot be kept")]
+    #[error("it cannot be stored")]
     Keep(#[source] io::Error),
     /// It ends in the middle of a line, and nothing says that it was to end there.
     #[error(
@@ -90,7 +90,7 @@ pub enum FetchError {
     )]
     MaybeCut,
     /// Redirected elsewhere than to a URL that can be fetched.
-    #[error("redirected to what cannot be fetched: {0}")]
+    #[error("redirected to a URL that cannot be fetched: {0}")]
     Redirect(String),
     /// Not 200 or 304.
     #[error("the server answered {0}")]

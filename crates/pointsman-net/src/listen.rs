@@ -223,14 +223,14 @@ enum Moving {
 async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, tasks: Tasks) {
     match TcpListener::from_std(socket) {
         Ok(listener) => accept_all(Queue::Tcp(listener), place, shared, tasks).await,
-        Err(error) => tracing::error!(%error, "a listener could not be taken into service"),
+        Err(error) => tracing::error!(%error, "a listener could not be started"),
     }
 }
 
 async fn accept_unix(socket: StdUnixListener, shared: Arc<Shared>, tasks: Tasks) {
     match UnixListener::from_std(socket) {
         Ok(listener) => accept_all(Queue::Unix(listener), Place::InTurn, shared, tasks).await,
-        Err(error) => tracing::error!(%error, "a listener could not be taken into service"),
+        Err(error) => tracing::error!(%error, "a listener could not be started"),
     }
 }
 
@@ -343,7 +343,7 @@ impl Shared {
             match arrived {
                 Ok(socket) => shared.handle((socket, peer), worker),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was lost on its way to its worker");
+                    tracing::warn!(%error, "a connection could not be handed to its worker");
                 }
             }
         });

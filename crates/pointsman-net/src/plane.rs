@@ -101,7 +101,7 @@ pub enum ApplyError {
         source: io::Error,
     },
     /// The specification contradicts itself, and how.
-    #[error("the generation cannot be: {0}")]
+    #[error("the configuration cannot be applied: {0}")]
     Spec(String),
     /// The plane is being stopped.
     #[error("the data plane is stopping")]

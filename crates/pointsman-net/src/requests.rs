@@ -57,7 +57,7 @@ pub enum Outcome {
 
 /// Somebody subscribes to this already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("somebody subscribes to {0} already")]
+#[error("request {0} already has a subscriber")]
 pub struct Taken(pub u32);
 
 /// Who is asked, and who waits.

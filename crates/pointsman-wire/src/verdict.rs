@@ -45,7 +45,7 @@ pub enum WhyNot {
 impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AnotherProtocol => f.write_str("another protocol"),
+            Self::AnotherProtocol => f.write_str("not the expected protocol"),
             Self::Malformed(what) => write!(f, "malformed: {what}"),
             Self::TooLong => f.write_str("too long"),
             Self::Unsupported(what) => write!(f, "not supported: {what}"),

@@ -9,7 +9,7 @@ use pointsman_config::value::parse_duration;
 
 use crate::cmds;
 
-/// Asks the Pointsman daemon, checks and explains configurations.
+/// Control the Pointsman daemon; check, explain and convert configurations.
 #[derive(Debug, Parser)]
 #[command(
     name = "pointsman",
@@ -26,23 +26,24 @@ pub(crate) struct Cli {
 
 /// Options that stand before or after the verb.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The daemon's control socket [env: POINTSMAN_CONTROL]
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) control: Option<PathBuf>,
-    /// Where the daemon keeps its state, by which its control socket and its lists are found [default: as the daemon's]
+    /// The daemon's state directory: finds its control socket and its lists [default: as the daemon's]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// How long to wait for the daemon's answer [default: 30s; 5m for `reload` and `replay`]
     #[arg(long, global = true, value_name = "DURATION", value_parser = patience)]
     pub(crate) timeout: Option<Duration>,
-    /// How answers are written [default: text]
+    /// Output format [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Say nothing where the exit code says it all
+    /// Print nothing that the exit code already says
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
-    /// When to colour
+    /// When to use colours
     #[arg(
         long,
         global = true,
@@ -86,44 +87,44 @@ pub(crate) enum Verb {
     Diagnostics,
     /// Make the daemon read its configuration again: all of it takes effect, or nothing
     Reload(cmds::reload::ReloadArgs),
-    /// What another configuration would do with the flows of lately; changes nothing
+    /// What another configuration would do with recent flows; changes nothing
     Replay(cmds::replay::ReplayArgs),
-    /// What each rule decided
+    /// How many flows and bytes each rule decided
     Rules(cmds::rules::RulesArgs),
     /// End the daemon cleanly
     Stop,
     /// Where a flow goes, and why
     Explain(cmds::explain::ExplainArgs),
-    /// All problems of a configuration
+    /// Check a configuration and list all its problems
     Check(cmds::check::CheckArgs),
     /// Run a policy's own tests: those in the configuration and the `*.case` files beside it
     Test(cmds::test::TestArgs),
-    /// A configuration in the native language, and a report of what it cannot say
+    /// Convert a configuration to the native language, and report what differs
     Convert(cmds::convert::ConvertArgs),
-    /// Lay out trees and rules in one way
+    /// Format trees and rules
     Fmt(cmds::fmt::FmtArgs),
-    /// The policy as text
+    /// Print the policy as a tree, a rule list or a picture
     Policy(cmds::policy::PolicyArgs),
-    /// Flows of the daemon
+    /// List, follow and close flows
     Flows(cmds::flows::FlowsArgs),
-    /// Answer what rules ask: flows that wait for somebody's word
+    /// Answer the requests of rules: flows that wait for an answer
     Approve(cmds::approve::ApproveArgs),
-    /// Ways out of the daemon
+    /// List outbounds; select members of groups
     Outbounds(cmds::outbounds::OutboundsArgs),
-    /// Lists: which entry holds a host, a list in another format
+    /// Look up a host in a rule set; convert a rule set
     #[command(subcommand)]
     RuleSet(cmds::rule_set::RuleSetVerb),
-    /// Completions for a shell
+    /// Print completions for a shell
     Completions(cmds::completions::CompletionsArgs),
-    /// Man pages: this program's, or with `--output` one for each verb
+    /// Print the man page, or with `--output` write one for each verb
     Man(cmds::man::ManArgs),
-    /// The JSON Schema of the native configuration, for editors
+    /// Print the JSON Schema of the native configuration, for editors
     Schema,
-    /// The client's version
+    /// Print the client's version
     Version,
 }
 
-/// What a rule does whose look-up broke.
+/// What a rule does when its look-up fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Unknown {
     /// The rule does not match.

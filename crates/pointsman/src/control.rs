@@ -147,10 +147,6 @@ impl Reply {
                     Ok(data) => return Some(Ok(data)),
                     Err(_trailers) => continue,
                 },
-                // A stream that breaks off in mid-air: the daemon is gone, or was killed.
-                Err(error) if !error.is_parse() => {
-                    return Some(Err(Stop::Failed("the daemon ended".into())));
-                }
                 Err(error) => return Some(Err(broken(&error))),
             }
         }
@@ -262,12 +258,13 @@ fn json(body: &impl Serialize) -> Result<Bytes, Stop> {
 }
 
 fn broken(error: &hyper::Error) -> Stop {
-    let what = if error.is_incomplete_message() {
-        "the daemon's answer broke off"
-    } else {
-        "the connection to the daemon broke"
-    };
-    Stop::Failed(format!("{what}: {}", chain(error)))
+    let source = std::error::Error::source(error);
+    let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    let cut = io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof);
+    Stop::Failed(match cut || error.is_incomplete_message() {
+        true => "the daemon's answer broke off: the daemon ended or was killed".to_owned(),
+        false => format!("the connection to the daemon broke: {}", chain(error)),
+    })
 }
 
 fn broken_at(path: &Path, error: &hyper::Error) -> Stop {

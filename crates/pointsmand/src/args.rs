@@ -24,20 +24,20 @@ pub(crate) struct Args {
     /// The configuration's language.
     #[arg(long, value_name = "DIALECT", default_value = "auto")]
     pub dialect: DialectChoice,
-    /// What a rule does whose look-up broke: it does not match, or refuses the flow. Stronger than the
+    /// What a rule does when its look-up fails: it does not match, or it refuses the flow. Stronger than the
     /// key `on_unknown`, which only the native language has.
     #[arg(long, value_name = "WHAT")]
     pub on_unknown: Option<UnknownChoice>,
     /// The control socket.
     #[arg(long, value_name = "ADDR")]
     pub control: Option<PathBuf>,
-    /// Where state is kept: selections of groups, what rules decided, caches of lists. Each daemon has one of its own.
+    /// The state directory: selections of groups, rule counts, caches of lists. Each daemon needs its own.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// error, warn, info, debug or trace; RUST_LOG is stronger.
+    /// error, warn, info, debug or trace; RUST_LOG overrides it.
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// Text for people, or one JSON object a line; stronger than the configuration.
+    /// Text for people, or one JSON object per line; overrides the configuration.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// Check the configuration, print the plan of host changes, and end.

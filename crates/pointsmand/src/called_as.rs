@@ -186,7 +186,7 @@ struct PolicyRouterd {
     /// The control socket: a path, or a name in the directory of such sockets [env: POLICY_ROUTER_SOCKET]
     #[arg(long, value_name = "SOCKET")]
     socket: Option<OsString>,
-    /// error, warn, info, debug or trace; RUST_LOG is stronger.
+    /// error, warn, info, debug or trace; RUST_LOG overrides it.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 }

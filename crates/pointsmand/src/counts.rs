@@ -78,7 +78,7 @@ impl Counts {
     pub(crate) fn open(state: Option<&Path>, config: Option<&Path>) -> Self {
         let kept = state.map(|state| Kept::open(&state.join("rules")));
         let kept = kept.transpose().unwrap_or_else(|error| {
-            tracing::warn!("what rules decide is not kept over a restart: {error}");
+            tracing::warn!("rule counts will not survive a restart: {error}");
             None
         });
         let real = config.map(|path| path.canonicalize().unwrap_or_else(|_gone| path.to_owned()));
@@ -107,11 +107,11 @@ impl Counts {
             }
             Err(Unread::Nothing) => Vec::new(),
             Err(Unread::Other(config)) => {
-                tracing::info!("rules are counted anew: what was kept is of {config}");
+                tracing::info!("rule counts start at zero: the saved counts belong to {config}");
                 Vec::new()
             }
             Err(Unread::Damaged(why)) => {
-                tracing::warn!("rules are counted anew: what was kept cannot be read: {why}");
+                tracing::warn!("rule counts start at zero: the saved counts cannot be read: {why}");
                 Vec::new()
             }
         }
@@ -150,7 +150,7 @@ impl Counts {
         match kept.store(FILE, &bytes) {
             Ok(()) => *written = Written { hash, told: false },
             Err(error) if !written.told => {
-                tracing::warn!("what rules decided could not be written: {error}");
+                tracing::warn!("rule counts could not be saved: {error}");
                 written.told = true;
             }
             Err(_again) => {}

@@ -47,7 +47,7 @@ pub(crate) fn store(state: &Path, selections: &Selections) -> Result<(), String>
     };
     write().map_err(|error| {
         let why = format!("{}: {error}", path.display());
-        tracing::warn!("a selection is not kept over a restart: {why}");
+        tracing::warn!("selections will not survive a restart: {why}");
         why
     })
 }

@@ -18,7 +18,7 @@ pub(crate) fn open(state: Option<&Path>) -> Shelf {
     match Kept::open(&directory) {
         Ok(kept) => Shelf::kept(Box::new(Compiled(kept))),
         Err(error) => {
-            tracing::info!("compiled rule sets are not kept: {error}");
+            tracing::info!("compiled rule sets are not cached: {error}");
             Shelf::fresh()
         }
     }

@@ -241,7 +241,7 @@ impl Flow {
     fn chosen(&mut self, decision: Decision, pick: Option<Pick>) -> Choice {
         let Some(pick) = pick else {
             let why: Arc<str> = match &decision.reason {
-                Reason::Unknown { why } => format!("a rule cannot be told: {why}").into(),
+                Reason::Unknown { why } => format!("a rule could not be decided: {why}").into(),
                 _ => "refused by the policy".into(),
             };
             self.ticket.note(|record| {

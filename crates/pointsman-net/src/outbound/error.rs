@@ -99,7 +99,7 @@ pub enum DialError {
         limit: Duration,
     },
     /// Outbounds stand within each other without an end.
-    #[error("outbound `{outbound}` has no end: groups, chains or look-ups need each other")]
+    #[error("outbound `{outbound}`: groups, chains or look-ups refer to each other in a circle")]
     TooDeep {
         /// The outbound.
         outbound: Arc<str>,

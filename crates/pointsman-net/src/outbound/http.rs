@@ -24,7 +24,7 @@ pub(super) async fn connect(
     let request = http::write_connect_request(&target.on_the_wire(), target.port, login);
     let request = request.map_err(|Unwritable(what)| DialError::ProxyBroke {
         outbound: Arc::clone(outbound),
-        why: format!("it cannot be told of {what}"),
+        why: format!("its protocol cannot carry {what}"),
     })?;
     let sent = stream.write_all(&request).await;
     sent.map_err(|error| proxy_failed(outbound, Broken::Io(error)))?;

@@ -344,7 +344,7 @@ impl Ways {
     /// Asks a resolver, within `limit`.
     pub async fn look_up(&self, resolver: &dyn Lookup, name: &Domain, limit: Duration) -> Answer {
         if self.depth >= MAX_DEPTH {
-            return Err("look-ups and outbounds need each other in a circle".into());
+            return Err("look-ups and outbounds refer to each other in a circle".into());
         }
         let deeper = Self {
             depth: self.depth + 1,

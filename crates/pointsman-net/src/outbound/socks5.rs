@@ -22,7 +22,7 @@ pub(super) async fn connect(
     let broken = |broken: Broken| proxy_failed(outbound, broken);
     let unwritable = |Unwritable(what): Unwritable| DialError::ProxyBroke {
         outbound: Arc::clone(outbound),
-        why: format!("it cannot be told of {what}"),
+        why: format!("its protocol cannot carry {what}"),
     };
     send(&mut stream, &socks::write_client_greeting(login.is_some()))
         .await

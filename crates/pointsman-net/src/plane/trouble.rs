@@ -151,11 +151,11 @@ impl Trouble {
             Self::TargetReset => "the target reset the connection before it sent anything",
             Self::WrongLogin => WRONG_LOGIN,
             Self::Denied => {
-                "the client's request was not understood, not admitted, or did not come"
+                "the client's request was not understood, not admitted, or did not come in time"
             }
             Self::Rule => "a rule refuses it",
-            Self::NoRoute => "no rule takes it",
-            Self::NotTold => "a rule could not be told, and refuses then",
+            Self::NoRoute => "no rule matches it",
+            Self::NotTold => "a rule could not be decided, and `on_unknown` refuses then",
             Self::AboveRules => "it would reach this host or Pointsman itself",
             Self::Full => "the forward takes no more, or is not built yet",
         }

@@ -259,7 +259,7 @@ impl Fault {
             Self::Exhausted => "too few descriptors or too little memory is left",
             Self::HostUnreachable => "there is no way to the host, or it is not there",
             Self::Login => "the proxy does not accept our login",
-            Self::Loop => "outbounds need each other without an end",
+            Self::Loop => "outbounds or look-ups refer to each other in a circle",
             Self::NetworkUnreachable => "there is no route to the network",
             Self::NotBuilt => "an outbound is of a type that is not built yet",
             Self::NotPermitted => {
@@ -271,7 +271,7 @@ impl Fault {
             Self::Proxy => "the proxy broke its protocol or the connection",
             Self::ProxyRefused => "the proxy could not, or would not, reach the target",
             Self::Target => "the connection to the target broke",
-            Self::TimedOut => "nobody answered in time",
+            Self::TimedOut => "no answer in time",
         }
     }
 

@@ -186,7 +186,12 @@ async fn what_is_not_served_is_answered_in_the_protocol() {
         origin,
     )
     .await;
-    check(b"\x16\x03\x01", b"HTTP/1.1 400 ", "another protocol").await;
+    check(
+        b"\x16\x03\x01",
+        b"HTTP/1.1 400 ",
+        "not the expected protocol",
+    )
+    .await;
 }
 
 #[tokio::test]

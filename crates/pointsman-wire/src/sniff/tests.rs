@@ -131,20 +131,20 @@ fn http_is_told_as_early_as_can_be() {
     check("GET / HTTP/1.1\r\nHost: a.test\r\n", "more");
     check("GET / HTTP/1.1\r\nHost: a.test\r\n\r", "more");
     check("A".repeat(32), "more");
-    check("A".repeat(33), "not: another protocol");
-    check("GET  / HTTP/1.1\r\n\r\n", "not: another protocol");
-    check("GET / HTTP/2.0\r\n\r\n", "not: another protocol");
-    check("GET / HTTP/1.x", "not: another protocol");
-    check("GET / HTTP/1.1 \r\n", "not: another protocol");
-    check("GET /\r\n", "not: another protocol");
-    check("EHLO mail.test\r\n", "not: another protocol");
-    check("USER joe\r\n", "not: another protocol");
+    check("A".repeat(33), "not: not the expected protocol");
+    check("GET  / HTTP/1.1\r\n\r\n", "not: not the expected protocol");
+    check("GET / HTTP/2.0\r\n\r\n", "not: not the expected protocol");
+    check("GET / HTTP/1.x", "not: not the expected protocol");
+    check("GET / HTTP/1.1 \r\n", "not: not the expected protocol");
+    check("GET /\r\n", "not: not the expected protocol");
+    check("EHLO mail.test\r\n", "not: not the expected protocol");
+    check("USER joe\r\n", "not: not the expected protocol");
     check("\r\n", "more");
-    check("\r\nEHLO mail.test\r\n", "not: another protocol");
-    check("\r\n\x16\x03\x01", "not: another protocol");
+    check("\r\nEHLO mail.test\r\n", "not: not the expected protocol");
+    check("\r\n\x16\x03\x01", "not: not the expected protocol");
     check("\r\n".repeat(MAX_LOOK / 2), "not: too long");
-    check([0], "not: another protocol");
-    check([0xff; 40], "not: another protocol");
+    check([0], "not: not the expected protocol");
+    check([0xff; 40], "not: not the expected protocol");
 }
 
 #[test]
@@ -152,8 +152,11 @@ fn http_2_by_prior_knowledge() {
     check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http -");
     check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04", "http -");
     check("PRI * HTTP/2.0\r\n\r\nSM", "more");
-    check("PRI * HTTP/2.0\r\n\r\nGET", "not: another protocol");
-    check("PRI * HTTP/1.1\r\n\r\n", "not: another protocol");
+    check(
+        "PRI * HTTP/2.0\r\n\r\nGET",
+        "not: not the expected protocol",
+    );
+    check("PRI * HTTP/1.1\r\n\r\n", "not: not the expected protocol");
 }
 
 #[test]
@@ -259,13 +262,13 @@ fn what_is_no_client_hello() {
     let message = Hello::named("a.test").message();
     check([22], "more");
     check([22, 3], "more");
-    check([22, 2], "not: another protocol");
-    check([22, 3, 5], "not: another protocol");
-    check([22, 3, 1, 0x41], "not: another protocol");
-    check([22, 3, 1, 0x40, 1], "not: another protocol");
+    check([22, 2], "not: not the expected protocol");
+    check([22, 3, 5], "not: not the expected protocol");
+    check([22, 3, 1, 0x41], "not: not the expected protocol");
+    check([22, 3, 1, 0x40, 1], "not: not the expected protocol");
     check([22, 3, 1, 0, 0], "not: malformed: empty handshake record");
-    check([22, 3, 1, 1, 0, 2], "not: another protocol");
-    check([23, 3, 3, 0, 10], "not: another protocol");
+    check([22, 3, 1, 1, 0, 2], "not: not the expected protocol");
+    check([23, 3, 3, 0, 10], "not: not the expected protocol");
     // An alert between two halves of the hello.
     let (front, back) = message.split_at(20);
     let alert = [21, 3, 1, 0, 2, 1, 0];

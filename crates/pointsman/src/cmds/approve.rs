@@ -29,10 +29,10 @@ pub(crate) struct ApproveArgs {
     /// Answer every request with this, and read nothing
     #[arg(long, value_enum, value_name = "ROUTE", conflicts_with = "answer")]
     always: Option<Word>,
-    /// Answer a request that another `approve` is asked, and end
+    /// Answer one request of another `approve`, and end
     #[arg(long, num_args = 2, value_names = ["REQUEST", "ROUTE"], requires = "sub_id", conflicts_with = "id")]
     answer: Option<Vec<String>>,
-    /// Whom `--answer` speaks for: the `sub_id` of the request
+    /// The subscriber that `--answer` answers for: the request's `sub_id`
     #[arg(long, value_name = "N", requires = "answer")]
     sub_id: Option<u64>,
 }
@@ -216,11 +216,11 @@ fn answer(global: &Global, sub_id: u64, request: u64, route: &str) -> Result<Ans
 fn described(request: &Request) -> String {
     let who = match &request.process {
         Some(process) => {
-            let name = process.name.as_deref().unwrap_or("somebody");
+            let name = process.name.as_deref().unwrap_or("an unknown program");
             let pid = process.pid.map(|pid| format!(" ({pid})"));
             format!("{name}{}", pid.unwrap_or_default())
         }
-        None => "somebody".to_owned(),
+        None => "an unknown program".to_owned(),
     };
     let from = request.source.as_deref().unwrap_or("?");
     let host = request.destination.host.as_deref();

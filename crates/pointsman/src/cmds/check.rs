@@ -18,18 +18,18 @@ pub(crate) struct CheckArgs {
     /// The configuration: a file, reflow's directory, or `-` for stdin; the one that the daemon takes where none is
     /// given
     path: Option<PathBuf>,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
-    /// What counts as an error besides errors
+    /// What else counts as an error
     #[arg(long, value_enum)]
     deny: Option<Deny>,
-    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    /// What a rule does when its look-up fails; overrides the key `on_unknown`
     #[arg(long, value_enum, value_name = "WHAT")]
     on_unknown: Option<Unknown>,
 }
 
-/// What counts as an error besides errors.
+/// What else counts as an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Deny {
     /// Warnings.

@@ -19,20 +19,20 @@ use crate::output_file::{OutputFile, Readers};
 pub(crate) struct ConvertArgs {
     /// The configuration: a file, or reflow's directory
     path: PathBuf,
-    /// The language that is wanted
+    /// The language to convert to
     #[arg(long, value_enum, default_value = "native")]
     to: To,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]
     from: From,
     #[command(flatten)]
     output: OutputFile,
-    /// Exit with 1 where anything could not be said
+    /// Exit with 1 where anything differs
     #[arg(long)]
     strict: bool,
 }
 
-/// The language that is wanted.
+/// The language to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum To {
     /// Pointsman's own YAML

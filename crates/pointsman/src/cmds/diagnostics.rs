@@ -5,7 +5,7 @@ use pointsman_api::{Diagnostics, FetchedList, route};
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
-use crate::wording::span;
+use crate::wording::{since, span};
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let told: Diagnostics = control::get(global, route::DIAGNOSTICS)?;
@@ -74,15 +74,20 @@ fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
     let FetchedList {
         name,
         url,
+        entries,
         checked_ms,
         changed_ms: _,
         error,
     } = list;
+    let count = entries.map_or_else(String::new, |count| format!("{count} entries, "));
     let state = match (checked_ms, error) {
-        (Some(_), None) => "there".to_owned(),
-        (Some(_), Some(why)) => format!("the last copy stays: {why}"),
+        (Some(at), None) => format!("{count}checked {} ago", span(since(*at))),
+        (Some(at), Some(why)) => format!(
+            "{count}checked {} ago; the last attempt failed: {why}",
+            span(since(*at))
+        ),
         (None, None) => "not fetched yet".to_owned(),
-        (None, Some(why)) => format!("empty: {why}"),
+        (None, Some(why)) => format!("empty, it could not be fetched: {why}"),
     };
-    out.line(format_args!("rule set {name}: {url}: {state}"))
+    out.line(format_args!("rule set {name}: {state} ({url})"))
 }

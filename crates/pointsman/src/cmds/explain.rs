@@ -29,28 +29,28 @@ pub(crate) struct ExplainArgs {
     /// A configuration (`-`: stdin), explained without a daemon; the daemon's where none is given
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto", requires = "config")]
     dialect: Dialect,
-    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    /// What a rule does when its look-up fails; overrides the key `on_unknown`
     #[arg(long, value_enum, value_name = "WHAT", requires = "config")]
     on_unknown: Option<Unknown>,
     /// Flows, one JSON object a line; `-` is stdin
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
-    /// The outbound that it must be, else the exit code is 1; `none`: that the policy does not decide
+    /// The expected outbound; exit code 1 where it is another. `none`: the policy does not decide
     #[arg(long, value_name = "OUTBOUND")]
     expect: Option<String>,
-    /// Every rule visited
+    /// Show every rule that was visited
     #[arg(long)]
     full: bool,
-    /// Have names resolved by the daemon
+    /// Let the daemon resolve names
     #[arg(long)]
     resolve: bool,
     /// A live or recent flow of the daemon, by its number
     #[arg(long, value_name = "N", conflicts_with_all = ["config", "flows", "resolve"])]
     id: Option<u64>,
-    /// Each flow as the daemon decides it, from now on; with a flow in words, those that fit it
+    /// Follow: explain each flow as the daemon decides it; with FLOW only those that match it
     #[arg(long, conflicts_with_all = ["config", "flows", "resolve", "id", "expect"])]
     follow: bool,
     /// With `--follow`: only flows with this text in destination, program, rule or outbound

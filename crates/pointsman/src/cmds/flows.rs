@@ -24,21 +24,21 @@ pub(crate) struct FlowsArgs {
 /// What is done with flows; without a word they are listed.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Live flows; with a flow in words, those that fit it
+    /// Live flows; with FLOW only those that match it
     List(ListArgs),
     /// End a flow
     Close {
         /// Its number
         id: u64,
     },
-    /// Flows as they end, what rules say of them, and what becomes of the configuration
+    /// Follow flows as they end, messages of rules, and changes of the configuration
     Tail,
 }
 
 /// Which flows are listed.
 #[derive(Args, Debug, Default)]
 struct ListArgs {
-    /// Those that ended lately, too
+    /// Also flows that ended recently
     #[arg(long)]
     recent: bool,
     /// Only flows with a greater number
@@ -49,7 +49,7 @@ struct ListArgs {
         hide_default_value = true
     )]
     after: u64,
-    /// So many at most, the oldest
+    /// At most this many flows, the oldest first
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Only flows with this text in destination, program, rule or outbound

@@ -18,7 +18,7 @@ use crate::output::{Out, Stop, complain};
 /// Arguments of `fmt`.
 #[derive(Args, Debug)]
 pub(crate) struct FmtArgs {
-    /// Files to lay out, or reflow's directory; `-` reads stdin and writes stdout
+    /// Files to format, or reflow's directory; `-` reads stdin and writes stdout
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Change nothing: exit code 1 where something would change
@@ -102,7 +102,7 @@ fn file(args: &FmtArgs, path: &Path, out: &mut Out) -> Result<(), Stop> {
         replace(&path, format!("{mark}{new}").as_bytes()).map_err(|error| {
             Stop::Failed(format!("{} cannot be written: {error}", path.display()))
         })?;
-        out.say(format_args!("{}: laid out", path.display()));
+        out.say(format_args!("{}: formatted", path.display()));
     }
     Ok(())
 }
@@ -111,7 +111,7 @@ fn changed(path: &Path, changes: bool, out: &Out) -> Result<(), Stop> {
     if !changes {
         return Ok(());
     }
-    out.say(format_args!("{}: would be laid out anew", path.display()));
+    out.say(format_args!("{}: would be reformatted", path.display()));
     Err(Stop::No)
 }
 

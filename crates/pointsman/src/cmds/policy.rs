@@ -18,13 +18,13 @@ use crate::{control, load};
 pub(crate) struct PolicyArgs {
     /// The configuration; the daemon's where none is given
     path: Option<PathBuf>,
-    /// Which form
+    /// The form of the output
     #[arg(long = "as", value_enum, default_value = "tree")]
     form: Form,
-    /// A row for each rule in pictures, where alike ones are folded into one otherwise
+    /// In pictures: show each rule; otherwise similar rules are folded into one row
     #[arg(long)]
     open: bool,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto", requires = "path")]
     dialect: Dialect,
 }

@@ -13,7 +13,7 @@ use crate::wording::plain;
 /// Arguments of `reload`.
 #[derive(Args, Debug)]
 pub(crate) struct ReloadArgs {
-    /// Everything but the swap: says which flows of lately would go elsewhere
+    /// Do everything except the change: print which recent flows would go elsewhere
     #[arg(long)]
     plan: bool,
     /// Keep names, addresses and programs out of the plan

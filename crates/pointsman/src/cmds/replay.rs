@@ -19,10 +19,10 @@ pub(crate) struct ReplayArgs {
     /// The candidate; the daemon's own configuration as it is on disk where none is given
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto", requires = "config")]
     dialect: Dialect,
-    /// So many flows at most, the latest
+    /// At most this many flows, the latest
     #[arg(long, value_name = "N")]
     last: Option<usize>,
     /// Keep names, addresses and programs out of the answer
@@ -122,7 +122,7 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
     }
     for untold in &replay.untold {
         out.line(format_args!(
-            "{} cannot be told: `{}` was never learned",
+            "{} is not known: the flow's record has no `{}`",
             flows_of(untold.flows),
             untold.fact
         ))?;

@@ -11,10 +11,10 @@ use crate::wording::{since, span};
 /// Arguments of `rules`.
 #[derive(Args, Debug)]
 pub(crate) struct RulesArgs {
-    /// Only rules that decided nothing since they are counted, which restarts do not end
+    /// Only rules that never decided a flow (counts survive restarts)
     #[arg(long)]
     unused: bool,
-    /// Only rules from which earlier ones took flows of lately, and which those are
+    /// Only rules that lost recent flows to earlier rules, and to which
     #[arg(long, conflicts_with = "unused")]
     shadowed: bool,
     /// The most hits first, instead of the policy's order

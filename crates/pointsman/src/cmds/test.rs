@@ -16,10 +16,10 @@ use crate::output::{Out, Stop};
 pub(crate) struct TestArgs {
     /// The configuration: a file, or reflow's directory
     path: PathBuf,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
-    /// What a rule does whose look-up broke; stronger than the key `on_unknown`
+    /// What a rule does when its look-up fails; overrides the key `on_unknown`
     #[arg(long, value_enum, value_name = "WHAT")]
     on_unknown: Option<Unknown>,
 }

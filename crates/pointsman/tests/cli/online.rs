@@ -389,30 +389,30 @@ fn changes() {
 
 #[test]
 fn diagnostics() {
-    let told = r#"{"version":"0.1.0","uptime_ms":5,"config_path":null,"socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":["a"],"lists":[{"name":"ads","url":"https://a.b/ads","checked_ms":1000,"changed_ms":1000,"error":"no connection"}]}"#;
+    let told = r#"{"version":"0.1.0","uptime_ms":5,"config_path":null,"socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"bytes_sent":0,"bytes_received":0,"host_changes":["a"],"lists":[{"name":"ads","url":"https://a.b/ads","entries":12,"checked_ms":32503680000000,"changed_ms":1000,"error":"no connection"}]}"#;
     check(
         &["diagnostics"],
         "200 OK",
         told,
         expect![[r#"
-        GET /v1/diagnostics HTTP/1.1
-        0
-        version: 0.1.0
-        uptime: 5 ms
-        config: the embedded default
-        socket: s
-        running: true
-        generation: 1
-        outbounds: 4
-        requests: 1
-        reloads: 0 taken, 0 refused
-        flows: 0 live, 0 in all, 0 refused, 0 failed, 0 denied
-        bytes: 0 sent, 0 received
-        host changes: 1
-          a
-        rule set ads: https://a.b/ads: the last copy stays: no connection
-        --
-    "#]],
+            GET /v1/diagnostics HTTP/1.1
+            0
+            version: 0.1.0
+            uptime: 5 ms
+            config: the embedded default
+            socket: s
+            running: true
+            generation: 1
+            outbounds: 4
+            requests: 1
+            reloads: 0 taken, 0 refused
+            flows: 0 live, 0 in all, 0 refused, 0 failed, 0 denied
+            bytes: 0 sent, 0 received
+            host changes: 1
+              a
+            rule set ads: 12 entries, checked 0 ms ago; the last attempt failed: no connection (https://a.b/ads)
+            --
+        "#]],
     );
 }
 

@@ -69,7 +69,9 @@ impl App {
                 .selected(group)
                 .is_none_or(|selected| *selected != **member)
             {
-                tracing::info!("a selection of before is not taken: `{member}` of `{group}`");
+                tracing::info!(
+                    "the saved selection `{member}` of group `{group}` no longer exists and is ignored"
+                );
             }
         }
         self.settle();

@@ -64,8 +64,14 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
 
 /// `GET /v1/diagnostics`
 pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagnostics> {
-    let (number, _) = app.generation();
+    let (number, setup) = app.generation();
     let counters = app.plane.counters();
+    let sets = setup.policies.iter().flat_map(|policy| policy.sets.iter());
+    let entries: HashMap<&str, usize> = sets.map(|set| (&*set.name, set.len())).collect();
+    let mut lists = app.lists.all();
+    for list in &mut lists {
+        list.entries = entries.get(&*list.name).map(|count| *count as u64);
+    }
     let [reload_ok, reload_err] = &app.reloads;
     Json(api::Diagnostics {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -88,7 +94,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         host_changes: Vec::new(),
-        lists: app.lists.all(),
+        lists,
     })
 }
 

@@ -169,7 +169,7 @@ fn counts_outlive_the_daemon() {
     let fourth = start();
     assert_eq!(numbers(&fourth).0, [0, 0]);
     assert!(
-        fourth.log().contains("rules are counted anew"),
+        fourth.log().contains("rule counts start at zero"),
         "{}",
         fourth.log()
     );

@@ -374,7 +374,7 @@ fn who_is_elsewhere_is_told_nothing_of_the_inside() {
         (
             "http://unknown.test:81/",
             "refused by the rules of this proxy\n403",
-            "a rule cannot be told",
+            "a rule could not be decided",
         ),
     ] {
         let answer = ask(&other, url);

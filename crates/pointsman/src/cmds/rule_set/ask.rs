@@ -35,7 +35,7 @@ pub(crate) struct MatchArgs {
     /// The configuration that has the rule set
     #[arg(long, value_name = "PATH", conflicts_with_all = ["set", "list_format", "behavior"])]
     config: Option<PathBuf>,
-    /// The language it is written in
+    /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto", requires = "config")]
     dialect: Dialect,
     #[command(flatten)]

@@ -18,7 +18,7 @@ const MOST_NAMED: usize = 20;
 pub(crate) struct ConvertArgs {
     /// The list
     file: PathBuf,
-    /// The format that is wanted
+    /// The format to convert to
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: To,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use crate::output::{Out, Stop, complain};
 /// The verbs of `rule-set`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuleSetVerb {
-    /// Which entry holds a host, by file and line; exit code 1 where none does, 2 where the list cannot be read
+    /// Which entry matches a host, by file and line; exit code 1: none, 2: the list cannot be read
     Match(ask::MatchArgs),
     /// A list in another format
     Convert(convert::ConvertArgs),

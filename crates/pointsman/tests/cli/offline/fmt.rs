@@ -19,24 +19,24 @@ fn fmt_lays_files_out() {
         &["fmt", "--check", "odd.tree"],
         "",
         expect![[r#"
-        1
-        --
-        odd.tree: would be laid out anew
-    "#]],
+            1
+            --
+            odd.tree: would be reformatted
+        "#]],
     );
     check(
         &["fmt", "odd.tree", "broken.tree"],
         "",
         expect![[r#"
-        1
-        --
-        odd.tree: laid out
-        broken.tree:1:5: error[unclosed]: this `[` is never closed
-          | any [ direct
-          |     ^
-          broken.tree:1:7: the text ends here
-        error: broken.tree cannot be read and stays as it is
-    "#]],
+            1
+            --
+            odd.tree: formatted
+            broken.tree:1:5: error[unclosed]: this `[` is never closed
+              | any [ direct
+              |     ^
+              broken.tree:1:7: the text ends here
+            error: broken.tree cannot be read and stays as it is
+        "#]],
     );
     check(
         &["fmt", "-"],
@@ -55,7 +55,7 @@ fn fmt_lays_files_out() {
         expect![[r#"
             1
             --
-            -: would be laid out anew
+            -: would be reformatted
         "#]],
     );
 }
