@@ -230,7 +230,8 @@ fn of_list(rule: &str, format: Format) -> Option<String> {
     taken.0.pop()
 }
 
-/// What the converter makes of one in `rules`, and in the `payload` of a provider.
+/// What the converter makes of one in `rules`, and in the `payload` of a provider. In `rules` it leaves alternatives
+/// out that it cannot say, and tells so: such a rule is `None`, as lists leave it out whole.
 fn of_configuration(rule: &str) -> (Option<String>, Option<String>) {
     let quoted = rule.replace('\'', "''");
     // Flags stand behind the target.
@@ -265,7 +266,10 @@ fn of_configuration(rule: &str) -> (Option<String>, Option<String>) {
         Ok(RuleLine::Rule { condition, .. }) => Some(list::canonical(&condition)),
         _ => None,
     };
+    let mut report = converted.report.iter();
+    let partly = report.any(|remark| remark.text.contains("for that alone"));
     let rules = first(root.as_ref().and_then(|root| find(root, "rules")));
+    let rules = rules.filter(|_| !partly);
     let sets = root.as_ref().and_then(|root| find(root, "rule_sets"));
     let set = sets.and_then(|sets| find(&sets, "s"));
     let inline = first(set.and_then(|set| find(&set, "rules")));
