@@ -58,7 +58,8 @@ const KNOWN: [&str; 29] = [
 
 /// Keys at the top that send flows elsewhere, or let others in. What else is not known is not known
 /// to Clash either (anchors stand there), or concerns how Clash itself is run.
-const LOUD: [&str; 7] = [
+const LOUD: [&str; 8] = [
+    "ebpf",
     "inbound-mptcp",
     "inbound-tfo",
     "iptables",
@@ -67,6 +68,9 @@ const LOUD: [&str; 7] = [
     "tun",
     "vmess-config",
 ];
+
+/// Keys that change what flows do where they are off.
+const USUALLY_ON: [&str; 3] = ["parse-pure-ip", "use-hosts", "use-system-hosts"];
 
 /// The native form of a configuration; values of types that Clash does not take go into `problems`.
 pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
@@ -145,6 +149,11 @@ impl Clash<'_> {
         }
         for (key, value) in pairs(Some(root)) {
             let word = key.scalar().unwrap_or_default();
+            if word == "find-process-mode" && is_off(value) {
+                let what =
+                    "`find-process-mode: off` is not carried over: rules on programs hold here";
+                self.draft.report.lost(place(key), what);
+            }
             if KNOWN.contains(&word) || !says(value) {
                 continue;
             }
@@ -236,7 +245,27 @@ impl Clash<'_> {
             let what = "the sniffer looks at first bytes on every port, and only where the client gave an address: \
                         its lists of ports and domains are not carried over";
             self.draft.report.lost(place(node), what);
+            let known = ["enable", "override-destination", "parse-pure-ip"];
+            self.unknown("`sniffer`", node, &known, &["force-dns-mapping"]);
+            self.overrides(node);
         }
+    }
+
+    /// Clash dials the name that it finds, unless it is told not to.
+    fn overrides(&mut self, sniffer: &Node) {
+        let key = "override-destination";
+        let protocols = pairs(get(sniffer, "sniff")).iter();
+        let of_each: Vec<&Node> = protocols.filter_map(|(_, one)| get(one, key)).collect();
+        let of_all = get(sniffer, key);
+        if of_all.is_some_and(is_off) && !of_each.iter().any(|node| is_on(node)) {
+            return;
+        }
+        let at = of_all
+            .or_else(|| of_each.first().copied())
+            .unwrap_or(sniffer);
+        let what = "`override-destination` of `sniffer` is not carried over: what the client asked for is dialled, not the \
+                    name that is found";
+        self.draft.report.lost(place(at), what);
     }
 
     /// Reports the keys of a mapping that are not carried over. `quiet` ones send no flow elsewhere.
@@ -244,7 +273,12 @@ impl Clash<'_> {
         let mut hushed = Vec::new();
         for (key, value) in pairs(Some(node)) {
             let word = key.scalar().unwrap_or_default();
-            if known.contains(&word) || !says(value) {
+            let off = USUALLY_ON.contains(&word) && is_off(value);
+            if off {
+                let what = format!("`{word}: false` of {of} is not carried over");
+                self.draft.report.lost(place(key), what);
+            }
+            if off || known.contains(&word) || !says(value) {
                 continue;
             }
             if quiet.contains(&word) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Conversion, clash, mend, sing_box};
+use super::{Conversion, clash, mend, sing_box, told};
 use crate::files::Files;
 use crate::json;
 use crate::problem::{Problems, Source};
@@ -35,7 +35,7 @@ impl Foreign {
             match json::value(text) {
                 Ok(root) if is_sing_box(&root) => return Some(Self::SingBox),
                 // What is broken is told by the reader that it is meant for.
-                Err(_) if names_sing_box(text) && !Shape::is_yaml(text, path) => {
+                Err(_) if names_sing_box(text) && !Shape::has_version(text, path) => {
                     return Some(Self::SingBox);
                 }
                 Ok(_) | Err(_) => {}
@@ -86,6 +86,7 @@ impl Foreign {
                 for remark in &mut conversion.report {
                     remark.text = source.said(&remark.text).into_owned();
                 }
+                told::in_order(&mut conversion.report, name);
                 Ok(conversion)
             }
             None => {
@@ -107,7 +108,7 @@ fn is_sing_box(root: &serde_json::Value) -> bool {
 
 fn names_sing_box(text: &str) -> bool {
     let has = |key: &str| text.contains(&format!("\"{key}\""));
-    has("outbounds") && (has("route") || has("inbounds")) && !has("version")
+    has("outbounds") && (has("route") || has("inbounds")) && !sing_box::has_key(text, "version")
 }
 
 /// Reads sing-box's JSON: an object, perhaps with comments.
@@ -134,10 +135,10 @@ struct Shape {
 }
 
 impl Shape {
-    /// Whether it is YAML and not a broken JSON, of which comments would be keys.
-    fn is_yaml(text: &str, path: &Path) -> bool {
+    /// Whether it is a native text in YAML's brackets.
+    fn has_version(text: &str, path: &Path) -> bool {
         let shape = Self::of(text, path);
-        shape.is_some_and(|shape| !shape.keys.iter().any(|key| key.starts_with('/')))
+        shape.is_some_and(|shape| shape.keys.iter().any(|key| key == "version"))
     }
 
     fn of(text: &str, path: &Path) -> Option<Self> {

@@ -22,12 +22,14 @@ mod rules;
 mod sing_box;
 #[cfg(test)]
 mod tests;
+mod told;
 mod types;
 
 pub use foreign::Foreign;
 pub use mend::faults;
 pub use native::from_setup;
 pub(crate) use rules::PRIVATE;
+pub use told::folded;
 
 /// A configuration in the native language.
 #[derive(Clone, Debug, Default)]

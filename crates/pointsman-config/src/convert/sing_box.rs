@@ -54,6 +54,11 @@ pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problem
     this.draft
 }
 
+/// Whether a key stands at the top of a text, which may be broken.
+pub(super) fn has_key(text: &str, key: &str) -> bool {
+    lines::Lines::of(text).has(key)
+}
+
 /// Tells of values of types that sing-box does not take, each on its line.
 fn mistyped(root: &Value, source: &Arc<Source>, lines: &lines::Lines, problems: &mut Problems) {
     let of_rules = types::RULES.iter().flat_map(|place| {

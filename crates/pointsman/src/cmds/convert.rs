@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_config::convert::{Conversion, Foreign, faults, from_setup};
+use pointsman_config::convert::{Conversion, Foreign, faults, folded, from_setup};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::load::{MAX_FILE, read_text};
 use serde_json::json;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         return Err(Stop::Failed(what.into()));
     }
     if args.strict && !conversion.is_equal() {
-        tell(&conversion);
+        tell(&conversion, &args.path);
         return Err(Stop::Failed("not all could be said: `--strict`".into()));
     }
     if let Some(path) = args.output.path() {
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         });
         return out.object(&answer);
     }
-    tell(&conversion);
+    tell(&conversion, &args.path);
     match args.output.path() {
         Some(_) => Ok(()),
         None => out.bytes(conversion.text.as_bytes()),
@@ -150,8 +150,8 @@ fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
     })
 }
 
-fn tell(conversion: &Conversion) {
-    for remark in &conversion.report {
+fn tell(conversion: &Conversion, path: &Path) {
+    for remark in folded(&conversion.report, &path.display().to_string()) {
         complain(remark);
     }
     let lost = conversion.report.iter().filter(|r| !r.equal).count();

@@ -215,7 +215,11 @@ impl<'a> Clash<'a> {
             let what = format!("members of `{name}` that come from `proxy-providers` are left out");
             self.draft.report.lost(&at, what);
         }
-        self.unknown(&format!("`{name}`"), node, &GROUP, &GROUP_QUIET);
+        let mut known = GROUP.to_vec();
+        if self.includes(node) {
+            known.extend(["exclude-filter", "exclude-type", "filter"]);
+        }
+        self.unknown(&format!("`{name}`"), node, &known, &GROUP_QUIET);
         let mut named = Vec::new();
         let members = items(get(node, "proxies")).iter().filter_map(Node::scalar);
         for member in members.chain(self.included(node, name, &at)) {
@@ -223,8 +227,15 @@ impl<'a> Clash<'a> {
                 named.push((member, own));
                 continue;
             }
-            let what =
-                format!("there is no `{member}` for `{name}`: what is refused stands in its place");
+            let what = match member {
+                "PASS" => format!(
+                    "`PASS` in `{name}` hands flows on to the rules below, which no group does here: what is refused stands in \
+                     its place"
+                ),
+                _ => format!(
+                    "there is no `{member}` for `{name}`: what is refused stands in its place"
+                ),
+            };
             self.draft.report.lost(&at, what);
             named.push((member, "REJECT".to_owned()));
         }
@@ -243,6 +254,8 @@ impl<'a> Clash<'a> {
         self.udp.insert(name.to_owned(), any || named.is_empty());
         let mut members: Vec<String> = named.iter().map(|(_, own)| text(own)).collect();
         if members.is_empty() {
+            let what = format!("the group `{name}` has no members: it refuses every flow");
+            self.draft.report.lost(&at, what);
             members.push("reject".to_owned());
         }
         let mut map = Map::default();
@@ -250,10 +263,15 @@ impl<'a> Clash<'a> {
         self.draft.item(Section::Outbounds, &own, &map, &at);
     }
 
+    /// Whether a group takes proxies of this file by their names.
+    fn includes(&self, node: &Node) -> bool {
+        let on = |key| get(node, key).is_some_and(is_on);
+        on("include-all") || on("include-all-proxies")
+    }
+
     /// The proxies of this file that a group takes by their names alone.
     fn included(&mut self, node: &Node, group: &str, at: &str) -> Vec<&'a str> {
-        let on = |key| get(node, key).is_some_and(is_on);
-        if !on("include-all") && !on("include-all-proxies") {
+        if !self.includes(node) {
             return Vec::new();
         }
         let mut lost = |why: String| {

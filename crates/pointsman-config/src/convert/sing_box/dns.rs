@@ -306,7 +306,9 @@ impl SingBox<'_> {
         if let Some((key, _)) = keys.find(|(key, value)| {
             !known.contains(&key.as_str()) && !value.is_null() && **value != false
         }) {
-            return Err(format!("`{key}` of a name's question cannot be asked here"));
+            return Err(format!(
+                "it asks for `{key}`; which server is asked depends on the name alone here"
+            ));
         }
         let list = |key: &str| {
             strings(&rule[key]).ok_or_else(|| format!("`{key}` is not a list of names"))

@@ -79,6 +79,11 @@ impl Lines {
         Self(lines)
     }
 
+    /// Whether there is such a part.
+    pub(super) fn has(&self, part: &str) -> bool {
+        self.0.contains_key(part)
+    }
+
     /// The line of a part, or of what it stands in.
     pub(super) fn line(&self, part: &str) -> u32 {
         let mut part = part;

@@ -269,6 +269,8 @@ impl SingBox<'_> {
             }
         }
         if written.is_empty() {
+            let what = format!("`{own}` has no members: it refuses every flow");
+            self.draft.report.lost(place, what);
             written.push("reject".to_owned());
         }
         map.text("type", "select").raw("members", list(written));

@@ -14,9 +14,11 @@ impl SingBox<'_> {
             let part = format!("route.rule_set[{number}]");
             let place = self.place(&part);
             let Some(tag) = set["tag"].as_str() else {
-                self.draft
-                    .report
-                    .lost(place, "a rule set without a tag is left out");
+                let what = match &set["tag"] {
+                    Value::Null => "a rule set without a tag is left out",
+                    _ => "this rule set is left out: its `tag` must be a text",
+                };
+                self.draft.report.lost(place, what);
                 continue;
             };
             if !self.draft.is_taken(Section::RuleSets, tag, &place) {

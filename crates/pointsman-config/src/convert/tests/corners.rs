@@ -273,7 +273,7 @@ fn lists_at_hand_are_looked_at() {
         .map(ToString::to_string)
         .collect();
     assert!(
-        lost.len() == 4 && lost[2].starts_with("l.yaml:3: ") && lost[3].contains("lacks entries"),
+        lost.len() == 4 && lost[3].starts_with("l.yaml:3: ") && lost[2].contains("lacks entries"),
         "{lost:?}"
     );
     let setup = loaded(&done.text, Path::new("d"), &files);
