@@ -134,7 +134,7 @@ impl SingBox<'_> {
                 self.domain_resolver(outbound, part);
             }
             "socks" | "http"
-                if !tls && matches!(outbound["version"].as_str(), None | Some("5")) =>
+                if !tls && (outbound["version"].is_null() || outbound["version"] == "5") =>
             {
                 known.extend([
                     "network",

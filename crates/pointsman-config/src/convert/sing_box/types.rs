@@ -15,15 +15,9 @@ pub(super) const TABLE: &Table<'_> = &[
     ("dns.final", TEXT),
     ("dns.rules", LIST),
     ("dns.rules.[]", MAP),
-    ("dns.rules.[].action", TEXT),
-    ("dns.rules.[].domain", TEXTS),
     ("dns.rules.[].domain.[]", TEXT),
-    ("dns.rules.[].domain_suffix", TEXTS),
     ("dns.rules.[].domain_suffix.[]", TEXT),
-    ("dns.rules.[].invert", FLAG),
-    ("dns.rules.[].outbound", TEXTS),
     ("dns.rules.[].server", TEXT),
-    ("dns.rules.[].type", TEXT),
     ("dns.servers", LIST),
     ("dns.servers.[]", MAP),
     ("dns.servers.[].address", TEXT),
@@ -90,10 +84,15 @@ pub(super) const TABLE: &Table<'_> = &[
     ("route.rule_set.[].url", TEXT),
     ("route.rules", LIST),
     ("route.rules.[]", MAP),
+    ("route.rules.[].outbound", TEXT),
 ];
 
 /// Where rules stand.
-pub(super) const RULES: [&str; 2] = ["route.rules.[].*.", "route.rule_set.[].rules.[].*."];
+pub(super) const RULES: [&str; 3] = [
+    "dns.rules.[].*.",
+    "route.rule_set.[].rules.[].*.",
+    "route.rules.[].*.",
+];
 
 /// A rule's keys. Conditions that are not built stand here, too: `false` asks for nothing, and would
 /// take a condition away.
@@ -120,7 +119,7 @@ pub(super) const RULE: &Table<'_> = &[
     ("network", TEXTS),
     ("network_interface_address", MAP),
     ("network_type", TEXTS),
-    ("outbound", TEXT),
+    ("outbound", TEXTS),
     ("package_name", TEXTS),
     ("port", NUMBERS),
     ("port_range", TEXTS),

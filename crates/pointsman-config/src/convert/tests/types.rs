@@ -93,6 +93,12 @@ fn sections_of_another_type_are_refused() {
             "`route.rules[0].rules[0].invert` must be",
         ),
     ];
+    let dns = r#"{"dns": {"rules": [{"wifi_ssid": false, "domain": "a.test", "server": "x"}]}, "outbounds": []}"#;
+    refused(
+        Foreign::SingBox,
+        dns,
+        "`dns.rules[0].wifi_ssid` must be a text or a list",
+    );
     for (text, expected) in sing_box {
         refused(
             Foreign::SingBox,
@@ -100,6 +106,13 @@ fn sections_of_another_type_are_refused() {
             expected,
         );
     }
+}
+
+#[test]
+fn versions_by_number_are_not_taken_for_the_usual_one() {
+    let text = r#"{"inbounds": [], "outbounds": [{"type": "socks", "tag": "s", "server": "h.test", "server_port": 1, "version": 4}], "route": {}}"#;
+    let conversion = converted(Foreign::SingBox, text).unwrap();
+    assert!(!conversion.is_equal(), "{}", conversion.text);
 }
 
 #[test]
