@@ -30,6 +30,7 @@ pub mod rewrite;
 mod rule_text;
 pub mod set;
 pub mod settle;
+pub mod shown;
 pub mod template;
 pub mod zone;
 

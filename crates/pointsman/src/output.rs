@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use pointsman_api::Error as Refusal;
 use pointsman_os::local::terminal_width;
+use pointsman_policy::shown::deceives;
 use serde::Serialize;
 
 use crate::cli::{Color, Format, Global};
-use crate::wording::deceives;
 
 /// Where answers go.
 pub(crate) struct Out {

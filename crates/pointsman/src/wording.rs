@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pointsman_api::explain::{Decision, Explained};
 use pointsman_api::flow::{Inbound, ProcessRef, Untold};
+use pointsman_policy::shown::plain;
 
 /// A way out with the groups that led there: `outer › inner › member`.
 pub(crate) fn way(outbound: Option<&str>, groups: &[String], member: Option<&str>) -> String {
@@ -108,26 +109,6 @@ pub(crate) fn untold(untold: &Untold) -> String {
     )
 }
 
-/// A text on one line: what others wrote into it moves no cursor.
-pub(crate) fn plain(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() || deceives(c) {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
-}
-
-/// Whether a character changes how others are shown, or is not seen itself: marks of direction, joiners without width.
-pub(crate) fn deceives(c: char) -> bool {
-    matches!(
-        c,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-    )
-}
-
 /// Milliseconds as people say them: `3 d 4 h`, `5 min 2 s`, `17 ms`.
 pub(crate) fn span(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
@@ -186,15 +167,6 @@ mod tests {
             [
                 "0 B", "999 B", "1.0 kB", "1.2 kB", "12 kB", "999 kB", "1.0 MB", "18 EB"
             ]
-        );
-    }
-
-    #[test]
-    fn texts_of_others_move_no_cursor() {
-        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
-        assert_eq!(
-            plain("a\u{202e}b\u{200b}c\u{e9}"),
-            "a\u{fffd}b\u{fffd}c\u{e9}"
         );
     }
 

@@ -436,7 +436,10 @@ impl Ticket {
     /// A rule says something of it.
     pub(crate) fn say(&self, id: u32, text: &Arc<str>) {
         let flow = self.live.id;
-        tracing::info!(flow, id, "{text}");
+        // Messages are of the level `info`.
+        if tracing::enabled!(target: FLOW_LOG, tracing::Level::INFO) {
+            self.shared.flows.troubles().say(flow, id, text);
+        }
         self.shared.flows.readers.tell(|| News::Said {
             flow,
             id,

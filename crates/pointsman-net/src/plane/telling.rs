@@ -45,8 +45,8 @@ impl Plane {
         self.shared.flows.readers().decisions()
     }
 
-    /// The next flow that failed or was refused, for the daemon's log: at most ten a second of one kind, and how many
-    /// were left out. Nothing is kept until it is called first; for one caller.
+    /// The next flow that failed or was refused, or message of a rule, for the daemon's log: at most ten a second of one
+    /// kind, and how many were left out. Nothing is kept until it is called first; for one caller.
     pub async fn trouble(&self) -> Told {
         self.shared.flows.troubles().next().await
     }
@@ -100,7 +100,7 @@ impl Plane {
         self.shared.dropped.count()
     }
 
-    /// Opens the access logs anew, those of forwards too, after somebody moved it away.
+    /// Opens the access logs again, those of forwards too, after they were moved away.
     pub fn reopen_access_log(&self) {
         if let Some(log) = self.shared.flows.log() {
             log.reopen();

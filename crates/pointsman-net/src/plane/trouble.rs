@@ -1,4 +1,4 @@
-//! Flows that failed or were refused, for the daemon's log.
+//! Flows that failed or were refused, and what rules say of flows, for the daemon's log.
 //!
 //! Invariants: a flow that goes well costs nothing here. Nobody waits for who hears: what it is told is limited before it is
 //! queued ([`limiter`]), and bounded. What is hidden neither hides another reason nor another outbound.
@@ -71,6 +71,22 @@ pub enum Told {
         outbound: Option<Arc<str>>,
         /// Why they did not.
         trouble: Trouble,
+        /// How many.
+        count: u64,
+    },
+    /// A rule says something of a flow.
+    Said {
+        /// The flow's number.
+        flow: u64,
+        /// The message's number.
+        id: u32,
+        /// Filled in; it may quote what clients and programs said.
+        text: Arc<str>,
+    },
+    /// More messages of that number, which are not told one by one.
+    SaidMore {
+        /// `None`: of many numbers.
+        id: Option<u32>,
         /// How many.
         count: u64,
     },
@@ -178,11 +194,19 @@ impl Trouble {
     }
 }
 
-type Kind = (Option<Arc<str>>, Trouble);
+/// What is limited apart from all else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Flow(Option<Arc<str>>, Trouble),
+    Message(Option<u32>),
+}
 
 impl Key for Kind {
     fn shared(&self) -> Self {
-        (None, self.1)
+        match self {
+            Self::Flow(_, trouble) => Self::Flow(None, *trouble),
+            Self::Message(_) => Self::Message(None),
+        }
     }
 }
 
@@ -199,7 +223,7 @@ pub(crate) struct Troubles {
 #[derive(Debug, Default)]
 struct State {
     limiter: Limiter<Kind>,
-    queue: VecDeque<(Trouble, Arc<FlowRecord>)>,
+    queue: VecDeque<Told>,
 }
 
 impl Default for Troubles {
@@ -222,13 +246,29 @@ impl Troubles {
         if !self.heard.load(Ordering::Relaxed) || !wanted(trouble.gravity()) {
             return;
         }
+        let kind = Kind::Flow(record.outbound.clone(), trouble);
+        self.queue(&kind, || Told::Flow(trouble, Arc::clone(record)));
+    }
+
+    /// A rule says something of a flow.
+    pub(super) fn say(&self, flow: u64, id: u32, text: &Arc<str>) {
+        if !self.heard.load(Ordering::Relaxed) {
+            return;
+        }
+        self.queue(&Kind::Message(Some(id)), || Told::Said {
+            flow,
+            id,
+            text: Arc::clone(text),
+        });
+    }
+
+    fn queue(&self, kind: &Kind, told: impl FnOnce() -> Told) {
         let now = self.begun.elapsed();
-        let kind = (record.outbound.clone(), trouble);
         let mut state = self.state();
         if state.queue.len() >= QUEUE {
-            state.limiter.leave_out(&kind, now);
-        } else if state.limiter.admit(&kind, now) {
-            state.queue.push_back((trouble, Arc::clone(record)));
+            state.limiter.leave_out(kind, now);
+        } else if state.limiter.admit(kind, now) {
+            state.queue.push_back(told());
         }
         drop(state);
         self.news.notify_one();
@@ -255,17 +295,19 @@ impl Troubles {
     /// What waits, else what was left out; where nothing is due, whether something will be.
     fn take(&self) -> Result<Told, bool> {
         let mut state = self.state();
-        if let Some((trouble, record)) = state.queue.pop_front() {
-            return Ok(Told::Flow(trouble, record));
+        if let Some(told) = state.queue.pop_front() {
+            return Ok(told);
         }
-        let Some(((outbound, trouble), count)) = state.limiter.left_out(self.begun.elapsed())
-        else {
+        let Some((kind, count)) = state.limiter.left_out(self.begun.elapsed()) else {
             return Err(state.limiter.owes());
         };
-        Ok(Told::LeftOut {
-            outbound,
-            trouble,
-            count,
+        Ok(match kind {
+            Kind::Flow(outbound, trouble) => Told::LeftOut {
+                outbound,
+                trouble,
+                count,
+            },
+            Kind::Message(id) => Told::SaidMore { id, count },
         })
     }
 

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use clap::{Args, ValueEnum};
 use pointsman_api::request::{Answered, Over, Request, Subscribed, Verdict};
 use pointsman_api::route;
+use pointsman_policy::shown::plain;
 
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop, complain};
-use crate::wording::plain;
 
 /// Arguments of `approve`.
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ use pointsman_api::daemon::Change;
 use pointsman_api::flow::{Message, Missed, Untold};
 use pointsman_api::{FlowList, FlowRecord, route};
 use pointsman_config::flow::BadFlow;
+use pointsman_policy::shown::plain;
 use serde_json::Value;
 
 use crate::cli::Global;
@@ -12,7 +13,7 @@ use crate::control;
 use crate::flow_args::FlowArgs;
 use crate::output::{Out, Stop};
 use crate::table::{self, Side};
-use crate::wording::{self, plain, since, size, span};
+use crate::wording::{self, since, size, span};
 
 /// Arguments of `flows`.
 #[derive(Args, Debug)]

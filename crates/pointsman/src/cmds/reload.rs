@@ -3,12 +3,12 @@
 use clap::Args;
 use pointsman_api::{Reload, ReloadRequest, route};
 use pointsman_config::value::parse_duration;
+use pointsman_policy::shown::plain;
 use serde_json::json;
 
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
-use crate::wording::plain;
 
 /// Arguments of `reload`.
 #[derive(Args, Debug)]

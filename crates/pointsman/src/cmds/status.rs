@@ -2,11 +2,12 @@
 
 use pointsman_api::daemon::{Awaiting, Setback};
 use pointsman_api::{OutboundState, Status, route};
+use pointsman_policy::shown::plain;
 
 use crate::cli::Global;
 use crate::control;
 use crate::output::{Out, Stop};
-use crate::wording::{plain, span};
+use crate::wording::span;
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let status: Status = control::get(global, route::STATUS)?;

@@ -1,14 +1,17 @@
-//! Flows that failed or were refused, in the daemon's log.
+//! Flows that failed or were refused, and what rules say of flows, in the daemon's log.
 //!
 //! Invariants: what a line says of a flow is decided in [`Line::of`], which is data in, data out. With `history.redact`
-//! it names neither where the flow went nor whose it was, in no field.
+//! it names neither where the flow went nor whose it was, in no field; a message of a rule, which may name anything, is
+//! only counted then. A message is one line, whatever clients and programs put into it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pointsman_net::plane::{FLOW_LOG, Gravity, Told, Trouble};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::tasks::Tasks;
 use pointsman_policy::Host;
+use pointsman_policy::shown::plain;
 
 use crate::app::App;
 
@@ -29,7 +32,21 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
                 trouble,
                 count,
             } => left_out(outbound.as_deref(), trouble, count),
+            Told::Said { flow, id, text } => {
+                tracing::info!(target: FLOW_LOG, flow, id, "{}", message(&text, redact));
+            }
+            Told::SaidMore { id, count } => {
+                tracing::info!(target: FLOW_LOG, id, count, "more messages of rules are not listed");
+            }
         }
+    }
+}
+
+/// What is written of a rule's message.
+fn message(text: &str, redact: bool) -> Cow<'_, str> {
+    match redact {
+        true => "a rule's message, which `history.redact` hides".into(),
+        false => plain(text).into(),
     }
 }
 
@@ -176,6 +193,14 @@ mod tests {
             rule: None,
         };
         assert_eq!(line(false), expected);
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_none_that_names_anything_where_that_is_hidden() {
+        let text = "to a.test by x\nERROR forged\u{1b}[31m";
+        let shown = "to a.test by x\u{fffd}ERROR forged\u{fffd}[31m";
+        assert_eq!(message(text, false), shown);
+        assert!(!message(text, true).contains("a.test"));
     }
 
     #[test]

@@ -268,3 +268,28 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     daemon.signal("TERM");
     assert_eq!(daemon.wait(Duration::from_secs(20)).code(), Some(0));
 }
+
+/// Messages of rules are lines that a client makes, with its words in them.
+#[test]
+fn messages_of_rules_are_limited_and_hidden_like_all_else() {
+    for redact in [false, true] {
+        let daemon = Daemon::native(&format!(
+            "version: 1\nhistory: {{ redact: {redact} }}\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+             rules:\n  - .INSTRUMENT: {{ id: 7, matches: ALWAYS, message: 'to {{addr.dst}}' }}\n  - FALLBACK, RESET\n"
+        ));
+        for _ in 0..60 {
+            get(&daemon, "http://secret.test/");
+        }
+        eventually("the rest is counted", || {
+            daemon
+                .log()
+                .contains("more messages of rules are not listed")
+        });
+        let log = daemon.log();
+        let lines = log.lines().filter(|line| line.contains(" id=7"));
+        // Ten a second, of a few seconds at most, and their counts.
+        let listed = lines.filter(|line| !line.contains("count=")).count();
+        assert!((10..=50).contains(&listed), "{listed}: {log}");
+        assert_eq!(log.contains("secret.test"), !redact, "{log}");
+    }
+}

@@ -29,6 +29,8 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
                 let outbound = outbound.as_deref().unwrap_or("-");
                 format!("{outbound} {} +{count}", trouble.as_str())
             }
+            Told::Said { flow, id, text } => format!("flow {flow}: {id} {text}"),
+            Told::SaidMore { id, count } => format!("{id:?} +{count}"),
         });
     }
     lines
@@ -53,6 +55,20 @@ async fn a_flood_is_ten_lines_and_a_count_and_hides_nothing_else() {
         ["a proxy-login", "b connection-refused"]
     );
     assert!(lines.iter().all(|line| line == "a connection-refused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_rules_are_limited_each_number_apart() {
+    let troubles = Troubles::default();
+    troubles.say(1, 7, &"nobody hears".into());
+    assert!(heard(&troubles, 1).await.is_empty());
+    for flow in 0..100 {
+        troubles.say(flow, 7, &"seven".into());
+    }
+    troubles.say(200, 8, &"eight".into());
+    let lines = heard(&troubles, 100).await;
+    assert_eq!(lines[..2], ["flow 0: 7 seven", "flow 1: 7 seven"]);
+    assert_eq!(lines[10..], ["flow 200: 8 eight", "Some(7) +90"]);
 }
 
 #[tokio::test(start_paused = true)]

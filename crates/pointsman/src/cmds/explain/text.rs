@@ -2,9 +2,10 @@
 
 use pointsman_api::Explanation;
 use pointsman_api::explain::{Entry, Request, Rule, TraceLine};
+use pointsman_policy::shown::plain;
 
 use crate::output::{Out, Stop};
-use crate::wording::{self, plain};
+use crate::wording;
 
 /// The layout that users of app and domain rules know.
 pub(super) fn app_domain(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
