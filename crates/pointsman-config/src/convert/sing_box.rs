@@ -40,12 +40,15 @@ pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problem
         "dns",
         "endpoints",
         "inbounds",
-        "log",
-        "ntp",
         "outbounds",
         "route",
     ];
-    this.unknown("", root, &known, &["certificate", "experimental"]);
+    this.unknown(
+        "",
+        root,
+        &known,
+        &["certificate", "experimental", "log", "ntp"],
+    );
     this.inbounds();
     this.outbounds();
     this.rule_sets();

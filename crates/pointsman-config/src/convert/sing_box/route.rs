@@ -5,23 +5,36 @@ use serde_json::Value;
 use super::conditions::Found;
 use super::{SingBox, items, shown, strings, tag_of, text_of};
 
-/// Keys of `route` that are carried over, or say where databases are.
-const KNOWN: [&str; 8] = [
+/// Keys of `route` that are carried over.
+const KNOWN: [&str; 6] = [
     "default_domain_resolver",
     "default_interface",
     "default_mark",
     "final",
-    "geoip",
-    "geosite",
     "rule_set",
     "rules",
 ];
 
 /// Keys that send no flow elsewhere.
-const QUIET: [&str; 3] = [
+const QUIET: [&str; 5] = [
     "auto_detect_interface",
     "find_process",
+    "geoip",
+    "geosite",
     "override_android_vpn",
+];
+
+/// Keys of a rule that say how its flows are dialled or refused.
+const OPTIONS: [&str; 9] = [
+    "fallback_delay",
+    "network_strategy",
+    "no_drop",
+    "tls_fragment",
+    "tls_fragment_fallback_delay",
+    "tls_record_fragment",
+    "udp_connect",
+    "udp_disable_domain_unmapping",
+    "udp_timeout",
 ];
 
 impl SingBox<'_> {
@@ -76,6 +89,13 @@ impl SingBox<'_> {
             match self.way(rule, action, &condition, &place) {
                 Ok(Some(out)) => {
                     let written = shown(rule);
+                    let set = |key: &&&str| !rule[**key].is_null() && rule[**key] != false;
+                    let options: Vec<&str> = OPTIONS.iter().filter(set).copied().collect();
+                    if !options.is_empty() {
+                        let what =
+                            format!("`{}` of the rule: not carried over", options.join("`, `"));
+                        self.draft.report.note(&place, what);
+                    }
                     self.draft.parts_lost(&place, &written, &found.lost, &out);
                     self.draft.rule(&place, &written, &condition, &out);
                 }

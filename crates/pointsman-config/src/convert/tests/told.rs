@@ -93,6 +93,18 @@ fn keys_that_change_the_way_are_told() {
 }
 
 #[test]
+fn keys_of_sing_box_that_are_not_carried_over_are_told() {
+    let text = r#"{"log": {"level": "info"}, "inbounds": [], "outbounds": [{"type": "direct", "tag": "d"}],
+        "route": {"geoip": {"path": "x"}, "rules": [{"port": 1, "outbound": "d", "tls_fragment": true}]}}"#;
+    let note = "c:2: route.rules[0]: note: `tls_fragment` of the rule: not carried over";
+    told(
+        Foreign::SingBox,
+        text,
+        &["note: `log`", "note: `geoip`", note],
+    );
+}
+
+#[test]
 fn reports_are_in_the_order_of_the_lines_and_fold_what_is_equal() {
     let text = "{\"inbounds\": [], \"outbounds\": [\n{\"type\": \"direct\", \"tag\": \"a\", \"exclude\": \"x\"},\n{\"type\": \"direct\", \"tag\": \"b\", \"exclude\": \"x\"},\n{\"type\": \"direct\", \"tag\": \"c\", \"exclude\": \"x\"}],\n\"route\": {}}";
     let report = folded(&converted(Foreign::SingBox, text).report, "c");
