@@ -224,27 +224,6 @@ impl Draft {
         read.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    /// Says of a rule's alternatives that they are not there, each with the reason why.
-    pub(super) fn parts_lost(
-        &mut self,
-        place: &str,
-        written: &str,
-        parts: &[(String, String)],
-        out: &str,
-    ) {
-        let did = match out {
-            "BLACKHOLE" | "REJECT" => "refused",
-            _ => "took",
-        };
-        for (part, why) in parts {
-            let what = format!(
-                "`{part}` of `{written}` is left out ({why}): flows that the rule {did} for that alone now fall to \
-                 the rules below"
-            );
-            self.report.lost(place, what);
-        }
-    }
-
     /// Says of a rule that it is not there.
     pub(super) fn left_out(&mut self, place: &str, written: &str, why: &str) {
         let what = format!(

@@ -1,7 +1,8 @@
 //! Conversion to the native language: a configuration's text, and what it cannot say.
 //!
 //! Invariant: what the native text does differently stands in the report; a rule that cannot be said
-//! is left out whole, never widened. Deliberately absent: writing any other language.
+//! is left out whole, or without the alternatives that cannot, never widened. Deliberately absent:
+//! writing any other language.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,11 +1,35 @@
-//! Reports in the order of the lines, each sentence once.
+//! What reports say: of alternatives that are lost, in the order of the lines, each sentence once.
 
 use std::collections::HashMap;
 
 use super::Remark;
+use super::draft::Draft;
 
 /// So many lines are named.
 const MOST_NAMED: usize = 3;
+
+impl Draft {
+    /// Says of a rule's alternatives that they are not there, each with the reason why.
+    pub(super) fn parts_lost(
+        &mut self,
+        place: &str,
+        written: &str,
+        parts: &[(String, String)],
+        out: &str,
+    ) {
+        let did = match out {
+            "BLACKHOLE" | "REJECT" => "refused",
+            _ => "took",
+        };
+        for (part, why) in parts {
+            let what = format!(
+                "`{part}` of `{written}` is left out ({why}): flows that the rule {did} for that alone now fall to \
+                 the rules below"
+            );
+            self.report.lost(place, what);
+        }
+    }
+}
 
 /// Puts remarks in the order of the lines of the file `name`. What is about other files stands behind
 /// these, and what is about the whole is last.
