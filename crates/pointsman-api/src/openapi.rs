@@ -180,6 +180,13 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
             ),
         ],
         (_, route::FLOW_EXPLAIN) => &[("full", "every visited rule, none folded")],
+        (_, route::EVENTS) => &[
+            ("flow", "words that a flow must match, as FLOW has them"),
+            (
+                "contains",
+                "a text that its destination, program, rule or outbound must contain",
+            ),
+        ],
         (_, route::FOLLOW) => &[
             ("flow", "words that a flow must match, as FLOW has them"),
             (

@@ -32,8 +32,34 @@ enum What {
         /// Its number
         id: u64,
     },
-    /// Follow flows as they end, messages of rules, and changes of the configuration
-    Tail,
+    /// Follow flows as they end, messages of rules, and changes of the configuration; with FLOW only flows that match it
+    Tail(Filter),
+}
+
+/// Which flows are meant.
+#[derive(Args, Debug, Default)]
+struct Filter {
+    /// Only flows with this text in destination, program, rule or outbound
+    #[arg(long, value_name = "TEXT")]
+    contains: Option<String>,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+impl Filter {
+    /// As a query has them.
+    fn query(&self) -> Result<Vec<(&'static str, String)>, Stop> {
+        let usage = |error: BadFlow| Stop::Usage(error.to_string());
+        self.flow.query().map_err(usage)?;
+        let flow = match self.flow.value() {
+            Value::String(words) => words,
+            object => object.to_string(),
+        };
+        let contains = self.contains.clone().unwrap_or_default();
+        let mut all = vec![("flow", flow), ("contains", contains)];
+        all.retain(|(_, value)| !value.is_empty());
+        Ok(all)
+    }
 }
 
 /// Which flows are listed.
@@ -53,11 +79,8 @@ struct ListArgs {
     /// At most this many flows, the oldest first
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Only flows with this text in destination, program, rule or outbound
-    #[arg(long, value_name = "TEXT")]
-    contains: Option<String>,
     #[command(flatten)]
-    flow: FlowArgs,
+    filter: Filter,
 }
 
 pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<(), Stop> {
@@ -75,21 +98,22 @@ pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<()
                 }
             })
         }
-        Some(What::Tail) => control::events(global, route::EVENTS, |name, data| {
-            event(name, data, out)?;
-            out.flush()
-        }),
+        Some(What::Tail(filter)) => {
+            let mut path = route::EVENTS.to_owned();
+            for (at, (key, value)) in filter.query()?.into_iter().enumerate() {
+                let sign = if at == 0 { '?' } else { '&' };
+                path.push_str(&format!("{sign}{key}={}", route::encoded(&value)));
+            }
+            control::events(global, &path, |name, data| {
+                event(name, data, out)?;
+                out.flush()
+            })
+        }
     }
 }
 
 fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
-    let usage = |error: BadFlow| Stop::Usage(error.to_string());
-    which.flow.query().map_err(usage)?;
-    let flow = match which.flow.value() {
-        Value::String(words) => words,
-        object => object.to_string(),
-    };
-    let contains = which.contains.as_deref().unwrap_or_default();
+    let filter = which.filter.query()?;
     let mut left = which.limit.unwrap_or(usize::MAX);
     let mut after = which.after;
     let mut all = FlowList::default();
@@ -105,10 +129,8 @@ fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
         if left < route::MOST_FLOWS {
             ask("limit", &left.to_string());
         }
-        for (key, value) in [("flow", &*flow), ("contains", contains)] {
-            if !value.is_empty() {
-                ask(key, value);
-            }
+        for (key, value) in &filter {
+            ask(key, value);
         }
         let page: FlowList = control::get(global, &path)?;
         left = left.saturating_sub(page.flows.len());
@@ -126,7 +148,7 @@ fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
     }
     out.answer(&all, |out| {
         if all.flows.is_empty() {
-            let which = match (which.recent, flow.is_empty() && contains.is_empty()) {
+            let which = match (which.recent, filter.is_empty()) {
                 (false, true) => "no live flows",
                 (true, true) => "no flows",
                 (_, false) => "no such flows",
@@ -236,6 +258,11 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
         route::EVENT_MISSED => {
             let Missed { missed } = serde_json::from_str(data).map_err(unread)?;
             out.line(format_args!("{missed} events were missed"))
+        }
+        route::EVENT_UNTOLD => {
+            let untold: Untold = serde_json::from_str(data).map_err(unread)?;
+            out.say(wording::untold(&untold));
+            Ok(())
         }
         route::EVENT_RESET => out.line("events before this were lost"),
         // A newer daemon's.

@@ -14,8 +14,8 @@ use crate::output::{Out, Stop};
 /// Arguments of `test`.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// The configuration: a file, or reflow's directory
-    path: PathBuf,
+    /// The configuration: a file, or reflow's directory; the one that the daemon takes where none is given
+    path: Option<PathBuf>,
     /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]
     dialect: Dialect,
@@ -25,22 +25,30 @@ pub(crate) struct TestArgs {
 }
 
 pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
-    if args.path.extension().is_some_and(|e| e == "case") && args.path.is_file() {
+    let (path, dialect) = match &args.path {
+        Some(path) => (path.clone(), args.dialect),
+        None => load::default_configuration(args.dialect),
+    };
+    if path.extension().is_some_and(|e| e == "case") && path.is_file() {
         return Err(Stop::Usage(format!(
             "{} holds cases: name the configuration beside it, whose `*.case` files are run",
-            args.path.display()
+            path.display()
         )));
     }
-    let mut setup = load::setup(&args.path, args.dialect)?;
+    let mut setup = load::setup(&path, dialect)?;
     if let Some(on_unknown) = args.on_unknown {
         setup.set_on_unknown(on_unknown.chosen());
     }
     let mut cases = case::of_setup(&setup);
     let mut failures = Vec::new();
-    let directory = load::directory(&args.path);
-    let sources = case::beside(&directory, &ThisHost).map_err(|error| {
-        Stop::Failed(format!("{} cannot be read: {error}", directory.display()))
-    })?;
+    let directory = load::directory(&path);
+    // What lies where this was started is not beside the embedded default.
+    let sources = match load::is_embedded(&path) {
+        true => Vec::new(),
+        false => case::beside(&directory, &ThisHost).map_err(|error| {
+            Stop::Failed(format!("{} cannot be read: {error}", directory.display()))
+        })?,
+    };
     for source in sources {
         let (read, broken) = case::parse(&source.file, &source.text);
         cases.extend(read);
@@ -76,7 +84,7 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     })?;
     out.say(format_args!(
         "{}: {passed} passed, {} failed",
-        args.path.display(),
+        path.display(),
         failures.len()
     ));
     if failures.is_empty() {

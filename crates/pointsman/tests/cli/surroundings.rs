@@ -11,8 +11,11 @@ const CONFIG: &str = "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.
 
 /// `check` without a path, by a user whose configurations are there.
 fn check(own: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    in_home(own, &[&["check"], words].concat())
+}
+
+fn in_home(own: &Path, words: &[&str]) -> (Option<i32>, String, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-        .arg("check")
         .args(words)
         .current_dir(own)
         .env("XDG_CONFIG_HOME", own)
@@ -47,6 +50,21 @@ fn check_takes_the_configuration_that_the_daemon_takes() {
     assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
     assert!(
         stderr.contains("(embedded default): native, 0 errors"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn test_takes_the_configuration_that_the_daemon_takes() {
+    let text = "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\nrules: [\"FALLBACK, DIRECT\"]\n";
+    let own = directory(&[
+        ("pointsman/pointsman.yaml", text),
+        ("pointsman/x.case", "dst=a.test:1 => DIRECT\n"),
+    ]);
+    let (code, _, stderr) = in_home(own.path(), &["test"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("pointsman.yaml: 1 passed, 0 failed"),
         "{stderr}"
     );
 }

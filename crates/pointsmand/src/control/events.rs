@@ -1,22 +1,28 @@
 //! `GET /v1/events`: flows as they end, what rules say of them, and what becomes of the configuration.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use pointsman_api::daemon::Change;
 use pointsman_api::flow::{Message, Missed, Reset};
-use pointsman_api::route::{EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_RESET};
+use pointsman_api::route::{
+    EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_RESET, EVENT_UNTOLD,
+};
 use pointsman_net::plane::{News, Tail};
+use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::Streams;
+use super::follow::Count;
 use super::history::{Feed, Reader, Told};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place};
+use super::wanted::{Fit, Wanted};
+use super::{Refusal, Streams};
 use crate::app::App;
 
 /// Something that is told.
@@ -26,12 +32,27 @@ pub(super) enum Heard {
     News(News),
 }
 
+/// `?flow=`, `?contains=`: which flows; the configuration is everybody's news.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    flow: String,
+    #[serde(default)]
+    contains: String,
+}
+
 /// The stream, until the client goes away or the daemon ends.
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
     Extension(streams): Extension<Arc<Streams>>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
+    let wanted = match Wanted::new(&asked.flow, &asked.contains) {
+        Ok(wanted) => wanted,
+        Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
+    };
     let feed = Both {
         tail: app.plane.tail(),
         changes: app.changes(),
@@ -43,6 +64,8 @@ pub(crate) async fn stream(
         last: last.map(str::to_owned),
         reader,
         app,
+        wanted,
+        untold: Count::default(),
     })
 }
 
@@ -65,6 +88,8 @@ struct Events {
     last: Option<String>,
     reader: Reader<Heard>,
     app: Arc<App>,
+    wanted: Wanted,
+    untold: Count,
 }
 
 impl Source for Events {
@@ -78,7 +103,10 @@ impl Source for Events {
         };
         let id = self.reader.id();
         let text = match heard {
-            Ok(Told::News(Heard::News(news))) => told(&self.app, news),
+            Ok(Told::News(Heard::News(news))) => match self.told(news) {
+                Some(text) => text,
+                None => return Some(String::new()),
+            },
             Ok(Told::News(Heard::Change(change))) => event(EVENT_GENERATION, &change),
             Ok(Told::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
             Ok(Told::Reset) => reset(self.last.take()),
@@ -94,12 +122,28 @@ pub(super) fn reset(last: Option<String>) -> String {
     event(EVENT_RESET, &Reset { after })
 }
 
-fn told(app: &App, news: News) -> String {
-    match news {
-        News::Ended(record) => event(EVENT_END, &app.wire(&record)),
-        News::Said { flow, id, text } => {
-            let text = text.to_string();
-            event(EVENT_MESSAGE, &Message { flow, id, text })
+impl Events {
+    /// Nothing of flows that are not wanted.
+    fn told(&mut self, news: News) -> Option<String> {
+        let record = match &news {
+            News::Ended(record) => Some(Arc::clone(record)),
+            News::Said { flow, .. } => self.app.plane.record(*flow),
+        };
+        match record.map_or(Fit::No, |record| self.wanted.fits(&record)) {
+            Fit::Yes => {}
+            Fit::No => return None,
+            Fit::Untold(fact) => {
+                self.untold.add(fact);
+                let untold = self.untold.due(Instant::now())?;
+                return Some(event(EVENT_UNTOLD, &untold));
+            }
         }
+        Some(match news {
+            News::Ended(record) => event(EVENT_END, &self.app.wire(&record)),
+            News::Said { flow, id, text } => {
+                let text = text.to_string();
+                event(EVENT_MESSAGE, &Message { flow, id, text })
+            }
+        })
     }
 }

@@ -114,25 +114,25 @@ impl Source for Following {
     }
 }
 
-/// How often at most it is said that flows cannot be told.
+/// How often at most it is said that it is not known of flows whether they fit.
 const UNTOLD: Duration = Duration::from_secs(10);
 
-/// Flows that cannot be told, since that was said last.
+/// Flows of which it is not known whether they fit, since that was said last.
 #[derive(Debug, Default)]
-struct Count {
+pub(super) struct Count {
     fact: &'static str,
     flows: u64,
     said: Option<Instant>,
 }
 
 impl Count {
-    fn add(&mut self, fact: &'static str) {
+    pub(super) fn add(&mut self, fact: &'static str) {
         self.fact = fact;
         self.flows += 1;
     }
 
     /// What is to be said now.
-    fn due(&mut self, now: Instant) -> Option<Untold> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<Untold> {
         let early = self.said.is_some_and(|said| now < said + UNTOLD);
         if self.flows == 0 || early {
             return None;

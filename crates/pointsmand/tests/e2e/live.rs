@@ -315,6 +315,37 @@ fn decisions_can_be_followed() {
 }
 
 #[test]
+fn a_tail_is_filtered_as_a_list_is() {
+    let text = rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT").replace(
+        "  - DST-PORT",
+        "  - .INSTRUMENT: { id: 7, matches: ALWAYS, message: 'to {addr.dst}' }\n  - DST-PORT",
+    );
+    let daemon = Daemon::native(&text);
+    let all = Reader::client(&daemon, &["flows", "tail"]);
+    let some = Reader::client(&daemon, &["flows", "tail", "192.0.2.1:1"]);
+    let rejected = Reader::client(&daemon, &["flows", "tail", "--contains", "reject"]);
+    eventually("all three follow", || {
+        assert_eq!(fetch(&daemon, "http://192.0.2.1:1/"), "403");
+        [&all, &some, &rejected]
+            .iter()
+            .all(|tail| !tail.text().is_empty())
+    });
+    assert_eq!(fetch(&daemon, "http://192.0.2.9:1/"), "403");
+    all.hears("192.0.2.9:1");
+    rejected.hears("192.0.2.9:1");
+    // The configuration is everybody's news; whatever was to come of the flow came before it.
+    let path = daemon.directory.path().join("pointsman.yaml");
+    let other = text.replace("FALLBACK, DIRECT", "FALLBACK, REJECT");
+    std::fs::write(path, other).unwrap();
+    assert!(daemon.client(&["reload"]).status.success());
+    some.hears("generation 2");
+    assert!(!some.text().contains("192.0.2.9"), "{}", some.text());
+    assert!(some.text().contains("message flow"), "{}", some.text());
+    let bad = daemon.client(&["flows", "tail", "dts=x"]);
+    assert_eq!(bad.status.code(), Some(2), "{bad:?}");
+}
+
+#[test]
 fn what_rules_say_is_heard_at_once() {
     let text = rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT").replace(
         "  - FALLBACK",
