@@ -38,6 +38,18 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> (
         });
         let others = set.others().iter().map(|other| &other.condition);
         let nested: Vec<Condition> = others.filter(|other| refers(other)).cloned().collect();
+        let recipe = match source {
+            Some(source) => Some(&source.recipe),
+            None => file.map(|(_, recipe)| recipe),
+        };
+        if recipe.is_some_and(marked) {
+            beyond.lacking.insert(SetId(number));
+            let what = format!(
+                "in the list `{}` an entry `.x` stands for the names below `x` alone here, and `*.x` for one label below",
+                set.name
+            );
+            report.lost(source.map_or_else(String::new, place), what);
+        }
         match (source, file) {
             (Some(source), _) => {
                 fetched(source, setup, names, &mut map);
@@ -104,6 +116,12 @@ fn fetched(source: &ListSource, setup: &Setup, names: &[String], map: &mut Map) 
         map.raw("limit", quoted(&format!("{}B", source.limit)));
     }
     told(&source.recipe, map);
+}
+
+/// Whether marks of names are read wider than natively.
+fn marked(recipe: &Recipe) -> bool {
+    let text = matches!(recipe.format, None | Some(Format::Text | Format::Yaml));
+    recipe.wide_marks && text && recipe.behavior == Some(Behavior::Domain)
 }
 
 fn told(recipe: &Recipe, map: &mut Map) {

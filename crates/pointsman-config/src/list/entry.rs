@@ -10,9 +10,11 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Place};
 
 use super::addresses::looks_like_range;
+use super::cased::from_cased;
 use super::look::{Look, look};
+use super::numbered::Test;
 use super::told::Kind;
-use super::{Behavior, Format, Reading, Spot};
+use super::{Behavior, Format, Reading, Spot, mrs};
 use crate::clash_rule::{self, Base, Parts};
 use crate::convert::PRIVATE;
 
@@ -205,12 +207,45 @@ impl Reading<'_> {
                 .wildcard(entry, number)
                 .map_err(|message| (message, 0, entry.len()));
         }
+        if self.told.clash_marks && !entry.starts_with('+') {
+            let fault = |why: String| (why, 0, entry.len());
+            if let Some(name) = entry.strip_prefix("*.") {
+                return self.one_label(name, number, entry).map_err(fault);
+            }
+            if let Some(name) = entry.strip_prefix('.') {
+                return self.below(name, number, entry).map_err(fault);
+            }
+        }
         let bare = ["+.", "*.", "."]
             .iter()
             .find_map(|sign| entry.strip_prefix(sign));
         let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
         self.name(bare.unwrap_or(entry), below, number, entry)
             .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))
+    }
+
+    /// Takes the names that are one label below another.
+    fn one_label(&mut self, name: &str, number: u32, entry: &str) -> Result<(), String> {
+        let name = self.marked_name(name, entry)?;
+        let regex = mrs::wildcard(&format!("*.{name}"), false);
+        self.try_pattern(&regex, number, entry)
+    }
+
+    /// Takes the names below another, without itself.
+    fn below(&mut self, name: &str, number: u32, entry: &str) -> Result<(), String> {
+        let name = self.marked_name(name, entry)?;
+        let condition = Test::Below(&name).condition()?;
+        self.condition(condition, number, entry);
+        Ok(())
+    }
+
+    /// The name behind an entry's mark.
+    fn marked_name(&mut self, name: &str, entry: &str) -> Result<String, String> {
+        match Name::parse(name, &mut self.buffer) {
+            Ok(name) if !ends_in_number(name.as_str()) => Ok(name.as_str().to_owned()),
+            Ok(_) => Err(format!("`{entry}` is no domain: {NUMBERED}")),
+            Err(why) => Err(format!("`{entry}` is no domain: {why}")),
+        }
     }
 
     /// Takes an entry with a mark of v2ray's lists.
@@ -221,7 +256,7 @@ impl Reading<'_> {
                 .map_err(|why| format!("`{content}` is no domain: {why}")),
             "keyword" => line::domain_keyword(content)
                 .map(|condition| self.condition(condition, number, entry)),
-            "regexp" => self.try_pattern(content, number, entry),
+            "regexp" => self.try_pattern(&from_cased(content), number, entry),
             "include" => {
                 let message = format!("`{entry}` takes in another list, which is not read");
                 return Err((message, 0, entry.len()));
@@ -250,7 +285,11 @@ impl Reading<'_> {
             return self.try_pattern("", number, entry);
         }
         let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
-        let mut regex = String::from(if below { r"(?:^|\.)" } else { "^" });
+        let mut regex = String::from(match below {
+            true if self.told.clash_marks && entry.starts_with('.') => r"\.",
+            true => r"(?:^|\.)",
+            false => "^",
+        });
         for c in pattern.chars() {
             match c {
                 '*' => regex.push_str("[^.]*"),

@@ -9,6 +9,7 @@
 mod adblock;
 mod addresses;
 mod cache;
+pub(crate) mod cased;
 mod dat;
 mod dnsmasq;
 mod entry;
@@ -108,7 +109,7 @@ pub enum Behavior {
     Clash,
     /// Conditions in the syntax of rules, or of Clash's.
     Classical,
-    /// Domains: plain ones exact, `.x`, `+.x`, `*.x` with all below.
+    /// Domains: plain ones exact, `+.x` with all below, `.x` those below alone, `*.x` one label below.
     Domain,
     /// Address ranges.
     IpCidr,
@@ -139,6 +140,8 @@ pub struct Recipe {
     pub behavior: Option<Behavior>,
     /// Whether a bad entry is an error.
     pub strict: bool,
+    /// Whether `.x` and `*.x` stand for `x` and all below whatever the behaviour, as they do to BoltConn.
+    pub wide_marks: bool,
     /// The list inside a file that holds many: a category of `geosite.dat`, with an attribute where
     /// one is wanted (`google@cn`); a country of `geoip.dat`; a country (`cn`) or an autonomous
     /// system (`as13335`) of a database.
@@ -222,9 +225,14 @@ pub fn read(
 ) -> Result<(), Unreadable> {
     let mut narrow = wide::as_utf8(bytes)?;
     let bytes = narrow.as_mut().map_or(bytes, |text| text);
-    let (format, behavior) = tell::tell(bytes, name, recipe, told)?;
+    let tell::Found {
+        format,
+        behavior,
+        clash_marks,
+    } = tell::tell(bytes, name, recipe, told)?;
     told.format = Some(format);
     told.behavior = behavior;
+    told.clash_marks = clash_marks;
     if let Some(select) = &recipe.select
         && !matches!(format, Format::Dat | Format::Mmdb)
     {
@@ -303,6 +311,7 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
     let mut fresh = Told {
         format: told.format,
         behavior,
+        clash_marks: told.clash_marks,
         ..Told::default()
     };
     let room = Room::of(recipe);

@@ -108,7 +108,7 @@ fn names(packed: &mut Packed<'_>, to: &mut Numbered<'_, '_>) -> Result<(), Unrea
 }
 
 /// A pattern for a name with labels that stand for any one label.
-fn wildcard(name: &str, below: bool) -> String {
+pub(super) fn wildcard(name: &str, below: bool) -> String {
     let labels = name.split('.').map(|label| match label {
         "*" => "[^.]+".to_owned(),
         label => regex::escape(label),

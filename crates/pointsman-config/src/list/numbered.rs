@@ -10,6 +10,7 @@ use pointsman_policy::set::{Item, Place};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Domain, Prefix};
 
+use super::cased::from_cased;
 use super::{Reading, Spot};
 
 /// How much of a rule is shown, in bytes. The writers go by the rule itself.
@@ -24,7 +25,7 @@ pub(super) enum Test<'t> {
     Exact(&'t str),
     /// Names that hold this text.
     Keyword(&'t str),
-    /// Names that match.
+    /// Names that match, where case counts.
     Regex(&'t str),
     /// This name and all below.
     Suffix(&'t str),
@@ -46,7 +47,7 @@ impl Test<'_> {
             }
             Self::Exact(text) => DomainTest::Exact(name(text)?),
             Self::Keyword(text) => return line::domain_keyword(text),
-            Self::Regex(text) => return line::domain_regex(text),
+            Self::Regex(text) => return line::domain_regex(&from_cased(text)),
             Self::Suffix(text) => DomainTest::Suffix(name(text)?),
         }))
     }
@@ -62,7 +63,11 @@ impl Test<'_> {
             }
             Self::Exact(name) => ("", name),
             Self::Keyword(text) => ("DOMAIN-KEYWORD,", text),
-            Self::Regex(text) => ("DOMAIN-REGEX,", text),
+            Self::Regex(text) => {
+                to.push_str("DOMAIN-REGEX,");
+                to.push_str(&from_cased(text));
+                return;
+            }
             Self::Suffix(name) => ("+.", name),
         };
         to.push_str(sign);
@@ -111,7 +116,10 @@ impl<'r, 'a> Numbered<'r, 'a> {
                     .err()
                     .map(|why| format!("`{name}` is no domain: {why}"))
             }
-            Test::Regex(text) => self.reading.try_pattern(text, number, &written).err(),
+            Test::Regex(text) => {
+                let pattern = from_cased(text);
+                self.reading.try_pattern(&pattern, number, &written).err()
+            }
             Test::Below(_) | Test::Keyword(_) => match test.condition() {
                 Ok(condition) => {
                     self.reading.probe(&condition, number, &written);

@@ -30,13 +30,21 @@ const BEGINNING: usize = 4096;
 /// What ends a MaxMind database, somewhere in its last 128 KiB.
 const MMDB_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
+/// What a list is.
+pub(super) struct Found {
+    pub(super) format: Format,
+    pub(super) behavior: Option<Behavior>,
+    /// Whether its marks are mihomo's.
+    pub(super) clash_marks: bool,
+}
+
 /// Tells what the recipe leaves open.
 pub(super) fn tell(
     bytes: &mut dyn Bytes,
     name: &str,
     recipe: &Recipe,
     told: &mut Told,
-) -> Result<(Format, Option<Behavior>), Unreadable> {
+) -> Result<Found, Unreadable> {
     bytes.rewind()?;
     let mut first = Vec::new();
     (&mut *bytes)
@@ -62,11 +70,18 @@ pub(super) fn tell(
         None if is_binary(&first) => binary(bytes, &first, name)?,
         None => text(bytes, &first, name, recipe.behavior)?,
     };
-    let behavior = match (format, recipe.behavior) {
-        (Format::Text | Format::Yaml, None) => Some(behavior(bytes, format, told)?),
-        (_, behavior) => behavior,
+    let (behavior, clash_marks) = match (format, recipe.behavior) {
+        (Format::Text | Format::Yaml, None) => {
+            let (behavior, marks) = behavior(bytes, format, told)?;
+            (Some(behavior), marks)
+        }
+        (_, behavior) => (behavior, behavior == Some(Behavior::Domain)),
     };
-    Ok((format, behavior))
+    Ok(Found {
+        format,
+        behavior,
+        clash_marks: clash_marks && !recipe.wide_marks,
+    })
 }
 
 /// Refuses what is plainly not of the format that is named, where reading it would tell of bad entries
@@ -350,12 +365,12 @@ fn braced(first: &[u8], name: &str) -> Format {
     }
 }
 
-/// Tells by the look of the first entries what most are.
+/// Tells by the look of the first entries what most are, and whether marks are mihomo's.
 fn behavior(
     bytes: &mut dyn Bytes,
     format: Format,
     told: &mut Told,
-) -> Result<Behavior, Unreadable> {
+) -> Result<(Behavior, bool), Unreadable> {
     bytes.rewind()?;
     let mut lines = Lines::new(bytes);
     let mut block = Block::default();
@@ -383,23 +398,31 @@ fn behavior(
             classical += 1;
         }
     }
+    let yaml = format == Format::Yaml;
     Ok(match seen {
-        0 => Behavior::Domain,
-        _ if classical * 2 > seen => Behavior::Classical,
-        _ if ranges * 2 > seen => Behavior::IpCidr,
-        _ if format == Format::Yaml => Behavior::Domain,
+        0 => (Behavior::Domain, yaml),
+        _ if classical * 2 > seen => (Behavior::Classical, yaml),
+        _ if ranges * 2 > seen => (Behavior::IpCidr, yaml),
+        _ if yaml => (Behavior::Domain, true),
         _ => names(bytes, told)?,
     })
 }
 
 /// Tells whether a list marks names that stand for all below, so that a plain one stands for itself: most of its
-/// names are marked. All of it is looked at: such lists have the plain ones first.
-fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Behavior, Unreadable> {
+/// names are marked. All of it is looked at: such lists have the plain ones first. Its marks are mihomo's where most
+/// are `+.`, which nobody else has.
+fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<(Behavior, bool), Unreadable> {
     // Most lists have none, and are not looked at byte by byte.
     if !has_marks(bytes)? {
-        return Ok(Behavior::Names);
+        return Ok((Behavior::Names, false));
     }
-    let (plain, marked) = plain_and_marked(bytes)?;
+    let Marks {
+        plain,
+        plus,
+        others,
+        first,
+    } = Marks::of(bytes)?;
+    let marked = plus + others;
     let (behavior, meaning) = match marked >= plain && marked > 0 {
         true => (Behavior::Domain, "stand for themselves alone"),
         false => (Behavior::Names, "stand for all below, too"),
@@ -411,7 +434,13 @@ fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Behavior, Unreadable>
         );
         told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
     }
-    Ok(behavior)
+    let clash = behavior == Behavior::Domain && plus > others;
+    // Where all have the same mark the list means what such lists mean.
+    if !clash && others > 0 && plain + plus > 0 {
+        let message = "`*.x` and `.x` stand for `x` and all below here; to Clash (`behavior: domain`) for one label below, and for those below alone";
+        told.say(Kind::Guessed, Spot::new(first, "", 0, 0), message.into());
+    }
+    Ok((behavior, clash))
 }
 
 /// Whether a line begins with a mark, behind white space.
@@ -434,25 +463,42 @@ fn has_marks(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
     }
 }
 
-/// How many names of a text have no mark, and how many one that stands for all below.
-fn plain_and_marked(bytes: &mut dyn Bytes) -> Result<(u64, u64), Unreadable> {
-    bytes.rewind()?;
-    let (mut plain, mut marked) = (0, 0);
-    let mut line = Kept::default();
-    loop {
-        let available = bytes.fill_buf()?;
-        if available.is_empty() {
-            line.end(&mut plain, &mut marked);
-            return Ok((plain, marked));
-        }
-        for byte in available {
-            match byte {
-                b'\n' => line.end(&mut plain, &mut marked),
-                _ => line.take(*byte),
+/// How many names of a text have which mark.
+#[derive(Default)]
+struct Marks {
+    /// None.
+    plain: u64,
+    /// `+.`
+    plus: u64,
+    /// `*.` or `.`
+    others: u64,
+    /// The line of the first of the others.
+    first: u32,
+}
+
+impl Marks {
+    fn of(bytes: &mut dyn Bytes) -> Result<Self, Unreadable> {
+        bytes.rewind()?;
+        let mut marks = Self::default();
+        let (mut line, mut number) = (Kept::default(), 1_u32);
+        loop {
+            let available = bytes.fill_buf()?;
+            if available.is_empty() {
+                line.end(number, &mut marks);
+                return Ok(marks);
             }
+            for byte in available {
+                match byte {
+                    b'\n' => {
+                        line.end(number, &mut marks);
+                        number = number.saturating_add(1);
+                    }
+                    _ => line.take(*byte),
+                }
+            }
+            let used = available.len();
+            bytes.consume(used);
         }
-        let used = available.len();
-        bytes.consume(used);
     }
 }
 
@@ -482,12 +528,18 @@ impl Kept {
         }
     }
 
-    fn end(&mut self, plain: &mut u64, marked: &mut u64) {
+    fn end(&mut self, number: u32, marks: &mut Marks) {
         let line = std::mem::take(self);
         match line.first {
             _ if line.other || !line.lettered => {}
-            b'+' | b'.' | b'*' => *marked += 1,
-            _ => *plain += 1,
+            b'+' => marks.plus += 1,
+            b'.' | b'*' => {
+                if marks.others == 0 {
+                    marks.first = number;
+                }
+                marks.others += 1;
+            }
+            _ => marks.plain += 1,
         }
     }
 }

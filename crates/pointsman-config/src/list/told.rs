@@ -93,6 +93,8 @@ pub struct Told {
     pub format: Option<Format>,
     /// What its entries are, named or recognised; `None`: each by its own look or by the format.
     pub behavior: Option<Behavior>,
+    /// Whether marks are mihomo's: `*.x` is one label below `x`, `.x` all below without `x`.
+    pub clash_marks: bool,
     /// What was told, by reason, in the order of the first lines.
     pub reasons: Vec<Reason>,
 }

@@ -72,9 +72,6 @@ impl Clash<'_> {
         }
         let format = scalar(node, "format").unwrap_or("yaml");
         let differs = match behavior.as_str() {
-            "domain" if format != "mrs" => {
-                Some("an entry `.x` or `*.x` stands for `x` and all below it here")
-            }
             "classical" => Some("entries of kinds that are not known here are left out"),
             _ => None,
         };

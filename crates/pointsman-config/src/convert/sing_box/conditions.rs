@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::draft::line_text as word;
 use super::super::rules;
 use super::{SingBox, items, shown, strings};
+use crate::list::cased::from_cased;
 
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;
@@ -263,12 +264,7 @@ impl SingBox<'_> {
             "domain_keyword" => destination.extend(each("DOMAIN-KEYWORD")),
             "domain_regex" => destination.extend(values.iter().map(|v| {
                 // Case counts there, and names are in lower case.
-                let case = if v.contains(|c: char| c.is_ascii_uppercase()) {
-                    "(?-i)"
-                } else {
-                    ""
-                };
-                format!("DOMAIN-REGEX, {}", word(&format!("{case}{v}")))
+                format!("DOMAIN-REGEX, {}", word(&from_cased(v)))
             })),
             "geosite" => destination.extend(values.iter().map(|v| set("geosite", v))),
             "geoip" => {

@@ -304,6 +304,7 @@ fn rule_set(
         format,
         behavior: Some(behavior.unwrap_or(Behavior::Classical)),
         strict: strict == Some(true),
+        wide_marks: true,
         select: None,
         limit: located.url.as_ref().map(|_| MOST_FETCHED),
     };

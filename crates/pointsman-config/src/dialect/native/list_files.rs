@@ -143,6 +143,7 @@ impl<'a> Written<'a> {
             .other("strict")
             .and_then(|node| node.boolean("`strict`", problems));
         Some(Recipe {
+            wide_marks: false,
             format: format.0,
             behavior,
             strict: strict.unwrap_or(false),

@@ -324,7 +324,7 @@ fn formats_are_recognised() {
         let mut bytes = Cursor::new(text);
         let shown = String::from_utf8_lossy(text).into_owned();
         let told = tell::tell(&mut bytes, name, &Recipe::default(), &mut Told::default());
-        let found = match told {
+        let found = match told.map(|found| (found.format, found.behavior)) {
             Ok((format, Some(behavior))) => format!("{} {}", format.as_str(), behavior.as_str()),
             Ok((format, None)) => format.as_str().to_owned(),
             Err(error) => error.to_string(),

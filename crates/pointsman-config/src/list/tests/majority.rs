@@ -8,7 +8,7 @@ fn told_and_written(text: &str, recipe: &Recipe) -> String {
     let mut told = Told::default();
     let mut bytes = Cursor::new(text);
     let (format, behavior) = match tell::tell(&mut bytes, "", recipe, &mut told) {
-        Ok(told) => told,
+        Ok(found) => (found.format, found.behavior),
         Err(error) => return format!("error: {error}"),
     };
     let behavior = behavior.map_or("-", Behavior::as_str);
@@ -140,7 +140,10 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
         "1 of 4 names are marked (`+.`, `*.` or `.`): plain ones stand for all below, too";
     assert_eq!(said, expected);
     assert_eq!(guessed("a.test\nb.test\n10.0.0.0/8\nfull:c.test"), "");
-    assert_eq!(guessed("+.a.test\n.b.test"), "");
+    let marks = "`*.x` and `.x` stand for `x` and all below here; to Clash (`behavior: domain`) for one label below, and for those below alone";
+    assert_eq!(guessed("+.a.test\n.b.test"), marks);
+    assert_eq!(guessed("+.a.test\n+.b.test\n.c.test"), "");
+    assert_eq!(guessed("*.a.test\n*.b.test"), "");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn entries_know_their_lines() {
         yaml,
         Domain,
         "a.test x.a.test x.b.test c.test x.d.test",
-        "5 a.test; -; 6 +.b.test; 7 .c.test; 8 *.d.test",
+        "5 a.test; -; 6 +.b.test; -; -",
     );
     check(
         "---\npayload:\n- a.test\n- b.test",

@@ -253,3 +253,103 @@ fn what_never_matches_is_told() {
         "10.0.0.0/8@1 10.0.0.0/8@2 2001:db8::/32@3 10.0.0.0/8@4 1.2.3.4/32@5; 1? `10.1.2.3/8` has bits behind its length: read as `10.0.0.0/8` (x3)",
     );
 }
+
+/// Whether a set holds a name, by whatever entry.
+fn holds(set: &RuleSet, name: &str) -> bool {
+    query::ask(set, &Host::parse(name).unwrap()).entry.is_some()
+}
+
+#[test]
+fn case_counts_in_patterns_where_their_program_minds_it() {
+    let check = |list: &str, format: Option<Format>, target: Option<write::Target>| {
+        let recipe = Recipe {
+            format,
+            ..Recipe::default()
+        };
+        let mut kept = write::Kept::default();
+        let mut told = Told::default();
+        let mut bytes = Cursor::new(list.as_bytes());
+        read(&mut bytes, "l", &recipe, &Bare, &mut kept, &mut told).unwrap();
+        let mut set = RuleSetBuilder::new("l", "l", Key::default());
+        let (mut list, recipe) = match target {
+            Some(target) => (kept.write(target).bytes, Recipe::default()),
+            None => (list.as_bytes().to_vec(), recipe),
+        };
+        let mut bytes = Cursor::new(&mut list);
+        read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told).unwrap();
+        set.finish()
+    };
+    let cased = [
+        ("regexp:^[A-Z]\nregexp:^x[0-9]y$\n", None),
+        (
+            r#"{"version":1,"rules":[{"domain_regex":["^[A-Z]","^x[0-9]y$"]}]}"#,
+            Some(Format::SrsJson),
+        ),
+    ];
+    let targets = [
+        None,
+        Some(write::Target::Srs),
+        Some(write::Target::Text),
+        Some(write::Target::Yaml),
+    ];
+    for target in targets {
+        for (list, format) in cased {
+            let set = check(list, format, target);
+            assert!(!holds(&set, "abc.test"), "{list} {target:?}");
+            assert!(holds(&set, "x1y"), "{list} {target:?}");
+        }
+        let set = check("DOMAIN-REGEX,^[A-Z]\n", None, target);
+        assert!(holds(&set, "abc.test"), "{target:?}");
+    }
+}
+
+#[test]
+fn marks_of_clash_are_those_of_its_binary_lists() {
+    let check = |list: &str, behavior, target: Option<write::Target>, expected: &str| {
+        let recipe = Recipe {
+            behavior,
+            ..Recipe::default()
+        };
+        let mut told = Told::default();
+        let mut set = RuleSetBuilder::new("l", "l", Key::default());
+        let mut bytes = Cursor::new(list.as_bytes().to_vec());
+        if let Some(target) = target {
+            let mut kept = write::Kept::default();
+            read(&mut bytes, "l", &recipe, &Bare, &mut kept, &mut told).unwrap();
+            let written = kept.write(target);
+            assert_eq!(written.left_out, [], "{list} {target:?}");
+            bytes = Cursor::new(written.bytes);
+        }
+        let recipe = if target.is_some() {
+            Recipe::default()
+        } else {
+            recipe
+        };
+        read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told).unwrap();
+        let set = set.finish();
+        let names = "a.test x.a.test y.x.a.test b.test x.b.test y.x.b.test c.test x.c.test";
+        let held = names.split(' ').filter(|name| holds(&set, name));
+        let held: Vec<&str> = held.collect();
+        assert_eq!(held.join(" "), expected, "{list} {target:?}");
+    };
+    let clash = "x.a.test x.b.test y.x.b.test c.test x.c.test";
+    let wide = "a.test x.a.test y.x.a.test b.test x.b.test y.x.b.test c.test x.c.test";
+    let yaml = "payload:\n  - '*.a.test'\n  - '.b.test'\n  - '+.c.test'\n";
+    let text = "*.a.test\n.b.test\n+.c.test\n";
+    let recognised = "+.d.test\n+.e.test\n+.c.test\n*.a.test\n.b.test\n";
+    let targets = [
+        None,
+        Some(write::Target::Mrs),
+        Some(write::Target::Srs),
+        Some(write::Target::Text),
+        Some(write::Target::Yaml),
+    ];
+    for target in targets {
+        check(yaml, None, target, clash);
+        check(yaml, Some(Behavior::Domain), target, clash);
+        check(text, Some(Behavior::Domain), target, clash);
+        check(recognised, None, target, clash);
+        check(text, None, target, wide);
+        check(text, Some(Behavior::Names), target, wide);
+    }
+}

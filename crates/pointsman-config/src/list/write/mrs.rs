@@ -4,13 +4,18 @@ use std::net::IpAddr;
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
+use pointsman_policy::Domain;
+use pointsman_policy::condition::{Condition, DomainTest};
+
 use super::{Entry, What, Written};
-use crate::list::mrs::{ADDRESSES, MAGIC, NAMES};
+use crate::list::mrs::{ADDRESSES, MAGIC, NAMES, wildcard};
 use crate::list::ranges::ranges_of;
 use crate::list::trie::Trie;
 
 pub(super) fn write(entries: &[Entry], to: &mut Written) {
-    let names = entries.iter().any(|entry| entry.name().is_some());
+    let names = entries
+        .iter()
+        .any(|entry| entry.name().is_some() || entry.one_label().is_some());
     let mut plain = MAGIC.to_vec();
     plain.push(if names { NAMES } else { ADDRESSES });
     let mut keys = Vec::new();
@@ -29,6 +34,9 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
                 if itself {
                     keys.push(key);
                 }
+            }
+            (None, None) if let Some(name) = entry.one_label() => {
+                keys.push(name.bytes().rev().chain(*b".*").collect());
             }
             (None, None) => entry.leave_out("`.mrs` holds names and addresses alone", to),
         }
@@ -69,6 +77,23 @@ impl Entry {
             What::Suffix(name) => Some((name, true, true)),
             _ => None,
         }
+    }
+}
+
+impl Entry {
+    /// The name one label below which all names are meant.
+    fn one_label(&self) -> Option<String> {
+        let What::Other(condition) = &self.what else {
+            return None;
+        };
+        let Condition::Domain(DomainTest::Regex(pattern)) = &**condition else {
+            return None;
+        };
+        let rest = pattern.as_str().strip_prefix(r"^[^.]+\.")?;
+        let name = rest.strip_suffix('$')?.replace('\\', "");
+        // Whatever else it is, it is not what such a name is written as.
+        let same = wildcard(&format!("*.{name}"), false) == pattern.as_str();
+        (same && Domain::parse(&name).is_ok_and(|d| d.as_str() == name)).then_some(name)
     }
 }
 

@@ -14,6 +14,7 @@ use pointsman_policy::condition::{AddressOf, Condition, DomainTest, Side, TextFi
 use pointsman_policy::fact::Network;
 
 use super::{Entry, What, Written};
+use crate::list::cased::to_cased;
 use crate::list::ranges::ranges_of;
 use crate::list::srs::{MAGIC, item};
 use crate::list::trie::Trie;
@@ -113,7 +114,7 @@ impl Plain {
             Condition::Domain(DomainTest::Exact(name)) => self.name("", name.as_str()),
             Condition::Domain(DomainTest::Keyword(word)) => self.keywords.push(word.to_string()),
             Condition::Domain(DomainTest::Regex(regex)) => {
-                self.regexes.push(regex.as_str().to_owned());
+                self.regexes.push(to_cased(regex.as_str()).into_owned());
             }
             Condition::Domain(DomainTest::Suffix(name)) => self.name("\n", name.as_str()),
             Condition::Address {
