@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
-use super::{BALANCES, FAMILIES, OTHER_BALANCES, first_line, given, named};
+use super::{BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
 use crate::forward::{self, Origins};
 use crate::load::Input;
 use crate::outbounds::Outbounds;
@@ -50,15 +50,14 @@ fn draft(
     let listen = keys.require("listen", problems);
     let listen = listen.map(|node| listeners(node, input, problems));
     let mut origins = Origins::default();
-    let mut allow = Vec::new();
-    if let Some((key, list)) = keys.take_pair("allow") {
-        allow = value::prefixes(list, "`allow`", problems);
-        let shown: Vec<String> = allow.iter().map(ToString::to_string).collect();
-        origins.allow = forward::origin(&key.span, format!("allow: {}", shown.join(", ")));
+    let mut allowed = Vec::new();
+    let pair = keys.take_pair("allow");
+    if let Some((ranges, origin)) = allow::read(pair, problems) {
+        (allowed, origins.allow) = (ranges, origin);
         let only_unix = listen
             .as_ref()
             .is_some_and(|l| !l.is_empty() && l.iter().all(|e| matches!(e, Endpoint::Unix(_))));
-        if only_unix && !allow.is_empty() {
+        if let Some((key, _)) = pair.filter(|_| only_unix) {
             let message = "clients of a Unix socket have no address: every connection is refused";
             problems.warning("unreachable-forward", &key.span, message);
         }
@@ -119,7 +118,7 @@ fn draft(
         // All that it listens on may be of a kind that is not opened yet.
         listen: listen.filter(|listen| !listen.is_empty())?,
         listen_families: Families::default(),
-        allow,
+        allow: allowed,
         policy: PolicyId::default(),
         outbound: outbounds.find("reject")?,
         targets: targets.into_iter().map(|(target, _)| target).collect(),

@@ -9,8 +9,8 @@ use pointsman_policy::{Node as Step, OutboundId, Policy, Prefix};
 
 use super::dns::Dns;
 use super::policies::Policies;
-use super::{given, named};
-use crate::forward::{self, not_from};
+use super::{allow, given, named};
+use crate::forward::not_from;
 use crate::load::Input;
 use crate::problem::{Problems, Span};
 use crate::setup::{Inbound, PolicyId, User};
@@ -132,14 +132,12 @@ pub(super) fn read(
         let resolver = given(&mut keys, "resolver");
         let resolver = resolver.and_then(|node| dns.find(node, problems));
         keys.finish(problems);
-        let ranges = allow.map_or_else(Vec::new, |(_, list)| {
-            value::prefixes(list, "`allow`", problems)
-        });
+        let allow = allow::read(allow, problems);
         let (Some(kind), Some(listen), Some(listen_node)) = (kind, listen, listen_node) else {
             continue;
         };
         let users = users.unwrap_or_default();
-        if !listen.ip().is_loopback() && users.is_empty() && ranges.is_empty() {
+        if !listen.ip().is_loopback() && users.is_empty() && allow.is_none() {
             let message = "everybody who reaches this address can use the proxy";
             problems
                 .warning("open-proxy", &listen_node.span, message)
@@ -155,9 +153,7 @@ pub(super) fn read(
                 .error("duplicate-listen", &listen_node.span, message)
                 .related = Some((other.span.clone(), "first here".into()));
         }
-        if let Some((key, _)) = allow.filter(|_| !ranges.is_empty()) {
-            let shown: Vec<String> = ranges.iter().map(Prefix::to_string).collect();
-            let origin = forward::origin(&key.span, format!("allow: {}", shown.join(", ")));
+        if let Some((ranges, origin)) = allow {
             all.allow.push((all.list.len(), ranges, origin));
         }
         all.list.push(Inbound {

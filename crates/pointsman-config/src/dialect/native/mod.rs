@@ -4,6 +4,7 @@
 //! where a flow would depend on it. Every default stands in `defaults.rs`; every key with its
 //! default in `docs/reference/native.md`.
 
+mod allow;
 mod defaults;
 mod dns;
 mod forwards;

@@ -25,6 +25,14 @@ fn inbounds_are_checked() {
         "type: mixed, listen: ':7890'",
         &["2:29: warning[open-proxy]: everybody who reaches this address can use the proxy"],
     );
+    // Empty is not everybody.
+    inbound(
+        "type: mixed, listen: 0.0.0.0:7890, allow: []",
+        &[
+            "2:29: warning[open-proxy]: everybody who reaches this address can use the proxy",
+            "2:50: error[empty-list]: `allow` is empty: nobody could use it",
+        ],
+    );
     inbound(
         "type: http",
         &["2:6: error[missing-key]: an inbound needs the key `listen`"],
