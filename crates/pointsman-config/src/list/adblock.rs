@@ -222,7 +222,11 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
             unread(reading, body, number, written);
         }
     } else if except {
-        reading.exception(body, below, number, written);
+        // `@@||host/path` is about a part of an address, as `||host/path` is.
+        match body.is_empty() || Name::parse(body, &mut reading.buffer).is_ok() {
+            true => reading.exception(body, below, number, written),
+            false => unread(reading, body, number, written),
+        }
     } else if reading.name(body, below, number, written).is_err() {
         unread(reading, body, number, written);
     }

@@ -9,7 +9,7 @@ use pointsman_policy::set::{Item, Place};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
 use super::told::Kind;
-use super::{Reading, Spot};
+use super::{Format, Reading, Spot};
 
 const COLUMNS: &str = "columns behind addresses";
 
@@ -111,6 +111,17 @@ impl Reading<'_> {
                 "`{prefix}` never matches: IPv4 addresses are IPv4 ones here, however a flow writes them"
             );
             self.told.say(Kind::NeverMatches, spot, message);
+        }
+        // What is left of an inverse list may well be all of a family.
+        if prefix.length() == 0 && self.told.format != Some(Format::Dat) {
+            let family = if prefix.address().is_ipv4() {
+                "IPv4"
+            } else {
+                "IPv6"
+            };
+            let spot = Spot::new(line, written, 0, written.len());
+            let message = format!("`{written}` holds every {family} address");
+            self.told.say(Kind::TakesAll, spot, message);
         }
         let item = if no_resolve && self.scope.ip_rules_resolve() {
             Item::Other(Condition::Address {

@@ -183,3 +183,23 @@ fn damage_is_told_in_plain_words() {
         "{said}"
     );
 }
+
+/// Some databases have nothing but the code, at the top.
+#[test]
+fn a_country_code_at_the_top_is_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
+    let seed = std::fs::read(root.join("mmdb_country")).unwrap();
+    let (recipe, list) = list_of(&seed).unwrap();
+    let mut list = list.to_vec();
+    let nested = b"\xe2\x47country\xe1\x48iso_code";
+    let at = list.windows(nested.len()).position(|w| w == nested);
+    let at = at.unwrap();
+    let flat = b"\xe1\x4ccountry_code";
+    let code = list[at + nested.len()..][..3].to_vec();
+    list[at..][..flat.len()].copy_from_slice(flat);
+    list[at + flat.len()..][..3].copy_from_slice(&code);
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(list);
+    read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told).unwrap();
+    assert_eq!(sink.0, ["1 / 10.0.0.0/8"]);
+}

@@ -163,6 +163,10 @@ fn code(found: &maxminddb::LookupResult<'_, Vec<u8>>) -> Result<Option<String>, 
         None => found.decode_path::<&str>(&path!["registered_country", "iso_code"])?,
         found => found,
     };
+    let code = match code {
+        None => found.decode_path::<&str>(&path!["country_code"])?,
+        found => found,
+    };
     Ok(code.map(str::to_ascii_uppercase))
 }
 

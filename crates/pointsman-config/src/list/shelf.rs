@@ -23,7 +23,7 @@ use crate::files::{Opened, Stamp};
 const SMALL: u64 = 64 << 10;
 
 /// Changes with every change of what a cache holds or of how lists are read.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// A list that is wanted as a set.
 #[derive(Clone, Copy, Debug)]

@@ -137,6 +137,10 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
         "||*.a.test^\n*.b.test\n||.c.test^",
         ".a.test@1 .b.test@2; 1 rules that say nothing about whole names (3)",
     );
+    check(
+        "||a.test/path\n@@||a.test/path\n@@||b..test^",
+        "; 3:0-12 `@@||b..test^` is no rule: the name has an empty label; 2 rules that say nothing about whole names (1)",
+    );
     check("||ads*.a.test^", r"~(?:^|\.)ads.*\.a\.test$@1");
     check("a*.test^\n|a*b", r"~a.*\.test$@1 ~^a.*b@2");
     check(

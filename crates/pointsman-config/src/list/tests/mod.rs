@@ -121,10 +121,10 @@ fn entries_know_their_lines() {
         "1 a.test; 4 +.b.test",
     );
     check(
-        "1.0.0.0/8\n1.2.0.0/16,no-resolve\n::/0",
+        "1.0.0.0/8\n1.2.0.0/16,no-resolve\n::/1",
         IpCidr,
         "1.1.1.1 1.2.1.1 ::1",
-        "1 1.0.0.0/8; 2 1.2.0.0/16,no-resolve; 3 ::/0",
+        "1 1.0.0.0/8; 2 1.2.0.0/16,no-resolve; 3 ::/1",
     );
     check(
         "DOMAIN,a.test\nIP-CIDR,1.0.0.0/8,no-resolve\nDOMAIN-SUFFIX, b.test # x",

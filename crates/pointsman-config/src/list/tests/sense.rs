@@ -192,6 +192,11 @@ fn what_holds_everything_is_told() {
     added(".", "; 3:0-1 `.` is no domain: the name is empty");
     added("+.", "; 3:0-2 `+.` is no domain: the name is empty");
     added("regexp:^ads?[0-9]", " ~^ads?[0-9]@3");
+    let all = "0.0.0.0/0@1 ::/0@2 0.0.0.0/0@3 0.0.0.0/0@4; 1? `0.0.0.0/0` holds every IPv4 address (x3); 2? `::/0` holds every IPv6 address (x1)";
+    any(
+        "0.0.0.0/0\n::/0\n0.0.0.0-255.255.255.255\nEvil:0.0.0.0-255.255.255.255\n",
+        all,
+    );
     let adblock = format(Format::Adblock);
     let told = "; 1:0-3 `||^` is no rule: it would hold every name";
     check("||^", &adblock, told);
