@@ -17,6 +17,7 @@ use super::look::{is_cosmetic, is_style};
 use super::{Behavior, Bytes, Reading, Unreadable, hosts};
 
 const PASSED: &str = "rules that say nothing about whole names";
+const PAGES: &str = "rules for a browser's pages (`$all`, `$document`)";
 const REWRITES: &str = "rules that rewrite answers";
 const SOME: &str = "rules for some clients or some kinds of queries";
 const BUT: &str = "rules with exceptions of their own (`$denyallow`)";
@@ -130,6 +131,8 @@ fn rule(line: &str) -> Rule<'_> {
             "badfilter" => return Rule::TakesBack,
             "dnsrewrite" => return Rule::Passed(REWRITES),
             "client" | "ctag" | "dnstype" => return Rule::Passed(SOME),
+            // Filters for name servers do not know them; they say more than nothing of the name.
+            "all" | "doc" | "document" => return Rule::Passed(PAGES),
             "denyallow" => return Rule::Passed(BUT),
             _ => return Rule::Passed(PASSED),
         }

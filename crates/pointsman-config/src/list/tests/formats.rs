@@ -126,6 +126,10 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
         "; 2 rules that say nothing about whole names (1)",
     );
     check(
+        "||a.test^$all\n||b.test^$doc\n||c.test^$document",
+        "; 3 rules for a browser's pages (`$all`, `$document`) (1)",
+    );
+    check(
         "*$denyallow=a.test\n||test^$important,denyallow=b.test",
         "; 2 rules with exceptions of their own (`$denyallow`) (1)",
     );
