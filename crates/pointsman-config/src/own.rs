@@ -175,8 +175,8 @@ fn by_endpoint(outbound: &crate::setup::Outbound, problems: &mut Problems) {
     let local = addresses(&server.host).iter().any(IpAddr::is_loopback);
     if let (true, None, Some(span)) = (local, served_by, &outbound.span) {
         let message = format!(
-            "whoever listens on {server} is taken for the program behind `{}`: its flows go direct where the \
-             rules say proxy",
+            "any program that listens on {server} is taken for the one behind `{}`: its flows go direct where \
+             the rules say proxy",
             outbound.name
         );
         problems.warning("guard-by-endpoint", span, message).hint =

@@ -239,7 +239,7 @@ fn what_is_wrong_with_harmless_keys_is_said() {
     check(
         "outbounds: { up: { type: http, server: \"127.0.0.1:3128\" } }\nrules: [ \"FALLBACK, up\" ]\n",
         &[
-            "warning[guard-by-endpoint]: whoever listens on 127.0.0.1:3128 is taken for the program behind `up`",
+            "warning[guard-by-endpoint]: any program that listens on 127.0.0.1:3128 is taken for the one behind `up`",
         ],
     );
     check(

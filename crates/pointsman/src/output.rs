@@ -121,9 +121,12 @@ impl Out {
         }
     }
 
-    /// Says something that is no data; not with `--quiet`.
-    pub(crate) fn say(&self, text: impl Display) {
+    /// Says something that is no data, behind the data so far; not with `--quiet`.
+    pub(crate) fn say(&mut self, text: impl Display) {
         if !self.quiet {
+            let flushed = self.stdout.flush();
+            // A reader that left has no need of it; other errors show at the next line.
+            let _unread = self.written(flushed);
             complain(text);
         }
     }

@@ -29,8 +29,8 @@ pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Proble
             continue;
         }
         let message = format!(
-            "`{}` ({}:{}) may ask for first bytes: then a SOCKS or CONNECT client is told of success \
-             before the way out is tried, and a refusal is a reset",
+            "`{}` ({}:{}) may ask for first bytes: then a SOCKS or CONNECT client is told success \
+             before the outbound is tried, and a refusal is a reset",
             clipped(&rule.text),
             rule.file,
             rule.line

@@ -69,8 +69,8 @@ fn leak(asker: &Site<'_>, taker: &Site<'_>) -> Finding {
         severity,
         origin: asker.origin.clone(),
         message: format!(
-            "`{rule}` has names looked up here, also those that `{later}` ({}:{}) then sends by a proxy: \
-             whoever sees the look-up learns them",
+            "`{rule}` makes names be looked up here, also those that `{later}` ({}:{}) then sends by a proxy: \
+             anybody who sees the look-ups learns these names",
             taker.origin.file, taker.origin.line
         ),
         hint: hint.to_owned(),
@@ -254,11 +254,11 @@ pub(super) fn fails_open<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut
             severity: Severity::Note,
             origin: origin.clone(),
             message: format!(
-                "where {fact} of a flow cannot be told, `{rule}` is passed over{others}, and the flow may \
+                "where {fact} of a flow is not known, `{rule}` is skipped{others}, and the flow may \
                  come to `{}`",
                 super::clipped(&last.text)
             ),
-            hint: "`on_unknown: reject` (or `--on-unknown reject`) refuses what cannot be told".into(),
+            hint: "`on_unknown: reject` (or `--on-unknown reject`) refuses such flows".into(),
             related: None,
         });
     }

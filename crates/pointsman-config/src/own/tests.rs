@@ -145,7 +145,7 @@ fn a_guard_that_goes_by_the_endpoint_alone_is_told() {
     };
     let told = outbound("", "127.0.0.1:1080");
     assert!(
-        told[0].starts_with("guard-by-endpoint: whoever listens on 127.0.0.1:1080"),
+        told[0].starts_with("guard-by-endpoint: any program that listens on 127.0.0.1:1080"),
         "{told:?}"
     );
     assert_eq!(outbound("", "192.0.2.1:1080"), [""; 0]);

@@ -64,7 +64,7 @@ impl Refusal {
 pub(crate) const REFUSED: &str = "refused by the rules of this proxy";
 
 impl Reply {
-    /// Whether the client sends nothing before it is told of success.
+    /// Whether the client sends nothing before it is told success.
     pub(crate) fn waits(self) -> bool {
         match self {
             Self::Connect | Self::Socks4 | Self::Socks5 => true,

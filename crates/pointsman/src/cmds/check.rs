@@ -89,12 +89,22 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         }
         Ok(())
     })?;
+    let counts = match (args.deny, list.warnings) {
+        (Some(Deny::Warnings), warnings @ 1..) => format!(
+            "{} ({} by `--deny warnings`)",
+            counted(list.errors + warnings, "error"),
+            counted(warnings, "warning")
+        ),
+        (_, warnings) => format!(
+            "{}, {}",
+            counted(list.errors, "error"),
+            counted(warnings, "warning")
+        ),
+    };
     out.say(format_args!(
-        "{}: {}, {}, {}",
+        "{}: {}, {counts}",
         path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
-        counted(list.errors, "error"),
-        counted(list.warnings, "warning"),
     ));
     match list
         .problems

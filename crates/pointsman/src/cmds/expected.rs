@@ -29,7 +29,7 @@ impl<'a> Expected<'a> {
     }
 
     /// Ends with no where the flow went elsewhere, and with why.
-    pub(crate) fn check(&self, explanation: &Explanation, out: &Out) -> Result<(), Stop> {
+    pub(crate) fn check(&self, explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
         let Some(expect) = self.expect else {
             return Ok(());
         };

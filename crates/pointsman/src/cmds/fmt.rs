@@ -107,7 +107,7 @@ fn file(args: &FmtArgs, path: &Path, out: &mut Out) -> Result<(), Stop> {
     Ok(())
 }
 
-fn changed(path: &Path, changes: bool, out: &Out) -> Result<(), Stop> {
+fn changed(path: &Path, changes: bool, out: &mut Out) -> Result<(), Stop> {
     if !changes {
         return Ok(());
     }

@@ -141,3 +141,29 @@ fn a_reader_that_leaves_changes_no_verdict() {
     let expecting = [&explain[..], &["--expect", "REJECT"]].concat();
     assert_eq!(left(home.path(), &expecting), Some(1));
 }
+
+/// Both streams on one terminal: problems first, then how many there were.
+#[test]
+fn the_summary_comes_behind_the_problems() {
+    let home = directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: 0.0.0.0:1080 } }\nrules: [\"FALLBACK, DIRECT\"]\n",
+    )]);
+    let both = |words: &str| {
+        let line = format!("\"$0\" check {words} c.yaml 2>&1");
+        let done = Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_pointsman")])
+            .current_dir(home.path())
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let said = both("");
+    assert!(
+        said.ends_with("c.yaml: native, 0 errors, 1 warning\n"),
+        "{said}"
+    );
+    let said = both("--deny warnings");
+    let last = "c.yaml: native, 1 error (1 warning by `--deny warnings`)\n";
+    assert!(said.ends_with(last), "{said}");
+}

@@ -56,8 +56,9 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Timeouts {
 /// A limit that cannot be switched off.
 fn limited(node: &Node, what: &str, problems: &mut Problems) -> Option<Duration> {
     if node.scalar() == Some("off") {
-        let message =
-            format!("{what} cannot be off: whoever never answers would hold a place for ever");
+        let message = format!(
+            "{what} cannot be off: a peer that never answers would hold its place for ever"
+        );
         problems.error("invalid-value", &node.span, message).hint =
             Some("`first_byte`, `half_closed` and `idle` can".into());
         return None;

@@ -103,7 +103,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     out.answer(&report, |_| Ok(()))
 }
 
-fn tell(left_out: &[LeftOut], file: &str, out: &Out) {
+fn tell(left_out: &[LeftOut], file: &str, out: &mut Out) {
     for LeftOut { line, text, why } in left_out.iter().take(MOST_NAMED) {
         out.say(format_args!("{file}:{line}: left out: {text}: {why}"));
     }

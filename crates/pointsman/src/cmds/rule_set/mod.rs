@@ -112,7 +112,7 @@ fn lists(args: &ListArgs, out: &mut Out) -> Result<(), Stop> {
 }
 
 /// Reads a list into a sink, and tells on stderr what it had to say besides.
-fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &Out) -> Result<Told, Stop> {
+fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &mut Out) -> Result<Told, Stop> {
     let recipe = Recipe {
         wide_marks: false,
         format: how.list_format.map(ListFormat::chosen),

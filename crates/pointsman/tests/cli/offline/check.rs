@@ -11,7 +11,7 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             0
-            r.toml:14:1: note[answers-early]: `domain proxy = "youtube.com"` (r.toml:14) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset
+            r.toml:14:1: note[answers-early]: `domain proxy = "youtube.com"` (r.toml:14) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset
               | proxy = ["youtube.com"]
               | ^^^^^^^^^^^^^^^^^^^^^^^
             --
@@ -50,9 +50,9 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             1
-            {"config":"warned/w.toml","dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"},{"severity":"note","code":"answers-early","message":"`domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset","file":"warned/w.toml","line":19,"column":1,"hint":null,"related":null,"text":"warned/w.toml:19:1: note[answers-early]: `domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told of success before the way out is tried, and a refusal is a reset\n  | proxy = [\"youtube.com\"]\n  | ^^^^^^^^^^^^^^^^^^^^^^^"}]}
+            {"config":"warned/w.toml","dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"},{"severity":"note","code":"answers-early","message":"`domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset","file":"warned/w.toml","line":19,"column":1,"hint":null,"related":null,"text":"warned/w.toml:19:1: note[answers-early]: `domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset\n  | proxy = [\"youtube.com\"]\n  | ^^^^^^^^^^^^^^^^^^^^^^^"}]}
             --
-            warned/w.toml: policy-router, 0 errors, 1 warning
+            warned/w.toml: policy-router, 1 error (1 warning by `--deny warnings`)
         "#]],
     );
     check(

@@ -292,7 +292,7 @@ const OUTBOUND: Mapping = Mapping {
             keys: &[needed_told(
                 "members",
                 NAMES,
-                "Outbounds: the first, until somebody selects another",
+                "Outbounds; the first is used until another is selected",
             )],
             open: false,
         },

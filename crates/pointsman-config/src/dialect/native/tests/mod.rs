@@ -145,7 +145,7 @@ fn the_whole_example_loads() {
             pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
               |   house:  { type: tun }
               |                   ^^^
-            pointsman.yaml:7:3: warning[guard-by-endpoint]: whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy
+            pointsman.yaml:7:3: warning[guard-by-endpoint]: any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy
               |   privacy: { type: socks5, server: "127.0.0.1:2123" }
               |   ^^^^^^^
               hint: say who it is: `served_by: { program: PATH }` or `{ user: NAME }`
@@ -262,7 +262,7 @@ fn the_examples_of_the_documents_load() {
         1,
         &[
             "not yet: inbounds of type `tun`; this one is not opened",
-            "whoever listens on 127.0.0.1:2123 is taken for the program behind `privacy`: its flows go direct where the rules say proxy",
+            "any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy",
             "not yet: outbounds of type `fastest`; this one refuses every flow",
         ],
     );

@@ -653,7 +653,7 @@ fn timeouts_are_checked() {
     for key in ["handshake", "dial", "resolve", "keep_alive", "blackhole"] {
         let at = key.len() + 15;
         let expected = format!(
-            "2:{at}: error[invalid-value]: `{key}` cannot be off: whoever never answers would hold a place for ever"
+            "2:{at}: error[invalid-value]: `{key}` cannot be off: a peer that never answers would hold its place for ever"
         );
         timeouts(&format!("{key}: off"), &[&expected]);
     }
