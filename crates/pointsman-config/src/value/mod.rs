@@ -243,12 +243,21 @@ pub fn endpoint(
     problems: &mut Problems,
 ) -> Option<Endpoint> {
     let text = node.text(what, problems)?;
-    or_problem(
-        parse_endpoint(text, directory, empty_host),
-        node,
-        what,
-        problems,
-    )
+    let parsed = parse_endpoint(text, directory, empty_host);
+    let bare = matches!(parsed, Err(BadAddress::Scheme(..)));
+    let found = or_problem(parsed, node, what, problems);
+    // What is meant is plain where one of the prefixes makes it right.
+    let meant = match text.starts_with('/') {
+        true => format!("unix://{text}"),
+        false => format!("tcp://{text}"),
+    };
+    if bare
+        && parse_endpoint(&meant, directory, empty_host).is_ok()
+        && let Some(problem) = problems.0.last_mut()
+    {
+        problem.hint = Some(format!("write `{meant}`"));
+    }
+    found
 }
 
 /// A path; relative ones start from `directory`.

@@ -186,6 +186,15 @@ fn target(
     not_yet: &mut Option<String>,
     problems: &mut Problems,
 ) -> Option<Target> {
+    if let Some(address) = node.scalar() {
+        let message = "a target must be a mapping with `name` and `address`";
+        let hint = match address.contains("://") {
+            true => format!("write `{{ name: NAME, address: {address} }}`"),
+            false => format!("write `{{ name: NAME, address: tcp://{address} }}`"),
+        };
+        problems.error("wrong-type", &node.span, message).hint = Some(hint);
+        return None;
+    }
     let mut keys = node.keys("a target", KeyStyle::Exact, problems);
     let name = keys.require("name", problems);
     let name = name.and_then(|node| value::name(node, "`name`", problems));

@@ -86,3 +86,21 @@ fn tabs_are_told_where_they_indent() {
     assert_eq!(hint("outbounds:\n  up:\n\t  type: http"), tabs);
     assert_ne!(hint("log: { level: [ }"), tabs);
 }
+
+#[test]
+fn an_address_of_a_forward_has_its_prefix() {
+    let forward = |listen: &str, target: &str| {
+        hint(&format!(
+            "forwards: {{ f: {{ listen: '{listen}', targets: [ {target} ] }} }}"
+        ))
+    };
+    let good = "{ name: a, address: 'tcp://a:1' }";
+    assert_eq!(forward("127.0.0.1:80", good), "write `tcp://127.0.0.1:80`");
+    assert_eq!(forward("/run/x.sock", good), "write `unix:///run/x.sock`");
+    let bare = "{ name: a, address: 'a.test:1' }";
+    assert_eq!(forward("tcp://:80", bare), "write `tcp://a.test:1`");
+    let said = forward("tcp://:80", "'a.test:1'");
+    assert_eq!(said, "write `{ name: NAME, address: tcp://a.test:1 }`");
+    let said = forward("tcp://:80", "'unix:///run/x'");
+    assert_eq!(said, "write `{ name: NAME, address: unix:///run/x }`");
+}
