@@ -33,6 +33,11 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 fn stdin(limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)?;
+    if read == 0 {
+        // `false | pointsman check -` is no configuration that is in order.
+        let why = "nothing came by stdin";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+    }
     match read as u64 > limit {
         true => Err(io::ErrorKind::FileTooLarge.into()),
         false => Ok(bytes),

@@ -87,6 +87,8 @@ fn a_configuration_comes_by_stdin() {
         1,
         "-:2:1: error[unknown-key]",
     );
+    // `false | pointsman check -` is to fail.
+    check(&["check", "-"], "", 1, "nothing came by stdin");
     // Files that it names begin where the client stands.
     check(
         &["explain", "--config", "-", "a.test:1"],
