@@ -4,8 +4,11 @@
 //! The scan knows no dialect and no parser: it must hold for texts that are broken anywhere. Where it is in doubt it
 //! hides. What is hidden in the text is hidden in sentences about it, too ([`Mask::said`]).
 //!
-//! Deliberately absent: secrecy of lengths (a star stands for each character), and of a secret that somebody wrote
-//! as the value of a harmless key.
+//! Words of our own messages ([`keys::is_of_messages`]) are not hidden because a secret happens to hold one, but a secret of
+//! several such words is: what is like the secret must lie within one word.
+//!
+//! Deliberately absent: secrecy of lengths (a star stands for each character), of a secret that somebody wrote as the
+//! value of a harmless key, and, in sentences, of a secret that is one word of our messages.
 
 mod keys;
 mod lines;
@@ -116,7 +119,7 @@ impl Mask {
                 out.push('`');
             }
             let quoted = number % 2 == 1;
-            if quoted && index.may_say(part, 1) {
+            if quoted && (index.may_say(part, 1) || index.tells_words(part, 1)) {
                 out.push_str(part);
                 continue;
             }
@@ -125,9 +128,10 @@ impl Mask {
                 changed = true;
                 continue;
             }
+            let apart = index.tells_words(part, RUNS_IN_PROSE);
             for word in part.split_inclusive(char::is_whitespace) {
                 let bare = word.trim_end();
-                if index.may_say(bare, RUNS_IN_PROSE) {
+                if index.may_say(bare, RUNS_IN_PROSE) || apart && keys::is_of_messages(bare) {
                     out.push_str(word);
                 } else {
                     out.push_str(STARS);
@@ -207,6 +211,43 @@ impl Index {
             row = if known { row + 1 } else { 0 };
             row >= runs
         })
+    }
+
+    /// Whether each piece of a text that tells a hidden text lies within one word of our messages.
+    fn tells_words(&self, text: &str, runs: usize) -> bool {
+        let lower = text.to_lowercase();
+        let own = |piece: Range<usize>| {
+            let in_word = |c: char| c.is_ascii_alphabetic();
+            let said = lower.get(piece.clone()).unwrap_or(" ? ");
+            let bare = said.trim_matches(|c: char| !c.is_alphanumeric());
+            if !bare.chars().all(in_word) {
+                return keys::is_known_word(bare) || keys::is_rule_type(bare);
+            }
+            let from = piece.start + said.find(bare).unwrap_or(0);
+            let before = lower[..from].rfind(|c| !in_word(c)).map_or(0, |at| {
+                at + lower[at..].chars().next().map_or(0, char::len_utf8)
+            });
+            let behind = lower[from..].find(|c| !in_word(c));
+            let word = &lower[before..behind.map_or(lower.len(), |at| from + at)];
+            keys::is_of_messages(word)
+        };
+        let mut row = 0;
+        let mut begun = 0;
+        let last = lower.len().saturating_sub(RUN - 1);
+        let known = self::runs(&lower).map(|run| self.runs.binary_search(&run).is_ok());
+        known
+            .chain([false])
+            .take(last + 1)
+            .enumerate()
+            .all(|(at, known)| {
+                if known {
+                    begun = if row == 0 { at } else { begun };
+                    row += 1;
+                    return true;
+                }
+                let told = std::mem::take(&mut row);
+                told < runs || own(begun..at + RUN - 1)
+            })
     }
 }
 

@@ -5,7 +5,15 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use pointsman_policy::line;
+
 use super::words::{is_address, is_mixed};
+
+/// Words of our messages, descriptions and languages.
+const MESSAGES: &str = include_str!("messages.txt");
+
+/// Actions of rule lists.
+const ACTIONS: [&str; 4] = ["local-resolve", "sub-dispatch", "instrument", "request"];
 
 /// What the value of a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +177,18 @@ pub(super) fn is_known_word(word: &str) -> bool {
         || LOGIN.contains(&&*key)
 }
 
+/// Whether a word stands in our own messages, signs around it aside.
+pub(super) fn is_of_messages(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
+    !word.is_empty() && MESSAGE_WORDS.contains(&*word.to_ascii_lowercase())
+}
+
+/// Whether it is a type of rules or an action of them, in lower case.
+pub(super) fn is_rule_type(word: &str) -> bool {
+    let word = word.trim_start_matches('.');
+    ACTIONS.contains(&word) || line::kinds().any(|kind| kind.eq_ignore_ascii_case(word))
+}
+
 /// Whether a key may be shown: it is a name, not a text that lost its key.
 pub(super) fn is_name(key: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_.*+/<".contains(c);
@@ -208,6 +228,7 @@ fn is_secret(key: &str) -> bool {
 type Table = LazyLock<HashSet<&'static str>>;
 
 static OPEN_KEYS: Table = LazyLock::new(|| OPEN.split_ascii_whitespace().collect());
+static MESSAGE_WORDS: Table = LazyLock::new(|| MESSAGES.split_ascii_whitespace().collect());
 static KNOWN_WORDS: Table = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 
 fn normal(key: &str) -> String {

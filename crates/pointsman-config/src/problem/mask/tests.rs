@@ -72,6 +72,83 @@ fn sentences_leave_out_what_is_hidden() {
     );
 }
 
+/// Words of our own are said, whatever the secrets are; what quotes a secret is not.
+#[test]
+fn own_words_are_said_beside_secrets_that_hold_them() {
+    let check = |secret: &str, sentence: &str, expected: &str| {
+        let text = format!("password: {secret}\nother: 1\n");
+        let source = Source::new("c", text);
+        assert_eq!(source.said(sentence), expected, "{secret}");
+    };
+    let same = |secret: &str, sentence: &str| check(secret, sentence, sentence);
+    same(
+        "my-configuration1",
+        "the configuration has no key `nonsense`",
+    );
+    same("configuration", "the configuration has no key `nonsense`");
+    same(
+        "domain-of-mine",
+        "`behavior` must be one of `domain`, `ipcidr`, `classical`",
+    );
+    same(
+        "behaviors",
+        "`behavior` must be one of `domain`, `ipcidr`, `classical`",
+    );
+    same("local-resolve7", "put `.LOCAL-RESOLVE` before it");
+    same("a-sub-dispatcher", "did you mean `.SUB-DISPATCH`?");
+    same("domain-suffixes", "write `DOMAIN-SUFFIX, example.com`");
+    same("upstreams!", "did you mean `upstreams`?");
+    same("fallbacks", "write `FALLBACK, OUTBOUND`");
+    check(
+        "hunter2hunter2",
+        "`hunter2hunter2` is no mapping",
+        "`***` is no mapping",
+    );
+    check(
+        "hunter2hunter2",
+        "found hunter2hunter2, but no number",
+        "found *** but no number",
+    );
+    // A secret of several of our words is not one of them.
+    check(
+        "the-mapping-of-names",
+        "`the-mapping-of-names` is no text",
+        "`***` is no text",
+    );
+    check(
+        "the name server must listen",
+        "`the name server must listen` is no number",
+        "`***` is no number",
+    );
+    check("domain7", "`domain7` is no number", "`***` is no number");
+    check("mydomain", "`mydomain` is no number", "`***` is no number");
+}
+
+#[test]
+fn a_path_may_hold_an_at_sign() {
+    let same = |text: &str| assert_eq!(line(Form::Keyed, text), text);
+    same("url: https://lists.example/a@b/list.txt");
+    same("url: https://lists.example:8443/a@b/list.txt");
+    same("url: https://192.0.2.1/a@b/list.txt");
+    let check = |text: &str, shown: &str| assert_eq!(line(Form::Keyed, text), shown);
+    check(
+        "url: https://a:hunter@b.c/d@e/x",
+        "url: https://**************@e/x",
+    );
+    check(
+        "url: https://a:hun/ter@b.c/x",
+        "url: https://*********@b.c/x",
+    );
+    check(
+        "url: https://joe:12/34@b.c/x",
+        "url: https://*********@b.c/x",
+    );
+    check(
+        "url: https://joe.x:p/34@b.c/x",
+        "url: https://**********@b.c/x",
+    );
+}
+
 /// A key that the reference lists and that no table knows would make its problems say stars.
 #[test]
 fn keys_of_the_reference_are_known() {

@@ -227,6 +227,14 @@ fn is_host_port(said: &str) -> bool {
     number || host_like && port.len() <= 8
 }
 
+/// Whether it can only be a host with or without its port, and no login.
+fn is_host(authority: &str) -> bool {
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let name = host.contains('.') && host.chars().all(in_host);
+    (name && port.bytes().all(|b| b.is_ascii_digit())) || is_address(authority)
+}
+
 /// What is hidden of a word with a URL: its login, its query, a segment that looks like a token.
 fn of_url(text: &str, word: &Range<usize>) -> Vec<Range<usize>> {
     let said = &text[word.clone()];
@@ -236,8 +244,11 @@ fn of_url(text: &str, word: &Range<usize>) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
     let base = word.start;
     let rest = scheme + 3;
-    // A password may hold any sign: its end is the last `@` of all.
-    let login_end = said.rfind('@').filter(|at| *at >= rest);
+    // A password may hold any sign: its end is the last `@` of all, unless a host stands before the first slash.
+    let authority = said[rest..].split('/').next().unwrap_or("");
+    let login_end = said
+        .rfind('@')
+        .filter(|at| *at >= rest && !is_host(authority));
     let host = login_end.map_or(rest, |at| at + 1);
     if let Some(at) = login_end {
         hidden.push(base + rest..base + at);
@@ -255,9 +266,12 @@ fn of_url(text: &str, word: &Range<usize>) -> Vec<Range<usize>> {
         hidden.push(base + host..word.end);
         return hidden;
     }
-    let query = said[host..]
+    let query = said[host_end..]
+        .find(|c| c != '@' && odd_in_url(c))
+        .map_or(said.len(), |at| host_end + at);
+    let query = said[host..host_end]
         .find(odd_in_url)
-        .map_or(said.len(), |at| host + at);
+        .map_or(query, |at| host + at);
     let host_end = host_end.min(query);
     if query < said.len() {
         hidden.push(base + query..word.end);
