@@ -193,7 +193,7 @@ fn shown(text: impl Display) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match u32::from(c).checked_sub(MARKS) {
-            Some(color @ 0..=49) => shown.push_str(&format!("\u{1b}[{color}m")),
+            Some(color @ (0 | 1 | 31..=33 | 36)) => shown.push_str(&format!("\u{1b}[{color}m")),
             _ if matches!(c, '\n' | '\t') => shown.push(c),
             _ if c.is_control() || deceives(c) => shown.push('\u{fffd}'),
             _ => shown.push(c),
@@ -222,10 +222,11 @@ mod tests {
         check("a\nb\tc", "a\nb\tc");
         check("evil\u{202e}txt.exe", "evil\u{fffd}txt.exe");
         check("\u{1f600} \u{e9}", "\u{1f600} \u{e9}");
-        // The worst that an unused plane can do is a colour.
+        // The worst that an unused plane can do is a colour of ours: nothing is concealed or inverse.
         check(
             "\u{10001f}x\u{100000}\u{10ffff}",
             "\u{1b}[31mx\u{1b}[0m\u{10ffff}",
         );
+        check("a\u{100008}b\u{100007}c", "a\u{100008}b\u{100007}c");
     }
 }
