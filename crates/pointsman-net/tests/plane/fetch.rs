@@ -131,10 +131,10 @@ async fn what_servers_send_is_kept_or_refused() {
     check("/moved", "6 \"a.b").await;
     check(
         "/round",
-        "redirected to what cannot be fetched: more than 5",
+        "redirected to a URL that cannot be fetched: more than 5",
     )
     .await;
-    check("/away", "redirected to what cannot be fetched: only").await;
+    check("/away", "redirected to a URL that cannot be fetched: only").await;
     check("/noise", "the connection broke").await;
     check("/silence", "the connection broke").await;
     check("/none", "the server answered 404").await;
