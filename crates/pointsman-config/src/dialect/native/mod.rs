@@ -103,10 +103,14 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let root = match yaml::parse(&input.source, problems) {
         Some(root) => root,
         None if problems.has_errors() => return None,
-        None => Node {
-            value: Value::Map(Vec::new()),
-            span: input.source.span(0, 0),
-        },
+        // What a full disk or an editor leaves for a moment is not to end all that is served.
+        None => {
+            let what = "the file is empty: that is no configuration";
+            problems
+                .error("empty-configuration", &input.source.span(0, 0), what)
+                .hint = Some("one that serves nothing says `version: 1`".into());
+            return None;
+        }
     };
     let mut files = vec![input.path.clone()];
     let root = include::merged(root, input, &mut files, problems);

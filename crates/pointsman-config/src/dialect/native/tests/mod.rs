@@ -440,11 +440,17 @@ fn a_main_policy_is_needed_once() {
         expect![[""]],
     );
     problems(
-        "",
-        expect![
-            "pointsman.yaml:1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served"
-        ],
+        "version: 1\n",
+        expect![[r#"
+            pointsman.yaml:1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served
+              | version: 1
+              | ^^^^^^^^^^"#]],
     );
+    for empty in ["", "\n\n", "# nothing yet\n"] {
+        let told = read(empty).problems.0;
+        let codes: Vec<_> = told.iter().map(|it| it.code).collect();
+        assert_eq!(codes, ["empty-configuration"], "{empty:?}");
+    }
     problems(
         "version: 2\n",
         expect![[r#"
