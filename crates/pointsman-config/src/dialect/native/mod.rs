@@ -35,7 +35,7 @@ use crate::setup::{
     Balance, DataFiles, Dialect, Families, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts,
 };
 use crate::value::{self, Others};
-use crate::yaml::{self, KeyStyle, Keys, Node, Value};
+use crate::yaml::{self, KeyStyle, Keys, Node};
 
 /// The words of `balance`.
 const BALANCES: [(&str, Balance); 4] = [
