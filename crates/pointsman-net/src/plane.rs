@@ -34,7 +34,7 @@ pub(crate) use self::tallies::Rules;
 pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub use self::telling::OpenedLog;
 pub use self::transaction::{Prepared, Retired};
-pub use self::trouble::{FLOW_LOG, Gravity, Told, Trouble};
+pub use self::trouble::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
 use crate::dial::Dialer;
 use crate::forward::{Address, Listen};
 use crate::generation::{Generation, Number, Spec};

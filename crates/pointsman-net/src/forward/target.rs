@@ -90,6 +90,10 @@ impl Visit {
                     if let Some(line) = ticket.line() {
                         line.tried(target);
                     }
+                    // The last one's is told of the flow itself.
+                    if left.any() {
+                        ticket.tried(&spec.name, &target.name, &error);
+                    }
                     failures.push((target, error));
                 }
             }
@@ -121,6 +125,7 @@ impl Visit {
             if left == 0 || !error.may_pass() {
                 return Err(error);
             }
+            ticket.tried(&self.forward.spec.name, &target.name, &error);
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(longest);
         }

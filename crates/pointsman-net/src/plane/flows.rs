@@ -20,6 +20,7 @@ use super::tallies::Tally;
 use super::trouble::{FLOW_LOG, Gravity, Troubles};
 use crate::forward::Line;
 use crate::generation::{Generation, Number};
+use crate::outbound::DialError;
 use crate::record::log::AccessLog;
 use crate::record::{End, FlowRecord, Limit};
 use crate::relay::{Closed, FlowBytes};
@@ -431,6 +432,12 @@ impl Ticket {
             let _ = self.live.tally.set(Arc::clone(tally));
         }
         self.shared.flows.readers.decided(|| self.live.record());
+    }
+
+    /// A forward's target was not reached, and the same or another is tried next.
+    pub(crate) fn tried(&self, forward: &Arc<str>, target: &Arc<str>, error: &DialError) {
+        let troubles = self.shared.flows.troubles();
+        troubles.tried(self.live.id, forward, target, error);
     }
 
     /// A rule says something of it.

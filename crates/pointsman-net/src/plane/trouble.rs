@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use self::limiter::{Key, Limiter, SPAN};
 use crate::inbound::WRONG_LOGIN;
-use crate::record::{End, Fault, FlowRecord, Limit, Side};
+use crate::outbound::DialError;
+use crate::record::{End, Fault, FlowRecord, Limit, Side, chain};
 
 /// The target of log events on flows, by which their level is set.
 pub const FLOW_LOG: &str = "pointsman::flow";
@@ -74,6 +75,17 @@ pub enum Told {
         /// How many.
         count: u64,
     },
+    /// A forward's target was not reached, and the flow is not over: the same or another is tried next.
+    Target(Attempt),
+    /// More like it, which are not told one by one.
+    TargetsLeftOut {
+        /// The forward and its target; `None`: many of them.
+        way: Option<(Arc<str>, Arc<str>)>,
+        /// Why they were not reached.
+        trouble: Trouble,
+        /// How many.
+        count: u64,
+    },
     /// A rule says something of a flow.
     Said {
         /// The flow's number.
@@ -90,6 +102,21 @@ pub enum Told {
         /// How many.
         count: u64,
     },
+}
+
+/// An attempt at a forward's target that failed.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The flow's number.
+    pub flow: u64,
+    /// The forward.
+    pub forward: Arc<str>,
+    /// Its target.
+    pub target: Arc<str>,
+    /// Why.
+    pub trouble: Trouble,
+    /// What the system, the proxy or the resolver said.
+    pub error: Arc<str>,
 }
 
 impl Trouble {
@@ -198,6 +225,7 @@ impl Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Flow(Option<Arc<str>>, Trouble),
+    Target(Option<(Arc<str>, Arc<str>)>, Trouble),
     Message(Option<u32>),
 }
 
@@ -205,6 +233,7 @@ impl Key for Kind {
     fn shared(&self) -> Self {
         match self {
             Self::Flow(_, trouble) => Self::Flow(None, *trouble),
+            Self::Target(_, trouble) => Self::Target(None, *trouble),
             Self::Message(_) => Self::Message(None),
         }
     }
@@ -248,6 +277,30 @@ impl Troubles {
         }
         let kind = Kind::Flow(record.outbound.clone(), trouble);
         self.queue(&kind, || Told::Flow(trouble, Arc::clone(record)));
+    }
+
+    /// A forward's target was not reached, and the flow is not over.
+    pub(super) fn tried(
+        &self,
+        flow: u64,
+        forward: &Arc<str>,
+        target: &Arc<str>,
+        error: &DialError,
+    ) {
+        if !self.heard.load(Ordering::Relaxed) {
+            return;
+        }
+        let trouble = Trouble::Fault(error.fault());
+        let way = (Arc::clone(forward), Arc::clone(target));
+        self.queue(&Kind::Target(Some(way), trouble), || {
+            Told::Target(Attempt {
+                flow,
+                forward: Arc::clone(forward),
+                target: Arc::clone(target),
+                trouble,
+                error: chain(error).into(),
+            })
+        });
     }
 
     /// A rule says something of a flow.
@@ -304,6 +357,11 @@ impl Troubles {
         Ok(match kind {
             Kind::Flow(outbound, trouble) => Told::LeftOut {
                 outbound,
+                trouble,
+                count,
+            },
+            Kind::Target(way, trouble) => Told::TargetsLeftOut {
+                way,
                 trouble,
                 count,
             },

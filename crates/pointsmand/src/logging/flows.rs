@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use pointsman_net::plane::{FLOW_LOG, Gravity, Told, Trouble};
+use pointsman_net::plane::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::tasks::Tasks;
 use pointsman_policy::Host;
@@ -32,6 +32,19 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
                 trouble,
                 count,
             } => left_out(outbound.as_deref(), trouble, count),
+            Told::Target(attempt) => target(&attempt, redact),
+            Told::TargetsLeftOut {
+                way,
+                trouble,
+                count,
+            } => {
+                let (outbound, member) = way.as_ref().map(|(a, b)| (&**a, &**b)).unzip();
+                let reason = trouble.as_str();
+                tracing::warn!(
+                    target: FLOW_LOG,
+                    count, outbound, member, reason, "more attempts failed alike and are not listed"
+                );
+            }
             Told::Said { flow, id, text } => {
                 tracing::info!(target: FLOW_LOG, flow, id, "{}", message(&text, redact));
             }
@@ -122,6 +135,24 @@ impl Line {
     }
 }
 
+fn target(attempt: &Attempt, redact: bool) {
+    let (outbound, member) = (&*attempt.forward, &*attempt.target);
+    let (flow, reason) = (attempt.flow, attempt.trouble.as_str());
+    let error = cause(attempt, redact);
+    tracing::warn!(
+        target: FLOW_LOG,
+        flow, outbound, member, reason, error, "target failed, the flow goes on"
+    );
+}
+
+/// Why a target was not reached, as it may be written.
+fn cause(attempt: &Attempt, redact: bool) -> &str {
+    match redact {
+        true => attempt.trouble.sentence(),
+        false => &attempt.error,
+    }
+}
+
 fn left_out(outbound: Option<&str>, trouble: Trouble, count: u64) {
     let reason = trouble.as_str();
     macro_rules! say {
@@ -201,6 +232,19 @@ mod tests {
         let shown = "to a.test by x\u{fffd}ERROR forged\u{fffd}[31m";
         assert_eq!(message(text, false), shown);
         assert!(!message(text, true).contains("a.test"));
+    }
+
+    #[test]
+    fn a_target_that_failed_is_told_without_addresses_where_they_are_hidden() {
+        let attempt = Attempt {
+            flow: 1,
+            forward: "edge".into(),
+            target: "a".into(),
+            trouble: Trouble::Fault(Fault::ConnectionRefused),
+            error: "192.0.2.1:443: Connection refused".into(),
+        };
+        assert!(cause(&attempt, false).contains("192.0.2.1"));
+        assert_eq!(cause(&attempt, true), Fault::ConnectionRefused.sentence());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::client::connect;
 use crate::curl;
 use crate::daemon::{Daemon, Start, eventually};
-use crate::origin::nobody;
+use crate::origin::{Http, nobody};
 use crate::upstream::scripted;
 
 const PASSWORD: &str = "hunter2-secret";
@@ -292,4 +292,25 @@ fn messages_of_rules_are_limited_and_hidden_like_all_else() {
         assert!((10..=50).contains(&listed), "{listed}: {log}");
         assert_eq!(log.contains("secret.test"), !redact, "{log}");
     }
+}
+
+/// A forward that serves by its second target: people look into the log to learn that the first is dead.
+#[test]
+fn a_target_that_fails_before_another_serves_is_a_line() {
+    let (dead, alive) = (nobody(), Http::start("alive"));
+    let daemon = Daemon::native(&format!(
+        "version: 1\nforwards:\n  web:\n    listen: \"tcp://127.0.0.1:0\"\n    balance: failover\n    targets:\n      \
+         - {{ name: first, address: \"tcp://{dead}\" }}\n      - {{ name: second, address: \"tcp://{}\" }}\n",
+        alive.address
+    ));
+    let url = format!("http://{}/", daemon.address("web"));
+    assert_eq!(curl(&[&url]).1, 0);
+    eventually("the first target is told of", || {
+        let log = daemon.log();
+        let line = log.lines().find(|line| line.contains("target failed"));
+        line.is_some_and(|line| {
+            line.contains(" WARN ")
+                && line.contains("outbound=\"web\" member=\"first\" reason=\"connection-refused\"")
+        })
+    });
 }

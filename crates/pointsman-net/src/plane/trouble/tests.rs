@@ -29,6 +29,18 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
                 let outbound = outbound.as_deref().unwrap_or("-");
                 format!("{outbound} {} +{count}", trouble.as_str())
             }
+            Told::Target(it) => {
+                let (forward, target, reason) = (it.forward, it.target, it.trouble.as_str());
+                format!("{forward}/{target} {reason}: {}", it.error)
+            }
+            Told::TargetsLeftOut {
+                way,
+                trouble,
+                count,
+            } => {
+                let (forward, target) = way.unwrap();
+                format!("{forward}/{target} {} +{count}", trouble.as_str())
+            }
             Told::Said { flow, id, text } => format!("flow {flow}: {id} {text}"),
             Told::SaidMore { id, count } => format!("{id:?} +{count}"),
         });
@@ -69,6 +81,30 @@ async fn messages_of_rules_are_limited_each_number_apart() {
     let lines = heard(&troubles, 100).await;
     assert_eq!(lines[..2], ["flow 0: 7 seven", "flow 1: 7 seven"]);
     assert_eq!(lines[10..], ["flow 200: 8 eight", "Some(7) +90"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_are_limited_each_apart_and_hide_no_flow() {
+    let troubles = Troubles::default();
+    let refused = || DialError::Unreachable {
+        outbound: "t".into(),
+        source: std::io::ErrorKind::ConnectionRefused.into(),
+    };
+    let tried = |target: &str| troubles.tried(1, &"f".into(), &target.into(), &refused());
+    tried("nobody hears");
+    assert!(heard(&troubles, 1).await.is_empty());
+    (0..60).for_each(|_| tried("a"));
+    tried("b");
+    troubles.file(&failed("f", Fault::ConnectionRefused), |_| true);
+    let mut lines = heard(&troubles, 100).await;
+    assert_eq!(lines.pop().unwrap(), "f/a connection-refused +50");
+    assert_eq!(lines.pop().unwrap(), "f connection-refused");
+    let why = chain(&refused());
+    assert_eq!(
+        lines.pop().unwrap(),
+        format!("f/b connection-refused: {why}")
+    );
+    assert_eq!(lines, vec![format!("f/a connection-refused: {why}"); 10]);
 }
 
 #[tokio::test(start_paused = true)]
