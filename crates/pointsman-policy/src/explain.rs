@@ -49,9 +49,8 @@ pub fn sentence(policy: &Policy, step: &Step, trace: Option<&Trace>) -> String {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fallback { tried: 0 } => f.write_str("nothing else to try"),
-            Self::Fallback { tried: 1 } => f.write_str("the rule before did not match"),
-            Self::Fallback { tried } => write!(f, "none of the {tried} rules before decided"),
+            Self::Fallback { tried: 0 } => f.write_str("no rule comes before it"),
+            Self::Fallback { tried } => write!(f, "no earlier rule decided ({tried} tried)"),
             Self::LoopGuard { serves } => {
                 write!(
                     f,

@@ -458,7 +458,7 @@ fn catch_alls_count_what_was_tried() {
     let step = policy.decide(&facts("dst=x.test:5"));
     assert_eq!(
         sentence(&policy, &step, None),
-        "none of the 2 rules before decided: `rule 4` (config:4)"
+        "no earlier rule decided (2 tried): `rule 4` (config:4)"
     );
 }
 

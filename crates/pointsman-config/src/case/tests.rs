@@ -125,7 +125,7 @@ tests:
     ));
     let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
     expect![[r#"
-        own.case:2:1: error[test-failed]: `dst=other.example:1`: expected `reset`, got `direct`: the rule before did not match: `direct` (p.yaml:6)
+        own.case:2:1: error[test-failed]: `dst=other.example:1`: expected `reset`, got `direct`: no earlier rule decided (1 tried): `direct` (p.yaml:6)
           | dst=other.example:1 => reset
           | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
           p.yaml:6:5: `direct` decides

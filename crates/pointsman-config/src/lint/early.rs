@@ -29,8 +29,9 @@ pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Proble
             continue;
         }
         let message = format!(
-            "`{}` ({}:{}) may ask for first bytes: then a SOCKS or CONNECT client is told success \
-             before the outbound is tried, and a refusal is a reset",
+            "`{}` ({}:{}) may need the first bytes of a flow. A SOCKS or CONNECT client sends them only \
+             after it is told \"connected\", so it is told that before the outbound is tried: where \
+             the outbound then fails or refuses, the client sees a reset and no error",
             clipped(&rule.text),
             rule.file,
             rule.line

@@ -246,16 +246,16 @@ pub(super) fn fails_open<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut
         let rule = super::clipped(&origin.text);
         let others = match count {
             1 => String::new(),
-            2 => ", as another rule that refuses".to_owned(),
-            more => format!(", as {} other rules that refuse", more - 1),
+            2 => " (and so is 1 other rule that refuses)".to_owned(),
+            more => format!(" (and so are {} other rules that refuse)", more - 1),
         };
         found.push(Finding {
             code: "fails-open",
             severity: Severity::Note,
             origin: origin.clone(),
             message: format!(
-                "where {fact} of a flow is not known, `{rule}` is skipped{others}, and the flow may \
-                 come to `{}`",
+                "`{rule}` refuses by {fact}. Where {fact} of a flow cannot be found out, the rule is \
+                 skipped{others}, and the flow may be let out by `{}`",
                 super::clipped(&last.text)
             ),
             hint: "`on_unknown: reject` (or `--on-unknown reject`) refuses such flows".into(),

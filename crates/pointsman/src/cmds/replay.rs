@@ -110,8 +110,8 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
         if let Some(other) = other_server {
             out.line(format_args!("  {}", behind(other)))?;
         }
-        out.line(format_args!("  now by {}", reason(old_rule, old_reason)))?;
-        out.line(format_args!("  then by {}", reason(new_rule, new_reason)))?;
+        out.line(format_args!("  before: {}", reason(old_rule, old_reason)))?;
+        out.line(format_args!("  after:  {}", reason(new_rule, new_reason)))?;
         let examples: Vec<String> = examples.iter().map(example).collect();
         let more = if usize::try_from(*flows).is_ok_and(|flows| flows > examples.len()) {
             ", ..."

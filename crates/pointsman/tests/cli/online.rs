@@ -598,3 +598,24 @@ fn a_socket_that_nobody_serves_is_no_daemon() {
     assert_eq!(hangs.code, 1, "{}", hangs.stderr);
     assert!(hangs.stderr.contains("within 200ms"), "{}", hangs.stderr);
 }
+
+const REPLAY: &str = r#"{"config":"c.yaml","generation":"1","redacted":false,"flows":3,"same":1,"by_another_rule":0,"moved":2,"groups":[{"from":{"outbound":"far","action":"proxy","member":null},"to":{"outbound":"direct","action":"direct","member":null},"old_rule":null,"new_rule":{"text":"FALLBACK, direct","file":"c.yaml","line":9},"flows":2,"old_reason":"no rule matched","new_reason":"no earlier rule decided (1 tried): `FALLBACK, direct` (c.yaml:9)","examples":[{"id":7,"destination":"a.example:443","process":null}]}],"untold":[],"gone":[]}"#;
+
+#[test]
+fn replay_says_what_decided_before_and_after() {
+    check(
+        &["replay"],
+        "200 OK",
+        REPLAY,
+        expect![[r#"
+        POST /v1/replay HTTP/1.1 {"config":null,"dialect":null,"last":null,"redact":false}
+        0
+        2 flows: far -> direct
+          before: no rule matched
+          after:  no earlier rule decided (1 tried): `FALLBACK, direct` (c.yaml:9)
+          flow 7 to a.example:443, ...
+        3 flows through c.yaml: 2 would go elsewhere, 1 the same way (0 of them by another rule)
+        --
+    "#]],
+    );
+}

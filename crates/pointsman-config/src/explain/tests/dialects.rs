@@ -104,12 +104,12 @@ fn reflow_trees() {
     short(
         &setup,
         "dst=m.twitter.com:443 inbound=socks5:1081",
-        expect!["reset reset: nothing else to try: `reset` (config:19)"],
+        expect!["reset reset: no rule comes before it: `reset` (config:19)"],
     );
     short(
         &setup,
         r#"{"dst":"twitter.com:1","inbound":{"port":1081}}"#,
-        expect!["reset reset: nothing else to try: `reset` (config:19)"],
+        expect!["reset reset: no rule comes before it: `reset` (config:19)"],
     );
     short(
         &setup,
@@ -142,7 +142,7 @@ fn bitflow_forwards() {
         &setup,
         "src=10.0.0.1:5 inbound=forward:smtp",
         expect![[
-            r#"{"decision":{"outbound":"smtp","action":"direct","member":"target"},"rule":{"text":"target: target","file":"b.yaml","line":7,"entry":null},"reason":"the rule before did not match: `target: target` (b.yaml:7)","trace":[{"skipped":1},{"file":"b.yaml","line":7,"text":"target: target","result":"yes","because":"it always matches"}],"asked":[],"flow":{"network":"tcp","src":"10.0.0.1:5","inbound":{"type":"forward","name":"smtp","port":null,"user":null}}}"#
+            r#"{"decision":{"outbound":"smtp","action":"direct","member":"target"},"rule":{"text":"target: target","file":"b.yaml","line":7,"entry":null},"reason":"no earlier rule decided (1 tried): `target: target` (b.yaml:7)","trace":[{"skipped":1},{"file":"b.yaml","line":7,"text":"target: target","result":"yes","because":"it always matches"}],"asked":[],"flow":{"network":"tcp","src":"10.0.0.1:5","inbound":{"type":"forward","name":"smtp","port":null,"user":null}}}"#
         ]],
     );
     short(
@@ -162,12 +162,12 @@ fn bitflow_forwards() {
     short(
         &setup,
         "src=11.0.0.1:5 inbound=forward:22",
-        expect!["ssh/target direct: nothing else to try: `target: target` (b.yaml:12)"],
+        expect!["ssh/target direct: no rule comes before it: `target: target` (b.yaml:12)"],
     );
     short(
         &setup,
         r#"{"inbound":{"name":"ssh"}}"#,
-        expect!["ssh/target direct: nothing else to try: `target: target` (b.yaml:12)"],
+        expect!["ssh/target direct: no rule comes before it: `target: target` (b.yaml:12)"],
     );
     short(
         &setup,
@@ -182,7 +182,7 @@ fn bitflow_forwards() {
     short(
         &setup,
         "dst=smtp.example:25 inbound=forward:ssh",
-        expect!["ssh/target direct: nothing else to try: `target: target` (b.yaml:12)"],
+        expect!["ssh/target direct: no rule comes before it: `target: target` (b.yaml:12)"],
     );
 }
 
@@ -225,9 +225,7 @@ fn groups_and_transport() {
     short(
         &setup,
         "dst=a.example:1 network=udp",
-        expect![
-            "direct direct: none of the 3 rules before decided: `FALLBACK, direct` (n.yaml:14)"
-        ],
+        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
     );
     let far = setup
         .outbounds
@@ -249,9 +247,7 @@ fn inbounds_are_completed_from_the_configuration() {
     short(
         &setup,
         "dst=a.example:1",
-        expect![
-            "direct direct: none of the 3 rules before decided: `FALLBACK, direct` (n.yaml:14)"
-        ],
+        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
     );
     short(
         &setup,
@@ -277,16 +273,12 @@ fn inbounds_are_completed_from_the_configuration() {
     short(
         &setup,
         "dst=a.example:1 inbound=http:7891",
-        expect![
-            "direct direct: none of the 3 rules before decided: `FALLBACK, direct` (n.yaml:14)"
-        ],
+        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
     );
     short(
         &setup,
         "dst=a.example:1 inbound=elsewhere",
-        expect![
-            "direct direct: none of the 3 rules before decided: `FALLBACK, direct` (n.yaml:14)"
-        ],
+        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
     );
     short(
         &setup,
@@ -338,13 +330,13 @@ fn boltconn_lists() {
     short(
         &setup,
         "dst=a.example:1",
-        expect!["DIRECT direct: none of the 3 rules before decided: `FALLBACK, DIRECT` (c.yml:19)"],
+        expect!["DIRECT direct: no earlier rule decided (3 tried): `FALLBACK, DIRECT` (c.yml:19)"],
     );
     // Without `sni_sniff` the first bytes' name does not count.
     short(
         &setup,
         "dst=1.2.3.4:1 domain=x.ads.example",
-        expect!["DIRECT direct: none of the 3 rules before decided: `FALLBACK, DIRECT` (c.yml:19)"],
+        expect!["DIRECT direct: no earlier rule decided (3 tried): `FALLBACK, DIRECT` (c.yml:19)"],
     );
 }
 
@@ -366,7 +358,7 @@ fn requests_are_told_with_what_would_follow() {
         &setup,
         "dst=a.test:443 verdict=CONTINUE",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"skipped":1},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict"],"flow":{"network":"tcp","dst":"a.test:443"}}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"no earlier rule decided (2 tried): `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"skipped":1},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict"],"flow":{"network":"tcp","dst":"a.test:443"}}"#
         ]],
     );
     // What is asked once an answer let the flow go on has its fallback.
@@ -374,13 +366,13 @@ fn requests_are_told_with_what_would_follow() {
         &setup,
         "dst=a.test:22 verdict=200:CONTINUE",
         expect![[
-            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"none of the 2 rules before decided: `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"file":"pointsman.yaml","line":7,"text":"cond port eq 22 => ask 201 fallback continue","result":"yes","because":"port is 22 (given); verdict is CONTINUE, the fallback: subscriber 201 was not asked"},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict","verdict"],"requests":[{"id":201,"text":"cond port eq 22 => ask 201 fallback continue","file":"pointsman.yaml","line":7,"timeout_s":60,"suggested_route":"CONTINUE","fallback":"CONTINUE","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}],"flow":{"network":"tcp","dst":"a.test:22"}}"#
+            r#"{"decision":{"outbound":"far","action":"proxy","member":null},"rule":{"text":"far","file":"pointsman.yaml","line":8,"entry":null},"reason":"no earlier rule decided (2 tried): `far` (pointsman.yaml:8)","trace":[{"file":"pointsman.yaml","line":6,"text":"cond domain under a.test => ask 200 within 30s","result":"yes","because":"domain is a.test (given); verdict is CONTINUE by subscriber 200 (given)"},{"file":"pointsman.yaml","line":7,"text":"cond port eq 22 => ask 201 fallback continue","result":"yes","because":"port is 22 (given); verdict is CONTINUE, the fallback: subscriber 201 was not asked"},{"file":"pointsman.yaml","line":8,"text":"far","result":"yes","because":"it always matches"}],"asked":["owner","verdict","verdict"],"requests":[{"id":201,"text":"cond port eq 22 => ask 201 fallback continue","file":"pointsman.yaml","line":7,"timeout_s":60,"suggested_route":"CONTINUE","fallback":"CONTINUE","answers":[{"answer":"CONTINUE","decision":{"outbound":"far","action":"proxy","member":null}},{"answer":"REJECT","decision":{"outbound":"reject","action":"reject","member":null}},{"answer":"BLACKHOLE","decision":{"outbound":"blackhole","action":"blackhole","member":null}}]}],"flow":{"network":"tcp","dst":"a.test:22"}}"#
         ]],
     );
     short(
         &setup,
         "dst=b.test:22",
-        expect!["far proxy: none of the 2 rules before decided: `far` (pointsman.yaml:8)"],
+        expect!["far proxy: no earlier rule decided (2 tried): `far` (pointsman.yaml:8)"],
     );
     short(
         &setup,

@@ -11,7 +11,7 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             0
-            r.toml:14:1: note[answers-early]: `domain proxy = "youtube.com"` (r.toml:14) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset
+            r.toml:14:1: note[answers-early]: `domain proxy = "youtube.com"` (r.toml:14) may need the first bytes of a flow. A SOCKS or CONNECT client sends them only after it is told "connected", so it is told that before the outbound is tried: where the outbound then fails or refuses, the client sees a reset and no error
               | proxy = ["youtube.com"]
               | ^^^^^^^^^^^^^^^^^^^^^^^
             --
@@ -50,7 +50,7 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             1
-            {"config":"warned/w.toml","dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"},{"severity":"note","code":"answers-early","message":"`domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset","file":"warned/w.toml","line":19,"column":1,"hint":null,"related":null,"text":"warned/w.toml:19:1: note[answers-early]: `domain proxy = \"youtube.com\"` (w.toml:19) may ask for first bytes: then a SOCKS or CONNECT client is told success before the outbound is tried, and a refusal is a reset\n  | proxy = [\"youtube.com\"]\n  | ^^^^^^^^^^^^^^^^^^^^^^^"}]}
+            {"config":"warned/w.toml","dialect":"policy-router","errors":0,"warnings":1,"problems":[{"severity":"warning","code":"ambiguous-overlap","message":"`a` of `proxy` and `a` of `other` overlap","file":"warned/w.toml","line":16,"column":10,"hint":"both are of one kind, so `other` goes first by its name","related":{"message":"overlaps with this","file":"warned/w.toml","line":15,"column":10},"text":"warned/w.toml:16:10: warning[ambiguous-overlap]: `a` of `proxy` and `a` of `other` overlap\n  | proxy = [\"a\"]\n  |          ^^^\n  warned/w.toml:15:10: overlaps with this\n  hint: both are of one kind, so `other` goes first by its name"},{"severity":"note","code":"answers-early","message":"`domain proxy = \"youtube.com\"` (w.toml:19) may need the first bytes of a flow. A SOCKS or CONNECT client sends them only after it is told \"connected\", so it is told that before the outbound is tried: where the outbound then fails or refuses, the client sees a reset and no error","file":"warned/w.toml","line":19,"column":1,"hint":null,"related":null,"text":"warned/w.toml:19:1: note[answers-early]: `domain proxy = \"youtube.com\"` (w.toml:19) may need the first bytes of a flow. A SOCKS or CONNECT client sends them only after it is told \"connected\", so it is told that before the outbound is tried: where the outbound then fails or refuses, the client sees a reset and no error\n  | proxy = [\"youtube.com\"]\n  | ^^^^^^^^^^^^^^^^^^^^^^^"}]}
             --
             warned/w.toml: policy-router, 1 error (1 warning by `--deny warnings`)
         "#]],
@@ -77,7 +77,7 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             1
-            {"config":"r.toml","dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"did not find expected <document start>","file":"r.toml","line":2,"column":1,"hint":null,"related":null,"text":"r.toml:2:1: error[yaml-syntax]: did not find expected <document start>\n  | egress = \"direct\"\n  | ^"}]}
+            {"config":"r.toml","dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"this line does not belong to what stands before it","file":"r.toml","line":2,"column":1,"hint":"a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it","related":null,"text":"r.toml:2:1: error[yaml-syntax]: this line does not belong to what stands before it\n  | egress = \"direct\"\n  | ^^^^^^^^^^^^^^^^^\n  hint: a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it"}]}
             --
         "#]],
     );

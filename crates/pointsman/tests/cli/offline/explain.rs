@@ -53,7 +53,7 @@ fn explain_as_text() {
             flow: tcp a.example:1
             reset (reset)
             rule: reset (config:6)
-            reason: nothing else to try: `reset` (config:6)
+            reason: no rule comes before it: `reset` (config:6)
             trace:
               config:6: reset: yes: it always matches
             --
@@ -315,7 +315,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             flow: tcp a.test:443 (tls), from 10.1.2.3
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
-            reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+            reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
         "#]],
     );
     asked_of_allowing(
@@ -335,7 +335,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             flow: tcp a.test:22 (ssh), from 10.1.2.3
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
-            reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+            reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
         "#]],
     );
     asked_of_allowing(
@@ -368,7 +368,7 @@ fn what_was_not_said_and_decides_is_asked_for() {
         flow: tcp a.test, from 10.1.2.3
         outer › inner › p (proxy)
         rule: FALLBACK, outer (c.yaml:10)
-        reason: none of the 2 rules before decided: `FALLBACK, outer` (c.yaml:10)
+        reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
         hint: the port was not said, and a rule looks at it: add `dst=HOST:PORT`
     "#]],
     );
