@@ -296,9 +296,17 @@ impl List<'_, '_> {
         problems: &mut Problems,
     ) {
         let [(key, value)] = pairs else {
+            let is_action = pairs.iter().any(|(key, _)| {
+                let word = key.scalar().unwrap_or_default();
+                word.starts_with('.')
+            });
+            let hint = match is_action {
+                true => "an action is one key with its settings below it, indented".to_owned(),
+                false => a_line(pairs),
+            };
             problems
                 .error("rule-syntax", &first_line(&item.span), "this is no rule")
-                .hint = Some("an action is one key with its settings below it, indented".into());
+                .hint = Some(hint);
             return;
         };
         let word = key.scalar().unwrap_or_default();
@@ -311,14 +319,13 @@ impl List<'_, '_> {
             ".REQUEST" => self.request(key, value, steps, problems),
             _ if word.starts_with('.') => unknown_action(word, &key.span, problems),
             _ => {
-                let is_type = line::kinds().any(|kind| kind.eq_ignore_ascii_case(word));
-                let hint = match is_type {
-                    true => "a comma stands behind the type, not a colon",
-                    false => "put a rule that has `: ` in it in quotes",
+                let hint = match kind(word) {
+                    Some(_) => a_line(pairs),
+                    None => "put a rule that has `: ` in it in quotes".to_owned(),
                 };
                 problems
                     .error("rule-syntax", &first_line(&item.span), "this is no rule")
-                    .hint = Some(hint.into());
+                    .hint = Some(hint);
             }
         }
     }
@@ -422,6 +429,22 @@ fn one_line(text: &str) -> String {
     let mut words = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |all, line| all + " " + line)
+}
+
+/// The type of rules that a word means, as other programs write it, too: `domain_suffix`.
+fn kind(word: &str) -> Option<&'static str> {
+    let word = word.replace('_', "-");
+    line::kinds().find(|kind| kind.eq_ignore_ascii_case(&word))
+}
+
+/// What to write instead of a rule in keys, as other programs have them.
+fn a_line(pairs: &[(Node, Node)]) -> String {
+    let kind = pairs.iter().find_map(|(key, value)| match key.scalar()? {
+        "type" => kind(value.scalar()?),
+        word => kind(word),
+    });
+    let kind = kind.unwrap_or("TYPE");
+    format!("a rule is one line, with commas: write `{kind}, CONTENT, OUTBOUND`")
 }
 
 fn unknown_action(word: &str, span: &Span, problems: &mut Problems) {

@@ -12,6 +12,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 
 use crate::problem::{Problems, Source, Span};
 
+mod example;
+mod mistake;
+#[cfg(test)]
+mod mistake_tests;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -68,9 +72,10 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
             Ok(found) => found,
             Err(error) => {
                 let at = builder.offset(error.marker().index());
-                let place = source.span(at, at + 1);
-                let hint = tab_before(&source.text, at);
-                problems.error("yaml-syntax", &place, error.info()).hint = hint.map(str::to_owned);
+                let mistake = mistake::find(&source.text, at, error.info());
+                let place = source.span(mistake.at.start, mistake.at.end);
+                problems.error("yaml-syntax", &place, mistake.message).hint =
+                    Some(mistake.hint.to_owned());
                 return None;
             }
         };
@@ -81,7 +86,7 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
                 problems.error(
                     "yaml-syntax",
                     &source.span(at, at + 3),
-                    "only one document a file",
+                    "a second document begins here, and a file may hold only one",
                 );
                 return None;
             }
@@ -97,16 +102,6 @@ pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
         }
     }
     root
-}
-
-/// What to do where a line up to a place is indented with a tab, which YAML refuses in words of its own.
-fn tab_before(text: &str, at: usize) -> Option<&'static str> {
-    let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-    let indent = |line: &str| line[..line.len() - line.trim_start().len()].contains('\t');
-    let tab = text[..end]
-        .lines()
-        .any(|line| !line.trim().is_empty() && indent(line));
-    tab.then_some("YAML allows no tabs in the indentation of a line: use spaces")
 }
 
 /// The document goes over a limit; the problem was pushed.
@@ -188,7 +183,11 @@ impl<'a> Builder<'a> {
                     problems,
                 ),
                 None => {
-                    problems.error("yaml-syntax", &span, "this alias names no anchor");
+                    problems.error(
+                        "yaml-syntax",
+                        &span,
+                        "there is no anchor (`&`) of this name before",
+                    );
                     Err(TooLarge)
                 }
             },
@@ -360,7 +359,11 @@ fn mapping(nodes: Vec<Node>, problems: &mut Problems) -> Value {
                     }));
                 }
                 Value::Scalar(..) => {
-                    problems.error("yaml-syntax", &value.span, "`<<` merges mappings alone");
+                    problems.error(
+                        "yaml-syntax",
+                        &value.span,
+                        "only a mapping can stand behind `<<`",
+                    );
                 }
             }
             continue;
@@ -373,6 +376,7 @@ fn mapping(nodes: Vec<Node>, problems: &mut Problems) -> Value {
                 format!("`{text}` is given twice"),
             );
             problem.related = Some((first, "first here".into()));
+            problem.hint = Some("write the key once, with all that belongs to it".into());
             continue;
         }
         seen.insert(text.clone(), pairs.len());

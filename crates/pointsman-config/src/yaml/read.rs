@@ -1,6 +1,6 @@
 //! Reading a tree of YAML: values of a type, and the keys of a mapping.
 
-use super::{Node, Style, Value};
+use super::{Node, Style, Value, example};
 use crate::problem::{Problems, Span, nearest};
 
 impl Node {
@@ -71,11 +71,9 @@ impl Node {
             Value::List(nodes) => nodes,
             Value::Scalar(..) if self.is_null() => &[],
             Value::Map(_) | Value::Scalar(..) => {
-                let problem =
-                    problems.error("wrong-type", &self.span, format!("{what} must be a list"));
-                if matches!(self.value, Value::Scalar(..)) {
-                    problem.hint = Some("write `[A, B]`".into());
-                }
+                let message = format!("{what} must be a list");
+                problems.error("wrong-type", &self.span, message).hint =
+                    example::of_list(what, self);
                 &[]
             }
         }
@@ -87,11 +85,9 @@ impl Node {
             Value::Map(pairs) => pairs,
             Value::Scalar(..) if self.is_null() => &[],
             Value::List(_) | Value::Scalar(..) => {
-                problems.error(
-                    "wrong-type",
-                    &self.span,
-                    format!("{what} must be a mapping"),
-                );
+                let message = format!("{what} must be a mapping");
+                problems.error("wrong-type", &self.span, message).hint =
+                    example::of_map(what, self);
                 &[]
             }
         }
@@ -156,11 +152,14 @@ impl<'a> Keys<'a> {
                 .find('\n')
                 .unwrap_or(self.span.end - self.span.start);
             let place = self.span.part(0, first_line);
-            problems.error(
-                "missing-key",
-                &place,
-                format!("{} needs the key `{key}`", self.what),
-            );
+            let message = format!("{} needs the key `{key}`", self.what);
+            // `{ type:socks5 }` is the key `type:socks5`.
+            let tight = self.pairs.iter().any(|(written, _)| {
+                let rest = written.scalar().and_then(|text| text.strip_prefix(key));
+                rest.is_some_and(|rest| rest.starts_with(':'))
+            });
+            problems.error("missing-key", &place, message).hint =
+                tight.then(|| format!("a space is missing behind the colon: write `{key}: VALUE`"));
         }
         found
     }

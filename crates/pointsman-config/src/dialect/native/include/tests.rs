@@ -178,7 +178,10 @@ fn what_is_wrong_is_told_at_its_place() {
             rules/d.yaml:1:1: error[wrong-type]: an included file must be a mapping, as the main file is
               | []
               | ^^
-            rules/e.yaml:2:1: error[yaml-syntax]: while parsing a node, did not find expected node content
+            rules/e.yaml:1:4: error[yaml-syntax]: this `[` is never closed by a `]`
+              | a: [
+              |    ^
+              hint: lists in brackets are written `[A, B]`; put a text that begins with `[` in quotes
         "#]],
     );
     check(
@@ -191,14 +194,15 @@ fn what_is_wrong_is_told_at_its_place() {
             lists.yaml:1:8: error[wrong-type]: `rules` must be a list
               | rules: x
               |        ^
-              hint: write `[A, B]`
+              hint: write each rule on a line of its own, as `- TYPE, CONTENT, OUTBOUND`
             lists.yaml:1:8: error[wrong-type]: the rule list must be a list
               | rules: x
               |        ^
-              hint: write `[A, B]`
+              hint: write each rule on a line of its own, as `- TYPE, CONTENT, OUTBOUND`
             rules/a.yaml:1:12: error[wrong-type]: `outbounds` must be a mapping
               | outbounds: []
               |            ^^
+              hint: write `NAME: { type: socks5, server: 127.0.0.1:1080 }` below it; the name is yours to choose
         "#]],
     );
     check(

@@ -80,8 +80,73 @@ fn a_server_is_no_url() {
 }
 
 #[test]
+fn what_a_mapping_holds_is_shown_where_there_is_none() {
+    for (text, expected) in [
+        ("outbounds: [a]", "write `NAME: { type: socks5,"),
+        ("outbounds: { a: socks5 }", "write `{ type: socks5, server:"),
+        (
+            "outbounds: { a: type:socks5 }",
+            "space is missing behind the colon",
+        ),
+        (
+            "outbounds: { a: { type:socks5, server: 'b:1' } }",
+            "write `type: VALUE`",
+        ),
+        (
+            "inbounds:\n  - type: mixed",
+            "write `NAME: { type: mixed, listen: ",
+        ),
+        ("inbounds: { a: 7890 }", "write `{ type: mixed, listen: "),
+        ("forwards: { a: 80 }", "write `{ listen: tcp://"),
+        ("rule_sets: { a: b.txt }", "write `{ path: list.txt }`"),
+        (
+            "tests: [ a ]",
+            "write `{ flow: dst=example.com:443, expect: direct }`",
+        ),
+        ("policies: [ direct ]", "write `NAME: direct`"),
+    ] {
+        let told = hint(text);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
+fn a_rule_is_a_line() {
+    let rules = |text: &str| {
+        let loaded = read(&format!(
+            "version: 1\npolicies: {{ a: {text} }}\npolicy: direct\n"
+        ));
+        let first = loaded.problems.0.first().unwrap();
+        first.hint.clone().unwrap_or_default()
+    };
+    for (text, expected) in [
+        (
+            "[ { type: domain, value: a.test } ]",
+            "`DOMAIN, CONTENT, OUTBOUND`",
+        ),
+        (
+            "[ { type: domain_suffix, value: a.test, outbound: direct } ]",
+            "`DOMAIN-SUFFIX, CONTENT, OUTBOUND`",
+        ),
+        (
+            "[ { domain_suffix: [a.test], outbound: direct } ]",
+            "`DOMAIN-SUFFIX, CONTENT, OUTBOUND`",
+        ),
+        (
+            "[ { hosts: [a.test], to: direct } ]",
+            "`TYPE, CONTENT, OUTBOUND`",
+        ),
+        ("[ { domain: a.test } ]", "`DOMAIN, CONTENT, OUTBOUND`"),
+    ] {
+        let told = rules(text);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    assert!(hint("tests: [ ]\nrules: 'FALLBACK, direct'").contains("`- TYPE, CONTENT, OUTBOUND`"));
+}
+
+#[test]
 fn tabs_are_told_where_they_indent() {
-    let tabs = "YAML allows no tabs in the indentation of a line: use spaces";
+    let tabs = "YAML takes no tabs there: indent with spaces";
     assert_eq!(hint("outbounds:\n\tup:\n\t\ttype: http"), tabs);
     assert_eq!(hint("outbounds:\n  up:\n\t  type: http"), tabs);
     assert_ne!(hint("log: { level: [ }"), tabs);

@@ -560,6 +560,6 @@ fn a_policy_in_the_wrong_language_is_told_once() {
             pointsman.yaml:3:3: error[wrong-type]: the rule list must be a list
               |   -FALLBACK, DIRECT
               |   ^^^^^^^^^^^^^^^^^
-              hint: write `[A, B]`"#]],
+              hint: a space is missing behind the dash: write `- ITEM`"#]],
     );
 }

@@ -439,10 +439,11 @@ fn rule_sets_are_checked() {
     problems(
         "policy: direct\nrule_sets:\n  a: { path: lists/ads.txt, format: yaml }\n  b: { path: lists/ads.txt, select: x }\n",
         expect![[r#"
-            lists/ads.txt:5:1: error[invalid-list]: did not find expected <document start>
+            lists/ads.txt:5:1: error[invalid-list]: this line does not belong to what stands before it
               | *.metrics.example
-              | ^
+              | ^^^^^^^^^^^^^^^^^
               pointsman.yaml:3:14: rule set `a` reads this list
+              hint: a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it
             pointsman.yaml:4:14: error[invalid-list]: `lists/ads.txt`: `select: x`: a list of format `text` is one list
               |   b: { path: lists/ads.txt, select: x }
               |              ^^^^^^^^^^^^^
