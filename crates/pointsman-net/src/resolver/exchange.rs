@@ -49,7 +49,7 @@ pub(super) async fn ask(
         until,
     };
     match server {
-        NameServer::NotYet(what) => Answer::Unreached(format!("{what} is not built yet")),
+        NameServer::NotYet(why) => Answer::Unreached(why.clone()),
         NameServer::System => Answer::Unreached("the system's servers are not known".into()),
         NameServer::Tcp(place) => question.by_tcp(place).await,
         NameServer::Udp(place) => {

@@ -270,6 +270,22 @@ async fn a_name_server_that_is_an_own_listener_is_refused_before_it_is_dialled()
 }
 
 #[tokio::test]
+async fn a_name_server_that_is_not_built_says_so_once() {
+    let later = NameServer::NotYet("DNS over `https://` is not built yet".into());
+    let mut spec = Script::new().spec();
+    spec.server_resolver = resolver(vec![later], Families::PreferIpv4);
+    let stage = Stage::of(spec).await;
+    assert_ne!(visit(&stage, "one.test", 80).await.0, 0);
+    let record = stage.record().await;
+    let error = record
+        .ended
+        .as_ref()
+        .and_then(End::error)
+        .unwrap_or_default();
+    assert_eq!(error.matches("not built yet").count(), 1, "{error}");
+}
+
+#[tokio::test]
 async fn many_who_ask_for_one_name_ask_one_question() {
     let server = echo().await;
     let names = Names::start(Mood::LateForV4).await;
