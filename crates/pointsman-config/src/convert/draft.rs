@@ -9,8 +9,9 @@ use pointsman_policy::Condition;
 use pointsman_policy::line::{Scope, parse_condition};
 use pointsman_policy::model::SetId;
 
-use super::emit::{Map, Page, text};
+use super::emit::{Map, Page, quoted, text};
 use super::policies::lacks;
+use super::summary::Known;
 use super::{LISTS_STAY, Report};
 use crate::list_print::yaml_text;
 
@@ -33,6 +34,8 @@ pub(super) struct Draft {
     secrets: bool,
     files: bool,
     pub(super) report: Report,
+    /// What the summary tells.
+    pub(super) known: Known,
 }
 
 /// A section of the file, in the order in which they are written.
@@ -194,6 +197,9 @@ impl Draft {
     /// Ends the list.
     pub(super) fn fallback(&mut self, place: &str, out: &str) {
         let rule = format!("FALLBACK, {}", line_text(out));
+        if !self.ended {
+            self.known.last = Some(out.to_owned());
+        }
         self.add(place, &rule, rule.clone(), Condition::Always);
         self.ended = true;
     }
@@ -226,6 +232,12 @@ impl Draft {
 
     /// Says of a rule that it is not there.
     pub(super) fn left_out(&mut self, place: &str, written: &str, why: &str) {
+        self.known.left_out += 1;
+        self.entry_left_out(place, written, why);
+    }
+
+    /// Says of an entry of a list that it is not there.
+    pub(super) fn entry_left_out(&mut self, place: &str, written: &str, why: &str) {
         let what = format!(
             "`{written}` is left out ({why}): flows that it took now fall to the rules below"
         );
@@ -264,6 +276,10 @@ impl Draft {
             if let Some((value, effect)) = stands_for.filter(|(value, _)| item.value != *value) {
                 let what = format!("`{name}` is not carried over ({why}): {effect}");
                 self.report.lost(&item.place, what);
+                if section == Section::Outbounds.as_str() {
+                    let why = "not carried over".to_owned();
+                    self.known.refusing.insert(name.clone(), why);
+                }
                 let value = value.to_owned();
                 self.items.push(Item { value, ..item });
                 continue;
@@ -302,23 +318,7 @@ impl Draft {
     pub(super) fn page(&self) -> (String, Lines) {
         let mut page = Page::default();
         let mut lines = Lines::new();
-        page.line(0, &format!("# Converted from {}.", self.from));
-        page.line(0, "version: 1");
-        for line in &self.head {
-            page.line(0, line);
-        }
-        for section in AT_TOP.into_iter().filter(|section| self.has_any(*section)) {
-            page.line(0, "");
-            self.section(section, 0, &mut page, &mut lines);
-        }
-        if !self.dns.is_empty() || OF_DNS.into_iter().any(|section| self.has_any(section)) {
-            page.line(0, "");
-            page.line(0, "dns:");
-            for section in OF_DNS {
-                self.section(section, 1, &mut page, &mut lines);
-            }
-            page.pairs(1, &self.dns);
-        }
+        self.head(&AT_TOP, &mut page, &mut lines);
         page.line(0, "");
         page.line(0, "rules:");
         for (at, rule) in self.rules.iter().enumerate() {
@@ -326,6 +326,48 @@ impl Draft {
             lines.insert(page.lines(), Part::Rule(at));
         }
         (page.finish(), lines)
+    }
+
+    /// The file without its lists and the rules that ask for them: it loads wherever the lists are.
+    pub(super) fn without_lists(&self) -> String {
+        let mut page = Page::default();
+        self.head(&AT_TOP[..2], &mut page, &mut Lines::new());
+        page.line(0, "");
+        let last = self.rules.last().map_or("FALLBACK, REJECT", |r| &r.text);
+        page.line(0, &format!("rules: [{}]", quoted(last)));
+        page.finish()
+    }
+
+    /// What the summary tells of the rules and lists.
+    pub(super) fn known(&self) -> Known {
+        let fetched = self.fetched.iter();
+        let names = fetched.filter_map(|id| self.sets.get(id.0 as usize));
+        Known {
+            rules: self.rules.len().saturating_sub(1),
+            fetched: names.cloned().collect(),
+            ..self.known.clone()
+        }
+    }
+
+    /// All before the rules.
+    fn head(&self, sections: &[Section], page: &mut Page, lines: &mut Lines) {
+        page.line(0, &format!("# Converted from {}.", self.from));
+        page.line(0, "version: 1");
+        for line in &self.head {
+            page.line(0, line);
+        }
+        for section in sections.iter().filter(|section| self.has_any(**section)) {
+            page.line(0, "");
+            self.section(*section, 0, page, lines);
+        }
+        if !self.dns.is_empty() || OF_DNS.into_iter().any(|section| self.has_any(section)) {
+            page.line(0, "");
+            page.line(0, "dns:");
+            for section in OF_DNS {
+                self.section(section, 1, page, lines);
+            }
+            page.pairs(1, &self.dns);
+        }
     }
 
     /// Writes a section, where anything stands in it.

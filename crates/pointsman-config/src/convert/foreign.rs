@@ -86,6 +86,9 @@ impl Foreign {
                 for remark in &mut conversion.report {
                     remark.text = source.said(&remark.text).into_owned();
                 }
+                for line in conversion.summary.lines_mut() {
+                    *line = source.said(line).into_owned();
+                }
                 told::in_order(&mut conversion.report, name);
                 Ok(conversion)
             }

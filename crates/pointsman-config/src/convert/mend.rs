@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Conversion;
 use super::draft::{Draft, LACKS};
+use super::{Conversion, summary};
 use crate::files::Files;
 use crate::list::{Origin, Shelf};
 use crate::load::{Input, Loaded, load_text};
@@ -65,9 +65,14 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
         draft.take_out(&bad);
     }
     let (text, _) = draft.page();
+    // The lists may not be at hand; what the summary tells does not depend on them.
+    let rest = loaded(&draft.without_lists(), directory, files);
+    let known = draft.known();
+    let told = rest.setup.map(|setup| summary::of(&setup, &known));
     Conversion {
         text,
         report: draft.report.finish(),
+        summary: told.unwrap_or_default(),
     }
 }
 

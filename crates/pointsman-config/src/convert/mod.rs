@@ -21,6 +21,7 @@ mod outbounds;
 mod policies;
 mod rules;
 mod sing_box;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -30,6 +31,7 @@ pub use foreign::Foreign;
 pub use mend::faults;
 pub use native::from_setup;
 pub(crate) use rules::PRIVATE;
+pub use summary::Summary;
 pub use told::folded;
 
 /// A configuration in the native language.
@@ -39,6 +41,8 @@ pub struct Conversion {
     pub text: String,
     /// What is different, and what to know.
     pub report: Vec<Remark>,
+    /// What of it works as before, what does not, what to do next.
+    pub summary: Summary,
 }
 
 /// One line of the report.
@@ -65,10 +69,13 @@ impl fmt::Display for Remark {
         if !self.place.is_empty() {
             write!(f, "{}: ", self.place)?;
         }
-        let word = if self.equal { "note" } else { "not equal" };
+        let word = if self.equal { "note" } else { "warning" };
         write!(f, "{word}: {}", self.text)
     }
 }
+
+/// The end of the name of a proxy that is the last hop of a chain with the proxy's own name.
+const ITSELF: &str = " itself";
 
 /// What to know of a result with lists in files.
 const LISTS_STAY: &str =

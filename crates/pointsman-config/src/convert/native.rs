@@ -9,6 +9,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown};
 
 use super::emit::{Map, Page, duration, list, quoted, text};
 use super::policies::{ZoneSets, key, policy_name};
+use super::summary::{self, Known, Summary};
 use super::{Conversion, LISTS_STAY, Report, dns, forwards, lists, outbounds};
 use crate::list_print::as_list;
 use crate::problem::Problems;
@@ -30,6 +31,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
         return Conversion {
             text: written.to_owned(),
             report: report.finish(),
+            summary: Summary::default(),
         };
     }
     let mut page = Page::default();
@@ -70,9 +72,18 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     page.section("dns", &dns);
     main.policies(&mut page);
     tests(setup, &main.names, &mut page);
+    let known = Known {
+        fetched: setup
+            .sources
+            .iter()
+            .map(|set| set.name.to_string())
+            .collect(),
+        ..Known::default()
+    };
     Conversion {
         text: page.finish(),
         report: report.finish(),
+        summary: summary::of(setup, &known),
     }
 }
 

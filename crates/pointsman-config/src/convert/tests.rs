@@ -19,6 +19,7 @@ mod corners;
 mod fixtures;
 mod foreign;
 mod parts;
+mod summary;
 mod told;
 mod types;
 mod widens;

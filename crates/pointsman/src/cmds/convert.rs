@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_config::convert::{Conversion, Foreign, faults, folded, from_setup};
+use pointsman_api::Problem;
+use pointsman_config::convert::{Conversion, Foreign, Summary, faults, folded, from_setup};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::load::{MAX_FILE, read_text};
+use pointsman_config::{self as config, Loaded, Severity};
 use serde_json::json;
 
 use crate::cli::Dialect;
+use crate::cmds::check::counted;
 use crate::files::ThisHost;
 use crate::load;
 use crate::output::{Out, Stop, complain};
@@ -63,42 +66,79 @@ enum From {
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     let To::Native = args.to;
     args.output.ready()?;
-    let conversion = converted(args)?;
+    let conversion = match converted(args) {
+        Ok(conversion) => conversion,
+        Err(refused) => return refused.tell(out),
+    };
     let faults = faults(&conversion.text, &load::directory(&args.path), &ThisHost);
     if !faults.is_empty() {
-        for fault in &faults {
-            complain(fault);
+        if !out.json() {
+            faults.iter().for_each(complain);
         }
-        let what = "internal error: what was written does not load; nothing is written";
-        return Err(Stop::Failed(what.into()));
+        let error = "internal error: what was written does not load; nothing is written".to_owned();
+        return Refused::because(error, Vec::new()).tell(out);
     }
-    if args.strict && !conversion.is_equal() {
-        tell(&conversion, &args.path);
-        return Err(Stop::Failed("not all could be said: `--strict`".into()));
-    }
-    if let Some(path) = args.output.path() {
+    let differs = args.strict && !conversion.is_equal();
+    if let Some(path) = args.output.path().filter(|_| !differs) {
         // It may hold passwords.
         let text = conversion.text.as_bytes();
         args.output.write(path, text, Readers::Owner)?;
     }
+    let error = "not all works as before, and `--strict` wants that: nothing is written";
     if out.json() {
         let report = conversion.report.iter().map(
             |remark| json!({ "place": remark.place, "text": remark.text, "equal": remark.equal }),
         );
-        let answer = json!({
-            "config": conversion.text,
+        let Summary {
+            works,
+            changed,
+            next,
+        } = &conversion.summary;
+        let mut answer = json!({
             "report": report.collect::<Vec<_>>(),
+            "summary": { "works": works, "changed": changed, "next": next },
         });
+        if differs {
+            answer["error"] = error.into();
+            out.object(&answer)?;
+            return Err(Stop::No);
+        }
+        answer["config"] = conversion.text.into();
         return out.object(&answer);
     }
     tell(&conversion, &args.path);
     match args.output.path() {
+        _ if differs => Err(Stop::Failed(error.into())),
         Some(_) => Ok(()),
         None => out.bytes(conversion.text.as_bytes()),
     }
 }
 
-fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
+/// Why there is no conversion.
+struct Refused {
+    error: String,
+    problems: Vec<Problem>,
+}
+
+impl Refused {
+    fn because(error: String, problems: Vec<Problem>) -> Self {
+        Self { error, problems }
+    }
+
+    /// Says it as it was asked for: as an object on stdout, or on stderr.
+    fn tell(self, out: &mut Out) -> Result<(), Stop> {
+        if out.json() {
+            out.object(&json!({ "error": self.error, "problems": self.problems }))?;
+            return Err(Stop::No);
+        }
+        for problem in &self.problems {
+            complain(&problem.text);
+        }
+        Err(Stop::Failed(self.error))
+    }
+}
+
+fn converted(args: &ConvertArgs) -> Result<Conversion, Refused> {
     let path = &args.path;
     let dialect = match args.from {
         From::Auto => match foreign(path) {
@@ -113,7 +153,14 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
         From::PolicyRouter => Dialect::PolicyRouter,
         From::Reflow => Dialect::Reflow,
     };
-    let (setup, problems) = load::setup_and_problems(path, dialect)?;
+    let Loaded {
+        setup, problems, ..
+    } = load::loaded(path, dialect);
+    let Some(setup) = setup else {
+        let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+        let error = format!("{} has errors", path.display());
+        return Err(Refused::because(error, wires(errors, path)));
+    };
     let main = if path.is_dir() {
         path.join("config")
     } else {
@@ -123,10 +170,20 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
     Ok(from_setup(&setup, &written, &problems))
 }
 
-fn text(path: &Path) -> Result<String, Stop> {
+fn wires<'p>(problems: impl IntoIterator<Item = &'p config::Problem>, path: &Path) -> Vec<Problem> {
+    let directory = load::directory(path);
+    let problems = problems.into_iter();
+    problems
+        .map(|problem| load::wire(problem, &directory))
+        .collect()
+}
+
+fn text(path: &Path) -> Result<String, Refused> {
     // A pipe was read by whoever looked at it first.
-    read_text(&ThisHost, path)
-        .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", path.display())))
+    read_text(&ThisHost, path).map_err(|error| {
+        let error = format!("{} cannot be read: {error}", path.display());
+        Refused::because(error, Vec::new())
+    })
 }
 
 fn foreign(path: &Path) -> Option<Foreign> {
@@ -139,14 +196,12 @@ fn foreign(path: &Path) -> Option<Foreign> {
     Foreign::tell(path, &text)
 }
 
-fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
+fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Refused> {
     let name = path.display().to_string();
     let done = foreign.convert(&name, text(path)?, &load::directory(path), &ThisHost);
     done.map_err(|problems| {
-        for problem in &problems.0 {
-            complain(problem);
-        }
-        Stop::Failed(format!("{name} cannot be read as {}", foreign.as_str()))
+        let error = format!("{name} cannot be read as {}", foreign.as_str());
+        Refused::because(error, wires(&problems.0, path))
     })
 }
 
@@ -154,6 +209,14 @@ fn tell(conversion: &Conversion, path: &Path) {
     for remark in folded(&conversion.report, &path.display().to_string()) {
         complain(remark);
     }
-    let lost = conversion.report.iter().filter(|r| !r.equal).count();
-    complain(format_args!("{lost} not equal"));
+    if conversion.summary != Summary::default() {
+        complain(format_args!("\n{}\n", conversion.summary));
+    }
+    let warnings = conversion.report.iter().filter(|r| !r.equal).count();
+    let notes = conversion.report.len() - warnings;
+    complain(format_args!(
+        "{}, {}",
+        counted(warnings, "warning"),
+        counted(notes, "note")
+    ));
 }

@@ -17,7 +17,8 @@ fn a_configuration_is_printed_and_reported() {
     } = run(home.path(), &["convert", "c.toml", "--strict"], "");
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("policy: |\n"), "{stdout}");
-    assert_eq!(stderr, "0 not equal\n");
+    assert!(stderr.starts_with("\nworks as before:\n  - "), "{stderr}");
+    assert!(stderr.ends_with("\n\n0 warnings, 0 notes\n"), "{stderr}");
     let Run { stdout, stderr, .. } = run(
         home.path(),
         &[
@@ -33,7 +34,70 @@ fn a_configuration_is_printed_and_reported() {
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert!(answer["config"].as_str().unwrap().contains("version: 1"));
     assert_eq!(answer["report"], serde_json::json!([]));
+    assert_eq!(answer["summary"]["changed"], serde_json::json!([]));
     assert_eq!(stderr, "");
+}
+
+#[test]
+fn a_refusal_is_an_object_where_json_is_asked_for() {
+    let wrong = "mixed-port: 1\nproxies: []\nrules: {}\n";
+    let lossy = "mixed-port: 1\nproxies: []\nrules: ['UID,1,DIRECT']\n";
+    let files = [
+        ("native.yaml", "version: 1\nx: 1\n"),
+        ("clash.yaml", wrong),
+        ("lossy.yaml", lossy),
+    ];
+    let home = directory(&files);
+    for (words, error, code) in [
+        (
+            &["native.yaml"][..],
+            "native.yaml has errors",
+            "unknown-key",
+        ),
+        (
+            &["clash.yaml"],
+            "clash.yaml cannot be read as Clash",
+            "wrong-type",
+        ),
+        (&["none.yaml"], "none.yaml has errors", "unreadable"),
+        (
+            &["none.yaml", "--from", "clash"],
+            "none.yaml cannot be read",
+            "",
+        ),
+        (
+            &["lossy.yaml", "--strict", "-o", "out"],
+            "not all works as before",
+            "",
+        ),
+    ] {
+        let words = [&["convert", "--format", "json"], words].concat();
+        let Run {
+            code: exit,
+            stdout,
+            stderr,
+        } = run(home.path(), &words, "");
+        assert_eq!((exit, stderr.as_str()), (1, ""), "{words:?}");
+        let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert!(
+            answer["error"].as_str().unwrap().starts_with(error),
+            "{answer}"
+        );
+        assert!(answer["config"].is_null(), "{answer}");
+        if !code.is_empty() {
+            assert_eq!(answer["problems"][0]["code"], code, "{answer}");
+        }
+    }
+    assert!(!home.path().join("out").exists());
+    // For people the same is on stderr.
+    let told = run(home.path(), &["convert", "clash.yaml"], "");
+    assert_eq!((told.code, told.stdout.as_str()), (1, ""));
+    assert!(
+        told.stderr
+            .ends_with("error: clash.yaml cannot be read as Clash\n"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[test]

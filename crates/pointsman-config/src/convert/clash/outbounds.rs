@@ -1,5 +1,6 @@
 //! Clash's proxies and groups.
 
+use super::super::ITSELF;
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
 use super::super::outbounds::{is_builtin, later};
@@ -105,6 +106,7 @@ impl<'a> Clash<'a> {
         let udp = get(node, "udp").is_some_and(is_on);
         let mut map = Map::default();
         let mut carries = udp;
+        let mut refuses = None;
         match kind {
             "socks5" | "http" if !tls => {
                 let host = scalar(node, "server").unwrap_or_default();
@@ -140,9 +142,14 @@ impl<'a> Clash<'a> {
                 );
                 self.draft.report.lost(&at, what);
                 match later(kind) {
-                    Some(word) => map.text("type", word),
-                    None => map.text("type", "select").raw("members", "[reject]"),
-                };
+                    Some(word) => {
+                        map.text("type", word);
+                    }
+                    None => {
+                        map.text("type", "select").raw("members", "[reject]");
+                        refuses = Some(format!("{kind}{with}, not built yet"));
+                    }
+                }
             }
         }
         self.udp.insert(name.to_owned(), carries);
@@ -152,9 +159,14 @@ impl<'a> Clash<'a> {
                 self.draft.report.lost(&at, what);
                 map = Map::default();
                 map.text("type", "select").raw("members", "[reject]");
+                let why = "its `dialer-proxy` is not there".to_owned();
+                self.draft.known.refusing.insert(own.clone(), why);
                 return self.draft.item(Section::Outbounds, &own, &map, &at);
             };
-            let (inner, mut chain) = (format!("{own} itself"), Map::default());
+            let (inner, mut chain) = (format!("{own}{ITSELF}"), Map::default());
+            if let Some(why) = refuses.take() {
+                self.draft.known.refusing.insert(inner.clone(), why);
+            }
             chain
                 .text("type", "chain")
                 .raw("hops", list([text(&by), text(&inner)]));
@@ -167,6 +179,9 @@ impl<'a> Clash<'a> {
                 self.draft.report.lost(&at, what);
                 self.udp.insert(name.to_owned(), false);
             }
+        }
+        if let Some(why) = refuses {
+            self.draft.known.refusing.insert(own.clone(), why);
         }
         self.draft.item(Section::Outbounds, &own, &map, &at);
     }
@@ -256,6 +271,7 @@ impl<'a> Clash<'a> {
         if members.is_empty() {
             let what = format!("the group `{name}` has no members: it refuses every flow");
             self.draft.report.lost(&at, what);
+            self.draft.known.empty.insert(own.clone());
             members.push("reject".to_owned());
         }
         let mut map = Map::default();

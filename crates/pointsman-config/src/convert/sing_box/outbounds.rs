@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::ITSELF;
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
 use super::super::outbounds::{is_builtin, later};
@@ -121,12 +122,15 @@ impl SingBox<'_> {
             self.draft.report.lost(&place, what);
             let mut map = Map::default();
             map.text("type", "select").raw("members", "[reject]");
+            let why = format!("`{key}` cannot be carried over");
+            self.draft.known.refusing.insert(own.clone(), why);
             return self.draft.item(Section::Outbounds, &own, &map, &place);
         }
         let mut map = Map::default();
         let tls = outbound["tls"]["enabled"] == true;
         let mut known: Vec<&str> = DIAL.to_vec();
         let mut carries = false;
+        let mut refuses = None;
         match kind {
             "direct" => {
                 map.text("type", "direct");
@@ -181,9 +185,14 @@ impl SingBox<'_> {
                 let what = format!("`{own}` (`{kind}`{with}) is not built: it refuses every flow");
                 self.draft.report.lost(&place, what);
                 match later(kind) {
-                    Some(word) => map.text("type", word),
-                    None => map.text("type", "select").raw("members", "[reject]"),
-                };
+                    Some(word) => {
+                        map.text("type", word);
+                    }
+                    None => {
+                        map.text("type", "select").raw("members", "[reject]");
+                        refuses = Some(format!("{kind}{with}, not built yet"));
+                    }
+                }
             }
         }
         self.unknown(part, outbound, &known, &QUIET);
@@ -201,13 +210,19 @@ impl SingBox<'_> {
                     let what = format!("`{own}` goes through another outbound: it carries no UDP");
                     self.draft.report.lost(&place, what);
                 }
-                let (inner, mut chain) = (format!("{own} itself"), Map::default());
+                let (inner, mut chain) = (format!("{own}{ITSELF}"), Map::default());
+                if let Some(why) = refuses.take() {
+                    self.draft.known.refusing.insert(inner.clone(), why);
+                }
                 chain
                     .text("type", "chain")
                     .raw("hops", list([text(by), text(&inner)]));
                 self.draft.item(Section::Outbounds, &inner, &map, &place);
                 map = chain;
             }
+        }
+        if let Some(why) = refuses {
+            self.draft.known.refusing.insert(own.clone(), why);
         }
         self.draft.item(Section::Outbounds, &own, &map, &place);
     }
@@ -271,6 +286,7 @@ impl SingBox<'_> {
         if written.is_empty() {
             let what = format!("`{own}` has no members: it refuses every flow");
             self.draft.report.lost(place, what);
+            self.draft.known.empty.insert(own.to_owned());
             written.push("reject".to_owned());
         }
         map.text("type", "select").raw("members", list(written));

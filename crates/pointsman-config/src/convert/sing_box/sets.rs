@@ -101,7 +101,7 @@ impl SingBox<'_> {
                 Err(why) => why,
             };
             lacks = true;
-            self.draft.left_out(&place, &shown(rule), &why);
+            self.draft.entry_left_out(&place, &shown(rule), &why);
         }
         let mut map = Map::default();
         map.raw("rules", list(rules));

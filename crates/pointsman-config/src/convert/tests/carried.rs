@@ -63,7 +63,7 @@ fn lists_of_clients_are_carried_over() {
     clash(
         &of("lan-allowed-ips: []"),
         &["!inbounds"],
-        &["c:1: not equal: the inbound `mixed` is left out (no client"],
+        &["c:1: warning: the inbound `mixed` is left out (no client"],
     );
     clash(
         &of("lan-allowed-ips: 10.0.0.0/8"),
@@ -73,7 +73,7 @@ fn lists_of_clients_are_carried_over() {
     clash(
         &of("lan-allowed-ips: [x, 10.0.0.0/8]"),
         &["allow: [\"10.0.0.0/8\"]"],
-        &["c:3: not equal: `x`"],
+        &["c:3: warning: `x`"],
     );
     clash(
         &of("lan-disallowed-ips: [x]"),
@@ -98,7 +98,7 @@ fn whoever_asks_for_users_goes_on_asking() {
     clash(
         &of("authentication: ['a:b:c', 'x:1', 'x:2', bad]"),
         &["users: { a: \"b:c\", x: \"2\" }"],
-        &["c:3: not equal: this user has no password"],
+        &["c:3: warning: this user has no password"],
     );
     clash(&of("authentication: []"), &["!users"], &[]);
     for none in ["[bad]", "a:b", "{ a: b }"] {
@@ -113,7 +113,7 @@ fn whoever_asks_for_users_goes_on_asking() {
     clash(
         &of("authentication: ['a:b']\nskip-auth-prefixes: [127.0.0.1/8]"),
         &["users: { a: \"b\" }"],
-        &["c:4: not equal: `skip-auth-prefixes`"],
+        &["c:4: warning: `skip-auth-prefixes`"],
     );
     let inbound = |users: &str| {
         format!(
@@ -125,7 +125,7 @@ fn whoever_asks_for_users_goes_on_asking() {
             "[{\"username\": \"a\", \"password\": \"b\"}, {\"username\": \"a\", \"password\": \"c\"}]",
         ),
         &["users: { a: \"b\" }"],
-        &["c:2: inbounds[0].users[1]: not equal: this user is left out: it is given twice"],
+        &["c:2: inbounds[0].users[1]: warning: this user is left out: it is given twice"],
     );
     sing_box(&inbound("[]"), &["http-0", "!users"], &[]);
     sing_box(
@@ -133,7 +133,7 @@ fn whoever_asks_for_users_goes_on_asking() {
         &["!inbounds"],
         &[
             "has no name or no password",
-            "c:2: inbounds[0]: not equal: none of its users",
+            "c:2: inbounds[0]: warning: none of its users",
         ],
     );
     sing_box(
@@ -156,9 +156,9 @@ fn listeners_are_inbounds() {
             "!led:",
         ],
         &[
-            "c:7: not equal: the listener `led`",
-            "c:8: not equal: the listener `ss`",
-            "c:9: not equal: `own` is a name given twice",
+            "c:7: warning: the listener `led`",
+            "c:8: warning: the listener `ss`",
+            "c:9: warning: `own` is a name given twice",
         ],
     );
     let inbound = |more: &str| {
@@ -190,10 +190,10 @@ fn of_names_given_twice_the_first_counts() {
             "g: { type: select, members: [REJECT, a] }",
         ],
         &[
-            "c:4: not equal: `a` is a name given twice",
-            "c:6: not equal: `a`",
-            "c:7: not equal: there is no `gone`",
-            "c:8: not equal: `g` is a name given twice",
+            "c:4: warning: `a` is a name given twice",
+            "c:6: warning: `a`",
+            "c:7: warning: there is no `gone`",
+            "c:8: warning: `g` is a name given twice",
         ],
     );
     sing_box(
@@ -231,7 +231,7 @@ fn keys_of_old_are_read() {
         Foreign::Clash,
         "redir-port: 1\nproxies: []\nrules: ['MATCH,,REJECT']\n",
         &[("dst=y.test:1", "reject reject")],
-        &["c:1: not equal: `redir-port`"],
+        &["c:1: warning: `redir-port`"],
     );
     // Today's key is stronger, as there.
     check(
@@ -255,13 +255,13 @@ fn proxies_of_providers_are_told_with_what_to_do() {
             "odd: { type: select, members: [reject] }",
         ],
         &[
-            "c:3: not equal: the proxies of the provider `one` are not fetched: fetch its list, put",
-            "c:4: not equal",
-            "c:9: not equal: members of `g`",
-            "c:9: not equal: the group `g` has no members",
-            "c:10: not equal: members of `all`",
-            "c:11: not equal: proxies that `odd` includes",
-            "c:11: not equal: the group `odd` has no members",
+            "c:3: warning: the proxies of the provider `one` are not fetched: fetch its list, put",
+            "c:4: warning",
+            "c:9: warning: members of `g`",
+            "c:9: warning: the group `g` has no members",
+            "c:10: warning: members of `all`",
+            "c:11: warning: proxies that `odd` includes",
+            "c:11: warning: the group `odd` has no members",
         ],
     );
 }
@@ -286,7 +286,7 @@ fn no_condition_is_written_that_adds_nothing() {
     assert_eq!(
         lost,
         [
-            "c:3: not equal: no UDP goes by `a` and 1 more: a rule that leads there refuses it, in Clash it goes on to the rules below"
+            "c:3: warning: no UDP goes by `a` and 1 more: a rule that leads there refuses it, in Clash it goes on to the rules below"
         ]
     );
     let setup = loaded(&conversion.text, Path::new(""), &Memory::default());
@@ -299,9 +299,9 @@ fn no_condition_is_written_that_adds_nothing() {
 #[test]
 fn fixed_addresses_are_carried_over() {
     let lost = &[
-        "c:5: not equal: `*.one.test` of `hosts`: `one.test` itself",
-        "c:7: not equal: `alias.test` of `hosts` is left out",
-        "c:8: not equal: `a.*.test` of `hosts` is left out",
+        "c:5: warning: `*.one.test` of `hosts`: `one.test` itself",
+        "c:7: warning: `alias.test` of `hosts` is left out",
+        "c:8: warning: `a.*.test` of `hosts` is left out",
     ];
     clash(
         "mixed-port: 1\nhosts:\n  nas.test: 10.0.0.5\n  '+.all.test': ['10.0.0.6', 'fd00::6']\n  '*.one.test': 10.0.0.7\n  ads.test: 0.0.0.0\n  alias.test: x.test\n  'a.*.test': 1.1.1.1\nproxies: []",
@@ -314,7 +314,7 @@ fn fixed_addresses_are_carried_over() {
     clash(
         "mixed-port: 1\nproxies: [{ name: a, type: socks5, server: h, port: 1, udp: true }]\nhosts: { nas.test: 10.0.0.5 }",
         &["nas.test: \"10.0.0.5\""],
-        &["c:3: not equal: `hosts` hold for what is looked up here"],
+        &["c:3: warning: `hosts` hold for what is looked up here"],
     );
 }
 
@@ -333,7 +333,7 @@ fn servers_for_names_are_clashs() {
             "nameserver: [\"udp://1.1.1.1\", { address: \"tcp://8.8.8.8\", via: far }, \"udp://8.8.4.4\"]",
         ],
         &[
-            "c:6: not equal: the name server `9.9.9.9#gone`",
+            "c:6: warning: the name server `9.9.9.9#gone`",
             "9.9.9.9#RULES",
             "dhcp://eth0",
         ],
@@ -366,7 +366,7 @@ fn servers_for_names_are_clashs() {
             "resolver: proxy-server-nameserver\n",
             "resolver: nameserver }",
         ],
-        &["c:8: not equal: `direct-nameserver`"],
+        &["c:8: warning: `direct-nameserver`"],
     );
     clash(
         &of(
@@ -378,7 +378,7 @@ fn servers_for_names_are_clashs() {
             "policy-4: \"https://not-carried-over.invalid\"",
         ],
         &[
-            "c:10: not equal: `geosite:cn`",
+            "c:10: warning: `geosite:cn`",
             "rcode",
             "`policy-4` has no name server",
             "one label below `d.test`",
@@ -390,8 +390,8 @@ fn servers_for_names_are_clashs() {
         ),
         &["fallback: \"udp://8.8.8.8\"", "x.test: fallback"],
         &[
-            "c:7: not equal: `fallback` is not carried over",
-            "c:8: not equal: names of `geosite:gfw`",
+            "c:7: warning: `fallback` is not carried over",
+            "c:8: warning: names of `geosite:gfw`",
         ],
     );
 }
@@ -404,7 +404,7 @@ fn servers_for_names_are_sing_boxes() {
              {{\"tag\": \"a\", \"type\": \"udp\", \"server\": \"1.1.1.1\"}}, {{\"tag\": \"b\", \"type\": \"local\"}}],\n\"rules\": [{dns}]}},\n\"route\": {{{route}}}}}"
         )
     };
-    let fake = "c:3: dns.servers[0]: not equal: the name server `fake` is not carried over (its type is `fakeip`)";
+    let fake = "c:3: dns.servers[0]: warning: the name server `fake` is not carried over (its type is `fakeip`)";
     // The first one is the last resort, be it one that cannot be said.
     sing_box(
         &of("", ""),
@@ -425,8 +425,8 @@ fn servers_for_names_are_sing_boxes() {
         ],
         &[
             fake,
-            "c:6: dns.rules[4]: not equal: `{\"rule_set\"",
-            "c:6: dns.rules[5]: not equal: there is no name server `gone`",
+            "c:6: dns.rules[4]: warning: `{\"rule_set\"",
+            "c:6: dns.rules[5]: warning: there is no name server `gone`",
         ],
     );
     sing_box(
@@ -442,7 +442,7 @@ fn servers_for_names_are_sing_boxes() {
         &["resolver: b\n", "resolver: fake }"],
         &[
             fake,
-            "c:6: route.default_domain_resolver: not equal: names that go direct",
+            "c:6: route.default_domain_resolver: warning: names that go direct",
             "`resolve` has no choice",
         ],
     );
@@ -495,7 +495,7 @@ fn links_of_all_are_links_of_each() {
             "{ address: \"udp://1.1.1.1\", via: \"direct by link\" }",
             "FALLBACK, direct by link",
         ],
-        &["c:2: not equal: `DIRECT` leaves by the link"],
+        &["c:2: warning: `DIRECT` leaves by the link"],
     );
     sing_box(
         "{\"inbounds\": [], \"outbounds\": [{\"type\": \"direct\", \"tag\": \"direct\"},\n{\"type\": \"direct\", \"tag\": \"there\", \"override_address\": \"10.0.0.1\"}], \"route\": {\"default_interface\": \"eth1\"}}",
@@ -504,7 +504,7 @@ fn links_of_all_are_links_of_each() {
             "there: { type: select, members: [reject] }",
             "FALLBACK, direct-2",
         ],
-        &["c:2: outbounds[1]: not equal: `override_address`"],
+        &["c:2: outbounds[1]: warning: `override_address`"],
     );
 }
 

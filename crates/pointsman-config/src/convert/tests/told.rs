@@ -32,7 +32,7 @@ fn clash(text: &str, expected: &[&str]) {
 
 #[test]
 fn groups_without_members_are_told() {
-    let empty = "c:2: not equal: the group `g` has no members: it refuses every flow";
+    let empty = "c:2: warning: the group `g` has no members: it refuses every flow";
     for members in ["", ", include-all: true", ", use: [p]", ", proxies: []"] {
         clash(
             &format!("proxy-groups: [{{ name: g, type: select{members} }}]"),
@@ -47,7 +47,7 @@ fn groups_without_members_are_told() {
     told(
         Foreign::SingBox,
         text,
-        &["c:1: outbounds[0]: not equal: `g` has no members"],
+        &["c:1: outbounds[0]: warning: `g` has no members"],
     );
 }
 
@@ -69,7 +69,7 @@ fn keys_that_change_the_way_are_told() {
     clash(
         "sniffer:\n  enable: true\n  override-destination: true\n  skip-domain: [a.test]",
         &[
-            "c:4: not equal: `override-destination`",
+            "c:4: warning: `override-destination`",
             "`skip-domain` of `sniffer`",
         ],
     );
@@ -83,13 +83,13 @@ fn keys_that_change_the_way_are_told() {
     );
     clash(
         "dns: { enable: true, nameserver: [1.1.1.1], use-hosts: false }",
-        &["not equal: `use-hosts: false` of `dns`"],
+        &["warning: `use-hosts: false` of `dns`"],
     );
     clash(
         "find-process-mode: off",
-        &["not equal: `find-process-mode: off`"],
+        &["warning: `find-process-mode: off`"],
     );
-    clash("ebpf: { auto-redir: [eth0] }", &["not equal: `ebpf`"]);
+    clash("ebpf: { auto-redir: [eth0] }", &["warning: `ebpf`"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn keys_of_sing_box_that_are_not_carried_over_are_told() {
 fn reports_are_in_the_order_of_the_lines_and_fold_what_is_equal() {
     let text = "{\"inbounds\": [], \"outbounds\": [\n{\"type\": \"direct\", \"tag\": \"a\", \"exclude\": \"x\"},\n{\"type\": \"direct\", \"tag\": \"b\", \"exclude\": \"x\"},\n{\"type\": \"direct\", \"tag\": \"c\", \"exclude\": \"x\"}],\n\"route\": {}}";
     let report = folded(&converted(Foreign::SingBox, text).report, "c");
-    let told = "c:2: outbounds[0].exclude: not equal: `exclude` is not carried over (3 times: also lines 3, 4)";
+    let told = "c:2: outbounds[0].exclude: warning: `exclude` is not carried over (3 times: also lines 3, 4)";
     assert_eq!(report.len(), 1, "{report:#?}");
     assert_eq!(report[0].to_string(), told);
     let text = "rules:\n- UID,1,DIRECT\nmode: global\nproxies:\n- { name: a, type: vmess }\nport: 1\nmixed-port: 1\n";

@@ -1,0 +1,131 @@
+//! The end of reports: what works as before, what does not, what to do next.
+
+use super::foreign::converted;
+use crate::convert::{Foreign, Summary};
+
+/// Each of these words stands in the part, and with `!` before it in none.
+fn check(told: &Summary, works: &[&str], changed: &[&str], next: &[&str]) {
+    let parts = [
+        (&told.works, works),
+        (&told.changed, changed),
+        (&told.next, next),
+    ];
+    for (lines, words) in parts {
+        for word in words {
+            match word.strip_prefix('!') {
+                Some(word) => assert!(!lines.iter().any(|l| l.contains(word)), "{word}\n{told}"),
+                None => assert!(lines.iter().any(|l| l.contains(word)), "{word}\n{told}"),
+            }
+        }
+    }
+}
+
+fn clash(text: &str, works: &[&str], changed: &[&str], next: &[&str]) {
+    let told = converted(Foreign::Clash, text).summary;
+    check(&told, works, changed, next);
+}
+
+#[test]
+fn groups_that_begin_with_what_refuses_are_told() {
+    let text = "mixed-port: 7890
+proxies:
+- { name: hk, type: vmess, server: a.test, port: 1 }
+- { name: odd, type: tuic, server: a.test, port: 1 }
+- { name: near, type: socks5, server: 127.0.0.1, port: 1080 }
+- { name: far, type: ss, server: a.test, port: 1, dialer-proxy: near }
+proxy-groups:
+- { name: PROXY, type: select, proxies: [auto, near, DIRECT] }
+- { name: auto, type: select, proxies: [odd, hk] }
+- { name: chained, type: select, proxies: [far, DIRECT] }
+- { name: ads, type: select, proxies: [REJECT, DIRECT] }
+- { name: good, type: select, proxies: [near, hk] }
+- { name: none, type: select, use: [gone] }
+rules:
+- DOMAIN,a.test,ads
+- MATCH,PROXY
+";
+    let until = "so flows to it are refused until another member is selected";
+    clash(
+        text,
+        &[
+            "1 inbound: `mixed` at 127.0.0.1:7890",
+            "1 of 4 proxies: `near`",
+            "1 group",
+            "`ads` (`REJECT`)",
+            "1 rule",
+            "looked up by the system's resolver",
+        ],
+        &[
+            "3 of 4 proxies refuse every flow: `hk` (vmess, not built yet), `odd` (tuic, not built yet), `far` (shadowsocks, not built yet)",
+            &format!(
+                "the group `PROXY` begins with `auto`, then `odd` (tuic, not built yet), {until}"
+            ),
+            &format!("the group `auto` begins with `odd` (tuic, not built yet), {until}"),
+            &format!("the group `chained` begins with `far` (shadowsocks, not built yet), {until}"),
+            "the group `none` has no members, so flows to it are refused until you write some",
+            "flows that no rule takes go to `PROXY`, and are refused",
+            "!ads",
+        ],
+        &[
+            "`pointsman outbounds select 'PROXY' 'near'`",
+            "type: socks5, server: \"127.0.0.1:PORT\"",
+            // A way around the proxies is nothing to recommend.
+            "!'DIRECT'",
+            "!'chained'",
+        ],
+    );
+}
+
+#[test]
+fn what_works_is_told_as_working() {
+    clash(
+        "mixed-port: 1\nrules:\n- DOMAIN,a.test,REJECT\n- MATCH,DIRECT\n",
+        &[
+            "1 inbound",
+            "1 rule",
+            "flows that no rule takes go to `DIRECT`",
+        ],
+        &["!"],
+        &["pointsman check FILE"],
+    );
+    let text = r#"{"outbounds": [{"type": "direct", "tag": "direct"}, {"type": "hysteria", "tag": "h"}], "inbounds": [{"type": "tun"}],
+        "dns": {"servers": [{"tag": "d", "type": "udp", "server": "10.0.0.1", "detour": "h"}]}, "route": {"final": "h",
+        "rules": [{"domain": "a.test", "outbound": "direct"}, {"wifi_ssid": "w", "outbound": "h"}],
+        "rule_set": [{"tag": "cn", "type": "remote", "url": "https://lists.test/cn.srs"}]}}"#;
+    let told = converted(Foreign::SingBox, text).summary;
+    check(
+        &told,
+        &["1 rule", "!inbound", "!proxy"],
+        &[
+            "no program can connect",
+            "1 proxy refuses every flow: `h` (hysteria, not built yet)",
+            "1 rule is left out: flows that it took go to the rules below",
+            "flows that no rule takes go to `h`, and are refused",
+        ],
+        &["1 rule set (`cn`)", "write an inbound"],
+    );
+}
+
+/// However long a configuration is, its summary is short.
+#[test]
+fn summaries_are_short() {
+    let proxies: String = (0..200)
+        .map(|n| format!("- {{ name: p{n}, type: vmess, server: a.test, port: 1 }}\n"))
+        .collect();
+    let groups: String = (0..200)
+        .map(|n| format!("- {{ name: g{n}, type: select, proxies: [p{n}] }}\n"))
+        .collect();
+    let text = format!("mixed-port: 1\nproxies:\n{proxies}proxy-groups:\n{groups}rules: []\n");
+    let told = converted(Foreign::Clash, &text).summary;
+    check(
+        &told,
+        &[],
+        &[
+            "200 proxies refuse every flow",
+            "and 195 more",
+            "flows to 195 more of the groups are refused, too",
+        ],
+        &[],
+    );
+    assert!(told.to_string().lines().count() < 20, "{told}");
+}
