@@ -176,8 +176,7 @@ impl<'t> Broken<'t> {
                 "use single quotes, where a backslash is a backslash, or write `\\\\`",
             );
         }
-        let unclosed = "quoted scalar";
-        self.info.contains(unclosed).then(|| Mistake {
+        self.info.contains("quoted scalar").then(|| Mistake {
             at: self.at..self.at + 1,
             message: format!("the text in quotes that begins here has no closing `{quote}`"),
             hint: "close it where it ends; where it has several lines, indent them more than its key",
@@ -186,8 +185,8 @@ impl<'t> Broken<'t> {
 
     /// A sign that begins something else than a text.
     fn sign(&self) -> Option<Mistake> {
-        let first = self.lines_to(self.text.len()).into_iter();
-        if let Some(line) = { first }.find(|line| line.text.starts_with('%'))
+        let mut lines = self.lines_to(self.text.len()).into_iter();
+        if let Some(line) = lines.find(|line| line.text.starts_with('%'))
             && self.info.contains("document start")
         {
             return self.mistake(
@@ -351,8 +350,8 @@ impl<'t> Broken<'t> {
         const HINT: &str = "begin keys, and items (`- `), of the same level in the same column";
         let line = self.line()?;
         if self.info.contains("document start") {
-            let first = self.lines_to(self.at).into_iter();
-            let first = { first }.find(Line::says_something)?;
+            let mut lines = self.lines_to(self.at).into_iter();
+            let first = lines.find(Line::says_something)?;
             if first.indent() > line.indent() {
                 return self.mistake(
                     first.place(),

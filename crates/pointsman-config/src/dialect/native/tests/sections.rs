@@ -443,7 +443,7 @@ fn rule_sets_are_checked() {
               | *.metrics.example
               | ^^^^^^^^^^^^^^^^^
               pointsman.yaml:3:14: rule set `a` reads this list
-              hint: a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it
+              hint: YAML is lines of `KEY: VALUE`, and what belongs to a key is indented below it
             pointsman.yaml:4:14: error[invalid-list]: `lists/ads.txt`: `select: x`: a list of format `text` is one list
               |   b: { path: lists/ads.txt, select: x }
               |              ^^^^^^^^^^^^^
