@@ -47,6 +47,12 @@ pub struct Explained {
     /// When it was accepted, as RFC 3339 has it: live and recent flows alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// How it ended, in the word of its record: flows that ended alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// What broke, which limit was over, or why it was refused: flows that ended alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// `tcp`, `udp` or `icmp`.
     pub network: String,
     /// `host:port`, `[v6]:port`, or a host alone.

@@ -81,6 +81,8 @@ fn an_explanation_tells_the_flow_itself() {
     explanation.decision.groups = vec!["inner".into()];
     explanation.flow = Some(Explained {
         time: Some("2026-01-02T03:04:05.678Z".into()),
+        ended: Some("failed".into()),
+        error: Some("no answer in time".into()),
         network: "tcp".into(),
         dst: Some("[::1]:443".into()),
         domain: Some("a.test".into()),
@@ -96,7 +98,7 @@ fn an_explanation_tells_the_flow_itself() {
     frozen(
         &explanation,
         expect![[
-            r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null,"groups":["inner"]},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"flow":{"time":"2026-01-02T03:04:05.678Z","network":"tcp","dst":"[::1]:443","domain":"a.test","protocol":"tls","src":"127.0.0.1:5","process":{"name":"curl","pid":null}},"hints":["say more"]}"#
+            r#"{"id":"a","decision":{"outbound":"privacyproxy","action":"proxy","member":null,"groups":["inner"]},"rule":null,"reason":"because","trace":[],"asked":["sniff"],"flow":{"time":"2026-01-02T03:04:05.678Z","ended":"failed","error":"no answer in time","network":"tcp","dst":"[::1]:443","domain":"a.test","protocol":"tls","src":"127.0.0.1:5","process":{"name":"curl","pid":null}},"hints":["say more"]}"#
         ]],
     );
 }

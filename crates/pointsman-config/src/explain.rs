@@ -10,7 +10,7 @@ mod told;
 use std::net::IpAddr;
 
 use pointsman_api::Explanation;
-use pointsman_api::explain::{self as api, Action, AppDomain, TraceLine};
+use pointsman_api::explain::{self as api, Action, AppDomain, Explained, TraceLine};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
@@ -256,6 +256,12 @@ pub fn render(view: &View<'_>) -> Explanation {
         Some(Above::NoUdp) | None => {}
     }
     explanation
+}
+
+/// What is known of a flow, without any policy.
+#[must_use]
+pub fn flow(facts: &Facts) -> Explained {
+    told::flow(facts)
 }
 
 /// Says that a flow is refused which the rules let go, and why: `loop guard: ...`, `local address: ...`.

@@ -39,6 +39,8 @@ pub(crate) fn program(process: &ProcessRef) -> Option<String> {
 pub(crate) fn flow(flow: &Explained) -> String {
     let Explained {
         time,
+        ended,
+        error,
         network,
         dst,
         domain,
@@ -61,11 +63,16 @@ pub(crate) fn flow(flow: &Explained) -> String {
     }
     let program = process.as_ref().and_then(program);
     let through = inbound.as_ref().map(through);
+    let ended = match (ended, error) {
+        (Some(ended), Some(error)) => Some(format!("{ended}: {error}")),
+        (ended, _) => ended.clone(),
+    };
     for (word, value) in [
         ("from", src),
         ("by", &program),
         ("through", &through),
         ("at", time),
+        ("ended:", &ended),
     ] {
         if let Some(value) = value {
             text = format!("{text}, {word} {value}");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use pointsman_api as api;
 use pointsman_config::Setup;
-use pointsman_config::explain::refuse;
+use pointsman_config::explain::{flow, refuse};
 use pointsman_net::record::{Attempt, End, FlowRecord, rfc3339};
 use pointsman_policy::fact::{Geo, Look, Process};
 use pointsman_policy::model::Origin;
-use pointsman_policy::{Action, Fact, Host, Need, Step, explain};
+use pointsman_policy::{Action, Fact, Facts, Host, Matched, Need, Step, explain};
 
 /// A record for clients; `setup` is its generation's.
 pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecord {
@@ -58,11 +58,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         bytes_received: record.bytes_received,
         ended: record.ended.as_ref().map(|end| end.as_str().to_owned()),
         ended_by: record.ended.as_ref().and_then(End::by).map(str::to_owned),
-        error: record
-            .ended
-            .as_ref()
-            .and_then(End::error)
-            .map(str::to_owned),
+        error: record.error().map(str::to_owned),
         process: process.map(|p| api::flow::ProcessRef {
             name: p.name.known().map(text),
             pid: p.pid.known().copied(),
@@ -109,13 +105,70 @@ pub(crate) fn rule(origin: &Origin) -> api::flow::RuleRef {
 }
 
 /// Where a flow was refused although its rules let it go, the explanation says so: the data plane may have seen
-/// more than the facts tell, as the address that a name was dialled at.
+/// more than the facts tell, as the address that a name was dialled at, or how many connections there were.
 pub(crate) fn above_rules(record: &FlowRecord, explanation: &mut api::Explanation) {
     let carried = [api::Action::Direct, api::Action::Proxy];
     let refused = record.action == Some(Action::Reject) && !record.note.is_empty();
     if refused && carried.contains(&explanation.decision.action) {
         refuse(explanation, &record.note);
+        explanation.decision.member = record.member.as_ref().map(ToString::to_string);
     }
+}
+
+/// What a record alone tells of its flow: no trace, for the configuration that decided it is no longer kept.
+pub(crate) fn remembered(record: &FlowRecord) -> api::Explanation {
+    let decision = record.decision.as_ref();
+    let rule = decision.and_then(|decision| decision.rule.as_ref());
+    let entry = decision.and_then(|decision| decision.entry.as_ref());
+    let entry = entry.map(Matched::entry).map(|entry| api::explain::Entry {
+        text: entry.text.to_string(),
+        file: entry.file.to_string(),
+        line: entry.line,
+    });
+    let text = |text: &Arc<str>| text.to_string();
+    let sought = sought(&record.facts);
+    api::Explanation {
+        id: None,
+        decision: api::explain::Decision {
+            outbound: record.outbound.as_ref().map(text),
+            action: record.action.map_or(api::Action::None, action),
+            member: record.member.as_ref().map(text),
+            groups: Vec::new(),
+        },
+        rule: rule.map(|origin| api::explain::Rule {
+            text: origin.text.to_string(),
+            file: text(&origin.file),
+            line: origin.line,
+            entry,
+        }),
+        reason: record.reason(),
+        trace: Vec::new(),
+        asked: sought.iter().map(|need| need.as_str().to_owned()).collect(),
+        app_domain: None,
+        generation: None,
+        steps: Vec::new(),
+        requests: Vec::new(),
+        flow: Some(flow(&record.facts)),
+        hints: vec![format!(
+            "there is no trace: the configuration that decided this flow (generation {}) is no longer kept; \
+             the last three loads are",
+            record.generation
+        )],
+    }
+}
+
+/// What was asked of a flow, in no order that it is known to have had.
+pub(crate) fn sought(facts: &Facts) -> Vec<Need> {
+    let needs = [
+        Need::Sniff,
+        Need::Resolve,
+        Need::Owner,
+        Need::Country,
+        Need::Local,
+    ];
+    let mut sought = needs.to_vec();
+    sought.retain(|need| !facts.lacks(*need));
+    sought
 }
 
 /// What the flow went through, in the order in which its policy asked, with what came of each step.

@@ -20,6 +20,8 @@ pub(super) fn flow(facts: &Facts) -> Explained {
     let domain = learned.filter(|name| asked.and_then(Host::name) != Some(name));
     Explained {
         time: None,
+        ended: None,
+        error: None,
         network: facts.network.as_str().to_owned(),
         dst: asked.map(|host| place(host, facts.port.known().copied())),
         domain: domain.map(ToString::to_string),

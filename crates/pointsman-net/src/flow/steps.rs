@@ -450,7 +450,12 @@ impl Flow {
         self.write_down();
         self.visit = None;
         if let DialError::Shut { why, .. } = error {
-            self.ticket.note(|record| record.note = Arc::clone(why));
+            self.ticket.note(|record| {
+                record.note = Arc::clone(why);
+                record.action = Some(Action::Reject);
+                // No target was tried: the one that the policy named is none.
+                record.member = None;
+            });
             // An orderly end would mean that all bytes came.
             self.client.take().reset();
             self.ticket.end(End::Refused);

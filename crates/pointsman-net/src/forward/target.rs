@@ -46,7 +46,10 @@ impl Visit {
         }
         let most = spec.connection_limit;
         let permit = forward.state.admit(most);
-        let over = || shut(format!("its limit of {most} connections is reached").into());
+        let over = || {
+            let why = "connection limit: as many connections are open as `connection_limit` allows";
+            shut(format!("{why} ({most})").into())
+        };
         self.stay._permit = Some(permit.ok_or_else(over)?);
 
         let turn = match spec.balance {

@@ -60,7 +60,7 @@ impl FlowRecord {
             ("bytes_received", always(json!(self.bytes_received))),
             ("ended", always(json!(ended.map(End::as_str)))),
             ("ended_by", ended.and_then(End::by).map(|by| json!(by))),
-            ("error", always(json!(ended.and_then(End::error)))),
+            ("error", always(json!(self.error()))),
             (
                 "process",
                 Some(asked(&facts.sought.owner, |found| process(found)).unwrap_or_default()),
@@ -95,6 +95,14 @@ impl FlowRecord {
             .or_else(|| facts.sought.fake_ip.known())
             .or(looked)
             .or_else(|| facts.sought.correlated.known())
+    }
+
+    /// What broke, which limit was over, or why it was refused where no rule refuses it; `None` while it lives.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        let ended = self.ended.as_ref()?;
+        let refused = *ended == End::Refused && !self.note.is_empty();
+        ended.error().or_else(|| refused.then_some(&*self.note))
     }
 
     /// Why it went there, as far as it is known without its policy.

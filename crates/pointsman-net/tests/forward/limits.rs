@@ -77,7 +77,11 @@ async fn the_one_too_many_is_reset_at_once_and_makes_no_difference_later() {
     }
     let record = stage.records(1).await.remove(0);
     assert_eq!(record.ended, Some(End::Refused));
-    assert!(record.note.contains("limit of 1"), "{}", record.note);
+    assert!(
+        record.note.contains("`connection_limit` allows (1)"),
+        "{}",
+        record.note
+    );
     first.send("b").await;
     first.expect("b").await;
     drop(first);

@@ -154,33 +154,46 @@ pub(crate) async fn explain_one(
     let Some(record) = app.plane.record(id) else {
         return unknown(id).into_response();
     };
-    match explanation(&app, &record, which.full) {
-        Ok(explanation) => match app.like(record.generation) {
-            Some(setup) => Json(verified(explanation, setup).await).into_response(),
-            None => Json(explanation).into_response(),
-        },
-        Err(refusal) => refusal.into_response(),
+    let explanation = explanation(&app, &record, which.full);
+    match app.like(record.generation) {
+        Some(setup) => Json(verified(explanation, setup).await).into_response(),
+        None => Json(explanation).into_response(),
     }
 }
 
-/// What the policy of a flow's generation says of what was known of it, and what the flow went through.
-pub(super) fn explanation(
+/// What the policy of a flow's generation says of what was known of it, and what the flow went through. Where that
+/// generation is no longer kept, what the record says.
+pub(super) fn explanation(app: &App, record: &FlowRecord, full: bool) -> api::Explanation {
+    // Where its lists were refreshed since, by what they are now.
+    let setup = app.like(record.generation);
+    let policy = setup
+        .as_ref()
+        .and_then(|setup| Some((setup, setup.policies.get(record.policy)?)));
+    let (mut explanation, asked) = match policy {
+        Some((setup, policy)) => decided_again(app, setup, policy, record, full),
+        None => (records::remembered(record), records::sought(&record.facts)),
+    };
+    if let Some(flow) = &mut explanation.flow {
+        flow.time = Some(rfc3339(record.started_ms));
+        flow.ended = record.ended.as_ref().map(|end| end.as_str().to_owned());
+        flow.error = record.error().map(str::to_owned);
+    }
+    explanation.decision.groups = record.groups.iter().map(ToString::to_string).collect();
+    records::above_rules(record, &mut explanation);
+    explanation.id = Some(record.id.into());
+    explanation.generation = Some(record.generation.to_string());
+    explanation.steps = records::steps(record, &asked);
+    explanation
+}
+
+/// The same policy over what was known, and the facts that it asks for.
+fn decided_again(
     app: &App,
+    setup: &Setup,
+    policy: &Policy,
     record: &FlowRecord,
     full: bool,
-) -> Result<api::Explanation, Refusal> {
-    let FlowRecord {
-        id,
-        generation: number,
-        ..
-    } = *record;
-    let gone = || {
-        let text = format!("flow {id} is of generation {number}, which is no longer kept");
-        Refusal(StatusCode::NOT_FOUND, "unknown-generation", text)
-    };
-    // Where its lists were refreshed since, by what they are now.
-    let setup = app.like(number).ok_or_else(gone)?;
-    let policy = setup.policies.get(record.policy).ok_or_else(gone)?;
+) -> (api::Explanation, Vec<Need>) {
     // Asked again from the beginning, so that the order of questions is told too.
     let known = &record.facts;
     let facts = Facts {
@@ -200,16 +213,8 @@ pub(super) fn explanation(
         }
     };
     let selection = Recorded::new(app, policy, record);
-    let mut explanation = render(&selection, &setup, policy, facts, find, None, full);
-    if let Some(flow) = &mut explanation.flow {
-        flow.time = Some(rfc3339(record.started_ms));
-    }
-    explanation.decision.groups = record.groups.iter().map(ToString::to_string).collect();
-    records::above_rules(record, &mut explanation);
-    explanation.id = Some(id.into());
-    explanation.generation = Some(number.to_string());
-    explanation.steps = records::steps(record, &asked);
-    Ok(explanation)
+    let explanation = render(&selection, setup, policy, facts, find, None, full);
+    (explanation, asked)
 }
 
 /// `POST /v1/explain`: an imagined flow, by the configuration in force and the members selected now.

@@ -89,11 +89,10 @@ impl Source for Following {
         let id = self.reader.id();
         let text = match heard {
             Ok(Told::News(record)) => match self.wanted.fits(&record) {
-                Fit::Yes => match flows::explanation(&self.app, &record, self.full) {
-                    Ok(explained) => event(EVENT_DECISION, &explained),
-                    // Of a generation that is no longer kept: reloaded three times since it was decided.
-                    Err(_gone) => return Some(String::new()),
-                },
+                Fit::Yes => {
+                    let explained = flows::explanation(&self.app, &record, self.full);
+                    event(EVENT_DECISION, &explained)
+                }
                 Fit::Untold(fact) => {
                     self.untold.add(fact);
                     match self.untold.due(Instant::now()) {

@@ -122,6 +122,7 @@ fn the_client_sees_what_flows_do() {
     let explained = daemon.json(&["explain", "--id", "1"]);
     assert_eq!(explained["decision"]["outbound"], "DIRECT");
     assert_eq!(explained["rule"]["line"], 9);
+    assert_eq!(explained["flow"]["ended"], "closed");
     let unknown = daemon.client(&["explain", "--id", "77"]);
     assert_eq!(unknown.status.code(), Some(4));
     // Imagined flows see the members that are selected now.
@@ -146,6 +147,25 @@ fn the_client_sees_what_flows_do() {
     // The choice outlives a reload.
     assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));
     assert_eq!(explain()["member"], "REJECT");
+}
+
+#[test]
+fn a_flow_is_explained_after_its_configuration_is_forgotten() {
+    let daemon = Daemon::native(&still("DIRECT"));
+    let origin = Http::start("origin");
+    let proxy = format!("socks5h://{}", daemon.address("desk"));
+    assert_eq!(curl(&["--proxy", &proxy, &origin.url()]).1, 0);
+    let before = daemon.json(&["explain", "--id", "1"]);
+    for _ in 0..4 {
+        assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));
+    }
+    let after = daemon.json(&["explain", "--id", "1"]);
+    for part in ["decision", "rule", "generation", "flow", "steps"] {
+        assert_eq!(after[part], before[part], "{part} of {after}");
+    }
+    assert_eq!(after["trace"], serde_json::json!([]));
+    let hint = after["hints"][0].as_str().unwrap();
+    assert!(hint.contains("generation 1"), "{hint}");
 }
 
 #[test]

@@ -262,7 +262,31 @@ fn connections_above_the_limit_are_closed_and_recorded() {
     let flow = daemon.last_flow();
     assert_eq!(flow["id"], 2, "{flow}");
     let why = flow.to_string();
-    assert!(why.contains("limit of 1 connections"), "{why}");
+    assert!(why.contains("`connection_limit` allows (1)"), "{why}");
+    // It went to no target, and every view of it says so.
+    assert_eq!(
+        (&flow["action"], &flow["member"]),
+        (&"reject".into(), &serde_json::Value::Null),
+        "{flow}"
+    );
+    let explained = daemon.json(&["explain", "--id", "2"]);
+    assert_eq!(explained["decision"]["action"], "reject", "{explained}");
+    assert_eq!(
+        explained["decision"]["member"],
+        serde_json::Value::Null,
+        "{explained}"
+    );
+    assert_eq!(explained["flow"]["ended"], "refused", "{explained}");
+    for words in [
+        &["flows", "list", "--recent"][..],
+        &["explain", "--id", "2"],
+    ] {
+        let shown = String::from_utf8(daemon.client(words).stdout).unwrap();
+        assert!(
+            shown.contains("refused") && shown.contains("`connection_limit` allows (1)"),
+            "{shown}"
+        );
+    }
     assert!(echoes(&mut first, "still here"));
     drop(first);
     // Whoever leaves makes room.
