@@ -130,6 +130,10 @@ fn asked(ctl: &Ctl) -> u8 {
             complain(format_args!("error: {why}"));
             return 1;
         }
+        Err(Stop::Invalid(refusal, _)) => {
+            complain(format_args!("error: {}", refusal.error));
+            return 1;
+        }
         Err(Stop::No | Stop::Unread) => return 1,
     };
     let text = match ctl.format {

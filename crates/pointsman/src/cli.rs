@@ -63,7 +63,7 @@ fn patience(text: &str) -> Result<Duration, String> {
 pub(crate) enum Format {
     /// For people.
     Text,
-    /// For scripts; stable.
+    /// For scripts; stable. What fails answers `{"error", "code", "problems"}`.
     Json,
 }
 

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use pointsman_api::Problem as Wire;
 use pointsman_api::problem::Related;
+use pointsman_api::{Error as Refusal, Problem as Wire};
 use pointsman_config::dialect::native::DEFAULT;
 use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load, paths};
 use pointsman_os::local;
 
 use crate::cli::Dialect;
 use crate::files::ThisHost;
-use crate::output::{Stop, complain};
+use crate::output::Stop;
 
 /// Loads what `check` checks.
 pub(crate) fn loaded(path: &Path, dialect: Dialect) -> Loaded {
@@ -29,15 +29,15 @@ pub(crate) fn setup_and_problems(path: &Path, dialect: Dialect) -> Result<(Setup
     match loaded.setup {
         Some(setup) => Ok((setup, loaded.problems)),
         None => {
-            let errors = loaded
-                .problems
-                .0
-                .iter()
-                .filter(|p| p.severity == Severity::Error);
-            for problem in errors {
-                complain(wire(problem, &directory(path)).text);
-            }
-            Err(Stop::Failed(format!("{} has errors", path.display())))
+            let errors = loaded.problems.0.iter();
+            let errors = errors.filter(|problem| problem.severity == Severity::Error);
+            let directory = directory(path);
+            let refusal = Refusal {
+                error: format!("{} has errors", path.display()),
+                code: "invalid-configuration".to_owned(),
+                problems: errors.map(|problem| wire(problem, &directory)).collect(),
+            };
+            Err(Stop::Invalid(refusal, 1))
         }
     }
 }
@@ -50,16 +50,19 @@ pub(crate) fn directory(path: &Path) -> PathBuf {
     path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// A file of a configuration in `directory`, as the caller can open it.
+pub(crate) fn place(file: &str, directory: &Path) -> String {
+    let path = Path::new(file);
+    if path.is_absolute() || directory.as_os_str().is_empty() || path.starts_with(directory) {
+        file.to_owned()
+    } else {
+        directory.join(path).display().to_string()
+    }
+}
+
 /// A problem as it is printed and sent; its files begin where the caller stands.
 pub(crate) fn wire(problem: &Problem, directory: &Path) -> Wire {
-    let place = |file: &str| -> String {
-        let path = Path::new(file);
-        if path.is_absolute() || directory.as_os_str().is_empty() || path.starts_with(directory) {
-            file.to_owned()
-        } else {
-            directory.join(path).display().to_string()
-        }
-    };
+    let place = |file: &str| place(file, directory);
     let wire = Wire::from(problem);
     let file = place(&wire.file);
     let mut text = wire.text.replacen(&wire.file, &file, 1);

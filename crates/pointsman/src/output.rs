@@ -19,6 +19,8 @@ pub(crate) struct Out {
     /// Whether what the exit code says is not said again.
     pub(crate) quiet: bool,
     color: bool,
+    /// Something was answered.
+    answered: bool,
     /// Nobody reads any more: a verb goes on to its verdict, a stream ends.
     unread: bool,
 }
@@ -32,6 +34,8 @@ pub(crate) enum Stop {
     Failed(String),
     /// The command line asks for what cannot be.
     Usage(String),
+    /// A configuration has errors; with the exit code that says so.
+    Invalid(Refusal, u8),
     /// There is no daemon.
     NoDaemon(String),
     /// The daemon said no.
@@ -54,6 +58,7 @@ impl Out {
             format: global.format,
             quiet: global.quiet,
             color,
+            answered: false,
             unread: false,
         }
     }
@@ -82,6 +87,7 @@ impl Out {
     }
 
     fn written(&mut self, written: io::Result<()>) -> Result<(), Stop> {
+        self.answered = true;
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.unread = true;
@@ -113,7 +119,9 @@ impl Out {
     /// Makes what was written visible; [`Stop::Unread`] where nobody reads any more.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         let flushed = self.stdout.flush();
+        let answered = self.answered;
         self.written(flushed)?;
+        self.answered = answered;
         if self.unread {
             Err(Stop::Unread)
         } else {
@@ -124,9 +132,8 @@ impl Out {
     /// Says something that is no data, behind the data so far; not with `--quiet`.
     pub(crate) fn say(&mut self, text: impl Display) {
         if !self.quiet {
-            let flushed = self.stdout.flush();
             // A reader that left has no need of it; other errors show at the next line.
-            let _unread = self.written(flushed);
+            let _unread = self.flush();
             complain(text);
         }
     }
@@ -142,8 +149,11 @@ impl Out {
         }
     }
 
-    /// Says why it ended, and with which exit code.
+    /// Says why it ended, and with which exit code. Where JSON is asked for and nothing was answered, that is the answer.
     pub(crate) fn stopped(&mut self, stop: &Stop) -> ExitCode {
+        if let Some(error) = stop.error().filter(|_| self.json() && !self.answered) {
+            let _unread = self.object(&error);
+        }
         // What was answered before comes first; a reader that left has no need of it.
         let _unread = self.stdout.flush();
         match stop {
@@ -155,6 +165,13 @@ impl Out {
             Stop::Usage(why) => {
                 complain(format_args!("error: {why}"));
                 ExitCode::from(2)
+            }
+            Stop::Invalid(refusal, code) => {
+                for problem in &refusal.problems {
+                    complain(&problem.text);
+                }
+                complain(format_args!("error: {}", refusal.error));
+                ExitCode::from(*code)
             }
             Stop::NoDaemon(why) => {
                 complain(format_args!("error: no daemon: {why}"));
@@ -169,6 +186,19 @@ impl Out {
             }
             Stop::Unread => ExitCode::SUCCESS,
         }
+    }
+}
+
+impl Stop {
+    /// As programs are told; `None` where there is nothing to be told.
+    fn error(&self) -> Option<Refusal> {
+        Some(match self {
+            Self::Failed(why) => Refusal::new("failed", why),
+            Self::Invalid(refusal, _) | Self::Refused(refusal) => refusal.clone(),
+            Self::NoDaemon(why) => Refusal::new("no-daemon", format!("no daemon: {why}")),
+            Self::Usage(why) => Refusal::new("usage", why),
+            Self::No | Self::Unread => return None,
+        })
     }
 }
 

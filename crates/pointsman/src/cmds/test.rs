@@ -56,6 +56,9 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     }
     let broken = failures.len();
     failures.extend(case::run(&setup, &cases));
+    for failure in &mut failures {
+        failure.case.file = load::place(&failure.case.file, &directory);
+    }
     failures.sort_by(|a, b| (&a.case.file, a.case.line).cmp(&(&b.case.file, b.case.line)));
     let total = cases.len() + broken;
     let passed = total - failures.len();
@@ -82,8 +85,12 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
         }
         Ok(())
     })?;
+    let none = match total {
+        0 => "; there are no tests: write them under `tests:`, or in a `*.case` file beside it",
+        _ => "",
+    };
     out.say(format_args!(
-        "{}: {passed} passed, {} failed",
+        "{}: {passed} passed, {} failed{none}",
         path.display(),
         failures.len()
     ));

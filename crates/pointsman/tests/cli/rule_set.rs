@@ -397,6 +397,7 @@ fn a_list_is_written_in_other_formats() {
         "",
         expect![[r#"
             2
+            {"error":"`--format json` answers with a report: say where the list goes (`-o`)","code":"usage"}
             --
             error: `--format json` answers with a report: say where the list goes (`-o`)
         "#]],

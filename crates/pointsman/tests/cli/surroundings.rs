@@ -97,7 +97,7 @@ fn a_configuration_comes_by_stdin() {
         "hosts.txt:1",
     );
     check(&["convert", "-"], CONFIG, 0, "FALLBACK, DIRECT");
-    check(&["test", "-"], CONFIG, 0, "0 failed");
+    check(&["test", "-"], CONFIG, 0, "0 failed; there are no tests");
     check(&["policy", "-"], CONFIG, 0, "DIRECT");
     check(
         &["explain", "--config", "-", "--flows", "-"],
@@ -105,6 +105,47 @@ fn a_configuration_comes_by_stdin() {
         2,
         "cannot both come by stdin",
     );
+}
+
+#[test]
+fn a_failure_is_an_object_too_where_json_is_asked_for() {
+    let home = directory(&[("bad.yaml", "version: 1\nx: 1\n"), ("good.yaml", CONFIG)]);
+    let check = |words: &[&str], code: i32, kind: &str, problems: usize| {
+        let done: Run = run(home.path(), &[words, &["--format", "json"]].concat(), "");
+        let answer: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let told = answer["problems"].as_array().map_or(0, Vec::len);
+        assert_eq!(
+            (done.code, &answer["code"], told),
+            (code, &kind.into(), problems),
+            "{words:?}: {answer}"
+        );
+        let error = answer["error"].as_str().unwrap();
+        assert!(done.stderr.contains(error), "{words:?}: {}", done.stderr);
+    };
+    let invalid = "invalid-configuration";
+    check(
+        &["explain", "--config", "bad.yaml", "a.test:1"],
+        1,
+        invalid,
+        1,
+    );
+    check(&["policy", "bad.yaml"], 1, invalid, 1);
+    check(&["test", "bad.yaml"], 1, invalid, 1);
+    check(&["convert", "bad.yaml"], 1, invalid, 1);
+    check(
+        &["rule-set", "match", "x", "a.test", "--config", "bad.yaml"],
+        2,
+        invalid,
+        1,
+    );
+    check(
+        &["explain", "--config", "good.yaml", "--dst", "a b"],
+        2,
+        "usage",
+        0,
+    );
+    check(&["--control", "none.sock", "status"], 3, "no-daemon", 0);
+    check(&["replay", "--control", "none.sock"], 3, "no-daemon", 0);
 }
 
 /// The exit code where the reader leaves after one line.

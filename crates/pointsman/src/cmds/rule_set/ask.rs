@@ -46,6 +46,7 @@ pub(crate) fn run(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
     answer(args, out).map_err(|stop| match stop {
         // 1 says that no entry holds the host, which nobody can tell here.
         Stop::Failed(why) => Stop::Usage(why),
+        Stop::Invalid(refusal, _) => Stop::Invalid(refusal, 2),
         other => other,
     })
 }

@@ -12,7 +12,7 @@ fn test_runs_cases() {
         expect![[r#"
         0
         --
-        r.toml: 0 passed, 0 failed
+        r.toml: 0 passed, 0 failed; there are no tests: write them under `tests:`, or in a `*.case` file beside it
     "#]],
     );
     check(
@@ -29,8 +29,8 @@ fn test_runs_cases() {
         "",
         expect![[r#"
         1
-        wrong.case:2: dst=a.example:1 => vpn: got direct: default: egress 'direct' (no rules matched)
-        wrong.case:3: what: a case is `FLOW => OUTBOUND`
+        cases/wrong.case:2: dst=a.example:1 => vpn: got direct: default: egress 'direct' (no rules matched)
+        cases/wrong.case:3: what: a case is `FLOW => OUTBOUND`
         --
         cases/r.toml: 2 passed, 2 failed
     "#]],
@@ -40,7 +40,7 @@ fn test_runs_cases() {
         "",
         expect![[r#"
             1
-            {"passed":2,"failed":2,"failures":[{"file":"wrong.case","line":2,"flow":"dst=a.example:1","expected":"vpn","got":"direct","reason":"default: egress 'direct' (no rules matched)"},{"file":"wrong.case","line":3,"flow":"what","expected":"","got":null,"reason":"a case is `FLOW => OUTBOUND`"}]}
+            {"passed":2,"failed":2,"failures":[{"file":"cases/wrong.case","line":2,"flow":"dst=a.example:1","expected":"vpn","got":"direct","reason":"default: egress 'direct' (no rules matched)"},{"file":"cases/wrong.case","line":3,"flow":"what","expected":"","got":null,"reason":"a case is `FLOW => OUTBOUND`"}]}
             --
         "#]],
     );

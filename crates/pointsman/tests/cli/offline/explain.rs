@@ -162,7 +162,7 @@ fn explain_expects_what_there_is_in_any_spelling_of_built_in_names() {
     let told = "2 error: there is no outbound `rest` (did you mean `reset`?)\n";
     check(&format!("{explain} rest"), told);
     let run = run(home.path(), &["test", "p/p.yaml"], "");
-    let told = "p.case:3: dst=a.test:1: there is no outbound `rest` (did you mean `reset`?)\n";
+    let told = "p/p.case:3: dst=a.test:1: there is no outbound `rest` (did you mean `reset`?)\n";
     assert_eq!((run.code, run.stdout.as_str()), (1, told));
 }
 
@@ -249,6 +249,7 @@ fn explain_refuses() {
         "",
         expect![[r#"
             1
+            {"error":"none: No such file or directory (os error 2)","code":"failed"}
             --
             error: none: No such file or directory (os error 2)
         "#]],
