@@ -28,6 +28,7 @@ mod ranges;
 mod room;
 mod scope;
 mod shelf;
+mod shown;
 mod source;
 mod srs;
 mod srs_json;
@@ -54,6 +55,7 @@ use room::{Measured, Room};
 pub use room::MOST_ENTRIES;
 pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
+pub use shown::shown;
 pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
 pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Origin};
 pub use told::{Kind, Reason, Spot, Told};
@@ -177,7 +179,7 @@ impl Unreadable {
     /// A list that is not what it is said to be.
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self::Malformed {
-            message: message.into(),
+            message: shown::sentence(message.into()),
             hint: None,
             at: None,
         }

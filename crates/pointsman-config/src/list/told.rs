@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shown::sentence;
 use super::{Behavior, Format, Unreadable};
 use crate::problem::{Again, Problems, Source, Span};
 
@@ -120,7 +121,8 @@ impl Told {
 
     /// Tells of an entry what its kind is; those with the same reason are one.
     pub fn say(&mut self, kind: Kind, spot: Spot, message: String) {
-        let gist = gist(&message);
+        let message = sentence(message);
+        let gist = gist(&message, &spot.text);
         let known = |r: &&mut Reason| r.kind == kind && r.gist == gist;
         if let Some(reason) = self.reasons.iter_mut().find(known) {
             return reason.again(spot.line);
@@ -175,7 +177,9 @@ impl Told {
 impl Reason {
     fn again(&mut self, line: u32) {
         self.count += 1;
-        if self.lines.len() < MORE_LINES {
+        // A line may have several such entries.
+        let last = self.lines.last().unwrap_or(&self.first.line);
+        if *last != line && self.lines.len() < MORE_LINES {
             self.lines.push(line);
         }
     }
@@ -191,10 +195,10 @@ impl Reason {
                 problem
             }
             Kind::Passed => {
-                let message = format!(
-                    "{} {message} are passed over, this one the first",
-                    self.count
-                );
+                let message = match self.count {
+                    1 => format!("{message} are passed over: this one"),
+                    count => format!("{message} are passed over: {count}, this one the first"),
+                };
                 problems.note("passed-over", &span, message);
                 return;
             }
@@ -218,19 +222,27 @@ impl Reason {
     }
 }
 
-/// A message without what it quotes: what is the same of all entries that are bad for one reason.
-fn gist(message: &str) -> String {
+/// A message without what it quotes: what is the same of all entries that are bad for one reason. Of what it quotes the
+/// type of a rule stays: rules of two types are bad for two reasons.
+fn gist(message: &str, entry: &str) -> String {
     let mut gist = String::with_capacity(message.len());
-    let mut quote = None;
-    for c in message.chars() {
-        match quote {
-            Some(end) if c == end => quote = None,
-            Some(_) => {}
-            None if matches!(c, '`' | '\'') => quote = Some(c),
-            None => gist.push(c),
+    for (at, part) in message.split('`').enumerate() {
+        let quoted = at % 2 == 1;
+        if !quoted || is_rule_type(part, entry) {
+            gist.push_str(part);
         }
     }
     gist
+}
+
+/// Whether an entry is a rule of this type: the word stands in it, in capitals and before a comma.
+fn is_rule_type(word: &str, entry: &str) -> bool {
+    let is_type = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+    word.len() > 1
+        && word.bytes().all(is_type)
+        && entry
+            .match_indices(word)
+            .any(|(at, word)| entry[at + word.len()..].starts_with(','))
 }
 
 impl Unreadable {

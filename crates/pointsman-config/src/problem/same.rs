@@ -25,6 +25,9 @@ pub struct Again {
 /// `the same on the lines 9 and 10, and of 19997 more`
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines.is_empty() {
+            return write!(f, "the same of {} more on this line", self.count);
+        }
         let lines: Vec<String> = self.lines.iter().map(u32::to_string).collect();
         let word = if lines.len() == 1 {
             "line"

@@ -18,6 +18,7 @@ mod precedence;
 mod real;
 mod sense;
 mod shelf;
+mod told;
 
 pub(in crate::list) struct Bare;
 

@@ -12,6 +12,7 @@ use pointsman_policy::condition::{AddressOf, Condition, DomainTest};
 use pointsman_policy::set::{Item, Place, Sink};
 
 use super::numbered::canonical;
+use super::shown;
 
 /// The formats that lists are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ pub struct Written {
 pub struct LeftOut {
     /// Its line or number in the list that was read.
     pub line: u32,
-    /// The entry in the syntax of rules.
+    /// The entry in the syntax of rules, as it is shown.
     pub text: String,
     /// Why.
     pub why: &'static str,
@@ -183,7 +184,7 @@ impl Entry {
     fn leave_out(&self, why: &'static str, to: &mut Written) {
         to.left_out.push(LeftOut {
             line: self.line,
-            text: self.what.rule(),
+            text: shown(&self.what.rule()).into_owned(),
             why,
         });
     }

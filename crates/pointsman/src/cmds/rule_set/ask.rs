@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use pointsman_config::list::ListFile;
 use pointsman_config::list::query::{Answer, Query, Standing, Table, ask};
+use pointsman_config::list::{ListFile, shown};
 use pointsman_config::problem::nearest;
 use pointsman_policy::Host;
 use pointsman_policy::set::{RuleSet, Sink};
@@ -222,8 +222,7 @@ fn find(config: &Path, args: &MatchArgs) -> Result<(Arc<RuleSet>, Option<ListFil
 }
 
 fn object(query: &str, file: &str, answer: &Answer) -> Value {
-    let place =
-        |standing: &Standing| json!({ "text": standing.text, "file": file, "line": standing.line });
+    let place = |standing: &Standing| json!({ "text": shown(&standing.text), "file": file, "line": standing.line });
     let mut object = json!({
         "query": query,
         "match": answer.entry.is_some(),
@@ -239,6 +238,6 @@ fn object(query: &str, file: &str, answer: &Answer) -> Value {
 fn placed(file: &str, standing: &Standing) -> String {
     match standing.line {
         0 => file.to_owned(),
-        line => format!("{file}:{line}: {}", standing.text),
+        line => format!("{file}:{line}: {}", shown(&standing.text)),
     }
 }
