@@ -6,12 +6,25 @@ use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::set::{Item, Place};
 
+use super::blocks::{self, Columns, Command, Emule};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
 use super::told::Kind;
 use super::{Format, Reading, Spot};
 
 const COLUMNS: &str = "columns behind addresses";
+const HOSTS: &str =
+    "words behind addresses (in a hosts file they are names: write `format: hosts`)";
+const ALLOWED: &str = "ranges that eMule allows (of a level above 126)";
+const NOT_ADDED: &str = "commands of `ipset` that add no addresses";
+
+/// Whether a word behind an address may be a host: it is longer than the code of a country and has small letters.
+fn is_host(word: &str) -> bool {
+    let in_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    word.len() > 2
+        && word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.bytes().all(in_label)
+}
 
 /// Whether an entry is meant as a range: it begins with an address, whatever stands behind that.
 pub(super) fn looks_like_range(entry: &str) -> bool {
@@ -21,7 +34,11 @@ pub(super) fn looks_like_range(entry: &str) -> bool {
     }
     let word = entry.split([',', ' ', '\t']).next().unwrap_or(entry);
     let address = word.split('/').next().unwrap_or(word);
-    address.parse::<IpAddr>().is_ok() || between(word).is_some() || guarded(entry).is_some()
+    address.parse::<IpAddr>().is_ok()
+        || between(word).is_some()
+        || blocks::starred(word).is_some()
+        || guarded(entry).is_some()
+        || blocks::of_emule(entry).is_some()
 }
 
 /// The range of a line of PeerGuardian's: `Some name:10.0.0.1-10.0.0.9`.
@@ -45,7 +62,31 @@ impl Reading<'_> {
         range.is_some_and(|range| self.range(range, number).is_ok())
     }
 
+    /// Takes a command of `ipset`; whether it was one.
+    pub(super) fn command(&mut self, entry: &str, number: u32) -> Option<Result<(), Fault>> {
+        let added = match blocks::of_ipset(entry)? {
+            Command::Adds(range) => self.range(range, number),
+            Command::Other => {
+                self.told.pass(NOT_ADDED, number, entry);
+                Ok(())
+            }
+        };
+        Some(added.map_err(|(message, _, _)| (message, 0, entry.len())))
+    }
+
     pub(super) fn range(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
+        if let Some(Emule { from, to, blocked }) = blocks::of_emule(entry) {
+            let written = entry.split(',').next().unwrap_or(entry).trim_end();
+            if blocked {
+                return self.one(&format!("{from}-{to}"), false, number, written);
+            }
+            self.told.pass(ALLOWED, number, entry);
+            return Ok(());
+        }
+        if let Some(prefix) = blocks::starred(entry) {
+            self.prefix(prefix, false, number, entry);
+            return Ok(());
+        }
         let cut = entry.find([',', ' ', '\t']).unwrap_or(entry.len());
         let (head, rest) = entry.split_at(cut);
         let rest = rest.trim_start();
@@ -63,8 +104,28 @@ impl Reading<'_> {
             let end = entry.len() - to.trim_start().len() + word.len();
             return self.one(&entry[..end], false, number, &entry[..end]);
         }
-        self.one(head, false, number, head)?;
-        if !rest.is_empty() {
+        let mut words = rest.split([' ', '\t']);
+        let second = words.next().unwrap_or("");
+        let further = words.any(|word| !word.is_empty());
+        let both = &entry[..entry.len() - rest.len() + second.len()];
+        match blocks::of_columns(head, second) {
+            Some(Columns::Masked(prefix)) => self.prefix(prefix, false, number, both),
+            Some(Columns::Range(from, to)) => {
+                self.one(&format!("{from}-{to}"), false, number, both)?;
+            }
+            None => {
+                self.one(head, false, number, head)?;
+                if !further && is_host(second) {
+                    self.told.pass(HOSTS, number, entry);
+                    return Ok(());
+                }
+                if !second.is_empty() {
+                    self.told.pass(COLUMNS, number, entry);
+                }
+                return Ok(());
+            }
+        }
+        if further {
             self.told.pass(COLUMNS, number, entry);
         }
         Ok(())

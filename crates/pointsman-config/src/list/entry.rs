@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use pointsman_policy::Domain;
-use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextTest};
+use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest, TextField, TextTest};
 use pointsman_policy::domain::Name;
 use pointsman_policy::line::{self, LineError, Scope};
 use pointsman_policy::model::SetId;
@@ -14,6 +14,7 @@ use super::cased::from_cased;
 use super::look::{Look, look};
 use super::numbered::Test;
 use super::told::Kind;
+use super::wildcard::is_glob;
 use super::{Behavior, Format, Reading, Spot, mrs};
 use crate::clash_rule::{self, Base, Parts};
 use crate::convert::PRIVATE;
@@ -37,9 +38,14 @@ impl Reading<'_> {
     /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it
     /// was quoted or escaped there.
     pub(super) fn entry(&mut self, entry: &str, number: u32, line: &str, start: usize) {
+        let command = match self.recipe.behavior {
+            Some(Behavior::IpCidr) | None => self.command(entry, number),
+            Some(_) => None,
+        };
         let made = match self.recipe.behavior {
             Some(Behavior::Clash | Behavior::Classical) => self.classical(entry, number),
             Some(Behavior::Domain | Behavior::Names) => self.domain(entry, number),
+            _ if let Some(made) = command => made,
             Some(Behavior::IpCidr) => self.range(entry, number),
             None if looks_like_range(entry) => {
                 let names = entry.contains([' ', '\t'])
@@ -195,12 +201,24 @@ impl Reading<'_> {
             self.told.pass(ATTRIBUTES, number, bare);
         }
         // Few names end so: the others are not looked at twice.
-        if entry.ends_with(|c: char| c.is_ascii_digit()) && looks_like_range(entry) {
+        if entry.ends_with(|c: char| c.is_ascii_digit() || c == '*') && looks_like_range(entry) {
             let message = format!("`{entry}` is a range of addresses, and this is a list of names");
             return Err((message, 0, entry.len()));
         }
         if let Some((mark, content)) = entry.split_once(':') {
             return self.marked(mark, content, entry, number);
+        }
+        if self.told.behavior != Some(Behavior::Domain) {
+            let whole = |why: String| (why, 0, entry.len());
+            // Patterns of dnscrypt-proxy's.
+            if let Some(name) = entry.strip_prefix('=') {
+                return self
+                    .name(name, false, number, entry)
+                    .map_err(|why| whole(format!("`{name}` is no domain: {why}")));
+            }
+            if is_glob(entry) {
+                return self.glob(entry, number).map_err(whole);
+            }
         }
         if entry.contains('*') && !entry.starts_with("*.") || entry.rfind('*') > Some(0) {
             return self
@@ -232,7 +250,7 @@ impl Reading<'_> {
     }
 
     /// Takes the names below another, without itself.
-    fn below(&mut self, name: &str, number: u32, entry: &str) -> Result<(), String> {
+    pub(super) fn below(&mut self, name: &str, number: u32, entry: &str) -> Result<(), String> {
         let name = self.marked_name(name, entry)?;
         let condition = Test::Below(&name).condition()?;
         self.condition(condition, number, entry);
@@ -271,36 +289,6 @@ impl Reading<'_> {
         made.map_err(|message| (message, entry.len() - content.len(), entry.len()))
     }
 
-    /// Takes a name in which `*` stands for any text without a dot; alone for every name.
-    fn wildcard(&mut self, entry: &str, number: u32) -> Result<(), String> {
-        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
-        let bare = ["+.", "."].iter().find_map(|sign| entry.strip_prefix(sign));
-        let pattern = bare.unwrap_or(entry);
-        if let Some(c) = pattern.chars().find(|c| !known(*c)) {
-            return Err(format!(
-                "`{entry}` is no domain: the name has the character {c:?}, which no host name carries"
-            ));
-        }
-        if entry == "*" {
-            return self.try_pattern("", number, entry);
-        }
-        let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
-        let mut regex = String::from(match below {
-            true if self.told.clash_marks && entry.starts_with('.') => r"\.",
-            true => r"(?:^|\.)",
-            false => "^",
-        });
-        for c in pattern.chars() {
-            match c {
-                '*' => regex.push_str("[^.]*"),
-                '.' => regex.push_str(r"\."),
-                c => regex.push(c),
-            }
-        }
-        regex.push('$');
-        self.try_pattern(&regex, number, entry)
-    }
-
     fn classical(&mut self, entry: &str, number: u32) -> Result<(), Fault> {
         let entry = uncommented(entry);
         let whole = |message: String| (message, 0, entry.len());
@@ -319,6 +307,15 @@ impl Reading<'_> {
         }
         let condition = self.rule(entry)?;
         self.count_patterns(&condition).map_err(whole)?;
+        if let Condition::Text(TextField::UserAgent, test) = &condition
+            && matches!(test, TextTest::Exact(t) | TextTest::ExactIgnoreCase(t) | TextTest::Keyword(t) | TextTest::KeywordIgnoreCase(t) if t.contains('*'))
+        {
+            let spot = Spot::new(number, entry, 0, entry.len());
+            let message = format!(
+                "`{entry}` never matches: `*` in it is no wildcard here (write the part of the name alone: `USER-AGENT, curl`)"
+            );
+            self.told.say(Kind::NeverMatches, spot, message);
+        }
         self.condition(condition, number, entry);
         Ok(())
     }

@@ -8,7 +8,7 @@ use pointsman_policy::domain::Name;
 
 use super::addresses::{guarded, looks_like_range};
 use super::lines::is_comment;
-use super::{Format, dnsmasq, hosts};
+use super::{Format, blocks, dnsmasq, hosts};
 
 /// What a line without its comment looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,22 +40,6 @@ pub(super) fn look(line: &str) -> Look {
         Look::Name
     } else {
         Look::Unknown
-    }
-}
-
-/// What a line is written for that no list here is: configurations of name servers and routers.
-pub(super) fn stranger(line: &str) -> Option<&'static str> {
-    let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
-    let mut words = line.split_ascii_whitespace();
-    let record = words.any(|word| word == "CNAME") && words.next().is_some();
-    if begins(&["local-zone:", "local-data:"]) {
-        Some("a configuration of unbound")
-    } else if record || begins(&["$TTL", "$ORIGIN"]) {
-        Some("a zone file of a name server (RPZ)")
-    } else if begins(&["/ip ", "/ipv6 ", "add list=", "add name=", "add address="]) {
-        Some("a script for RouterOS (MikroTik)")
-    } else {
-        None
     }
 }
 
@@ -143,6 +127,7 @@ fn is_text(line: &str) -> bool {
         || line.starts_with('.')
         || looks_like_range(line)
         || guarded(line).is_some()
+        || blocks::of_ipset(line).is_some()
         || marked()
         || rule()
 }
@@ -157,28 +142,6 @@ fn is_name(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn strangers_are_known() {
-        for line in [
-            "local-zone: \"a.test.\" always_null",
-            "$TTL 3600",
-            "a.test CNAME .",
-            "/ip dns static add name=a.test",
-        ] {
-            assert!(stranger(line).is_some(), "{line}");
-        }
-        for line in [
-            "a.test",
-            "||a.test^",
-            "0.0.0.0 a.test",
-            "cname.test",
-            "CNAME",
-            "/ads/",
-        ] {
-            assert_eq!(stranger(line), None, "{line}");
-        }
-    }
 
     #[test]
     fn lines_look_like_what_they_are() {
@@ -238,6 +201,11 @@ mod tests {
                 "10.0.0.0/8",
                 "1.2.3.4",
                 "1.2.3.4\t10",
+                "94.46.118.*",
+                "9.9.9.0 9.9.9.255",
+                "001.002.003.004 - 005.006.007.008 , 000 , x",
+                "add blocked 10.0.0.0/8 timeout 0",
+                "create blocked hash:net",
                 "203.0.113.7 US",
                 "203.0.113.0/24 AS64500 Example",
                 "10.0.0.1-10.0.0.9",

@@ -8,6 +8,7 @@
 
 mod adblock;
 mod addresses;
+mod blocks;
 mod cache;
 pub(crate) mod cased;
 mod dat;
@@ -32,11 +33,13 @@ mod shown;
 mod source;
 mod srs;
 mod srs_json;
+mod strange;
 mod tell;
 mod text;
 mod told;
 mod trie;
 mod wide;
+mod wildcard;
 pub mod write;
 mod yaml;
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use super::addresses::looks_like_range;
 use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
-use super::look::{Look, is_comment_of_text, look, stranger};
+use super::look::{Look, is_comment_of_text, look};
+use super::strange::{Stranger, of_beginning, of_line};
 use super::told::{Kind, Spot, Told};
 use super::yaml::Block;
-use super::{Behavior, Bytes, Format, Recipe, Unreadable};
+use super::{Behavior, Bytes, Format, Recipe, Unreadable, blocks};
 use crate::json;
 
 /// How many entries are looked at from the beginning on.
@@ -62,12 +63,17 @@ pub(super) fn tell(
         let error = Unreadable::malformed("this is compressed with gzip");
         return Err(error.hint("unpack it first"));
     }
+    let is_text = by_magic.is_none() && !is_binary(&first);
+    let text_is_told = recipe.format.is_none_or(is_of_text);
+    if let Some(stranger) = of_beginning(&first).filter(|_| is_text && text_is_told) {
+        return Err(stranger.error());
+    }
     if let Some(format) = recipe.format {
         refuse_other(bytes, &first, format, recipe.behavior)?;
     }
     let format = match recipe.format.or(by_magic) {
         Some(format) => format,
-        None if is_binary(&first) => binary(bytes, &first, name)?,
+        None if !is_text => binary(bytes, &first, name)?,
         None => text(bytes, &first, name, recipe.behavior)?,
     };
     let (behavior, clash_marks) = match (format, recipe.behavior) {
@@ -94,7 +100,7 @@ fn refuse_other(
 ) -> Result<(), Unreadable> {
     let named = format.as_str();
     match format {
-        Format::Dat | Format::Mmdb | Format::Mrs | Format::Srs | Format::SrsJson => Ok(()),
+        _ if !is_of_text(format) => Ok(()),
         _ if is_binary(first) && first.contains(&0) => Err(Unreadable::malformed(format!(
             "this is binary, or UTF-16 without its mark; a list of format `{named}` is text"
         ))),
@@ -119,6 +125,14 @@ fn names_may_be(behavior: Option<Behavior>) -> bool {
     )
 }
 
+/// Whether a list of this format is lines of text, or YAML.
+fn is_of_text(format: Format) -> bool {
+    match format {
+        Format::Adblock | Format::Dnsmasq | Format::Hosts | Format::Text | Format::Yaml => true,
+        Format::Dat | Format::Mmdb | Format::Mrs | Format::Srs | Format::SrsJson => false,
+    }
+}
+
 fn magic(first: &[u8]) -> Option<Format> {
     if first.starts_with(b"SRS") {
         Some(Format::Srs)
@@ -129,11 +143,21 @@ fn magic(first: &[u8]) -> Option<Format> {
     }
 }
 
+/// Whether the beginning of a file is no text: it has a zero, or most of its lines have control characters. Text may
+/// have a few of these: the ends and colours of a terminal.
 fn is_binary(first: &[u8]) -> bool {
-    // The end of a text for DOS.
-    let text = first.strip_suffix(b"\x1a").unwrap_or(first);
-    text.iter()
-        .any(|b| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r' | b'\x0c'))
+    let is_odd = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\r' | b'\x0c' | b'\x1a' | b'\x1b');
+    let (mut odd, mut lines, mut odd_lines) = (0, 0, 0);
+    for line in first.split(|b| *b == b'\n') {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let here = line.iter().filter(|b| is_odd(b)).count();
+        odd += here;
+        lines += 1;
+        odd_lines += usize::from(here > 0);
+    }
+    first.contains(&0) || odd > 1 && odd_lines * 2 > lines
 }
 
 fn binary(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unreadable> {
@@ -142,7 +166,9 @@ fn binary(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unr
     bytes.seek(SeekFrom::Start(length - tail))?;
     let mut end = Vec::new();
     (&mut *bytes).take(tail).read_to_end(&mut end)?;
-    if end.windows(MMDB_MARKER.len()).any(|w| w == MMDB_MARKER) {
+    let marked = end.windows(MMDB_MARKER.len()).any(|w| w == MMDB_MARKER);
+    // One that is cut short has lost its mark.
+    if marked || extension(name) == "mmdb" {
         return Ok(Format::Mmdb);
     }
     // Field 1, length-delimited: a list of lists.
@@ -191,10 +217,6 @@ fn text(
         if seen == 0 && line == "---" {
             return Ok(Format::Yaml);
         }
-        let lower = line.get(..9).unwrap_or(line).to_ascii_lowercase();
-        if seen == 0 && (lower.starts_with("<!doctype") || lower.starts_with("<html")) {
-            return Err(Unreadable::malformed("this is a web page, not a list"));
-        }
         // A key among others, not among entries.
         if line.starts_with("payload:") && votes.is_none() {
             return Ok(Format::Yaml);
@@ -236,7 +258,7 @@ struct Votes {
     headed: bool,
     /// Lines of what is no list here, and what the last one was of.
     strange: usize,
-    stranger: &'static str,
+    stranger: Option<Stranger>,
 }
 
 impl Votes {
@@ -257,9 +279,9 @@ impl Votes {
     }
 
     fn count(&mut self, line: &str) {
-        if let Some(stranger) = stranger(line) {
+        if let Some(stranger) = of_line(line) {
             self.strange += 1;
-            self.stranger = stranger;
+            self.stranger = Some(stranger);
             return;
         }
         match look(before_text_comment(line)) {
@@ -330,11 +352,8 @@ impl Votes {
             text += names;
         }
         let most = adblock.max(dnsmasq).max(hosts).max(text);
-        if self.strange > most {
-            let error = Unreadable::malformed(format!("this is {}, not a list", self.stranger));
-            let hint =
-                "lists that are published so are there as plain names, hosts or AdBlock rules, too";
-            return Err(error.hint(hint));
+        if let Some(stranger) = self.stranger.filter(|_| self.strange > most) {
+            return Err(stranger.error());
         }
         Ok(match most {
             0 if self.headed => Format::Adblock,
@@ -392,7 +411,8 @@ fn behavior(
             continue;
         }
         seen += 1;
-        if looks_like_range(entry) && look(entry) != Look::Of(Format::Hosts) {
+        let added = blocks::of_ipset(entry).is_some();
+        if added || looks_like_range(entry) && look(entry) != Look::Of(Format::Hosts) {
             ranges += 1;
         } else if looks_like_rule(entry) {
             classical += 1;

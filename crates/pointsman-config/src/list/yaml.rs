@@ -138,6 +138,12 @@ fn by_parser(
         });
     }
     let Some(items) = items else {
+        if source.text.trim_start().starts_with('{') {
+            let error = Unreadable::malformed("this is JSON with neither `payload` nor `rules`");
+            return Err(error.hint(
+                "JSON is read as sing-box's rule sets (`version` and `rules`); make of other JSON one entry a line",
+            ));
+        }
         let error = Unreadable::malformed("the list has no `payload`");
         return Err(error.hint("a list without it is `format: text`"));
     };

@@ -12,6 +12,7 @@ use crate::problem::Problems;
 
 mod bombs;
 mod formats;
+mod forms;
 mod majority;
 mod odd;
 mod precedence;

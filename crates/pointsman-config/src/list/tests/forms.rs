@@ -1,0 +1,150 @@
+//! Forms that programs have for names and addresses: each is read as what it means there, or named.
+
+use super::formats::written;
+use super::*;
+
+fn check(text: &str, recipe: &Recipe, expected: &str) {
+    assert_eq!(written(text.as_bytes(), "", recipe), expected, "{text}");
+}
+
+fn of(format: Format) -> Recipe {
+    Recipe {
+        format: Some(format),
+        ..Recipe::default()
+    }
+}
+
+#[test]
+fn patterns_of_dnscrypt_mean_what_they_mean_there() {
+    let check = |text: &str, expected: &str| check(text, &Recipe::default(), expected);
+    check(
+        "a.test\nads.*\nads*\n*sex*\n=b.test\nad[0-9].c.test\nx?.*.test",
+        r".a.test@1 ~^ads\.@2 ~^ads@3 *sex*@4 b.test@5 ~^ad[0-9]\.c\.test$@6 ~^x.\..*\.test$@7",
+    );
+    check(
+        "94.46.118.*\n10.*\n172.16.*.*\n2001:db8:*",
+        "94.46.118.0/24@1 10.0.0.0/8@2 172.16.0.0/16@3 2001:db8::/32@4",
+    );
+    check(
+        "a.test\nb.test\nc.test\n94.46.118.*",
+        ".a.test@1 .b.test@2 .c.test@3 94.46.118.0/24@4",
+    );
+    check(
+        "a.test\nads[.test\n",
+        ".a.test@1; 2:0-9 `ads[.test` is no domain: the name has the character '[', which no host name carries",
+    );
+    let domain = Recipe {
+        behavior: Some(Behavior::Domain),
+        ..Recipe::default()
+    };
+    // To Clash it is one label.
+    forms::check("ads.*", &domain, r"~^ads\.[^.]*$@1");
+}
+
+#[test]
+fn names_of_programs_have_no_wildcards() {
+    check(
+        "USER-AGENT,*curl*\nUSER-AGENT,wget*\nDOMAIN,a.test",
+        &Recipe::default(),
+        "Text(UserAgent, Keyw@1 Text(UserAgent, Keyw@2 a.test@3; 1? `USER-AGENT,*curl*` never matches: `*` in it is no wildcard here (write the part of the name alone: `USER-AGENT, curl`) (x2)",
+    );
+}
+
+#[test]
+fn columns_are_ranges_where_both_are_addresses() {
+    let check = |text: &str, expected: &str| check(text, &Recipe::default(), expected);
+    check(
+        "9.9.9.0 9.9.9.255\n9.9.8.0 - 9.9.8.255\n9.9.7.0\t9.9.7.255\t24\t1500",
+        "9.9.9.0/24@1 9.9.8.0/24@2 9.9.7.0/24@3; 1 columns behind addresses (3)",
+    );
+    check(
+        "10.0.0.0 255.0.0.0\n10.1.0.0 10.0.0.0\n2001:db8:: 2001:db8::ff",
+        "10.0.0.0/8@1 10.1.0.0/32@2 2001:db8::/120@3; 1 columns behind addresses (2)",
+    );
+    check(
+        "203.0.113.7 web\n203.0.113.8 US",
+        "203.0.113.7/32@1 203.0.113.8/32@2; 1 words behind addresses (in a hosts file they are names: write `format: hosts`) (1); 1 columns behind addresses (2)",
+    );
+}
+
+#[test]
+fn filters_of_emule_are_ranges() {
+    check(
+        "# x\n001.002.003.000 - 001.002.003.255 , 000 , some, name\n010.000.000.000 - 010.255.255.255 , 127 , allowed\n8.0.0.0 - 8.0.0.255 , 100 , x\n",
+        &Recipe::default(),
+        "1.2.3.0/24@2 8.0.0.0/24@4; 1 ranges that eMule allows (of a level above 126) (3)",
+    );
+}
+
+#[test]
+fn sets_of_ipset_are_addresses() {
+    check(
+        "create x hash:net family inet\nflush x\nadd x 10.0.0.0/8\nadd x 192.0.2.1 timeout 0\nadd x 10.1.0.0/16 nomatch\nadd x 192.0.2.5-192.0.2.6",
+        &Recipe::default(),
+        "10.0.0.0/8@3 192.0.2.1/32@4 192.0.2.5/32@6 192.0.2.6/32@6; 3 commands of `ipset` that add no addresses (1)",
+    );
+}
+
+#[test]
+fn what_is_of_another_form_is_named() {
+    let error = |text: &str, recipe: &Recipe| {
+        let (mut sink, mut told) = (formats::Writer::default(), Told::default());
+        let mut bytes = Cursor::new(text);
+        match read(&mut bytes, "", recipe, &Bare, &mut sink, &mut told) {
+            Err(Unreadable::Malformed { message, hint, .. }) => (message, hint),
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    for (text, what) in [
+        ("[{\"a\": \"b\"}]", "this is a JSON array, not a list"),
+        ("[\"a.test\"]", "this is a JSON array, not a list"),
+        (
+            "{\"domains\": [\"a.test\"]}",
+            "this is JSON with neither `payload` nor `rules`",
+        ),
+        (
+            "c3M6Ly9ZV1Z6TFRJMU5pMW5ZMjA2\n",
+            "this is a subscription to proxy servers, not a list",
+        ),
+        (
+            "ss://x@192.0.2.1:1\nss://y@192.0.2.1:1",
+            "this is a subscription to proxy servers, not a list",
+        ),
+        (
+            ":do {\nadd list=x address=10.0.0.0/8\n}",
+            "this is a script for RouterOS (MikroTik), not a list",
+        ),
+        (
+            "^ads?[0-9]*\\.\n(^|\\.)ad\\.test$\n",
+            "this is a file of regular expressions (as Pi-hole has them), not a list",
+        ),
+        ("\n<!-- x -->\n<html>", "this is a web page, not a list"),
+    ] {
+        let (message, hint) = error(text, &Recipe::default());
+        assert_eq!(message, what, "{text}");
+        assert!(hint.is_some(), "{text}");
+    }
+    let page = "this is a web page, not a list";
+    for format in [
+        Format::Adblock,
+        Format::Hosts,
+        Format::Dnsmasq,
+        Format::Text,
+        Format::Yaml,
+    ] {
+        assert_eq!(error("<html>\n", &of(format)).0, page);
+    }
+}
+
+#[test]
+fn text_with_a_few_odd_characters_is_text() {
+    let check = |text: &str, expected: &str| check(text, &Recipe::default(), expected);
+    check(
+        "\u{1b}a.test\nb.test",
+        r".b.test@2; 1:0-7 `\u{1b}a.test` is no domain: the name has the character '\u{1b}', which no host name carries",
+    );
+    check(
+        "a.test\n# \u{1b}[31mred\u{1b}[0m \u{7}\u{1}\nb.test",
+        ".a.test@1 .b.test@3",
+    );
+}
