@@ -1,6 +1,6 @@
-//! Lists in UTF-16, as some editors and shells of Windows save them.
+//! Lists in UTF-16, as some editors and shells of Windows save them, and with line ends of old Macs.
 //!
-//! Invariant: a list in UTF-16 is bounded, for it is in memory whole.
+//! Invariant: such a list is bounded, for it is in memory whole.
 
 use std::io::{Cursor, Read as _};
 
@@ -9,7 +9,10 @@ use super::{Bytes, Unreadable};
 /// The largest list in UTF-16, in bytes: half a million names.
 const MOST: u64 = 32 << 20;
 
-/// The list as UTF-8, where a mark at its beginning says that it is UTF-16; else nothing.
+/// How many bytes at the beginning tell the line ends.
+const BEGINNING: u64 = 4096;
+
+/// The list as UTF-8, where a mark at its beginning says that it is UTF-16, or with line feeds; else nothing.
 pub(super) fn as_utf8(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unreadable> {
     bytes.rewind()?;
     let mut mark = Vec::new();
@@ -17,7 +20,7 @@ pub(super) fn as_utf8(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, 
     let unit: fn([u8; 2]) -> u16 = match mark.as_slice() {
         b"\xff\xfe" => u16::from_le_bytes,
         b"\xfe\xff" => u16::from_be_bytes,
-        _ => return Ok(None),
+        _ => return with_line_feeds(bytes),
     };
     let mut wide = Vec::new();
     (&mut *bytes).take(MOST + 1).read_to_end(&mut wide)?;
@@ -33,4 +36,50 @@ pub(super) fn as_utf8(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, 
         .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
         .collect();
     Ok(Some(Cursor::new(text.into_bytes())))
+}
+
+/// The list with line feeds, where each of its lines ends with a carriage return alone; else nothing.
+fn with_line_feeds(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unreadable> {
+    bytes.rewind()?;
+    let mut first = Vec::new();
+    (&mut *bytes).take(BEGINNING).read_to_end(&mut first)?;
+    // Binary lists may have any byte.
+    let binary = first
+        .iter()
+        .any(|b| *b < b' ' && !matches!(b, b'\t' | b'\r'));
+    if binary || !first.contains(&b'\r') {
+        return Ok(None);
+    }
+    bytes.rewind()?;
+    let mut text = Vec::new();
+    (&mut *bytes).take(MOST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST || text.contains(&b'\n') {
+        return Ok(None);
+    }
+    for byte in &mut text {
+        if *byte == b'\r' {
+            *byte = b'\n';
+        }
+    }
+    Ok(Some(Cursor::new(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carriage_returns_alone_end_lines() {
+        let check = |text: &str, expected: Option<&str>| {
+            let read = as_utf8(&mut Cursor::new(text)).unwrap();
+            let read = read.map(|text| String::from_utf8(text.into_inner()).unwrap());
+            assert_eq!(read.as_deref(), expected, "{text:?}");
+        };
+        check("a.test\rb.test\r", Some("a.test\nb.test\n"));
+        check("payload:\r  - a.test", Some("payload:\n  - a.test"));
+        check("a.test\r\nb.test\r\n", None);
+        check("a.test\n", None);
+        check("SRS\u{3}\r", None);
+        check("", None);
+    }
 }
