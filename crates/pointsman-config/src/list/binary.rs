@@ -184,6 +184,35 @@ fn damage_is_told_in_plain_words() {
     );
 }
 
+#[test]
+fn damaged_databases_are_errors_at_once() {
+    let key = b"node_count\xc4";
+    let at = |list: &[u8]| {
+        let at = list.windows(key.len()).position(|w| w == key);
+        at.unwrap() + key.len()
+    };
+    let huge = |list: &mut Vec<u8>| {
+        let at = at(list);
+        list[at..at + 4].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
+    };
+    let said = damaged("mmdb_country", huge);
+    assert!(said.starts_with("the "), "{said}");
+    let none = |list: &mut Vec<u8>| {
+        let at = at(list);
+        list[at..at + 4].fill(0);
+    };
+    let said = damaged("mmdb_country", none);
+    assert!(said.starts_with("the "), "{said}");
+    let cut = "the file is no database in MaxMind's format, or it is cut short";
+    assert_eq!(damaged("mmdb_country", |list| list.truncate(0x60)), cut);
+    // What is recognised by its name alone.
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let mut bytes = Cursor::new(b"\x00\x00\x01\x00".repeat(8));
+    let recipe = crate::list::Recipe::default();
+    let read = read(&mut bytes, "x.mmdb", &recipe, &Bare, &mut sink, &mut told);
+    assert!(read.unwrap_err().to_string().contains("whole database"));
+}
+
 /// Some databases have nothing but the code, at the top.
 #[test]
 fn a_country_code_at_the_top_is_one() {

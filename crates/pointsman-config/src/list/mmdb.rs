@@ -33,8 +33,19 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
             "a database of more than {most} bytes is too large"
         )));
     }
-    let database = Reader::from_source(whole)
-        .map_err(|_unspecific| Unreadable::malformed("it is not a database in MaxMind's format"))?;
+    let size = whole.len() as u64;
+    let database = Reader::from_source(whole).map_err(|_unspecific| {
+        Unreadable::malformed("the file is no database in MaxMind's format, or it is cut short")
+            .hint("fetch it again")
+    })?;
+    let metadata = database.metadata();
+    let of_a_node = u64::from(metadata.record_size) / 4;
+    if u64::from(metadata.node_count).saturating_mul(of_a_node) > size {
+        return Err(Unreadable::malformed(
+            "the database is damaged: it says that it is larger than its file",
+        )
+        .hint("fetch it again"));
+    }
     let mut numbered = Numbered::new(reading);
     let mut search = Search {
         wanted,
@@ -50,7 +61,7 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
 }
 
 fn damaged(error: MaxMindDbError) -> Unreadable {
-    Unreadable::malformed(format!("the database is damaged: {error}"))
+    Unreadable::malformed(format!("the database is damaged: {error}")).hint("fetch it again")
 }
 
 /// What was selected.
