@@ -17,6 +17,7 @@ use super::look::{is_cosmetic, is_style};
 use super::{Behavior, Bytes, Reading, Unreadable, hosts};
 
 const PASSED: &str = "rules that say nothing about whole names";
+const PARTS: &str = "patterns for parts of addresses (`-ads.`), which are no names";
 const PAGES: &str = "rules for a browser's pages (`$all`, `$document`)";
 const REWRITES: &str = "rules that rewrite answers";
 const SOME: &str = "rules for some clients or some kinds of queries";
@@ -178,11 +179,12 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
     };
     let body = rest.trim_end_matches(['^', '|']);
     let closed = body.len() < rest.len();
-    let (body, anchor) = match body.strip_prefix("*.") {
-        // Names below it; a list that says so means the name as well.
-        Some(bare) if !bare.contains('*') => (bare, Anchor::Label),
-        _ => (body, anchor),
-    };
+    if let Some(name) = body.strip_prefix("*.").filter(|name| !name.contains('*')) {
+        return below(reading, except, name, number, written);
+    }
+    if anchor == Anchor::None && !closed && is_part(body) {
+        return reading.told.pass(PARTS, number, written);
+    }
     let whole = match anchor {
         Anchor::Label => Some(true),
         Anchor::Start if closed => Some(false),
@@ -233,6 +235,29 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
     } else if reading.name(body, below, number, written).is_err() {
         unread(reading, body, number, written);
     }
+}
+
+/// Takes the names below another, without itself: a pattern with its dot is nowhere in it.
+fn below(reading: &mut Reading<'_>, except: bool, name: &str, number: u32, written: &str) {
+    match Name::parse(name, &mut reading.buffer) {
+        Ok(name) if except => {
+            let regex = format!(r"\.{}$", name.as_str().replace('.', r"\."));
+            reading.except(line::domain_regex(&regex), number, written);
+        }
+        Ok(_) => {
+            if let Err(why) = reading.below(name, number, written) {
+                reading.bad(number, written, why);
+            }
+        }
+        Err(_) => unread(reading, name, number, written),
+    }
+}
+
+/// Whether a pattern without its anchors is a part of an address and no name: `-ads.`, `_ad_impression.`, `banner`.
+fn is_part(pattern: &str) -> bool {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let cut = pattern.starts_with(['-', '_']) || pattern.ends_with(['-', '_', '.']);
+    !pattern.is_empty() && pattern.chars().all(in_name) && (cut || !pattern.contains('.'))
 }
 
 /// Tells of a rule that is about no name: it belongs to another format, is about a part of an address, or is bad.

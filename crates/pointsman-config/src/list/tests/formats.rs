@@ -139,7 +139,7 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
     );
     check(
         "||*.a.test^\n*.b.test\n||.c.test^",
-        ".a.test@1 .b.test@2; 1 rules that say nothing about whole names (3)",
+        "And([Domain(Suffix(D@1 And([Domain(Suffix(D@2; 1 rules that say nothing about whole names (3)",
     );
     check(
         "||a.test/path\n@@||a.test/path\n@@||b..test^",

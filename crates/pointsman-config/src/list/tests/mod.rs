@@ -10,6 +10,7 @@ use super::*;
 use crate::damage;
 use crate::problem::Problems;
 
+mod adblock;
 mod bombs;
 mod formats;
 mod forms;
