@@ -16,8 +16,6 @@ mod binary_lists;
 mod foreign;
 mod lists;
 #[cfg(test)]
-pub(crate) use lists::Nothing;
-#[cfg(test)]
 mod tests;
 mod trees;
 #[cfg(test)]

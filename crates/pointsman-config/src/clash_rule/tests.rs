@@ -11,8 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::convert::Foreign;
 use crate::files::Memory;
-use crate::fuzz_checks::Nothing;
-use crate::list::{self, Behavior, Format, Recipe, Told};
+use crate::list::{self, Behavior, Format, Recipe, Surroundings, Told};
 
 fn native(rule: &str) -> Result<String, String> {
     let mut base = |base: Base| match base {
@@ -221,7 +220,15 @@ fn of_list(rule: &str, format: Format) -> Option<String> {
     };
     let (mut taken, mut told) = (Taken::default(), Told::default());
     let mut bytes = std::io::Cursor::new(text);
-    list::read(&mut bytes, "l", &recipe, &Nothing, &mut taken, &mut told).ok()?;
+    list::read(
+        &mut bytes,
+        "l",
+        &recipe,
+        &Surroundings::resolving(),
+        &mut taken,
+        &mut told,
+    )
+    .ok()?;
     assert_eq!(
         taken.0.len() + told.left_out(),
         1,
@@ -262,7 +269,7 @@ fn of_configuration(rule: &str) -> (Option<String>, Option<String>) {
         crate::yaml::Value::List(items) => items.first()?.scalar().map(str::to_owned),
         _ => None,
     };
-    let condition = |line: &str| match parse_rule(line, &Nothing) {
+    let condition = |line: &str| match parse_rule(line, &Surroundings::resolving()) {
         Ok(RuleLine::Rule { condition, .. }) => Some(list::canonical(&condition)),
         _ => None,
     };

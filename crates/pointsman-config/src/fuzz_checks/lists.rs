@@ -2,12 +2,10 @@
 
 use std::io::Cursor;
 
-use pointsman_policy::line::Scope;
-use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Key, Place, RuleSetBuilder, Sink};
 
 use super::check_problem;
-use crate::list::{Behavior, Format, Recipe, Told, read};
+use crate::list::{Behavior, Format, Recipe, Surroundings, Told, read};
 use crate::problem::Problems;
 
 /// The formats, and the one that is recognised.
@@ -66,7 +64,8 @@ pub(super) fn once(bytes: &[u8], recipe: &Recipe) -> (usize, String) {
     let mut told = Told::default();
     let mut problems = Problems::default();
     let mut cursor = Cursor::new(bytes);
-    match read(&mut cursor, "l", recipe, &Nothing, &mut sink, &mut told) {
+    let scope = Surroundings::resolving();
+    match read(&mut cursor, "l", recipe, &scope, &mut sink, &mut told) {
         Ok(()) => told.report("l", recipe.strict, &mut problems),
         Err(error) => error.report("l", None, &mut problems),
     }
@@ -88,23 +87,5 @@ impl Sink for Counter {
         assert!(place.line > 0 && !place.written.is_empty());
         self.count += 1;
         self.set.add(item, place);
-    }
-}
-
-/// No databases and no other sets.
-pub(crate) struct Nothing;
-
-impl Scope for Nothing {
-    fn rule_set(&self, _name: &str) -> Option<SetId> {
-        None
-    }
-    fn has_country_db(&self) -> bool {
-        false
-    }
-    fn has_asn_db(&self) -> bool {
-        false
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        true
     }
 }

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::numbered::canonical;
 use super::ranges::ranges_of;
-use super::tests::Bare;
-use super::{Behavior, Format, Recipe, Told, read};
+use super::{Behavior, Format, Recipe, Surroundings, Told, read};
 use crate::damage;
 
 /// What a list holds, without places.
@@ -57,7 +56,14 @@ fn held(path: &str, format: Format, behavior: Option<Behavior>, select: Option<&
     };
     let (mut sink, mut told) = (Held::default(), Told::default());
     let mut bytes = BufReader::new(file);
-    let done = read(&mut bytes, path, &recipe, &Bare, &mut sink, &mut told);
+    let done = read(
+        &mut bytes,
+        path,
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    );
     done.unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(told.left_out(), 0, "{path}: {:?}", told.reasons);
     // `+.x` says `x` too, which some lists say besides.
@@ -274,7 +280,14 @@ fn refused(path: &str, format: Format, select: Option<&str>) -> String {
         ..Recipe::default()
     };
     let (mut sink, mut told) = (Held::default(), Told::default());
-    match read(&mut bytes, path, &recipe, &Bare, &mut sink, &mut told) {
+    match read(
+        &mut bytes,
+        path,
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    ) {
         Ok(()) => "fine".to_owned(),
         Err(super::Unreadable::Malformed { message, hint, .. }) => {
             format!("{message} ({})", hint.unwrap_or_default())

@@ -3,30 +3,22 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use super::srs_json::Shown;
-use super::tests::Bare;
-use super::{Told, read};
+use super::srs_json::{Shown, told_of};
+use super::{Recipe, Surroundings, Told, read};
 use crate::fuzz_checks::list_of;
 
-/// The entries of a seed, then what was told; the error alone where there is one.
-fn shown(seed: &str) -> String {
+/// The recipe and the list of a seed.
+fn seed(name: &str) -> (Recipe, Vec<u8>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
-    let seed = std::fs::read(root.join(seed)).unwrap();
+    let seed = std::fs::read(root.join(name)).unwrap();
     let (recipe, list) = list_of(&seed).unwrap();
-    let (mut sink, mut told) = (Shown::default(), Told::default());
-    let mut bytes = Cursor::new(list);
-    match read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told) {
-        Ok(()) => {
-            let bad = told.reasons.iter();
-            sink.0.extend(bad.map(|reason| {
-                let lines: Vec<String> = std::iter::once(&reason.first.line)
-                    .chain(&reason.lines)
-                    .map(u32::to_string)
-                    .collect();
-                format!("{} ! {}", lines.join(","), reason.message)
-            }));
-            sink.0.join("\n")
-        }
+    (recipe, list.to_vec())
+}
+
+fn shown(name: &str) -> String {
+    let (recipe, list) = seed(name);
+    match told_of(&list, &recipe) {
+        Ok(told) => told.join("\n"),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -150,16 +142,10 @@ fn each_format_says_what_it_means() {
 }
 
 /// The error of a seed of which a byte was changed, or which was cut.
-fn damaged(seed: &str, damage: impl Fn(&mut Vec<u8>)) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
-    let seed = std::fs::read(root.join(seed)).unwrap();
-    let (recipe, list) = list_of(&seed).unwrap();
-    let mut list = list.to_vec();
+fn damaged(name: &str, damage: impl Fn(&mut Vec<u8>)) -> String {
+    let (recipe, mut list) = seed(name);
     damage(&mut list);
-    let (mut sink, mut told) = (Shown::default(), Told::default());
-    let mut bytes = Cursor::new(list);
-    let read = read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told);
-    read.unwrap_err().to_string()
+    told_of(&list, &recipe).unwrap_err()
 }
 
 #[test]
@@ -208,18 +194,22 @@ fn damaged_databases_are_errors_at_once() {
     // What is recognised by its name alone.
     let (mut sink, mut told) = (Shown::default(), Told::default());
     let mut bytes = Cursor::new(b"\x00\x00\x01\x00".repeat(8));
-    let recipe = crate::list::Recipe::default();
-    let read = read(&mut bytes, "x.mmdb", &recipe, &Bare, &mut sink, &mut told);
+    let recipe = Recipe::default();
+    let read = read(
+        &mut bytes,
+        "x.mmdb",
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    );
     assert!(read.unwrap_err().to_string().contains("whole database"));
 }
 
 /// Some databases have nothing but the code, at the top.
 #[test]
 fn a_country_code_at_the_top_is_one() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/binary_list");
-    let seed = std::fs::read(root.join("mmdb_country")).unwrap();
-    let (recipe, list) = list_of(&seed).unwrap();
-    let mut list = list.to_vec();
+    let (recipe, mut list) = seed("mmdb_country");
     let nested = b"\xe2\x47country\xe1\x48iso_code";
     let at = list.windows(nested.len()).position(|w| w == nested);
     let at = at.unwrap();
@@ -227,8 +217,5 @@ fn a_country_code_at_the_top_is_one() {
     let code = list[at + nested.len()..][..3].to_vec();
     list[at..][..flat.len()].copy_from_slice(flat);
     list[at + flat.len()..][..3].copy_from_slice(&code);
-    let (mut sink, mut told) = (Shown::default(), Told::default());
-    let mut bytes = Cursor::new(list);
-    read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told).unwrap();
-    assert_eq!(sink.0, ["1 / 10.0.0.0/8"]);
+    assert_eq!(told_of(&list, &recipe).unwrap(), ["1 / 10.0.0.0/8"]);
 }

@@ -20,6 +20,27 @@ pub struct Surroundings {
     pub ip_rules_resolve: bool,
 }
 
+impl Surroundings {
+    /// No other sets, and rules on addresses resolve.
+    #[must_use]
+    pub fn resolving() -> Self {
+        Self {
+            ip_rules_resolve: true,
+            ..Self::default()
+        }
+    }
+
+    /// No other sets, and every database.
+    #[must_use]
+    pub fn with_databases() -> Self {
+        Self {
+            has_country_db: true,
+            has_asn_db: true,
+            ..Self::resolving()
+        }
+    }
+}
+
 impl Scope for Surroundings {
     fn rule_set(&self, name: &str) -> Option<SetId> {
         let mut sets = self.sets.iter();

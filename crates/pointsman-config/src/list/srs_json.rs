@@ -532,4 +532,4 @@ fn yes(key: &str, value: &Value) -> Result<bool, String> {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::Shown;
+pub(super) use tests::{Shown, told_of};

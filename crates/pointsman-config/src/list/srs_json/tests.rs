@@ -5,8 +5,7 @@ use std::io::Cursor;
 use pointsman_policy::set::{Item, Place, Sink};
 
 use crate::list::numbered::canonical;
-use crate::list::tests::Bare;
-use crate::list::{Format, Recipe, Told, read};
+use crate::list::{Format, Recipe, Surroundings, Told, read};
 
 /// Entries as `LINE KIND TEXT`.
 #[derive(Default)]
@@ -27,26 +26,27 @@ impl Sink for Shown {
     }
 }
 
-/// The entries, then what was told; the error alone where there is one.
+/// The entries, then what was told with its lines; the error where there is one.
+pub(in crate::list) fn told_of(list: &[u8], recipe: &Recipe) -> Result<Vec<String>, String> {
+    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let (mut bytes, scope) = (Cursor::new(list), Surroundings::default());
+    let done = read(&mut bytes, "", recipe, &scope, &mut sink, &mut told);
+    done.map_err(|error| error.to_string())?;
+    sink.0.extend(told.reasons.iter().map(|reason| {
+        let lines = std::iter::once(&reason.first.line).chain(&reason.lines);
+        let lines: Vec<String> = lines.map(u32::to_string).collect();
+        format!("{} ! {}", lines.join(","), reason.message)
+    }));
+    Ok(sink.0)
+}
+
 fn shown(text: &str) -> String {
     let recipe = Recipe {
         format: Some(Format::SrsJson),
         ..Recipe::default()
     };
-    let (mut sink, mut told) = (Shown::default(), Told::default());
-    let mut bytes = Cursor::new(text);
-    match read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told) {
-        Ok(()) => {
-            let bad = told.reasons.iter();
-            sink.0.extend(bad.map(|reason| {
-                let lines: Vec<String> = std::iter::once(&reason.first.line)
-                    .chain(&reason.lines)
-                    .map(u32::to_string)
-                    .collect();
-                format!("{} ! {}", lines.join(","), reason.message)
-            }));
-            sink.0.join("; ")
-        }
+    match told_of(text.as_bytes(), &recipe) {
+        Ok(told) => told.join("; "),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -246,7 +246,15 @@ fn what_is_wrong_is_told_with_its_line() {
     let text = "// a\n{\"version\": 1,\n \"rules\": [ {\"domain\": [\"a.test\" \"b.test\"]} ]}";
     let (mut sink, mut told) = (Shown::default(), Told::default());
     let mut bytes = Cursor::new(text);
-    let error = read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told).unwrap_err();
+    let error = read(
+        &mut bytes,
+        "",
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    )
+    .unwrap_err();
     let mut problems = crate::Problems::default();
     error.report("l.json", None, &mut problems);
     let shown: Vec<String> = problems.0.iter().map(ToString::to_string).collect();

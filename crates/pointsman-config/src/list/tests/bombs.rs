@@ -6,9 +6,8 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use pointsman_policy::set::{Item, Place, Sink};
 
-use super::Bare;
 use crate::list::room::Room;
-use crate::list::{Format, MOST_ENTRIES, Recipe, Told, lists_within, read};
+use crate::list::{Format, MOST_ENTRIES, Recipe, Surroundings, Told, lists_within, read};
 
 /// What the lists here may unfold to, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -32,7 +31,14 @@ fn taken(bytes: &[u8], format: Option<Format>) -> (u64, Result<(), String>) {
     };
     let (mut sink, mut told) = (Count::default(), Told::default());
     let mut bytes = Cursor::new(bytes);
-    let done = read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told);
+    let done = read(
+        &mut bytes,
+        "",
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    );
     (sink.0, done.map_err(|error| error.to_string()))
 }
 

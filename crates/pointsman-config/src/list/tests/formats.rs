@@ -49,7 +49,14 @@ pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
     let mut sink = Writer::default();
     let mut told = Told::default();
     let mut bytes = Cursor::new(text);
-    let read = read(&mut bytes, name, recipe, &Bare, &mut sink, &mut told);
+    let read = read(
+        &mut bytes,
+        name,
+        recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    );
     let mut all = sink.0.join(" ");
     if let Err(error) = read {
         return format!("{all}; error: {error}");

@@ -90,7 +90,14 @@ fn what_is_of_another_form_is_named() {
     let error = |text: &str, recipe: &Recipe| {
         let (mut sink, mut told) = (formats::Writer::default(), Told::default());
         let mut bytes = Cursor::new(text);
-        match read(&mut bytes, "", recipe, &Bare, &mut sink, &mut told) {
+        match read(
+            &mut bytes,
+            "",
+            recipe,
+            &Surroundings::default(),
+            &mut sink,
+            &mut told,
+        ) {
             Err(Unreadable::Malformed { message, hint, .. }) => (message, hint),
             other => panic!("{text}: {other:?}"),
         }

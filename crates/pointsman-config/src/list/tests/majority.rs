@@ -127,7 +127,7 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
             &mut Cursor::new(text),
             "",
             &recipe,
-            &Bare,
+            &Surroundings::default(),
             &mut sink,
             &mut told,
         )
@@ -251,10 +251,18 @@ fn odd_lines_are_found_again_in_kept_sets() {
         let mut told = Told::default();
         let mut set = RuleSetBuilder::new("l", "l", key);
         let mut bytes = Cursor::new(text);
-        read(&mut bytes, "", &recipe, &Bare, &mut set, &mut told).unwrap();
+        read(
+            &mut bytes,
+            "",
+            &recipe,
+            &Surroundings::default(),
+            &mut set,
+            &mut told,
+        )
+        .unwrap();
         let set = set.finish();
         assert_eq!(told.left_out(), 0, "{:?}", told.reasons);
-        let other = |_line: u32, text: &str| again(text, &recipe, &told, &Bare);
+        let other = |_line: u32, text: &str| again(text, &recipe, &told, &Surroundings::default());
         let kept = RuleSet::from_bytes("l", "l", key, &set.to_bytes(), other);
         assert_eq!(kept.map(|kept| kept.len()).ok(), Some(set.len()), "{text}");
     }

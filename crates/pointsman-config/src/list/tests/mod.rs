@@ -3,7 +3,6 @@
 use std::io::Cursor;
 
 use pointsman_policy::Host;
-use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
 
 use super::*;
@@ -22,23 +21,6 @@ mod sense;
 mod shelf;
 mod told;
 
-pub(in crate::list) struct Bare;
-
-impl Scope for Bare {
-    fn rule_set(&self, _name: &str) -> Option<SetId> {
-        None
-    }
-    fn has_country_db(&self) -> bool {
-        false
-    }
-    fn has_asn_db(&self) -> bool {
-        false
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        false
-    }
-}
-
 fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet, Problems) {
     let mut set = RuleSetBuilder::new("l", "l", Key::default());
     let mut problems = Problems::default();
@@ -49,7 +31,14 @@ fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet
     };
     let mut told = Told::default();
     let mut bytes = Cursor::new(text);
-    match read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told) {
+    match read(
+        &mut bytes,
+        "l",
+        &recipe,
+        &Surroundings::default(),
+        &mut set,
+        &mut told,
+    ) {
         Ok(()) => told.report("l", false, &mut problems),
         Err(error) => error.report("l", None, &mut problems),
     }

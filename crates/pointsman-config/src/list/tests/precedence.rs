@@ -45,18 +45,26 @@ fn what_is_important_goes_before_exceptions() {
     let mut set = RuleSetBuilder::new("ads", "ads.txt", key);
     let mut table = Table::default();
     let mut bytes = Cursor::new(LIST);
-    read(&mut bytes, "", &recipe, &Bare, &mut set, &mut told).unwrap();
     read(
         &mut bytes,
         "",
         &recipe,
-        &Bare,
+        &Surroundings::default(),
+        &mut set,
+        &mut told,
+    )
+    .unwrap();
+    read(
+        &mut bytes,
+        "",
+        &recipe,
+        &Surroundings::default(),
         &mut table,
         &mut Told::default(),
     )
     .unwrap();
     let set = set.finish();
-    let other = |_line: u32, text: &str| again(text, &recipe, &told, &Bare);
+    let other = |_line: u32, text: &str| again(text, &recipe, &told, &Surroundings::default());
     let kept = RuleSet::from_bytes("ads", "ads.txt", key, &set.to_bytes(), other).unwrap();
     assert_eq!((set.len(), kept.len()), (15, 15));
     let check = |host: &str, expected: &str| {
@@ -66,7 +74,7 @@ fn what_is_important_goes_before_exceptions() {
             &mut Cursor::new(LIST),
             "",
             &recipe,
-            &Bare,
+            &Surroundings::default(),
             &mut query,
             &mut Told::default(),
         )

@@ -18,7 +18,7 @@ fn entries(path: &str, recipe: &Recipe) -> Option<(BTreeSet<String>, Told)> {
         &mut BufReader::new(file),
         path,
         recipe,
-        &Bare,
+        &Surroundings::default(),
         &mut sink,
         &mut told,
     )
@@ -152,6 +152,14 @@ fn lines_without_end_are_bounded() {
         ..Recipe::default()
     };
     let mut bytes = Cursor::new(endless);
-    read(&mut bytes, "", &recipe, &Bare, &mut sink, &mut told).unwrap();
+    read(
+        &mut bytes,
+        "",
+        &recipe,
+        &Surroundings::default(),
+        &mut sink,
+        &mut told,
+    )
+    .unwrap();
     assert_eq!((sink.0.len(), told.left_out()), (0, 1));
 }

@@ -274,14 +274,30 @@ fn case_counts_in_patterns_where_their_program_minds_it() {
         let mut kept = write::Kept::default();
         let mut told = Told::default();
         let mut bytes = Cursor::new(list.as_bytes());
-        read(&mut bytes, "l", &recipe, &Bare, &mut kept, &mut told).unwrap();
+        read(
+            &mut bytes,
+            "l",
+            &recipe,
+            &Surroundings::default(),
+            &mut kept,
+            &mut told,
+        )
+        .unwrap();
         let mut set = RuleSetBuilder::new("l", "l", Key::default());
         let (mut list, recipe) = match target {
             Some(target) => (kept.write(target).bytes, Recipe::default()),
             None => (list.as_bytes().to_vec(), recipe),
         };
         let mut bytes = Cursor::new(&mut list);
-        read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told).unwrap();
+        read(
+            &mut bytes,
+            "l",
+            &recipe,
+            &Surroundings::default(),
+            &mut set,
+            &mut told,
+        )
+        .unwrap();
         set.finish()
     };
     let cased = [
@@ -320,7 +336,15 @@ fn marks_of_clash_are_those_of_its_binary_lists() {
         let mut bytes = Cursor::new(list.as_bytes().to_vec());
         if let Some(target) = target {
             let mut kept = write::Kept::default();
-            read(&mut bytes, "l", &recipe, &Bare, &mut kept, &mut told).unwrap();
+            read(
+                &mut bytes,
+                "l",
+                &recipe,
+                &Surroundings::default(),
+                &mut kept,
+                &mut told,
+            )
+            .unwrap();
             let written = kept.write(target);
             assert_eq!(written.left_out, [], "{list} {target:?}");
             bytes = Cursor::new(written.bytes);
@@ -330,7 +354,15 @@ fn marks_of_clash_are_those_of_its_binary_lists() {
         } else {
             recipe
         };
-        read(&mut bytes, "l", &recipe, &Bare, &mut set, &mut told).unwrap();
+        read(
+            &mut bytes,
+            "l",
+            &recipe,
+            &Surroundings::default(),
+            &mut set,
+            &mut told,
+        )
+        .unwrap();
         let set = set.finish();
         let names = "a.test x.a.test y.x.a.test b.test x.b.test y.x.b.test c.test x.c.test";
         let held = names.split(' ').filter(|name| holds(&set, name));

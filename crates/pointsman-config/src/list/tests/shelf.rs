@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use pointsman_policy::model::SetId;
 use pointsman_policy::{Domain, OutboundId};
 
 use super::*;
@@ -238,12 +239,15 @@ fn caches_of_real_lists_are_read_again() {
             recipe: &recipe,
         };
         let opened = Disk.open(&path, 1 << 30).unwrap();
-        let (first, told) = drawer.shelf().take(opened, &want, &Bare).unwrap();
+        let (first, told) = drawer
+            .shelf()
+            .take(opened, &want, &Surroundings::default())
+            .unwrap();
         // From here on nothing can be made again.
         drawer.put("full", b"");
         let shelf = drawer.shelf();
         let opened = Disk.open(&path, 1 << 30).unwrap();
-        let (second, told_again) = shelf.take(opened, &want, &Bare).unwrap();
+        let (second, told_again) = shelf.take(opened, &want, &Surroundings::default()).unwrap();
         assert_eq!(shelf.trouble(), None, "{path:?}: it was made again");
         assert_eq!(told, told_again);
         assert_eq!(first.to_bytes(), second.to_bytes());

@@ -15,14 +15,21 @@ use ruzstd::decoding::StreamingDecoder;
 use crate::damage::shared;
 use crate::list::query::{Query, Table};
 use crate::list::srs_json::Shown;
-use crate::list::tests::Bare;
-use crate::list::{Kind, Recipe, Told, read};
+use crate::list::{Kind, Recipe, Surroundings, Told, read};
 
 fn read_into(bytes: &[u8], sink: &mut dyn Sink) {
     let mut told = Told::default();
     let recipe = Recipe::default();
     let mut bytes = Cursor::new(bytes);
-    read(&mut bytes, "l", &recipe, &Bare, sink, &mut told).unwrap();
+    read(
+        &mut bytes,
+        "l",
+        &recipe,
+        &Surroundings::default(),
+        sink,
+        &mut told,
+    )
+    .unwrap();
     let guessed = told.of(Kind::Guessed).count();
     assert_eq!(told.reasons.len(), guessed, "{:?}", told.reasons);
 }
@@ -212,7 +219,7 @@ fn real_lists_are_written_and_read_again() {
             &mut bytes,
             path,
             &Recipe::default(),
-            &Bare,
+            &Surroundings::default(),
             &mut kept,
             &mut told,
         )

@@ -1,9 +1,10 @@
 //! Plain text and YAML: names, ranges, or rules, whichever says all.
 
-use pointsman_policy::line::{self, Scope};
-use pointsman_policy::model::SetId;
+use pointsman_policy::line;
 
 use super::{Entry, What, Written};
+use crate::list::Surroundings;
+use crate::list::numbered::canonical;
 
 /// How entries stand in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,24 +73,6 @@ fn line(text: &str, form: Form, to: &mut Vec<u8>) {
 fn is_read_again(rule: &str) -> bool {
     let one_line = !rule.contains(['\n', '\r']) && line::without_comment(rule) == rule;
     one_line
-        && line::parse_condition(rule, &Anything)
-            .is_ok_and(|condition| crate::list::numbered::canonical(&condition) == rule)
-}
-
-/// A place where every database is at hand, and no other set.
-struct Anything;
-
-impl Scope for Anything {
-    fn rule_set(&self, _name: &str) -> Option<SetId> {
-        None
-    }
-    fn has_country_db(&self) -> bool {
-        true
-    }
-    fn has_asn_db(&self) -> bool {
-        true
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        true
-    }
+        && line::parse_condition(rule, &Surroundings::with_databases())
+            .is_ok_and(|condition| canonical(&condition) == rule)
 }

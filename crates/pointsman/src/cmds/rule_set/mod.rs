@@ -121,12 +121,7 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &mut Out) -> Resul
         select: how.set.clone(),
         limit: None,
     };
-    let scope = Surroundings {
-        has_country_db: true,
-        has_asn_db: true,
-        ip_rules_resolve: true,
-        ..Surroundings::default()
-    };
+    let scope = Surroundings::with_databases();
     let shown = file.display().to_string();
     let mut notes = Told::default();
     let mut bytes = open(file)?;
