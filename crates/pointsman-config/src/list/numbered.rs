@@ -168,6 +168,12 @@ impl<'r, 'a> Numbered<'r, 'a> {
         self.tell(number, shown, why);
     }
 
+    /// Tells of what is left out of an entry that is yet to come.
+    pub(super) fn tell_besides(&mut self, why: String) {
+        let number = self.line.unwrap_or_else(|| self.count.saturating_add(1));
+        self.tell(number, "", why);
+    }
+
     fn tell(&mut self, number: u32, shown: &str, why: String) {
         // A list of nothing but bad entries ends, too.
         self.reading.room.take(0);

@@ -4,6 +4,8 @@
 //! addresses are all (their keys may stand in any order); the entries of these then go to the sink one
 //! by one, at their lines. Only other rules are in memory whole, each while it is read.
 
+mod whole;
+
 use std::fmt;
 use std::io;
 
@@ -12,7 +14,7 @@ use pointsman_policy::condition::{Condition, Side};
 use pointsman_policy::near::nearest;
 use serde::Deserializer as _;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 
 use super::headless::{MAX_DEPTH, Other, Rule, logical};
@@ -397,8 +399,18 @@ impl<'de> Visitor<'de> for Whole<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.to.line = Some(self.at.line.get());
         self.at.hold(true);
-        let map = Map::deserialize(MapAccessDeserializer::new(map))?;
+        let mut doubled = Vec::new();
+        let whole = whole::Whole(&mut doubled).deserialize(MapAccessDeserializer::new(map))?;
         self.at.hold(false);
+        for key in doubled {
+            let why = format!(
+                "the key `{key}` stands twice in a rule, and only the last one is read: write all under one"
+            );
+            self.to.tell_besides(why);
+        }
+        let Value::Object(map) = whole else {
+            return Err(de::Error::custom("a rule is an object"));
+        };
         match rule(&map, 1).map_err(de::Error::custom)? {
             Ok(condition) => self.to.rule(condition),
             Err(why) => self.to.leave_out("", format!("a rule is left out: {why}")),

@@ -59,6 +59,22 @@ fn rules_are_entries_or_conditions() {
     };
     check("", "");
     check(r#"{"domain": "a.test"}"#, "1 = a.test");
+    let twice = |key: &str| {
+        format!(
+            "1 ! the key `{key}` stands twice in a rule, and only the last one is read: write all under one"
+        )
+    };
+    check(
+        r#"{"domain": "a.test", "domain": "b.test"}"#,
+        &format!("1 = b.test; {}", twice("domain")),
+    );
+    check(
+        r#"{"type": "logical", "mode": "and", "rules": [{"port": 1, "port": 2}, {"domain": "a.test"}]}"#,
+        &format!(
+            "1 ? AND, [DST-PORT, 2], [DOMAIN, a.test]; {}",
+            twice("port")
+        ),
+    );
     check(
         "{\"domain\": [\n\"A.test\",\n\"b.test\"]}",
         "2 = a.test; 3 = b.test",
@@ -99,7 +115,6 @@ fn rules_are_entries_or_conditions() {
         r#"{"domain": "a.test", "invert": true}"#,
         "1 ? NOT, [DOMAIN, a.test]",
     );
-    check(r#"{"domain": "a.test", "domain": "b.test"}"#, "1 = b.test");
     check(
         r#"{"type": "logical", "mode": "and", "invert": true, "rules": [{"domain": "a.test"}, {"port": 1}]}"#,
         "1 ? NOT, [AND, [DOMAIN, a.test], [DST-PORT, 1]]",
