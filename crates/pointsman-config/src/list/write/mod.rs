@@ -3,6 +3,7 @@
 //! Invariant: what is written is read again as the same entries, and what the format cannot say is
 //! named, never said otherwise.
 
+mod clash;
 mod mrs;
 mod srs;
 mod text;

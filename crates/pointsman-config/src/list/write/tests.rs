@@ -116,6 +116,33 @@ fn what_a_format_cannot_say_is_named() {
 }
 
 #[test]
+fn yaml_is_in_the_words_of_clash() {
+    let check = |list: &str, expected: &str| {
+        let written = written(list, Target::Yaml);
+        assert_eq!(
+            String::from_utf8(written.bytes).unwrap(),
+            expected,
+            "{list}"
+        );
+    };
+    check(
+        "AND,[DST-PORT,443|80-90],[OR,[NETWORK,udp],[SRC-PORT,1]]\n\
+         AND,[DOMAIN-SUFFIX,c.test],[NOT,[DOMAIN,c.test]]\n\
+         DOMAIN-REGEX,'^a{1,3}\\.#x$'\nNOT,[SRC-IP-CIDR,10.1.0.0/16]",
+        "payload:\n  - 'AND,((DST-PORT,443/80-90),(OR,((NETWORK,udp),(SRC-PORT,1))))'\n  \
+         - 'AND,((DOMAIN-SUFFIX,c.test),(NOT,((DOMAIN,c.test))))'\n  \
+         - 'DOMAIN-REGEX,^a{1,3}\\.#x$'\n  - 'NOT,((SRC-IP-CIDR,10.1.0.0/16))'\n",
+    );
+    check(
+        "AND,[DOMAIN-SUFFIX,c.test],[NOT,[DOMAIN,c.test]]\nDOMAIN,a.test",
+        "payload:\n  - '.c.test'\n  - a.test\n",
+    );
+    let written = written("DOMAIN,a.test\nUSER-AGENT,x", Target::Yaml);
+    let why: Vec<_> = written.left_out.iter().map(|left| left.why).collect();
+    assert_eq!(why, ["Clash has no word for it (`--to text` has)"]);
+}
+
+#[test]
 fn exceptions_from_nothing_are_left_out_and_named() {
     let written = written("@@||a.test^\n@@/x/\n@@||b.test^$important", Target::Srs);
     let told = written.left_out.iter();

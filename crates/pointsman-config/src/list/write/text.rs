@@ -2,7 +2,7 @@
 
 use pointsman_policy::line;
 
-use super::{Entry, What, Written};
+use super::{Entry, What, Written, clash};
 use crate::list::Surroundings;
 use crate::list::numbered::canonical;
 
@@ -14,7 +14,11 @@ pub(super) enum Form {
 }
 
 pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
-    let no_name = |what: &What| matches!(what, What::Below(_) | What::Other(_) | What::Prefix(_));
+    // Only in YAML `.x` is what is below `x` alone.
+    let no_name = |what: &What| match what {
+        What::Below(_) => form == Form::Text,
+        what => matches!(what, What::Other(_) | What::Prefix(_)),
+    };
     let names = !entries.iter().any(|entry| no_name(&entry.what));
     // A text in which most names are not marked is taken for names with all below.
     let marked = |e: &&Entry| matches!(e.what, What::Suffix(_) | What::Important(_, true));
@@ -31,12 +35,23 @@ pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
             // All exceptions are left out, so there is nothing that it goes before.
             What::Exact(name) | What::Important(name, false) if names => name.to_string(),
             What::Suffix(name) | What::Important(name, true) if names => format!("+.{name}"),
+            What::Below(name) if names => format!(".{name}"),
             What::Important(name, false) => format!("DOMAIN,{name}"),
             What::Important(name, true) => format!("DOMAIN-SUFFIX,{name}"),
             What::Prefix(prefix) if ranges => prefix.to_string(),
             What::Except(..) | What::ExceptPattern(_) | What::ImportantExcept(..) => {
                 entry.leave_out("rules have no word for exceptions", to);
                 continue;
+            }
+            What::Other(condition) if form == Form::Yaml => match clash::rule(condition) {
+                Some(rule) => rule,
+                None => {
+                    entry.leave_out("Clash has no word for it (`--to text` has)", to);
+                    continue;
+                }
+            },
+            What::Below(name) if form == Form::Yaml => {
+                format!("AND,((DOMAIN-SUFFIX,{name}),(NOT,((DOMAIN,{name}))))")
             }
             What::Other(_) => {
                 let rule = entry.what.rule();
