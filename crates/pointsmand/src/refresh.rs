@@ -2,7 +2,8 @@
 //!
 //! Invariants: nothing waits for the network, neither the start nor a flow. The last good copy stays, on disk and in
 //! force, until a better one is whole, read and compiled. A refresh swaps one set and is a minor generation; it
-//! reloads nothing else.
+//! reloads nothing else. Each set in force knows which state of its copy it holds: a copy that came while another
+//! configuration was in force is put in force, and a server is told of no copy that is not.
 
 mod copy;
 
@@ -13,8 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pointsman_api::FetchedList;
+use pointsman_config::files::{Disk, Stamp};
 use pointsman_config::setup::ListSource;
-use pointsman_net::fetch::{Fetch, Fetched, Url, fetch};
+use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
+use pointsman_net::generation::Number;
 use pointsman_net::plane::Plane;
 use pointsman_net::record::chain;
 use pointsman_net::tasks::Tasks;
@@ -65,8 +68,10 @@ impl Lists {
 pub(crate) async fn run(app: Arc<App>) {
     let mut loads = app.loads();
     loop {
-        let load = *loads.borrow_and_update();
-        let sources = app.generation().1.sources.clone();
+        loads.borrow_and_update();
+        let (Number { load, .. }, setup) = app.generation();
+        let sources = setup.sources.clone();
+        drop(setup);
         app.lists.begin(&sources);
         let tasks = Tasks::new();
         for source in sources {
@@ -100,49 +105,183 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource) {
             return;
         }
     };
-    let mut copy = Copy::find(path, &source.url);
+    let copy = Copy::find(path, &source.url);
     app.lists.tell(&source, |list| {
         list.url = url.to_string();
         list.checked_ms = copy.checked();
         list.changed_ms = copy.changed();
     });
-    let mut failures = 0;
-    let mut pause = wait(&source, copy.age(unix_ms()));
-    loop {
-        let Some(time) = pause else { return };
-        tokio::time::sleep(time).await;
-        let done = once(&app, load, &source, &url, &mut copy).await;
-        let error = match done {
-            Ok(changed) => {
-                failures = 0;
-                tracing::info!(
-                    "rule set `{}`: {}",
-                    source.name,
-                    if changed { "fetched" } else { "unchanged" }
-                );
-                pause = wait(&source, Some(Duration::ZERO));
-                None
+    let mut list = Keeping {
+        in_force: source.read,
+        app,
+        load,
+        source,
+        url,
+        copy,
+    };
+    if list.catch_up().await != Outcome::Gone {
+        list.refresh().await;
+    }
+}
+
+/// One list of the configuration in force, its copy, and which state of that is in force.
+struct Keeping {
+    app: Arc<App>,
+    load: u64,
+    source: ListSource,
+    url: Url,
+    copy: Copy,
+    in_force: Option<Stamp>,
+}
+
+/// What came of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// A newer list is in force.
+    Changed,
+    /// There is none.
+    Unchanged,
+    /// Another configuration is in force, which keeps its lists itself.
+    Gone,
+}
+
+impl Keeping {
+    /// Puts the copy in force where it was fetched while the configuration was being read, or for another one that was
+    /// rolled back.
+    async fn catch_up(&mut self) -> Outcome {
+        let fetched = self.copy.fetched();
+        if fetched.is_none() || fetched == self.in_force {
+            return Outcome::Unchanged;
+        }
+        let (source, shelf) = (self.source.clone(), Arc::clone(&self.app.origin.shelf));
+        let reading = tokio::task::spawn_blocking(move || source.load(&Disk, &shelf));
+        match reading.await {
+            Ok(Ok(read)) if !read.0.is_empty() => {
+                // What the system says then is what a fetch finds, too.
+                self.put_in_force(read).await.unwrap_or(Outcome::Unchanged)
             }
-            Err(why) => {
-                failures += 1;
-                let next = again(failures, source.interval);
-                let place = Place(&source);
-                let kept = match copy.checked() {
-                    Some(_) => "its last copy stays in force",
-                    None => "it is empty until it is fetched",
-                };
-                tracing::warn!(
-                    "{place} was not fetched from {url}: {why}; {kept}; the next attempt is in {next:?}"
-                );
-                pause = Some(jittered(next));
-                Some(why)
-            }
+            // It was another recipe's. A fetch is due, and tells what is wrong.
+            _ => Outcome::Unchanged,
+        }
+    }
+
+    async fn put_in_force(&mut self, set: (RuleSet, Stamp)) -> Result<Outcome, String> {
+        let stamp = set.1;
+        if !self.app.refresh(self.load, &self.source, set).await? {
+            return Ok(Outcome::Gone);
+        }
+        self.in_force = Some(stamp);
+        Ok(Outcome::Changed)
+    }
+
+    /// Fetches it when it is due, again and again.
+    async fn refresh(&mut self) {
+        let mut failures = 0;
+        let mut pause = wait(&self.source, self.age());
+        loop {
+            let Some(time) = pause else { return };
+            tokio::time::sleep(time).await;
+            let error = match self.once().await {
+                Ok(Outcome::Gone) => return,
+                Ok(outcome) => {
+                    failures = 0;
+                    tracing::info!(
+                        "rule set `{}`: {}",
+                        self.source.name,
+                        match outcome {
+                            Outcome::Changed => "fetched",
+                            Outcome::Unchanged | Outcome::Gone => "unchanged",
+                        }
+                    );
+                    pause = wait(&self.source, Some(Duration::ZERO));
+                    None
+                }
+                Err(why) => {
+                    failures += 1;
+                    let next = again(failures, self.source.interval);
+                    self.warn(&why, next);
+                    pause = Some(jittered(next));
+                    Some(why)
+                }
+            };
+            let copy = &self.copy;
+            self.app.lists.tell(&self.source, |list| {
+                list.checked_ms = copy.checked();
+                list.changed_ms = copy.changed();
+                list.error = error;
+            });
+        }
+    }
+
+    /// Whether the copy is what is in force.
+    fn is_in_force(&self) -> bool {
+        self.copy.stamp() == self.in_force
+    }
+
+    /// How long ago the server last confirmed what is in force; `None` where nothing is, or another copy than there is.
+    fn age(&self) -> Option<Duration> {
+        self.copy.age(unix_ms()).filter(|_| self.is_in_force())
+    }
+
+    fn warn(&self, why: &str, next: Duration) {
+        let place = Place(&self.source);
+        let url = &self.url;
+        let kept = match self.in_force {
+            Some(_) => "its last copy stays in force",
+            None => "it is empty until it is fetched",
         };
-        app.lists.tell(&source, |list| {
-            list.checked_ms = copy.checked();
-            list.changed_ms = copy.changed();
-            list.error = error;
-        });
+        tracing::warn!(
+            "{place} was not fetched from {url}: {why}; {kept}; the next attempt is in {next:?}"
+        );
+    }
+
+    /// Fetches it, and puts it in force where it is a new one.
+    async fn once(&mut self) -> Result<Outcome, String> {
+        let ways = self.app.plane.ways().ok_or("nothing is in force")?;
+        let what = Fetch {
+            url: self.url.clone(),
+            via: self.source.via.unwrap_or_else(|| direct(&self.app.plane)),
+            // Else what is unchanged since would never come into force.
+            validators: match self.is_in_force() {
+                true => self.copy.validators(),
+                false => Validators::default(),
+            },
+            limit: self.source.limit,
+            within: WITHIN,
+        };
+        let mut draft = self.copy.draft().map_err(|error| error.to_string())?;
+        let fetched = fetch(&ways, &what, &mut |bytes| draft.write(bytes)).await;
+        let validators = match fetched.map_err(|error| chain(&error))? {
+            Fetched::Unchanged => {
+                self.copy.confirm(unix_ms());
+                return Ok(Outcome::Unchanged);
+            }
+            Fetched::New { validators, .. } => validators,
+        };
+        // Lists of a million names take their time; the control socket goes on.
+        let reading = self.source.clone();
+        let key = self.app.origin.shelf.key();
+        let (draft, stamp, set) = tokio::task::spawn_blocking(move || {
+            let mut opened = draft.read()?;
+            let compiled = reading.compile(&mut *opened.bytes, key);
+            Ok::<_, std::io::Error>((draft, opened.stamp, compiled))
+        })
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())?;
+        let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
+        let left_out = told.left_out();
+        if left_out > 0 {
+            let place = Place(&self.source);
+            tracing::warn!("{place}: {left_out} entries cannot be read and are left out");
+        }
+        if set.is_empty() {
+            return Err("it holds no entry".to_owned());
+        }
+        self.copy
+            .replace((draft, stamp), validators, unix_ms())
+            .map_err(|error| error.to_string())?;
+        self.put_in_force((set, stamp)).await
     }
 }
 
@@ -183,57 +322,6 @@ fn jittered(time: Duration) -> Duration {
     time.mul_f64(0.9 + random as f64 / 10_000.0)
 }
 
-/// Fetches a list; whether there was a new one, which then is in force.
-async fn once(
-    app: &Arc<App>,
-    load: u64,
-    source: &ListSource,
-    url: &Url,
-    copy: &mut Copy,
-) -> Result<bool, String> {
-    let ways = app.plane.ways().ok_or("nothing is in force")?;
-    let what = Fetch {
-        url: url.clone(),
-        via: source.via.unwrap_or_else(|| direct(&app.plane)),
-        validators: copy.validators(),
-        limit: source.limit,
-        within: WITHIN,
-    };
-    let mut draft = copy.draft().map_err(|error| error.to_string())?;
-    let fetched = fetch(&ways, &what, &mut |bytes| draft.write(bytes)).await;
-    let validators = match fetched.map_err(|error| chain(&error))? {
-        Fetched::Unchanged => {
-            copy.confirm(unix_ms());
-            return Ok(false);
-        }
-        Fetched::New { validators, .. } => validators,
-    };
-    // Lists of a million names take their time; the control socket goes on.
-    let reading = source.clone();
-    let key = app.origin.shelf.key();
-    let (draft, set) = tokio::task::spawn_blocking(move || {
-        let mut bytes = draft.read()?;
-        let compiled = reading.compile(&mut bytes, key);
-        Ok::<_, std::io::Error>((draft, compiled))
-    })
-    .await
-    .map_err(|error| error.to_string())?
-    .map_err(|error| error.to_string())?;
-    let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
-    let left_out = told.left_out();
-    if left_out > 0 {
-        let place = Place(source);
-        tracing::warn!("{place}: {left_out} entries cannot be read and are left out");
-    }
-    if set.is_empty() {
-        return Err("it holds no entry".to_owned());
-    }
-    copy.replace(draft, validators, unix_ms())
-        .map_err(|error| error.to_string())?;
-    app.refresh(load, source, set).await?;
-    Ok(true)
-}
-
 fn direct(plane: &Plane) -> OutboundId {
     let generation = plane.generation();
     let policy = generation
@@ -243,33 +331,4 @@ fn direct(plane: &Plane) -> OutboundId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_wait_longer_and_longer() {
-        let check = |failures, interval: Option<u64>, expected: u64| {
-            let got = again(failures, interval.map(Duration::from_secs));
-            assert_eq!(
-                got,
-                Duration::from_secs(expected),
-                "{failures} {interval:?}"
-            );
-        };
-        check(1, None, 30);
-        check(2, None, 60);
-        check(8, None, 3600);
-        check(4_000_000, None, 3600);
-        check(3, Some(86_400), 120);
-        check(3, Some(60), 60);
-        check(1, Some(0), 1);
-    }
-
-    #[test]
-    fn jitter_is_a_tenth() {
-        for _ in 0..1000 {
-            let got = jittered(Duration::from_secs(100)).as_secs_f64();
-            assert!((90.0..=110.1).contains(&got), "{got}");
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink};
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
 use super::{Bytes, Kind, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
-use crate::files::Files;
+use crate::files::{Files, Stamp};
 use crate::load::Input;
 use crate::problem::{Problem, Problems, Severity, Span};
 
@@ -48,6 +48,8 @@ pub struct ListSource {
     pub recipe: Recipe,
     /// What its entries may refer to.
     pub scope: Surroundings,
+    /// Which state of the copy the set holds; `None`: none, for there was none that could be read.
+    pub read: Option<Stamp>,
     /// Where it is defined.
     pub span: Span,
 }
@@ -70,11 +72,12 @@ impl ListSource {
         self.proved(set.finish(), told)
     }
 
-    /// Makes a set of the copy, by way of the shelf: reloads that find the same copy share it.
+    /// Makes a set of the copy, by way of the shelf: reloads that find the same copy share it. Also tells which state
+    /// of the copy it is.
     ///
     /// # Errors
     /// [`Unreadable`]; with `strict` also where an entry is bad.
-    pub fn load(&self, files: &dyn Files, shelf: &Shelf) -> Result<(RuleSet, Told), Unreadable> {
+    pub fn load(&self, files: &dyn Files, shelf: &Shelf) -> Result<(RuleSet, Stamp), Unreadable> {
         let path = self.path.as_deref();
         let path = path.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let opened = files.open(path, self.limit)?;
@@ -84,8 +87,10 @@ impl ListSource {
             path,
             recipe: &self.recipe,
         };
+        let stamp = opened.stamp;
         let (set, told) = shelf.take(opened, &want, &self.scope)?;
-        self.proved(set, told)
+        let (set, _) = self.proved(set, told)?;
+        Ok((set, stamp))
     }
 
     fn proved(&self, set: RuleSet, told: Told) -> Result<(RuleSet, Told), Unreadable> {
@@ -197,14 +202,14 @@ pub(crate) struct FileList<'a> {
     pub(crate) place: &'a Span,
 }
 
-/// Reads a list in a file; pushes every problem.
+/// Reads a list in a file; pushes every problem. Answers with the set, and with which state of the file it holds.
 pub(crate) fn load(
     list: &FileList<'_>,
     scope: &Surroundings,
     input: &Input<'_>,
     problems: &mut Problems,
-) -> RuleSet {
-    let none = RuleSet::new(list.name, "");
+) -> (RuleSet, Option<Stamp>) {
+    let none = (RuleSet::new(list.name, ""), None);
     let most = list.recipe.limit.unwrap_or(MOST_OF_A_FILE);
     let opened = match input.files.open(list.path, most) {
         Ok(opened) => opened,
@@ -218,6 +223,7 @@ pub(crate) fn load(
             return none;
         }
     };
+    let stamp = opened.stamp;
     let want = Want {
         name: list.name,
         file: list.shown,
@@ -238,7 +244,7 @@ pub(crate) fn load(
                     scope: scope.clone(),
                 },
             });
-            set
+            (set, Some(stamp))
         }
         Err(error) => {
             let before = problems.0.len();

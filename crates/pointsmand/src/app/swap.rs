@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pointsman_config::Setup;
+use pointsman_config::files::Stamp;
 use pointsman_config::setup::ListSource;
 use pointsman_net::generation::Number;
 use pointsman_net::record::chain;
@@ -12,29 +13,32 @@ use pointsman_policy::set::RuleSet;
 use super::App;
 
 impl App {
-    /// Puts a set in force that was fetched for the configuration of that load: a minor generation. Nothing else
-    /// changes; policies and their indexes are shared with the generation before.
+    /// Puts a set in force that was made for the configuration of that load, of that state of its copy: a minor
+    /// generation. Nothing else changes; policies and their indexes are shared with the generation before. `false`
+    /// where another load is in force by now: whoever keeps its lists finds the copy.
     pub(crate) async fn refresh(
         &self,
         load: u64,
         source: &ListSource,
-        set: RuleSet,
-    ) -> Result<(), String> {
+        (set, stamp): (RuleSet, Stamp),
+    ) -> Result<bool, String> {
         let _one_at_a_time = self.reloading.lock().await;
         let (number, setup) = self.generation();
         if number.load != load {
-            // The copy stands on disk, where the newer configuration found it or will.
-            return Ok(());
+            return Ok(false);
         }
         let number = Number {
             refresh: number.refresh + 1,
             ..number
         };
         let policies = with_set(&setup.policies, source, Arc::new(set));
-        let setup = Setup {
+        let mut setup = Setup {
             policies: policies.clone(),
             ..Setup::clone(&setup)
         };
+        for known in setup.sources.iter_mut().filter(|it| it.set == source.set) {
+            known.read = Some(stamp);
+        }
         // Known before it is in force: whoever drops this leaves no generation that nobody knows.
         self.book().keep(number, Arc::new(setup));
         let refreshed = self.plane.refresh(number, policies).await;
@@ -46,7 +50,7 @@ impl App {
         book.trim(number);
         drop(book);
         pointsman_os::memory::give_back();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Invariant: the copy is whole or as it was: a draft beside it takes its place in one step. What the server said
 //! stands in a file beside it and counts only for the URL that it is of and for the copy of that very length: a copy
-//! that somebody else wrote is asked for anew.
+//! that somebody else wrote is asked for anew. Which state of the copy is meant says its [`Stamp`].
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
+use pointsman_config::files::{Disk, Files as _, Opened, Stamp};
 use pointsman_net::fetch::Validators;
-use pointsman_os::local::{create_private, open_regular, read_regular};
+use pointsman_os::local::{create_private, read_regular};
 use serde::{Deserialize, Serialize};
 
 /// The most that stands beside a copy, in bytes.
@@ -20,7 +21,10 @@ const MOST_SAID: u64 = 64 << 10;
 pub(super) struct Copy {
     path: PathBuf,
     said: Said,
-    there: bool,
+    /// Whether the server of its URL said it.
+    told: bool,
+    /// `None`: there is none.
+    stamp: Option<Stamp>,
 }
 
 /// What stands beside the copy.
@@ -40,16 +44,16 @@ impl Copy {
     /// What there is at `path`.
     pub(super) fn find(path: PathBuf, url: &str) -> Self {
         // What is no file was no copy; it is in the way, which is told when a better one is there.
-        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        let length = metadata.as_ref().map(fs::Metadata::len);
+        let opened = Disk.open(&path, u64::MAX);
+        let stamp = opened.ok().map(|opened| opened.stamp);
+        let length = stamp.map(|stamp| stamp.length);
         let text = read_regular(&beside(&path), MOST_SAID).unwrap_or_default();
         let said: Option<Said> = serde_json::from_slice(&text).ok();
         let said = said.filter(|said| said.url == url && Some(said.length) == length);
-        let modified = metadata.and_then(|metadata| metadata.modified().ok());
-        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let modified = modified.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
+        let modified = stamp.map_or(0, |stamp| stamp.modified / 1_000_000);
         Self {
-            there: length.is_some(),
+            stamp,
+            told: said.is_some(),
             said: said.unwrap_or_else(|| Said {
                 url: url.to_owned(),
                 length: length.unwrap_or(0),
@@ -61,6 +65,16 @@ impl Copy {
         }
     }
 
+    /// Which state of it is there; `None` where there is none.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// Which state of it is there, where it was fetched from its URL.
+    pub(super) fn fetched(&self) -> Option<Stamp> {
+        self.stamp.filter(|_| self.told)
+    }
+
     /// How long ago the server last confirmed it; `None` where there is none.
     pub(super) fn age(&self, now: u64) -> Option<Duration> {
         self.checked()
@@ -68,15 +82,15 @@ impl Copy {
     }
 
     pub(super) fn checked(&self) -> Option<u64> {
-        self.there.then_some(self.said.checked)
+        self.stamp.map(|_| self.said.checked)
     }
 
     pub(super) fn changed(&self) -> Option<u64> {
-        self.there.then_some(self.said.changed)
+        self.stamp.map(|_| self.said.changed)
     }
 
     pub(super) fn validators(&self) -> Validators {
-        if !self.there {
+        if self.stamp.is_none() {
             return Validators::default();
         }
         Validators {
@@ -101,20 +115,19 @@ impl Copy {
         self.note();
     }
 
-    /// The draft is the copy from now on.
+    /// The draft is the copy from now on, in that state.
     pub(super) fn replace(
         &mut self,
-        draft: Draft,
+        (draft, stamp): (Draft, Stamp),
         validators: Validators,
         now: u64,
     ) -> io::Result<()> {
-        let length = draft.file.metadata()?.len();
         draft.file.sync_all()?;
         fs::rename(&draft.path, &self.path)?;
-        self.there = true;
+        (self.stamp, self.told) = (Some(stamp), true);
         self.said = Said {
             url: std::mem::take(&mut self.said.url),
-            length,
+            length: stamp.length,
             etag: validators.etag,
             last_modified: validators.last_modified,
             checked: now,
@@ -149,11 +162,8 @@ impl Draft {
         self.file.write_all(bytes)
     }
 
-    pub(super) fn read(&self) -> io::Result<BufReader<File>> {
-        Ok(BufReader::with_capacity(
-            64 << 10,
-            open_regular(&self.path)?,
-        ))
+    pub(super) fn read(&self) -> io::Result<Opened> {
+        Disk.open(&self.path, u64::MAX)
     }
 }
 
@@ -193,14 +203,19 @@ mod tests {
             etag: Some("\"v1\"".into()),
             last_modified: None,
         };
-        copy.replace(draft, validators.clone(), 1000).unwrap();
+        let stamp = draft.read().unwrap().stamp;
+        copy.replace((draft, stamp), validators.clone(), 1000)
+            .unwrap();
+        assert_eq!(copy.fetched(), Some(stamp));
         assert_eq!(fs::read(&path).unwrap(), b"a.b\n");
 
         let again = Copy::find(path.clone(), "http://a.b/");
         assert_eq!(again.validators(), validators);
+        assert_eq!(again.fetched(), Some(stamp), "renamed, it is the same");
         assert_eq!(again.age(3000), Some(Duration::from_secs(2)));
         let other = Copy::find(path.clone(), "http://c.d/");
         assert_eq!(other.validators(), Validators::default());
+        assert_eq!((other.stamp(), other.fetched()), (Some(stamp), None));
         fs::write(&path, "longer than it was\n").unwrap();
         let changed = Copy::find(path.clone(), "http://a.b/");
         assert_eq!(changed.validators(), Validators::default());

@@ -163,6 +163,35 @@ fn a_list_is_fetched_refreshed_and_kept() {
     );
 }
 
+/// The roll-back brings the set back as it was read before: the copy is newer.
+#[test]
+fn a_list_that_came_during_a_trial_stays_in_force_after_it() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/ads.txt", lists.address);
+    let text = config(&url, ", interval: 1s").replace("watch: true\n", "");
+    let daemon = Daemon::native(&text);
+    eventually("the list is in force", || {
+        code(&daemon, &origin, "ads.test") == "403"
+    });
+    assert!(
+        daemon
+            .client(&["reload", "--confirm-within", "5s"])
+            .status
+            .success()
+    );
+    lists.change("other.test\n", "v2");
+    eventually("the newer list is in force", || {
+        code(&daemon, &origin, "other.test") == "403"
+    });
+    eventually("nobody confirms", || daemon.log().contains("is back"));
+    assert!(generation(&daemon).starts_with('3'));
+    eventually("it is in force again", || {
+        code(&daemon, &origin, "other.test") == "403"
+    });
+    assert_eq!(generation(&daemon), "3.1");
+}
+
 #[test]
 fn a_daemon_that_drains_fetches_nothing() {
     let lists = Lists::serve("ads.test\n", "v1");

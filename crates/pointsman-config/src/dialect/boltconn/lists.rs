@@ -326,6 +326,7 @@ fn rule_set(
             file: located.shown.as_str().into(),
             recipe: recipe.clone(),
             scope: surroundings.clone(),
+            read: None,
             span: key.span.clone(),
         });
     }
@@ -342,7 +343,10 @@ fn rule_set(
         place: &located.place,
     };
     let before = problems.0.len();
-    let set = list::load(&file, &surroundings, reading.input, problems);
+    let (set, read) = list::load(&file, &surroundings, reading.input, problems);
+    if let Some(source) = sets.sources.last_mut().filter(|_| located.url.is_some()) {
+        source.read = read;
+    }
     let missing = |problem: &Problem| problem.code == "missing-file";
     if located.url.is_none() && !problems.0.iter().skip(before).any(missing) {
         reading.files.push(path);

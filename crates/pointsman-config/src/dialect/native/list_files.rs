@@ -199,6 +199,7 @@ impl<'a> Written<'a> {
                 file: shown.into(),
                 recipe: recipe.clone(),
                 scope: scope.clone(),
+                read: None,
                 span: first_line(place),
             };
             let via = self.other("via");
@@ -217,7 +218,10 @@ impl<'a> Written<'a> {
             fetched: self.url.is_some(),
             place,
         };
-        let set = list::load(&file, &scope, input, problems);
+        let (set, read) = list::load(&file, &scope, input, problems);
+        if let Some(fetched) = around.fetched.last_mut().filter(|_| self.url.is_some()) {
+            fetched.source.read = read;
+        }
         plain_keys(problems, before);
         if self.url.is_none()
             && !problems

@@ -108,6 +108,18 @@ fn sets_that_are_fetched_are_sources() {
     let mut page = Cursor::new("<html>\n");
     assert!(source.compile(&mut page, shelf.key()).is_err());
     assert!(source.load(&files, &shelf).is_err(), "there is no copy");
+    assert!(source.read.is_none());
+
+    let copied = Memory::new([
+        ("c/p.yaml", TEXT),
+        ("c/ads.txt", "x.test\n"),
+        ("c/web.txt", "||a.test^\n"),
+    ]);
+    let later = self::loaded(&copied, Path::new("c/p.yaml"), &shelf);
+    let sources = later.setup.unwrap().sources;
+    let (set, stamp) = sources[0].load(&copied, &shelf).unwrap();
+    assert!(holds(&set, "b.a.test"));
+    assert_eq!(sources[0].read, Some(stamp), "which copy it was read from");
 }
 
 /// A cache in memory, which several shelves use in turn, until it is `full`.

@@ -1,0 +1,134 @@
+//! When lists are fetched, and that what came in between comes into force.
+
+use std::path::Path;
+
+use pointsman_config::list::Shelf;
+use pointsman_net::dial::Dialer;
+use pointsman_net::plane::Setup as PlaneSetup;
+use pointsman_policy::Domain;
+use tempfile::TempDir;
+
+use super::*;
+use crate::app::{Origin, check};
+use crate::logging::Log;
+
+#[test]
+fn failures_wait_longer_and_longer() {
+    let check = |failures, interval: Option<u64>, expected: u64| {
+        let got = again(failures, interval.map(Duration::from_secs));
+        assert_eq!(
+            got,
+            Duration::from_secs(expected),
+            "{failures} {interval:?}"
+        );
+    };
+    check(1, None, 30);
+    check(2, None, 60);
+    check(8, None, 3600);
+    check(4_000_000, None, 3600);
+    check(3, Some(86_400), 120);
+    check(3, Some(60), 60);
+    check(1, Some(0), 1);
+}
+
+#[test]
+fn jitter_is_a_tenth() {
+    for _ in 0..1000 {
+        let got = jittered(Duration::from_secs(100)).as_secs_f64();
+        assert!((90.0..=110.1).contains(&got), "{got}");
+    }
+}
+
+/// A daemon with a list that is fetched once an hour from an address where nobody listens, its copy as it was fetched.
+async fn daemon(text: &str) -> (Arc<App>, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("pointsman.yaml"), CONFIG).unwrap();
+    fetched(directory.path(), text);
+    let plane = Plane::start(PlaneSetup {
+        workers: 1,
+        dialer: Dialer::default(),
+        clock: || 0,
+        access_log: None,
+    });
+    let origin = Origin {
+        path: Some(at("pointsman.yaml")),
+        dialect: None,
+        on_unknown: None,
+        state: Some(at("state")),
+        shelf: Arc::new(Shelf::fresh()),
+        control: at("control.sock"),
+    };
+    let (checked, asked) = check(&origin);
+    let app = App::new(origin, plane.unwrap(), Log::fixed());
+    app.begin(checked.unwrap().setup, asked).await.unwrap();
+    (app, directory)
+}
+
+const URL: &str = "http://127.0.0.1:9/";
+
+const CONFIG: &str = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n\
+     rule_sets:\n  ads: { url: \"http://127.0.0.1:9/\", format: domains, interval: 1h }\n\
+     rules:\n  - RULE-SET, ads, REJECT\n  - FALLBACK, DIRECT\n";
+
+/// A server sent this.
+fn fetched(directory: &Path, text: &str) {
+    let mut copy = Copy::find(directory.join("state/rules-ads"), URL);
+    let mut draft = copy.draft().unwrap();
+    draft.write(text.as_bytes()).unwrap();
+    let stamp = draft.read().unwrap().stamp;
+    copy.replace((draft, stamp), Validators::default(), unix_ms())
+        .unwrap();
+}
+
+fn holds(app: &App, name: &str) -> bool {
+    let (_, setup) = app.generation();
+    let name = Domain::parse(name).unwrap();
+    setup.policies[0].sets[0].find_name(&name).is_some()
+}
+
+async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..1500 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what}: not within 30 s");
+}
+
+/// The old configuration's fetch ends when the new one has read the copy, and before it is in force.
+#[tokio::test]
+async fn a_list_that_came_while_another_configuration_was_read_comes_into_force() {
+    let (app, directory) = daemon("old.test\n").await;
+    fetched(directory.path(), "new.test\n");
+    assert!(holds(&app, "old.test"));
+    let tasks = Tasks::new();
+    tasks.spawn(run(Arc::clone(&app)));
+    eventually("the newer copy is in force", || holds(&app, "new.test")).await;
+    assert_eq!(app.generation().0.to_string(), "1.1");
+    // It stays the one that is known.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(app.generation().0.to_string(), "1.1");
+    tasks.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn what_is_not_in_force_is_no_copy_to_compare_with() {
+    let (app, directory) = daemon("old.test\n").await;
+    let list = |read: Option<Stamp>| {
+        let source = app.generation().1.sources[0].clone();
+        Keeping {
+            app: Arc::clone(&app),
+            load: 1,
+            in_force: read,
+            url: Url::parse(URL).unwrap(),
+            copy: Copy::find(directory.path().join("state/rules-ads"), URL),
+            source,
+        }
+    };
+    let read = app.generation().1.sources[0].read;
+    assert!(list(read).is_in_force() && list(read).age().is_some());
+    // It could not be read: it is asked for at once.
+    assert!(!list(None).is_in_force() && list(None).age().is_none());
+}
