@@ -17,8 +17,7 @@ use pointsman_api::FetchedList;
 use pointsman_config::files::{Disk, Stamp};
 use pointsman_config::setup::ListSource;
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
-use pointsman_net::generation::Number;
-use pointsman_net::plane::Plane;
+use pointsman_net::generation::{Generation, Number};
 use pointsman_net::record::chain;
 use pointsman_net::tasks::Tasks;
 use pointsman_policy::OutboundId;
@@ -238,9 +237,14 @@ impl Keeping {
     /// Fetches it, and puts it in force where it is a new one.
     async fn once(&mut self) -> Result<Outcome, String> {
         let ways = self.app.plane.ways().ok_or("nothing is in force")?;
+        let now = Arc::clone(ways.generation());
+        // The number of its outbound would be another's.
+        if now.number().load != self.load {
+            return Ok(Outcome::Gone);
+        }
         let what = Fetch {
             url: self.url.clone(),
-            via: self.source.via.unwrap_or_else(|| direct(&self.app.plane)),
+            via: self.source.via.unwrap_or_else(|| direct(&now)),
             // Else what is unchanged since would never come into force.
             validators: match self.is_in_force() {
                 true => self.copy.validators(),
@@ -322,11 +326,8 @@ fn jittered(time: Duration) -> Duration {
     time.mul_f64(0.9 + random as f64 / 10_000.0)
 }
 
-fn direct(plane: &Plane) -> OutboundId {
-    let generation = plane.generation();
-    let policy = generation
-        .as_ref()
-        .and_then(|now| now.spec().policies.first());
+fn direct(generation: &Generation) -> OutboundId {
+    let policy = generation.spec().policies.first();
     policy.map_or(OutboundId(0), |policy| policy.direct)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
-use pointsman_net::plane::Setup as PlaneSetup;
+use pointsman_net::plane::{Plane, Setup as PlaneSetup};
 use pointsman_policy::Domain;
 use tempfile::TempDir;
 
@@ -113,22 +113,41 @@ async fn a_list_that_came_while_another_configuration_was_read_comes_into_force(
     tasks.stop(Duration::ZERO).await;
 }
 
+fn keeping(app: &Arc<App>, directory: &Path, url: &str) -> Keeping {
+    let source = app.generation().1.sources[0].clone();
+    Keeping {
+        app: Arc::clone(app),
+        load: 1,
+        in_force: source.read,
+        url: Url::parse(url).unwrap(),
+        copy: Copy::find(directory.join("state/rules-ads"), URL),
+        source,
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_in_force_is_no_copy_to_compare_with() {
     let (app, directory) = daemon("old.test\n").await;
-    let list = |read: Option<Stamp>| {
-        let source = app.generation().1.sources[0].clone();
-        Keeping {
-            app: Arc::clone(&app),
-            load: 1,
-            in_force: read,
-            url: Url::parse(URL).unwrap(),
-            copy: Copy::find(directory.path().join("state/rules-ads"), URL),
-            source,
-        }
+    let list = |in_force: Option<Stamp>| Keeping {
+        in_force,
+        ..keeping(&app, directory.path(), URL)
     };
     let read = app.generation().1.sources[0].read;
     assert!(list(read).is_in_force() && list(read).age().is_some());
     // It could not be read: it is asked for at once.
     assert!(!list(None).is_in_force() && list(None).age().is_none());
+}
+
+/// The number of an outbound means another one there.
+#[tokio::test]
+async fn nothing_is_fetched_by_the_outbounds_of_another_configuration() {
+    let (app, directory) = daemon("old.test\n").await;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", server.local_addr().unwrap());
+    let mut list = keeping(&app, directory.path(), &url);
+    app.reload(None).await.unwrap();
+    let within = tokio::time::timeout(Duration::from_secs(1), list.once());
+    assert_eq!(within.await.unwrap(), Ok(Outcome::Gone));
+    assert!(server.accept().is_err(), "nobody asked");
 }
