@@ -11,6 +11,7 @@ mod old;
 mod outbounds;
 mod parts;
 mod rules;
+mod servers;
 mod types;
 
 use std::collections::HashMap;
@@ -91,6 +92,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
         names: HashMap::new(),
         names_by: None,
         direct: "DIRECT".to_owned(),
+        used: Vec::new(),
         root,
     };
     clash.general();
@@ -119,6 +121,8 @@ struct Clash<'a> {
     names_by: Option<&'static str>,
     /// The way out that `DIRECT` is.
     direct: String,
+    /// Keys of `dns` whose servers are asked in the stead of others.
+    used: Vec<&'static str>,
     root: &'a Node,
 }
 

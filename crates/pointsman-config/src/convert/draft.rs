@@ -236,6 +236,16 @@ impl Draft {
         self.entry_left_out(place, written, why);
     }
 
+    /// Says that name servers which are not built are not asked, and who is: `... is`, `... are`.
+    pub(super) fn in_clear(&mut self, place: &str, kind: &str, who: &str) {
+        let what = format!(
+            "{kind} is not built yet: {who} asked instead, without encryption, so others on the way can read and change what \
+             is asked"
+        );
+        self.report.lost(place, what);
+        self.known.in_clear.insert(who.to_owned());
+    }
+
     /// Says of an entry of a list that it is not there.
     pub(super) fn entry_left_out(&mut self, place: &str, written: &str, why: &str) {
         let what = format!(

@@ -9,6 +9,7 @@ mod inbounds;
 mod lines;
 mod outbounds;
 mod route;
+mod servers;
 mod sets;
 mod types;
 

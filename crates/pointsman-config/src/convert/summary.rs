@@ -45,6 +45,10 @@ pub(super) struct Known {
     pub(super) last: Option<String>,
     /// Rule sets that are fetched.
     pub(super) fetched: Vec<String>,
+    /// Who is asked for names instead of name servers that are not built: `... is`, `... are`.
+    pub(super) in_clear: BTreeSet<String>,
+    /// Name servers that give no answer.
+    pub(super) silent: BTreeSet<String>,
     /// What else does not work as before, and what to do.
     pub(super) changed: Vec<String>,
     pub(super) next: Vec<String>,
@@ -270,9 +274,30 @@ impl Told<'_> {
                 );
                 continue;
             }
-            let by = named(answering);
-            let what = format!("names of what goes direct are looked up by {by}");
-            summary.works.push(what);
+            if self.known.in_clear.is_empty() {
+                let by = named(answering);
+                let what = format!("names of what goes direct are looked up by {by}");
+                summary.works.push(what);
+            }
+        }
+        if !self.known.silent.is_empty() {
+            let silent = self.known.silent.iter().map(|name| format!("`{name}`"));
+            summary.changed.push(format!(
+                "names that are asked of these name servers get no answer: {}",
+                named(silent)
+            ));
+        }
+        for who in &self.known.in_clear {
+            summary.changed.push(format!(
+                "names that were looked up over encrypted DNS are looked up without encryption: {who} asked"
+            ));
+        }
+        if !self.known.in_clear.is_empty() {
+            summary.next.push(
+                "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
+                 `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"
+                    .to_owned(),
+            );
         }
     }
 

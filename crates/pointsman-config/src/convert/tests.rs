@@ -16,6 +16,7 @@ use crate::setup::{Dialect, Setup};
 
 mod carried;
 mod corners;
+mod encrypted;
 mod fixtures;
 mod foreign;
 mod parts;

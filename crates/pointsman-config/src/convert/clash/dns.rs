@@ -1,16 +1,13 @@
-//! Clash's name servers, and its fixed addresses.
-//!
-//! Invariant: no name is asked of a server that Clash would not ask, nor by another way; where no
-//! server can be written, look-ups get no answer instead of the system's.
+//! Which names Clash asks of which servers, and its fixed addresses.
 
 use std::net::IpAddr;
 
 use pointsman_policy::Domain;
 
-use super::super::draft::{SILENT, Section, line_text};
+use super::super::draft::{Section, line_text};
 use super::super::emit::{list, quoted, text};
+use super::servers::InStead;
 use super::{Clash, get, is_on, items, pairs, place};
-use crate::setup::NameServer;
 use crate::yaml::{Node, Value};
 
 /// The upstream that answers where no other is named.
@@ -71,9 +68,10 @@ impl Clash<'_> {
         let respects = get(dns, "respect-rules").filter(|node| is_on(node));
         let usual = get(dns, "nameserver");
         let at = usual.map_or_else(|| place(dns), place);
-        self.upstream(USUAL, usual, respects.is_some(), &at);
+        self.upstream(USUAL, usual, respects.is_some(), InStead::Plain, &at);
         if let Some(node) = get(dns, "proxy-server-nameserver").filter(|node| super::says(node)) {
-            self.upstream("proxy-server-nameserver", Some(node), false, &place(node));
+            let name = "proxy-server-nameserver";
+            self.upstream(name, Some(node), false, InStead::Plain, &place(node));
             self.draft.dns.text("resolver", "proxy-server-nameserver");
             if get(dns, "nameserver-policy").is_some_and(super::says) {
                 let what = "names of proxies that `nameserver-policy` has are asked as it says, not of `proxy-server-nameserver`";
@@ -91,102 +89,8 @@ impl Clash<'_> {
         if !v6 {
             self.draft.dns.text("family", "ipv4");
         }
-        self.unknown("`dns`", dns, &KNOWN, &QUIET);
-    }
-
-    /// Servers under a name; where none can be written, one that gives no answer.
-    fn upstream(&mut self, name: &str, node: Option<&Node>, by_rules: bool, at: &str) {
-        let nodes = match node.map(|node| (&node.value, node)) {
-            None => &[],
-            Some((Value::List(items), _)) => items.as_slice(),
-            Some((_, one)) => std::slice::from_ref(one),
-        };
-        let servers = nodes.iter().filter_map(|node| self.server(node, by_rules));
-        let servers: Vec<String> = servers.collect();
-        let value = match servers.as_slice() {
-            [] => {
-                let what = format!(
-                    "`{name}` has no name server that can be said: what is asked of it gets no answer"
-                );
-                self.draft.report.lost(at, what);
-                SILENT.to_owned()
-            }
-            [one] => one.clone(),
-            _ => list(servers),
-        };
-        self.draft.entry(Section::Upstreams, name, value, at);
-    }
-
-    /// A server in native words; what cannot be said is told and left out.
-    fn server(&mut self, node: &Node, by_rules: bool) -> Option<String> {
-        let at = place(node);
-        let server = node.scalar()?;
-        let (address, parameters) = server.split_once('#').unwrap_or((server, ""));
-        let address = native_address(address);
-        let found = crate::value::parse_name_server(&address).map_err(|error| error.to_string());
-        if let Ok(NameServer::NotYet(what)) = &found {
-            let what = format!("{what} is not built: it gives no answer");
-            self.draft.report.lost(&at, what);
-            return Some(quoted(&address));
-        }
-        let (ways, options): (Vec<&str>, Vec<&str>) = parameters
-            .split('&')
-            .filter(|part| !part.is_empty())
-            .partition(|part| !part.contains('='));
-        let by = match ways.last() {
-            None if by_rules => Some("RULES"),
-            last => last.copied(),
-        };
-        let by = match found.and_then(|server| self.way_to(&server, by)) {
-            Ok(by) => by,
-            Err(why) => {
-                let what = format!("the name server `{server}` is left out: {why}");
-                self.draft.report.lost(&at, what);
-                return None;
-            }
-        };
-        if !options.is_empty() {
-            let options = options.join("&");
-            let what = format!("`#{options}` of the name server `{address}` is not carried over");
-            self.draft.report.lost(&at, what);
-        }
-        Some(match by {
-            None => quoted(&address),
-            Some(by) => format!("{{ address: {}, via: {} }}", quoted(&address), text(&by)),
-        })
-    }
-
-    /// The outbound that a server is asked by, where it is not the usual way; or why it cannot be asked so.
-    fn way_to(&self, server: &NameServer, by: Option<&str>) -> Result<Option<String>, String> {
-        let place = match server {
-            NameServer::NotYet(_) => return Ok(None),
-            // It is asked as the system is configured, there too.
-            NameServer::System if matches!(by, None | Some("RULES")) => return Ok(None),
-            NameServer::System => return Err("it is asked as the system is configured".into()),
-            NameServer::Tcp(place) | NameServer::Udp(place) => place,
-        };
-        if place.lacks_interface() {
-            return Err("a link-local address is on every link, and it names none".into());
-        }
-        let by = match by {
-            Some("RULES") => {
-                return Err(
-                    "it is asked by the way that the rules say, which cannot be said here".into(),
-                );
-            }
-            None | Some("DIRECT") => self.direct.clone(),
-            Some(way) => {
-                let unknown = || format!("`{way}`, by which it is asked, is no proxy here");
-                self.out(way).ok_or_else(unknown)?
-            }
-        };
-        match by.as_str() {
-            "DIRECT" => Ok(None),
-            _ if place.interface.is_some() => {
-                Err("a link-local server is reached by its link alone".into())
-            }
-            _ => Ok(Some(by)),
-        }
+        let known = [&KNOWN[..], &self.used].concat();
+        self.unknown("`dns`", dns, &known, &QUIET);
     }
 
     /// Names with servers of their own.
@@ -204,7 +108,8 @@ impl Clash<'_> {
                 continue;
             }
             let own = format!("policy-{number}");
-            self.upstream(&own, Some(servers), by_rules, &at);
+            // Who names a server for a name means that one.
+            self.upstream(&own, Some(servers), by_rules, InStead::Nobody, &at);
             let names = names
                 .split(',')
                 .filter_map(|name| self.pattern(name.trim(), &at));
@@ -232,7 +137,9 @@ impl Clash<'_> {
         };
         let names = items(get(filter, "domain"));
         if !names.is_empty() {
-            self.upstream("fallback", Some(node), by_rules, &place(node));
+            // Of the usual servers these names are not believed.
+            let nobody = InStead::Nobody;
+            self.upstream("fallback", Some(node), by_rules, nobody, &place(node));
         }
         for name in names {
             let at = place(name);
@@ -383,17 +290,6 @@ impl Clash<'_> {
         };
         self.draft.entry(Section::Hosts, &own, value, &at);
         true
-    }
-}
-
-/// A name server as the native language writes it.
-fn native_address(address: &str) -> String {
-    match address.parse::<IpAddr>() {
-        _ if matches!(address, "system" | "system://") => "system".to_owned(),
-        Ok(IpAddr::V6(v6)) => format!("udp://[{v6}]"),
-        Ok(v4) => format!("udp://{v4}"),
-        Err(_) if address.contains("://") => address.to_owned(),
-        Err(_) => format!("udp://{address}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! sing-box's name servers, and which names it asks of which.
+//! Which names sing-box asks of which servers.
 //!
 //! Invariant: no name is asked of a server that sing-box would not ask, nor by another way; a server
 //! that cannot be written stands as one that gives no answer.
@@ -7,9 +7,9 @@ use pointsman_policy::Domain;
 use serde_json::Value;
 
 use super::super::draft::{SILENT, Section};
-use super::super::emit::{quoted, text};
-use super::{SingBox, endpoint, items, shown, strings, text_of};
-use crate::setup::NameServer;
+use super::super::emit::text;
+use super::servers::own_tag;
+use super::{SingBox, items, shown, strings, text_of};
 
 /// The upstream of names whose questions are refused.
 const REFUSED: &str = "no-answer";
@@ -148,98 +148,6 @@ impl SingBox<'_> {
         }
     }
 
-    fn name_server(&mut self, number: usize, server: &Value) {
-        let part = format!("dns.servers[{number}]");
-        let place = self.place(&part);
-        let tag = match text_of(&server["tag"]) {
-            Some(tag) => own_tag(tag),
-            None => format!("dns-{number}"),
-        };
-        if self.draft.is_taken(Section::Upstreams, &tag, &place) {
-            return;
-        }
-        let value = match self.server(server) {
-            Ok(value) => value,
-            Err(why) => {
-                let what = format!(
-                    "the name server `{tag}` is not carried over ({why}): what is asked of it gets no answer"
-                );
-                self.draft.report.lost(&place, what);
-                return self
-                    .draft
-                    .entry(Section::Upstreams, &tag, SILENT.to_owned(), &place);
-            }
-        };
-        let known = ["address", "detour", "server", "server_port", "tag", "type"];
-        let quiet = [
-            "address_resolver",
-            "address_strategy",
-            "domain_resolver",
-            "domain_strategy",
-            "prefer_go",
-            "strategy",
-            "tls",
-        ];
-        self.unknown(&part, server, &known, &quiet);
-        if value.contains("://")
-            && let Ok(NameServer::NotYet(what)) = crate::value::parse_name_server(&address(server))
-        {
-            let what = format!("{what} is not built: what asks `{tag}` gets no answer");
-            self.draft.report.lost(&place, what);
-        }
-        self.draft.entry(Section::Upstreams, &tag, value, &place);
-    }
-
-    /// A server in native words, or why there is none.
-    fn server(&self, server: &Value) -> Result<String, String> {
-        let address = address(server);
-        let kind = server["type"].as_str().unwrap_or_default();
-        let place = match crate::value::parse_name_server(&address) {
-            Ok(NameServer::NotYet(_)) => return Ok(quoted(&address)),
-            Ok(NameServer::System) => None,
-            Ok(NameServer::Tcp(place) | NameServer::Udp(place)) => Some(place),
-            Err(_) if !kind.is_empty() && !matches!(kind, "udp" | "tcp" | "legacy") => {
-                return Err(format!("its type is `{kind}`"));
-            }
-            Err(why) => return Err(why.to_string()),
-        };
-        // By these it leaves another way, or not this host at all.
-        for key in [
-            "bind_interface",
-            "inet4_bind_address",
-            "inet6_bind_address",
-            "netns",
-            "routing_mark",
-        ] {
-            if !server[key].is_null() {
-                return Err(format!("`{key}` cannot be said of it"));
-            }
-        }
-        if place.as_ref().is_some_and(|place| place.lacks_interface()) {
-            return Err("a link-local address is on every link, and it names none".to_owned());
-        }
-        let via = match text_of(&server["detour"]) {
-            None => None,
-            Some(tag) => Some(
-                self.names
-                    .get(tag)
-                    .ok_or_else(|| format!("there is no outbound `{tag}`"))?,
-            ),
-        };
-        match via.filter(|via| *via != "DIRECT") {
-            // From here on directly is by the usual way.
-            None => Ok(quoted(&address)),
-            Some(_) if place.is_none() => {
-                Err("the system's resolver is asked directly alone".to_owned())
-            }
-            Some(via) => Ok(format!(
-                "{{ address: {}, via: {} }}",
-                quoted(&address),
-                text(via)
-            )),
-        }
-    }
-
     /// The rules that name servers by names alone; the others are told.
     fn dns_rules(&mut self, last: &str) {
         let root = self.root;
@@ -367,41 +275,5 @@ impl SingBox<'_> {
                 .entry(Section::Upstreams, &name, SILENT.to_owned(), place);
         }
         name
-    }
-}
-
-/// A server's address as the native language writes it; from 1.12 on it has a type.
-fn address(server: &Value) -> String {
-    let host = server["server"].as_str().unwrap_or_default();
-    let port = match server["server_port"].as_u64() {
-        Some(_) => endpoint(host, &server["server_port"]),
-        None if host.contains(':') => format!("[{host}]"),
-        None => host.to_owned(),
-    };
-    match server["type"].as_str() {
-        Some(kind @ ("udp" | "tcp" | "tls" | "https" | "h3" | "quic")) => {
-            format!("{kind}://{port}")
-        }
-        Some("local") => "system".to_owned(),
-        Some("legacy") | None => {
-            let address = server["address"].as_str().unwrap_or_default();
-            if address == "local" {
-                return "system".to_owned();
-            }
-            match address.parse::<std::net::IpAddr>() {
-                Ok(std::net::IpAddr::V6(v6)) => format!("udp://[{v6}]"),
-                Ok(v4) => format!("udp://{v4}"),
-                Err(_full) => address.to_owned(),
-            }
-        }
-        Some(_) => String::new(),
-    }
-}
-
-/// A tag that is not the native language's own word.
-fn own_tag(tag: &str) -> String {
-    match tag {
-        "system" => "system-2".to_owned(),
-        tag => tag.to_owned(),
     }
 }

@@ -343,19 +343,19 @@ fn servers_for_names_are_clashs() {
         ("  nameserver: ['dhcp://eth0']", "dhcp"),
         (
             "  respect-rules: true\n  nameserver: [1.1.1.1]",
-            "the way that the rules say",
+            "by the outbound that the rules choose",
         ),
     ] {
         clash(
             &of(dns),
             &["nameserver: \"https://not-carried-over.invalid\""],
-            &[told, "`nameserver` has no name server that can be said"],
+            &[told, "no name server of `nameserver` can be carried over"],
         );
     }
     clash(
         &of("  listen: 0.0.0.0:53"),
         &["nameserver: \"https://not-carried-over.invalid\""],
-        &["`nameserver` has no name server"],
+        &["no name server of `nameserver` can"],
     );
     clash(
         &of(
@@ -380,7 +380,7 @@ fn servers_for_names_are_clashs() {
         &[
             "c:10: warning: `geosite:cn`",
             "rcode",
-            "`policy-4` has no name server",
+            "no name server of `policy-4`",
             "one label below `d.test`",
         ],
     );

@@ -235,7 +235,12 @@ prop_compose! {
             allowed: allowed.map_or_else(|| ranges(&["0.0.0.0/0", "::/0"]), |allowed| ranges(&allowed)),
             denied: denied.map(|denied| ranges(&denied)).unwrap_or_default(),
             rules,
-            servers: servers.map_or_else(|| vec!["system"], |all| all.into_iter().map(by_sender).collect()),
+            servers: servers.map_or_else(|| vec!["system"], |all| {
+                // Where the usual servers are not built, others are asked, with a warning.
+                let later = all.contains(&"tls") && !respects;
+                let by: Vec<_> = all.into_iter().map(by_sender).collect();
+                if later && by.iter().all(|server| server.is_empty()) { vec!["system"] } else { by }
+            }),
             asked: policies.into_iter().map(|(names, server, line)| (names, by_sender(server), line)).collect(),
             nearest: true,
         }
@@ -317,7 +322,10 @@ prop_compose! {
         let known = |users: &Vec<(&'static str, &'static str)>| -> Vec<_> {
             users.iter().copied().filter(|(_, password)| !password.is_empty()).collect()
         };
+        let usual = servers[0];
         let by = |server: &'static str| match (server, detour) {
+            // Where the usual server is not built, another is asked, with a warning.
+            ("tls", None) if usual == "tls" => "system",
             ("tls" | "dhcp", _) | (_, Some("gone")) => "",
             ("1.1.1.1", Some(_)) => "1.1.1.1 far",
             ("9.9.9.9", Some(_)) => "9.9.9.9 far",
@@ -330,7 +338,7 @@ prop_compose! {
             allowed: ranges(&["0.0.0.0/0", "::/0"]),
             denied: Vec::new(),
             rules,
-            servers: vec![by(servers[0])],
+            servers: vec![by(usual)],
             asked: policies.into_iter().map(|(names, server, line)| (names, by(server), line)).collect(),
             nearest: false,
         }
