@@ -7,6 +7,7 @@
 mod dns;
 mod inbounds;
 mod lists;
+mod mode;
 mod old;
 mod outbounds;
 mod parts;
@@ -93,6 +94,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
         names_by: None,
         direct: "DIRECT".to_owned(),
         used: Vec::new(),
+        unfolded: 0,
         root,
     };
     clash.general();
@@ -104,6 +106,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
     clash.udp();
     clash.providers();
     clash.dns();
+    clash.mode();
     clash.rules();
     // Where no rule holds flows go direct.
     let direct = clash.direct.clone();
@@ -123,6 +126,8 @@ struct Clash<'a> {
     direct: String,
     /// Keys of `dns` whose servers are asked in the stead of others.
     used: Vec<&'static str>,
+    /// How many rules the lists of `sub-rules` had so far, each as often as it is named.
+    unfolded: usize,
     root: &'a Node,
 }
 
@@ -137,13 +142,6 @@ impl Clash<'_> {
         let dns = get(root, "dns").filter(|dns| get(dns, "enable").is_some_and(is_on));
         let of_servers = dns.and_then(|dns| get(dns, "proxy-server-nameserver"));
         self.names_by = of_servers.filter(|node| says(node)).map(|_| "nameserver");
-        if let Some(mode) = get(root, "mode") {
-            let word = mode.scalar().unwrap_or_default();
-            if !word.eq_ignore_ascii_case("rule") {
-                let what = format!("`mode: {word}`: the rules are written, and decide");
-                self.draft.report.lost(place(mode), what);
-            }
-        }
         match scalar(root, "log-level") {
             Some("warning") => self.draft.head.push("log: { level: warn }".to_owned()),
             Some(level @ ("debug" | "error" | "info")) => {

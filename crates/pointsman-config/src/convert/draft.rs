@@ -189,11 +189,6 @@ impl Draft {
         self.add(place, written, text, parsed);
     }
 
-    /// Whether there is room for rules that a list within lists brings, once for each who names it.
-    pub(super) fn has_room(&self) -> bool {
-        self.rules.len() < MOST_RULES && self.report.len() < MOST_RULES
-    }
-
     /// Ends the list.
     pub(super) fn fallback(&mut self, place: &str, out: &str) {
         let rule = format!("FALLBACK, {}", line_text(out));
@@ -399,9 +394,6 @@ const REFUSES: &str = "{ type: select, members: [reject] }";
 
 /// An upstream that stands for one that cannot be said: of a kind that gives no answer.
 pub(super) const SILENT: &str = "\"https://not-carried-over.invalid\"";
-
-/// Beyond so many rules lists within lists are not unfolded.
-const MOST_RULES: usize = 100_000;
 
 /// Why a rule goes that asks that a flow is not in a set that lacks entries.
 pub(super) const LACKS: &str =

@@ -105,10 +105,6 @@ impl Report {
         }
     }
 
-    fn len(&self) -> usize {
-        self.remarks.len()
-    }
-
     fn finish(self) -> Vec<Remark> {
         self.remarks
     }

@@ -41,6 +41,8 @@ pub(super) struct Known {
     pub(super) rules: usize,
     /// How many are not carried over.
     pub(super) left_out: usize,
+    /// Where all flows go, where the rules do not decide.
+    pub(super) all: Option<String>,
     /// Where flows go that no rule takes.
     pub(super) last: Option<String>,
     /// Rule sets that are fetched.
@@ -232,11 +234,17 @@ impl Told<'_> {
                 count(known.left_out, "rule")
             ));
         }
-        let Some(last) = &known.last else { return };
-        let mut all = (0_u32..).zip(&self.setup.outbounds);
-        let found = all.find(|(_, outbound)| outbound.name.eq_ignore_ascii_case(last));
+        let (what, out) = match (&known.all, &known.last) {
+            (Some(all), _) => (
+                format!("every flow goes to `{all}`, whatever the rules below say"),
+                all,
+            ),
+            (None, Some(last)) => (format!("flows that no rule takes go to `{last}`"), last),
+            (None, None) => return,
+        };
+        let mut outbounds = (0_u32..).zip(&self.setup.outbounds);
+        let found = outbounds.find(|(_, outbound)| outbound.name.eq_ignore_ascii_case(out));
         let Some((number, _)) = found else { return };
-        let what = format!("flows that no rule takes go to `{last}`");
         match self.end(OutboundId(number)).1 {
             End::Goes => summary.works.push(what),
             End::Refused => summary.works.push(format!("{what}, and are refused")),

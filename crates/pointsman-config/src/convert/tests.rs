@@ -19,6 +19,7 @@ mod corners;
 mod encrypted;
 mod fixtures;
 mod foreign;
+mod modes;
 mod parts;
 mod summary;
 mod told;

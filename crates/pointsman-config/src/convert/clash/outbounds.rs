@@ -70,7 +70,7 @@ const ALWAYS_UDP: [&str; 5] = ["hysteria", "hysteria2", "mieru", "tuic", "masque
 
 impl<'a> Clash<'a> {
     /// A name that the native language has not built in.
-    fn own_name(&mut self, name: &str) -> String {
+    pub(super) fn own_name(&mut self, name: &str) -> String {
         let mut own = name.to_owned();
         while is_builtin(&own) || (own != name && self.names.values().any(|known| *known == own)) {
             own.push_str("-2");

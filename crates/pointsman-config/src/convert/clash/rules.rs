@@ -1,15 +1,22 @@
 //! Clash's rules.
 
 use super::super::rules::{self, Ranges};
+use super::mode::GLOBAL;
 use super::parts::{Lost, sayable};
 use super::{Clash, get, items, place};
 use crate::clash_rule::{Parts, within};
+
+/// Lists stand in so many lists at most, one within the other.
+const MOST_LISTS: usize = 8;
+
+/// Lists have so many rules, each counted as often as it is named: else a file of some lines would take minutes.
+const MOST_UNFOLDED: usize = 20_000;
 
 impl Clash<'_> {
     pub(super) fn rules(&mut self) {
         for node in items(get(self.root, "rules")) {
             match node.scalar() {
-                Some(rule) => self.rule(rule, None, &place(node), 0),
+                Some(rule) => self.rule(rule, None, &place(node), &[]),
                 None => self
                     .draft
                     .report
@@ -19,10 +26,10 @@ impl Clash<'_> {
     }
 
     /// One rule, perhaps below the condition of a `SUB-RULE`.
-    fn rule(&mut self, rule: &str, above: Option<&str>, place: &str, depth: usize) {
+    fn rule(&mut self, rule: &str, above: Option<&str>, place: &str, lists: &[&str]) {
         let parts = Parts::of(rule, true);
         if parts.kind == "SUB-RULE" {
-            return self.sub_rule(rule, &parts, above, place, depth);
+            return self.sub_rule(rule, &parts, above, place, lists);
         }
         for flag in parts.ignored() {
             let what = format!("`{flag}` in `{rule}` means nothing to Clash, and nothing here");
@@ -35,7 +42,11 @@ impl Clash<'_> {
             let what = format!("`{rule}` passes flows on, as if it were not there: it is left out");
             return self.draft.report.note(place, what);
         }
-        let Some(out) = self.out(target) else {
+        let global = target == GLOBAL;
+        let Some(out) = self
+            .out(target)
+            .or_else(|| global.then(|| self.global(place)))
+        else {
             let why = format!("there is no `{target}`");
             return self.no_way_out(&parts, above, place, rule, &why);
         };
@@ -77,43 +88,63 @@ impl Clash<'_> {
         }
     }
 
+    /// The rules of a list, each below the condition under which Clash asks them. `lists` are those that lead here.
     fn sub_rule(
         &mut self,
         rule: &str,
         parts: &Parts<'_>,
         above: Option<&str>,
         place: &str,
-        depth: usize,
+        lists: &[&str],
     ) {
         let Some(name) = parts.target else {
             return self.draft.left_out(place, rule, "it names no list");
         };
+        let why = if lists.contains(&name) {
+            let circle =
+                format!("the list `{name}` leads back to itself, which Clash does not take");
+            Some(circle)
+        } else if lists.len() >= MOST_LISTS {
+            let deep = format!("it stands in {MOST_LISTS} lists, one within the other");
+            Some(deep)
+        } else if self.unfolded >= MOST_UNFOLDED {
+            let many =
+                format!("the lists that are named before it have {MOST_UNFOLDED} rules already");
+            Some(many)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return self.draft.left_out(place, rule, &why);
+        }
         let condition = within(&parts.content).and_then(|inner| {
             let inner = Parts::of(inner, false);
             self.condition(&inner, place)
         });
         let condition = match condition {
-            Ok((condition, lost)) if depth < 4 && self.draft.has_room() => {
+            Ok((condition, lost)) => {
                 self.draft.parts_lost(place, rule, &lost, name);
                 condition
             }
-            Ok(_) => return self.draft.left_out(place, rule, "lists within lists"),
             Err(why) => return self.draft.left_out(place, rule, &why),
         };
         let condition = match above {
             None => condition,
             Some(above) => rules::all(&[above, &condition]),
         };
-        let lists = get(self.root, "sub-rules");
-        let Some(list) = lists.and_then(|lists| get(lists, name)) else {
+        let all = get(self.root, "sub-rules");
+        let Some(list) = all.and_then(|all| get(all, name)) else {
             return self
                 .draft
                 .left_out(place, rule, &format!("there is no list `{name}`"));
         };
+        // An empty list costs a step, too.
+        self.unfolded += items(Some(list)).len().max(1);
+        let lists = &[lists, &[name]].concat();
         for node in items(Some(list)) {
             let place = super::place(node);
             match node.scalar() {
-                Some(rule) => self.rule(rule, Some(&condition), &place, depth + 1),
+                Some(rule) => self.rule(rule, Some(&condition), &place, lists),
                 None => {
                     let what = "this is no rule: it is left out";
                     self.draft.report.lost(place, what);

@@ -101,6 +101,8 @@ pub(super) struct Found {
     pub(super) guessed: Option<String>,
     /// Whether it asks for what nobody looked at.
     pub(super) unsniffed: bool,
+    /// Whether it asks for the mode.
+    pub(super) mode: bool,
     /// Alternatives that are left out, and why.
     pub(super) lost: Vec<(String, String)>,
     /// Whether it stands below an `invert`, where nothing may be left out.
@@ -293,6 +295,17 @@ impl SingBox<'_> {
                 others.push(values.iter().map(user).collect::<Result<_, _>>()?);
             }
             "network" => others.push(each("NETWORK")),
+            "clash_mode" => {
+                let now = self.mode();
+                let holds = |mode: &String| Some(mode.to_lowercase()) == now;
+                let word = if values.iter().any(holds) {
+                    "ALWAYS"
+                } else {
+                    "NEVER"
+                };
+                found.mode = true;
+                others.push(vec![word.to_owned()]);
+            }
             // First bytes that nobody looked at have neither.
             "protocol" | "client" if !self.sniffed => {
                 found.unsniffed = true;

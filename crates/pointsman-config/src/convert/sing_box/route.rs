@@ -69,7 +69,9 @@ impl SingBox<'_> {
                 self.draft.report.lost(&place, what);
             }
             if condition == "NEVER" {
-                let why = if found.unsniffed {
+                let why = if found.mode {
+                    "it holds in another mode than the file begins with, and modes are not switched here"
+                } else if found.unsniffed {
                     "no `sniff` comes before it, so it never holds there either"
                 } else {
                     "it never holds"
@@ -77,6 +79,10 @@ impl SingBox<'_> {
                 let what = format!("`{}` is left out: {why}", shown(rule));
                 self.draft.report.note(&place, what);
                 continue;
+            }
+            if found.mode {
+                let what = "modes are not switched here: the rule holds as in the mode that the file begins with";
+                self.draft.report.note(&place, what);
             }
             let action = rule["action"].as_str().unwrap_or("route");
             if action == "sniff" {
@@ -124,6 +130,14 @@ impl SingBox<'_> {
             (None, None) => "DIRECT".to_owned(),
         };
         self.draft.fallback(&place, &out);
+    }
+
+    /// The mode that the file begins with, in lower case; there is none where nothing can switch it.
+    pub(super) fn mode(&self) -> Option<String> {
+        let api = &self.root["experimental"]["clash_api"];
+        api.as_object()?;
+        let given = text_of(&api["default_mode"]);
+        Some(given.unwrap_or("Rule").to_lowercase())
     }
 
     /// The way out of a rule, or why there is none; `None` where the rule does something else.
