@@ -58,6 +58,14 @@ pub enum DialError {
         /// In which way.
         why: String,
     },
+    /// The proxy ended the connection where its answer was due.
+    #[error("the proxy `{outbound}` closed the connection instead of answering{}", perhaps(*asked))]
+    ProxyClosed {
+        /// The proxy.
+        outbound: Arc<str>,
+        /// It was asked to connect; else it got no further than the greeting.
+        asked: bool,
+    },
     /// The connection to the proxy broke while it was asked.
     #[error("the connection to the proxy `{outbound}` broke")]
     ProxyGone {
@@ -122,6 +130,14 @@ pub enum DialError {
     },
 }
 
+/// What it may mean that a proxy which was asked to connect says nothing: OpenSSH has no other words.
+fn perhaps(asked: bool) -> &'static str {
+    match asked {
+        true => ": it may not reach the target (`ssh -D` says so in this way)",
+        false => "",
+    }
+}
+
 /// What a failed attempt means to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -153,6 +169,7 @@ impl DialError {
             Self::Login { .. }
             | Self::NoTarget { .. }
             | Self::ProxyBroke { .. }
+            | Self::ProxyClosed { .. }
             | Self::ProxyGone { .. }
             | Self::ProxyRefused { .. }
             | Self::TimedOut { .. }
@@ -184,7 +201,9 @@ impl DialError {
                 Failure::Refused => Fault::ConnectionRefused,
                 Failure::TimedOut => Fault::TimedOut,
             },
-            Self::ProxyBroke { .. } | Self::ProxyGone { .. } => Fault::Proxy,
+            Self::ProxyBroke { .. } | Self::ProxyClosed { .. } | Self::ProxyGone { .. } => {
+                Fault::Proxy
+            }
             Self::ProxyRefused { .. } => Fault::ProxyRefused,
             Self::Refuses { .. } => Fault::OutboundRefuses,
             Self::TimedOut { .. } => Fault::TimedOut,
@@ -203,6 +222,7 @@ impl DialError {
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::ProxyBroke { .. }
+            | Self::ProxyClosed { .. }
             | Self::ProxyGone { .. }
             | Self::Refuses { .. }
             | Self::Shut { .. }

@@ -27,7 +27,7 @@ pub(super) async fn connect(
         why: format!("its protocol cannot carry {what}"),
     })?;
     let sent = stream.write_all(&request).await;
-    sent.map_err(|error| proxy_failed(outbound, Broken::Io(error)))?;
+    sent.map_err(|error| proxy_failed(outbound, Broken::Io(error), true))?;
     for _ in 0..MAX_INTERIM {
         let answer = exact::read_head(&mut stream, http::parse_connect_response).await;
         let answer = answer.map_err(|broken| match broken {
@@ -35,7 +35,7 @@ pub(super) async fn connect(
                 outbound: Arc::clone(outbound),
                 why: exact::why_no_head(why),
             },
-            broken => proxy_failed(outbound, broken),
+            broken => proxy_failed(outbound, broken, true),
         })?;
         let failure = match answer.status {
             _ if answer.is_open() => return Ok(stream),

@@ -19,7 +19,7 @@ pub(super) async fn connect(
     login: Option<&Login>,
     target: &Target,
 ) -> Result<Stream, DialError> {
-    let broken = |broken: Broken| proxy_failed(outbound, broken);
+    let broken = |broken: Broken| proxy_failed(outbound, broken, false);
     let unwritable = |Unwritable(what): Unwritable| DialError::ProxyBroke {
         outbound: Arc::clone(outbound),
         why: format!("its protocol cannot carry {what}"),
@@ -53,7 +53,8 @@ pub(super) async fn connect(
     let request = socks::write_connect(&target.on_the_wire(), target.port).map_err(unwritable)?;
     send(&mut stream, &request).await.map_err(broken)?;
     let reply = exact::read(&mut stream, socks::MAX_REPLY, socks::parse_reply).await;
-    match reply.map_err(broken)?.code {
+    let asked = |broken: Broken| proxy_failed(outbound, broken, true);
+    match reply.map_err(asked)?.code {
         ReplyCode::Succeeded => Ok(stream),
         code => {
             let (answer, failure) = meaning(code);
@@ -71,14 +72,11 @@ async fn send(stream: &mut Stream, bytes: &[u8]) -> Result<(), Broken> {
     stream.write_all(bytes).await.map_err(Broken::Io)
 }
 
-/// The answer that could not be read, as the proxy's fault.
-pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken) -> DialError {
+/// The answer that could not be read, as the proxy's fault; `asked`: it had been asked to connect.
+pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken, asked: bool) -> DialError {
     let outbound = Arc::clone(outbound);
     match broken {
-        Broken::Ended => DialError::ProxyBroke {
-            outbound,
-            why: "it closed the connection".into(),
-        },
+        Broken::Ended => DialError::ProxyClosed { outbound, asked },
         Broken::Io(source) => DialError::ProxyGone { outbound, source },
         Broken::Not(why) => DialError::ProxyBroke {
             outbound,

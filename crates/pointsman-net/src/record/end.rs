@@ -268,7 +268,9 @@ impl Fault {
             Self::NotResolved => "the name was not resolved",
             Self::OutboundRefuses => "an outbound on the way refuses all flows",
             Self::Other => "the system could not connect",
-            Self::Proxy => "the proxy broke its protocol or the connection",
+            Self::Proxy => {
+                "the proxy closed or broke the connection, or did not speak its protocol"
+            }
             Self::ProxyRefused => "the proxy could not, or would not, reach the target",
             Self::Target => "the connection to the target broke",
             Self::TimedOut => "no answer in time",

@@ -174,6 +174,22 @@ fn failures_name_the_proxy_and_what_it_said() {
     assert!(origin.heads.lock().unwrap().is_empty());
 }
 
+/// As OpenSSH's `-D` where it does not reach the target: no answer, and the end.
+#[test]
+fn a_proxy_that_closes_instead_of_answering_is_told_as_that() {
+    let at = scripted(&[b"\x05\x00", b""]);
+    let daemon = daemon(
+        &format!("  out: {{ type: socks5, server: \"{at}\" }}\n"),
+        "out",
+    );
+    assert_eq!(socks_code(&daemon, "http://a.test/"), 1);
+    assert_eq!(
+        daemon.last_flow()["error"],
+        "the proxy `out` closed the connection instead of answering: it may not reach the target \
+         (`ssh -D` says so in this way)"
+    );
+}
+
 #[test]
 fn a_switch_moves_new_flows_and_leaves_old_ones() {
     let (mut one, two) = (SingBox::start(), SingBox::start());
