@@ -13,7 +13,8 @@ use pointsman_policy::{Condition, Node, OutboundId, Policy, Prefix};
 
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Forward, OutboundKind, Target};
+use crate::setup::{Balance, Endpoint, Forward, OutboundKind, Target};
+use crate::yaml::Node as Key;
 
 /// Where the parts of a forward stand, for explanations.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +100,35 @@ pub fn origin(key: &Span, text: String) -> Origin {
         line: key.line(),
         text: text.into(),
     }
+}
+
+/// Warns of Unix sockets whose clients a list of allowed sources, the key `list`, shuts out.
+pub fn check_unix<'a>(
+    listen: impl Iterator<Item = &'a Endpoint>,
+    key: &Key,
+    list: &str,
+    problems: &mut Problems,
+) {
+    let (unix, others): (Vec<_>, Vec<_>) =
+        listen.partition(|endpoint| matches!(endpoint, Endpoint::Unix(_)));
+    if unix.is_empty() {
+        return;
+    }
+    let (whom, hint) = match others.is_empty() {
+        true => ("every connection", "leave it out"),
+        false => (
+            "each of theirs",
+            "give the socket a forward of its own without the list",
+        ),
+    };
+    let message = format!(
+        "clients of a Unix socket have no address, so none is in `{list}`: {whom} is refused"
+    );
+    problems
+        .warning("unreachable-forward", &key.span, message)
+        .hint = Some(format!(
+        "{hint}; who may use a socket is said by the rights of its directory and its file"
+    ));
 }
 
 /// Warns of what a forward can never do: targets without a turn, two of one name.

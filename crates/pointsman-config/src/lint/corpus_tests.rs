@@ -15,7 +15,7 @@ const CORPUS: [(&str, &str, usize, usize); 7] = [
     ("early", include_str!("corpus/early.txt"), 5, 5),
     ("entries", include_str!("corpus/entries.txt"), 16, 9),
     ("inbounds", include_str!("corpus/inbounds.txt"), 12, 14),
-    ("odd", include_str!("corpus/odd.txt"), 7, 18),
+    ("odd", include_str!("corpus/odd.txt"), 9, 26),
     ("ways", include_str!("corpus/ways.txt"), 25, 17),
 ];
 

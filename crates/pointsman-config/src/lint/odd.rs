@@ -1,12 +1,12 @@
 //! Names and ranges that no flow has: addresses as names, names that end with a number, ranges of IPv4-mapped
-//! addresses, and ranges with bits behind their length, which hold others than they show.
+//! addresses, programs that are a path where a name is compared, and ranges with bits behind their length, which hold others than they show.
 //!
 //! Tells of each part of a rule, also where another part keeps the rule alive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use pointsman_policy::Prefix;
-use pointsman_policy::condition::{Condition, DomainTest};
+use pointsman_policy::condition::{Condition, DomainTest, TextField, TextTest};
+use pointsman_policy::{Prefix, base_name};
 
 use super::logic::Expr;
 use super::tell::Finding;
@@ -48,14 +48,55 @@ fn unmet(expr: &Expr<'_>) -> Option<Odd> {
     }
 }
 
-fn condition(test: &Condition) -> Option<Odd> {
+/// What is odd about a condition that is no logic.
+pub(crate) fn condition(test: &Condition) -> Option<Odd> {
     match test {
         Condition::Domain(DomainTest::Exact(name) | DomainTest::Suffix(name)) => {
             of_name(name.as_str())
         }
         Condition::Address { prefix, .. } => of_prefix(prefix),
+        Condition::Text(field, test) => of_program(*field, test),
         _ => None,
     }
+}
+
+/// What is odd about a program: names are what stands behind the last `/` of a path, and paths are absolute.
+fn of_program(field: TextField, test: &TextTest) -> Option<Odd> {
+    use TextTest::{Exact, ExactIgnoreCase, Keyword, KeywordIgnoreCase};
+    let (Exact(text) | ExactIgnoreCase(text) | Keyword(text) | KeywordIgnoreCase(text)) = test
+    else {
+        return None;
+    };
+    let whole = matches!(test, Exact(_) | ExactIgnoreCase(_));
+    let base = base_name(text);
+    let (what, hint) = match field {
+        // A kernel's thread (`kworker/0:1`) may be the parent of a program, and has no path.
+        TextField::ProcessName | TextField::ParentName if text.starts_with('/') => (
+            format!("`{text}` is a path, and the name of a program has no `/`"),
+            match field {
+                TextField::ParentName => format!("ask for the name `{base}`"),
+                _ if whole => format!(
+                    "ask for the name `{base}`, or for the path (`PROC-PATH`, in trees `process.path eq`)"
+                ),
+                _ => {
+                    "ask for the path (`PROC-PATH-KEYWORD`, in trees `process.path has`)".to_owned()
+                }
+            },
+        ),
+        TextField::ProcessPath if whole && !text.starts_with('/') => (
+            format!("`{text}` is no whole path, and the path of a program begins with `/`"),
+            format!(
+                "write the whole path, or ask for the name `{base}` (`PROCESS-NAME`, in trees `process.name eq`)"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Odd {
+        code: "never-matches",
+        severity: Severity::Warning,
+        what,
+        hint,
+    })
 }
 
 /// What is odd about a name.

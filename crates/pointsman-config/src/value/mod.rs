@@ -21,6 +21,7 @@ pub use address::{
 pub use duration::{BadDuration, parse_duration, parse_go_duration};
 pub use secret::{MAX_SECRET, secret};
 
+use crate::lint::odd;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{Endpoint, Place, Server};
 use crate::yaml::{Node, Style, Value};
@@ -204,10 +205,20 @@ pub fn prefix(node: &Node, what: &str, problems: &mut Problems) -> Option<Prefix
 /// A list of ranges of addresses; bad ones are reported and left out.
 pub fn prefixes(node: &Node, what: &str, problems: &mut Problems) -> Vec<Prefix> {
     let items = node.list(what, problems);
-    items
-        .iter()
-        .filter_map(|item| prefix(item, what, problems))
-        .collect()
+    let mut prefixes = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(prefix) = prefix(item, what, problems) else {
+            continue;
+        };
+        if let Some(odd) = item.scalar().and_then(odd::host_bits) {
+            let message = format!("{what}: {}", odd.what);
+            problems
+                .push(odd.severity, odd.code, &item.span, message)
+                .hint = Some(odd.hint);
+        }
+        prefixes.push(prefix);
+    }
+    prefixes
 }
 
 /// A server: `host:port`, `1.2.3.4:port`, `[2001:db8::1]:port`, its port not 0.

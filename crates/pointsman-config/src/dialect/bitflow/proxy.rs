@@ -157,9 +157,9 @@ fn listener(node: &Node, directory: &Path, problems: &mut Problems) -> Listener 
         let shown: Vec<String> = listener.allow.iter().map(Prefix::to_string).collect();
         let shown = format!("authorized_sources: {}", shown.join(", "));
         listener.allow_origin = forward::origin(&key.span, shown);
-        if !listener.allow.is_empty() && matches!(listener.address, Some((Endpoint::Unix(_), _))) {
-            let message = "clients of a Unix socket have no address: every connection is refused";
-            problems.warning("unreachable-forward", &key.span, message);
+        if !listener.allow.is_empty() {
+            let listen = listener.address.iter().map(|(endpoint, _)| endpoint);
+            forward::check_unix(listen, key, "authorized_sources", problems);
         }
     }
     if let Some((key, context)) = keys.take_pair("tls_context")

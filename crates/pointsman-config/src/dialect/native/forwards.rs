@@ -54,12 +54,8 @@ fn draft(
     let pair = keys.take_pair("allow");
     if let Some((ranges, origin)) = allow::read(pair, problems) {
         (allowed, origins.allow) = (ranges, origin);
-        let only_unix = listen
-            .as_ref()
-            .is_some_and(|l| !l.is_empty() && l.iter().all(|e| matches!(e, Endpoint::Unix(_))));
-        if let Some((key, _)) = pair.filter(|_| only_unix) {
-            let message = "clients of a Unix socket have no address: every connection is refused";
-            problems.warning("unreachable-forward", &key.span, message);
+        if let Some((key, _)) = pair {
+            forward::check_unix(listen.iter().flatten(), key, "allow", problems);
         }
     }
     let targets_key = keys.require("targets", problems);

@@ -16,7 +16,7 @@ use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
-use crate::lint::odd;
+use crate::lint::odd::{self, Odd};
 use crate::list::{InlineEntry, ListFile, Origin};
 use crate::load::Input;
 use crate::problem::Problems;
@@ -120,16 +120,19 @@ fn from_list(
             continue;
         };
         let known = set.entries.len();
-        if let Err(fault) = add(set, kind, text, item.span.line(), databases) {
-            problems.error(fault.code, &item.span, fault.message).hint = fault.hint;
-            continue;
-        }
+        let other = match add(set, kind, text, item.span.line(), databases) {
+            Ok(other) => other,
+            Err(fault) => {
+                problems.error(fault.code, &item.span, fault.message).hint = fault.hint;
+                continue;
+            }
+        };
         let unmet = set.entries.get(known).and_then(|entry| match &entry.what {
             Ok((name, _)) => odd::of_name(name.as_str()),
             Err(prefix) => odd::of_prefix(prefix),
         });
         let bits = odd::host_bits(text).filter(|_| kind != Kind::Domains);
-        for odd in unmet.into_iter().chain(bits) {
+        for odd in unmet.or(other).into_iter().chain(bits) {
             let message = format!("`{text}`: {}", odd.what);
             problems
                 .push(odd.severity, odd.code, &item.span, message)
@@ -172,13 +175,14 @@ struct Fault {
     hint: Option<String>,
 }
 
+/// Adds an entry; what is odd about a condition that is neither a name nor a range.
 fn add(
     set: &mut Inline,
     kind: Kind,
     text: &str,
     line: u32,
     databases: &GeoDatabases,
-) -> Result<(), Fault> {
+) -> Result<Option<Odd>, Fault> {
     let address = |message| Fault {
         code: "invalid-address",
         message,
@@ -211,11 +215,15 @@ fn add(
                     prefix,
                     asks: Asks::Resolve,
                 } => set.add_prefix(prefix, line, text),
-                other => set.set.add_other(other, line, text),
+                other => {
+                    let odd = odd::condition(&other);
+                    set.set.add_other(other, line, text);
+                    return Ok(odd);
+                }
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What entries may refer to: databases, and no sets, so that none can hold itself.

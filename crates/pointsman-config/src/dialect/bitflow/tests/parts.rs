@@ -152,7 +152,7 @@ fn allowed_sources_are_checked() {
         "unix:/x",
         "[10.0.0.0/8]",
         &[
-            "3:1: warning[unreachable-forward]: clients of a Unix socket have no address: every connection is refused",
+            "3:1: warning[unreachable-forward]: clients of a Unix socket have no address, so none is in `authorized_sources`: every connection is refused",
         ],
     );
 }

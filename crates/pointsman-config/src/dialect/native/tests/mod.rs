@@ -28,7 +28,7 @@ outbounds:
   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
 forwards:
   postgres:
-    listen: ["tcp://0.0.0.0:5432", "unix:///run/pg.sock"]
+    listen: ["tcp://10.0.0.1:5432", "tcp://192.168.1.2:5432"]
     allow: [10.0.0.0/8]
     targets: [{ name: a, address: "tcp://10.0.0.5:5432", via: work }]
     balance: failover
