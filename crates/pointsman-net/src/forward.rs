@@ -221,8 +221,8 @@ pub(crate) struct Visit {
 /// What a flow of a forward occupies until its end.
 #[derive(Debug, Default)]
 pub(crate) struct Stay {
-    _permit: Option<Permit>,
-    _turn: Option<Turn>,
+    permit: Option<Permit>,
+    turn: Option<Turn>,
 }
 
 impl Visit {
@@ -278,8 +278,9 @@ impl Visit {
         self.forward.spec.half_closed
     }
 
-    /// What the flow occupies from now on.
-    pub(crate) fn stay(self) -> Stay {
+    /// What the flow occupies from now on, while it is carried.
+    pub(crate) fn stay(mut self) -> Stay {
+        self.stay.turn.iter_mut().for_each(Turn::used);
         self.stay
     }
 }

@@ -152,10 +152,7 @@ impl Things {
             what: format!("its target fd:{number}"),
             source,
         })?;
-        let connected = Arc::new(Connected {
-            socket,
-            taken: AtomicBool::new(false),
-        });
+        let connected = Arc::new(Connected::new(socket));
         self.connected.insert(number, Arc::clone(&connected));
         Ok(connected)
     }
@@ -212,13 +209,17 @@ impl Drop for Permit {
 /// A connection that was handed over.
 #[derive(Debug)]
 pub(super) struct Connected {
-    socket: Inherited,
+    /// `None` once a flow was carried by it: what is left of one flow is not for another.
+    socket: Mutex<Option<Inherited>>,
     taken: AtomicBool,
 }
 
 /// The use of an inherited connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Connected>);
+pub(super) struct Turn {
+    of: Arc<Connected>,
+    used: bool,
+}
 
 /// Why an inherited connection cannot be used.
 pub(super) enum NotNow {
@@ -229,23 +230,36 @@ pub(super) enum NotNow {
 }
 
 impl Connected {
-    /// The connection, for one flow. A flow ends it as clients end connections, half by half; what is ended stays so.
+    fn new(socket: Inherited) -> Self {
+        Self {
+            socket: Mutex::new(Some(socket)),
+            taken: AtomicBool::new(false),
+        }
+    }
+
+    /// The connection, for one flow.
     pub(super) fn take(self: &Arc<Self>) -> Result<(Stream, Turn), NotNow> {
         if self.taken.swap(true, Ordering::AcqRel) {
             return Err(NotNow::Busy);
         }
-        let turn = Turn(Arc::clone(self));
+        let turn = Turn {
+            of: Arc::clone(self),
+            used: false,
+        };
         let stream = self.stream().map_err(NotNow::Broken)?;
         Ok((stream, turn))
     }
 
     fn stream(&self) -> io::Result<Stream> {
-        let stream = match &self.socket {
-            Inherited::Tcp(socket) => Stream::from(TcpStream::from_std(socket.try_clone()?)?),
-            Inherited::Unix(socket) => Stream::from(UnixStream::from_std(socket.try_clone()?)?),
-            Inherited::TcpListener(_) | Inherited::UnixListener(_) | Inherited::Udp(_) => {
+        let stream = match &*self.socket() {
+            Some(Inherited::Tcp(socket)) => Stream::from(TcpStream::from_std(socket.try_clone()?)?),
+            Some(Inherited::Unix(socket)) => {
+                Stream::from(UnixStream::from_std(socket.try_clone()?)?)
+            }
+            Some(Inherited::TcpListener(_) | Inherited::UnixListener(_) | Inherited::Udp(_)) => {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
+            None => return Err(io::ErrorKind::NotConnected.into()),
         };
         // Writing nothing fails where nothing can be written any more.
         os::send(&stream.socket, &[])?;
@@ -254,10 +268,25 @@ impl Connected {
         }
         Ok(stream)
     }
+
+    fn socket(&self) -> MutexGuard<'_, Option<Inherited>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// A flow's bytes go there from now on: no other flow gets it.
+    pub(super) fn used(&mut self) {
+        self.used = true;
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        if self.used {
+            // Ours was the last descriptor but the relay's: the connection ends as that one ends it.
+            *self.of.socket() = None;
+        }
+        self.of.taken.store(false, Ordering::Release);
     }
 }

@@ -50,7 +50,7 @@ impl Visit {
             let why = "connection limit: as many connections are open as `connection_limit` allows";
             shut(format!("{why} ({most})").into())
         };
-        self.stay._permit = Some(permit.ok_or_else(over)?);
+        self.stay.permit = Some(permit.ok_or_else(over)?);
 
         let turn = match spec.balance {
             Balance::RoundRobin => forward.state.turn(),
@@ -159,6 +159,8 @@ impl Visit {
             }
         };
         if self.forward.spec.proxy_header {
+            // Half a header is more than another flow could stand.
+            turn.iter_mut().for_each(Turn::used);
             let header = proxy_protocol::write_v1(self.source, self.local);
             let Ok(written) = timeout(limit, stream.write_all(&header)).await else {
                 let outbound = Arc::clone(&target.name);
@@ -166,7 +168,7 @@ impl Visit {
             };
             written.map_err(|source| unreachable(target, source))?;
         }
-        self.stay._turn = turn;
+        self.stay.turn = turn;
         Ok(stream)
     }
 

@@ -282,3 +282,24 @@ async fn an_inherited_tcp_connection_is_a_target_too() {
     client.finish().await;
     assert_eq!(client.rest().await.unwrap(), b"hello");
 }
+
+#[tokio::test]
+async fn what_one_flow_left_on_an_inherited_connection_is_not_for_the_next() {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut server = Client(tokio::net::TcpStream::from_std(theirs).unwrap());
+    let stage = Stage::of(to([target("t", Address::Fd(inherit(ours)))])).await;
+    let mut first = stage.connect().await;
+    first.send("half").await;
+    server.expect("half").await;
+    first.0.set_zero_linger().unwrap();
+    drop(first);
+    stage.records(1).await;
+    // An abort arrives as one.
+    assert!(server.rest().await.is_err());
+    assert!(stage.closes().await);
+    let ended = stage.records(2).await.remove(1).ended.clone();
+    assert!(matches!(ended, Some(End::Failed(..))), "{ended:?}");
+}
