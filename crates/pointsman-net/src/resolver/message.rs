@@ -74,9 +74,9 @@ pub(super) fn answer(bytes: &[u8], id: u16, name: &Domain, family: Family) -> Op
         ResponseCode::NXDomain => return Some(Answer::NoSuchName(negative_ttl(&message))),
         code => return Some(Answer::Failed(format!("the server says {code}"))),
     }
-    // Aliases are followed within the answer, at most once through its records.
+    // Aliases are followed within the answer, as far as resolvers do.
     let mut owner = fqdn;
-    for _ in 0..message.answers.len() {
+    for _ in 0..MAX_ALIASES {
         let alias = message
             .answers
             .iter()
@@ -98,13 +98,28 @@ pub(super) fn answer(bytes: &[u8], id: u16, name: &Domain, family: Family) -> Op
             _ => continue,
         };
         ttl = ttl.min(record.ttl);
-        addresses.push(address);
+        add(&mut addresses, address);
     }
     if addresses.is_empty() {
         ttl = negative_ttl(&message);
     }
     Some(Answer::Addresses(addresses, ttl))
 }
+
+/// One more address of a name: each once, and an IPv4 address in IPv6 as what it is, for rules and sockets alike.
+pub(super) fn add(addresses: &mut Vec<IpAddr>, address: IpAddr) {
+    let address = address.to_canonical();
+    // A list of advertisers names each a thousand times in vain.
+    if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
+        addresses.push(address);
+    }
+}
+
+/// More addresses of one name are not tried within the time of a dial.
+pub(super) const MAX_ADDRESSES: usize = 64;
+
+/// No server that means well has longer chains of aliases.
+const MAX_ALIASES: usize = 16;
 
 /// How long "there is none" holds (RFC 2308, 5), in seconds.
 fn negative_ttl(message: &Message) -> u32 {
@@ -138,7 +153,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use hickory_proto::rr::Record;
-    use hickory_proto::rr::rdata::{A, CNAME};
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 
     use super::*;
 
@@ -147,10 +162,14 @@ mod tests {
     }
 
     fn reply(edit: impl FnOnce(&mut Message)) -> Vec<u8> {
+        reply_for(Family::V4, edit)
+    }
+
+    fn reply_for(family: Family, edit: impl FnOnce(&mut Message)) -> Vec<u8> {
         let mut message = Message::new(7, MessageType::Response, OpCode::Query);
         message.add_query(Query::query(
             Name::from_ascii("a.test.").unwrap(),
-            RecordType::A,
+            record_type(family),
         ));
         edit(&mut message);
         message.to_vec().unwrap()
@@ -225,6 +244,35 @@ mod tests {
             answer(&circle, 7, &domain("a.test"), Family::V4),
             Some(none)
         );
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_is_one() {
+        let mapped = "::ffff:10.0.0.5".parse().unwrap();
+        let bytes = reply_for(Family::V6, |m| {
+            m.add_answer(record("a.test.", 60, RData::AAAA(AAAA(mapped))));
+        });
+        let ten = IpAddr::from([10, 0, 0, 5]);
+        assert_eq!(
+            answer(&bytes, 7, &domain("a.test"), Family::V6),
+            Some(Answer::Addresses(vec![ten], 60))
+        );
+    }
+
+    #[test]
+    fn an_answer_has_no_more_than_can_be_tried() {
+        let bytes = reply(|m| {
+            for n in 0..3_000_u32 {
+                let address = Ipv4Addr::from_bits(0x0a00_0000 + n);
+                m.add_answer(record("a.test.", 60, RData::A(A(address))));
+            }
+        });
+        let Some(Answer::Addresses(addresses, _)) =
+            answer(&bytes, 7, &domain("a.test"), Family::V4)
+        else {
+            panic!("no answer");
+        };
+        assert_eq!(addresses.len(), MAX_ADDRESSES);
     }
 
     #[test]

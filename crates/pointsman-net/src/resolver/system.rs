@@ -14,7 +14,7 @@ use pointsman_policy::Domain;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{NameServer, Place};
+use super::{NameServer, Place, message};
 
 /// Larger files are cut there, at a line's end: four times the largest hosts file that people publish.
 const MAX_FILE: u64 = 32 << 20;
@@ -191,18 +191,11 @@ fn parse_hosts(text: &str) -> HashMap<Domain, Vec<IpAddr>> {
             continue;
         };
         for name in words.filter_map(|word| Domain::parse(word).ok()) {
-            let addresses = hosts.entry(name).or_default();
-            // A list of advertisers names each a thousand times in vain.
-            if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
-                addresses.push(address);
-            }
+            message::add(hosts.entry(name).or_default(), address);
         }
     }
     hosts
 }
-
-/// More addresses of one name are not tried within the time of a dial.
-const MAX_ADDRESSES: usize = 64;
 
 fn parse_configuration(text: &str) -> (Vec<NameServer>, Vec<Domain>) {
     let (mut servers, mut search) = (Vec::new(), Vec::new());

@@ -16,7 +16,9 @@ fn shown(servers: &[NameServer]) -> Vec<String> {
 
 #[test]
 fn hosts_are_read_as_their_manual_says() {
-    let hosts = parse_hosts("127.0.0.1 localhost a # b\n\n::1 ip6 A\nx y\n127.0.0.1 a\n");
+    let hosts = parse_hosts(
+        "127.0.0.1 localhost a # b\n\n::1 ip6 A\nx y\n127.0.0.1 a\n::ffff:10.0.0.5 mapped\n",
+    );
     let known = Known {
         hosts,
         ..Known::default()
@@ -26,6 +28,8 @@ fn hosts_are_read_as_their_manual_says() {
     assert_eq!(v6, [IpAddr::from(Ipv6Addr::LOCALHOST)]);
     assert!(known.hosts(&domain("ip6")).0.is_empty());
     assert_eq!(known.hosts(&domain("y")), (vec![], vec![]));
+    let ten = IpAddr::from([10, 0, 0, 5]);
+    assert_eq!(known.hosts(&domain("mapped")), (vec![ten], vec![]));
 }
 
 #[test]
