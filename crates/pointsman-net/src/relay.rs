@@ -166,8 +166,8 @@ struct Clock {
     lifetime: Option<Duration>,
     begun: Instant,
     progress: Instant,
-    client: Instant,
-    server: Instant,
+    client: Heard,
+    server: Heard,
     /// Of the few relays that have such limits.
     stalls: Option<Box<Stalls>>,
     /// Armed for the earliest limit and, when that has moved meanwhile, armed again: traffic never touches the timer.
@@ -235,7 +235,8 @@ impl Future for Relay {
         if let Some(ended) = this.watch_for_hang_ups(up, down, cx) {
             return Poll::Ready(this.end(ended));
         }
-        let (client_reads, server_reads) = (this.up.reads(), this.down.reads());
+        // A side that nobody reads from, because the other takes nothing, is not the one that is late.
+        let (client_reads, server_reads) = (up == Wait::Readable, down == Wait::Readable);
         let clock = this.clock.as_mut();
         match clock.and_then(|clock| clock.poll_limits(client_reads, server_reads, cx)) {
             Some(ended) => Poll::Ready(this.end(ended)),
@@ -406,6 +407,26 @@ impl Limits {
     }
 }
 
+/// When bytes came from a side last, or it was read from again after a while in which it was not.
+#[derive(Debug)]
+struct Heard {
+    at: Instant,
+    reads: bool,
+}
+
+impl Heard {
+    fn new(at: Instant) -> Self {
+        Self { at, reads: true }
+    }
+
+    fn read(&mut self, reads: bool) {
+        if reads && !self.reads {
+            self.at = Instant::now();
+        }
+        self.reads = reads;
+    }
+}
+
 impl Clock {
     fn new(limits: &Limits) -> Self {
         let now = Instant::now();
@@ -416,8 +437,8 @@ impl Clock {
             lifetime: limits.lifetime,
             begun: now,
             progress: now,
-            client: now,
-            server: now,
+            client: Heard::new(now),
+            server: Heard::new(now),
             stalls: Stalls::of(limits),
             timer: None,
         }
@@ -428,8 +449,8 @@ impl Clock {
         self.progress = now;
         if received {
             match source {
-                Who::Client => self.client = now,
-                Who::Server => self.server = now,
+                Who::Client => self.client.at = now,
+                Who::Server => self.server.at = now,
             }
         }
     }
@@ -455,6 +476,8 @@ impl Clock {
         server_reads: bool,
         cx: &mut Context<'_>,
     ) -> Option<Ended> {
+        self.client.read(client_reads);
+        self.server.read(server_reads);
         loop {
             let (at, ended) = self.next(client_reads, server_reads)?;
             let timer = self
@@ -483,8 +506,8 @@ impl Clock {
         let idle_server = self.idle_server.filter(|_| server_reads);
         [
             of(self.progress, self.idle, Limit::Idle),
-            of(self.client, idle_client, Limit::Read),
-            of(self.server, idle_server, Limit::TargetRead),
+            of(self.client.at, idle_client, Limit::Read),
+            of(self.server.at, idle_server, Limit::TargetRead),
             stalled(|stalls| stalls.client, Limit::Write),
             stalled(|stalls| stalls.server, Limit::TargetWrite),
             of(self.begun, self.lifetime, Limit::Lifetime),

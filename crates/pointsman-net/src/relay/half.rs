@@ -109,11 +109,6 @@ impl Half {
         }
     }
 
-    /// Whether bytes may still come from the source.
-    pub(super) fn reads(&self) -> bool {
-        self.stage == Stage::Reading
-    }
-
     /// Whether nothing more will be moved: its end was told, or its target broke.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done

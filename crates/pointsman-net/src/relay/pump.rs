@@ -192,7 +192,9 @@ impl Future for Pump {
             }
             (Ok(_), Ok(_)) => {}
         }
-        let (client_reads, server_reads) = (this.up.reads(), this.down.reads());
+        // As the spliced relay: who is not read from is not late.
+        let reads = |wait| matches!(wait, Ok(Wait::Source));
+        let (client_reads, server_reads) = (reads(up), reads(down));
         let clock = this.clock.as_mut();
         match clock.and_then(|clock| clock.poll_limits(client_reads, server_reads, cx)) {
             Some(ended) => Poll::Ready(this.end(ended)),
@@ -210,10 +212,6 @@ impl Drop for Pump {
 }
 
 impl Direction {
-    fn reads(&self) -> bool {
-        matches!(self.stage, Stage::Reading | Stage::Unflushed)
-    }
-
     /// Moves what can be moved now. After a fault of the target this direction is done.
     fn turn(
         &mut self,

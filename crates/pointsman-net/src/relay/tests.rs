@@ -14,6 +14,8 @@ use std::thread;
 use pointsman_os::descriptors;
 use tokio::net::{TcpStream, UnixStream};
 
+mod late;
+
 use super::*;
 use crate::tasks::Tasks;
 
