@@ -114,16 +114,28 @@ impl Dialer {
         }
     }
 
-    /// Connects to a local stream socket.
+    /// Connects to a local stream socket; waits for as long as its queue is full, as TCP does: the caller ends that.
     ///
     /// # Errors
     /// Those of the system, with the path.
     #[expect(clippy::disallowed_methods, reason = "this is the dialer")]
     pub async fn unix(&self, path: &Path) -> io::Result<UnixStream> {
-        UnixStream::connect(path)
-            .await
-            .and_then(for_a_flow)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match UnixStream::connect(path).await.and_then(for_a_flow) {
+                // Nothing tells when there is room (unix(7): EAGAIN).
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+                done => {
+                    let named = |error: io::Error| {
+                        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                    };
+                    return done.map_err(named);
+                }
+            }
+        }
     }
 
     /// A UDP socket, not connected, for datagrams to `destination`'s family by `uplink`.

@@ -303,3 +303,27 @@ async fn what_one_flow_left_on_an_inherited_connection_is_not_for_the_next() {
     let ended = stage.records(2).await.remove(1).ended.clone();
     assert!(matches!(ended, Some(End::Failed(..))), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_local_target_that_is_slow_to_accept_is_waited_for() {
+    let (_kept, directory) = directory();
+    let path = directory.join("server");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    let stage = Stage::of(to([target("t", Address::Unix(path))])).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = stage.connect().await;
+        client.send("x").await;
+        clients.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    std::thread::spawn(move || {
+        while let Ok((mut served, _)) = listener.accept() {
+            std::io::Write::write_all(&mut served, b"served").unwrap();
+        }
+    });
+    for mut client in clients {
+        client.expect("served").await;
+    }
+}

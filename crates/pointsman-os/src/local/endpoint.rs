@@ -6,11 +6,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The path of a listening socket; dropping it removes the path, if it is still ours.
 #[derive(Debug)]
@@ -49,10 +51,11 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, UnixEndpoi
         .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(parent)?;
-    // A directory that cannot be read cannot be locked: then the check below is all there is. The lock ends with the file.
+    // A directory that cannot be read cannot be locked, and one whose lock a stranger holds is not waited for: then the
+    // check below is all there is. The lock ends with the file.
     let lock = fs::File::open(parent).ok();
     if let Some(lock) = &lock {
-        let _ = rustix::fs::flock(lock, FlockOperation::LockExclusive);
+        take_turns(lock);
     }
     refuse_the_living(path)?;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -68,6 +71,20 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, UnixEndpoi
     let _ = fs::remove_dir_all(&private);
     bound
 }
+
+/// Waits for the lock, but not for long: any user who can read the directory can hold it for ever.
+fn take_turns(directory: &fs::File) {
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            _taken_or_not_to_be_had => return,
+        }
+    }
+}
+
+/// Binding takes well below a millisecond: another daemon's turn is over by then.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes `directory` if it is missing, and answers that it is ours alone: of our user, no link, mode 0700.
 ///
@@ -113,10 +130,6 @@ fn identity(meta: &fs::Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "asks whether somebody lives there"
-)]
 fn refuse_the_living(path: &Path) -> io::Result<()> {
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -127,23 +140,24 @@ fn refuse_the_living(path: &Path) -> io::Result<()> {
         let text = format!("{} exists and is not a socket", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => {
+    match knock(path) {
+        // A queue that is full is somebody's.
+        Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {
             let text = format!("{} is served by a running process", path.display());
             Err(io::Error::new(io::ErrorKind::AddrInUse, text))
         }
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-            ) =>
-        {
-            Ok(())
-        }
-        // A full queue or a missing permission: somebody may live there.
+        Err(rustix::io::Errno::CONNREFUSED | rustix::io::Errno::NOENT) => Ok(()),
+        // As a missing permission: somebody may live there.
         Err(error) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,
             format!("{} cannot be taken: {error}", path.display()),
         )),
     }
+}
+
+/// Connects without waiting, which a blocking socket would do for as long as the queue is full.
+fn knock(path: &Path) -> rustix::io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)
 }

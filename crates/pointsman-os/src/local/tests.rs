@@ -175,3 +175,47 @@ fn root_trusts_whom_it_gave_the_directory_to() {
     let path = open.path().join("control.sock");
     assert_eq!(control::given_to(&path), None, "below a directory for all");
 }
+
+#[test]
+fn a_strangers_lock_of_the_directory_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let held = fs::File::open(directory.path()).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let path = directory.path().join("s");
+    let bound = std::thread::spawn(move || bind_unix(&path, 0o600));
+    let begun = std::time::Instant::now();
+    while !bound.is_finished() {
+        assert!(begun.elapsed().as_secs() < 10, "waits for the lock");
+        std::thread::yield_now();
+    }
+    bound.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_listener_whose_queue_is_full_lives() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let address = SocketAddrUnix::new(&path).unwrap();
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket =
+        || rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    let listener = socket();
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let client = socket();
+        let connected = rustix::net::connect(&client, &address);
+        waiting.push(client);
+        if connected.is_err() {
+            break;
+        }
+    }
+    assert!(waiting.len() < 100);
+    let (told, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(bind_unix(&path, 0o600).map(|_| ())));
+    let answer = answer.recv_timeout(std::time::Duration::from_secs(10));
+    let refused = answer.expect("an answer in time").unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+}
