@@ -157,6 +157,27 @@ pub(crate) fn remembered(record: &FlowRecord) -> api::Explanation {
     }
 }
 
+/// Whether an explanation says another rule or outbound than the record of its flow.
+pub(crate) fn differs(record: &FlowRecord, explanation: &api::Explanation) -> bool {
+    let rule = record.decision.as_ref().and_then(|it| it.rule.as_ref());
+    let rule = rule.map(|origin| (&*origin.file, origin.line));
+    let explained = explanation.rule.as_ref();
+    let explained = explained.map(|rule| (&*rule.file, rule.line));
+    rule != explained || record.outbound.as_deref() != explanation.decision.outbound.as_deref()
+}
+
+/// What is to be said of a flow that rule sets would send elsewhere by now.
+pub(crate) fn refreshed_since(explanation: &api::Explanation) -> String {
+    let now = explanation.decision.outbound.as_deref().unwrap_or("none");
+    let rule = explanation.rule.as_ref();
+    let rule = rule.map_or_else(String::new, |rule| {
+        format!(" by `{}` ({}:{})", rule.text, rule.file, rule.line)
+    });
+    format!(
+        "there is no trace: rule sets were refreshed since; with what they hold now it would go to `{now}`{rule}"
+    )
+}
+
 /// What was asked of a flow, in no order that it is known to have had.
 pub(crate) fn sought(facts: &Facts) -> Vec<Need> {
     let needs = [

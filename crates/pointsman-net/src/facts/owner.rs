@@ -4,7 +4,7 @@
 //! runs beside the worker and within the budget of [`Owners`].
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use pointsman_os::owner::{self, Network, Owners, ProcessInfo, SocketOwner};
 use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::generation::{Guard, ServedBy};
 use crate::outbound::Ways;
@@ -22,6 +22,8 @@ use crate::outbound::Ways;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     owners: Owners,
+    /// The last command lines that were long, newest last.
+    lines: Mutex<VecDeque<Arc<str>>>,
     /// Who listens at the endpoint of an outbound, and when that was asked.
     serving: Mutex<HashMap<SocketAddr, (Instant, Option<Serving>)>>,
 }
@@ -33,6 +35,10 @@ type Serving = (SocketOwner, u32);
 const STILL_SERVING: Duration = Duration::from_secs(5);
 /// Ancestors that conditions can see: a shell, a terminal, a session and what started it.
 const MAX_PARENTS: usize = 16;
+/// The longest search, with the wait for others: a few budgets of [`Owners`].
+const LONGEST_SEARCH: Duration = Duration::from_secs(1);
+/// Command lines that flows share: those of a server's many flows are one.
+const SHARED: usize = 64;
 /// The variable by which `pointsmand --run` marks what it starts.
 const TAG: &str = "POINTSMAN_TAG";
 
@@ -49,12 +55,12 @@ pub(crate) async fn owner(ways: &Ways, facts: &Facts, local: Option<SocketAddr>)
         Ok(memory
             .owners
             .process_of(&socket)?
-            .map(|found| process(&found)))
+            .map(|found| memory.process(&found)))
     };
-    match tokio::task::spawn_blocking(search).await {
+    match beside(LONGEST_SEARCH, search).await {
         Ok(Ok(found)) => Fact::from_option(found, Provenance::System),
         Ok(Err(error)) => Fact::Failed(error.to_string().into()),
-        Err(stopped) => Fact::Failed(stopped.to_string().into()),
+        Err(why) => Fact::Failed(why),
     }
 }
 
@@ -103,9 +109,29 @@ pub(crate) async fn serves(
             .find(serves)
             .map(|guard| Arc::clone(&guard.outbound))
     };
-    match tokio::task::spawn_blocking(search).await {
+    match beside(LONGEST_SEARCH, search).await {
         Ok(found) => Fact::from_option(found, Provenance::System),
-        Err(stopped) => Fact::Failed(stopped.to_string().into()),
+        Err(why) => Fact::Failed(why),
+    }
+}
+
+/// Searches beside the worker, for no longer than `most` with the wait for its turn; one whose flow left before is not
+/// begun.
+async fn beside<T: Send + 'static>(
+    most: Duration,
+    search: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Arc<str>> {
+    let asks = Arc::new(());
+    let asked = Arc::downgrade(&asks);
+    let search = move || (asked.strong_count() > 0).then(search);
+    let found = timeout(most, tokio::task::spawn_blocking(search)).await;
+    drop(asks);
+    match found {
+        Ok(Ok(Some(found))) => Ok(found),
+        Ok(Err(stopped)) => Err(stopped.to_string().into()),
+        Ok(Ok(None)) | Err(_) => {
+            Err(format!("the search for the program took longer than {most:?}").into())
+        }
     }
 }
 
@@ -153,7 +179,37 @@ impl Memory {
     }
 }
 
-fn process(found: &ProcessInfo) -> Process {
+impl Memory {
+    /// One text for all flows that have an equal one: it may be a hundred kilobytes.
+    fn shared(&self, line: String) -> Arc<str> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lines.iter().rev().find(|known| ***known == *line) {
+            return Arc::clone(known);
+        }
+        let line: Arc<str> = line.into();
+        if line.len() >= LONG {
+            if lines.len() >= SHARED {
+                lines.pop_front();
+            }
+            lines.push_back(Arc::clone(&line));
+        }
+        line
+    }
+
+    fn process(&self, found: &ProcessInfo) -> Process {
+        let line = found.command_line().map(|line| self.shared(line));
+        let line = match line {
+            Ok(line) => Fact::Known(line, Provenance::System),
+            Err(error) => Fact::Failed(error.to_string().into()),
+        };
+        process(found, line)
+    }
+}
+
+/// Shorter command lines are not worth the search for an equal one.
+const LONG: usize = 256;
+
+fn process(found: &ProcessInfo, command_line: Fact<Arc<str>>) -> Process {
     let text = |value: Option<&str>| Fact::from_option(value.map(Into::into), Provenance::System);
     let asked = |value: io::Result<Option<String>>| match value {
         Ok(value) => Fact::from_option(value.map(Into::into), Provenance::System),
@@ -164,7 +220,7 @@ fn process(found: &ProcessInfo) -> Process {
     Process {
         name: text(Some(&found.name)),
         path: Fact::from_option(found.path.as_deref().map(path), Provenance::System),
-        command_line: asked(found.command_line().map(Some)),
+        command_line,
         pid: Fact::Known(found.pid, Provenance::System),
         user: text(found.user.as_deref()),
         cgroup: text(found.cgroup.as_deref()),
@@ -178,5 +234,42 @@ fn process(found: &ProcessInfo) -> Process {
                 pid: Some(parent.pid),
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_waits_for_others_ends_in_time_and_is_not_begun_later() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let short = Duration::from_millis(50);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (began, begun) = std::sync::mpsc::channel();
+        runtime.block_on(async {
+            let _holds_the_thread = tokio::task::spawn_blocking(move || held.recv());
+            let why = beside(short, move || began.send(())).await.unwrap_err();
+            assert!(why.contains("longer than 50ms"), "{why}");
+            release.send(()).unwrap();
+            assert_eq!(beside(Duration::from_secs(30), || 7).await, Ok(7));
+        });
+        assert!(begun.recv().is_err());
+    }
+
+    #[test]
+    fn equal_command_lines_are_one() {
+        let memory = Memory::default();
+        let long = "java -cp ".to_owned() + &"x".repeat(50_000);
+        let (one, other) = (memory.shared(long.clone()), memory.shared(long));
+        assert!(Arc::ptr_eq(&one, &other));
+        for number in 0..1000 {
+            memory.shared(format!("{number} {}", "y".repeat(LONG)));
+        }
+        assert_eq!(memory.lines.lock().unwrap().len(), SHARED);
     }
 }

@@ -138,8 +138,49 @@ impl Failures {
         Some(index)
     }
 
+    /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
+    fn left(&self, target: &Target, begun: Instant) {
+        if let Some(failed) = self.all().get_mut(&key(target))
+            && failed.asked == begun + failed.rest
+        {
+            failed.asked = begun;
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<Key, Failed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that tries a target whose rest is over, until it is known whether it can be reached.
+pub(super) struct Trying<'a> {
+    failures: &'a Failures,
+    target: &'a Target,
+    begun: Instant,
+    known: bool,
+}
+
+impl<'a> Trying<'a> {
+    /// `begun` is the moment at which [`Failures::next`] chose it.
+    pub(super) fn new(failures: &'a Failures, target: &'a Target, begun: Instant) -> Self {
+        Self {
+            failures,
+            target,
+            begun,
+            known: false,
+        }
+    }
+
+    pub(super) fn known(mut self) {
+        self.known = true;
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        if !self.known {
+            self.failures.left(self.target, self.begun);
+        }
     }
 }
 
@@ -238,6 +279,25 @@ mod tests {
         failures.forgive(&spec.targets[0]);
         assert_eq!(first(&failures, &spec, 0, now), 0);
         assert_eq!(first(&failures, &spec, 0, now), 0);
+    }
+
+    #[test]
+    fn who_leaves_before_it_is_known_lets_the_next_one_try() {
+        let spec = spec(Balance::Failover, 2, 0);
+        let failures = Failures::default();
+        let mut now = Instant::now();
+        failures.note(&spec, &spec.targets[0], now, now);
+        now += FIRST_REST;
+        for known in [false, true] {
+            assert_eq!(first(&failures, &spec, 0, now), 0);
+            let trying = Trying::new(&failures, &spec.targets[0], now);
+            assert_eq!(first(&failures, &spec, 0, now), 1, "one asks");
+            match known {
+                true => trying.known(),
+                false => drop(trying),
+            }
+        }
+        assert_eq!(first(&failures, &spec, 0, now), 1);
     }
 
     #[test]

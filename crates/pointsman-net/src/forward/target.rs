@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::kept::{NotNow, Turn};
-use super::order::Left;
+use super::order::{Left, Trying};
 use super::{Address, Balance, Families, Target, Visit};
 use crate::outbound::{self, DialError, Ways};
 use crate::plane::Ticket;
@@ -77,7 +77,13 @@ impl Visit {
                 record.member = Some(Arc::clone(&target.name));
                 record.action = Some(action.unwrap_or(Action::Direct));
             });
-            match self.reach(ways, target, ticket, failed).await {
+            let trying = Trying::new(&forward.state.failures, target, begun);
+            let reached = self.reach(ways, target, ticket, failed).await;
+            // Else the next one tries: a failure that says nothing of the target is as none.
+            if reached.as_ref().err().is_none_or(DialError::may_pass) {
+                trying.known();
+            }
+            match reached {
                 Ok(stream) => {
                     forward.state.failures.forgive(target);
                     if let Some(line) = ticket.line() {

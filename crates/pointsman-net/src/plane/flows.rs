@@ -72,6 +72,12 @@ impl LiveFlow {
         record
     }
 
+    /// The outbound that it was sent to; `None` where it is not decided.
+    #[must_use]
+    pub fn outbound(&self) -> Option<Arc<str>> {
+        self.so_far().outbound.clone()
+    }
+
     /// Of the rule that decided it; `None` where none did so far.
     #[must_use]
     pub fn tally(&self) -> Option<&Arc<Tally>> {

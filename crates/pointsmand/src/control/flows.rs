@@ -169,8 +169,15 @@ pub(super) fn explanation(app: &App, record: &FlowRecord, full: bool) -> api::Ex
     let policy = setup
         .as_ref()
         .and_then(|setup| Some((setup, setup.policies.get(record.policy)?)));
-    let (mut explanation, asked) = match policy {
-        Some((setup, policy)) => decided_again(app, setup, policy, record, full),
+    let again = policy.map(|(setup, policy)| decided_again(app, setup, policy, record, full));
+    let refreshed = app.generation_of(record.generation).is_none();
+    let (mut explanation, asked) = match again {
+        Some((again, asked)) if !(refreshed && records::differs(record, &again)) => (again, asked),
+        Some((again, asked)) => {
+            let mut told = records::remembered(record);
+            told.hints = vec![records::refreshed_since(&again)];
+            (told, asked)
+        }
         None => (records::remembered(record), records::sought(&record.facts)),
     };
     if let Some(flow) = &mut explanation.flow {

@@ -335,7 +335,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
     };
     let mut live: HashMap<Arc<str>, u64> = HashMap::new();
     for flow in app.plane.flows() {
-        if let Some(outbound) = flow.record().outbound {
+        if let Some(outbound) = flow.outbound() {
             *live.entry(outbound).or_default() += 1;
         }
     }

@@ -145,6 +145,16 @@ fn a_list_is_fetched_refreshed_and_kept() {
     assert_ne!(code(&daemon, &origin, "ads.test"), "403");
     assert_eq!(generation(&daemon), "1.2");
 
+    // What the older list let go is explained as it went.
+    let flows = daemon.json(&["flows", "list", "--recent", "--contains", "other.test"]);
+    let first = &flows["flows"][0];
+    assert_eq!(first["generation"], "1.1", "{flows}");
+    let why = daemon.json(&["explain", "--id", &first["id"].to_string()]);
+    assert_eq!(why["decision"]["outbound"], first["outbound"], "{why}");
+    assert_eq!(why["rule"]["line"], first["rule"]["line"], "{why}");
+    let hint = why["hints"][0].as_str().unwrap();
+    assert!(hint.contains("rule sets were refreshed since"), "{hint}");
+
     // A server that fails, and one that sends what is no list, change nothing.
     for (list, tag) in [("", "v3"), ("<html>\n<p>sign in</p>\n", "v4")] {
         lists.change(list, tag);
