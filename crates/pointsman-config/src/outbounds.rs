@@ -124,15 +124,25 @@ impl Outbounds {
         if let Some(id) = self.find(name).or_else(|| self.builtin(name)) {
             return Some(id);
         }
-        let known: Vec<&str> = self
-            .list
-            .iter()
-            .filter(|o| self.by_name.contains_key(&o.name))
-            .map(|o| &*o.name)
-            .collect();
-        let hint = match nearest(name, known.iter().copied()) {
+        let known = || {
+            let named = self.list.iter();
+            named.filter(|o| self.by_name.contains_key(&o.name))
+        };
+        let hint = match nearest(name, known().map(|o| &*o.name)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("defined: {}", known.join(", ")),
+            None => {
+                // Built-in ones are there in two spellings, of which one is enough.
+                let mut shown: Vec<&str> = Vec::new();
+                for outbound in known() {
+                    let again = |o: &&str| {
+                        outbound.span.is_none() && o.eq_ignore_ascii_case(&outbound.name)
+                    };
+                    if !shown.iter().any(again) {
+                        shown.push(&outbound.name);
+                    }
+                }
+                format!("defined: {}", shown.join(", "))
+            }
         };
         problems
             .error(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use pointsman_config::files::{Disk, Memory};
-use pointsman_config::flow::Query;
+use pointsman_config::flow::{KEYS, Query};
 use pointsman_config::picture::{Runs, as_svg};
 use pointsman_config::{Dialect, Loaded, Problems, Source, case, fmt};
 use pointsman_policy::line;
@@ -114,6 +114,22 @@ fn words(text: &str) -> Vec<String> {
         None => line.to_owned(),
     };
     text.lines().map(line).collect()
+}
+
+#[test]
+fn the_tests_of_the_policy_page_are_cases_of_every_key() {
+    let page = document("docs/policy.md");
+    let block = blocks(&page, "case")[0];
+    let (cases, broken) = case::parse("policy.md", block);
+    assert!(broken.is_empty() && cases.len() >= 6, "{broken:?}");
+    for case in cases {
+        Query::parse(&case.flow).unwrap();
+    }
+    let section = page.split_once("## Tests").unwrap().1;
+    let section = section.split_once("\n## ").unwrap().0;
+    for (key, _) in KEYS {
+        assert!(section.contains(&format!("`{key}`")), "{key}");
+    }
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn what_is_wrong_is_told_at_its_place() {
             rules/c.yaml:3:14: error[unknown-outbound]: there is no outbound `Nobody`
               | - DOMAIN, x, Nobody
               |              ^^^^^^
-              hint: defined: direct, reset, reject, blackhole, DIRECT, RESET, REJECT, BLACKHOLE, desk
+              hint: defined: direct, reset, reject, blackhole, desk
             rules/d.yaml:1:1: error[wrong-type]: an included file must be a mapping, as the main file is
               | []
               | ^^
