@@ -141,7 +141,7 @@ pub struct Reload {
     pub applied: bool,
     /// Warnings and notes of the configuration.
     pub problems: Vec<Problem>,
-    /// What it would change for the flows of lately; a plan alone has it.
+    /// What it would change for recent flows; a plan alone has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Replay>,
     /// Until when it must be confirmed.

@@ -60,7 +60,7 @@ pub struct FlowRecord {
     pub ended_by: Option<String>,
     /// What broke, or which limit was over, in words.
     pub error: Option<String>,
-    /// Whose it is, where somebody asked.
+    /// Whose it is, where that was asked.
     pub process: Option<ProcessRef>,
     /// What rules said of it on the way.
     pub messages: Vec<String>,

@@ -1,4 +1,4 @@
-//! Flows of lately by another configuration: what a reload would change for them.
+//! Recent flows by another configuration: what a reload would change for them.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct ReplayRequest {
     pub redact: bool,
 }
 
-/// What a candidate would do with the flows of lately. Nothing was changed.
+/// What a candidate would do with recent flows. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
     /// The candidate's path; `null` for the embedded default.

@@ -1,4 +1,4 @@
-//! Flows that wait for somebody's word, and the word.
+//! Flows that wait for an answer from outside, and the answer.
 
 use serde::{Deserialize, Serialize};
 

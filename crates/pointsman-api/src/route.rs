@@ -30,7 +30,7 @@ pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
 /// [`EVENT_RESET`]. Events have ids; a request with `Last-Event-ID` goes on behind that one.
 pub const EVENTS: &str = "/v1/events";
 /// GET, query `id=200,201`: subscribes, as long as it is read; server-sent events: [`EVENT_SUBSCRIBED`], then
-/// [`EVENT_REQUEST`] and [`EVENT_OVER`]. 409 where somebody subscribes to one of them already.
+/// [`EVENT_REQUEST`] and [`EVENT_OVER`]. 409 where another client subscribes to one of them already.
 pub const REQUESTS: &str = "/v1/requests";
 /// POST [`crate::request::Verdict`]: [`crate::request::Answered`].
 pub const REQUEST: &str = "/v1/requests/{id}";

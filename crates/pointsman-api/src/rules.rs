@@ -14,7 +14,7 @@ pub struct RuleList {
     pub since: Option<u64>,
     /// The rules.
     pub rules: Vec<RuleState>,
-    /// How many flows of lately were asked for what rules shadow; absent where nobody wanted to know.
+    /// How many recent flows were looked through for what rules shadow; absent where that was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<u64>,
 }
@@ -37,7 +37,7 @@ pub struct RuleState {
     pub bytes_received: u64,
     /// When the last of them came, in milliseconds since 1970 (UTC); `null`: never.
     pub last_hit: Option<u64>,
-    /// Earlier rules that decided flows of lately that this one would have taken, the most flows first.
+    /// Earlier rules that decided recent flows that this one would have taken, the most flows first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed_by: Vec<Shadow>,
 }

@@ -12,7 +12,7 @@ const ENDS: &str = r"
 .SH SIGNALS
 .TP
 SIGHUP
-Reads the configuration again, all of it or nothing, and opens access logs anew.
+Reads the configuration again, all of it or nothing, and opens access logs again.
 .TP
 SIGTERM, SIGINT
 Takes no new flows and lets those under way go on for \fIshutdown.grace\fR; a second one ends them.

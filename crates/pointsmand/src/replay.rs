@@ -1,4 +1,4 @@
-//! The flows of lately through another configuration: which would go elsewhere, and why.
+//! Recent flows through another configuration: which would go elsewhere, and why.
 //!
 //! Invariant: nothing is asked of the network or the host. What was learned of a flow is taken as it was then; the
 //! databases alone are the candidate's own. An answer to a request holds for the same request. A flow that lacks a fact for the candidate is counted, never guessed.
@@ -43,7 +43,7 @@ pub(crate) struct Asked {
     pub redact: bool,
 }
 
-/// The flows of lately that were decided, or that no rule decides: oldest first, the live ones too.
+/// Recent flows that were decided, or that no rule decides: oldest first, the live ones too.
 pub(crate) fn lately(app: &App, last: Option<usize>) -> Vec<Arc<FlowRecord>> {
     let mut all = app.plane.recent();
     all.extend(app.plane.flows().iter().map(|flow| Arc::new(flow.record())));

@@ -1,4 +1,4 @@
-//! `approve`: flows that wait for somebody's word are shown, and answered.
+//! `approve`: flows that wait for an answer are shown, and answered.
 //!
 //! Invariant: a line that is no answer answers nothing. Flows are asked only while this runs.
 

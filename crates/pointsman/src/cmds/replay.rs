@@ -1,4 +1,4 @@
-//! `replay`: the daemon's flows of lately through another configuration.
+//! `replay`: the daemon's recent flows through another configuration.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
