@@ -122,7 +122,7 @@ fn a_match_names_the_entry_and_its_place() {
         expect![[r#"
             2
             --
-            names.txt: error[invalid-list]: it is no rule set of sing-box's
+            names.txt: error[invalid-list]: the file is no `.srs` rule set of sing-box
             error: names.txt cannot be read as a list
         "#]],
     );
@@ -148,7 +148,7 @@ fn a_match_names_the_entry_and_its_place() {
             2
             --
             names.txt: error[invalid-list]: `select: x`: a list of format `text` is one list
-              hint: `dat` and `mmdb` hold many
+              hint: leave `select` out: only files of format `dat` and `mmdb` hold many lists
             error: names.txt cannot be read as a list
         "#]],
     );
@@ -316,15 +316,15 @@ fn a_list_is_written_in_other_formats() {
         "rule-set convert rules.txt --to yaml",
         "",
         expect![[r#"
-        0
-        payload:
-          - 'DOMAIN,a.test'
-          - 'DOMAIN-SUFFIX,b.test'
-          - 'DOMAIN-KEYWORD, kw'
-          - 'IP-CIDR,10.0.0.0/8'
-          - 'AND, [DOMAIN-KEYWORD, op], [DST-PORT, 443]'
-        --
-    "#]],
+            0
+            payload:
+              - 'DOMAIN,a.test'
+              - 'DOMAIN-SUFFIX,b.test'
+              - 'DOMAIN-KEYWORD,kw'
+              - 'IP-CIDR,10.0.0.0/8'
+              - 'AND,((DOMAIN-KEYWORD,op),(DST-PORT,443))'
+            --
+        "#]],
     );
     check(
         "rule-set convert rules.txt --to text --only addresses",
