@@ -17,7 +17,7 @@ use super::look::{is_cosmetic, is_style};
 use super::{Behavior, Bytes, Reading, Unreadable, hosts};
 
 const PASSED: &str = "rules that say nothing about whole names";
-const PARTS: &str = "patterns for parts of addresses (`-ads.`), which are no names";
+const PARTS: &str = "patterns for parts of addresses, not for names (`-ads.`),";
 const PAGES: &str = "rules for a browser's pages (`$all`, `$document`)";
 const REWRITES: &str = "rules that rewrite answers";
 const SOME: &str = "rules for some clients or some kinds of queries";

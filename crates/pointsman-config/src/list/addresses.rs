@@ -149,6 +149,12 @@ impl Reading<'_> {
             }
             return Ok(());
         }
+        if let Some((address, mask)) = range.split_once('/')
+            && let Some(Columns::Masked(prefix)) = blocks::of_columns(address, mask)
+        {
+            self.prefix(prefix, no_resolve, line, written);
+            return Ok(());
+        }
         let prefix: Prefix = range
             .parse()
             .map_err(|why| (format!("{why}"), 0, range.len()))?;

@@ -325,7 +325,10 @@ fn a_wrong_selection_says_what_there_is() {
         None,
         "the file is a whole database (choose from it: `select: cn` (`--set cn`) a country, `select: as13335` a system)",
     );
-    mmdb(Some("as1"), "the database knows no autonomous systems ()");
+    mmdb(
+        Some("as1"),
+        "the database has no autonomous systems (databases have countries (`select: cn`) or autonomous systems (`select: as13335`))",
+    );
     mmdb(
         Some("gbb"),
         "the database has no network of `gbb` (did you mean `GB`?)",

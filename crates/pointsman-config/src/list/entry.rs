@@ -13,6 +13,7 @@ use super::addresses::looks_like_range;
 use super::cased::from_cased;
 use super::look::{Look, look};
 use super::numbered::Test;
+use super::strange::of_entry;
 use super::told::Kind;
 use super::wildcard::is_glob;
 use super::{Behavior, Format, Reading, Spot, mrs};
@@ -31,6 +32,15 @@ pub(super) type Fault = (String, usize, usize);
 
 /// Names that have no letter or digit in common: a test that holds for each holds for all.
 const PROBES: &[&str] = &["q7.example", "x.kz", "0-1.2-w.tv"];
+
+/// Types of rules that Quantumult X alone has.
+const QUANTUMULT: [&str; 5] = [
+    "host",
+    "host-keyword",
+    "host-suffix",
+    "host-wildcard",
+    "ip6-cidr",
+];
 
 const ATTRIBUTES: &str = "attributes of entries (`@...`)";
 
@@ -239,7 +249,11 @@ impl Reading<'_> {
             .find_map(|sign| entry.strip_prefix(sign));
         let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
         self.name(bare.unwrap_or(entry), below, number, entry)
-            .map_err(|why| (format!("`{entry}` is no domain: {why}"), 0, entry.len()))
+            .map_err(|why| {
+                let known = of_entry(entry);
+                let message = known.unwrap_or_else(|| format!("`{entry}` is no domain: {why}"));
+                (message, 0, entry.len())
+            })
     }
 
     /// Takes the names that are one label below another.
@@ -280,9 +294,9 @@ impl Reading<'_> {
                 return Err((message, 0, entry.len()));
             }
             _ => {
-                let message = format!(
-                    "`{entry}` is no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`"
-                );
+                let message = of_entry(entry).unwrap_or_else(|| {
+                    format!("`{mark}:` is no mark of an entry; marks are `domain:`, `full:`, `keyword:`, `regexp:`")
+                });
                 return Err((message, 0, entry.len()));
             }
         };
@@ -304,6 +318,12 @@ impl Reading<'_> {
             {
                 return Ok(());
             }
+        }
+        let kind = entry.split(',').next().unwrap_or(entry).trim_end();
+        if QUANTUMULT.iter().any(|own| own.eq_ignore_ascii_case(kind)) {
+            return Err(whole(format!(
+                "`{entry}` is a rule of Quantumult X, which names an outbound: take the same list for Surge or Clash"
+            )));
         }
         let condition = self.rule(entry)?;
         self.count_patterns(&condition).map_err(whole)?;

@@ -42,7 +42,11 @@ pub(super) fn line(entry: &str, number: u32, reading: &mut Reading<'_>) {
             reading.strange(entry, number, "a name without an address");
             take(entry, entry, number, reading);
         }
-        None => reading.bad(number, entry, format!("`{entry}` is no `ADDRESS NAME`")),
+        None => reading.bad(
+            number,
+            entry,
+            format!("`{entry}` is no line of a hosts file (`ADDRESS NAME`)"),
+        ),
     }
 }
 

@@ -118,14 +118,16 @@ pub(super) fn each<'a>(
                     take(entry, number, line, reading);
                 }
             }
-            Line::Endless(shown) => reading.broken(number, &shown, "the line is too long"),
+            Line::Endless(shown) => {
+                reading.broken(number, &shown, "the line is longer than 64 KiB");
+            }
         }
     }
     Ok(())
 }
 
 /// Why a line is none.
-pub(super) const NOT_UTF8: &str = "the line is not UTF-8";
+pub(super) const NOT_UTF8: &str = "the line is not UTF-8: save the list as UTF-8";
 
 /// A line without its comment: `#` at its start or behind white space.
 pub(super) fn before_comment(line: &str) -> &str {

@@ -108,7 +108,9 @@ impl Search {
             most = match most.checked_sub(1) {
                 Some(left) => left,
                 None => {
-                    return Ok(Err(Unreadable::malformed("the database's tree is tangled")));
+                    return Ok(Err(Unreadable::malformed(
+                        "the database is damaged: its tree leads in circles",
+                    )));
                 }
             };
             let Some(offset) = found.offset() else {
@@ -157,7 +159,10 @@ impl Search {
             Wanted::System(_) => "autonomous systems",
         };
         if !self.answers {
-            return Unreadable::malformed(format!("the database knows no {what}"));
+            let error = Unreadable::malformed(format!("the database has no {what}"));
+            return error.hint(
+                "databases have countries (`select: cn`) or autonomous systems (`select: as13335`)",
+            );
         }
         let error = Unreadable::malformed(format!("the database has no network of `{select}`"));
         let upper = select.trim().to_ascii_uppercase();

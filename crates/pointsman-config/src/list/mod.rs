@@ -245,7 +245,8 @@ pub fn read(
             "`select: {select}`: a list of format `{}` is one list",
             format.as_str()
         );
-        return Err(Unreadable::malformed(message).hint("`dat` and `mmdb` hold many"));
+        return Err(Unreadable::malformed(message)
+            .hint("leave `select` out: only files of format `dat` and `mmdb` hold many lists"));
     }
     bytes.rewind()?;
     let room = Room::of(recipe);

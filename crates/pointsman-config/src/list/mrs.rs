@@ -47,7 +47,9 @@ fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unread
     let mut magic = [0; 4];
     packed.fill(&mut magic)?;
     if magic != MAGIC {
-        return Err(Unreadable::malformed("it is no rule set of mihomo's"));
+        return Err(Unreadable::malformed(
+            "the file is no `.mrs` rule set of mihomo",
+        ));
     }
     let behavior = packed.byte()?;
     let _count = packed.u64()?;
@@ -56,7 +58,7 @@ fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unread
     match packed.byte()? {
         1 => {}
         version => {
-            let message = format!("its version {version} is unknown: it is newer than this");
+            let message = format!("its version {version} is newer than what is read here");
             return Err(Unreadable::malformed(message));
         }
     }

@@ -79,7 +79,9 @@ impl<'r> Packed<'r> {
                 return Ok(number);
             }
         }
-        Err(Unreadable::malformed("a number in the list is too long"))
+        Err(Unreadable::malformed(
+            "the list is damaged: a number in it is too long",
+        ))
     }
 
     /// Packed of this many; they are taken piece by piece, so a lie costs nothing.
@@ -126,7 +128,9 @@ impl<'r> Packed<'r> {
     pub(super) fn end(&mut self) -> Result<(), Unreadable> {
         match self.from.read(&mut [0]).map_err(cut)? {
             0 => Ok(()),
-            _ => Err(Unreadable::malformed("something follows the list")),
+            _ => Err(Unreadable::malformed(
+                "there are bytes behind the end of the list: it is damaged",
+            )),
         }
     }
 
@@ -137,7 +141,9 @@ impl<'r> Packed<'r> {
             .filter(|bytes| *bytes <= self.left)
             .and_then(|_fits| usize::try_from(count).ok())
             .ok_or_else(|| {
-                Unreadable::malformed(format!("the list promises {count} items, far too many"))
+                Unreadable::malformed(format!(
+                    "the list is damaged: it says that it has {count} items"
+                ))
             })
     }
 }

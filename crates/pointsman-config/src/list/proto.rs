@@ -48,7 +48,11 @@ impl<'r> Proto<'r> {
                 self.skip(4)?;
                 Value::Number(0)
             }
-            _ => return Err(Unreadable::malformed("it is no list of v2ray's")),
+            _ => {
+                return Err(Unreadable::malformed(
+                    "the file is no `geosite.dat` or `geoip.dat` of v2ray, or it is damaged",
+                ));
+            }
         };
         let length = match value {
             Value::Bytes(length) => length,
@@ -112,7 +116,9 @@ impl<'r> Proto<'r> {
                 return Ok(number);
             }
         }
-        Err(Unreadable::malformed("a number in the list is too long"))
+        Err(Unreadable::malformed(
+            "the list is damaged: a number in it is too long",
+        ))
     }
 
     fn pass(&mut self, length: u64, mut each: impl FnMut(&[u8])) -> Result<(), Unreadable> {

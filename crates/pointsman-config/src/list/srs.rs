@@ -57,10 +57,12 @@ fn unpack(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unread
     let mut head = [0; 4];
     bytes.read_exact(&mut head).map_err(cut)?;
     if head[..3] != MAGIC {
-        return Err(Unreadable::malformed("it is no rule set of sing-box's"));
+        return Err(Unreadable::malformed(
+            "the file is no `.srs` rule set of sing-box",
+        ));
     }
     if !(1..=NEWEST).contains(&head[3]) {
-        let message = format!("its version {} is unknown: it is newer than this", head[3]);
+        let message = format!("its version {} is newer than what is read here", head[3]);
         return Err(Unreadable::malformed(message));
     }
     let mut unpacked = BufReader::new(ZlibDecoder::new(bytes));
@@ -100,7 +102,9 @@ fn nested(
     depth: usize,
 ) -> Result<Result<Condition, String>, Unreadable> {
     if depth > MAX_DEPTH {
-        return Err(Unreadable::malformed("rules stand too deep in rules"));
+        return Err(Unreadable::malformed(
+            "rules are nested too deep (more than 32 levels)",
+        ));
     }
     let and = match packed.byte()? {
         0 => true,

@@ -422,7 +422,7 @@ impl<'de> Visitor<'de> for Whole<'_, '_, '_> {
 /// A rule as a condition; `Err` inside: why it is left out; outside: it is none.
 fn rule(map: &Map<String, Value>, depth: usize) -> Result<Result<Condition, String>, String> {
     if depth > MAX_DEPTH {
-        return Err("rules stand too deep in rules".into());
+        return Err("rules are nested too deep (more than 32 levels)".into());
     }
     match map.get("type").unwrap_or(&Value::Null) {
         Value::Null => default(map),

@@ -108,6 +108,27 @@ pub(super) fn of_line(line: &str) -> Option<Stranger> {
     }
 }
 
+/// Why an entry that is no name is written as it is, with what to write; `None`: nobody knows.
+pub(super) fn of_entry(entry: &str) -> Option<String> {
+    if let Some((_, rest)) = entry.split_once("://") {
+        let host = rest.split(['/', ':', '?']).next().unwrap_or(rest);
+        return Some(format!(
+            "`{entry}` is the address of a page, and this is a list of names: write `{host}`"
+        ));
+    }
+    if let Some((name, port)) = entry.rsplit_once(':')
+        && !name.contains(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return Some(format!(
+            "`{entry}` has a port, and this is a list of names: write `{name}`"
+        ));
+    }
+    let is_regex = entry.starts_with(['^', '(']) || entry.contains(r"\.");
+    is_regex
+        .then(|| format!("`{entry}` looks like a regular expression: write `regexp:` before it"))
+}
+
 /// Addresses of proxy servers, as subscriptions have them.
 const SERVERS: [&[u8]; 8] = [
     b"hysteria2://",

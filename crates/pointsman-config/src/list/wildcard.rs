@@ -5,6 +5,7 @@
 
 use pointsman_policy::line;
 
+use super::strange::of_entry;
 use super::{Behavior, Reading};
 
 impl Reading<'_> {
@@ -14,9 +15,9 @@ impl Reading<'_> {
         let bare = ["+.", "."].iter().find_map(|sign| entry.strip_prefix(sign));
         let pattern = bare.unwrap_or(entry);
         if let Some(c) = pattern.chars().find(|c| !known(*c)) {
-            return Err(format!(
+            return Err(of_entry(entry).unwrap_or_else(|| format!(
                 "`{entry}` is no domain: the name has the character {c:?}, which no host name carries"
-            ));
+            )));
         }
         if entry == "*" {
             return self.try_pattern("", number, entry);

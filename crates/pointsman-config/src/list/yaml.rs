@@ -154,7 +154,10 @@ fn by_parser(
             Some(entry) if !node.is_null() => item(reading, entry, number, line, start),
             Some(_) | None => {
                 let spot = Spot::new(number, line, start, line.len());
-                reading.told.bad(spot, "an entry is one text".into());
+                reading.told.bad(
+                    spot,
+                    "an entry is one text: a list or a mapping is none".into(),
+                );
             }
         }
     }

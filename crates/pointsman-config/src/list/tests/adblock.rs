@@ -29,6 +29,6 @@ fn a_star_before_a_name_of_adblock_is_what_is_below_it() {
 fn parts_of_addresses_are_no_names() {
     check(
         "_ad_impression.\n-ads.\n-banner-\nadvert\n_ads.test\n@@-ads.\nplain.test",
-        "plain.test@7; 6 patterns for parts of addresses (`-ads.`), which are no names (1)",
+        "plain.test@7; 6 patterns for parts of addresses, not for names (`-ads.`), (1)",
     );
 }

@@ -309,7 +309,7 @@ fn texts_are_read_by_what_they_hold() {
     check(
         "full:a b\nother:x\nregexp:(",
         None,
-        "; 1:5-8 `a b` is no domain: the name has the character ' ', which no host name carries; 2:0-7 `other:x` is no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`; 3:7-8 no regular expression: unclosed group",
+        "; 1:5-8 `a b` is no domain: the name has the character ' ', which no host name carries; 2:0-7 `other:` is no mark of an entry; marks are `domain:`, `full:`, `keyword:`, `regexp:`; 3:7-8 no regular expression: unclosed group",
     );
 }
 
@@ -324,12 +324,12 @@ fn broken_lines_are_told_and_the_rest_serves() {
     };
     assert_eq!(
         written(&text, "", &names),
-        ".a.test@1 .b.test@4; 2:0-6 the line is not UTF-8; 3:0-64 the line is too long"
+        ".a.test@1 .b.test@4; 2:0-6 the line is not UTF-8: save the list as UTF-8; 3:0-64 the line is longer than 64 KiB"
     );
     let yaml = "payload:\n  - a.test\n  - b.test\n  - [x]\n  - \"c\\u002etest\"\n";
     assert_eq!(
         written(yaml.as_bytes(), "", &recipe(Format::Yaml)),
-        "a.test@2 b.test@3 c.test@5; 4:4-7 an entry is one text"
+        "a.test@2 b.test@3 c.test@5; 4:4-7 an entry is one text: a list or a mapping is none"
     );
 }
 

@@ -58,8 +58,8 @@ fn columns_are_ranges_where_both_are_addresses() {
         "9.9.9.0/24@1 9.9.8.0/24@2 9.9.7.0/24@3; 1 columns behind addresses (3)",
     );
     check(
-        "10.0.0.0 255.0.0.0\n10.1.0.0 10.0.0.0\n2001:db8:: 2001:db8::ff",
-        "10.0.0.0/8@1 10.1.0.0/32@2 2001:db8::/120@3; 1 columns behind addresses (2)",
+        "10.2.0.0/255.255.0.0\n10.0.0.0 255.0.0.0\n10.1.0.0 10.0.0.0\n2001:db8:: 2001:db8::ff",
+        "10.2.0.0/16@1 10.0.0.0/8@2 10.1.0.0/32@3 2001:db8::/120@4; 1 columns behind addresses (3)",
     );
     check(
         "203.0.113.7 web\n203.0.113.8 US",
@@ -153,5 +153,14 @@ fn text_with_a_few_odd_characters_is_text() {
     check(
         "a.test\n# \u{1b}[31mred\u{1b}[0m \u{7}\u{1}\nb.test",
         ".a.test@1 .b.test@3",
+    );
+}
+
+#[test]
+fn rules_of_quantumult_are_named() {
+    check(
+        "host-suffix, a.test, DIRECT\nHOST, b.test, DIRECT\n",
+        &Recipe::default(),
+        "; 1:0-27 `host-suffix, a.test, DIRECT` is a rule of Quantumult X, which names an outbound: take the same list for Surge or Clash (x2)",
     );
 }

@@ -66,7 +66,7 @@ fn one_line_never_changes_what_the_others_are() {
     );
     check(
         "a.example\nb.example\npayload:\nc.example\n",
-        "text names: .a.example@1 .b.example@2 .c.example@4; 3:0-8 `payload:` is no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`",
+        "text names: .a.example@1 .b.example@2 .c.example@4; 3:0-8 `payload:` is no mark of an entry; marks are `domain:`, `full:`, `keyword:`, `regexp:`",
     );
     check(
         "payload:\n  - '+.a.example'\n  - '||b.example^'\n",

@@ -172,13 +172,13 @@ fn bad_entries_are_told_and_left_out() {
         "payload:\n  - a.test\n  - [b.test]\n",
         Domain,
         1,
-        "3:5 an entry is one text",
+        "3:5 an entry is one text: a list or a mapping is none",
     );
     check(
         "payload:\n  - a: b\n",
         Domain,
         0,
-        "2:5 an entry is one text",
+        "2:5 an entry is one text: a list or a mapping is none",
     );
     let many = "x y\n".repeat(30);
     let (_, problems) = read_text(&many, Domain, None);

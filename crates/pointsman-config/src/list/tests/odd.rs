@@ -49,7 +49,7 @@ fn names_in_text_are_names_or_told() {
         let domain = Some(Behavior::Domain);
         check(entry.as_bytes(), Some(Format::Text), domain, &expected);
     };
-    let check = |text: &str, expected| {
+    let check = |text: &str, expected: &str| {
         let domain = Some(Behavior::Domain);
         check(text.as_bytes(), Some(Format::Text), domain, expected);
     };
@@ -71,9 +71,20 @@ fn names_in_text_are_names_or_told() {
     told("+..b", "no domain: the name has an empty label");
     told(".", "no domain: the name is empty");
     told("+.", "no domain: the name is empty");
-    let marks = "no domain, and marks are `domain:`, `full:`, `keyword:`, `regexp:`";
-    told("a.test:443", marks);
-    told("http://a.test/", marks);
+    let list = "and this is a list of names: write `a.test`";
+    let told_as = |entry: &str, why: &str| {
+        let expected = format!("; 1:0-{} {why}", entry.len());
+        check(entry, &expected);
+    };
+    told_as("a.test:443", &format!("`a.test:443` has a port, {list}"));
+    told_as(
+        "http://a.test/",
+        &format!("`http://a.test/` is the address of a page, {list}"),
+    );
+    for entry in [r"ads\.test", r"ads.*\.test$", r"(ads|x).test"] {
+        let why = "looks like a regular expression: write `regexp:` before it";
+        told_as(entry, &format!("`{entry}` {why}"));
+    }
     let character = |c: char| {
         format!("no domain: the name has the character {c:?}, which no host name carries")
     };
@@ -98,11 +109,11 @@ fn hosts_have_any_number_of_names() {
     );
     check(
         "0.0.0.0 # x\n0.0.0.0 a_b.test",
-        "a_b.test@2; 1:0-7 `0.0.0.0` is no `ADDRESS NAME`",
+        "a_b.test@2; 1:0-7 `0.0.0.0` is no line of a hosts file (`ADDRESS NAME`)",
     );
     check(
         "0.0.0.0a.test\n0.0.0.0 b\u{fc}cher.example",
-        "xn--bcher-kva.example@2; 1:0-13 `0.0.0.0a.test` is no `ADDRESS NAME`",
+        "xn--bcher-kva.example@2; 1:0-13 `0.0.0.0a.test` is no line of a hosts file (`ADDRESS NAME`)",
     );
 }
 
@@ -138,7 +149,7 @@ fn long_lines_cost_no_other_entry() {
     let mut text = b"a.test\n".to_vec();
     text.extend(std::iter::repeat_n(b'x', 10 << 20));
     text.extend_from_slice(b"\n+.b.test\n");
-    let expected = ".a.test@1 .b.test@3; 2:0-64 the line is too long";
+    let expected = ".a.test@1 .b.test@3; 2:0-64 the line is longer than 64 KiB";
     check(&text, None, None, expected);
 }
 

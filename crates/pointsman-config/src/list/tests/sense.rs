@@ -61,15 +61,15 @@ fn comments_are_in_any_encoding() {
     let latin = b"# caf\xe9\na.example # \xe9t\xe9\nb.example#\xe9\n\xe9.example\n";
     any(
         latin,
-        ".a.example@2 .b.example@3; 4:0-11 the line is not UTF-8",
+        ".a.example@2 .b.example@3; 4:0-11 the line is not UTF-8: save the list as UTF-8",
     );
     any(
         b"! \xe9\n||a.example^\n@@||b.example^\n||\xe9.example^\n",
-        ".a.example@2 !.b.example@3; 4:0-14 the line is not UTF-8",
+        ".a.example@2 !.b.example@3; 4:0-14 the line is not UTF-8: save the list as UTF-8",
     );
     any(
         b"0.0.0.0 a.example # \xe9\n0.0.0.0 \xe9.example\n",
-        "a.example@1; 2:0-19 the line is not UTF-8",
+        "a.example@1; 2:0-19 the line is not UTF-8: save the list as UTF-8",
     );
     any(
         b"# \xe9\nserver=/a.example/1.1.1.1 # \xe9\n",
@@ -77,12 +77,12 @@ fn comments_are_in_any_encoding() {
     );
     any(
         b"# \xe9\npayload:\n  - a.example # \xe9\n  - \"b\\u002eexample\"\n  - \xe9.example\n",
-        "a.example@3 b.example@4; 5:0-11 the line is not UTF-8",
+        "a.example@3 b.example@4; 5:0-11 the line is not UTF-8: save the list as UTF-8",
     );
     // A pattern that is not text is none.
     any(
         b"regexp:^\xe9$\nkeyword:\xe9\na.example",
-        ".a.example@3; 1:0-12 the line is not UTF-8 (x2)",
+        ".a.example@3; 1:0-12 the line is not UTF-8: save the list as UTF-8 (x2)",
     );
 }
 

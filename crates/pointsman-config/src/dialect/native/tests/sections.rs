@@ -454,7 +454,7 @@ fn rule_sets_are_checked() {
             pointsman.yaml:4:14: error[invalid-list]: `lists/ads.txt`: `select: x`: a list of format `text` is one list
               |   b: { path: lists/ads.txt, select: x }
               |              ^^^^^^^^^^^^^
-              hint: `dat` and `mmdb` hold many"#]],
+              hint: leave `select` out: only files of format `dat` and `mmdb` hold many lists"#]],
     );
 }
 
