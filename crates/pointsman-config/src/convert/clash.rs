@@ -19,6 +19,7 @@ use std::collections::HashMap;
 
 use super::draft::{Draft, Section, line_text};
 use super::emit::Map;
+use super::told::{left, words};
 use super::types::wrong;
 use crate::problem::Problems;
 use crate::yaml::{Node, Value};
@@ -159,6 +160,9 @@ impl Clash<'_> {
             if KNOWN.contains(&word) || !says(value) {
                 continue;
             }
+            if matches!(word, "ebpf" | "iptables" | "tun") {
+                self.draft.known.captures.insert(word.to_owned());
+            }
             let what = format!("`{word}` is not carried over");
             match LOUD.contains(&word) {
                 true => self.draft.report.lost(place(key), what),
@@ -291,7 +295,7 @@ impl Clash<'_> {
             self.draft.report.lost(place(key), what);
         }
         if !hushed.is_empty() {
-            let what = format!("`{}` of {of}: not carried over", hushed.join("`, `"));
+            let what = format!("{} of {of} {}", words(&hushed), left(hushed.len()));
             self.draft.report.note(place(node), what);
         }
     }

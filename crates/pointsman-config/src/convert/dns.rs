@@ -1,8 +1,19 @@
 //! Resolvers in the native language.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Report;
 use super::emit::{Map, list, quoted, text};
 use crate::setup::{Families, NameServer, Place, ResolverId, Setup};
+
+/// The address in a name server's URL, where it is no name.
+pub(super) fn address_in(url: &str) -> Option<IpAddr> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?']).next()?;
+    let with_port = host.parse::<SocketAddr>().map(|at| at.ip());
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    with_port.or_else(|_no_port| bare.parse()).ok()
+}
 
 /// The upstream's name.
 pub(super) fn name(id: ResolverId, setup: &Setup) -> String {
@@ -96,7 +107,9 @@ fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Rep
     for server in servers {
         match server {
             NameServer::NotYet(why) => {
-                let what = format!("{why}: in `{own}` a server stands for it that answers nothing");
+                let what = format!(
+                    "{why}: in `{own}` a name server that gives no answer stands in its place"
+                );
                 report.note("", what);
                 items.push(quoted("https://not-built-yet"));
             }

@@ -12,7 +12,7 @@ use pointsman_policy::model::SetId;
 use super::emit::{Map, Page, quoted, text};
 use super::policies::lacks;
 use super::summary::Known;
-use super::{LISTS_STAY, Report};
+use super::{LISTS_STAY, PASSWORDS, Report};
 use crate::list_print::yaml_text;
 
 /// The parts of the file.
@@ -29,10 +29,10 @@ pub(super) struct Draft {
     lacking: BTreeSet<SetId>,
     /// Sets that are empty until they are fetched.
     fetched: BTreeSet<SetId>,
+    /// Groups, each with its first member.
+    pub(super) firsts: BTreeMap<String, String>,
     rules: Vec<Rule>,
     ended: bool,
-    secrets: bool,
-    files: bool,
     pub(super) report: Report,
     /// What the summary tells.
     pub(super) known: Known,
@@ -72,6 +72,8 @@ struct Item {
     /// As it is written: a flow map.
     value: String,
     place: String,
+    /// Whether a password stands in it.
+    secret: bool,
 }
 
 struct Rule {
@@ -103,12 +105,13 @@ impl Draft {
 
     /// Adds what is written under a name.
     pub(super) fn item(&mut self, section: Section, name: &str, map: &Map, place: &str) {
-        self.secrets |= map.has_secret();
         if section == Section::RuleSets {
             self.sets.push(name.to_owned());
-            self.files |= map.has("path");
         }
         self.entry(section, name, map.flow(), place);
+        if let Some(item) = self.items.last_mut() {
+            item.secret = map.has_secret();
+        }
     }
 
     /// Adds what is written under a name: YAML as it stands.
@@ -118,6 +121,7 @@ impl Draft {
             name: name.to_owned(),
             value,
             place: place.to_owned(),
+            secret: false,
         });
     }
 
@@ -128,7 +132,7 @@ impl Draft {
             return false;
         };
         let what = format!(
-            "`{name}` is a name given twice in `{}`: the first counts ({}), this one is left out",
+            "the name `{name}` is given twice in `{}`: the first counts ({}), this one is left out",
             section.as_str(),
             first.place
         );
@@ -161,7 +165,8 @@ impl Draft {
     pub(super) fn set_is_fetched(&mut self, place: &str) {
         self.fetched.extend(last(self.sets.len()));
         if let Some(name) = self.sets.last() {
-            let what = format!("`{name}` is fetched: until then no flow is in it");
+            let what =
+                format!("the rule set `{name}` is fetched by the daemon: until then it is empty");
             self.report.note(place, what);
         }
     }
@@ -176,9 +181,12 @@ impl Draft {
             return self.left_out(place, written, LACKS);
         }
         if lacks(&parsed, &self.fetched, true) {
+            if self.is_direct(out) {
+                return self.left_out(place, written, UNFETCHED);
+            }
             let what = format!(
-                "`{written}` asks that a flow is not in a set that is fetched: until then it holds for all flows, \
-                 and an entry that cannot be read widens it"
+                "`{written}` takes what is not in a rule set that is fetched: it takes more flows until the set is there, and \
+                 where an entry of it cannot be read"
             );
             self.report.lost(place, what);
         }
@@ -187,6 +195,20 @@ impl Draft {
             None => format!("{condition}, {}", line_text(out)),
         };
         self.add(place, written, text, parsed);
+    }
+
+    /// Whether flows to an outbound leave directly, as long as nobody selects another member.
+    fn is_direct(&self, out: &str) -> bool {
+        let mut out = out;
+        for _ in 0..MOST_GROUPS {
+            match self.firsts.get(out) {
+                Some(first) => out = first,
+                None => break,
+            }
+        }
+        let mut items = self.items.iter();
+        let item = items.find(|item| item.section == Section::Outbounds && item.name == out);
+        out == "DIRECT" || item.is_some_and(|item| item.value.starts_with("{ type: direct"))
     }
 
     /// Ends the list.
@@ -249,17 +271,25 @@ impl Draft {
         self.report.lost(place, what);
     }
 
-    /// Makes sure that there is an end, and says what the whole is to know.
+    /// Makes sure that there is an end.
     pub(super) fn close(&mut self) {
         if !self.ended {
             self.fallback("", "DIRECT");
         }
-        if self.files {
+    }
+
+    /// Says what there is to know of the whole, as it stands.
+    pub(super) fn told(&mut self) {
+        let sets = self
+            .items
+            .iter()
+            .filter(|item| item.section == Section::RuleSets);
+        let mut values = sets.map(|item| &item.value);
+        if values.any(|value| value.contains("path: ")) {
             self.report.note("", LISTS_STAY);
         }
-        if self.secrets {
-            let what = "the file holds passwords: keep it readable for its owner alone";
-            self.report.note("", what);
+        if self.items.iter().any(|item| item.secret) {
+            self.report.note("", PASSWORDS);
         }
     }
 
@@ -286,7 +316,11 @@ impl Draft {
                     self.known.refusing.insert(name.clone(), why);
                 }
                 let value = value.to_owned();
-                self.items.push(Item { value, ..item });
+                self.items.push(Item {
+                    value,
+                    secret: false,
+                    ..item
+                });
                 continue;
             }
             let what = format!("`{name}` of `{section}` is left out: {why}");
@@ -395,9 +429,14 @@ const REFUSES: &str = "{ type: select, members: [reject] }";
 /// An upstream that stands for one that cannot be said: of a kind that gives no answer.
 pub(super) const SILENT: &str = "\"https://not-carried-over.invalid\"";
 
+/// So many groups, one after the other, are looked through.
+const MOST_GROUPS: usize = 16;
+
+/// Why a rule goes that sends more directly than it should until a set is there.
+const UNFETCHED: &str = "it sends directly what is not in a rule set that is fetched, and would send more until the set is there";
+
 /// Why a rule goes that asks that a flow is not in a set that lacks entries.
-pub(super) const LACKS: &str =
-    "it asks that a flow is not in a set that lacks entries, and would hold for more flows";
+pub(super) const LACKS: &str = "it takes what is not in a rule set, the rule set lacks entries here, and so it would take more flows";
 
 fn last(count: usize) -> Option<SetId> {
     count.checked_sub(1)?.try_into().ok().map(SetId)

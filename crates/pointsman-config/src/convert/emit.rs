@@ -68,9 +68,9 @@ impl Map {
         self.raw(key, map.flow())
     }
 
-    /// Adds a password.
+    /// Adds a password; an empty one is nobody's secret.
     pub(super) fn secret(&mut self, key: &str, value: &str) -> &mut Self {
-        self.secret = true;
+        self.secret |= !value.is_empty();
         self.raw(key, quoted(value))
     }
 

@@ -53,7 +53,10 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> (
         match (source, file) {
             (Some(source), _) => {
                 fetched(source, setup, names, &mut map);
-                let what = format!("`{}` is fetched: until then no flow is in it", set.name);
+                let what = format!(
+                    "the rule set `{}` is fetched by the daemon: until then it is empty",
+                    set.name
+                );
                 report.note(place(source), what);
                 if !nested.is_empty() {
                     beyond.lacking.insert(SetId(number));

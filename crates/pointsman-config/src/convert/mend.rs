@@ -64,6 +64,7 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
         }
         draft.take_out(&bad);
     }
+    draft.told();
     let (text, _) = draft.page();
     // The lists may not be at hand; what the summary tells does not depend on them.
     let rest = loaded(&draft.without_lists(), directory, files);

@@ -77,6 +77,9 @@ impl fmt::Display for Remark {
 /// The end of the name of a proxy that is the last hop of a chain with the proxy's own name.
 const ITSELF: &str = " itself";
 
+/// What to know of a result with passwords.
+const PASSWORDS: &str = "the file holds passwords: keep it readable for its owner alone";
+
 /// What to know of a result with lists in files.
 const LISTS_STAY: &str =
     "paths of lists are relative to the directory of the original: keep the file there";

@@ -10,7 +10,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown};
 use super::emit::{Map, Page, duration, list, quoted, text};
 use super::policies::{ZoneSets, key, policy_name};
 use super::summary::{self, Known, Summary};
-use super::{Conversion, LISTS_STAY, Report, dns, forwards, lists, outbounds};
+use super::{Conversion, LISTS_STAY, PASSWORDS, Report, dns, forwards, lists, outbounds};
 use crate::list_print::as_list;
 use crate::problem::Problems;
 use crate::setup::{Dialect, History, Inbound, Setup, Sniff, Timeouts};
@@ -24,7 +24,9 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     let native = setup.dialect == Dialect::Native;
     for problem in problems.0.iter().filter(|p| p.code == "not-yet" && !native) {
         let place = format!("{}:{}", problem.span.file(), problem.span.line());
-        report.note(place, format!("not carried over: {}", problem.sentence()));
+        let what = problem.sentence();
+        let what = what.strip_prefix("not yet: ").unwrap_or(&what);
+        report.note(place, format!("not built yet: {what}"));
     }
     if native {
         report.note("", "it is native already and stays as it is written");
@@ -51,13 +53,10 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     if setup
         .inbounds
         .iter()
-        .any(|inbound| !inbound.users.is_empty())
+        .any(|inbound| inbound.users.iter().any(|user| !user.password.0.is_empty()))
         || setup.outbounds.iter().any(has_secret)
     {
-        report.note(
-            "",
-            "the file holds passwords: keep it readable for its owner alone",
-        );
+        report.note("", PASSWORDS);
     }
     page.section(
         "outbounds",
@@ -347,16 +346,13 @@ fn tests(setup: &Setup, names: &[String], page: &mut Page) {
 
 fn has_secret(outbound: &crate::setup::Outbound) -> bool {
     use crate::setup::OutboundKind::{Http, Socks5};
-    matches!(
-        outbound.kind,
-        Http {
-            credentials: Some(_),
-            ..
-        } | Socks5 {
-            credentials: Some(_),
-            ..
+    match &outbound.kind {
+        Http { credentials, .. } | Socks5 { credentials, .. } => {
+            let mut given = credentials.iter();
+            given.any(|given| !given.password.0.is_empty())
         }
-    )
+        _ => false,
+    }
 }
 
 /// A path as the native file says it.

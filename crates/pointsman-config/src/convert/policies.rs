@@ -138,8 +138,8 @@ impl Rewrite for Said<'_> {
                     None => (String::new(), "a rule"),
                 };
                 let what = format!(
-                    "`{text}` is left out: it asks that a flow is not in a set that lacks entries, \
-                     and would hold for more flows; they now fall to the rules below"
+                    "`{text}` is left out: it takes what is not in a rule set, the rule set lacks entries here, and so it would \
+                     take more flows; flows that it took now fall to the rules below"
                 );
                 self.report.lost(place, what);
                 continue;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::draft::Draft;
+use super::told::{left, words};
 use super::types::wrong;
 use crate::problem::{Problems, Source};
 
@@ -130,7 +131,7 @@ impl SingBox<'_> {
             self.draft.report.lost(at, what);
         }
         if !hushed.is_empty() {
-            let what = format!("`{}`: not carried over", hushed.join("`, `"));
+            let what = format!("{} {}", words(&hushed), left(hushed.len()));
             let at = match place {
                 "" => self.file.clone(),
                 place => self.place(place),

@@ -19,6 +19,9 @@ const MAX_DEPTH: usize = 16;
 /// So many chains within chains are looked through.
 const MAX_CHAINS: usize = 3;
 
+/// How it is said that a server is asked through a proxy.
+pub(super) const BY_WAY: &str = " by way of ";
+
 /// What becomes of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -49,6 +52,8 @@ pub(super) struct Known {
     pub(super) fetched: Vec<String>,
     /// Who is asked for names instead of name servers that are not built: `... is`, `... are`.
     pub(super) in_clear: BTreeSet<String>,
+    /// What captured flows of programs that know no proxy.
+    pub(super) captures: BTreeSet<String>,
     /// Name servers that give no answer.
     pub(super) silent: BTreeSet<String>,
     /// What else does not work as before, and what to do.
@@ -115,6 +120,16 @@ impl Told<'_> {
             let what = "no program can connect: there is no inbound in the result";
             summary.changed.push(what.to_owned());
             let what = "write an inbound: `inbounds: { local: { type: mixed, listen: \"127.0.0.1:7890\" } }`";
+            summary.next.push(what.to_owned());
+        }
+        if !self.known.captures.is_empty() {
+            let by = self.known.captures.iter().map(|by| format!("`{by}`"));
+            summary.changed.push(format!(
+                "flows of programs that know no proxy do not come in: capturing them ({}) is not built yet",
+                named(by)
+            ));
+            let what =
+                "set the address of an inbound as the proxy of each program that is to use it";
             summary.next.push(what.to_owned());
         }
         if forwards > 0 {
@@ -300,7 +315,7 @@ impl Told<'_> {
                 "names that were looked up over encrypted DNS are looked up without encryption: {who} asked"
             ));
         }
-        if !self.known.in_clear.is_empty() {
+        if self.known.in_clear.iter().any(|who| !who.contains(BY_WAY)) {
             summary.next.push(
                 "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
                  `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"

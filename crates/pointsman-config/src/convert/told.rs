@@ -8,6 +8,19 @@ use super::draft::Draft;
 /// So many lines are named.
 const MOST_NAMED: usize = 3;
 
+/// Keys, each as it is written.
+pub(super) fn words(keys: &[&str]) -> String {
+    format!("`{}`", keys.join("`, `"))
+}
+
+/// That one thing, or several, are not in the result.
+pub(super) fn left(count: usize) -> &'static str {
+    match count {
+        1 => "is not carried over",
+        _ => "are not carried over",
+    }
+}
+
 impl Draft {
     /// Says of a rule's alternatives that they are not there, each with the reason why.
     pub(super) fn parts_lost(

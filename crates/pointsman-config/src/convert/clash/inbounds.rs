@@ -49,6 +49,7 @@ impl Clash<'_> {
         }
         for key in ["redir-port", "tproxy-port"] {
             if let Some(node) = get(root, key).filter(|node| node.scalar() != Some("0")) {
+                self.draft.known.captures.insert(key.to_owned());
                 let what = format!("`{key}` is not carried over: its flows do not come in");
                 self.draft.report.lost(place(node), what);
             }
@@ -111,7 +112,7 @@ impl Clash<'_> {
             }
             let empty = matches!(&node.value, Value::List(list) if list.is_empty());
             if clients.users.is_empty() && !empty && !node.is_null() {
-                nobody = Some("no user of `authentication` can be said");
+                nobody = Some("no user of `authentication` can be carried over");
             }
         }
         if let Some(node) = given(root, "skip-auth-prefixes")
@@ -168,6 +169,9 @@ impl Clash<'_> {
             "socks" => "socks5",
             kind @ ("http" | "mixed") => kind,
             other => {
+                if matches!(other, "redir" | "tproxy" | "tun") {
+                    self.draft.known.captures.insert(other.to_owned());
+                }
                 let what = format!(
                     "the listener `{name}` of type `{other}` is left out: its flows do not come in"
                 );
@@ -181,7 +185,7 @@ impl Clash<'_> {
         if let Some((key, _)) = beyond {
             let key = key.scalar().unwrap_or_default();
             let what = format!(
-                "the listener `{name}` is left out (`{key}` cannot be said): its flows do not come in"
+                "the listener `{name}` is left out (`{key}` cannot be carried over): its flows do not come in"
             );
             return self.draft.report.lost(at, what);
         }
@@ -199,7 +203,7 @@ impl Clash<'_> {
             }
             let empty = matches!(&users.value, Value::List(list) if list.is_empty());
             if clients.users.is_empty() && !empty {
-                clients.nobody = Some("none of its users can be said".to_owned());
+                clients.nobody = Some("none of its users can be carried over".to_owned());
             }
         }
         let host = scalar(node, "listen").unwrap_or("0.0.0.0");

@@ -138,7 +138,7 @@ impl<'a> Clash<'a> {
                     ""
                 };
                 let what = format!(
-                    "the proxy `{name}` (`{kind}`{with}) is not built: it refuses every flow"
+                    "the proxy `{name}` is of type `{kind}`{with}, which is not built yet: it refuses every flow"
                 );
                 self.draft.report.lost(&at, what);
                 match later(kind) {
@@ -155,7 +155,9 @@ impl<'a> Clash<'a> {
         self.udp.insert(name.to_owned(), carries);
         if let Some(by) = scalar(node, "dialer-proxy").filter(|by| !matches!(*by, "" | "DIRECT")) {
             let Some(by) = self.out(by) else {
-                let what = format!("there is no `{by}` for `{name}`: it refuses every flow");
+                let what = format!(
+                    "`{name}` goes through `{by}`, which is not there: it refuses every flow"
+                );
                 self.draft.report.lost(&at, what);
                 map = Map::default();
                 map.text("type", "select").raw("members", "[reject]");
@@ -244,22 +246,25 @@ impl<'a> Clash<'a> {
             }
             let what = match member {
                 "PASS" => format!(
-                    "`PASS` in `{name}` hands flows on to the rules below, which no group does here: what is refused stands in \
-                     its place"
+                    "`PASS` in `{name}` hands flows on to the rules below, which no group does here: a member that refuses every \
+                     flow stands in its place"
                 ),
                 _ => format!(
-                    "there is no `{member}` for `{name}`: what is refused stands in its place"
+                    "`{name}` names `{member}`, which is not there: a member that refuses every flow stands in its place"
                 ),
             };
             self.draft.report.lost(&at, what);
             named.push((member, "REJECT".to_owned()));
+        }
+        if let Some((_, first)) = named.first() {
+            self.draft.firsts.insert(own.clone(), first.clone());
         }
         if kind == "relay" {
             return self.relay(name, &own, named, &at);
         }
         if kind != "select" {
             let what = format!(
-                "the group `{name}` is of type `{kind}`: it is one to select from, the first member first"
+                "the group `{name}` is of type `{kind}`, which is not built yet: it uses its first member until another is selected"
             );
             self.draft.report.lost(&at, what);
         }

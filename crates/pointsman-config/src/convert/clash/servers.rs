@@ -2,14 +2,17 @@
 //!
 //! Invariant: no name is asked of a server that Clash would not ask, nor by another way, but for one case: where
 //! all the usual servers are of kinds that are not built, and are asked directly, the plain ones that the file
-//! has (else the system's) are asked in their stead, because no name would get an address. The report warns of it.
+//! has (else the system's) are asked in their stead, because no name would get an address; one that is asked by a
+//! proxy is asked by it without encryption. The report warns of it.
 
 use std::net::IpAddr;
 
+use super::super::dns::address_in;
 use super::super::draft::{SILENT, Section};
 use super::super::emit::{list, quoted, text};
+use super::super::summary::BY_WAY;
 use super::{Clash, get, place};
-use crate::setup::NameServer;
+use crate::setup::{NameServer, Place};
 use crate::yaml::{Node, Value};
 
 /// What may be asked in the stead of servers that are not built.
@@ -26,7 +29,7 @@ enum Said {
     Built(String),
     /// Of a kind that is not built.
     Later {
-        value: String,
+        address: String,
         /// `DNS over https://`
         kind: String,
         /// By which it is asked, where that is not directly.
@@ -56,15 +59,24 @@ impl Clash<'_> {
         let all_directly = said.iter().all(|(_, one)| directly(one));
         let replaced = !any && !said.is_empty() && all_directly && in_stead == InStead::Plain;
         let plain = replaced.then(|| self.plain_servers());
+        let in_their_stead = !any && in_stead == InStead::Plain;
+        let through = |one: &Said| self.through(one).filter(|_| in_their_stead);
+        let through: Vec<_> = said.iter().map(|(_, one)| through(one)).collect();
+        let any = any || through.iter().any(Option::is_some);
         let mut values = Vec::new();
-        for (place, one) in said {
+        for ((place, one), through) in said.into_iter().zip(through) {
             let (value, kind, by) = match one {
                 Said::Built(value) => {
                     values.push(value);
                     continue;
                 }
-                Said::Later { value, kind, by } => (value, kind, by),
+                Said::Later { address, kind, by } => (quoted(&address), kind, by),
             };
+            if let Some((value, shown)) = through {
+                self.draft.in_clear(&place, &kind, &shown);
+                values.push(value);
+                continue;
+            }
             let what = match (&plain, by) {
                 (Some((_, shown)), _) => {
                     self.draft.in_clear(&place, &kind, shown);
@@ -101,6 +113,27 @@ impl Clash<'_> {
             _ => list(values),
         };
         self.draft.entry(Section::Upstreams, name, value, at);
+    }
+
+    /// The same server by the same proxy, without encryption; and who it is, in words.
+    fn through(&self, one: &Said) -> Option<(String, String)> {
+        let Said::Later {
+            address,
+            by: Some(by),
+            ..
+        } = one
+        else {
+            return None;
+        };
+        let server = NameServer::Tcp(Place::at((address_in(address)?, 53).into()));
+        let own = self.way_to(&server, Some(by)).ok()??;
+        let refuses = ["BLACKHOLE", "REJECT"].contains(&own.as_str());
+        let NameServer::Tcp(place) = server else {
+            return None;
+        };
+        let address = format!("tcp://{place}");
+        let shown = format!("`{address}`{BY_WAY}`{by}` is");
+        (!refuses).then(|| (written(&address, Some(&own)), shown))
     }
 
     /// The plain servers of the file that are asked directly, else the system's; and who they are, in words.
@@ -152,7 +185,7 @@ impl Clash<'_> {
         let found = crate::value::parse_name_server(&address).map_err(|error| error.to_string());
         if let Ok(NameServer::NotYet(kind)) = found {
             return Some(Said::Later {
-                value: quoted(&address),
+                address,
                 kind,
                 by: by.filter(|by| *by != "DIRECT").map(str::to_owned),
             });

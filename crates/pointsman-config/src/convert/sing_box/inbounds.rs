@@ -74,19 +74,22 @@ impl SingBox<'_> {
             "mixed" | "http" => kind,
             "socks" => "socks5",
             other => {
+                if matches!(other, "redirect" | "tproxy" | "tun") {
+                    self.draft.known.captures.insert(other.to_owned());
+                }
                 let what =
                     format!("the inbound of type `{other}` is left out: its flows do not come in");
                 return self.draft.report.lost(place, what);
             }
         };
         if inbound["tls"]["enabled"] == true {
-            let what = "TLS of the inbound is not built: it is left out whole";
+            let what = "TLS of an inbound is not built yet: the inbound is left out, and its flows do not come in";
             return self.draft.report.lost(&place, what);
         }
         let kept = KEEPS_OUT.into_iter().find(|key| !inbound[*key].is_null());
         if let Some(key) = kept {
             let what = format!(
-                "`{key}` of an inbound cannot be said: it is left out whole, and its flows do not come in"
+                "`{key}` of an inbound cannot be carried over: the inbound is left out, and its flows do not come in"
             );
             return self.draft.report.lost(&place, what);
         }
@@ -107,7 +110,7 @@ impl SingBox<'_> {
                 map.map("users", &users);
             }
             None => {
-                let what = "none of its users can be said: the inbound is left out, and its flows do not come in";
+                let what = "none of its users can be carried over: the inbound is left out, and its flows do not come in";
                 return self.draft.report.lost(&place, what);
             }
         }

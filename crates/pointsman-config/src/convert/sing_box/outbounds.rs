@@ -84,7 +84,7 @@ impl SingBox<'_> {
                 {
                     "DIRECT".to_owned()
                 }
-                Some("block") => "REJECT".to_owned(),
+                Some("block" | "dns") => "REJECT".to_owned(),
                 _ => self.free(tag, &all),
             };
             self.names.insert(tag.clone(), own);
@@ -113,12 +113,19 @@ impl SingBox<'_> {
         if self.draft.is_taken(Section::Outbounds, &own, &place) {
             return;
         }
+        if kind == "dns" {
+            let what = format!(
+                "`{}` answers the DNS questions of programs, which is not built yet: flows to it are refused",
+                of.tag
+            );
+            return self.draft.report.lost(&place, what);
+        }
         if matches!(own.as_str(), "DIRECT" | "REJECT") {
             self.domain_resolver(outbound, part);
             return self.unknown(part, outbound, &DIAL, &QUIET);
         }
         if let Some(key) = LEADS_AWAY.into_iter().find(|key| !outbound[*key].is_null()) {
-            let what = format!("`{key}` of `{own}` cannot be said: it refuses every flow");
+            let what = format!("`{key}` of `{own}` cannot be carried over: it refuses every flow");
             self.draft.report.lost(&place, what);
             let mut map = Map::default();
             map.text("type", "select").raw("members", "[reject]");
@@ -182,7 +189,9 @@ impl SingBox<'_> {
                 } else {
                     ""
                 };
-                let what = format!("`{own}` (`{kind}`{with}) is not built: it refuses every flow");
+                let what = format!(
+                    "`{own}` is of type `{kind}`{with}, which is not built yet: it refuses every flow"
+                );
                 self.draft.report.lost(&place, what);
                 match later(kind) {
                     Some(word) => {
@@ -270,13 +279,16 @@ impl SingBox<'_> {
         {
             members.swap(0, at);
         }
+        if let Some(first) = members.first().and_then(|first| self.names.get(first)) {
+            self.draft.firsts.insert(own.to_owned(), first.clone());
+        }
         let mut written = Vec::new();
         for member in &members {
             match self.names.get(member) {
                 Some(member) => written.push(text(member)),
                 None => {
                     let what = format!(
-                        "there is no `{member}` for `{own}`: what is refused stands in its place"
+                        "`{own}` names `{member}`, which is not there: a member that refuses every flow stands in its place"
                     );
                     self.draft.report.lost(place, what);
                     written.push("reject".to_owned());
@@ -292,7 +304,7 @@ impl SingBox<'_> {
         map.text("type", "select").raw("members", list(written));
         if kind == "urltest" {
             let what = format!(
-                "`{own}` measures its members: it is one to select from, the first member first"
+                "`{own}` is of type `{kind}`, which is not built yet: it uses its first member until another is selected"
             );
             self.draft.report.lost(place, what);
         }

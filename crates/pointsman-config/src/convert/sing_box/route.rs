@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::told::{left, words};
 use super::conditions::Found;
 use super::{SingBox, items, shown, strings, tag_of, text_of};
 
@@ -64,7 +65,8 @@ impl SingBox<'_> {
             }
             if let Some(set) = found.guessed {
                 let what = format!(
-                    "`{set}` stands beside names or addresses: equal where it has one rule, which asks for nothing but these"
+                    "the rule set `{set}` stands beside names or addresses, and is one more alternative here: that is the same \
+                     where it has a single rule, which asks for names and addresses alone"
                 );
                 self.draft.report.lost(&place, what);
             }
@@ -99,7 +101,7 @@ impl SingBox<'_> {
                     let options: Vec<&str> = OPTIONS.iter().filter(set).copied().collect();
                     if !options.is_empty() {
                         let what =
-                            format!("`{}` of the rule: not carried over", options.join("`, `"));
+                            format!("{} of the rule {}", words(&options), left(options.len()));
                         self.draft.report.note(&place, what);
                     }
                     self.draft.parts_lost(&place, &written, &found.lost, &out);

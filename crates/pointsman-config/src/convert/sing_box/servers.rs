@@ -2,14 +2,17 @@
 //!
 //! Invariant: no name is asked of a server that sing-box would not ask, nor by another way, but for one case: where a
 //! usual server is of a kind that is not built, and is asked directly, the plain one that looks up its own name
-//! (else the system's) is asked in its stead, because no name would get an address. The report warns of it.
+//! (else the system's) is asked in its stead, because no name would get an address; one that is asked by a proxy is
+//! asked by it without encryption. The report warns of it.
 
 use serde_json::Value;
 
+use super::super::dns::address_in;
 use super::super::draft::{SILENT, Section};
 use super::super::emit::{quoted, text};
+use super::super::summary::BY_WAY;
 use super::{SingBox, endpoint, items, tag_of, text_of};
-use crate::setup::NameServer;
+use crate::setup::{NameServer, Place};
 
 impl SingBox<'_> {
     pub(super) fn name_server(&mut self, number: usize, server: &Value) {
@@ -47,28 +50,31 @@ impl SingBox<'_> {
         ];
         self.unknown(&part, server, &known, &quiet);
         let value = match crate::value::parse_name_server(&address(server)) {
-            Ok(NameServer::NotYet(kind)) => self.in_stead(&tag, server, &kind, &place, value),
+            Ok(NameServer::NotYet(kind)) => self.in_stead(&tag, server, &kind, &place),
             _ => value,
         };
         self.draft.entry(Section::Upstreams, &tag, value, &place);
     }
 
     /// What is asked where a server's kind is not built.
-    fn in_stead(
-        &mut self,
-        tag: &str,
-        server: &Value,
-        kind: &str,
-        place: &str,
-        own: String,
-    ) -> String {
+    fn in_stead(&mut self, tag: &str, server: &Value, kind: &str, place: &str) -> String {
+        let own = address(server);
         let usual = [self.final_server(), self.server_resolver()];
         let usual = usual.into_iter().flatten().any(|usual| usual == tag);
-        if !usual || !matches!(self.way_to(server), Ok(None)) {
+        let way = self.way_to(server);
+        if let (true, Ok(Some(by)), Some(ip)) = (usual, &way, address_in(&own))
+            && by != "REJECT"
+        {
+            let address = format!("tcp://{}", Place::at((ip, 53).into()));
+            let who = format!("`{address}`{BY_WAY}`{by}` is");
+            self.draft.in_clear(place, kind, &who);
+            return format!("{{ address: {}, via: {} }}", quoted(&address), text(by));
+        }
+        if !usual || !matches!(way, Ok(None)) {
             let what = format!("{kind} is not built yet: what is asked of `{tag}` gets no answer");
             self.draft.report.lost(place, what);
             self.draft.known.silent.insert(tag.to_owned());
-            return own;
+            return quoted(&own);
         }
         let of_itself = ["domain_resolver", "address_resolver"]
             .into_iter()
@@ -113,7 +119,7 @@ impl SingBox<'_> {
             "routing_mark",
         ] {
             if !server[key].is_null() {
-                return Err(format!("`{key}` cannot be said of it"));
+                return Err(format!("`{key}` cannot be carried over"));
             }
         }
         if place.as_ref().is_some_and(|place| place.lacks_interface()) {

@@ -158,7 +158,7 @@ fn listeners_are_inbounds() {
         &[
             "c:7: warning: the listener `led`",
             "c:8: warning: the listener `ss`",
-            "c:9: warning: `own` is a name given twice",
+            "c:9: warning: the name `own` is given twice",
         ],
     );
     let inbound = |more: &str| {
@@ -174,7 +174,7 @@ fn listeners_are_inbounds() {
         sing_box(
             &inbound(kept),
             &["!inbounds"],
-            &["of an inbound cannot be said"],
+            &["of an inbound cannot be carried over"],
         );
     }
 }
@@ -190,10 +190,10 @@ fn of_names_given_twice_the_first_counts() {
             "g: { type: select, members: [REJECT, a] }",
         ],
         &[
-            "c:4: warning: `a` is a name given twice",
-            "c:6: warning: `a`",
-            "c:7: warning: there is no `gone`",
-            "c:8: warning: `g` is a name given twice",
+            "c:4: warning: the name `a` is given twice",
+            "c:6: warning: the name `a`",
+            "c:7: warning: `g` names `gone`",
+            "c:8: warning: the name `g` is given twice",
         ],
     );
     sing_box(
@@ -208,7 +208,7 @@ fn of_names_given_twice_the_first_counts() {
         &[
             "c:2: inbounds[1]",
             "c:4: outbounds[1]",
-            "there is no `gone`",
+            "`g` names `gone`",
             "c:6: route.rule_set[1]",
         ],
     );
@@ -461,7 +461,7 @@ fn what_has_no_tag_has_its_number() {
         Foreign::SingBox,
         text,
         &[("dst=x.test:1", "0 proxy")],
-        &["`0` (`shadowsocks`) is not built"],
+        &["`0` is of type `shadowsocks`, which is not built yet"],
     );
     assert!(
         text.contains("RULE-SET, s, a") && !text.contains("via"),

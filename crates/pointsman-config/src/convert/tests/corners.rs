@@ -89,6 +89,42 @@ fn a_set_that_is_fetched_is_negated_with_a_warning() {
     );
 }
 
+/// Until a list is there, what is not in it is every flow: none of them leaves directly for that.
+#[test]
+fn what_is_not_in_a_set_that_is_fetched_does_not_leave_directly_for_that() {
+    let why = "it sends directly what is not in a rule set that is fetched";
+    let text = "proxy-groups: [{ name: near, type: select, proxies: [own, a] }, { name: own, type: select, proxies: [DIRECT] },\n  \
+                { name: far, type: select, proxies: [a, DIRECT] }]\n\
+                rule-providers:\n  s: { type: http, behavior: domain, url: 'https://x.test/s' }\n";
+    for (out, told, way) in [
+        ("DIRECT", why, "a proxy"),
+        ("near", why, "a proxy"),
+        (
+            "far",
+            "it takes more flows until the set is there",
+            "far proxy",
+        ),
+        (
+            "REJECT",
+            "it takes more flows until the set is there",
+            "reject reject",
+        ),
+    ] {
+        let rules = format!("{text}rules: ['NOT,((RULE-SET,s)),{out}', 'MATCH,a']\n");
+        clash(&rules, &[("dst=x.test:1", way)], &[told]);
+    }
+    let sets =
+        r#""rule_set": [ { "tag": "s", "type": "remote", "url": "https://x.test/s.srs" } ],"#;
+    let rule =
+        r#""rules": [ { "rule_set": "s", "invert": true, "outbound": "direct" } ], "final": "a""#;
+    sing_box(
+        "",
+        &format!("{sets} {rule}"),
+        &[("dst=x.test:1", "a proxy")],
+        &[why],
+    );
+}
+
 #[test]
 fn values_of_a_wrong_kind_are_not_passed_over() {
     sing_box(
@@ -204,6 +240,13 @@ fn passwords_are_told_of() {
     };
     let clash = |rest: &str| say(Foreign::Clash, &format!("mixed-port: 1\n{rest}\n"));
     assert!(!clash("rules: ['MATCH,DIRECT']"));
+    // Nor what is not in the result, or says nothing.
+    assert!(!clash(
+        "proxies: [{ name: a, type: ss, server: h, port: 1, password: p }, { name: b, type: socks5, server: h, port: 1, username: '', password: '' }]"
+    ));
+    assert!(!clash(
+        "proxies: [{ name: a, type: socks5, server: '', port: x, username: u, password: p }]"
+    ));
     assert!(clash("authentication: ['u:p']"));
     assert!(clash(
         "proxies: [{ name: a, type: http, server: h, port: 1, username: u, password: p }]"

@@ -82,6 +82,25 @@ fn plain_servers_of_the_file_are_asked_where_no_usual_one_is_built() {
 #[test]
 fn nobody_is_asked_for_names_that_were_kept_from_the_usual_servers() {
     let none = "names get no address";
+    let by = "`tcp://1.1.1.1:53` by way of `far` is asked";
+    clash(
+        "  nameserver: ['https://1.1.1.1/dns-query#far', 'tls://dns.test#far']\n  default-nameserver: [10.0.0.1]\n",
+        &[
+            "nameserver: [{ address: \"tcp://1.1.1.1:53\", via: far }, \"tls://dns.test\"]",
+            "!10.0.0.1",
+        ],
+        &[
+            &format!("{by} instead, without encryption"),
+            "DNS over `tls://` is not built yet: the other servers of `nameserver` are asked",
+        ],
+        &[by, "!no address"],
+    );
+    clash(
+        "  nameserver: ['https://1.1.1.1/dns-query#REJECT']\n",
+        &["nameserver: \"https://1.1.1.1/dns-query\""],
+        &["gets no answer"],
+        &[none],
+    );
     clash(
         "  nameserver: ['https://doh.test/dns-query#far']\n  default-nameserver: [10.0.0.1]\n",
         &["nameserver: \"https://doh.test/dns-query\"", "!10.0.0.1"],
@@ -148,6 +167,13 @@ fn sing_boxs_servers_that_are_not_built_have_others_in_their_stead() {
         &["is not built yet: what is asked of `doh` gets no answer"],
         &["names get no address"],
     );
+    sing_box(
+        &doh.replace("dns.test\"", "1.1.1.1\", \"detour\": \"far\""),
+        end,
+        &["doh: { address: \"tcp://1.1.1.1:53\", via: far }\n"],
+        &["`tcp://1.1.1.1:53` by way of `far` is asked instead, without encryption"],
+        &["!no address"],
+    );
     // It is for some names alone.
     sing_box(
         &format!("{doh}, {near}"),
@@ -179,7 +205,7 @@ fn old_servers_of_sing_box_go_by_the_last_outbound() {
         &[],
         &[],
     );
-    let doh = r#"{"tag": "old", "address": "https://1.1.1.1/dns-query"}"#;
+    let doh = r#"{"tag": "old", "address": "https://dns.test/dns-query"}"#;
     sing_box(
         doh,
         r#"}, "route": {}"#,

@@ -97,6 +97,7 @@ fn what_works_is_told_as_working() {
         &told,
         &["1 rule", "!inbound", "!proxy"],
         &[
+            "flows of programs that know no proxy do not come in: capturing them (`tun`) is not built yet",
             "no program can connect",
             "1 proxy refuses every flow: `h` (hysteria, not built yet)",
             "1 rule is left out: flows that it took go to the rules below",

@@ -59,7 +59,7 @@ fn what_is_applied_is_not_told_as_lost() {
         )
     };
     clash(&of(", include-all: true"), &["!`filter`"]);
-    clash(&of(""), &["note: `filter` of `g`: not carried over"]);
+    clash(&of(""), &["note: `filter` of `g` is not carried over"]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn keys_that_change_the_way_are_told() {
 fn keys_of_sing_box_that_are_not_carried_over_are_told() {
     let text = r#"{"log": {"level": "info"}, "inbounds": [], "outbounds": [{"type": "direct", "tag": "d"}],
         "route": {"geoip": {"path": "x"}, "rules": [{"port": 1, "outbound": "d", "tls_fragment": true}]}}"#;
-    let note = "c:2: route.rules[0]: note: `tls_fragment` of the rule: not carried over";
+    let note = "c:2: route.rules[0]: note: `tls_fragment` of the rule is not carried over";
     told(
         Foreign::SingBox,
         text,

@@ -326,6 +326,7 @@ prop_compose! {
         let by = |server: &'static str| match (server, detour) {
             // Where the usual server is not built, another is asked, with a warning.
             ("tls", None) if usual == "tls" => "system",
+            ("tls", Some("far")) if usual == "tls" => "8.8.4.4 far",
             ("tls" | "dhcp", _) | (_, Some("gone")) => "",
             ("1.1.1.1", Some(_)) => "1.1.1.1 far",
             ("9.9.9.9", Some(_)) => "9.9.9.9 far",
