@@ -84,12 +84,13 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
     summary.changed.extend(known.changed.iter().cloned());
     summary.next.extend(known.next.iter().cloned());
     if !known.fetched.is_empty() {
-        let (sets, they) = match known.fetched.len() {
-            1 => ("1 rule set".to_owned(), "it is"),
-            many => (format!("{many} rule sets"), "they are"),
+        let are = match known.fetched.len() {
+            1 => "is",
+            _ => "are",
         };
         summary.next.push(format!(
-            "{sets} ({}): the daemon fetches such lists when it runs; until {they} there, no flow is in an empty set",
+            "{} {are} fetched by the daemon when it runs, and {are} empty until then: {}",
+            count(known.fetched.len(), "rule set"),
             named(known.fetched.iter().map(|name| format!("`{name}`")))
         ));
     }
@@ -182,10 +183,22 @@ impl Told<'_> {
         let (mut good, mut refused, mut broken) = (0, Vec::new(), Vec::new());
         let mut selects = Vec::new();
         for (number, outbound) in (0_u32..).zip(&self.setup.outbounds) {
-            let OutboundKind::Select { members, .. } = &outbound.kind else {
-                continue;
-            };
             let name = &outbound.name;
+            let members = match &outbound.kind {
+                OutboundKind::Select { members, .. } => members,
+                OutboundKind::Chain { hops } => {
+                    let own = |hop: &OutboundId| self.name(*hop) == &**name;
+                    if let End::RefusedNow(why) = self.end(OutboundId(number)).1
+                        && !hops.iter().any(own)
+                    {
+                        broken.push(format!(
+                            "`{name}` goes through a proxy that refuses ({why}), so flows to it are refused"
+                        ));
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             if self.known.refusing.contains_key(&**name) {
                 continue;
             }
@@ -310,9 +323,11 @@ impl Told<'_> {
                 named(silent)
             ));
         }
-        for who in &self.known.in_clear {
+        if !self.known.in_clear.is_empty() {
+            let all = self.known.in_clear.iter().map(|who| format!("{who} asked"));
             summary.changed.push(format!(
-                "names that were looked up over encrypted DNS are looked up without encryption: {who} asked"
+                "names that were looked up over encrypted DNS are looked up without encryption: {}",
+                named(all)
             ));
         }
         if self.known.in_clear.iter().any(|who| !who.contains(BY_WAY)) {

@@ -38,6 +38,17 @@ const OPTIONS: [&str; 9] = [
     "udp_timeout",
 ];
 
+/// Keys of a `resolve` and of a `sniff` that are no condition.
+const RESOLVE: [&str; 6] = [
+    "action",
+    "client_subnet",
+    "disable_cache",
+    "rewrite_ttl",
+    "server",
+    "strategy",
+];
+const SNIFF: [&str; 3] = ["action", "sniffer", "timeout"];
+
 impl SingBox<'_> {
     pub(super) fn rules(&mut self) {
         let root = self.root;
@@ -151,8 +162,14 @@ impl SingBox<'_> {
         place: &str,
     ) -> Result<Option<String>, String> {
         match action {
-            "resolve" if condition != "ALWAYS" => {
-                Err("a `resolve` for some flows alone".to_owned())
+            "resolve" if condition != "ALWAYS" && !self.is_of_all(rule, &RESOLVE) => {
+                let what = format!(
+                    "`{}` is left out, because it resolves the names of some flows alone: the rules below do not see their \
+                     addresses unless they look them up",
+                    shown(rule)
+                );
+                self.draft.report.lost(place, what);
+                Ok(None)
             }
             "resolve" => {
                 // From here on rules on addresses see those of names, as there.
@@ -180,16 +197,19 @@ impl SingBox<'_> {
         }
     }
 
+    /// Whether a rule asks for nothing but the inbound, and names all that are written.
+    fn is_of_all(&self, rule: &Value, apart: &[&str]) -> bool {
+        let of: Vec<String> = strings(&rule["inbound"]).unwrap_or_default();
+        let mut keys = rule.as_object().into_iter().flatten();
+        keys.all(|(key, _)| key == "inbound" || apart.contains(&key.as_str()))
+            && self.inbounds.iter().all(|tag| of.contains(tag))
+    }
+
     /// From here on first bytes are known. `named`: whether rules on names came before.
     fn sniff(&mut self, rule: &Value, condition: &str, named: bool, place: &str) {
+        let all_flows = condition == "ALWAYS" || self.is_of_all(rule, &SNIFF);
         let mut said = |what: &str| self.draft.report.lost(place, what);
-        let of: Vec<String> = strings(&rule["inbound"]).unwrap_or_default();
-        let keys = rule.as_object().into_iter().flatten();
-        let apart = ["action", "inbound", "sniffer", "timeout"];
-        let by_door = keys
-            .into_iter()
-            .all(|(key, _)| apart.contains(&key.as_str()));
-        if condition != "ALWAYS" && !(by_door && self.inbounds.iter().all(|tag| of.contains(tag))) {
+        if !all_flows {
             said("first bytes are looked at for all flows");
         }
         if named && !self.sniffed {

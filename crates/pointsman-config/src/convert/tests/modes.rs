@@ -86,6 +86,31 @@ fn sing_boxs_rules_on_modes_hold_as_in_the_first_mode() {
     of("", &[("dst=a.test:1", "reject reject")]);
 }
 
+/// What tools write that move fields of inbounds to rules: the inbound is named, and is the only one.
+#[test]
+fn names_are_resolved_for_an_inbound_that_is_the_only_one() {
+    let of = |inbounds: &str, ways: &[(&str, &str)], lost: &[&str]| {
+        let text = format!(
+            r#"{{"inbounds": [{{"type": "mixed", "tag": "in", "listen_port": 1}}{inbounds}], "outbounds": [{{"type": "direct", "tag": "direct"}}],
+            "route": {{"rules": [{{"inbound": "in", "action": "resolve", "strategy": "prefer_ipv4"}},
+            {{"ip_cidr": "10.0.0.0/8", "action": "reject"}}]}}}}"#
+        );
+        check(Foreign::SingBox, &text, ways, lost);
+    };
+    let flow = "dst=a.test:1 resolved=10.1.1.1";
+    of(
+        "",
+        &[(flow, "reject reject")],
+        &["rules see the first one alone"],
+    );
+    let two = r#", {"type": "socks", "tag": "other", "listen_port": 2}"#;
+    of(
+        two,
+        &[(flow, "direct direct")],
+        &["it resolves the names of some flows alone"],
+    );
+}
+
 #[test]
 fn lists_within_lists_end() {
     clash(

@@ -39,6 +39,7 @@ proxy-groups:
 - { name: chained, type: select, proxies: [far, DIRECT] }
 - { name: ads, type: select, proxies: [REJECT, DIRECT] }
 - { name: good, type: select, proxies: [near, hk] }
+- { name: both, type: relay, proxies: [near, hk] }
 - { name: none, type: select, use: [gone] }
 rules:
 - DOMAIN,a.test,ads
@@ -64,6 +65,8 @@ rules:
             &format!("the group `chained` begins with `far` (shadowsocks, not built yet), {until}"),
             "the group `none` has no members, so flows to it are refused until you write some",
             "flows that no rule takes go to `PROXY`, and are refused",
+            "`both` goes through a proxy that refuses (vmess, not built yet), so flows to it are refused",
+            "!`far` goes",
             "!ads",
         ],
         &[
@@ -103,7 +106,10 @@ fn what_works_is_told_as_working() {
             "1 rule is left out: flows that it took go to the rules below",
             "flows that no rule takes go to `h`, and are refused",
         ],
-        &["1 rule set (`cn`)", "write an inbound"],
+        &[
+            "1 rule set is fetched by the daemon when it runs, and is empty until then: `cn`",
+            "write an inbound",
+        ],
     );
 }
 
