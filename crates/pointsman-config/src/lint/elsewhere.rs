@@ -42,8 +42,8 @@ pub(super) fn look<'p>(
             Some((
                 "program-elsewhere",
                 format!(
-                    "`{rule}` asks for a program, and its inbounds ({listen}) listen for other hosts: whose \
-                     programs nobody can tell"
+                    "`{rule}` asks for a program, and its inbounds ({listen}) listen for other hosts, \
+                     whose programs cannot be found out"
                 ),
                 "ask for the client's address or the inbound, or let an inbound listen on loopback, too",
             ))

@@ -240,11 +240,11 @@ impl<'a, 'p> Pass<'a, 'p> {
         if let Some(first) = &self.own.first {
             push(
                 format!(
-                    "{} of {all} of `{name}` {} held by other entries of it: first {first}",
+                    "{} of {all} of `{name}` {} covered by other entries of the same set; the first is {first}",
                     self.own.count,
                     are(self.own.count)
                 ),
-                "nothing changes without them".into(),
+                "they do no harm; without them nothing changes".into(),
                 None,
             );
         }
@@ -260,13 +260,13 @@ impl<'a, 'p> Pass<'a, 'p> {
             };
             push(
                 format!(
-                    "{} of {all} of `{name}` {} already held by `{}`, which an earlier rule sends to {leads}: \
-                     first {first}",
+                    "{} of {all} of `{name}` {} covered by `{}`, which an earlier rule sends to {leads}; \
+                     the first is {first}",
                     held.count,
                     are(held.count),
                     other.set.name
                 ),
-                "the earlier rule has them; here they never count".into(),
+                "the earlier rule takes their flows, so here they have no effect".into(),
                 Some((other.origin.clone(), "the earlier rule".into())),
             );
         }

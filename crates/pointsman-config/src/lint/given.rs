@@ -45,7 +45,7 @@ impl<'s> Given<'s> {
             return alone;
         }
         Some(format!(
-            "of the inbounds here ({}) none is such",
+            "none of the inbounds here ({}) fits it",
             self.shown()
         ))
     }
@@ -82,7 +82,7 @@ impl<'s> Given<'s> {
             Condition::Network(_) | Condition::Port { .. } => {
                 "HTTP proxies carry no UDP".to_owned()
             }
-            _ => format!("of the inbounds here ({}) none is such", self.shown()),
+            _ => format!("none of the inbounds here ({}) fits it", self.shown()),
         })
     }
 

@@ -69,8 +69,8 @@ fn leak(asker: &Site<'_>, taker: &Site<'_>) -> Finding {
         severity,
         origin: asker.origin.clone(),
         message: format!(
-            "`{rule}` makes names be looked up here, also those that `{later}` ({}:{}) then sends by a proxy: \
-             anybody who sees the look-ups learns these names",
+            "`{rule}` has names looked up by this host, also those that `{later}` ({}:{}) then sends by a proxy: \
+             those who see the look-ups learn these names",
             taker.origin.file, taker.origin.line
         ),
         hint: hint.to_owned(),

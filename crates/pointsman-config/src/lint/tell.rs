@@ -79,7 +79,7 @@ impl<'t, 'a> Tell<'t, 'a> {
                     more => format!(" (nor are the {more} behind it)"),
                 };
                 let message = format!(
-                    "`{rule}` is never reached{behind}: `{}` takes every flow before",
+                    "`{rule}` is never reached{behind}: `{}` before it takes every flow",
                     clipped(&after.text)
                 );
                 let hint = "remove what is never reached, or move it up";
@@ -144,11 +144,13 @@ impl<'t, 'a> Tell<'t, 'a> {
         });
         let takers = takers.collect::<Vec<_>>().join(", ");
         let takers = match (by.first.len(), by.more()) {
-            (1, 0) => format!("{takers} takes all of it"),
-            (_, 0) => format!("{takers} together take all of it"),
-            (_, more) => format!("{takers} and {more} more together take all of it"),
+            (1, 0) => format!("an earlier rule takes all its flows: {takers}"),
+            (_, 0) => format!("earlier rules together take all its flows: {takers}"),
+            (_, more) => {
+                format!("earlier rules together take all its flows: {takers} and {more} more")
+            }
         };
-        let message = format!("`{rule}` never matches: {takers} before");
+        let message = format!("`{rule}` never matches: {takers}");
         let problem = self.push("shadowed-rule", severity, dead.origin, message);
         self.finish(problem, &hint, Some((first, "this rule comes first")));
     }
@@ -210,7 +212,8 @@ impl<'t, 'a> Tell<'t, 'a> {
         for (code, (origin, count, severity)) in more {
             let span = self.places.of(&origin);
             let rules = if count == 1 { "rule" } else { "rules" };
-            let message = format!("{count} more {rules} of this kind, this one the first");
+            let message =
+                format!("{count} more {rules} with the same finding; this is the first of them");
             self.problems
                 .0
                 .push(Problem::new(severity, code, span, message));

@@ -15,8 +15,8 @@ use crate::output::{Out, Stop};
 /// Arguments of `check`.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The configuration: a file, reflow's directory, or `-` for stdin; the one that the daemon takes where none is
-    /// given
+    /// The configuration: a file, reflow's directory, or `-` for stdin; the default is the one that the
+    /// daemon would take
     path: Option<PathBuf>,
     /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]

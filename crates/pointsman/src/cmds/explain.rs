@@ -26,7 +26,7 @@ use crate::{control, load, wording};
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     flow: FlowArgs,
-    /// A configuration (`-`: stdin), explained without a daemon; the daemon's where none is given
+    /// Explain by this configuration, without a daemon (`-`: stdin); the default is the running daemon's
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// The language of the configuration
@@ -38,7 +38,7 @@ pub(crate) struct ExplainArgs {
     /// Flows, one JSON object a line; `-` is stdin
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
-    /// The expected outbound; exit code 1 where it is another. `none`: the policy does not decide
+    /// The outbound that you expect; the exit code is 1 if it is another. `none`: the policy does not decide
     #[arg(long, value_name = "OUTBOUND")]
     expect: Option<String>,
     /// Show every rule that was visited

@@ -21,7 +21,7 @@ pub(crate) struct FmtArgs {
     /// Files to format, or reflow's directory; `-` reads stdin and writes stdout
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Change nothing: exit code 1 where something would change
+    /// Change nothing; the exit code is 1 if something would change
     #[arg(long)]
     check: bool,
     /// What the files hold

@@ -16,7 +16,7 @@ use crate::{control, load};
 /// Arguments of `replay`.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
-    /// The candidate; the daemon's own configuration as it is on disk where none is given
+    /// The configuration to try; the default is the daemon's own as it is on disk now
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// The language of the configuration
