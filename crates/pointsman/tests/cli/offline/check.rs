@@ -77,7 +77,7 @@ fn check_tells_problems() {
         "",
         expect![[r#"
             1
-            {"config":"r.toml","dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"this line does not belong to what stands before it","file":"r.toml","line":2,"column":1,"hint":"a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it","related":null,"text":"r.toml:2:1: error[yaml-syntax]: this line does not belong to what stands before it\n  | egress = \"direct\"\n  | ^^^^^^^^^^^^^^^^^\n  hint: a configuration is lines of `KEY: VALUE`, and what belongs to a key is indented below it"}]}
+            {"config":"r.toml","dialect":"native","errors":1,"warnings":0,"problems":[{"severity":"error","code":"yaml-syntax","message":"this line does not belong to what stands before it","file":"r.toml","line":2,"column":1,"hint":"YAML is lines of `KEY: VALUE`, and what belongs to a key is indented below it","related":null,"text":"r.toml:2:1: error[yaml-syntax]: this line does not belong to what stands before it\n  | egress = \"direct\"\n  | ^^^^^^^^^^^^^^^^^\n  hint: YAML is lines of `KEY: VALUE`, and what belongs to a key is indented below it"}]}
             --
         "#]],
     );
