@@ -93,7 +93,8 @@ impl Reading<'_> {
         if let Some(flag) = rest.strip_prefix(',') {
             let flag = flag.trim();
             if !flag.eq_ignore_ascii_case("no-resolve") {
-                let message = format!("`{flag}` means nothing here");
+                let message =
+                    format!("`{flag}` means nothing behind a range, where `no-resolve` may stand");
                 return Err((message, entry.len() - flag.len(), entry.len()));
             }
             return self.one(head, true, number, entry);

@@ -64,6 +64,17 @@ const UNSAYABLE: [&str; 10] = [
     "wifi_ssid",
 ];
 
+/// Keys of sing-box's configurations.
+const CONFIGURATION: [&str; 7] = [
+    "dns",
+    "experimental",
+    "inbounds",
+    "log",
+    "ntp",
+    "outbounds",
+    "route",
+];
+
 /// Keys of a rule that is made of rules, besides.
 const LOGICAL: [&str; 2] = ["mode", "rules"];
 
@@ -158,6 +169,11 @@ impl<'de> Visitor<'de> for Document<'_, '_, '_, '_> {
                 "rules" => {
                     map.next_value_seed(Each(self.0))?;
                     rules = true;
+                }
+                other if CONFIGURATION.contains(&other) => {
+                    return Err(de::Error::custom(
+                        "this is a configuration of sing-box, not a rule set: `pointsman convert` reads it",
+                    ));
                 }
                 other => return Err(unknown(other, &["rules", "version"])),
             }

@@ -46,6 +46,10 @@ const ROUTER_OS: Stranger = Stranger {
     what: "a script for RouterOS (MikroTik)",
     todo: "take the same list in another form: most are published as plain addresses or names, too",
 };
+const CLASH: Stranger = Stranger {
+    what: "a configuration of Clash",
+    todo: "`pointsman convert` reads it; a list of Clash begins with `payload:`",
+};
 const IPTABLES: Stranger = Stranger {
     what: "a rule set of iptables or nftables",
     todo: "write its addresses one a line",
@@ -101,12 +105,29 @@ pub(super) fn of_line(line: &str) -> Option<Stranger> {
         Some(IPTABLES)
     } else if begins(&["^", "(^|", r"(\.|^)", r"(\.)"]) && line.len() > 1 {
         Some(REGEXES)
+    } else if CLASH_KEYS
+        .iter()
+        .any(|key| line.split_once(':').is_some_and(|(own, _)| own == *key))
+    {
+        Some(CLASH)
     } else if is_server(line.as_bytes()) {
         Some(SUBSCRIPTION)
     } else {
         None
     }
 }
+
+/// Keys that only configurations of Clash have.
+const CLASH_KEYS: [&str; 8] = [
+    "mixed-port",
+    "port",
+    "proxies",
+    "proxy-groups",
+    "proxy-providers",
+    "rule-providers",
+    "rules",
+    "socks-port",
+];
 
 /// Why an entry that is no name is written as it is, with what to write; `None`: nobody knows.
 pub(super) fn of_entry(entry: &str) -> Option<String> {
@@ -188,6 +209,8 @@ mod tests {
             r"(\.|^)ads\.test$",
             r"^ad[sx]?[0-9]*\.",
             "vless://x@a.test:443",
+            "mixed-port: 7890",
+            "rules:",
         ] {
             assert!(of_line(line).is_some(), "{line}");
         }

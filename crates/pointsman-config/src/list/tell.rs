@@ -440,8 +440,13 @@ fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<(Behavior, bool), Unr
         plain,
         plus,
         others,
+        patterns,
         first,
     } = Marks::of(bytes)?;
+    // It is dnscrypt-proxy's, to which `x`, `.x` and `*.x` are the same.
+    if patterns > 0 && plus == 0 {
+        return Ok((Behavior::Names, false));
+    }
     let marked = plus + others;
     let (behavior, meaning) = match marked >= plain && marked > 0 {
         true => (Behavior::Domain, "stand for themselves alone"),
@@ -492,6 +497,8 @@ struct Marks {
     plus: u64,
     /// `*.` or `.`
     others: u64,
+    /// Names that only dnscrypt-proxy writes so: `ads.*`, `*ads*`, `=x`.
+    patterns: u64,
     /// The line of the first of the others.
     first: u32,
 }
@@ -526,6 +533,9 @@ impl Marks {
 #[derive(Default)]
 struct Kept {
     first: u8,
+    second: u8,
+    last: u8,
+    stars: u32,
     /// Whether it has a letter.
     lettered: bool,
     /// Whether a comment or white space came.
@@ -540,18 +550,39 @@ impl Kept {
             _ if self.over => {}
             b' ' | b'\t' | b'\r' if self.first == 0 => {}
             b' ' | b'\t' | b'\r' | b'#' | b';' => self.over = true,
+            b'=' if self.first == 0 => {}
             b',' | b':' | b'/' | b'=' | b'|' | b'@' | b'^' | b'!' => self.other = true,
             _ => self.lettered |= byte.is_ascii_alphabetic() || byte >= 0x80,
         }
-        if self.first == 0 && !matches!(byte, b' ' | b'\t' | b'\r') {
-            self.first = byte;
+        if self.over || self.first == 0 && matches!(byte, b' ' | b'\t' | b'\r') {
+            return;
         }
+        self.stars += u32::from(byte == b'*');
+        self.last = byte;
+        if self.first == 0 {
+            self.first = byte;
+        } else if self.second == 0 {
+            self.second = byte;
+        }
+    }
+
+    /// Whether it is a pattern that only dnscrypt-proxy writes so.
+    fn is_pattern(&self) -> bool {
+        let open = match self.first {
+            b'*' => self.stars == 2,
+            b'+' | b'.' => false,
+            _ => self.stars == 1,
+        };
+        self.first == b'=' || open && self.last == b'*'
     }
 
     fn end(&mut self, number: u32, marks: &mut Marks) {
         let line = std::mem::take(self);
         match line.first {
             _ if line.other || !line.lettered => {}
+            _ if line.is_pattern() => marks.patterns += 1,
+            // `*ads.x` is no name with all below.
+            b'*' if line.second != b'.' => {}
             b'+' => marks.plus += 1,
             b'.' | b'*' => {
                 if marks.others == 0 {

@@ -33,6 +33,11 @@ fn patterns_of_dnscrypt_mean_what_they_mean_there() {
         "a.test\nads[.test\n",
         ".a.test@1; 2:0-9 `ads[.test` is no domain: the name has the character '[', which no host name carries",
     );
+    // Its marks are no marks of Clash's, however many there are.
+    check(
+        "ads.*\n*sex*\n*.a.test\n=b.test\n.c.test\nd.test",
+        r"~^ads\.@1 *sex*@2 .a.test@3 b.test@4 .c.test@5 .d.test@6",
+    );
     let domain = Recipe {
         behavior: Some(Behavior::Domain),
         ..Recipe::default()
@@ -116,6 +121,10 @@ fn what_is_of_another_form_is_named() {
         (
             "ss://x@192.0.2.1:1\nss://y@192.0.2.1:1",
             "this is a subscription to proxy servers, not a list",
+        ),
+        (
+            "mixed-port: 1\nproxies: []\nrules:\n  - MATCH,DIRECT",
+            "this is a configuration of Clash, not a list",
         ),
         (
             ":do {\nadd list=x address=10.0.0.0/8\n}",

@@ -154,7 +154,7 @@ fn bad_entries_are_told_and_left_out() {
         "1.0.0.0/8, resolve\n",
         IpCidr,
         0,
-        "1:12 `resolve` means nothing here",
+        "1:12 `resolve` means nothing behind a range, where `no-resolve` may stand",
     );
     check(
         "payload:\n  - DOMAIN, a.test, P\n",
