@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::draft::{SILENT, Section};
 use super::super::emit::text;
+use super::route::OTHER_MODE;
 use super::servers::own_tag;
 use super::{SingBox, items, shown, strings, text_of};
 
@@ -203,6 +204,7 @@ impl SingBox<'_> {
         }
         let known = [
             "action",
+            "clash_mode",
             "disable_cache",
             "domain",
             "domain_suffix",
@@ -217,6 +219,13 @@ impl SingBox<'_> {
             return Err(format!(
                 "it asks for `{key}`; which server is asked depends on the name alone here"
             ));
+        }
+        let modes = strings(&rule["clash_mode"]).unwrap_or_default();
+        let holds = |mode: &String| Some(mode.to_lowercase()) == self.mode();
+        if !modes.is_empty() && !modes.iter().any(holds) {
+            let what = format!("`{}` is left out: {OTHER_MODE}", shown(rule));
+            self.draft.report.note(place, what);
+            return Ok(());
         }
         let list = |key: &str| {
             strings(&rule[key]).ok_or_else(|| format!("`{key}` is not a list of names"))

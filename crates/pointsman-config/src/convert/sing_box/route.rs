@@ -38,6 +38,10 @@ const OPTIONS: [&str; 9] = [
     "udp_timeout",
 ];
 
+/// Why a rule of another mode is not there.
+pub(super) const OTHER_MODE: &str =
+    "it holds in another mode than the file begins with, and modes are not switched here";
+
 /// Keys of a `resolve` and of a `sniff` that are no condition.
 const RESOLVE: [&str; 6] = [
     "action",
@@ -83,7 +87,7 @@ impl SingBox<'_> {
             }
             if condition == "NEVER" {
                 let why = if found.mode {
-                    "it holds in another mode than the file begins with, and modes are not switched here"
+                    OTHER_MODE
                 } else if found.unsniffed {
                     "no `sniff` comes before it, so it never holds there either"
                 } else {

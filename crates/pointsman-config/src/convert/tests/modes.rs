@@ -86,6 +86,19 @@ fn sing_boxs_rules_on_modes_hold_as_in_the_first_mode() {
     of("", &[("dst=a.test:1", "reject reject")]);
 }
 
+#[test]
+fn names_are_asked_as_in_the_first_mode() {
+    let text = r#"{"inbounds": [{"type": "mixed", "tag": "in", "listen_port": 1}], "outbounds": [{"type": "direct", "tag": "direct"}],
+        "experimental": {"clash_api": {}}, "route": {}, "dns": {"servers": [{"tag": "a", "type": "udp", "server": "10.0.0.1"},
+        {"tag": "b", "type": "udp", "server": "10.0.0.2"}], "rules": [{"clash_mode": "direct", "server": "b"},
+        {"clash_mode": "global", "domain": "g.test", "server": "b"}, {"clash_mode": "rule", "domain": "r.test", "server": "b"}]}}"#;
+    let text = check(Foreign::SingBox, text, &[], &[]);
+    assert!(
+        text.contains("\"=r.test\": b\n") && !text.contains("g.test"),
+        "{text}"
+    );
+}
+
 /// What tools write that move fields of inbounds to rules: the inbound is named, and is the only one.
 #[test]
 fn names_are_resolved_for_an_inbound_that_is_the_only_one() {
