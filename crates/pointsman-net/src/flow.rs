@@ -27,7 +27,7 @@ use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
 use crate::outbound::{Lent, Pick, Ways};
 use crate::plane::Ticket;
-use crate::record::{End, Fault, Limit, Side, Timings};
+use crate::record::{By, End, Fault, Limit, Side, Timings};
 use crate::relay::{Carrying, Closed, Ended};
 use crate::stream::Stream;
 
@@ -174,7 +174,8 @@ fn end(ended: Ended) -> End {
         Ended::ServerFailed(kind) => failed(Fault::Target, "target", kind),
         Ended::Closed(Closed::HalfClosed) => End::TimedOut(Limit::HalfClosed),
         Ended::Closed(Closed::Idle) => End::TimedOut(Limit::Idle),
-        Ended::Closed(Closed::Operator | Closed::Shutdown) => End::Stopped,
+        Ended::Closed(Closed::Operator) => End::Stopped(By::Operator),
+        Ended::Closed(Closed::Shutdown) => End::Stopped(By::Shutdown),
         Ended::Done => End::Closed,
         Ended::TimedOut(limit) => End::TimedOut(limit),
     }

@@ -15,7 +15,7 @@ use pointsman_policy::fact::{Look, Parent, Process};
 use pointsman_policy::request::RequestId;
 use pointsman_policy::{Action, Fact, Facts};
 
-pub use self::end::{End, Fault, Limit, Side};
+pub use self::end::{By, End, Fault, Limit, Side};
 use crate::generation::Number;
 
 /// All that is known of one flow; of a live one, so far.

@@ -179,7 +179,7 @@ fn error(record: &FlowRecord) -> Option<String> {
         End::ClientGone => "the client went away",
         End::Refused if record.note.is_empty() => "refused by the policy",
         End::Refused => &record.note,
-        End::Stopped => "stopped",
+        End::Stopped(_) => "stopped",
         End::Denied(_) | End::Failed(..) | End::Reset(_) | End::TimedOut(_) => end.error()?,
     };
     Some(text.to_owned())

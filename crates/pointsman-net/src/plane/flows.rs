@@ -22,7 +22,7 @@ use crate::forward::Line;
 use crate::generation::{Generation, Number};
 use crate::outbound::DialError;
 use crate::record::log::AccessLog;
-use crate::record::{End, FlowRecord, Limit};
+use crate::record::{By, End, FlowRecord, Limit};
 use crate::relay::{Closed, FlowBytes};
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
@@ -471,8 +471,12 @@ impl Drop for Ticket {
         self.shared.flows.shard(self.live.id).remove(&self.live.id);
         let mut record = self.live.so_far().clone();
         self.live.measure(&mut record);
-        // A task that was aborted says nothing.
-        record.ended = Some(self.end.take().unwrap_or(End::Stopped));
+        // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
+        let by = match self.live.bytes.closed() {
+            Some(Closed::Operator) => By::Operator,
+            Some(Closed::HalfClosed | Closed::Idle | Closed::Shutdown) | None => By::Shutdown,
+        };
+        record.ended = Some(self.end.take().unwrap_or(End::Stopped(by)));
         if let Some(tally) = self.live.tally.get() {
             tally.add(&record);
         }

@@ -130,7 +130,7 @@ impl Trouble {
             End::Denied(why) if **why == *WRONG_LOGIN => Self::WrongLogin,
             End::Denied(_) | End::TimedOut(Limit::Handshake) => Self::Denied,
             End::Refused => Self::refusal(record),
-            End::Closed | End::ClientGone | End::Reset(_) | End::Stopped | End::TimedOut(_) => {
+            End::Closed | End::ClientGone | End::Reset(_) | End::Stopped(_) | End::TimedOut(_) => {
                 return None;
             }
         })

@@ -20,10 +20,19 @@ pub enum End {
     Refused,
     /// One side reset the connection.
     Reset(Side),
-    /// An operator closed it, or the daemon stopped.
-    Stopped,
+    /// Somebody closed it, or the daemon stopped.
+    Stopped(By),
     /// A limit of time was over.
     TimedOut(Limit),
+}
+
+/// Who stopped a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// An operator: `flows close`.
+    Operator,
+    /// The daemon, which ends.
+    Shutdown,
 }
 
 /// One of the two whose bytes a flow carries.
@@ -110,14 +119,14 @@ impl End {
             Self::Failed(..) => "failed",
             Self::Refused => "refused",
             Self::Reset(_) => "reset",
-            Self::Stopped => "stopped",
+            Self::Stopped(_) => "stopped",
             Self::TimedOut(Limit::Lifetime) => "lifetime",
             Self::TimedOut(_) => "timeout",
         }
     }
 
-    /// What ended it, in one word: `client`, `target`, `dial` or a limit; `None` where it ended in order, or by
-    /// somebody's word.
+    /// What ended it, in one word: `client`, `target`, `dial`, `operator`, `shutdown` or a limit; `None` where it ended in
+    /// order, or was not let in.
     #[must_use]
     pub fn by(&self) -> Option<&'static str> {
         match self {
@@ -125,7 +134,9 @@ impl End {
             Self::Reset(side) => Some(side.as_str()),
             Self::Failed(fault, _) => Some(fault.side().map_or("dial", Side::as_str)),
             Self::TimedOut(limit) => Some(limit.as_str()),
-            Self::Closed | Self::Denied(_) | Self::Refused | Self::Stopped => None,
+            Self::Stopped(By::Operator) => Some("operator"),
+            Self::Stopped(By::Shutdown) => Some("shutdown"),
+            Self::Closed | Self::Denied(_) | Self::Refused => None,
         }
     }
 
@@ -137,7 +148,7 @@ impl End {
             Self::Reset(Side::Client) => Some("the client reset the connection"),
             Self::Reset(Side::Target) => Some("the target reset the connection"),
             Self::TimedOut(limit) => Some(limit.sentence()),
-            Self::Closed | Self::ClientGone | Self::Refused | Self::Stopped => None,
+            Self::Closed | Self::ClientGone | Self::Refused | Self::Stopped(_) => None,
         }
     }
 }
@@ -313,7 +324,10 @@ mod tests {
             Some(reset),
         );
         check(End::Refused, "refused", None, None);
-        check(End::Stopped, "stopped", None, None);
+        let operator = Some("operator");
+        check(End::Stopped(By::Operator), "stopped", operator, None);
+        let shutdown = Some("shutdown");
+        check(End::Stopped(By::Shutdown), "stopped", shutdown, None);
         for limit in Limit::ALL {
             let word = match limit {
                 Limit::Lifetime => "lifetime",

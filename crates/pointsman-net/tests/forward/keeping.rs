@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pointsman_net::forward::{Address, Listen};
 use pointsman_net::plane::ApplyError;
-use pointsman_net::record::End;
+use pointsman_net::record::{By, End};
 
 use crate::stage::*;
 
@@ -105,7 +105,10 @@ async fn flows_are_listed_closed_and_drained() {
     assert_eq!(live.record().member.as_deref(), Some("t"));
     assert!(stage.plane().close(live.id));
     assert!(one.is_closed().await);
-    assert_eq!(stage.records(1).await[0].ended, Some(End::Stopped));
+    assert_eq!(
+        stage.records(1).await[0].ended,
+        Some(End::Stopped(By::Operator))
+    );
 
     let mut two = stage.connect().await;
     two.send("a").await;

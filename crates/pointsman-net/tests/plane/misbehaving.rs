@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::record::{End, Fault, FlowRecord, Limit, Side};
+use pointsman_net::record::{By, End, Fault, FlowRecord, Limit, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -210,7 +210,7 @@ async fn an_exchange_that_is_closed_ends_with_resets() {
     assert!(stage.plane().close(id));
     assert!(client.is_reset().await);
     assert!(server.is_reset().await);
-    assert_eq!(stage.record().await.ended, Some(End::Stopped));
+    assert_eq!(stage.record().await.ended, Some(End::Stopped(By::Operator)));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pointsman_net::generation::Number;
 use pointsman_net::plane::ApplyError;
-use pointsman_net::record::{End, Limit};
+use pointsman_net::record::{By, End, Limit};
 use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpListener;
 
@@ -150,7 +150,7 @@ async fn a_live_flow_can_be_seen_and_closed() {
     let ended = stage.record().await;
     assert_eq!(
         (ended.id, ended.ended.clone()),
-        (record.id, Some(End::Stopped))
+        (record.id, Some(End::Stopped(By::Operator)))
     );
     assert!(stage.plane().flows().is_empty());
     assert!(!stage.plane().close(record.id));
@@ -164,7 +164,10 @@ async fn a_live_flow_can_be_seen_and_closed() {
         }
     };
     assert!(stage.plane().close(waiting));
-    assert_eq!(stage.records(2).await[1].ended, Some(End::Stopped));
+    assert_eq!(
+        stage.records(2).await[1].ended,
+        Some(End::Stopped(By::Operator))
+    );
     drop(client);
 }
 
@@ -179,7 +182,7 @@ async fn draining_waits_for_flows_and_then_ends_them() {
         "the flow did not end"
     );
     let _ = client.rest().await;
-    assert_eq!(stage.record().await.ended, Some(End::Stopped));
+    assert_eq!(stage.record().await.ended, Some(End::Stopped(By::Shutdown)));
     assert!(
         tokio::net::TcpStream::connect(stage.ports[0])
             .await

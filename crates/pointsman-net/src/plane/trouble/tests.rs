@@ -136,7 +136,7 @@ fn only_what_went_wrong_is_trouble() {
         End::Closed,
         End::ClientGone,
         End::Reset(Side::Client),
-        End::Stopped,
+        End::Stopped(crate::record::By::Operator),
         End::TimedOut(Limit::Idle),
         End::TimedOut(Limit::Lifetime),
     ] {
