@@ -6,6 +6,7 @@
 mod above;
 mod requests;
 mod told;
+mod ways;
 
 use std::net::IpAddr;
 
@@ -138,6 +139,7 @@ pub fn explain(
         },
         detail,
     });
+    hint_of_the_way(&mut explanation, setup);
     explanation.id = query.id.clone();
     explanation.requests =
         requests::unanswered(setup, query, &situation, &settled.asked, selection);
@@ -256,6 +258,11 @@ pub fn render(view: &View<'_>) -> Explanation {
         Some(Above::NoUdp) | None => {}
     }
     explanation
+}
+
+/// Says of a described flow where the outbound that it would take is not built yet, and so refuses it.
+pub fn hint_of_the_way(explanation: &mut Explanation, setup: &Setup) {
+    ways::hint(explanation, setup);
 }
 
 /// What is known of a flow, without any policy.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_api::Problem;
+use pointsman_api::{Error as Refusal, Problem};
 use pointsman_config::convert::{Conversion, Foreign, Summary, faults, folded, from_setup};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::load::{MAX_FILE, read_text};
@@ -66,17 +66,12 @@ enum From {
 pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     let To::Native = args.to;
     args.output.ready()?;
-    let conversion = match converted(args) {
-        Ok(conversion) => conversion,
-        Err(refused) => return refused.tell(out),
-    };
+    let conversion = converted(args)?;
     let faults = faults(&conversion.text, &load::directory(&args.path), &ThisHost);
     if !faults.is_empty() {
-        if !out.json() {
-            faults.iter().for_each(complain);
-        }
+        faults.iter().for_each(complain);
         let error = "internal error: what was written does not load; nothing is written".to_owned();
-        return Refused::because(error, Vec::new()).tell(out);
+        return Err(Stop::Failed(error));
     }
     let differs = args.strict && !conversion.is_equal();
     if let Some(path) = args.output.path().filter(|_| !differs) {
@@ -100,6 +95,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         });
         if differs {
             answer["error"] = error.into();
+            answer["code"] = "not-equal".into();
             out.object(&answer)?;
             return Err(Stop::No);
         }
@@ -114,31 +110,22 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     }
 }
 
-/// Why there is no conversion.
-struct Refused {
-    error: String,
-    problems: Vec<Problem>,
+/// No conversion, and why.
+fn refused(error: String, problems: Vec<Problem>) -> Stop {
+    let code = if problems.is_empty() {
+        "failed"
+    } else {
+        "invalid-configuration"
+    };
+    let refusal = Refusal {
+        error,
+        code: code.to_owned(),
+        problems,
+    };
+    Stop::Invalid(refusal, 1)
 }
 
-impl Refused {
-    fn because(error: String, problems: Vec<Problem>) -> Self {
-        Self { error, problems }
-    }
-
-    /// Says it as it was asked for: as an object on stdout, or on stderr.
-    fn tell(self, out: &mut Out) -> Result<(), Stop> {
-        if out.json() {
-            out.object(&json!({ "error": self.error, "problems": self.problems }))?;
-            return Err(Stop::No);
-        }
-        for problem in &self.problems {
-            complain(&problem.text);
-        }
-        Err(Stop::Failed(self.error))
-    }
-}
-
-fn converted(args: &ConvertArgs) -> Result<Conversion, Refused> {
+fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
     let path = &args.path;
     let dialect = match args.from {
         From::Auto => match foreign(path) {
@@ -159,7 +146,7 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Refused> {
     let Some(setup) = setup else {
         let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
         let error = format!("{} has errors", path.display());
-        return Err(Refused::because(error, wires(errors, path)));
+        return Err(refused(error, wires(errors, path)));
     };
     let main = if path.is_dir() {
         path.join("config")
@@ -178,12 +165,10 @@ fn wires<'p>(problems: impl IntoIterator<Item = &'p config::Problem>, path: &Pat
         .collect()
 }
 
-fn text(path: &Path) -> Result<String, Refused> {
+fn text(path: &Path) -> Result<String, Stop> {
     // A pipe was read by whoever looked at it first.
-    read_text(&ThisHost, path).map_err(|error| {
-        let error = format!("{} cannot be read: {error}", path.display());
-        Refused::because(error, Vec::new())
-    })
+    read_text(&ThisHost, path)
+        .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", path.display())))
 }
 
 fn foreign(path: &Path) -> Option<Foreign> {
@@ -196,12 +181,12 @@ fn foreign(path: &Path) -> Option<Foreign> {
     Foreign::tell(path, &text)
 }
 
-fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Refused> {
+fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
     let name = path.display().to_string();
     let done = foreign.convert(&name, text(path)?, &load::directory(path), &ThisHost);
     done.map_err(|problems| {
         let error = format!("{name} cannot be read as {}", foreign.as_str());
-        Refused::because(error, wires(&problems.0, path))
+        refused(error, wires(&problems.0, path))
     })
 }
 

@@ -12,6 +12,7 @@ use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
 use pointsman_config::explain::{Detail, First, explain, verify};
 use pointsman_config::flow::{BadFlow, Query};
+use pointsman_config::setup::OutboundKind;
 use serde_json::{Value, json};
 
 use crate::cli::{Dialect, Format, Global, Unknown};
@@ -274,7 +275,12 @@ impl Asker<'_> {
         } else {
             Detail::Folded
         };
-        let first = explain(setup, &query, &First, detail);
+        let explain = |query: &Query| {
+            let mut explained = explain(setup, query, &First, detail)?;
+            explained.hints.extend(first_of_group(setup, &explained));
+            Ok(explained)
+        };
+        let first = explain(&query);
         let name = query.destination.as_ref().and_then(|host| host.name());
         let (true, None, Some(name)) = (self.args.resolve, &query.resolved, name) else {
             return Ok(first);
@@ -290,7 +296,7 @@ impl Asker<'_> {
         query.resolved = Some(addresses.map_err(|error| {
             Stop::Failed(format!("the daemon's answer cannot be read: {error}"))
         })?);
-        Ok(explain(setup, &query, &First, detail))
+        Ok(explain(&query))
     }
 
     /// `verify`: a list is read whole for it, so not for each of many flows.
@@ -303,6 +309,19 @@ impl Asker<'_> {
         };
         control::post(self.global, route::EXPLAIN, &request)
     }
+}
+
+/// What only a daemon knows: the member of a group that somebody selected.
+fn first_of_group(setup: &Setup, explanation: &Explanation) -> Option<String> {
+    let group = explanation.decision.outbound.as_deref()?;
+    let member = explanation.decision.member.as_deref()?;
+    let outbound = setup.outbounds.iter().find(|it| *it.name == *group)?;
+    let OutboundKind::Select { members, .. } = &outbound.kind else {
+        return None;
+    };
+    (members.len() > 1).then(|| {
+        format!("without a daemon, group `{group}` is taken to be its first member, `{member}`")
+    })
 }
 
 /// Writes an explanation; not where `--quiet` leaves what `--expect` asks to the exit code.

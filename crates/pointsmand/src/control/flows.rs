@@ -255,6 +255,7 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let selection = Selected { app: &app, policy };
     let said = Some(&flow);
     let mut explanation = render(&selection, &setup, policy, facts, find, said, request.full);
+    explain::hint_of_the_way(&mut explanation, &setup);
     explanation.id = flow.id.clone();
     explanation.generation = Some(number.to_string());
     if request.verify {

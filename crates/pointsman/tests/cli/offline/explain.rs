@@ -317,6 +317,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
             reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
+            hint: without a daemon, group `outer` is taken to be its first member, `p`
         "#]],
     );
     asked_of_allowing(
@@ -337,6 +338,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
             reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
+            hint: without a daemon, group `outer` is taken to be its first member, `p`
         "#]],
     );
     asked_of_allowing(
@@ -365,12 +367,34 @@ fn what_was_not_said_and_decides_is_asked_for() {
     asked_of_allowing(
         &["a.test", "src=10.1.2.3"],
         expect![[r#"
-        0
-        flow: tcp a.test, from 10.1.2.3
-        outer › inner › p (proxy)
-        rule: FALLBACK, outer (c.yaml:10)
-        reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
-        hint: the port was not said, and a rule looks at it: add `dst=HOST:PORT`
-    "#]],
+            0
+            flow: tcp a.test, from 10.1.2.3
+            outer › inner › p (proxy)
+            rule: FALLBACK, outer (c.yaml:10)
+            reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
+            hint: the port was not said, and a rule looks at it: add `dst=HOST:PORT`
+            hint: without a daemon, group `outer` is taken to be its first member, `p`
+        "#]],
     );
+}
+
+#[test]
+fn an_outbound_that_is_not_built_is_told() {
+    let home = directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\noutbounds:\n  \
+         ss: { type: shadowsocks, server: \"10.0.0.1:1\" }\n  \
+         far: { type: socks5, server: \"10.0.0.2:1\" }\n  \
+         both: { type: chain, hops: [far, ss] }\nrules:\n  - DOMAIN, a.test, ss\n  - FALLBACK, both\n",
+    )]);
+    for name in ["a.test", "b.test"] {
+        let told = run(home.path(), &["explain", "--config", "c.yaml", name], "");
+        let hint = "hint: `ss` is of type `shadowsocks`, which is not built yet: the flow would be refused";
+        assert!(
+            told.stdout.contains(hint),
+            "{name}: {}{}",
+            told.stdout,
+            told.stderr
+        );
+    }
 }
