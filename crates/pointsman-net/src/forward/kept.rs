@@ -1,6 +1,7 @@
 //! What forwards keep over generations: counts, turns, logs, and sockets that were handed over.
 //!
-//! Invariants: the number of connections of a forward never exceeds its limit, not even for a moment; an inherited
+//! Invariants: the number of connections of a forward never exceeds its limit, not even for a moment, nor where the
+//! forward was gone for a while: a connection counts until it ends; an inherited
 //! connection serves one flow at a time; preparing a generation that is then refused loses nothing, and leaves nothing
 //! but what was handed over, which cannot be had again.
 
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pointsman_os::local::{self, Inherited};
@@ -27,7 +28,10 @@ pub(crate) struct Kept(Mutex<Things>);
 
 #[derive(Debug, Default)]
 struct Things {
-    states: HashMap<Arc<str>, Arc<State>>,
+    /// Each lives as long as a generation that flows have, or a connection that it counts.
+    states: HashMap<Arc<str>, Weak<State>>,
+    /// Those of the generation before one on trial.
+    held: Vec<Arc<State>>,
     logs: HashMap<PathBuf, Arc<AccessLog>>,
     connected: HashMap<i32, Arc<Connected>>,
 }
@@ -51,7 +55,7 @@ impl Kept {
         logs: &mut Logs<'_>,
     ) -> Result<Forward, Unfit> {
         let mut things = self.things();
-        let state = things.states.get(&spec.name).map(Arc::clone);
+        let state = things.states.get(&spec.name).and_then(Weak::upgrade);
         let state = state.unwrap_or_default();
         let log = spec.access_log.as_ref();
         let log = log.map(|path| logs.log(path, &things)).transpose()?;
@@ -74,20 +78,28 @@ impl Kept {
         })
     }
 
-    /// These are in force: what they have is kept, and what none of them needs is given up.
-    pub(crate) fn commit(&self, forwards: &[Arc<Forward>]) {
+    /// These are in force: what they have is kept; on trial also what those before had.
+    pub(crate) fn commit(&self, forwards: &[Arc<Forward>], on_trial: bool) {
         let mut things = self.things();
+        if on_trial {
+            let before = things.states.values().filter_map(Weak::upgrade);
+            things.held = before.collect();
+        }
         for forward in forwards {
             let name = Arc::clone(&forward.spec.name);
-            things.states.insert(name, Arc::clone(&forward.state));
+            things.states.insert(name, Arc::downgrade(&forward.state));
             if let (Some(path), Some(log)) = (&forward.spec.access_log, &forward.log) {
                 things.logs.insert(path.clone(), Arc::clone(log));
             }
         }
-        let all = || forwards.iter().map(|forward| &forward.spec);
-        things
-            .states
-            .retain(|name, _| all().any(|spec| spec.name == *name));
+    }
+
+    /// These forwards are in force for good: what none of them needs is given up.
+    pub(crate) fn prune(&self, forwards: &[ForwardSpec]) {
+        let mut things = self.things();
+        things.held.clear();
+        things.states.retain(|_, state| state.strong_count() > 0);
+        let all = || forwards.iter();
         things
             .logs
             .retain(|path, _| all().any(|spec| spec.access_log.as_ref() == Some(path)));

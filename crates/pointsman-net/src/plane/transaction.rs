@@ -1,7 +1,8 @@
 //! How a generation comes into force: prepared, committed, and what is gone retired.
 //!
 //! Invariants: preparing may wait and fail, and shows nothing; committing neither waits nor fails, but for a plane that
-//! was stopped meanwhile; retiring may be dropped. One generation is prepared at a time. A connection belongs to the
+//! was stopped meanwhile; retiring may be dropped. What cannot be had again (sockets that were handed over) and what
+//! counts outlives a generation that is on trial, until that has ended. One generation is prepared at a time. A connection belongs to the
 //! generation in force where that knows its listener, else to the last one that did.
 
 use std::collections::HashMap;
@@ -191,6 +192,31 @@ impl Plane {
     /// # Errors
     /// [`ApplyError::Stopping`] alone; then nothing has changed.
     pub fn commit(&self, prepared: Prepared) -> Result<Retired, ApplyError> {
+        self.put_in_force(prepared, false)
+    }
+
+    /// As [`Self::commit`], but the generation before may come back: what it had that cannot be had again is held until
+    /// [`Self::end_trial`] or the next commit.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_on_trial(&self, prepared: Prepared) -> Result<Retired, ApplyError> {
+        self.put_in_force(prepared, true)
+    }
+
+    /// Gives up what the generation in force does not need.
+    pub fn end_trial(&self) {
+        self.give_up(&mut self.listeners());
+    }
+
+    fn give_up(&self, listeners: &mut Listeners) {
+        listeners.forget_inherited();
+        if let Some(generation) = self.shared.generation() {
+            self.shared.forwards.prune(&generation.spec().forwards);
+        }
+    }
+
+    fn put_in_force(&self, prepared: Prepared, on_trial: bool) -> Result<Retired, ApplyError> {
         let Prepared {
             spec,
             forwards,
@@ -262,7 +288,7 @@ impl Plane {
                 kept.entrance.farewell.store(Some(Arc::new(farewell)));
             }
         }
-        self.shared.forwards.commit(&forwards);
+        self.shared.forwards.commit(&forwards, on_trial);
         self.shared
             .swap(Generation::new(spec, doors, rules, listening));
         for (kept, place) in staying {
@@ -275,7 +301,9 @@ impl Plane {
                 (None, None) => {}
             }
         }
-        listeners.forget_inherited();
+        if !on_trial {
+            self.give_up(&mut listeners);
+        }
         drop(listeners);
         let addresses = addresses.into_iter().flatten().collect();
         Ok(Retired { gone, addresses })

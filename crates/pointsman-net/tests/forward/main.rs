@@ -13,3 +13,4 @@ mod limits;
 mod log;
 mod sockets;
 mod stage;
+mod trial;

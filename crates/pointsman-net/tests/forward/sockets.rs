@@ -15,7 +15,7 @@ use tokio::net::UnixListener;
 use crate::stage::*;
 
 /// As a parent process would leave it: open, with a number alone.
-fn inherit(socket: impl Into<OwnedFd>) -> i32 {
+pub(crate) fn inherit(socket: impl Into<OwnedFd>) -> i32 {
     let socket = socket.into();
     fcntl_setfd(&socket, FdFlags::empty()).unwrap();
     socket.into_raw_fd()

@@ -1,7 +1,8 @@
 //! A reload that is rolled back unless somebody confirms it.
 //!
 //! Invariant: while one waits, no other configuration comes into force; it ends by confirmation, by rolling back, or
-//! with the daemon. Rolling back puts the earlier configuration in force as it was read then, listeners included.
+//! with the daemon. Rolling back puts the earlier configuration in force as it was read then, listeners included; what
+//! that needs is held until then.
 //! Files are not touched: the next start reads what is on disk.
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl App {
         let Some(pending) = self.book().pending.take() else {
             return false;
         };
+        self.plane.end_trial();
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
         true
@@ -128,6 +130,7 @@ impl App {
                 let waited = self.book().pending.take_if(|it| it.is_of(generation));
                 // Else it was confirmed meanwhile.
                 if waited.is_some() {
+                    self.plane.end_trial();
                     tracing::error!(
                         "generation {generation} was not confirmed, and {number} cannot come back: {why}"
                     );

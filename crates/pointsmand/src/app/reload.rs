@@ -288,7 +288,11 @@ impl App {
         }
         let earlier = book.in_force(&self.plane);
         book.keep(number, Arc::clone(&setup));
-        let retired = match self.plane.commit(prepared) {
+        let committed = match terms {
+            Terms::For(_) => self.plane.commit_on_trial(prepared),
+            Terms::ForGood | Terms::Instead(_) => self.plane.commit(prepared),
+        };
+        let retired = match committed {
             Ok(retired) => retired,
             Err(error) => {
                 book.forget(number);

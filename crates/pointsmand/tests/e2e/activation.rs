@@ -48,6 +48,29 @@ fn a_socket_that_was_handed_over_is_served() {
     assert!(curl(&[&url]).0.starts_with("origin GET / "));
 }
 
+/// The roll-back needs the socket that the configuration on trial does not.
+#[test]
+fn a_socket_that_was_handed_over_outlives_a_trial_without_it() {
+    let origin = Http::start("origin");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("address");
+    let words = ["python3", "-c", OPENER, file.to_str().unwrap()];
+    let daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", forward(&origin))],
+        config: "pointsman.yaml",
+        starter: words.map(str::to_owned).to_vec(),
+        ..Start::default()
+    });
+    let other = forward(&origin).replace("fd://3", "tcp://127.0.0.1:0");
+    daemon.write("pointsman.yaml", &other);
+    let tried = daemon.client(&["reload", "--confirm-within", "1s"]);
+    assert!(tried.status.success(), "{tried:?}");
+    eventually("nobody confirms", || daemon.log().contains("not confirmed"));
+    let url = format!("http://{}/", std::fs::read_to_string(&file).unwrap());
+    assert!(curl(&[&url]).0.starts_with("origin GET / "));
+    assert!(daemon.log().contains("is back"));
+}
+
 #[test]
 fn systemd_starts_it_at_the_first_connection() {
     let program = "systemd-socket-activate";
