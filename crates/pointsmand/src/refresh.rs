@@ -66,6 +66,11 @@ impl Lists {
 /// Keeps the lists of whatever configuration is in force fresh, until the daemon ends.
 pub(crate) async fn run(app: Arc<App>) {
     let mut loads = app.loads();
+    for source in &app.generation().1.sources {
+        if let Some(path) = &source.path {
+            copy::sweep(path);
+        }
+    }
     loop {
         loads.borrow_and_update();
         let (Number { load, .. }, setup) = app.generation();

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pointsman_config::files::{Disk, Files as _, Opened, Stamp};
@@ -16,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// The most that stands beside a copy, in bytes.
 const MOST_SAID: u64 = 64 << 10;
+
+/// The drafts of this process.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 /// A copy of a list.
 pub(super) struct Copy {
@@ -104,7 +108,10 @@ impl Copy {
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let path = with_ending(&self.path, ".new");
+        // One that was given up may still be read: none has the name of another.
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let ending = format!(".{}-{number}.new", std::process::id());
+        let path = with_ending(&self.path, &ending);
         let file = create_private(&path)?;
         Ok(Draft { path, file })
     }
@@ -174,6 +181,25 @@ impl Drop for Draft {
     }
 }
 
+/// Removes drafts that a process before left where it crashed. To be called before there is any.
+pub(super) fn sweep(path: &Path) {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let name = name.to_string_lossy();
+    let is_draft = |other: &str| {
+        let number = other.strip_prefix(&*name)?.strip_suffix(".new")?;
+        let digit = |c: char| c.is_ascii_digit() || c == '-';
+        // Drafts of old had no number.
+        (number.is_empty() || number.strip_prefix('.')?.chars().all(digit)).then_some(())
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if is_draft(&entry.file_name().to_string_lossy()).is_some() {
+            let _gone = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn beside(path: &Path) -> PathBuf {
     with_ending(path, ".fetched")
 }
@@ -221,6 +247,33 @@ mod tests {
         assert_eq!(changed.validators(), Validators::default());
         let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 2, "the copy and what stands beside it");
+    }
+
+    #[test]
+    fn drafts_are_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let mut copy = Copy::find(path.clone(), "http://a.b/");
+        // A reload gave it up, and it is still read.
+        let mut old = copy.draft().unwrap();
+        old.write(b"old\n").unwrap();
+        let mut new = copy.draft().unwrap();
+        new.write(b"new\n").unwrap();
+        assert_eq!(old.read().unwrap().stamp.length, 4);
+        drop(old);
+        let stamp = new.read().unwrap().stamp;
+        copy.replace((new, stamp), Validators::default(), 1)
+            .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new\n");
+
+        let left = ["list.new", "list.7-3.new", "list.old.new", "lists.1-1.new"];
+        for name in left {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        sweep(&path);
+        let there = left.map(|name| directory.path().join(name).exists());
+        assert_eq!(there, [false, false, true, true]);
+        assert!(path.exists());
     }
 
     #[test]
