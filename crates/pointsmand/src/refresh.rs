@@ -36,6 +36,9 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// The longest pause after failures.
 const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
+/// The longest that the clock is not looked at.
+const LOOK: Duration = Duration::from_secs(3600);
+
 /// What is known of each list that is fetched, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Lists(Mutex<BTreeMap<Arc<str>, FetchedList>>);
@@ -181,14 +184,16 @@ impl Keeping {
     /// Fetches it when it is due, again and again.
     async fn refresh(&mut self) {
         let mut failures = 0;
-        let mut pause = wait(&self.source, self.age());
         loop {
-            let Some(time) = pause else { return };
-            tokio::time::sleep(time).await;
+            if failures == 0 {
+                self.until_due().await;
+            }
+            let pause;
             let error = match self.once().await {
                 Ok(Outcome::Gone) => return,
                 Ok(outcome) => {
                     failures = 0;
+                    pause = Duration::ZERO;
                     tracing::info!(
                         "rule set `{}`: {}",
                         self.source.name,
@@ -197,14 +202,12 @@ impl Keeping {
                             Outcome::Unchanged | Outcome::Gone => "unchanged",
                         }
                     );
-                    pause = wait(&self.source, Some(Duration::ZERO));
                     None
                 }
                 Err(why) => {
                     failures += 1;
-                    let next = again(failures, self.source.interval);
-                    self.warn(&why, next);
-                    pause = Some(jittered(next));
+                    pause = again(failures, self.source.interval);
+                    self.warn(&why, pause);
                     Some(why)
                 }
             };
@@ -214,17 +217,31 @@ impl Keeping {
                 list.changed_ms = copy.changed();
                 list.error = error;
             });
+            tokio::time::sleep(jittered(pause)).await;
         }
     }
 
-    /// Whether the copy is what is in force.
-    fn is_in_force(&self) -> bool {
-        self.copy.stamp() == self.in_force
+    /// Waits until it is to be fetched, by the clock on the wall as that is then: it may be set meanwhile, and hosts
+    /// sleep. For ever where it is not to be fetched again.
+    async fn until_due(&self) {
+        let interval = self.source.interval.map(jittered);
+        while let Some(left) = wait(interval, self.has_copy(), self.age()) {
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Whether there is a copy, and that is what is in force.
+    fn has_copy(&self) -> bool {
+        self.copy.stamp().is_some() && self.copy.stamp() == self.in_force
     }
 
     /// How long ago the server last confirmed what is in force; `None` where nothing is, or another copy than there is.
     fn age(&self) -> Option<Duration> {
-        self.copy.age(unix_ms()).filter(|_| self.is_in_force())
+        self.copy.age(unix_ms()).filter(|_| self.has_copy())
     }
 
     fn warn(&self, why: &str, next: Duration) {
@@ -251,7 +268,7 @@ impl Keeping {
             url: self.url.clone(),
             via: self.source.via.unwrap_or_else(|| direct(&now)),
             // Else what is unchanged since would never come into force.
-            validators: match self.is_in_force() {
+            validators: match self.has_copy() {
                 true => self.copy.validators(),
                 false => Validators::default(),
             },
@@ -261,6 +278,9 @@ impl Keeping {
         let mut draft = self.copy.draft().map_err(|error| error.to_string())?;
         let fetched = fetch(&ways, &what, &mut |bytes| draft.write(bytes)).await;
         let validators = match fetched.map_err(|error| chain(&error))? {
+            Fetched::Unchanged if !self.has_copy() => {
+                return Err("the server says that it is unchanged, and was told of no copy".into());
+            }
             Fetched::Unchanged => {
                 self.copy.confirm(unix_ms());
                 return Ok(Outcome::Unchanged);
@@ -309,12 +329,14 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// How long to wait where the copy is so old; `None` for ever.
-fn wait(source: &ListSource, age: Option<Duration>) -> Option<Duration> {
-    match (age, source.interval) {
-        (None, _) => Some(Duration::ZERO),
-        (Some(age), Some(interval)) => Some(jittered(interval).saturating_sub(age)),
-        (Some(_), None) => None,
+/// How long to wait where there is a copy, and where it is so old, if that is known; `None` for ever.
+fn wait(interval: Option<Duration>, copy: bool, age: Option<Duration>) -> Option<Duration> {
+    match (interval, age) {
+        _ if !copy => Some(Duration::ZERO),
+        (Some(interval), Some(age)) => Some(interval.saturating_sub(age)),
+        // It is of a time to come: who knows how old it is.
+        (Some(_), None) => Some(Duration::ZERO),
+        (None, _) => None,
     }
 }
 

@@ -79,10 +79,11 @@ impl Copy {
         self.stamp.filter(|_| self.told)
     }
 
-    /// How long ago the server last confirmed it; `None` where there is none.
+    /// How long ago the server last confirmed it; `None` where there is none, or where that lies ahead: one of both
+    /// clocks was wrong.
     pub(super) fn age(&self, now: u64) -> Option<Duration> {
-        self.checked()
-            .map(|checked| Duration::from_millis(now.saturating_sub(checked)))
+        let age = now.checked_sub(self.checked()?)?;
+        Some(Duration::from_millis(age))
     }
 
     pub(super) fn checked(&self) -> Option<u64> {
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!(again.validators(), validators);
         assert_eq!(again.fetched(), Some(stamp), "renamed, it is the same");
         assert_eq!(again.age(3000), Some(Duration::from_secs(2)));
+        assert_eq!(again.age(999), None, "a clock was wrong");
         let other = Copy::find(path.clone(), "http://c.d/");
         assert_eq!(other.validators(), Validators::default());
         assert_eq!((other.stamp(), other.fetched()), (Some(stamp), None));

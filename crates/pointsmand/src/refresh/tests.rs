@@ -32,6 +32,38 @@ fn failures_wait_longer_and_longer() {
 }
 
 #[test]
+fn what_is_due_says_the_clock_on_the_wall() {
+    let hour = Duration::from_secs(3600);
+    let check = |interval, copy, age, expected| {
+        let got = wait(interval, copy, age);
+        assert_eq!(got, expected, "{interval:?} {copy} {age:?}");
+    };
+    check(Some(hour), true, Some(hour / 4), Some(hour * 3 / 4));
+    check(Some(hour), true, Some(hour * 2), Some(Duration::ZERO));
+    // The clock was wrong when it was fetched, or is now.
+    check(Some(hour), true, None, Some(Duration::ZERO));
+    check(Some(hour), false, None, Some(Duration::ZERO));
+    check(None, false, None, Some(Duration::ZERO));
+    check(None, true, Some(hour), None);
+    check(None, true, None, None);
+}
+
+/// What was checked at a time to come is no copy of age 0.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_is_looked_at_again() {
+    let (app, directory) = daemon("old.test\n").await;
+    let mut list = keeping(&app, directory.path(), URL);
+    list.copy.confirm(unix_ms() - 100 * 24 * 3_600_000);
+    list.until_due().await;
+    list.copy.confirm(unix_ms() + 3_600_000);
+    list.until_due().await;
+    list.copy.confirm(unix_ms());
+    let days = Duration::from_secs(14 * 24 * 3600);
+    // The clock on the wall stands still here.
+    assert!(tokio::time::timeout(days, list.until_due()).await.is_err());
+}
+
+#[test]
 fn jitter_is_a_tenth() {
     for _ in 0..1000 {
         let got = jittered(Duration::from_secs(100)).as_secs_f64();
@@ -133,9 +165,9 @@ async fn what_is_not_in_force_is_no_copy_to_compare_with() {
         ..keeping(&app, directory.path(), URL)
     };
     let read = app.generation().1.sources[0].read;
-    assert!(list(read).is_in_force() && list(read).age().is_some());
+    assert!(list(read).has_copy() && list(read).age().is_some());
     // It could not be read: it is asked for at once.
-    assert!(!list(None).is_in_force() && list(None).age().is_none());
+    assert!(!list(None).has_copy() && list(None).age().is_none());
 }
 
 /// The number of an outbound means another one there.
