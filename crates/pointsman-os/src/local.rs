@@ -18,7 +18,7 @@ pub use files::{is_locked, open_lockable, open_log, open_regular, read_handed, r
 pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };
-pub use kept::{Kept, create_private};
+pub use kept::{Kept, create_private, replace_private};
 pub use service::{
     Signal, Signals, is_root, raise_descriptor_limit, sd_notify, sd_notify_reloading,
     terminal_width,

@@ -81,6 +81,9 @@ impl Counts {
             tracing::warn!("rule counts will not survive a restart: {error}");
             None
         });
+        if let Some(kept) = &kept {
+            kept.tidy();
+        }
         let real = config.map(|path| path.canonicalize().unwrap_or_else(|_gone| path.to_owned()));
         Self {
             kept,

@@ -3,10 +3,10 @@
 //! A file that cannot be read or written is told in the log and never keeps the daemon from serving.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
-use pointsman_os::local::{create_private, read_regular};
+use pointsman_os::local::{read_regular, replace_private};
 
 /// Group to member, by name.
 pub(crate) type Selections = BTreeMap<String, String>;
@@ -42,8 +42,7 @@ pub(crate) fn store(state: &Path, selections: &Selections) -> Result<(), String>
     let fresh = state.join(format!("{FILE}.new"));
     let write = || -> io::Result<()> {
         std::fs::create_dir_all(state)?;
-        create_private(&fresh)?.write_all(&serde_json::to_vec_pretty(selections)?)?;
-        std::fs::rename(&fresh, &path)
+        replace_private(&path, &fresh, &serde_json::to_vec_pretty(selections)?)
     };
     write().map_err(|error| {
         let why = format!("{}: {error}", path.display());

@@ -1,6 +1,6 @@
 //! Files that a program keeps for itself, in a directory of its user alone.
 //!
-//! Invariant: a file here is whole or as it was before; nobody else reads or writes it.
+//! Invariant: a file here is whole or as it was before, also where the power fails; nobody else reads or writes it.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -39,13 +39,19 @@ impl Kept {
     /// # Errors
     /// Those of the file system.
     pub fn store(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // Several processes may write the same.
         let aside = self.0.join(format!("{name}.{}.new", std::process::id()));
-        let written = create_private(&aside).and_then(|mut file| file.write_all(bytes));
-        let moved = written.and_then(|()| fs::rename(&aside, self.0.join(name)));
-        if moved.is_err() {
-            let _never_made = fs::remove_file(&aside);
+        replace_private(&self.0.join(name), &aside, bytes)
+    }
+
+    /// Removes what an earlier process left half written. To be called where no other one writes here.
+    pub fn tidy(&self) {
+        for name in self.names() {
+            let aside = name.strip_suffix(".new").and_then(|it| it.rsplit_once('.'));
+            if aside.is_some_and(|(_, process)| process.parse::<u32>().is_ok()) {
+                self.remove(&name);
+            }
         }
-        moved
     }
 
     /// The names of all files.
@@ -61,6 +67,21 @@ impl Kept {
     pub fn remove(&self, name: &str) {
         let _not_there = fs::remove_file(self.0.join(name));
     }
+}
+
+/// Puts bytes in a file's place, in one step: they are written to `aside` in the same directory, and are on the disk
+/// before they have the name. So a file is whole or as it was before, also where the power fails.
+///
+/// # Errors
+/// Those of the file system; `InvalidInput` where what is aside is no regular file.
+pub fn replace_private(path: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_private(aside)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let moved = written.and_then(|()| fs::rename(aside, path));
+    if moved.is_err() {
+        let _gone_already = fs::remove_file(aside);
+    }
+    moved
 }
 
 /// An empty file for its user alone, in the place of what was there.

@@ -143,6 +143,19 @@ fn what_is_kept_is_for_this_user_alone() {
 }
 
 #[test]
+fn a_file_is_replaced_wholly_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    replace_private(&at("a"), &at("a.new"), b"one").unwrap();
+    replace_private(&at("a"), &at("a.new"), b"two").unwrap();
+    assert_eq!(fs::read(at("a")).unwrap(), b"two");
+    fs::create_dir(at("in the way")).unwrap();
+    fs::write(at("in the way/of all"), "").unwrap();
+    assert!(replace_private(&at("in the way"), &at("b.new"), b"three").is_err());
+    assert!(!at("a.new").exists() && !at("b.new").exists());
+}
+
+#[test]
 fn a_file_that_was_open_to_others_is_private_afterwards() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");

@@ -3,12 +3,12 @@
 //! Invariant: files on disk are the operator's: whoever asks for a reload, or starts the daemon, gets what stands there,
 //! also where it was rolled back before; but that is said. What was rolled back is known over a restart.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use pointsman_api::daemon as api;
 use pointsman_net::record::rfc3339;
-use pointsman_os::local::{create_private, read_regular};
+use pointsman_os::local::{read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 use super::{App, Refused};
@@ -141,8 +141,7 @@ impl App {
 fn store(state: &Path, setback: &Setback) -> io::Result<()> {
     std::fs::create_dir_all(state)?;
     let fresh = state.join(format!("{FILE}.new"));
-    create_private(&fresh)?.write_all(&serde_json::to_vec(setback)?)?;
-    std::fs::rename(&fresh, state.join(FILE))
+    replace_private(&state.join(FILE), &fresh, &serde_json::to_vec(setback)?)
 }
 
 /// The first line, with how many problems follow.

@@ -38,6 +38,13 @@ fn what_is_kept_is_found_again() {
     let path = state.join("rules").join(FILE);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    // A process before crashed while it wrote.
+    let beside = |name: &str| state.join("rules").join(name);
+    fs::write(beside("counts.json.7.new"), "{").unwrap();
+    fs::write(beside("counts.json.old.new"), "mine").unwrap();
+    assert_eq!(open(&state, "/none/c.yaml").load(), kept);
+    assert!(!beside("counts.json.7.new").exists());
+    assert!(beside("counts.json.old.new").exists());
     // What did not change is not written.
     fs::remove_file(&path).unwrap();
     counts.store(kept.to_vec());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pointsman_config::files::{Disk, Files as _, Opened, Stamp};
 use pointsman_net::fetch::Validators;
-use pointsman_os::local::{create_private, read_regular};
+use pointsman_os::local::{create_private, read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 /// The most that stands beside a copy, in bytes.
@@ -148,11 +148,7 @@ impl Copy {
     fn note(&self) {
         let path = beside(&self.path);
         let fresh = with_ending(&path, ".new");
-        let write = || -> io::Result<()> {
-            let mut file = create_private(&fresh)?;
-            file.write_all(&serde_json::to_vec(&self.said)?)?;
-            fs::rename(&fresh, &path)
-        };
+        let write = || replace_private(&path, &fresh, &serde_json::to_vec(&self.said)?);
         if let Err(error) = write() {
             tracing::warn!("{}: {error}", path.display());
         }
