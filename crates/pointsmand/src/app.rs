@@ -94,7 +94,8 @@ pub(crate) struct App {
     reloading: Arc<tokio::sync::Mutex<()>>,
     changes: broadcast::Sender<Change>,
     log: Log,
-    stop: watch::Sender<bool>,
+    /// How often it was asked to end.
+    stop: watch::Sender<u32>,
 }
 
 /// What loads asked the disk for.
@@ -184,7 +185,7 @@ impl App {
             reloading: Arc::default(),
             changes: broadcast::Sender::new(CHANGES),
             log,
-            stop: watch::Sender::new(false),
+            stop: watch::Sender::new(0),
         })
     }
 
@@ -288,21 +289,31 @@ impl App {
         records::wire(record, self.like(record.generation).as_deref())
     }
 
-    /// Asks the daemon to end.
+    /// Asks the daemon to end; the second time, not to wait for flows.
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop
+            .send_modify(|times| *times = times.saturating_add(1));
     }
 
     /// Whether it was asked to end.
     pub(crate) fn stopping(&self) -> bool {
-        *self.stop.borrow()
+        *self.stop.borrow() > 0
     }
 
     /// Ends once the daemon is asked to end.
     pub(crate) async fn stopped(&self) {
+        self.asked_to_end(1).await;
+    }
+
+    /// Ends once the daemon is asked to end for the second time, whoever asked.
+    pub(crate) async fn insisted(&self) {
+        self.asked_to_end(2).await;
+    }
+
+    async fn asked_to_end(&self, times: u32) {
         // The sender lives as long as `self`.
         let mut stop = self.stop.subscribe();
-        let _always_sent = stop.wait_for(|stop| *stop).await;
+        let _always_sent = stop.wait_for(|asked| *asked >= times).await;
     }
 }
 

@@ -270,15 +270,19 @@ async fn serve(
     let _ = local::sd_notify("READY=1");
     tasks.spawn(reload_on_hangups(Arc::clone(app), Arc::clone(hangups)));
     // No reload is waited for here: an end that is asked for meanwhile begins at once.
-    unless_ended(app.stopped(), signals, hangups).await;
+    if unless_ended(app.stopped(), signals, hangups)
+        .await
+        .is_none()
+    {
+        app.stop();
+    }
     let _ = local::sd_notify("STOPPING=1");
-    app.stop();
     let grace = app.generation().1.shutdown_grace;
     tracing::info!(?grace, "draining");
     let drained = tokio::select! {
         drained = app.plane.drain(grace) => drained,
-        () = terminated(signals) => {
-            tracing::info!("a second signal: stopping now");
+        () = insisted(app, signals) => {
+            tracing::info!("asked to end again: stopping now");
             false
         }
     };
@@ -291,8 +295,17 @@ async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn terminated(signals: &mut Signals) {
-    while signals.next().await != Signal::Terminate {}
+/// Ends once somebody asks a second time for the end, by a signal or the control socket.
+async fn insisted(app: &App, signals: &mut Signals) {
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Terminate => app.stop(),
+                Signal::Reload => {}
+            },
+            () = app.insisted() => return,
+        }
+    }
 }
 
 fn control_path(args: &Args) -> anyhow::Result<PathBuf> {

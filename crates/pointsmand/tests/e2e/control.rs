@@ -260,10 +260,20 @@ fn stop_ends_it_and_clients_say_so() {
 }
 
 #[test]
-fn signals_drain_and_a_second_one_does_not_wait() {
+fn an_end_that_is_asked_for_drains_and_a_second_time_does_not_wait() {
     use std::io::{Read as _, Write as _};
     let text = still("DIRECT") + "shutdown: { grace: 60s }\n";
-    for signal in ["TERM", "INT"] {
+    let ask = |daemon: &Daemon, how: &str| match how {
+        "stop" => assert!(daemon.client(&["stop"]).status.success()),
+        signal => daemon.signal(signal),
+    };
+    for (first, second) in [
+        ("TERM", "TERM"),
+        ("INT", "INT"),
+        ("stop", "TERM"),
+        ("TERM", "stop"),
+        ("stop", "stop"),
+    ] {
         let mut daemon = Daemon::native(&text);
         let echo = crate::origin::echo();
         let mut client = std::net::TcpStream::connect(daemon.address("desk")).unwrap();
@@ -278,7 +288,7 @@ fn signals_drain_and_a_second_one_does_not_wait() {
             "{:?}",
             &answer[..count]
         );
-        daemon.signal(signal);
+        ask(&daemon, first);
         eventually("it no longer accepts", || {
             std::net::TcpStream::connect(daemon.address("desk")).is_err()
         });
@@ -286,7 +296,7 @@ fn signals_drain_and_a_second_one_does_not_wait() {
         client.write_all(b"still here").unwrap();
         let count = client.read(&mut answer).unwrap();
         assert_eq!(&answer[..count], b"still here");
-        daemon.signal(signal);
+        ask(&daemon, second);
         assert_eq!(daemon.wait(Duration::from_secs(5)).code(), Some(0));
     }
 }
