@@ -90,8 +90,10 @@ pub(crate) struct App {
     loads: watch::Sender<u64>,
     /// What was read, and what was asked for in vain.
     asked: watch::Sender<LoadsAsked>,
-    /// One reload or replay at a time: each may hold lists of its own.
+    /// One reload at a time: it may hold lists of its own.
     reloading: Arc<tokio::sync::Mutex<()>>,
+    /// One replay at a time, for the same reason. Nothing that comes into force waits for it.
+    replaying: Arc<tokio::sync::Mutex<()>>,
     changes: broadcast::Sender<Change>,
     log: Log,
     /// How often it was asked to end.
@@ -183,6 +185,7 @@ impl App {
             loads: watch::Sender::new(0),
             asked: watch::Sender::default(),
             reloading: Arc::default(),
+            replaying: Arc::default(),
             changes: broadcast::Sender::new(CHANGES),
             log,
             stop: watch::Sender::new(0),

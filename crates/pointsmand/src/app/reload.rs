@@ -176,7 +176,7 @@ impl App {
         self: &Arc<Self>,
         asked: replay::Asked,
     ) -> Result<(api::Replay, Problems), Refused> {
-        let turn = self.turn().await?;
+        let turn = self.turn_of(&self.replaying).await?;
         let app = Arc::clone(self);
         self.to_its_end(async move {
             let _turn = turn;
@@ -211,12 +211,19 @@ impl App {
         Ok((replayed, problems))
     }
 
-    /// Waits until no other reload or replay is under way: each may hold lists of its own.
+    /// Waits until no other reload is under way.
     pub(super) async fn turn(&self) -> Result<OwnedMutexGuard<()>, Refused> {
+        self.turn_of(&self.reloading).await
+    }
+
+    async fn turn_of(
+        &self,
+        line: &Arc<tokio::sync::Mutex<()>>,
+    ) -> Result<OwnedMutexGuard<()>, Refused> {
         tokio::select! {
             biased;
             () = self.stopped() => Err(Refused::Stopping),
-            turn = Arc::clone(&self.reloading).lock_owned() => Ok(turn),
+            turn = Arc::clone(line).lock_owned() => Ok(turn),
         }
     }
 

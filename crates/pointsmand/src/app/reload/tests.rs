@@ -122,6 +122,22 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
     assert!(app.awaiting().is_none());
 }
 
+/// Replays of large candidates may take minutes, and a roll-back takes the same turn as a reload.
+#[tokio::test]
+async fn what_comes_into_force_and_replays_do_not_wait_for_each_other() {
+    let (app, _directory) = daemon().await;
+    let _reloading = app.turn().await.unwrap();
+    let asked = replay::Asked {
+        config: None,
+        text: None,
+        dialect: None,
+        last: None,
+        redact: false,
+    };
+    let replayed = tokio::time::timeout(PATIENCE, app.replay(asked)).await;
+    replayed.expect("it does not wait").unwrap();
+}
+
 #[tokio::test]
 async fn selections_are_there_before_the_first_flow() {
     let (app, _directory) = daemon().await;
