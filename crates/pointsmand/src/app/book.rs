@@ -23,6 +23,9 @@ pub(super) struct Book {
     setups: VecDeque<(Number, Arc<Setup>)>,
     /// What is rolled back unless it is confirmed.
     pub(super) pending: Option<Pending>,
+    /// Whether compiled lists are kept that nothing in force needs: a configuration came into force since they were
+    /// looked through.
+    pub(super) unswept: bool,
 }
 
 impl Book {

@@ -71,6 +71,7 @@ impl App {
         self.plane.end_trial();
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
+        self.settle();
         true
     }
 
@@ -135,6 +136,7 @@ impl App {
                         "generation {generation} was not confirmed, and {number} cannot come back: {why}"
                     );
                     self.changed("rollback-failed", None, Some(why.to_string()));
+                    self.settle();
                 }
             }
         }

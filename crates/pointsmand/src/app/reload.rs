@@ -311,6 +311,8 @@ impl App {
             (Terms::For(within), Some(earlier)) => Some(Pending::new(number, earlier, within)),
             _ => None,
         };
+        // What is back read nothing anew: what it needs is not known to be asked for.
+        book.unswept = !matches!(terms, Terms::Instead(_));
         let until = book.pending.as_ref().map(Pending::until);
         drop(book);
         if let Some(log) = log {
@@ -327,9 +329,16 @@ impl App {
         Ok(retired)
     }
 
-    /// Gives back what only the reading of a configuration needed.
+    /// Gives back what only the reading of a configuration needed, and removes compiled lists that are of no use any
+    /// more; not while the configuration that needs them may come back.
     pub(super) fn settle(&self) {
-        self.origin.shelf.sweep();
+        let sweep = {
+            let mut book = self.book();
+            book.pending.is_none() && std::mem::take(&mut book.unswept)
+        };
+        if sweep {
+            self.origin.shelf.sweep();
+        }
         if let Some(trouble) = self.origin.shelf.trouble() {
             tracing::warn!("{trouble}");
         }

@@ -29,6 +29,11 @@ fn write(directory: &Path, inbound: &str) {
 async fn daemon() -> (Arc<App>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), "in-1");
+    let app = daemon_with(directory.path(), Shelf::fresh()).await;
+    (app, directory)
+}
+
+async fn daemon_with(directory: &Path, shelf: Shelf) -> Arc<App> {
     let plane = Plane::start(PlaneSetup {
         workers: 2,
         dialer: Dialer::default(),
@@ -36,17 +41,17 @@ async fn daemon() -> (Arc<App>, TempDir) {
         access_log: None,
     });
     let origin = Origin {
-        path: Some(directory.path().join("pointsman.yaml")),
+        path: Some(directory.join("pointsman.yaml")),
         dialect: None,
         on_unknown: None,
-        state: Some(directory.path().join("state")),
-        shelf: Arc::new(Shelf::fresh()),
-        control: directory.path().join("control.sock"),
+        state: Some(directory.join("state")),
+        shelf: Arc::new(shelf),
+        control: directory.join("control.sock"),
     };
     let (checked, asked) = check(&origin);
     let app = App::new(origin, plane.unwrap(), Log::fixed());
     app.begin(checked.unwrap().setup, asked).await.unwrap();
-    (app, directory)
+    app
 }
 
 #[tokio::test]
@@ -136,6 +141,56 @@ async fn what_comes_into_force_and_replays_do_not_wait_for_each_other() {
     };
     let replayed = tokio::time::timeout(PATIENCE, app.replay(asked)).await;
     replayed.expect("it does not wait").unwrap();
+}
+
+/// A list that is large enough to be kept compiled.
+fn write_list(directory: &Path, name: &str) {
+    let names: String = (0..8000)
+        .map(|n| format!("name-{n}.{name}.test\n"))
+        .collect();
+    std::fs::write(directory.join(name), names).unwrap();
+    let text = config("in-1").replace(
+        "rules:\n",
+        &format!("rule_sets:\n  ads: {{ path: {name}, format: domains }}\nrules:\n  - RULE-SET, ads, REJECT\n"),
+    );
+    std::fs::write(directory.join("pointsman.yaml"), text).unwrap();
+}
+
+#[tokio::test]
+async fn a_trial_leaves_the_compiled_lists_of_what_may_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    write_list(directory.path(), "one");
+    let app = daemon_with(directory.path(), crate::shelf::open(Some(&state))).await;
+    let compiled = || -> std::collections::BTreeSet<_> {
+        let all = std::fs::read_dir(state.join("rule-sets")).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".set")).collect()
+    };
+    let first = compiled();
+    assert_eq!(first.len(), 1);
+    let rolled_back = async |generation: &str| {
+        while app.generation().0.to_string() != generation || app.awaiting().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let _settled = app.turn().await.unwrap();
+    };
+
+    write_list(directory.path(), "two");
+    app.reload(Some(PATIENCE * 100)).await.unwrap();
+    assert_eq!(compiled().len(), 2, "both are needed");
+    assert!(app.confirm());
+    let second = compiled();
+    assert!(second.len() == 1 && second.is_disjoint(&first));
+
+    write_list(directory.path(), "one");
+    app.reload(Some(Duration::from_millis(100))).await.unwrap();
+    let back = tokio::time::timeout(PATIENCE, rolled_back("4"));
+    back.await.unwrap();
+    assert!(compiled().is_superset(&second), "what is back is kept");
+
+    app.reload(None).await.unwrap();
+    assert!(compiled().is_superset(&first));
 }
 
 #[tokio::test]
