@@ -6,6 +6,7 @@
 mod book;
 mod confirm;
 mod hints;
+mod owed;
 mod reload;
 mod setback;
 mod swap;
@@ -31,6 +32,7 @@ use tokio::sync::{broadcast, watch};
 use self::book::Book;
 pub(crate) use self::book::InForce;
 use self::confirm::Pending;
+pub(crate) use self::owed::Asker;
 pub(crate) use self::reload::Taken;
 use self::setback::Setback;
 use crate::asked::{Asked, Recorder};
@@ -134,6 +136,8 @@ pub(crate) enum Refused {
     Awaiting(String),
     /// The configuration has errors.
     Check(Problems),
+    /// It is what was rolled back, and nobody asked for that again.
+    RolledBack,
     /// The daemon is asked to end.
     Stopping,
     /// The policy's own tests fail.
@@ -156,6 +160,7 @@ impl std::fmt::Display for Refused {
                 }
                 f.write_str(&lines.join("\n"))
             }
+            Self::RolledBack => f.write_str("it is the configuration that was rolled back"),
             Self::Stopping => f.write_str("the daemon is stopping"),
             Self::Tests(failures) => {
                 let lines: Vec<String> = failures.0.iter().map(ToString::to_string).collect();

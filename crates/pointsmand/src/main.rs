@@ -35,7 +35,7 @@ use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
 use tokio::sync::Notify;
 
-use crate::app::{App, Checked, MOST_TOLD, Origin, Refused, left_out};
+use crate::app::{App, Asker, Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
 use crate::lock::{Lock, Unlocked};
@@ -221,8 +221,7 @@ async fn reload_on_hangups(app: Arc<App>, hangups: Arc<Notify>) {
             () = hangups.notified() => {}
         }
         let _ = local::sd_notify_reloading();
-        // Its outcome is logged and counted there.
-        let _ = app.reload(None).await;
+        app.reload_for(Asker::Signal).await;
         if app.stopping() {
             return;
         }

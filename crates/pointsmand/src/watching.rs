@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use self::wanted::Wanted;
-use crate::app::{App, LoadsAsked};
+use crate::app::{App, Asker, LoadsAsked};
 
 /// An editor's burst of changes is one change; more would be felt as slowness.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -111,8 +111,7 @@ impl Watching {
                     // First what is there by now is watched, then it is read: so nothing is missed in between.
                     self.attend(&app);
                     if app.generation().1.watch {
-                        // Its outcome is logged and counted there.
-                        let _ = app.reload(None).await;
+                        app.reload_for(Asker::Change).await;
                     }
                 }
                 // Whoever reloaded, it may be other files from now on.

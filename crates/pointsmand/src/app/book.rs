@@ -12,6 +12,7 @@ use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane};
 
 use super::confirm::Pending;
+use super::owed::Asker;
 
 /// Loads that `explain --id` can still ask, each with what its newest refresh of rule sets made of it.
 const KEPT: usize = 3;
@@ -23,6 +24,8 @@ pub(super) struct Book {
     setups: VecDeque<(Number, Arc<Setup>)>,
     /// What is rolled back unless it is confirmed.
     pub(super) pending: Option<Pending>,
+    /// Who asked for a reload while one waited.
+    pub(super) owed: Option<Asker>,
     /// Whether compiled lists are kept that nothing in force needs: a configuration came into force since they were
     /// looked through.
     pub(super) unswept: bool,

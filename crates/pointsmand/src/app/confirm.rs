@@ -64,7 +64,7 @@ impl App {
 
     /// Keeps what is in force for now; `false` where nothing waits. It waits for nobody: until the earlier configuration
     /// is back, a confirmation is in time.
-    pub(crate) fn confirm(&self) -> bool {
+    pub(crate) fn confirm(self: &Arc<Self>) -> bool {
         let Some(pending) = self.book().pending.take() else {
             return false;
         };
@@ -72,6 +72,7 @@ impl App {
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
         self.settle();
+        self.pay();
         true
     }
 
@@ -123,6 +124,7 @@ impl App {
                 tracing::warn!(
                     "generation {generation} was not confirmed: {number} is back, as generation {now}"
                 );
+                self.pay();
                 retired.retire().await;
                 self.settle();
             }
@@ -137,6 +139,7 @@ impl App {
                     );
                     self.changed("rollback-failed", None, Some(why.to_string()));
                     self.settle();
+                    self.pay();
                 }
             }
         }

@@ -100,11 +100,24 @@ impl App {
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
     ) -> Result<Taken, Refused> {
+        self.reload_as(confirm_within, false).await
+    }
+
+    /// As [`Self::reload`], unless it is what was rolled back.
+    pub(super) async fn reload_owed(self: &Arc<Self>) -> Result<Taken, Refused> {
+        self.reload_as(None, true).await
+    }
+
+    async fn reload_as(
+        self: &Arc<Self>,
+        confirm_within: Option<Duration>,
+        owed: bool,
+    ) -> Result<Taken, Refused> {
         let turn = self.turn().await?;
         let app = Arc::clone(self);
         self.to_its_end(async move {
             let _turn = turn;
-            app.reload_now(confirm_within).await
+            app.reload_now(confirm_within, owed).await
         })
         .await
     }
@@ -112,12 +125,13 @@ impl App {
     async fn reload_now(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
+        owed: bool,
     ) -> Result<Taken, Refused> {
         let terms = confirm_within.map_or(Terms::ForGood, Terms::For);
         let ready = tokio::select! {
             biased;
             () = self.stopped() => Err(Refused::Stopping),
-            ready = self.read_anew() => ready,
+            ready = self.read_anew(owed) => ready,
         };
         let committed = ready.and_then(|(ready, asked, problems)| {
             let retired = self.commit(ready, terms)?;
@@ -141,6 +155,10 @@ impl App {
                 self.settle();
                 Ok(news)
             }
+            Err(why @ Refused::RolledBack) => {
+                tracing::info!("not reloaded: {why}");
+                Err(why)
+            }
             Err(why) => {
                 refused.fetch_add(1, Ordering::Relaxed);
                 self.log.refused(&why);
@@ -150,9 +168,12 @@ impl App {
         }
     }
 
-    async fn read_anew(&self) -> Result<(Ready, Asked, Problems), Refused> {
+    async fn read_anew(&self, owed: bool) -> Result<(Ready, Asked, Problems), Refused> {
         self.refuse_while_awaiting()?;
         let (checked, asked) = read(self.origin.clone()).await?;
+        if owed && self.was_rolled_back(asked.text) {
+            return Err(Refused::RolledBack);
+        }
         let prepared = match checked {
             Ok(Checked { setup, problems }) => {
                 let ready = self.prepare(Arc::new(setup), self.next()).await;

@@ -58,7 +58,7 @@ impl App {
     pub(super) fn refused(&self, text: u64, why: &Refused) {
         let why = match why {
             // It says nothing of the text.
-            Refused::Awaiting(_) | Refused::Stopping => return,
+            Refused::Awaiting(_) | Refused::RolledBack | Refused::Stopping => return,
             Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => {
                 first_line(&why.to_string())
             }
@@ -103,6 +103,13 @@ impl App {
             rfc3339(setback.at_ms),
             setback.why
         ))
+    }
+
+    /// Whether that text was rolled back last, and not taken since.
+    pub(super) fn was_rolled_back(&self, text: u64) -> bool {
+        let kept = self.setbacks();
+        let last = kept.as_ref().filter(|last| last.taken_ms.is_none());
+        last.is_some_and(|last| last.rolled_back && last.text == text)
     }
 
     /// What the daemon before rolled back.

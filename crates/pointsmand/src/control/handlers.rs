@@ -157,7 +157,9 @@ pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -
     let path = config.or_else(|| path(app)).unwrap_or_default();
     let code = match refused {
         Refused::Awaiting(_) => "awaiting-confirmation",
-        Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => "reload-refused",
+        Refused::Apply(_) | Refused::Check(_) | Refused::RolledBack | Refused::Tests(_) => {
+            "reload-refused"
+        }
         Refused::Stopping => "stopping",
     };
     let mut error = api::Error::new(code, String::new());

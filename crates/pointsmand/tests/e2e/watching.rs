@@ -187,3 +187,18 @@ fn a_file_behind_a_link_is_seen() {
     fs::remove_dir_all(at(&daemon, "one")).unwrap();
     goes(&daemon, "a.test", "DIRECT");
 }
+
+#[test]
+fn a_change_during_a_trial_is_read_after_it() {
+    let daemon = started(&[
+        ("c/pointsman.yaml", MAIN.to_owned()),
+        ("c/rules/z.yaml", rule("z.test")),
+    ]);
+    let tried = daemon.client(&["reload", "--confirm-within", "60s"]);
+    assert!(tried.status.success(), "{tried:?}");
+    fs::write(at(&daemon, "c/rules/a.yaml"), rule("a.test")).unwrap();
+    eventually("it is refused", || refused(&daemon) > 0);
+    assert_eq!(way(&daemon, "a.test"), "DIRECT");
+    assert!(daemon.client(&["reload", "--confirm"]).status.success());
+    goes(&daemon, "a.test", "REJECT");
+}

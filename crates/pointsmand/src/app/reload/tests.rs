@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::dropping::dropped_at_each_wait;
 use super::*;
-use crate::app::{Origin, check};
+use crate::app::{Asker, Origin, check};
 use crate::logging::Log;
 
 /// No step of a test takes longer, also on a machine under load.
@@ -191,6 +191,61 @@ async fn a_trial_leaves_the_compiled_lists_of_what_may_come_back() {
 
     app.reload(None).await.unwrap();
     assert!(compiled().is_superset(&first));
+}
+
+async fn in_force(app: &App, generation: &str, inbound: &str) {
+    let is = || {
+        let now = app.in_force();
+        now.number.to_string() == generation
+            && now.awaiting.is_none()
+            && *now.listening[0].name == *inbound
+    };
+    for _ in 0..1500 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{:?} instead of {generation} {inbound}", app.in_force());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_during_a_trial_is_done_after_it() {
+    let (app, directory) = daemon().await;
+    let path = directory.path();
+    write(path, "in-2");
+    app.reload(Some(PATIENCE * 100)).await.unwrap();
+    write(path, "in-3");
+    app.reload_for(Asker::Signal).await;
+    // Files are not watched.
+    app.reload_for(Asker::Change).await;
+    assert_eq!(app.generation().0.to_string(), "2");
+    assert!(app.confirm());
+    in_force(&app, "3", "in-3").await;
+
+    // What is rolled back comes not by itself again.
+    write(path, "in-4");
+    app.reload(Some(Duration::from_secs(1))).await.unwrap();
+    app.reload_for(Asker::Signal).await;
+    in_force(&app, "5", "in-3").await;
+    let settled = app.turn().await;
+    drop(settled);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    in_force(&app, "5", "in-3").await;
+
+    // Something else does.
+    app.reload(Some(Duration::from_millis(200))).await.unwrap();
+    write(path, "in-5");
+    app.reload_for(Asker::Signal).await;
+    in_force(&app, "8", "in-5").await;
+
+    // Of changes of files nobody hears who does not watch them.
+    app.reload(Some(PATIENCE * 100)).await.unwrap();
+    write(path, "in-6");
+    app.reload_for(Asker::Change).await;
+    assert!(app.confirm());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    in_force(&app, "9", "in-5").await;
 }
 
 #[tokio::test]

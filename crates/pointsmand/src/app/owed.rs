@@ -1,0 +1,61 @@
+//! Reloads that were asked for during a trial by those who hear no answer: signals, and changes of files.
+//!
+//! Invariant: none is lost. It is made up for once the trial has ended; after a roll-back only where something else
+//! stands on disk than what was rolled back, for nobody asked for that again.
+
+use std::sync::Arc;
+
+use super::{App, Refused};
+
+/// Who asks for a reload and hears no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// A file changed, and files are watched.
+    Change,
+    /// A person or a service manager, by a signal.
+    Signal,
+}
+
+impl App {
+    /// Reloads; during a trial, once that has ended. The outcome is logged and counted.
+    pub(crate) async fn reload_for(self: &Arc<Self>, asker: Asker) {
+        if let Err(Refused::Awaiting(_)) = self.reload(None).await {
+            self.owe(asker);
+        }
+    }
+
+    /// The trial has ended: makes up for what was asked for meanwhile.
+    pub(super) fn pay(self: &Arc<Self>) {
+        let owed = self.book().owed.take();
+        if let Some(asker) = owed {
+            self.make_up_for(asker);
+        }
+    }
+
+    fn owe(self: &Arc<Self>, asker: Asker) {
+        let mut book = self.book();
+        if book.pending.is_none() {
+            drop(book);
+            // It ended in between.
+            self.make_up_for(asker);
+            return;
+        }
+        book.owed = book.owed.max(Some(asker));
+        drop(book);
+        tracing::info!(
+            "the configuration is read again once the one on trial is confirmed or rolled back"
+        );
+    }
+
+    fn make_up_for(self: &Arc<Self>, asker: Asker) {
+        let app = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if asker == Asker::Change && !app.generation().1.watch {
+                return;
+            }
+            if let Err(Refused::Awaiting(_)) = app.reload_owed().await {
+                app.owe(asker);
+            }
+        });
+    }
+}
