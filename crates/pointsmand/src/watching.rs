@@ -1,7 +1,8 @@
 //! `watch: true`: a reload when something changed that the configuration was read from.
 //!
 //! Directories are watched, not files: editors replace a file by renaming another onto it, and then a watch
-//! on the file itself hears no more. What nobody asked for is dropped where it is heard, so that a log in the same
+//! on the file itself hears no more. Where the system told too much at once and left some out, all counts as changed
+//! and is watched anew. What nobody asked for is dropped where it is heard, so that a log in the same
 //! directory cannot hold a reload up.
 
 mod wanted;
@@ -48,6 +49,24 @@ struct News {
 }
 
 impl Heard {
+    fn hear(&self, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) if event.need_rescan() => self.miss(),
+            Ok(event) if event.kind.is_access() => {}
+            Ok(event) => self.take_in(&event.paths),
+            Err(error) => {
+                tracing::warn!("watching files: {error}");
+                self.miss();
+            }
+        }
+    }
+
+    /// Something was not told: it may have been any change.
+    fn miss(&self) {
+        self.lock().moved.insert(PathBuf::from("/"));
+        self.changed.notify_one();
+    }
+
     fn take_in(&self, paths: &[PathBuf]) {
         let mut news = self.lock();
         let mut any = false;
@@ -75,13 +94,7 @@ impl Watching {
         let loads = app.asked();
         let heard = Arc::new(Heard::default());
         let ears = Arc::clone(&heard);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !event.kind.is_access()
-            {
-                ears.take_in(&event.paths);
-            }
-        });
+        let watcher = notify::recommended_watcher(move |event| ears.hear(event));
         match watcher {
             Ok(watcher) => {
                 let mut watching = Self {
@@ -155,5 +168,38 @@ impl Watching {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use notify::event::{AccessKind, Flag, ModifyKind};
+    use notify::{Event, EventKind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_heard() {
+        let check = |event: notify::Result<Event>, changed: bool, anew: bool| {
+            let heard = Heard::default();
+            let told = format!("{event:?}");
+            heard.hear(event);
+            let waits = std::pin::pin!(heard.changed.notified()).enable();
+            assert_eq!(waits, changed, "{told}");
+            assert_eq!(heard.lock().moved.contains(Path::new("/")), anew, "{told}");
+        };
+        // The queue of events was full: none has a path.
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        check(Ok(overflow), true, true);
+        check(Err(notify::Error::generic("no more")), true, true);
+        let nobodys = Event::new(EventKind::Modify(ModifyKind::Any)).add_path("/c/log".into());
+        check(Ok(nobodys), false, false);
+        check(
+            Ok(Event::new(EventKind::Access(AccessKind::Any))),
+            false,
+            false,
+        );
     }
 }
