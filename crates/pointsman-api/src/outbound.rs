@@ -40,12 +40,24 @@ pub struct OutboundState {
     /// For a group: the one selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<String>,
+    /// For a forward: targets that could not be reached and are passed by for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<Failing>,
     /// Live flows.
     #[serde(default)]
     pub flows: u64,
     /// After a selection: why it does not outlive the daemon, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_kept: Option<String>,
+}
+
+/// A target that could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Its name.
+    pub target: String,
+    /// For how long it is still passed by, in milliseconds; 0: the next flow tries it.
+    pub rests_ms: u64,
 }
 
 /// Selects a member of a group.

@@ -264,6 +264,7 @@ fn the_daemon_is_frozen() {
         udp: true,
         members: vec!["a".into(), "b".into()],
         selected: Some("a".into()),
+        failing: vec![],
         flows: 0,
         not_kept: None,
     };

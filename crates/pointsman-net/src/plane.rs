@@ -246,6 +246,14 @@ impl Plane {
         }
     }
 
+    /// The targets of a forward that could not be reached, in their order, and for how long each is still passed by.
+    #[must_use]
+    pub fn failing(&self, forward: &str) -> Vec<(Arc<str>, Duration)> {
+        self.shared
+            .forwards
+            .failing(forward, tokio::time::Instant::now())
+    }
+
     /// The member that a group gives its flows now.
     #[must_use]
     pub fn selected(&self, group: &str) -> Option<Arc<str>> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use pointsman_os::local::{self, Inherited};
 use pointsman_os::socket as os;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use super::order::Failures;
 use super::{Address, Forward, ForwardSpec, Keepalive, inbound};
@@ -110,6 +111,12 @@ impl Kept {
             };
             all().any(named)
         });
+    }
+
+    /// The targets of that forward that could not be reached, and for how long each is still passed by.
+    pub(crate) fn failing(&self, forward: &str, now: Instant) -> Vec<(Arc<str>, Duration)> {
+        let state = self.things().states.get(forward).and_then(Weak::upgrade);
+        state.map_or_else(Vec::new, |state| state.failures.failing(now))
     }
 
     /// Opens all logs anew, after somebody moved them away.

@@ -138,6 +138,18 @@ impl Failures {
         Some(index)
     }
 
+    /// Those that could not be reached, by name, and for how long each is still passed by.
+    pub(super) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
+        let all = self.all();
+        let rests = |failed: &Failed| failed.over.saturating_duration_since(now);
+        let mut failing: Vec<_> = all
+            .iter()
+            .map(|((name, _), failed)| (Arc::clone(name), rests(failed)))
+            .collect();
+        failing.sort();
+        failing
+    }
+
     /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
     fn left(&self, target: &Target, begun: Instant) {
         if let Some(failed) = self.all().get_mut(&key(target))

@@ -23,6 +23,7 @@ fn outbound(
         udp: true,
         members: Vec::new(),
         selected: None,
+        failing: vec![],
         flows: 3,
         not_kept: None,
     }

@@ -104,6 +104,20 @@ pub(crate) fn described(outbound: &OutboundState) -> String {
     if let Some(selected) = &outbound.selected {
         text = format!("{text} (selected: {selected})");
     }
+    let failing = outbound
+        .failing
+        .iter()
+        .map(|failing| match failing.rests_ms {
+            0 => format!("{} failed, tried again next", failing.target),
+            rests => format!(
+                "{} failed, tried again in {} s",
+                failing.target,
+                rests.div_ceil(1000)
+            ),
+        });
+    for failing in failing {
+        text = format!("{text}, {failing}");
+    }
     if outbound.flows > 0 {
         text = format!("{text}, {} live", outbound.flows);
     }
@@ -127,6 +141,7 @@ mod tests {
             udp: true,
             members: vec!["a".into(), "b".into()],
             selected: selected.map(Into::into),
+            failing: vec![],
             flows: 0,
             not_kept: None,
         };
@@ -136,6 +151,18 @@ mod tests {
             "x: select of a, b (selected: b)",
         );
         check(outbound("chain", None), "x: chain of a, b");
+        let failing = |target: &str, rests_ms| pointsman_api::outbound::Failing {
+            target: target.into(),
+            rests_ms,
+        };
+        let forward = OutboundState {
+            failing: vec![failing("a", 1500), failing("b", 0)],
+            ..outbound("forward", None)
+        };
+        check(
+            forward,
+            "x: forward of a, b, a failed, tried again in 2 s, b failed, tried again next",
+        );
         let direct = OutboundState {
             aliases: vec!["X".into()],
             interface: Some("wg0".into()),

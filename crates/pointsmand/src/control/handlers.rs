@@ -326,6 +326,21 @@ fn path(app: &App) -> Option<String> {
         .map(|path| path.display().to_string())
 }
 
+/// The targets of a forward that could not be reached.
+fn failing(app: &App, outbound: &Outbound) -> Vec<api::outbound::Failing> {
+    let failing = match outbound.kind {
+        OutboundKind::Forward(_) => app.plane.failing(&outbound.name),
+        _ => Vec::new(),
+    };
+    let failing = failing.into_iter();
+    failing
+        .map(|(target, rests)| api::outbound::Failing {
+            target: target.to_string(),
+            rests_ms: u64::try_from(rests.as_millis()).unwrap_or(u64::MAX),
+        })
+        .collect()
+}
+
 /// The outbounds that rules can name, with the members that are selected now.
 fn states(app: &App) -> Vec<api::OutboundState> {
     let (_, setup) = app.generation();
@@ -390,6 +405,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             udp,
             selected: selected.map(|name| name.to_string()),
             members,
+            failing: failing(app, outbound),
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
             not_kept: None,
         })

@@ -238,6 +238,20 @@ fn targets_are_chosen_by_balance() {
         };
         assert_eq!(flow["ended"], ended, "{flow}");
     }
+    // Status shows which targets are passed by.
+    let outbounds = daemon.json(&["outbounds", "list"]);
+    let failing = |name: &str| {
+        let all = outbounds["outbounds"].as_array().unwrap();
+        let found = all.iter().find(|it| it["name"] == name).unwrap();
+        let failing = found["failing"].as_array().cloned().unwrap_or_default();
+        let names = failing
+            .iter()
+            .map(|it| it["target"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(failing("turns"), [""; 0]);
+    assert_eq!(failing("spare"), ["gone"]);
+    assert_eq!(failing("broken"), ["one", "two"]);
     // A failure names each that was tried.
     let error = daemon.last_flow()["error"].to_string();
     assert!(
