@@ -5,6 +5,7 @@
 
 mod accounts;
 mod load;
+mod measure;
 mod names;
 mod origin;
 mod plan;
@@ -49,7 +50,7 @@ pub(crate) fn child(words: &[String]) -> anyhow::Result<()> {
 /// Builds what is measured, and what measures, with optimisation; and becomes the latter.
 fn optimised(words: &[String], measured: &[&str]) -> anyhow::Result<()> {
     let build = ["build", "--release", "--locked", "-p", "xtask"];
-    crate::command("cargo", &[&build, measured].concat())?;
+    crate::command::command("cargo", &[&build, measured].concat())?;
     let here = std::env::current_exe().context("our own program has no path")?;
     let target = here.parent().and_then(std::path::Path::parent);
     let program = target

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
+use crate::command::command;
 use crate::tally::Tally;
-use crate::{command, docs, package, size, tidy};
+use crate::{docs, package, size, tidy};
 
 /// Debian packages that the tests drive, and a file that each brings.
 const PACKAGES: &[(&str, &str)] = &[

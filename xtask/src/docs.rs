@@ -9,7 +9,7 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     );
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
     for program in ["pointsmand", "pointsman"] {
-        crate::command("cargo", &["build", "--quiet", "--locked", "-p", program])?;
+        crate::command::command("cargo", &["build", "--quiet", "--locked", "-p", program])?;
         let path = format!("{target}/debug/{program}");
         section(&mut text, &path, program, &[])?;
     }

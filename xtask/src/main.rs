@@ -10,6 +10,7 @@
 
 mod bench;
 mod ci;
+mod command;
 mod docs;
 mod package;
 mod size;
@@ -22,6 +23,7 @@ use anyhow::{Context as _, bail};
 
 const HELP: &str = "cargo xtask VERB
   tidy          the laws of the repository: dependency table, purity, headers, problem codes
+  circles       the arrows of each circle of files that import each other [CRATE]
   test          everything the tests need, then all tests, or `cargo test`'s words for some; the last line counts them
   ci            test, then format, clippy, docs, deny, tidy, size
   bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
@@ -49,6 +51,7 @@ fn run(words: &[String]) -> anyhow::Result<ExitCode> {
         Some("bench") => bench::run(&words[1..]),
         Some("bench-child") => bench::child(&words[1..]),
         Some("ci") => ci::run(),
+        Some("circles") => tidy::circles::print(words.get(1).map_or("", String::as_str)),
         Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
         Some("assets") => package::assets(),
         Some("deb") => package::deb(words.get(1).map_or("release", String::as_str)),
@@ -69,17 +72,4 @@ fn run(words: &[String]) -> anyhow::Result<ExitCode> {
 fn root() -> std::path::PathBuf {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
-}
-
-/// Runs a command in the root; its output goes to ours.
-fn command(program: &str, words: &[&str]) -> anyhow::Result<()> {
-    println!("+ {program} {}", words.join(" "));
-    let status = std::process::Command::new(program)
-        .args(words)
-        .status()
-        .with_context(|| format!("`{program}` cannot be run"))?;
-    if !status.success() {
-        bail!("`{program} {}` failed: {status}", words.join(" "));
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::command;
+use crate::command::command;
 
 /// What `crates/pointsmand/Cargo.toml` calls `../../target/package`.
 const STAGE: &str = "target/package";

@@ -1,6 +1,6 @@
 //! `size`: the stripped size of what a small router gets.
 
-use crate::command;
+use crate::command::command;
 
 /// What we aim at, in bytes.
 const AIM: u64 = 8_000_000;

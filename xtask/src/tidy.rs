@@ -1,8 +1,9 @@
 //! `tidy`: the laws of the repository, as checks.
 //!
-//! The dependency table, the purity of the pure crates, where `cfg(target_os)` and `unsafe` may stand, a
+//! The dependency table, circles of files, the purity of the pure crates, where `cfg(target_os)` and `unsafe` may stand, a
 //! header in every file, problem codes and their descriptions, and what does not belong in a text.
 
+pub(crate) mod circles;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +74,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         source(path, &text, &mut findings);
     }
     problem_codes(&sources, &mut findings)?;
+    circles::check(&mut findings)?;
     texts::check(&mut findings)?;
     for finding in &findings {
         println!("tidy: {finding}");

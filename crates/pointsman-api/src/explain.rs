@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::Action;
 use crate::flow::{Inbound, ProcessRef};
 
 /// The decision on one flow and its trace. The order of the fields is part of the contract.
@@ -128,43 +129,6 @@ pub struct Decision {
     /// The groups between `outbound` and `member`, outermost first; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-}
-
-/// What becomes of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Silence.
-    Blackhole,
-    /// From this host.
-    Direct,
-    /// The policy does not decide.
-    None,
-    /// By way of another host.
-    Proxy,
-    /// The inbound protocol's own refusal.
-    Reject,
-    /// TCP RST, ICMP unreachable.
-    Reset,
-    /// A word of a newer daemon.
-    #[serde(other)]
-    Unknown,
-}
-
-impl Action {
-    /// The word on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Blackhole => "blackhole",
-            Self::Direct => "direct",
-            Self::None => "none",
-            Self::Proxy => "proxy",
-            Self::Reject => "reject",
-            Self::Reset => "reset",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// A rule and where it stands.

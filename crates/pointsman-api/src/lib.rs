@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: the engine's own types, sockets, HTTP. See [`route`] for the paths.
 
+mod action;
 pub mod daemon;
 pub mod explain;
 pub mod flow;
@@ -16,10 +17,11 @@ pub mod request;
 pub mod route;
 pub mod rules;
 
+pub use action::Action;
 pub use daemon::{
     Diagnostics, DnsReply, FetchedList, PolicyReply, Reload, ReloadRequest, Status, Stop,
 };
-pub use explain::{Action, ExplainRequest, Explanation};
+pub use explain::{ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};
 pub use problem::{Error, Problem, ProblemList};

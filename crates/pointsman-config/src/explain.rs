@@ -10,8 +10,8 @@ mod ways;
 
 use std::net::IpAddr;
 
-use pointsman_api::Explanation;
-use pointsman_api::explain::{self as api, Action, AppDomain, Explained, TraceLine};
+use pointsman_api::explain::{self as api, AppDomain, Explained, TraceLine};
+use pointsman_api::{Action, Explanation};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};

@@ -14,10 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 use pointsman_policy::Domain;
 use pointsman_policy::domain::Name;
 use pointsman_policy::set::{Fingerprints, Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::policy::Options;
+use super::measure::{Options, resident, timed};
 use louds::Louds;
 use synthetic::Random;
 
@@ -240,17 +239,6 @@ fn of<T>(
     Ok((subject, measured))
 }
 
-/// In time on the processor: others may want it too.
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    };
-    let begin = now();
-    let result = work();
-    (result, now().saturating_sub(begin))
-}
-
 /// The fastest of some rounds: what disturbs a round only ever makes it slower.
 fn best<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
     let (mut result, mut least) = timed(&mut work);
@@ -260,14 +248,6 @@ fn best<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
         least = least.min(took);
     }
     (result, least)
-}
-
-/// A line of `/proc/self/status` that counts kibibytes, in bytes.
-pub(super) fn resident(line: &str) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|l| l.strip_prefix(line));
-    let words = found.and_then(|rest| rest.split_whitespace().next());
-    Ok(words.context("the system does not count")?.parse::<u64>()? * 1024)
 }
 
 /// Where names come from.

@@ -6,16 +6,8 @@ mod start;
 
 use anyhow::{Context as _, bail};
 
+use super::measure::Options;
 use super::{names, prefixes, rules};
-
-/// The words behind `bench policy SECTION`.
-pub(super) struct Options {
-    /// Entries.
-    pub(super) count: usize,
-    pub(super) seed: u64,
-    /// A list of names, one a line, in the place of generated ones.
-    pub(super) list: Option<String>,
-}
 
 /// Runs the sections that are named, or all.
 pub(super) fn run(words: &[String]) -> anyhow::Result<()> {

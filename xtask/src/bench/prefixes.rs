@@ -19,8 +19,8 @@ use pointsman_policy::Prefix;
 use pointsman_policy::set::{PrefixBuilder, PrefixTable};
 use prefix_trie::PrefixMap;
 
+use super::measure::{resident, timed};
 use super::names::synthetic::Random;
-use super::names::{resident, timed};
 
 const V4: usize = 200_000;
 const V6: usize = 50_000;

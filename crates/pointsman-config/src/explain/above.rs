@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use pointsman_api::explain::Action;
+use pointsman_api::Action;
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Facts, InboundKind, Network};
 use pointsman_policy::model::OutboundKind;

@@ -1,7 +1,8 @@
 //! What `policy-routerctl` is asked and answers, as data.
 
 use expect_test::{Expect, expect};
-use pointsman_api::explain::{Action, AppDomain, Decision, Matcher};
+use pointsman_api::Action;
+use pointsman_api::explain::{AppDomain, Decision, Matcher};
 use pointsman_api::{Error as Refusal, OutboundState};
 
 use super::*;

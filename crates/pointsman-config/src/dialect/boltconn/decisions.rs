@@ -68,7 +68,7 @@ fn lists_decide_as_written() {
 
 #[test]
 fn udp_for_a_proxy_without_it_is_refused() {
-    use pointsman_api::explain::Action;
+    use pointsman_api::Action;
 
     use crate::explain::{Detail, First, explain};
     use crate::flow::Query;
