@@ -13,6 +13,7 @@
 //! Absent: TLS, limits of speed, datagrams.
 
 mod account;
+mod carry;
 mod conn;
 mod half;
 mod pool;
@@ -30,7 +31,8 @@ use tokio::io::Interest;
 use tokio::time::{Instant, Sleep};
 
 pub use account::{Closed, Counters, FlowBytes, counters};
-pub use conn::{Carrying, Conn, Woven, carry};
+pub use carry::{Carrying, carry};
+pub use conn::{Conn, Woven};
 pub use pool::PipePool;
 pub use pump::Pump;
 
@@ -272,7 +274,7 @@ impl Relay {
         if progress.any() {
             self.spliced += progress.spliced;
             self.copied += progress.copied;
-            account::moved(&progress);
+            account::moved(progress.spliced, progress.copied);
             match source {
                 Who::Client => self.flow.add_up(progress.sent()),
                 Who::Server => self.flow.add_down(progress.sent()),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-use super::half::Progress;
+use super::pool::{PIPES_CREATED, PIPES_IN_USE};
 
 /// The bytes of a flow, visible while it runs, and the handle to end it.
 #[derive(Debug, Default)]
@@ -143,16 +143,14 @@ pub fn counters() -> Counters {
     }
 }
 
-pub(super) fn moved(progress: &Progress) {
-    if progress.spliced > 0 {
-        SPLICED.fetch_add(progress.spliced, Ordering::Relaxed);
+pub(super) fn moved(spliced: u64, copied: u64) {
+    if spliced > 0 {
+        SPLICED.fetch_add(spliced, Ordering::Relaxed);
     }
-    if progress.copied > 0 {
-        COPIED.fetch_add(progress.copied, Ordering::Relaxed);
+    if copied > 0 {
+        COPIED.fetch_add(copied, Ordering::Relaxed);
     }
 }
 
-pub(super) static PIPES_CREATED: AtomicU64 = AtomicU64::new(0);
-pub(super) static PIPES_IN_USE: AtomicU64 = AtomicU64::new(0);
 static SPLICED: AtomicU64 = AtomicU64::new(0);
 static COPIED: AtomicU64 = AtomicU64::new(0);

@@ -1,17 +1,12 @@
-//! A connection that need not be a socket, and which way its bytes are carried.
+//! A connection that need not be a socket.
 //!
-//! Invariant: two sockets are spliced; whatever else there is on one side, bytes are pumped. The caller does not choose.
+//! Invariant: whatever it is, it can be read and written, shut down in its own way, and broken.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::pump::Pump;
-use super::{FlowBytes, Limits, Outcome, PipePool, Relay, relay};
 use crate::stream::Stream;
 
 /// A stream that is woven around something: TLS, a channel of a tunnel. Its `poll_shutdown` says "no more bytes from us"
@@ -58,46 +53,3 @@ impl Conn {
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + ?Sized> Duplex for T {}
-
-/// Carries bytes between two connections until the end; see [`Carrying`].
-///
-/// As [`relay`] in all else.
-pub fn carry(
-    client: Conn,
-    server: Conn,
-    limits: &Limits,
-    flow: &Arc<FlowBytes>,
-    pool: &PipePool,
-) -> Carrying {
-    match (client, server) {
-        (Conn::Plain(client), Conn::Plain(server)) => {
-            Carrying::Spliced(relay(client, server, limits, flow, pool))
-        }
-        (client, server) => Carrying::Pumped(Box::new(Pump::new(client, server, limits, flow))),
-    }
-}
-
-/// Bytes under way, by the best way that there is.
-#[derive(Debug)]
-#[must_use = "nothing is carried unless it is polled"]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are spliced, and are to have no box more"
-)]
-pub enum Carrying {
-    /// Between two sockets.
-    Spliced(Relay),
-    /// Where one side is more than a socket.
-    Pumped(Box<Pump>),
-}
-
-impl Future for Carrying {
-    type Output = Outcome;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        match self.get_mut() {
-            Self::Spliced(relay) => Pin::new(relay).poll(cx),
-            Self::Pumped(pump) => Pin::new(pump).poll(cx),
-        }
-    }
-}

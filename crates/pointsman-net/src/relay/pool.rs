@@ -3,12 +3,14 @@
 //! Invariants: no more than the budget exist at once; a pipe in the pool is empty; a pipe is at least [`LEAST`] large,
 //! for a smaller one costs more calls than a copy. When no pipe can be had, nobody waits: the relay copies.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pointsman_os::splice::Pipe;
 
-use super::account::{PIPES_CREATED, PIPES_IN_USE};
+/// Pipes of all pools that were made since the start, and those that hold bytes now.
+pub(super) static PIPES_CREATED: AtomicU64 = AtomicU64::new(0);
+pub(super) static PIPES_IN_USE: AtomicU64 = AtomicU64::new(0);
 
 /// A pool of pipes; clones are the same pool.
 #[derive(Clone, Debug)]

@@ -126,7 +126,7 @@ impl Pump {
         }
         if progress.any() {
             self.copied += progress.copied;
-            account::moved(&progress);
+            account::moved(0, progress.copied);
             match source {
                 Who::Client => self.flow.add_up(progress.sent()),
                 Who::Server => self.flow.add_down(progress.sent()),
