@@ -77,6 +77,8 @@ pub(crate) fn deb(profile: &str) -> anyhow::Result<()> {
             "deb",
             "--locked",
             "--no-build",
+            // Lines for backtraces are three quarters of a program.
+            "--strip",
             "--profile",
             profile,
             "-p",
