@@ -6,12 +6,14 @@
 mod expect;
 mod verify;
 
+use std::sync::Arc;
+
 use pointsman_api::Explanation;
 
 pub use expect::Expectable;
 pub use verify::{beside, verify};
 
-use crate::explain::{Detail, First, explain};
+use crate::explain::{self, Detail, First, explain};
 use crate::flow::Query;
 use crate::setup::Setup;
 
@@ -35,6 +37,8 @@ pub struct Failure {
     pub case: Case,
     /// What came instead.
     pub got: Got,
+    /// Rule sets that it looked into and that were never fetched: with them it may come out.
+    pub unfetched: Vec<Arc<str>>,
 }
 
 /// What came instead of what was expected.
@@ -54,6 +58,12 @@ impl Failure {
             Got::Unreadable(_) => None,
             Got::Other(explanation) => Some(outbound(explanation)),
         }
+    }
+
+    /// Whether it may come out once rule sets are fetched that it looked into: no fault of the policy so far.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.unfetched.is_empty()
     }
 
     /// Why it got that.
@@ -111,6 +121,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
             failures.push(Failure {
                 case,
                 got: Got::Unreadable("a case is `FLOW => OUTBOUND`".into()),
+                unfetched: Vec::new(),
             });
         } else {
             cases.push(case);
@@ -140,9 +151,16 @@ pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
             Ok(()) => return None,
             Err(got) => got,
         };
+        let unfetched = match &got {
+            Got::Other(_) => Query::parse(&case.flow)
+                .and_then(|query| explain::unfetched(setup, &query))
+                .unwrap_or_default(),
+            Got::Unreadable(_) => Vec::new(),
+        };
         Some(Failure {
             case: case.clone(),
             got,
+            unfetched,
         })
     };
     cases.iter().filter_map(failed).collect()

@@ -6,9 +6,11 @@
 mod above;
 mod requests;
 mod told;
+mod unfetched;
 mod ways;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pointsman_api::explain::{self as api, AppDomain, Explained, TraceLine};
 use pointsman_api::{Action, Explanation};
@@ -140,6 +142,10 @@ pub fn explain(
         detail,
     });
     hint_of_the_way(&mut explanation, setup);
+    let empty = unfetched::looked_into(setup, situation.policy, &trace);
+    explanation.hints.extend(empty.iter().map(|name| {
+        format!("the rule set `{name}` was not fetched yet and is empty: once it is fetched this may be otherwise")
+    }));
     explanation.id = query.id.clone();
     explanation.requests =
         requests::unanswered(setup, query, &situation, &settled.asked, selection);
@@ -258,6 +264,22 @@ pub fn render(view: &View<'_>) -> Explanation {
         Some(Above::NoUdp) | None => {}
     }
     explanation
+}
+
+/// The rule sets that the rules of a described flow looked into though they hold nothing yet: their lists were never
+/// fetched. What it says of the flow may be otherwise once they are.
+///
+/// # Errors
+/// [`BadFlow`] when the description does not fit the configuration.
+pub fn unfetched(setup: &Setup, query: &Query) -> Result<Vec<Arc<str>>, BadFlow> {
+    let situation = Situation::new(setup, query)?;
+    let mut facts = situation.facts.clone();
+    settle(situation.policy, &mut facts, |need, facts| {
+        situation.answer(setup, query, need, facts);
+    });
+    let mut trace = Trace::default();
+    situation.policy.decide_traced(&facts, &mut trace);
+    Ok(unfetched::looked_into(setup, situation.policy, &trace))
 }
 
 /// Says of a described flow where the outbound that it would take is not built yet, and so refuses it.

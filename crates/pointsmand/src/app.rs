@@ -164,7 +164,7 @@ impl std::fmt::Display for Refused {
             Self::Stopping => f.write_str("the daemon is stopping"),
             Self::Tests(failures) => {
                 let lines: Vec<String> = failures.0.iter().map(ToString::to_string).collect();
-                write!(f, "the policy's own tests fail:\n{}", lines.join("\n"))
+                write!(f, "the policy's own tests fail: {}", lines.join("\n"))
             }
         }
     }

@@ -62,11 +62,16 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     failures.sort_by(|a, b| (&a.case.file, a.case.line).cmp(&(&b.case.file, b.case.line)));
     let total = cases.len() + broken;
     let passed = total - failures.len();
-    let answer = json!({
+    let (open, failures): (Vec<Failure>, Vec<Failure>) =
+        failures.into_iter().partition(Failure::is_open);
+    let mut answer = json!({
         "passed": passed,
         "failed": failures.len(),
         "failures": failures.iter().map(object).collect::<Vec<_>>(),
     });
+    if !open.is_empty() {
+        answer["open"] = open.iter().map(object).collect();
+    }
     out.answer(&answer, |out| {
         for failure in &failures {
             let Case {
@@ -85,12 +90,28 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
         }
         Ok(())
     })?;
+    for failure in &open {
+        let Case {
+            file,
+            line,
+            flow,
+            expect,
+        } = &failure.case;
+        let sets = failure.unfetched.join("`, `");
+        out.say(format_args!(
+            "{file}:{line}: {flow} => {expect}: cannot be told yet: the rule set `{sets}` was not fetched"
+        ));
+    }
+    let open = match open.len() {
+        0 => String::new(),
+        open => format!(", {open} cannot be told yet"),
+    };
     let none = match total {
         0 => "; there are no tests: write them under `tests:`, or in a `*.case` file beside it",
         _ => "",
     };
     out.say(format_args!(
-        "{}: {passed} passed, {} failed{none}",
+        "{}: {passed} passed, {} failed{open}{none}",
         path.display(),
         failures.len()
     ));

@@ -163,12 +163,17 @@ pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -
         Refused::Stopping => "stopping",
     };
     let mut error = api::Error::new(code, String::new());
-    let why = if let Refused::Check(problems) = refused {
-        error.problems = told(problems);
+    let why = match refused {
         // They say themselves what is wrong, once.
-        "the configuration has errors".to_owned()
-    } else {
-        refused.to_string()
+        Refused::Check(problems) => {
+            error.problems = told(problems);
+            "the configuration has errors".to_owned()
+        }
+        Refused::Tests(problems) => {
+            error.problems = told(problems);
+            "the policy's own tests fail".to_owned()
+        }
+        _ => refused.to_string(),
     };
     error.error = format!("{path}: not reloaded, nothing changed: {why}");
     (StatusCode::CONFLICT, Json(error)).into_response()

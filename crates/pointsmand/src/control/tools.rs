@@ -55,19 +55,16 @@ pub(crate) async fn replay(
     match app.replay(asked).await {
         Ok((replay, _warnings)) => Json(replay).into_response(),
         Err(refused) if shown == Shown::All => not_taken(&app, path, &refused),
-        Err(Refused::Tests(failures)) => {
-            let text = format!("{} of the policy's own tests fail", failures.0.len());
-            not_taken(&app, path, &Refused::Apply(text))
-        }
-        Err(Refused::Check(problems)) => {
+        Err(ref refused @ (Refused::Check(ref problems) | Refused::Tests(ref problems))) => {
             let problems = problems.0.iter().map(|problem| shown.of(problem)).collect();
             let path = path.unwrap_or_default();
+            let why = match refused {
+                Refused::Tests(_) => "the candidate's own tests fail: `pointsman test` runs them",
+                _ => "the candidate has errors",
+            };
             let error = api::Error {
                 problems,
-                ..api::Error::new(
-                    "reload-refused",
-                    format!("{}: the candidate has errors", path.display()),
-                )
+                ..api::Error::new("reload-refused", format!("{}: {why}", path.display()))
             };
             (StatusCode::CONFLICT, Json(error)).into_response()
         }

@@ -404,3 +404,27 @@ fn an_explanation_tells_where_the_file_changed_since() {
     let after = reason(&["--dst", "ads.test:443"]);
     assert!(after.contains(changed), "{after}");
 }
+
+#[test]
+fn a_test_of_a_list_does_not_keep_the_daemon_from_fetching_it() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/ads.txt", lists.address);
+    let tests = "tests:\n  - { flow: \"ads.test:1\", expect: REJECT }\n";
+    let daemon = Daemon::native(&(config(&url, "") + tests));
+    eventually("the list is in force", || {
+        code(&daemon, &origin, "ads.test") == "403"
+    });
+    // Now it is told, and a policy that fails it is refused with the test's place.
+    daemon.write(
+        "pointsman.yaml",
+        &(config(&url, "")
+            + &tests
+                .replace("REJECT", "DIRECT")
+                .replace("ads.test", "x.ads.test")),
+    );
+    let refused = daemon.client(&["reload", "--format", "json"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    let refused: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["problems"][0]["code"], "test-failed", "{refused}");
+}

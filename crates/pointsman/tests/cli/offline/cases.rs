@@ -58,3 +58,63 @@ fn test_runs_cases() {
     "#]],
     );
 }
+
+#[test]
+fn a_test_of_a_list_that_was_never_fetched_is_open() {
+    let home = crate::directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\n\
+         rule_sets: { ads: { url: \"http://127.0.0.1:9/ads.txt\" } }\n\
+         rules: [\"DOMAIN, early.test, DIRECT\", \"RULE-SET, ads, REJECT\", \"FALLBACK, DIRECT\"]\n\
+         tests:\n  - { flow: \"ads.test:1\", expect: REJECT }\n  - { flow: \"early.test:1\", expect: REJECT }\n",
+    )]);
+    let told = crate::run(home.path(), &["test", "c.yaml"], "");
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert!(
+        told.stdout
+            .starts_with("c.yaml:7: early.test:1 => REJECT: got DIRECT"),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        told.stderr
+            .contains("c.yaml:6: ads.test:1 => REJECT: cannot be told yet: the rule set `ads`"),
+        "{}",
+        told.stderr
+    );
+    assert!(
+        told.stderr
+            .contains("0 passed, 1 failed, 1 cannot be told yet"),
+        "{}",
+        told.stderr
+    );
+    let checked = crate::run(home.path(), &["check", "c.yaml"], "");
+    assert!(
+        checked.stdout.contains("warning[test-open]"),
+        "{}",
+        checked.stdout
+    );
+    assert!(
+        checked.stdout.contains("error[test-failed]"),
+        "{}",
+        checked.stdout
+    );
+    // What did not look into the list is not excused.
+    assert!(
+        !checked.stdout.contains("`early.test:1`: it cannot"),
+        "{}",
+        checked.stdout
+    );
+    let explained = crate::run(
+        home.path(),
+        &["explain", "--config", "c.yaml", "ads.test:1"],
+        "",
+    );
+    assert!(
+        explained
+            .stdout
+            .contains("hint: the rule set `ads` was not fetched yet"),
+        "{}",
+        explained.stdout
+    );
+}
