@@ -17,8 +17,9 @@ use pointsman_os::local;
 use serde_json::{Map, Value, json};
 
 use self::answer::Answer;
-use crate::cli::{Cli, Global};
+use crate::cli::Cli;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Stop, complain, print};
 
 /// Asks the daemon as `policy-routerctl` does, where this process is called so.

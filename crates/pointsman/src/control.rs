@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::cli::Global;
+use crate::options::Global;
 use crate::output::Stop;
 
 /// GETs a reply.

@@ -9,8 +9,8 @@ use pointsman_config::dialect::native::DEFAULT;
 use pointsman_config::{Loaded, Problem, Problems, Setup, Severity, load, paths};
 use pointsman_os::local;
 
-use crate::cli::Dialect;
 use crate::files::ThisHost;
+use crate::options::Dialect;
 use crate::output::Stop;
 
 /// Loads what `check` checks.

@@ -10,6 +10,7 @@ mod control;
 mod files;
 mod flow_args;
 mod load;
+mod options;
 mod output;
 mod output_file;
 mod table;
@@ -17,7 +18,7 @@ mod wording;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Verb};
 use crate::output::{Out, Stop};
@@ -55,8 +56,8 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Approve(args) => cmds::approve::run(global, args, out),
         Verb::Outbounds(args) => cmds::outbounds::run(global, args, out),
         Verb::RuleSet(verb) => cmds::rule_set::run(verb, out),
-        Verb::Completions(args) => cmds::completions::run(args, out),
-        Verb::Man(args) => cmds::man::run(args, out),
+        Verb::Completions(args) => cmds::completions::run(Cli::command(), args, out),
+        Verb::Man(args) => cmds::man::run(Cli::command(), args, out),
         Verb::Schema => cmds::schema::run(out),
         Verb::Version => cmds::version::run(out),
     }

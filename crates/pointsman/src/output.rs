@@ -9,7 +9,7 @@ use pointsman_os::local::terminal_width;
 use pointsman_policy::shown::deceives;
 use serde::Serialize;
 
-use crate::cli::{Color, Format, Global};
+use crate::options::{Color, Format, Global};
 
 /// Where answers go.
 pub(crate) struct Out {

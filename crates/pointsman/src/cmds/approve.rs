@@ -11,8 +11,8 @@ use pointsman_api::request::{Answered, Over, Request, Subscribed, Verdict};
 use pointsman_api::route;
 use pointsman_policy::shown::plain;
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop, complain};
 
 /// Arguments of `approve`.

@@ -7,9 +7,9 @@ use pointsman_api::ProblemList;
 use pointsman_config::case;
 use pointsman_config::lint::lint;
 
-use crate::cli::{Dialect, Unknown};
 use crate::files::ThisHost;
 use crate::load;
+use crate::options::{Dialect, Unknown};
 use crate::output::{Out, Stop};
 
 /// Arguments of `check`.

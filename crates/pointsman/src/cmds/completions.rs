@@ -1,9 +1,8 @@
 //! `completions`: a script that completes the command line.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::output::{Out, Stop};
 
 /// Arguments of `completions`.
@@ -13,8 +12,9 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, out: &mut Out) -> Result<(), Stop> {
+/// Writes the script for `program`.
+pub(crate) fn run(mut program: Command, args: &CompletionsArgs, out: &mut Out) -> Result<(), Stop> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "pointsman", &mut script);
+    clap_complete::generate(args.shell, &mut program, "pointsman", &mut script);
     out.bytes(&script)
 }

@@ -10,10 +10,10 @@ use pointsman_config::load::{MAX_FILE, read_text};
 use pointsman_config::{self as config, Loaded, Severity};
 use serde_json::json;
 
-use crate::cli::Dialect;
 use crate::cmds::check::counted;
 use crate::files::ThisHost;
 use crate::load;
+use crate::options::Dialect;
 use crate::output::{Out, Stop, complain};
 use crate::output_file::{OutputFile, Readers};
 

@@ -2,8 +2,8 @@
 
 use pointsman_api::{Diagnostics, FetchedList, route};
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 use crate::wording::{since, span};
 

@@ -6,8 +6,8 @@ use pointsman_api::{Explanation, OutboundList, route};
 use pointsman_config::case::Expectable;
 use pointsman_config::setup::Setup;
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 
 /// What `--expect` says, and the outbounds that it may mean: of a configuration, else of the daemon.

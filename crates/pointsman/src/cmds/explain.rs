@@ -15,10 +15,10 @@ use pointsman_config::flow::{BadFlow, Query};
 use pointsman_config::setup::OutboundKind;
 use serde_json::{Value, json};
 
-use crate::cli::{Dialect, Format, Global, Unknown};
 use crate::cmds::expected::Expected;
 use crate::files::{ThisHost, is_stdin};
 use crate::flow_args::FlowArgs;
+use crate::options::{Dialect, Format, Global, Unknown};
 use crate::output::{Out, Stop};
 use crate::{control, load, wording};
 

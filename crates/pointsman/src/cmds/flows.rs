@@ -8,9 +8,9 @@ use pointsman_config::flow::BadFlow;
 use pointsman_policy::shown::plain;
 use serde_json::Value;
 
-use crate::cli::Global;
 use crate::control;
 use crate::flow_args::FlowArgs;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 use crate::table::{self, Side};
 use crate::wording::{self, since, size, span};

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
-use crate::cli::Cli;
 use crate::output::{Out, Stop};
 
 /// What each page ends with, as man(7) has it.
@@ -44,8 +43,9 @@ pub(crate) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &ManArgs, out: &mut Out) -> Result<(), Stop> {
-    let mut whole = Cli::command().disable_help_subcommand(true);
+/// Writes the pages of `program`.
+pub(crate) fn run(program: Command, args: &ManArgs, out: &mut Out) -> Result<(), Stop> {
+    let mut whole = program.disable_help_subcommand(true);
     whole.build();
     let Some(directory) = &args.output else {
         return out.bytes(&page(&whole, None)?);

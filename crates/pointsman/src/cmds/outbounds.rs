@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use pointsman_api::{OutboundList, OutboundState, SelectRequest, route};
 
-use crate::cli::Global;
 use crate::cmds::status::described;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 
 /// Arguments of `outbounds`.

@@ -9,7 +9,7 @@ use pointsman_config::list_print::as_list;
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::tree::print::as_tree;
 
-use crate::cli::{Dialect, Global};
+use crate::options::{Dialect, Global};
 use crate::output::{Out, Stop, complain};
 use crate::{control, load};
 

@@ -6,8 +6,8 @@ use pointsman_config::value::parse_duration;
 use pointsman_policy::shown::plain;
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 
 /// Arguments of `reload`.

@@ -8,7 +8,7 @@ use pointsman_api::flow::RuleRef;
 use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
 
-use crate::cli::{Dialect, Global};
+use crate::options::{Dialect, Global};
 use crate::output::{Out, Stop};
 use crate::wording::decided;
 use crate::{control, load};

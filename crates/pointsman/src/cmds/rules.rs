@@ -3,8 +3,8 @@
 use clap::Args;
 use pointsman_api::{RuleList, RuleState, route};
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 use crate::wording::{since, span};
 

@@ -4,8 +4,8 @@ use pointsman_api::daemon::{Awaiting, Setback};
 use pointsman_api::{OutboundState, Status, route};
 use pointsman_policy::shown::plain;
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 use crate::wording::span;
 

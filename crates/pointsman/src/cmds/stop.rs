@@ -3,8 +3,8 @@
 use pointsman_api::{Stop as Stopping, route};
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::control;
+use crate::options::Global;
 use crate::output::{Out, Stop};
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {

@@ -6,9 +6,9 @@ use clap::Args;
 use pointsman_config::case::{self, Case, Failure};
 use serde_json::{Value, json};
 
-use crate::cli::{Dialect, Unknown};
 use crate::files::ThisHost;
 use crate::load;
+use crate::options::{Dialect, Unknown};
 use crate::output::{Out, Stop};
 
 /// Arguments of `test`.

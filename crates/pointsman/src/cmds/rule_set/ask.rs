@@ -15,9 +15,9 @@ use pointsman_policy::set::{RuleSet, Sink};
 use serde_json::{Value, json};
 
 use super::{Reading, read};
-use crate::cli::{Dialect, Format};
 use crate::files::ThisHost;
 use crate::load;
+use crate::options::{Dialect, Format};
 use crate::output::{Out, Stop, complain};
 
 /// The most bytes of a line with a host.
