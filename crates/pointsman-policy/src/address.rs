@@ -18,7 +18,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Parses an IPv4 or IPv6 address (brackets allowed around IPv6), else a name.
+    /// Parses an IPv4 or IPv6 address (brackets allowed around IPv6), else a name. What is an address once it is written as
+    /// names are (`10.0.0.5.`, digits of other scripts) is that address.
     ///
     /// # Errors
     /// [`BadDomain`] when it is neither.
@@ -29,7 +30,13 @@ impl Host {
             .unwrap_or(raw);
         match bare.parse::<IpAddr>() {
             Ok(address) => Ok(Self::Address(address.to_canonical())),
-            Err(_not_an_address) => Domain::parse(raw).map(Self::Name),
+            Err(_not_an_address) => {
+                let name = Domain::parse(raw)?;
+                Ok(match name.as_str().parse::<IpAddr>() {
+                    Ok(address) => Self::Address(address.to_canonical()),
+                    Err(_) => Self::Name(name),
+                })
+            }
         }
     }
 
@@ -202,6 +209,20 @@ mod tests {
                 .contains("1.2.3.4".parse().unwrap())
         );
         assert_eq!("192.1.1.1".parse::<Prefix>().unwrap().length(), 32);
+    }
+
+    #[test]
+    fn what_is_written_as_a_name_and_is_an_address_is_one() {
+        let ten: IpAddr = "10.0.0.5".parse().unwrap();
+        for raw in [
+            "10.0.0.5",
+            "10.0.0.5.",
+            "\u{ff11}0.0.0.5",
+            "::ffff:10.0.0.5",
+        ] {
+            assert_eq!(Host::parse(raw), Ok(Host::Address(ten)), "{raw}");
+        }
+        assert!(matches!(Host::parse("10.5"), Ok(Host::Name(_))));
     }
 
     #[test]

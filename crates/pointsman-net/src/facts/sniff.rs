@@ -47,7 +47,7 @@ fn look_at(bytes: &[u8]) -> Fact<Look> {
 pub(crate) fn told_by(head: &RequestHead) -> Fact<Look> {
     let domain = match &head.target {
         Target::Absolute { host, .. } | Target::Connect { host, .. } => match host {
-            RequestHost::Name(name) => Domain::parse(name).ok(),
+            RequestHost::Name(name) => name_of(name),
             RequestHost::Address(_) => None,
         },
         Target::Origin(_) => None,
@@ -129,18 +129,19 @@ fn other() -> Fact<Look> {
     )
 }
 
+/// An address in a Host header is no name, nor is one with a dot behind it.
+fn name_of(text: &str) -> Option<Domain> {
+    let is_name = |name: &Domain| name.as_str().parse::<std::net::IpAddr>().is_err();
+    Domain::parse(text).ok().filter(is_name)
+}
+
 fn seen(glance: Glance) -> Fact<Look> {
     let (protocol, from) = match glance.protocol {
         sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
         sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
         sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
     };
-    // An address in a Host header is no name.
-    let is_name = |name: &String| name.parse::<std::net::IpAddr>().is_err();
-    let domain = glance
-        .name
-        .filter(is_name)
-        .and_then(|name| Domain::parse(&name).ok());
+    let domain = glance.name.and_then(|name| name_of(&name));
     let look = Look {
         protocol,
         domain,

@@ -55,11 +55,14 @@ pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard
     if head.max_forwards == Some(0) {
         return Err(answered_here(&head.method));
     }
-    if let (Target::Absolute { host: sent, .. }, Host::Name(name)) = (&mut head.target, &host)
+    if let Target::Absolute { host: sent, .. } = &mut head.target
         && matches!(sent, RequestHost::Name(raw) if !raw.is_ascii())
     {
         // A server knows itself by the name that is in DNS.
-        *sent = RequestHost::Name(name.as_str().to_owned());
+        *sent = match &host {
+            Host::Name(name) => RequestHost::Name(name.as_str().to_owned()),
+            Host::Address(address) => RequestHost::Address(*address),
+        };
     }
     let asked = Asked::new(inbound, InboundKind::Http, host, port, user);
     Ok(match head.target {

@@ -12,8 +12,8 @@ mod socks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use pointsman_policy::{Domain, Host};
 use pointsman_wire::{RequestHost, WhyNot};
 use tokio::time::timeout;
 
@@ -178,6 +178,6 @@ impl Asked {
 fn host(asked: &RequestHost) -> Option<Host> {
     match asked {
         RequestHost::Address(address) => Some(Host::Address(address.to_canonical())),
-        RequestHost::Name(name) => Domain::parse(name).ok().map(Host::Name),
+        RequestHost::Name(name) => Host::parse(name).ok(),
     }
 }

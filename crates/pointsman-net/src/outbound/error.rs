@@ -26,6 +26,14 @@ pub enum DialError {
         /// The address.
         address: IpAddr,
     },
+    /// Proxies take such a name for an address, which the rules did not see.
+    #[error(
+        "a name like an address: `{name}` ends in a number, and a proxy may take it for an address"
+    )]
+    LikeAddress {
+        /// The name.
+        name: Domain,
+    },
     /// The address is one of our own listeners.
     #[error("{}", guard::own_listener(at))]
     OwnListener {
@@ -160,7 +168,8 @@ impl DialError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::LocalAddress { .. }
+            Self::LikeAddress { .. }
+            | Self::LocalAddress { .. }
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::Refuses { .. }
@@ -181,7 +190,10 @@ impl DialError {
     /// Whether it is no failure but a refusal: nothing was tried, and nothing may be.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::LocalAddress { .. } | Self::OwnListener { .. })
+        matches!(
+            self,
+            Self::LikeAddress { .. } | Self::LocalAddress { .. } | Self::OwnListener { .. }
+        )
     }
 
     /// What kind of failure it is, as it is counted and logged.
@@ -189,9 +201,10 @@ impl DialError {
     pub fn fault(&self) -> Fault {
         match self {
             // Refusals: nobody counts them as failures.
-            Self::LocalAddress { .. } | Self::OwnListener { .. } | Self::Shut { .. } => {
-                Fault::OutboundRefuses
-            }
+            Self::LikeAddress { .. }
+            | Self::LocalAddress { .. }
+            | Self::OwnListener { .. }
+            | Self::Shut { .. } => Fault::OutboundRefuses,
             Self::Login { .. } => Fault::Login,
             Self::NotYet { .. } => Fault::NotBuilt,
             Self::NoTarget { failure, .. } => match failure {
@@ -217,7 +230,8 @@ impl DialError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::LocalAddress { .. }
+            Self::LikeAddress { .. }
+            | Self::LocalAddress { .. }
             | Self::Login { .. }
             | Self::NotYet { .. }
             | Self::OwnListener { .. }

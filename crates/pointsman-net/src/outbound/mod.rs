@@ -377,6 +377,12 @@ impl Ways {
                     outbound: Arc::clone(name),
                 });
             }
+            if let (Kind::Http(_) | Kind::Socks5(_), false, Host::Name(name)) =
+                (&outbound.kind, path.to_server, &target.host)
+                && ends_in_number(name)
+            {
+                return Err(DialError::LikeAddress { name: name.clone() });
+            }
             match &outbound.kind {
                 Kind::Direct(uplink) => self.reach(name, path.or(uplink), target, limit).await,
                 Kind::Http(upstream) => {
@@ -575,4 +581,12 @@ impl Path {
         self.to_server = true;
         self
     }
+}
+/// Whether resolvers may read a name as an IPv4 address (`10.5`, `0x0a.5`): by its last label (WHATWG URL, "ends in a
+/// number").
+fn ends_in_number(name: &Domain) -> bool {
+    let last = name.as_str().rsplit('.').next().unwrap_or_default();
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits(last) || last.strip_prefix("0x").is_some_and(hexadecimal)
 }

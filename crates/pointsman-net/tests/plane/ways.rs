@@ -231,3 +231,29 @@ async fn circles_of_outbounds_end() {
     let mut client = stage.connect().await;
     assert_eq!(client.socks5("a.test", 80).await, 1);
 }
+
+#[tokio::test]
+async fn a_name_is_no_way_around_what_rules_say_of_addresses() {
+    let proxy = Script::new().play().await;
+    for kind in [Kind::Socks5, Kind::Http] {
+        let script = Script::new().outbound("px", kind(upstream(proxy.ports[0])));
+        let stage = script.fallback("px").play().await;
+        for (at, name) in ["127.0.0.9.", "１27.0.0.9"].into_iter().enumerate() {
+            let mut client = stage.connect().await;
+            client.socks5(name, 9).await;
+            let record = stage.records(at + 1).await[at].clone();
+            let nine = Host::Address([127, 0, 0, 9].into());
+            assert_eq!(record.facts.destination.known(), Some(&nine), "{name}");
+        }
+        let through = proxy.plane().recent().len();
+        for (at, name) in ["10.5", "0x0a.5", "167772165"].into_iter().enumerate() {
+            let mut client = stage.connect().await;
+            assert_eq!(client.socks5(name, 9).await, 2, "{name}");
+            let record = stage.records(at + 3).await[at + 2].clone();
+            assert_eq!(record.ended, Some(End::Refused));
+            assert!(record.note.contains("ends in a number"), "{}", record.note);
+        }
+        // Nobody was asked.
+        assert_eq!(proxy.plane().recent().len(), through);
+    }
+}
