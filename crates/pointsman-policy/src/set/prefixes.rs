@@ -21,6 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub use bytes::Damaged;
 
 use crate::address::Prefix;
+use bytes::{Reader, put_u32};
 
 /// Lines from here on stand in [`PrefixTable::far`]; three bytes hold the others.
 const FAR: u32 = 0xFF_FFFF;
@@ -174,6 +175,56 @@ impl PrefixTable {
         entries
     }
 
+    /// Appends the table to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.v4.write(out);
+        self.dense.write(out);
+        self.sorted.write(out);
+        put_u32(out, u32::try_from(self.far.len()).unwrap_or(u32::MAX));
+        for (prefix, line) in &self.far {
+            let (family, bits) = match prefix.address() {
+                IpAddr::V4(v4) => (4, u128::from(v4.to_bits())),
+                IpAddr::V6(v6) => (6, v6.to_bits()),
+            };
+            out.extend_from_slice(&bits.to_le_bytes());
+            out.extend_from_slice(&[family, prefix.length()]);
+            put_u32(out, *line);
+        }
+    }
+
+    /// Reads a table that [`Self::write`] wrote off the front of `bytes`. Damage is an error or a table with other
+    /// entries: what comes of it keeps the laws of one that was built.
+    ///
+    /// # Errors
+    /// [`Damaged`] when the bytes are not such a table.
+    pub fn read(bytes: &mut &[u8]) -> Result<Self, Damaged> {
+        let mut reader = Reader { rest: bytes };
+        let mut table = Self {
+            v4: v4::Table::read(&mut reader)?,
+            dense: dense::Table::read(&mut reader)?,
+            sorted: sorted::Table::read(&mut reader)?,
+            far: Vec::new(),
+        };
+        let count = reader.count()?;
+        let raw = reader.array::<22>(count)?;
+        table.far.reserve_exact(raw.len());
+        for [bits @ .., family, length, l0, l1, l2, l3] in raw {
+            let bits = u128::from_le_bytes(*bits);
+            let address = match (*family, u32::try_from(bits)) {
+                (4, Ok(bits)) => Ipv4Addr::from_bits(bits).into(),
+                (6, _) => Ipv6Addr::from_bits(bits).into(),
+                _ => return Err(Damaged("an address of no family")),
+            };
+            let prefix = Prefix::new(address, *length);
+            if table.far.last().is_some_and(|(last, _)| *last >= prefix) {
+                return Err(Damaged("far lines out of order"));
+            }
+            let line = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
+            table.far.push((prefix, line));
+        }
+        *bytes = reader.rest;
+        Ok(table)
+    }
     fn line(&self, prefix: Prefix, coded: u32) -> u32 {
         if coded < FAR {
             coded
