@@ -1,8 +1,11 @@
-//! What a policy answers, as data: decisions, reasons, traces.
+//! What a policy answers, as data: decisions, reasons, traces, and what they name in particular.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::address::Prefix;
 use crate::fact::{Fact, Need, Provenance};
+use crate::local::holds;
 use crate::model::{Class, Matcher, Origin, OutboundId};
 use crate::request::Answer;
 use crate::set::Matched;
@@ -129,4 +132,32 @@ pub struct Trace {
     pub visits: Vec<Visit>,
     /// Messages of `.INSTRUMENT` steps passed on the way: number and text.
     pub messages: Vec<(u32, String)>,
+}
+
+/// What the conditions that led to a decision name in particular.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Particular {
+    /// The name that the client asked for: wherever it leads.
+    pub name: bool,
+    /// Ranges of local addresses.
+    pub ranges: Vec<Prefix>,
+}
+
+impl Particular {
+    /// Whether a destination's address is named.
+    #[must_use]
+    pub fn names(&self, address: IpAddr) -> bool {
+        self.name || self.ranges.iter().any(|range| holds(range, address))
+    }
+
+    /// How much is named so far, for [`Self::reset`].
+    pub(crate) fn mark(&self) -> (bool, usize) {
+        (self.name, self.ranges.len())
+    }
+
+    /// Forgets what was named since the mark.
+    pub(crate) fn reset(&mut self, (name, ranges): (bool, usize)) {
+        self.name = name;
+        self.ranges.truncate(ranges);
+    }
 }

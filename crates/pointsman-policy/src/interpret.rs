@@ -23,14 +23,13 @@ mod texts;
 mod wants;
 mod watch;
 
-pub use particular::Particular;
 pub use texts::base_name;
 pub use watch::Watch;
 
 use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, DomainTest};
-use crate::decision::{Decision, Entry, Reason, Seen, Step, Trace, Within};
+use crate::decision::{Decision, Entry, Particular, Reason, Seen, Step, Trace, Within};
 use crate::fact::{Fact, Facts, Need, Provenance};
 use crate::model::{
     Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,

@@ -45,6 +45,11 @@ pub fn is_within_local(prefix: &Prefix) -> bool {
     })
 }
 
+/// Whether a range holds the address, or the one that it stands for ([`loopback_of`]).
+pub(crate) fn holds(range: &Prefix, address: IpAddr) -> bool {
+    range.contains(address) || loopback_of(address).is_some_and(|twin| range.contains(twin))
+}
+
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }

@@ -5,41 +5,13 @@
 //! a suffix, rule sets, zones, and names that only the first bytes said do not count: those rules are about where
 //! traffic goes, not about who may enter here.
 
-use std::net::IpAddr;
-
 use super::{Truth, Walk, Watch};
-use crate::address::Prefix;
 use crate::condition::{AddressOf, Asks, Condition, DomainTest};
+use crate::decision::Particular;
 use crate::domain::Domain;
 use crate::fact::Facts;
-use crate::local::{is_within_local, loopback_of};
+use crate::local::{holds, is_within_local};
 use crate::model::Policy;
-
-/// What the conditions that led to a decision name in particular.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Particular {
-    /// The name that the client asked for: wherever it leads.
-    pub name: bool,
-    /// Ranges of local addresses.
-    pub ranges: Vec<Prefix>,
-}
-
-impl Particular {
-    /// Whether a destination's address is named.
-    #[must_use]
-    pub fn names(&self, address: IpAddr) -> bool {
-        self.name || self.ranges.iter().any(|range| holds(range, address))
-    }
-
-    fn mark(&self) -> (bool, usize) {
-        (self.name, self.ranges.len())
-    }
-
-    fn reset(&mut self, (name, ranges): (bool, usize)) {
-        self.name = name;
-        self.ranges.truncate(ranges);
-    }
-}
 
 impl Policy {
     /// What the conditions name in particular that led to the decision of a flow, of which all is known that
@@ -115,8 +87,4 @@ impl<'a> Walk<'a, '_> {
 /// Names that never leave the host (RFC 6761, 6.3).
 fn is_localhost(name: &Domain) -> bool {
     name.as_str() == "localhost" || name.as_str().ends_with(".localhost")
-}
-
-fn holds(range: &Prefix, address: IpAddr) -> bool {
-    range.contains(address) || loopback_of(address).is_some_and(|twin| range.contains(twin))
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{Hit, Particular, Truth, Value, Walk};
-use crate::decision::{Seen, Trace, Verdict, Visit};
+use super::{Hit, Truth, Value, Walk};
+use crate::decision::{Particular, Seen, Trace, Verdict, Visit};
 use crate::model::Origin;
 
 /// What a caller wants to hear besides the decision.
