@@ -8,10 +8,9 @@ use regex::Regex;
 use crate::address::Prefix;
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Need, Network, Protocol};
-use crate::model::SetId;
+use crate::ids::{SetId, ZoneId};
 pub use crate::number::NumberField;
 use crate::pattern::NamePattern;
-use crate::zone::ZoneId;
 
 /// One condition. Evaluated with Kleene's three values, left to right with short circuit.
 #[derive(Clone, Debug)]

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Prefix;
+use crate::answer::Answer;
+pub use crate::entry::Entry;
 use crate::fact::{Fact, Need, Provenance};
+use crate::ids::OutboundId;
 use crate::local::holds;
-use crate::model::{Class, Matcher, Origin, OutboundId};
-use crate::request::Answer;
+use crate::origin::{Class, Matcher, Origin};
 use crate::set::Matched;
 
 /// One answer of [`crate::Policy::decide`].
@@ -64,17 +66,6 @@ pub enum Reason {
         /// The answer; where there is none, the request's fallback counts.
         answer: Fact<Answer>,
     },
-}
-
-/// An entry of a list file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Entry {
-    /// As written in the file.
-    pub text: Arc<str>,
-    /// Relative to the configuration's directory.
-    pub file: Arc<str>,
-    /// From 1; 0 where it is not known, as in a set of the small form.
-    pub line: u32,
 }
 
 /// What a rule's condition came to.

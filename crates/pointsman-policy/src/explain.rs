@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-use crate::decision::{Entry, Reason, Seen, Step, Trace, Verdict, Visit, Within};
+use crate::decision::{Reason, Seen, Step, Trace, Verdict, Visit, Within};
+use crate::entry::Entry;
 use crate::fact::{Fact, Provenance};
-use crate::model::{Origin, Policy};
+use crate::model::Policy;
+use crate::origin::Origin;
 
 /// The answer of [`Policy::decide`] in one sentence; with the trace of the same call it also says
 /// what the deciding rule saw.

@@ -8,8 +8,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::address::Host;
+use crate::answer::Answer;
 use crate::domain::Domain;
-use crate::request::{Answer, RequestId};
+use crate::ids::RequestId;
 
 /// One fact: "not asked yet" is apart from "there is honestly none" and from "the look-up broke".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

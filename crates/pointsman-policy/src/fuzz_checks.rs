@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::condition::{Condition, DomainTest};
 use crate::domain::Domain;
+use crate::ids::SetId;
+use crate::key::Key;
 use crate::line::{
     MAX_LENGTH, Names, RuleLine, Scope, parse_condition, parse_rule, render_condition,
 };
-use crate::model::SetId;
-use crate::set::{Key, RuleSet, cache};
+use crate::set::{RuleSet, cache};
 use crate::zone::Zones;
 
 mod plans;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::decision::{Decision, Reason};
 use crate::fact::Fact;
-use crate::model::{Action, OutboundId};
+use crate::ids::OutboundId;
+use crate::model::Action;
 
 /// Whether the guard has to know whose flow it is, once the rules chose a way that does `action`.
 #[must_use]

@@ -29,15 +29,14 @@ pub use watch::Watch;
 use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, DomainTest};
-use crate::decision::{Decision, Entry, Particular, Reason, Seen, Step, Trace, Within};
+use crate::decision::{Decision, Particular, Reason, Seen, Step, Trace, Within};
+use crate::entry::Entry;
 use crate::fact::{Fact, Facts, Need, Provenance};
-use crate::model::{
-    Arm, ArmKey, Class, Matcher, Node, OnUnknown, Origin, OutboundId, Policy, Rule, Select,
-    SelectOn, SetId, Template,
-};
+use crate::ids::{OutboundId, SetId, ZoneId};
+use crate::model::{Arm, ArmKey, Node, OnUnknown, Policy, Rule, Select, SelectOn, Template};
+use crate::origin::{Class, Matcher, Origin};
 use crate::plan::Plan;
 use crate::set::{Fingerprints, Found, Matched, Other, RuleSet};
-use crate::zone::ZoneId;
 
 impl Policy {
     /// Decides, or names the first fact that is missing.

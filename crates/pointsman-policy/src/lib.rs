@@ -8,21 +8,26 @@
 //! Deliberately absent: sockets, files, time, randomness, serialisation of its own types.
 
 pub mod address;
+mod answer;
 pub mod condition;
 pub mod decision;
 pub mod domain;
+mod entry;
 pub mod explain;
 pub mod fact;
 #[doc(hidden)]
 pub mod fuzz_checks;
 pub mod geo;
 pub mod guard;
+mod ids;
 mod interpret;
+mod key;
 pub mod line;
 pub mod local;
 pub mod model;
 pub mod near;
 mod number;
+mod origin;
 pub mod pattern;
 mod plan;
 pub mod request;

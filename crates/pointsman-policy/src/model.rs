@@ -3,27 +3,20 @@
 //! Every dialect lowers to this one model. It is immutable once built; a reload builds another.
 
 mod body;
+mod node;
+mod requests;
 
 use std::sync::Arc;
 
-pub use body::{Body, each_origin};
+pub use body::Body;
+pub use node::{Arm, ArmKey, Node, Rule, Select, SelectOn, Template, TemplatePart, each_origin};
 
-use crate::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
-use crate::fact::Protocol;
+use crate::condition::{TextField, TextTest};
 use crate::geo::GeoDatabases;
-use crate::request::Request;
-use crate::rule_text::RuleText;
+pub use crate::ids::{OutboundId, SetId};
+pub use crate::origin::{Class, Matcher, Origin, Source};
 use crate::set::RuleSet;
-use crate::zone::{ZoneId, Zones};
-
-/// An outbound of the configuration: an index into [`Policy::outbounds`], the same in every policy
-/// of one configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OutboundId(pub u32);
-
-/// A rule set: an index into [`Policy::sets`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SetId(pub u32);
+use crate::zone::Zones;
 
 /// What an outbound does to a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,179 +51,6 @@ pub enum OutboundKind {
     Group(Vec<OutboundId>),
     /// One way out (chains too).
     Plain(Action),
-}
-
-/// Where a rule stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Relative to the configuration's directory.
-    pub file: Arc<str>,
-    /// From 1.
-    pub line: u32,
-    /// The rule as written, on one line, without its comment.
-    pub text: RuleText,
-}
-
-/// One step of a policy, tried in order until one decides.
-#[derive(Clone, Debug)]
-pub enum Node {
-    /// Its nodes in order; falls through when none decides (`any [ ... ]`).
-    Any(Vec<Self>),
-    /// A message when the condition holds; never decides (`.INSTRUMENT`).
-    Instrument {
-        /// When.
-        condition: Condition,
-        /// The subscription's number.
-        id: u32,
-        /// What to say.
-        message: Template,
-        /// Where it stands.
-        origin: Origin,
-    },
-    /// Decides.
-    Leaf {
-        /// The way out.
-        outbound: OutboundId,
-        /// Where it stands. `FALLBACK` and a tree's last word are leaves.
-        origin: Origin,
-    },
-    /// Somebody outside is asked where the condition holds: the answer decides, or lets the flow go on (`.REQUEST`).
-    Request {
-        /// When.
-        condition: Condition,
-        /// Who, and what counts where nobody answers.
-        request: Request,
-        /// Where it stands.
-        origin: Origin,
-    },
-    /// From here on the address of a named destination is known (`.LOCAL-RESOLVE`).
-    Resolve(Origin),
-    /// Decides when the condition holds: a line of a rule list.
-    Rule(Rule),
-    /// Looks a key up; falls through where no arm has it or its branch does not decide
-    /// (`cond domain|ip|protocol { key => branch }`).
-    Select(Select),
-    /// Once the condition holds, the body alone decides: no way back (`.SUB-DISPATCH`).
-    Sub {
-        /// When.
-        condition: Condition,
-        /// The sub-rules, `FALLBACK` last.
-        body: Vec<Self>,
-        /// Where it stands.
-        origin: Origin,
-    },
-    /// Tries the branch when the condition holds; falls through when that does not decide
-    /// (`cond port eq N => branch`).
-    When {
-        /// When.
-        condition: Condition,
-        /// The branch.
-        then: Box<Self>,
-        /// `else =>`, tried when the condition does not hold.
-        otherwise: Option<Box<Self>>,
-        /// Where it stands.
-        origin: Origin,
-    },
-}
-
-/// A condition and the way out of those who meet it.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// When.
-    pub condition: Condition,
-    /// The way out.
-    pub outbound: OutboundId,
-    /// Where it stands.
-    pub origin: Origin,
-    /// For app and domain rules: which of the fixed steps it belongs to.
-    pub class: Option<Class>,
-}
-
-/// policy-router's part of an explanation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Class {
-    /// The step.
-    pub source: Source,
-    /// How the pattern matched. A suffix pattern that equals the name reports [`Matcher::Exact`].
-    pub pattern: Arc<str>,
-}
-
-/// policy-router's fixed steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// An app rule.
-    AppRule,
-    /// A blocked app.
-    BlockApp,
-    /// A blocked domain.
-    BlockDomain,
-    /// Nothing matched.
-    Default,
-    /// A domain rule.
-    DomainRule,
-}
-
-/// How a pattern matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matcher {
-    /// The name itself.
-    Exact,
-    /// A name below.
-    Suffix,
-}
-
-/// `cond domain|ip|protocol { ... }`.
-#[derive(Clone, Debug)]
-pub struct Select {
-    /// What is looked up.
-    pub on: SelectOn,
-    /// In the order written; keys differ.
-    pub arms: Vec<Arm>,
-    /// Where it stands.
-    pub origin: Origin,
-}
-
-/// What a [`Select`] looks up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SelectOn {
-    /// The protocol.
-    Protocol,
-    /// The zone of the address or the domain.
-    Zone(ZoneOf, Asks),
-}
-
-/// One `key => branch`.
-#[derive(Clone, Debug)]
-pub struct Arm {
-    /// The key.
-    pub key: ArmKey,
-    /// The branch.
-    pub then: Node,
-    /// Where it stands: `secret-sites => privacyproxy`; text of a nested branch's arm ends with
-    /// its first line (`https-only => cond protocol {`).
-    pub origin: Origin,
-}
-
-/// The key of an [`Arm`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ArmKey {
-    /// A protocol.
-    Protocol(Protocol),
-    /// A zone.
-    Zone(ZoneId),
-}
-
-/// A message with variables, checked when it was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(pub Vec<TemplatePart>);
-
-/// A part of a [`Template`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplatePart {
-    /// Text.
-    Text(Arc<str>),
-    /// A variable by its name (`addr.dst`); known to be one of those that exist.
-    Variable(Arc<str>),
 }
 
 /// In which order the names of a flow count as its domain.
@@ -312,5 +132,5 @@ impl Policy {
     }
 }
 
-/// A text field and test, as [`Condition::Text`] takes them.
+/// A text field and test, as [`crate::Condition::Text`] takes them.
 pub type TextCondition = (TextField, TextTest);

@@ -39,8 +39,8 @@ pub(crate) use keys::{APP_NAME, EXACT, FOLDED, KIND, PORT, SUFFIX, USER, tag};
 pub(crate) use parts::Parts;
 pub(crate) use postings::NOWHERE;
 
+use crate::key::Key;
 use crate::model::{Arm, ArmKey, Node};
-use crate::set::Key;
 
 /// Lists of fewer rules are walked through: an index would not be faster.
 pub(crate) const SHORTEST: usize = 8;

@@ -23,7 +23,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
-pub use build::{Item, Key, Place, RuleSetBuilder, Sink};
+pub use build::{Item, Place, RuleSetBuilder, Sink};
 pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
 pub(crate) use fingerprint::fingerprint;
@@ -32,8 +32,9 @@ pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
 
 use crate::address::Prefix;
 use crate::condition::{Condition, DomainTest};
-use crate::decision::Entry;
 use crate::domain::Domain;
+use crate::entry::Entry;
+pub use crate::key::Key;
 use forms::Forms;
 use jump::Jump;
 use names::{Answer, NameTable};

@@ -8,13 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Prefix;
-use crate::decision::Entry;
 use crate::domain::Domain;
+use crate::entry::Entry;
+pub use crate::ids::ZoneId;
 use crate::local::loopback_of;
-
-/// A zone: an index into the names of its kind in [`Zones`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ZoneId(pub u32);
 
 /// All zones of a configuration.
 #[derive(Clone, Debug, Default)]

@@ -18,7 +18,6 @@ const MAY_STAY: &[(&[&str], &str)] = &[];
 const NOT_YET: &[&str] = &[
     "crates/pointsman-config/",
     "crates/pointsman-net/",
-    "crates/pointsman-policy/",
     "crates/pointsmand/",
 ];
 

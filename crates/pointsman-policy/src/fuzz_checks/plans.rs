@@ -7,23 +7,28 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::answer::{Answer, Route};
 use crate::condition::{
     AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
     ZoneOf,
 };
-use crate::decision::{Entry, Step};
+use crate::decision::Step;
 use crate::domain::Domain;
+use crate::entry::Entry;
 use crate::fact::{
     Fact, Facts, Geo, Inbound, InboundKind, Look, Need, Network, Parent, Process, Protocol,
     Provenance, SoughtFacts,
 };
+use crate::ids::{OutboundId, RequestId, SetId, ZoneId};
+use crate::key::Key;
 use crate::model::{
-    Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo,
-    OutboundKind, Policy, Rule, Select, SelectOn, SetId, Template,
+    Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundInfo, OutboundKind, Policy, Rule,
+    Select, SelectOn, Template,
 };
-use crate::request::{Answer, Request, RequestId, Route};
-use crate::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
-use crate::zone::{ZoneId, Zones};
+use crate::origin::Origin;
+use crate::request::Request;
+use crate::set::{Item, Place, RuleSet, RuleSetBuilder, Sink as _};
+use crate::zone::Zones;
 use crate::{Host, NamePattern, Prefix, Watch};
 
 const NAMES: [&str; 8] = [

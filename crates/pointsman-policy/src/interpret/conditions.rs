@@ -9,8 +9,8 @@ use super::{Hit, Truth, Value, Walk, asked, settled};
 use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side};
 use crate::fact::{Inbound, InboundKind, Need, Protocol};
+use crate::ids::SetId;
 use crate::local::loopback_of;
-use crate::model::SetId;
 use crate::set::jump::Jump;
 use crate::set::{Fingerprints, Held, Other, RuleSet};
 

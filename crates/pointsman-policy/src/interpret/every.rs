@@ -11,7 +11,8 @@ use super::{Hit, Stop, Truth, Value, Walk, Watch};
 use crate::condition::Asks;
 use crate::decision::Decision;
 use crate::fact::Facts;
-use crate::model::{Node, Origin, Policy, Select};
+use crate::model::{Node, Policy, Select};
+use crate::origin::Origin;
 
 impl Policy {
     /// Tells `each` what the steps of the policy would decide, in order, until it breaks.

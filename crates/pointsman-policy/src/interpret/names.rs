@@ -6,8 +6,8 @@ use super::{Hit, Value, Walk, asked, settled};
 use crate::condition::{Asks, ZoneOf};
 use crate::domain::Domain;
 use crate::fact::{Fact, Geo, Look, Need, Protocol};
+use crate::ids::ZoneId;
 use crate::model::DomainOrder;
-use crate::zone::ZoneId;
 
 /// The flow's domain, and why it is not what one would expect.
 pub(super) struct Named<'a> {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::{Stop, Truth, Walk};
+use crate::answer::{Answer, Route};
 use crate::condition::{Asks, Condition};
 use crate::decision::{Decision, Reason, Seen};
 use crate::fact::{Fact, Need};
-use crate::model::Origin;
-use crate::request::{Answer, Request, Route};
+use crate::origin::Origin;
+use crate::request::Request;
 
 impl<'a> Walk<'a, '_> {
     pub(super) fn request(

@@ -5,7 +5,8 @@
 use super::message::needed;
 use crate::condition::{AddressOf, Asks, Condition, NumberField, ZoneOf};
 use crate::fact::Need;
-use crate::model::{DomainOrder, Node, Origin, Policy, SelectOn};
+use crate::model::{DomainOrder, Node, Policy, SelectOn};
+use crate::origin::Origin;
 use crate::template::Variable;
 
 impl Policy {

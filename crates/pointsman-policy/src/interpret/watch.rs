@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Hit, Truth, Value, Walk};
 use crate::decision::{Particular, Seen, Trace, Verdict, Visit};
-use crate::model::Origin;
+use crate::origin::Origin;
 
 /// What a caller wants to hear besides the decision.
 ///

@@ -15,7 +15,7 @@ mod parser;
 mod render;
 
 use crate::condition::Condition;
-use crate::model::SetId;
+use crate::ids::SetId;
 
 pub use canonical::canonical;
 pub use kind::kinds;

@@ -8,9 +8,9 @@ use crate::condition::{
     AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
 use crate::fact::{InboundKind, Network, Protocol};
-use crate::model::SetId;
+use crate::ids::{SetId, ZoneId};
 use crate::set::RuleSet;
-use crate::zone::{ZoneId, Zones};
+use crate::zone::Zones;
 
 /// What the numbers in a condition are called.
 #[derive(Clone, Copy, Debug)]

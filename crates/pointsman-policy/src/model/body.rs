@@ -7,12 +7,15 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Node, Origin};
+use super::node::{Node, each_origin, each_origin_mut};
+use super::requests;
+use crate::answer::Answer;
 use crate::fact::Fact;
+use crate::ids::RequestId;
+use crate::key::Key;
 use crate::plan::{self, Plan};
-use crate::request::{self, Answer, Asked, RequestId};
+use crate::request::Asked;
 use crate::rule_text::{Block, RuleText};
-use crate::set::Key;
 
 /// The steps of a policy, shared by its generations. Immutable: other steps are another body, so
 /// that what is derived from the steps can never belong to others.
@@ -87,7 +90,7 @@ impl Body {
         verdicts: &[(RequestId, Fact<Answer>)],
         from: &Self,
     ) -> Vec<(RequestId, Fact<Answer>)> {
-        request::carried(verdicts, &from.requests, &self.requests)
+        requests::carried(verdicts, &from.requests, &self.requests)
     }
 
     /// In order.
@@ -99,7 +102,7 @@ impl Body {
 
 impl From<Vec<Node>> for Body {
     fn from(mut nodes: Vec<Node>) -> Self {
-        let requests = request::number(&mut nodes);
+        let requests = requests::number(&mut nodes);
         Self {
             nodes: nodes.into(),
             plan: None,
@@ -144,87 +147,11 @@ fn place(text: &RuleText) -> (usize, usize) {
     (text.address(), text.len())
 }
 
-/// Calls `each` with the places of all steps, those within steps too, from the top.
-pub fn each_origin<'n>(nodes: &'n [Node], each: &mut impl FnMut(&'n Origin)) {
-    for node in nodes {
-        match node {
-            Node::Any(nodes) => each_origin(nodes, each),
-            Node::Instrument { origin, .. }
-            | Node::Leaf { origin, .. }
-            | Node::Request { origin, .. }
-            | Node::Resolve(origin) => {
-                each(origin);
-            }
-            Node::Rule(rule) => each(&rule.origin),
-            Node::Select(select) => {
-                each(&select.origin);
-                for arm in &select.arms {
-                    each(&arm.origin);
-                    each_origin(std::slice::from_ref(&arm.then), each);
-                }
-            }
-            Node::Sub { body, origin, .. } => {
-                each(origin);
-                each_origin(body, each);
-            }
-            Node::When {
-                then,
-                otherwise,
-                origin,
-                ..
-            } => {
-                each(origin);
-                for node in [Some(then), otherwise.as_ref()].into_iter().flatten() {
-                    each_origin(std::slice::from_ref(node), each);
-                }
-            }
-        }
-    }
-}
-
-/// As [`each_origin`], to change them.
-fn each_origin_mut(nodes: &mut [Node], each: &mut impl FnMut(&mut Origin)) {
-    for node in nodes {
-        match node {
-            Node::Any(nodes) => each_origin_mut(nodes, each),
-            Node::Instrument { origin, .. }
-            | Node::Leaf { origin, .. }
-            | Node::Request { origin, .. }
-            | Node::Resolve(origin) => {
-                each(origin);
-            }
-            Node::Rule(rule) => each(&mut rule.origin),
-            Node::Select(select) => {
-                each(&mut select.origin);
-                for arm in &mut select.arms {
-                    each(&mut arm.origin);
-                    each_origin_mut(std::slice::from_mut(&mut arm.then), each);
-                }
-            }
-            Node::Sub { body, origin, .. } => {
-                each(origin);
-                each_origin_mut(body, each);
-            }
-            Node::When {
-                then,
-                otherwise,
-                origin,
-                ..
-            } => {
-                each(origin);
-                for node in [Some(then), otherwise.as_mut()].into_iter().flatten() {
-                    each_origin_mut(std::slice::from_mut(node), each);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::condition::Condition;
-    use crate::model::{OutboundId, Rule};
+    use crate::model::{Origin, OutboundId, Rule};
 
     #[test]
     fn texts_that_were_shared_stay_shared() {

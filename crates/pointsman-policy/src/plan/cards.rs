@@ -11,9 +11,12 @@ use std::sync::Arc;
 
 use crate::condition::{AddressOf, Condition, DomainTest};
 use crate::decision::{Decision, Reason};
-use crate::model::{Node, Origin, OutboundId, Rule};
+use crate::ids::OutboundId;
+use crate::key::Key;
+use crate::model::{Node, Rule};
+use crate::origin::Origin;
 use crate::rule_text::RuleText;
-use crate::set::{Key, fingerprint};
+use crate::set::fingerprint;
 
 /// How an index knows that a rule's key is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::address::Prefix;
-use crate::set::Key;
+use crate::key::Key;
 
 /// Never the hash of anything: ends a table.
 pub(super) const NO_HASH: u32 = u32::MAX;

@@ -14,9 +14,9 @@ use super::postings::{Positions, Table};
 use super::ranges::Ranges;
 use super::texts::{Keywords, Patterns};
 use crate::condition::Condition;
+use crate::key::Key;
 use crate::model::{ArmKey, Node, SelectOn};
 use crate::pattern::NamePattern;
-use crate::set::Key;
 
 /// The index of one list.
 #[derive(Clone, Debug)]

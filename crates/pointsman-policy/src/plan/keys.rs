@@ -17,8 +17,9 @@ use crate::address::Prefix;
 use crate::condition::{AddressOf, Condition, DomainTest, Side, TextTest, ZoneOf};
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Protocol};
+use crate::key::Key;
 use crate::pattern::NamePattern;
-use crate::set::{Key, fingerprint};
+use crate::set::fingerprint;
 
 /// How a key of a class is looked up; the numbers tell kinds of one class apart.
 pub(crate) const EXACT: u8 = 0;

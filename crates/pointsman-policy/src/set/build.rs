@@ -12,6 +12,7 @@ use super::{Content, ExceptPattern, Other, RuleSet};
 use crate::address::Prefix;
 use crate::condition::{Condition, DomainTest};
 use crate::domain::{Domain, Name};
+use crate::key::Key;
 
 /// One entry of a list.
 #[derive(Clone, Debug)]
@@ -57,17 +58,6 @@ pub struct Place<'a> {
 pub trait Sink {
     /// Takes one entry.
     fn add(&mut self, item: Item<'_>, place: Place<'_>);
-}
-
-/// The key of the fingerprints by which names are found: random for each process (or kept with a cache
-/// that nobody else reads), so that nobody can write a list whose names collide.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Key(pub [u64; 2]);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(...)")
-    }
 }
 
 /// A rule set that is being built.

@@ -18,9 +18,10 @@ use super::places::{At, Places};
 use super::prefixes::PrefixTable;
 use super::ranges::{Ranges, Written};
 use super::sip::Sip;
-use super::{Content, ExceptPattern, Key, Other, RuleSet, names};
+use super::{Content, ExceptPattern, Other, RuleSet, names};
 use crate::address::Prefix;
 use crate::condition::Condition;
+use crate::key::Key;
 
 /// Changes with every change of what follows it.
 const MAGIC: [u8; 8] = *b"pmset\0\0\x04";

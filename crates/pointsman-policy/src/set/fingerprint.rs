@@ -7,9 +7,9 @@
 //!
 //! Invariant: the work is linear in the name's length, whatever its labels are.
 
-use super::Key;
 use super::sip::Sip;
 use crate::domain::{Domain, Name};
+use crate::key::Key;
 
 /// The most labels that a name of 253 bytes has.
 pub(crate) const MOST_LABELS: usize = 127;

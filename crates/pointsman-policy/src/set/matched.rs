@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::forms::Form;
 use crate::address::Prefix;
-use crate::decision::Entry;
 use crate::domain::Domain;
+use crate::entry::Entry;
 
 /// A list entry that matched; [`Self::entry`] makes it readable.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Invariant: [`Sip::finish`] leaves the state as it is, so one pass over a message gives the hash of each of
 //! its beginnings. Deliberately absent: messages that end within a word; callers encode theirs in words.
 
-use super::Key;
+use crate::key::Key;
 
 /// The state of one pass.
 #[derive(Clone, Copy)]
