@@ -2,6 +2,7 @@
 //!
 //! Invariant: a chain or a group never comes back to itself.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pointsman_policy::OutboundId;
@@ -126,17 +127,22 @@ pub(super) fn read(
             defined.push((id, name, span, value));
         }
     }
-    for (id, _, _, value) in &defined {
+    let mut later = Vec::new();
+    for (id, name, _, value) in &defined {
         let mut reader = Reader {
             table,
             input,
             files,
+            later: None,
             problems,
         };
-        if let Some(kind) = reader.outbound(value) {
+        let kind = reader.outbound(value);
+        later.extend(reader.later.map(|(kind, span)| (kind, *name, span)));
+        if let Some(kind) = kind {
             table.set_kind(*id, kind);
         }
     }
+    tell_later(&later, problems);
     for (id, name, span, _) in &defined {
         if let Some(path) = way_back(table, *id) {
             let message = format!("`{name}` comes back to itself: {path}");
@@ -145,15 +151,41 @@ pub(super) fn read(
     }
 }
 
-struct Reader<'a, 'i> {
+/// So many outbounds of one type are told each by its own name; of more, so many are named.
+const MOST_NAMED: usize = 3;
+
+/// Notes the outbounds that are understood and not built: type, name and place of each. Many of one type have one
+/// sentence, so that they are told as one.
+fn tell_later(later: &[(&str, &str, &Span)], problems: &mut Problems) {
+    let mut types: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (kind, name, _) in later {
+        let names = types.entry(*kind).or_default();
+        names.push(format!("`{name}`"));
+    }
+    for (kind, name, span) in later {
+        let all = types.get(kind).map_or(&[][..], Vec::as_slice);
+        let refusing = match all.split_at_checked(MOST_NAMED) {
+            Some((first, more)) if !more.is_empty() => {
+                let first = first.join(", ");
+                format!("{first} and {} more refuse every flow", more.len())
+            }
+            Some(_) | None => format!("`{name}` refuses every flow"),
+        };
+        problems.not_yet(span, format!("outbounds of type `{kind}`; {refusing}"));
+    }
+}
+
+struct Reader<'a, 'i, 'n> {
     table: &'a Outbounds,
     input: &'a Input<'i>,
     files: &'a mut Vec<PathBuf>,
+    /// The type that is not built, and where it stands.
+    later: Option<(&'n str, &'n Span)>,
     problems: &'a mut Problems,
 }
 
-impl Reader<'_, '_> {
-    fn outbound(&mut self, node: &Node) -> Option<OutboundKind> {
+impl<'n> Reader<'_, '_, 'n> {
+    fn outbound(&mut self, node: &'n Node) -> Option<OutboundKind> {
         let mut keys = node.keys("an outbound", KeyStyle::Exact, self.problems);
         let kind_node = keys.require("type", self.problems)?;
         let kind = value::name(kind_node, "`type`", self.problems)?;
@@ -281,11 +313,7 @@ impl Reader<'_, '_> {
     }
 
     /// The outbounds that a list names; where there is none, an error was pushed.
-    fn members<'n>(
-        &mut self,
-        key: &'static str,
-        keys: &mut Keys<'n>,
-    ) -> Vec<(OutboundId, &'n Span)> {
+    fn members(&mut self, key: &'static str, keys: &mut Keys<'n>) -> Vec<(OutboundId, &'n Span)> {
         let what = if key == "hops" { "`hops`" } else { "`members`" };
         let Some(list) = keys.require(key, self.problems) else {
             return Vec::new();
@@ -323,10 +351,14 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn later(&mut self, kind: &str, node: &Node, keys: &mut Keys<'_>) -> Option<OutboundKind> {
+    fn later(
+        &mut self,
+        kind: &'n str,
+        node: &'n Node,
+        keys: &mut Keys<'n>,
+    ) -> Option<OutboundKind> {
         if let Some((_, carries_udp)) = LATER.iter().find(|(name, _)| *name == kind) {
-            let message = format!("outbounds of type `{kind}`; this one refuses every flow");
-            self.problems.not_yet(&node.span, message);
+            self.later = Some((kind, &node.span));
             if let Some(members) = given(keys, "members") {
                 for member in members.list("`members`", self.problems) {
                     if let Some(name) = value::name(member, "an outbound", self.problems) {
@@ -369,7 +401,7 @@ fn way_back(table: &Outbounds, start: OutboundId) -> Option<String> {
         Some(OutboundKind::Select { members, .. }) => members.as_slice(),
         _ => &[],
     };
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     let mut open = vec![start];
     while let Some(at) = open.pop() {
         for part in parts(at) {

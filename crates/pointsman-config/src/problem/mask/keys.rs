@@ -202,6 +202,14 @@ pub(super) fn is_name(key: &str) -> bool {
     key.len() <= 64 && is_name && !is_mixed(key)
 }
 
+/// Whether a key is a name of several words, perhaps with pictures: each word is a name by itself.
+pub(super) fn is_title(key: &str) -> bool {
+    let own = |c: char| !c.is_ascii() && !c.is_control() && !c.is_whitespace();
+    let sign = |c: char| matches!(c, '|' | '(' | ')' | '&' | '[' | ']');
+    let words = key.split(|c: char| c == ' ' || own(c) && !c.is_alphanumeric() || sign(c));
+    key.len() <= 96 && words.filter(|word| !word.is_empty()).all(is_name)
+}
+
 /// Whether it is a category of names, as Clash's policies of name servers say it.
 fn is_category(key: &str) -> bool {
     let key = key.replace('_', "-");

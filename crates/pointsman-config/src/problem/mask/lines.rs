@@ -180,7 +180,11 @@ impl Scan<'_> {
             for part in name.split(|c| dotted && c == '.') {
                 class = keys::class(part.trim(), class);
             }
-            self.key(key, &name, class);
+            let typed = !self.toml && self.is_typed(value, end);
+            match typed && self.is_table_entry() && keys::is_title(&name) {
+                true => self.out.1.push(key),
+                false => self.key(key, &name, class),
+            }
             if !self.toml {
                 let bare = self.text[value..end].trim();
                 let marked = bare.starts_with(['&', '!']) && !bare.contains(char::is_whitespace);
@@ -243,6 +247,25 @@ impl Scan<'_> {
         let name = line[..place].trim_end();
         let plain = !name.is_empty() && !name.contains(" #");
         plain.then(|| (at..at + name.len(), name.to_owned(), at + place + 1))
+    }
+
+    /// Whether the value of a key is a map that begins with its type: then the key is what the thing is called.
+    fn is_typed(&self, value: usize, end: usize) -> bool {
+        let own = self.text[value..end].trim();
+        let first = match own {
+            "" => self.text[end..]
+                .trim_start_matches(['\r', '\n'])
+                .lines()
+                .next(),
+            own => own.strip_prefix('{'),
+        };
+        first.is_some_and(|first| first.trim_start().starts_with("type: "))
+    }
+
+    /// Whether what is read stands below a key, and nothing above it is secret.
+    fn is_table_entry(&self) -> bool {
+        let secret = |above: &Above| matches!(above.class, Class::Secret | Class::Users);
+        !self.above.is_empty() && !self.above.iter().any(secret)
     }
 
     /// Shows a key that is a name.

@@ -172,3 +172,40 @@ fn keys_of_the_reference_are_known() {
     }
     assert!(seen > 60, "{seen}");
 }
+
+/// What things are called is said, in any letters; a key is a name where its value says of what type the thing is.
+#[test]
+fn names_of_several_words_are_said_where_a_type_follows() {
+    let shown = |text: &str, number: u32| {
+        let source = Source::new("c", text.to_owned());
+        let mut problems = Problems::default();
+        problems.error("unknown-key", &source.line(number), "no");
+        let shown = problems.0[0].to_string();
+        shown.lines().nth(1).unwrap_or_default().trim().to_owned()
+    };
+    let check = |below: &str, line: &str| {
+        assert_eq!(
+            shown(&format!("outbounds:\n  {below}\n"), 2),
+            format!("| {line}")
+        );
+    };
+    check(
+        "🇭🇰 香港 01: { type: vmess }",
+        "  🇭🇰 香港 01: { type: vmess }",
+    );
+    check(
+        "\"HK | 02 (fast)\": { type: vmess, password: hunter2 }",
+        "  \"HK | 02 (fast)\": { type: vmess, password: ******* }",
+    );
+    check("HK 02:\n    type: vmess", "  HK 02:");
+    // What is like a token is none of it, nor what has no type.
+    check(
+        "my a1b2c3d4e5: { type: vmess }",
+        "  *************: { type: vmess }",
+    );
+    check("alice hunter: { port: 80 }", "  ************: { port: 80 }");
+    assert_eq!(
+        shown("users:\n  alice hunter: { type: x }\n", 2),
+        "|   ************: { type: * }"
+    );
+}

@@ -30,7 +30,7 @@ fn types_of_other_programs_have_one_here() {
     outbound("sock5", "did you mean `socks5`?");
     outbound(
         "trojan",
-        "not yet: outbounds of type `trojan`; this one refuses every flow",
+        "not yet: outbounds of type `trojan`; `up` refuses every flow",
     );
     let inbound = |word: &str, expected: &str| {
         let told = hint(&format!(
@@ -168,4 +168,34 @@ fn an_address_of_a_forward_has_its_prefix() {
     assert_eq!(said, "write `{ name: NAME, address: tcp://a.test:1 }`");
     let said = forward("tcp://:80", "'unix:///run/x'");
     assert_eq!(said, "write `{ name: NAME, address: unix:///run/x }`");
+}
+
+/// Names in any letters and pictures tell which outbound is meant; many of one type are one note.
+#[test]
+fn outbounds_that_are_not_built_are_named() {
+    let of = |count: usize| {
+        let outbounds: String = (0..count)
+            .map(|n| format!("  \"🇭🇰 香港 | Node {n}\": {{ type: vmess, uuid: hunter{n} }}\n"))
+            .collect();
+        let text = format!("version: 1\npolicy: direct\noutbounds:\n{outbounds}");
+        let problems = read(&text).problems;
+        let notes = problems.0.iter().filter(|p| p.code == "not-yet");
+        notes.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let one = of(1);
+    let [told] = one.as_slice() else {
+        panic!("{one:?}")
+    };
+    assert!(
+        told.contains("outbounds of type `vmess`; `🇭🇰 香港 | Node 0` refuses every flow"),
+        "{told}"
+    );
+    let line = "\"🇭🇰 香港 | Node 0\": { type: vmess, uuid: ******* }";
+    assert!(told.contains(line), "{told}");
+    assert_eq!(of(3).len(), 3);
+    let many = of(200);
+    let [told] = many.as_slice() else {
+        panic!("{many:?}")
+    };
+    assert!(told.contains("and 197 more refuse every flow"), "{told}");
 }

@@ -149,7 +149,7 @@ fn the_whole_example_loads() {
               |   privacy: { type: socks5, server: "127.0.0.1:2123" }
               |   ^^^^^^^
               hint: say who it is: `served_by: { program: PATH }` or `{ user: NAME }`
-            pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; this one refuses every flow
+            pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; `auto` refuses every flow
               |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
               |                    ^^^^^^^
             pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
@@ -263,7 +263,7 @@ fn the_examples_of_the_documents_load() {
         &[
             "not yet: inbounds of type `tun`; this one is not opened",
             "any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy",
-            "not yet: outbounds of type `fastest`; this one refuses every flow",
+            "not yet: outbounds of type `fastest`; `auto` refuses every flow",
         ],
     );
 }

@@ -202,14 +202,12 @@ fn outbounds_are_checked() {
     );
     outbounds(
         "{ type: wireguard, key: x, peers: [] }",
-        &[
-            "3:14: note[not-yet]: not yet: outbounds of type `wireguard`; this one refuses every flow",
-        ],
+        &["3:14: note[not-yet]: not yet: outbounds of type `wireguard`; `a` refuses every flow"],
     );
     outbounds(
         "{ type: failover, members: [nowhere] }",
         &[
-            "3:14: note[not-yet]: not yet: outbounds of type `failover`; this one refuses every flow",
+            "3:14: note[not-yet]: not yet: outbounds of type `failover`; `a` refuses every flow",
             "3:34: error[unknown-outbound]: there is no outbound `nowhere`",
         ],
     );
