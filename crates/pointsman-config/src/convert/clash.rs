@@ -96,6 +96,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
         direct: "DIRECT".to_owned(),
         used: Vec::new(),
         unfolded: 0,
+        unfolded_bytes: 0,
         root,
     };
     clash.general();
@@ -111,7 +112,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
     clash.rules();
     // Where no rule holds flows go direct.
     let direct = clash.direct.clone();
-    clash.draft.fallback("", &direct);
+    clash.draft.last_resort(&direct);
     clash.draft
 }
 
@@ -129,6 +130,8 @@ struct Clash<'a> {
     used: Vec<&'static str>,
     /// How many rules the lists of `sub-rules` had so far, each as often as it is named.
     unfolded: usize,
+    /// How long they were, with the conditions above them.
+    unfolded_bytes: usize,
     root: &'a Node,
 }
 
@@ -139,6 +142,10 @@ impl Clash<'_> {
             // Without it Clash serves no flow to an IPv6 address, either.
             let rule = "IP-CIDR, ::/0, no-resolve";
             self.draft.rule(&place(node), "ipv6: false", rule, "REJECT");
+            let what = format!(
+                "`ipv6: false` stands among the rules: `{rule}` is added and refuses what goes to an IPv6 address, as Clash does"
+            );
+            self.draft.report.note(place(node), what);
         }
         let dns = get(root, "dns").filter(|dns| get(dns, "enable").is_some_and(is_on));
         let of_servers = dns.and_then(|dns| get(dns, "proxy-server-nameserver"));

@@ -162,9 +162,13 @@ impl Draft {
     }
 
     /// Says of the rule set that was added last that it is empty until it is fetched.
-    pub(super) fn set_is_fetched(&mut self, place: &str) {
+    pub(super) fn set_is_fetched(&mut self, place: &str, via: Option<&str>) {
         self.fetched.extend(last(self.sets.len()));
         if let Some(name) = self.sets.last() {
+            if let Some(via) = via {
+                let known = (name.clone(), via.to_owned());
+                self.known.fetched_by.extend([known]);
+            }
             let what =
                 format!("the rule set `{name}` is fetched by the daemon: until then it is empty");
             self.report.note(place, what);
@@ -273,9 +277,31 @@ impl Draft {
 
     /// Makes sure that there is an end.
     pub(super) fn close(&mut self) {
-        if !self.ended {
-            self.fallback("", "DIRECT");
+        self.last_resort("DIRECT");
+    }
+
+    /// Ends a list that has no end, as the other program does.
+    pub(super) fn last_resort(&mut self, out: &str) {
+        if self.ended {
+            return;
         }
+        self.fallback("", out);
+        let what = format!(
+            "no rule takes all that is left: `FALLBACK, {}` is added, because that is where {} sends it",
+            line_text(out),
+            self.from
+        );
+        self.report.note("", what);
+    }
+
+    /// Ends the list where the end that was written is not there: nothing goes out that should not.
+    pub(super) fn refuse_the_rest(&mut self, place: &str) {
+        if self.ended {
+            return;
+        }
+        self.fallback(place, "REJECT");
+        let what = "`FALLBACK, REJECT` is added in its place: what no rule takes is refused";
+        self.report.lost(place, what);
     }
 
     /// Says what there is to know of the whole, as it stands.
@@ -334,9 +360,8 @@ impl Draft {
             };
             self.left_out(&rule.place, &rule.written, why);
             if rule.text.starts_with("FALLBACK, ") {
-                // What nobody takes is refused: nothing goes out that should not.
                 self.ended = false;
-                self.fallback(&rule.place, "REJECT");
+                self.refuse_the_rest(&rule.place);
             }
         }
     }

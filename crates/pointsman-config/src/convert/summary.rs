@@ -8,7 +8,10 @@ use std::fmt;
 
 use pointsman_policy::OutboundId;
 
-use crate::setup::{NameServer, OutboundKind, ResolverId, Setup};
+use crate::setup::{OutboundKind, Setup};
+
+mod lists;
+mod names;
 
 /// So many of a kind are named.
 const MOST_NAMED: usize = 5;
@@ -50,6 +53,10 @@ pub(super) struct Known {
     pub(super) last: Option<String>,
     /// Rule sets that are fetched.
     pub(super) fetched: Vec<String>,
+    /// By which outbounds they are fetched, where not directly.
+    pub(super) fetched_by: BTreeMap<String, String>,
+    /// Groups that changed by themselves.
+    pub(super) changing: BTreeSet<String>,
     /// Who is asked for names instead of name servers that are not built: `... is`, `... are`.
     pub(super) in_clear: BTreeSet<String>,
     /// What captured flows of programs that know no proxy.
@@ -83,17 +90,7 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
     told.names(&mut summary);
     summary.changed.extend(known.changed.iter().cloned());
     summary.next.extend(known.next.iter().cloned());
-    if !known.fetched.is_empty() {
-        let are = match known.fetched.len() {
-            1 => "is",
-            _ => "are",
-        };
-        summary.next.push(format!(
-            "{} {are} fetched by the daemon when it runs, and {are} empty until then: {}",
-            count(known.fetched.len(), "rule set"),
-            named(known.fetched.iter().map(|name| format!("`{name}`")))
-        ));
-    }
+    told.fetched(&mut summary);
     summary.next.push(
         "`pointsman check FILE` says what is odd about the result, and `pointsman explain --config FILE NAME:443` where a \
          connection goes"
@@ -181,7 +178,7 @@ impl Told<'_> {
 
     fn groups(&self, summary: &mut Summary) {
         let (mut good, mut refused, mut broken) = (0, Vec::new(), Vec::new());
-        let mut selects = Vec::new();
+        let (mut selects, mut fixed) = (Vec::new(), Vec::new());
         for (number, outbound) in (0_u32..).zip(&self.setup.outbounds) {
             let name = &outbound.name;
             let members = match &outbound.kind {
@@ -203,7 +200,13 @@ impl Told<'_> {
                 continue;
             }
             let (way, end) = self.end(OutboundId(number));
+            let changed = self.known.changing.contains(&**name) && members.len() > 1;
+            let works = !matches!(end, End::RefusedNow(_));
+            if let (true, Some(first)) = (changed && works, members.first()) {
+                fixed.push((name, self.name(*first)));
+            }
             match end {
+                End::Goes if changed => {}
                 End::Goes => good += 1,
                 End::Refused => refused.push(format!("`{name}` ({})", way.join(", then "))),
                 End::RefusedNow(_) if way.is_empty() => {
@@ -243,7 +246,26 @@ impl Told<'_> {
             let what = format!("flows to {more} more of the groups are refused, too");
             summary.changed.push(what);
         }
+        let firsts = fixed
+            .iter()
+            .map(|(name, first)| format!("`{name}` is `{first}`"));
+        match fixed.len() {
+            0 => {}
+            1 => summary.changed.push(format!(
+                "1 group no longer changes by itself: {} until you select another member",
+                named(firsts)
+            )),
+            many => summary.changed.push(format!(
+                "{many} groups no longer change by themselves, and are their first members until you select others: {}",
+                named(firsts)
+            )),
+        }
         selects.truncate(MOST_NAMED);
+        if !fixed.is_empty() {
+            let what =
+                "`pointsman outbounds select GROUP MEMBER` selects another member of a group";
+            selects.push(what.to_owned());
+        }
         summary.next.splice(0..0, selects);
     }
 
@@ -270,90 +292,11 @@ impl Told<'_> {
             (None, Some(last)) => (format!("flows that no rule takes go to `{last}`"), last),
             (None, None) => return,
         };
-        let mut outbounds = (0_u32..).zip(&self.setup.outbounds);
-        let found = outbounds.find(|(_, outbound)| outbound.name.eq_ignore_ascii_case(out));
-        let Some((number, _)) = found else { return };
-        match self.end(OutboundId(number)).1 {
+        let Some(id) = self.id(out) else { return };
+        match self.end(id).1 {
             End::Goes => summary.works.push(what),
             End::Refused => summary.works.push(format!("{what}, and are refused")),
             End::RefusedNow(_) => summary.changed.push(format!("{what}, and are refused")),
-        }
-    }
-
-    /// Who looks up the names of what goes direct, and of what rules on addresses ask.
-    fn names(&self, summary: &mut Summary) {
-        let inbounds = self.setup.inbounds.iter();
-        let resolvers: BTreeSet<Option<usize>> = inbounds
-            .map(|inbound| inbound.resolver.or(self.setup.server_resolver))
-            .map(|id| id.map(|ResolverId(number)| number))
-            .collect();
-        for number in resolvers {
-            let servers = match number {
-                None => &[NameServer::System][..],
-                Some(number) => self
-                    .setup
-                    .resolvers
-                    .get(number)
-                    .map_or(&[][..], |resolver| &resolver.servers),
-            };
-            let answering: Vec<String> = servers.iter().filter_map(|s| self.answers(s)).collect();
-            if answering.is_empty() {
-                summary.changed.push(
-                    "names get no address, because no name server of the result is built and can be reached: what goes direct \
-                     by name fails, and no rule on addresses holds for a name"
-                        .to_owned(),
-                );
-                summary.next.push(
-                    "write a name server that answers under `dns.upstreams`: `udp://ADDRESS`, `tcp://ADDRESS`, or `system` for \
-                     those of this host"
-                        .to_owned(),
-                );
-                continue;
-            }
-            if self.known.in_clear.is_empty() {
-                let by = named(answering);
-                let what = format!("names of what goes direct are looked up by {by}");
-                summary.works.push(what);
-            }
-        }
-        if !self.known.silent.is_empty() {
-            let silent = self.known.silent.iter().map(|name| format!("`{name}`"));
-            summary.changed.push(format!(
-                "names that are asked of these name servers get no answer: {}",
-                named(silent)
-            ));
-        }
-        if !self.known.in_clear.is_empty() {
-            let all = self.known.in_clear.iter().map(|who| format!("{who} asked"));
-            summary.changed.push(format!(
-                "names that were looked up over encrypted DNS are looked up without encryption: {}",
-                named(all)
-            ));
-        }
-        if self.known.in_clear.iter().any(|who| !who.contains(BY_WAY)) {
-            summary.next.push(
-                "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
-                 `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"
-                    .to_owned(),
-            );
-        }
-    }
-
-    /// A name server in words, where it can answer.
-    fn answers(&self, server: &NameServer) -> Option<String> {
-        let (scheme, place) = match server {
-            NameServer::NotYet(_) => return None,
-            NameServer::System => return Some("the system's resolver".to_owned()),
-            NameServer::Tcp(place) => ("tcp", place),
-            NameServer::Udp(place) => ("udp", place),
-        };
-        match place.via {
-            Some(via) if self.end(via).1 != End::Goes => None,
-            Some(via) => Some(format!(
-                "`{scheme}://{place}` by way of `{}`",
-                self.name(via)
-            )),
-            None => Some(format!("`{scheme}://{place}`")),
         }
     }
 

@@ -69,6 +69,9 @@ impl Clash<'_> {
         let usual = get(dns, "nameserver");
         let at = usual.map_or_else(|| place(dns), place);
         self.upstream(USUAL, usual, respects.is_some(), InStead::Plain, &at);
+        if respects.is_some() && self.draft.known.silent.contains(USUAL) {
+            self.by_rules();
+        }
         if let Some(node) = get(dns, "proxy-server-nameserver").filter(|node| super::says(node)) {
             let name = "proxy-server-nameserver";
             self.upstream(name, Some(node), false, InStead::Plain, &place(node));
@@ -91,6 +94,23 @@ impl Clash<'_> {
         }
         let known = [&KNOWN[..], &self.used].concat();
         self.unknown("`dns`", dns, &known, &QUIET);
+    }
+
+    /// Says what to do where the rules choose by which outbound the usual servers are asked: here somebody has to.
+    fn by_rules(&mut self) {
+        let what = "`respect-rules: true`: the rules choose by which outbound Clash asks its name servers; here each server has \
+                    one outbound, which you have to choose, so none is asked";
+        self.draft.known.changed.push(what.to_owned());
+        // Most flows to them go where what no rule takes goes.
+        let rules = items(get(self.root, "rules")).iter();
+        let mut targets = rules.filter_map(|rule| rule.scalar()?.strip_prefix("MATCH,"));
+        let way = targets.next().and_then(|target| self.out(target.trim()));
+        let way = way.unwrap_or_else(|| "OUTBOUND".to_owned());
+        self.draft.known.next.push(format!(
+            "under `dns.upstreams`, choose by which outbound names are asked: `{USUAL}: {{ address: \"tcp://ADDRESS\", via: {} }}`, \
+             or `{USUAL}: \"udp://ADDRESS\"` to ask directly",
+            text(&way)
+        ));
     }
 
     /// Names with servers of their own.

@@ -48,6 +48,7 @@ impl Clash<'_> {
             return;
         }
         let fetched = scalar(node, "type") == Some("http");
+        let mut by = None;
         if let Some(url) = scalar(node, "url").filter(|_| fetched) {
             map.raw("url", quoted(url));
             let number = |key| {
@@ -65,6 +66,7 @@ impl Clash<'_> {
                     return self.draft.report.lost(at, what);
                 };
                 map.text("via", &own);
+                by = Some(own);
             }
         }
         if let Some(path) = scalar(node, "path") {
@@ -87,7 +89,7 @@ impl Clash<'_> {
         map.text("behavior", own);
         self.draft.item(Section::RuleSets, name, &map, &at);
         if fetched {
-            self.draft.set_is_fetched(&at);
+            self.draft.set_is_fetched(&at, by.as_deref());
         }
     }
 
@@ -134,6 +136,6 @@ impl Clash<'_> {
         map.raw("url", quoted(given.unwrap_or(usual)));
         map.text("format", format).text("select", &select);
         self.draft.item(Section::RuleSets, &name, &map, at);
-        self.draft.set_is_fetched(at);
+        self.draft.set_is_fetched(at, None);
     }
 }

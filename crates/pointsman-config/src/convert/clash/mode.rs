@@ -68,6 +68,7 @@ impl Clash<'_> {
         let mut map = Map::default();
         map.text("type", "select").raw("members", list(members));
         self.udp.insert(GLOBAL.to_owned(), true);
+        self.draft.firsts.insert(own.clone(), self.direct.clone());
         self.draft.item(Section::Outbounds, &own, &map, at);
         own
     }

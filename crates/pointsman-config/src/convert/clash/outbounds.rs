@@ -267,6 +267,7 @@ impl<'a> Clash<'a> {
                 "the group `{name}` is of type `{kind}`, which is not built yet: it uses its first member until another is selected"
             );
             self.draft.report.lost(&at, what);
+            self.draft.known.changing.insert(own.clone());
         }
         let known = named.iter().filter_map(|(member, _)| self.udp.get(*member));
         let carried: Vec<bool> = known.copied().collect();

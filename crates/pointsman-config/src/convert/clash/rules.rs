@@ -5,12 +5,16 @@ use super::mode::GLOBAL;
 use super::parts::{Lost, sayable};
 use super::{Clash, get, items, place};
 use crate::clash_rule::{Parts, within};
+use crate::yaml::Node;
 
 /// Lists stand in so many lists at most, one within the other.
 const MOST_LISTS: usize = 8;
 
 /// Lists have so many rules, each counted as often as it is named: else a file of some lines would take minutes.
 const MOST_UNFOLDED: usize = 20_000;
+
+/// And so many bytes with the conditions that they stand below: a long condition is written before each of them.
+const MOST_BYTES: usize = 8 << 20;
 
 impl Clash<'_> {
     pub(super) fn rules(&mut self) {
@@ -84,7 +88,7 @@ impl Clash<'_> {
     ) {
         self.draft.left_out(place, rule, why);
         if parts.is_match() && above.is_none() {
-            self.draft.fallback(place, "REJECT");
+            self.draft.refuse_the_rest(place);
         }
     }
 
@@ -138,10 +142,21 @@ impl Clash<'_> {
                 .draft
                 .left_out(place, rule, &format!("there is no list `{name}`"));
         };
+        let all = items(Some(list));
+        let written = |node: &Node| condition.len() + node.scalar().map_or(0, str::len);
+        let bytes = self.unfolded_bytes + all.iter().map(written).sum::<usize>();
+        if bytes > MOST_BYTES {
+            let why = format!(
+                "with it the lists that are named would be longer than {} MiB here",
+                MOST_BYTES >> 20
+            );
+            return self.draft.left_out(place, rule, &why);
+        }
+        self.unfolded_bytes = bytes;
         // An empty list costs a step, too.
-        self.unfolded += items(Some(list)).len().max(1);
+        self.unfolded += all.len().max(1);
         let lists = &[lists, &[name]].concat();
-        for node in items(Some(list)) {
+        for node in all {
             let place = super::place(node);
             match node.scalar() {
                 Some(rule) => self.rule(rule, Some(&condition), &place, lists),

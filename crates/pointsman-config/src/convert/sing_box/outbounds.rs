@@ -307,6 +307,7 @@ impl SingBox<'_> {
                 "`{own}` is of type `{kind}`, which is not built yet: it uses its first member until another is selected"
             );
             self.draft.report.lost(place, what);
+            self.draft.known.changing.insert(own.to_owned());
         }
     }
 }

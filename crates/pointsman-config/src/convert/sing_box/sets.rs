@@ -53,10 +53,12 @@ impl SingBox<'_> {
                 map.raw("url", quoted(set["url"].as_str().unwrap_or_default()));
                 let interval = set["update_interval"].as_str().unwrap_or("1d");
                 map.raw("interval", quoted(interval));
+                let mut by = None;
                 if let Some(via) = text_of(&set["download_detour"]) {
                     match self.names.get(via) {
                         Some(via) => {
                             map.text("via", via);
+                            by = Some(via.clone());
                         }
                         None => {
                             let what = format!(
@@ -69,7 +71,7 @@ impl SingBox<'_> {
                 map.text("format", format);
                 self.sets.insert(tag.to_owned(), Asked::unseen());
                 self.draft.item(Section::RuleSets, tag, &map, &place);
-                self.draft.set_is_fetched(&place);
+                self.draft.set_is_fetched(&place, by.as_deref());
             }
             Some("local") => {
                 map.raw("path", quoted(set["path"].as_str().unwrap_or_default()));
@@ -122,6 +124,6 @@ impl SingBox<'_> {
         map.raw("url", quoted(url)).text("format", "srs");
         self.sets.insert(name.to_owned(), Asked::unseen());
         self.draft.item(Section::RuleSets, name, &map, place);
-        self.draft.set_is_fetched(place);
+        self.draft.set_is_fetched(place, None);
     }
 }

@@ -179,3 +179,39 @@ fn lists_that_name_each_other_often_are_bounded_and_told() {
         .filter(|r| r.text.contains("have 20000 rules already"));
     assert!(told.count() > 50);
 }
+
+/// However often it is named, there is one; it begins with the direct way, and counts as that.
+#[test]
+fn the_group_of_all_is_written_once_and_begins_with_the_direct_way() {
+    let text = clash(
+        "mode: global\nrules:\n  - DOMAIN,b.test,GLOBAL\n  - DOMAIN,c.test,GLOBAL\n  - MATCH,a\n",
+        &[("dst=b.test:1", "global direct")],
+        &["`mode: global`"],
+    );
+    assert_eq!(text.matches("GLOBAL: {").count(), 1, "{text}");
+    clash(
+        "rule-providers:\n  s: { type: http, behavior: domain, url: 'https://x.test/s' }\n\
+         rules: ['NOT,((RULE-SET,s)),GLOBAL', 'MATCH,a']\n",
+        &[("dst=x.test:1", "a proxy")],
+        &["it sends directly what is not in a rule set that is fetched"],
+    );
+}
+
+/// One long condition that stands before many rules.
+#[test]
+fn lists_below_a_long_condition_are_bounded_and_told() {
+    let ports: Vec<String> = (1..6000).map(|port| format!("(DST-PORT,{port})")).collect();
+    let rules: String = (0..5000)
+        .map(|number| format!("    - DOMAIN,{number}.test,REJECT\n"))
+        .collect();
+    let text = format!(
+        "mixed-port: 1\nproxies: []\nsub-rules:\n  l:\n{rules}rules:\n  - SUB-RULE,(OR,({})),l\n  - SUB-RULE,(NETWORK,tcp),l\n  - MATCH,DIRECT\n",
+        ports.join(",")
+    );
+    let conversion = converted(Foreign::Clash, &text);
+    assert!(conversion.text.len() < 9 << 20, "{}", conversion.text.len());
+    let told = |r: &&crate::convert::Remark| r.text.contains("longer than 8 MiB");
+    assert_eq!(conversion.report.iter().filter(told).count(), 1);
+    // What is short is there.
+    assert!(conversion.text.contains("4999.test"));
+}

@@ -136,3 +136,128 @@ fn summaries_are_short() {
     );
     assert!(told.to_string().lines().count() < 20, "{told}");
 }
+
+#[test]
+fn groups_that_changed_by_themselves_no_longer_work_as_before() {
+    let proxies = "mixed-port: 9\nproxies:
+- { name: a, type: socks5, server: 127.0.0.1, port: 1 }
+- { name: b, type: socks5, server: 127.0.0.1, port: 2 }
+proxy-groups:
+- { name: hand, type: select, proxies: [Auto, a] }
+- { name: one, type: fallback, proxies: [a] }
+- { name: Auto, type: url-test, proxies: [a, b] }
+";
+    clash(
+        &format!("{proxies}rules: ['MATCH,hand']\n"),
+        &["2 groups"],
+        &["1 group no longer changes by itself: `Auto` is `a` until you select another member"],
+        &["`pointsman outbounds select GROUP MEMBER`"],
+    );
+    clash(
+        &format!(
+            "{proxies}- {{ name: all, type: load-balance, proxies: [b, a] }}\nrules: ['MATCH,hand']\n"
+        ),
+        &["2 groups"],
+        &[
+            "2 groups no longer change by themselves",
+            "`Auto` is `a`, `all` is `b`",
+        ],
+        &[],
+    );
+    let text = r#"{"outbounds": [{"type": "direct", "tag": "d"}, {"type": "socks", "tag": "s", "server": "127.0.0.1", "server_port": 1},
+        {"type": "urltest", "tag": "t", "outbounds": ["s", "d"]}], "inbounds": [], "route": {"final": "t"}}"#;
+    let told = converted(Foreign::SingBox, text).summary;
+    check(&told, &["!1 group"], &["`t` is `s` until you"], &[]);
+}
+
+#[test]
+fn lists_that_can_never_be_fetched_are_told() {
+    let text = "mixed-port: 9
+proxies:
+- { name: hk, type: vmess, server: a.test, port: 1 }
+- { name: near, type: socks5, server: 127.0.0.1, port: 1080 }
+proxy-groups:
+- { name: PROXY, type: select, proxies: [hk, near] }
+rule-providers:
+  l1: { type: http, behavior: domain, url: 'https://x.test/1', proxy: PROXY }
+  l2: { type: http, behavior: domain, url: 'https://x.test/2', proxy: hk }
+  l3: { type: http, behavior: domain, url: 'https://x.test/3', proxy: near }
+rules:
+- RULE-SET,l1,near
+- RULE-SET,l2,near
+- RULE-SET,l3,near
+- MATCH,DIRECT
+";
+    let clash = converted(Foreign::Clash, text).summary;
+    check(
+        &clash,
+        &[],
+        &[
+            "2 rule sets stay empty, so no rule on them holds, because what fetches them refuses every flow: `l1` (by way of `PROXY`), \
+             `l2` (by way of `hk`)",
+        ],
+        &[
+            "1 rule set is fetched by the daemon when it runs, and is empty until then: `l3`",
+            "`pointsman outbounds select 'PROXY' 'near'`",
+            "rule sets with `via: hk` are not fetched until it is replaced",
+        ],
+    );
+    let selects = clash.next.iter().filter(|l| l.contains("select 'PROXY'"));
+    assert_eq!(selects.count(), 1, "{clash}");
+    let text = r#"{"outbounds": [{"type": "direct", "tag": "direct"}, {"type": "hysteria", "tag": "h"}], "inbounds": [{"type": "mixed", "listen_port": 1}],
+        "route": {"rules": [{"rule_set": "cn", "outbound": "direct"}],
+        "rule_set": [{"tag": "cn", "type": "remote", "url": "https://lists.test/cn.srs", "download_detour": "h"}]}}"#;
+    check(
+        &converted(Foreign::SingBox, text).summary,
+        &[],
+        &[
+            "1 rule set stays empty, so no rule on it holds",
+            "`cn` (by way of `h`)",
+        ],
+        &["!fetched by the daemon", "rule sets with `via: h`"],
+    );
+}
+
+#[test]
+fn name_servers_that_the_rules_lead_to_are_told_with_what_to_do() {
+    clash(
+        "mixed-port: 1
+proxies:
+- { name: near, type: socks5, server: 127.0.0.1, port: 1080 }
+dns: { enable: true, respect-rules: true, nameserver: [1.1.1.1, 'https://doh.test/q'], proxy-server-nameserver: [1.1.1.1] }
+rules:
+- GEOIP,CN,DIRECT
+- MATCH,near
+",
+        &[],
+        &["`respect-rules: true`: the rules choose by which outbound Clash asks its name servers"],
+        &["`nameserver: { address: \"tcp://ADDRESS\", via: near }`"],
+    );
+}
+
+/// Each rule that no line of the original is has a line of the report.
+#[test]
+fn rules_that_are_added_are_told() {
+    let check = |text: &str, rule: &str, word: &str| {
+        let done = converted(Foreign::Clash, text);
+        assert!(done.text.contains(rule), "{}", done.text);
+        let told = done.report.iter().any(|r| r.text.contains(word));
+        assert!(told, "{word}: {:?}", done.report);
+    };
+    let head = "mixed-port: 1\nproxies: []\n";
+    check(
+        &format!("{head}ipv6: false\nrules: ['MATCH,DIRECT']\n"),
+        "::/0, REJECT",
+        "`IP-CIDR, ::/0, no-resolve` is added",
+    );
+    check(
+        &format!("{head}rules: ['DOMAIN,a.test,REJECT']\n"),
+        "FALLBACK, DIRECT",
+        "`FALLBACK, DIRECT` is added, because that is where Clash sends it",
+    );
+    check(
+        &format!("{head}rules: ['MATCH,gone']\n"),
+        "FALLBACK, REJECT",
+        "`FALLBACK, REJECT` is added in its place",
+    );
+}
