@@ -155,7 +155,7 @@ pub struct Reload {
 /// A configuration that was refused or rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setback {
-    /// `refused` or `rolled-back`.
+    /// `refused`, `rolled-back`, or `unconfirmed`: the daemon ended while it was on trial.
     pub what: String,
     /// When, as RFC 3339 has it.
     pub time: String,

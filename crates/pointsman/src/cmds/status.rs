@@ -64,6 +64,11 @@ fn set_back(setback: &Setback) -> String {
         why,
         taken,
     } = setback;
+    if what == "unconfirmed" {
+        return format!(
+            "this configuration was on trial since {time}, and {why}: it is in force for good"
+        );
+    }
     let what = what.replace('-', " ");
     match taken {
         Some(taken) => {

@@ -69,6 +69,7 @@ impl App {
             return false;
         };
         self.plane.end_trial();
+        self.end_trial();
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
         self.settle();

@@ -134,7 +134,15 @@ impl App {
             ready = self.read_anew(owed) => ready,
         };
         let committed = ready.and_then(|(ready, asked, problems)| {
-            let retired = self.commit(ready, terms)?;
+            let is_trial = matches!(terms, Terms::For(_));
+            if is_trial {
+                self.begin_trial(asked.text);
+            }
+            let retired = self.commit(ready, terms).inspect_err(|_refused| {
+                if is_trial {
+                    self.end_trial();
+                }
+            })?;
             let before = self.taken(asked.text);
             self.asked.send_modify(|loads| {
                 loads.in_force = asked.clone();

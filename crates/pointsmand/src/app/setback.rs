@@ -22,6 +22,9 @@ pub(super) struct Setback {
     at_ms: u64,
     /// Whether it was in force for a while; else it was refused.
     rolled_back: bool,
+    /// Whether it was on trial when the daemon that wrote this ended: written when the trial begins.
+    #[serde(default)]
+    on_trial: bool,
     /// In one line.
     why: String,
     /// When the same text was taken nevertheless.
@@ -37,9 +40,10 @@ const LARGEST: u64 = 64 << 10;
 impl Setback {
     fn told(&self) -> api::Setback {
         api::Setback {
-            what: match self.rolled_back {
-                true => "rolled-back".to_owned(),
-                false => "refused".to_owned(),
+            what: match (self.on_trial, self.rolled_back) {
+                (true, _) => "unconfirmed".to_owned(),
+                (false, true) => "rolled-back".to_owned(),
+                (false, false) => "refused".to_owned(),
             },
             time: rfc3339(self.at_ms),
             why: self.why.clone(),
@@ -67,6 +71,7 @@ impl App {
             text,
             at_ms: crate::unix_ms(),
             rolled_back: false,
+            on_trial: false,
             why,
             taken_ms: None,
         });
@@ -78,11 +83,30 @@ impl App {
             text,
             at_ms: crate::unix_ms(),
             rolled_back: true,
+            on_trial: false,
             why: format!("nobody confirmed generation {generation}"),
             taken_ms: None,
         };
         self.keep(Some(&setback));
         *self.setbacks() = Some(setback);
+    }
+
+    /// A text is about to be in force for a while: known on the disk before it is, for the daemon may end at any moment.
+    pub(super) fn begin_trial(&self, text: u64) {
+        self.keep(Some(&Setback {
+            text,
+            at_ms: crate::unix_ms(),
+            rolled_back: true,
+            on_trial: true,
+            why: "the daemon ended before it was confirmed".to_owned(),
+            taken_ms: None,
+        }));
+    }
+
+    /// There is no trial any more, or there never was: on the disk stands what stood there before.
+    pub(super) fn end_trial(&self) {
+        let before = self.setbacks().clone();
+        self.keep(before.as_ref().filter(|setback| setback.rolled_back));
     }
 
     /// A text is in force. Answers with what is to be said of it: it was rolled back before.
@@ -98,6 +122,13 @@ impl App {
             return None;
         };
         setback.taken_ms = Some(crate::unix_ms());
+        if setback.on_trial {
+            return Some(format!(
+                "this configuration was on trial since {}, and {}: it is in force now, for good",
+                rfc3339(setback.at_ms),
+                setback.why
+            ));
+        }
         Some(format!(
             "this configuration was rolled back before, at {}: {}",
             rfc3339(setback.at_ms),

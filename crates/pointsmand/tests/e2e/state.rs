@@ -215,3 +215,38 @@ fn a_path_is_a_configuration_however_it_is_named() {
         assert_eq!(status.code(), Some(2), "{log}");
     }
 }
+
+#[test]
+fn a_daemon_that_ends_during_a_trial_says_so_when_it_is_back() {
+    let confirmed = |end: &str, confirm: bool| {
+        let state = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("c.yaml");
+        std::fs::write(&path, CONFIG).unwrap();
+        let on_home = || Start {
+            config: path.to_str().unwrap(),
+            ..start(CONFIG, state.path())
+        };
+        let mut daemon = Daemon::start(&on_home());
+        std::fs::write(&path, other()).unwrap();
+        daemon.json(&["reload", "--confirm-within", "1m"]);
+        if confirm {
+            assert_eq!(
+                daemon.client(&["reload", "--confirm"]).status.code(),
+                Some(0)
+            );
+        }
+        daemon.signal(end);
+        daemon.wait(Duration::from_secs(20));
+        let daemon = Daemon::start(&on_home());
+        let told = text(&daemon.client(&["status"]));
+        (
+            daemon.log().contains("was on trial"),
+            told.contains("was on trial"),
+        )
+    };
+    for end in ["TERM", "KILL"] {
+        assert_eq!(confirmed(end, false), (true, true), "{end}");
+        assert_eq!(confirmed(end, true), (false, false), "{end}");
+    }
+}
