@@ -21,6 +21,17 @@ pub(crate) struct Odd {
     pub(crate) hint: String,
 }
 
+impl Odd {
+    /// What is odd about `text`, which is named once.
+    pub(crate) fn said_of(&self, text: &str) -> String {
+        let text = format!("`{text}`");
+        match self.what.starts_with(&text) {
+            true => self.what.clone(),
+            false => format!("{text}: {}", self.what),
+        }
+    }
+}
+
 /// Tells of the rules of a policy.
 pub(super) fn look(steps: &[Step<'_>], found: &mut Vec<Finding>) {
     for step in steps {
@@ -32,7 +43,7 @@ pub(super) fn look(steps: &[Step<'_>], found: &mut Vec<Finding>) {
                 code: odd.code,
                 severity: odd.severity,
                 origin: site.origin.clone(),
-                message: format!("`{}`: {}", super::clipped(&site.origin.text), odd.what),
+                message: odd.said_of(&super::clipped(&site.origin.text)),
                 hint: odd.hint,
                 related: None,
             });
@@ -145,7 +156,7 @@ pub(crate) fn host_bits(text: &str) -> Option<Odd> {
         let fits = length == range.length() && range.address() != address;
         fits.then(|| Odd {
             code: "host-bits",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             what: format!("`{written}` is all of `{range}`"),
             hint: format!("write `{range}`, or `{address}` for this address alone"),
         })
@@ -155,6 +166,20 @@ pub(crate) fn host_bits(text: &str) -> Option<Odd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_odd_names_its_entry_once() {
+        let check = |text: &str, expected: &str| {
+            let odd = host_bits(text).unwrap();
+            assert_eq!(odd.said_of(text), expected);
+            assert_eq!(odd.severity, Severity::Warning);
+        };
+        check("10.1.2.3/8", "`10.1.2.3/8` is all of `10.0.0.0/8`");
+        check(
+            "IP-CIDR, 10.1.2.3/8, a",
+            "`IP-CIDR, 10.1.2.3/8, a`: `10.1.2.3/8` is all of `10.0.0.0/8`",
+        );
+    }
 
     #[test]
     fn bits_behind_a_length_are_seen_in_any_text() {

@@ -133,7 +133,7 @@ fn from_list(
         });
         let bits = odd::host_bits(text).filter(|_| kind != Kind::Domains);
         for odd in unmet.or(other).into_iter().chain(bits) {
-            let message = format!("`{text}`: {}", odd.what);
+            let message = odd.said_of(text);
             problems
                 .push(odd.severity, odd.code, &item.span, message)
                 .hint = Some(odd.hint);

@@ -275,7 +275,7 @@ fn forwards_are_checked() {
         "listen: ['tcp://:80', 'unix://x'], allow: [10.1.2.3/8], targets: [ { name: a, address: 'tcp://a:1' } ]",
         &[
             "2:43: warning[unreachable-forward]: clients of a Unix socket have no address, so none is in `allow`: each of theirs is refused",
-            "2:51: note[host-bits]: `allow`: `10.1.2.3/8` is all of `10.0.0.0/8`",
+            "2:51: warning[host-bits]: `allow`: `10.1.2.3/8` is all of `10.0.0.0/8`",
         ],
     );
     forward(
