@@ -371,6 +371,16 @@ fn a_list_is_written_in_other_formats() {
             error: nothing is written: `--strict`
         "#]],
     );
+    // A line that cannot be read is none that was left out.
+    check(
+        "rule-set convert bad.txt --to text -o out.txt --quiet --format json",
+        "",
+        expect![[r#"
+            0
+            {"file":"bad.txt","output":"out.txt","entries":1,"left_out":[],"unreadable":1}
+            --
+        "#]],
+    );
     check(
         "rule-set convert rules.txt --to mrs -o out.mrs",
         "",
@@ -380,7 +390,7 @@ fn a_list_is_written_in_other_formats() {
             rules.txt:4: left out: DOMAIN-KEYWORD, kw: `.mrs` holds names and addresses alone
             rules.txt:5: left out: IP-CIDR,10.0.0.0/8: `.mrs` holds names or addresses, not both
             rules.txt:6: left out: AND, [DOMAIN-KEYWORD, op], [DST-PORT, 443]: `.mrs` holds names and addresses alone
-            out.mrs: 2 entries, 3 left out
+            out.mrs: 2 entries, 3 left out, 0 unreadable
         "#]],
     );
     check(
@@ -388,7 +398,7 @@ fn a_list_is_written_in_other_formats() {
         "",
         expect![[r#"
             0
-            {"file":"rules.txt","output":"out.mrs","entries":2,"left_out":[{"line":4,"text":"DOMAIN-KEYWORD, kw","why":"`.mrs` holds names and addresses alone"},{"line":5,"text":"IP-CIDR,10.0.0.0/8","why":"`.mrs` holds names or addresses, not both"},{"line":6,"text":"AND, [DOMAIN-KEYWORD, op], [DST-PORT, 443]","why":"`.mrs` holds names and addresses alone"}]}
+            {"file":"rules.txt","output":"out.mrs","entries":2,"left_out":[{"line":4,"text":"DOMAIN-KEYWORD, kw","why":"`.mrs` holds names and addresses alone"},{"line":5,"text":"IP-CIDR,10.0.0.0/8","why":"`.mrs` holds names or addresses, not both"},{"line":6,"text":"AND, [DOMAIN-KEYWORD, op], [DST-PORT, 443]","why":"`.mrs` holds names and addresses alone"}],"unreadable":0}
             --
         "#]],
     );
@@ -430,7 +440,7 @@ fn what_is_written_answers_as_what_was_read() {
             "--behavior",
             "domain",
         ];
-        let expected = format!("0\n--\n{out}: 2 entries, 0 left out\n");
+        let expected = format!("0\n--\n{out}: 2 entries, 0 left out, 0 unreadable\n");
         assert_eq!(shown(home.path(), &words, ""), expected);
         for (host, code) in [
             ("a.test", 0),

@@ -89,8 +89,9 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     };
     args.output.write(output, &written.bytes, Readers::Usual)?;
     let (count, left_out) = (written.count, written.left_out.len());
+    let unreadable = notes.left_out();
     out.say(format_args!(
-        "{}: {count} entries, {left_out} left out",
+        "{}: {count} entries, {left_out} left out, {unreadable} unreadable",
         output.display()
     ));
     let entry = |left: &LeftOut| json!({ "line": left.line, "text": left.text, "why": left.why });
@@ -99,6 +100,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         "output": output.display().to_string(),
         "entries": count,
         "left_out": written.left_out.iter().map(entry).collect::<Vec<_>>(),
+        "unreadable": unreadable,
     });
     out.answer(&report, |_| Ok(()))
 }
