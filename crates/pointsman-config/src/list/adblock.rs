@@ -4,6 +4,7 @@
 //! about parts of pages, about some clients or kinds of requests, and rules that rewrite answers
 //! are counted and passed over. `@@` makes an exception, of a name or of a pattern. A name that is
 //! `$important` goes before all that are not, exceptions among them; on a pattern it says nothing more.
+//! Where a rule can be said less or more widely, one that blocks is read more widely, an exception less.
 
 use std::collections::HashSet;
 
@@ -14,8 +15,11 @@ use pointsman_policy::{Prefix, line};
 use super::entry::ends_in_number;
 use super::lines::{Line, Lines, before_hosts_comment, each};
 use super::look::{is_cosmetic, is_style};
-use super::{Behavior, Bytes, Reading, Unreadable, hosts};
+use super::modifiers::{self, SOME_REQUESTS};
+use super::told::Kind;
+use super::{Behavior, Bytes, Reading, Spot, Unreadable, hosts};
 
+const WIDER: &str = "stands for the name itself here, too: what is important and begins with `*.` cannot be told apart from it";
 const PASSED: &str = "rules that say nothing about whole names";
 const PARTS: &str = "patterns for parts of addresses, not for names (`-ads.`),";
 const PAGES: &str = "rules for a browser's pages (`$all`, `$document`)";
@@ -47,11 +51,22 @@ enum Rule<'l> {
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let taken_back = taken_back(bytes)?;
     bytes.rewind()?;
+    let mut seen = modifiers::Seen::default();
     each(bytes, reading, bare, |line, number, _, reading| {
         if taken_back.is_empty() || !taken_back.contains(line) {
-            take(line, number, reading);
+            let rule = rule(line);
+            match rule {
+                Rule::Passed(PASSED) => {}
+                Rule::Passed(SOME_REQUESTS) => {
+                    seen.some_requests(split(line).1, line.starts_with("@@"));
+                }
+                _ => seen.another(),
+            }
+            take_rule(rule, line, number, reading);
         }
-    })
+    })?;
+    seen.tell(reading.told);
+    Ok(())
 }
 
 /// A line that is no comment.
@@ -72,7 +87,11 @@ fn is_section(line: &str) -> bool {
 
 /// Takes a line that is no comment.
 pub(super) fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
-    match rule(line) {
+    take_rule(rule(line), line, number, reading);
+}
+
+fn take_rule(rule: Rule<'_>, line: &str, number: u32, reading: &mut Reading<'_>) {
+    match rule {
         Rule::TakesBack => {}
         Rule::Hosts(names) => hosts::take(before_hosts_comment(line), names, number, reading),
         Rule::Network(sign, pattern) => network(reading, sign, pattern, number, line),
@@ -124,7 +143,7 @@ fn rule(line: &str) -> Rule<'_> {
     if !is_regex(pattern) && is_cosmetic(body) {
         return Rule::Passed(PASSED);
     }
-    let mut important = false;
+    let (mut important, mut of_some_requests) = (false, false);
     for modifier in modifiers.split(',').map(str::trim) {
         match modifier.split('=').next().unwrap_or(modifier) {
             "" => {}
@@ -135,10 +154,26 @@ fn rule(line: &str) -> Rule<'_> {
             // Filters for name servers do not know them; they say more than nothing of the name.
             "all" | "doc" | "document" => return Rule::Passed(PAGES),
             "denyallow" => return Rule::Passed(BUT),
-            _ => return Rule::Passed(PASSED),
+            // Whose page a flow is of is not to be seen; a list that blocks a name there means a tracker.
+            "third-party" | "3p" if !except => {}
+            _ => of_some_requests = true,
         }
     }
+    if of_some_requests {
+        return Rule::Passed(match is_whole_name(pattern) {
+            true => SOME_REQUESTS,
+            false => PASSED,
+        });
+    }
     Rule::Network(Sign { except, important }, pattern)
+}
+
+/// Whether a pattern is a name with all below: `||x^`.
+fn is_whole_name(pattern: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+    let name = pattern.strip_prefix("||");
+    let name = name.map(|name| name.trim_end_matches(['^', '|']));
+    name.is_some_and(|name| name.contains('.') && name.chars().all(in_name))
 }
 
 /// The pattern of a rule and its modifiers. A `$` inside a regular expression is its own.
@@ -180,7 +215,7 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
     let body = rest.trim_end_matches(['^', '|']);
     let closed = body.len() < rest.len();
     if let Some(name) = body.strip_prefix("*.").filter(|name| !name.contains('*')) {
-        return below(reading, except, name, number, written);
+        return below(reading, sign, name, number, written);
     }
     if anchor == Anchor::None && !closed && is_part(body) {
         return reading.told.pass(PARTS, number, written);
@@ -238,11 +273,25 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
 }
 
 /// Takes the names below another, without itself: a pattern with its dot is nowhere in it.
-fn below(reading: &mut Reading<'_>, except: bool, name: &str, number: u32, written: &str) {
+fn below(reading: &mut Reading<'_>, sign: Sign, name: &str, number: u32, written: &str) {
+    let Sign { except, important } = sign;
     match Name::parse(name, &mut reading.buffer) {
+        // An exception goes on without its importance: it never takes more out than it says.
         Ok(name) if except => {
             let regex = format!(r"\.{}$", name.as_str().replace('.', r"\."));
             reading.except(line::domain_regex(&regex), number, written);
+        }
+        Ok(name) if important && !ends_in_number(name.as_str()) => {
+            let item = Item::Important {
+                name,
+                below: true,
+                except,
+            };
+            let line = number;
+            reading.sink.add(item, Place { line, written });
+            let spot = Spot::new(line, written, 0, written.len());
+            let message = format!("`{written}` {WIDER}");
+            reading.told.say(Kind::Wider, spot, message);
         }
         Ok(_) => {
             if let Err(why) = reading.below(name, number, written) {

@@ -6,13 +6,15 @@ use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::set::{Item, Place};
 
-use super::blocks::{self, Columns, Command, Emule};
+use super::blocks::{self, Command, Emule};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
 use super::told::Kind;
 use super::{Format, Reading, Spot};
 
 const COLUMNS: &str = "columns behind addresses";
+const SECONDS: &str =
+    "addresses behind addresses, which may be no ends of ranges (a range is `A-B`),";
 const HOSTS: &str =
     "words behind addresses (in a hosts file they are names: write `format: hosts`)";
 const ALLOWED: &str = "ranges that eMule allows (of a level above 126)";
@@ -109,22 +111,23 @@ impl Reading<'_> {
         let second = words.next().unwrap_or("");
         let further = words.any(|word| !word.is_empty());
         let both = &entry[..entry.len() - rest.len() + second.len()];
-        match blocks::of_columns(head, second) {
-            Some(Columns::Masked(prefix)) => self.prefix(prefix, false, number, both),
-            Some(Columns::Range(from, to)) => {
-                self.one(&format!("{from}-{to}"), false, number, both)?;
+        if let Some((prefix, bits)) = blocks::of_mask(head, second) {
+            if bits {
+                self.tell_host_bits(both, &prefix, number, both);
             }
-            None => {
-                self.one(head, false, number, head)?;
-                if !further && is_host(second) {
-                    self.told.pass(HOSTS, number, entry);
-                    return Ok(());
-                }
-                if !second.is_empty() {
-                    self.told.pass(COLUMNS, number, entry);
-                }
-                return Ok(());
+            self.prefix(prefix, false, number, both);
+        } else if let Some((from, to)) = blocks::of_columns(head, second, self.pairs) {
+            self.one(&format!("{from}-{to}"), false, number, both)?;
+        } else {
+            self.one(head, false, number, head)?;
+            if second.parse::<IpAddr>().is_ok() {
+                self.told.pass(SECONDS, number, entry);
+            } else if !further && is_host(second) {
+                self.told.pass(HOSTS, number, entry);
+            } else if !second.is_empty() {
+                self.told.pass(COLUMNS, number, entry);
             }
+            return Ok(());
         }
         if further {
             self.told.pass(COLUMNS, number, entry);
@@ -151,8 +154,11 @@ impl Reading<'_> {
             return Ok(());
         }
         if let Some((address, mask)) = range.split_once('/')
-            && let Some(Columns::Masked(prefix)) = blocks::of_columns(address, mask)
+            && let Some((prefix, bits)) = blocks::of_mask(address, mask)
         {
+            if bits {
+                self.tell_host_bits(range, &prefix, line, written);
+            }
             self.prefix(prefix, no_resolve, line, written);
             return Ok(());
         }
@@ -163,12 +169,16 @@ impl Reading<'_> {
             && let Ok(address) = address.parse::<IpAddr>()
             && address.to_canonical() != prefix.address().to_canonical()
         {
-            let spot = Spot::new(line, written, 0, written.len());
-            let message = format!("`{range}` has bits behind its length: read as `{prefix}`");
-            self.told.say(Kind::HostBits, spot, message);
+            self.tell_host_bits(range, &prefix, line, written);
         }
         self.prefix(prefix, no_resolve, line, written);
         Ok(())
+    }
+
+    fn tell_host_bits(&mut self, range: &str, prefix: &Prefix, line: u32, written: &str) {
+        let spot = Spot::new(line, written, 0, written.len());
+        let message = format!("`{range}` has bits behind its length: read as `{prefix}`");
+        self.told.say(Kind::HostBits, spot, message);
     }
 
     /// Takes a range. With `no_resolve` it never asks for the address of a name.

@@ -7,34 +7,56 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pointsman_policy::Prefix;
 
-/// What an address and the word behind it say together.
-pub(super) enum Columns {
-    /// The second is a mask: `10.0.0.0 255.0.0.0`.
-    Masked(Prefix),
-    /// The second is the end: `9.9.9.0 9.9.9.255`.
-    Range(IpAddr, IpAddr),
-}
-
-/// What an address and the word behind it say together; `None` where that is no address, or is before the first.
-pub(super) fn of_columns(first: &str, second: &str) -> Option<Columns> {
-    let from: IpAddr = first.parse().ok()?;
-    let to: IpAddr = second.parse().ok()?;
-    match (from, to) {
-        (IpAddr::V4(a), IpAddr::V4(mask))
-            if is_mask(mask) && a.to_bits() & !mask.to_bits() == 0 =>
-        {
-            let length = u8::try_from(mask.to_bits().leading_ones()).ok()?;
-            Some(Columns::Masked(Prefix::new(from, length)))
-        }
-        _ if from.is_ipv4() == to.is_ipv4() && from <= to => Some(Columns::Range(from, to)),
-        _ => None,
-    }
+/// The range of an address and its mask, `10.0.0.0 255.0.0.0`, and whether the address has bits behind the mask; `None`:
+/// the second is no mask.
+pub(super) fn of_mask(address: &str, mask: &str) -> Option<(Prefix, bool)> {
+    let address: Ipv4Addr = address.parse().ok()?;
+    let mask: Ipv4Addr = mask.parse().ok().filter(|mask| is_mask(*mask))?;
+    let length = u8::try_from(mask.to_bits().leading_ones()).ok()?;
+    let bits = address.to_bits() & !mask.to_bits() != 0;
+    Some((Prefix::new(address.into(), length), bits))
 }
 
 /// Whether an address has ones at its beginning alone, and no few of them.
 fn is_mask(address: Ipv4Addr) -> bool {
     let bits = address.to_bits();
     bits.leading_ones() >= 8 && bits.leading_ones() + bits.trailing_zeros() >= 32
+}
+
+/// The range between an address and the one behind it. Two that may be a host and another are none, unless the list is
+/// known to have `pairs`: else they are the ends of one block, from its first address to its last.
+pub(super) fn of_columns(first: &str, second: &str, pairs: bool) -> Option<(IpAddr, IpAddr)> {
+    let (from, to, bits, low, span) = ordered(first, second)?;
+    let is_block = span
+        .checked_add(1)
+        .is_some_and(|size| size.is_power_of_two())
+        && low & span == 0
+        && span != 1;
+    let small = span >> (bits / 2) == 0;
+    (is_block || pairs && small).then_some((from, to))
+}
+
+/// Whether a line has the ends of a small range in its first columns.
+pub(super) fn is_small_pair(entry: &str) -> bool {
+    let mut words = entry.split_ascii_whitespace();
+    let (Some(first), Some(second)) = (words.next(), words.next()) else {
+        return false;
+    };
+    of_mask(first, second).is_none() && of_columns(first, second, true).is_some()
+}
+
+/// Two addresses of which the second does not come before the first: both, the bits of their family, the first as a
+/// number, and how far the second is from it. What begins a hosts file's lines begins no range.
+fn ordered(first: &str, second: &str) -> Option<(IpAddr, IpAddr, u32, u128, u128)> {
+    let (from, to): (IpAddr, IpAddr) = (first.parse().ok()?, second.parse().ok()?);
+    let (bits, low, high) = match (from, to) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (32, u128::from(a.to_bits()), u128::from(b.to_bits())),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (128, a.to_bits(), b.to_bits()),
+        _ => return None,
+    };
+    let span = high.checked_sub(low)?;
+    let of_this_host = from.is_loopback() || from.is_unspecified();
+    (!of_this_host).then_some((from, to, bits, low, span))
 }
 
 /// A line of eMule's `ipfilter.dat`.

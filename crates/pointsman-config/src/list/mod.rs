@@ -19,7 +19,9 @@ mod headless;
 mod hosts;
 mod lines;
 mod look;
+mod marks;
 mod mmdb;
+mod modifiers;
 mod mrs;
 mod numbered;
 mod packed;
@@ -207,6 +209,8 @@ struct Reading<'a> {
     told: &'a mut Told,
     /// Whether the line is read as another format's.
     guest: bool,
+    /// Whether two addresses in a line are the ends of a range.
+    pairs: bool,
     /// For names that are not canonical as written.
     buffer: String,
     /// How many regular expressions were taken.
@@ -234,10 +238,13 @@ pub fn read(
         format,
         behavior,
         clash_marks,
+        dnscrypt,
+        pairs,
     } = tell::tell(bytes, name, recipe, told)?;
     told.format = Some(format);
     told.behavior = behavior;
     told.clash_marks = clash_marks;
+    told.dnscrypt = dnscrypt;
     if let Some(select) = &recipe.select
         && !matches!(format, Format::Dat | Format::Mmdb)
     {
@@ -261,6 +268,7 @@ pub fn read(
         room: &room,
         told,
         guest: false,
+        pairs,
         buffer: String::new(),
         patterns: 0,
         work: 0,
@@ -318,6 +326,7 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         format: told.format,
         behavior,
         clash_marks: told.clash_marks,
+        dnscrypt: told.dnscrypt,
         ..Told::default()
     };
     let room = Room::of(recipe);
@@ -328,6 +337,7 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         room: &room,
         told: &mut fresh,
         guest: false,
+        pairs: false,
         buffer: String::new(),
         patterns: 0,
         work: 0,

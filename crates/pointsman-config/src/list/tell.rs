@@ -10,8 +10,9 @@ use super::addresses::looks_like_range;
 use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
 use super::look::{Look, is_comment_of_text, look};
+use super::marks::{self, Marked};
 use super::strange::{Stranger, of_beginning, of_line};
-use super::told::{Kind, Spot, Told};
+use super::told::Told;
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable, blocks};
 use crate::json;
@@ -28,6 +29,9 @@ const AT_A_PLACE: usize = 64;
 /// How many bytes at the beginning tell text from binary.
 const BEGINNING: usize = 4096;
 
+/// Fewer lines of two addresses are no proof that they are the ends of ranges.
+const FEWEST_PAIRS: usize = 3;
+
 /// What ends a MaxMind database, somewhere in its last 128 KiB.
 const MMDB_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
@@ -37,6 +41,10 @@ pub(super) struct Found {
     pub(super) behavior: Option<Behavior>,
     /// Whether its marks are mihomo's.
     pub(super) clash_marks: bool,
+    /// Whether its patterns are dnscrypt-proxy's.
+    pub(super) dnscrypt: bool,
+    /// Whether two addresses in a line are the ends of a range.
+    pub(super) pairs: bool,
 }
 
 /// Tells what the recipe leaves open.
@@ -63,7 +71,7 @@ pub(super) fn tell(
         let error = Unreadable::malformed("this is compressed with gzip");
         return Err(error.hint("unpack it first"));
     }
-    let is_text = by_magic.is_none() && !is_binary(&first);
+    let is_text = by_magic.is_none() && !is_binary(&first) && !begins_dat(bytes, &first)?;
     let text_is_told = recipe.format.is_none_or(is_of_text);
     if let Some(stranger) = of_beginning(&first).filter(|_| is_text && text_is_told) {
         return Err(stranger.error());
@@ -76,17 +84,27 @@ pub(super) fn tell(
         None if !is_text => binary(bytes, &first, name)?,
         None => text(bytes, &first, name, recipe.behavior)?,
     };
-    let (behavior, clash_marks) = match (format, recipe.behavior) {
-        (Format::Text | Format::Yaml, None) => {
-            let (behavior, marks) = behavior(bytes, format, told)?;
-            (Some(behavior), marks)
-        }
-        (_, behavior) => (behavior, behavior == Some(Behavior::Domain)),
+    let Marked {
+        behavior,
+        clash,
+        dnscrypt,
+    } = match (format, recipe.behavior) {
+        (Format::Text | Format::Yaml, None) => behavior(bytes, format, told)?,
+        (_, behavior) => Marked {
+            behavior,
+            clash: behavior == Some(Behavior::Domain),
+            dnscrypt: format == Format::Text
+                && behavior == Some(Behavior::Names)
+                && marks::has_own_patterns(bytes)?,
+        },
     };
+    let of_ranges = format == Format::Text && behavior == Some(Behavior::IpCidr);
     Ok(Found {
         format,
         behavior,
-        clash_marks: clash_marks && !recipe.wide_marks,
+        clash_marks: clash && !recipe.wide_marks,
+        dnscrypt,
+        pairs: of_ranges && has_pairs(bytes)?,
     })
 }
 
@@ -158,6 +176,39 @@ fn is_binary(first: &[u8]) -> bool {
         odd_lines += usize::from(here > 0);
     }
     first.contains(&0) || odd > 1 && odd_lines * 2 > lines
+}
+
+/// Whether a file begins as `geosite.dat` and `geoip.dat` do: field 1 of a length that fits, in which field 1 is a code.
+/// A small one has few bytes that no text has.
+fn begins_dat(bytes: &mut dyn Bytes, first: &[u8]) -> Result<bool, Unreadable> {
+    let length = bytes.seek(SeekFrom::End(0))?;
+    let begins = || {
+        let (list, rest) = length_of_field(first)?;
+        let (code, inner) = length_of_field(rest)?;
+        let (code_end, behind) = (rest.len() - inner.len() + code, inner.get(..code)?);
+        let is_code = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'!');
+        let next = inner.get(code);
+        let fits = (first.len() - rest.len() + list) as u64 <= length && code_end <= list;
+        // An entry follows, or whether the list is inverse, or its checksum; or nothing.
+        let next_fits = code_end == list || matches!(next, Some(0x12 | 0x18 | 0x1a | 0x22));
+        Some(fits && next_fits && !behind.is_empty() && behind.iter().all(is_code))
+    };
+    Ok(begins().unwrap_or(false))
+}
+
+/// The length of field 1 at the beginning of a message, and what is behind the length.
+fn length_of_field(message: &[u8]) -> Option<(usize, &[u8])> {
+    let mut rest = message.strip_prefix(b"\x0a")?;
+    let mut length = 0;
+    for place in 0..4 {
+        let (byte, behind) = rest.split_first()?;
+        rest = behind;
+        length |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((length, rest));
+        }
+    }
+    None
 }
 
 fn binary(bytes: &mut dyn Bytes, first: &[u8], name: &str) -> Result<Format, Unreadable> {
@@ -384,12 +435,28 @@ fn braced(first: &[u8], name: &str) -> Format {
     }
 }
 
-/// Tells by the look of the first entries what most are, and whether marks are mihomo's.
-fn behavior(
-    bytes: &mut dyn Bytes,
-    format: Format,
-    told: &mut Told,
-) -> Result<(Behavior, bool), Unreadable> {
+/// Whether the lines of a list of ranges have two columns that are the ends of a range: nearly all are small ones.
+fn has_pairs(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
+    bytes.rewind()?;
+    let mut lines = Lines::new(bytes);
+    let (mut seen, mut pairs) = (0, 0);
+    while seen < LOOKED_AT
+        && let Some((_, line)) = lines.next()?
+    {
+        let (Line::Text(line) | Line::Lossy(line)) = line else {
+            continue;
+        };
+        let entry = before_text_comment(line);
+        if !entry.is_empty() {
+            seen += 1;
+            pairs += usize::from(blocks::is_small_pair(entry));
+        }
+    }
+    Ok(pairs >= FEWEST_PAIRS && pairs * 4 >= seen * 3)
+}
+
+/// Tells by the look of the first entries what most are, and whose marks and patterns they have.
+fn behavior(bytes: &mut dyn Bytes, format: Format, told: &mut Told) -> Result<Marked, Unreadable> {
     bytes.rewind()?;
     let mut lines = Lines::new(bytes);
     let mut block = Block::default();
@@ -419,178 +486,16 @@ fn behavior(
         }
     }
     let yaml = format == Format::Yaml;
-    Ok(match seen {
-        0 => (Behavior::Domain, yaml),
-        _ if classical * 2 > seen => (Behavior::Classical, yaml),
-        _ if ranges * 2 > seen => (Behavior::IpCidr, yaml),
-        _ if yaml => (Behavior::Domain, true),
-        _ => names(bytes, told)?,
-    })
-}
-
-/// Tells whether a list marks names that stand for all below, so that a plain one stands for itself: most of its
-/// names are marked. All of it is looked at: such lists have the plain ones first. Its marks are mihomo's where most
-/// are `+.`, which nobody else has.
-fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<(Behavior, bool), Unreadable> {
-    // Most lists have none, and are not looked at byte by byte.
-    if !has_marks(bytes)? {
-        return Ok((Behavior::Names, false));
-    }
-    let Marks {
-        plain,
-        plus,
-        others,
-        patterns,
-        first,
-    } = Marks::of(bytes)?;
-    // It is dnscrypt-proxy's, to which `x`, `.x` and `*.x` are the same.
-    if patterns > 0 && plus == 0 {
-        return Ok((Behavior::Names, false));
-    }
-    let marked = plus + others;
-    let (behavior, meaning) = match marked >= plain && marked > 0 {
-        true => (Behavior::Domain, "stand for themselves alone"),
-        false => (Behavior::Names, "stand for all below, too"),
+    let behavior = match seen {
+        0 => Behavior::Domain,
+        _ if classical * 2 > seen => Behavior::Classical,
+        _ if ranges * 2 > seen => Behavior::IpCidr,
+        _ if yaml => Behavior::Domain,
+        _ => return marks::names(bytes, told),
     };
-    if plain.min(marked) * 10 > plain + marked {
-        let message = format!(
-            "{marked} of {} names are marked (`+.`, `*.` or `.`): plain ones {meaning}",
-            plain + marked
-        );
-        told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
-    }
-    let clash = behavior == Behavior::Domain && plus > others;
-    // Where all have the same mark the list means what such lists mean.
-    if !clash && others > 0 && plain + plus > 0 {
-        let message = "`*.x` and `.x` stand for `x` and all below here; to Clash (`behavior: domain`) for one label below, and for those below alone";
-        told.say(Kind::Guessed, Spot::new(first, "", 0, 0), message.into());
-    }
-    Ok((behavior, clash))
-}
-
-/// Whether a line begins with a mark, behind white space.
-fn has_marks(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
-    bytes.rewind()?;
-    let mut begins = true;
-    loop {
-        let available = bytes.fill_buf()?;
-        if available.is_empty() {
-            return Ok(false);
-        }
-        for byte in available {
-            if begins && matches!(byte, b'+' | b'.' | b'*') {
-                return Ok(true);
-            }
-            begins = *byte == b'\n' || begins && matches!(byte, b' ' | b'\t');
-        }
-        let used = available.len();
-        bytes.consume(used);
-    }
-}
-
-/// How many names of a text have which mark.
-#[derive(Default)]
-struct Marks {
-    /// None.
-    plain: u64,
-    /// `+.`
-    plus: u64,
-    /// `*.` or `.`
-    others: u64,
-    /// Names that only dnscrypt-proxy writes so: `ads.*`, `*ads*`, `=x`.
-    patterns: u64,
-    /// The line of the first of the others.
-    first: u32,
-}
-
-impl Marks {
-    fn of(bytes: &mut dyn Bytes) -> Result<Self, Unreadable> {
-        bytes.rewind()?;
-        let mut marks = Self::default();
-        let (mut line, mut number) = (Kept::default(), 1_u32);
-        loop {
-            let available = bytes.fill_buf()?;
-            if available.is_empty() {
-                line.end(number, &mut marks);
-                return Ok(marks);
-            }
-            for byte in available {
-                match byte {
-                    b'\n' => {
-                        line.end(number, &mut marks);
-                        number = number.saturating_add(1);
-                    }
-                    _ => line.take(*byte),
-                }
-            }
-            let used = available.len();
-            bytes.consume(used);
-        }
-    }
-}
-
-/// What is kept of a line of which each byte is seen once.
-#[derive(Default)]
-struct Kept {
-    first: u8,
-    second: u8,
-    last: u8,
-    stars: u32,
-    /// Whether it has a letter.
-    lettered: bool,
-    /// Whether a comment or white space came.
-    over: bool,
-    /// Whether it is no name: a rule, a range, a mark of another kind.
-    other: bool,
-}
-
-impl Kept {
-    fn take(&mut self, byte: u8) {
-        match byte {
-            _ if self.over => {}
-            b' ' | b'\t' | b'\r' if self.first == 0 => {}
-            b' ' | b'\t' | b'\r' | b'#' | b';' => self.over = true,
-            b'=' if self.first == 0 => {}
-            b',' | b':' | b'/' | b'=' | b'|' | b'@' | b'^' | b'!' => self.other = true,
-            _ => self.lettered |= byte.is_ascii_alphabetic() || byte >= 0x80,
-        }
-        if self.over || self.first == 0 && matches!(byte, b' ' | b'\t' | b'\r') {
-            return;
-        }
-        self.stars += u32::from(byte == b'*');
-        self.last = byte;
-        if self.first == 0 {
-            self.first = byte;
-        } else if self.second == 0 {
-            self.second = byte;
-        }
-    }
-
-    /// Whether it is a pattern that only dnscrypt-proxy writes so.
-    fn is_pattern(&self) -> bool {
-        let open = match self.first {
-            b'*' => self.stars == 2,
-            b'+' | b'.' => false,
-            _ => self.stars == 1,
-        };
-        self.first == b'=' || open && self.last == b'*'
-    }
-
-    fn end(&mut self, number: u32, marks: &mut Marks) {
-        let line = std::mem::take(self);
-        match line.first {
-            _ if line.other || !line.lettered => {}
-            _ if line.is_pattern() => marks.patterns += 1,
-            // `*ads.x` is no name with all below.
-            b'*' if line.second != b'.' => {}
-            b'+' => marks.plus += 1,
-            b'.' | b'*' => {
-                if marks.others == 0 {
-                    marks.first = number;
-                }
-                marks.others += 1;
-            }
-            _ => marks.plain += 1,
-        }
-    }
+    Ok(Marked {
+        behavior: Some(behavior),
+        clash: yaml,
+        dnscrypt: false,
+    })
 }

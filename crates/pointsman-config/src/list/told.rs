@@ -58,6 +58,8 @@ pub enum Kind {
     LeftOut,
     /// Its format has it, and it says nothing that a set can hold.
     Passed,
+    /// As [`Self::Passed`], and so many that the list says little without them.
+    MostPassed,
     /// It is written as another format has it, and read so.
     OtherFormat,
     /// A range with bits behind its length: which addresses it means is not what it shows.
@@ -66,6 +68,8 @@ pub enum Kind {
     NeverMatches,
     /// It holds every name.
     TakesAll,
+    /// It is read as more than it says.
+    Wider,
     /// The plain names of the list could mean two things.
     Guessed,
 }
@@ -96,6 +100,8 @@ pub struct Told {
     pub behavior: Option<Behavior>,
     /// Whether marks are mihomo's: `*.x` is one label below `x`, `.x` all below without `x`.
     pub clash_marks: bool,
+    /// Whether its patterns are dnscrypt-proxy's: in `ad*.x` the star stands for any text, with dots.
+    pub dnscrypt: bool,
     /// What was told, by reason, in the order of the first lines.
     pub reasons: Vec<Reason>,
 }
@@ -137,7 +143,7 @@ impl Told {
                 gist,
             });
         }
-        // A kind that has room for no more reasons has one for the rest: six at most.
+        // A kind that has room for no more reasons has one for the rest: eight at most.
         let known = |r: &&mut Reason| r.kind == kind && r.gist.is_empty();
         match self.reasons.iter_mut().find(known) {
             Some(reason) => reason.again(spot.line),
@@ -194,17 +200,26 @@ impl Reason {
                 problem.hint = Some("left out; `strict: true` makes it an error".into());
                 problem
             }
-            Kind::Passed => {
+            Kind::MostPassed | Kind::Passed => {
                 let message = match self.count {
                     1 => format!("{message} are passed over: this one"),
                     count => format!("{message} are passed over: {count}, this one the first"),
                 };
-                problems.note("passed-over", &span, message);
+                let problem = match self.kind {
+                    Kind::Passed => problems.note("passed-over", &span, message),
+                    _ => problems.warning("passed-over", &span, message),
+                };
+                if self.kind == Kind::MostPassed {
+                    let hint =
+                        "this list is made for browsers: take one for name servers, or hosts";
+                    problem.hint = Some(hint.into());
+                }
                 return;
             }
             Kind::OtherFormat => problems.warning("other-format", &span, message),
             Kind::HostBits => problems.warning("host-bits", &span, message),
             Kind::NeverMatches => problems.warning("never-matches", &span, message),
+            Kind::Wider => problems.note("read-wider", &span, message),
             Kind::TakesAll => problems.warning("takes-everything", &span, message),
             Kind::Guessed => {
                 let problem = problems.note("guessed-meaning", &span, message);

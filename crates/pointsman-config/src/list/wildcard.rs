@@ -1,7 +1,7 @@
 //! Names with `*`, `?` and `[...]`: what each program's lists mean by them.
 //!
-//! Where plain names stand for all below, a pattern is one of dnscrypt-proxy's where that differs: `ads.*` is whatever
-//! begins so, `*ads*` whatever holds it. To Clash a `*` is one label, or a part of one.
+//! In lists of dnscrypt-proxy's `ads.*` is whatever begins so, `*ads*` whatever holds it, and in `ad*.x` the star is any
+//! text. In all others a `*` is any text without a dot: to Clash one label, or a part of one.
 
 use pointsman_policy::line;
 
@@ -23,8 +23,10 @@ impl Reading<'_> {
             return self.try_pattern("", number, entry);
         }
         let below = bare.is_some() || self.told.behavior != Some(Behavior::Domain);
-        if below
-            && bare.is_none()
+        if self.told.dnscrypt && has_inner_star(entry) {
+            return self.glob(entry, number);
+        }
+        if self.told.dnscrypt
             && let Some(open) = entry.strip_suffix('*')
         {
             let inner = open.strip_prefix('*').unwrap_or(open);
@@ -66,6 +68,12 @@ impl Reading<'_> {
         };
         self.try_pattern(&regex, number, entry)
     }
+}
+
+/// Whether a star stands in an entry, neither first nor last: dnscrypt-proxy compares it with whole names then.
+fn has_inner_star(entry: &str) -> bool {
+    let inner = entry.get(1..entry.len().saturating_sub(1));
+    inner.is_some_and(|inner| inner.contains('*'))
 }
 
 /// Whether an entry may be such a pattern.

@@ -25,6 +25,37 @@ fn a_star_before_a_name_of_adblock_is_what_is_below_it() {
     assert!(held("x.a.test") && held("y.x.a.test") && !held("a.test"));
 }
 
+/// An exception without the mark never wins against what has it.
+#[test]
+fn what_is_important_stays_so_below_a_name() {
+    let wider = "`||*.a.test^$important` stands for the name itself here, too: what is important and begins with `*.` cannot be told apart from it";
+    check(
+        "||*.a.test^$important\n@@||a.test^",
+        &format!("!!.a.test@1 !.a.test@2; 1? {wider} (x1)"),
+    );
+    // An exception takes no more out than it says.
+    check("@@||*.a.test^$important", r"!~\.a\.test$@1");
+}
+
+/// A list that is made for browsers is told as such: a third of it says nothing here.
+#[test]
+fn rules_for_some_requests_are_a_warning_where_they_are_many() {
+    let told = |text: &str| {
+        let (_, problems) = read_text(text, Behavior::Domain, Some(Format::Adblock));
+        let told = problems.0.iter();
+        let told = told.map(|p| format!("{:?}[{}]: {}", p.severity, p.code, p.sentence()));
+        told.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(
+        told("||a.test^$popup\n||b.test^\n||c.test^\n"),
+        "Note[passed-over]: rules for some kinds of requests to a name (with `$popup` 1: 1 of 3 rules) are passed over: this one"
+    );
+    assert_eq!(
+        told("||a.test^$popup\n||b.test^$popup\n||c.test^\n"),
+        "Warning[passed-over]: rules for some kinds of requests to a name (with `$popup` 2: 2 of 3 rules) are passed over: 2, this one the first"
+    );
+}
+
 #[test]
 fn parts_of_addresses_are_no_names() {
     check(

@@ -73,8 +73,10 @@ pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
             } = reason;
             let (line, start, end) = (first.line, first.start, first.end);
             match (kind, wanted) {
-                (Kind::Passed, Kind::Passed) => all += &format!("; {count} {message} ({line})"),
-                (Kind::Passed | Kind::Guessed, _) | (_, Kind::Passed) => {}
+                (Kind::Passed | Kind::MostPassed, Kind::Passed) => {
+                    all += &format!("; {count} {message} ({line})");
+                }
+                (Kind::Passed | Kind::MostPassed | Kind::Guessed, _) | (_, Kind::Passed) => {}
                 (Kind::LeftOut, _) if *count == 1 => {
                     all += &format!("; {line}:{start}-{end} {message}");
                 }
@@ -129,8 +131,12 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
         "; 3 rules for some clients or some kinds of queries (1)",
     );
     check(
-        "||a.test^$third-party\n||a.test^$unheard-of",
-        "; 2 rules that say nothing about whole names (1)",
+        "||a.test^$third-party\n||b.test^$3p,important\n@@||c.test^$3p",
+        ".a.test@1 !!.b.test@2; 1 rules for some kinds of requests to a name (with `$3p` 1: 1 of 3 rules) (3)",
+    );
+    check(
+        "||a.test^$popup,script\n||b.test^\n||c.test^$script,third-party,domain=x|y\na.test##.ad\n||d.test/x^$script\n@@||e.test^$image",
+        ".b.test@2; 3 rules for some kinds of requests to a name (with `$script` 2, `$domain` 1, `$image` 1, `$popup` 1: 3 of 4 rules) (1); 2 rules that say nothing about whole names (4)",
     );
     check(
         "||a.test^$all\n||b.test^$doc\n||c.test^$document",

@@ -35,8 +35,34 @@ fn patterns_of_dnscrypt_mean_what_they_mean_there() {
     );
     // Its marks are no marks of Clash's, however many there are.
     check(
-        "ads.*\n*sex*\n*.a.test\n=b.test\n.c.test\nd.test",
-        r"~^ads\.@1 *sex*@2 .a.test@3 b.test@4 .c.test@5 .d.test@6",
+        "ads.*\n*sex*\n*.a.test\n=b.test\n.c.test\n.d.test\n.e.test\nf.test",
+        r"~^ads\.@1 *sex*@2 .a.test@3 b.test@4 .c.test@5 .d.test@6 .e.test@7 .f.test@8",
+    );
+    // A star inside is any text, with dots.
+    check(
+        "ads.*\nad*.a.test\n*.ad*.b.test\nb.test",
+        r"~^ads\.@1 ~^ad.*\.a\.test$@2 ~^.*\.ad.*\.b\.test$@3 .b.test@4",
+    );
+    // One that Clash may have makes a list of marked names none of dnscrypt-proxy's.
+    check(
+        ".a.test\n*.b.test\n.c.test\nads.*",
+        r".a.test@1 .b.test@2 .c.test@3 ~^ads\.[^.]*$@4",
+    );
+    let names = Recipe {
+        behavior: Some(Behavior::Names),
+        format: Some(Format::Text),
+        ..Recipe::default()
+    };
+    // Declared as names, a star is no dot, unless a pattern is dnscrypt-proxy's alone.
+    forms::check(
+        "ads.*\nad*.a.test",
+        &names,
+        r"~(?:^|\.)ads\.[^.]*$@1 ~(?:^|\.)ad[^.]*\.a\.test$@2",
+    );
+    forms::check(
+        "ads.*\nad*.a.test\n=b.test",
+        &names,
+        r"~^ads\.@1 ~^ad.*\.a\.test$@2 b.test@3",
     );
     let domain = Recipe {
         behavior: Some(Behavior::Domain),
@@ -56,19 +82,74 @@ fn names_of_programs_have_no_wildcards() {
 }
 
 #[test]
-fn columns_are_ranges_where_both_are_addresses() {
+fn columns_are_ranges_where_they_are_blocks() {
     let check = |text: &str, expected: &str| check(text, &Recipe::default(), expected);
     check(
         "9.9.9.0 9.9.9.255\n9.9.8.0 - 9.9.8.255\n9.9.7.0\t9.9.7.255\t24\t1500",
         "9.9.9.0/24@1 9.9.8.0/24@2 9.9.7.0/24@3; 1 columns behind addresses (3)",
     );
+    let seconds = "addresses behind addresses, which may be no ends of ranges (a range is `A-B`),";
     check(
         "10.2.0.0/255.255.0.0\n10.0.0.0 255.0.0.0\n10.1.0.0 10.0.0.0\n2001:db8:: 2001:db8::ff",
-        "10.2.0.0/16@1 10.0.0.0/8@2 10.1.0.0/32@3 2001:db8::/120@4; 1 columns behind addresses (3)",
+        &format!("10.2.0.0/16@1 10.0.0.0/8@2 10.1.0.0/32@3 2001:db8::/120@4; 1 {seconds} (3)"),
     );
     check(
         "203.0.113.7 web\n203.0.113.8 US",
         "203.0.113.7/32@1 203.0.113.8/32@2; 1 words behind addresses (in a hosts file they are names: write `format: hosts`) (1); 1 columns behind addresses (2)",
+    );
+    // Two addresses that may be two hosts are no range.
+    let ranges = Recipe {
+        behavior: Some(Behavior::IpCidr),
+        ..Recipe::default()
+    };
+    forms::check(
+        "127.0.0.1 203.0.113.7\n1.2.3.4 5.6.7.8\n10.0.0.4 10.0.0.5\n0.0.0.0 0.0.0.255\n192.0.2.5 192.0.2.9",
+        &ranges,
+        &format!(
+            "127.0.0.1/32@1 1.2.3.4/32@2 10.0.0.4/32@3 0.0.0.0/32@4 192.0.2.5/32@5; 5 {seconds} (1)"
+        ),
+    );
+    // In a list of nothing but small ranges they are.
+    check(
+        "# x\n192.0.2.4 192.0.2.5 x\n192.0.2.8 192.0.2.8\n192.0.2.16 192.0.2.18\n1.2.3.4 5.6.7.8",
+        &format!(
+            "192.0.2.4/31@2 192.0.2.8/32@3 192.0.2.16/31@4 192.0.2.18/32@4 1.2.3.4/32@5; 1 columns behind addresses (2); 1 {seconds} (5)"
+        ),
+    );
+}
+
+/// A mask is no end of a range, whatever bits the address has behind it.
+#[test]
+fn masks_are_masks_with_bits_behind_them() {
+    let told =
+        |range: &str, is: &str| format!("`{range}` has bits behind its length: read as `{is}`");
+    check(
+        "9.9.9.1 255.255.255.0\n9.9.8.1/255.255.255.0\n9.9.7.0 255.255.255.0",
+        &Recipe::default(),
+        &format!(
+            "9.9.9.0/24@1 9.9.8.0/24@2 9.9.7.0/24@3; 1? {} (x2)",
+            told("9.9.9.1 255.255.255.0", "9.9.9.0/24")
+        ),
+    );
+}
+
+/// A file of one short category has few bytes that no text has.
+#[test]
+fn a_small_geosite_is_no_text() {
+    let mut list = b"\x0a\x2a\x0a\x02CN\x12\x24\x08\x02\x12\x20".to_vec();
+    list.extend_from_slice(&b"a".repeat(25));
+    list.extend_from_slice(b".domain");
+    let recipe = Recipe {
+        select: Some("cn".into()),
+        ..Recipe::default()
+    };
+    let name = format!(".{}.domain@1", "a".repeat(25));
+    assert_eq!(written(&list, "", &recipe), name);
+    // Text that begins with an empty line stays text.
+    check(
+        "\n*\n\na.test",
+        &Recipe::default(),
+        "~@2 .a.test@4; 2? `*` holds every name (x1)",
     );
 }
 

@@ -144,6 +144,16 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
     assert_eq!(guessed("+.a.test\n.b.test"), marks);
     assert_eq!(guessed("+.a.test\n+.b.test\n.c.test"), "");
     assert_eq!(guessed("*.a.test\n*.b.test"), "");
+    // Patterns and marks in one list are told, whichever decides.
+    assert_eq!(
+        guessed(".a.test\n.b.test\nads.*"),
+        "the list has 1 patterns as dnscrypt-proxy has them (`ads.*`, `*ads*`, `=x`) and 2 names with marks (`+.`, `*.` or `.`): it is not read as dnscrypt-proxy's: `*` in a name is any text without a dot"
+    );
+    assert_eq!(
+        guessed(".a.test\n.b.test\n=c.test"),
+        "the list has 1 patterns as dnscrypt-proxy has them (`ads.*`, `*ads*`, `=x`) and 2 names with marks (`+.`, `*.` or `.`): it is read as dnscrypt-proxy's: `ads.*` is whatever begins so, marks and plain names stand for all below, too"
+    );
+    assert_eq!(guessed("a.test\nb.test\nads.*"), "");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod adblock;
 mod bombs;
 mod formats;
 mod forms;
+mod golden;
 mod majority;
 mod odd;
 mod precedence;
