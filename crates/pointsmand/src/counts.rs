@@ -8,17 +8,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use pointsman_net::plane::{Remembered, Tallied};
 use pointsman_os::local::Kept;
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-
-/// How often it is written: what a crash loses. The flash of a router is not for writing each minute.
-const EVERY: Duration = Duration::from_secs(300);
+use crate::clock::unix_ms;
 
 /// Rules that are kept.
 const MOST: usize = 20_000;
@@ -88,7 +84,7 @@ impl Counts {
         Self {
             kept,
             config: real.map_or_else(String::new, |path| path.display().to_string()),
-            since: AtomicU64::new(crate::unix_ms()),
+            since: AtomicU64::new(unix_ms()),
             written: Mutex::default(),
         }
     }
@@ -139,7 +135,7 @@ impl Counts {
     }
 
     /// Keeps them, where they are not what was written last.
-    fn store(&self, rules: Vec<Remembered>) {
+    pub(crate) fn store(&self, rules: Vec<Remembered>) {
         let Some(kept) = &self.kept else { return };
         // One writer at a time: the last one may come while another is at it.
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,25 +196,6 @@ enum Unread {
     Nothing,
     Other(String),
     Damaged(String),
-}
-
-/// Writes them at intervals, until the daemon ends.
-pub(crate) async fn run(app: Arc<App>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = app.stopped() => return,
-        }
-        let rules = app.plane.remember();
-        let writing = Arc::clone(&app);
-        // What came of it is told there.
-        let _done = tokio::task::spawn_blocking(move || writing.counts.store(rules)).await;
-    }
-}
-
-/// Writes them for the last time.
-pub(crate) async fn end(app: &App) {
-    app.counts.store(app.plane.remember());
 }
 
 impl From<Rule> for Remembered {

@@ -7,12 +7,17 @@ mod app;
 mod args;
 mod asked;
 mod called_as;
+mod candidate;
+mod clock;
 mod control;
 mod counts;
+mod hits;
+mod lists;
 mod lock;
 mod logging;
 mod man;
 mod mapping;
+mod members;
 mod paths;
 mod records;
 mod refresh;
@@ -26,7 +31,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Parser as _;
 use pointsman_net::dial::Dialer;
@@ -35,9 +40,10 @@ use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
 use tokio::sync::Notify;
 
-use crate::app::{App, Asker, Checked, MOST_TOLD, Origin, Refused, left_out};
+use crate::app::{App, Asker};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
+use crate::candidate::{Checked, MOST_TOLD, Origin, Refused, left_out};
 use crate::lock::{Lock, Unlocked};
 use crate::watching::Watching;
 
@@ -97,7 +103,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         Signals::new()?
     };
     let hangups = Arc::new(Notify::new());
-    let reading = app::read(origin.clone());
+    let reading = candidate::read(origin.clone());
     let read = runtime.block_on(unless_ended(reading, &mut signals, &hangups));
     let Some(read) = read else {
         // What still reads is not waited for.
@@ -154,7 +160,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     let plane = Plane::start(PlaneSetup {
         workers: args.workers,
         dialer: Dialer::new(None),
-        clock: unix_ms,
+        clock: clock::unix_ms,
         access_log: setup.access_log.clone(),
     })?;
     let json = log.is_json();
@@ -259,7 +265,7 @@ async fn serve(
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
     // Before anybody is told that we serve, so that no change after that is missed.
     tasks.spawn(refresh::run(Arc::clone(app)));
-    tasks.spawn(counts::run(Arc::clone(app)));
+    tasks.spawn(Arc::clone(app).save_counts_at_intervals());
     tasks.spawn(logging::flows::run(Arc::clone(app), tasks.clone()));
     if let Some(watching) = Watching::begin(app) {
         tasks.spawn(watching.run(Arc::clone(app)));
@@ -289,7 +295,7 @@ async fn serve(
         app.plane.stop_now().await;
     }
     tasks.stop(Duration::from_millis(500)).await;
-    counts::end(app).await;
+    app.save_counts();
     tracing::info!(drained, "ended");
     Ok(ExitCode::SUCCESS)
 }
@@ -316,13 +322,6 @@ fn control_path(args: &Args) -> anyhow::Result<PathBuf> {
         None if args.rootless => Ok(local::user_control_path()),
         Some(_) | None => Ok(local::default_control_path()),
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A line for whoever started us and reads stdout.

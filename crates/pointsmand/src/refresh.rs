@@ -7,13 +7,11 @@
 
 mod copy;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_api::FetchedList;
 use pointsman_config::files::{Disk, Stamp};
 use pointsman_config::setup::ListSource;
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
@@ -25,7 +23,7 @@ use pointsman_policy::set::RuleSet;
 
 use self::copy::Copy;
 use crate::app::App;
-use crate::unix_ms;
+use crate::clock::unix_ms;
 
 /// The longest that one list may take. A slow link brings 64 MiB in this time at 0.4 MB/s.
 const WITHIN: Duration = Duration::from_secs(180);
@@ -38,33 +36,6 @@ const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The longest that the clock is not looked at.
 const LOOK: Duration = Duration::from_secs(3600);
-
-/// What is known of each list that is fetched, by name.
-#[derive(Debug, Default)]
-pub(crate) struct Lists(Mutex<BTreeMap<Arc<str>, FetchedList>>);
-
-impl Lists {
-    /// All, in the order of their names.
-    pub(crate) fn all(&self) -> Vec<FetchedList> {
-        self.lock().values().cloned().collect()
-    }
-
-    fn begin(&self, sources: &[ListSource]) {
-        let mut lists = self.lock();
-        lists.retain(|name, _| sources.iter().any(|source| source.name == *name));
-    }
-
-    fn tell(&self, source: &ListSource, change: impl FnOnce(&mut FetchedList)) {
-        let mut lists = self.lock();
-        let list = lists.entry(Arc::clone(&source.name)).or_default();
-        list.name = source.name.to_string();
-        change(list);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, FetchedList>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Keeps the lists of whatever configuration is in force fresh, until the daemon ends.
 pub(crate) async fn run(app: Arc<App>) {

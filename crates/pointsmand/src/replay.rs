@@ -14,6 +14,7 @@ use pointsman_api as api;
 use pointsman_api::explain::Decision;
 use pointsman_api::flow::RuleRef;
 use pointsman_api::replay::{Gone, MovedFlow, MovedGroup, OtherServer, Untold};
+use pointsman_config::Problems;
 use pointsman_config::explain::{Way, World, way};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::{Dialect, Setup};
@@ -22,7 +23,9 @@ use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 
 use self::behind::{Behind, Teller};
 use crate::app::App;
-use crate::control::Selected;
+use crate::asked::Recorder;
+use crate::candidate::{Checked, Refused, checked};
+use crate::members::Selected;
 use crate::records;
 
 /// Examples of each group.
@@ -74,8 +77,42 @@ pub(crate) fn find_country(policy: &Policy, facts: &mut Facts) {
     };
 }
 
+/// Reads, checks and tests a configuration (the daemon's as it is now, where no other is named), puts the flows of
+/// lately through it, and changes nothing. As [`App::reload`] it goes to its end.
+pub(crate) async fn run(app: &Arc<App>, asked: Asked) -> Result<(api::Replay, Problems), Refused> {
+    let turn = app.turn_to_replay().await?;
+    let going_on = Arc::clone(app);
+    app.to_its_end(async move {
+        let _turn = turn;
+        run_now(going_on, asked).await
+    })
+    .await
+}
+
+async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems), Refused> {
+    let mut origin = app.origin.clone();
+    if let Some(config) = &asked.config {
+        origin.path = Some(config.clone());
+        origin.dialect = asked.dialect;
+    }
+    let mut files = Recorder::default();
+    if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
+        files.pretend(path.clone(), text.clone());
+    }
+    let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
+    let candidate = reading
+        .await
+        .map_err(|error| Refused::Apply(error.to_string()))?;
+    let Checked { setup, problems } = candidate?;
+    let replaying = tokio::task::spawn_blocking(move || put_through(&app, &setup, &asked));
+    let replayed = replaying
+        .await
+        .map_err(|error| Refused::Apply(error.to_string()))?;
+    Ok((replayed, problems))
+}
+
 /// Puts the flows of lately through the candidate.
-pub(crate) fn run(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
+fn put_through(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
     let (number, in_force) = app.generation();
     let redact = asked.redact || in_force.history.redact || candidate.history.redact;
     let config = asked.config.as_ref().or(app.origin.path.as_ref());
@@ -255,7 +292,10 @@ fn would_go(
     facts: &Facts,
     step: &Step,
 ) -> (Decision, Option<Behind>) {
-    let selected = Selected { app, policy };
+    let selected = Selected {
+        plane: &app.plane,
+        policy,
+    };
     let world = World {
         selection: &selected,
         listeners: &Listeners::of(setup),

@@ -5,14 +5,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_api::daemon::Awaiting;
 use pointsman_config::Setup;
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{Listening, Plane};
+use pointsman_net::record::rfc3339;
+use tokio::time::Instant;
 
-use super::confirm::Pending;
 use super::owed::Asker;
+use crate::clock::unix_ms;
 
 /// Loads that `explain --id` can still ask, each with what its newest refresh of rule sets made of it.
 const KEPT: usize = 3;
@@ -85,6 +88,50 @@ impl Book {
     pub(super) fn waits(&self, number: Number) -> bool {
         self.pending.as_ref().is_some_and(|it| it.is_of(number))
     }
+}
+
+/// What is in force for now.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) generation: Number,
+    /// What comes back unless it is confirmed.
+    pub(super) earlier: (Number, Arc<Setup>),
+    until: Instant,
+    until_ms: u64,
+}
+
+impl Pending {
+    /// `earlier` comes back after `within`.
+    pub(super) fn new(generation: Number, earlier: (Number, Arc<Setup>), within: Duration) -> Self {
+        Self {
+            generation,
+            earlier,
+            until: Instant::now() + within,
+            until_ms: unix_ms().saturating_add(millis(within)),
+        }
+    }
+
+    pub(super) fn is_of(&self, generation: Number) -> bool {
+        self.generation == generation
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn told(&self) -> Awaiting {
+        let left = self.until.saturating_duration_since(Instant::now());
+        Awaiting {
+            generation: self.generation.to_string(),
+            earlier: self.earlier.0.to_string(),
+            until: rfc3339(self.until_ms),
+            remaining_ms: millis(left),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is in force, at one moment.

@@ -6,55 +6,15 @@
 //! Files are not touched: the next start reads what is on disk.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pointsman_api::daemon::{Awaiting, Change};
-use pointsman_config::Setup;
 use pointsman_net::generation::Number;
-use pointsman_net::record::rfc3339;
 use tokio::time::Instant;
 
+use super::App;
+use super::book::Pending;
 use super::reload::Terms;
-use super::{App, Refused};
-
-/// What is in force for now.
-#[derive(Debug)]
-pub(super) struct Pending {
-    generation: Number,
-    earlier: (Number, Arc<Setup>),
-    until: Instant,
-    until_ms: u64,
-}
-
-impl Pending {
-    /// `earlier` comes back after `within`.
-    pub(super) fn new(generation: Number, earlier: (Number, Arc<Setup>), within: Duration) -> Self {
-        Self {
-            generation,
-            earlier,
-            until: Instant::now() + within,
-            until_ms: crate::unix_ms().saturating_add(millis(within)),
-        }
-    }
-
-    pub(super) fn is_of(&self, generation: Number) -> bool {
-        self.generation == generation
-    }
-
-    pub(super) fn until(&self) -> Instant {
-        self.until
-    }
-
-    pub(super) fn told(&self) -> Awaiting {
-        let left = self.until.saturating_duration_since(Instant::now());
-        Awaiting {
-            generation: self.generation.to_string(),
-            earlier: self.earlier.0.to_string(),
-            until: rfc3339(self.until_ms),
-            remaining_ms: millis(left),
-        }
-    }
-}
+use crate::candidate::Refused;
 
 impl App {
     /// What waits for confirmation.
@@ -170,8 +130,4 @@ impl App {
             why,
         });
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{App, Refused};
+use super::App;
+use crate::candidate::Refused;
 
 /// Who asks for a reload and hears no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pointsman_api as api;
 use pointsman_config::{Problems, Setup};
 use pointsman_net::generation::Number;
 use pointsman_net::plane::{OpenedLog, Prepared, Retired};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use super::confirm::Pending;
-use super::{App, Checked, Refused, checked, hints, read};
-use crate::asked::{Asked, Recorder};
-use crate::{mapping, replay, selections};
+use super::book::Pending;
+use super::{App, hints};
+use crate::asked::Asked;
+use crate::candidate::{Checked, Refused, read};
+use crate::{mapping, selections};
 
 /// A configuration that could come into force; dropping it changes nothing.
 pub(super) struct Ready {
@@ -199,50 +199,14 @@ impl App {
         }
     }
 
-    /// Reads, checks and tests a configuration (this one's as it is now, where no other is named), puts the flows of
-    /// lately through it, and changes nothing. As [`Self::reload`] it goes to its end.
-    pub(crate) async fn replay(
-        self: &Arc<Self>,
-        asked: replay::Asked,
-    ) -> Result<(api::Replay, Problems), Refused> {
-        let turn = self.turn_of(&self.replaying).await?;
-        let app = Arc::clone(self);
-        self.to_its_end(async move {
-            let _turn = turn;
-            app.replay_now(asked).await
-        })
-        .await
-    }
-
-    async fn replay_now(
-        self: &Arc<Self>,
-        asked: replay::Asked,
-    ) -> Result<(api::Replay, Problems), Refused> {
-        let mut origin = self.origin.clone();
-        if let Some(config) = &asked.config {
-            origin.path = Some(config.clone());
-            origin.dialect = asked.dialect;
-        }
-        let mut files = Recorder::default();
-        if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
-            files.pretend(path.clone(), text.clone());
-        }
-        let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
-        let candidate = reading
-            .await
-            .map_err(|error| Refused::Apply(error.to_string()))?;
-        let Checked { setup, problems } = candidate?;
-        let app = Arc::clone(self);
-        let replaying = tokio::task::spawn_blocking(move || replay::run(&app, &setup, &asked));
-        let replayed = replaying
-            .await
-            .map_err(|error| Refused::Apply(error.to_string()))?;
-        Ok((replayed, problems))
-    }
-
     /// Waits until no other reload is under way.
     pub(super) async fn turn(&self) -> Result<OwnedMutexGuard<()>, Refused> {
         self.turn_of(&self.reloading).await
+    }
+
+    /// Waits until no other replay is under way.
+    pub(crate) async fn turn_to_replay(&self) -> Result<OwnedMutexGuard<()>, Refused> {
+        self.turn_of(&self.replaying).await
     }
 
     async fn turn_of(
@@ -257,7 +221,7 @@ impl App {
     }
 
     /// Runs `work` in a task of its own: it goes on where whoever asked for it left.
-    async fn to_its_end<T: Send + 'static>(
+    pub(crate) async fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Refused>> + Send + 'static,
     ) -> Result<T, Refused> {

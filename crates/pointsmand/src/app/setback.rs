@@ -11,7 +11,9 @@ use pointsman_net::record::rfc3339;
 use pointsman_os::local::{read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Refused};
+use super::App;
+use crate::candidate::Refused;
+use crate::clock::unix_ms;
 
 /// What came of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +71,7 @@ impl App {
         };
         *self.setbacks() = Some(Setback {
             text,
-            at_ms: crate::unix_ms(),
+            at_ms: unix_ms(),
             rolled_back: false,
             on_trial: false,
             why,
@@ -81,7 +83,7 @@ impl App {
     pub(super) fn not_confirmed(&self, text: u64, generation: &str) {
         let setback = Setback {
             text,
-            at_ms: crate::unix_ms(),
+            at_ms: unix_ms(),
             rolled_back: true,
             on_trial: false,
             why: format!("nobody confirmed generation {generation}"),
@@ -95,7 +97,7 @@ impl App {
     pub(super) fn begin_trial(&self, text: u64) {
         self.keep(Some(&Setback {
             text,
-            at_ms: crate::unix_ms(),
+            at_ms: unix_ms(),
             rolled_back: true,
             on_trial: true,
             why: "the daemon ended before it was confirmed".to_owned(),
@@ -121,7 +123,7 @@ impl App {
             }
             return None;
         };
-        setback.taken_ms = Some(crate::unix_ms());
+        setback.taken_ms = Some(unix_ms());
         if setback.on_trial {
             return Some(format!(
                 "this configuration was on trial since {}, and {}: it is in force now, for good",

@@ -5,11 +5,9 @@
 //! take none from short requests, and neither takes those of `status` and `stop`, or of `reload`. Whoever does not read
 //! its answer is hung up on. One request a connection, so that an idle client holds nothing.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -29,15 +27,13 @@ use pointsman_os::descriptors;
 use pointsman_os::local::ControlListener;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Refusal;
+use super::lobby::{Client, Lobby};
 use super::steady::Steady;
-use super::tools::OnSocket;
 
-/// Connections at once whose request is not whole yet. Each may hold [`MAX_BODY`] bytes.
-const WAITING: usize = 64;
 /// Short requests that are answered at once.
 const SHORT: usize = 56;
 /// Followers at once.
@@ -88,76 +84,9 @@ pub(super) async fn serve(router: Router, listener: ControlListener, tasks: Task
     }
 }
 
-/// A connection.
-#[derive(Debug, Default)]
-pub(super) struct Client {
-    lobby: Arc<Lobby>,
-    /// It has to make room, unless it is inside by now.
-    displaced: Notify,
-    /// Its request was whole before it had to: written under the lobby's lock.
-    inside: AtomicBool,
-    /// It follows a stream, and may be slow.
-    follows: AtomicBool,
-    /// That of its request, as long as the answer is not read.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
-}
-
-impl Client {
-    pub(super) fn follows(&self) -> bool {
-        self.follows.load(Ordering::Relaxed)
-    }
-}
-
-/// Connections whose request is not whole yet, the oldest first.
-#[derive(Debug, Default)]
-struct Lobby(Mutex<VecDeque<Arc<Client>>>);
-
-impl Lobby {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Client>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Another one comes in; the oldest has to go where there are too many.
-    fn enter(self: &Arc<Self>) -> Arc<Client> {
-        let client = Arc::new(Client {
-            lobby: Arc::clone(self),
-            ..Client::default()
-        });
-        let mut waiting = self.waiting();
-        waiting.push_back(Arc::clone(&client));
-        if waiting.len() > WAITING
-            && let Some(oldest) = waiting.pop_front()
-        {
-            oldest.displaced.notify_one();
-        }
-        client
-    }
-
-    /// It waits no longer.
-    fn leave(&self, client: &Arc<Client>) {
-        self.waiting().retain(|other| !Arc::ptr_eq(other, client));
-    }
-
-    /// Its request is whole: it has to make room for nobody any more.
-    fn admit(&self, client: &Arc<Client>) {
-        let mut waiting = self.waiting();
-        waiting.retain(|other| !Arc::ptr_eq(other, client));
-        client.inside.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether its request is being answered.
-    fn is_inside(&self, client: &Client) -> bool {
-        let _waiting = self.waiting();
-        client.inside.load(Ordering::Relaxed)
-    }
-
-    /// The oldest has to go.
-    fn make_room(&self) {
-        if let Some(oldest) = self.waiting().pop_front() {
-            oldest.displaced.notify_one();
-        }
-    }
-}
+/// Who asks by the control socket's path: the daemon's own user, or root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnSocket;
 
 /// One connection, until its answer is read.
 async fn talk(stream: UnixStream, router: Router, client: &Arc<Client>) -> io::Result<()> {
@@ -303,9 +232,7 @@ pub(super) async fn admit(
         Err(full) => return full.into_response(),
     };
     if let Some(client) = client {
-        client.follows.store(follows, Ordering::Relaxed);
-        let mut kept = client.place.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(place);
+        client.take(place, follows);
     }
     next.run(Request::from_parts(parts, body.into())).await
 }

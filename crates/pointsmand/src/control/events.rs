@@ -8,9 +8,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use pointsman_api::daemon::Change;
-use pointsman_api::flow::{Message, Missed, Reset};
+use pointsman_api::flow::{Message, Missed};
 use pointsman_api::route::{
-    EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_RESET, EVENT_UNTOLD,
+    EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_UNTOLD,
 };
 use pointsman_net::plane::{News, Tail};
 use serde::Deserialize;
@@ -18,9 +18,9 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::follow::Count;
 use super::history::{Feed, Reader, Told};
-use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place};
+use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
+use super::untold::Count;
 use super::wanted::{Fit, Wanted};
 use super::{Refusal, Streams};
 use crate::app::App;
@@ -114,12 +114,6 @@ impl Source for Events {
         };
         Some(numbered(&id, &text))
     }
-}
-
-/// The client cannot go on where it was.
-pub(super) fn reset(last: Option<String>) -> String {
-    let after = last.unwrap_or_default();
-    event(EVENT_RESET, &Reset { after })
 }
 
 impl Events {

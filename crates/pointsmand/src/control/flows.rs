@@ -21,17 +21,13 @@ use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::Answer;
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::{FlowRecord, rfc3339};
-use pointsman_os::socket::is_own_address;
-use pointsman_policy::decision::Reason;
-use pointsman_policy::model::OutboundKind;
-use pointsman_policy::{
-    Action, Domain, Fact, Facts, Host, Need, OutboundId, Policy, Provenance, Trace, settle,
-};
+use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trace, settle};
 use serde::Deserialize;
 
 use super::Refusal;
 use super::wanted::{Fit, Wanted};
 use crate::app::App;
+use crate::members::{Recorded, Selected};
 use crate::records;
 
 /// The longest that an explanation waits for a resolver.
@@ -219,7 +215,7 @@ fn decided_again(
             Need::Verdict(request) => facts.answer(request, known.verdict(request).clone()),
         }
     };
-    let selection = Recorded::new(app, policy, record);
+    let selection = Recorded::new(&app.plane, policy, record);
     let explanation = render(&selection, setup, policy, facts, find, None, full);
     (explanation, asked)
 }
@@ -252,7 +248,10 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     };
     let policy = situation.policy;
     let facts = situation.facts.clone();
-    let selection = Selected { app: &app, policy };
+    let selection = Selected {
+        plane: &app.plane,
+        policy,
+    };
     let said = Some(&flow);
     let mut explanation = render(&selection, &setup, policy, facts, find, said, request.full);
     explain::hint_of_the_way(&mut explanation, &setup);
@@ -348,80 +347,6 @@ fn render(
         },
         detail: if full { Detail::Full } else { Detail::Folded },
     })
-}
-
-/// The members that groups gave one flow when it was decided; somebody may have selected others since.
-struct Recorded<'a> {
-    now: Selected<'a>,
-    /// What carried it; for the loop guard, anything that is a proxy.
-    led_to: Option<OutboundId>,
-    guarded: bool,
-}
-
-impl<'a> Recorded<'a> {
-    fn new(app: &'a App, policy: &'a Policy, record: &FlowRecord) -> Self {
-        let name = record.member.as_ref().or(record.outbound.as_ref());
-        let mut known = policy.outbounds.iter();
-        let found = name.and_then(|name| known.position(|outbound| outbound.name == *name));
-        let reason = record.decision.as_ref().map(|decision| &decision.reason);
-        Self {
-            now: Selected { app, policy },
-            led_to: found.and_then(|at| u32::try_from(at).ok()).map(OutboundId),
-            guarded: matches!(reason, Some(Reason::LoopGuard { .. })),
-        }
-    }
-
-    /// Whether an outbound comes to what the flow was carried by.
-    fn leads(&self, id: OutboundId, depth: u8) -> bool {
-        match &self.now.policy.outbound(id).kind {
-            OutboundKind::Group(members) => {
-                depth > 0 && members.iter().any(|member| self.leads(*member, depth - 1))
-            }
-            OutboundKind::Plain(action) => match self.guarded {
-                true => *action == Action::Proxy,
-                false => self.led_to == Some(id),
-            },
-        }
-    }
-}
-
-impl explain::Selection for Recorded<'_> {
-    fn selected(&self, group: OutboundId) -> Option<OutboundId> {
-        /// Groups within groups: as many as the data plane follows.
-        const DEEPEST: u8 = 12;
-        let OutboundKind::Group(members) = &self.now.policy.outbound(group).kind else {
-            return None;
-        };
-        let mut members = members.iter().copied();
-        let then = members.find(|member| self.leads(*member, DEEPEST));
-        then.or_else(|| self.now.selected(group))
-    }
-
-    fn is_own(&self, address: IpAddr) -> bool {
-        self.now.is_own(address)
-    }
-}
-
-/// The members that groups give their flows now.
-pub(crate) struct Selected<'a> {
-    pub(crate) app: &'a App,
-    pub(crate) policy: &'a Policy,
-}
-
-impl explain::Selection for Selected<'_> {
-    fn selected(&self, group: OutboundId) -> Option<OutboundId> {
-        let name = self.app.plane.selected(&self.policy.outbound(group).name)?;
-        let found = self
-            .policy
-            .outbounds
-            .iter()
-            .position(|outbound| outbound.name == name)?;
-        u32::try_from(found).ok().map(OutboundId)
-    }
-
-    fn is_own(&self, address: IpAddr) -> bool {
-        is_own_address(address)
-    }
 }
 
 fn unknown(id: u64) -> Refusal {

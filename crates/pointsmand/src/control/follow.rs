@@ -1,13 +1,13 @@
 //! `GET /v1/explain/follow`: one explanation for each flow that is decided from now on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pointsman_api::flow::{Missed, Untold};
+use pointsman_api::flow::Missed;
 use pointsman_api::route::{EVENT_DECISION, EVENT_MISSED, EVENT_UNTOLD};
 use pointsman_net::plane::Decisions;
 use pointsman_net::record::FlowRecord;
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::events::reset;
 use super::history::{Feed, Reader, Told};
-use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place};
+use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
+use super::untold::Count;
 use super::wanted::{Fit, Wanted};
 use super::{Refusal, Streams, flows};
 use crate::app::App;
@@ -110,59 +110,5 @@ impl Source for Following {
             },
         };
         Some(numbered(&id, &text))
-    }
-}
-
-/// How often at most it is said that it is not known of flows whether they fit.
-const UNTOLD: Duration = Duration::from_secs(10);
-
-/// Flows of which it is not known whether they fit, since that was said last.
-#[derive(Debug, Default)]
-pub(super) struct Count {
-    fact: &'static str,
-    flows: u64,
-    said: Option<Instant>,
-}
-
-impl Count {
-    pub(super) fn add(&mut self, fact: &'static str) {
-        self.fact = fact;
-        self.flows += 1;
-    }
-
-    /// What is to be said now.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Untold> {
-        let early = self.said.is_some_and(|said| now < said + UNTOLD);
-        if self.flows == 0 || early {
-            return None;
-        }
-        self.said = Some(now);
-        Some(Untold {
-            fact: self.fact.to_owned(),
-            flows: std::mem::take(&mut self.flows),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_told_is_said_at_once_and_then_by_count() {
-        let mut count = Count::default();
-        let begun = Instant::now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(count.due(at(0)), None);
-        let mut add = |seconds| {
-            count.add("program");
-            count.due(at(seconds)).map(|untold| untold.flows)
-        };
-        assert_eq!(
-            [0, 1, 9, 10, 11].map(&mut add),
-            [Some(1), None, None, Some(3), None]
-        );
-        assert_eq!(count.due(at(20)).map(|untold| untold.flows), Some(1));
-        assert_eq!(count.due(at(40)), None);
     }
 }

@@ -21,7 +21,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, InForce, MOST_TOLD, Refused, Taken};
+use crate::app::{App, InForce, Taken};
+use crate::candidate::{MOST_TOLD, Refused};
 use crate::replay;
 
 /// The longest that a reload may wait for confirmation, in milliseconds: a day.
@@ -118,7 +119,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
             redact: request.redact,
             ..replay::Asked::default()
         };
-        match app.replay(asked).await {
+        match replay::run(&app, asked).await {
             Ok((plan, problems)) => (false, Some(plan), Ok(problems)),
             Err(refused) => (false, None, Err(refused)),
         }

@@ -8,10 +8,12 @@ mod flows;
 mod follow;
 mod handlers;
 mod history;
+mod lobby;
 mod requests;
 mod sse;
 mod steady;
 mod tools;
+mod untold;
 mod wanted;
 mod wording;
 
@@ -31,9 +33,9 @@ use pointsman_os::local::ControlListener;
 
 use self::door::Places;
 use self::events::Heard;
-pub(crate) use self::flows::Selected;
 use self::history::{Feed, History, Reader};
 use crate::app::App;
+use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
@@ -106,7 +108,7 @@ impl Streams {
         last: Option<&str>,
         feed: impl Feed<T>,
     ) -> Reader<T> {
-        let (reader, begins) = history.read(last, crate::unix_ms());
+        let (reader, begins) = history.read(last, unix_ms());
         if begins {
             let (app_ends, collecting) = (Arc::clone(app), Arc::clone(history).collect(feed));
             app.tasks.spawn(async move {

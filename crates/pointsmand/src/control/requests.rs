@@ -16,8 +16,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::Refusal;
-use super::events::reset;
-use super::sse::{self, KEEP_ALIVE, QUIET, Source, event, numbered};
+use super::sse::{self, KEEP_ALIVE, QUIET, Source, event, numbered, reset};
 use crate::app::App;
 use crate::records;
 

@@ -10,6 +10,8 @@ use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
+use pointsman_api::flow::Reset;
+use pointsman_api::route::EVENT_RESET;
 use serde::Serialize;
 
 /// A comment so often, so that a reader that went away is noticed.
@@ -57,6 +59,12 @@ pub(super) fn event(name: &str, value: &impl Serialize) -> String {
         // Nothing of ours fails to be JSON.
         Err(error) => format!(": {error}\n\n"),
     }
+}
+
+/// The client cannot go on where it was.
+pub(super) fn reset(last: Option<String>) -> String {
+    let after = last.unwrap_or_default();
+    event(EVENT_RESET, &Reset { after })
 }
 
 type Next<S> = Pin<Box<dyn Future<Output = (S, Option<String>)> + Send>>;

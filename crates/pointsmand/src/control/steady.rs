@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::door::Client;
+use super::lobby::Client;
 
 /// How long a client may leave an answer unread.
 const UNREAD: Duration = Duration::from_secs(30);

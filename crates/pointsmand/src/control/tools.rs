@@ -12,8 +12,10 @@ use pointsman_config::{Dialect, Problem};
 use serde::Deserialize;
 
 use super::Refusal;
+use super::door::OnSocket;
 use super::handlers::{not_taken, read_body};
-use crate::app::{App, Refused};
+use crate::app::App;
+use crate::candidate::Refused;
 use crate::{replay, rules};
 
 /// `POST /v1/replay`
@@ -52,7 +54,7 @@ pub(crate) async fn replay(
         redact: request.redact,
     };
     let path = asked.config.clone();
-    match app.replay(asked).await {
+    match replay::run(&app, asked).await {
         Ok((replay, _warnings)) => Json(replay).into_response(),
         Err(refused) if shown == Shown::All => not_taken(&app, path, &refused),
         Err(ref refused @ (Refused::Check(ref problems) | Refused::Tests(ref problems))) => {
@@ -71,10 +73,6 @@ pub(crate) async fn replay(
         Err(refused) => not_taken(&app, path, &refused),
     }
 }
-
-/// Who asks by the control socket's path: the daemon's own user, or root.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OnSocket;
 
 /// A candidate that the daemon is to read is named on the socket alone, and absolutely.
 fn may_be_named(request: &api::ReplayRequest, on_socket: bool) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use pointsman_api as api;
 use pointsman_config::{Problem, Problems, Severity};
 
 use super::Log;
-use crate::app::{MOST_TOLD, Refused, left_out};
+use crate::candidate::{MOST_TOLD, Refused, left_out};
 
 impl Log {
     /// What is to be said of a configuration that is in force, or soon will be.

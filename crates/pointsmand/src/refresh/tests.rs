@@ -9,7 +9,7 @@ use pointsman_policy::Domain;
 use tempfile::TempDir;
 
 use super::*;
-use crate::app::{Origin, check};
+use crate::candidate::{Origin, check};
 use crate::logging::Log;
 
 #[test]

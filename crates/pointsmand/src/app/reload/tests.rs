@@ -9,8 +9,10 @@ use tempfile::TempDir;
 
 use super::dropping::dropped_at_each_wait;
 use super::*;
-use crate::app::{Asker, Origin, check};
+use crate::app::Asker;
+use crate::candidate::{Origin, check};
 use crate::logging::Log;
+use crate::replay;
 
 /// No step of a test takes longer, also on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -139,7 +141,7 @@ async fn what_comes_into_force_and_replays_do_not_wait_for_each_other() {
         last: None,
         redact: false,
     };
-    let replayed = tokio::time::timeout(PATIENCE, app.replay(asked)).await;
+    let replayed = tokio::time::timeout(PATIENCE, replay::run(&app, asked)).await;
     replayed.expect("it does not wait").unwrap();
 }
 

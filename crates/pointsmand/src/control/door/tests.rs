@@ -1,4 +1,4 @@
-//! Places, and who waits for one.
+//! Places, and who comes in.
 
 use super::*;
 
@@ -32,18 +32,6 @@ fn the_places_of_one_kind_are_not_anothers() {
     // Reloads that wait for each other keep nobody from asking, nor from ending the daemon.
     assert_eq!(fill(Method::GET, route::STATUS), KEPT);
     assert_eq!(fill(Method::POST, route::STOP), 0);
-}
-
-#[test]
-fn the_oldest_of_those_who_wait_makes_room() {
-    let lobby = Arc::new(Lobby::default());
-    let clients: Vec<_> = (0..WAITING + 2).map(|_| lobby.enter()).collect();
-    let waits = |client: &Arc<Client>| lobby.waiting().iter().any(|it| Arc::ptr_eq(it, client));
-    assert!(!waits(&clients[0]) && !waits(&clients[1]) && waits(&clients[2]));
-    lobby.make_room();
-    assert!(!waits(&clients[2]) && waits(&clients[3]));
-    lobby.leave(&clients[4]);
-    assert_eq!(lobby.waiting().len(), WAITING - 2);
 }
 
 /// The first line of the answer to a request whose client is displaced at the moment that it is whole.

@@ -1,0 +1,151 @@
+//! A configuration that may come into force: where it comes from, how it is read, checked and tested, and why it is
+//! refused.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pointsman_config::case;
+use pointsman_config::list::Shelf;
+use pointsman_config::load::{Input, load_text};
+use pointsman_config::setup::OnUnknown;
+use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
+
+use crate::asked::{Asked, Recorder};
+
+/// Where the configuration comes from and what goes with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The file or directory; `None`: the embedded default.
+    pub path: Option<PathBuf>,
+    /// The language, where it was said.
+    pub dialect: Option<Dialect>,
+    /// What an unknown condition does, where it was said: stronger than the file.
+    pub on_unknown: Option<OnUnknown>,
+    /// The directory of state.
+    pub state: Option<PathBuf>,
+    /// The rule sets that were read before.
+    pub shelf: Arc<Shelf>,
+    /// The control socket.
+    pub control: PathBuf,
+}
+
+/// The most problems of a configuration that are logged, or answered; `check` tells all.
+pub(crate) const MOST_TOLD: usize = 100;
+
+/// What is said of those that are not.
+pub(crate) fn left_out(more: usize) -> String {
+    format!("{more} more problems: `pointsman check` tells all")
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// A listener or file could not be had.
+    Apply(String),
+    /// Another one waits for confirmation.
+    Awaiting(String),
+    /// The configuration has errors.
+    Check(Problems),
+    /// It is what was rolled back, and nobody asked for that again.
+    RolledBack,
+    /// The daemon is asked to end.
+    Stopping,
+    /// The policy's own tests fail.
+    Tests(Problems),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Apply(why) | Self::Awaiting(why) => f.write_str(why),
+            Self::Check(problems) => {
+                // Warnings and notes refuse nothing.
+                let (first, _) = problems.first(MOST_TOLD);
+                let errors = first.iter().filter(|p| p.severity == Severity::Error);
+                let mut lines: Vec<String> = errors.map(ToString::to_string).collect();
+                let all = problems.0.iter().filter(|p| p.severity == Severity::Error);
+                let more = all.count() - lines.len();
+                if more > 0 {
+                    lines.push(left_out(more));
+                }
+                f.write_str(&lines.join("\n"))
+            }
+            Self::RolledBack => f.write_str("it is the configuration that was rolled back"),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::Tests(failures) => {
+                let lines: Vec<String> = failures.0.iter().map(ToString::to_string).collect();
+                write!(f, "the policy's own tests fail: {}", lines.join("\n"))
+            }
+        }
+    }
+}
+
+/// A configuration that may be put in force.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What to run.
+    pub setup: Setup,
+    /// Its warnings and notes.
+    pub problems: Problems,
+}
+
+/// [`check`], while the control socket goes on: lists of a million names take their time.
+pub(crate) async fn read(origin: Origin) -> Result<(Result<Checked, Refused>, Asked), Refused> {
+    let reading = tokio::task::spawn_blocking(move || check(&origin));
+    reading
+        .await
+        .map_err(|error| Refused::Apply(error.to_string()))
+}
+
+/// Reads and checks a configuration, and runs its own tests; also tells what was read for that.
+pub(crate) fn check(origin: &Origin) -> (Result<Checked, Refused>, Asked) {
+    let files = Recorder::default();
+    let checked = checked(origin, &files);
+    (checked, files.into_asked())
+}
+
+/// As [`check`]; its files are asked of `files`.
+pub(crate) fn checked(origin: &Origin, files: &Recorder) -> Result<Checked, Refused> {
+    let Loaded {
+        dialect: _,
+        setup,
+        mut problems,
+    } = load(origin, files);
+    let Some(mut setup) = setup else {
+        return Err(Refused::Check(problems));
+    };
+    if let Some(on_unknown) = origin.on_unknown {
+        setup.set_on_unknown(on_unknown);
+    }
+    // The embedded default has no tests, and what lies where the daemon started is not beside it.
+    if origin.path.is_some() && !case::verify(&setup, files, &mut problems) {
+        let mut failures = problems.0;
+        failures.retain(|problem| problem.severity == Severity::Error);
+        return Err(Refused::Tests(Problems(failures)));
+    }
+    Ok(Checked { setup, problems })
+}
+
+fn load(origin: &Origin, files: &Recorder) -> Loaded {
+    if let Some(path) = &origin.path {
+        let loading = Loading {
+            dialect: origin.dialect,
+            state: origin.state.clone(),
+            files,
+            shelf: &origin.shelf,
+        };
+        return pointsman_config::load_with(path, loading);
+    }
+    let text = pointsman_config::dialect::native::DEFAULT.to_owned();
+    let input = Input {
+        source: Source::new("(embedded default)", text),
+        path: "pointsman.yaml".into(),
+        directory: PathBuf::new(),
+        files,
+        state: origin.state.clone(),
+        shelf: &origin.shelf,
+        lists: Default::default(),
+        patience: Default::default(),
+    };
+    load_text(input, Some(Dialect::Native), Problems::default())
+}
