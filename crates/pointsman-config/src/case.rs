@@ -106,16 +106,12 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
         if text.is_empty() {
             continue;
         }
-        let case = |flow: &str, expect: &str| Case {
+        let (flow, expect) = halves(text).unwrap_or((text, ""));
+        let case = Case {
             file: file.to_owned(),
             line,
-            flow: flow.trim().to_owned(),
-            expect: unquoted(expect.trim()).to_owned(),
-        };
-        let arrow = outside_quotes(text, |at| text[at..].starts_with("=>"));
-        let case = match arrow {
-            Some(at) => case(&text[..at], &text[at + 2..]),
-            None => case(text, ""),
+            flow: flow.to_owned(),
+            expect: expect.to_owned(),
         };
         if case.expect.is_empty() {
             failures.push(Failure {
@@ -128,6 +124,12 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
         }
     }
     (cases, failures)
+}
+
+/// What stands before `=>` and behind it.
+pub(crate) fn halves(text: &str) -> Option<(&str, &str)> {
+    let arrow = outside_quotes(text, |at| text[at..].starts_with("=>"))?;
+    Some((text[..arrow].trim(), unquoted(text[arrow + 2..].trim())))
 }
 
 /// The tests that a configuration brings along.

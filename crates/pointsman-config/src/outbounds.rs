@@ -12,6 +12,15 @@ use pointsman_policy::model::OutboundInfo;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{Outbound, OutboundKind};
 
+/// The most names that a hint lists of those that were defined.
+const MOST_SHOWN: usize = 12;
+
+/// What a name that is not known may have meant.
+enum Hint<'a> {
+    Near(&'a str),
+    Write(String),
+}
+
 /// Outbounds by name and number.
 #[derive(Debug, Default)]
 pub struct Outbounds {
@@ -128,8 +137,10 @@ impl Outbounds {
             let named = self.list.iter();
             named.filter(|o| self.by_name.contains_key(&o.name))
         };
-        let hint = match nearest(name, known().map(|o| &*o.name)) {
-            Some(near) => format!("did you mean `{near}`?"),
+        let near = nearest(name, known().map(|o| &*o.name));
+        let hint = match self.instead(name).or(near.map(Hint::Near)) {
+            Some(Hint::Write(hint)) => hint,
+            Some(Hint::Near(near)) => format!("did you mean `{near}`?"),
             None => {
                 // Built-in ones are there in two spellings, of which one is enough.
                 let mut shown: Vec<&str> = Vec::new();
@@ -152,6 +163,35 @@ impl Outbounds {
             )
             .hint = Some(hint);
         None
+    }
+
+    /// What to write for a word that other programs have for a way out.
+    fn instead(&self, name: &str) -> Option<Hint<'_>> {
+        let spelled = |word: &str| {
+            let lower = || self.find(&word.to_ascii_lowercase());
+            let id = self.find(word).or_else(lower)?;
+            self.name(id)
+                .map(|word| Hint::Write(format!("write `{word}`")))
+        };
+        match name.to_ascii_uppercase().as_str() {
+            "BLOCK" => spelled("REJECT"),
+            "DROP" | "REJECT-DROP" => spelled("BLACKHOLE"),
+            "PROXY" => {
+                let own = self.list.iter().filter(|it| it.span.is_some());
+                let own: Vec<&str> = own
+                    .map(|it| &*it.name)
+                    .filter(|own| self.by_name.contains_key(*own))
+                    .take(MOST_SHOWN)
+                    .collect();
+                let misspelled = own.iter().any(|own| own.eq_ignore_ascii_case(name));
+                let hint = format!(
+                    "write the name of one of your outbounds: {}",
+                    own.join(", ")
+                );
+                (!misspelled && !own.is_empty()).then_some(Hint::Write(hint))
+            }
+            _ => None,
+        }
     }
 
     /// All names that rules can use, in order of definition.

@@ -5,9 +5,12 @@
 //!
 //! Deliberately absent: which outbounds and rule sets there are. The dialect brings them.
 
+mod column;
 mod request;
 
 pub(crate) use request::request_timeout;
+
+use column::{apart, swallowed};
 
 use std::sync::Arc;
 
@@ -217,7 +220,12 @@ impl List<'_, '_> {
             Value::Scalar(..) if item.is_null() => {
                 problems.error("rule-syntax", &item.span, "the rule is empty");
             }
-            Value::Scalar(text, _) => return self.line(item, text, steps, problems),
+            Value::Scalar(text, style) => {
+                return match swallowed(item, *style) {
+                    Some(line) => apart(item, line, problems),
+                    None => self.line(item, text, steps, problems),
+                };
+            }
             Value::Map(pairs) => {
                 self.action(item, pairs, steps, problems);
                 // Said to be no rule; that there is none is not said, too.

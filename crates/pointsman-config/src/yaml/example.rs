@@ -40,7 +40,7 @@ pub(super) fn of_map(what: &str, node: &Node) -> Option<String> {
         "a rule set" => format!("write `{RULE_SET}`"),
         "`rule_sets`" => of_names(RULE_SET),
         "`policies`" => of_names("direct"),
-        "a test" => "write `{ flow: dst=example.com:443, expect: direct }`".to_owned(),
+        "a test" => "write `{ flow: dst=example.com:443, expect: direct }`, or `dst=example.com:443 => direct`".to_owned(),
         _ => return None,
     };
     Some(hint)

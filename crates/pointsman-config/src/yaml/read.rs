@@ -193,16 +193,28 @@ impl<'a> Keys<'a> {
             }
             let message = format!("{} has no key `{text}`", self.what);
             let problem = problems.error("unknown-key", &key.span, message);
-            problem.hint = match nearest(text, self.known.iter().copied()) {
-                Some(near) => Some(format!("did you mean `{near}`?")),
-                None if (1..=MAX_OFFERED).contains(&self.known.len()) => {
+            let foreign = FOREIGN
+                .iter()
+                .find(|(word, own)| *word == text.replace('-', "_") && self.known.contains(own));
+            let near = nearest(text, self.known.iter().copied());
+            problem.hint = match (foreign, near) {
+                (Some((_, own)), _) => Some(format!("write `{own}`")),
+                (None, Some(near)) => Some(format!("did you mean `{near}`?")),
+                (None, None) if (1..=MAX_OFFERED).contains(&self.known.len()) => {
                     Some(format!("there is: {}", self.known.join(", ")))
                 }
-                None => None,
+                (None, None) => None,
             };
         }
     }
 }
+
+/// What other programs call a key that there is.
+const FOREIGN: [(&str, &str); 3] = [
+    ("proxies", "outbounds"),
+    ("proxy_groups", "outbounds"),
+    ("rule_providers", "rule_sets"),
+];
 
 /// The most keys that a hint names.
 const MAX_OFFERED: usize = 20;

@@ -50,6 +50,9 @@ pub(super) fn domain(text: &str, suffix: bool) -> Made {
         if text.parse::<Prefix>().is_ok() {
             return bad.hint(format!("for addresses there is `IP-CIDR, {text}`"));
         }
+        if let Some(hint) = more_than_a_name(text, suffix) {
+            return bad.hint(hint);
+        }
         if !text.starts_with(['*', '+', '.']) || Domain::parse(stripped).is_err() {
             bad
         } else if suffix {
@@ -65,6 +68,27 @@ pub(super) fn domain(text: &str, suffix: bool) -> Made {
     } else {
         DomainTest::Exact(name)
     }))
+}
+
+/// What to write for a name with a port, or a URL.
+fn more_than_a_name(text: &str, suffix: bool) -> Option<String> {
+    let place = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let place = place.split(['/', '?', '#']).next()?;
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let (name, port) = match place.split_once(':') {
+        Some((name, port)) => (name, Some(port.parse::<u16>().ok()?)),
+        None => (place, None),
+    };
+    let name = Domain::parse(name).ok()?;
+    Some(match port {
+        Some(port) if text == place => {
+            let word = if suffix { "DOMAIN-SUFFIX" } else { "DOMAIN" };
+            format!(
+                "a port is a condition of its own: write `AND, [{word}, {name}], [DST-PORT, {port}], OUTBOUND`"
+            )
+        }
+        _ => format!("write the name alone: `{name}`"),
+    })
 }
 
 pub(super) fn domain_keyword(text: &str) -> Made {

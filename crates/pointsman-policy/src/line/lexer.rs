@@ -140,6 +140,13 @@ impl Lexer<'_> {
         }
         let text = self.line[start..self.at].trim();
         if text.is_empty() {
+            let ends = matches!(self.peek(), None | Some('#'));
+            if let (true, Some(comma)) = (ends, self.line[..start].rfind(',')) {
+                let mut told = broken((comma, comma + 1), "nothing stands behind this comma");
+                let hint = "remove the comma at the end, or write what stands behind it";
+                told.hint = Some(hint.to_owned());
+                return Err(told);
+            }
             let place = (start, (start + 1).min(self.line.len()));
             return Err(broken(place, "nothing stands here"));
         }

@@ -9,6 +9,7 @@
 
 mod canonical;
 mod content;
+mod instead;
 mod kind;
 mod lexer;
 mod parser;

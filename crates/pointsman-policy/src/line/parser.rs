@@ -1,6 +1,7 @@
 //! From elements to rules and conditions.
 
 use super::content;
+use super::instead::{instead, shape, without_outbound};
 use super::kind::{Kind, kind, kinds};
 use super::lexer::{Element, Value, elements};
 use super::{LineError, Placed, RuleLine, Scope};
@@ -38,6 +39,11 @@ pub fn parse_rule(line: &str, scope: &dyn Scope) -> Result<RuleLine, LineError> 
     if rest.len() > 2 && is_flag_misspelled(last) {
         let message = format!("`{}` is no outbound", outbound.text);
         let hint = "did you mean `no-resolve`?".to_owned();
+        return Err(LineError::new("rule-syntax", last.place(), message, hint));
+    }
+    if rest.len() == 1
+        && let Some((message, hint)) = without_outbound(kind, &word, &outbound.text)
+    {
         return Err(LineError::new("rule-syntax", last.place(), message, hint));
     }
     let parts = &parts[..parts.len() - 1];
@@ -127,49 +133,6 @@ fn kind_of(element: &Element) -> Result<(String, Kind), LineError> {
         message,
         hint,
     ))
-}
-
-/// What to write for a type that others' rules have, or one that no comma follows.
-fn instead(text: &str) -> Option<String> {
-    if let Some((word, _)) = text.split_once([' ', ':'])
-        && let Some(found) = kind(word)
-    {
-        let shape = shape(found, &word.to_ascii_uppercase(), true);
-        return Some(format!("put commas between the parts: `{shape}`"));
-    }
-    let write = match text.to_ascii_uppercase().as_str() {
-        "DEST-PORT" => "DST-PORT, PORT",
-        "DOMAIN-SET" => "RULE-SET, NAME",
-        "DOMAIN-WILDCARD" | "HOST-WILDCARD" => "DOMAIN-REGEX, EXPRESSION",
-        "FINAL" | "MATCH" => "FALLBACK, OUTBOUND",
-        "GEOSITE" => "RULE-SET, NAME",
-        "HOST" => "DOMAIN, NAME",
-        "HOST-KEYWORD" => "DOMAIN-KEYWORD, TEXT",
-        "HOST-SUFFIX" => "DOMAIN-SUFFIX, NAME",
-        "IP6-CIDR" => "IP-CIDR, RANGE",
-        "IN-NAME" => "INBOUND-ALIAS, NAME",
-        "IN-PORT" => "INBOUND, any:PORT",
-        "IN-TYPE" => "INBOUND, TYPE",
-        "IN-USER" => "INBOUND, USER@any",
-        "PORT" => "DST-PORT, PORT",
-        "PROCESS-NAME-WILDCARD" => "PROCESS-NAME-REGEX, EXPRESSION",
-        "PROCESS-PATH-WILDCARD" => "PROC-PATH-REGEX, EXPRESSION",
-        "SRC-IP" => "SRC-IP-CIDR, ADDRESS",
-        "SUB-RULE" => ".SUB-DISPATCH",
-        _ => return None,
-    };
-    Some(format!("write `{write}`"))
-}
-
-/// How a rule of this type is written.
-fn shape(kind: Kind, word: &str, whole: bool) -> String {
-    let outbound = if whole { ", OUTBOUND" } else { "" };
-    match kind {
-        Kind::And | Kind::Or => format!("{word}, [TYPE, CONTENT], [TYPE, CONTENT]{outbound}"),
-        Kind::Not => format!("{word}, [TYPE, CONTENT]{outbound}"),
-        Kind::Always | Kind::Never | Kind::Fallback => format!("{word}{outbound}"),
-        _ => format!("{word}, CONTENT{outbound}"),
-    }
 }
 
 struct Reader<'s> {

@@ -212,7 +212,15 @@ fn errors_point_at_the_fault() {
         "DOMAN, a.b, P",
         "unknown-rule 0..5: there is no rule type `DOMAN`",
     );
-    check("DOMAIN, a.b", "rule-syntax 0..6: `DOMAIN` needs a content");
+    let one = "has one part behind its type, and needs a content and an outbound";
+    check(
+        "DOMAIN, a.b",
+        &format!("rule-syntax 8..11: this `DOMAIN` {one}"),
+    );
+    check(
+        "DOMAIN, Direct",
+        "rule-syntax 0..6: `DOMAIN` needs a content",
+    );
     check(
         "DOMAIN",
         "rule-syntax 0..6: `DOMAIN` needs more than its type",
@@ -222,7 +230,10 @@ fn errors_point_at_the_fault() {
         "rule-syntax 13..14: `DOMAIN` has one content",
     );
     check("DOMAIN, , P", "rule-syntax 8..9: nothing stands here");
-    check("DOMAIN, a.b, P,", "rule-syntax 15..15: nothing stands here");
+    check(
+        "DOMAIN, a.b, P,",
+        "rule-syntax 14..15: nothing stands behind this comma",
+    );
     check(
         "DOMAIN, \"a.b, P",
         "rule-syntax 8..9: this quote is never closed",
@@ -468,5 +479,28 @@ proptest! {
             prop_assert!(error.start <= error.end && error.end <= line.len());
             prop_assert!(line.is_char_boundary(error.start) && line.is_char_boundary(error.end));
         }
+    }
+}
+
+#[test]
+fn a_part_that_is_missing_or_too_much_is_guessed() {
+    let check = |line: &str, expected: &str| {
+        let error = parse_rule(line, &PLAIN).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some(expected), "{line}");
+    };
+    let comma = |word: &str| format!("it names no outbound: is a comma missing before `{word}`?");
+    check("DST-PORT, 81 RESET", &comma("RESET"));
+    check("IP-CIDR, 10.0.0.0/8 up, no-resolve", &comma("up"));
+    check(
+        "DOMAIN, d.example",
+        "where `d.example` is the content, it names no outbound: write `DOMAIN, d.example, OUTBOUND`",
+    );
+    let behind = "remove the comma at the end, or write what stands behind it";
+    for line in [
+        "DOMAIN, a, DIRECT,",
+        "FALLBACK, DIRECT, # why",
+        "DOMAIN, a,",
+    ] {
+        check(line, behind);
     }
 }

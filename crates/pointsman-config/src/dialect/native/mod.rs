@@ -5,8 +5,10 @@
 //! default in `docs/reference/native.md`.
 
 mod allow;
+mod columns;
 mod defaults;
 mod dns;
+mod flow_tests;
 mod forwards;
 mod inbounds;
 mod include;
@@ -32,7 +34,7 @@ use crate::forward;
 use crate::load::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    Balance, DataFiles, Dialect, Families, FlowTest, History, Log, PolicyId, Setup, Sniff, Timeouts,
+    Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, Sniff, Timeouts,
 };
 use crate::value::{self, Others};
 use crate::yaml::{self, KeyStyle, Keys, Node};
@@ -146,7 +148,9 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
     let mut inbounds = inbounds::read(parts.inbounds, &policies, &dns, input, &mut files, problems);
-    let tests = parts.tests.map(|node| tests_of(node, &table, problems));
+    let tests = parts
+        .tests
+        .map(|node| flow_tests::read(node, &table, problems));
     if inbounds.any && policies.main.is_none() && !policies.broken && !inbounds.all_named {
         let what = "there is neither `policy` nor `rules`, so nothing says where flows go";
         let place = parts.inbounds.map_or(&root.span, |node| &node.span);
@@ -218,8 +222,10 @@ fn named<'a>(
     problems: &mut Problems,
 ) -> Vec<(&'a str, &'a Span, &'a Node)> {
     let Some(node) = node else { return Vec::new() };
-    let pairs = node.map(what, problems).iter();
-    let pairs = pairs.filter_map(|(key, value)| {
+    let pairs = node.map(what, problems);
+    let misplaced = columns::misplaced(pairs, what, problems);
+    let pairs = (0..).zip(pairs).filter(|(at, _)| !misplaced.contains(at));
+    let pairs = pairs.filter_map(|(_, (key, value))| {
         let name = value::name(key, "a name", problems)?;
         Some((name, &key.span, value))
     });
@@ -356,33 +362,4 @@ fn databases<'a>(
 
 fn shown(node: &Node) -> &str {
     node.scalar().unwrap_or("")
-}
-
-fn tests_of(
-    node: &Node,
-    outbounds: &crate::outbounds::Outbounds,
-    problems: &mut Problems,
-) -> Vec<FlowTest> {
-    let mut tests = Vec::new();
-    for item in node.list("`tests`", problems) {
-        let mut keys = item.keys("a test", KeyStyle::Exact, problems);
-        let flow = keys.require("flow", problems);
-        let expect = keys.require("expect", problems);
-        keys.finish(problems);
-        let flow = flow.and_then(|node| value::name(node, "`flow`", problems));
-        let Some(expect) = expect else { continue };
-        let Some(name) = value::name(expect, "`expect`", problems) else {
-            continue;
-        };
-        // That nothing decides may be meant, too.
-        let known = name == "none" || outbounds.resolve(name, &expect.span, problems).is_some();
-        if let (Some(flow), true) = (flow, known) {
-            tests.push(FlowTest {
-                flow: flow.to_owned(),
-                expect: name.to_owned(),
-                span: first_line(&item.span),
-            });
-        }
-    }
-    tests
 }

@@ -99,7 +99,10 @@ pub(super) const ROOT: Mapping = mapping(
         key("policy", Text),
         key("rules", List(&Rule)),
         key("policies", ByName(&Either(&[Text, List(&Rule)]))),
-        key("tests", List(&Kind::Mapping(&TEST))),
+        key(
+            "tests",
+            List(&Either(&[Matching("=>"), Kind::Mapping(&TEST)])),
+        ),
     ],
 );
 
@@ -145,7 +148,7 @@ const TEST: Mapping = mapping(
     &[
         needed_told(
             "flow",
-            NAME,
+            Either(&[NAME, ByName(&Any)]),
             "The flow in words, as in a `.case` file: `dst=example.com:443`",
         ),
         needed_told("expect", NAME, "The outbound that it must go to"),

@@ -193,7 +193,7 @@ fn schema_keys() -> seen::Known {
         ("`sniff`", "/properties/sniff".to_owned()),
         ("`timeouts`", "/properties/timeouts".to_owned()),
         ("`dns`", "/properties/dns".to_owned()),
-        ("a test", "/properties/tests/items".to_owned()),
+        ("a test", "/properties/tests/items/anyOf/1".to_owned()),
         ("a forward", format!("/properties/forwards/{by_name}")),
         (
             "`retry`",

@@ -595,8 +595,6 @@ fn tests_name_outbounds_that_exist() {
             "1:37: error[unknown-outbound]: there is no outbound `nowhere`",
             "1:56: error[invalid-value]: `flow` must be a word, without control characters",
             "1:78: error[wrong-type]: a test must be a mapping",
-            "1:78: error[missing-key]: a test needs the key `flow`",
-            "1:78: error[missing-key]: a test needs the key `expect`",
         ],
     );
 }
