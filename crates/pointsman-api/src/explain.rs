@@ -20,6 +20,9 @@ pub struct Explanation {
     pub reason: String,
     /// The rules visited, in order.
     pub trace: Vec<TraceLine>,
+    /// The hops of the chain that it goes through, first the one that is dialled; absent where it is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<String>,
     /// The facts that were asked for, in order: `sniff`, `resolve`, `owner`, `country`, `local`, `verdict`.
     pub asked: Vec<String>,
     /// For app and domain rules alone.

@@ -65,6 +65,9 @@ pub struct ProblemList {
     pub errors: usize,
     /// How many are warnings.
     pub warnings: usize,
+    /// How many make `check` fail: the errors, and with `--deny warnings` the warnings.
+    #[serde(default)]
+    pub denied: usize,
     /// In order of files and places.
     pub problems: Vec<Problem>,
 }

@@ -53,6 +53,7 @@ fn explanation() -> Explanation {
                 because: "domain twitter.com".into(),
             }),
         ],
+        hops: vec![],
         asked: vec!["sniff".into()],
         app_domain: None,
         generation: None,
@@ -239,10 +240,11 @@ fn problems_and_errors_are_frozen() {
             dialect: Some("reflow".into()),
             errors: 1,
             warnings: 0,
+            denied: 1,
             problems: vec![problem()],
         },
         expect![[
-            r#"{"config":"config","dialect":"reflow","errors":1,"warnings":0,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#
+            r#"{"config":"config","dialect":"reflow","errors":1,"warnings":0,"denied":1,"problems":[{"severity":"error","code":"unknown-key","message":"m","file":"r.toml","line":1,"column":2,"hint":null,"related":{"message":"first here","file":"r.toml","line":1,"column":1},"text":"t"}]}"#
         ]],
     );
     frozen(

@@ -239,6 +239,7 @@ pub fn render(view: &View<'_>) -> Explanation {
         },
         rule,
         trace: trace_lines(view, above),
+        hops: Vec::new(),
         reason,
         asked: view
             .asked
@@ -256,7 +257,10 @@ pub fn render(view: &View<'_>) -> Explanation {
         if let Some(flow) = &mut explanation.flow {
             told::complete(flow, query);
         }
-        explanation.hints = told::hints(query, view.asked, trace);
+        explanation.hints = told::hints(query, view.asked, trace, view.facts);
+        if let (Some(Above::OwnListener(at)), None) = (way.refused, &query.inbound) {
+            explanation.hints.extend(told::whose(at, view.world));
+        }
     }
     match way.refused {
         Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),

@@ -138,7 +138,7 @@ impl Outbounds {
             named.filter(|o| self.by_name.contains_key(&o.name))
         };
         let near = nearest(name, known().map(|o| &*o.name));
-        let hint = match self.instead(name).or(near.map(Hint::Near)) {
+        let hint = match self.instead(name).or_else(|| near.map(Hint::Near)) {
             Some(Hint::Write(hint)) => hint,
             Some(Hint::Near(near)) => format!("did you mean `{near}`?"),
             None => {

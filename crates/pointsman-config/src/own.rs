@@ -14,10 +14,27 @@ use pointsman_policy::local::takes;
 use crate::problem::{Problems, Span};
 use crate::setup::{Dialect, Endpoint, NameServer, OutboundKind, Place, Server, Setup};
 
+/// Who listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listener<'s> {
+    /// A forward of this name.
+    Forward(&'s str),
+    /// An inbound of this name.
+    Inbound(&'s str),
+}
+
+impl<'s> Listener<'s> {
+    fn name(self) -> &'s str {
+        match self {
+            Self::Forward(name) | Self::Inbound(name) => name,
+        }
+    }
+}
+
 /// The addresses that a configuration listens on.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners<'s> {
-    tcp: Vec<(Host, u16, &'s str)>,
+    tcp: Vec<(Host, u16, Listener<'s>)>,
     unix: Vec<(&'s Path, &'s str)>,
 }
 
@@ -28,14 +45,16 @@ impl<'s> Listeners<'s> {
         let mut found = Self::default();
         for inbound in &setup.inbounds {
             let host = Host::Address(inbound.listen.ip().to_canonical());
-            found.tcp.push((host, inbound.listen.port(), &inbound.name));
+            let listener = Listener::Inbound(&inbound.name);
+            found.tcp.push((host, inbound.listen.port(), listener));
         }
         for forward in &setup.forwards {
             for endpoint in &forward.listen {
                 match endpoint {
                     Endpoint::Fd(_) => {}
                     Endpoint::Tcp(Server { host, port }) => {
-                        found.tcp.push((host.clone(), *port, &forward.name));
+                        let listener = Listener::Forward(&forward.name);
+                        found.tcp.push((host.clone(), *port, listener));
                     }
                     Endpoint::Unix(path) => found.unix.push((path, &forward.name)),
                 }
@@ -47,7 +66,17 @@ impl<'s> Listeners<'s> {
     /// The name of the listener that a connection to `host` and `port` would arrive at. `is_own` tells further
     /// addresses of this host, loopback apart.
     pub fn at(&self, host: &Host, port: u16, is_own: impl Fn(IpAddr) -> bool) -> Option<&'s str> {
-        let hit = |(bound, at, _): &&(Host, u16, &str)| {
+        self.whose(host, port, is_own).map(Listener::name)
+    }
+
+    /// As [`Self::at`], with what it is.
+    pub(crate) fn whose(
+        &self,
+        host: &Host,
+        port: u16,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Option<Listener<'s>> {
+        let hit = |(bound, at, _): &&(Host, u16, Listener<'_>)| {
             *at == port
                 && port != 0
                 && match (bound, host) {
@@ -59,7 +88,7 @@ impl<'s> Listeners<'s> {
                     }),
                 }
         };
-        self.tcp.iter().find(hit).map(|(_, _, name)| *name)
+        self.tcp.iter().find(hit).map(|(_, _, whose)| *whose)
     }
 
     fn unix_at(&self, path: &Path) -> Option<&'s str> {

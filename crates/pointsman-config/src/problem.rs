@@ -286,6 +286,13 @@ impl Problems {
         same::join(&mut self.0);
     }
 
+    /// As people read them: of notes that an ordinary file has for many rules one of each code in a file, with the
+    /// lines of the others.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        Self(same::folded(&self.0))
+    }
+
     /// At most so many of them, in their order, and how many are left out: the graver ones come first.
     #[must_use]
     pub fn first(&self, most: usize) -> (Vec<&Problem>, usize) {

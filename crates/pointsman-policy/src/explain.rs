@@ -28,8 +28,18 @@ pub fn sentence(policy: &Policy, step: &Step, trace: Option<&Trace>) -> String {
         .iter()
         .rev()
         .find(|visit| Some(&visit.origin) == decision.rule.as_ref());
+    let is_own = |visit: &Visit| Some(&visit.origin) == decision.rule.as_ref();
+    let unknown = visits
+        .iter()
+        .filter(|visit| matches!(visit.verdict, Verdict::Unknown(_)) && !is_own(visit))
+        .count();
+    let undecided = match unknown {
+        0 => String::new(),
+        1 => "; 1 rule could not be decided".to_owned(),
+        more => format!("; {more} rules could not be decided"),
+    };
     match &decision.reason {
-        Reason::Fallback { .. } => format!("{}: {rule}", decision.reason),
+        Reason::Fallback { .. } => format!("{}: {rule}{undecided}", decision.reason),
         Reason::LoopGuard { .. } => format!(
             "{}, so the flow goes {} and not as {rule} says",
             decision.reason,

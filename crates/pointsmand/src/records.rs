@@ -143,6 +143,7 @@ pub(crate) fn remembered(record: &FlowRecord) -> api::Explanation {
         }),
         reason: record.reason(),
         trace: Vec::new(),
+        hops: Vec::new(),
         asked: sought.iter().map(|need| need.as_str().to_owned()).collect(),
         app_domain: None,
         generation: None,

@@ -8,7 +8,9 @@ use pointsman_policy::decision::{Trace, Visit};
 use pointsman_policy::fact::{Facts, Look, Need, Process, Protocol};
 use pointsman_policy::{Fact, Host};
 
+use super::World;
 use crate::flow::Query;
+use crate::own::Listener;
 
 /// The flow, as far as it is known.
 pub(super) fn flow(facts: &Facts) -> Explained {
@@ -55,17 +57,44 @@ pub(super) fn complete(flow: &mut Explained, query: &Query) {
 }
 
 /// What rules looked at that was not said and that a real flow may have: what nobody would ask for is not there either.
-pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace) -> Vec<String> {
+pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace, facts: &Facts) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();
+    if let (Fact::Failed(why), true) = (&facts.sought.resolved, asked.contains(&Need::Resolve)) {
+        hints.push(look_up_failed(why));
+    }
     for visit in &trace.visits {
         let unseen = visit.seen.iter().filter(|seen| seen.value.is_none());
-        for hint in unseen.filter_map(|seen| hint(query, asked, visit, seen.fact)) {
+        let of = |fact| match (fact, &facts.sought.resolved) {
+            ("ip", Fact::Failed(why)) => Some(look_up_failed(why)),
+            _ => hint(query, asked, visit, fact),
+        };
+        for hint in unseen.filter_map(|seen| of(seen.fact)) {
             if !hints.contains(&hint) {
                 hints.push(hint);
             }
         }
     }
     hints
+}
+
+fn look_up_failed(why: &str) -> String {
+    format!(
+        "the name's address was looked up in vain ({why}), and a rule looks at it: `resolved=ADDRESS` says what it would be"
+    )
+}
+
+/// What to ask where the destination is a listener of the configuration's own.
+pub(super) fn whose(at: SocketAddr, world: World<'_>) -> Option<String> {
+    let host = Host::Address(at.ip());
+    let is_own = |address| world.selection.is_own(address);
+    Some(match world.listeners.whose(&host, at.port(), is_own)? {
+        Listener::Forward(name) => format!(
+            "this is where forward `{name}` listens: `inbound=forward:{name}` explains what its clients get"
+        ),
+        Listener::Inbound(name) => format!(
+            "this is where inbound `{name}` listens: `dst=HOST:PORT inbound={name}` explains what its clients get"
+        ),
+    })
 }
 
 fn hint(query: &Query, asked: &[Need], visit: &Visit, fact: &str) -> Option<String> {

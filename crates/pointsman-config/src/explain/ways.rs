@@ -2,6 +2,8 @@
 
 use pointsman_api::Explanation;
 
+use pointsman_policy::OutboundId;
+
 use crate::setup::{Outbound, OutboundKind, Setup};
 
 /// Adds what the outbound makes of the flow where that is not what its action says.
@@ -19,15 +21,24 @@ pub(super) fn hint(explanation: &mut Explanation, setup: &Setup) {
         (None, Some(leaf)) => not_built(leaf, setup),
         (None, None) => None,
     };
+    let hops = leaf.map_or(&[][..], hops);
+    explanation.hops = hops
+        .iter()
+        .filter_map(|id| setup.outbounds.get(id.0 as usize))
+        .map(|hop| hop.name.to_string())
+        .collect();
     explanation.hints.extend(refused);
 }
 
-fn not_built(leaf: &Outbound, setup: &Setup) -> Option<String> {
-    let hops = match &leaf.kind {
-        OutboundKind::Chain { hops } => hops.as_slice(),
+fn hops(outbound: &Outbound) -> &[OutboundId] {
+    match &outbound.kind {
+        OutboundKind::Chain { hops } => hops,
         _ => &[],
-    };
-    let hops = hops
+    }
+}
+
+fn not_built(leaf: &Outbound, setup: &Setup) -> Option<String> {
+    let hops = hops(leaf)
         .iter()
         .filter_map(|id| setup.outbounds.get(id.0 as usize));
     let mut on_the_way = std::iter::once(leaf).chain(hops);

@@ -96,6 +96,14 @@ pub enum BadFlow {
     /// A key given twice.
     #[error("`{0}` is given twice")]
     Twice(String),
+    /// A port that stands apart from its host.
+    #[error("`dst` is given twice: write `{host}:{port}`")]
+    Apart {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// The configuration has no such forward.
     #[error("there is no forward `{0}`")]
     UnknownForward(String),

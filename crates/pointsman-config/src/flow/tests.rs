@@ -474,3 +474,15 @@ proptest::proptest! {
         crate::fuzz_checks::check_flow_words(parts.concat().as_bytes());
     }
 }
+
+#[test]
+fn a_port_that_stands_apart_is_told() {
+    let told = |words: &str| Query::parse(words).unwrap_err().to_string();
+    assert_eq!(
+        told("example.com 443"),
+        "`dst` is given twice: write `example.com:443`"
+    );
+    assert_eq!(told("::1 443"), "`dst` is given twice: write `[::1]:443`");
+    assert_eq!(told("a.test:1 443"), "`dst` is given twice");
+    assert_eq!(told("a.test b.test"), "`dst` is given twice");
+}

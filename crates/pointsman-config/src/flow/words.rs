@@ -3,11 +3,12 @@
 //! A word without a key is the destination, as people paste it. The keys are the flags of `pointsman explain`. Values with spaces stand in quotes: in double ones
 //! `\"` and `\\` are escapes, single ones are verbatim.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_policy::Fact;
 use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{InboundKind, Parent, Process, Provenance};
+use pointsman_policy::{Fact, Host};
 
 use crate::problem::nearest;
 
@@ -89,6 +90,20 @@ impl Query {
             };
             // One name in the first bytes, however it is called.
             let name = if *name == "sni" { "domain" } else { *name };
+            let port = value.parse::<u16>();
+            if let (true, "dst", Ok(port), Some(host), None) = (
+                seen.contains(&name),
+                name,
+                port,
+                &query.destination,
+                query.port,
+            ) {
+                let host = match host {
+                    Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+                    host => host.to_string(),
+                };
+                return Err(BadFlow::Apart { host, port });
+            }
             if seen.contains(&name) && name != "parent" {
                 return Err(BadFlow::Twice(key.to_owned()));
             }

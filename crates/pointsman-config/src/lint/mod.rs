@@ -18,6 +18,7 @@ mod entries;
 mod given;
 mod leak;
 mod logic;
+mod logs;
 mod members;
 pub(crate) mod odd;
 pub(crate) mod places;
@@ -59,6 +60,7 @@ pub fn lint(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
     );
     unused::look(setup, &mut places, problems);
     early::look(setup, &mut places, problems);
+    logs::look(setup, files, &mut places, problems);
     problems.sort();
 }
 

@@ -231,6 +231,7 @@ impl Reason {
         if self.count > 1 {
             problem.again = Some(Again {
                 lines: self.lines.clone(),
+                alike: false,
                 count: self.count - 1,
             });
         }

@@ -14,17 +14,37 @@ use super::Problem;
 const MOST_APART: usize = 3;
 
 /// Where else the very same is to be said, in the same file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Again {
     /// The lines of the next two.
     pub lines: Vec<u32>,
     /// How many there are besides the first.
     pub count: usize,
+    /// Whether they are of one kind, and not the very same.
+    pub alike: bool,
 }
 
 /// `the same on the lines 9 and 10, and of 19997 more`
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.alike {
+            let lines = self.lines.iter().take(MOST_LINES).map(u32::to_string);
+            let lines: Vec<String> = lines.collect();
+            let rules = if self.count == 1 { "rule" } else { "rules" };
+            write!(f, "and {} more {rules}", self.count)?;
+            return match lines.as_slice() {
+                [] => Ok(()),
+                [line] if self.count == 1 => write!(f, ": line {line}"),
+                lines => {
+                    let rest = if lines.len() < self.count {
+                        ", ..."
+                    } else {
+                        ""
+                    };
+                    write!(f, ": lines {}{rest}", lines.join(", "))
+                }
+            };
+        }
         if self.lines.is_empty() {
             return write!(f, "the same of {} more on this line", self.count);
         }
@@ -40,6 +60,40 @@ impl fmt::Display for Again {
             more => write!(f, ", and of {more} more"),
         }
     }
+}
+
+/// Notes of which an ordinary file has many, and that say much the same of each rule.
+const REPEATED: [&str; 3] = ["answers-early", "fails-open", "never-sees-names"];
+
+/// The most lines that stand for further notes of a kind.
+const MOST_LINES: usize = 10;
+
+/// One of each kind of the notes of which a file has many, with the lines of the others.
+pub(super) fn folded(problems: &[Problem]) -> Vec<Problem> {
+    let mut told: Vec<Problem> = Vec::new();
+    let mut first: HashMap<(&str, &str), usize> = HashMap::new();
+    for problem in problems {
+        let kind = (problem.code, &**problem.span.file());
+        let Some(at) = first
+            .get(&kind)
+            .filter(|_| REPEATED.contains(&problem.code))
+        else {
+            first.insert(kind, told.len());
+            told.push(problem.clone());
+            continue;
+        };
+        let head = &mut told[*at].again;
+        let mut all = head.take().unwrap_or_default();
+        all.lines.push(problem.span.line());
+        all.count += 1;
+        if let Some(again) = &problem.again {
+            all.lines.extend(&again.lines);
+            all.count += again.count;
+        }
+        all.alike = true;
+        *head = Some(all);
+    }
+    told
 }
 
 /// Makes one of many that are equal; the others keep their order.
@@ -84,7 +138,11 @@ pub(super) fn join(problems: &mut Vec<Problem>) {
     for (head, count) in &many {
         let lines = lines.remove(head).unwrap_or_default();
         let count = count - 1;
-        problems[*head].again = Some(Again { lines, count });
+        problems[*head].again = Some(Again {
+            lines,
+            count,
+            alike: false,
+        });
     }
     let mut at = 0..;
     problems.retain(|_| {

@@ -243,3 +243,35 @@ fn lines_are_where_they_stand() {
     assert_eq!(source.line(3).text(), "ä c");
     assert_eq!(source.line(9).text(), "");
 }
+
+#[test]
+fn notes_that_files_have_many_of_are_folded() {
+    let text = "rule\n".repeat(20);
+    let source = Source::open("c.yaml", text);
+    let mut problems = Problems::default();
+    for line in 1..=13 {
+        let place = source.line(line);
+        problems.note("never-sees-names", &place, format!("rule {line} is blind"));
+        problems.note("not-yet", &place, format!("not yet: {line}"));
+    }
+    problems.note("fails-open", &source.line(14), "one");
+    problems.note("fails-open", &source.line(15), "two");
+    let folded = problems.folded();
+    let told = |code: &str| -> Vec<String> {
+        let told = folded.0.iter().filter(|it| it.code == code);
+        told.map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        told("never-sees-names"),
+        [
+            "c.yaml:1:1: note[never-sees-names]: rule 1 is blind\n  | rule\n  | ^^^^\n  \
+          and 12 more rules: lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ..."
+        ]
+    );
+    assert_eq!(
+        told("fails-open"),
+        ["c.yaml:14:1: note[fails-open]: one\n  | rule\n  | ^^^^\n  and 1 more rule: line 15"]
+    );
+    assert_eq!(told("not-yet").len(), 13);
+    assert_eq!(problems.0.len(), 28);
+}

@@ -119,6 +119,7 @@ fn explanation(app_domain: Option<AppDomain>) -> Explanation {
         rule: None,
         reason: "domain rule: suffix match 'youtube.com' -> egress 'proxy'".into(),
         trace: Vec::new(),
+        hops: Vec::new(),
         asked: Vec::new(),
         app_domain,
         generation: None,

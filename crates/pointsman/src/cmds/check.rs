@@ -59,25 +59,24 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         .iter()
         .map(|p| load::wire(p, &directory))
         .collect();
+    let denies = |severity: &str| {
+        severity == "error" || (severity == "warning" && args.deny == Some(Deny::Warnings))
+    };
     let count = |severity: &str| problems.iter().filter(|p| p.severity == severity).count();
     let list = ProblemList {
         config: Some(path.display().to_string()),
         dialect: loaded.dialect.map(|dialect| dialect.as_str().to_owned()),
         errors: count("error"),
         warnings: count("warning"),
+        denied: problems.iter().filter(|it| denies(&it.severity)).count(),
         problems,
-    };
-    let denies = |severity: &str| {
-        severity == "error" || (severity == "warning" && args.deny == Some(Deny::Warnings))
     };
     out.answer(&list, |out| {
         // Whoever wants quiet is told what made it fail, and nothing else.
         let quiet = out.quiet;
-        let told = list
-            .problems
-            .iter()
-            .filter(|problem| !quiet || denies(&problem.severity));
-        for problem in told {
+        let folded = loaded.problems.folded();
+        let told = folded.0.iter().map(|it| load::wire(it, &directory));
+        for problem in told.filter(|problem| !quiet || denies(&problem.severity)) {
             let color = match problem.severity.as_str() {
                 "error" => 31,
                 "warning" => 33,
@@ -106,13 +105,9 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
     ));
-    match list
-        .problems
-        .iter()
-        .any(|problem| denies(&problem.severity))
-    {
-        true => Err(Stop::No),
-        false => Ok(()),
+    match list.denied {
+        0 => Ok(()),
+        _ => Err(Stop::No),
     }
 }
 

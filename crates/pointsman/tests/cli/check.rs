@@ -69,3 +69,42 @@ fn what_breaks_may_be_refused() {
         "{told:?}"
     );
 }
+
+#[test]
+fn scripts_read_in_one_field_whether_it_fails() {
+    let home = directory(&[("c.yaml", ODD)]);
+    let denied = |arguments: &[&str]| {
+        let arguments = [&["check", "c.yaml", "--format", "json"], arguments].concat();
+        let done = run(home.path(), &arguments, "");
+        let list: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        (done.code, list["denied"].as_u64(), list["errors"].as_u64())
+    };
+    assert_eq!(denied(&[]), (0, Some(0), Some(0)));
+    assert_eq!(denied(&["--deny", "warnings"]), (1, Some(1), Some(0)));
+}
+
+#[test]
+fn notes_of_one_kind_are_told_once_to_people() {
+    let rules = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+    let rules = rules.map(|range| format!("  - IP-CIDR, {range}, RESET\n"));
+    let file = format!(
+        "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:7890\" }}\nrules:\n{}  - FALLBACK, DIRECT\n",
+        rules
+            .concat()
+            .replace("IP-CIDR, 10.0.0.0/8", "ip-cidr, 10.0.0.0/8")
+    );
+    let home = directory(&[("c.yaml", file.as_str())]);
+    let done = run(home.path(), &["check", "c.yaml"], "");
+    let count = done.stdout.matches("note[never-sees-names]").count();
+    assert_eq!(count, 1, "{}", done.stdout);
+    assert!(
+        done.stdout.contains("\n  and 2 more rules: lines 6, 7\n"),
+        "{}",
+        done.stdout
+    );
+    let done = run(home.path(), &["check", "c.yaml", "--format", "json"], "");
+    let list: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let all = list["problems"].as_array().unwrap().iter();
+    let blind = all.filter(|problem| problem["code"] == "never-sees-names");
+    assert_eq!(blind.count(), 3);
+}

@@ -9,6 +9,7 @@ use crate::candidate::{MOST_TOLD, Refused, left_out};
 impl Log {
     /// What is to be said of a configuration that is in force, or soon will be.
     pub(crate) fn problems(&self, problems: &Problems) {
+        let problems = problems.folded();
         let (first, more) = problems.first(MOST_TOLD);
         for problem in first {
             match problem.severity {

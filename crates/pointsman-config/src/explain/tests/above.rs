@@ -98,3 +98,111 @@ fn clients_of_other_hosts_are_not_lent_this_hosts_addresses() {
         );
     }
 }
+
+/// The hints of a flow in a configuration.
+fn hints(text: &str, flow: &str) -> Vec<String> {
+    let files = Memory::new([("c.yaml", text)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded
+        .setup
+        .unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let query = Query::parse(flow).unwrap();
+    let explained = explain(&setup, &query, &First, Detail::Folded).unwrap();
+    explained.hints
+}
+
+#[test]
+fn who_asks_for_a_listener_is_told_whose_it_is() {
+    let text = format!(
+        "{TEXT}forwards:\n  db: {{ listen: 'tcp://127.0.0.1:5432', targets: [{{ name: a, address: 'tcp://192.0.2.1:1' }}] }}\n"
+    );
+    let check = |flow: &str, expected: &str| {
+        let hints = hints(&text, flow);
+        assert!(
+            hints.iter().any(|hint| hint == expected),
+            "{flow}: {hints:?}"
+        );
+    };
+    check(
+        "127.0.0.1:5432",
+        "this is where forward `db` listens: `inbound=forward:db` explains what its clients get",
+    );
+    check(
+        "localhost:7890 resolved=127.0.0.1",
+        "this is where inbound `desk` listens: `dst=HOST:PORT inbound=desk` explains what its clients get",
+    );
+    for flow in ["inbound=forward:db", "127.0.0.1:5432 inbound=desk"] {
+        let hints = hints(&text, flow);
+        assert!(
+            !hints.iter().any(|hint| hint.contains("listens")),
+            "{flow}: {hints:?}"
+        );
+    }
+}
+
+#[test]
+fn the_hops_of_a_chain_are_told() {
+    let text = "version: 1\ninbounds: { a: { type: mixed, listen: 1 } }\noutbounds:\n  \
+                one: { type: socks5, server: '192.0.2.1:1' }\n  two: { type: http, server: '192.0.2.2:1' }\n  \
+                both: { type: chain, hops: [one, two] }\n  group: { type: select, members: [both, one] }\n\
+                rules:\n  - DOMAIN, a.example, both\n  - DOMAIN, b.example, group\n  - FALLBACK, one\n";
+    let files = Memory::new([("c.yaml", text)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded.setup.unwrap();
+    for (flow, expected) in [
+        ("a.example:1", &["one", "two"][..]),
+        ("b.example:1", &["one", "two"]),
+        ("c.example:1", &[]),
+    ] {
+        let query = Query::parse(flow).unwrap();
+        let explained = explain(&setup, &query, &First, Detail::Folded).unwrap();
+        assert_eq!(explained.hops, expected, "{flow}");
+    }
+}
+
+#[test]
+fn a_look_up_that_failed_is_told_as_such() {
+    let text = "version: 1\ninbounds: { a: { type: mixed, listen: 1 } }\nrules:\n  - IP-CIDR, 10.0.0.0/8, RESET\n  \
+                - FALLBACK, DIRECT\nip_rules_resolve: true\n";
+    let files = Memory::new([("c.yaml", text)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded
+        .setup
+        .unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let query = Query::parse("foo.example:443").unwrap();
+    let situation = Situation::new(&setup, &query).unwrap();
+    let mut facts = situation.facts.clone();
+    let settled = settle(situation.policy, &mut facts, |need, facts| match need {
+        Need::Resolve => {
+            facts.sought.to_mut().resolved = pointsman_policy::Fact::Failed("no such name".into());
+        }
+        need => situation.answer(&setup, &query, need, facts),
+    });
+    let mut trace = Trace::default();
+    let step = situation.policy.decide_traced(&facts, &mut trace);
+    let explanation = render(&View {
+        dialect: setup.dialect,
+        policy: situation.policy,
+        facts: &facts,
+        step: &step,
+        trace: &trace,
+        asked: &settled.asked,
+        said: Some(&query),
+        world: World {
+            selection: &First,
+            listeners: &Listeners::of(&setup),
+            dialled: &[],
+        },
+        detail: Detail::Folded,
+    });
+    assert_eq!(
+        explanation.hints,
+        [
+            "the name's address was looked up in vain (no such name), and a rule looks at it: `resolved=ADDRESS` says what it would be"
+        ]
+    );
+    assert_eq!(
+        explanation.reason,
+        "no earlier rule decided (1 tried): `FALLBACK, DIRECT` (c.yaml:5); 1 rule could not be decided"
+    );
+}

@@ -77,6 +77,13 @@ pub(super) fn whole(explanation: &Explanation, out: &mut Out) -> Result<(), Stop
         out.colored(1, outbound),
         decision.action.as_str()
     ))?;
+    if !explanation.hops.is_empty() {
+        let chain = decision.member.as_deref().unwrap_or(outbound);
+        out.line(format_args!(
+            "chain {chain}: {}",
+            explanation.hops.join(", then ")
+        ))?;
+    }
     if let Some(Rule {
         text,
         file,

@@ -342,6 +342,14 @@ fn a_destination_is_taken_as_it_is_pasted() {
         "#]],
     );
     asked_of_allowing(
+        &["a.test", "443"],
+        expect![[r#"
+        2
+
+        error: `dst` is given twice: write `a.test:443`
+    "#]],
+    );
+    asked_of_allowing(
         &["a.test:1", "b.test:1"],
         expect![[r#"
         2
@@ -397,4 +405,26 @@ fn an_outbound_that_is_not_built_is_told() {
             told.stderr
         );
     }
+}
+
+#[test]
+fn a_chain_is_told_with_its_hops() {
+    let home = directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\noutbounds:\n  \
+         one: { type: socks5, server: \"10.0.0.1:1\" }\n  \
+         two: { type: socks5, server: \"10.0.0.2:1\" }\n  \
+         both: { type: chain, hops: [one, two] }\nrules:\n  - FALLBACK, both\n",
+    )]);
+    let told = run(
+        home.path(),
+        &["explain", "--config", "c.yaml", "a.test:1"],
+        "",
+    );
+    assert!(
+        told.stdout.contains("\nchain both: one, then two\n"),
+        "{}{}",
+        told.stdout,
+        told.stderr
+    );
 }

@@ -1,6 +1,12 @@
 //! Words of other programs: what to write instead of them.
 
+use std::path::Path;
+
 use super::read;
+use crate::files::Memory;
+use crate::load::load;
+use crate::problem::Problems;
+use crate::setup::Dialect;
 
 /// The hint of the first problem of a text, or else its message.
 fn hint(text: &str) -> String {
@@ -198,4 +204,158 @@ fn outbounds_that_are_not_built_are_named() {
         panic!("{many:?}")
     };
     assert!(told.contains("and 197 more refuse every flow"), "{told}");
+}
+
+/// All problems of a text without its indentation, but what follows from them.
+fn told(text: &str) -> Vec<String> {
+    let loaded = read(text);
+    let told = loaded.problems.0.iter();
+    let told = told.filter(|it| it.code != "nothing-served").map(|it| {
+        let hint = it.hint.clone().unwrap_or_default();
+        format!("{}: {}: {hint}", it.span.line(), it.sentence())
+    });
+    told.collect()
+}
+
+#[test]
+fn an_item_in_another_column_is_told_where_it_stands() {
+    let line = "begins in another column than the list: indent it alike";
+    let check = |rules: &str, expected: &str| {
+        let text =
+            format!("version: 1\ninbounds: {{ a: {{ type: mixed, listen: 1 }} }}\nrules:\n{rules}");
+        assert_eq!(told(&text), [expected], "{text}");
+    };
+    check(
+        "  - DOMAIN-SUFFIX, a.example, DIRECT\n   - FALLBACK, DIRECT\n",
+        &format!("5: line 5 {line}"),
+    );
+    check(
+        "  - DOMAIN, a.example, DIRECT\n    - DOMAIN, b.example, RESET\n  - FALLBACK, DIRECT\n",
+        &format!("5: line 5 {line}"),
+    );
+    // What is in quotes, or begins otherwise, is one text.
+    let folded = "version: 1\nrules:\n  - DOMAIN, a.example,\n    DIRECT\n  - FALLBACK, DIRECT\n";
+    assert_eq!(told(folded), Vec::<String>::new());
+}
+
+#[test]
+fn a_key_in_the_column_of_names_is_told_once() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(
+            told(&format!("version: 1\npolicy: direct\n{text}")),
+            [expected],
+            "{text}"
+        );
+    };
+    check(
+        "inbounds:\n  desk:\n  type: mixed\n  listen: 127.0.0.1:7890\n",
+        "5: `type` stands where `inbounds` has a name: indent it below `desk`",
+    );
+    check(
+        "forwards:\n  listen: tcp://127.0.0.1:1\n  targets: []\n",
+        "4: `listen` stands where `forwards` has a name: write `NAME:` above it, and indent it below that name",
+    );
+    check(
+        "inbounds:\n  a: { type: mixed, listen: 1 }\n  outbounds:\n    up: { type: socks5, server: 'a:1' }\n",
+        "5: `outbounds` stands within `inbounds`: move it to the left edge",
+    );
+    // A name may be such a word.
+    let named = "version: 1\npolicy: direct\ninbounds:\n  type: { type: mixed, listen: 1 }\n  rules: { type: http, listen: 2 }\n";
+    assert_eq!(told(named), Vec::<String>::new());
+}
+
+#[test]
+fn words_of_clash_have_one_here() {
+    let rule = |rule: &str, expected: &str| {
+        let text = format!(
+            "version: 1\noutbounds: {{ up: {{ type: direct }} }}\nrules:\n  - {rule}\n  - FALLBACK, DIRECT\n"
+        );
+        let told = told(&text);
+        assert!(
+            told.len() == 1 && told[0].ends_with(expected),
+            "{rule}: {told:?}"
+        );
+    };
+    rule("DOMAIN, a.example, BLOCK", ": write `REJECT`");
+    rule("DOMAIN, a.example, REJECT-DROP", ": write `BLACKHOLE`");
+    rule(
+        "DOMAIN, a.example, Proxy",
+        ": write the name of one of your outbounds: up",
+    );
+    rule("SRC-GEOIP, cn, DIRECT", "write `SRC-IP-CIDR, RANGE`");
+    rule(
+        "DOMAIN-SUFFIX, example.com:443, DIRECT",
+        ": a port is a condition of its own: write `AND, [DOMAIN-SUFFIX, example.com], [DST-PORT, 443], OUTBOUND`",
+    );
+    rule(
+        "DOMAIN, https://example.com/x, DIRECT",
+        ": write the name alone: `example.com`",
+    );
+    for key in ["rule_providers", "rule-providers"] {
+        let text = format!("version: 1\npolicy: direct\n{key}: {{}}\n");
+        assert_eq!(
+            told(&text),
+            [format!(
+                "3: the configuration has no key `{key}`: write `rule_sets`"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_test_is_written_in_three_ways() {
+    let tests = |tests: &str| {
+        let text = format!("version: 1\npolicy: direct\ntests:\n  - {tests}\n");
+        let loaded = read(&text);
+        let read = loaded.setup.map(|setup| {
+            let tests = setup.tests.into_iter();
+            tests
+                .map(|test| format!("{} => {}", test.flow, test.expect))
+                .collect::<Vec<_>>()
+        });
+        read.ok_or_else(|| told(&text))
+    };
+    assert_eq!(
+        tests("dst=a.test:1 => REJECT").unwrap(),
+        ["dst=a.test:1 => REJECT"]
+    );
+    assert_eq!(
+        tests("{ flow: { dst: 'a.test:1', process: { name: x, pid: 7 } }, expect: direct }")
+            .unwrap(),
+        [r#"{"dst":"a.test:1","process":{"name":"x","pid":7}} => direct"#]
+    );
+    // One problem for one mistake.
+    for wrong in ["dst=a.test:1", "[a]", "7"] {
+        let told = tests(wrong).unwrap_err();
+        let expected = "4: a test must be a mapping: write `{ flow: dst=example.com:443, expect: direct }`, or `dst=example.com:443 => direct`";
+        assert_eq!(told, [expected], "{wrong}");
+    }
+    assert!(
+        tests("a.test:1 => nobody").unwrap_err()[0].starts_with("4: there is no outbound `nobody`")
+    );
+}
+
+#[test]
+fn a_log_that_cannot_be_where_it_is_to_be_is_told() {
+    let check = |path: &str, expected: &[&str]| {
+        let text = format!("version: 1\npolicy: direct\naccess_log: {path}\n");
+        let files = Memory::new([("etc/c.yaml", text.as_str()), ("etc/logs/a", "")]);
+        let loaded = load(Path::new("etc/c.yaml"), Some(Dialect::Native), None, &files);
+        let mut problems = Problems::default();
+        crate::lint::lint(&loaded.setup.unwrap(), &files, &mut problems);
+        let told = problems.0.iter().filter(|it| it.code == "log-place");
+        let told = told.map(|it| format!("{}: {}", it.span.line(), it.sentence()));
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{path}");
+    };
+    check("flows.log", &[]);
+    check("logs/flows.log", &[]);
+    check("logs", &["3: the access log `logs` is a directory"]);
+    check(
+        "lgos/flows.log",
+        &["3: the directory `etc/lgos` of the access log is not there yet: the daemon makes it"],
+    );
+    check(
+        "logs/a/flows.log",
+        &["3: `etc/logs/a`, where the access log is to be, is no directory"],
+    );
 }

@@ -1,0 +1,73 @@
+//! Access logs that cannot be written where they are to be, or whose directory is not there yet.
+
+use std::path::Path;
+
+use super::places::Places;
+use crate::files::Files;
+use crate::problem::{Problems, Severity, Span};
+use crate::setup::Setup;
+
+/// Looks at the log of all flows and at those of forwards.
+pub(super) fn look(
+    setup: &Setup,
+    files: &dyn Files,
+    places: &mut Places<'_>,
+    problems: &mut Problems,
+) {
+    if let Some(path) = &setup.access_log {
+        let main = setup.files.first();
+        let name = main.and_then(|main| main.file_name());
+        let place = name.map(|name| {
+            let name = name.to_string_lossy();
+            let begins = |line: &&str| line.starts_with("access_log:");
+            let first = places.line(&name.as_ref().into(), 1);
+            let text = &first.source.text;
+            let line = text.lines().zip(1..).find(|(line, _)| begins(line));
+            first.source.line(line.map_or(1, |(_, number)| number))
+        });
+        if let Some(place) = place {
+            tell(path, &place, setup, files, problems);
+        }
+    }
+    for forward in &setup.forwards {
+        if let Some(path) = &forward.access_log {
+            tell(path, &forward.span, setup, files, problems);
+        }
+    }
+}
+
+fn tell(path: &Path, place: &Span, setup: &Setup, files: &dyn Files, problems: &mut Problems) {
+    let shown = path
+        .strip_prefix(&setup.directory)
+        .unwrap_or(path)
+        .display();
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = directory.filter(|it| **it != *setup.directory);
+    let (severity, message, hint) = if files.is_directory(path) == Some(true) {
+        let message = format!("the access log `{shown}` is a directory");
+        (Severity::Warning, message, "name a file in it")
+    } else {
+        match directory.map(|it| (it, files.is_directory(it))) {
+            None | Some((_, Some(true))) => return,
+            Some((it, Some(false))) => {
+                let message = format!(
+                    "`{}`, where the access log is to be, is no directory",
+                    it.display()
+                );
+                (Severity::Warning, message, "name a file in a directory")
+            }
+            Some((it, None)) => {
+                let message = format!(
+                    "the directory `{}` of the access log is not there yet: the daemon makes it",
+                    it.display()
+                );
+                (
+                    Severity::Note,
+                    message,
+                    "where that is not what you mean, correct the path",
+                )
+            }
+        }
+    };
+    problems.push(severity, "log-place", place, message).hint = Some(hint.to_owned());
+}
