@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::private_directory;
 
@@ -39,8 +40,13 @@ impl Kept {
     /// # Errors
     /// Those of the file system.
     pub fn store(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        // Several processes may write the same.
-        let aside = self.0.join(format!("{name}.{}.new", std::process::id()));
+        // Several processes, and several threads of one, may write the same.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let aside = self.0.join(format!(
+            "{name}.{}-{}.new",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         replace_private(&self.0.join(name), &aside, bytes)
     }
 
@@ -48,7 +54,8 @@ impl Kept {
     pub fn tidy(&self) {
         for name in self.names() {
             let aside = name.strip_suffix(".new").and_then(|it| it.rsplit_once('.'));
-            if aside.is_some_and(|(_, process)| process.parse::<u32>().is_ok()) {
+            let numbers = |text: &str| text.split('-').all(|it| it.parse::<u32>().is_ok());
+            if aside.is_some_and(|(_, writer)| numbers(writer)) {
                 self.remove(&name);
             }
         }

@@ -232,3 +232,24 @@ fn a_listener_whose_queue_is_full_lives() {
     let refused = answer.expect("an answer in time").unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
 }
+
+#[test]
+fn threads_that_keep_one_name_are_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kept");
+    let store = |byte: u8| {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let kept = Kept::open(&path).unwrap();
+            for _ in 0..100 {
+                kept.store("one", &[byte; 4096]).unwrap();
+            }
+        })
+    };
+    for thread in [store(1), store(2)] {
+        thread.join().unwrap();
+    }
+    let left = fs::read(path.join("one")).unwrap();
+    assert!(left.len() == 4096 && left.iter().all(|byte| *byte == left[0]));
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+}

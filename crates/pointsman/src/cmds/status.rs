@@ -113,7 +113,7 @@ pub(crate) fn described(outbound: &OutboundState) -> String {
         .failing
         .iter()
         .map(|failing| match failing.rests_ms {
-            0 => format!("{} failed, tried again next", failing.target),
+            0 => format!("{} failed and was not tried since", failing.target),
             rests => format!(
                 "{} failed, tried again in {} s",
                 failing.target,
@@ -166,7 +166,7 @@ mod tests {
         };
         check(
             forward,
-            "x: forward of a, b, a failed, tried again in 2 s, b failed, tried again next",
+            "x: forward of a, b, a failed, tried again in 2 s, b failed and was not tried since",
         );
         let direct = OutboundState {
             aliases: vec!["X".into()],

@@ -15,6 +15,7 @@ use pointsman_net::record::rfc3339;
 use tokio::time::Instant;
 
 use super::owed::Asker;
+use crate::asked::Asked;
 use crate::clock::unix_ms;
 
 /// Loads that `explain --id` can still ask, each with what its newest refresh of rule sets made of it.
@@ -96,16 +97,24 @@ pub(super) struct Pending {
     pub(super) generation: Number,
     /// What comes back unless it is confirmed.
     pub(super) earlier: (Number, Arc<Setup>),
+    /// What that one asked the disk for.
+    pub(super) earlier_asked: Asked,
     until: Instant,
     until_ms: u64,
 }
 
 impl Pending {
     /// `earlier` comes back after `within`.
-    pub(super) fn new(generation: Number, earlier: (Number, Arc<Setup>), within: Duration) -> Self {
+    pub(super) fn new(
+        generation: Number,
+        earlier: (Number, Arc<Setup>),
+        earlier_asked: Asked,
+        within: Duration,
+    ) -> Self {
         Self {
             generation,
             earlier,
+            earlier_asked,
             until: Instant::now() + within,
             until_ms: unix_ms().saturating_add(millis(within)),
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::App;
 use super::book::Pending;
+use super::owed::Asker;
 use super::reload::Terms;
 use crate::candidate::Refused;
 
@@ -65,9 +66,9 @@ impl App {
         let earlier = {
             let book = self.book();
             let pending = book.pending.as_ref().filter(|it| it.is_of(generation));
-            pending.map(|pending| pending.earlier.clone())
+            pending.map(|pending| (pending.earlier.clone(), pending.earlier_asked.clone()))
         };
-        let Some((number, setup)) = earlier else {
+        let Some(((number, setup), earlier_asked)) = earlier else {
             return;
         };
         let ready = tokio::select! {
@@ -75,6 +76,7 @@ impl App {
             () = self.stopped() => Err(Refused::Stopping),
             ready = self.prepare(setup, self.next()) => ready,
         };
+        let watched = self.generation().1.watch;
         let committed = ready.and_then(|ready| self.commit(ready, Terms::Instead(generation)));
         match committed {
             Ok(retired) => {
@@ -82,6 +84,13 @@ impl App {
                 // As long as it waited, nothing else was read.
                 let text = self.asked.borrow().in_force.text;
                 self.not_confirmed(text, &generation.to_string());
+                // What the earlier one watches is watched again; what changed there meanwhile nobody heard.
+                self.asked
+                    .send_modify(|loads| loads.in_force = earlier_asked);
+                if self.generation().1.watch && !watched {
+                    let mut book = self.book();
+                    book.owed = book.owed.max(Some(Asker::Change));
+                }
                 tracing::warn!(
                     "generation {generation} was not confirmed: {number} is back, as generation {now}"
                 );

@@ -301,7 +301,10 @@ impl App {
         };
         book.trim(number);
         book.pending = match (terms, earlier) {
-            (Terms::For(within), Some(earlier)) => Some(Pending::new(number, earlier, within)),
+            (Terms::For(within), Some(earlier)) => {
+                let asked = self.asked.borrow().in_force.clone();
+                Some(Pending::new(number, earlier, asked, within))
+            }
             _ => None,
         };
         // What is back read nothing anew: what it needs is not known to be asked for.

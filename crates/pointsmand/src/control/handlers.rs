@@ -333,12 +333,19 @@ fn path(app: &App) -> Option<String> {
 }
 
 /// The targets of a forward that could not be reached.
-fn failing(app: &App, outbound: &Outbound) -> Vec<api::outbound::Failing> {
-    let failing = match outbound.kind {
-        OutboundKind::Forward(_) => app.plane.failing(&outbound.name),
-        _ => Vec::new(),
+fn failing(
+    app: &App,
+    setup: &pointsman_config::Setup,
+    outbound: &Outbound,
+) -> Vec<api::outbound::Failing> {
+    let OutboundKind::Forward(index) = outbound.kind else {
+        return Vec::new();
     };
-    let failing = failing.into_iter();
+    let targets = setup.forwards.get(index).map(|forward| &forward.targets);
+    // What is remembered outlives a reload; a target that went with it does not.
+    let is_target = |name: &str| targets.is_some_and(|all| all.iter().any(|it| *it.name == *name));
+    let failing = app.plane.failing(&outbound.name).into_iter();
+    let failing = failing.filter(|(name, _)| is_target(name));
     failing
         .map(|(target, rests)| api::outbound::Failing {
             target: target.to_string(),
@@ -411,7 +418,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             udp,
             selected: selected.map(|name| name.to_string()),
             members,
-            failing: failing(app, outbound),
+            failing: failing(app, &setup, outbound),
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
             not_kept: None,
         })

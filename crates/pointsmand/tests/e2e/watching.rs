@@ -202,3 +202,30 @@ fn a_change_during_a_trial_is_read_after_it() {
     assert!(daemon.client(&["reload", "--confirm"]).status.success());
     goes(&daemon, "a.test", "REJECT");
 }
+
+#[test]
+fn what_was_watched_before_a_trial_is_watched_after_its_roll_back() {
+    let begun = || {
+        let daemon = started(&[
+            ("c/pointsman.yaml", MAIN.to_owned()),
+            ("c/rules/a.yaml", rule("a.test")),
+        ]);
+        // A trial that watches nothing and reads one file.
+        let trial = MAIN.replace("include: [\"rules/*.yaml\"]\n", "");
+        let trial = trial.replace("watch: true\n", "");
+        fs::write(at(&daemon, "c/pointsman.yaml"), trial).unwrap();
+        let tried = daemon.json(&["reload", "--confirm-within", "1s"]);
+        // Else the change was heard of, and in force, before it was asked for.
+        (tried["awaiting"]["earlier"] == "1").then_some(daemon)
+    };
+    let daemon = (0..10)
+        .find_map(|_| begun())
+        .expect("a trial of the change");
+    eventually("it is rolled back", || {
+        daemon.log().contains("was not confirmed")
+    });
+    goes(&daemon, "a.test", "REJECT");
+    fs::write(at(&daemon, "c/pointsman.yaml"), MAIN).unwrap();
+    fs::write(at(&daemon, "c/rules/a.yaml"), rule("z.test")).unwrap();
+    goes(&daemon, "z.test", "REJECT");
+}
