@@ -26,7 +26,6 @@ use pointsman_policy::{OutboundId, Policy};
 
 pub(crate) use self::flows::Ticket;
 pub use self::flows::{Counters, LiveFlow};
-pub use self::listeners::{At, Listening};
 use self::listeners::{Kept, Listeners};
 pub use self::news::{Decisions, News, Tail};
 pub(crate) use self::state::Shared;
@@ -36,11 +35,14 @@ pub use self::telling::OpenedLog;
 pub use self::transaction::{Prepared, Retired};
 pub use self::trouble::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
 use crate::dial::Dialer;
-use crate::forward::{Address, Listen};
-use crate::generation::{Generation, Number, Spec};
-use crate::outbound::{Kind, Target, Ways};
+use crate::generation::Generation;
+use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
+use crate::spec::forward::{Address, Listen};
+use crate::spec::listening::{At, Listening};
+use crate::spec::outbound::Kind;
+use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
 
@@ -56,10 +58,6 @@ pub struct Setup {
     /// Where flows are logged.
     pub access_log: Option<PathBuf>,
 }
-
-/// A listener, over generations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListenerId(u64);
 
 /// The data plane.
 #[derive(Debug)]
@@ -397,7 +395,7 @@ fn check(spec: &Spec) -> Result<(), ApplyError> {
         let fits = forward.policy < spec.policies.len()
             && !targets.is_empty()
             && targets.iter().filter_map(|target| target.via).all(known);
-        let circle = |target: &crate::forward::Target| match &target.address {
+        let circle = |target: &crate::spec::forward::Target| match &target.address {
             Address::Unix(path) => forward.listen.contains(&Listen::Unix(path.clone())),
             Address::Fd(_) | Address::Tcp { .. } => false,
         };

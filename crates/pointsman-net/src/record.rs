@@ -16,7 +16,7 @@ use pointsman_policy::request::RequestId;
 use pointsman_policy::{Action, Fact, Facts};
 
 pub use self::end::{By, End, Fault, Limit, Side};
-use crate::generation::Number;
+use crate::spec::Number;
 
 /// All that is known of one flow; of a live one, so far.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ pub struct FlowRecord {
     pub lasted: Duration,
     /// The listener's name.
     pub listener: Arc<str>,
-    /// Index of its policy in [`crate::generation::Spec::policies`].
+    /// Index of its policy in [`crate::spec::Spec::policies`].
     pub policy: usize,
     /// What was found out.
     pub facts: Facts,

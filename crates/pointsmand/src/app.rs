@@ -19,9 +19,10 @@ use std::time::Instant;
 use pointsman_api as api;
 use pointsman_api::daemon::Change;
 use pointsman_config::Setup;
-use pointsman_net::generation::Number;
-use pointsman_net::plane::{Listening, Plane, SelectError};
+use pointsman_net::plane::{Plane, SelectError};
 use pointsman_net::record::FlowRecord;
+use pointsman_net::spec::Number;
+use pointsman_net::spec::listening::Listening;
 use pointsman_net::tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 

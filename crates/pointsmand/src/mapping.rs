@@ -9,12 +9,12 @@ use std::sync::Arc;
 use pointsman_config::Setup;
 use pointsman_config::setup as from;
 use pointsman_net::dial::Uplink;
-use pointsman_net::forward::{self, ForwardSpec};
-use pointsman_net::generation::{Guard, InboundSpec, Limits, Number, ServedBy, SniffLimits, Spec};
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Lookup;
-use pointsman_net::outbound::{Kind, Outbound, Upstream};
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_net::spec::forward::{self, ForwardSpec};
+use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
+use pointsman_net::spec::{Guard, InboundSpec, Limits, Number, ServedBy, SniffLimits, Spec};
 use pointsman_policy::Host;
 use pointsman_policy::local::loopback_of;
 

@@ -15,8 +15,8 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
 use tokio::time::{Instant, timeout};
 
-use crate::generation::{Guard, ServedBy};
 use crate::outbound::Ways;
+use crate::spec::{Guard, ServedBy};
 
 /// What is remembered of searches, over flows.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use pointsman_wire::sniff::{self, Glance, server_speaks_first};
 use pointsman_wire::{Parse, RequestHost};
 use tokio::time::{Instant, timeout_at};
 
-use crate::generation::SniffLimits;
+use crate::spec::SniffLimits;
 use crate::stream::Stream;
 
 /// Looks at what a client has said already, without waiting; `None` where more has to be waited for,

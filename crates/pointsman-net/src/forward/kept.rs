@@ -18,9 +18,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use super::order::Failures;
-use super::{Address, Forward, ForwardSpec, Keepalive, inbound};
+use super::{Forward, inbound};
 use crate::dial;
 use crate::record::log::{AccessLog, Dropped};
+use crate::spec::forward::{Address, ForwardSpec, Keepalive};
 use crate::stream::Stream;
 
 /// What forwards keep over generations.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use pointsman_policy::Host;
 use serde_json::{Map, Value, json};
 
-use super::{Address, Forward, Target};
+use super::Forward;
 use crate::record::{End, FlowRecord, rfc3339};
+use crate::spec::forward::{Address, Target};
 use crate::stream::{Socket, Stream};
 
 /// Keys of a record that each line has.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Address, Balance, ForwardSpec, Target};
+use crate::spec::forward::{Address, Balance, ForwardSpec, Target};
 
 /// After the first failure a target rests for so long: some of a client's patience is saved, and a server that
 /// restarts is soon asked again.
@@ -209,8 +209,9 @@ fn key(target: &Target) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Families, Keepalive, Retry};
     use super::*;
+    use crate::lookup::Families;
+    use crate::spec::forward::{Keepalive, Retry};
 
     fn spec(balance: Balance, targets: usize, most: usize) -> ForwardSpec {
         let target = |number: usize| Target {

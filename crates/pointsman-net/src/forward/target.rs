@@ -12,12 +12,14 @@ use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Visit;
 use super::kept::{NotNow, Turn};
 use super::order::{Left, Trying};
-use super::{Address, Balance, Families, Target, Visit};
+use crate::lookup::Families;
 use crate::outbound::{self, DialError, Ways};
 use crate::plane::Ticket;
 use crate::record::chain;
+use crate::spec::forward::{Address, Balance, Target};
 use crate::stream::Stream;
 
 /// Between two attempts at one target it is never longer, unless the configuration begins with more: a client that

@@ -17,9 +17,9 @@ use self::answer::{Answer, Heard};
 use self::ends::Ends;
 use super::http::Request;
 use super::reply::farewell;
-use crate::generation::Limits;
 use crate::record::{End, Fault, Limit, Side};
 use crate::relay::FlowBytes;
+use crate::spec::Limits;
 use crate::stream::{Socket, Stream};
 
 /// What became of an exchange.

@@ -11,8 +11,8 @@ use pointsman_wire::{RequestHost, WhyNot};
 
 use super::{Asked, Denial, Heard, Payload, Reply, WRONG_LOGIN, host};
 use crate::exact;
-use crate::generation::InboundSpec;
 use crate::login::admit;
+use crate::spec::InboundSpec;
 use crate::stream::Stream;
 
 /// A plain request; its body is still to be read.

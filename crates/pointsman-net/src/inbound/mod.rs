@@ -1,6 +1,6 @@
 //! Inbounds: from a connection to what its client asks for.
 //!
-//! Invariant: a handshake ends, within [`crate::generation::Limits::handshake`] and a bounded
+//! Invariant: a handshake ends, within [`crate::spec::Limits::handshake`] and a bounded
 //! buffer; it consumes exactly its own bytes; whoever is not admitted or not understood is told so
 //! in the protocol's own words. Absent: deciding. What a client is answered later is its [`Reply`]'s.
 
@@ -21,10 +21,10 @@ pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
 pub(crate) use self::reply::{REFUSED, Refusal, Reply};
 use crate::exact::{self, Broken};
-use crate::generation::InboundSpec;
 use crate::login::User;
 use crate::login::brake::{Brake, Held};
 use crate::record::{End, Limit};
+use crate::spec::InboundSpec;
 use crate::stream::Stream;
 
 /// A client and what it asks for.

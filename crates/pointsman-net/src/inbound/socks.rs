@@ -11,8 +11,8 @@ use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
-use crate::generation::InboundSpec;
 use crate::login::{User, admit};
+use crate::spec::InboundSpec;
 use crate::stream::Stream;
 
 /// What clients expect where nothing was bound.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use pointsman_os::descriptors;
 use pointsman_policy::{Domain, guard};
 
-use crate::plane::At;
 use crate::record::Fault;
+use crate::spec::listening::At;
 
 /// Why no stream came about.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@
 mod error;
 mod http;
 mod socks5;
+mod transport;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -24,84 +25,11 @@ use tokio::time::timeout;
 pub use self::error::{DialError, Failure};
 use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
-use crate::login::Login;
 use crate::lookup::{Answer, Lookup};
-use crate::plane::{At, Shared};
+use crate::plane::Shared;
+use crate::spec::listening::At;
+use crate::spec::outbound::{Kind, Outbound, Upstream};
 use crate::stream::Stream;
-
-/// A way out.
-#[derive(Clone, Debug)]
-pub struct Outbound {
-    /// As the configuration spells it.
-    pub name: Arc<str>,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// What a way out is.
-#[derive(Clone, Debug)]
-pub enum Kind {
-    /// Silence.
-    Blackhole,
-    /// Through each hop in turn, nearest first; at least one.
-    Chain(Vec<OutboundId>),
-    /// From this host.
-    Direct(Uplink),
-    /// The targets of a forward, which its own flows alone are given.
-    Forward,
-    /// An HTTP proxy, by CONNECT.
-    Http(Upstream),
-    /// A type that is not built yet: refuses every flow.
-    NotYet {
-        /// Its type's name.
-        kind: String,
-    },
-    /// The inbound protocol's own refusal.
-    Reject,
-    /// RST.
-    Reset,
-    /// The selected member; the first until somebody selects another.
-    Select {
-        /// At least one.
-        members: Vec<OutboundId>,
-        /// How members that are reached directly leave, where the group says so.
-        uplink: Uplink,
-    },
-    /// A SOCKS5 proxy.
-    Socks5(Upstream),
-    /// A target of a forward, for its name's sake.
-    Target,
-}
-
-impl Kind {
-    /// What it does to a flow; `None` for a group, whose member decides.
-    #[must_use]
-    pub fn action(&self) -> Option<Action> {
-        match self {
-            Self::Blackhole => Some(Action::Blackhole),
-            Self::Chain(_) | Self::Http(_) | Self::NotYet { .. } | Self::Socks5(_) => {
-                Some(Action::Proxy)
-            }
-            Self::Direct(_) | Self::Target => Some(Action::Direct),
-            Self::Reject => Some(Action::Reject),
-            Self::Reset => Some(Action::Reset),
-            Self::Forward | Self::Select { .. } => None,
-        }
-    }
-}
-
-/// An upstream proxy.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Its name or address.
-    pub host: Host,
-    /// Its port.
-    pub port: u16,
-    /// What we say there.
-    pub login: Option<Login>,
-    /// How it is reached.
-    pub uplink: Uplink,
-}
 
 /// Where a flow goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,36 +159,10 @@ impl Ways {
         &self.shared
     }
 
-    /// How many look-ups and outbounds this one stands within.
-    pub(crate) fn depth(&self) -> u8 {
-        self.depth
-    }
-
     /// What makes sockets.
     #[must_use]
     pub fn dialer(&self) -> &Dialer {
         self.shared.dialer()
-    }
-
-    /// How datagrams leave by an outbound: as its streams do, so that a group's word is stronger than its member's.
-    /// `None` where it is not direct.
-    #[must_use]
-    pub(crate) fn direct(&self, mut id: OutboundId) -> Option<Uplink> {
-        let mut path = Path::default();
-        for _ in 0..MAX_DEPTH {
-            let outbound = self.generation.outbound(id)?;
-            match &outbound.kind {
-                Kind::Direct(uplink) => return Some(path.or(uplink).uplink),
-                Kind::Select { members, uplink } => {
-                    path = path.or(uplink);
-                    id = self
-                        .shared
-                        .selected(&self.generation, &outbound.name, members)?;
-                }
-                _ => return None,
-            }
-        }
-        None
     }
 
     /// The outbound that carries a flow given to `id`: groups are followed to the member selected.

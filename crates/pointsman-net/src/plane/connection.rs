@@ -11,12 +11,14 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use tokio::time::timeout;
 
-use super::{ListenerId, Shared, Ticket};
+use super::{Shared, Ticket};
 use crate::flow::{self, Next, Relaying};
 use crate::forward::{Line, Visit};
-use crate::generation::{Generation, InboundSpec};
+use crate::generation::Generation;
 use crate::listen::Accepted;
 use crate::outbound::Ways;
+use crate::spec::InboundSpec;
+use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 

@@ -19,11 +19,12 @@ use super::news::{News, Readers};
 use super::tallies::Tally;
 use super::trouble::{FLOW_LOG, Gravity, Troubles};
 use crate::forward::Line;
-use crate::generation::{Generation, Number};
+use crate::generation::Generation;
 use crate::outbound::DialError;
 use crate::record::log::AccessLog;
 use crate::record::{By, End, FlowRecord, Limit};
 use crate::relay::{Closed, FlowBytes};
+use crate::spec::Number;
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
 pub(super) const RECENT: usize = 1000;

@@ -5,65 +5,22 @@
 //! lost by a generation that was refused. Which sockets an address needs is said here alone, for inbounds and forwards.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_os::local::{self, Inherited};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 
+use super::ApplyError;
 use super::transaction::{Entrance, Place};
-use super::{ApplyError, ListenerId};
-use crate::forward::{Families, Listen};
-use crate::generation::Spec;
 use crate::listen::{Endpoint, Listener};
+use crate::lookup::Families;
 use crate::outbound::Ways;
-
-/// Something that is listened on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listening {
-    /// The inbound's or forward's name.
-    pub name: Arc<str>,
-    /// What the inbound speaks; `Forward` for a forward.
-    pub kind: InboundKind,
-    /// Where, with the port that port 0 got.
-    pub at: At,
-}
-
-/// An address that can be listened on: `127.0.0.1:5432`, `unix:/run/x.sock`, `fd:3`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum At {
-    /// An inherited descriptor.
-    Fd(i32),
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A path.
-    Unix(PathBuf),
-}
-
-impl At {
-    /// The address, where it is TCP.
-    #[must_use]
-    pub fn tcp(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(address) => Some(*address),
-            Self::Fd(_) | Self::Unix(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fd(number) => write!(f, "fd:{number}"),
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
+use crate::spec::Spec;
+use crate::spec::forward::Listen;
+use crate::spec::listening::{At, ListenerId, Listening};
 
 /// The listeners in force.
 #[derive(Debug, Default)]

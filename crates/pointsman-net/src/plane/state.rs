@@ -17,8 +17,8 @@ use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
 use tokio::sync::Semaphore;
 
+use super::Setup;
 use super::flows::Flows;
-use super::{At, Setup};
 use crate::dial::Dialer;
 use crate::facts::Memory;
 use crate::forward;
@@ -28,6 +28,7 @@ use crate::login::brake::Brake;
 use crate::record::log::{AccessLog, Dropped};
 use crate::relay::PipePool;
 use crate::requests::Requests;
+use crate::spec::listening::At;
 use crate::tasks::Tasks;
 
 /// What all flows of a plane share.

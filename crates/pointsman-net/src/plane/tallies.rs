@@ -91,7 +91,7 @@ pub struct Remembered {
 /// A rule of the generation in force, and its tally.
 #[derive(Clone, Debug)]
 pub struct RuleTally {
-    /// Index into [`crate::generation::Spec::policies`].
+    /// Index into [`crate::spec::Spec::policies`].
     pub policy: usize,
     /// The rule.
     pub origin: Origin,

@@ -17,13 +17,16 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::connection::{self, Door};
 use super::listeners::{
-    self, At, Kept, Listeners, Owner, Plan, Standing, Wanted, covers, is_lacking, overlap,
+    self, Kept, Listeners, Owner, Plan, Standing, Wanted, covers, is_lacking, overlap,
 };
-use super::{ApplyError, ListenerId, Plane, Rules, Shared, check};
-use crate::forward::{Forward, ForwardSpec, Logs};
-use crate::generation::{Doors, Generation, Spec};
+use super::{ApplyError, Plane, Rules, Shared, check};
+use crate::forward::{Forward, Logs};
+use crate::generation::{Doors, Generation};
 use crate::listen::{Accepted, Beside, Bound, Endpoint, Handler, Listener};
 use crate::outbound::Ways;
+use crate::spec::Spec;
+use crate::spec::forward::ForwardSpec;
+use crate::spec::listening::{At, ListenerId};
 use crate::tasks::Tasks;
 
 /// A generation that could come into force: dropping it changes nothing.

@@ -8,14 +8,13 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use pointsman_policy::{Domain, Host};
+use pointsman_policy::Domain;
 use tokio::time::{Instant, sleep_until};
 
 use super::message::{self, Answer, Family};
 use super::{NameServer, Place};
 use crate::dial::Uplink;
-use crate::outbound::{DialError, Target, Ways};
-use crate::record::chain;
+use crate::lookup::Transport;
 use crate::stream::Stream;
 
 /// The pauses after each of the three datagrams that one server is sent; the answers to all are heard until the end.
@@ -32,7 +31,7 @@ pub(super) async fn ask(
     server: &NameServer,
     name: &Domain,
     family: Family,
-    ways: &Ways,
+    transport: &dyn Transport,
     until: Instant,
 ) -> Answer {
     let id = random_id();
@@ -45,7 +44,7 @@ pub(super) async fn ask(
         name,
         family,
         query,
-        ways,
+        transport,
         until,
     };
     match server {
@@ -54,7 +53,7 @@ pub(super) async fn ask(
         NameServer::Tcp(place) => question.by_tcp(place).await,
         NameServer::Udp(place) => {
             let uplink = match place.via {
-                Some(via) => ways.direct(via),
+                Some(via) => transport.datagrams(via),
                 None => Some(Uplink::default()),
             };
             match uplink {
@@ -81,7 +80,7 @@ struct Question<'a> {
     name: &'a Domain,
     family: Family,
     query: Vec<u8>,
-    ways: &'a Ways,
+    transport: &'a dyn Transport,
     until: Instant,
 }
 
@@ -124,7 +123,7 @@ impl Question<'_> {
 
     /// Each datagram has a socket, and so a port, of its own.
     async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Answer> {
-        let socket = self.ways.dialer().udp(address, uplink)?;
+        let socket = self.transport.dialer().udp(address, uplink)?;
         // Connected: the kernel drops what others send, and tells of a closed port.
         socket.connect(address).await?;
         socket.send(&self.query).await?;
@@ -151,28 +150,11 @@ impl Question<'_> {
     async fn open(&self, place: &Place) -> Result<Stream, String> {
         // Whoever waits gives up first, and takes it for silence.
         let limit = self.until.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
-        match place.via {
-            Some(via) => {
-                let target = Target {
-                    host: Host::Address(place.address.ip()),
-                    port: place.address.port(),
-                    resolved: Vec::new(),
-                };
-                let opened = self.ways.open(via, &target, limit).await;
-                opened.map_err(|error| chain(&error))
-            }
-            None => {
-                let address = scoped(place).map_err(|error| error.to_string())?;
-                let dialer = self.ways.dialer();
-                let name = "direct".into();
-                let opened = self.ways.connect(&name, &[address], dialer, limit).await;
-                opened.map_err(|error| match error {
-                    // No outbound was asked.
-                    DialError::Unreachable { source, .. } => source.to_string(),
-                    other => chain(&other),
-                })
-            }
-        }
+        let address = match place.via {
+            Some(_) => place.address,
+            None => scoped(place).map_err(|error| error.to_string())?,
+        };
+        self.transport.stream(place.via, address, limit).await
     }
 
     async fn stream(&self, mut stream: Stream) -> Result<Answer, String> {

@@ -13,26 +13,12 @@ use std::time::Duration;
 use pointsman_policy::Domain;
 use tokio::time::{Sleep, sleep};
 
-use crate::lookup;
+use crate::lookup::{self, Families};
 
 /// "Resolution Delay" of RFC 8305, section 8.
 pub(super) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// A lost datagram of the other family is sent again within that time.
 const NO_NAME_DELAY: Duration = Duration::from_secs(1);
-
-/// Which families are asked for, and whose addresses come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Families {
-    /// A alone.
-    Ipv4Only,
-    /// AAAA alone.
-    Ipv6Only,
-    /// Both, A first.
-    #[default]
-    PreferIpv4,
-    /// Both, AAAA first.
-    PreferIpv6,
-}
 
 impl Families {
     /// The addresses in this order, without those that are not wanted.

@@ -23,7 +23,6 @@ use pointsman_policy::{Domain, OutboundId};
 use tokio::time::{Instant, timeout_at};
 
 use self::cache::Cache;
-pub use self::families::Families;
 use self::families::{Asking, Half, Out, Told, both};
 use self::message::{Answer, Family};
 use self::names::ByName;
@@ -31,8 +30,8 @@ use self::questions::{Turn, hear};
 use self::system::Known;
 pub use self::system::System;
 use self::turns::{PASS_BY, Silences, in_turn};
-use crate::lookup::{self, LookingUp, Lookup};
-use crate::outbound::Ways;
+pub use crate::lookup::Families;
+use crate::lookup::{self, LookingUp, Lookup, Transport};
 
 /// What a look-up may take in all: less than the 5 s after which those who asked would ask elsewhere.
 const BUDGET: Duration = Duration::from_secs(4);
@@ -145,7 +144,7 @@ impl Resolver {
         Self::new(spec, system)
     }
 
-    async fn find(&self, name: &Domain, ways: &Ways) -> lookup::Answer {
+    async fn find(&self, name: &Domain, transport: &dyn Transport) -> lookup::Answer {
         let Inner {
             hosts, by_domain, ..
         } = &*self.0;
@@ -174,31 +173,31 @@ impl Resolver {
             servers = system.in_place_of_system(&servers);
             known = Some(system);
         }
-        let mut asker = Asker {
-            resolver: self.clone(),
+        let mut search = Search {
+            resolver: self,
             cache: self.0.cache(known),
             servers,
-            ways: ways.clone(),
+            transport,
             until,
             limit: BUDGET,
         };
         let mut left = u32::try_from(names.len()).unwrap_or(u32::MAX);
         for longer in names {
             // So that a silent domain leaves time for those behind it.
-            asker.limited(until, left.saturating_add(1));
+            search.limited(until, left.saturating_add(1));
             left = left.saturating_sub(1);
-            if let Ok(found) = asker.families(&longer).await {
+            if let Ok(found) = search.families(&longer).await {
                 return Ok(found);
             }
         }
-        asker.limited(until, 1);
-        asker.families(name).await
+        search.limited(until, 1);
+        search.families(name).await
     }
 }
 
 impl Lookup for Resolver {
-    fn lookup<'a>(&'a self, name: &'a Domain, ways: &'a Ways) -> LookingUp<'a> {
-        Box::pin(self.find(name, ways))
+    fn lookup<'a>(&'a self, name: &'a Domain, transport: &'a dyn Transport) -> LookingUp<'a> {
+        Box::pin(self.find(name, transport))
     }
 }
 
@@ -220,18 +219,17 @@ impl Inner {
 }
 
 /// One look-up: who is asked, until when.
-#[derive(Clone)]
-struct Asker {
-    resolver: Resolver,
+struct Search<'a> {
+    resolver: &'a Resolver,
     cache: Arc<Cache>,
     servers: Arc<[NameServer]>,
-    ways: Ways,
+    transport: &'a dyn Transport,
     until: Instant,
     /// How long that was when it began.
     limit: Duration,
 }
 
-impl Asker {
+impl Search<'_> {
     /// Takes one share of the time that is left to the end.
     fn limited(&mut self, end: Instant, shares: u32) {
         let now = Instant::now();
@@ -243,8 +241,8 @@ impl Asker {
     async fn families(&self, name: &Domain) -> lookup::Answer {
         let families = self.resolver.0.families;
         let told = match families {
-            Families::Ipv4Only => vec![self.ask(name, Family::V4).await],
-            Families::Ipv6Only => vec![self.ask(name, Family::V6).await],
+            Families::Ipv4Only => vec![self.one(name, Family::V4).await],
+            Families::Ipv6Only => vec![self.one(name, Family::V6).await],
             Families::PreferIpv4 | Families::PreferIpv6 => self.two(name).await,
         };
         let (mut v4, mut v6, mut why) = (Vec::new(), Vec::new(), None);
@@ -270,16 +268,18 @@ impl Asker {
         Ok(addresses)
     }
 
+    async fn one(&self, name: &Domain, family: Family) -> Told {
+        match self.half(name, family) {
+            Half::Told(kept) => kept,
+            Half::Asking(asking) => asking.await,
+        }
+    }
+
     async fn two(&self, name: &Domain) -> Vec<Told> {
         let families = [Family::V4, Family::V6];
-        let halves = families.map(
-            |family| match self.cache.get(name, family, Instant::now()) {
-                Some(kept) => Half::Told(kept),
-                None => Half::Asking(self.asking(name, family)),
-            },
-        );
+        let halves = families.map(|family| self.half(name, family));
         let out = families.map(|family| self.out(name, family));
-        let dialer = self.ways.dialer();
+        let dialer = self.transport.dialer();
         let reachable = |addresses: &[IpAddr]| addresses.iter().any(|ip| dialer.has_route(*ip));
         let halves = both(halves, out, reachable).await;
         let mut told = Vec::new();
@@ -310,24 +310,49 @@ impl Asker {
             }
         }
         let late = Late(self.resolver.clone(), key);
-        self.ways.shared().late.spawn(async move {
+        self.transport.late().spawn(async move {
             asking.await;
             drop(late);
         });
     }
 
-    fn asking(&self, name: &Domain, family: Family) -> Asking {
-        let (asker, name) = (self.clone(), name.clone());
-        Box::pin(async move { asker.ask(&name, family).await })
+    /// What is known of a family, or the question.
+    fn half(&self, name: &Domain, family: Family) -> Half {
+        if let Some(kept) = self.cache.get(name, family, Instant::now()) {
+            return Half::Told(kept);
+        }
+        let asker = Asker {
+            resolver: self.resolver.clone(),
+            cache: Arc::clone(&self.cache),
+            servers: Arc::clone(&self.servers),
+            transport: self.transport.share(),
+            until: self.until,
+            limit: self.limit,
+        };
+        let name = name.clone();
+        Half::Asking(Box::pin(async move { asker.ask(&name, family).await }))
     }
+}
 
+/// A question of a look-up. It owns what it needs, so that it may outlive whoever asked.
+struct Asker {
+    resolver: Resolver,
+    cache: Arc<Cache>,
+    servers: Arc<[NameServer]>,
+    transport: Arc<dyn Transport>,
+    until: Instant,
+    /// How long that was when the look-up began.
+    limit: Duration,
+}
+
+impl Asker {
     /// What is known, what another look-up hears, or what the servers say.
     async fn ask(&self, name: &Domain, family: Family) -> Told {
         loop {
             if let Some(kept) = self.cache.get(name, family, Instant::now()) {
                 return kept;
             }
-            let key = (name.clone(), family, self.ways.depth());
+            let key = (name.clone(), family, self.transport.depth());
             match self.cache.questions.turn(key) {
                 Turn::Ask(asked) => {
                     let told = self.ask_servers(name, family).await;
@@ -348,8 +373,8 @@ impl Asker {
         let silences = &self.resolver.0.silences;
         let servers = silences.order(&self.servers, family, Instant::now());
         let ask = |server: &NameServer| {
-            let (server, ways) = (server.clone(), &self.ways);
-            async move { exchange::ask(&server, name, family, ways, self.until).await }
+            let (server, transport) = (server.clone(), &*self.transport);
+            async move { exchange::ask(&server, name, family, transport, self.until).await }
         };
         let heard = |server: &NameServer, sound| {
             silences.note(server, family, sound, Instant::now());

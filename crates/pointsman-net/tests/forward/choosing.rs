@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use pointsman_net::forward::{Balance, Target};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::resolver::Families;
+use pointsman_net::spec::forward::{Balance, Target};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 
@@ -358,7 +358,7 @@ async fn a_forward_to_itself_is_a_loop() {
     let at = place.local_addr().unwrap();
     drop(place);
     let mut forward = to([tcp("me", at)]);
-    forward.listen = vec![pointsman_net::forward::Listen::Tcp {
+    forward.listen = vec![pointsman_net::spec::forward::Listen::Tcp {
         host: Host::Address(at.ip()),
         port: at.port(),
         families: Families::default(),
@@ -381,10 +381,13 @@ async fn a_forward_to_its_own_path_is_a_loop_by_whatever_way_it_leads_there() {
     let path = directory.path().join("own.sock");
     let link = directory.path().join("link.sock");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let mut forward = to([target("me", pointsman_net::forward::Address::Unix(link))]);
+    let mut forward = to([target(
+        "me",
+        pointsman_net::spec::forward::Address::Unix(link),
+    )]);
     forward
         .listen
-        .push(pointsman_net::forward::Listen::Unix(path));
+        .push(pointsman_net::spec::forward::Listen::Unix(path));
     let stage = Stage::of(forward).await;
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use pointsman_net::forward::{Address, Listen};
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End};
+use pointsman_net::spec::forward::{Address, Listen};
 
 use crate::stage::*;
 

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::forward::{Listen, Target};
 use pointsman_net::record::{End, FlowRecord, Limit};
+use pointsman_net::spec::forward::{Listen, Target};
 use pointsman_policy::Action;
 
 use crate::stage::*;

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman_net::forward::{Address, Balance, Listen};
 use pointsman_net::plane::ApplyError;
+use pointsman_net::spec::forward::{Address, Balance, Listen};
 use serde_json::{Value, json};
 
 use crate::stage::*;

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman_net::forward::{Address, Balance, Listen, Target};
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
+use pointsman_net::spec::forward::{Address, Balance, Listen, Target};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::net::UnixListener;
 

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::dial::{Dialer, Uplink};
-use pointsman_net::forward::{Address, Balance, ForwardSpec, Keepalive, Listen, Retry, Target};
-use pointsman_net::generation::{Limits, Number, SniffLimits, Spec};
-use pointsman_net::lookup::{Answer, LookingUp, Lookup};
-use pointsman_net::outbound::{Kind, Outbound, Ways};
-use pointsman_net::plane::{Listening, Plane, Setup};
+use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
+use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::resolver::Families;
+use pointsman_net::spec::forward::{
+    Address, Balance, ForwardSpec, Keepalive, Listen, Retry, Target,
+};
+use pointsman_net::spec::listening::Listening;
+use pointsman_net::spec::outbound::{Kind, Outbound};
+use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
@@ -29,7 +32,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 struct Loopback;
 
 impl Lookup for Loopback {
-    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
+    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
         let (four, six) = (
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),

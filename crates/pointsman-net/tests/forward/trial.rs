@@ -1,7 +1,7 @@
 //! What a generation had outlives one that is on trial; and connections count as long as they live.
 
-use pointsman_net::forward::{Address, Listen};
 use pointsman_net::plane::ApplyError;
+use pointsman_net::spec::forward::{Address, Listen};
 
 use crate::sockets::inherit;
 use crate::stage::{Client, Stage, client, echo, greeter, spec, target, tcp, to};

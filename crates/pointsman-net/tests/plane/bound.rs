@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use pointsman_net::dial::Uplink;
-use pointsman_net::outbound::Kind;
+use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pointsman_net::generation::InboundSpec;
-use pointsman_net::outbound::Kind;
 use pointsman_net::record::{End, Fault};
+use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Fact, InboundKind, Protocol};
 use pointsman_policy::model::DomainOrder;

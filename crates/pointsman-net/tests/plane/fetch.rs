@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
-use pointsman_net::outbound::Kind;
 use pointsman_net::record::chain;
+use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::fact::InboundKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

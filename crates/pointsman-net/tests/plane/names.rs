@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pointsman_net::dial::Uplink;
-use pointsman_net::generation::InboundSpec;
-use pointsman_net::outbound::{Kind, Upstream};
 use pointsman_net::record::End;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::outbound::{Kind, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Host, OutboundId};
 use tokio::net::{TcpListener, UdpSocket};

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use pointsman_net::generation::{Guard, ServedBy};
-use pointsman_net::outbound::Kind;
+use pointsman_net::spec::outbound::Kind;
+use pointsman_net::spec::{Guard, ServedBy};
 use pointsman_policy::Action;
 use pointsman_policy::condition::{Condition, TextField, TextTest};
 use pointsman_policy::decision::Reason;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use pointsman_net::generation::Number;
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End, Limit};
+use pointsman_net::spec::Number;
 use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpListener;
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::dial::{Dialer, Uplink};
-use pointsman_net::generation::{InboundSpec, Limits, Number, SniffLimits, Spec};
 use pointsman_net::login::{Secret, User};
-use pointsman_net::lookup::{Answer, LookingUp, Lookup};
-use pointsman_net::outbound::{Kind, Outbound, Upstream, Ways};
+use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
+use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
+use pointsman_net::spec::{InboundSpec, Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -28,7 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 struct Loopback;
 
 impl Lookup for Loopback {
-    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a Ways) -> LookingUp<'a> {
+    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
         let answer: Answer = match name.as_str() {
             "nobody.test" => Ok(vec![IpAddr::V4(NOBODY)]),
             // Nobody listens at the first one.

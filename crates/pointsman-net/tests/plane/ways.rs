@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pointsman_net::generation::InboundSpec;
 use pointsman_net::login::{Login, Secret};
-use pointsman_net::outbound::{Kind, Upstream};
 use pointsman_net::record::End;
+use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::outbound::{Kind, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
 

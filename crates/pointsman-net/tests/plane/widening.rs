@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use pointsman_net::generation::InboundSpec;
 use pointsman_net::plane::ApplyError;
+use pointsman_net::spec::InboundSpec;
 use pointsman_policy::fact::InboundKind;
 
 use crate::dropping::dropped_at_each_wait;

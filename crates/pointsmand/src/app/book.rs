@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use pointsman_api::daemon::Awaiting;
 use pointsman_config::Setup;
-use pointsman_net::generation::Number;
-use pointsman_net::plane::{Listening, Plane};
+use pointsman_net::plane::Plane;
 use pointsman_net::record::rfc3339;
+use pointsman_net::spec::Number;
+use pointsman_net::spec::listening::Listening;
 use tokio::time::Instant;
 
 use super::owed::Asker;

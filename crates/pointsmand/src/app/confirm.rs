@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use pointsman_api::daemon::{Awaiting, Change};
-use pointsman_net::generation::Number;
+use pointsman_net::spec::Number;
 use tokio::time::Instant;
 
 use super::App;

@@ -35,7 +35,7 @@ fn of_listening(error: &Error) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use pointsman_net::plane::At;
+    use pointsman_net::spec::listening::At;
 
     use super::*;
 

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pointsman_config::{Problems, Setup};
-use pointsman_net::generation::Number;
 use pointsman_net::plane::{OpenedLog, Prepared, Retired};
+use pointsman_net::spec::Number;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::book::Pending;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pointsman_config::Setup;
 use pointsman_config::files::Stamp;
 use pointsman_config::setup::ListSource;
-use pointsman_net::generation::Number;
 use pointsman_net::record::chain;
+use pointsman_net::spec::Number;
 use pointsman_policy::Policy;
 use pointsman_policy::set::RuleSet;
 

@@ -1,0 +1,77 @@
+//! Ways out as look-ups use them: to name servers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::{Host, OutboundId};
+
+use super::{DialError, MAX_DEPTH, Path, Target, Ways};
+use crate::dial::{Dialer, Uplink};
+use crate::lookup::{Streaming, Transport};
+use crate::record::chain;
+use crate::spec::outbound::Kind;
+use crate::tasks::Tasks;
+
+impl Transport for Ways {
+    fn dialer(&self) -> &Dialer {
+        self.shared.dialer()
+    }
+
+    /// A group's word is stronger than its member's.
+    fn datagrams(&self, mut via: OutboundId) -> Option<Uplink> {
+        let mut path = Path::default();
+        for _ in 0..MAX_DEPTH {
+            let outbound = self.generation.outbound(via)?;
+            match &outbound.kind {
+                Kind::Direct(uplink) => return Some(path.or(uplink).uplink),
+                Kind::Select { members, uplink } => {
+                    path = path.or(uplink);
+                    via = self
+                        .shared
+                        .selected(&self.generation, &outbound.name, members)?;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn stream(
+        &self,
+        via: Option<OutboundId>,
+        server: SocketAddr,
+        limit: Duration,
+    ) -> Streaming<'_> {
+        Box::pin(async move {
+            let Some(via) = via else {
+                let (name, dialer) = ("direct".into(), self.shared.dialer());
+                let opened = self.connect(&name, &[server], dialer, limit).await;
+                return opened.map_err(|error| match error {
+                    // No outbound was asked.
+                    DialError::Unreachable { source, .. } => source.to_string(),
+                    other => chain(&other),
+                });
+            };
+            let target = Target {
+                host: Host::Address(server.ip()),
+                port: server.port(),
+                resolved: Vec::new(),
+            };
+            let opened = self.open(via, &target, limit).await;
+            opened.map_err(|error| chain(&error))
+        })
+    }
+
+    fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    fn late(&self) -> &Tasks {
+        &self.shared.late
+    }
+
+    fn share(&self) -> Arc<dyn Transport> {
+        Arc::new(self.clone())
+    }
+}

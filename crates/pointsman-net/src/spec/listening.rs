@@ -1,0 +1,55 @@
+//! What is listened on.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pointsman_policy::fact::InboundKind;
+
+/// A listener, over generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub(crate) u64);
+
+/// Something that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The inbound's or forward's name.
+    pub name: Arc<str>,
+    /// What the inbound speaks; `Forward` for a forward.
+    pub kind: InboundKind,
+    /// Where, with the port that port 0 got.
+    pub at: At,
+}
+
+/// An address that can be listened on: `127.0.0.1:5432`, `unix:/run/x.sock`, `fd:3`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// An inherited descriptor.
+    Fd(i32),
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A path.
+    Unix(PathBuf),
+}
+
+impl At {
+    /// The address, where it is TCP.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Fd(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fd(number) => write!(f, "fd:{number}"),
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
