@@ -3,7 +3,6 @@
 //! Invariant: every search has a limit of time, and ends in known, absent (there is honestly none) or
 //! failed (and why); none is made that no rule needed.
 
-mod owner;
 mod sniff;
 
 use std::net::SocketAddr;
@@ -12,7 +11,6 @@ use pointsman_policy::Domain;
 use pointsman_policy::fact::{Fact, Facts, Provenance};
 use std::net::IpAddr;
 
-pub(crate) use self::owner::{Memory, owner, serves};
 pub(crate) use self::sniff::{glance, look, told_by};
 use crate::dial::Uplink;
 use crate::outbound::Ways;

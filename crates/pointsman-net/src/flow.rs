@@ -21,15 +21,15 @@ use pointsman_policy::{Domain, Facts};
 
 pub(crate) use self::bound::Bound;
 use self::held::Held;
-use crate::forward::{Stay, Visit};
 use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
+use crate::ledger::Ticket;
 use crate::outbound::{Lent, Pick, Ways};
-use crate::plane::Ticket;
 use crate::record::{By, End, Fault, Limit, Side, Timings};
 use crate::relay::{Carrying, Closed, Ended};
 use crate::spec::InboundSpec;
 use crate::stream::Stream;
+use crate::visit::{Stay, Visit};
 
 /// Lives the life of one flow, as far as to the relay.
 pub(crate) async fn run(begin: Begin) -> Next {

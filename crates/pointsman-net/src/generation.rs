@@ -12,8 +12,8 @@ use pointsman_os::socket::is_own_address;
 use pointsman_policy::{Node, OutboundId, Policy};
 
 use crate::forward::Forward;
+use crate::ledger::Rules;
 use crate::lookup::Lookup;
-use crate::plane::Rules;
 use crate::spec::listening::{ListenerId, Listening};
 use crate::spec::outbound::Outbound;
 use crate::spec::{Guard, InboundSpec, Limits, Number, ServedBy, Spec};

@@ -61,6 +61,9 @@ pub struct Login {
     pub password: Secret,
 }
 
+/// Why somebody with a wrong password is not admitted.
+pub(crate) const WRONG_LOGIN: &str = "wrong user or password";
+
 /// The user with this name and password; every user is compared, whoever fits.
 pub(crate) fn admit<'u>(users: &'u [User], name: &str, password: &str) -> Option<&'u User> {
     let mut admitted = None;

@@ -7,14 +7,11 @@
 //! Absent: where generations come from, and the policy's own tests: the daemon's.
 
 mod connection;
-mod flows;
+mod entrance;
 mod listeners;
-mod news;
-mod state;
-mod tallies;
 mod telling;
 mod transaction;
-mod trouble;
+mod wanted;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,21 +21,19 @@ use std::time::Duration;
 
 use pointsman_policy::{OutboundId, Policy};
 
-pub(crate) use self::flows::Ticket;
-pub use self::flows::{Counters, LiveFlow};
 use self::listeners::{Kept, Listeners};
-pub use self::news::{Decisions, News, Tail};
-pub(crate) use self::state::Shared;
-pub(crate) use self::tallies::Rules;
-pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub use self::telling::OpenedLog;
 pub use self::transaction::{Prepared, Retired};
-pub use self::trouble::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
 use crate::dial::Dialer;
 use crate::generation::Generation;
+pub use crate::ledger::{
+    Attempt, Counters, Decisions, FLOW_LOG, Gravity, LiveFlow, News, Remembered, RuleTally, Tail,
+    Tallied, Tally, Told, Trouble,
+};
 use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
+use crate::shared::Shared;
 use crate::spec::forward::{Address, Listen};
 use crate::spec::listening::{At, Listening};
 use crate::spec::outbound::Kind;
@@ -127,7 +122,11 @@ impl Plane {
             0 => Workers::start_default()?,
             count => Workers::start(count)?,
         };
-        let shared = Arc::new(Shared::new(&setup)?);
+        let shared = Arc::new(Shared::new(
+            setup.dialer,
+            setup.clock,
+            setup.access_log.as_deref(),
+        )?);
         let listeners = Mutex::default();
         workers.spawn_on(0, end_the_quiet(Arc::downgrade(&shared)));
         Ok(Self {

@@ -5,6 +5,7 @@
 
 mod end;
 mod json;
+pub(crate) mod line;
 pub mod log;
 
 use std::sync::Arc;

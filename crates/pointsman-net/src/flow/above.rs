@@ -14,8 +14,8 @@ use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Flow;
 use super::steps::Gone;
-use crate::facts;
 use crate::outbound::{Lent, Pick};
+use crate::{facts, owner};
 
 impl Flow {
     /// The decision with the loop guard applied, and the way that it comes to.
@@ -44,9 +44,11 @@ impl Flow {
         if !matches!(self.facts.sought.serves, Fact::Unknown) {
             return Ok(());
         }
+        let memory = &self.ways.shared().memory;
+        let guards = self.ways.generation().guards();
         self.facts.sought.to_mut().serves = tokio::select! {
             biased;
-            found = facts::serves(&self.ways, &self.facts, self.local) => found,
+            found = owner::serves(memory, &guards, &self.facts, self.local) => found,
             () = self.client.hung_up(self.ends()) => return Err(Gone),
         };
         Ok(())

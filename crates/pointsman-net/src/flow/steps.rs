@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep};
 use super::bound::{Bound, To};
 use super::held::Held;
 use super::{Begin, Choice, Flow, Next, Relaying, named};
-use crate::facts;
-use crate::forward::Visit;
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Refusal, Server};
 use crate::outbound::{DialError, Lent, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
+use crate::visit::Visit;
+use crate::{facts, owner};
 
 /// The client is gone: there is nobody left to serve.
 pub(super) struct Gone;
@@ -142,9 +142,10 @@ impl Flow {
                 self.took.resolve_us = micros(begun);
             }
             Need::Owner => {
+                let memory = &self.ways.shared().memory;
                 let owner = tokio::select! {
                     biased;
-                    owner = facts::owner(&self.ways, &self.facts, self.local) => owner,
+                    owner = owner::process(memory, &self.facts, self.local) => owner,
                     () = self.client.hung_up(self.ends()) => return Err(Gone),
                 };
                 self.facts.sought.to_mut().owner = owner.boxed();
@@ -234,7 +235,7 @@ impl Flow {
         self.rule = decision.rule.clone();
         let choice = self.chosen(decision, pick);
         let generation = self.ways.generation();
-        self.ticket.decided(generation, self.rule.as_ref());
+        self.ticket.decided(generation.rules(), self.rule.as_ref());
         Ok(choice)
     }
 
@@ -440,7 +441,7 @@ impl Flow {
             }
         });
         if undecided {
-            self.ticket.decided(self.ways.generation(), None);
+            self.ticket.decided(self.ways.generation().rules(), None);
         }
         self.say_no(refusal, why, End::Refused).await
     }
@@ -489,7 +490,7 @@ impl Flow {
                 self.client.take(),
                 refusal,
                 why,
-                self.ways.shared(),
+                &self.ways.shared().silences,
                 silence,
             )
             .await;

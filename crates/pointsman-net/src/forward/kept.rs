@@ -195,19 +195,19 @@ fn probes(keepalive: Keepalive) -> dial::Probing {
 
 /// What a forward counts.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(crate) struct State {
     active: AtomicUsize,
     next: AtomicUsize,
-    pub(super) failures: Failures,
+    pub(crate) failures: Failures,
 }
 
 /// A connection that is counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<State>);
+pub(crate) struct Permit(Arc<State>);
 
 impl State {
     /// Counts one more; `None` where there are `most` already (0: any number).
-    pub(super) fn admit(self: &Arc<Self>, most: usize) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<Self>, most: usize) -> Option<Permit> {
         let one_more = |active: usize| (most == 0 || active < most).then_some(active + 1);
         let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
         self.active.fetch_update(set, fetch, one_more).ok()?;
@@ -215,7 +215,7 @@ impl State {
     }
 
     /// Counts the connections that ask whose turn it is.
-    pub(super) fn turn(&self) -> usize {
+    pub(crate) fn turn(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -228,7 +228,7 @@ impl Drop for Permit {
 
 /// A connection that was handed over.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(crate) struct Connected {
     /// `None` once a flow was carried by it: what is left of one flow is not for another.
     socket: Mutex<Option<Inherited>>,
     taken: AtomicBool,
@@ -236,13 +236,13 @@ pub(super) struct Connected {
 
 /// The use of an inherited connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     of: Arc<Connected>,
     used: bool,
 }
 
 /// Why an inherited connection cannot be used.
-pub(super) enum NotNow {
+pub(crate) enum NotNow {
     /// A flow uses it.
     Busy,
     /// It has ended, or the system says no.
@@ -258,7 +258,7 @@ impl Connected {
     }
 
     /// The connection, for one flow.
-    pub(super) fn take(self: &Arc<Self>) -> Result<(Stream, Turn), NotNow> {
+    pub(crate) fn take(self: &Arc<Self>) -> Result<(Stream, Turn), NotNow> {
         if self.taken.swap(true, Ordering::AcqRel) {
             return Err(NotNow::Busy);
         }
@@ -296,7 +296,7 @@ impl Connected {
 
 impl Turn {
     /// A flow's bytes go there from now on: no other flow gets it.
-    pub(super) fn used(&mut self) {
+    pub(crate) fn used(&mut self) {
         self.used = true;
     }
 }

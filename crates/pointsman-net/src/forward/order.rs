@@ -20,7 +20,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// The targets that failed lately.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<HashMap<Key, Failed>>);
+pub(crate) struct Failures(Mutex<HashMap<Key, Failed>>);
 
 /// A target keeps its past over a reload as long as it is the same.
 type Key = (Arc<str>, Address);
@@ -36,7 +36,7 @@ struct Failed {
 
 /// The targets that a connection has yet to try, in their order.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(crate) struct Left {
     /// The order begins here, goes on to the last one, and around.
     first: usize,
     count: usize,
@@ -48,7 +48,7 @@ pub(super) struct Left {
 
 impl Left {
     /// `turn` is whose turn it is.
-    pub(super) fn new(spec: &ForwardSpec, turn: usize) -> Self {
+    pub(crate) fn new(spec: &ForwardSpec, turn: usize) -> Self {
         let all = spec.targets.len();
         let (first, count) = match spec.balance {
             Balance::None => (0, all.min(1)),
@@ -79,14 +79,14 @@ impl Left {
     }
 
     /// Whether there is one to try.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.tries > 0
     }
 }
 
 impl Failures {
     /// It could not be reached by who tried it since `begun`. There are no more entries than targets of `spec`.
-    pub(super) fn note(&self, spec: &ForwardSpec, target: &Target, begun: Instant, now: Instant) {
+    pub(crate) fn note(&self, spec: &ForwardSpec, target: &Target, begun: Instant, now: Instant) {
         let mut all = self.all();
         if all.len() >= spec.targets.len() {
             all.retain(|key, _| spec.targets.iter().any(|target| self::key(target) == *key));
@@ -106,7 +106,7 @@ impl Failures {
     }
 
     /// It was reached: nothing is held against it.
-    pub(super) fn forgive(&self, target: &Target) {
+    pub(crate) fn forgive(&self, target: &Target) {
         let mut all = self.all();
         if !all.is_empty() {
             all.remove(&key(target));
@@ -114,7 +114,7 @@ impl Failures {
     }
 
     /// The index of the one to try now: the first that does not rest, else the first.
-    pub(super) fn next(&self, spec: &ForwardSpec, left: &mut Left, now: Instant) -> Option<usize> {
+    pub(crate) fn next(&self, spec: &ForwardSpec, left: &mut Left, now: Instant) -> Option<usize> {
         left.tries = left.tries.checked_sub(1)?;
         let mut all = self.all();
         let awake = |index: &usize| {
@@ -139,7 +139,7 @@ impl Failures {
     }
 
     /// Those that could not be reached, by name, and for how long each is still passed by.
-    pub(super) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
+    pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
         let all = self.all();
         let rests = |failed: &Failed| failed.over.saturating_duration_since(now);
         let mut failing: Vec<_> = all
@@ -165,7 +165,7 @@ impl Failures {
 }
 
 /// One that tries a target whose rest is over, until it is known whether it can be reached.
-pub(super) struct Trying<'a> {
+pub(crate) struct Trying<'a> {
     failures: &'a Failures,
     target: &'a Target,
     begun: Instant,
@@ -174,7 +174,7 @@ pub(super) struct Trying<'a> {
 
 impl<'a> Trying<'a> {
     /// `begun` is the moment at which [`Failures::next`] chose it.
-    pub(super) fn new(failures: &'a Failures, target: &'a Target, begun: Instant) -> Self {
+    pub(crate) fn new(failures: &'a Failures, target: &'a Target, begun: Instant) -> Self {
         Self {
             failures,
             target,
@@ -183,7 +183,7 @@ impl<'a> Trying<'a> {
         }
     }
 
-    pub(super) fn known(mut self) {
+    pub(crate) fn known(mut self) {
         self.known = true;
     }
 }

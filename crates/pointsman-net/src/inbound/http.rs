@@ -9,9 +9,9 @@ use pointsman_policy::fact::InboundKind;
 use pointsman_wire::http::{self, RequestHead, Target};
 use pointsman_wire::{RequestHost, WhyNot};
 
-use super::{Asked, Denial, Heard, Payload, Reply, WRONG_LOGIN, host};
+use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
-use crate::login::admit;
+use crate::login::{WRONG_LOGIN, admit};
 use crate::spec::InboundSpec;
 use crate::stream::Stream;
 

@@ -21,8 +21,8 @@ pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
 pub(crate) use self::reply::{REFUSED, Refusal, Reply};
 use crate::exact::{self, Broken};
-use crate::login::User;
 use crate::login::brake::{Brake, Held};
+use crate::login::{User, WRONG_LOGIN};
 use crate::record::{End, Limit};
 use crate::spec::InboundSpec;
 use crate::stream::Stream;
@@ -127,9 +127,6 @@ pub(crate) async fn receive(
         }
     }
 }
-
-/// Why somebody with a wrong password is not admitted.
-pub(crate) const WRONG_LOGIN: &str = "wrong user or password";
 
 type Heard = Result<(Asked, Reply, Payload), Denial>;
 

@@ -3,16 +3,19 @@
 //! Invariant: it is given once. After success only a reset can take it back, so a refusal then is a
 //! reset; a client that waits for no answer gets resets alone.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use pointsman_wire::http;
 use pointsman_wire::socks::{self, ReplyCode};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::socks::NOWHERE;
 use crate::outbound::Failure;
-use crate::plane::Shared;
 use crate::stream::Stream;
+
+/// What clients expect where nothing was bound.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// How a client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +93,11 @@ impl Reply {
         client: Stream,
         refusal: Refusal,
         why: &str,
-        shared: &Shared,
+        silences: &Semaphore,
         silence: Duration,
     ) {
         let failure = match refusal {
-            Refusal::Blackhole => return keep_silent(client, shared, silence).await,
+            Refusal::Blackhole => return keep_silent(client, silences, silence).await,
             Refusal::Reset => return client.reset(),
             Refusal::Failed(failure) => Some(failure),
             Refusal::Reject => None,
@@ -142,9 +145,9 @@ pub(super) async fn farewell(mut client: Stream, words: &[u8]) {
 }
 
 /// Holds the connection and says nothing until the client gives up, or the time is over.
-async fn keep_silent(mut client: Stream, shared: &Shared, silence: Duration) {
+async fn keep_silent(mut client: Stream, silences: &Semaphore, silence: Duration) {
     // Too many already: a reset is the cheapest refusal that is left.
-    let Ok(_permit) = shared.silences.try_acquire() else {
+    let Ok(_permit) = silences.try_acquire() else {
         return client.reset();
     };
     let _ = timeout(silence, read_over(&mut client, usize::MAX)).await;

@@ -3,20 +3,16 @@
 //! Invariant: where there are users, nobody passes without a password; SOCKS 4 knows none, so there
 //! it is refused. Absent: BIND; datagrams.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use pointsman_policy::fact::InboundKind;
 use pointsman_wire::WhyNot;
 use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 
+use super::reply::NOWHERE;
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{User, admit};
 use crate::spec::InboundSpec;
 use crate::stream::Stream;
-
-/// What clients expect where nothing was bound.
-pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 pub(super) async fn five(inbound: &InboundSpec, client: &mut Stream) -> Heard {
     let silent = |broken| Denial::of(broken, |_| Vec::new());

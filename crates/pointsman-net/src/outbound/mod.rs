@@ -26,7 +26,7 @@ pub use self::error::{DialError, Failure};
 use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
 use crate::lookup::{Answer, Lookup};
-use crate::plane::Shared;
+use crate::shared::Shared;
 use crate::spec::listening::At;
 use crate::spec::outbound::{Kind, Outbound, Upstream};
 use crate::stream::Stream;

@@ -11,16 +11,18 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use tokio::time::timeout;
 
-use super::{Shared, Ticket};
 use crate::flow::{self, Next, Relaying};
-use crate::forward::{Line, Visit};
 use crate::generation::Generation;
+use crate::ledger::Ticket;
 use crate::listen::Accepted;
 use crate::outbound::Ways;
+use crate::record::line::Line;
+use crate::shared::Shared;
 use crate::spec::InboundSpec;
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
+use crate::visit::Visit;
 
 /// What the handler of a listener knows of a new connection.
 pub(super) struct Door {
@@ -91,7 +93,7 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
         };
         let mut ticket = take_ticket(&shared, &generation, &inbound, facts);
         let visit = generation.forward(listener).map(|forward| {
-            ticket.keep_line(Line::new(forward));
+            ticket.keep_line(forward.log().map(Line::new));
             Visit::new(Arc::clone(forward), source, local)
         });
         let live = Arc::clone(ticket.live());
@@ -128,7 +130,7 @@ fn take_ticket(
     facts: Facts,
 ) -> Ticket {
     Ticket::take(
-        shared,
+        &shared.flows,
         generation.number(),
         Arc::clone(&inbound.name),
         inbound.policy,

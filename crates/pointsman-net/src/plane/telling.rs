@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Decisions, LiveFlow, Plane, Remembered, RuleTally, Tail, Told};
+use super::Plane;
+use crate::ledger::{Decisions, LiveFlow, Remembered, RuleTally, Tail, Told};
 use crate::record::FlowRecord;
 use crate::record::log::AccessLog;
 

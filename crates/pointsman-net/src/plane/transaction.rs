@@ -2,32 +2,29 @@
 //!
 //! Invariants: preparing may wait and fail, and shows nothing; committing neither waits nor fails, but for a plane that
 //! was stopped meanwhile; retiring may be dropped. What cannot be had again (sockets that were handed over) and what
-//! counts outlives a generation that is on trial, until that has ended. One generation is prepared at a time. A connection belongs to the
-//! generation in force where that knows its listener, else to the last one that did.
+//! counts outlives a generation that is on trial, until that has ended. One generation is prepared at a time.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::OwnedMutexGuard;
 
-use super::connection::{self, Door};
-use super::listeners::{
-    self, Kept, Listeners, Owner, Plan, Standing, Wanted, covers, is_lacking, overlap,
-};
-use super::{ApplyError, Plane, Rules, Shared, check};
+use super::entrance::{Entrance, Farewell};
+use super::listeners::{self, Kept, Listeners, Place, Plan, Standing};
+use super::wanted::{self, Owner, Wanted, covers, is_lacking, overlap};
+use super::{ApplyError, Plane, check};
 use crate::forward::{Forward, Logs};
 use crate::generation::{Doors, Generation};
-use crate::listen::{Accepted, Beside, Bound, Endpoint, Handler, Listener};
+use crate::ledger::Rules;
+use crate::listen::{Beside, Bound, Endpoint, Listener};
 use crate::outbound::Ways;
 use crate::spec::Spec;
 use crate::spec::forward::ForwardSpec;
 use crate::spec::listening::{At, ListenerId};
-use crate::tasks::Tasks;
 
 /// A generation that could come into force: dropping it changes nothing.
 #[derive(Debug)]
@@ -40,13 +37,6 @@ pub struct Prepared {
     within: Vec<(ListenerId, usize)>,
     /// Nobody else prepares until this one is committed or dropped.
     _turn: OwnedMutexGuard<()>,
-}
-
-/// Where a wanted listener comes from.
-#[derive(Debug)]
-pub(super) enum Place {
-    Kept(ListenerId),
-    New(ListenerId, Box<Bound>),
 }
 
 /// The listeners that are gone with a generation that came into force.
@@ -93,63 +83,6 @@ pub(super) async fn close_all(gone: Vec<Kept>) {
     }
 }
 
-/// What a listener's handler knows: where its connections belong.
-#[derive(Debug)]
-pub(super) struct Entrance {
-    id: ListenerId,
-    /// Told before a generation without this listener comes into force.
-    farewell: ArcSwapOption<Farewell>,
-}
-
-/// What becomes of the connections of a listener that is gone.
-#[derive(Debug)]
-struct Farewell {
-    /// The last one that knew the listener.
-    generation: Arc<Generation>,
-    /// The parts of its address that are still listened on: the others get no more. `None`: it closes at once.
-    heirs: Option<Vec<SocketAddr>>,
-}
-
-impl Entrance {
-    fn generation(&self, shared: &Shared, local: Option<SocketAddr>) -> Option<Arc<Generation>> {
-        let now = shared.generation();
-        if now
-            .as_ref()
-            .is_some_and(|now| now.inbound(self.id).is_some())
-        {
-            return now;
-        }
-        let farewell = self.farewell.load();
-        let Farewell { generation, heirs } = &**farewell.as_ref()?;
-        let inherited = |heirs: &Vec<SocketAddr>| {
-            local.is_some_and(|local| heirs.iter().any(|heir| covers(*heir, local)))
-        };
-        // One that lingers is not known to who ends all that listen: it serves none after that.
-        let lingers = |heirs| !shared.stopped.load(Ordering::Relaxed) && inherited(heirs);
-        let serves = heirs.as_ref().is_none_or(lingers);
-        serves.then(|| Arc::clone(generation))
-    }
-
-    fn handler(self: &Arc<Self>, shared: &Arc<Shared>, tasks: &Tasks) -> Handler {
-        let (entrance, shared, tasks) = (Arc::clone(self), Arc::clone(shared), tasks.clone());
-        Arc::new(move |accepted: Accepted| {
-            // Taken here, and not in the task: a listener that closes hands its queue to the generation that it
-            // belonged to.
-            let Some(generation) = entrance.generation(&shared, accepted.local) else {
-                return;
-            };
-            let door = Door {
-                shared: Arc::clone(&shared),
-                tasks: tasks.clone(),
-                generation,
-                listener: entrance.id,
-                accepted,
-            };
-            door.tasks.clone().spawn_small(connection::serve(door));
-        })
-    }
-}
-
 impl Plane {
     /// Takes a generation into service for new flows, and closes what is gone; answers with each inbound's name and
     /// first bound address, in order.
@@ -173,7 +106,7 @@ impl Plane {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let draft = Generation::new(spec.clone(), Doors::default(), Rules::default(), Vec::new());
         let ways = Ways::new(Arc::clone(&self.shared), Arc::new(draft));
-        let wanted = listeners::wanted(&spec, &ways).await?;
+        let wanted = wanted::wanted(&spec, &ways).await?;
         let forwards = self.forwards(&spec)?;
         // From here on nothing waits.
         let mut listeners = self.listeners();

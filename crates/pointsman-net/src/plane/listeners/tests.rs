@@ -1,5 +1,6 @@
 //! Which listeners serve on for which addresses.
 
+use super::super::wanted::{Owner, without_conflicts};
 use super::*;
 
 fn at(text: &str) -> At {

@@ -16,20 +16,18 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::news::{News, Readers};
-use super::tallies::Tally;
+use super::tallies::{Rules, Tally};
 use super::trouble::{FLOW_LOG, Gravity, Troubles};
-use crate::forward::Line;
-use crate::generation::Generation;
-use crate::outbound::DialError;
+use crate::record::line::Line;
 use crate::record::log::AccessLog;
-use crate::record::{By, End, FlowRecord, Limit};
+use crate::record::{By, End, Fault, FlowRecord, Limit};
 use crate::relay::{Closed, FlowBytes};
 use crate::spec::Number;
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
-pub(super) const RECENT: usize = 1000;
+const RECENT: usize = 1000;
 /// What those records may take, in bytes: a record is some 700 bytes, ten times that with long command lines.
-pub(super) const RECENT_BYTES: usize = 16 << 20;
+const RECENT_BYTES: usize = 16 << 20;
 /// Locks over the live flows, so that workers rarely meet at one.
 const SHARDS: usize = 16;
 /// A connection that lives so long gets probes for a silent peer at the next look.
@@ -109,7 +107,7 @@ impl LiveFlow {
     }
 
     /// A look at it: lets it grow old, and ends it where it has been quiet for too long.
-    pub(super) fn look(&self) {
+    fn look(&self) {
         if self.begun.elapsed() >= OLD {
             self.bytes.grow_old();
         }
@@ -204,7 +202,7 @@ struct Ended {
 }
 
 impl Flows {
-    pub(super) fn new(clock: fn() -> u64, log: Option<Arc<AccessLog>>) -> Self {
+    pub(crate) fn new(clock: fn() -> u64, log: Option<Arc<AccessLog>>) -> Self {
         Self {
             clock,
             next: AtomicU64::new(1),
@@ -228,12 +226,12 @@ impl Flows {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn find(&self, id: u64) -> Option<Arc<LiveFlow>> {
+    pub(crate) fn find(&self, id: u64) -> Option<Arc<LiveFlow>> {
         self.shard(id).get(&id).cloned()
     }
 
     /// Looks at all live flows for those that are quiet for too long.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         for shard in &self.live {
             for flow in shard
                 .lock()
@@ -245,7 +243,7 @@ impl Flows {
         }
     }
 
-    pub(super) fn live(&self) -> Vec<Arc<LiveFlow>> {
+    pub(crate) fn live(&self) -> Vec<Arc<LiveFlow>> {
         let shards = self.live.iter();
         let locked = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all: Vec<_> = locked
@@ -255,11 +253,11 @@ impl Flows {
         all
     }
 
-    pub(super) fn recent(&self) -> Vec<Arc<FlowRecord>> {
+    pub(crate) fn recent(&self) -> Vec<Arc<FlowRecord>> {
         self.ended().recent.iter().cloned().collect()
     }
 
-    pub(super) fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
+    pub(crate) fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
         if let Some(live) = self.find(id) {
             return Some(Arc::new(live.record()));
         }
@@ -271,32 +269,32 @@ impl Flows {
             .cloned()
     }
 
-    pub(super) fn keep_recent(&self, count: usize) {
+    pub(crate) fn keep_recent(&self, count: usize) {
         self.keep.store(count, Ordering::Relaxed);
         self.ended().shrink(count);
     }
 
-    pub(super) fn readers(&self) -> &Readers {
+    pub(crate) fn readers(&self) -> &Readers {
         &self.readers
     }
 
-    pub(super) fn troubles(&self) -> &Troubles {
+    pub(crate) fn troubles(&self) -> &Troubles {
         &self.troubles
     }
 
-    pub(super) fn log(&self) -> Option<Arc<AccessLog>> {
+    pub(crate) fn log(&self) -> Option<Arc<AccessLog>> {
         self.log.load_full()
     }
 
-    pub(super) fn log_path(&self) -> Option<PathBuf> {
+    pub(crate) fn log_path(&self) -> Option<PathBuf> {
         self.log().map(|log| log.path().to_owned())
     }
 
-    pub(super) fn log_to(&self, log: Option<Arc<AccessLog>>) -> Option<Arc<AccessLog>> {
+    pub(crate) fn log_to(&self, log: Option<Arc<AccessLog>>) -> Option<Arc<AccessLog>> {
         self.log.swap(log)
     }
 
-    pub(super) fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         // Those that ended first: a flow that ends in between is missed, and never counted twice.
         let counters = self.ended().counters;
         let (mut sent, mut received) = (counters.bytes_sent, counters.bytes_received);
@@ -364,7 +362,7 @@ impl Ended {
 /// A flow's place among the live ones.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    shared: Arc<super::Shared>,
+    flows: Arc<Flows>,
     live: Arc<LiveFlow>,
     end: Option<End>,
     /// The line in its forward's own log.
@@ -374,17 +372,17 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// A flow begins.
     pub(crate) fn take(
-        shared: &Arc<super::Shared>,
+        flows: &Arc<Flows>,
         generation: Number,
         listener: Arc<str>,
         policy: usize,
         facts: Facts,
     ) -> Self {
-        let id = shared.flows.next.fetch_add(1, Ordering::Relaxed);
+        let id = flows.next.fetch_add(1, Ordering::Relaxed);
         let record = FlowRecord {
             id,
             generation,
-            started_ms: (shared.flows.clock)(),
+            started_ms: (flows.clock)(),
             listener,
             policy,
             facts,
@@ -399,9 +397,9 @@ impl Ticket {
             quiet: Quiet::default(),
             tally: OnceLock::new(),
         });
-        shared.flows.shard(id).insert(id, Arc::clone(&live));
+        flows.shard(id).insert(id, Arc::clone(&live));
         Self {
-            shared: Arc::clone(shared),
+            flows: Arc::clone(flows),
             live,
             end: None,
             line: None,
@@ -414,7 +412,7 @@ impl Ticket {
 
     /// What time it is, in RFC 3339 with milliseconds.
     pub(crate) fn time(&self) -> String {
-        crate::record::rfc3339((self.shared.flows.clock)())
+        crate::record::rfc3339((self.flows.clock)())
     }
 
     /// Its forward has a log of its own.
@@ -433,18 +431,24 @@ impl Ticket {
     }
 
     /// The flow was decided, or no rule does: its rule counts it, and those who wait for decisions hear of it.
-    pub(crate) fn decided(&self, generation: &Generation, rule: Option<&Origin>) {
-        if let Some(tally) = rule.and_then(|rule| generation.rules().tally(rule)) {
+    pub(crate) fn decided(&self, rules: &Rules, rule: Option<&Origin>) {
+        if let Some(tally) = rule.and_then(|rule| rules.tally(rule)) {
             // Decided once.
             let _ = self.live.tally.set(Arc::clone(tally));
         }
-        self.shared.flows.readers.decided(|| self.live.record());
+        self.flows.readers.decided(|| self.live.record());
     }
 
     /// A forward's target was not reached, and the same or another is tried next.
-    pub(crate) fn tried(&self, forward: &Arc<str>, target: &Arc<str>, error: &DialError) {
-        let troubles = self.shared.flows.troubles();
-        troubles.tried(self.live.id, forward, target, error);
+    pub(crate) fn tried(
+        &self,
+        forward: &Arc<str>,
+        target: &Arc<str>,
+        fault: Fault,
+        error: &dyn std::error::Error,
+    ) {
+        let troubles = self.flows.troubles();
+        troubles.tried(self.live.id, (forward, target), fault, error);
     }
 
     /// A rule says something of it.
@@ -452,9 +456,9 @@ impl Ticket {
         let flow = self.live.id;
         // Messages are of the level `info`.
         if tracing::enabled!(target: FLOW_LOG, tracing::Level::INFO) {
-            self.shared.flows.troubles().say(flow, id, text);
+            self.flows.troubles().say(flow, id, text);
         }
-        self.shared.flows.readers.tell(|| News::Said {
+        self.flows.readers.tell(|| News::Said {
             flow,
             id,
             text: Arc::clone(text),
@@ -469,7 +473,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.flows.shard(self.live.id).remove(&self.live.id);
+        self.flows.shard(self.live.id).remove(&self.live.id);
         let mut record = self.live.so_far().clone();
         self.live.measure(&mut record);
         // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
@@ -485,6 +489,6 @@ impl Drop for Ticket {
         if let Some(line) = self.line.take() {
             line.write(Arc::clone(&record));
         }
-        self.shared.flows.file(record);
+        self.flows.file(record);
     }
 }

@@ -15,7 +15,6 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
 use tokio::time::{Instant, timeout};
 
-use crate::outbound::Ways;
 use crate::spec::{Guard, ServedBy};
 
 /// What is remembered of searches, over flows.
@@ -43,11 +42,15 @@ const SHARED: usize = 64;
 const TAG: &str = "POINTSMAN_TAG";
 
 /// The process that owns the client's socket; `local` is the address that the client connected to.
-pub(crate) async fn owner(ways: &Ways, facts: &Facts, local: Option<SocketAddr>) -> Fact<Process> {
+pub(crate) async fn process(
+    memory: &Arc<Memory>,
+    facts: &Facts,
+    local: Option<SocketAddr>,
+) -> Fact<Process> {
     let Some((source, local)) = ends(facts, local) else {
         return Fact::Absent;
     };
-    let memory = Arc::clone(&ways.shared().memory);
+    let memory = Arc::clone(memory);
     let search = move || -> io::Result<Option<Process>> {
         let Some(socket) = owner::lookup(Network::Tcp, source, local)? else {
             return Ok(None);
@@ -64,13 +67,13 @@ pub(crate) async fn owner(ways: &Ways, facts: &Facts, local: Option<SocketAddr>)
     }
 }
 
-/// The outbound that the client's process serves.
+/// The outbound of one of `guards` that the client's process serves.
 pub(crate) async fn serves(
-    ways: &Ways,
+    memory: &Arc<Memory>,
+    guards: &Arc<Vec<Guard>>,
     facts: &Facts,
     local: Option<SocketAddr>,
 ) -> Fact<Arc<str>> {
-    let guards = ways.generation().guards();
     if guards.is_empty() {
         return Fact::Absent;
     }
@@ -82,7 +85,6 @@ pub(crate) async fn serves(
         Ok(None) => return Fact::Absent,
         Err(error) => return Fact::Failed(error.to_string().into()),
     };
-    let memory = Arc::clone(&ways.shared().memory);
     let now = Instant::now();
     let of_another = |guard: &Guard| match guard.by {
         ServedBy::Endpoint(endpoint) => memory.is_of_another(endpoint, &socket, now),
@@ -91,7 +93,7 @@ pub(crate) async fn serves(
     if guards.iter().all(of_another) {
         return Fact::Absent;
     }
-    let guards = Arc::clone(&guards);
+    let (memory, guards) = (Arc::clone(memory), Arc::clone(guards));
     let search = move || {
         let process = OnceCell::new();
         let process = || process.get_or_init(|| memory.owners.process_of(&socket).ok().flatten());
@@ -202,14 +204,14 @@ impl Memory {
             Ok(line) => Fact::Known(line, Provenance::System),
             Err(error) => Fact::Failed(error.to_string().into()),
         };
-        process(found, line)
+        described(found, line)
     }
 }
 
 /// Shorter command lines are not worth the search for an equal one.
 const LONG: usize = 256;
 
-fn process(found: &ProcessInfo, command_line: Fact<Arc<str>>) -> Process {
+fn described(found: &ProcessInfo, command_line: Fact<Arc<str>>) -> Process {
     let text = |value: Option<&str>| Fact::from_option(value.map(Into::into), Provenance::System);
     let asked = |value: io::Result<Option<String>>| match value {
         Ok(value) => Fact::from_option(value.map(Into::into), Provenance::System),

@@ -15,8 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use self::limiter::{Key, Limiter, SPAN};
-use crate::inbound::WRONG_LOGIN;
-use crate::outbound::DialError;
+use crate::login::WRONG_LOGIN;
 use crate::record::{End, Fault, FlowRecord, Limit, Side, chain};
 
 /// The target of log events on flows, by which their level is set.
@@ -283,14 +282,14 @@ impl Troubles {
     pub(super) fn tried(
         &self,
         flow: u64,
-        forward: &Arc<str>,
-        target: &Arc<str>,
-        error: &DialError,
+        (forward, target): (&Arc<str>, &Arc<str>),
+        fault: Fault,
+        error: &dyn std::error::Error,
     ) {
         if !self.heard.load(Ordering::Relaxed) {
             return;
         }
-        let trouble = Trouble::Fault(error.fault());
+        let trouble = Trouble::Fault(fault);
         let way = (Arc::clone(forward), Arc::clone(target));
         self.queue(&Kind::Target(Some(way), trouble), || {
             Told::Target(Attempt {
@@ -328,7 +327,7 @@ impl Troubles {
     }
 
     /// The next one; dropping the future loses nothing.
-    pub(super) async fn next(&self) -> Told {
+    pub(crate) async fn next(&self) -> Told {
         self.heard.store(true, Ordering::Relaxed);
         loop {
             let owes = match self.take() {

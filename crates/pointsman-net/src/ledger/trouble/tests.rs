@@ -1,6 +1,7 @@
 //! What is told of trouble, how often, and what none is.
 
 use super::*;
+use crate::outbound::DialError;
 
 fn failed(outbound: &str, fault: Fault) -> Arc<FlowRecord> {
     Arc::new(FlowRecord {
@@ -90,7 +91,10 @@ async fn targets_are_limited_each_apart_and_hide_no_flow() {
         outbound: "t".into(),
         source: std::io::ErrorKind::ConnectionRefused.into(),
     };
-    let tried = |target: &str| troubles.tried(1, &"f".into(), &target.into(), &refused());
+    let tried = |target: &str| {
+        let way = (&"f".into(), &target.into());
+        troubles.tried(1, way, refused().fault(), &refused());
+    };
     tried("nobody hears");
     assert!(heard(&troubles, 1).await.is_empty());
     (0..60).for_each(|_| tried("a"));

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use pointsman_policy::Host;
 use serde_json::{Map, Value, json};
 
-use super::Forward;
-use crate::record::{End, FlowRecord, rfc3339};
+use super::log::AccessLog;
+use super::{End, FlowRecord, rfc3339};
 use crate::spec::forward::{Address, Target};
 use crate::stream::{Socket, Stream};
 
@@ -34,7 +34,7 @@ const RECORD: [&str; 12] = [
 /// The line to be of a connection.
 #[derive(Debug)]
 pub(crate) struct Line {
-    forward: Arc<Forward>,
+    log: Arc<AccessLog>,
     destination: Place,
 }
 
@@ -48,17 +48,16 @@ struct Place {
 }
 
 impl Line {
-    /// `None` where the forward has no log.
-    pub(crate) fn new(forward: &Arc<Forward>) -> Option<Box<Self>> {
-        forward.log.as_ref()?;
-        Some(Box::new(Self {
-            forward: Arc::clone(forward),
+    /// A line in the log of a forward.
+    pub(crate) fn new(log: &Arc<AccessLog>) -> Box<Self> {
+        Box::new(Self {
+            log: Arc::clone(log),
             destination: Place::default(),
-        }))
+        })
     }
 
     /// The target was connected.
-    pub(super) fn reached(&mut self, target: &Target, stream: &Stream) {
+    pub(crate) fn reached(&mut self, target: &Target, stream: &Stream) {
         self.destination = match (&stream.socket, target.via, stream.peer_addr()) {
             (Socket::Tcp(_), None, Some(peer)) => Place::of(peer),
             _ => Place::asked(target),
@@ -66,22 +65,17 @@ impl Line {
     }
 
     /// The target was not reached.
-    pub(super) fn tried(&mut self, target: &Target) {
+    pub(crate) fn tried(&mut self, target: &Target) {
         self.destination = Place::asked(target);
     }
 
     /// The connection is over.
     pub(crate) fn write(self, record: Arc<FlowRecord>) {
-        let Self {
-            forward,
+        let Self { log, destination } = self;
+        log.write_text(Box::new(Entry {
+            record,
             destination,
-        } = self;
-        if let Some(log) = &forward.log {
-            log.write_text(Box::new(Entry {
-                record,
-                destination,
-            }));
-        }
+        }));
     }
 }
 

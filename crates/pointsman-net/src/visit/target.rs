@@ -13,11 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Visit;
-use super::kept::{NotNow, Turn};
-use super::order::{Left, Trying};
+use crate::forward::{Connected, Left, NotNow, Trying, Turn};
+use crate::ledger::Ticket;
 use crate::lookup::Families;
 use crate::outbound::{self, DialError, Ways};
-use crate::plane::Ticket;
 use crate::record::chain;
 use crate::spec::forward::{Address, Balance, Target};
 use crate::stream::Stream;
@@ -103,7 +102,7 @@ impl Visit {
                     }
                     // The last one's is told of the flow itself.
                     if left.any() {
-                        ticket.tried(&spec.name, &target.name, &error);
+                        ticket.tried(&spec.name, &target.name, error.fault(), &error);
                     }
                     failures.push((target, error));
                 }
@@ -136,7 +135,8 @@ impl Visit {
             if left == 0 || !error.may_pass() {
                 return Err(error);
             }
-            ticket.tried(&self.forward.spec.name, &target.name, &error);
+            let name = &self.forward.spec.name;
+            ticket.tried(name, &target.name, error.fault(), &error);
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(longest);
         }
@@ -186,7 +186,7 @@ impl Visit {
             .connected
             .get(self.target)
             .and_then(Option::as_ref);
-        let taken = connected.map(super::kept::Connected::take);
+        let taken = connected.map(Connected::take);
         match taken {
             Some(Ok(taken)) => Ok(taken),
             Some(Err(NotNow::Broken(source))) => Err(unreachable(target, source)),

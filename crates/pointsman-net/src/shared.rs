@@ -17,14 +17,13 @@ use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
 use tokio::sync::Semaphore;
 
-use super::Setup;
-use super::flows::Flows;
 use crate::dial::Dialer;
-use crate::facts::Memory;
 use crate::forward;
 use crate::generation::Generation;
 use crate::guard::Own;
+use crate::ledger::Flows;
 use crate::login::brake::Brake;
+use crate::owner::Memory;
 use crate::record::log::{AccessLog, Dropped};
 use crate::relay::PipePool;
 use crate::requests::Requests;
@@ -34,7 +33,7 @@ use crate::tasks::Tasks;
 /// What all flows of a plane share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) flows: Flows,
+    pub(crate) flows: Arc<Flows>,
     pub(crate) own: Arc<Own>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) pipes: PipePool,
@@ -51,20 +50,24 @@ pub(crate) struct Shared {
     listening: ArcSwap<Vec<At>>,
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
-    pub(super) forwards: forward::Kept,
+    pub(crate) forwards: forward::Kept,
     /// Set at the beginning of an end: who comes from now on comes too late.
-    pub(super) stopped: AtomicBool,
+    pub(crate) stopped: AtomicBool,
     /// Lines that access logs lost.
-    pub(super) dropped: Arc<Dropped>,
+    pub(crate) dropped: Arc<Dropped>,
 }
 
 const SILENCES: usize = 1024;
 
 impl Shared {
-    pub(super) fn new(setup: &Setup) -> io::Result<Self> {
+    /// Flows are logged at `access_log`; `clock` tells milliseconds since 1970 (UTC).
+    pub(crate) fn new(
+        dialer: Dialer,
+        clock: fn() -> u64,
+        access_log: Option<&Path>,
+    ) -> io::Result<Self> {
         let dropped = Arc::default();
-        let log = setup.access_log.as_deref();
-        let log = log
+        let log = access_log
             .map(|path| {
                 let named = |error: io::Error| {
                     let path = path.display();
@@ -75,7 +78,7 @@ impl Shared {
             })
             .transpose()?;
         Ok(Self {
-            flows: Flows::new(setup.clock, log.map(Arc::new)),
+            flows: Arc::new(Flows::new(clock, log.map(Arc::new))),
             own: Arc::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
@@ -83,7 +86,7 @@ impl Shared {
             late: Tasks::new(),
             brake: Brake::default(),
             silences: Semaphore::new(SILENCES),
-            dialer: setup.dialer.clone(),
+            dialer,
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),
             selections: Mutex::default(),
@@ -101,11 +104,11 @@ impl Shared {
         self.generation.load_full()
     }
 
-    pub(super) fn swap(&self, generation: Generation) {
+    pub(crate) fn swap(&self, generation: Generation) {
         self.generation.store(Some(Arc::new(generation)));
     }
 
-    pub(super) fn listens_at(&self, listening: Vec<At>) {
+    pub(crate) fn listens_at(&self, listening: Vec<At>) {
         self.listening.store(Arc::new(listening));
     }
 
@@ -133,7 +136,7 @@ impl Shared {
         self.listening.load().iter().any(hit)
     }
 
-    pub(super) fn select(&self, group: Arc<str>, member: Arc<str>) {
+    pub(crate) fn select(&self, group: Arc<str>, member: Arc<str>) {
         self.selections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -36,7 +36,7 @@ pub enum News {
 
 /// Those who hear.
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(crate) struct Readers {
     tail: broadcast::Sender<News>,
     decisions: broadcast::Sender<Arc<FlowRecord>>,
 }
@@ -51,11 +51,11 @@ impl Default for Readers {
 }
 
 impl Readers {
-    pub(super) fn tail(&self) -> Tail {
+    pub(crate) fn tail(&self) -> Tail {
         self.tail.subscribe()
     }
 
-    pub(super) fn decisions(&self) -> Decisions {
+    pub(crate) fn decisions(&self) -> Decisions {
         self.decisions.subscribe()
     }
 

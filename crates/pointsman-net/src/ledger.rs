@@ -1,0 +1,16 @@
+//! The books on flows: those that live and the last ones that ended, what is told of them, what each rule decided.
+//!
+//! Invariant: whatever ends a flow, its one record is filed here once, by the drop of its [`Ticket`]. Nobody who reads
+//! makes a flow wait. Knows records alone: neither ways out nor protocols.
+
+mod flows;
+mod news;
+mod tallies;
+mod trouble;
+
+pub use self::flows::{Counters, LiveFlow};
+pub(crate) use self::flows::{Flows, Ticket};
+pub use self::news::{Decisions, News, Tail};
+pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
+pub(crate) use self::tallies::{Rules, Tallies};
+pub use self::trouble::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
