@@ -20,6 +20,7 @@
 //!
 //! Deliberately absent: evaluation of conditions. That is [`crate::interpret`]'s.
 
+mod automaton;
 mod cards;
 mod class;
 mod grams;

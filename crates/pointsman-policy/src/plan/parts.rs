@@ -8,6 +8,7 @@
 
 use aho_corasick::AhoCorasick;
 
+use super::automaton::Automaton;
 use super::grams::Grams;
 use super::postings::{NOWHERE, Positions};
 use crate::domain::Domain;
@@ -16,7 +17,7 @@ use crate::pattern::NamePattern;
 /// Keywords and expressions with the positions of those who look for them in a name.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
-    automaton: Option<AhoCorasick>,
+    automaton: Option<Automaton>,
     /// Tells of most names that the automaton would find nothing.
     grams: Option<Grams>,
     /// By number in the automaton.
@@ -72,12 +73,10 @@ impl Parts {
         let same = |a: &(&str, _, _), b: &(&str, _, _)| a.0 == b.0;
         let automaton = match pairs.is_empty() {
             true => None,
-            false => Some(
-                AhoCorasick::builder()
-                    .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
-                    .build(pairs.chunk_by(same).map(|same| same[0].0))
-                    .ok()?,
-            ),
+            false => Some(Automaton::new(
+                AhoCorasick::builder().kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA)),
+                pairs.chunk_by(same).map(|same| same[0].0),
+            )?),
         };
         let word = |same: &[(&str, Option<u32>, u32)]| Word {
             keyword: Positions::new(
@@ -110,8 +109,8 @@ impl Parts {
         if let Some(automaton) = &self.automaton
             && self.grams.as_ref().is_none_or(may_be_in)
         {
-            for found in automaton.find_overlapping_iter(name.as_str()) {
-                let Some(word) = self.words.get(found.pattern().as_usize()) else {
+            for found in automaton.found_in(name.as_str()) {
+                let Some(word) = self.words.get(found) else {
                     continue;
                 };
                 best = best.min(word.keyword.next(from));
@@ -167,7 +166,7 @@ impl Parts {
         let word =
             |word: &Word| size_of::<Word>() + word.keyword.bytes() + size_of_val(&*word.patterns);
         let automaton = self.automaton.as_ref();
-        automaton.map_or(0, AhoCorasick::memory_usage)
+        automaton.map_or(0, Automaton::bytes)
             + self.words.iter().map(word).sum::<usize>()
             + size_of_val(&*self.patterns)
             + size_of_val(&*self.loose)

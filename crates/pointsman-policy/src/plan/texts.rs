@@ -6,13 +6,14 @@
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
+use super::automaton::Automaton;
 use super::grams::Grams;
 use super::postings::{NOWHERE, Positions};
 
 /// All keywords that rules look for in one text.
 #[derive(Clone, Debug)]
 pub(crate) struct Keywords {
-    automaton: AhoCorasick,
+    automaton: Automaton,
     /// Tells of most texts that the automaton would find nothing.
     grams: Option<Grams>,
     /// By number of the keyword.
@@ -50,10 +51,7 @@ impl Keywords {
         pairs.sort_unstable();
         let same = |(a, _): &(&str, u32), (b, _): &(&str, u32)| a == b;
         let words = pairs.chunk_by(same).map(|same| same[0].0);
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(words)
-            .ok()?;
+        let automaton = Automaton::new(AhoCorasick::builder().ascii_case_insensitive(true), words)?;
         let at = |same: &[(&str, u32)]| Positions::new(same.iter().map(|(_, at)| *at).collect());
         Some(Self {
             automaton,
@@ -76,15 +74,15 @@ impl Keywords {
         {
             return NOWHERE;
         }
-        let found = self.automaton.find_overlapping_iter(text);
-        let positions = found.filter_map(|found| self.positions.get(found.pattern().as_usize()));
+        let found = self.automaton.found_in(text);
+        let positions = found.filter_map(|found| self.positions.get(found));
         let next = positions.map(|positions| positions.next(from)).min();
         next.unwrap_or(NOWHERE)
     }
 
     pub(super) fn bytes(&self) -> usize {
         let each = |positions: &Positions| size_of::<Positions>() + positions.bytes();
-        self.automaton.memory_usage()
+        self.automaton.bytes()
             + self.grams.as_ref().map_or(0, Grams::bytes)
             + self.positions.iter().map(each).sum::<usize>()
     }
