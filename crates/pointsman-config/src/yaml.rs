@@ -1,7 +1,7 @@
 //! YAML as a tree in which every node knows its place.
 //!
-//! Bounded: depth 64, and as many nodes as [`MAX_NODES`]; aliases count what they repeat, so that a
-//! small text cannot grow into a large tree. A key given twice is an error, and so is a tag that is not of
+//! Bounded: depth 64, and as many nodes as [`MAX_NODES`]; what aliases repeat is bounded by the size of the text, so
+//! that a small text cannot grow into a large tree. A key given twice is an error, and so is a tag that is not of
 //! YAML's own schema: what it would do is done by nobody. Deliberately absent: types; a scalar is its
 //! text, and the reader that wants a number says so.
 
@@ -26,6 +26,12 @@ pub use read::{KeyStyle, Keys};
 
 /// The most nodes that a document may have, aliases counted as often as they are used.
 pub const MAX_NODES: usize = 1_000_000;
+/// The nodes that aliases may repeat, whatever the size of the text ...
+const ALIASED: usize = 10_000;
+/// ... and for each of its bytes ...
+const ALIASED_A_BYTE: usize = 4;
+/// ... but never more than these.
+const MOST_ALIASED: usize = 200_000;
 /// The deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 
@@ -63,7 +69,18 @@ pub enum Style {
 /// Parses one document. `None` when there is none (an empty file) or the text is broken; then the
 /// problem was pushed.
 pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
-    let mut builder = Builder::new(source);
+    let most = ALIASED + source.text.len().saturating_mul(ALIASED_A_BYTE);
+    parse_with(source, most.min(MOST_ALIASED), problems)
+}
+
+/// As [`parse`], where an alias is an error: of what others publish.
+pub fn parse_without_aliases(source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
+    parse_with(source, 0, problems)
+}
+
+/// With at most so many nodes that aliases repeat.
+fn parse_with(source: &Arc<Source>, aliases: usize, problems: &mut Problems) -> Option<Node> {
+    let mut builder = Builder::new(source, aliases);
     let mut parser = Parser::new(StrInput::new(&source.text));
     let mut documents = 0;
     let mut root = None;
@@ -122,10 +139,14 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// How many more nodes aliases may repeat.
+    aliases: usize,
+    /// Whether they may repeat any.
+    refused: bool,
 }
 
 impl<'a> Builder<'a> {
-    fn new(source: &'a Arc<Source>) -> Self {
+    fn new(source: &'a Arc<Source>, aliases: usize) -> Self {
         let text = &source.text;
         let offsets = if text.is_ascii() {
             Vec::new()
@@ -138,6 +159,8 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             anchors: HashMap::new(),
             nodes: 0,
+            aliases,
+            refused: aliases == 0,
         }
     }
 
@@ -172,25 +195,7 @@ impl<'a> Builder<'a> {
                 };
                 self.add(node, anchor, 1, problems)
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some((node, size)) => self.add(
-                    Node {
-                        value: node.value,
-                        span,
-                    },
-                    0,
-                    size,
-                    problems,
-                ),
-                None => {
-                    problems.error(
-                        "yaml-syntax",
-                        &span,
-                        "there is no anchor (`&`) of this name before",
-                    );
-                    Err(TooLarge)
-                }
-            },
+            Event::Alias(anchor) => self.alias(anchor, span, problems),
             Event::SequenceStart(anchor, tag) => {
                 tagged(tag.as_deref(), Kind::List, &span, problems);
                 self.push(false, anchor, span, problems)
@@ -221,6 +226,33 @@ impl<'a> Builder<'a> {
             | Event::DocumentStart(_)
             | Event::DocumentEnd => Ok(None),
         }
+    }
+
+    /// Repeats what has the anchor, if it may be.
+    fn alias(
+        &mut self,
+        anchor: usize,
+        span: Span,
+        problems: &mut Problems,
+    ) -> Result<Option<Node>, TooLarge> {
+        let Some((node, size)) = self.anchors.get(&anchor) else {
+            let message = "there is no anchor (`&`) of this name before";
+            problems.error("yaml-syntax", &span, message);
+            return Err(TooLarge);
+        };
+        let Some(left) = self.aliases.checked_sub(*size) else {
+            let message = match self.refused {
+                true => "aliases (`*`) are not read here",
+                false => "aliases (`*`) repeat too much: more than a text of this size may",
+            };
+            problems.error("yaml-syntax", &span, message).hint =
+                Some("write out what is repeated".into());
+            return Err(TooLarge);
+        };
+        let (node, size) = (node.clone(), *size);
+        self.aliases = left;
+        let value = node.value;
+        self.add(Node { value, span }, 0, size, problems)
     }
 
     fn push(

@@ -133,14 +133,17 @@ impl Keeping {
             return Outcome::Unchanged;
         }
         let (source, shelf) = (self.source.clone(), Arc::clone(&self.app.origin.shelf));
-        let reading = tokio::task::spawn_blocking(move || source.load(&Disk, &shelf));
-        match reading.await {
+        let lists = &self.app.lists;
+        match lists.read(move || source.load(&Disk, &shelf)).await {
             Ok(Ok(read)) if !read.0.is_empty() => {
                 // What the system says then is what a fetch finds, too.
                 self.put_in_force(read).await.unwrap_or(Outcome::Unchanged)
             }
             // It was another recipe's. A fetch is due, and tells what is wrong.
-            _ => Outcome::Unchanged,
+            _ => {
+                pointsman_os::memory::give_back();
+                Outcome::Unchanged
+            }
         }
     }
 
@@ -259,17 +262,19 @@ impl Keeping {
             }
             Fetched::New { validators, .. } => validators,
         };
-        // Lists of a million names take their time; the control socket goes on.
+        // Lists of a million names take their time.
         let reading = self.source.clone();
         let key = self.app.origin.shelf.key();
-        let (draft, stamp, set) = tokio::task::spawn_blocking(move || {
+        let read = self.app.lists.read(move || {
             let mut opened = draft.read()?;
             let compiled = reading.compile(&mut *opened.bytes, key);
+            if compiled.is_err() {
+                // What it took until then; of a good one it is given back once that is in force.
+                pointsman_os::memory::give_back();
+            }
             Ok::<_, std::io::Error>((draft, opened.stamp, compiled))
-        })
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+        });
+        let (draft, stamp, set) = read.await?.map_err(|error| error.to_string())?;
         let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
         let left_out = told.left_out();
         if left_out > 0 {

@@ -56,6 +56,39 @@ fn bombs_are_refused() {
     assert!(problems_of(&"[".repeat(100)).contains("nested deeper"));
 }
 
+/// 353 bytes took 168 MiB until a million nodes were counted.
+#[test]
+fn what_aliases_repeat_is_bounded_by_the_text() {
+    let repeated = |text: &str, problems: &mut Problems| {
+        let source = Source::new("t.yaml", text.into());
+        let most = ALIASED + ALIASED_A_BYTE * text.len();
+        let mut builder = Builder::new(&source, most);
+        for event in Parser::new(StrInput::new(text)) {
+            let (event, _) = event.unwrap();
+            if builder.take(event, source.span(0, 0), problems).is_err() {
+                break;
+            }
+        }
+        (builder.nodes, most)
+    };
+    let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (before, this) in ('a'..='i').zip('b'..='j') {
+        let items = vec![format!("*{before}"); 9].join(", ");
+        bomb.push_str(&format!("{this}: &{this} [{items}]\n"));
+    }
+    let mut problems = Problems::default();
+    let (nodes, most) = repeated(&bomb, &mut problems);
+    assert!(nodes < most + bomb.len() && most < 13_000, "{nodes} {most}");
+    assert!(problems_of(&bomb).contains("aliases (`*`) repeat too much"));
+    // Two thousand proxies in a dozen groups, as a subscription has them.
+    let mut text = "all: &all\n".to_owned();
+    text.extend((0..2000).map(|at| format!("- proxy number {at}\n")));
+    text.extend((0..12).map(|at| format!("group{at}: *all\n")));
+    let source = Source::new("t.yaml", text);
+    let mut problems = Problems::default();
+    assert!(parse(&source, &mut problems).is_some() && problems.0.is_empty());
+}
+
 /// A tag that is passed by would leave `!env SECRET` as the text `SECRET`, or a whole file out.
 #[test]
 fn tags_that_nobody_heeds_are_refused() {

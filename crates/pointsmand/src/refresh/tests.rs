@@ -1,6 +1,8 @@
 //! When lists are fetched, and that what came in between comes into force.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
@@ -168,6 +170,35 @@ async fn what_is_not_in_force_is_no_copy_to_compare_with() {
     assert!(list(read).has_copy() && list(read).age().is_some());
     // It could not be read: it is asked for at once.
     assert!(!list(None).has_copy() && list(None).age().is_none());
+}
+
+/// Two dozen lists of a few hundred bytes each took the memory of all of them at once.
+#[tokio::test]
+async fn few_lists_are_read_at_once() {
+    let lists = Arc::new(Lists::default());
+    let [now, most, done] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+    let read = || {
+        let (lists, done) = (Arc::clone(&lists), Arc::clone(&done));
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        let work = move || {
+            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            std::thread::sleep(Duration::from_millis(10));
+            now.fetch_sub(1, SeqCst);
+        };
+        async move {
+            lists.read(work).await.unwrap();
+            done.fetch_add(1, SeqCst);
+        }
+    };
+    // Nobody waits any more for what is read of these.
+    let (gone, tasks) = (Tasks::new(), Tasks::new());
+    (0..4).for_each(|_| gone.spawn(read()));
+    tokio::task::yield_now().await;
+    gone.stop(Duration::ZERO).await;
+    (0..8).for_each(|_| tasks.spawn(read()));
+    eventually("all are read", || done.load(SeqCst) == 8).await;
+    let most = most.load(SeqCst);
+    assert!((1..=READ_AT_ONCE).contains(&most), "{most} at once");
 }
 
 /// The number of an outbound means another one there.

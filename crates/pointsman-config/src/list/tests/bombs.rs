@@ -163,3 +163,21 @@ fn entries_are_counted() {
     let why = room.check().unwrap_err().to_string();
     assert_eq!(why, "the list has more than 16000000 entries");
 }
+
+/// A list of 353 bytes unfolded to a million nodes, whatever its limit.
+#[test]
+fn yaml_lists_have_no_aliases() {
+    let mut text = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (before, this) in ('a'..='h').zip('b'..='i') {
+        let items = vec![format!("*{before}"); 9].join(", ");
+        text.push_str(&format!("{this}: &{this} [{items}]\n"));
+    }
+    text.push_str("payload: *i\n");
+    for text in [&text, "payload:\n  - &a x.test\n  - *a\n"] {
+        let (_, done) = taken(text.as_bytes(), Some(Format::Yaml));
+        let error = done.unwrap_err();
+        assert!(error.contains("aliases (`*`) are not read here"), "{error}");
+    }
+    let anchored = b"payload: &all\n  - &first x.test\n  - y.test\n";
+    assert_eq!(taken(anchored, Some(Format::Yaml)), (2, Ok(())));
+}
