@@ -3,11 +3,14 @@
 //! Names are reserved first and given their kind later, so that chains and groups may name what
 //! stands below them. Names are case-sensitive, but for the built-in ones.
 
-use std::collections::HashMap;
+pub(crate) mod nesting;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use pointsman_policy::OutboundId;
-use pointsman_policy::model::OutboundInfo;
+use pointsman_policy::model::{MOST_NESTED, OutboundInfo};
 
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{Outbound, OutboundKind};
@@ -15,17 +18,16 @@ use crate::setup::{Outbound, OutboundKind};
 /// The most names that a hint lists of those that were defined.
 const MOST_SHOWN: usize = 12;
 
-/// What a name that is not known may have meant.
-enum Hint<'a> {
-    Near(&'a str),
-    Write(String),
-}
+/// Names that unknown ones are compared with, all together: thousands of unknown ones get no hint.
+const MOST_COMPARED: usize = 100_000;
 
 /// Outbounds by name and number.
 #[derive(Debug, Default)]
 pub struct Outbounds {
     list: Vec<Outbound>,
     by_name: HashMap<Arc<str>, OutboundId>,
+    /// Names that unknown ones were compared with.
+    compared: Cell<usize>,
 }
 
 impl Outbounds {
@@ -122,8 +124,9 @@ impl Outbounds {
     /// The number behind the name of a built-in outbound, in any spelling (`Direct`, `direct`).
     #[must_use]
     pub fn builtin(&self, name: &str) -> Option<OutboundId> {
-        let same = |o: &Outbound| o.span.is_none() && o.name.eq_ignore_ascii_case(name);
-        let at = self.list.iter().position(same)?;
+        // They come before all others.
+        let mut builtins = self.list.iter().take_while(|o| o.span.is_none());
+        let at = builtins.position(|o| o.name.eq_ignore_ascii_case(name))?;
         u32::try_from(at).ok().map(OutboundId)
     }
 
@@ -133,45 +136,23 @@ impl Outbounds {
         if let Some(id) = self.find(name).or_else(|| self.builtin(name)) {
             return Some(id);
         }
-        let known = || {
-            let named = self.list.iter();
-            named.filter(|o| self.by_name.contains_key(&o.name))
-        };
-        let near = nearest(name, known().map(|o| &*o.name));
-        let hint = match self.instead(name).or_else(|| near.map(Hint::Near)) {
-            Some(Hint::Write(hint)) => hint,
-            Some(Hint::Near(near)) => format!("did you mean `{near}`?"),
-            None => {
-                // Built-in ones are there in two spellings, of which one is enough.
-                let mut shown: Vec<&str> = Vec::new();
-                for outbound in known() {
-                    let again = |o: &&str| {
-                        outbound.span.is_none() && o.eq_ignore_ascii_case(&outbound.name)
-                    };
-                    if !shown.iter().any(again) {
-                        shown.push(&outbound.name);
-                    }
-                }
-                format!("defined: {}", shown.join(", "))
-            }
-        };
+        let hint = self.hint(name);
         problems
             .error(
                 "unknown-outbound",
                 span,
                 format!("there is no outbound `{name}`"),
             )
-            .hint = Some(hint);
+            .hint = hint;
         None
     }
 
     /// What to write for a word that other programs have for a way out.
-    fn instead(&self, name: &str) -> Option<Hint<'_>> {
+    fn instead(&self, name: &str) -> Option<String> {
         let spelled = |word: &str| {
             let lower = || self.find(&word.to_ascii_lowercase());
             let id = self.find(word).or_else(lower)?;
-            self.name(id)
-                .map(|word| Hint::Write(format!("write `{word}`")))
+            self.name(id).map(|word| format!("write `{word}`"))
         };
         match name.to_ascii_uppercase().as_str() {
             "BLOCK" => spelled("REJECT"),
@@ -188,10 +169,46 @@ impl Outbounds {
                     "write the name of one of your outbounds: {}",
                     own.join(", ")
                 );
-                (!misspelled && !own.is_empty()).then_some(Hint::Write(hint))
+                (!misspelled && !own.is_empty()).then_some(hint)
             }
             _ => None,
         }
+    }
+
+    /// What may have been meant, or what there is.
+    fn hint(&self, name: &str) -> Option<String> {
+        if let Some(hint) = self.instead(name) {
+            return Some(hint);
+        }
+        let compared = self.compared.get() + self.list.len();
+        if compared > MOST_COMPARED {
+            return None;
+        }
+        self.compared.set(compared);
+        if let Some(near) = nearest(name, self.names()) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        // Built-in ones are there in two spellings, of which one is enough.
+        let mut builtins: Vec<&str> = Vec::new();
+        for outbound in self.list.iter().take_while(|o| o.span.is_none()) {
+            if !builtins
+                .iter()
+                .any(|o| o.eq_ignore_ascii_case(&outbound.name))
+            {
+                builtins.push(&outbound.name);
+            }
+        }
+        let named = self.list.iter().skip_while(|o| o.span.is_none());
+        let named = named.map(|o| &*o.name);
+        let named = named.filter(|name| self.by_name.contains_key(*name));
+        let mut shown: Vec<&str> = builtins.into_iter().chain(named).collect();
+        let more = shown.len().saturating_sub(MOST_SHOWN);
+        shown.truncate(MOST_SHOWN);
+        let shown = shown.join(", ");
+        Some(match more {
+            0 => format!("defined: {shown}"),
+            more => format!("defined: {shown}, and {more} more"),
+        })
     }
 
     /// All names that rules can use, in order of definition.
@@ -205,16 +222,18 @@ impl Outbounds {
     /// The outbounds, and how policies see them.
     #[must_use]
     pub fn finish(self) -> (Vec<Outbound>, Arc<[OutboundInfo]>) {
-        let targets_of = |forward: usize| -> Vec<OutboundId> {
-            let is_target = |kind: &OutboundKind| matches!(kind, OutboundKind::Target { forward: f, .. } if *f == forward);
-            let numbered = (0_u32..).zip(&self.list);
-            numbered
-                .filter(|(_, o)| is_target(&o.kind))
-                .map(|(n, _)| OutboundId(n))
-                .collect()
-        };
+        let mut targets: BTreeMap<usize, Vec<OutboundId>> = BTreeMap::new();
+        for (number, outbound) in (0_u32..).zip(&self.list) {
+            if let OutboundKind::Target { forward, .. } = &outbound.kind {
+                targets
+                    .entry(*forward)
+                    .or_default()
+                    .push(OutboundId(number));
+            }
+        }
+        let targets_of = |forward| targets.get(&forward).map_or(&[][..], Vec::as_slice);
         let infos = self.list.iter().map(|outbound| match outbound.kind {
-            OutboundKind::Forward(forward) => outbound.info(&targets_of(forward)),
+            OutboundKind::Forward(forward) => outbound.info(targets_of(forward)),
             OutboundKind::Target { via: Some(via), .. } => OutboundInfo {
                 kind: self.behind(via).info(&[]).kind,
                 ..outbound.info(&[])
@@ -228,8 +247,8 @@ impl Outbounds {
     /// The outbound behind groups, each taken by its first member.
     fn behind(&self, outbound: OutboundId) -> &Outbound {
         let mut at = &self.list[outbound.0 as usize];
-        // Groups that hold each other are an error elsewhere.
-        for _ in 0..self.list.len() {
+        // Deeper ones, and groups that hold each other, are an error elsewhere.
+        for _ in 0..MOST_NESTED {
             let OutboundKind::Select { members, uplink: _ } = &at.kind else {
                 break;
             };
@@ -254,5 +273,63 @@ impl Outbounds {
 
     fn next(&self) -> OutboundId {
         OutboundId(u32::try_from(self.list.len()).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Source;
+
+    /// Each of them was compared with all: a minute, and a thousand bytes of names each.
+    #[test]
+    fn thousands_of_unknown_names_are_told_shortly() {
+        let source = Source::new("t.yaml", String::new());
+        let place = source.span(0, 0);
+        let direct = || OutboundKind::Direct(crate::setup::Uplink::default());
+        let mut table = Outbounds::with_builtins([("direct", direct()), ("DIRECT", direct())]);
+        let mut problems = Problems::default();
+        for at in 0..3000 {
+            table.define(&format!("o{at}"), direct(), &place, &mut problems);
+        }
+        for at in 0..3000 {
+            table.resolve(&format!("nowhere at all {at}"), &place, &mut problems);
+        }
+        assert!(table.compared.get() <= MOST_COMPARED);
+        let hints: Vec<&str> = problems
+            .0
+            .iter()
+            .filter_map(|p| p.hint.as_deref())
+            .collect();
+        assert_eq!(
+            (problems.0.len(), hints.len()),
+            (3000, MOST_COMPARED / 3002)
+        );
+        assert!(
+            hints[0].starts_with("defined: direct, o0, o1, "),
+            "{}",
+            hints[0]
+        );
+        assert!(hints[0].ends_with(", o10, and 2989 more"), "{}", hints[0]);
+    }
+
+    #[test]
+    fn a_misspelled_name_is_told_the_nearest() {
+        let source = Source::new("t.yaml", String::new());
+        let mut table = Outbounds::default();
+        let mut problems = Problems::default();
+        table.define(
+            "office",
+            OutboundKind::Reset,
+            &source.span(0, 0),
+            &mut problems,
+        );
+        table.resolve("ofice", &source.span(0, 0), &mut problems);
+        table.resolve("home", &source.span(0, 0), &mut problems);
+        let hints: Vec<_> = problems.0.iter().map(|p| p.hint.as_deref()).collect();
+        assert_eq!(
+            hints,
+            [Some("did you mean `office`?"), Some("defined: office")]
+        );
     }
 }

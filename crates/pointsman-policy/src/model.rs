@@ -18,6 +18,10 @@ pub use crate::origin::{Class, Matcher, Origin, Source};
 use crate::set::RuleSet;
 use crate::zone::Zones;
 
+/// The most outbounds that a flow passes on its way: groups, chains, and each of a chain's hops. More are refused where
+/// a configuration is read, and not followed where it runs.
+pub const MOST_NESTED: u8 = 12;
+
 /// What an outbound does to a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_os::descriptors;
+use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Domain, guard};
 
 use crate::record::Fault;
@@ -114,8 +115,10 @@ pub enum DialError {
         /// The limit.
         limit: Duration,
     },
-    /// Outbounds stand within each other without an end.
-    #[error("outbound `{outbound}`: groups, chains or look-ups refer to each other in a circle")]
+    /// Outbounds stand within each other, perhaps without an end.
+    #[error(
+        "outbound `{outbound}`: groups, chains or look-ups are nested deeper than {MOST_NESTED}"
+    )]
     TooDeep {
         /// The outbound.
         outbound: Arc<str>,

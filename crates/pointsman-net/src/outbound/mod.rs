@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Action, Domain, Host, OutboundId, Particular, local};
 use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
@@ -71,8 +72,9 @@ pub struct Ways {
     depth: u8,
 }
 
-/// Outbounds and look-ups that may stand within each other; more is a circle in the configuration.
-const MAX_DEPTH: u8 = 12;
+/// Outbounds and look-ups that may stand within each other. Configurations that nest outbounds deeper are refused; what
+/// gets here too deep is nested by look-ups that go by outbounds whose servers are looked up.
+const MAX_DEPTH: u8 = MOST_NESTED;
 
 /// What is left of the way to a target.
 #[derive(Clone, Debug, Default)]
@@ -245,8 +247,10 @@ impl Ways {
 
     /// Asks a resolver, within `limit`.
     pub async fn look_up(&self, resolver: &dyn Lookup, name: &Domain, limit: Duration) -> Answer {
-        if self.depth >= MAX_DEPTH {
-            return Err("look-ups and outbounds refer to each other in a circle".into());
+        // The last outbound of the longest way may have a name, too.
+        if self.depth > MAX_DEPTH {
+            let message = format!("outbounds and look-ups are nested deeper than {MAX_DEPTH}");
+            return Err(message.into());
         }
         let deeper = Self {
             depth: self.depth + 1,

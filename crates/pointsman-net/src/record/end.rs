@@ -270,7 +270,7 @@ impl Fault {
             Self::Exhausted => "too few descriptors or too little memory is left",
             Self::HostUnreachable => "there is no way to the host, or it is not there",
             Self::Login => "the proxy does not accept our login",
-            Self::Loop => "outbounds or look-ups refer to each other in a circle",
+            Self::Loop => "outbounds or look-ups are nested deeper than 12",
             Self::NetworkUnreachable => "there is no route to the network",
             Self::NotBuilt => "an outbound is of a type that is not built yet",
             Self::NotPermitted => {
@@ -336,6 +336,13 @@ mod tests {
             let error = Some(limit.sentence());
             check(End::TimedOut(limit), word, Some(limit.as_str()), error);
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_told_with_the_limit() {
+        let limit = pointsman_policy::model::MOST_NESTED;
+        let said = format!("outbounds or look-ups are nested deeper than {limit}");
+        assert_eq!(Fault::Loop.sentence(), said);
     }
 
     #[test]

@@ -257,3 +257,41 @@ async fn a_name_is_no_way_around_what_rules_say_of_addresses() {
         assert_eq!(proxy.plane().recent().len(), through);
     }
 }
+
+/// As deep as configurations may be nested, flows are taken, also to a name; what is deeper is told as what it is.
+#[tokio::test]
+async fn groups_within_groups_end_at_the_limit() {
+    let server = echo().await;
+    let groups = |count: u8| {
+        let script = Script::new();
+        let first = u32::try_from(script.outbounds.len()).unwrap();
+        let direct = script.id("DIRECT");
+        (0..count).fold(script, |script, at| {
+            let below = at
+                .checked_sub(1)
+                .map(|at| OutboundId(first + u32::from(at)));
+            let group = Kind::Select {
+                members: vec![below.unwrap_or(direct)],
+                uplink: Default::default(),
+            };
+            let name = if at + 1 == count { "top" } else { "below" };
+            script.outbound(name, group)
+        })
+    };
+    let most = pointsman_policy::model::MOST_NESTED;
+    // `DIRECT` itself is one of them.
+    let stage = groups(most - 1).fallback("top").play().await;
+    let mut client = stage.connect().await;
+    assert_eq!(client.socks5("echo.test", server.port()).await, 0);
+    drop(client);
+    let stage = groups(most).fallback("top").play().await;
+    let mut client = stage.connect().await;
+    assert_eq!(client.socks5("echo.test", server.port()).await, 1);
+    let ended = stage.record().await.ended.clone();
+    let said = ended
+        .as_ref()
+        .and_then(End::error)
+        .unwrap_or_default()
+        .to_owned();
+    assert!(said.ends_with("nested deeper than 12"), "{said}");
+}

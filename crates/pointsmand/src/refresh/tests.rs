@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::candidate::{Origin, check};
+use crate::lists::{Lists, READ_AT_ONCE};
 use crate::logging::Log;
 
 #[test]

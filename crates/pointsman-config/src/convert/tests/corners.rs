@@ -274,12 +274,7 @@ fn what_does_not_load_is_taken_out() {
             ("dst=t.test:1", "b proxy"),
             ("dst=x.test:1", "b proxy"),
         ],
-        &[
-            "`g` is not",
-            "`h` is not",
-            "`s` of `rule_sets`",
-            "RULE-SET,s",
-        ],
+        &["`g` is not", "`s` of `rule_sets`", "RULE-SET,s"],
     );
 }
 

@@ -10,7 +10,7 @@ use pointsman_policy::model::OutboundInfo;
 
 use super::proxy;
 use super::{Named, Reading};
-use crate::outbounds::Outbounds;
+use crate::outbounds::{Outbounds, nesting};
 use crate::problem::{Problems, Severity, Span, nearest};
 use crate::setup::{Outbound, OutboundKind, Uplink};
 use crate::yaml::{self, KeyStyle, Node, Value};
@@ -92,7 +92,7 @@ pub(super) fn read(
     }
     let empty = settle_groups(made, maker.table, problems);
     let direct = maker.direct;
-    find_cycles(&mut table, problems);
+    nesting::check(&table, problems);
     Ways {
         table,
         direct,
@@ -389,57 +389,4 @@ fn settle_groups(
         table.set_kind(group.id, kind);
     }
     empty
-}
-
-/// Tells every group and chain that leads back to itself.
-fn find_cycles(table: &mut Outbounds, problems: &mut Problems) {
-    let below = |id: OutboundId| -> Vec<OutboundId> {
-        match table.kind(id) {
-            Some(OutboundKind::Chain { hops }) => hops.clone(),
-            Some(OutboundKind::Select { members, .. }) => members.clone(),
-            _ => Vec::new(),
-        }
-    };
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Seen {
-        Open,
-        Done,
-    }
-    let mut seen: HashMap<OutboundId, Seen> = HashMap::new();
-    let mut told = Vec::new();
-    for start in (0..table.count()).map(OutboundId) {
-        if seen.contains_key(&start) {
-            continue;
-        }
-        seen.insert(start, Seen::Open);
-        let mut path = vec![(start, below(start).into_iter())];
-        while let Some((here, rest)) = path.last_mut() {
-            let here = *here;
-            let Some(next) = rest.next() else {
-                seen.insert(here, Seen::Done);
-                path.pop();
-                continue;
-            };
-            match seen.get(&next) {
-                Some(Seen::Done) => {}
-                Some(Seen::Open) => {
-                    let from = path.iter().position(|(id, _)| *id == next).unwrap_or(0);
-                    let ids = path[from..].iter().map(|(id, _)| *id);
-                    told.push(ids.chain([next]).collect::<Vec<_>>());
-                }
-                None => {
-                    seen.insert(next, Seen::Open);
-                    path.push((next, below(next).into_iter()));
-                }
-            }
-        }
-    }
-    for cycle in told {
-        let names: Vec<&str> = cycle.iter().filter_map(|id| table.name(*id)).collect();
-        let place = cycle.first().and_then(|id| table.span(*id)).cloned();
-        if let (Some(first), Some(place)) = (names.first(), place) {
-            let message = format!("`{first}` leads back to itself: {}", names.join(" > "));
-            problems.error("outbound-cycle", &place, message);
-        }
-    }
 }

@@ -182,11 +182,11 @@ fn sections_are_checked() {
     );
     check(
         "proxy_group: { g: { proxies: [h] }, h: { proxies: [g] } }",
-        "c.yml:1:16: error[outbound-cycle]: `g` leads back to itself: g > h > g",
+        "c.yml:1:16: error[outbound-cycle]: `g` comes back to itself: `g` -> `h` -> `g`",
     );
     check(
         "proxy_group: { g: { proxies: [c] } }\nproxy_chain: { c: { chains: [DIRECT, g] } }",
-        "c.yml:2:16: error[outbound-cycle]: `c` leads back to itself: c > g > c",
+        "c.yml:2:16: error[outbound-cycle]: `c` comes back to itself: `c` -> `g` -> `c`",
     );
     check(
         "proxy_group: { g: { providers: [p] } }",

@@ -10,7 +10,7 @@ use pointsman_policy::OutboundId;
 use super::defaults::SOCKS_UDP;
 use super::{given, named};
 use crate::load::Input;
-use crate::outbounds::Outbounds;
+use crate::outbounds::{Outbounds, nesting};
 use crate::problem::{Problems, Span};
 use crate::setup::{Credentials, OutboundKind, ServedBy, Uplink};
 use crate::value;
@@ -124,11 +124,11 @@ pub(super) fn read(
             continue;
         }
         if let Some(id) = table.define(name, OutboundKind::Reject, span, problems) {
-            defined.push((id, name, span, value));
+            defined.push((id, name, value));
         }
     }
     let mut later = Vec::new();
-    for (id, name, _, value) in &defined {
+    for (id, name, value) in &defined {
         let mut reader = Reader {
             table,
             input,
@@ -143,12 +143,7 @@ pub(super) fn read(
         }
     }
     tell_later(&later, problems);
-    for (id, name, span, _) in &defined {
-        if let Some(path) = way_back(table, *id) {
-            let message = format!("`{name}` comes back to itself: {path}");
-            problems.error("outbound-cycle", span, message);
-        }
-    }
+    nesting::check(table, problems);
 }
 
 /// So many outbounds of one type are told each by its own name; of more, so many are named.
@@ -391,40 +386,4 @@ fn is_builtin(name: &str) -> bool {
     BUILTINS
         .iter()
         .any(|(lower, _)| lower.eq_ignore_ascii_case(name))
-}
-
-/// The way from an outbound back to itself, as text. Without recursion: chains may be long.
-fn way_back(table: &Outbounds, start: OutboundId) -> Option<String> {
-    let names: Vec<&str> = table.names().collect();
-    let parts = |id: OutboundId| match table.kind(id) {
-        Some(OutboundKind::Chain { hops }) => hops.as_slice(),
-        Some(OutboundKind::Select { members, .. }) => members.as_slice(),
-        _ => &[],
-    };
-    let mut seen = BTreeMap::new();
-    let mut open = vec![start];
-    while let Some(at) = open.pop() {
-        for part in parts(at) {
-            if *part == start {
-                let mut way = vec![start, at];
-                while let Some(before) = seen.get(way.last()?) {
-                    way.push(*before);
-                }
-                let name = |id: &OutboundId| names.get(id.0 as usize).copied().unwrap_or("?");
-                way.reverse();
-                way.dedup();
-                let mut shown: Vec<String> =
-                    way.iter().map(|id| format!("`{}`", name(id))).collect();
-                if shown.len() == 1 {
-                    shown.push(shown[0].clone());
-                }
-                return Some(shown.join(" -> "));
-            }
-            if !seen.contains_key(part) {
-                seen.insert(*part, at);
-                open.push(*part);
-            }
-        }
-    }
-    None
 }

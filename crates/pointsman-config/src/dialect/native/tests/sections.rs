@@ -194,11 +194,7 @@ fn outbounds_are_checked() {
     );
     outbounds(
         "{ type: chain, hops: [b] }\n  b: { type: select, members: [direct, c] }\n  c: { type: chain, hops: [a] }",
-        &[
-            "3:3: error[outbound-cycle]: `a` comes back to itself: `a` -> `b` -> `c` -> `a`",
-            "4:3: error[outbound-cycle]: `b` comes back to itself: `b` -> `c` -> `a` -> `b`",
-            "5:3: error[outbound-cycle]: `c` comes back to itself: `c` -> `a` -> `b` -> `c`",
-        ],
+        &["3:3: error[outbound-cycle]: `a` comes back to itself: `a` -> `b` -> `c` -> `a`"],
     );
     outbounds(
         "{ type: wireguard, key: x, peers: [] }",
