@@ -1,10 +1,10 @@
-//! Access logs that cannot be written where they are to be, or whose directory is not there yet.
+//! Access logs that cannot be written where they are to be.
 
 use std::path::Path;
 
 use super::places::Places;
 use crate::files::Files;
-use crate::problem::{Problems, Severity, Span};
+use crate::problem::{Problems, Span};
 use crate::setup::Setup;
 
 /// Looks at the log of all flows and at those of forwards.
@@ -43,31 +43,21 @@ fn tell(path: &Path, place: &Span, setup: &Setup, files: &dyn Files, problems: &
         .display();
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
     let directory = directory.filter(|it| **it != *setup.directory);
-    let (severity, message, hint) = if files.is_directory(path) == Some(true) {
+    let (message, hint) = if files.is_directory(path) == Some(true) {
         let message = format!("the access log `{shown}` is a directory");
-        (Severity::Warning, message, "name a file in it")
+        (message, "name a file in it")
     } else {
         match directory.map(|it| (it, files.is_directory(it))) {
-            None | Some((_, Some(true))) => return,
+            // The daemon makes what is missing; and a check may be made on another machine than its own.
+            None | Some((_, None | Some(true))) => return,
             Some((it, Some(false))) => {
                 let message = format!(
                     "`{}`, where the access log is to be, is no directory",
                     it.display()
                 );
-                (Severity::Warning, message, "name a file in a directory")
-            }
-            Some((it, None)) => {
-                let message = format!(
-                    "the directory `{}` of the access log is not there yet: the daemon makes it",
-                    it.display()
-                );
-                (
-                    Severity::Note,
-                    message,
-                    "where that is not what you mean, correct the path",
-                )
+                (message, "name a file in a directory")
             }
         }
     };
-    problems.push(severity, "log-place", place, message).hint = Some(hint.to_owned());
+    problems.warning("log-place", place, message).hint = Some(hint.to_owned());
 }
