@@ -46,7 +46,7 @@ pub struct Spec {
     pub number: Number,
     /// Policies; inbounds name theirs by index.
     pub policies: Vec<Arc<Policy>>,
-    /// Ways out by [`OutboundId`], in the order of [`Policy::outbounds`].
+    /// Ways out by [`OutboundId`](pointsman_policy::OutboundId), in the order of [`Policy::outbounds`].
     pub outbounds: Vec<Outbound>,
     /// Proxy listeners.
     pub inbounds: Vec<InboundSpec>,
