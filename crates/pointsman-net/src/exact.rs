@@ -16,8 +16,8 @@ pub(crate) enum Broken {
     Ended,
     /// The stream broke.
     Io(io::Error),
-    /// The bytes are something else.
-    Not(WhyNot),
+    /// The bytes are something else, and how they begin.
+    Not(WhyNot, Vec<u8>),
 }
 
 /// Reads until `parse` has a message, of at most `max` bytes.
@@ -87,11 +87,18 @@ async fn read_when<T>(
                 return Ok(message);
             }
             // The parsers promise never to say so at `max`; this is the belt to those braces.
-            Parse::NeedMore if seen.len() >= max => return Err(Broken::Not(WhyNot::TooLong)),
+            Parse::NeedMore if seen.len() >= max => {
+                return Err(Broken::Not(WhyNot::TooLong, first(&seen)));
+            }
             Parse::NeedMore => {}
-            Parse::Not(why) => return Err(Broken::Not(why)),
+            Parse::Not(why) => return Err(Broken::Not(why, first(&seen))),
         }
     }
+}
+
+/// Enough of them to tell what they look like.
+fn first(seen: &[u8]) -> Vec<u8> {
+    seen.iter().take(16).copied().collect()
 }
 
 /// Enough for any SOCKS message and most heads at once.

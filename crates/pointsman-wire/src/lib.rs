@@ -25,6 +25,7 @@
 pub mod fuzz_checks;
 pub mod host;
 pub mod http;
+pub mod likeness;
 pub mod proxy_protocol;
 mod read;
 pub mod sniff;

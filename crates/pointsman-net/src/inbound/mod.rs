@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use pointsman_wire::{RequestHost, WhyNot};
+use pointsman_wire::{RequestHost, WhyNot, likeness};
 use tokio::time::timeout;
 
 pub(crate) use self::exchange::{Exchanged, Server, exchange};
@@ -87,8 +87,18 @@ impl Denial {
     fn of(broken: Broken, answer: impl FnOnce(WhyNot) -> Vec<u8>) -> Self {
         match broken {
             Broken::Ended | Broken::Io(_) => Self::Gone,
-            Broken::Not(why) => Self::told(why.to_string(), answer(why)),
+            Broken::Not(why, first) => Self::told(not_heard(why, &first), answer(why)),
         }
+    }
+}
+
+/// Why the client's first bytes are no request.
+fn not_heard(why: WhyNot, first: &[u8]) -> String {
+    match likeness::of_client(first) {
+        Some(likeness) if why == WhyNot::AnotherProtocol => {
+            format!("{why}: the client begins like {likeness}")
+        }
+        _ => why.to_string(),
     }
 }
 
@@ -137,7 +147,7 @@ async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
         Ok(1..) => {}
         Ok(0) | Err(_) => return Err(Denial::Gone),
     }
-    let first = begun[0];
+    let (first, likeness) = (begun[0], likeness::of_client(&begun));
     client.unread(begun);
     let (socks, http) = match inbound.kind {
         InboundKind::Http => (false, true),
@@ -148,7 +158,15 @@ async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
         pointsman_wire::socks::VERSION_5 if socks => socks::five(inbound, client).await,
         pointsman_wire::socks::VERSION_4 if socks => socks::four(inbound, client).await,
         _ if http => http::request(inbound, client).await,
-        _ => Err(Denial::told("the client does not speak SOCKS", Vec::new())),
+        _ => {
+            let why = match likeness {
+                Some(likeness) => {
+                    format!("SOCKS was expected, and the client begins like {likeness}")
+                }
+                None => "the client does not speak SOCKS".to_owned(),
+            };
+            Err(Denial::told(why, Vec::new()))
+        }
     }
 }
 

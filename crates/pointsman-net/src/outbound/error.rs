@@ -1,5 +1,6 @@
 //! Why no stream came about: which part of the way is to blame, and what to tell the client.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +9,10 @@ use std::time::Duration;
 use pointsman_os::descriptors;
 use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Domain, guard};
+use pointsman_wire::WhyNot;
+use pointsman_wire::likeness::{self, Likeness};
 
+use crate::exact;
 use crate::record::Fault;
 use crate::spec::listening::At;
 
@@ -68,12 +72,12 @@ pub enum DialError {
         why: String,
     },
     /// The proxy ended the connection where its answer was due.
-    #[error("the proxy `{outbound}` closed the connection instead of answering{}", perhaps(*asked))]
+    #[error("the proxy `{outbound}` closed the connection instead of answering {asked}{}", asked.perhaps())]
     ProxyClosed {
         /// The proxy.
         outbound: Arc<str>,
-        /// It was asked to connect; else it got no further than the greeting.
-        asked: bool,
+        /// What it did not answer.
+        asked: Asked,
     },
     /// The connection to the proxy broke while it was asked.
     #[error("the connection to the proxy `{outbound}` broke")]
@@ -92,6 +96,20 @@ pub enum DialError {
         answer: String,
         /// What it means.
         failure: Failure,
+    },
+    /// The proxy took the connection, and then said nothing.
+    #[error(
+        "outbound `{outbound}` connected to {at}, but had no answer to {asked} within {limit:?}"
+    )]
+    ProxySilent {
+        /// The proxy.
+        outbound: Arc<str>,
+        /// Its server, with the port.
+        at: String,
+        /// What it did not answer.
+        asked: Asked,
+        /// The limit, of all of the way.
+        limit: Duration,
     },
     /// A refusing outbound stands inside of a chain.
     #[error("outbound `{outbound}` on the way refuses all flows")]
@@ -141,11 +159,69 @@ pub enum DialError {
     },
 }
 
-/// What it may mean that a proxy which was asked to connect says nothing: OpenSSH has no other words.
-fn perhaps(asked: bool) -> &'static str {
-    match asked {
-        true => ": it may not reach the target (`ssh -D` says so in this way)",
-        false => "",
+/// What a proxy was asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By HTTP, to connect.
+    Http,
+    /// By SOCKS 5, to connect.
+    Socks5,
+    /// By SOCKS 5, which methods it takes.
+    Socks5Greeting,
+    /// By SOCKS 5, whether it takes our login.
+    Socks5Login,
+}
+
+impl Asked {
+    /// What it may mean that the proxy closed the connection then. OpenSSH has no other words for a target that it does
+    /// not reach.
+    fn perhaps(self) -> &'static str {
+        match self {
+            Self::Http => ": is it an HTTP proxy?",
+            Self::Socks5 => ": it may not reach the target (`ssh -D` says so in this way)",
+            Self::Socks5Greeting => ": is it a SOCKS5 proxy?",
+            Self::Socks5Login => ": it may not accept our login",
+        }
+    }
+
+    fn is_http(self) -> bool {
+        matches!(self, Self::Http)
+    }
+
+    /// What is wrong with an answer that begins with `first`.
+    pub(super) fn answered(self, why: WhyNot, first: &[u8]) -> String {
+        let expected = if self.is_http() { "HTTP" } else { "SOCKS5" };
+        if why != WhyNot::AnotherProtocol {
+            return match self.is_http() {
+                true => exact::why_no_head(why),
+                false => why.to_string(),
+            };
+        }
+        let came = match likeness::of_server(first) {
+            Some(Likeness::Http) if !self.is_http() => {
+                "it answered like an HTTP server: is `type: http` meant?"
+            }
+            Some(Likeness::Http) => "it answered in another version of HTTP",
+            Some(Likeness::Socks5) => "it answered like a SOCKS5 server: is `type: socks5` meant?",
+            Some(Likeness::Socks4) => "it answered like a SOCKS4 server, which is not supported",
+            Some(Likeness::Tls) => {
+                "it answered like a TLS server: has it another port, without TLS?"
+            }
+            Some(Likeness::Ssh) => "it answered like an SSH server",
+            Some(Likeness::ProxyProtocol) | None => "its answer is of another protocol",
+        };
+        format!("{expected} was expected, and {came}")
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "the HTTP request to connect (CONNECT)",
+            Self::Socks5 => "the SOCKS5 request to connect",
+            Self::Socks5Greeting => "the SOCKS5 greeting",
+            Self::Socks5Login => "the SOCKS5 login",
+        })
     }
 }
 
@@ -184,6 +260,7 @@ impl DialError {
             | Self::ProxyClosed { .. }
             | Self::ProxyGone { .. }
             | Self::ProxyRefused { .. }
+            | Self::ProxySilent { .. }
             | Self::TimedOut { .. }
             | Self::Unreachable { .. }
             | Self::Unresolved { .. } => true,
@@ -222,7 +299,7 @@ impl DialError {
             }
             Self::ProxyRefused { .. } => Fault::ProxyRefused,
             Self::Refuses { .. } => Fault::OutboundRefuses,
-            Self::TimedOut { .. } => Fault::TimedOut,
+            Self::ProxySilent { .. } | Self::TimedOut { .. } => Fault::TimedOut,
             Self::TooDeep { .. } => Fault::Loop,
             Self::Unreachable { source, .. } => of_the_system(source),
             Self::Unresolved { .. } => Fault::NotResolved,
@@ -245,7 +322,7 @@ impl DialError {
             | Self::Shut { .. }
             | Self::TooDeep { .. } => Failure::General,
             Self::NoTarget { failure, .. } | Self::ProxyRefused { failure, .. } => *failure,
-            Self::TimedOut { .. } => Failure::TimedOut,
+            Self::ProxySilent { .. } | Self::TimedOut { .. } => Failure::TimedOut,
             Self::Unreachable { source, .. } => match source.kind() {
                 io::ErrorKind::ConnectionRefused => Failure::Refused,
                 io::ErrorKind::HostUnreachable => Failure::HostUnreachable,

@@ -8,7 +8,8 @@ use pointsman_wire::Unwritable;
 use pointsman_wire::http;
 
 use super::socks5::proxy_failed;
-use super::{DialError, Failure, Target};
+use super::waiting::Waiting;
+use super::{Asked, DialError, Failure, Target};
 use crate::exact::{self, Broken};
 use crate::login::Login;
 use crate::stream::Stream;
@@ -19,7 +20,10 @@ pub(super) async fn connect(
     mut stream: Stream,
     login: Option<&Login>,
     target: &Target,
+    waiting: &Waiting,
 ) -> Result<Stream, DialError> {
+    let asked = Asked::Http;
+    waiting.asked(asked);
     let login = login.map(|login| (&*login.user, login.password.reveal()));
     let request = http::write_connect_request(&target.on_the_wire(), target.port, login);
     let request = request.map_err(|Unwritable(what)| DialError::ProxyBroke {
@@ -27,16 +31,10 @@ pub(super) async fn connect(
         why: format!("its protocol cannot carry {what}"),
     })?;
     let sent = stream.write_all(&request).await;
-    sent.map_err(|error| proxy_failed(outbound, Broken::Io(error), true))?;
+    sent.map_err(|error| proxy_failed(outbound, Broken::Io(error), asked))?;
     for _ in 0..MAX_INTERIM {
         let answer = exact::read_head(&mut stream, http::parse_connect_response).await;
-        let answer = answer.map_err(|broken| match broken {
-            Broken::Not(why) => DialError::ProxyBroke {
-                outbound: Arc::clone(outbound),
-                why: exact::why_no_head(why),
-            },
-            broken => proxy_failed(outbound, broken, true),
-        })?;
+        let answer = answer.map_err(|broken| proxy_failed(outbound, broken, asked))?;
         let failure = match answer.status {
             _ if answer.is_open() => return Ok(stream),
             // Nothing was offered that it could switch to.

@@ -11,6 +11,7 @@ mod error;
 mod http;
 mod socks5;
 mod transport;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -23,7 +24,8 @@ use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub use self::error::{DialError, Failure};
+pub use self::error::{Asked, DialError, Failure};
+use self::waiting::{Limit, Waiting};
 use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
 use crate::lookup::{Answer, Lookup};
@@ -235,13 +237,15 @@ impl Ways {
             picks: pick.groups,
             ..Path::default()
         };
-        let opening = self.through(id, path, target.clone(), limit);
+        let waiting = Waiting::default();
+        let within = Limit {
+            within: limit,
+            waiting: &waiting,
+        };
+        let opening = self.through(id, path, target.clone(), within);
         match timeout(limit, opening).await {
             Ok(opened) => opened,
-            Err(_elapsed) => Err(DialError::TimedOut {
-                outbound: self.name(id),
-                limit,
-            }),
+            Err(_elapsed) => Err(waiting.over(self.name(id), limit)),
         }
     }
 
@@ -263,13 +267,13 @@ impl Ways {
         }
     }
 
-    fn through(
-        &self,
+    fn through<'a>(
+        &'a self,
         id: OutboundId,
         mut path: Path,
         target: Target,
-        limit: Duration,
-    ) -> Opening<'_> {
+        limit: Limit<'a>,
+    ) -> Opening<'a> {
         Box::pin(async move {
             let Some(outbound) = self.generation.outbound(id) else {
                 return Err(DialError::TooDeep {
@@ -295,13 +299,17 @@ impl Ways {
                     let path = path.or(&upstream.uplink).towards_server();
                     let server = Target::of_server(upstream);
                     let stream = self.reach(name, path, server, limit).await?;
-                    http::connect(name, stream, upstream.login.as_ref(), &target).await
+                    limit.waiting.connected(name, upstream);
+                    let login = upstream.login.as_ref();
+                    http::connect(name, stream, login, &target, limit.waiting).await
                 }
                 Kind::Socks5(upstream) => {
                     let path = path.or(&upstream.uplink).towards_server();
                     let server = Target::of_server(upstream);
                     let stream = self.reach(name, path, server, limit).await?;
-                    socks5::connect(name, stream, upstream.login.as_ref(), &target).await
+                    limit.waiting.connected(name, upstream);
+                    let login = upstream.login.as_ref();
+                    socks5::connect(name, stream, login, &target, limit.waiting).await
                 }
                 Kind::Chain(hops) => match hops.split_last() {
                     Some((last, before)) => {
@@ -344,11 +352,11 @@ impl Ways {
         outbound: &Arc<str>,
         mut path: Path,
         target: Target,
-        limit: Duration,
+        limit: Limit<'_>,
     ) -> Result<Stream, DialError> {
         match path.before.pop() {
             Some(hop) => self.through(hop, path, target, limit).await,
-            None => self.dial(outbound, path, &target, limit).await,
+            None => self.dial(outbound, path, &target, limit.within).await,
         }
     }
 

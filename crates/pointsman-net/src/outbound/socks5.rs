@@ -7,7 +7,8 @@ use std::sync::Arc;
 use pointsman_wire::Unwritable;
 use pointsman_wire::socks::{self, Method, ReplyCode};
 
-use super::{DialError, Failure, Target};
+use super::waiting::Waiting;
+use super::{Asked, DialError, Failure, Target};
 use crate::exact::{self, Broken};
 use crate::login::Login;
 use crate::stream::Stream;
@@ -18,8 +19,11 @@ pub(super) async fn connect(
     mut stream: Stream,
     login: Option<&Login>,
     target: &Target,
+    waiting: &Waiting,
 ) -> Result<Stream, DialError> {
-    let broken = |broken: Broken| proxy_failed(outbound, broken, false);
+    let asked = Asked::Socks5Greeting;
+    let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
+    waiting.asked(asked);
     let unwritable = |Unwritable(what): Unwritable| DialError::ProxyBroke {
         outbound: Arc::clone(outbound),
         why: format!("its protocol cannot carry {what}"),
@@ -33,6 +37,9 @@ pub(super) async fn connect(
     match (method, login) {
         (Method::NoAuthentication, _) => {}
         (Method::Password, Some(login)) => {
+            let asked = Asked::Socks5Login;
+            let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
+            waiting.asked(asked);
             let message = socks::write_userpass(&login.user, login.password.reveal());
             send(&mut stream, &message.map_err(unwritable)?)
                 .await
@@ -50,11 +57,13 @@ pub(super) async fn connect(
             });
         }
     }
+    let asked = Asked::Socks5;
+    let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
+    waiting.asked(asked);
     let request = socks::write_connect(&target.on_the_wire(), target.port).map_err(unwritable)?;
     send(&mut stream, &request).await.map_err(broken)?;
     let reply = exact::read(&mut stream, socks::MAX_REPLY, socks::parse_reply).await;
-    let asked = |broken: Broken| proxy_failed(outbound, broken, true);
-    match reply.map_err(asked)?.code {
+    match reply.map_err(broken)?.code {
         ReplyCode::Succeeded => Ok(stream),
         code => {
             let (answer, failure) = meaning(code);
@@ -72,15 +81,15 @@ async fn send(stream: &mut Stream, bytes: &[u8]) -> Result<(), Broken> {
     stream.write_all(bytes).await.map_err(Broken::Io)
 }
 
-/// The answer that could not be read, as the proxy's fault; `asked`: it had been asked to connect.
-pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken, asked: bool) -> DialError {
+/// The answer that could not be read, as the proxy's fault.
+pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken, asked: Asked) -> DialError {
     let outbound = Arc::clone(outbound);
     match broken {
         Broken::Ended => DialError::ProxyClosed { outbound, asked },
         Broken::Io(source) => DialError::ProxyGone { outbound, source },
-        Broken::Not(why) => DialError::ProxyBroke {
+        Broken::Not(why, first) => DialError::ProxyBroke {
             outbound,
-            why: why.to_string(),
+            why: asked.answered(why, &first),
         },
     }
 }

@@ -189,9 +189,16 @@ async fn what_is_not_served_is_answered_in_the_protocol() {
     check(
         b"\x16\x03\x01",
         b"HTTP/1.1 400 ",
-        "not the expected protocol",
+        "not the expected protocol: the client begins like TLS",
     )
     .await;
+    let stage = Script::new().inbounds([inbound("only", InboundKind::Socks5)]);
+    let stage = stage.play().await;
+    let mut client = stage.connect().await;
+    client.send(b"CONNECT a.test:443 HTTP/1.1\r\n\r\n").await;
+    assert_eq!(client.rest().await.unwrap(), b"");
+    let why = "SOCKS was expected, and the client begins like HTTP";
+    assert_eq!(stage.record().await.ended, Some(End::Denied(why.into())));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use pointsman_net::spec::InboundSpec;
 use pointsman_net::spec::outbound::{Kind, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;
 
@@ -122,6 +123,64 @@ async fn what_the_proxy_says_is_passed_on() {
         "the proxy `wrong` does not accept our login",
     )
     .await;
+}
+
+/// A server that says `answer`, and then nothing more.
+async fn says(answer: &'static [u8]) -> std::net::SocketAddr {
+    serve(async move |mut client: tokio::net::TcpStream| {
+        let _ = client.write_all(answer).await;
+        // The end of the flow, and not before: what the other side does not wait for it does not get.
+        let _ = client.read_to_end(&mut Vec::new()).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_silent_or_something_else_is_told_as_that() {
+    let check = async |answer, kind: fn(Upstream) -> Kind, why: &str| {
+        let at = says(answer).await;
+        let mut script = Script::new();
+        script.limits.dial = std::time::Duration::from_millis(300);
+        let script = script.outbound("p", kind(upstream(at))).fallback("p");
+        let stage = script.play().await;
+        stage.connect().await.socks5("a.test", 80).await;
+        let record = stage.record().await;
+        let error = record.ended.as_ref().and_then(End::error).unwrap();
+        assert_eq!(error, why.replace("AT", &at.to_string()));
+    };
+    let silent =
+        "outbound `p` connected to AT, but had no answer to the SOCKS5 greeting within 300ms";
+    check(b"", Kind::Socks5, silent).await;
+    let asked = "outbound `p` connected to AT, but had no answer to the SOCKS5 request to connect within 300ms";
+    check(b"\x05\0", Kind::Socks5, asked).await;
+    let asked = "outbound `p` connected to AT, but had no answer to the HTTP request to connect (CONNECT) within 300ms";
+    check(b"HTTP/1.1 ", Kind::Http, asked).await;
+    let not = |what: &str| format!("the proxy `p` broke its protocol: {what}");
+    let http = "SOCKS5 was expected, and it answered like an HTTP server: is `type: http` meant?";
+    check(
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        Kind::Socks5,
+        &not(http),
+    )
+    .await;
+    let tls = "it answered like a TLS server: has it another port, without TLS?";
+    let alert = b"\x15\x03\x01\0\x02\x02\x0a";
+    check(
+        alert,
+        Kind::Socks5,
+        &not(&format!("SOCKS5 was expected, and {tls}")),
+    )
+    .await;
+    check(
+        alert,
+        Kind::Http,
+        &not(&format!("HTTP was expected, and {tls}")),
+    )
+    .await;
+    let socks = "HTTP was expected, and it answered like a SOCKS5 server: is `type: socks5` meant?";
+    check(b"\x05\xff", Kind::Http, &not(socks)).await;
+    let other = "HTTP was expected, and its answer is of another protocol";
+    check(b"220 mail\r\n", Kind::Http, &not(other)).await;
 }
 
 #[tokio::test]

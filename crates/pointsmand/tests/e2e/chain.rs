@@ -185,7 +185,7 @@ fn a_proxy_that_closes_instead_of_answering_is_told_as_that() {
     assert_eq!(socks_code(&daemon, "http://a.test/"), 1);
     assert_eq!(
         daemon.last_flow()["error"],
-        "the proxy `out` closed the connection instead of answering: it may not reach the target \
+        "the proxy `out` closed the connection instead of answering the SOCKS5 request to connect: it may not reach the target \
          (`ssh -D` says so in this way)"
     );
 }
