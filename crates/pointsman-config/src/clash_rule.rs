@@ -6,10 +6,27 @@
 //!
 //! Deliberately absent: ways out and named sets. The caller knows them.
 
-use crate::list_print::line_text as word;
+use pointsman_policy::line::word;
 
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;
+
+/// Private, loopback, link-local, multicast and unspecified addresses: what Clash calls `LAN`, and
+/// sing-box private.
+pub(crate) const PRIVATE: [&str; 12] = [
+    "0.0.0.0/32",
+    "10.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+];
 
 /// What a rule asks of a database that Clash brings along.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,11 @@ mod disk;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
+use std::io::{self, BufRead, Seek};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::list::Bytes;
 
 pub use disk::Disk;
 
@@ -43,6 +41,11 @@ impl Patience {
         self.0.set(Duration::ZERO);
     }
 }
+
+/// What a list is read from: a stream that can be begun again.
+pub trait Bytes: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Bytes for T {}
 
 /// A file that is read as a stream.
 pub struct Opened {

@@ -7,8 +7,9 @@ use crate::case;
 use crate::explain::{Detail, First, explain};
 use crate::files::Memory;
 use crate::flow::Query;
+use crate::input::Input;
 use crate::list::Shelf;
-use crate::load::{Input, load_text};
+use crate::load::load_text;
 use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
 

@@ -16,15 +16,19 @@ pub mod fmt;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+pub mod input;
 mod json;
 pub mod lint;
 pub mod list;
+pub(crate) mod list_file;
 pub mod list_print;
 pub mod load;
+mod odd;
 pub mod outbounds;
 pub mod own;
 pub mod paths;
 pub mod picture;
+mod places;
 pub mod problem;
 pub mod rule_list;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use pointsman_policy::line::{Names, Scope, parse_condition, render_condition};
+use pointsman_policy::line::{Names, Scope, parse_condition, render_condition, word};
 use pointsman_policy::model::{ArmKey, Node, Origin, OutboundId, SelectOn, SetId};
 use pointsman_policy::{Condition, Policy};
 
@@ -264,7 +264,7 @@ impl<'p> List<'p> {
 
     fn leaf(&mut self, id: OutboundId, path: &[Condition]) {
         if path.is_empty() {
-            let name = line_text(&outbound(self.policy, id));
+            let name = word(&outbound(self.policy, id));
             self.item(&yaml_text(&format!("FALLBACK, {name}")));
             self.ended = true;
         } else {
@@ -273,7 +273,7 @@ impl<'p> List<'p> {
     }
 
     fn rule(&mut self, id: OutboundId, path: &[Condition]) {
-        let name = line_text(&outbound(self.policy, id));
+        let name = word(&outbound(self.policy, id));
         let condition = self.matches(path);
         // The flag of a plain rule stands behind its outbound.
         let rule = match condition.strip_suffix(", no-resolve") {
@@ -334,17 +334,6 @@ impl Scope for Sets<'_> {
     }
     fn ip_rules_resolve(&self) -> bool {
         self.1
-    }
-}
-
-/// A name as rule lines take it: in single quotes where it has a sign.
-pub(crate) fn line_text(name: &str) -> String {
-    let signs = |c: char| matches!(c, ',' | '[' | ']' | '#' | '\'' | '"') || c.is_control();
-    let flag = name.eq_ignore_ascii_case("no-resolve");
-    if flag || name.contains(signs) || name.trim() != name || name.is_empty() {
-        format!("'{}'", name.replace('\'', "''"))
-    } else {
-        name.to_owned()
     }
 }
 

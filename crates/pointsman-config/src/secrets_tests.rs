@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::convert::{self, Foreign};
 use crate::damage::{rough, variants};
 use crate::files::Memory;
+use crate::input::Input;
 use crate::list::Shelf;
-use crate::load::{Input, load_text};
+use crate::load::load_text;
 use crate::problem::{Problems, Source};
 use crate::setup::Dialect;
 

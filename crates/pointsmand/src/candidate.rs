@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_config::case;
+use pointsman_config::input::Input;
 use pointsman_config::list::Shelf;
-use pointsman_config::load::{Input, load_text};
+use pointsman_config::load::load_text;
 use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::{Case, Failure, Got, of_setup, parse, run};
 use crate::files::Files;
-use crate::lint::places::Places;
-use crate::load::read_text;
+use crate::input::read_text;
+use crate::places::Places;
 use crate::problem::{Problems, Source, Span};
 use crate::setup::Setup;
 

@@ -17,7 +17,7 @@ mod types;
 
 use std::collections::HashMap;
 
-use super::draft::{Draft, Section, line_text};
+use super::draft::{Draft, Section};
 use super::emit::Map;
 use super::told::{left, words};
 use super::types::wrong;
@@ -364,9 +364,4 @@ fn items(node: Option<&Node>) -> &[Node] {
 
 fn place(node: &Node) -> String {
     format!("{}:{}", node.span.file(), node.span.line())
-}
-
-/// A name in a rule.
-pub(super) fn word(value: &str) -> String {
-    line_text(value)
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pointsman_policy::Condition;
-use pointsman_policy::line::{Scope, parse_condition};
+use pointsman_policy::line::{Scope, parse_condition, word};
 use pointsman_policy::model::SetId;
 
 use super::emit::{Map, Page, quoted, text};
@@ -195,8 +195,8 @@ impl Draft {
             self.report.lost(place, what);
         }
         let text = match condition.strip_suffix(", no-resolve") {
-            Some(condition) => format!("{condition}, {}, no-resolve", line_text(out)),
-            None => format!("{condition}, {}", line_text(out)),
+            Some(condition) => format!("{condition}, {}, no-resolve", word(out)),
+            None => format!("{condition}, {}", word(out)),
         };
         self.add(place, written, text, parsed);
     }
@@ -217,7 +217,7 @@ impl Draft {
 
     /// Ends the list.
     pub(super) fn fallback(&mut self, place: &str, out: &str) {
-        let rule = format!("FALLBACK, {}", line_text(out));
+        let rule = format!("FALLBACK, {}", word(out));
         if !self.ended {
             self.known.last = Some(out.to_owned());
         }
@@ -288,7 +288,7 @@ impl Draft {
         self.fallback("", out);
         let what = format!(
             "no rule takes all that is left: `FALLBACK, {}` is added, because that is where {} sends it",
-            line_text(out),
+            word(out),
             self.from
         );
         self.report.note("", what);
@@ -470,11 +470,6 @@ fn last(count: usize) -> Option<SetId> {
 /// Whether a rule may be an entry of a set: entries name no sets.
 pub(super) fn stands_alone(rule: &str) -> bool {
     parse_condition(rule, &Sets(&[])).is_ok()
-}
-
-/// A value as rule lines take it.
-pub(super) fn line_text(value: &str) -> String {
-    crate::list_print::line_text(value)
 }
 
 struct Sets<'a>(&'a [String]);

@@ -1,6 +1,7 @@
 //! Pieces of YAML as text: scalars that are read back as they were, flow maps and lists.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// A text as a scalar: bare where nobody could take it for something else.
@@ -168,4 +169,22 @@ impl Page {
     pub(super) fn finish(self) -> String {
         self.text
     }
+}
+
+/// A path as the native file says it.
+pub(super) fn relative(path: &Path, directory: &Path) -> String {
+    let path = match directory.as_os_str().is_empty() {
+        true => path,
+        false => path.strip_prefix(directory).unwrap_or(path),
+    };
+    let parts = path.components();
+    let plain: std::path::PathBuf = parts
+        .filter(|part| *part != std::path::Component::CurDir)
+        .collect();
+    plain.to_string_lossy().into_owned()
+}
+
+/// Ranges as a list.
+pub(super) fn ranges(ranges: &[pointsman_policy::Prefix]) -> String {
+    list(ranges.iter().map(|range| quoted(&range.to_string())))
 }

@@ -2,8 +2,7 @@
 
 use super::Report;
 use super::dns::families;
-use super::emit::{Map, list, quoted};
-use super::native::{ranges, relative};
+use super::emit::{Map, list, quoted, ranges, relative};
 use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, Retry, Setup, Target};
 
 /// The section `forwards`.

@@ -1,24 +1,13 @@
 //! Rule sets that stand in files or on the web.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use pointsman_policy::Condition;
 use pointsman_policy::model::SetId;
 
 use super::Report;
-use super::emit::{Map, quoted};
-use super::native::relative;
+use super::emit::{Map, quoted, relative};
+use super::policies::Beyond;
 use crate::list::{Behavior, Format, ListSource, MOST_FETCHED, Origin, Recipe};
 use crate::setup::Setup;
-
-/// What sets say that their native form does not.
-#[derive(Default)]
-pub(super) struct Beyond {
-    /// Entries that refer to sets, which native sets cannot: rules say them beside the set.
-    pub(super) lifted: BTreeMap<SetId, Vec<Condition>>,
-    /// Sets that hold fewer flows than they did.
-    pub(super) lacking: BTreeSet<SetId>,
-}
 
 /// The section `rule_sets`. `names` are those of the outbounds, by number.
 pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> (Map, Beyond) {

@@ -10,8 +10,9 @@ use std::path::Path;
 use super::draft::{Draft, LACKS};
 use super::{Conversion, summary};
 use crate::files::Files;
+use crate::input::Input;
 use crate::list::{Origin, Shelf};
-use crate::load::{Input, Loaded, load_text};
+use crate::load::{Loaded, load_text};
 use crate::problem::{Problem, Problems, Severity, Source};
 use crate::setup::Dialect;
 

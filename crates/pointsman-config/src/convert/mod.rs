@@ -30,7 +30,6 @@ mod types;
 pub use foreign::Foreign;
 pub use mend::faults;
 pub use native::from_setup;
-pub(crate) use rules::PRIVATE;
 pub use summary::Summary;
 pub use told::folded;
 

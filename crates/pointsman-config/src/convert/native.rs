@@ -1,13 +1,12 @@
 //! A checked configuration as native YAML.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use pointsman_policy::Policy;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown};
 
-use super::emit::{Map, Page, duration, list, quoted, text};
+use super::emit::{Map, Page, duration, quoted, relative, text};
 use super::policies::{ZoneSets, key, policy_name};
 use super::summary::{self, Known, Summary};
 use super::{Conversion, LISTS_STAY, PASSWORDS, Report, dns, forwards, lists, outbounds};
@@ -353,22 +352,4 @@ fn has_secret(outbound: &crate::setup::Outbound) -> bool {
         }
         _ => false,
     }
-}
-
-/// A path as the native file says it.
-pub(super) fn relative(path: &Path, directory: &Path) -> String {
-    let path = match directory.as_os_str().is_empty() {
-        true => path,
-        false => path.strip_prefix(directory).unwrap_or(path),
-    };
-    let parts = path.components();
-    let plain: std::path::PathBuf = parts
-        .filter(|part| *part != std::path::Component::CurDir)
-        .collect();
-    plain.to_string_lossy().into_owned()
-}
-
-/// Ranges as a list.
-pub(super) fn ranges(ranges: &[pointsman_policy::Prefix]) -> String {
-    list(ranges.iter().map(|range| quoted(&range.to_string())))
 }

@@ -17,7 +17,6 @@ use pointsman_policy::{Condition, Domain, Policy, Prefix};
 
 use super::Report;
 use super::emit::{Map, list, quoted, text};
-use super::lists::Beyond;
 
 /// Zones as rule sets, and what sets say beyond their native form.
 #[derive(Default)]
@@ -318,4 +317,13 @@ pub(super) fn policy_name(wanted: &str, taken: &mut HashSet<String>) -> String {
 /// A key with a block of text.
 pub(super) fn key(name: &str) -> String {
     format!("{}: |", text(name))
+}
+
+/// What sets say that their native form does not.
+#[derive(Default)]
+pub(super) struct Beyond {
+    /// Entries that refer to sets, which native sets cannot: rules say them beside the set.
+    pub(super) lifted: BTreeMap<SetId, Vec<Condition>>,
+    /// Sets that hold fewer flows than they did.
+    pub(super) lacking: BTreeSet<SetId>,
 }

@@ -1,24 +1,7 @@
 //! Clash's rules in the words of native rule lists, and the sets that stand for its databases.
 
-use super::clash::word;
 use crate::clash_rule::{Base, Parts, Reader};
-
-/// Private, loopback, link-local, multicast and unspecified addresses: what Clash calls `LAN`, and
-/// sing-box private.
-pub(crate) const PRIVATE: [&str; 12] = [
-    "0.0.0.0/32",
-    "10.0.0.0/8",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "224.0.0.0/4",
-    "::/128",
-    "::1/128",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-];
+use pointsman_policy::line::word;
 
 /// A set that stands for a database.
 pub(super) struct Ranges(pub(super) Base);

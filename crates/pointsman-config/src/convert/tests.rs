@@ -9,8 +9,9 @@ use crate::damage::shared;
 use crate::explain::{Detail, First, explain};
 use crate::files::{Disk, Files, Memory};
 use crate::flow::Query;
+use crate::input::Input;
 use crate::list::Shelf;
-use crate::load::{Input, Loaded, load, load_text};
+use crate::load::{Loaded, load, load_text};
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, Setup};
 

@@ -13,33 +13,13 @@ use pointsman_policy::model::SetId;
 
 use super::given::certain;
 use super::logic::{Atom, Case, Excess, Expr, Literal, Test, View, cases, on_addresses};
-use super::reach::{MOST_OWN, Reasons, Search, Why};
+use super::search::{Apart, MOST_OWN, Reasons, Search, Why};
 
 /// The most inbounds that are gone through.
 const MOST_INBOUNDS: usize = 16;
 
 /// The entries of one set that are neither names nor ranges that are looked at.
 const MOST_OTHERS: usize = 256;
-
-/// How a case may still be taken apart: each way once, in this order, so that the parts stay few.
-#[derive(Clone, Copy)]
-pub(super) struct Apart {
-    inbounds: bool,
-    networks: bool,
-    members: bool,
-    /// So many times into halves.
-    halves: u8,
-}
-
-impl Apart {
-    /// In every way.
-    pub(super) const ALL: Self = Self {
-        inbounds: true,
-        networks: true,
-        members: true,
-        halves: 8,
-    };
-}
 
 impl<'p> Search<'p, '_> {
     /// Why a case never comes about that nothing takes whole.

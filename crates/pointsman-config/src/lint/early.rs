@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use pointsman_policy::Need;
 
 use super::clipped;
-use super::places::Places;
+use crate::places::Places;
 use crate::problem::Problems;
 use crate::setup::Setup;
 

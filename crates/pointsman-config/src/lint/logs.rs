@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::places::Places;
 use crate::files::Files;
+use crate::places::Places;
 use crate::problem::{Problems, Span};
 use crate::setup::Setup;
 

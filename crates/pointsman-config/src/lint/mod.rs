@@ -20,10 +20,10 @@ mod leak;
 mod logic;
 mod logs;
 mod members;
-pub(crate) mod odd;
-pub(crate) mod places;
+mod odd;
 mod ports;
 mod reach;
+mod search;
 mod tell;
 mod unused;
 mod walk;
@@ -36,12 +36,12 @@ use pointsman_policy::{Condition, Policy};
 
 use crate::files::Files;
 use crate::list::ListFile;
+use crate::places::Places;
 use crate::problem::Problems;
 use crate::setup::{NameServer, PolicyId, Setup};
 
 use given::Given;
 use members::Members;
-use places::Places;
 use reach::{Dead, reach};
 
 /// Looks at a configuration that has no errors and pushes what is odd about it.

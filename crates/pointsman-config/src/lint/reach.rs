@@ -10,22 +10,16 @@ use pointsman_policy::model::{Origin, OutboundId, SetId};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Policy, condition::ZoneOf};
 
-use super::apart::Apart;
 use super::ends::Ends;
 use super::entail::{clash, entails};
 use super::given::Given;
 use super::logic::{Case, Excess, Literal, both, cases};
 use super::members::Members;
+use super::search::{Apart, MOST_OWN, Reasons, Search, Takers, Why};
 use super::walk::{End, Kind, Path, Site, Step, lay_out};
-
-/// The most ways in which one rule may hold that are gone through.
-pub(super) const MOST_OWN: usize = 20_000;
 
 /// The most tests of one case that are compared with each other.
 const MOST_PAIRS: usize = 48;
-
-/// What is said of a rule that is switched off with `NEVER`.
-pub(super) const NEVER: &str = "it never holds";
 
 /// A rule that never matches.
 #[derive(Debug)]
@@ -35,63 +29,6 @@ pub(super) struct Dead<'p> {
     pub(super) why: Option<Why<'p>>,
     /// Where it would lead.
     pub(super) outbound: Option<OutboundId>,
-}
-
-/// Why a rule never matches.
-#[derive(Clone, Debug)]
-pub(super) enum Why<'p> {
-    /// It stands behind something that takes every flow; so do so many others.
-    Behind(&'p Origin, usize),
-    /// It needs an entry of a set or zone that has none.
-    Empty(String),
-    /// No inbound gives what it needs.
-    Given(String),
-    /// It contradicts itself, or what leads to it.
-    Impossible(String),
-    /// Earlier rules take all of it.
-    Taken(Takers<'p>),
-}
-
-/// Rules that take all of another one, together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Takers<'p> {
-    /// The first of them that were found.
-    pub(super) first: Vec<&'p Origin>,
-    known: HashSet<*const Origin>,
-    /// Where they lead, each said once.
-    pub(super) outbounds: Vec<Option<OutboundId>>,
-}
-
-/// The most rules that are named as taking one.
-const MOST_TAKING: usize = 3;
-
-impl<'p> Takers<'p> {
-    fn one(origin: &'p Origin, outbound: Option<OutboundId>) -> Self {
-        Self {
-            first: vec![origin],
-            known: HashSet::from([std::ptr::from_ref(origin)]),
-            outbounds: vec![outbound],
-        }
-    }
-
-    fn join(&mut self, other: Self) {
-        for origin in other.first {
-            if !self.known.contains(&std::ptr::from_ref(origin)) && self.first.len() < MOST_TAKING {
-                self.first.push(origin);
-            }
-        }
-        self.known.extend(other.known);
-        for outbound in other.outbounds {
-            if !self.outbounds.contains(&outbound) {
-                self.outbounds.push(outbound);
-            }
-        }
-    }
-
-    /// How many there are besides the first.
-    pub(super) fn more(&self) -> usize {
-        self.known.len() - self.first.len()
-    }
 }
 
 /// The sites of a policy, those that never match with the reason.
@@ -159,16 +96,6 @@ pub(super) fn reach<'p>(
         }
     }
     Reached { sites }
-}
-
-pub(super) struct Search<'p, 's> {
-    pub(super) policy: &'p Policy,
-    pub(super) given: Option<&'s Given<'s>>,
-    /// The entries of sets; `None`: only whole sets are looked at.
-    pub(super) members: Option<&'s Members<'s>>,
-    pub(super) ends: Ends<'p>,
-    /// Of names and of addresses.
-    empty_zones: [Vec<ZoneId>; 2],
 }
 
 impl<'p> Search<'p, '_> {
@@ -304,34 +231,4 @@ fn empty_zones(policy: &Policy, of: ZoneOf) -> Vec<ZoneId> {
     let used: HashSet<ZoneId> = used.into_iter().collect();
     let all = (0..u32::try_from(names).unwrap_or(0)).map(ZoneId);
     all.filter(|zone| !used.contains(zone)).collect()
-}
-
-/// The reasons of all cases together.
-#[derive(Default)]
-pub(super) struct Reasons<'p> {
-    taken: Option<Takers<'p>>,
-    given: Option<String>,
-    empty: Option<String>,
-    impossible: Option<String>,
-}
-
-impl<'p> Reasons<'p> {
-    pub(super) fn add(&mut self, why: Why<'p>) {
-        match why {
-            Why::Behind(..) => {}
-            Why::Empty(name) => self.empty = self.empty.take().or(Some(name)),
-            Why::Given(message) => self.given = self.given.take().or(Some(message)),
-            Why::Impossible(message) => self.impossible = self.impossible.take().or(Some(message)),
-            Why::Taken(by) => self.taken.get_or_insert_default().join(by),
-        }
-    }
-
-    /// The one that is told.
-    pub(super) fn why(self) -> Why<'p> {
-        let taken = self.taken.map(Why::Taken);
-        let given = self.given.map(Why::Given);
-        let empty = self.empty.map(Why::Empty);
-        let impossible = || Why::Impossible(self.impossible.unwrap_or_else(|| NEVER.to_owned()));
-        taken.or(given).or(empty).unwrap_or_else(impossible)
-    }
 }

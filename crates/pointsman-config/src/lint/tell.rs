@@ -6,8 +6,9 @@ use pointsman_policy::Policy;
 use pointsman_policy::model::{Node, Origin};
 
 use super::clipped;
-use super::places::Places;
-use super::reach::{Dead, NEVER, Takers, Why};
+use super::reach::Dead;
+use super::search::{NEVER, Takers, Why};
+use crate::places::Places;
 use crate::problem::{Problem, Problems, Severity};
 
 /// The most findings of one code that are told one by one.

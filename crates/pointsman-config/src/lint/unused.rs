@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pointsman_policy::model::{Node, Origin, SetId, each_origin};
 use pointsman_policy::{Condition, OutboundId, Policy};
 
-use super::places::Places;
+use crate::places::Places;
 use crate::problem::{Problems, Source};
 use crate::setup::{Dialect, NameServer, OutboundKind, Setup, Uplink};
 

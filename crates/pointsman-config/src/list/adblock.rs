@@ -13,8 +13,8 @@ use pointsman_policy::set::{Item, Place};
 use pointsman_policy::{Prefix, line};
 
 use super::entry::ends_in_number;
-use super::lines::{Line, Lines, before_hosts_comment, each};
-use super::look::{is_cosmetic, is_style};
+use super::lines::{Line, Lines, before_hosts_comment, each, is_cosmetic, is_style};
+use super::look::names;
 use super::modifiers::{self, SOME_REQUESTS};
 use super::told::Kind;
 use super::{Behavior, Bytes, Reading, Spot, Unreadable, hosts};
@@ -128,7 +128,7 @@ fn rule(line: &str) -> Rule<'_> {
     if is_style(line) {
         return Rule::Passed(PASSED);
     }
-    if let Some((address, names)) = hosts::names(before_hosts_comment(line)) {
+    if let Some((address, names)) = names(before_hosts_comment(line)) {
         return if address.is_loopback() || address.is_unspecified() {
             Rule::Hosts(names)
         } else {

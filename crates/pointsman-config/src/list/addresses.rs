@@ -6,7 +6,7 @@ use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::set::{Item, Place};
 
-use super::blocks::{self, Command, Emule};
+use super::blocks::{self, Command, Emule, between, guarded};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
 use super::told::Kind;
@@ -26,35 +26,6 @@ fn is_host(word: &str) -> bool {
     word.len() > 2
         && word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.bytes().all(in_label)
-}
-
-/// Whether an entry is meant as a range: it begins with an address, whatever stands behind that.
-pub(super) fn looks_like_range(entry: &str) -> bool {
-    let first = entry.as_bytes().first();
-    if !first.is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') {
-        return false;
-    }
-    let word = entry.split([',', ' ', '\t']).next().unwrap_or(entry);
-    let address = word.split('/').next().unwrap_or(word);
-    address.parse::<IpAddr>().is_ok()
-        || between(word).is_some()
-        || blocks::starred(word).is_some()
-        || guarded(entry).is_some()
-        || blocks::of_emule(entry).is_some()
-}
-
-/// The range of a line of PeerGuardian's: `Some name:10.0.0.1-10.0.0.9`.
-pub(super) fn guarded(entry: &str) -> Option<&str> {
-    let (_, range) = entry.rsplit_once(':')?;
-    between(range.trim())
-        .filter(|(from, _)| from.is_ipv4())
-        .map(|_| range.trim())
-}
-
-/// The ends of `A-B`.
-fn between(range: &str) -> Option<(IpAddr, IpAddr)> {
-    let (from, to) = range.split_once('-')?;
-    Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
 }
 
 impl Reading<'_> {

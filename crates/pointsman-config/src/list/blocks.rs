@@ -156,7 +156,7 @@ pub(super) fn of_ipset(entry: &str) -> Option<Command<'_>> {
     match words.next()? {
         "add" | "-A" => {
             let (_set, range) = (words.next()?, words.next()?);
-            if !super::addresses::looks_like_range(range) {
+            if !looks_like_range(range) {
                 return None;
             }
             let out = words.any(|word| word == "nomatch");
@@ -179,4 +179,33 @@ pub(super) fn of_ipset(entry: &str) -> Option<Command<'_>> {
         "COMMIT" => words.next().is_none().then_some(Command::Other),
         _ => None,
     }
+}
+
+/// Whether an entry is meant as a range: it begins with an address, whatever stands behind that.
+pub(super) fn looks_like_range(entry: &str) -> bool {
+    let first = entry.as_bytes().first();
+    if !first.is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') {
+        return false;
+    }
+    let word = entry.split([',', ' ', '\t']).next().unwrap_or(entry);
+    let address = word.split('/').next().unwrap_or(word);
+    address.parse::<IpAddr>().is_ok()
+        || between(word).is_some()
+        || starred(word).is_some()
+        || guarded(entry).is_some()
+        || of_emule(entry).is_some()
+}
+
+/// The range of a line of PeerGuardian's: `Some name:10.0.0.1-10.0.0.9`.
+pub(super) fn guarded(entry: &str) -> Option<&str> {
+    let (_, range) = entry.rsplit_once(':')?;
+    between(range.trim())
+        .filter(|(from, _)| from.is_ipv4())
+        .map(|_| range.trim())
+}
+
+/// The ends of `A-B`.
+pub(super) fn between(range: &str) -> Option<(IpAddr, IpAddr)> {
+    let (from, to) = range.split_once('-')?;
+    Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
 }

@@ -4,11 +4,8 @@
 //! name stands for all below it. `server=/x/#` (the usual servers) is an exception.
 
 use super::lines::{before_comment, each, is_comment};
-use super::look::{Look, look};
+use super::look::{KEYS, Look, look};
 use super::{Bytes, Reading, Unreadable};
-
-/// The options that name names.
-pub(super) const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "server"];
 
 const PASSED: &str = "options that name no names";
 

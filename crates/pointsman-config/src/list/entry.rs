@@ -9,16 +9,16 @@ use pointsman_policy::line::{self, LineError, Scope};
 use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Place};
 
-use super::addresses::looks_like_range;
+use super::blocks::looks_like_range;
 use super::cased::from_cased;
+use super::lines::uncommented;
 use super::look::{Look, look};
 use super::numbered::Test;
 use super::strange::of_entry;
 use super::told::Kind;
 use super::wildcard::is_glob;
 use super::{Behavior, Format, Reading, Spot, mrs};
-use crate::clash_rule::{self, Base, Parts};
-use crate::convert::PRIVATE;
+use crate::clash_rule::{self, Base, PRIVATE, Parts};
 
 /// The most regular expressions of one list: most are programs of some hundred bytes, but some are automata of up to a MiB.
 pub(super) const MOST_PATTERNS: usize = 4096;
@@ -440,15 +440,6 @@ fn without_attributes(entry: &str) -> &str {
     match entry[at..].split_ascii_whitespace().all(is_attribute) {
         true => &entry[..at],
         false => entry,
-    }
-}
-
-/// A rule without its comment.
-pub(super) fn uncommented(line: &str) -> &str {
-    if line.contains('#') {
-        line::without_comment(line)
-    } else {
-        line.trim()
     }
 }
 

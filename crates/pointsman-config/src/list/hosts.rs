@@ -3,28 +3,8 @@
 use std::net::IpAddr;
 
 use super::lines::{before_hosts_comment, each};
-use super::look::{Look, look};
+use super::look::{Look, is_own, look, names};
 use super::{Behavior, Bytes, Reading, Unreadable};
-
-/// Names that every hosts file gives to the host itself or to its links.
-const OWN: &[&str] = &[
-    "0.0.0.0",
-    "broadcasthost",
-    "ip6-allhosts",
-    "ip6-allnodes",
-    "ip6-allrouters",
-    "ip6-localhost",
-    "ip6-localnet",
-    "ip6-loopback",
-    "ip6-mcastprefix",
-    "local",
-    "localhost",
-    "localhost.localdomain",
-    "localhost4",
-    "localhost4.localdomain4",
-    "localhost6",
-    "localhost6.localdomain6",
-];
 
 pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(), Unreadable> {
     let bare = before_hosts_comment;
@@ -50,22 +30,10 @@ pub(super) fn line(entry: &str, number: u32, reading: &mut Reading<'_>) {
     }
 }
 
-/// The address of a line, and the names behind it.
-pub(super) fn names(entry: &str) -> Option<(IpAddr, &str)> {
-    let (address, names) = entry.split_once([' ', '\t'])?;
-    let address = address.split('%').next().unwrap_or(address);
-    Some((address.parse().ok()?, names.trim_start()))
-}
-
 /// Whether the white space behind an address is missing.
 fn is_glued(entry: &str) -> bool {
     let addresses = ["0.0.0.0", "127.0.0.1"];
     addresses.iter().any(|address| entry.starts_with(address))
-}
-
-/// Whether a name is one of the host's own.
-pub(super) fn is_own(name: &str) -> bool {
-    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Takes the names of a line.

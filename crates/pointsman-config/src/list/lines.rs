@@ -4,8 +4,8 @@
 
 use std::io::{self, BufRead as _, Read as _};
 
-use super::entry::uncommented;
-use super::look::is_cosmetic;
+use pointsman_policy::line;
+
 use super::{Bytes, Reading, Unreadable};
 
 /// The longest line, in bytes. The longest rule of a well-kept list is a hundredth of it.
@@ -13,6 +13,9 @@ pub(super) const LONGEST: usize = 64 << 10;
 
 /// How much of a line that is not text, or too long, is shown, in bytes.
 const SHOWN: usize = 64;
+
+/// Between a page and what is hidden in it.
+const COSMETIC: &[&str] = &["##", "#@#", "#?#", "#$#", "#%#", "#@?#", "#@$#", "$$"];
 
 /// What ends a text for CP/M and DOS.
 const END_OF_FILE: &[u8] = b"\x1a";
@@ -188,4 +191,33 @@ pub(super) fn before_rule_comment(line: &str) -> &str {
 /// Whether a line that is trimmed is a comment, in one of the ways that lists of text have.
 pub(super) fn is_comment(line: &str) -> bool {
     line.starts_with(['#', ';', '!']) || line.starts_with("//")
+}
+
+/// A rule without its comment.
+pub(super) fn uncommented(line: &str) -> &str {
+    if line.contains('#') {
+        line::without_comment(line)
+    } else {
+        line.trim()
+    }
+}
+
+/// Whether a line says in AdBlock's way what is hidden on every page: `##.banner`.
+pub(super) fn is_style(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("##") else {
+        return false;
+    };
+    let selector = rest.trim_start_matches('#');
+    !rest.starts_with(' ') && selector.starts_with(['.', '[', '*']) || rest.starts_with("##")
+}
+
+/// Whether a line says in AdBlock's way what is hidden on a page: `example.com##.banner`.
+pub(super) fn is_cosmetic(line: &str) -> bool {
+    if !line.contains(['#', '$']) {
+        return false;
+    }
+    COSMETIC.iter().any(|sign| {
+        let page = line.split_once(sign).map(|(page, _)| page);
+        page.is_some_and(|page| !page.is_empty() && !page.contains([' ', '\t', '/']))
+    })
 }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use pointsman_policy::domain::Name;
 
-use super::addresses::{guarded, looks_like_range};
-use super::lines::is_comment;
-use super::{Format, blocks, dnsmasq, hosts};
+use super::blocks::{guarded, looks_like_range};
+use super::lines::{is_comment, is_cosmetic, is_style};
+use super::{Format, blocks};
 
 /// What a line without its comment looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,28 @@ pub(super) enum Look {
     Unknown,
 }
 
-/// Between a page and what is hidden in it.
-const COSMETIC: &[&str] = &["##", "#@#", "#?#", "#$#", "#%#", "#@?#", "#@$#", "$$"];
+/// The options of dnsmasq that name names.
+pub(super) const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "server"];
+
+/// Names that every hosts file gives to the host itself or to its links.
+const OWN: &[&str] = &[
+    "0.0.0.0",
+    "broadcasthost",
+    "ip6-allhosts",
+    "ip6-allnodes",
+    "ip6-allrouters",
+    "ip6-localhost",
+    "ip6-localnet",
+    "ip6-loopback",
+    "ip6-mcastprefix",
+    "local",
+    "localhost",
+    "localhost.localdomain",
+    "localhost4",
+    "localhost4.localdomain4",
+    "localhost6",
+    "localhost6.localdomain6",
+];
 
 /// Marks of v2ray's lists.
 const MARKS: &[&str] = &["domain", "full", "include", "keyword", "regexp"];
@@ -32,7 +52,7 @@ pub(super) fn look(line: &str) -> Look {
         Look::Of(Format::Adblock)
     } else if is_option(line) {
         Look::Of(Format::Dnsmasq)
-    } else if hosts::names(line).is_some_and(|(address, names)| is_mapping(address, names)) {
+    } else if names(line).is_some_and(|(address, names)| is_mapping(address, names)) {
         Look::Of(Format::Hosts)
     } else if is_text(line) {
         Look::Of(Format::Text)
@@ -46,26 +66,6 @@ pub(super) fn look(line: &str) -> Look {
 /// Whether a line that is trimmed is a comment for a list of text, and of any format.
 pub(super) fn is_comment_of_text(line: &str) -> bool {
     is_comment(line) && !is_style(line)
-}
-
-/// Whether a line says in AdBlock's way what is hidden on every page: `##.banner`.
-pub(super) fn is_style(line: &str) -> bool {
-    let Some(rest) = line.strip_prefix("##") else {
-        return false;
-    };
-    let selector = rest.trim_start_matches('#');
-    !rest.starts_with(' ') && selector.starts_with(['.', '[', '*']) || rest.starts_with("##")
-}
-
-/// Whether a line says in AdBlock's way what is hidden on a page: `example.com##.banner`.
-pub(super) fn is_cosmetic(line: &str) -> bool {
-    if !line.contains(['#', '$']) {
-        return false;
-    }
-    COSMETIC.iter().any(|sign| {
-        let page = line.split_once(sign).map(|(page, _)| page);
-        page.is_some_and(|page| !page.is_empty() && !page.contains([' ', '\t', '/']))
-    })
 }
 
 fn is_adblock(line: &str) -> bool {
@@ -90,7 +90,7 @@ fn is_adblock(line: &str) -> bool {
 fn is_option(line: &str) -> bool {
     let option = line.strip_prefix("--").unwrap_or(line);
     option.split_once('=').is_some_and(|(key, value)| {
-        dnsmasq::KEYS.contains(&key.trim_end()) && value.trim_start().starts_with('/')
+        KEYS.contains(&key.trim_end()) && value.trim_start().starts_with('/')
     })
 }
 
@@ -109,7 +109,7 @@ fn is_mapping(address: IpAddr, names: &str) -> bool {
     };
     let is_address = first.parse::<IpAddr>().is_ok();
     of_this_host && (lettered || is_address)
-        || lettered && (of_this_net || hosts::is_own(first) || first.contains('.'))
+        || lettered && (of_this_net || is_own(first) || first.contains('.'))
 }
 
 fn is_text(line: &str) -> bool {
@@ -137,6 +137,18 @@ fn is_name(line: &str) -> bool {
     let lettered = |label: &str| label.bytes().any(|b| !b.is_ascii_digit());
     let last = plain.rsplit_once('.').map(|(_, last)| last);
     last.is_some_and(lettered) && Name::parse(&plain, &mut String::new()).is_ok()
+}
+
+/// The address of a line of a hosts file, and the names behind it.
+pub(super) fn names(entry: &str) -> Option<(IpAddr, &str)> {
+    let (address, names) = entry.split_once([' ', '\t'])?;
+    let address = address.split('%').next().unwrap_or(address);
+    Some((address.parse().ok()?, names.trim_start()))
+}
+
+/// Whether a name is one of the host's own.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ mod wildcard;
 pub mod write;
 mod yaml;
 
-use std::io::{self, BufRead, Seek};
+use std::io;
 
 use pointsman_policy::Condition;
 use pointsman_policy::line::{self, Scope};
@@ -57,12 +57,13 @@ pub use cache::Cache;
 pub(crate) use numbered::canonical;
 use room::{Measured, Room};
 
+pub use crate::files::Bytes;
 pub use room::MOST_ENTRIES;
+pub use room::MOST_OF_A_FILE;
 pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub use shown::shown;
-pub(crate) use source::{FileList, check_url, copy_name, load, not_fetched};
-pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Origin};
+pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, Origin};
 pub use told::{Kind, Reason, Spot, Told};
 
 /// How a list is written.
@@ -156,11 +157,6 @@ pub struct Recipe {
     /// The most bytes that it may unfold to; `None`: [`MOST_OF_A_FILE`], which is the most there is.
     pub limit: Option<u64>,
 }
-
-/// What a list is read from: a stream that can be begun again.
-pub trait Bytes: BufRead + Seek {}
-
-impl<T: BufRead + Seek> Bytes for T {}
 
 /// Why a list cannot be read at all.
 #[derive(Debug, thiserror::Error)]

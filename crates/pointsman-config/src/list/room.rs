@@ -11,7 +11,10 @@ use pointsman_policy::Condition;
 use pointsman_policy::condition::{DomainTest, TextTest};
 use pointsman_policy::set::{Item, Place, Sink};
 
-use super::{MOST_OF_A_FILE, Recipe, Unreadable};
+use super::{Recipe, Unreadable};
+
+/// The largest list, in bytes, also what a packed one unfolds to: more than ten million names.
+pub const MOST_OF_A_FILE: u64 = 256 << 20;
 
 /// The most entries of a list: eight times the largest that people use.
 pub const MOST_ENTRIES: u32 = 16_000_000;

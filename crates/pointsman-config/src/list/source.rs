@@ -3,10 +3,8 @@
 //! Invariant: a file that the user names must be there; a copy of what is fetched may be missing or
 //! bad, then the set is empty until it is fetched, and that is told.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +12,10 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink};
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
+use super::MOST_OF_A_FILE;
 use super::{Bytes, Kind, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
 use crate::files::{Files, Stamp};
-use crate::load::Input;
-use crate::problem::{Problem, Problems, Severity, Span};
-
-/// The largest list, in bytes, also what a packed one unfolds to: more than ten million names.
-pub const MOST_OF_A_FILE: u64 = 256 << 20;
+use crate::problem::Span;
 
 /// The largest list that is fetched unless the configuration says otherwise, in bytes.
 pub const MOST_FETCHED: u64 = 64 << 20;
@@ -187,120 +182,4 @@ impl ListFile {
             }
         }
     }
-}
-
-/// A list in a file, as a dialect's reader found it.
-pub(crate) struct FileList<'a> {
-    pub(crate) name: &'a str,
-    /// As explanations name it.
-    pub(crate) shown: &'a str,
-    pub(crate) path: &'a Path,
-    pub(crate) recipe: &'a Recipe,
-    /// Whether it is a copy of what is fetched.
-    pub(crate) fetched: bool,
-    /// Where the configuration names it.
-    pub(crate) place: &'a Span,
-}
-
-/// Reads a list in a file; pushes every problem. Answers with the set, and with which state of the file it holds.
-pub(crate) fn load(
-    list: &FileList<'_>,
-    scope: &Surroundings,
-    input: &Input<'_>,
-    problems: &mut Problems,
-) -> (RuleSet, Option<Stamp>) {
-    let none = (RuleSet::new(list.name, ""), None);
-    let most = list.recipe.limit.unwrap_or(MOST_OF_A_FILE);
-    let opened = match input.files.open(list.path, most) {
-        Ok(opened) => opened,
-        Err(error) if list.fetched && error.kind() == io::ErrorKind::NotFound => {
-            not_fetched(list.name, list.place, problems);
-            return none;
-        }
-        Err(error) => {
-            let message = format!("`{}` cannot be read: {error}", list.shown);
-            problems.error("missing-file", list.place, message);
-            return none;
-        }
-    };
-    let stamp = opened.stamp;
-    let want = Want {
-        name: list.name,
-        file: list.shown,
-        path: list.path,
-        recipe: list.recipe,
-    };
-    match input.shelf.take(opened, &want, scope) {
-        Ok((set, told)) => {
-            let before = problems.0.len();
-            told.report(list.shown, list.recipe.strict, problems);
-            name(list, before, problems);
-            input.lists.borrow_mut().push(ListFile {
-                name: list.name.into(),
-                origin: Origin::File {
-                    path: list.path.to_owned(),
-                    shown: list.shown.into(),
-                    recipe: list.recipe.clone(),
-                    scope: scope.clone(),
-                },
-            });
-            (set, Some(stamp))
-        }
-        Err(error) => {
-            let before = problems.0.len();
-            error.report(list.shown, Some(list.place), problems);
-            name(list, before, problems);
-            for problem in problems.0.iter_mut().skip(before).filter(|_| list.fetched) {
-                problem.severity = Severity::Warning;
-                problem.hint = Some("it is empty until it is fetched again".into());
-            }
-            none
-        }
-    }
-}
-
-/// Says of the last problems which rule set they are of, and where that is named.
-fn name(list: &FileList<'_>, from: usize, problems: &mut Problems) {
-    let elsewhere = |problem: &&mut Problem| problem.span != *list.place;
-    for problem in problems.0.iter_mut().skip(from).filter(elsewhere) {
-        let why = format!("rule set `{}` reads this list", list.name);
-        problem.related = Some((list.place.clone(), why));
-    }
-}
-
-/// Whether a text is an address that lists are fetched from.
-///
-/// # Errors
-/// A sentence, without the text: a login or a token may stand in it.
-pub(crate) fn check_url(text: &str) -> Result<(), String> {
-    let schemes = ["https://", "http://"];
-    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-    let fault = |c: char| c.is_whitespace() || c.is_control();
-    match host {
-        Some(host) if host.contains('@') => {
-            Err("a list's `url` has no login: it would be sent on and logged".to_owned())
-        }
-        Some(host) if !host.is_empty() && !text.contains(fault) => Ok(()),
-        _ => Err("this is no `http://` or `https://` address".to_owned()),
-    }
-}
-
-/// Tells that a set is empty because its list was never fetched.
-pub(crate) fn not_fetched(name: &str, place: &Span, problems: &mut Problems) {
-    let message = format!("`{name}` was not fetched yet: it is empty");
-    problems.warning("not-fetched", place, message);
-}
-
-/// The name of the copy of what is fetched under a name: `rules-ads`.
-pub(crate) fn copy_name(kind: &str, name: &str) -> String {
-    let safe = |c: char| c.is_alphanumeric() || c == '-';
-    let mut copy = format!("{kind}-");
-    copy.extend(name.chars().map(|c| if safe(c) { c } else { '_' }));
-    if !name.chars().all(|c| safe(c) || c == '_') {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        copy.push_str(&format!("-{:016x}", hasher.finish()));
-    }
-    copy
 }

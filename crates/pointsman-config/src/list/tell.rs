@@ -6,7 +6,7 @@
 use std::io::{Read as _, SeekFrom};
 use std::path::Path;
 
-use super::addresses::looks_like_range;
+use super::blocks::looks_like_range;
 use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
 use super::look::{Look, is_comment_of_text, look};

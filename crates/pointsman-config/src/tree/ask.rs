@@ -10,7 +10,7 @@ use pointsman_policy::{Condition, Node};
 
 use super::cursor::Cursor;
 use super::lex::{Kind, Token};
-use super::lower::Lowerer;
+use super::lowering::Lowerer;
 use super::{Branch, Name};
 use crate::problem::{Problem, Span, nearest};
 use crate::rule_list::request_timeout;

@@ -7,8 +7,8 @@ use pointsman_policy::fact::{InboundKind, Network, Protocol};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Condition, Policy};
 
-use super::facts::{ADDRESSES, TEXT_FIELDS};
 use super::lex::{quote, word};
+use super::words::{ADDRESSES, TEXT_FIELDS};
 
 /// A condition as it stands behind `cond`.
 pub(super) fn print(condition: &Condition, policy: &Policy) -> String {

@@ -31,6 +31,7 @@ pub(crate) mod cursor;
 mod facts;
 pub(crate) mod lex;
 mod lower;
+mod lowering;
 mod nesting;
 mod parse;
 pub mod print;
@@ -38,11 +39,13 @@ pub mod print;
 mod tests;
 #[cfg(test)]
 mod twice_tests;
+mod words;
 mod write;
 
 pub use block::parse_block;
 pub use cursor::{MAX_CHAIN, MAX_DEPTH};
-pub use lower::{Lists, LowerContext, lower};
+pub use lower::lower;
+pub use lowering::{Lists, LowerContext};
 pub(crate) use parse::branch;
 
 /// A tree as written.

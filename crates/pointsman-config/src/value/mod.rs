@@ -21,7 +21,7 @@ pub use address::{
 pub use duration::{BadDuration, parse_duration, parse_go_duration};
 pub use secret::{MAX_SECRET, secret};
 
-use crate::lint::odd;
+use crate::odd;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{Endpoint, Place, Server};
 use crate::yaml::{Node, Style, Value};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::load::Input;
+use crate::input::Input;
 use crate::problem::Problems;
 use crate::setup::Secret;
 use crate::yaml::{KeyStyle, Node, Value};

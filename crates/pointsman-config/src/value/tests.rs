@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::files::Memory;
-use crate::load::Input;
+use crate::input::Input;
 use crate::problem::Source;
 use crate::setup::NameServer;
 use crate::yaml;

@@ -22,7 +22,7 @@ pub use canonical::canonical;
 pub use kind::kinds;
 pub use lexer::without_comment;
 pub use parser::{parse_condition, parse_rule};
-pub use render::{Names, render_condition};
+pub use render::{Names, render_condition, word};
 
 /// The longest line, in bytes.
 pub const MAX_LENGTH: usize = 64 << 10;

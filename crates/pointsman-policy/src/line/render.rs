@@ -181,6 +181,14 @@ fn pair(word: &str, content: &str, to: &mut String) {
     quoted(content, to);
 }
 
+/// A word of a line as it is read back: bare where that says the same, else in quotes.
+#[must_use]
+pub fn word(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    quoted(text, &mut word);
+    word
+}
+
 /// Bare where that says the same; in single quotes else, for they take no escapes; in double ones
 /// where a control character must be escaped.
 pub(super) fn quoted(content: &str, to: &mut String) {

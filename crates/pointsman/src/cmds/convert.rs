@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use pointsman_api::{Error as Refusal, Problem};
 use pointsman_config::convert::{Conversion, Foreign, Summary, faults, folded, from_setup};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
-use pointsman_config::load::{MAX_FILE, read_text};
+use pointsman_config::input::{MAX_FILE, read_text};
 use pointsman_config::{self as config, Loaded, Severity};
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use pointsman_config::fmt::{Kind, format};
-use pointsman_config::load::{MAX_FILE, read_text};
+use pointsman_config::input::{MAX_FILE, read_text};
 use pointsman_config::problem::Form;
 use pointsman_config::{Problems, Severity, Source};
 use pointsman_os::local::open_regular;

@@ -1,10 +1,11 @@
 //! Which names Clash asks of which servers, and its fixed addresses.
 
+use pointsman_policy::line::word;
 use std::net::IpAddr;
 
 use pointsman_policy::Domain;
 
-use super::super::draft::{Section, line_text};
+use super::super::draft::Section;
 use super::super::emit::{list, quoted, text};
 use super::servers::InStead;
 use super::{Clash, get, is_on, items, pairs, place};
@@ -260,10 +261,10 @@ impl Clash<'_> {
                 ));
                 return false;
             }
-            Ok(Pattern::Alone(name)) => (name.clone(), format!("DOMAIN, {}", line_text(&name))),
+            Ok(Pattern::Alone(name)) => (name.clone(), format!("DOMAIN, {}", word(&name))),
             Ok(Pattern::WithBelow(name)) => (
                 format!(".{name}"),
-                format!("DOMAIN-SUFFIX, {}", line_text(&name)),
+                format!("DOMAIN-SUFFIX, {}", word(&name)),
             ),
             Ok(Pattern::Below(parent) | Pattern::OneBelow(parent)) => {
                 lost(format!(
@@ -271,7 +272,7 @@ impl Clash<'_> {
                 ));
                 (
                     format!(".{parent}"),
-                    format!("DOMAIN-SUFFIX, {}", line_text(&parent)),
+                    format!("DOMAIN-SUFFIX, {}", word(&parent)),
                 )
             }
         };

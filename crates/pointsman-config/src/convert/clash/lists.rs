@@ -6,6 +6,7 @@ use super::super::draft::{Section, stands_alone};
 use super::super::emit::{Map, list, quoted};
 use super::super::rules::{self, Ranges};
 use super::{Clash, get, items, pairs, place, scalar};
+use crate::clash_rule;
 use crate::list::Behavior;
 use crate::yaml::Node;
 
@@ -128,7 +129,7 @@ impl Clash<'_> {
         }
         let mut map = Map::default();
         let Some((key, usual, format, select)) = ranges.database() else {
-            let all = rules::PRIVATE.iter().map(|range| quoted(range));
+            let all = clash_rule::PRIVATE.iter().map(|range| quoted(range));
             map.raw("ips", list(all));
             return self.draft.item(Section::RuleSets, &name, &map, at);
         };

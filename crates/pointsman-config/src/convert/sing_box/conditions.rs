@@ -3,11 +3,11 @@
 //! Invariant: in a rule, kinds of the same group are alternatives and groups must all hold, as there;
 //! a rule with a field that cannot be said is refused whole.
 
+use pointsman_policy::line::word;
 use serde_json::Value;
 
-use super::super::draft::line_text as word;
-use super::super::rules;
 use super::{SingBox, items, shown, strings};
+use crate::clash_rule;
 use crate::list::cased::from_cased;
 
 /// How deep logic may stand in logic.
@@ -355,7 +355,7 @@ fn flag(key: &str, groups: &mut [Vec<String>; 4]) -> Result<(), String> {
 }
 
 fn private(kind: &'static str) -> impl Iterator<Item = String> {
-    rules::PRIVATE
+    clash_rule::PRIVATE
         .iter()
         .map(move |range| format!("{kind}, {range}"))
 }

@@ -7,6 +7,7 @@
 
 mod proxy;
 mod target;
+
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::forward;
-use crate::load::Input;
+use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
@@ -149,4 +150,19 @@ fn proxies<'a>(server: &'a Node, problems: &mut Problems) -> &'a [Node] {
         );
     }
     proxies
+}
+
+/// A limit of time; 0 is none, as in the original.
+fn timeout(node: Option<&Node>, what: &str, problems: &mut Problems) -> Option<Duration> {
+    let node = node?;
+    let nanoseconds = value::go_duration(node, what, problems)?;
+    match u64::try_from(nanoseconds) {
+        Ok(0) => None,
+        Ok(nanoseconds) => Some(Duration::from_nanos(nanoseconds)),
+        Err(_negative) => {
+            let message = format!("{what} cannot be negative");
+            problems.error("invalid-value", &node.span, message);
+            None
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{first_line, given, target, tls};
+use super::{first_line, given, target, timeout, tls};
 use crate::forward::{self, Origins};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
@@ -227,23 +227,4 @@ fn options_of(node: &Node, directory: &Path, problems: &mut Problems) -> Options
     options.same_family = flag("enable_dual_stack", "`enable_dual_stack`");
     keys.finish(problems);
     options
-}
-
-/// A limit of time; 0 is none, as in the original.
-pub(super) fn timeout(
-    node: Option<&Node>,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<Duration> {
-    let node = node?;
-    let nanoseconds = value::go_duration(node, what, problems)?;
-    match u64::try_from(nanoseconds) {
-        Ok(0) => None,
-        Ok(nanoseconds) => Some(Duration::from_nanos(nanoseconds)),
-        Err(_negative) => {
-            let message = format!("{what} cannot be negative");
-            problems.error("invalid-value", &node.span, message);
-            None
-        }
-    }
 }

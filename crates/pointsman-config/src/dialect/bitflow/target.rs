@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
 
-use super::proxy::timeout;
+use super::timeout;
 use super::{given, tls};
 use crate::outbounds::Outbounds;
 use crate::problem::Problems;

@@ -11,9 +11,8 @@ use pointsman_policy::model::{Node as Step, SetId};
 use pointsman_policy::set::RuleSet;
 
 use super::{Named, Reading};
-use crate::list::{
-    self, Behavior, FileList, Format, ListSource, MOST_FETCHED, Recipe, Surroundings,
-};
+use crate::list::{Behavior, Format, ListSource, MOST_FETCHED, Recipe, Surroundings};
+use crate::list_file::{self, FileList};
 use crate::problem::{Problem, Problems, Span};
 use crate::setup::DataFiles;
 use crate::yaml::{self, KeyStyle, Node};
@@ -331,7 +330,7 @@ fn rule_set(
         });
     }
     let Some(path) = located.path else {
-        list::not_fetched(name, &located.place, problems);
+        list_file::not_fetched(name, &located.place, problems);
         return none;
     };
     let file = FileList {
@@ -343,7 +342,7 @@ fn rule_set(
         place: &located.place,
     };
     let before = problems.0.len();
-    let (set, read) = list::load(&file, &surroundings, reading.input, problems);
+    let (set, read) = list_file::load(&file, &surroundings, reading.input, problems);
     if let Some(source) = sets.sources.last_mut().filter(|_| located.url.is_some()) {
         source.read = read;
     }

@@ -19,8 +19,8 @@ use pointsman_policy::model::{DomainOrder, OnUnknown};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Policy, line};
 
-use crate::list;
-use crate::load::{Input, read_text};
+use crate::input::{Input, read_text};
+use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Timeouts, Uplink};
@@ -250,7 +250,7 @@ impl Reading<'_> {
         let address = match url {
             Some(node) if fetched => {
                 let text = node.text("`url`", problems)?;
-                if let Err(message) = list::check_url(text) {
+                if let Err(message) = list_file::check_url(text) {
                     problems.error("invalid-value", &node.span, message);
                 }
                 text.to_owned()
@@ -267,7 +267,7 @@ impl Reading<'_> {
                 (Some(path), shown, node.span.clone())
             }
             None if fetched => {
-                let copy = list::copy_name(kind, name);
+                let copy = list_file::copy_name(kind, name);
                 let path = self.input.state.as_ref().map(|state| state.join(&copy));
                 (path, copy, place.clone())
             }
@@ -302,7 +302,7 @@ impl Reading<'_> {
             problems.not_yet(place, format!("fetching `{name}`: its cached file serves"));
         }
         let Some(file) = located.path else {
-            list::not_fetched(name, &located.place, problems);
+            list_file::not_fetched(name, &located.place, problems);
             return Named::NotFetched;
         };
         match read_text(self.input.files, &file) {
@@ -311,7 +311,7 @@ impl Reading<'_> {
                 Named::Text(Source::open(&located.shown, text))
             }
             Err(error) if located.url.is_some() && error.kind() == std::io::ErrorKind::NotFound => {
-                list::not_fetched(name, &located.place, problems);
+                list_file::not_fetched(name, &located.place, problems);
                 Named::NotFetched
             }
             Err(error) => {

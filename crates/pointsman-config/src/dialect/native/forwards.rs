@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
 use super::{BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
 use crate::forward::{self, Origins};
-use crate::load::Input;
+use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, PolicyId, Retry, Target};

@@ -11,7 +11,7 @@ use super::dns::Dns;
 use super::policies::Policies;
 use super::{allow, given, named};
 use crate::forward::not_from;
-use crate::load::Input;
+use crate::input::Input;
 use crate::problem::{Problems, Span};
 use crate::setup::{Inbound, PolicyId, User};
 use crate::value::{self, parse_bind};

@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::load::{Input, read_text};
+use crate::input::{Input, read_text};
 use crate::problem::{Problems, Source, Span, nearest};
 use crate::yaml::{self, Node, Value};
 

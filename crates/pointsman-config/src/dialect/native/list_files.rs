@@ -11,11 +11,11 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::RuleSet;
 
 use super::{first_line, given};
+use crate::input::Input;
 use crate::list::{
-    self, Behavior, FileList, Format, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Recipe,
-    Surroundings,
+    Behavior, Format, ListSource, MOST_FETCHED, MOST_OF_A_FILE, Recipe, Surroundings,
 };
-use crate::load::Input;
+use crate::list_file::{self, FileList};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::value;
@@ -166,7 +166,7 @@ impl<'a> Written<'a> {
         let Some(recipe) = self.recipe(problems) else {
             return none;
         };
-        let copy = list::copy_name("rules", name);
+        let copy = list_file::copy_name("rules", name);
         let (path, shown, place) = match self.path {
             Some(node) => {
                 let Some(written) = value::name(node, "`path`", problems) else {
@@ -206,7 +206,7 @@ impl<'a> Written<'a> {
             around.fetched.push(Fetched { source, via });
         }
         let Some(path) = path else {
-            list::not_fetched(name, place, problems);
+            list_file::not_fetched(name, place, problems);
             return none;
         };
         let before = problems.0.len();
@@ -218,7 +218,7 @@ impl<'a> Written<'a> {
             fetched: self.url.is_some(),
             place,
         };
-        let (set, read) = list::load(&file, &scope, input, problems);
+        let (set, read) = list_file::load(&file, &scope, input, problems);
         if let Some(fetched) = around.fetched.last_mut().filter(|_| self.url.is_some()) {
             fetched.source.read = read;
         }
@@ -283,7 +283,7 @@ pub(super) fn sources(
 
 fn url_of<'n>(node: &'n Node, problems: &mut Problems) -> Option<&'n str> {
     let text = value::name(node, "`url`", problems)?;
-    if let Err(message) = list::check_url(text) {
+    if let Err(message) = list_file::check_url(text) {
         problems.error("invalid-value", &node.span, message);
     }
     Some(text)

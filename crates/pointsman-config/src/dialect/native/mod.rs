@@ -31,7 +31,7 @@ use pointsman_policy::model::OnUnknown;
 pub use schema::schema;
 
 use crate::forward;
-use crate::load::{Input, MAX_FILE};
+use crate::input::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
 use crate::setup::{
     Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, Sniff, Timeouts,

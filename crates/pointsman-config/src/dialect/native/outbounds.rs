@@ -9,7 +9,7 @@ use pointsman_policy::OutboundId;
 
 use super::defaults::SOCKS_UDP;
 use super::{given, named};
-use crate::load::Input;
+use crate::input::Input;
 use crate::outbounds::{Outbounds, nesting};
 use crate::problem::{Problems, Span};
 use crate::setup::{Credentials, OutboundKind, ServedBy, Uplink};

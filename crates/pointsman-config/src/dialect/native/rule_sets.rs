@@ -16,9 +16,9 @@ use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
-use crate::lint::odd::{self, Odd};
+use crate::input::Input;
 use crate::list::{InlineEntry, ListFile, Origin};
-use crate::load::Input;
+use crate::odd::{self, Odd};
 use crate::problem::Problems;
 use crate::yaml::{KeyStyle, Node};
 

@@ -20,7 +20,7 @@ use pointsman_policy::model::{Class, DomainOrder, OnUnknown, Origin, Rule, Sourc
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, base_name};
 
-use crate::load::Input;
+use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{

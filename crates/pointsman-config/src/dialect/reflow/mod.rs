@@ -24,7 +24,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Node, OutboundId, Policy};
 
-use crate::load::Input;
+use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{

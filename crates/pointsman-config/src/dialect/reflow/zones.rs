@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pointsman_policy::zone::{Claimed, ZoneId, Zones};
 use pointsman_policy::{Domain, Entry, Prefix};
 
-use crate::load::{Input, read_text};
+use crate::input::{Input, read_text};
 use crate::problem::{Problems, Source, Span};
 
 /// The most problems told of one file; the rest is counted.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pointsman_policy::model::Origin;
 
 use crate::files::Files;
-use crate::load::read_text;
+use crate::input::read_text;
 use crate::problem::{Problems, Source, Span};
 use crate::setup::Setup;
 

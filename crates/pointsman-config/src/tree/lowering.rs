@@ -1,0 +1,192 @@
+//! The state of lowering a tree, and what the names in it mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pointsman_policy::condition::ZoneOf;
+use pointsman_policy::fact::Protocol;
+use pointsman_policy::model::{Origin, SetId, Template};
+use pointsman_policy::zone::{ZoneId, Zones};
+
+use super::{Ast, Name};
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Source, Span, nearest};
+
+/// What the keys of `cond domain` and `cond ip` name.
+#[derive(Clone, Copy, Debug)]
+pub enum Lists<'a> {
+    /// Rule sets, by [`SetId`]: the first arm whose set holds the flow counts.
+    Sets(&'a [Arc<str>]),
+    /// Zones: the one zone that the name or address belongs to counts.
+    Zones(&'a Zones),
+}
+
+/// What the names in a tree can mean.
+#[derive(Clone, Copy, Debug)]
+pub struct LowerContext<'a> {
+    /// Leaves.
+    pub outbounds: &'a Outbounds,
+    /// Keys, and what `set` and `in` name.
+    pub lists: Lists<'a>,
+    /// Named trees that leaves may name too.
+    pub trees: &'a BTreeMap<String, Ast>,
+}
+
+pub(super) struct Lowerer<'a> {
+    pub(super) context: &'a LowerContext<'a>,
+    pub(super) problems: &'a mut Problems,
+    /// Errors pushed here.
+    pub(super) errors: usize,
+    /// Named trees that we are inside of.
+    pub(super) expanding: Vec<&'a str>,
+    pub(super) nodes: usize,
+    /// Where the lines of the source begin that was asked for last.
+    pub(super) lines: Option<(Arc<Source>, Vec<usize>)>,
+}
+
+impl Lowerer<'_> {
+    pub(super) fn error(&mut self, code: &'static str, span: &Span, message: String, hint: String) {
+        self.errors += 1;
+        let problem = self.problems.error(code, span, message);
+        problem.hint = Some(hint).filter(|hint| !hint.is_empty());
+    }
+
+    pub(super) fn protocol(&mut self, name: &Name) -> Option<Protocol> {
+        let known = ["http", "tls", "ssh", "quic", "other"];
+        let protocol = match name.text.as_str() {
+            "http" => Protocol::Http,
+            "tls" => Protocol::Tls,
+            "ssh" => Protocol::Ssh,
+            "quic" => Protocol::Quic,
+            "other" => Protocol::Other,
+            text => {
+                let message = format!("there is no protocol `{text}`");
+                self.error("unknown-protocol", &name.span, message, offer(text, known));
+                return None;
+            }
+        };
+        Some(protocol)
+    }
+
+    pub(super) fn zone(&mut self, of: ZoneOf, name: &Name) -> Option<ZoneId> {
+        let Lists::Zones(zones) = self.context.lists else {
+            let message = "this configuration has rule sets and no zones".to_owned();
+            let hint = format!("write `set {}`", name.text);
+            self.error("unknown-zone", &name.span, message, hint);
+            return None;
+        };
+        let (found, names, other, folder) = match of {
+            ZoneOf::Domain => (
+                zones.domain_zone(&name.text),
+                zones.domain_names(),
+                zones.address_zone(&name.text),
+                "namezone",
+            ),
+            ZoneOf::Address => (
+                zones.address_zone(&name.text),
+                zones.address_names(),
+                zones.domain_zone(&name.text),
+                "addrzone",
+            ),
+        };
+        if found.is_some() {
+            return found;
+        }
+        let kind = match of {
+            ZoneOf::Domain => "name zone",
+            ZoneOf::Address => "address zone",
+        };
+        let message = format!("there is no {kind} `{}`", name.text);
+        let hint = if other.is_some() {
+            let (is, belongs) = match of {
+                ZoneOf::Domain => ("an address zone", "cond ip"),
+                ZoneOf::Address => ("a name zone", "cond domain"),
+            };
+            format!("`{}` is {is}: it belongs in `{belongs}`", name.text)
+        } else {
+            match nearest(&name.text, names.iter().map(|n| &**n)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add the file `{folder}/{}`", name.text),
+            }
+        };
+        self.error("unknown-zone", &name.span, message, hint);
+        None
+    }
+
+    pub(super) fn set(&mut self, name: &Name) -> Option<SetId> {
+        let names = match self.context.lists {
+            Lists::Sets(names) => names,
+            Lists::Zones(_) => &[],
+        };
+        match names.iter().position(|known| **known == *name.text) {
+            Some(at) => u32::try_from(at).ok().map(SetId),
+            None => {
+                let message = format!("there is no rule set `{}`", name.text);
+                let hint = offer(&name.text, names.iter().map(|n| &**n));
+                self.error("unknown-rule-set", &name.span, message, hint);
+                None
+            }
+        }
+    }
+
+    pub(super) fn template(&mut self, message: &Name) -> Option<Template> {
+        match Template::parse(&message.text) {
+            Ok(template) => Some(template),
+            Err(why) => {
+                let hint = match why.near() {
+                    Some(near) => format!("did you mean `{{{near}}}`?"),
+                    None => "a brace that is meant as text is written twice".to_owned(),
+                };
+                self.error("invalid-value", &message.span, why.to_string(), hint);
+                None
+            }
+        }
+    }
+
+    pub(super) fn origin(&mut self, span: &Span, text: String) -> Origin {
+        let known = self
+            .lines
+            .as_ref()
+            .is_some_and(|(source, _)| Arc::ptr_eq(source, &span.source));
+        if !known {
+            let ends = span.source.text.match_indices('\n').map(|(at, _)| at + 1);
+            let starts = std::iter::once(0).chain(ends).collect();
+            self.lines = Some((Arc::clone(&span.source), starts));
+        }
+        let line = match &self.lines {
+            Some((_, starts)) => starts.partition_point(|start| *start <= span.start),
+            None => 0,
+        };
+        Origin {
+            file: Arc::clone(span.file()),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            text: text.into(),
+        }
+    }
+}
+
+/// Of words those below one where there are any (`process.name` below `process`), else all.
+pub(super) fn below<'k>(word: &str, mut known: Vec<&'k str>) -> Vec<&'k str> {
+    let is_below = |known: &&str| {
+        known
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    if known.iter().any(is_below) {
+        known.retain(is_below);
+    }
+    known
+}
+
+pub(super) fn offer<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let known: Vec<&str> = known.into_iter().take(20).collect();
+            match known.is_empty() {
+                true => "none is defined".to_owned(),
+                false => format!("there is: {}", known.join(", ")),
+            }
+        }
+    }
+}
