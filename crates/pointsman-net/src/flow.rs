@@ -9,7 +9,6 @@ mod bound;
 mod held;
 mod steps;
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,13 +20,14 @@ use pointsman_policy::{Domain, Facts};
 
 pub(crate) use self::bound::Bound;
 use self::held::Held;
+use crate::door::Door;
+use crate::ends::Ends;
 use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
 use crate::ledger::Ticket;
 use crate::outbound::{Lent, Pick, Ways};
 use crate::record::{By, End, Fault, Limit, Side, Timings};
 use crate::relay::{Carrying, Closed, Ended};
-use crate::spec::InboundSpec;
 use crate::stream::Stream;
 use crate::visit::{Stay, Visit};
 
@@ -73,7 +73,7 @@ pub(crate) struct Begin {
     /// The outbounds of its generation.
     pub(crate) ways: Ways,
     /// Where it came in.
-    pub(crate) inbound: Arc<InboundSpec>,
+    pub(crate) door: Arc<Door>,
     /// Its place among the live ones, with the facts of accept.
     pub(crate) ticket: Ticket,
     /// The client.
@@ -82,14 +82,14 @@ pub(crate) struct Begin {
     pub(crate) visit: Option<Visit>,
     /// The server's connection that a login of this client belongs to.
     pub(crate) bound: Option<Box<Bound>>,
-    /// The address that the client connected to.
-    pub(crate) local: Option<SocketAddr>,
+    /// The addresses that its connection has.
+    pub(crate) ends: Ends,
 }
 
 /// A flow between arrival and relay.
 pub(crate) struct Flow {
     ways: Ways,
-    inbound: Arc<InboundSpec>,
+    door: Arc<Door>,
     ticket: Ticket,
     client: Held,
     visit: Option<Visit>,
@@ -97,8 +97,8 @@ pub(crate) struct Flow {
     reply: Reply,
     payload: Payload,
     facts: Facts,
-    /// The address that the client connected to.
-    local: Option<SocketAddr>,
+    /// The addresses that its connection has.
+    ends: Ends,
     /// What of this host its client is lent.
     lent: Lent,
     /// The rule that decided.

@@ -7,24 +7,18 @@
 mod kept;
 mod order;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-
-use pointsman_policy::fact::InboundKind;
 
 pub(crate) use self::kept::{Connected, Kept, Logs, NotNow, Permit, State, Turn};
 pub(crate) use self::order::{Left, Trying};
 use crate::dial::Dialer;
 use crate::record::log::AccessLog;
-use crate::spec::InboundSpec;
 use crate::spec::forward::ForwardSpec;
 
 /// A forward of one generation.
 #[derive(Debug)]
 pub(crate) struct Forward {
     pub(crate) spec: ForwardSpec,
-    /// As flows see where they came in.
-    inbound: Arc<InboundSpec>,
     pub(crate) state: Arc<State>,
     /// For each target what makes its sockets.
     pub(crate) dialers: Vec<Dialer>,
@@ -34,25 +28,8 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    pub(crate) fn inbound(&self) -> &Arc<InboundSpec> {
-        &self.inbound
-    }
-
     /// Its own log.
     pub(crate) fn log(&self) -> Option<&Arc<AccessLog>> {
         self.log.as_ref()
-    }
-}
-
-/// As flows see a forward that they came in by; its many addresses stand in its own spec.
-fn inbound(spec: &ForwardSpec) -> InboundSpec {
-    InboundSpec {
-        name: Arc::clone(&spec.name),
-        kind: InboundKind::Forward,
-        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
-        users: Vec::new(),
-        alias: Some(Arc::clone(&spec.name)),
-        policy: spec.policy,
-        resolver: None,
     }
 }

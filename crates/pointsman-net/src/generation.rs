@@ -11,19 +11,18 @@ use arc_swap::ArcSwap;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::{Node, OutboundId, Policy};
 
-use crate::forward::Forward;
+use crate::door::Door;
 use crate::ledger::Rules;
 use crate::lookup::Lookup;
 use crate::spec::listening::{ListenerId, Listening};
 use crate::spec::outbound::Outbound;
-use crate::spec::{Guard, InboundSpec, Limits, Number, ServedBy, Spec};
+use crate::spec::{Guard, Limits, Number, ServedBy, Spec};
 
 /// Everything of one configuration that a flow needs.
 #[derive(Debug)]
 pub struct Generation {
     spec: Spec,
-    inbounds: HashMap<ListenerId, Arc<InboundSpec>>,
-    forwards: HashMap<ListenerId, Arc<Forward>>,
+    doors: HashMap<ListenerId, Arc<Door>>,
     /// Which policies have messages to say.
     speaking: Vec<bool>,
     /// Which policies look at the code point of packets.
@@ -34,27 +33,14 @@ pub struct Generation {
     listening: Arc<[Listening]>,
 }
 
-/// Which listener leads where.
-#[derive(Debug, Default)]
-pub(crate) struct Doors {
-    /// With the index of the inbound.
-    pub(crate) inbounds: Vec<(ListenerId, usize)>,
-    pub(crate) forwards: HashMap<ListenerId, Arc<Forward>>,
-}
-
 impl Generation {
-    /// `doors` lead to the inbounds of `spec` and to forwards, each by any number of listeners.
-    pub(crate) fn new(spec: Spec, doors: Doors, rules: Rules, listening: Vec<Listening>) -> Self {
-        let Doors {
-            inbounds: doors,
-            forwards,
-        } = doors;
-        let specs: Vec<_> = spec.inbounds.iter().cloned().map(Arc::new).collect();
-        let of_inbound = |(id, index)| Some((id, Arc::clone(specs.get(index)?)));
-        let of_forward =
-            |(id, forward): (&ListenerId, &Arc<Forward>)| (*id, Arc::clone(forward.inbound()));
-        let inbounds = doors.into_iter().filter_map(of_inbound);
-        let inbounds = inbounds.chain(forwards.iter().map(of_forward)).collect();
+    /// `doors` are those of `spec`, each by any number of listeners.
+    pub(crate) fn new(
+        spec: Spec,
+        doors: HashMap<ListenerId, Arc<Door>>,
+        rules: Rules,
+        listening: Vec<Listening>,
+    ) -> Self {
         let speaking = spec
             .policies
             .iter()
@@ -64,8 +50,7 @@ impl Generation {
         Self {
             guards: ArcSwap::from_pointee(of_this_host(&spec.guards)),
             spec,
-            inbounds,
-            forwards,
+            doors,
             speaking,
             marked,
             rules,
@@ -89,8 +74,7 @@ impl Generation {
                 policies,
                 ..self.spec.clone()
             },
-            inbounds: self.inbounds.clone(),
-            forwards: self.forwards.clone(),
+            doors: self.doors.clone(),
             speaking: self.speaking.clone(),
             rules,
             listening: Arc::clone(&self.listening),
@@ -132,14 +116,9 @@ impl Generation {
         &self.spec
     }
 
-    /// The inbound that a listener belongs to in this generation; `None` where it was closed.
-    pub(crate) fn inbound(&self, listener: ListenerId) -> Option<&Arc<InboundSpec>> {
-        self.inbounds.get(&listener)
-    }
-
-    /// The forward that a listener belongs to.
-    pub(crate) fn forward(&self, listener: ListenerId) -> Option<&Arc<Forward>> {
-        self.forwards.get(&listener)
+    /// Where a listener leads in this generation; `None` where it was closed.
+    pub(crate) fn door(&self, listener: ListenerId) -> Option<&Arc<Door>> {
+        self.doors.get(&listener)
     }
 
     /// The shortest time after which a quiet flow is ended.

@@ -4,6 +4,8 @@
 //! [`listen`]; every task has one owner, a [`tasks::Tasks`].
 
 pub mod dial;
+mod door;
+pub mod ends;
 mod exact;
 mod facts;
 pub mod fetch;

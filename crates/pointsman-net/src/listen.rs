@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 
 use self::bound::Listening;
 pub use self::bound::{Beside, Bound, Endpoint};
+use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::stream::Socket;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
@@ -33,10 +34,8 @@ use crate::workers::Workers;
 pub struct Accepted {
     /// Small writes are not delayed; silent peers are probed.
     pub socket: Socket,
-    /// The client's address; none for a local stream.
-    pub peer: Option<SocketAddr>,
-    /// The address that the client connected to; none for a local stream.
-    pub local: Option<SocketAddr>,
+    /// The addresses that it has.
+    pub ends: Ends,
     /// The worker on which the handler runs, on which the flow is to stay.
     pub worker: usize,
 }
@@ -366,10 +365,14 @@ impl Shared {
 
     fn handle(&self, (socket, peer): Arrived, worker: usize) {
         let local = self.local.or_else(|| socket.local_addr());
+        let ends = Ends {
+            client: peer.map(ClientAddr::new),
+            local: local.map(LocalAddr::new),
+            original: None,
+        };
         (self.handler)(Accepted {
             socket,
-            peer,
-            local,
+            ends,
             worker,
         });
     }

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use pointsman_os::owner::{self, Network, Owners, ProcessInfo, SocketOwner};
 use pointsman_os::socket::peer_is_local;
-use pointsman_policy::fact::{Fact, Facts, Parent, Process, Provenance};
+use pointsman_policy::fact::{Fact, Parent, Process, Provenance};
 use tokio::time::{Instant, timeout};
 
+use crate::ends::Ends;
 use crate::spec::{Guard, ServedBy};
 
 /// What is remembered of searches, over flows.
@@ -41,18 +42,14 @@ const SHARED: usize = 64;
 /// The variable by which `pointsmand --run` marks what it starts.
 const TAG: &str = "POINTSMAN_TAG";
 
-/// The process that owns the client's socket; `local` is the address that the client connected to.
-pub(crate) async fn process(
-    memory: &Arc<Memory>,
-    facts: &Facts,
-    local: Option<SocketAddr>,
-) -> Fact<Process> {
-    let Some((source, local)) = ends(facts, local) else {
+/// The process that owns the client's socket.
+pub(crate) async fn process(memory: &Arc<Memory>, ends: &Ends) -> Fact<Process> {
+    let Some((client, far)) = of_this_host(ends) else {
         return Fact::Absent;
     };
     let memory = Arc::clone(memory);
     let search = move || -> io::Result<Option<Process>> {
-        let Some(socket) = owner::lookup(Network::Tcp, source, local)? else {
+        let Some(socket) = owner::lookup(Network::Tcp, client, far)? else {
             return Ok(None);
         };
         Ok(memory
@@ -71,16 +68,15 @@ pub(crate) async fn process(
 pub(crate) async fn serves(
     memory: &Arc<Memory>,
     guards: &Arc<Vec<Guard>>,
-    facts: &Facts,
-    local: Option<SocketAddr>,
+    ends: &Ends,
 ) -> Fact<Arc<str>> {
     if guards.is_empty() {
         return Fact::Absent;
     }
-    let Some((source, local)) = ends(facts, local) else {
+    let Some((client, far)) = of_this_host(ends) else {
         return Fact::Absent;
     };
-    let socket = match owner::lookup(Network::Tcp, source, local) {
+    let socket = match owner::lookup(Network::Tcp, client, far) {
         Ok(Some(socket)) => socket,
         Ok(None) => return Fact::Absent,
         Err(error) => return Fact::Failed(error.to_string().into()),
@@ -137,10 +133,11 @@ async fn beside<T: Send + 'static>(
     }
 }
 
-/// Both ends of the client's connection, where the client is on this host.
-fn ends(facts: &Facts, local: Option<SocketAddr>) -> Option<(SocketAddr, SocketAddr)> {
-    let (source, local) = (*facts.source.known()?, local?);
-    peer_is_local(source.ip(), local.ip()).then_some((source, local))
+/// Both ends of the client's connection as its owner sees them, where the client is on this host.
+fn of_this_host(ends: &Ends) -> Option<(SocketAddr, SocketAddr)> {
+    let (client, far) = ends.of_client()?;
+    let local = ends.local?.get();
+    peer_is_local(client.ip(), local.ip()).then_some((client, far))
 }
 
 impl Memory {

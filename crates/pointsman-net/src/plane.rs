@@ -34,8 +34,8 @@ use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
 use crate::shared::Shared;
-use crate::spec::forward::{Address, Listen};
-use crate::spec::listening::{At, Listening};
+use crate::spec::forward::Address;
+use crate::spec::listening::{At, Listen, Listening};
 use crate::spec::outbound::Kind;
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
@@ -83,11 +83,13 @@ pub enum ApplyError {
         /// The system's words.
         source: io::Error,
     },
-    /// A forward lacks something that it needs.
-    #[error("forward `{forward}` does not get {what}")]
-    Forward {
-        /// The forward.
-        forward: Arc<str>,
+    /// An inbound lacks something that it needs.
+    #[error("{kind} `{inbound}` does not get {what}")]
+    Lacks {
+        /// `inbound` or `forward`.
+        kind: &'static str,
+        /// Its name.
+        inbound: Arc<str>,
         /// What it needs.
         what: String,
         /// The system's words.

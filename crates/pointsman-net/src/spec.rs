@@ -3,6 +3,7 @@
 //! Invariant: data alone. Who makes one has checked it; indexes into its lists are checked once more before it comes into
 //! force.
 
+pub mod door;
 pub mod forward;
 pub mod listening;
 pub mod outbound;
@@ -14,11 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::Policy;
-use pointsman_policy::fact::InboundKind;
 
+use self::door::DoorSpec;
 use self::forward::ForwardSpec;
 use self::outbound::Outbound;
-use crate::login::User;
 use crate::lookup::Lookup;
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
@@ -48,8 +48,8 @@ pub struct Spec {
     pub policies: Vec<Arc<Policy>>,
     /// Ways out by [`OutboundId`](pointsman_policy::OutboundId), in the order of [`Policy::outbounds`].
     pub outbounds: Vec<Outbound>,
-    /// Proxy listeners.
-    pub inbounds: Vec<InboundSpec>,
+    /// Proxies.
+    pub inbounds: Vec<DoorSpec>,
     /// L4 forwards.
     pub forwards: Vec<ForwardSpec>,
     /// Resolvers; inbounds name theirs by index.
@@ -62,6 +62,16 @@ pub struct Spec {
     pub guards: Vec<Guard>,
     /// Time limits.
     pub limits: Limits,
+}
+
+impl Spec {
+    /// All that flows come in by: proxies, then forwards.
+    pub(crate) fn doors(&self) -> Vec<DoorSpec> {
+        let proxies = self.inbounds.iter().cloned();
+        proxies
+            .chain(self.forwards.iter().map(DoorSpec::from))
+            .collect()
+    }
 }
 
 /// Which process serves an outbound.
@@ -82,25 +92,6 @@ pub enum ServedBy {
     Program(PathBuf),
     /// It is this user's.
     User(Arc<str>),
-}
-
-/// A proxy listener.
-#[derive(Clone, Debug)]
-pub struct InboundSpec {
-    /// Its name.
-    pub name: Arc<str>,
-    /// `Socks5`, `Http` or `Mixed`.
-    pub kind: InboundKind,
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Who may use it; empty: anybody who reaches it.
-    pub users: Vec<User>,
-    /// What conditions see as its name where the user brings none.
-    pub alias: Option<Arc<str>>,
-    /// Index into [`Spec::policies`].
-    pub policy: usize,
-    /// Index into [`Spec::resolvers`]; `None`: [`Spec::server_resolver`].
-    pub resolver: Option<usize>,
 }
 
 /// Limits of looking at first bytes.

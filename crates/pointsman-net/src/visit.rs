@@ -11,13 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::Host;
-use pointsman_policy::fact::InboundKind;
-
 use crate::forward::{Forward, Permit, Turn};
-use crate::inbound::{Arrival, Asked, Payload, Reply};
 use crate::relay::Limits;
-use crate::stream::Stream;
 
 /// A flow's visit at a forward, from accept to the relay.
 #[derive(Debug)]
@@ -50,24 +45,6 @@ impl Visit {
             local,
             stay: Stay::default(),
             target: 0,
-        }
-    }
-
-    /// There is nothing to hear: where it came in says all.
-    pub(crate) fn arrive(&self, client: Stream) -> Arrival {
-        Arrival {
-            client,
-            reply: Reply::Nothing,
-            payload: Payload::Bytes,
-            asked: Asked {
-                kind: InboundKind::Forward,
-                host: self
-                    .local
-                    .map(|local| Host::Address(local.ip().to_canonical())),
-                port: self.local.map(|local| local.port()),
-                user: None,
-                alias: Some(Arc::clone(&self.forward.spec.name)),
-            },
         }
     }
 

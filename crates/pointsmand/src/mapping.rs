@@ -12,10 +12,13 @@ use pointsman_net::dial::Uplink;
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Lookup;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
 use pointsman_net::spec::forward::{self, ForwardSpec};
+use pointsman_net::spec::listening::Listen;
 use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
-use pointsman_net::spec::{Guard, InboundSpec, Limits, Number, ServedBy, SniffLimits, Spec};
+use pointsman_net::spec::{Guard, Limits, Number, ServedBy, SniffLimits, Spec};
 use pointsman_policy::Host;
+use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
 
 /// The spec of one generation.
@@ -66,7 +69,7 @@ fn limits(timeouts: from::Timeouts) -> Limits {
     }
 }
 
-fn inbound(inbound: &from::Inbound) -> InboundSpec {
+fn inbound(inbound: &from::Inbound) -> DoorSpec {
     let from::Inbound {
         name,
         kind,
@@ -77,14 +80,20 @@ fn inbound(inbound: &from::Inbound) -> InboundSpec {
         resolver,
         span: _,
     } = inbound;
-    InboundSpec {
+    DoorSpec {
         name: Arc::clone(name),
-        kind: *kind,
-        listen: *listen,
-        users: users.iter().map(user).collect(),
         alias: alias.clone(),
+        listen: vec![(*listen).into()],
         policy: policy.0,
         resolver: resolver.map(|id| id.0),
+        admits: Admission {
+            users: users.iter().map(user).collect(),
+        },
+        speaks: match kind {
+            InboundKind::Http => Speaks::Http,
+            InboundKind::Mixed => Speaks::Mixed,
+            _ => Speaks::Socks,
+        },
     }
 }
 
@@ -175,13 +184,13 @@ fn forward(forward: &from::Forward) -> ForwardSpec {
         span: _,
     } = forward;
     let listen = listen.iter().map(|endpoint| match endpoint.clone() {
-        from::Endpoint::Fd(number) => forward::Listen::Fd(number),
-        from::Endpoint::Tcp(from::Server { host, port }) => forward::Listen::Tcp {
+        from::Endpoint::Fd(number) => Listen::Fd(number),
+        from::Endpoint::Tcp(from::Server { host, port }) => Listen::Tcp {
             host,
             port,
             families: families_of(*listen_families),
         },
-        from::Endpoint::Unix(path) => forward::Listen::Unix(path),
+        from::Endpoint::Unix(path) => Listen::Unix(path),
     });
     let mut not_yet = not_yet.as_deref().map(Arc::from);
     let balance = match balance {

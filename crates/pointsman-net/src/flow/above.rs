@@ -30,7 +30,7 @@ impl Flow {
             return Ok((decision, pick));
         }
         self.find_serves().await?;
-        let direct = self.ways.generation().spec().policies[self.inbound.policy].direct;
+        let direct = self.ways.generation().spec().policies[self.door.spec.policy].direct;
         let decision = guard::apply(decision, leads_to, &self.facts.sought.serves, direct);
         let pick = match decision.reason {
             Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
@@ -48,7 +48,7 @@ impl Flow {
         let guards = self.ways.generation().guards();
         self.facts.sought.to_mut().serves = tokio::select! {
             biased;
-            found = owner::serves(memory, &guards, &self.facts, self.local) => found,
+            found = owner::serves(memory, &guards, &self.ends) => found,
             () = self.client.hung_up(self.ends()) => return Err(Gone),
         };
         Ok(())
@@ -97,7 +97,7 @@ impl Flow {
         }
         self.lent = match self.is_of_a_stranger() {
             true => {
-                let policy = &self.ways.generation().spec().policies[self.inbound.policy];
+                let policy = &self.ways.generation().spec().policies[self.door.spec.policy];
                 Lent::Named(Arc::new(policy.particular(&self.facts)))
             }
             false => Lent::All,
@@ -114,7 +114,7 @@ impl Flow {
         let [first, others @ ..] = resolved.as_slice() else {
             return Vec::new();
         };
-        let policy = &self.ways.generation().spec().policies[self.inbound.policy];
+        let policy = &self.ways.generation().spec().policies[self.door.spec.policy];
         let decided = |mut facts: Facts| {
             let databases = &policy.databases;
             let settled = settle(policy, &mut facts, |need, facts| match need {
@@ -151,10 +151,9 @@ impl Flow {
 
     /// Whether the client is of another host.
     pub(super) fn is_of_a_stranger(&self) -> bool {
-        let source = self.facts.source.known();
-        let (Some(source), Some(local)) = (source, self.local) else {
+        let (Some(client), Some(local)) = (self.ends.client, self.ends.local) else {
             return false;
         };
-        !peer_is_local(source.ip(), local.ip())
+        !peer_is_local(client.get().ip(), local.get().ip())
     }
 }

@@ -30,23 +30,21 @@ impl Flow {
     pub(super) async fn arrive(begin: Begin) -> Result<Self, Next> {
         let Begin {
             ways,
-            inbound,
+            door,
             ticket,
             client,
             visit,
             bound,
-            local,
+            ends,
         } = begin;
         let limit = ways.generation().spec().limits.handshake;
-        let arrival = match &visit {
-            Some(visit) => visit.arrive(client),
-            None => match inbound::receive(&inbound, client, limit, &ways.shared().brake).await {
-                Ok(arrival) => arrival,
-                Err(end) => {
-                    ticket.end(end);
-                    return Err(Next::Over);
-                }
-            },
+        let brake = &ways.shared().brake;
+        let arrival = match inbound::receive(&door.spec, client, &ends, limit, brake).await {
+            Ok(arrival) => arrival,
+            Err(end) => {
+                ticket.end(end);
+                return Err(Next::Over);
+            }
         };
         let asked = arrival.asked;
         let mut facts = ticket.live().record().facts;
@@ -54,7 +52,7 @@ impl Flow {
             Inbound {
                 kind: asked.kind,
                 name: asked.alias,
-                port: local.map(|local| local.port()),
+                port: ends.local.map(|local| local.get().port()),
                 user: asked.user,
             },
             Provenance::Inbound,
@@ -62,18 +60,17 @@ impl Flow {
         facts.destination = Fact::from_option(asked.host, Provenance::Request);
         facts.port = Fact::from_option(asked.port, Provenance::Request);
         // A forward's visitor has no policy that could look at it.
-        let marked = visit.is_none() && ways.generation().reads_dscp(inbound.policy);
+        let marked = visit.is_none() && ways.generation().reads_dscp(door.spec.policy);
         if marked {
             facts.sought.to_mut().dscp = arrival.client.dscp();
         }
         ticket.note(|record| record.facts = facts.clone());
-        let source = facts.source.known().copied();
-        let came_back = source.zip(local);
-        let came_back =
-            came_back.is_some_and(|(source, local)| ways.shared().own.arrived(source, local));
+        let own = &ways.shared().own;
+        let came_back = ends.of_client();
+        let came_back = came_back.is_some_and(|(client, far)| own.arrived(client, far));
         let mut flow = Self {
             ways,
-            inbound,
+            door,
             ticket,
             client: Held::new(arrival.client),
             visit,
@@ -81,7 +78,7 @@ impl Flow {
             reply: arrival.reply,
             payload: arrival.payload,
             facts,
-            local,
+            ends,
             lent: Lent::Unasked,
             rule: None,
             took: Timings::default(),
@@ -93,7 +90,7 @@ impl Flow {
             return Err(flow.refuse(Refusal::Reject, CAME_BACK).await);
         }
         // A message may say it; else only a decision for a proxy asks.
-        let speaks = flow.ways.generation().speaks(flow.inbound.policy);
+        let speaks = flow.ways.generation().speaks(flow.door.spec.policy);
         if speaks && flow.visit.is_none() && flow.find_serves().await.is_err() {
             return Err(flow.over(End::ClientGone));
         }
@@ -102,8 +99,8 @@ impl Flow {
 
     pub(super) fn decide(&mut self) -> Step {
         let generation = self.ways.generation();
-        let policy = &generation.spec().policies[self.inbound.policy];
-        if !generation.speaks(self.inbound.policy) {
+        let policy = &generation.spec().policies[self.door.spec.policy];
+        if !generation.speaks(self.door.spec.policy) {
             return policy.decide(&self.facts);
         }
         let time = self.ticket.time();
@@ -134,7 +131,7 @@ impl Flow {
                 self.facts.sought.to_mut().resolved = match named(&self.facts) {
                     Some(name) => tokio::select! {
                         biased;
-                        found = facts::resolve(&self.ways, self.inbound.resolver, &name) => found,
+                        found = facts::resolve(&self.ways, self.door.spec.resolver, &name) => found,
                         () = self.client.hung_up(self.ends()) => return Err(Gone),
                     },
                     None => Fact::Absent,
@@ -145,7 +142,7 @@ impl Flow {
                 let memory = &self.ways.shared().memory;
                 let owner = tokio::select! {
                     biased;
-                    owner = owner::process(memory, &self.facts, self.local) => owner,
+                    owner = owner::process(memory, &self.ends) => owner,
                     () = self.client.hung_up(self.ends()) => return Err(Gone),
                 };
                 self.facts.sought.to_mut().owner = owner.boxed();
@@ -153,7 +150,7 @@ impl Flow {
             }
             Need::Country => {
                 let generation = self.ways.generation();
-                let databases = &generation.spec().policies[self.inbound.policy].databases;
+                let databases = &generation.spec().policies[self.door.spec.policy].databases;
                 self.facts.sought.to_mut().geo = match self.facts.destination_address() {
                     Some(address) => databases.lookup(address),
                     None => Fact::Absent,
@@ -209,7 +206,7 @@ impl Flow {
     async fn ask(&mut self, request: RequestId) -> Result<Fact<Answer>, Gone> {
         self.write_down();
         let generation = self.ways.generation();
-        let body = &generation.spec().policies[self.inbound.policy].body;
+        let body = &generation.spec().policies[self.door.spec.policy].body;
         let Some(asked) = body.request(request) else {
             return Ok(Fact::Absent);
         };

@@ -17,8 +17,8 @@ use pointsman_os::socket as os;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
+use super::Forward;
 use super::order::Failures;
-use super::{Forward, inbound};
 use crate::dial;
 use crate::record::log::{AccessLog, Dropped};
 use crate::spec::forward::{Address, ForwardSpec, Keepalive};
@@ -71,7 +71,6 @@ impl Kept {
             ..dialer.clone()
         });
         Ok(Forward {
-            inbound: Arc::new(inbound(spec)),
             state,
             dialers: dialers.collect(),
             connected,
@@ -81,7 +80,11 @@ impl Kept {
     }
 
     /// These are in force: what they have is kept; on trial also what those before had.
-    pub(crate) fn commit(&self, forwards: &[Arc<Forward>], on_trial: bool) {
+    pub(crate) fn commit<'a>(
+        &self,
+        forwards: impl Iterator<Item = &'a Arc<Forward>>,
+        on_trial: bool,
+    ) {
         let mut things = self.things();
         if on_trial {
             let before = things.states.values().filter_map(Weak::upgrade);

@@ -12,7 +12,7 @@ use pointsman_wire::{RequestHost, WhyNot};
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{WRONG_LOGIN, admit};
-use crate::spec::InboundSpec;
+use crate::spec::door::DoorSpec;
 use crate::stream::Stream;
 
 /// A plain request; its body is still to be read.
@@ -21,10 +21,10 @@ pub(crate) struct Request {
     pub(crate) head: RequestHead,
 }
 
-pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+pub(super) async fn request(door: &DoorSpec, client: &mut Stream) -> Heard {
     let read = exact::read_head(client, http::parse_request_head).await;
     let mut head = read.map_err(|broken| Denial::of(broken, not_understood))?;
-    let user = match (&head.proxy_authorization, inbound.users.as_slice()) {
+    let user = match (&head.proxy_authorization, door.admits.users.as_slice()) {
         (_, []) => None,
         (Some(told), users) => match admit(users, &told.user, &told.password) {
             Some(user) => Some(user),
@@ -64,7 +64,7 @@ pub(super) async fn request(inbound: &InboundSpec, client: &mut Stream) -> Heard
             Host::Address(address) => RequestHost::Address(*address),
         };
     }
-    let asked = Asked::new(inbound, InboundKind::Http, host, port, user);
+    let asked = Asked::new(door, InboundKind::Http, host, port, user);
     Ok(match head.target {
         Target::Connect { .. } => (asked, Reply::Connect, Payload::Bytes),
         _ => (

@@ -20,11 +20,12 @@ use tokio::time::timeout;
 pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
 pub(crate) use self::reply::{REFUSED, Refusal, Reply};
+use crate::ends::{Ends, LocalAddr, OriginalDst};
 use crate::exact::{self, Broken};
 use crate::login::brake::{Brake, Held};
 use crate::login::{User, WRONG_LOGIN};
 use crate::record::{End, Limit};
-use crate::spec::InboundSpec;
+use crate::spec::door::{DoorSpec, Speaks};
 use crate::stream::Stream;
 
 /// A client and what it asks for.
@@ -102,17 +103,26 @@ fn not_heard(why: WhyNot, first: &[u8]) -> String {
     }
 }
 
-/// Hears what the client wants, within `limit`.
+/// Hears what the client wants, within `limit`; `ends` say it where it does not.
 ///
 /// # Errors
 /// How the flow ended; the client has then been told what there was to tell.
 pub(crate) async fn receive(
-    inbound: &InboundSpec,
+    door: &DoorSpec,
     mut client: Stream,
+    ends: &Ends,
     limit: Duration,
     brake: &Brake,
 ) -> Result<Arrival, End> {
-    let Ok(heard) = timeout(limit, hear(inbound, &mut client)).await else {
+    if door.speaks == Speaks::Nothing {
+        return Ok(Arrival {
+            client,
+            reply: Reply::Nothing,
+            payload: Payload::Bytes,
+            asked: Asked::of(door, ends),
+        });
+    }
+    let Ok(heard) = timeout(limit, hear(door, &mut client)).await else {
         return Err(End::TimedOut(Limit::Handshake));
     };
     match heard {
@@ -141,7 +151,7 @@ pub(crate) async fn receive(
 type Heard = Result<(Asked, Reply, Payload), Denial>;
 
 /// A mixed port tells by the first byte: SOCKS begins with its version, and no method of HTTP does.
-async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+async fn hear(door: &DoorSpec, client: &mut Stream) -> Heard {
     let mut begun = Vec::new();
     match client.read_some(&mut begun, exact::STEP).await {
         Ok(1..) => {}
@@ -149,15 +159,16 @@ async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
     }
     let (first, likeness) = (begun[0], likeness::of_client(&begun));
     client.unread(begun);
-    let (socks, http) = match inbound.kind {
-        InboundKind::Http => (false, true),
-        InboundKind::Mixed => (true, true),
-        _ => (true, false),
+    let (socks, http) = match door.speaks {
+        Speaks::Http => (false, true),
+        Speaks::Mixed => (true, true),
+        Speaks::Nothing => (false, false),
+        Speaks::Socks => (true, false),
     };
     match first {
-        pointsman_wire::socks::VERSION_5 if socks => socks::five(inbound, client).await,
-        pointsman_wire::socks::VERSION_4 if socks => socks::four(inbound, client).await,
-        _ if http => http::request(inbound, client).await,
+        pointsman_wire::socks::VERSION_5 if socks => socks::five(door, client).await,
+        pointsman_wire::socks::VERSION_4 if socks => socks::four(door, client).await,
+        _ if http => http::request(door, client).await,
         _ => {
             let why = match likeness {
                 Some(likeness) => {
@@ -171,20 +182,27 @@ async fn hear(inbound: &InboundSpec, client: &mut Stream) -> Heard {
 }
 
 impl Asked {
-    fn new(
-        inbound: &InboundSpec,
-        kind: InboundKind,
-        host: Host,
-        port: u16,
-        user: Option<&User>,
-    ) -> Self {
+    /// By a client that says nothing: the address that it connected to.
+    fn of(door: &DoorSpec, ends: &Ends) -> Self {
+        let original = ends.original.map(OriginalDst::get);
+        let to = original.or_else(|| ends.local.map(LocalAddr::get));
+        Self {
+            kind: door.speaks.kind(),
+            host: to.map(|to| Host::Address(to.ip().to_canonical())),
+            port: to.map(|to| to.port()),
+            user: None,
+            alias: door.alias.clone(),
+        }
+    }
+
+    fn new(door: &DoorSpec, kind: InboundKind, host: Host, port: u16, user: Option<&User>) -> Self {
         let own = user.and_then(|user| user.alias.clone());
         Self {
             kind,
             host: Some(host),
             port: Some(port),
             user: user.map(|user| Arc::clone(&user.name)),
-            alias: own.or_else(|| inbound.alias.clone()),
+            alias: own.or_else(|| door.alias.clone()),
         }
     }
 }

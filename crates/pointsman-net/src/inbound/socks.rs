@@ -11,14 +11,14 @@ use super::reply::NOWHERE;
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{User, admit};
-use crate::spec::InboundSpec;
+use crate::spec::door::DoorSpec;
 use crate::stream::Stream;
 
-pub(super) async fn five(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
     let silent = |broken| Denial::of(broken, |_| Vec::new());
     let greeting = exact::read(client, socks::MAX_GREETING, socks::parse_greeting).await;
     let greeting = greeting.map_err(silent)?;
-    let wanted = match inbound.users.is_empty() {
+    let wanted = match door.admits.users.is_empty() {
         true => Method::NoAuthentication,
         false => Method::Password,
     };
@@ -31,7 +31,7 @@ pub(super) async fn five(inbound: &InboundSpec, client: &mut Stream) -> Heard {
     }
     say(client, &socks::write_method(wanted)).await?;
     let user = match wanted {
-        Method::Password => Some(login(inbound, client).await?),
+        Method::Password => Some(login(door, client).await?),
         _ => None,
     };
     let refuse = |code| socks::write_reply(code, NOWHERE);
@@ -57,15 +57,15 @@ pub(super) async fn five(inbound: &InboundSpec, client: &mut Stream) -> Heard {
         let why = "what the client asked for is no name";
         return Err(Denial::told(why, refuse(ReplyCode::HostUnreachable)));
     };
-    let asked = Asked::new(inbound, InboundKind::Socks5, host, request.port, user);
+    let asked = Asked::new(door, InboundKind::Socks5, host, request.port, user);
     Ok((asked, Reply::Socks5, Payload::Bytes))
 }
 
-pub(super) async fn four(inbound: &InboundSpec, client: &mut Stream) -> Heard {
+pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> Heard {
     let refused = || socks::write_socks4_reply(false);
     let request = exact::read(client, socks::MAX_SOCKS4, socks::parse_socks4).await;
     let request = request.map_err(|broken| Denial::of(broken, |_| refused()))?;
-    if !inbound.users.is_empty() {
+    if !door.admits.users.is_empty() {
         return Err(Denial::told(
             "SOCKS 4 cannot authenticate, and users have to",
             refused(),
@@ -83,14 +83,14 @@ pub(super) async fn four(inbound: &InboundSpec, client: &mut Stream) -> Heard {
             refused(),
         ));
     };
-    let asked = Asked::new(inbound, InboundKind::Socks5, host, request.port, None);
+    let asked = Asked::new(door, InboundKind::Socks5, host, request.port, None);
     Ok((asked, Reply::Socks4, Payload::Bytes))
 }
 
-async fn login<'i>(inbound: &'i InboundSpec, client: &mut Stream) -> Result<&'i User, Denial> {
+async fn login<'d>(door: &'d DoorSpec, client: &mut Stream) -> Result<&'d User, Denial> {
     let told = exact::read(client, socks::MAX_USERPASS, socks::parse_userpass).await;
     let told = told.map_err(|broken| Denial::of(broken, |_| socks::write_auth_status(false)))?;
-    match admit(&inbound.users, &told.user, &told.password) {
+    match admit(&door.admits.users, &told.user, &told.password) {
         Some(user) => {
             say(client, &socks::write_auth_status(true)).await?;
             Ok(user)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use tokio::time::timeout;
 
+use crate::ends::{ClientAddr, LocalAddr};
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
 use crate::ledger::Ticket;
@@ -18,14 +19,14 @@ use crate::listen::Accepted;
 use crate::outbound::Ways;
 use crate::record::line::Line;
 use crate::shared::Shared;
-use crate::spec::InboundSpec;
+use crate::spec::door::DoorSpec;
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 use crate::visit::Visit;
 
 /// What the handler of a listener knows of a new connection.
-pub(super) struct Door {
+pub(super) struct Arriving {
     pub(super) shared: Arc<Shared>,
     /// For those that wait between two requests.
     pub(super) tasks: Tasks,
@@ -36,8 +37,8 @@ pub(super) struct Door {
 }
 
 /// Serves a connection until its end.
-pub(super) fn serve(door: Door) -> Connection {
-    Connection::Talking(Box::pin(converse(door)))
+pub(super) fn serve(arriving: Arriving) -> Connection {
+    Connection::Talking(Box::pin(converse(arriving)))
 }
 
 /// A connection's task. By hand, for an `async` function would keep the room of its largest moment.
@@ -65,45 +66,44 @@ impl Future for Connection {
     }
 }
 
-async fn converse(door: Door) -> Option<Box<Relaying>> {
-    let Door {
+async fn converse(arriving: Arriving) -> Option<Box<Relaying>> {
+    let Arriving {
         shared,
         tasks,
         mut generation,
         listener,
         accepted,
-    } = door;
+    } = arriving;
     let Accepted {
         socket,
-        peer,
-        local,
+        ends,
         worker: _,
     } = accepted;
     let mut client = Stream::new(socket);
     let mut bound = None;
     loop {
-        let inbound = Arc::clone(generation.inbound(listener)?);
-        let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation)).asking(inbound.resolver);
-        let source =
-            peer.map(|peer| std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+        let door = Arc::clone(generation.door(listener)?);
+        let ways =
+            Ways::new(Arc::clone(&shared), Arc::clone(&generation)).asking(door.spec.resolver);
+        let source = ends.client.map(ClientAddr::get);
         let facts = Facts {
             network: Network::Tcp,
             source: Fact::from_option(source, Provenance::Inbound),
             ..Facts::default()
         };
-        let mut ticket = take_ticket(&shared, &generation, &inbound, facts);
-        let visit = generation.forward(listener).map(|forward| {
+        let mut ticket = take_ticket(&shared, &generation, &door.spec, facts);
+        let visit = door.forward.as_ref().map(|forward| {
             ticket.keep_line(forward.log().map(Line::new));
-            Visit::new(Arc::clone(forward), source, local)
+            Visit::new(Arc::clone(forward), source, ends.local.map(LocalAddr::get))
         });
         let live = Arc::clone(ticket.live());
         let run = flow::run(flow::Begin {
             ways,
-            inbound,
+            door,
             ticket,
             client,
             visit,
-            local,
+            ends,
             bound,
         });
         let next = tokio::select! {
@@ -126,14 +126,14 @@ async fn converse(door: Door) -> Option<Box<Relaying>> {
 fn take_ticket(
     shared: &Arc<Shared>,
     generation: &Generation,
-    inbound: &InboundSpec,
+    door: &DoorSpec,
     facts: Facts,
 ) -> Ticket {
     Ticket::take(
         &shared.flows,
         generation.number(),
-        Arc::clone(&inbound.name),
-        inbound.policy,
+        Arc::clone(&door.name),
+        door.policy,
         facts,
     )
 }

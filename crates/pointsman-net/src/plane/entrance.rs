@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
 
-use super::connection::{self, Door};
+use super::connection::{self, Arriving};
 use super::wanted::covers;
+use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::listen::{Accepted, Handler};
 use crate::shared::Shared;
@@ -35,18 +36,15 @@ pub(super) struct Farewell {
 }
 
 impl Entrance {
-    fn generation(&self, shared: &Shared, local: Option<SocketAddr>) -> Option<Arc<Generation>> {
+    fn generation(&self, shared: &Shared, local: Option<LocalAddr>) -> Option<Arc<Generation>> {
         let now = shared.generation();
-        if now
-            .as_ref()
-            .is_some_and(|now| now.inbound(self.id).is_some())
-        {
+        if now.as_ref().is_some_and(|now| now.door(self.id).is_some()) {
             return now;
         }
         let farewell = self.farewell.load();
         let Farewell { generation, heirs } = &**farewell.as_ref()?;
         let inherited = |heirs: &Vec<SocketAddr>| {
-            local.is_some_and(|local| heirs.iter().any(|heir| covers(*heir, local)))
+            local.is_some_and(|local| heirs.iter().any(|heir| covers(*heir, local.get())))
         };
         // One that lingers is not known to who ends all that listen: it serves none after that.
         let lingers = |heirs| !shared.stopped.load(Ordering::Relaxed) && inherited(heirs);
@@ -59,17 +57,17 @@ impl Entrance {
         Arc::new(move |accepted: Accepted| {
             // Taken here, and not in the task: a listener that closes hands its queue to the generation that it
             // belonged to.
-            let Some(generation) = entrance.generation(&shared, accepted.local) else {
+            let Some(generation) = entrance.generation(&shared, accepted.ends.local) else {
                 return;
             };
-            let door = Door {
+            let arriving = Arriving {
                 shared: Arc::clone(&shared),
                 tasks: tasks.clone(),
                 generation,
                 listener: entrance.id,
                 accepted,
             };
-            door.tasks.clone().spawn_small(connection::serve(door));
+            tasks.spawn_small(connection::serve(arriving));
         })
     }
 }

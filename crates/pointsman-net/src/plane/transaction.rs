@@ -15,14 +15,16 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::entrance::{Entrance, Farewell};
 use super::listeners::{self, Kept, Listeners, Place, Plan, Standing};
-use super::wanted::{self, Owner, Wanted, covers, is_lacking, overlap};
+use super::wanted::{self, Wanted, covers, is_lacking, overlap};
 use super::{ApplyError, Plane, check};
-use crate::forward::{Forward, Logs};
-use crate::generation::{Doors, Generation};
+use crate::door::Door;
+use crate::forward::Logs;
+use crate::generation::Generation;
 use crate::ledger::Rules;
 use crate::listen::{Beside, Bound, Endpoint, Listener};
 use crate::outbound::Ways;
 use crate::spec::Spec;
+use crate::spec::door::DoorSpec;
 use crate::spec::forward::ForwardSpec;
 use crate::spec::listening::{At, ListenerId};
 
@@ -31,7 +33,8 @@ use crate::spec::listening::{At, ListenerId};
 #[must_use = "it is not in force"]
 pub struct Prepared {
     spec: Spec,
-    forwards: Vec<Arc<Forward>>,
+    /// Those of its inbounds, in order, then those of its forwards.
+    doors: Vec<Arc<Door>>,
     places: Vec<(Wanted, Place)>,
     /// Listeners that serve on for a wider one, by its index.
     within: Vec<(ListenerId, usize)>,
@@ -104,10 +107,11 @@ impl Plane {
     pub async fn prepare(&self, spec: Spec) -> Result<Prepared, ApplyError> {
         check(&spec)?;
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let draft = Generation::new(spec.clone(), Doors::default(), Rules::default(), Vec::new());
+        let draft = Generation::new(spec.clone(), HashMap::new(), Rules::default(), Vec::new());
         let ways = Ways::new(Arc::clone(&self.shared), Arc::new(draft));
-        let wanted = wanted::wanted(&spec, &ways).await?;
-        let forwards = self.forwards(&spec)?;
+        let doors = spec.doors();
+        let wanted = wanted::wanted(&doors, &ways).await?;
+        let doors = self.doors(&spec, doors)?;
         // From here on nothing waits.
         let mut listeners = self.listeners();
         if listeners.stopped {
@@ -116,7 +120,7 @@ impl Plane {
         let (places, within) = self.places(&mut listeners, wanted)?;
         Ok(Prepared {
             spec,
-            forwards,
+            doors,
             places,
             within,
             _turn: turn,
@@ -155,7 +159,7 @@ impl Plane {
     fn put_in_force(&self, prepared: Prepared, on_trial: bool) -> Result<Retired, ApplyError> {
         let Prepared {
             spec,
-            forwards,
+            doors,
             places,
             within,
             _turn,
@@ -164,10 +168,10 @@ impl Plane {
         if listeners.stopped {
             return Err(ApplyError::Stopping);
         }
-        let mut standing: Vec<(Standing, Owner)> = Vec::with_capacity(places.len());
+        let mut standing: Vec<(Standing, usize)> = Vec::with_capacity(places.len());
         let mut fresh: HashMap<ListenerId, Bound> = HashMap::new();
         for (wanted, place) in &places {
-            standing.push((listeners.standing(wanted, place), wanted.owner));
+            standing.push((listeners.standing(wanted, place), wanted.door));
         }
         for (id, whole) in within {
             let part = listeners.kept.iter().find(|kept| kept.place.id == id);
@@ -179,7 +183,7 @@ impl Plane {
                     within: true,
                     ..part.place.clone()
                 };
-                standing.push((part, whole.owner));
+                standing.push((part, whole.door));
             }
         }
         for (_, place) in places {
@@ -187,21 +191,14 @@ impl Plane {
                 fresh.insert(id, *bound);
             }
         }
-        let mut doors = Doors::default();
+        let mut lead_to = HashMap::with_capacity(standing.len());
         let mut addresses: Vec<Option<(Arc<str>, SocketAddr)>> = vec![None; spec.inbounds.len()];
-        for (place, owner) in &standing {
-            match *owner {
-                Owner::Inbound(index) => {
-                    doors.inbounds.push((place.id, index));
-                    let first = addresses.get_mut(index).filter(|first| first.is_none());
-                    if let (Some(first), Some(bound)) = (first, place.bound) {
-                        *first = Some((Arc::clone(&place.name), bound));
-                    }
-                }
-                Owner::Forward(index) => {
-                    let forward = forwards.get(index).map(Arc::clone);
-                    doors.forwards.extend(forward.map(|it| (place.id, it)));
-                }
+        for (place, door) in &standing {
+            let leads = doors.get(*door).map(Arc::clone);
+            lead_to.extend(leads.map(|door| (place.id, door)));
+            let first = addresses.get_mut(*door).filter(|first| first.is_none());
+            if let (Some(first), Some(bound)) = (first, place.bound) {
+                *first = Some((Arc::clone(&place.name), bound));
             }
         }
         let told = standing.iter().filter(|(place, _)| !place.within);
@@ -224,9 +221,10 @@ impl Plane {
                 kept.entrance.farewell.store(Some(Arc::new(farewell)));
             }
         }
-        self.shared.forwards.commit(&forwards, on_trial);
+        let forwards = doors.iter().filter_map(|door| door.forward.as_ref());
+        self.shared.forwards.commit(forwards, on_trial);
         self.shared
-            .swap(Generation::new(spec, doors, rules, listening));
+            .swap(Generation::new(spec, lead_to, rules, listening));
         for (kept, place) in staying {
             match (kept, fresh.remove(&place.id)) {
                 (Some(kept), _) => listeners.kept.push(Kept { place, ..kept }),
@@ -259,18 +257,26 @@ impl Plane {
         }
     }
 
-    fn forwards(&self, spec: &Spec) -> Result<Vec<Arc<Forward>>, ApplyError> {
+    /// Doors with all that flows find behind them; the last of them are those of the forwards.
+    fn doors(&self, spec: &Spec, doors: Vec<DoorSpec>) -> Result<Vec<Arc<Door>>, ApplyError> {
         let mut logs = Logs::new(&self.shared.dropped);
-        let prepare = |forward: &ForwardSpec| {
+        let mut prepare = |forward: &ForwardSpec| {
             let (kept, dialer) = (&self.shared.forwards, self.shared.dialer());
             let prepared = kept.prepare(forward, dialer, &mut logs);
-            prepared.map(Arc::new).map_err(|unfit| ApplyError::Forward {
-                forward: Arc::clone(&forward.name),
+            prepared.map(Arc::new).map_err(|unfit| ApplyError::Lacks {
+                kind: "forward",
+                inbound: Arc::clone(&forward.name),
                 what: unfit.what,
                 source: unfit.source,
             })
         };
-        spec.forwards.iter().map(prepare).collect()
+        let proxies = spec.inbounds.iter().map(|_| None);
+        let leads_to = proxies.chain(spec.forwards.iter().map(Some));
+        let door = |(spec, forward): (DoorSpec, Option<&ForwardSpec>)| {
+            let forward = forward.map(&mut prepare).transpose()?;
+            Ok(Arc::new(Door { spec, forward }))
+        };
+        doors.into_iter().zip(leads_to).map(door).collect()
     }
 
     /// Where each wanted listener comes from. Those beside one of ours take clients that were its own once they listen:

@@ -1,6 +1,6 @@
 //! Which listeners a generation asks for.
 //!
-//! Invariant: which sockets an address needs is said here alone, for inbounds and forwards.
+//! Invariant: which sockets an address needs is said here alone, for all doors.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,16 +12,8 @@ use pointsman_policy::fact::InboundKind;
 use super::ApplyError;
 use crate::lookup::Families;
 use crate::outbound::Ways;
-use crate::spec::Spec;
-use crate::spec::forward::Listen;
-use crate::spec::listening::At;
-
-/// Whose a listener is, by its place in the generation's spec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    Inbound(usize),
-    Forward(usize),
-}
+use crate::spec::door::DoorSpec;
+use crate::spec::listening::{At, Listen};
 
 /// A listener that a generation asks for.
 #[derive(Clone, Debug)]
@@ -29,7 +21,8 @@ pub(super) struct Wanted {
     pub(super) name: Arc<str>,
     pub(super) kind: InboundKind,
     pub(super) at: At,
-    pub(super) owner: Owner,
+    /// Where it leads, by its place among the generation's doors.
+    pub(super) door: usize,
     /// A host without this family does without it.
     pub(super) spare: bool,
     /// The other family of `::`: it gives way to what is said in words.
@@ -39,10 +32,7 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn failed(&self, source: io::Error) -> ApplyError {
         ApplyError::Bind {
-            kind: match self.kind {
-                InboundKind::Forward => "forward",
-                _ => "inbound",
-            },
+            kind: in_words(self.kind),
             inbound: Arc::clone(&self.name),
             address: self.at.clone(),
             source,
@@ -50,27 +40,24 @@ impl Wanted {
     }
 }
 
-/// All listeners of a generation: of its inbounds one by one, then those of its forwards.
-pub(super) async fn wanted(spec: &Spec, ways: &Ways) -> Result<Vec<Wanted>, ApplyError> {
+/// All listeners of a generation, door by door.
+pub(super) async fn wanted(doors: &[DoorSpec], ways: &Ways) -> Result<Vec<Wanted>, ApplyError> {
     let mut wanted = Vec::new();
-    for (index, inbound) in spec.inbounds.iter().enumerate() {
-        let listen = Listen::Tcp {
-            host: Host::Address(inbound.listen.ip()),
-            port: inbound.listen.port(),
-            families: Families::default(),
-        };
-        for place in places(&inbound.name, &listen, ways).await? {
-            wanted.push(place.of(&inbound.name, inbound.kind, Owner::Inbound(index)));
-        }
-    }
-    for (index, forward) in spec.forwards.iter().enumerate() {
-        for listen in &forward.listen {
-            for place in places(&forward.name, listen, ways).await? {
-                wanted.push(place.of(&forward.name, InboundKind::Forward, Owner::Forward(index)));
-            }
+    for (index, door) in doors.iter().enumerate() {
+        for listen in &door.listen {
+            let places = places(door, listen, ways).await?;
+            wanted.extend(places.into_iter().map(|place| place.of(door, index)));
         }
     }
     without_conflicts(wanted)
+}
+
+/// What a door is called in messages.
+fn in_words(kind: InboundKind) -> &'static str {
+    match kind {
+        InboundKind::Forward => "forward",
+        _ => "inbound",
+    }
 }
 
 /// One socket that an address needs.
@@ -90,12 +77,12 @@ impl Socket {
         }
     }
 
-    fn of(self, name: &Arc<str>, kind: InboundKind, owner: Owner) -> Wanted {
+    fn of(self, spec: &DoorSpec, door: usize) -> Wanted {
         Wanted {
-            name: Arc::clone(name),
-            kind,
+            name: Arc::clone(&spec.name),
+            kind: spec.speaks.kind(),
             at: self.at,
-            owner,
+            door,
             spare: self.spare,
             implied: self.implied,
         }
@@ -103,7 +90,13 @@ impl Socket {
 }
 
 /// The sockets that an address needs; only a name is waited for.
-async fn places(name: &Arc<str>, listen: &Listen, ways: &Ways) -> Result<Vec<Socket>, ApplyError> {
+async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Socket>, ApplyError> {
+    let lacks = |what, source| ApplyError::Lacks {
+        kind: in_words(door.speaks.kind()),
+        inbound: Arc::clone(&door.name),
+        what,
+        source,
+    };
     let (host, port, families) = match listen {
         Listen::Fd(number) => return Ok(vec![Socket::plain(At::Fd(*number))]),
         Listen::Unix(path) => return Ok(vec![Socket::plain(At::Unix(path.clone()))]),
@@ -128,10 +121,9 @@ async fn places(name: &Arc<str>, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
             let answer = ways
                 .look_up(&**generation.resolver(None), host, limit)
                 .await;
-            answer.map_err(|why| ApplyError::Forward {
-                forward: Arc::clone(name),
-                what: format!("to listen on `{host}`"),
-                source: io::Error::other(why.to_string()),
+            answer.map_err(|why| {
+                let source = io::Error::other(why.to_string());
+                lacks(format!("to listen on `{host}`"), source)
             })?
         }
     };
@@ -141,14 +133,11 @@ async fn places(name: &Arc<str>, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
         Families::PreferIpv4 | Families::PreferIpv6 => {}
     }
     if addresses.is_empty() {
-        return Err(ApplyError::Forward {
-            forward: Arc::clone(name),
-            what: format!("to listen on `{host}`"),
-            source: io::Error::new(
-                io::ErrorKind::AddrNotAvailable,
-                "it has no address of the family asked for",
-            ),
-        });
+        let source = io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "it has no address of the family asked for",
+        );
+        return Err(lacks(format!("to listen on `{host}`"), source));
     }
     let several = addresses.len() > 1;
     let socket = |address: IpAddr| Socket {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
 
+use super::listening::Listen;
 use crate::lookup::Families;
 
 /// An L4 forward.
@@ -65,24 +66,6 @@ impl Default for Retry {
             most: Duration::from_secs(1),
         }
     }
-}
-
-/// Where a forward listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// A listening socket that was handed over: the number of its descriptor.
-    Fd(i32),
-    /// TCP; port 0 takes a free one.
-    Tcp {
-        /// A name stands for all its addresses, `::` for all of this host's.
-        host: Host,
-        /// Port.
-        port: u16,
-        /// The families that a name and `::` stand for.
-        families: Families,
-    },
-    /// A Unix stream socket, of mode 0660: for the daemon's user and group.
-    Unix(PathBuf),
 }
 
 /// A target's address.

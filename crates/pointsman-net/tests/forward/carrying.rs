@@ -74,7 +74,7 @@ async fn of_a_unix_client_nothing_is_known() {
     let (_kept, directory) = directory();
     let path = directory.join("f");
     let mut forward = to([tcp("t", hearer(Ipv4Addr::LOCALHOST).await)]);
-    forward.listen = vec![pointsman_net::spec::forward::Listen::Unix(path.clone())];
+    forward.listen = vec![pointsman_net::spec::listening::Listen::Unix(path.clone())];
     forward.proxy_header = true;
     let _stage = Stage::of(forward).await;
     let mut client = unix_client(&path).await;

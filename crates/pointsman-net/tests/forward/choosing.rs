@@ -358,7 +358,7 @@ async fn a_forward_to_itself_is_a_loop() {
     let at = place.local_addr().unwrap();
     drop(place);
     let mut forward = to([tcp("me", at)]);
-    forward.listen = vec![pointsman_net::spec::forward::Listen::Tcp {
+    forward.listen = vec![pointsman_net::spec::listening::Listen::Tcp {
         host: Host::Address(at.ip()),
         port: at.port(),
         families: Families::default(),
@@ -387,7 +387,7 @@ async fn a_forward_to_its_own_path_is_a_loop_by_whatever_way_it_leads_there() {
     )]);
     forward
         .listen
-        .push(pointsman_net::spec::forward::Listen::Unix(path));
+        .push(pointsman_net::spec::listening::Listen::Unix(path));
     let stage = Stage::of(forward).await;
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End};
-use pointsman_net::spec::forward::{Address, Listen};
+use pointsman_net::spec::forward::Address;
+use pointsman_net::spec::listening::Listen;
 
 use crate::stage::*;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord, Limit};
-use pointsman_net::spec::forward::{Listen, Target};
+use pointsman_net::spec::forward::Target;
+use pointsman_net::spec::listening::Listen;
 use pointsman_policy::Action;
 
 use crate::stage::*;

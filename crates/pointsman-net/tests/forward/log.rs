@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::forward::{Address, Balance, Listen};
+use pointsman_net::spec::forward::{Address, Balance};
+use pointsman_net::spec::listening::Listen;
 use serde_json::{Value, json};
 
 use crate::stage::*;
@@ -259,7 +260,7 @@ async fn a_log_that_cannot_be_opened_changes_nothing() {
     std::fs::write(directory.join("file"), "").unwrap();
     forward.access_log = Some(directory.join("file").join("log"));
     let refused = stage.plane().apply(spec(2, &[], vec![forward])).await;
-    let Err(ApplyError::Forward { what, .. }) = refused else {
+    let Err(ApplyError::Lacks { what, .. }) = refused else {
         panic!("{refused:?}")
     };
     assert!(what.contains("file/log"), "{what}");

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
-use pointsman_net::spec::forward::{Address, Balance, Listen, Target};
+use pointsman_net::spec::forward::{Address, Balance, Target};
+use pointsman_net::spec::listening::Listen;
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::net::UnixListener;
 
@@ -221,7 +222,7 @@ async fn what_was_not_inherited_is_an_error() {
         .apply(spec(1, &[], vec![forward]))
         .await;
     assert!(
-        matches!(refused, Err(ApplyError::Forward { .. })),
+        matches!(refused, Err(ApplyError::Lacks { .. })),
         "{refused:?}"
     );
 }

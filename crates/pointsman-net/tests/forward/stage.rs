@@ -11,9 +11,8 @@ use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::resolver::Families;
-use pointsman_net::spec::forward::{
-    Address, Balance, ForwardSpec, Keepalive, Listen, Retry, Target,
-};
+use pointsman_net::spec::forward::{Address, Balance, ForwardSpec, Keepalive, Retry, Target};
+use pointsman_net::spec::listening::Listen;
 use pointsman_net::spec::listening::Listening;
 use pointsman_net::spec::outbound::{Kind, Outbound};
 use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};

@@ -1,7 +1,8 @@
 //! What a generation had outlives one that is on trial; and connections count as long as they live.
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::forward::{Address, Listen};
+use pointsman_net::spec::forward::Address;
+use pointsman_net::spec::listening::Listen;
 
 use crate::sockets::inherit;
 use crate::stage::{Client, Stage, client, echo, greeter, spec, target, tcp, to};
@@ -38,7 +39,7 @@ async fn what_was_handed_over_is_there_after_a_trial() {
     plane.end_trial();
     let refused = plane.apply(spec(5, &[], vec![forward])).await;
     assert!(
-        matches!(refused, Err(ApplyError::Forward { .. })),
+        matches!(refused, Err(ApplyError::Lacks { .. })),
         "{refused:?}"
     );
 }

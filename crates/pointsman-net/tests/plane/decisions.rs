@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pointsman_net::record::{End, Fault};
-use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Fact, InboundKind, Protocol};
@@ -246,8 +246,8 @@ async fn what_is_not_built_refuses_and_says_so() {
 
 #[tokio::test]
 async fn a_flow_to_an_own_listener_is_refused_by_any_spelling() {
-    let any = |name| InboundSpec {
-        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+    let any = |name| DoorSpec {
+        listen: vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()],
         ..inbound(name, InboundKind::Mixed)
     };
     let script = Script::new().inbounds([inbound("near", InboundKind::Mixed), any("any")]);

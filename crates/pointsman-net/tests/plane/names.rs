@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pointsman_net::dial::Uplink;
 use pointsman_net::record::End;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
-use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::{Kind, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Host, OutboundId};
@@ -404,7 +404,7 @@ async fn what_a_flow_names_is_asked_of_its_own_resolver() {
         Names::start(Mood::Plain).await,
         Names::start(Mood::Plain).await,
     );
-    let script = Script::new().inbounds([InboundSpec {
+    let script = Script::new().inbounds([DoorSpec {
         resolver: Some(0),
         ..inbound("mixed", InboundKind::Mixed)
     }]);

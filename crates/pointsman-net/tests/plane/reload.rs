@@ -1,5 +1,6 @@
 //! Generations: what a reload changes, what it keeps, and how a plane ends.
 
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::stage::*;
 
-async fn code(at: std::net::SocketAddr, port: u16) -> u8 {
+async fn code(at: SocketAddr, port: u16) -> u8 {
     Client::to(at).await.socks5("echo.test", port).await
 }
 
@@ -93,7 +94,7 @@ async fn a_generation_that_cannot_listen_changes_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stage = Script::new().play().await;
     let mut other = inbound("other", InboundKind::Http);
-    other.listen = taken.local_addr().unwrap();
+    other.listen = vec![taken.local_addr().unwrap().into()];
     let script = Script::new()
         .fallback("REJECT")
         .inbounds([inbound("new", InboundKind::Http), other]);
@@ -116,7 +117,7 @@ async fn listeners_come_and_go() {
     let mut old = stage.connect().await;
     assert_eq!(old.socks5("echo.test", server.port()).await, 0);
     let mut second = inbound("second", InboundKind::Mixed);
-    second.listen = "[::1]:0".parse().unwrap();
+    second.listen = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()];
     let bound = stage
         .plane()
         .apply(Script::new().inbounds([second]).spec())

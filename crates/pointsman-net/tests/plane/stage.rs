@@ -10,8 +10,9 @@ use pointsman_net::login::{Secret, User};
 use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
+use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
 use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
-use pointsman_net::spec::{InboundSpec, Limits, Number, SniffLimits, Spec};
+use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -50,7 +51,7 @@ pub(crate) struct Script {
     pub(crate) rules: Vec<(Condition, &'static str)>,
     pub(crate) fallback: &'static str,
     pub(crate) order: DomainOrder,
-    pub(crate) inbounds: Vec<InboundSpec>,
+    pub(crate) inbounds: Vec<DoorSpec>,
     pub(crate) limits: Limits,
     pub(crate) sniff: SniffLimits,
     pub(crate) number: u64,
@@ -83,7 +84,7 @@ impl Script {
         }
     }
 
-    pub(crate) fn inbounds(mut self, inbounds: impl IntoIterator<Item = InboundSpec>) -> Self {
+    pub(crate) fn inbounds(mut self, inbounds: impl IntoIterator<Item = DoorSpec>) -> Self {
         self.inbounds = inbounds.into_iter().collect();
         self
     }
@@ -180,20 +181,25 @@ fn info(outbound: &Outbound) -> OutboundInfo {
     }
 }
 
-pub(crate) fn inbound(name: &str, kind: InboundKind) -> InboundSpec {
-    InboundSpec {
+pub(crate) fn inbound(name: &str, kind: InboundKind) -> DoorSpec {
+    DoorSpec {
         name: name.into(),
-        kind,
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        users: Vec::new(),
         alias: None,
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         policy: 0,
         resolver: None,
+        admits: Admission::default(),
+        speaks: match kind {
+            InboundKind::Http => Speaks::Http,
+            InboundKind::Mixed => Speaks::Mixed,
+            InboundKind::Socks5 => Speaks::Socks,
+            other => panic!("{other:?} is no proxy"),
+        },
     }
 }
 
-pub(crate) fn with_user(mut inbound: InboundSpec, name: &str, password: &str) -> InboundSpec {
-    inbound.users.push(User {
+pub(crate) fn with_user(mut inbound: DoorSpec, name: &str, password: &str) -> DoorSpec {
+    inbound.admits.users.push(User {
         name: name.into(),
         password: Secret::new(password),
         alias: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pointsman_net::login::{Login, Secret};
 use pointsman_net::record::End;
-use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::{Kind, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
@@ -223,7 +223,7 @@ async fn open_and_strict(script: &Script) -> Stage {
     };
     spec.policies.push(open.spec().policies.remove(0));
     for name in ["a", "b"] {
-        spec.inbounds.push(InboundSpec {
+        spec.inbounds.push(DoorSpec {
             policy: usize::from(name == "a"),
             ..inbound(name, InboundKind::Mixed)
         });

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::InboundSpec;
+use pointsman_net::spec::door::DoorSpec;
 use pointsman_policy::fact::InboundKind;
 
 use crate::dropping::dropped_at_each_wait;
 use crate::stage::*;
 
-fn at(listen: SocketAddr) -> InboundSpec {
-    InboundSpec {
-        listen,
+fn at(listen: SocketAddr) -> DoorSpec {
+    DoorSpec {
+        listen: vec![listen.into()],
         ..inbound("mixed", InboundKind::Mixed)
     }
 }
@@ -158,7 +158,7 @@ async fn who_waits_at_a_listener_that_goes_is_served_by_what_was_in_force() {
     let server = echo().await;
     let stage = Script::new().play().await;
     let mut script = Script::new().inbounds([at(([127, 0, 0, 1], 0).into())]);
-    script.inbounds[0].listen = "127.0.0.3:0".parse().unwrap();
+    script.inbounds[0].listen = vec![SocketAddr::from(([127, 0, 0, 3], 0)).into()];
     script = script.fallback("REJECT");
     let prepared = stage.plane().prepare(script.spec()).await.unwrap();
     // Whether they are taken before the commit or after it, they came before.

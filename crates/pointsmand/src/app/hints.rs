@@ -10,7 +10,7 @@ pub(super) fn told(error: &ApplyError) -> String {
     let said = chain(error);
     let hint = match error {
         ApplyError::Bind { source, .. } => of_listening(source),
-        ApplyError::Forward { .. } | ApplyError::Spec(_) | ApplyError::Stopping => None,
+        ApplyError::Lacks { .. } | ApplyError::Spec(_) | ApplyError::Stopping => None,
     };
     match hint {
         Some(hint) => format!("{said}; {hint}"),

@@ -1,6 +1,6 @@
 //! Which listeners serve on for which addresses.
 
-use super::super::wanted::{Owner, without_conflicts};
+use super::super::wanted::without_conflicts;
 use super::*;
 
 fn at(text: &str) -> At {
@@ -15,7 +15,7 @@ fn wanted(name: &str, text: &str, implied: bool) -> Wanted {
         name: name.into(),
         kind: InboundKind::Mixed,
         at: at(text),
-        owner: Owner::Inbound(0),
+        door: 0,
         spare: false,
         implied,
     }
