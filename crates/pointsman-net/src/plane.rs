@@ -36,7 +36,7 @@ use crate::requests::Requests;
 use crate::shared::Shared;
 use crate::spec::forward::Address;
 use crate::spec::listening::{At, Listen, Listening};
-use crate::spec::outbound::Kind;
+use crate::spec::outbound::{Group, How, Kind};
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
@@ -221,7 +221,12 @@ impl Plane {
         let found = generation
             .outbound_named(group)
             .map(|(_, outbound)| &outbound.kind);
-        let Some(Kind::Select { members, .. }) = found else {
+        let Some(Kind::Choose(Group {
+            members,
+            how: How::Selected,
+            ..
+        })) = found
+        else {
             return Err(no_group());
         };
         let mut names = members
@@ -258,7 +263,7 @@ impl Plane {
     pub fn selected(&self, group: &str) -> Option<Arc<str>> {
         let generation = self.shared.generation()?;
         let (_, outbound) = generation.outbound_named(group)?;
-        let Kind::Select { members, .. } = &outbound.kind else {
+        let Kind::Choose(Group { members, .. }) = &outbound.kind else {
             return None;
         };
         let id = self.shared.selected(&generation, &outbound.name, members)?;

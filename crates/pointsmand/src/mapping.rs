@@ -15,7 +15,9 @@ use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpe
 use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
 use pointsman_net::spec::forward::{self, ForwardSpec};
 use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
+use pointsman_net::spec::outbound::{
+    Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
+};
 use pointsman_net::spec::{Guard, Limits, Number, ServedBy, SniffLimits, Spec};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
@@ -122,36 +124,43 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
         span: _,
     } = outbound;
     let kind = match kind {
-        from::OutboundKind::Blackhole => Kind::Blackhole,
-        from::OutboundKind::Chain { hops } => Kind::Chain(hops.clone()),
-        from::OutboundKind::Direct(link) => Kind::Direct(uplink(link)),
+        from::OutboundKind::Blackhole => Kind::Refuse(Refusal::Blackhole),
+        from::OutboundKind::Chain { hops } => Kind::Through(hops.clone()),
+        from::OutboundKind::Direct(link) => Kind::Carry(Carrier::Direct(uplink(link))),
         from::OutboundKind::Forward(_) => Kind::Forward,
         from::OutboundKind::Http {
             server,
             credentials,
             uplink: link,
             served_by: _,
-        } => Kind::Http(upstream(server, credentials.as_ref(), link)),
+        } => {
+            let protocol = Protocol::HttpConnect(credentials.as_ref().map(login));
+            upstream(server, link, protocol)
+        }
         from::OutboundKind::NotYet {
             kind,
             carries_udp: _,
-        } => Kind::NotYet { kind: kind.clone() },
-        from::OutboundKind::Reject => Kind::Reject,
-        from::OutboundKind::Reset => Kind::Reset,
+        } => Kind::NotYet(kind.as_str().into()),
+        from::OutboundKind::Reject => Kind::Refuse(Refusal::Reject),
+        from::OutboundKind::Reset => Kind::Refuse(Refusal::Reset),
         from::OutboundKind::Select {
             members,
             uplink: link,
-        } => Kind::Select {
+        } => Kind::Choose(Group {
             members: members.clone(),
+            how: How::Selected,
             uplink: uplink(link),
-        },
+        }),
         from::OutboundKind::Socks5 {
             server,
             credentials,
             carries_udp: _,
             uplink: link,
             served_by: _,
-        } => Kind::Socks5(upstream(server, credentials.as_ref(), link)),
+        } => {
+            let protocol = Protocol::Socks5(credentials.as_ref().map(login));
+            upstream(server, link, protocol)
+        }
         from::OutboundKind::Target { .. } => Kind::Target,
     };
     Outbound {
@@ -273,21 +282,21 @@ fn target(target: &from::Target) -> forward::Target {
     }
 }
 
-fn upstream(
-    server: &from::Server,
-    credentials: Option<&from::Credentials>,
-    link: &from::Uplink,
-) -> Upstream {
+fn upstream(server: &from::Server, link: &from::Uplink, protocol: Protocol) -> Kind {
     let from::Server { host, port } = server;
-    let login = credentials.map(|from::Credentials { user, password }| Login {
-        user: Arc::clone(user),
-        password: secret(password),
-    });
-    Upstream {
+    Kind::Carry(Carrier::Upstream(Upstream {
         host: host.clone(),
         port: *port,
-        login,
         uplink: uplink(link),
+        protocol,
+    }))
+}
+
+fn login(credentials: &from::Credentials) -> Login {
+    let from::Credentials { user, password } = credentials;
+    Login {
+        user: Arc::clone(user),
+        password: secret(password),
     }
 }
 

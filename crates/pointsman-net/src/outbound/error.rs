@@ -51,7 +51,7 @@ pub enum DialError {
         /// The outbound.
         outbound: Arc<str>,
         /// Its type.
-        kind: String,
+        kind: Arc<str>,
     },
     /// No target of a forward could be reached.
     #[error("no target of `{outbound}` could be reached: {why}")]

@@ -31,7 +31,7 @@ use crate::generation::Generation;
 use crate::lookup::{Answer, Lookup};
 use crate::shared::Shared;
 use crate::spec::listening::At;
-use crate::spec::outbound::{Kind, Outbound, Upstream};
+use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -185,7 +185,7 @@ impl Ways {
         for _ in 0..MAX_DEPTH {
             let Some(Outbound {
                 name,
-                kind: Kind::Select { members, .. },
+                kind: Kind::Choose(Group { members, .. }),
             }) = self.generation.outbound(pick.member)
             else {
                 break;
@@ -287,40 +287,18 @@ impl Ways {
                     outbound: Arc::clone(name),
                 });
             }
-            if let (Kind::Http(_) | Kind::Socks5(_), false, Host::Name(name)) =
-                (&outbound.kind, path.to_server, &target.host)
-                && ends_in_number(name)
-            {
-                return Err(DialError::LikeAddress { name: name.clone() });
-            }
             match &outbound.kind {
-                Kind::Direct(uplink) => self.reach(name, path.or(uplink), target, limit).await,
-                Kind::Http(upstream) => {
-                    let path = path.or(&upstream.uplink).towards_server();
-                    let server = Target::of_server(upstream);
-                    let stream = self.reach(name, path, server, limit).await?;
-                    limit.waiting.connected(name, upstream);
-                    let login = upstream.login.as_ref();
-                    http::connect(name, stream, login, &target, limit.waiting).await
+                Kind::Carry(Carrier::Direct(uplink)) => {
+                    self.reach(name, path.or(uplink), target, limit).await
                 }
-                Kind::Socks5(upstream) => {
-                    let path = path.or(&upstream.uplink).towards_server();
-                    let server = Target::of_server(upstream);
-                    let stream = self.reach(name, path, server, limit).await?;
-                    limit.waiting.connected(name, upstream);
-                    let login = upstream.login.as_ref();
-                    socks5::connect(name, stream, login, &target, limit.waiting).await
+                Kind::Carry(Carrier::Upstream(upstream)) => {
+                    self.ask(name, upstream, path, &target, limit).await
                 }
-                Kind::Chain(hops) => match hops.split_last() {
-                    Some((last, before)) => {
-                        path.before.extend_from_slice(before);
-                        self.through(*last, path, target, limit).await
-                    }
-                    None => Err(DialError::TooDeep {
-                        outbound: Arc::clone(name),
-                    }),
-                },
-                Kind::Select { members, uplink } => {
+                Kind::Choose(Group {
+                    members,
+                    how: How::Selected,
+                    uplink,
+                }) => {
                     let picked = path.picks.iter().find(|(group, _)| *group == id);
                     let picked = picked.map(|(_, member)| *member);
                     let selected = || self.shared.selected(&self.generation, name, members);
@@ -331,19 +309,57 @@ impl Ways {
                         }),
                     }
                 }
-                Kind::NotYet { kind } => Err(DialError::NotYet {
+                Kind::Through(hops) => match hops.split_last() {
+                    Some((last, before)) => {
+                        path.before.extend_from_slice(before);
+                        self.through(*last, path, target, limit).await
+                    }
+                    None => Err(DialError::TooDeep {
+                        outbound: Arc::clone(name),
+                    }),
+                },
+                Kind::NotYet(kind) => Err(DialError::NotYet {
                     outbound: Arc::clone(name),
-                    kind: kind.clone(),
+                    kind: Arc::clone(kind),
                 }),
                 Kind::Forward | Kind::Target => Err(DialError::NotYet {
                     outbound: Arc::clone(name),
                     kind: "forward".into(),
                 }),
-                Kind::Blackhole | Kind::Reject | Kind::Reset => Err(DialError::Refuses {
+                Kind::Refuse(_) => Err(DialError::Refuses {
                     outbound: Arc::clone(name),
                 }),
             }
         })
+    }
+
+    /// A stream to the target that a server was asked for.
+    async fn ask(
+        &self,
+        outbound: &Arc<str>,
+        upstream: &Upstream,
+        path: Path,
+        target: &Target,
+        limit: Limit<'_>,
+    ) -> Result<Stream, DialError> {
+        if let (false, Host::Name(name)) = (path.to_server, &target.host)
+            && ends_in_number(name)
+        {
+            return Err(DialError::LikeAddress { name: name.clone() });
+        }
+        let path = path.or(&upstream.uplink).towards_server();
+        let server = Target::of_server(upstream);
+        let stream = self.reach(outbound, path, server, limit).await?;
+        let waiting = limit.waiting;
+        waiting.connected(outbound, upstream);
+        match &upstream.protocol {
+            Protocol::HttpConnect(login) => {
+                http::connect(outbound, stream, login.as_ref(), target, waiting).await
+            }
+            Protocol::Socks5(login) => {
+                socks5::connect(outbound, stream, login.as_ref(), target, waiting).await
+            }
+        }
     }
 
     /// A stream to a host through the hops that are left, or from here where none is.
@@ -496,6 +512,7 @@ impl Path {
         self
     }
 }
+
 /// Whether resolvers may read a name as an IPv4 address (`10.5`, `0x0a.5`): by its last label (WHATWG URL, "ends in a
 /// number").
 fn ends_in_number(name: &Domain) -> bool {

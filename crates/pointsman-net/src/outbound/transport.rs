@@ -10,7 +10,7 @@ use super::{DialError, MAX_DEPTH, Path, Target, Ways};
 use crate::dial::{Dialer, Uplink};
 use crate::lookup::{Streaming, Transport};
 use crate::record::chain;
-use crate::spec::outbound::Kind;
+use crate::spec::outbound::{Carrier, Group, How, Kind};
 use crate::tasks::Tasks;
 
 impl Transport for Ways {
@@ -24,8 +24,12 @@ impl Transport for Ways {
         for _ in 0..MAX_DEPTH {
             let outbound = self.generation.outbound(via)?;
             match &outbound.kind {
-                Kind::Direct(uplink) => return Some(path.or(uplink).uplink),
-                Kind::Select { members, uplink } => {
+                Kind::Carry(Carrier::Direct(uplink)) => return Some(path.or(uplink).uplink),
+                Kind::Choose(Group {
+                    members,
+                    how: How::Selected,
+                    uplink,
+                }) => {
                     path = path.or(uplink);
                     via = self
                         .shared

@@ -1,4 +1,4 @@
-//! Ways out.
+//! Ways out, in sorts: what refuses, what chooses, what goes through others, what carries.
 
 use std::sync::Arc;
 
@@ -19,36 +19,80 @@ pub struct Outbound {
 /// What a way out is.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Silence.
-    Blackhole,
-    /// Through each hop in turn, nearest first; at least one.
-    Chain(Vec<OutboundId>),
-    /// From this host.
-    Direct(Uplink),
+    /// It carries flows.
+    Carry(Carrier),
+    /// A group: one of its members.
+    Choose(Group),
     /// The targets of a forward, which its own flows alone are given.
     Forward,
-    /// An HTTP proxy, by CONNECT.
-    Http(Upstream),
-    /// A type that is not built yet: refuses every flow.
-    NotYet {
-        /// Its type's name.
-        kind: String,
-    },
+    /// A type that is not built yet, by its name: refuses every flow.
+    NotYet(Arc<str>),
+    /// It refuses flows.
+    Refuse(Refusal),
+    /// A target of a forward, for its name's sake.
+    Target,
+    /// A chain: through each hop in turn, nearest first; at least one.
+    Through(Vec<OutboundId>),
+}
+
+/// How flows are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Silence.
+    Blackhole,
     /// The inbound protocol's own refusal.
     Reject,
     /// RST.
     Reset,
-    /// The selected member; the first until somebody selects another.
-    Select {
-        /// At least one.
-        members: Vec<OutboundId>,
-        /// How members that are reached directly leave, where the group says so.
-        uplink: Uplink,
-    },
-    /// A SOCKS5 proxy.
-    Socks5(Upstream),
-    /// A target of a forward, for its name's sake.
-    Target,
+}
+
+/// A group: one of its members at a time.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// At least one.
+    pub members: Vec<OutboundId>,
+    /// Which of them.
+    pub how: How,
+    /// How members that are reached directly leave, where the group says so.
+    pub uplink: Uplink,
+}
+
+/// How a group chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The member that somebody selected; the first until somebody does.
+    Selected,
+}
+
+/// What carries flows.
+#[derive(Clone, Debug)]
+pub enum Carrier {
+    /// From this host.
+    Direct(Uplink),
+    /// By a server that is asked to connect.
+    Upstream(Upstream),
+}
+
+/// A server that is asked to connect to where a flow goes.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name or address.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+    /// How it is reached.
+    pub uplink: Uplink,
+    /// What is spoken to it.
+    pub protocol: Protocol,
+}
+
+/// How a server is asked to connect, with what we say there of ourselves.
+#[derive(Clone, Debug)]
+pub enum Protocol {
+    /// HTTP, by CONNECT.
+    HttpConnect(Option<Login>),
+    /// SOCKS5.
+    Socks5(Option<Login>),
 }
 
 impl Kind {
@@ -56,27 +100,22 @@ impl Kind {
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         match self {
-            Self::Blackhole => Some(Action::Blackhole),
-            Self::Chain(_) | Self::Http(_) | Self::NotYet { .. } | Self::Socks5(_) => {
+            Self::Carry(Carrier::Direct(_)) | Self::Target => Some(Action::Direct),
+            Self::Carry(Carrier::Upstream(_)) | Self::NotYet(_) | Self::Through(_) => {
                 Some(Action::Proxy)
             }
-            Self::Direct(_) | Self::Target => Some(Action::Direct),
-            Self::Reject => Some(Action::Reject),
-            Self::Reset => Some(Action::Reset),
-            Self::Forward | Self::Select { .. } => None,
+            Self::Choose(_) | Self::Forward => None,
+            Self::Refuse(refusal) => Some(refusal.action()),
         }
     }
 }
 
-/// An upstream proxy.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Its name or address.
-    pub host: Host,
-    /// Its port.
-    pub port: u16,
-    /// What we say there.
-    pub login: Option<Login>,
-    /// How it is reached.
-    pub uplink: Uplink,
+impl Refusal {
+    fn action(self) -> Action {
+        match self {
+            Self::Blackhole => Action::Blackhole,
+            Self::Reject => Action::Reject,
+            Self::Reset => Action::Reset,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pointsman_net::record::End;
-use pointsman_net::spec::outbound::{Kind, Upstream};
+use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Refusal, Upstream};
 use pointsman_policy::{Host, OutboundId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -117,8 +117,8 @@ async fn a_target_may_lie_behind_a_proxy() {
     let upstream = Upstream {
         host: Host::Address(at.ip()),
         port: at.port(),
-        login: None,
         uplink: pointsman_net::dial::Uplink::default(),
+        protocol: Protocol::Socks5(None),
     };
     // A proxy gets the name; the address only where the client's family binds.
     for (same_family, host) in [(false, "both.test"), (true, "127.0.0.1")] {
@@ -126,7 +126,12 @@ async fn a_target_may_lie_behind_a_proxy() {
         target.via = Some(OutboundId(3));
         let mut forward = to([target]);
         forward.same_family = same_family;
-        let spec = spec_with(1, &[], vec![forward], Kind::Socks5(upstream.clone()));
+        let spec = spec_with(
+            1,
+            &[],
+            vec![forward],
+            Kind::Carry(Carrier::Upstream(upstream.clone())),
+        );
         let stage = Stage::play(spec).await;
         let mut client = stage.connect().await;
         client.send("hello").await;
@@ -142,7 +147,7 @@ async fn a_target_may_lie_behind_a_proxy() {
 async fn a_way_that_refuses_refuses() {
     let mut target = tcp("t", echo().await);
     target.via = Some(OutboundId(3));
-    let spec = spec_with(1, &[], vec![to([target])], Kind::Blackhole);
+    let spec = spec_with(1, &[], vec![to([target])], Kind::Refuse(Refusal::Blackhole));
     let stage = Stage::play(spec).await;
     assert!(stage.closes().await);
     assert!(matches!(

@@ -14,7 +14,7 @@ use pointsman_net::resolver::Families;
 use pointsman_net::spec::forward::{Address, Balance, ForwardSpec, Keepalive, Retry, Target};
 use pointsman_net::spec::listening::Listen;
 use pointsman_net::spec::listening::Listening;
-use pointsman_net::spec::outbound::{Kind, Outbound};
+use pointsman_net::spec::outbound::{Carrier, Kind, Outbound, Refusal};
 use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -112,7 +112,7 @@ pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> ForwardSpec {
 
 /// A generation of forwards, all with the same sources allowed (none: anybody).
 pub(crate) fn spec(number: u64, allow: &[&str], forwards: Vec<ForwardSpec>) -> Spec {
-    spec_with(number, allow, forwards, Kind::Blackhole)
+    spec_with(number, allow, forwards, Kind::Refuse(Refusal::Blackhole))
 }
 
 /// Outbounds: 0 is DIRECT, 1 RESET, 2 the group, 3 `extra`.
@@ -127,8 +127,8 @@ pub(crate) fn spec_with(
         kind,
     };
     let outbounds = vec![
-        outbound("DIRECT", Kind::Direct(Uplink::default())),
-        outbound("RESET", Kind::Reset),
+        outbound("DIRECT", Kind::Carry(Carrier::Direct(Uplink::default()))),
+        outbound("RESET", Kind::Refuse(Refusal::Reset)),
         outbound("f", Kind::Forward),
         outbound("extra", extra),
     ];

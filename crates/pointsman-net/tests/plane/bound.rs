@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use pointsman_net::dial::Uplink;
-use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::fact::InboundKind;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -117,13 +116,13 @@ async fn a_kept_connection_that_breaks_has_the_client_ask_again() {
 async fn another_decision_drops_it() {
     let (at, mut arriving) = servers().await;
     let at = at.to_string();
-    let script = Script::new().outbound("also", Kind::Direct(Uplink::default()));
+    let script = Script::new().outbound("also", direct(Uplink::default()));
     let members = ["DIRECT", "REJECT", "also"]
         .map(|name| script.id(name))
         .to_vec();
     let uplink = Uplink::default();
     let script = script
-        .outbound("group", Kind::Select { members, uplink })
+        .outbound("group", select(members, uplink))
         .fallback("group");
     let stage = script.play().await;
     let mut client = stage.connect().await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
 use pointsman_net::record::chain;
-use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::fact::InboundKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -157,7 +156,7 @@ async fn it_goes_by_the_outbound_that_was_asked_for() {
     let port = web(ANSWERS).await;
     let near = inbound("near", InboundKind::Socks5);
     let near = Script::new().inbounds([near]).play().await;
-    let script = Script::new().outbound("near", Kind::Socks5(upstream(near.ports[0])));
+    let script = Script::new().outbound("near", socks5(near.ports[0]));
     let url = format!("http://lists.test:{port}/list");
     let got = fetched(&script, "near", &url, Validators::default()).await;
     assert!(got.starts_with("6 "), "{got}");

@@ -8,7 +8,7 @@ use pointsman_net::dial::Uplink;
 use pointsman_net::record::End;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
 use pointsman_net::spec::door::DoorSpec;
-use pointsman_net::spec::outbound::{Kind, Upstream};
+use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Host, OutboundId};
 use tokio::net::{TcpListener, UdpSocket};
@@ -414,10 +414,12 @@ async fn what_a_flow_names_is_asked_of_its_own_resolver() {
         .await;
     let by_name = Upstream {
         host: Host::parse("proxy.test").unwrap(),
-        ..upstream(near.ports[0])
+        port: near.ports[0].port(),
+        uplink: Uplink::default(),
+        protocol: Protocol::Socks5(None),
     };
     let script = script
-        .outbound("far", Kind::Socks5(by_name))
+        .outbound("far", Kind::Carry(Carrier::Upstream(by_name)))
         .rule(domain("far.test"), "far");
     let mut spec = script.spec();
     spec.resolvers = vec![resolver(vec![own.server()], Families::Ipv4Only)];
@@ -438,11 +440,8 @@ async fn a_question_leaves_as_the_group_says() {
         ..Uplink::default()
     };
     let names = Names::start(Mood::Plain).await;
-    let script = Script::new().outbound("own", Kind::Direct(link("127.0.0.7")));
-    let group = |uplink| Kind::Select {
-        members: vec![script.id("own")],
-        uplink,
-    };
+    let script = Script::new().outbound("own", direct(link("127.0.0.7")));
+    let group = |uplink| select(vec![script.id("own")], uplink);
     let script = script
         .clone()
         .outbound("strong", group(link("127.0.0.9")))

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use pointsman_net::spec::outbound::Kind;
 use pointsman_net::spec::{Guard, ServedBy};
 use pointsman_policy::Action;
 use pointsman_policy::condition::{Condition, TextField, TextTest};
@@ -161,7 +160,7 @@ async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy
     let closed = nobody().await;
     let (endpoint, path) = (core.endpoint, core.path());
     let script = Script::new()
-        .outbound("core", Kind::Socks5(upstream(closed)))
+        .outbound("core", socks5(closed))
         .fallback("core");
     let stage = script.play().await;
     for by in [
@@ -206,8 +205,8 @@ async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
     };
     let endpoint = core.endpoint;
     let script = Script::new()
-        .outbound("core", Kind::Socks5(upstream(endpoint)))
-        .outbound("link", Kind::Direct(Default::default()));
+        .outbound("core", socks5(endpoint))
+        .outbound("link", direct(Default::default()));
     let stage = script.play().await;
     let expected = [("REJECT", 2, Action::Reject), ("link", 0, Action::Direct)];
     for (number, (outbound, code, action)) in (1..).zip(expected) {

@@ -11,7 +11,9 @@ use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
-use pointsman_net::spec::outbound::{Kind, Outbound, Upstream};
+use pointsman_net::spec::outbound::{
+    Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
+};
 use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
@@ -69,10 +71,10 @@ impl Script {
         };
         Self {
             outbounds: vec![
-                outbound("DIRECT", Kind::Direct(Uplink::default())),
-                outbound("REJECT", Kind::Reject),
-                outbound("RESET", Kind::Reset),
-                outbound("BLACKHOLE", Kind::Blackhole),
+                outbound("DIRECT", direct(Uplink::default())),
+                outbound("REJECT", Kind::Refuse(Refusal::Reject)),
+                outbound("RESET", Kind::Refuse(Refusal::Reset)),
+                outbound("BLACKHOLE", Kind::Refuse(Refusal::Blackhole)),
             ],
             rules: Vec::new(),
             fallback: "DIRECT",
@@ -171,7 +173,7 @@ impl Script {
 }
 fn info(outbound: &Outbound) -> OutboundInfo {
     let kind = match &outbound.kind {
-        Kind::Select { members, .. } => OutboundKind::Group(members.clone()),
+        Kind::Choose(group) => OutboundKind::Group(group.members.clone()),
         kind => OutboundKind::Plain(kind.action().expect("not a group")),
     };
     OutboundInfo {
@@ -211,13 +213,30 @@ pub(crate) fn domain(name: &str) -> Condition {
     Condition::Domain(DomainTest::Exact(Domain::parse(name).unwrap()))
 }
 
-pub(crate) fn upstream(at: SocketAddr) -> Upstream {
-    Upstream {
+pub(crate) fn direct(uplink: Uplink) -> Kind {
+    Kind::Carry(Carrier::Direct(uplink))
+}
+
+pub(crate) fn select(members: Vec<OutboundId>, uplink: Uplink) -> Kind {
+    Kind::Choose(Group {
+        members,
+        how: How::Selected,
+        uplink,
+    })
+}
+
+/// A SOCKS5 proxy without a login.
+pub(crate) fn socks5(at: SocketAddr) -> Kind {
+    upstream(at, Protocol::Socks5(None))
+}
+
+pub(crate) fn upstream(at: SocketAddr, protocol: Protocol) -> Kind {
+    Kind::Carry(Carrier::Upstream(Upstream {
         host: Host::Address(at.ip()),
         port: at.port(),
-        login: None,
         uplink: Uplink::default(),
-    }
+        protocol,
+    }))
 }
 
 /// A plane in service.

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use pointsman_net::login::{Login, Secret};
 use pointsman_net::record::End;
 use pointsman_net::spec::door::DoorSpec;
-use pointsman_net::spec::outbound::{Kind, Upstream};
+use pointsman_net::spec::outbound::{Kind, Protocol};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;
 
-fn login(mut upstream: Upstream, user: &str, password: &str) -> Upstream {
-    upstream.login = Some(Login {
+fn login(user: &str, password: &str) -> Option<Login> {
+    Some(Login {
         user: user.into(),
         password: Secret::new(password),
-    });
-    upstream
+    })
 }
 
 #[tokio::test]
@@ -30,12 +29,15 @@ async fn a_chain_goes_through_each_hop_and_keeps_the_name() {
     let script = Script::new()
         .outbound(
             "near",
-            Kind::Socks5(login(upstream(near.ports[0]), "a", "1")),
+            upstream(near.ports[0], Protocol::Socks5(login("a", "1"))),
         )
-        .outbound("far", Kind::Http(login(upstream(far.ports[0]), "b", "2")));
+        .outbound(
+            "far",
+            upstream(far.ports[0], Protocol::HttpConnect(login("b", "2"))),
+        );
     let hops = vec![script.id("DIRECT"), script.id("near"), script.id("far")];
     let stage = script
-        .outbound("both", Kind::Chain(hops))
+        .outbound("both", Kind::Through(hops))
         .fallback("both")
         .play()
         .await;
@@ -65,12 +67,12 @@ async fn what_the_proxy_says_is_passed_on() {
         .rule(domain("reject.test"), "REJECT")
         .play()
         .await;
-    let at = || upstream(proxy.ports[0]);
+    let at = |protocol| upstream(proxy.ports[0], protocol);
     let script = Script::new()
-        .outbound("socks", Kind::Socks5(login(at(), "a", "1")))
-        .outbound("http", Kind::Http(login(at(), "a", "1")))
-        .outbound("nobody", Kind::Socks5(at()))
-        .outbound("wrong", Kind::Http(login(at(), "a", "2")));
+        .outbound("socks", at(Protocol::Socks5(login("a", "1"))))
+        .outbound("http", at(Protocol::HttpConnect(login("a", "1"))))
+        .outbound("nobody", at(Protocol::Socks5(None)))
+        .outbound("wrong", at(Protocol::HttpConnect(login("a", "2"))));
     let check = async |outbound, host, port, code, why: &str| {
         let stage = script.clone().fallback(outbound).play().await;
         let mut client = stage.connect().await;
@@ -137,11 +139,11 @@ async fn says(answer: &'static [u8]) -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn a_proxy_that_is_silent_or_something_else_is_told_as_that() {
-    let check = async |answer, kind: fn(Upstream) -> Kind, why: &str| {
+    let check = async |answer, protocol, why: &str| {
         let at = says(answer).await;
         let mut script = Script::new();
         script.limits.dial = std::time::Duration::from_millis(300);
-        let script = script.outbound("p", kind(upstream(at))).fallback("p");
+        let script = script.outbound("p", upstream(at, protocol)).fallback("p");
         let stage = script.play().await;
         stage.connect().await.socks5("a.test", 80).await;
         let record = stage.record().await;
@@ -150,16 +152,16 @@ async fn a_proxy_that_is_silent_or_something_else_is_told_as_that() {
     };
     let silent =
         "outbound `p` connected to AT, but had no answer to the SOCKS5 greeting within 300ms";
-    check(b"", Kind::Socks5, silent).await;
+    check(b"", Protocol::Socks5(None), silent).await;
     let asked = "outbound `p` connected to AT, but had no answer to the SOCKS5 request to connect within 300ms";
-    check(b"\x05\0", Kind::Socks5, asked).await;
+    check(b"\x05\0", Protocol::Socks5(None), asked).await;
     let asked = "outbound `p` connected to AT, but had no answer to the HTTP request to connect (CONNECT) within 300ms";
-    check(b"HTTP/1.1 ", Kind::Http, asked).await;
+    check(b"HTTP/1.1 ", Protocol::HttpConnect(None), asked).await;
     let not = |what: &str| format!("the proxy `p` broke its protocol: {what}");
     let http = "SOCKS5 was expected, and it answered like an HTTP server: is `type: http` meant?";
     check(
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        Kind::Socks5,
+        Protocol::Socks5(None),
         &not(http),
     )
     .await;
@@ -167,29 +169,26 @@ async fn a_proxy_that_is_silent_or_something_else_is_told_as_that() {
     let alert = b"\x15\x03\x01\0\x02\x02\x0a";
     check(
         alert,
-        Kind::Socks5,
+        Protocol::Socks5(None),
         &not(&format!("SOCKS5 was expected, and {tls}")),
     )
     .await;
     check(
         alert,
-        Kind::Http,
+        Protocol::HttpConnect(None),
         &not(&format!("HTTP was expected, and {tls}")),
     )
     .await;
     let socks = "HTTP was expected, and it answered like a SOCKS5 server: is `type: socks5` meant?";
-    check(b"\x05\xff", Kind::Http, &not(socks)).await;
+    check(b"\x05\xff", Protocol::HttpConnect(None), &not(socks)).await;
     let other = "HTTP was expected, and its answer is of another protocol";
-    check(b"220 mail\r\n", Kind::Http, &not(other)).await;
+    check(b"220 mail\r\n", Protocol::HttpConnect(None), &not(other)).await;
 }
 
 #[tokio::test]
 async fn a_groups_selection_outlives_generations() {
     let members = vec![OutboundId(1), OutboundId(2)];
-    let group = Kind::Select {
-        members,
-        uplink: Default::default(),
-    };
+    let group = select(members, Default::default());
     let script = Script::new().outbound("group", group).fallback("group");
     let stage = script.play().await;
     let check = async |member: &str| {
@@ -261,10 +260,10 @@ async fn a_server_that_is_an_own_listener_is_refused_before_it_is_dialled() {
     let server = echo().await;
     let stage = open_and_strict(&Script::new()).await;
     let b = stage.ports[1];
-    for kind in [Kind::Socks5(upstream(b)), Kind::Http(upstream(b))] {
+    for protocol in [Protocol::Socks5(None), Protocol::HttpConnect(None)] {
         let script = Script::new()
             .inbounds(["a", "b"].map(|name| inbound(name, InboundKind::Mixed)))
-            .outbound("b", kind)
+            .outbound("b", upstream(b, protocol))
             .fallback("b");
         let before = stage.plane().recent().len();
         stage.plane().apply(script.spec()).await.unwrap();
@@ -283,7 +282,7 @@ async fn circles_of_outbounds_end() {
     let script = Script::new();
     let circle = OutboundId(u32::try_from(script.outbounds.len()).unwrap());
     let stage = script
-        .outbound("circle", Kind::Chain(vec![circle]))
+        .outbound("circle", Kind::Through(vec![circle]))
         .fallback("circle")
         .play()
         .await;
@@ -294,8 +293,8 @@ async fn circles_of_outbounds_end() {
 #[tokio::test]
 async fn a_name_is_no_way_around_what_rules_say_of_addresses() {
     let proxy = Script::new().play().await;
-    for kind in [Kind::Socks5, Kind::Http] {
-        let script = Script::new().outbound("px", kind(upstream(proxy.ports[0])));
+    for protocol in [Protocol::Socks5(None), Protocol::HttpConnect(None)] {
+        let script = Script::new().outbound("px", upstream(proxy.ports[0], protocol));
         let stage = script.fallback("px").play().await;
         for (at, name) in ["127.0.0.9.", "１27.0.0.9"].into_iter().enumerate() {
             let mut client = stage.connect().await;
@@ -329,10 +328,7 @@ async fn groups_within_groups_end_at_the_limit() {
             let below = at
                 .checked_sub(1)
                 .map(|at| OutboundId(first + u32::from(at)));
-            let group = Kind::Select {
-                members: vec![below.unwrap_or(direct)],
-                uplink: Default::default(),
-            };
+            let group = select(vec![below.unwrap_or(direct)], Default::default());
             let name = if at + 1 == count { "top" } else { "below" };
             script.outbound(name, group)
         })
