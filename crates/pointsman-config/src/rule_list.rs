@@ -129,7 +129,7 @@ impl RuleLists<'_> {
     }
 
     fn is_on_addresses(&self, condition: &Condition) -> bool {
-        match condition {
+        condition.any_test(&mut |test| match test {
             Condition::Address {
                 of: AddressOf::Destination,
                 asks: Asks::Never,
@@ -141,12 +141,8 @@ impl RuleLists<'_> {
                 .sets
                 .get(*id as usize)
                 .is_some_and(|set| set.has_prefixes() && !set.has_names()),
-            Condition::And(parts) | Condition::Or(parts) => {
-                parts.iter().any(|part| self.is_on_addresses(part))
-            }
-            Condition::Not(inner) => self.is_on_addresses(inner),
             _ => false,
-        }
+        })
     }
 }
 

@@ -178,13 +178,5 @@ fn marked(policies: &[Arc<Policy>]) -> Vec<bool> {
 }
 
 fn speaks(node: &Node) -> bool {
-    match node {
-        Node::Any(nodes) | Node::Sub { body: nodes, .. } => nodes.iter().any(speaks),
-        Node::Instrument { .. } => true,
-        Node::Leaf { .. } | Node::Request { .. } | Node::Resolve(_) | Node::Rule(_) => false,
-        Node::Select(select) => select.arms.iter().any(|arm| speaks(&arm.then)),
-        Node::When {
-            then, otherwise, ..
-        } => speaks(then) || otherwise.as_deref().is_some_and(speaks),
-    }
+    node.any(&mut |node| matches!(node, Node::Instrument { .. }))
 }

@@ -75,6 +75,41 @@ pub enum Condition {
     Zone(ZoneOf, ZoneId, Asks),
 }
 
+impl Condition {
+    /// The conditions that it is logic over; none of a test.
+    #[must_use]
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts,
+            Self::Not(inner) => std::slice::from_ref(&**inner),
+            _ => &[],
+        }
+    }
+
+    /// Whether it is logic over others.
+    #[must_use]
+    pub fn is_logic(&self) -> bool {
+        matches!(self, Self::And(_) | Self::Or(_) | Self::Not(_))
+    }
+
+    /// Calls `each` with all tests within it, in order. Nesting is bounded by the readers.
+    pub fn each_test<'c>(&'c self, each: &mut impl FnMut(&'c Self)) {
+        if self.is_logic() {
+            self.parts().iter().for_each(|part| part.each_test(each));
+        } else {
+            each(self);
+        }
+    }
+
+    /// Whether a test within it is so.
+    pub fn any_test(&self, is: &mut impl FnMut(&Self) -> bool) -> bool {
+        match self.is_logic() {
+            true => self.parts().iter().any(|part| part.any_test(is)),
+            false => is(self),
+        }
+    }
+}
+
 /// Whether a condition on addresses asks for the address of a named destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {

@@ -30,6 +30,7 @@ mod number;
 mod origin;
 pub mod pattern;
 mod plan;
+pub mod project;
 pub mod request;
 pub mod rewrite;
 mod rule_text;

@@ -6,12 +6,15 @@ mod body;
 mod node;
 mod requests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use body::Body;
-pub use node::{Arm, ArmKey, Node, Rule, Select, SelectOn, Template, TemplatePart, each_origin};
+pub use node::{
+    Arm, ArmKey, Node, Rule, Select, SelectOn, Template, TemplatePart, each_node, each_origin,
+};
 
-use crate::condition::{TextField, TextTest};
+use crate::condition::{Condition, TextField, TextTest};
 use crate::geo::GeoDatabases;
 pub use crate::ids::{OutboundId, SetId};
 pub use crate::origin::{Class, Matcher, Origin, Source};
@@ -133,6 +136,20 @@ impl Policy {
     #[must_use]
     pub fn outbound(&self, id: OutboundId) -> &OutboundInfo {
         &self.outbounds[id.0 as usize]
+    }
+
+    /// Adds the rule sets that a condition may look into, by way of other sets' entries too.
+    pub fn gather_sets(&self, condition: &Condition, found: &mut BTreeSet<SetId>) {
+        condition.each_test(&mut |test| {
+            if let Condition::Set(id, _) = test
+                && found.insert(*id)
+                && let Some(set) = self.sets.get(id.0 as usize)
+            {
+                for other in set.others() {
+                    self.gather_sets(&other.condition, found);
+                }
+            }
+        });
     }
 }
 

@@ -130,10 +130,5 @@ fn told(recipe: &Recipe, map: &mut Map) {
 }
 
 fn refers(condition: &Condition) -> bool {
-    match condition {
-        Condition::Set(..) => true,
-        Condition::And(parts) | Condition::Or(parts) => parts.iter().any(refers),
-        Condition::Not(inner) => refers(inner),
-        _ => false,
-    }
+    condition.any_test(&mut |test| matches!(test, Condition::Set(..)))
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_policy::condition::{Asks, ZoneOf};
-use pointsman_policy::model::{ArmKey, Node, Origin, OutboundInfo, Select, SelectOn, SetId};
+use pointsman_policy::model::{ArmKey, Node, OutboundInfo, Select, SelectOn, SetId};
 use pointsman_policy::rewrite::Rewrite;
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::zone::ZoneId;
@@ -108,21 +108,17 @@ impl Said<'_> {
     /// Whether its condition, or what else hangs on that, would hold for more than it did.
     fn widens(&self, node: &Node) -> bool {
         let lacking = &self.of.beyond.lacking;
-        match node {
-            Node::Instrument { condition, .. }
-            | Node::Request { condition, .. }
-            | Node::Sub { condition, .. } => lacks(condition, lacking, true),
-            Node::Rule(rule) => lacks(&rule.condition, lacking, true),
+        let Some(condition) = node.condition() else {
+            return false;
+        };
+        let either = matches!(
+            node,
             Node::When {
-                condition,
-                otherwise,
+                otherwise: Some(_),
                 ..
-            } => {
-                lacks(condition, lacking, true)
-                    || otherwise.is_some() && lacks(condition, lacking, false)
             }
-            Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) | Node::Select(_) => false,
-        }
+        );
+        lacks(condition, lacking, true) || either && lacks(condition, lacking, false)
     }
 }
 
@@ -132,7 +128,7 @@ impl Rewrite for Said<'_> {
         let mut all = Vec::new();
         for node in nodes {
             if self.widens(node) {
-                let (place, text) = match origin(node) {
+                let (place, text) = match node.origin() {
                     Some(origin) => (format!("{}:{}", origin.file, origin.line), &*origin.text),
                     None => (String::new(), "a rule"),
                 };
@@ -221,20 +217,6 @@ pub(super) fn lacks(condition: &Condition, sets: &BTreeSet<SetId>, negated: bool
             parts.iter().any(|part| lacks(part, sets, negated))
         }
         _ => false,
-    }
-}
-
-fn origin(node: &Node) -> Option<&Origin> {
-    match node {
-        Node::Instrument { origin, .. }
-        | Node::Leaf { origin, .. }
-        | Node::Request { origin, .. }
-        | Node::Sub { origin, .. }
-        | Node::When { origin, .. } => Some(origin),
-        Node::Resolve(origin) => Some(origin),
-        Node::Rule(rule) => Some(&rule.origin),
-        Node::Select(select) => Some(&select.origin),
-        Node::Any(_) => None,
     }
 }
 

@@ -199,12 +199,7 @@ fn fixed(condition: &Condition, view: View) -> Expr<'_> {
 
 /// Whether a condition is about other sets.
 fn asks_sets(condition: &Condition) -> bool {
-    match condition {
-        Condition::And(parts) | Condition::Or(parts) => parts.iter().any(asks_sets),
-        Condition::Not(inner) => asks_sets(inner),
-        Condition::Set(..) => true,
-        _ => false,
-    }
+    condition.any_test(&mut |test| matches!(test, Condition::Set(..)))
 }
 
 /// The two halves of a range; `None` of a single address.

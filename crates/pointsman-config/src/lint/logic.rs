@@ -179,13 +179,9 @@ fn turns(policy: &Policy, id: SetId, depth: usize) -> bool {
 
 /// Whether a condition is about addresses of destinations.
 pub(super) fn on_addresses(policy: &Policy, condition: &Condition, depth: usize) -> bool {
-    match condition {
+    condition.any_test(&mut |test| match test {
         Condition::Address { of, .. } => matches!(of, AddressOf::Destination | AddressOf::Either),
-        Condition::And(parts) | Condition::Or(parts) => {
-            parts.iter().any(|part| on_addresses(policy, part, depth))
-        }
         Condition::Asn(..) | Condition::Country(..) | Condition::Zone(ZoneOf::Address, ..) => true,
-        Condition::Not(inner) => on_addresses(policy, inner, depth),
         Condition::Set(id, _) => {
             depth > DEEPEST
                 || policy.sets.get(id.0 as usize).is_some_and(|set| {
@@ -197,7 +193,7 @@ pub(super) fn on_addresses(policy: &Policy, condition: &Condition, depth: usize)
                 })
         }
         _ => false,
-    }
+    })
 }
 
 /// Whether a condition, where it holds and where it does not (unknown counts as not), had the

@@ -1,10 +1,10 @@
 //! What nothing uses: rule sets, ways out, policies.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use pointsman_policy::model::{Node, Origin, SetId, each_origin};
-use pointsman_policy::{Condition, OutboundId, Policy};
+use pointsman_policy::model::{Node, Origin, SetId, each_node, each_origin};
+use pointsman_policy::{OutboundId, Policy};
 
 use crate::places::Places;
 use crate::problem::{Problems, Source};
@@ -14,7 +14,7 @@ use crate::setup::{Dialect, NameServer, OutboundKind, Setup, Uplink};
 pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Problems) {
     let mut seen = Seen::default();
     for policy in &setup.policies {
-        seen.nodes(policy, &policy.body);
+        each_node(&policy.body, &mut |node| seen.node(policy, node));
     }
     sets(setup, &seen, problems);
     outbounds(setup, seen, problems);
@@ -24,79 +24,27 @@ pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Proble
 /// What the policies refer to.
 #[derive(Default)]
 struct Seen {
-    sets: HashSet<SetId>,
+    sets: BTreeSet<SetId>,
     outbounds: HashSet<OutboundId>,
 }
 
 impl Seen {
-    fn nodes(&mut self, policy: &Policy, nodes: &[Node]) {
-        for node in nodes {
-            self.node(policy, node);
-        }
-    }
-
     fn node(&mut self, policy: &Policy, node: &Node) {
+        if let Some(condition) = node.condition() {
+            policy.gather_sets(condition, &mut self.sets);
+        }
         match node {
-            Node::Any(nodes) => self.nodes(policy, nodes),
-            Node::Instrument { condition, .. } => self.condition(policy, condition),
-            Node::Leaf { outbound, .. } => {
-                self.outbounds.insert(*outbound);
-            }
-            Node::Request {
-                condition, request, ..
-            } => {
-                self.condition(policy, condition);
+            Node::Leaf { outbound, .. } => self.outbounds.extend([*outbound]),
+            Node::Request { request, .. } => {
                 self.outbounds.extend([request.reject, request.blackhole]);
             }
-            Node::Resolve(_) => {}
-            Node::Rule(rule) => {
-                self.condition(policy, &rule.condition);
-                self.outbounds.insert(rule.outbound);
-            }
-            Node::Select(select) => {
-                for arm in &select.arms {
-                    self.node(policy, &arm.then);
-                }
-            }
-            Node::Sub {
-                condition, body, ..
-            } => {
-                self.condition(policy, condition);
-                self.nodes(policy, body);
-            }
-            Node::When {
-                condition,
-                then,
-                otherwise,
-                ..
-            } => {
-                self.condition(policy, condition);
-                self.node(policy, then);
-                if let Some(otherwise) = otherwise {
-                    self.node(policy, otherwise);
-                }
-            }
-        }
-    }
-
-    fn condition(&mut self, policy: &Policy, condition: &Condition) {
-        match condition {
-            Condition::And(parts) | Condition::Or(parts) => {
-                for part in parts {
-                    self.condition(policy, part);
-                }
-            }
-            Condition::Not(inner) => self.condition(policy, inner),
-            Condition::Set(id, _) => {
-                if self.sets.insert(*id)
-                    && let Some(set) = policy.sets.get(id.0 as usize)
-                {
-                    for other in set.others() {
-                        self.condition(policy, &other.condition);
-                    }
-                }
-            }
-            _ => {}
+            Node::Rule(rule) => self.outbounds.extend([rule.outbound]),
+            Node::Any(_)
+            | Node::Instrument { .. }
+            | Node::Resolve(_)
+            | Node::Select(_)
+            | Node::Sub { .. }
+            | Node::When { .. } => {}
         }
     }
 }

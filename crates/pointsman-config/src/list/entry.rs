@@ -499,14 +499,14 @@ impl Scope for Asking<'_> {
 
 /// How many patterns a condition is made of, and the work that those on names make.
 fn patterns(condition: &Condition) -> (usize, usize) {
-    match condition {
-        Condition::And(parts) | Condition::Or(parts) => {
-            let sum = |(a, b): (usize, usize), (c, d)| (a + c, b + d);
-            parts.iter().map(patterns).fold((0, 0), sum)
+    let (mut count, mut work) = (0, 0);
+    condition.each_test(&mut |test| match test {
+        Condition::Domain(DomainTest::Regex(pattern)) => {
+            count += 1;
+            work += pattern.work();
         }
-        Condition::Not(inner) => patterns(inner),
-        Condition::Domain(DomainTest::Regex(pattern)) => (1, pattern.work()),
-        Condition::Text(_, TextTest::Regex(_)) => (1, 0),
-        _ => (0, 0),
-    }
+        Condition::Text(_, TextTest::Regex(_)) => count += 1,
+        _ => {}
+    });
+    (count, work)
 }

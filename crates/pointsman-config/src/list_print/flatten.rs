@@ -51,7 +51,7 @@ impl List<'_> {
     }
 
     fn any(&self, condition: &Condition, wanted: Asks) -> bool {
-        match condition {
+        condition.any_test(&mut |test| match test {
             Condition::Address { of, asks, .. } => {
                 let destination = matches!(of, AddressOf::Destination | AddressOf::Either);
                 destination && *asks == wanted
@@ -59,10 +59,6 @@ impl List<'_> {
             Condition::Asn(_, asks)
             | Condition::Country(_, asks)
             | Condition::Zone(ZoneOf::Address, _, asks) => *asks == wanted,
-            Condition::And(parts) | Condition::Or(parts) => {
-                parts.iter().any(|part| self.any(part, wanted))
-            }
-            Condition::Not(inner) => self.any(inner, wanted),
             Condition::Set(SetId(id), asks) => match self.policy.sets.get(*id as usize) {
                 // What a set's own entries ask is narrowed by the rule that uses it.
                 Some(set) => {
@@ -72,14 +68,14 @@ impl List<'_> {
                 None => false,
             },
             _ => false,
-        }
+        })
     }
 
     /// Whether anything in a branch may have the address resolved.
     fn node_resolves(&self, node: &Node) -> bool {
         // A message may show an address, and asks for it.
-        let own = |node: &Node| matches!(node, Node::Instrument { .. } | Node::Resolve(_));
-        any_node(node, &own) || any_condition(node, &|condition| self.resolves(condition))
+        let mut own = |node: &Node| matches!(node, Node::Instrument { .. } | Node::Resolve(_));
+        node.any(&mut own) || any_condition(node, &|condition| self.resolves(condition))
     }
 
     /// Whether any rule sees an address only where another had it resolved.
@@ -101,38 +97,14 @@ impl List<'_> {
     }
 }
 
-/// Whether a node or one within it is so.
-fn any_node(node: &Node, is: &dyn Fn(&Node) -> bool) -> bool {
-    is(node)
-        || match node {
-            Node::Any(nodes) | Node::Sub { body: nodes, .. } => {
-                nodes.iter().any(|node| any_node(node, is))
-            }
-            Node::Select(select) => select.arms.iter().any(|arm| any_node(&arm.then, is)),
-            Node::When {
-                then, otherwise, ..
-            } => any_node(then, is) || otherwise.iter().any(|node| any_node(node, is)),
-            Node::Instrument { .. }
-            | Node::Leaf { .. }
-            | Node::Request { .. }
-            | Node::Resolve(_)
-            | Node::Rule(_) => false,
-        }
-}
-
 /// Whether a condition of a node or within it is so.
 fn any_condition(node: &Node, is: &dyn Fn(&Condition) -> bool) -> bool {
-    any_node(node, &|node| match node {
-        Node::Instrument { condition, .. }
-        | Node::Request { condition, .. }
-        | Node::Sub { condition, .. }
-        | Node::When { condition, .. } => is(condition),
-        Node::Rule(rule) => is(&rule.condition),
+    node.any(&mut |node| match node {
         Node::Select(select) => match select.on {
             SelectOn::Protocol => false,
             SelectOn::Zone(of, asks) => is(&Condition::Zone(of, ZoneId(0), asks)),
         },
-        Node::Any(_) | Node::Leaf { .. } | Node::Resolve(_) => false,
+        other => other.condition().is_some_and(is),
     })
 }
 
@@ -157,13 +129,13 @@ fn may_fail(condition: &Condition) -> bool {
 /// How many rules a branch becomes; more than two are as good as two.
 fn lines(node: &Node) -> usize {
     match node {
-        Node::Any(nodes) => nodes.iter().map(lines).sum(),
-        Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) => 1,
-        Node::Request { .. } | Node::Rule(_) | Node::Sub { .. } => 1,
-        Node::Select(select) => select.arms.iter().map(|arm| lines(&arm.then)).sum(),
-        Node::When {
-            then, otherwise, ..
-        } => lines(then) + otherwise.as_deref().map_or(0, lines),
+        Node::Any(_) | Node::Select(_) | Node::When { .. } => node.children().map(lines).sum(),
+        Node::Instrument { .. }
+        | Node::Leaf { .. }
+        | Node::Request { .. }
+        | Node::Resolve(_)
+        | Node::Rule(_)
+        | Node::Sub { .. } => 1,
     }
 }
 

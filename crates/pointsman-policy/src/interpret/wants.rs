@@ -21,7 +21,7 @@ impl Policy {
     #[must_use]
     pub fn first_asking(&self, need: Need) -> Option<&Origin> {
         let need = Some(need);
-        Wants { policy: self, need }.first(&self.body)
+        Wants { policy: self, need }.first(self.body.iter())
     }
 
     /// Whether this condition may ask for this fact.
@@ -36,7 +36,9 @@ impl Policy {
     #[must_use]
     pub fn reads_dscp(&self) -> bool {
         let need = None;
-        Wants { policy: self, need }.first(&self.body).is_some()
+        Wants { policy: self, need }
+            .first(self.body.iter())
+            .is_some()
     }
 }
 
@@ -47,70 +49,41 @@ struct Wants<'a> {
 }
 
 impl Wants<'_> {
-    /// The first rule within that may ask.
-    fn first<'p>(&self, nodes: &'p [Node]) -> Option<&'p Origin> {
-        nodes.iter().find_map(|node| self.within(node))
+    /// The first of these steps, or of those within them, that may ask.
+    fn first<'p>(&self, mut nodes: impl Iterator<Item = &'p Node>) -> Option<&'p Origin> {
+        nodes.find_map(|node| self.within(node))
     }
 
     fn within<'p>(&self, node: &'p Node) -> Option<&'p Origin> {
+        let asks = |condition| self.top(condition);
+        if node.condition().is_some_and(asks) || self.by_itself(node) {
+            return node.origin();
+        }
+        self.first(node.children())
+    }
+
+    /// Whether a step may ask besides its condition and the steps within it.
+    fn by_itself(&self, node: &Node) -> bool {
         match node {
-            Node::Any(nodes) => self.first(nodes),
-            Node::Instrument {
-                condition,
-                message,
-                origin,
-                ..
-            } => {
-                let said = || {
-                    let mut variables = message.variables();
-                    variables.any(|variable| self.said(variable))
-                };
-                (self.top(condition) || said()).then_some(origin)
+            Node::Instrument { message, .. } => {
+                let mut variables = message.variables();
+                variables.any(|variable| self.said(variable))
             }
-            Node::Leaf { .. } => None,
-            Node::Request {
-                condition,
-                request,
-                origin,
-            } => {
+            Node::Request { request, .. } => {
                 let own = [Need::Owner, Need::Verdict(request.number())].map(Some);
-                (self.top(condition) || own.contains(&self.need)).then_some(origin)
+                own.contains(&self.need)
             }
-            Node::Resolve(origin) => (self.need == Some(Need::Resolve)).then_some(origin),
-            Node::Rule(rule) => self.top(&rule.condition).then_some(&rule.origin),
-            Node::Select(select) => {
-                let asks = match select.on {
-                    SelectOn::Protocol => self.need == Some(Need::Sniff),
-                    SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
-                    SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
-                };
-                if asks {
-                    return Some(&select.origin);
-                }
-                select.arms.iter().find_map(|arm| self.within(&arm.then))
-            }
-            Node::Sub {
-                condition,
-                body,
-                origin,
-            } => {
-                if self.top(condition) {
-                    return Some(origin);
-                }
-                self.first(body)
-            }
-            Node::When {
-                condition,
-                then,
-                otherwise,
-                origin,
-            } => {
-                if self.top(condition) {
-                    return Some(origin);
-                }
-                let otherwise = || otherwise.as_ref().and_then(|node| self.within(node));
-                self.within(then).or_else(otherwise)
-            }
+            Node::Resolve(_) => self.need == Some(Need::Resolve),
+            Node::Select(select) => match select.on {
+                SelectOn::Protocol => self.need == Some(Need::Sniff),
+                SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
+                SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
+            },
+            Node::Any(_)
+            | Node::Leaf { .. }
+            | Node::Rule(_)
+            | Node::Sub { .. }
+            | Node::When { .. } => false,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::node::Node;
+use super::node::{Node, each_node_mut};
 use crate::answer::Answer;
 use crate::fact::Fact;
 use crate::ids::RequestId;
@@ -37,47 +37,27 @@ pub(super) fn carried(
 
 /// Numbers all requests of a body, and lists them by their number.
 pub(super) fn number(nodes: &mut [Node]) -> Arc<[Asked]> {
-    let mut found = Vec::new();
-    each(nodes, &mut found);
-    found.into()
-}
-
-/// Nesting is bounded by the readers.
-fn each(nodes: &mut [Node], found: &mut Vec<Asked>) {
-    for node in nodes {
-        match node {
-            Node::Any(nodes) | Node::Sub { body: nodes, .. } => each(nodes, found),
-            Node::Request {
-                request, origin, ..
-            } => {
-                let known = found
-                    .iter()
-                    .position(|asked| asked.origin == *origin && asked.request.asks_as(request));
-                let at = known.unwrap_or(found.len());
-                request.number = RequestId(u32::try_from(at).unwrap_or(u32::MAX));
-                if known.is_none() {
-                    found.push(Asked {
-                        request: request.clone(),
-                        origin: origin.clone(),
-                    });
-                }
-            }
-            Node::Select(select) => {
-                for arm in &mut select.arms {
-                    each(std::slice::from_mut(&mut arm.then), found);
-                }
-            }
-            Node::When {
-                then, otherwise, ..
-            } => {
-                each(std::slice::from_mut(&mut **then), found);
-                if let Some(otherwise) = otherwise {
-                    each(std::slice::from_mut(&mut **otherwise), found);
-                }
-            }
-            Node::Instrument { .. } | Node::Leaf { .. } | Node::Resolve(_) | Node::Rule(_) => {}
+    let mut found: Vec<Asked> = Vec::new();
+    each_node_mut(nodes, &mut |node| {
+        let Node::Request {
+            request, origin, ..
+        } = node
+        else {
+            return;
+        };
+        let known = found
+            .iter()
+            .position(|asked| asked.origin == *origin && asked.request.asks_as(request));
+        let at = known.unwrap_or(found.len());
+        request.number = RequestId(u32::try_from(at).unwrap_or(u32::MAX));
+        if known.is_none() {
+            found.push(Asked {
+                request: request.clone(),
+                origin: origin.clone(),
+            });
         }
-    }
+    });
+    found.into()
 }
 
 #[cfg(test)]

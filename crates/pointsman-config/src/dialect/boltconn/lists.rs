@@ -268,14 +268,11 @@ pub(super) fn rule_sets(
 
 /// Collects the sets that a condition refers to.
 fn refers(condition: &Condition, to: &mut Vec<SetId>) {
-    match condition {
-        Condition::Set(id, ..) => to.push(*id),
-        Condition::And(parts) | Condition::Or(parts) => {
-            parts.iter().for_each(|part| refers(part, to));
+    condition.each_test(&mut |test| {
+        if let Condition::Set(id, ..) = test {
+            to.push(*id);
         }
-        Condition::Not(inner) => refers(inner, to),
-        _ => {}
-    }
+    });
 }
 
 fn rule_set(

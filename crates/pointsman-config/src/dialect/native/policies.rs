@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::Scope;
-use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetId};
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetId, each_node};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Node as Step, OutboundId, Policy};
 
@@ -187,10 +187,8 @@ impl Lowerer<'_> {
             trees: self.trees,
         };
         let body = tree::lower(tree, &context, problems)?;
-        let mut missing = None;
         let has = (self.databases.has_country(), self.databases.has_asn());
-        body.iter().for_each(|step| lacks(step, has, &mut missing));
-        if let Some((origin, key)) = missing {
+        if let Some((origin, key)) = lacks(&body, has) {
             let message = format!("`{}` needs `{key}`", origin.text);
             let place = line(&node.span, origin);
             problems.error("missing-database", &place, message).hint =
@@ -247,61 +245,27 @@ impl Scope for Lowerer<'_> {
     }
 }
 
-/// The first step that asks a database that is not there, and the key that would give it. Nesting is
-/// bounded by the tree's own limit.
-fn lacks<'s>(step: &'s Step, has: (bool, bool), found: &mut Option<(&'s Origin, &'static str)>) {
-    let mut asks = |condition: &Condition, origin: &'s Origin| {
-        if let Some(key) = asks_for(condition, has) {
-            found.get_or_insert((origin, key));
-        }
-    };
-    match step {
-        Step::Rule(rule) => asks(&rule.condition, &rule.origin),
-        Step::Instrument {
-            condition, origin, ..
-        }
-        | Step::Request {
-            condition, origin, ..
-        } => asks(condition, origin),
-        Step::Sub {
-            condition,
-            body,
-            origin,
-        } => {
-            asks(condition, origin);
-            body.iter().for_each(|step| lacks(step, has, found));
-        }
-        Step::When {
-            condition,
-            then,
-            otherwise,
-            origin,
-        } => {
-            asks(condition, origin);
-            lacks(then, has, found);
-            if let Some(otherwise) = otherwise {
-                lacks(otherwise, has, found);
-            }
-        }
-        Step::Any(steps) => steps.iter().for_each(|step| lacks(step, has, found)),
-        Step::Select(select) => select
-            .arms
-            .iter()
-            .for_each(|arm| lacks(&arm.then, has, found)),
-        Step::Leaf { .. } | Step::Resolve(_) => {}
-    }
+/// The first step that asks a database that is not there, and the key that would give it.
+fn lacks(steps: &[Step], has: (bool, bool)) -> Option<(&Origin, &'static str)> {
+    let mut found = None;
+    each_node(steps, &mut |step| {
+        let key = step.condition().and_then(|it| asks_for(it, has));
+        found = found.or(step.origin().zip(key));
+    });
+    found
 }
 
 fn asks_for(condition: &Condition, has: (bool, bool)) -> Option<&'static str> {
-    match condition {
-        Condition::Country(..) if !has.0 => Some("geoip_db"),
-        Condition::Asn(..) if !has.1 => Some("asn_db"),
-        Condition::And(parts) | Condition::Or(parts) => {
-            parts.iter().find_map(|part| asks_for(part, has))
-        }
-        Condition::Not(inner) => asks_for(inner, has),
-        _ => None,
-    }
+    let mut key = None;
+    condition.each_test(&mut |test| {
+        let lacking = match test {
+            Condition::Country(..) if !has.0 => Some("geoip_db"),
+            Condition::Asn(..) if !has.1 => Some("asn_db"),
+            _ => None,
+        };
+        key = key.or(lacking);
+    });
+    key
 }
 
 /// The bodies that were lowered.
