@@ -38,6 +38,7 @@ pub mod set;
 pub mod settle;
 pub mod shown;
 pub mod template;
+pub mod time;
 pub mod zone;
 
 pub use address::{Host, Prefix};
