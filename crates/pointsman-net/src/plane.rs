@@ -250,12 +250,20 @@ impl Plane {
         }
     }
 
-    /// The targets of a forward that could not be reached, in their order, and for how long each is still passed by.
+    /// The targets of a forward in force that could not be reached, in the order of their names, and for how long each is
+    /// still passed by.
     #[must_use]
     pub fn failing(&self, forward: &str) -> Vec<(Arc<str>, Duration)> {
-        self.shared
-            .forwards
-            .failing(forward, tokio::time::Instant::now())
+        let Some(generation) = self.shared.generation() else {
+            return Vec::new();
+        };
+        let mut forwards = generation.spec().forwards.iter();
+        let spec = forwards.find(|spec| *spec.name == *forward);
+        spec.map_or_else(Vec::new, |spec| {
+            self.shared
+                .forwards
+                .failing(spec, tokio::time::Instant::now())
+        })
     }
 
     /// The member that a group gives its flows now.

@@ -118,9 +118,9 @@ impl Kept {
     }
 
     /// The targets of that forward that could not be reached, and for how long each is still passed by.
-    pub(crate) fn failing(&self, forward: &str, now: Instant) -> Vec<(Arc<str>, Duration)> {
-        let state = self.things().states.get(forward).and_then(Weak::upgrade);
-        state.map_or_else(Vec::new, |state| state.failures.failing(now))
+    pub(crate) fn failing(&self, spec: &ForwardSpec, now: Instant) -> Vec<(Arc<str>, Duration)> {
+        let state = self.things().states.get(&spec.name).and_then(Weak::upgrade);
+        state.map_or_else(Vec::new, |state| state.failures.failing(spec, now))
     }
 
     /// Opens all logs anew, after somebody moved them away.

@@ -138,14 +138,16 @@ impl Failures {
         Some(index)
     }
 
-    /// Those that could not be reached, by name, and for how long each is still passed by.
-    pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
+    /// The forward's targets that could not be reached, by name, and for how long each is still passed by. What is
+    /// remembered outlives a reload; a target that went with it, or has another address by now, does not fail.
+    pub(crate) fn failing(&self, spec: &ForwardSpec, now: Instant) -> Vec<(Arc<str>, Duration)> {
         let all = self.all();
         let rests = |failed: &Failed| failed.over.saturating_duration_since(now);
-        let mut failing: Vec<_> = all
-            .iter()
-            .map(|((name, _), failed)| (Arc::clone(name), rests(failed)))
-            .collect();
+        let failed = |target: &Target| {
+            let failed = all.get(&key(target))?;
+            Some((Arc::clone(&target.name), rests(failed)))
+        };
+        let mut failing: Vec<_> = spec.targets.iter().filter_map(failed).collect();
         failing.sort();
         failing
     }
@@ -292,6 +294,27 @@ mod tests {
         failures.forgive(&spec.targets[0]);
         assert_eq!(first(&failures, &spec, 0, now), 0);
         assert_eq!(first(&failures, &spec, 0, now), 0);
+    }
+
+    #[test]
+    fn a_target_that_is_gone_or_moved_does_not_fail() {
+        let known = spec(Balance::Failover, 2, 0);
+        let failures = Failures::default();
+        let now = Instant::now();
+        failures.note(&known, &known.targets[0], now, now);
+        let names = |spec: &ForwardSpec| -> Vec<String> {
+            let failing = failures.failing(spec, now).into_iter();
+            failing.map(|(name, _)| name.to_string()).collect()
+        };
+        assert_eq!(names(&known), ["0"]);
+        let mut moved = spec(Balance::Failover, 2, 0);
+        moved.targets[0].address = Address::Fd(77);
+        assert!(names(&moved).is_empty());
+        let mut gone = spec(Balance::Failover, 2, 0);
+        gone.targets.remove(0);
+        assert!(names(&gone).is_empty());
+        // A trial ends, and it is back.
+        assert_eq!(names(&known), ["0"]);
     }
 
     #[test]

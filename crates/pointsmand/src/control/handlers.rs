@@ -333,19 +333,11 @@ fn path(app: &App) -> Option<String> {
 }
 
 /// The targets of a forward that could not be reached.
-fn failing(
-    app: &App,
-    setup: &pointsman_config::Setup,
-    outbound: &Outbound,
-) -> Vec<api::outbound::Failing> {
-    let OutboundKind::Forward(index) = outbound.kind else {
+fn failing(app: &App, outbound: &Outbound) -> Vec<api::outbound::Failing> {
+    if !matches!(outbound.kind, OutboundKind::Forward(_)) {
         return Vec::new();
-    };
-    let targets = setup.forwards.get(index).map(|forward| &forward.targets);
-    // What is remembered outlives a reload; a target that went with it does not.
-    let is_target = |name: &str| targets.is_some_and(|all| all.iter().any(|it| *it.name == *name));
+    }
     let failing = app.plane.failing(&outbound.name).into_iter();
-    let failing = failing.filter(|(name, _)| is_target(name));
     failing
         .map(|(target, rests)| api::outbound::Failing {
             target: target.to_string(),
@@ -418,7 +410,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             udp,
             selected: selected.map(|name| name.to_string()),
             members,
-            failing: failing(app, &setup, outbound),
+            failing: failing(app, outbound),
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
             not_kept: None,
         })
