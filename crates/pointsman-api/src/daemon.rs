@@ -30,6 +30,9 @@ pub struct Status {
     /// that was taken again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setback: Option<Setback>,
+    /// The policy's own tests that fail with what fetched rule sets hold now; the first ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing_tests: Vec<FailingTest>,
     /// Listeners.
     pub inbounds: Vec<InboundState>,
     /// Ways out.
@@ -46,6 +49,25 @@ pub struct InboundState {
     pub kind: String,
     /// What it is bound to: `127.0.0.1:7890`, `unix:/run/x.sock`, `fd:3`.
     pub address: String,
+}
+
+/// A test of the policy that fails with what fetched rule sets hold: the daemon goes on all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingTest {
+    /// The file that it stands in.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The flow, as written.
+    pub flow: String,
+    /// The outbound that it should get.
+    pub expected: String,
+    /// The one that it gets, or `none`.
+    pub got: String,
+    /// Why.
+    pub reason: String,
+    /// The fetched rule sets that its flow looked into.
+    pub lists: Vec<String>,
 }
 
 /// What `diagnostics` answers. Counts never fall as long as the daemon lives.
@@ -92,6 +114,9 @@ pub struct Diagnostics {
     pub bytes_sent: u64,
     /// Payload bytes that clients got, those of live flows too.
     pub bytes_received: u64,
+    /// Tests of the policy that fail with what fetched rule sets hold now: they may be fewer by and by.
+    #[serde(default)]
+    pub tests_failing: usize,
     /// Host changes in force, in the order made.
     pub host_changes: Vec<String>,
     /// Rule sets that are fetched, by name.

@@ -6,16 +6,14 @@
 mod expect;
 mod verify;
 
-use std::sync::Arc;
-
 use pointsman_api::Explanation;
 
 pub use expect::Expectable;
-pub use verify::{beside, verify};
+pub use verify::{Lenience, beside, in_doubt, retest, verify};
 
-use crate::explain::{self, Detail, First, explain};
-use crate::flow::Query;
-use crate::setup::Setup;
+use crate::explain::{Decided, Detail, First, LookedInto};
+use crate::flow::{BadFlow, Query};
+use crate::setup::{FlowTest, Setup};
 
 /// One flow and what it must get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +35,8 @@ pub struct Failure {
     pub case: Case,
     /// What came instead.
     pub got: Got,
-    /// Rule sets that it looked into and that were never fetched: with them it may come out.
-    pub unfetched: Vec<Arc<str>>,
+    /// The fetched rule sets that it looked into: with other copies it may come out.
+    pub looked_into: LookedInto,
 }
 
 /// What came instead of what was expected.
@@ -63,7 +61,7 @@ impl Failure {
     /// Whether it may come out once rule sets are fetched that it looked into: no fault of the policy so far.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.unfetched.is_empty()
+        !self.looked_into.unfetched.is_empty()
     }
 
     /// Why it got that.
@@ -117,7 +115,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
             failures.push(Failure {
                 case,
                 got: Got::Unreadable("a case is `FLOW => OUTBOUND`".into()),
-                unfetched: Vec::new(),
+                looked_into: LookedInto::default(),
             });
         } else {
             cases.push(case);
@@ -135,47 +133,47 @@ pub(crate) fn halves(text: &str) -> Option<(&str, &str)> {
 /// The tests that a configuration brings along.
 #[must_use]
 pub fn of_setup(setup: &Setup) -> Vec<Case> {
-    let case = |test: &crate::setup::FlowTest| Case {
-        file: test.span.file().to_string(),
-        line: test.span.line(),
-        flow: test.flow.clone(),
-        expect: test.expect.clone(),
-    };
-    setup.tests.iter().map(case).collect()
+    setup.tests.iter().map(Case::from).collect()
+}
+
+impl From<&FlowTest> for Case {
+    fn from(test: &FlowTest) -> Self {
+        Self {
+            file: test.span.file().to_string(),
+            line: test.span.line(),
+            flow: test.flow.clone(),
+            expect: test.expect.clone(),
+        }
+    }
 }
 
 /// Runs cases with the first member of each group selected; what did not come out, in their order.
 #[must_use]
 pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
     let names = Expectable::of(setup);
-    let failed = |case: &Case| {
-        let got = match check(setup, case, &names) {
-            Ok(()) => return None,
-            Err(got) => got,
-        };
-        let unfetched = match &got {
-            Got::Other(_) => Query::parse(&case.flow)
-                .and_then(|query| explain::unfetched(setup, &query))
-                .unwrap_or_default(),
-            Got::Unreadable(_) => Vec::new(),
-        };
-        Some(Failure {
-            case: case.clone(),
-            got,
-            unfetched,
-        })
-    };
-    cases.iter().filter_map(failed).collect()
+    let failed = cases.iter().map(|case| check(setup, case, &names));
+    failed.filter_map(Result::err).collect()
 }
 
-fn check(setup: &Setup, case: &Case, names: &Expectable) -> Result<(), Got> {
-    let unreadable = |error: crate::flow::BadFlow| Got::Unreadable(error.to_string());
-    let query = Query::parse(&case.flow).map_err(unreadable)?;
-    let explanation = explain(setup, &query, &First, Detail::Folded).map_err(unreadable)?;
-    match names.meets(&case.expect, outbound(&explanation)) {
+fn check(setup: &Setup, case: &Case, names: &Expectable) -> Result<(), Failure> {
+    let unreadable = |why: String| Failure {
+        case: case.clone(),
+        got: Got::Unreadable(why),
+        looked_into: LookedInto::default(),
+    };
+    let bad = |error: BadFlow| unreadable(error.to_string());
+    let query = Query::parse(&case.flow).map_err(bad)?;
+    let decided = Decided::of(setup, &query).map_err(bad)?;
+    let outbound = decided.way(&First).outbound;
+    let got = outbound.map_or(NONE, |outbound| decided.name(outbound));
+    match names.meets(&case.expect, got) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Got::Other(Box::new(explanation))),
-        Err(why) => Err(Got::Unreadable(why)),
+        Ok(false) => Err(Failure {
+            case: case.clone(),
+            got: Got::Other(Box::new(decided.explanation(&First, Detail::Folded))),
+            looked_into: decided.looked_into(),
+        }),
+        Err(why) => Err(unreadable(why)),
     }
 }
 

@@ -4,24 +4,25 @@
 //! decides nothing, except what a group's selection and a flow's transport make of an outbound.
 
 mod above;
+mod decided;
+mod looked_into;
 mod requests;
 mod told;
-mod unfetched;
 mod ways;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use pointsman_api::explain::{self as api, AppDomain, Explained, TraceLine};
 use pointsman_api::{Action, Explanation};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need};
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
-use pointsman_policy::{Matched, OutboundId, Policy, explain, guard, settle};
+use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
 pub use self::above::{Above, way};
+pub use self::decided::{Decided, LookedInto};
 use crate::files::Files;
-use crate::flow::{BadFlow, Query, Situation};
+use crate::flow::{BadFlow, Query};
 use crate::list::ListFile;
 use crate::list::query::{Standing, stands};
 use crate::own::Listeners;
@@ -118,38 +119,7 @@ pub fn explain(
     selection: &dyn Selection,
     detail: Detail,
 ) -> Result<Explanation, BadFlow> {
-    let situation = Situation::new(setup, query)?;
-    let mut facts = situation.facts.clone();
-    let settled = settle(situation.policy, &mut facts, |need, facts| {
-        situation.answer(setup, query, need, facts);
-    });
-    let dialled = situation.dialled(setup, query, &facts);
-    let mut trace = Trace::default();
-    let step = situation.policy.decide_traced(&facts, &mut trace);
-    let mut explanation = render(&View {
-        dialect: setup.dialect,
-        policy: situation.policy,
-        facts: &facts,
-        step: &step,
-        trace: &trace,
-        asked: &settled.asked,
-        said: Some(query),
-        world: World {
-            selection,
-            listeners: &Listeners::of(setup),
-            dialled: &dialled,
-        },
-        detail,
-    });
-    hint_of_the_way(&mut explanation, setup);
-    let empty = unfetched::looked_into(setup, situation.policy, &trace);
-    explanation.hints.extend(empty.iter().map(|name| {
-        format!("the rule set `{name}` was not fetched yet and is empty: once it is fetched this may be otherwise")
-    }));
-    explanation.id = query.id.clone();
-    explanation.requests =
-        requests::unanswered(setup, query, &situation, &settled.asked, selection);
-    Ok(explanation)
+    Ok(Decided::of(setup, query)?.explanation(selection, detail))
 }
 
 /// Compares the list's entry that an explanation names with the file, which is read for it, and adds to the
@@ -268,22 +238,6 @@ pub fn render(view: &View<'_>) -> Explanation {
         Some(Above::NoUdp) | None => {}
     }
     explanation
-}
-
-/// The rule sets that the rules of a described flow looked into though they hold nothing yet: their lists were never
-/// fetched. What it says of the flow may be otherwise once they are.
-///
-/// # Errors
-/// [`BadFlow`] when the description does not fit the configuration.
-pub fn unfetched(setup: &Setup, query: &Query) -> Result<Vec<Arc<str>>, BadFlow> {
-    let situation = Situation::new(setup, query)?;
-    let mut facts = situation.facts.clone();
-    settle(situation.policy, &mut facts, |need, facts| {
-        situation.answer(setup, query, need, facts);
-    });
-    let mut trace = Trace::default();
-    situation.policy.decide_traced(&facts, &mut trace);
-    Ok(unfetched::looked_into(setup, situation.policy, &trace))
 }
 
 /// Says of a described flow where the outbound that it would take is not built yet, and so refuses it.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pointsman_config::case;
+use pointsman_config::case::{self, Lenience};
 use pointsman_config::input::Input;
 use pointsman_config::list::Shelf;
 use pointsman_config::load::load_text;
@@ -90,23 +90,48 @@ pub(crate) struct Checked {
     pub problems: Problems,
 }
 
+/// What a configuration is read for: how failing tests of fetched lists are judged.
+#[derive(Clone, Debug)]
+pub(crate) enum Occasion {
+    /// To be the first in force.
+    Start,
+    /// To take the place of that one.
+    Reload(Arc<Setup>),
+}
+
+impl Occasion {
+    fn lenience(&self) -> Lenience<'_> {
+        match self {
+            Self::Start => Lenience::Fetched,
+            Self::Reload(in_force) => Lenience::Standing(in_force),
+        }
+    }
+}
+
 /// [`check`], while the control socket goes on: lists of a million names take their time.
-pub(crate) async fn read(origin: Origin) -> Result<(Result<Checked, Refused>, Asked), Refused> {
-    let reading = tokio::task::spawn_blocking(move || check(&origin));
+pub(crate) async fn read(
+    origin: Origin,
+    occasion: Occasion,
+) -> Result<(Result<Checked, Refused>, Asked), Refused> {
+    let reading = tokio::task::spawn_blocking(move || check(&origin, &occasion));
     reading
         .await
         .map_err(|error| Refused::Apply(error.to_string()))
 }
 
 /// Reads and checks a configuration, and runs its own tests; also tells what was read for that.
-pub(crate) fn check(origin: &Origin) -> (Result<Checked, Refused>, Asked) {
+pub(crate) fn check(origin: &Origin, occasion: &Occasion) -> (Result<Checked, Refused>, Asked) {
     let files = Recorder::default();
-    let checked = checked(origin, &files);
+    let checked = checked(origin, occasion, &files);
     (checked, files.into_asked())
 }
 
 /// As [`check`]; its files are asked of `files`.
-pub(crate) fn checked(origin: &Origin, files: &Recorder) -> Result<Checked, Refused> {
+pub(crate) fn checked(
+    origin: &Origin,
+    occasion: &Occasion,
+    files: &Recorder,
+) -> Result<Checked, Refused> {
     let Loaded {
         dialect: _,
         setup,
@@ -119,7 +144,8 @@ pub(crate) fn checked(origin: &Origin, files: &Recorder) -> Result<Checked, Refu
         setup.set_on_unknown(on_unknown);
     }
     // The embedded default has no tests, and what lies where the daemon started is not beside it.
-    if origin.path.is_some() && !case::verify(&setup, files, &mut problems) {
+    let lenience = occasion.lenience();
+    if origin.path.is_some() && !case::verify(&mut setup, files, lenience, &mut problems) {
         let mut failures = problems.0;
         failures.retain(|problem| problem.severity == Severity::Error);
         return Err(Refused::Tests(Problems(failures)));

@@ -43,7 +43,7 @@ use tokio::sync::Notify;
 use crate::app::{App, Asker};
 use crate::args::{Args, UnknownChoice};
 use crate::asked::Asked;
-use crate::candidate::{Checked, MOST_TOLD, Origin, Refused, left_out};
+use crate::candidate::{Checked, MOST_TOLD, Occasion, Origin, Refused, left_out};
 use crate::lock::{Lock, Unlocked};
 use crate::watching::Watching;
 
@@ -103,7 +103,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         Signals::new()?
     };
     let hangups = Arc::new(Notify::new());
-    let reading = candidate::read(origin.clone());
+    let reading = candidate::read(origin.clone(), Occasion::Start);
     let read = runtime.block_on(unless_ended(reading, &mut signals, &hangups));
     let Some(read) = read else {
         // What still reads is not waited for.

@@ -12,6 +12,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_config::case;
 use pointsman_config::files::{Disk, Stamp};
 use pointsman_config::setup::ListSource;
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
@@ -50,11 +51,13 @@ pub(crate) async fn run(app: Arc<App>) {
         loads.borrow_and_update();
         let (Number { load, .. }, setup) = app.generation();
         let sources = setup.sources.clone();
+        let in_doubt = case::in_doubt(&setup);
         drop(setup);
         app.lists.begin(&sources);
         let tasks = Tasks::new();
         for source in sources {
-            tasks.spawn(keep(Arc::clone(&app), load, source));
+            let in_doubt = in_doubt.contains(&source.name);
+            tasks.spawn(keep(Arc::clone(&app), load, source, in_doubt));
         }
         let ended = tokio::select! {
             changed = loads.changed() => changed.is_err(),
@@ -68,8 +71,9 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// Keeps one list fresh as long as its configuration is in force.
-async fn keep(app: Arc<App>, load: u64, source: ListSource) {
+/// Keeps one list fresh as long as its configuration is in force. One with which a test of the policy fails is asked for
+/// at once.
+async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
     let Some(path) = source.path.clone() else {
         let place = Place(&source);
         tracing::warn!("{place}: there is no directory to keep it in; `--state` names one");
@@ -97,6 +101,7 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource) {
         source,
         url,
         copy,
+        in_doubt,
     };
     if list.catch_up().await != Outcome::Gone {
         list.refresh().await;
@@ -111,6 +116,8 @@ struct Keeping {
     url: Url,
     copy: Copy,
     in_force: Option<Stamp>,
+    /// Whether a test of the policy fails with the copy that the configuration was read with.
+    in_doubt: bool,
 }
 
 /// What came of a try.
@@ -160,7 +167,7 @@ impl Keeping {
     async fn refresh(&mut self) {
         let mut failures = 0;
         loop {
-            if failures == 0 {
+            if failures == 0 && !std::mem::take(&mut self.in_doubt) {
                 self.until_due().await;
             }
             let pause;

@@ -24,7 +24,7 @@ use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 use self::behind::{Behind, Teller};
 use crate::app::App;
 use crate::asked::Recorder;
-use crate::candidate::{Checked, Refused, checked};
+use crate::candidate::{Checked, Occasion, Refused, checked};
 use crate::members::Selected;
 use crate::records;
 
@@ -99,7 +99,8 @@ async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems),
     if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
         files.pretend(path.clone(), text.clone());
     }
-    let reading = tokio::task::spawn_blocking(move || checked(&origin, &files));
+    let occasion = Occasion::Reload(app.generation().1);
+    let reading = tokio::task::spawn_blocking(move || checked(&origin, &occasion, &files));
     let candidate = reading
         .await
         .map_err(|error| Refused::Apply(error.to_string()))?;

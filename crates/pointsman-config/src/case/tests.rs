@@ -119,8 +119,9 @@ tests:
     let mut loaded = load(Path::new("c/p.yaml"), None, None, &files);
     loaded.problems.0.clear();
     assert!(!verify(
-        &loaded.setup.unwrap(),
+        &mut loaded.setup.unwrap(),
         &files,
+        Lenience::Fetched,
         &mut loaded.problems
     ));
     let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
@@ -139,4 +140,95 @@ tests:
         p.yaml:11:5: error[test-failed]: the test `dst=` cannot be run: `dst`: ``: the name is empty
           |   - { flow: 'dst=', expect: direct }
           |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]].assert_eq(&shown.join("\n"));
+}
+
+const LISTED: &str = "version: 1
+inbounds: { desk: { type: mixed, listen: 0 } }
+rule_sets: { ads: { url: 'http://127.0.0.1:9/', path: ads.txt, format: domains } }
+rules:
+  - DOMAIN, early.test, DIRECT
+  - RULE-SET, ads, REJECT
+  - FALLBACK, DIRECT
+tests: ['ads.test:1 => REJECT', 'early.test:1 => DIRECT']
+";
+
+/// What becomes of a configuration whose list says `list`, with these lines as a case file beside it.
+fn listed(list: &str, cases: &str, lenience: Lenience<'_>) -> (bool, Setup, Vec<String>) {
+    let files = Memory::new([
+        ("c/p.yaml", LISTED),
+        ("c/ads.txt", list),
+        ("c/t.case", cases),
+    ]);
+    let mut loaded = load(Path::new("c/p.yaml"), None, None, &files);
+    loaded.problems.0.clear();
+    let mut setup = loaded.setup.unwrap();
+    let passes = verify(&mut setup, &files, lenience, &mut loaded.problems);
+    let told = loaded.problems.0.iter().map(|problem| {
+        let told = problem.to_string();
+        let (first, _) = told.split_once('\n').unwrap_or((&told, ""));
+        let (_place, first) = first.split_once(' ').unwrap();
+        first.to_owned()
+    });
+    (passes, setup, told.collect())
+}
+
+#[test]
+fn a_list_that_changed_refuses_no_start() {
+    let (passes, setup, told) = listed("other.test\n", "", Lenience::Fetched);
+    assert!(passes, "{told:?}");
+    let [told] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(told.starts_with("warning[test-unmet]: `ads.test:1`: expected `REJECT`, got `DIRECT`"));
+    assert!(
+        told.contains("the rule set `ads` as it was fetched at 1970-01-01"),
+        "{told}"
+    );
+    assert!(in_doubt(&setup).iter().map(|name| &**name).eq(["ads"]));
+    // What looked into no list is a fault of the policy.
+    let early = "early.test:2 => REJECT\n";
+    let (passes, setup, told) = listed("ads.test\n", early, Lenience::Fetched);
+    assert!(!passes && told.len() == 1, "{told:?}");
+    assert!(told[0].starts_with("error[test-failed]"), "{told:?}");
+    assert!(in_doubt(&setup).is_empty());
+    // Who asks whether all is well is told the truth.
+    let (passes, _, told) = listed("other.test\n", "", Lenience::None);
+    assert!(
+        !passes && told[0].starts_with("error[test-failed]"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_reload_is_refused_for_what_fails_by_it_alone() {
+    let (_, bad, _) = listed("other.test\n", "", Lenience::Fetched);
+    let (passes, _, told) = listed("other.test\n", "", Lenience::Standing(&bad));
+    assert!(
+        passes && told[0].starts_with("warning[test-unmet]"),
+        "{told:?}"
+    );
+    let (_, good, _) = listed("ads.test\n", "", Lenience::Fetched);
+    let (passes, ..) = listed("other.test\n", "", Lenience::Standing(&good));
+    assert!(!passes);
+    let new = "x.other.test:1 => DIRECT\n";
+    let (passes, _, told) = listed("other.test\n", new, Lenience::Standing(&bad));
+    assert!(!passes && told.len() == 2, "{told:?}");
+}
+
+#[test]
+fn tests_beside_a_configuration_are_run_again_with_its_own() {
+    let (_, mut setup, _) = listed(
+        "other.test\n",
+        "y.ads.test:1 => REJECT\n",
+        Lenience::Fetched,
+    );
+    let failing = |setup: &Setup| {
+        let failing = setup.tests.iter().filter(|test| test.failing.is_some());
+        failing.map(|test| test.flow.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(failing(&setup), ["ads.test:1", "y.ads.test:1"]);
+    let (_, good, _) = listed("ads.test\n", "", Lenience::Fetched);
+    setup.policies.clone_from(&good.policies);
+    retest(&mut setup);
+    assert!(failing(&setup).is_empty() && in_doubt(&setup).is_empty());
 }

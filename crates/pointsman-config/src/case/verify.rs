@@ -1,18 +1,52 @@
 //! A configuration's own tests and those in the `*.case` files beside it, as problems with places.
+//!
+//! Invariant: a list that changed on its server keeps no daemon from starting. What fails without a fetched list is a
+//! fault of the policy, whoever asks.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Case, Failure, Got, of_setup, parse, run};
-use crate::files::Files;
-use crate::input::read_text;
-use crate::places::Places;
-use crate::problem::{Problems, Source, Span};
-use crate::setup::Setup;
+use pointsman_policy::time::rfc3339;
 
-/// The most failing tests that are told one by one.
+use super::{Case, Expectable, Failure, Got, check, parse};
+use crate::files::Files;
+use crate::places::Places;
+use crate::input::read_text;
+use crate::problem::{Problems, Severity, Source, Span};
+use crate::setup::{Failing, FlowTest, Setup};
+
+/// The most failing tests that are told one by one, as errors and as warnings.
 const MOST_TOLD: usize = 50;
+
+/// Which failing tests refuse nothing. One that looked into no fetched rule set always does.
+#[derive(Clone, Copy, Debug)]
+pub enum Lenience<'a> {
+    /// None: somebody asks whether all is well.
+    None,
+    /// Those that looked into a fetched rule set: at a start, where nothing else could fetch it again.
+    Fetched,
+    /// Those of them that fail already with this configuration, which is in force: a reload makes nothing worse by them.
+    Standing(&'a Setup),
+}
+
+impl Lenience<'_> {
+    fn lets_pass(self, failure: &Failure) -> bool {
+        if failure.looked_into.fetched.is_empty() {
+            return false;
+        }
+        match self {
+            Self::None => false,
+            Self::Fetched => true,
+            Self::Standing(in_force) => in_force.tests.iter().any(|test| {
+                test.failing.is_some()
+                    && test.flow == failure.case.flow
+                    && test.expect == failure.case.expect
+            }),
+        }
+    }
+}
 
 /// The `*.case` files of a directory, sorted, each under its name there.
 ///
@@ -34,24 +68,77 @@ pub fn beside(directory: &Path, files: &dyn Files) -> io::Result<Vec<Arc<Source>
     Ok(sources)
 }
 
-/// Runs all tests of a configuration and pushes an error for each that fails. Whether none did.
-pub fn verify(setup: &Setup, files: &dyn Files, problems: &mut Problems) -> bool {
-    let mut failures = Vec::new();
-    let own = of_setup(setup);
-    for (case, test) in own.iter().zip(&setup.tests) {
-        let failed = run(setup, std::slice::from_ref(case));
-        failures.extend(
-            failed
-                .into_iter()
-                .map(|failure| (failure, test.span.clone())),
-        );
+/// Runs all tests of a configuration, and pushes a problem for each that fails. Those in files beside it are its own
+/// from now on, and each knows whether it fails. Whether none refuses it.
+pub fn verify(
+    setup: &mut Setup,
+    files: &dyn Files,
+    lenience: Lenience<'_>,
+    problems: &mut Problems,
+) -> bool {
+    let Some(broken) = take_in(setup, files, problems) else {
+        return false;
+    };
+    let failed = failures(setup);
+    note(setup, &failed);
+    let failed = failed.into_iter().map(|(number, failure)| {
+        let place = setup.tests[number].span.clone();
+        (failure, place)
+    });
+    let failed = broken.into_iter().chain(failed);
+    let telling = Telling { setup, lenience };
+    let (refusing, others): (Vec<_>, Vec<_>) =
+        failed.partition(|(failure, _)| telling.severity(failure) == Severity::Error);
+    let mut places = Places::new(setup, files, problems);
+    for (all, severity) in [(&refusing, Severity::Error), (&others, Severity::Warning)] {
+        for (failure, place) in all.iter().take(MOST_TOLD) {
+            telling.tell(failure, place, &mut places, problems);
+        }
+        if let Some((_, place)) = all.get(MOST_TOLD) {
+            let more = all.len() - MOST_TOLD;
+            let message = format!("{more} more tests fail, this one the first");
+            match severity {
+                Severity::Error => problems.error("test-failed", place, message),
+                _ => problems.warning("test-unmet", place, message),
+            };
+        }
     }
+    problems.sort();
+    refusing.is_empty()
+}
+
+/// Runs the tests of a configuration again, of which a rule set holds something else now: each knows whether it fails.
+pub fn retest(setup: &mut Setup) {
+    let failed = failures(setup);
+    note(setup, &failed);
+}
+
+/// The fetched rule sets that failing tests looked into, by name.
+#[must_use]
+pub fn in_doubt(setup: &Setup) -> BTreeSet<Arc<str>> {
+    let failing = setup.tests.iter().filter_map(|test| test.failing.as_ref());
+    failing.flat_map(|failing| failing.lists.clone()).collect()
+}
+
+/// Takes the tests in that stand beside the configuration. Answers with the lines that are none; `None` where they
+/// cannot be read.
+fn take_in(
+    setup: &mut Setup,
+    files: &dyn Files,
+    problems: &mut Problems,
+) -> Option<Vec<(Failure, Span)>> {
+    let mut bad = Vec::new();
     match beside(&setup.directory, files) {
         Ok(sources) => {
             for source in sources {
                 let (cases, broken) = parse(&source.file, &source.text);
-                let failed = broken.into_iter().chain(run(setup, &cases));
-                failures.extend(failed.map(|failure| {
+                setup.tests.extend(cases.into_iter().map(|case| FlowTest {
+                    span: source.line(case.line),
+                    flow: case.flow,
+                    expect: case.expect,
+                    failing: None,
+                }));
+                bad.extend(broken.into_iter().map(|failure| {
                     let place = source.line(failure.case.line);
                     (failure, place)
                 }));
@@ -67,50 +154,122 @@ pub fn verify(setup: &Setup, files: &dyn Files, problems: &mut Problems) -> bool
             let place = Source::new(&shown, String::new()).span(0, 0);
             let message = format!("the `*.case` files cannot be read: {error}");
             problems.error("unreadable", &place, message);
-            return false;
+            return None;
         }
     }
-    let mut places = Places::new(setup, files, problems);
-    for (failure, place) in failures.iter().take(MOST_TOLD) {
-        tell(failure, place, &mut places, problems);
-    }
-    if let Some((_, place)) = failures.get(MOST_TOLD) {
-        let more = failures.len() - MOST_TOLD;
-        let message = format!("{more} more tests fail, this one the first");
-        problems.error("test-failed", place, message);
-    }
-    problems.sort();
-    failures.iter().all(|(failure, _)| failure.is_open())
+    Some(bad)
 }
 
-fn tell(failure: &Failure, place: &Span, places: &mut Places<'_>, problems: &mut Problems) {
-    let Case { flow, expect, .. } = &failure.case;
-    let reason = failure.reason();
-    match &failure.got {
-        Got::Unreadable(_) => {
+/// The tests that do not come out, by their number.
+fn failures(setup: &Setup) -> Vec<(usize, Failure)> {
+    let names = Expectable::of(setup);
+    let checked = setup
+        .tests
+        .iter()
+        .map(|test| check(setup, &Case::from(test), &names));
+    checked
+        .enumerate()
+        .filter_map(|(number, checked)| Some((number, checked.err()?)))
+        .collect()
+}
+
+/// Notes which tests fail for what fetched rule sets hold.
+fn note(setup: &mut Setup, failed: &[(usize, Failure)]) {
+    for test in &mut setup.tests {
+        test.failing = None;
+    }
+    for (number, failure) in failed {
+        let lists = &failure.looked_into.fetched;
+        // Of one that cannot be told yet nobody knows whether it fails.
+        if failure.is_open() || lists.is_empty() {
+            continue;
+        }
+        setup.tests[*number].failing = Some(Failing {
+            got: failure.outbound().unwrap_or_default().to_owned(),
+            reason: failure.reason().to_owned(),
+            lists: lists.clone(),
+        });
+    }
+}
+
+struct Telling<'a> {
+    setup: &'a Setup,
+    lenience: Lenience<'a>,
+}
+
+impl Telling<'_> {
+    fn severity(&self, failure: &Failure) -> Severity {
+        match failure.is_open() || self.lenience.lets_pass(failure) {
+            true => Severity::Warning,
+            false => Severity::Error,
+        }
+    }
+
+    fn tell(
+        &self,
+        failure: &Failure,
+        place: &Span,
+        places: &mut Places<'_>,
+        problems: &mut Problems,
+    ) {
+        let Case { flow, expect, .. } = &failure.case;
+        let reason = failure.reason();
+        let Got::Other(explanation) = &failure.got else {
             let message = format!("the test `{flow}` cannot be run: {reason}");
             problems.error("test-failed", place, message);
-        }
-        Got::Other(explanation) => {
-            let got = failure.outbound().unwrap_or_default();
-            let problem = match failure.is_open() {
-                true => {
-                    let sets = failure.unfetched.join("`, `");
+            return;
+        };
+        let got = failure.outbound().unwrap_or_default();
+        let problem = if failure.is_open() {
+            let sets = failure.looked_into.unfetched.join("`, `");
+            let message = format!(
+                "`{flow}`: it cannot be told yet whether it gets `{expect}`: the rule set `{sets}` was not \
+                 fetched yet; without it `{got}`"
+            );
+            problems.warning("test-open", place, message)
+        } else {
+            let message = format!("`{flow}`: expected `{expect}`, got `{got}`: {reason}");
+            let lists = self.lists(failure);
+            match self.severity(failure) {
+                Severity::Error => {
+                    let problem = problems.error("test-failed", place, message);
+                    if !failure.looked_into.fetched.is_empty() {
+                        problem.hint = Some(format!(
+                            "its flow looked into {lists}: perhaps the list has changed"
+                        ));
+                    }
+                    problem
+                }
+                _ => {
                     let message = format!(
-                        "`{flow}`: it cannot be told yet whether it gets `{expect}`: the rule set `{sets}` was not \
-                         fetched yet; without it `{got}`"
+                        "{message}; its flow looked into {lists}: that refuses nothing, and the list is fetched again"
                     );
-                    problems.warning("test-open", place, message)
+                    problems.warning("test-unmet", place, message)
                 }
-                false => {
-                    let message = format!("`{flow}`: expected `{expect}`, got `{got}`: {reason}");
-                    problems.error("test-failed", place, message)
-                }
-            };
-            if let Some(rule) = &explanation.rule {
-                let place = places.line(&rule.file.as_str().into(), rule.line);
-                problem.related = Some((place, format!("`{}` decides", rule.text)));
             }
+        };
+        if let Some(rule) = &explanation.rule {
+            let place = places.line(&rule.file.as_str().into(), rule.line);
+            problem.related = Some((place, format!("`{}` decides", rule.text)));
         }
+    }
+
+    /// The rule set `ads`, fetched at ...
+    fn lists(&self, failure: &Failure) -> String {
+        let shown = failure.looked_into.fetched.iter().map(|name| {
+            let source = self
+                .setup
+                .sources
+                .iter()
+                .find(|source| source.name == *name);
+            match source.and_then(|source| source.read) {
+                Some(stamp) => {
+                    let at = rfc3339(stamp.modified / 1_000_000);
+                    format!("the rule set `{name}` as it was fetched at {at}")
+                }
+                None => format!("the rule set `{name}`"),
+            }
+        });
+        shown.collect::<Vec<_>>().join(" and ")
     }
 }

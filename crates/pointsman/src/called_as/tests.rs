@@ -41,6 +41,7 @@ fn status(outbounds: Vec<OutboundState>) -> Status {
         generation: "1".into(),
         awaiting: None,
         setback: None,
+        failing_tests: vec![],
         inbounds: Vec::new(),
         outbounds,
     }

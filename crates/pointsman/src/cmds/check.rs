@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use pointsman_api::ProblemList;
-use pointsman_config::case;
+use pointsman_config::case::{self, Lenience};
 use pointsman_config::lint::lint;
 
 use crate::files::ThisHost;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         lint(setup, &ThisHost, &mut loaded.problems);
         // What lies where this was started is not beside the embedded default.
         if !load::is_embedded(&path) {
-            case::verify(setup, &ThisHost, &mut loaded.problems);
+            case::verify(setup, &ThisHost, Lenience::None, &mut loaded.problems);
         }
     }
     let directory = load::directory(&path);

@@ -31,6 +31,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             log_lines_dropped,
             bytes_sent,
             bytes_received,
+            tests_failing,
             host_changes,
             lists,
         } = &told;
@@ -56,6 +57,11 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         if *log_lines_dropped > 0 {
             out.line(format_args!(
                 "lines lost by access logs: {log_lines_dropped}"
+            ))?;
+        }
+        if *tests_failing > 0 {
+            out.line(format_args!(
+                "tests that fail with what fetched lists say: {tests_failing} (`pointsman status` tells them)"
             ))?;
         }
         out.line(format_args!("bytes: {bytes_sent} sent, {bytes_received} received"))?;

@@ -1,6 +1,6 @@
 //! `status`: what the daemon is and has.
 
-use pointsman_api::daemon::{Awaiting, Setback};
+use pointsman_api::daemon::{Awaiting, FailingTest, Setback};
 use pointsman_api::{OutboundState, Status, route};
 use pointsman_policy::shown::plain;
 
@@ -28,6 +28,10 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         if let Some(setback) = &status.setback {
             let word = out.colored(33, "warning");
             out.line(format_args!("{word}: {}", plain(&set_back(setback))))?;
+        }
+        for test in &status.failing_tests {
+            let word = out.colored(33, "warning");
+            out.line(format_args!("{word}: {}", plain(&failing_test(test))))?;
         }
         out.line("inbounds:")?;
         for inbound in &status.inbounds {
@@ -84,6 +88,24 @@ fn set_back(setback: &Setback) -> String {
              it is, the next reload or start takes it again"
         ),
     }
+}
+
+/// A test that fails with what a fetched list says, on one line.
+fn failing_test(test: &FailingTest) -> String {
+    let FailingTest {
+        file,
+        line,
+        flow,
+        expected,
+        got,
+        reason,
+        lists,
+    } = test;
+    format!(
+        "the policy's own test `{flow} => {expected}` ({file}:{line}) fails with what the rule set `{}` holds now: \
+         it gets `{got}`: {reason}",
+        lists.join("` or `")
+    )
 }
 
 /// An outbound on one line.
@@ -176,6 +198,24 @@ mod tests {
             ..outbound("direct", None)
         };
         check(direct, "x (X): direct by interface wg0 from 10.0.0.1");
+    }
+
+    #[test]
+    fn a_failing_test_names_its_lists() {
+        let test = FailingTest {
+            file: "own.case".into(),
+            line: 3,
+            flow: "a.test:1".into(),
+            expected: "DIRECT".into(),
+            got: "REJECT".into(),
+            reason: "why".into(),
+            lists: vec!["ads".into(), "more".into()],
+        };
+        assert_eq!(
+            failing_test(&test),
+            "the policy's own test `a.test:1 => DIRECT` (own.case:3) fails with what the rule set `ads` or `more` holds \
+             now: it gets `REJECT`: why"
+        );
     }
 
     #[test]

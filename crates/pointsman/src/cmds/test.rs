@@ -97,7 +97,7 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
             flow,
             expect,
         } = &failure.case;
-        let sets = failure.unfetched.join("`, `");
+        let sets = failure.looked_into.unfetched.join("`, `");
         out.say(format_args!(
             "{file}:{line}: {flow} => {expect}: cannot be told yet: the rule set `{sets}` was not fetched"
         ));

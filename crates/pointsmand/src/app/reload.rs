@@ -17,7 +17,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use super::book::Pending;
 use super::{App, hints};
 use crate::asked::Asked;
-use crate::candidate::{Checked, Refused, read};
+use crate::candidate::{Checked, Occasion, Refused, read};
 use crate::{mapping, selections};
 
 /// A configuration that could come into force; dropping it changes nothing.
@@ -178,7 +178,8 @@ impl App {
 
     async fn read_anew(&self, owed: bool) -> Result<(Ready, Asked, Problems), Refused> {
         self.refuse_while_awaiting()?;
-        let (checked, asked) = read(self.origin.clone()).await?;
+        let occasion = Occasion::Reload(self.generation().1);
+        let (checked, asked) = read(self.origin.clone(), occasion).await?;
         if owed && self.was_rolled_back(asked.text) {
             return Err(Refused::RolledBack);
         }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pointsman_config::Setup;
 use pointsman_config::files::Stamp;
-use pointsman_config::setup::ListSource;
+use pointsman_config::setup::{FlowTest, ListSource};
+use pointsman_config::{Setup, Span, case};
 use pointsman_net::record::chain;
 use pointsman_net::spec::Number;
 use pointsman_policy::Policy;
@@ -32,15 +32,22 @@ impl App {
             ..number
         };
         let policies = with_set(&setup.policies, source, Arc::new(set));
-        let mut setup = Setup {
+        let mut renewed = Setup {
             policies: policies.clone(),
             ..Setup::clone(&setup)
         };
-        for known in setup.sources.iter_mut().filter(|it| it.set == source.set) {
+        for known in renewed.sources.iter_mut().filter(|it| it.set == source.set) {
             known.read = Some(stamp);
         }
+        // The list is what the operator subscribed to: it serves, whatever the tests say of it.
+        let testing = tokio::task::spawn_blocking(move || {
+            case::retest(&mut renewed);
+            renewed
+        });
+        let renewed = testing.await.map_err(|error| error.to_string())?;
         // Known before it is in force: whoever drops this leaves no generation that nobody knows.
-        self.book().keep(number, Arc::new(setup));
+        let renewed = Arc::new(renewed);
+        self.book().keep(number, Arc::clone(&renewed));
         let refreshed = self.plane.refresh(number, policies).await;
         let mut book = self.book();
         if let Err(error) = refreshed {
@@ -49,8 +56,47 @@ impl App {
         }
         book.trim(number);
         drop(book);
+        tell_tests(source, &setup.tests, &renewed.tests);
         pointsman_os::memory::give_back();
         Ok(true)
+    }
+}
+
+/// The most tests that are told one by one where a list changed.
+const MOST_TOLD: usize = 10;
+
+/// Tells which of the policy's tests fail now, and which come out again.
+fn tell_tests(source: &ListSource, before: &[FlowTest], now: &[FlowTest]) {
+    let pairs = || before.iter().zip(now);
+    let newly = |(old, new): (&FlowTest, &FlowTest)| match (&old.failing, &new.failing) {
+        (None, Some(failing)) => Some((new.clone(), failing.clone())),
+        _ => None,
+    };
+    let (name, at) = (&source.name, &source.span);
+    let place = |span: &Span| format!("{}:{}", span.file(), span.line());
+    let at = place(at);
+    let failing: Vec<_> = pairs().filter_map(newly).collect();
+    for (test, failing) in failing.iter().take(MOST_TOLD) {
+        tracing::warn!(
+            "rule set `{name}` ({at}): as it was fetched now, the policy's own test `{} => {}` ({}) fails: it gets `{}`: {}; \
+             the list is in force all the same",
+            test.flow,
+            test.expect,
+            place(&test.span),
+            failing.got,
+            failing.reason
+        );
+    }
+    if failing.len() > MOST_TOLD {
+        let more = failing.len() - MOST_TOLD;
+        tracing::warn!("rule set `{name}` ({at}): {more} more of the policy's own tests fail");
+    }
+    let again = pairs().filter(|(old, new)| old.failing.is_some() && new.failing.is_none());
+    let again = again.count();
+    if again > 0 {
+        tracing::info!(
+            "rule set `{name}` ({at}): {again} of the policy's own tests come out again"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use pointsman_api as api;
 use pointsman_config::Problems;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
-use pointsman_config::setup::{Outbound, OutboundKind};
+use pointsman_config::setup::{Outbound, OutboundKind, Setup};
 use pointsman_config::tree::print::as_tree;
 use pointsman_policy::Policy;
 use serde::Deserialize;
@@ -58,8 +58,27 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         generation: number.to_string(),
         awaiting,
         setback: app.setback(),
+        failing_tests: failing_tests(&setup).take(TESTS_TOLD).collect(),
         inbounds: inbounds.collect(),
         outbounds: states(&app),
+    })
+}
+
+/// The most failing tests that `status` tells; `diagnostics` counts all.
+const TESTS_TOLD: usize = 20;
+
+fn failing_tests(setup: &Setup) -> impl Iterator<Item = api::daemon::FailingTest> {
+    setup.tests.iter().filter_map(|test| {
+        let failing = test.failing.as_ref()?;
+        Some(api::daemon::FailingTest {
+            file: test.span.file().to_string(),
+            line: test.span.line(),
+            flow: test.flow.clone(),
+            expected: test.expect.clone(),
+            got: failing.got.clone(),
+            reason: failing.reason.clone(),
+            lists: failing.lists.iter().map(ToString::to_string).collect(),
+        })
     })
 }
 
@@ -94,6 +113,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         log_lines_dropped: app.plane.access_log_dropped(),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
+        tests_failing: failing_tests(&setup).count(),
         host_changes: Vec::new(),
         lists,
     })

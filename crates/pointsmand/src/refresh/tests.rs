@@ -11,7 +11,7 @@ use pointsman_policy::Domain;
 use tempfile::TempDir;
 
 use super::*;
-use crate::candidate::{Origin, check};
+use crate::candidate::{Occasion, Origin, check};
 use crate::lists::{Lists, READ_AT_ONCE};
 use crate::logging::Log;
 
@@ -94,7 +94,7 @@ async fn daemon(text: &str) -> (Arc<App>, TempDir) {
         shelf: Arc::new(Shelf::fresh()),
         control: at("control.sock"),
     };
-    let (checked, asked) = check(&origin);
+    let (checked, asked) = check(&origin, &Occasion::Start);
     let app = App::new(origin, plane.unwrap(), Log::fixed());
     app.begin(checked.unwrap().setup, asked).await.unwrap();
     (app, directory)
@@ -157,6 +157,7 @@ fn keeping(app: &Arc<App>, directory: &Path, url: &str) -> Keeping {
         url: Url::parse(url).unwrap(),
         copy: Copy::find(directory.join("state/rules-ads"), URL),
         source,
+        in_doubt: false,
     }
 }
 

@@ -51,6 +51,7 @@ fn one(item: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Option<Fl
         flow,
         expect,
         span: first_line(&item.span),
+        failing: None,
     })
 }
 

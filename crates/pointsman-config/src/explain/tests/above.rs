@@ -1,7 +1,10 @@
 //! What refuses a flow that its rules let go: own listeners, and addresses of this host for clients of others.
 
+use pointsman_policy::settle;
+
 use super::*;
 use crate::Dialect;
+use crate::flow::Situation;
 
 const TEXT: &str = "version: 1
 inbounds:

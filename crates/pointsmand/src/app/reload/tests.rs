@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::dropping::dropped_at_each_wait;
 use super::*;
 use crate::app::Asker;
-use crate::candidate::{Origin, check};
+use crate::candidate::{Occasion, Origin, check};
 use crate::logging::Log;
 use crate::replay;
 
@@ -50,7 +50,7 @@ async fn daemon_with(directory: &Path, shelf: Shelf) -> Arc<App> {
         shelf: Arc::new(shelf),
         control: directory.join("control.sock"),
     };
-    let (checked, asked) = check(&origin);
+    let (checked, asked) = check(&origin, &Occasion::Start);
     let app = App::new(origin, plane.unwrap(), Log::fixed());
     app.begin(checked.unwrap().setup, asked).await.unwrap();
     app
@@ -254,7 +254,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
 async fn selections_are_there_before_the_first_flow() {
     let (app, _directory) = daemon().await;
     app.select("group", "REJECT").unwrap();
-    let (checked, _) = check(&app.origin);
+    let (checked, _) = check(&app.origin, &Occasion::Start);
     let plane = Plane::start(PlaneSetup {
         workers: 1,
         dialer: Dialer::default(),

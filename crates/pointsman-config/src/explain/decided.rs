@@ -1,0 +1,117 @@
+//! A described flow and what became of it: decided once, whatever is asked of it afterwards.
+
+use std::cell::OnceCell;
+
+use pointsman_api::Explanation;
+use pointsman_policy::decision::{Step, Trace};
+use pointsman_policy::fact::{Facts, Need};
+use pointsman_policy::{OutboundId, settle};
+
+pub use super::looked_into::LookedInto;
+use super::{Detail, Selection, View, Way, World, hint_of_the_way, looked_into, render};
+use super::{requests, way};
+use crate::flow::{BadFlow, Query, Situation};
+use crate::own::Listeners;
+use crate::setup::Setup;
+
+/// A flow that was described, decided by a configuration; nobody was asked.
+pub struct Decided<'s> {
+    setup: &'s Setup,
+    query: &'s Query,
+    situation: Situation<'s>,
+    /// With all that was asked for.
+    facts: Facts,
+    asked: Vec<Need>,
+    step: Step,
+    /// The way there: most flows are tests that come out, and nobody asks for theirs.
+    trace: OnceCell<Trace>,
+}
+
+impl<'s> Decided<'s> {
+    /// Decides it.
+    ///
+    /// # Errors
+    /// [`BadFlow`] when the description does not fit the configuration.
+    pub fn of(setup: &'s Setup, query: &'s Query) -> Result<Self, BadFlow> {
+        let situation = Situation::new(setup, query)?;
+        let mut facts = situation.facts.clone();
+        let settled = settle(situation.policy, &mut facts, |need, facts| {
+            situation.answer(setup, query, need, facts);
+        });
+        Ok(Self {
+            setup,
+            query,
+            situation,
+            facts,
+            asked: settled.asked,
+            step: settled.step,
+            trace: OnceCell::new(),
+        })
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn way(&self, selection: &dyn Selection) -> Way {
+        self.in_world(selection, |world| {
+            let (_, way) = way(self.situation.policy, &self.facts, &self.step, world);
+            way
+        })
+    }
+
+    /// The name of an outbound of its policy.
+    #[must_use]
+    pub fn name(&self, outbound: OutboundId) -> &str {
+        &self.situation.policy.outbound(outbound).name
+    }
+
+    /// All that can be said of it.
+    #[must_use]
+    pub fn explanation(&self, selection: &dyn Selection, detail: Detail) -> Explanation {
+        let Self { setup, query, .. } = self;
+        let mut explanation = self.in_world(selection, |world| {
+            render(&View {
+                dialect: setup.dialect,
+                policy: self.situation.policy,
+                facts: &self.facts,
+                step: &self.step,
+                trace: self.trace(),
+                asked: &self.asked,
+                said: Some(query),
+                world,
+                detail,
+            })
+        });
+        hint_of_the_way(&mut explanation, setup);
+        let empty = self.looked_into().unfetched;
+        explanation.hints.extend(empty.iter().map(|name| {
+            format!("the rule set `{name}` was not fetched yet and is empty: once it is fetched this may be otherwise")
+        }));
+        explanation.id.clone_from(&query.id);
+        explanation.requests =
+            requests::unanswered(setup, query, &self.situation, &self.asked, selection);
+        explanation
+    }
+
+    /// The fetched rule sets that its rules looked into: what they say of it may be otherwise with another copy.
+    #[must_use]
+    pub fn looked_into(&self) -> LookedInto {
+        looked_into::of(self.setup, self.situation.policy, || self.trace())
+    }
+
+    fn trace(&self) -> &Trace {
+        self.trace.get_or_init(|| {
+            let mut trace = Trace::default();
+            self.situation.policy.decide_traced(&self.facts, &mut trace);
+            trace
+        })
+    }
+
+    fn in_world<T>(&self, selection: &dyn Selection, tell: impl FnOnce(World<'_>) -> T) -> T {
+        let Self { setup, query, .. } = self;
+        tell(World {
+            selection,
+            listeners: &Listeners::of(setup),
+            dialled: &self.situation.dialled(setup, query, &self.facts),
+        })
+    }
+}
