@@ -10,8 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pointsman_config::files::{Disk, Files, Opened};
+use pointsman_config::files::{Disk, Files, Opened, Stamp};
+use pointsman_config::setup::ListSource;
 use pointsman_os::local::read_handed;
+use serde::{Deserialize, Serialize};
 
 /// The files and directories that were asked for, as they were named.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +22,19 @@ pub(crate) struct Asked {
     pub files: BTreeSet<PathBuf>,
     /// Directories, each with the pattern of the names that mattered.
     pub listings: BTreeSet<(PathBuf, String)>,
-    /// Which text was read: a hash of all files that were read whole, so not of long lists. The same over restarts of
-    /// one version.
+    /// What stood there.
+    pub content: Content,
+}
+
+/// What a load found on the disk, as far as that is the operator's: no copy of a list that is fetched. The same over
+/// restarts of one version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Content {
+    /// A hash of all files that were read whole, so not of long lists.
     pub text: u64,
+    /// A hash of the stamps of those that were read as a stream.
+    #[serde(default)]
+    pub lists: u64,
 }
 
 impl Asked {
@@ -45,6 +57,8 @@ pub(crate) struct Recorder {
     asked: RefCell<Asked>,
     /// A hash of what was read, by file.
     texts: RefCell<BTreeMap<PathBuf, u64>>,
+    /// Which state of a file was read as a stream.
+    lists: RefCell<BTreeMap<PathBuf, Stamp>>,
     /// A file that is at hand, and what stands in it.
     pretended: Option<(PathBuf, String)>,
 }
@@ -53,8 +67,19 @@ impl Recorder {
     /// What was asked for.
     pub(crate) fn into_asked(self) -> Asked {
         let mut asked = self.asked.into_inner();
-        asked.text = hashed(&self.texts.into_inner());
+        asked.content = Content {
+            text: hashed(&self.texts.into_inner()),
+            lists: hashed(&self.lists.into_inner()),
+        };
         asked
+    }
+
+    /// What stands in these files is the daemon's own: copies of what it fetches.
+    pub(crate) fn leave_out(&self, copies: &[ListSource]) {
+        let mut lists = self.lists.borrow_mut();
+        for path in copies.iter().filter_map(|copy| copy.path.as_ref()) {
+            lists.remove(path);
+        }
     }
 
     fn noted(&self, path: &Path, read: io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
@@ -88,7 +113,11 @@ impl Recorder {
 impl Files for Recorder {
     fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
         self.file(path);
-        Disk.open(path, limit)
+        let opened = Disk.open(path, limit)?;
+        self.lists
+            .borrow_mut()
+            .insert(path.to_owned(), opened.stamp);
+        Ok(opened)
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {

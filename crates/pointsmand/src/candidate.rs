@@ -140,6 +140,7 @@ pub(crate) fn checked(
     let Some(mut setup) = setup else {
         return Err(Refused::Check(problems));
     };
+    files.leave_out(&setup.sources);
     if let Some(on_unknown) = origin.on_unknown {
         setup.set_on_unknown(on_unknown);
     }

@@ -82,8 +82,8 @@ impl App {
             Ok(retired) => {
                 let now = self.generation().0;
                 // As long as it waited, nothing else was read.
-                let text = self.asked.borrow().in_force.text;
-                self.not_confirmed(text, &generation.to_string());
+                let content = self.asked.borrow().in_force.content;
+                self.not_confirmed(content, &generation.to_string());
                 // What the earlier one watches is watched again; what changed there meanwhile nobody heard.
                 self.asked
                     .send_modify(|loads| loads.in_force = earlier_asked);

@@ -58,7 +58,7 @@ impl App {
         let ready = self.prepare(Arc::new(setup), number).await?;
         self.commit(ready, Terms::ForGood)?.retire().await;
         self.recall_setback();
-        if let Some(before) = self.taken(asked.text) {
+        if let Some(before) = self.taken(asked.content) {
             tracing::warn!("{before}");
         }
         self.asked.send_modify(|loads| loads.in_force = asked);
@@ -136,14 +136,14 @@ impl App {
         let committed = ready.and_then(|(ready, asked, problems)| {
             let is_trial = matches!(terms, Terms::For(_));
             if is_trial {
-                self.begin_trial(asked.text);
+                self.begin_trial(asked.content);
             }
             let retired = self.commit(ready, terms).inspect_err(|_refused| {
                 if is_trial {
                     self.end_trial();
                 }
             })?;
-            let before = self.taken(asked.text);
+            let before = self.taken(asked.content);
             self.asked.send_modify(|loads| {
                 loads.in_force = asked.clone();
                 loads.last = asked;
@@ -180,7 +180,7 @@ impl App {
         self.refuse_while_awaiting()?;
         let occasion = Occasion::Reload(self.generation().1);
         let (checked, asked) = read(self.origin.clone(), occasion).await?;
-        if owed && self.was_rolled_back(asked.text) {
+        if owed && self.was_rolled_back(asked.content) {
             return Err(Refused::RolledBack);
         }
         let prepared = match checked {
@@ -193,7 +193,7 @@ impl App {
         match prepared {
             Ok((ready, problems)) => Ok((ready, asked, problems)),
             Err(refused) => {
-                self.refused(asked.text, &refused);
+                self.refused(asked.content, &refused);
                 self.asked.send_modify(|loads| loads.last = asked);
                 Err(refused)
             }

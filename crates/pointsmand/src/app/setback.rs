@@ -12,26 +12,48 @@ use pointsman_os::local::{read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use crate::asked::Content;
 use crate::candidate::Refused;
 use crate::clock::unix_ms;
 
 /// What came of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Setback {
-    /// Which text: see [`crate::asked::Asked::text`].
-    text: u64,
+    /// Which text.
+    #[serde(flatten)]
+    content: Content,
     /// When, in milliseconds since 1970.
     at_ms: u64,
-    /// Whether it was in force for a while; else it was refused.
-    rolled_back: bool,
-    /// Whether it was on trial when the daemon that wrote this ended: written when the trial begins.
     #[serde(default)]
-    on_trial: bool,
+    what: What,
     /// In one line.
     why: String,
     /// When the same text was taken nevertheless.
     #[serde(default)]
     taken_ms: Option<u64>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum What {
+    /// It was on trial when the daemon that wrote this ended: written when the trial begins.
+    Unconfirmed,
+    /// It was never in force.
+    Refused,
+    /// It was in force for a while.
+    #[default]
+    RolledBack,
+}
+
+impl What {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unconfirmed => "unconfirmed",
+            Self::Refused => "refused",
+            Self::RolledBack => "rolled-back",
+        }
+    }
 }
 
 const FILE: &str = "rolled-back.json";
@@ -40,13 +62,14 @@ const FILE: &str = "rolled-back.json";
 const LARGEST: u64 = 64 << 10;
 
 impl Setback {
+    /// Whether it was in force for a while.
+    fn was_in_force(&self) -> bool {
+        self.what != What::Refused
+    }
+
     fn told(&self) -> api::Setback {
         api::Setback {
-            what: match (self.on_trial, self.rolled_back) {
-                (true, _) => "unconfirmed".to_owned(),
-                (false, true) => "rolled-back".to_owned(),
-                (false, false) => "refused".to_owned(),
-            },
+            what: self.what.as_str().to_owned(),
             time: rfc3339(self.at_ms),
             why: self.why.clone(),
             taken: self.taken_ms.map(rfc3339),
@@ -61,7 +84,7 @@ impl App {
     }
 
     /// A text was refused.
-    pub(super) fn refused(&self, text: u64, why: &Refused) {
+    pub(super) fn refused(&self, content: Content, why: &Refused) {
         let why = match why {
             // It says nothing of the text.
             Refused::Awaiting(_) | Refused::RolledBack | Refused::Stopping => return,
@@ -70,22 +93,20 @@ impl App {
             }
         };
         *self.setbacks() = Some(Setback {
-            text,
+            content,
             at_ms: unix_ms(),
-            rolled_back: false,
-            on_trial: false,
+            what: What::Refused,
             why,
             taken_ms: None,
         });
     }
 
     /// A text was in force, and nobody confirmed it.
-    pub(super) fn not_confirmed(&self, text: u64, generation: &str) {
+    pub(super) fn not_confirmed(&self, content: Content, generation: &str) {
         let setback = Setback {
-            text,
+            content,
             at_ms: unix_ms(),
-            rolled_back: true,
-            on_trial: false,
+            what: What::RolledBack,
             why: format!("nobody confirmed generation {generation}"),
             taken_ms: None,
         };
@@ -94,12 +115,11 @@ impl App {
     }
 
     /// A text is about to be in force for a while: known on the disk before it is, for the daemon may end at any moment.
-    pub(super) fn begin_trial(&self, text: u64) {
+    pub(super) fn begin_trial(&self, content: Content) {
         self.keep(Some(&Setback {
-            text,
+            content,
             at_ms: unix_ms(),
-            rolled_back: true,
-            on_trial: true,
+            what: What::Unconfirmed,
             why: "the daemon ended before it was confirmed".to_owned(),
             taken_ms: None,
         }));
@@ -108,23 +128,23 @@ impl App {
     /// There is no trial any more, or there never was: on the disk stands what stood there before.
     pub(super) fn end_trial(&self) {
         let before = self.setbacks().clone();
-        self.keep(before.as_ref().filter(|setback| setback.rolled_back));
+        self.keep(before.as_ref().filter(|setback| setback.was_in_force()));
     }
 
     /// A text is in force. Answers with what is to be said of it: it was rolled back before.
-    pub(super) fn taken(&self, text: u64) -> Option<String> {
+    pub(super) fn taken(&self, content: Content) -> Option<String> {
         let mut kept = self.setbacks();
         let Some(setback) = kept
             .as_mut()
-            .filter(|setback| setback.rolled_back && setback.text == text)
+            .filter(|setback| setback.was_in_force() && setback.content.text == content.text)
         else {
-            if kept.take().is_some_and(|setback| setback.rolled_back) {
+            if kept.take().is_some_and(|setback| setback.was_in_force()) {
                 self.keep(None);
             }
             return None;
         };
         setback.taken_ms = Some(unix_ms());
-        if setback.on_trial {
+        if setback.what == What::Unconfirmed {
             return Some(format!(
                 "this configuration was on trial since {}, and {}: it is in force now, for good",
                 rfc3339(setback.at_ms),
@@ -138,11 +158,11 @@ impl App {
         ))
     }
 
-    /// Whether that text was rolled back last, and not taken since.
-    pub(super) fn was_rolled_back(&self, text: u64) -> bool {
+    /// Whether that was rolled back last, its lists included, and not taken since.
+    pub(super) fn was_rolled_back(&self, content: Content) -> bool {
         let kept = self.setbacks();
         let last = kept.as_ref().filter(|last| last.taken_ms.is_none());
-        last.is_some_and(|last| last.rolled_back && last.text == text)
+        last.is_some_and(|last| last.was_in_force() && last.content == content)
     }
 
     /// What the daemon before rolled back.

@@ -277,3 +277,29 @@ async fn selections_are_there_before_the_first_flow() {
     // At the very moment of the commit.
     assert_eq!(next.plane.selected("group").as_deref(), Some("REJECT"));
 }
+
+#[tokio::test]
+async fn a_list_that_changed_during_a_trial_is_read_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    write_list(path, "one");
+    let app = daemon_with(path, Shelf::fresh()).await;
+    let has = |name: &str| {
+        let name = pointsman_policy::Domain::parse(name).unwrap();
+        app.generation().1.policies[0].sets[0]
+            .find_name(&name)
+            .is_some()
+    };
+    // As it was rolled back nobody asked for it again.
+    app.reload(Some(Duration::from_secs(2))).await.unwrap();
+    app.reload_for(Asker::Signal).await;
+    in_force(&app, "3", "in-1").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    in_force(&app, "3", "in-1").await;
+
+    app.reload(Some(Duration::from_secs(2))).await.unwrap();
+    std::fs::write(path.join("one"), "new.test\n").unwrap();
+    app.reload_for(Asker::Signal).await;
+    in_force(&app, "6", "in-1").await;
+    assert!(has("new.test"));
+}
