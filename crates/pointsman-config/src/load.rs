@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::convert::Foreign;
+use crate::convert::Document;
 use crate::dialect;
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::input::{Input, MAX_FILE, text_of};
@@ -12,7 +12,7 @@ use crate::list::Shelf;
 use crate::own;
 use crate::problem::{Form, Problems, Source};
 use crate::setup::{Dialect, Setup};
-use crate::yaml::{self, Value};
+use crate::yaml::{self, Parsed, Value};
 
 /// What a load came to.
 #[derive(Debug)]
@@ -109,39 +109,30 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
 
 /// Loads a configuration whose main text is at hand (the embedded default, tests).
 pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Problems) -> Loaded {
-    if dialect.is_none()
-        && let Some(foreign) = Foreign::tell(&input.path, &input.source.text)
-    {
-        let name = foreign.as_str();
-        let message = format!("this is a {name} configuration, which is not served as it is");
-        let first = input
-            .source
-            .text
-            .find('\n')
-            .unwrap_or(input.source.text.len());
-        problems
-            .error(
-                "foreign-configuration",
-                &input.source.span(0, first),
-                message,
-            )
-            .hint = Some("`pointsman convert` makes a native one of it".into());
-        return Loaded {
-            dialect: None,
-            setup: None,
-            problems,
-        };
-    }
-    let dialect = dialect.unwrap_or_else(|| tell(&input.path, &input.source));
+    let (dialect, parsed) = match dialect {
+        Some(dialect) => (dialect, None),
+        None => match Document::tell(&input.source) {
+            Err(parsed) => (tell(&input.path, &parsed), Some(parsed)),
+            Ok(foreign) => {
+                foreign_configuration(&foreign, &input.source, &mut problems);
+                return Loaded {
+                    dialect: None,
+                    setup: None,
+                    problems,
+                };
+            }
+        },
+    };
     match dialect {
         Dialect::Reflow => input.source.written(Form::Reflow),
         Dialect::PolicyRouter => input.source.written(Form::Toml),
         Dialect::Bitflow | Dialect::Boltconn | Dialect::Native => {}
     }
+    let parsed = || parsed.unwrap_or_else(|| Parsed::of(&input.source));
     let mut setup = match dialect {
-        Dialect::Bitflow => dialect::bitflow::read(&input, &mut problems),
-        Dialect::Boltconn => dialect::boltconn::read(&input, &mut problems),
-        Dialect::Native => dialect::native::read(&input, &mut problems),
+        Dialect::Bitflow => dialect::bitflow::read(&input, parsed(), &mut problems),
+        Dialect::Boltconn => dialect::boltconn::read(&input, parsed(), &mut problems),
+        Dialect::Native => dialect::native::read(&input, parsed(), &mut problems),
         Dialect::PolicyRouter => dialect::policy_router::read(&input, &mut problems),
         Dialect::Reflow => dialect::reflow::read(&input, &mut problems),
     };
@@ -161,8 +152,18 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     }
 }
 
+/// Says of a configuration that is converted and not served what to do.
+fn foreign_configuration(foreign: &Document, source: &Arc<Source>, problems: &mut Problems) {
+    let name = foreign.language().as_str();
+    let message = format!("this is a {name} configuration, which is not served as it is");
+    let first = source.text.find('\n').unwrap_or(source.text.len());
+    problems
+        .error("foreign-configuration", &source.span(0, first), message)
+        .hint = Some("`pointsman convert` makes a native one of it".into());
+}
+
 /// Tells the dialect by the file's shape.
-fn tell(path: &Path, source: &Arc<Source>) -> Dialect {
+fn tell(path: &Path, parsed: &Parsed) -> Dialect {
     if path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("toml"))
@@ -172,8 +173,7 @@ fn tell(path: &Path, source: &Arc<Source>) -> Dialect {
     if path.file_name().is_some_and(|n| n == "config") {
         return Dialect::Reflow;
     }
-    let tree = yaml::parse(source, &mut Problems::default());
-    let Some(Value::Map(pairs)) = tree.map(|node| node.value) else {
+    let Some(Value::Map(pairs)) = parsed.root().map(|root| &root.value) else {
         return Dialect::Native;
     };
     let find = |name: &str| {

@@ -16,10 +16,12 @@ mod example;
 mod mistake;
 #[cfg(test)]
 mod mistake_tests;
+mod parsed;
 mod read;
 #[cfg(test)]
 mod tests;
 
+pub use parsed::Parsed;
 #[cfg(test)]
 pub(crate) use read::seen;
 pub use read::{KeyStyle, Keys};
@@ -80,6 +82,7 @@ pub fn parse_without_aliases(source: &Arc<Source>, problems: &mut Problems) -> O
 
 /// With at most so many nodes that aliases repeat.
 fn parse_with(source: &Arc<Source>, aliases: usize, problems: &mut Problems) -> Option<Node> {
+    parsed::count(source);
     let mut builder = Builder::new(source, aliases);
     let mut parser = Parser::new(StrInput::new(&source.text));
     let mut documents = 0;

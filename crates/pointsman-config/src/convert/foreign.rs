@@ -1,5 +1,6 @@
 //! Configurations that are converted and not served: Clash's and sing-box's.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::{Conversion, clash, mend, sing_box, told};
 use crate::files::Files;
 use crate::json;
 use crate::problem::{Problems, Source};
-use crate::yaml::{self, Value};
+use crate::yaml::{Parsed, Value};
 
 /// A language that is converted alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,37 +29,6 @@ impl Foreign {
         }
     }
 
-    /// Tells by the file's shape; `None` where it is neither.
-    #[must_use]
-    pub fn tell(path: &Path, text: &str) -> Option<Self> {
-        if json::begins_object(text) {
-            match json::value(text) {
-                Ok(root) if is_sing_box(&root) => return Some(Self::SingBox),
-                // What is broken is told by the reader that it is meant for.
-                Err(_) if names_sing_box(text) && !Shape::has_version(text, path) => {
-                    return Some(Self::SingBox);
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let shape = Shape::of(text, path)?;
-        let has = |key: &str| shape.keys.iter().any(|known| known == key);
-        let clash = has("proxy-groups")
-            || has("rule-providers")
-            || has("mixed-port")
-            || has("socks-port")
-            || has("redir-port")
-            || (has("rules") && (has("port") || has("allow-lan")))
-            || (shape.keys.iter().filter(|key| clash::is_old(key)).count() > 1);
-        if (clash || ((has("proxies") || has("proxy-providers")) && has("rules")))
-            && !has("rule-local")
-            && !has("version")
-        {
-            return Some(Self::Clash);
-        }
-        None
-    }
-
     /// The configuration in the native language. `name` is what the report calls it; relative paths of
     /// lists start from `directory`.
     ///
@@ -72,12 +42,77 @@ impl Foreign {
         files: &dyn Files,
     ) -> Result<Conversion, Problems> {
         let source = Source::new(name, text);
+        let tree = match self {
+            Self::Clash => Tree::Clash(Parsed::of(&source)),
+            Self::SingBox => Tree::SingBox(json::value(&source.text)),
+        };
+        Document { source, tree }.convert(directory, files)
+    }
+}
+
+/// A configuration of such a language, parsed.
+#[derive(Debug)]
+pub struct Document {
+    source: Arc<Source>,
+    tree: Tree,
+}
+
+#[derive(Debug)]
+enum Tree {
+    Clash(Parsed),
+    SingBox(Json),
+}
+
+/// A value; else what is wrong and the byte where.
+type Json = Result<serde_json::Value, (String, usize)>;
+
+impl Document {
+    /// Tells by the shape of a file's text.
+    ///
+    /// # Errors
+    /// The text's tree as YAML, where it is of neither language.
+    pub fn tell(source: &Arc<Source>) -> Result<Self, Parsed> {
+        let of = |tree| {
+            let source = Arc::clone(source);
+            Self { source, tree }
+        };
+        let object = json::begins_object(&source.text);
+        let broken = match object.then(|| json::value(&source.text)) {
+            Some(Ok(root)) if is_sing_box(&root) => return Ok(of(Tree::SingBox(Ok(root)))),
+            Some(Err(broken)) if names_sing_box(&source.text) => Some(broken),
+            Some(_) | None => None,
+        };
+        let parsed = Parsed::of(source);
+        match broken {
+            // What is broken is told by the reader that it is meant for.
+            Some(broken) if !has_version(&parsed) => Ok(of(Tree::SingBox(Err(broken)))),
+            _ if is_clash(&parsed) => Ok(of(Tree::Clash(parsed))),
+            _ => Err(parsed),
+        }
+    }
+
+    /// The language.
+    #[must_use]
+    pub fn language(&self) -> Foreign {
+        match self.tree {
+            Tree::Clash(_) => Foreign::Clash,
+            Tree::SingBox(_) => Foreign::SingBox,
+        }
+    }
+
+    /// The configuration in the native language; relative paths of lists start from `directory`.
+    ///
+    /// # Errors
+    /// The problems of a text that is not of this language at all.
+    pub fn convert(self, directory: &Path, files: &dyn Files) -> Result<Conversion, Problems> {
+        let Self { source, tree } = self;
         let mut problems = Problems::default();
-        let draft = match self {
-            Self::Clash => yaml::parse(&source, &mut problems)
+        let draft = match tree {
+            Tree::Clash(parsed) => parsed
+                .take(&mut problems)
                 .filter(|root| matches!(root.value, Value::Map(_)))
                 .map(|root| clash::convert(&root, &mut problems)),
-            Self::SingBox => json(&source, &mut problems)
+            Tree::SingBox(read) => object(read, &source, &mut problems)
                 .map(|root| sing_box::convert(&root, &source, &mut problems)),
         };
         match draft.filter(|_| !problems.has_errors()) {
@@ -89,7 +124,7 @@ impl Foreign {
                 for line in conversion.summary.lines_mut() {
                     *line = source.said(line).into_owned();
                 }
-                told::in_order(&mut conversion.report, name);
+                told::in_order(&mut conversion.report, &source.file);
                 Ok(conversion)
             }
             None => {
@@ -114,9 +149,9 @@ fn names_sing_box(text: &str) -> bool {
     has("outbounds") && (has("route") || has("inbounds")) && !sing_box::has_key(text, "version")
 }
 
-/// Reads sing-box's JSON: an object, perhaps with comments.
-fn json(source: &Arc<Source>, problems: &mut Problems) -> Option<serde_json::Value> {
-    match json::value(&source.text) {
+/// sing-box's JSON as it was read: an object, perhaps with comments.
+fn object(read: Json, source: &Arc<Source>, problems: &mut Problems) -> Option<serde_json::Value> {
+    match read {
         Ok(root) if root.is_object() => return Some(root),
         Ok(_) => {
             let message = "a configuration is an object";
@@ -132,27 +167,30 @@ fn json(source: &Arc<Source>, problems: &mut Problems) -> Option<serde_json::Val
     None
 }
 
-/// The keys at the top.
-struct Shape {
-    keys: Vec<String>,
+fn is_clash(parsed: &Parsed) -> bool {
+    let keys: HashSet<&str> = keys_at_top(parsed).collect();
+    let has = |key: &str| keys.contains(key);
+    let clash = has("proxy-groups")
+        || has("rule-providers")
+        || has("mixed-port")
+        || has("socks-port")
+        || has("redir-port")
+        || (has("rules") && (has("port") || has("allow-lan")))
+        || (keys.iter().filter(|key| clash::is_old(key)).count() > 1);
+    (clash || ((has("proxies") || has("proxy-providers")) && has("rules")))
+        && !has("rule-local")
+        && !has("version")
 }
 
-impl Shape {
-    /// Whether it is a native text in YAML's brackets.
-    fn has_version(text: &str, path: &Path) -> bool {
-        let shape = Self::of(text, path);
-        shape.is_some_and(|shape| shape.keys.iter().any(|key| key == "version"))
-    }
+/// Whether it is a native text in YAML's brackets.
+fn has_version(parsed: &Parsed) -> bool {
+    keys_at_top(parsed).any(|key| key == "version")
+}
 
-    fn of(text: &str, path: &Path) -> Option<Self> {
-        let source = Source::new(&path.display().to_string(), text.to_owned());
-        let root = yaml::parse(&source, &mut Problems::default())?;
-        let Value::Map(pairs) = root.value else {
-            return None;
-        };
-        let keys = pairs.iter().filter_map(|(key, _)| key.scalar());
-        Some(Self {
-            keys: keys.map(str::to_owned).collect(),
-        })
-    }
+fn keys_at_top(parsed: &Parsed) -> impl Iterator<Item = &str> {
+    let pairs = match parsed.root().map(|root| &root.value) {
+        Some(Value::Map(pairs)) => pairs.as_slice(),
+        Some(Value::List(_) | Value::Scalar(..)) | None => &[],
+    };
+    pairs.iter().filter_map(|(key, _)| key.scalar())
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::check_dialect;
-use crate::convert::{Foreign, faults};
+use crate::convert::{Document, Foreign, faults};
 use crate::files::Memory;
+use crate::problem::Source;
 use crate::setup::Dialect;
 
 /// Checks the conversion of Clash's configurations.
@@ -30,7 +31,7 @@ fn check(foreign: Foreign, bytes: &[u8]) {
         return;
     };
     let files = Memory::default();
-    let _either = Foreign::tell(Path::new("c"), text);
+    let _either = Document::tell(&Source::new("c", text.to_owned()));
     match foreign.convert("c", text.to_owned(), Path::new(""), &files) {
         Ok(conversion) => {
             assert!(

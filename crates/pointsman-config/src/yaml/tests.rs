@@ -1,6 +1,12 @@
 //! Places of problems, bounds.
 
+use std::path::Path;
+
+use super::parsed::counted;
 use super::*;
+use crate::convert::Document;
+use crate::files::Memory;
+use crate::load::load;
 
 fn problems_of(text: &str) -> String {
     let mut problems = Problems::default();
@@ -138,4 +144,29 @@ fn tags_of_the_schema_say_the_kind_of_a_value() {
     }
     assert!(!read("!!str null").is_null() && read("!!null 'null'").is_null());
     read("!!map { a: !!seq [!!bool 'true'] }");
+}
+
+/// Its language is told by its tree, and its reader takes the same tree: also of one that is broken.
+#[test]
+fn a_configuration_is_parsed_once() {
+    let clash = "mixed-port: 1\nrules: [\"MATCH,DIRECT\"]\n";
+    for text in [
+        "version: 1\ninbounds: {}\n",
+        "{\"version\": 1, \"inbounds\": {}}",
+        "server: { proxies: [] }\n",
+        "rule-local: [\"FALLBACK, DIRECT\"]\n",
+        "a: [\n",
+        "",
+        clash,
+    ] {
+        let files = Memory::new([("c.yaml", text)]);
+        let times = counted(text, || drop(load(Path::new("c.yaml"), None, None, &files)));
+        assert_eq!(times, 1, "{text}");
+    }
+    let times = counted(clash, || {
+        let document = Document::tell(&Source::new("c", clash.to_owned())).unwrap();
+        let done = document.convert(Path::new(""), &Memory::default());
+        assert!(done.is_ok());
+    });
+    assert_eq!(times, 1);
 }

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use pointsman_api::{Error as Refusal, Problem};
-use pointsman_config::convert::{Conversion, Foreign, Summary, faults, folded, from_setup};
+use pointsman_config::convert::{
+    Conversion, Document, Foreign, Summary, faults, folded, from_setup,
+};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::input::{MAX_FILE, read_text};
-use pointsman_config::{self as config, Loaded, Severity};
+use pointsman_config::{self as config, Loaded, Problems, Severity, Source};
 use serde_json::json;
 
 use crate::cmds::check::counted;
@@ -20,7 +22,7 @@ use crate::output_file::{OutputFile, Readers};
 /// Arguments of `convert`.
 #[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
-    /// The configuration: a file, or reflow's directory
+    /// The configuration: a file, reflow's directory, or `-` for stdin
     path: PathBuf,
     /// The language to convert to
     #[arg(long, value_enum, default_value = "native")]
@@ -129,7 +131,11 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
     let path = &args.path;
     let dialect = match args.from {
         From::Auto => match foreign(path) {
-            Some(foreign) => return from_foreign(foreign, path),
+            Some(document) => {
+                let language = document.language();
+                let converted = document.convert(&load::directory(path), &ThisHost);
+                return done(language, path, converted);
+            }
             None => Dialect::Auto,
         },
         From::Clash => return from_foreign(Foreign::Clash, path),
@@ -171,21 +177,34 @@ fn text(path: &Path) -> Result<String, Stop> {
         .map_err(|error| Stop::Failed(format!("{} cannot be read: {error}", path.display())))
 }
 
-fn foreign(path: &Path) -> Option<Foreign> {
+/// A configuration that is converted and not served.
+fn foreign(path: &Path) -> Option<Document> {
     if path.is_dir() {
         return None;
     }
     // What cannot be read is told by whoever reads it next.
     ThisHost.read_handed(path, MAX_FILE, PIPES_WITHIN).ok()?;
     let text = read_text(&ThisHost, path).ok()?;
-    Foreign::tell(path, &text)
+    Document::tell(&Source::new(&path.display().to_string(), text)).ok()
 }
 
 fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
+    let text = text(path)?;
     let name = path.display().to_string();
-    let done = foreign.convert(&name, text(path)?, &load::directory(path), &ThisHost);
+    done(
+        foreign,
+        path,
+        foreign.convert(&name, text, &load::directory(path), &ThisHost),
+    )
+}
+
+fn done(
+    foreign: Foreign,
+    path: &Path,
+    done: Result<Conversion, Problems>,
+) -> Result<Conversion, Stop> {
     done.map_err(|problems| {
-        let error = format!("{name} cannot be read as {}", foreign.as_str());
+        let error = format!("{} cannot be read as {}", path.display(), foreign.as_str());
         refused(error, wires(&problems.0, path))
     })
 }

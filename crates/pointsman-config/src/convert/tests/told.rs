@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::foreign::converted;
+use super::foreign::{converted, told_by_shape};
 use crate::convert::{Foreign, folded};
 use crate::files::Memory;
 
@@ -122,7 +122,7 @@ fn reports_are_in_the_order_of_the_lines_and_fold_what_is_equal() {
 fn broken_json_is_told_as_json() {
     let text =
         "{\"outbounds\":[{\"type\": \"socks\", \"version\": \"5\", \"default\": \n}],\"route\":{}}";
-    assert_eq!(Foreign::tell(Path::new("c"), text), Some(Foreign::SingBox));
+    assert_eq!(told_by_shape(text), Some(Foreign::SingBox));
     let refused = Foreign::SingBox.convert("c", text.to_owned(), Path::new(""), &Memory::default());
     let problem = refused.unwrap_err().0[0].to_string();
     assert!(
@@ -130,5 +130,5 @@ fn broken_json_is_told_as_json() {
         "{problem}"
     );
     let native = "{version: 1, \"outbounds\": {}, \"inbounds\": {}}";
-    assert_eq!(Foreign::tell(Path::new("c"), native), None);
+    assert_eq!(told_by_shape(native), None);
 }

@@ -23,15 +23,15 @@ use crate::setup::{
     DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Timeouts, Uplink,
 };
 use crate::value;
-use crate::yaml::{self, KeyStyle, Keys, Node};
+use crate::yaml::{self, KeyStyle, Keys, Node, Parsed};
 
 /// How long flows may go on after the first signal to stop: what is left of an orchestrator's usual
 /// 10 s and more is for the second signal.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Reads a configuration of this dialect; pushes every problem.
-pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
-    let Some(root) = yaml::parse(&input.source, problems) else {
+/// Reads a configuration of this dialect from its tree; pushes every problem.
+pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Option<Setup> {
+    let Some(root) = parsed.take(problems) else {
         if !problems.has_errors() {
             let place = input.source.span(0, 0);
             problems.error(

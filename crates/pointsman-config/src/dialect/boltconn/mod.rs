@@ -24,11 +24,11 @@ use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Timeouts, Uplink};
-use crate::yaml::{self, KeyStyle, Node};
+use crate::yaml::{self, KeyStyle, Node, Parsed};
 
-/// Reads a configuration of this dialect; pushes every problem.
-pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
-    let Some(root) = yaml::parse(&input.source, problems) else {
+/// Reads a configuration of this dialect from its tree; pushes every problem.
+pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Option<Setup> {
+    let Some(root) = parsed.take(problems) else {
         if !problems.has_errors() {
             let place = input.source.span(0, 0);
             problems.error("missing-key", &place, "the configuration is empty");

@@ -37,7 +37,7 @@ use crate::setup::{
     Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, Sniff, Timeouts,
 };
 use crate::value::{self, Others};
-use crate::yaml::{self, KeyStyle, Keys, Node};
+use crate::yaml::{KeyStyle, Keys, Node, Parsed};
 
 /// The words of `balance`.
 const BALANCES: [(&str, Balance); 4] = [
@@ -100,9 +100,9 @@ const LOG_FORMATS: [(&str, bool); 2] = [("text", false), ("json", true)];
 /// The words of `on_unknown`.
 const UNKNOWN: [(&str, OnUnknown); 2] = [("skip", OnUnknown::Skip), ("reject", OnUnknown::Reject)];
 
-/// Reads a configuration of this dialect; pushes every problem.
-pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
-    let root = match yaml::parse(&input.source, problems) {
+/// Reads a configuration of this dialect from its tree; pushes every problem.
+pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Option<Setup> {
+    let root = match parsed.take(problems) {
         Some(root) => root,
         None if problems.has_errors() => return None,
         // What a full disk or an editor leaves for a moment is not to end all that is served.
