@@ -21,6 +21,7 @@ use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
 pub use self::above::{Above, way};
 pub use self::decided::{Decided, LookedInto};
+pub use self::ways::hint_of_groups;
 use crate::files::Files;
 use crate::flow::{BadFlow, Query};
 use crate::list::ListFile;

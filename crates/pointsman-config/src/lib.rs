@@ -35,6 +35,7 @@ pub mod rule_list;
 mod secrets_tests;
 pub mod setup;
 pub mod tree;
+mod unbuilt;
 pub mod value;
 pub mod yaml;
 

@@ -11,7 +11,7 @@ use pointsman_policy::set::RuleSet;
 
 use crate::files::Stamp;
 use crate::input::Input;
-use crate::list::{ListFile, MOST_OF_A_FILE, Origin, Recipe, Surroundings, Want};
+use crate::list::{ListFile, MOST_OF_A_FILE, Origin, Recipe, Surroundings, Want, searched};
 use crate::problem::{Problem, Problems, Severity, Span};
 
 /// A list in a file, as a dialect's reader found it.
@@ -39,7 +39,7 @@ pub(crate) fn load(
     let opened = match input.files.open(list.path, most) {
         Ok(opened) => opened,
         Err(error) if list.fetched && error.kind() == io::ErrorKind::NotFound => {
-            not_fetched(list.name, list.place, problems);
+            not_fetched(list.name, Some(list.path), input, list.place, problems);
             return none;
         }
         Err(error) => {
@@ -111,10 +111,17 @@ pub(crate) fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// Tells that a set is empty because its list was never fetched.
-pub(crate) fn not_fetched(name: &str, place: &Span, problems: &mut Problems) {
+/// Tells that a set is empty because its list was never fetched, and where its copy was looked for.
+pub(crate) fn not_fetched(
+    name: &str,
+    copy: Option<&Path>,
+    input: &Input<'_>,
+    place: &Span,
+    problems: &mut Problems,
+) {
     let message = format!("`{name}` was not fetched yet: it is empty");
-    problems.warning("not-fetched", place, message);
+    problems.warning("not-fetched", place, message).hint =
+        Some(searched(copy, input.state.as_deref()));
 }
 
 /// The name of the copy of what is fetched under a name: `rules-ads`.

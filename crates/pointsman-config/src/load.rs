@@ -12,6 +12,7 @@ use crate::list::Shelf;
 use crate::own;
 use crate::problem::{Form, Problems, Source};
 use crate::setup::{Dialect, Setup};
+use crate::unbuilt;
 use crate::yaml::{self, Parsed, Value};
 
 /// What a load came to.
@@ -139,6 +140,7 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     if let Some(setup) = &mut setup {
         setup.lists = input.lists.take();
         own::check(setup, &mut problems);
+        unbuilt::check(setup, &mut problems);
     }
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());

@@ -5,6 +5,7 @@
 
 mod data;
 mod limits;
+mod resolver;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

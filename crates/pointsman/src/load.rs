@@ -90,7 +90,7 @@ pub(crate) fn set_state(said: Option<&Path>) {
 static STATE: OnceLock<Option<PathBuf>> = OnceLock::new();
 
 /// Where the daemon of this user keeps the lists that it fetched.
-fn state() -> Option<PathBuf> {
+pub(crate) fn state() -> Option<PathBuf> {
     let said = STATE.get().and_then(Option::as_deref);
     paths::state(&ThisHost, said, local::is_root())
 }

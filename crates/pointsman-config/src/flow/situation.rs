@@ -164,14 +164,7 @@ impl<'s> Situation<'s> {
         let (Some(resolver), Some(name)) = (resolver, facts.destination_name()) else {
             return Fact::Absent;
         };
-        let fixed = resolver.hosts.iter().filter(|(host, below, _)| {
-            if *below {
-                name.is_within(host)
-            } else {
-                name == host
-            }
-        });
-        let fixed: Vec<_> = fixed.map(|(_, _, address)| *address).collect();
+        let fixed: Vec<_> = resolver.fixed(name).collect();
         let fixed = Some(fixed).filter(|addresses| !addresses.is_empty());
         Fact::from_option(fixed, Provenance::Resolver)
     }

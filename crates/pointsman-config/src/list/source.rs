@@ -183,3 +183,21 @@ impl ListFile {
         }
     }
 }
+
+/// Where a copy of what is fetched was looked for, and what chooses that.
+#[must_use]
+pub fn searched(copy: Option<&Path>, state: Option<&Path>) -> String {
+    match (copy, state) {
+        (Some(copy), Some(state)) if copy.starts_with(state) => format!(
+            "there is no `{}`: `--state DIR` names the directory in which the daemon keeps what it fetched",
+            copy.display()
+        ),
+        (Some(copy), _) => format!(
+            "there is no `{}`: the daemon writes it when it has fetched the list",
+            copy.display()
+        ),
+        (None, _) => {
+            "`--state DIR` names the directory in which the daemon keeps what it fetched".to_owned()
+        }
+    }
+}

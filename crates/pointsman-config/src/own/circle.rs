@@ -24,18 +24,9 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
             NameServer::Tcp(place) | NameServer::Udp(place) => place.via.as_ref().is_none_or(is),
         };
         let name = |name: &Domain| {
-            let fits = |known: &Domain, below: bool| match below {
-                true => name.is_within(known),
-                false => name == known,
-            };
-            let mut fixed = resolver.hosts.iter();
-            if fixed.any(|(known, below, _)| fits(known, *below)) {
-                return true;
-            }
-            let mut own = resolver.by_domain.iter();
-            let own = own.find(|(known, below, _)| fits(known, *below));
-            let servers = own.map_or(&resolver.servers, |(_, _, servers)| servers);
-            servers.is_empty() || servers.iter().any(asked)
+            let servers = resolver.servers_for(name);
+            let is_fixed = resolver.fixed(name).next().is_some();
+            is_fixed || servers.is_empty() || servers.iter().any(asked)
         };
         let reached = |kind: &OutboundKind| match kind {
             // Names of later hops are told to the hop before.

@@ -431,7 +431,9 @@ fn failed(
             Some(NameServer::NotYet(_) | NameServer::System) | None => why,
         }
     });
-    let whys: Vec<String> = whys.collect();
+    // Servers that are not built have no address to be told apart by.
+    let mut seen = HashSet::new();
+    let whys: Vec<String> = whys.filter(|why| seen.insert(why.clone())).collect();
     let why = match whys.as_slice() {
         [] if servers.is_empty() => "no name server is configured".into(),
         [] => "no time was left to ask for it".into(),
@@ -451,6 +453,13 @@ mod tests {
         assert_eq!(why(&[]), told("no name server is configured"));
         let servers = [NameServer::System];
         assert_eq!(why(&servers), told("no time was left to ask for it"));
+        let later = || Answer::Unreached("DNS over `tls://` is not built yet".into());
+        let servers_of_later = [(0, later()), (1, later())].into();
+        let (told, _) = failed(&[], servers_of_later, BUDGET);
+        assert_eq!(
+            told,
+            Told::Failed("DNS over `tls://` is not built yet".into())
+        );
         let silent = failed(&servers, vec![(0, Answer::Silent)], BUDGET);
         let expected = Told::Failed("no answer within 4.0s".into());
         assert_eq!(silent, (expected, Some(FAILED_FOR)));

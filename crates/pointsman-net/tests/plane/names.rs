@@ -273,7 +273,8 @@ async fn a_name_server_that_is_an_own_listener_is_refused_before_it_is_dialled()
 async fn a_name_server_that_is_not_built_says_so_once() {
     let later = NameServer::NotYet("DNS over `https://` is not built yet".into());
     let mut spec = Script::new().spec();
-    spec.server_resolver = resolver(vec![later], Families::PreferIpv4);
+    let both = vec![later.clone(), later];
+    spec.server_resolver = resolver(both, Families::PreferIpv4);
     let stage = Stage::of(spec).await;
     assert_ne!(visit(&stage, "one.test", 80).await.0, 0);
     let record = stage.record().await;

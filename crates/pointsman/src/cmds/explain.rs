@@ -10,9 +10,9 @@ use clap::Args;
 use pointsman_api::flow::{Missed, Untold};
 use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
-use pointsman_config::explain::{Detail, First, explain, verify};
+use pointsman_config::explain::{Detail, First, explain, hint_of_groups, unfetched, verify};
 use pointsman_config::flow::{BadFlow, Query};
-use pointsman_config::setup::OutboundKind;
+use pointsman_config::list::searched;
 use serde_json::{Value, json};
 
 use crate::cmds::expected::Expected;
@@ -277,7 +277,8 @@ impl Asker<'_> {
         };
         let explain = |query: &Query| {
             let mut explained = explain(setup, query, &First, detail)?;
-            explained.hints.extend(first_of_group(setup, &explained));
+            hint_of_groups(&mut explained, setup);
+            explained.hints.extend(copies_looked_for(setup, query));
             Ok(explained)
         };
         let first = explain(&query);
@@ -311,17 +312,18 @@ impl Asker<'_> {
     }
 }
 
-/// What only a daemon knows: the member of a group that somebody selected.
-fn first_of_group(setup: &Setup, explanation: &Explanation) -> Option<String> {
-    let group = explanation.decision.outbound.as_deref()?;
-    let member = explanation.decision.member.as_deref()?;
-    let outbound = setup.outbounds.iter().find(|it| *it.name == *group)?;
-    let OutboundKind::Select { members, .. } = &outbound.kind else {
-        return None;
-    };
-    (members.len() > 1).then(|| {
-        format!("without a daemon, group `{group}` is taken to be its first member, `{member}`")
-    })
+/// Where the copies of lists were looked for that a flow's rules looked into and that are not there.
+fn copies_looked_for(setup: &Setup, query: &Query) -> Vec<String> {
+    if setup.sources.iter().all(|source| source.read.is_some()) {
+        return Vec::new();
+    }
+    let names = unfetched(setup, query).unwrap_or_default();
+    let state = load::state();
+    let sources = setup.sources.iter();
+    let missing = sources.filter(|source| names.contains(&source.name));
+    missing
+        .map(|source| searched(source.path.as_deref(), state.as_deref()))
+        .collect()
 }
 
 /// Writes an explanation; not where `--quiet` leaves what `--expect` asks to the exit code.

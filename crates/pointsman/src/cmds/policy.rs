@@ -16,7 +16,7 @@ use crate::{control, load};
 /// Arguments of `policy`.
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
-    /// The configuration; the default is the running daemon's
+    /// The configuration (`-`: stdin); the default is the running daemon's
     path: Option<PathBuf>,
     /// The form of the output
     #[arg(long = "as", value_enum, default_value = "tree")]

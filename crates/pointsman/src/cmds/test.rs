@@ -14,7 +14,8 @@ use crate::output::{Out, Stop};
 /// Arguments of `test`.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// The configuration: a file, or reflow's directory; the default is the one that the daemon would take
+    /// The configuration: a file, reflow's directory, or `-` for stdin; the default is the one that the
+    /// daemon would take
     path: Option<PathBuf>,
     /// The language of the configuration
     #[arg(long, value_enum, default_value = "auto")]

@@ -209,7 +209,7 @@ fn a_list_that_nobody_has_is_not_asked() {
         expect![[r#"
             2
             --
-            error: `web` was not fetched yet
+            error: `web` was not fetched yet; there is no `web.txt`: the daemon writes it when it has fetched the list
         "#]],
     );
 }

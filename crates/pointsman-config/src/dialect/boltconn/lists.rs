@@ -327,7 +327,7 @@ fn rule_set(
         });
     }
     let Some(path) = located.path else {
-        list_file::not_fetched(name, &located.place, problems);
+        list_file::not_fetched(name, None, reading.input, &located.place, problems);
         return none;
     };
     let file = FileList {

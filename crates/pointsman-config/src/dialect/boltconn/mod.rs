@@ -302,7 +302,7 @@ impl Reading<'_> {
             problems.not_yet(place, format!("fetching `{name}`: its cached file serves"));
         }
         let Some(file) = located.path else {
-            list_file::not_fetched(name, &located.place, problems);
+            list_file::not_fetched(name, None, self.input, &located.place, problems);
             return Named::NotFetched;
         };
         match read_text(self.input.files, &file) {
@@ -311,7 +311,7 @@ impl Reading<'_> {
                 Named::Text(Source::open(&located.shown, text))
             }
             Err(error) if located.url.is_some() && error.kind() == std::io::ErrorKind::NotFound => {
-                list_file::not_fetched(name, &located.place, problems);
+                list_file::not_fetched(name, Some(&file), self.input, &located.place, problems);
                 Named::NotFetched
             }
             Err(error) => {

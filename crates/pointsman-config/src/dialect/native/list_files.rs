@@ -206,7 +206,7 @@ impl<'a> Written<'a> {
             around.fetched.push(Fetched { source, via });
         }
         let Some(path) = path else {
-            list_file::not_fetched(name, place, problems);
+            list_file::not_fetched(name, None, input, place, problems);
             return none;
         };
         let before = problems.0.len();

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use pointsman_config::list::query::{Answer, Query, Standing, Table, ask};
-use pointsman_config::list::{ListFile, shown};
+use pointsman_config::list::{ListFile, searched, shown};
 use pointsman_config::problem::nearest;
 use pointsman_policy::Host;
 use pointsman_policy::set::{RuleSet, Sink};
 use serde_json::{Value, json};
 
 use super::{Reading, read};
-use crate::files::ThisHost;
+use crate::files::{ThisHost, is_stdin};
 use crate::load;
 use crate::options::{Dialect, Format};
 use crate::output::{Out, Stop, complain};
@@ -26,13 +26,13 @@ const MAX_LINE: usize = 4096;
 /// Arguments of `rule-set match`.
 #[derive(Args, Debug)]
 pub(crate) struct MatchArgs {
-    /// The list: a file; with `--config` the name of a rule set
+    /// The list: a file, or `-` for stdin; with `--config` the name of a rule set
     #[arg(value_name = "NAME-OR-FILE")]
     list: PathBuf,
     /// A name or an address; `-` reads one a line and answers one object a line
     #[arg(value_name = "HOST-OR-ADDRESS")]
     host: String,
-    /// The configuration that has the rule set
+    /// The configuration that has the rule set (`-`: stdin)
     #[arg(long, value_name = "PATH", conflicts_with_all = ["set", "list_format", "behavior"])]
     config: Option<PathBuf>,
     /// The language of the configuration
@@ -53,6 +53,10 @@ pub(crate) fn run(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
 
 fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
     if args.host == "-" {
+        if is_stdin(args.config.as_deref().unwrap_or(&args.list)) {
+            let what = "the hosts and what they are looked for in cannot both come by stdin";
+            return Err(Stop::Usage(what.to_owned()));
+        }
         let mut table = Table::default();
         let asked = match &args.config {
             Some(config) => {
@@ -204,9 +208,12 @@ fn find(config: &Path, args: &MatchArgs) -> Result<(Arc<RuleSet>, Option<ListFil
     let wanted = args.list.to_string_lossy();
     let sets = || setup.policies.iter().flat_map(|policy| policy.sets.iter());
     let fetched = setup.sources.iter().find(|source| *source.name == wanted);
-    let copy = fetched.and_then(|source| source.path.as_ref());
-    if fetched.is_some() && !copy.is_some_and(|path| path.exists()) {
-        return Err(Stop::Usage(format!("`{wanted}` was not fetched yet")));
+    let copy = fetched.and_then(|source| source.path.as_deref());
+    if fetched.is_some() && !copy.is_some_and(Path::exists) {
+        let searched = searched(copy, load::state().as_deref());
+        return Err(Stop::Usage(format!(
+            "`{wanted}` was not fetched yet; {searched}"
+        )));
     }
     if let Some(set) = sets().find(|set| *set.name == wanted) {
         let mut lists = setup.lists.iter();

@@ -16,7 +16,7 @@ const MOST_NAMED: usize = 20;
 /// Arguments of `rule-set convert`.
 #[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
-    /// The list
+    /// The list: a file, or `-` for stdin
     file: PathBuf,
     /// The format to convert to
     #[arg(long, value_enum, value_name = "FORMAT")]

@@ -32,7 +32,7 @@ pub(crate) enum RuleSetVerb {
 /// Arguments of `rule-set list`.
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// The file
+    /// The file, or `-` for stdin
     file: PathBuf,
 }
 

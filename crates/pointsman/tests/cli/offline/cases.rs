@@ -117,4 +117,20 @@ fn a_test_of_a_list_that_was_never_fetched_is_open() {
         "{}",
         explained.stdout
     );
+    // Where it was looked for, and what chooses that.
+    let searched = "there is no `kept/rules-ads`: `--state DIR` names the directory";
+    for words in [
+        &["check", "c.yaml", "--state", "kept"][..],
+        &[
+            "explain",
+            "--config",
+            "c.yaml",
+            "ads.test:1",
+            "--state",
+            "kept",
+        ],
+    ] {
+        let told = crate::run(home.path(), words, "").stdout;
+        assert!(told.contains(&format!("hint: {searched}")), "{told}");
+    }
 }

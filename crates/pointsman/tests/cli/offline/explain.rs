@@ -317,7 +317,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
             reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
-            hint: without a daemon, group `outer` is taken to be its first member, `p`
+            hint: without a daemon, each group is taken to be its first member: `outer` is `inner`, `inner` is `p`
         "#]],
     );
     asked_of_allowing(
@@ -338,7 +338,7 @@ fn a_destination_is_taken_as_it_is_pasted() {
             outer › inner › p (proxy)
             rule: FALLBACK, outer (c.yaml:10)
             reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
-            hint: without a daemon, group `outer` is taken to be its first member, `p`
+            hint: without a daemon, each group is taken to be its first member: `outer` is `inner`, `inner` is `p`
         "#]],
     );
     asked_of_allowing(
@@ -359,6 +359,65 @@ fn a_destination_is_taken_as_it_is_pasted() {
     );
 }
 
+/// A group is what it holds itself, and not what stands at the end of the way.
+#[test]
+fn a_groups_first_member_is_its_own() {
+    let home = directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\noutbounds:\n  \
+         p: { type: socks5, server: \"127.0.0.1:2123\" }\n  \
+         only: { type: select, members: [p] }\n  \
+         top: { type: select, members: [only, DIRECT] }\nrules:\n  - FALLBACK, top\n",
+    )]);
+    let told = run(
+        home.path(),
+        &["explain", "--config", "c.yaml", "a.test"],
+        "",
+    );
+    let hint = "hint: without a daemon, group `top` is taken to be its first member, `only`\n";
+    assert!(told.stdout.contains(hint), "{}", told.stdout);
+}
+
+/// Where no name server that would be asked is built, a flow that needs its answer is told to fail.
+#[test]
+fn a_look_up_that_nobody_answers_is_told() {
+    let home = directory(&[(
+        "c.yaml",
+        "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\noutbounds:\n  \
+         far: { type: socks5, server: \"proxy.test:1080\" }\n  near: { type: socks5, server: \"127.0.0.1:1\" }\n\
+         dns: { upstreams: { doh: \"https://1.1.1.1/q\" }, hosts: { known.test: 10.0.0.1 }, domains: { lan.test: system } }\n\
+         rules:\n  - DOMAIN, far.test, far\n  - DOMAIN, near.test, near\n  - FALLBACK, DIRECT\n",
+    )]);
+    let hints = |flow: &str| {
+        let told = run(home.path(), &["explain", "--config", "c.yaml", flow], "");
+        let hints = told
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("hint: "));
+        hints.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let why = "can answer (DNS over `https://` is not built yet)";
+    assert_eq!(
+        hints("a.test:1"),
+        [format!(
+            "nobody who would be asked for `a.test` {why}, so the flow fails"
+        )]
+    );
+    assert_eq!(
+        hints("far.test:1"),
+        [format!(
+            "nobody who would be asked for `proxy.test` {why}, so the proxy is not reached"
+        )]
+    );
+    for flow in ["near.test:1", "known.test:1", "x.lan.test:1", "10.1.1.1:1"] {
+        let told = hints(flow);
+        assert!(
+            !told.iter().any(|hint| hint.contains("can answer")),
+            "{flow}: {told:?}"
+        );
+    }
+}
+
 #[test]
 fn what_was_not_said_and_decides_is_asked_for() {
     asked_of_allowing(
@@ -369,7 +428,7 @@ fn what_was_not_said_and_decides_is_asked_for() {
         REJECT (reject)
         rule: allow: 10.0.0.0/8 (c.yaml:3)
         reason: `allow: 10.0.0.0/8` (c.yaml:3): there is no source
-        hint: the client's address decides here (`allow: 10.0.0.0/8`), and it was not said: add `src=ADDRESS`
+        hint: the client's address was not said, and a rule looks at it (`allow: 10.0.0.0/8`): add `src=ADDRESS`
     "#]],
     );
     asked_of_allowing(
@@ -381,7 +440,7 @@ fn what_was_not_said_and_decides_is_asked_for() {
             rule: FALLBACK, outer (c.yaml:10)
             reason: no earlier rule decided (2 tried): `FALLBACK, outer` (c.yaml:10)
             hint: the port was not said, and a rule looks at it: add `dst=HOST:PORT`
-            hint: without a daemon, group `outer` is taken to be its first member, `p`
+            hint: without a daemon, each group is taken to be its first member: `outer` is `inner`, `inner` is `p`
         "#]],
     );
 }

@@ -44,6 +44,37 @@ fn usage_is_two() {
     }
 }
 
+/// What is read from stdin where a path is `-` is said where the path is described.
+#[test]
+fn verbs_that_read_stdin_say_so() {
+    let policy = "version: 1\npolicy: direct\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1\" } }\n\
+                  rule_sets: { s: { domains: [a.test] } }\n";
+    let dat = "\n\u{8}\n\u{2}CN\u{12}\u{2}\u{12}\u{0}";
+    let list = "a.test\n";
+    for (verb, arguments, stdin) in [
+        ("check", "-", policy),
+        ("convert", "-", policy),
+        ("explain", "--config - a.test:1", policy),
+        ("fmt", "-", policy),
+        ("policy", "-", policy),
+        ("rule-set convert", "- --to yaml", list),
+        ("rule-set list", "-", dat),
+        ("rule-set match", "- a.test", list),
+        ("rule-set match", "s a.test --config -", policy),
+        ("test", "-", policy),
+    ] {
+        let home = directory(&[]);
+        let words = |more: &'static str| verb.split(' ').chain(more.split(' ')).collect::<Vec<_>>();
+        let done = run(home.path(), &words(arguments), stdin);
+        assert_eq!(done.code, 0, "{verb}: {}", done.stderr);
+        let help = run(home.path(), &words("--help"), "").stdout;
+        assert!(help.contains("stdin"), "{verb}: {help}");
+    }
+    let home = directory(&[]);
+    let both = run(home.path(), &["rule-set", "match", "-", "-"], list);
+    assert_eq!(both.code, 2, "{}", both.stderr);
+}
+
 #[test]
 fn completions_know_the_verbs() {
     let home = directory(&[]);

@@ -514,6 +514,16 @@ fn resolvers_are_checked() {
         "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
         &["2:55: error[invalid-address]: `hosts`: `b` is no address"],
     );
+    let note = "2:24: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail";
+    let unbuilt = "warning[unbuilt-resolver]: none of these name servers is of a kind that is built: all that needs this resolver fails";
+    dns(
+        "upstreams: { a: 'https://a/q' }",
+        &[&format!("2:24: {unbuilt}"), note],
+    );
+    dns(
+        "upstreams: { a: ['https://a/q', 'udp://1.1.1.1'] }",
+        &[&note.replace("2:24", "2:25")],
+    );
     let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
     let setup = setup(&format!("dns: {{ {dns} }}"));
     let by_domain = &setup.resolvers[0].by_domain;
