@@ -170,6 +170,11 @@ fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
         if !in_os && !is_test && !in_tidy && code.contains("unsafe ") && !code.contains('"') {
             findings.push(format!("{at}: `unsafe` belongs to pointsman-os"));
         }
+        if !is_test && !shown.ends_with("tests.rs") && steers(code) {
+            findings.push(format!(
+                "{at}: words steer the program: go by a code or a field, and not by what a message says"
+            ));
+        }
         if pure && !is_test {
             for (word, why) in IMPURE.iter().filter(|(word, _)| code.contains(word)) {
                 findings.push(format!("{at}: `{word}` in a pure crate: {why}"));
@@ -182,6 +187,41 @@ fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
             "{shown}: {lines} lines; over {MAX_LINES} it is two things in one room"
         ));
     }
+}
+
+/// Whether a line asks what stands in a text for people: `message.contains("...")` and its like.
+fn steers(code: &str) -> bool {
+    let asks = [
+        "contains",
+        "starts_with",
+        "ends_with",
+        "split_once",
+        "strip_prefix",
+    ];
+    let texts = [
+        "because",
+        "error",
+        "hint",
+        "message",
+        "reason",
+        "sentence()",
+        "why",
+    ];
+    texts.iter().any(|text| {
+        let mut places = code.match_indices(text);
+        places.any(|(at, _)| {
+            let before = code[..at].chars().next_back();
+            let whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+            let behind = code[at + text.len()..].strip_prefix('.');
+            let asked = behind.is_some_and(|behind| {
+                asks.iter().any(|ask| {
+                    let rest = behind.strip_prefix(ask);
+                    rest.is_some_and(|rest| rest.starts_with("(\"") || rest.starts_with("(&"))
+                })
+            });
+            whole && asked
+        })
+    })
 }
 
 /// Every code that a reader uses is described, and nothing else is.
@@ -251,4 +291,22 @@ fn files(patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
         .map(PathBuf::from)
         .filter(|p| p.exists())
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_steer_are_found() {
+        let check = |code: &str, expected| assert_eq!(steers(code), expected, "{code}");
+        check("if problem.message.contains(\"not yet\") {", true);
+        check("hint.starts_with(\"did you mean\")", true);
+        check("!reason.contains(&rule.text)", true);
+        check("self.sentence().ends_with(\"x\")", true);
+        check("message.contains(is_unseen)", false);
+        check("text.starts_with(\"udp://\")", false);
+        check("let hint = address.contains(\"://\");", false);
+        check("my_message.contains(\"x\")", false);
+    }
 }

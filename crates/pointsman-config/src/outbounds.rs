@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pointsman_policy::OutboundId;
 use pointsman_policy::model::{MOST_NESTED, OutboundInfo};
 
-use crate::problem::{Problems, Span, nearest};
+use crate::problem::{About, Problems, Span, nearest};
 use crate::setup::{Outbound, OutboundKind};
 
 /// The most names that a hint lists of those that were defined.
@@ -28,6 +28,13 @@ pub struct Outbounds {
     by_name: HashMap<Arc<str>, OutboundId>,
     /// Names that unknown ones were compared with.
     compared: Cell<usize>,
+}
+
+/// What to do about a name that there is not.
+enum Hint {
+    /// To write the name that is nearest.
+    Near(String),
+    Other(String),
 }
 
 impl Outbounds {
@@ -137,13 +144,10 @@ impl Outbounds {
             return Some(id);
         }
         let hint = self.hint(name);
-        problems
-            .error(
-                "unknown-outbound",
-                span,
-                format!("there is no outbound `{name}`"),
-            )
-            .hint = hint;
+        let message = format!("there is no outbound `{name}`");
+        let problem = problems.error("unknown-outbound", span, message);
+        problem.about = matches!(hint, Some(Hint::Near(_))).then_some(About::Misspelt);
+        problem.hint = hint.map(|(Hint::Near(text) | Hint::Other(text))| text);
         None
     }
 
@@ -176,9 +180,9 @@ impl Outbounds {
     }
 
     /// What may have been meant, or what there is.
-    fn hint(&self, name: &str) -> Option<String> {
+    fn hint(&self, name: &str) -> Option<Hint> {
         if let Some(hint) = self.instead(name) {
-            return Some(hint);
+            return Some(Hint::Other(hint));
         }
         let compared = self.compared.get() + self.list.len();
         if compared > MOST_COMPARED {
@@ -186,7 +190,7 @@ impl Outbounds {
         }
         self.compared.set(compared);
         if let Some(near) = nearest(name, self.names()) {
-            return Some(format!("did you mean `{near}`?"));
+            return Some(Hint::Near(format!("did you mean `{near}`?")));
         }
         // Built-in ones are there in two spellings, of which one is enough.
         let mut builtins: Vec<&str> = Vec::new();
@@ -205,10 +209,10 @@ impl Outbounds {
         let more = shown.len().saturating_sub(MOST_SHOWN);
         shown.truncate(MOST_SHOWN);
         let shown = shown.join(", ");
-        Some(match more {
+        Some(Hint::Other(match more {
             0 => format!("defined: {shown}"),
             more => format!("defined: {shown}, and {more} more"),
-        })
+        }))
     }
 
     /// All names that rules can use, in order of definition.

@@ -23,6 +23,9 @@ pub use source::{Source, Span};
 /// The most characters of a message, a hint or a word why.
 const MOST_SAID: usize = 1_000;
 
+/// The code of what is understood and not built: its messages begin with `not yet: `.
+const NOT_YET: &str = "not-yet";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
@@ -46,6 +49,17 @@ impl Severity {
     }
 }
 
+/// What a problem is about, for the parts of the program that go by it: none goes by the words of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A name that is nearly another: its hint says which.
+    Misspelt,
+    /// Flows that do not come in, because what would take them is not built.
+    NotTaken,
+    /// A pattern of an app or domain rule, as it is written.
+    Pattern(String),
+}
+
 /// One problem.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -64,6 +78,8 @@ pub struct Problem {
     pub related: Option<(Span, String)>,
     /// Where else the very same is to be said.
     pub again: Option<Again>,
+    /// What it is about, where another part of the program goes by it.
+    pub(crate) about: Option<About>,
 }
 
 /// As it is shown: the message may hold secrets.
@@ -89,17 +105,8 @@ impl Problem {
             hint: None,
             related: None,
             again: None,
+            about: None,
         }
-    }
-
-    /// Whether its message has these words.
-    pub(crate) fn says(&self, words: &str) -> bool {
-        self.message.contains(words)
-    }
-
-    /// What its message quotes first: to be compared, not to be shown.
-    pub(crate) fn quoted(&self) -> Option<&str> {
-        self.message.split('`').nth(1)
     }
 
     /// Its message and hint in other words.
@@ -111,6 +118,14 @@ impl Problem {
     /// The message, fit to be shown: cut, and without what is not shown of the text.
     #[must_use]
     pub fn sentence(&self) -> String {
+        match self.code {
+            NOT_YET => format!("not yet: {}", self.what()),
+            _ => self.what(),
+        }
+    }
+
+    /// As [`Self::sentence`], without the words that are the same for all problems of its code.
+    pub(crate) fn what(&self) -> String {
         self.said(&self.message)
     }
 
@@ -179,6 +194,7 @@ impl From<&Problem> for pointsman_api::Problem {
             hint,
             related,
             again,
+            about: _,
         } = problem;
         let (line, column) = span.line_column();
         let related = related.as_ref().map(|(span, why)| {
@@ -267,13 +283,18 @@ impl Problems {
 
     /// Notes a key of a later capability: understood, not built. The message begins `not yet: `.
     pub fn not_yet(&mut self, span: &Span, what: impl fmt::Display) -> &mut Problem {
-        self.push(Severity::Note, "not-yet", span, format!("not yet: {what}"))
+        self.push(Severity::Note, NOT_YET, span, what.to_string())
     }
 
     /// Whether an error is among them.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|p| p.severity == Severity::Error)
+        self.errors().next().is_some()
+    }
+
+    /// The errors among them.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().filter(|p| p.severity == Severity::Error)
     }
 
     /// In the order of files and places; many that are equal become one, at the first of their places.

@@ -109,7 +109,7 @@ impl RuleLists<'_> {
                 }
                 _ => continue,
             };
-            let says_so = origin.text.to_ascii_lowercase().contains("no-resolve");
+            let says_so = says_no_resolve(&origin.text);
             if resolved || says_so || !self.is_on_addresses(condition) || origin.file != source.file
             {
                 continue;
@@ -162,7 +162,7 @@ struct List<'l, 'a> {
 
 impl List<'_, '_> {
     fn read(&mut self, node: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
-        let items = node.list(self.what, problems);
+        let items = node.rules(self.what, problems);
         if !node.is_null() && !matches!(node.value, Value::List(_)) {
             return;
         }
@@ -500,4 +500,11 @@ fn part(node: &Node, text: &str, start: usize, end: usize) -> Span {
 fn first_line(span: &Span) -> Span {
     let length = span.text().lines().next().map_or(0, str::len);
     span.part(0, length)
+}
+
+/// Whether a rule has the part `no-resolve`, at its end or within brackets.
+fn says_no_resolve(rule: &str) -> bool {
+    let parts = rule.split([',', '[', ']', '(', ')']);
+    let mut parts = parts.map(|part| part.trim().trim_matches(['"', '\'']));
+    parts.any(|part| part.eq_ignore_ascii_case("no-resolve"))
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
 pub use pointsman_policy::model::OnUnknown;
-use pointsman_policy::model::{Body, OutboundInfo};
+use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
@@ -146,6 +146,8 @@ pub struct Inbound {
     pub policy: PolicyId,
     /// Its policy's resolver; `None`: [`Setup::server_resolver`].
     pub resolver: Option<ResolverId>,
+    /// The rule of its policy that says who may come in.
+    pub allow: Option<Origin>,
     /// Where it is defined.
     pub span: Span,
 }

@@ -107,13 +107,7 @@ pub(crate) fn untold(untold: &Untold) -> String {
         1 => ("1 flow".to_owned(), "its"),
         flows => (format!("{flows} flows"), "their"),
     };
-    let (are, them) = match fact.as_str() {
-        "first bytes" => ("are", "them"),
-        _ => ("is", "it"),
-    };
-    format!(
-        "{flows} may be meant, too: {whose} {fact} {are} not known, for no rule asked for {them}"
-    )
+    format!("{flows} may be meant, too: no rule asked for {whose} {fact}, and so that is not known")
 }
 
 /// Milliseconds as people say them: `3 d 4 h`, `5 min 2 s`, `17 ms`.

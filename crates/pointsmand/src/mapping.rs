@@ -80,6 +80,7 @@ fn inbound(inbound: &from::Inbound) -> DoorSpec {
         alias,
         policy,
         resolver,
+        allow: _,
         span: _,
     } = inbound;
     DoorSpec {

@@ -342,8 +342,9 @@ fn old_reason(record: &FlowRecord, setup: Option<&Setup>, redact: bool) -> Strin
             let step = Step::Decided(decision.clone());
             new_reason(policy, &record.facts, &step, redact)
         }
-        (None, Some(decision)) if redact => redacted(decision),
-        _ => records::reason(record, setup),
+        (None, Some(decision)) if redact || record.note.is_empty() => redacted(decision),
+        (None, Some(decision)) => format!("{}: {}", redacted(decision), record.note),
+        (_, None) => records::reason(record, setup),
     }
 }
 

@@ -23,9 +23,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
     let native = setup.dialect == Dialect::Native;
     for problem in problems.0.iter().filter(|p| p.code == "not-yet" && !native) {
         let place = format!("{}:{}", problem.span.file(), problem.span.line());
-        let what = problem.sentence();
-        let what = what.strip_prefix("not yet: ").unwrap_or(&what);
-        report.note(place, format!("not built yet: {what}"));
+        report.note(place, format!("not built yet: {}", problem.what()));
     }
     if native {
         report.note("", "it is native already and stays as it is written");

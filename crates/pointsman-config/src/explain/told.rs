@@ -59,6 +59,7 @@ pub(super) fn complete(flow: &mut Explained, query: &Query) {
 /// What rules looked at that was not said and that a real flow may have: what nobody would ask for is not there either.
 pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace, facts: &Facts) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
     if let (Fact::Failed(why), true) = (&facts.sought.resolved, asked.contains(&Need::Resolve)) {
         hints.push(look_up_failed(why));
     }
@@ -68,7 +69,11 @@ pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace, facts: &Facts)
             ("ip", Fact::Failed(why)) => Some(look_up_failed(why)),
             _ => hint(query, asked, visit, fact),
         };
-        for hint in unseen.filter_map(|seen| of(seen.fact)) {
+        for fact in unseen.map(|seen| seen.fact) {
+            let Some(hint) = of(fact).filter(|_| !told.contains(&fact)) else {
+                continue;
+            };
+            told.push(fact);
             if !hints.contains(&hint) {
                 hints.push(hint);
             }
@@ -79,7 +84,7 @@ pub(super) fn hints(query: &Query, asked: &[Need], trace: &Trace, facts: &Facts)
 
 fn look_up_failed(why: &str) -> String {
     format!(
-        "the name's address was looked up in vain ({why}), and a rule looks at it: `resolved=ADDRESS` says what it would be"
+        "the look-up of the name's address failed ({why}), and a rule looks at it: `resolved=ADDRESS` says what it would be"
     )
 }
 
@@ -103,11 +108,12 @@ fn hint(query: &Query, asked: &[Need], visit: &Visit, fact: &str) -> Option<Stri
     };
     let source = query.source.is_some();
     match fact {
-        "source" if visit.origin.text.starts_with("allow:") && !source => Some(format!(
-            "the client's address decides here (`{}`), and it was not said: add `src=ADDRESS`",
-            visit.origin.text
-        )),
-        "source" => said(source, "the client's address", "src=ADDRESS"),
+        "source" => (!source).then(|| {
+            format!(
+                "the client's address was not said, and a rule looks at it (`{}`): add `src=ADDRESS`",
+                visit.origin.text
+            )
+        }),
         "source.port" => said(source, "the client's port", "src=ADDRESS:PORT"),
         "port" => said(query.port.is_some(), "the port", "dst=HOST:PORT"),
         "ip" if asked.contains(&Need::Resolve) => {

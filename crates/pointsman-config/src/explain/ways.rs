@@ -57,7 +57,7 @@ fn lookup(explanation: &Explanation, leaf: Option<&Outbound>, setup: &Setup) -> 
             .as_ref()
             .and_then(|inbound| inbound.name.as_deref());
         let named = |own: &str| setup.inbounds.iter().find(|inbound| *inbound.name == *own);
-        let inbound = own.and_then(named).or(setup.inbounds.first());
+        let inbound = own.and_then(named).or_else(|| setup.inbounds.first());
         let resolver = inbound.and_then(|inbound| inbound.resolver);
         let what = match dials {
             true => "so the flow fails",

@@ -133,6 +133,11 @@ pub(super) fn unserved(
     members: &Members<'_>,
     problems: &mut Problems,
 ) {
+    // Who may come in is no rule of the policy.
+    let is_allow = |origin: &Origin| {
+        let mut inbounds = given.inbounds.iter();
+        inbounds.any(|inbound| inbound.allow.as_ref() == Some(origin))
+    };
     let last_word = steps.iter().any(|step| match step {
         Step::End(end) => end.own.is_none() && end.path.links().next().is_none(),
         _ => false,
@@ -150,8 +155,7 @@ pub(super) fn unserved(
             same.all(|(_, dead)| dead.is_some())
         };
         let mut ways_out = steps.iter().filter_map(|step| match step {
-            // Who may come in is no rule of the policy.
-            Step::Site(site) if site.origin.text.starts_with("allow: ") => None,
+            Step::Site(site) if is_allow(site.origin) => None,
             Step::Site(site) => site.outbound.map(|_| site.origin),
             Step::End(_) | Step::Unreached { .. } => None,
         });

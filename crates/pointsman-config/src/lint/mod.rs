@@ -37,7 +37,7 @@ use pointsman_policy::{Condition, Policy};
 use crate::files::Files;
 use crate::list::ListFile;
 use crate::places::Places;
-use crate::problem::Problems;
+use crate::problem::{About, Problems};
 use crate::setup::{NameServer, PolicyId, Setup};
 
 use given::Given;
@@ -180,13 +180,8 @@ fn misled(
 /// the one that serves instead, and so are those for listeners that are not built yet.
 fn given<'s>(setup: &'s Setup, policy: PolicyId, problems: &Problems) -> Option<Given<'s>> {
     let mut problems = problems.0.iter();
-    let vague = problems.any(|problem| match problem.code {
-        "default-inbound" => true,
-        "not-yet" => ["inbounds of type", "enable_tun"]
-            .iter()
-            .any(|words| problem.says(words)),
-        _ => false,
-    });
+    let vague =
+        problems.any(|it| it.code == "default-inbound" || it.about == Some(About::NotTaken));
     Given::to(policy, setup).filter(|_| !vague)
 }
 

@@ -13,9 +13,6 @@ use super::members::Members;
 /// The most ways in which one rule may hold that are gone through.
 pub(super) const MOST_OWN: usize = 20_000;
 
-/// What is said of a rule that is switched off with `NEVER`.
-pub(super) const NEVER: &str = "it never holds";
-
 /// The most rules that are named as taking one.
 const MOST_TAKING: usize = 3;
 
@@ -30,6 +27,8 @@ pub(super) enum Why<'p> {
     Given(String),
     /// It contradicts itself, or what leads to it.
     Impossible(String),
+    /// It is switched off with `NEVER`.
+    Off,
     /// Earlier rules take all of it.
     Taken(Takers<'p>),
 }
@@ -85,7 +84,7 @@ pub(super) struct Reasons<'p> {
 impl<'p> Reasons<'p> {
     pub(super) fn add(&mut self, why: Why<'p>) {
         match why {
-            Why::Behind(..) => {}
+            Why::Behind(..) | Why::Off => {}
             Why::Empty(name) => self.empty = self.empty.take().or(Some(name)),
             Why::Given(message) => self.given = self.given.take().or(Some(message)),
             Why::Impossible(message) => self.impossible = self.impossible.take().or(Some(message)),
@@ -98,8 +97,8 @@ impl<'p> Reasons<'p> {
         let taken = self.taken.map(Why::Taken);
         let given = self.given.map(Why::Given);
         let empty = self.empty.map(Why::Empty);
-        let impossible = || Why::Impossible(self.impossible.unwrap_or_else(|| NEVER.to_owned()));
-        taken.or(given).or(empty).unwrap_or_else(impossible)
+        let impossible = self.impossible.map(Why::Impossible);
+        taken.or(given).or(empty).or(impossible).unwrap_or(Why::Off)
     }
 }
 

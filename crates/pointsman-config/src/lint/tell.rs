@@ -7,9 +7,9 @@ use pointsman_policy::model::{Node, Origin};
 
 use super::clipped;
 use super::reach::Dead;
-use super::search::{NEVER, Takers, Why};
+use super::search::{Takers, Why};
 use crate::places::Places;
-use crate::problem::{Problem, Problems, Severity};
+use crate::problem::{About, Problem, Problems, Severity};
 
 /// The most findings of one code that are told one by one.
 pub(super) const MOST_TOLD: usize = 50;
@@ -44,11 +44,12 @@ pub(super) struct Tell<'t, 'a> {
 
 impl<'t, 'a> Tell<'t, 'a> {
     pub(super) fn new(places: &'t mut Places<'a>, problems: &'t mut Problems) -> Self {
-        let overlaps = problems.0.iter().filter(|p| p.code == "ambiguous-overlap");
-        let known = overlaps.filter_map(|problem| {
-            let pattern = problem.quoted()?;
+        let known = problems.0.iter().filter_map(|problem| {
+            let Some(About::Pattern(pattern)) = &problem.about else {
+                return None;
+            };
             let (file, line) = (problem.span.file().to_string(), problem.span.line());
-            Some((file, line, pattern.to_owned()))
+            Some((file, line, pattern.clone()))
         });
         Self {
             known: known.collect(),
@@ -101,18 +102,21 @@ impl<'t, 'a> Tell<'t, 'a> {
             }
             Why::Impossible(why) => {
                 let message = format!("`{rule}` never matches: {why}");
-                // Whoever writes `NEVER` knows.
-                let severity = match *why == NEVER {
-                    true => Severity::Note,
-                    false => Severity::Warning,
-                };
-                let problem = self.push("impossible-rule", severity, dead.origin, message);
-                let hint =
-                    "remove it, or mend its condition: where one of several is enough write `OR`";
-                self.finish(problem, hint, None);
+                self.impossible(Severity::Warning, dead.origin, message);
+            }
+            // Whoever writes `NEVER` knows.
+            Why::Off => {
+                let message = format!("`{rule}` never matches");
+                self.impossible(Severity::Note, dead.origin, message);
             }
             Why::Taken(by) => self.taken(policy, dead, by),
         }
+    }
+
+    fn impossible(&mut self, severity: Severity, origin: &Origin, message: String) {
+        let problem = self.push("impossible-rule", severity, origin, message);
+        let hint = "remove it, or mend its condition: where one of several is enough write `OR`";
+        self.finish(problem, hint, None);
     }
 
     fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &Takers<'_>) {

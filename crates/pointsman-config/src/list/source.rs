@@ -4,7 +4,7 @@
 //! bad, then the set is empty until it is fetched, and that is told.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use super::facts;
 use super::lowering::{Lists, LowerContext, Lowerer};
 use super::nesting::Nesting;
 use super::{Arm, Ast, Branch, MAX_CHAIN, MAX_DEPTH, Name, write};
-use crate::problem::{Problems, Span, nearest};
+use crate::problem::{About, Problems, Span, nearest};
 
 /// The most nodes that a tree may come to, named trees counted as often as they are used.
 const MAX_NODES: usize = 1_000_000;
@@ -184,10 +184,7 @@ impl<'a> Lowerer<'a> {
             words.chain(["resolve", "any", "cond", "only", "log", "ask"]),
         );
         if let (Some(near), Some(problem)) = (near, self.problems.0.last_mut())
-            && !problem
-                .hint
-                .as_ref()
-                .is_some_and(|hint| hint.starts_with("did you mean"))
+            && problem.about != Some(About::Misspelt)
         {
             problem.hint = Some(format!("did you mean `{near}`?"));
         }

@@ -2,10 +2,9 @@
 
 use super::{Node, Value};
 
-/// The hint at what must be a list.
-pub(super) fn of_list(what: &str, node: &Node) -> Option<String> {
+/// The hint at what must be a list, of rules or of something else.
+pub(super) fn of_list(node: &Node, rules: bool) -> Option<String> {
     let text = node.scalar()?.trim_start();
-    let rules = what.contains("rule list") || what.contains("sub-rules") || what == "`rules`";
     let hint = if text.starts_with('-') && !text.starts_with("- ") {
         "a space is missing behind the dash: write `- ITEM`"
     } else if rules {

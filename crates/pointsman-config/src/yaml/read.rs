@@ -67,13 +67,22 @@ impl Node {
 
     /// The items of a list, else a problem. Null is an empty list.
     pub fn list(&self, what: &str, problems: &mut Problems) -> &[Self] {
+        self.list_of(what, false, problems)
+    }
+
+    /// As [`Self::list`], where the items are rules.
+    pub fn rules(&self, what: &str, problems: &mut Problems) -> &[Self] {
+        self.list_of(what, true, problems)
+    }
+
+    fn list_of(&self, what: &str, rules: bool, problems: &mut Problems) -> &[Self] {
         match &self.value {
             Value::List(nodes) => nodes,
             Value::Scalar(..) if self.is_null() => &[],
             Value::Map(_) | Value::Scalar(..) => {
                 let message = format!("{what} must be a list");
                 problems.error("wrong-type", &self.span, message).hint =
-                    example::of_list(what, self);
+                    example::of_list(self, rules);
                 &[]
             }
         }

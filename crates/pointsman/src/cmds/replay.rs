@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pointsman_api::flow::RuleRef;
 use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
 
@@ -94,8 +93,8 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
             from,
             to,
             other_server,
-            old_rule,
-            new_rule,
+            old_rule: _,
+            new_rule: _,
             flows,
             old_reason,
             new_reason,
@@ -110,8 +109,8 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
         if let Some(other) = other_server {
             out.line(format_args!("  {}", behind(other)))?;
         }
-        out.line(format_args!("  before: {}", reason(old_rule, old_reason)))?;
-        out.line(format_args!("  after:  {}", reason(new_rule, new_reason)))?;
+        out.line(format_args!("  before: {old_reason}"))?;
+        out.line(format_args!("  after:  {new_reason}"))?;
         let examples: Vec<String> = examples.iter().map(example).collect();
         let more = if usize::try_from(*flows).is_ok_and(|flows| flows > examples.len()) {
             ", ..."
@@ -168,16 +167,6 @@ fn flows_of(count: u64) -> String {
     match count {
         1 => "1 flow".to_owned(),
         count => format!("{count} flows"),
-    }
-}
-
-/// The sentence says the rule, except where none decided.
-fn reason(rule: &Option<RuleRef>, reason: &str) -> String {
-    match rule {
-        Some(rule) if !reason.contains(&rule.text) => {
-            format!("{} ({}:{}): {reason}", rule.text, rule.file, rule.line)
-        }
-        Some(_) | None => reason.to_owned(),
     }
 }
 

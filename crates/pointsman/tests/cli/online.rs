@@ -174,7 +174,7 @@ fn what_is_followed_and_cannot_be_told_is_said() {
             reason: r
             hint: say more
             --
-            3 flows may be meant, too: their program is not known, for no rule asked for it
+            3 flows may be meant, too: no rule asked for their program, and so that is not known
         "#]],
     );
     check(
@@ -231,7 +231,7 @@ fn flows() {
             ID   AGE  CLIENT       PROGRAM     DESTINATION        OUTBOUND            SENT  RECEIVED  STATE
              7  0 ms  127.0.0.1:5  a�[2Jb (4)  tcp a.example:443  g › in › inner › a   1 B       2 B  failed after 12 ms: refused
             --
-            2 flows may be meant, too: their program is not known, for no rule asked for it
+            2 flows may be meant, too: no rule asked for their program, and so that is not known
         "#]],
     );
     check(
@@ -254,7 +254,7 @@ fn flows() {
             0
             --
             no such flows
-            1 flow may be meant, too: its program is not known, for no rule asked for it
+            1 flow may be meant, too: no rule asked for its program, and so that is not known
         "#]],
     );
     check(

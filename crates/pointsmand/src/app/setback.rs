@@ -85,13 +85,13 @@ impl App {
 
     /// A text was refused.
     pub(super) fn refused(&self, content: Content, why: &Refused) {
-        let why = match why {
+        let errors = match why {
             // It says nothing of the text.
             Refused::Awaiting(_) | Refused::RolledBack | Refused::Stopping => return,
-            Refused::Apply(_) | Refused::Check(_) | Refused::Tests(_) => {
-                first_line(&why.to_string())
-            }
+            Refused::Apply(_) => 1,
+            Refused::Check(problems) | Refused::Tests(problems) => problems.errors().count(),
         };
+        let why = first_line(&why.to_string(), errors);
         *self.setbacks() = Some(Setback {
             content,
             at_ms: unix_ms(),
@@ -204,12 +204,10 @@ fn store(state: &Path, setback: &Setback) -> io::Result<()> {
     replace_private(&state.join(FILE), &fresh, &serde_json::to_vec(setback)?)
 }
 
-/// The first line, with how many problems follow.
-fn first_line(text: &str) -> String {
-    let mut lines = text.lines();
-    let first = lines.next().unwrap_or_default().to_owned();
-    let more = lines.filter(|line| line.contains(": error[")).count();
-    match more {
+/// The first line of what so many errors say, with how many follow.
+fn first_line(text: &str, errors: usize) -> String {
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    match errors.saturating_sub(1) {
         0 => first,
         1 => format!("{first} (and 1 more error)"),
         more => format!("{first} (and {more} more errors)"),
@@ -223,7 +221,11 @@ mod tests {
     #[test]
     fn many_problems_are_told_in_one_line() {
         let text = "a:1:1: error[x]: one\n  | y\na:2:1: error[x]: two\n  | z";
-        assert_eq!(first_line(text), "a:1:1: error[x]: one (and 1 more error)");
-        assert_eq!(first_line("in use"), "in use");
+        let told = "a:1:1: error[x]: one (and 1 more error)";
+        assert_eq!(first_line(text, 2), told);
+        // Not all of many are in the text.
+        let told = "a:1:1: error[x]: one (and 499 more errors)";
+        assert_eq!(first_line(text, 500), told);
+        assert_eq!(first_line("in use", 1), "in use");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pointsman_policy::fact::InboundKind;
 
 use super::one_or_many;
-use crate::problem::{Problems, Span};
+use crate::problem::{About, Problems, Span};
 use crate::setup::{Inbound, PolicyId, Secret, User};
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -31,7 +31,12 @@ pub(super) fn read(sections: &Sections<'_>, problems: &mut Problems) -> Vec<Inbo
         let mut keys = node.keys("`inbound`", KeyStyle::KebabIsSnake, problems);
         let http = keys.take("http");
         let socks5 = keys.take("socks5");
-        keys.not_yet(&["enable_tun", "enable_icmp_proxy", "firewall"], problems);
+        let before = problems.0.len();
+        keys.not_yet(&["enable_tun"], problems);
+        for tun in problems.0.iter_mut().skip(before) {
+            tun.about = Some(About::NotTaken);
+        }
+        keys.not_yet(&["enable_icmp_proxy", "firewall"], problems);
         keys.finish(problems);
         for (node, kind) in [(http, InboundKind::Http), (socks5, InboundKind::Socks5)] {
             for item in node.map_or(&[][..], one_or_many) {
@@ -80,6 +85,7 @@ fn listener(kind: InboundKind, listen: SocketAddr, span: &Span) -> Inbound {
         alias: None,
         policy: PolicyId::default(),
         resolver: None,
+        allow: None,
         span: span.clone(),
     }
 }

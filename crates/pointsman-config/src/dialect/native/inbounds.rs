@@ -12,7 +12,7 @@ use super::policies::Policies;
 use super::{allow, given, named};
 use crate::forward::not_from;
 use crate::input::Input;
-use crate::problem::{Problems, Span};
+use crate::problem::{About, Problems, Span};
 use crate::setup::{Inbound, PolicyId, User};
 use crate::value::{self, parse_bind};
 use crate::yaml::{KeyStyle, Node, Value};
@@ -104,7 +104,7 @@ pub(super) fn read(
         };
         if let Some(later) = kind_node.scalar().filter(|kind| LATER.contains(kind)) {
             let message = format!("inbounds of type `{later}`; this one is not opened");
-            problems.not_yet(&kind_node.span, message);
+            problems.not_yet(&kind_node.span, message).about = Some(About::NotTaken);
             continue;
         }
         let others = value::Others {
@@ -153,6 +153,7 @@ pub(super) fn read(
                 .error("duplicate-listen", &listen_node.span, message)
                 .related = Some((other.span.clone(), "first here".into()));
         }
+        let own = allow.as_ref().map(|(_, origin)| origin.clone());
         if let Some((ranges, origin)) = allow {
             all.allow.push((all.list.len(), ranges, origin));
         }
@@ -165,6 +166,7 @@ pub(super) fn read(
             alias: Some(alias.unwrap_or(name).into()),
             policy: policy.unwrap_or_default(),
             resolver,
+            allow: own,
             span: Span::clone(span),
         });
     }

@@ -269,9 +269,10 @@ fn add(whole: &mut Vec<(Node, Node)>, pairs: Vec<(Node, Node)>, problems: &mut P
                     known
                 };
                 let what = format!("`{name}`");
-                match LISTS.contains(&&*name) {
-                    true => drop(wrong.list(&what, problems)),
-                    false => drop(wrong.map(&what, problems)),
+                match &*name {
+                    "rules" => drop(wrong.rules(&what, problems)),
+                    name if LISTS.contains(&name) => drop(wrong.list(&what, problems)),
+                    _ => drop(wrong.map(&what, problems)),
                 }
             }
         }

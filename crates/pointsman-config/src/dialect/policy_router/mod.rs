@@ -394,6 +394,7 @@ fn default_inbound(span: &Span) -> Inbound {
         alias: None,
         policy: PolicyId(0),
         resolver: None,
+        allow: None,
         span: span.clone(),
     }
 }

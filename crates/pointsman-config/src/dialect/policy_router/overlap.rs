@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::problem::Problems;
+use crate::problem::{About, Problems};
 
 use super::{Dimension, Egress, Folded, Kind, Pattern};
 
@@ -40,6 +40,7 @@ pub(super) fn warn(patterns: &[Pattern], egresses: &[Egress], problems: &mut Pro
             pattern.text, mine.name, rival.text, theirs.name
         );
         let problem = problems.warning("ambiguous-overlap", &pattern.span, message);
+        problem.about = Some(About::Pattern(pattern.text.to_string()));
         problem.related = Some((rival.span.clone(), "overlaps with this".into()));
         problem.hint = Some(format!(
             "both are of one kind, so `{first}` goes first by its name"

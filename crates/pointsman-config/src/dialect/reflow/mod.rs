@@ -344,6 +344,7 @@ impl Builder {
             alias: None,
             policy,
             resolver: Some(resolver_id),
+            allow: None,
             span: relay.span.clone(),
         });
         Some(())

@@ -201,7 +201,7 @@ fn a_look_up_that_failed_is_told_as_such() {
     assert_eq!(
         explanation.hints,
         [
-            "the name's address was looked up in vain (no such name), and a rule looks at it: `resolved=ADDRESS` says what it would be"
+            "the look-up of the name's address failed (no such name), and a rule looks at it: `resolved=ADDRESS` says what it would be"
         ]
     );
     assert_eq!(

@@ -128,24 +128,19 @@ pub(super) fn whole(explanation: &Explanation, out: &mut Out) -> Result<(), Stop
                 out.line(format_args!("  ... {skipped} {rules} that did not match"))?;
             }
             TraceLine::Visit(visit) => {
-                let result = match visit.result.as_str() {
-                    "yes" => out.colored(32, "yes"),
-                    "unknown" => out.colored(33, "unknown"),
-                    other => other.to_owned(),
+                let because = plain(&visit.because);
+                let because = match visit.result.as_str() {
+                    "yes" => format!("{}: {because}", out.colored(32, "yes")),
+                    // Its sentence begins with that word.
+                    "unknown" => out.colored(33, &because),
+                    other => format!("{other}: {because}"),
                 };
                 let place = if visit.line == 0 {
                     String::new()
                 } else {
                     format!("{}:{}: ", visit.file, visit.line)
                 };
-                // The sentence says so, too; once is enough for people.
-                let because = visit.because.strip_prefix("unknown: ");
-                let because = because.unwrap_or(&visit.because);
-                out.line(format_args!(
-                    "  {place}{}: {result}: {}",
-                    visit.text,
-                    plain(because)
-                ))?;
+                out.line(format_args!("  {place}{}: {because}", visit.text))?;
             }
         }
     }
