@@ -161,7 +161,7 @@ impl Clash<'_> {
             let word = key.scalar().unwrap_or_default();
             if word == "find-process-mode" && is_off(value) {
                 let what =
-                    "`find-process-mode: off` is not carried over: rules on programs hold here";
+                    "`find-process-mode: off` is not carried over: rules on programs are used here";
                 self.draft.report.lost(place(key), what);
             }
             if KNOWN.contains(&word) || !says(value) {
@@ -191,12 +191,11 @@ impl Clash<'_> {
             self.draft.report.lost(place(key), what);
         }
         for node in items(get(root, "tunnels")) {
-            let what =
-                "this tunnel is not carried over (`forwards` are such): its flows do not come in";
+            let what = "this tunnel is not carried over, and its flows do not come in: write it under `forwards`";
             self.draft.report.lost(place(node), what);
         }
         if let Some(node) = get(root, "script") {
-            let what = "scripts are not carried over, nor rules that ask them";
+            let what = "scripts are not carried over, and rules that use a script are left out";
             self.draft.report.lost(place(node), what);
         }
     }

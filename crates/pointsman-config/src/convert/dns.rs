@@ -107,9 +107,8 @@ fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Rep
     for server in servers {
         match server {
             NameServer::NotYet(why) => {
-                let what = format!(
-                    "{why}: in `{own}` a name server that gives no answer stands in its place"
-                );
+                let what =
+                    format!("{why}: in `{own}` a name server that gives no answer replaces it");
                 report.note("", what);
                 items.push(quoted("https://not-built-yet"));
             }

@@ -11,7 +11,7 @@ use pointsman_policy::model::SetId;
 
 use super::emit::{Map, Page, quoted, text};
 use super::policies::lacks;
-use super::summary::Known;
+use super::summary::{Known, Ruled};
 use super::{LISTS_STAY, PASSWORDS, Report};
 use crate::list_print::yaml_text;
 
@@ -72,11 +72,27 @@ struct Item {
     /// As it is written: a flow map.
     value: String,
     place: String,
-    /// Whether a password stands in it.
+    what: Holds,
+}
+
+/// What there is to know of what stands under a name, besides its text.
+#[derive(Clone, Copy, Default)]
+struct Holds {
+    /// An outbound that sends flows out directly.
+    direct: bool,
+    /// A path of a list's file.
+    path: bool,
+    /// A password.
     secret: bool,
+    /// Nothing: it stands for what cannot be said.
+    stand_in: bool,
 }
 
 struct Rule {
+    /// Whether it ends the list.
+    last: bool,
+    /// Where it leads; `None`: it is no rule.
+    out: Option<String>,
     place: String,
     /// As it was written.
     written: String,
@@ -110,7 +126,12 @@ impl Draft {
         }
         self.entry(section, name, map.flow(), place);
         if let Some(item) = self.items.last_mut() {
-            item.secret = map.has_secret();
+            item.what = Holds {
+                direct: map.says("type", "direct"),
+                path: map.has("path"),
+                secret: map.has_secret(),
+                stand_in: false,
+            };
         }
     }
 
@@ -121,8 +142,16 @@ impl Draft {
             name: name.to_owned(),
             value,
             place: place.to_owned(),
-            secret: false,
+            what: Holds::default(),
         });
+    }
+
+    /// Adds a name server of this name that gives no answer.
+    pub(super) fn silent(&mut self, name: &str, place: &str) {
+        self.entry(Section::Upstreams, name, SILENT.to_owned(), place);
+        if let Some(item) = self.items.last_mut() {
+            item.what.stand_in = true;
+        }
     }
 
     /// Whether the name is taken in the section; then it is told that the first one counts.
@@ -198,7 +227,14 @@ impl Draft {
             Some(condition) => format!("{condition}, {}, no-resolve", word(out)),
             None => format!("{condition}, {}", word(out)),
         };
-        self.add(place, written, text, parsed);
+        self.add(Rule {
+            last: false,
+            out: Some(out.to_owned()),
+            place: place.to_owned(),
+            written: written.to_owned(),
+            text,
+            condition: parsed,
+        });
     }
 
     /// Whether flows to an outbound leave directly, as long as nobody selects another member.
@@ -212,7 +248,7 @@ impl Draft {
         }
         let mut items = self.items.iter();
         let item = items.find(|item| item.section == Section::Outbounds && item.name == out);
-        out == "DIRECT" || item.is_some_and(|item| item.value.starts_with("{ type: direct"))
+        out == "DIRECT" || item.is_some_and(|item| item.what.direct)
     }
 
     /// Ends the list.
@@ -221,24 +257,42 @@ impl Draft {
         if !self.ended {
             self.known.last = Some(out.to_owned());
         }
-        self.add(place, &rule, rule.clone(), Condition::Always);
+        self.add(Rule {
+            last: true,
+            out: Some(out.to_owned()),
+            place: place.to_owned(),
+            written: rule.clone(),
+            text: rule,
+            condition: Condition::Always,
+        });
         self.ended = true;
     }
 
     /// Adds an item that is no rule.
     pub(super) fn step(&mut self, place: &str, item: &str) {
-        self.add(place, item, item.to_owned(), Condition::Always);
+        self.add(Rule {
+            last: false,
+            out: None,
+            place: place.to_owned(),
+            written: item.to_owned(),
+            text: item.to_owned(),
+            condition: Condition::Always,
+        });
     }
 
-    fn add(&mut self, place: &str, written: &str, text: String, condition: Condition) {
+    fn add(&mut self, rule: Rule) {
         // Behind the fallback nothing is reached.
         if !self.ended {
-            self.rules.push(Rule {
-                place: place.to_owned(),
-                written: written.to_owned(),
-                text,
-                condition,
-            });
+            self.rules.push(rule);
+        }
+    }
+
+    /// Says of a part that its list is not there.
+    pub(super) fn list_is_missing(&mut self, part: Part) {
+        if let Part::Item(at) = part
+            && let Some(item) = self.items.get(at)
+        {
+            self.known.missing.insert(item.name.clone());
         }
     }
 
@@ -257,14 +311,15 @@ impl Draft {
         self.entry_left_out(place, written, why);
     }
 
-    /// Says that name servers which are not built are not asked, and who is: `... is`, `... are`.
-    pub(super) fn in_clear(&mut self, place: &str, kind: &str, who: &str) {
+    /// Says that name servers which are not built are not asked, and who is: `... is`, `... are`; and whether by way of
+    /// a proxy.
+    pub(super) fn in_clear(&mut self, place: &str, kind: &str, who: &str, proxied: bool) {
         let what = format!(
             "{kind} is not built yet: {who} asked instead, without encryption, so others on the way can read and change what \
              is asked"
         );
         self.report.lost(place, what);
-        self.known.in_clear.insert(who.to_owned());
+        self.known.in_clear.insert(who.to_owned(), proxied);
     }
 
     /// Says of an entry of a list that it is not there.
@@ -310,11 +365,11 @@ impl Draft {
             .items
             .iter()
             .filter(|item| item.section == Section::RuleSets);
-        let mut values = sets.map(|item| &item.value);
-        if values.any(|value| value.contains("path: ")) {
+        let mut sets = sets.map(|item| item.what);
+        if sets.any(|what| what.path) {
             self.report.note("", LISTS_STAY);
         }
-        if self.items.iter().any(|item| item.secret) {
+        if self.items.iter().any(|item| item.what.secret) {
             self.report.note("", PASSWORDS);
         }
     }
@@ -334,7 +389,7 @@ impl Draft {
                 Section::Upstreams => Some((SILENT, "what is asked of it gets no answer")),
                 Section::Domains | Section::Hosts | Section::Inbounds | Section::RuleSets => None,
             };
-            if let Some((value, effect)) = stands_for.filter(|(value, _)| item.value != *value) {
+            if let Some((value, effect)) = stands_for.filter(|_| !item.what.stand_in) {
                 let what = format!("`{name}` is not carried over ({why}): {effect}");
                 self.report.lost(&item.place, what);
                 if section == Section::Outbounds.as_str() {
@@ -342,9 +397,13 @@ impl Draft {
                     self.known.refusing.insert(name.clone(), why);
                 }
                 let value = value.to_owned();
+                let what = Holds {
+                    stand_in: true,
+                    ..Holds::default()
+                };
                 self.items.push(Item {
                     value,
-                    secret: false,
+                    what,
                     ..item
                 });
                 continue;
@@ -359,7 +418,7 @@ impl Draft {
                 continue;
             };
             self.left_out(&rule.place, &rule.written, why);
-            if rule.text.starts_with("FALLBACK, ") {
+            if rule.last {
                 self.ended = false;
                 self.refuse_the_rest(&rule.place);
             }
@@ -406,8 +465,17 @@ impl Draft {
     pub(super) fn known(&self) -> Known {
         let fetched = self.fetched.iter();
         let names = fetched.filter_map(|id| self.sets.get(id.0 as usize));
+        let named = |id: SetId| self.sets.get(id.0 as usize).cloned();
+        let rules = self.rules.iter().filter(|rule| !rule.last);
+        let rules = rules.map(|rule| Ruled {
+            out: rule.out.clone(),
+            sets: asked(&rule.condition)
+                .into_iter()
+                .filter_map(named)
+                .collect(),
+        });
         Known {
-            rules: self.rules.len().saturating_sub(1),
+            rules: rules.collect(),
             fetched: names.cloned().collect(),
             ..self.known.clone()
         }
@@ -452,7 +520,7 @@ impl Draft {
 const REFUSES: &str = "{ type: select, members: [reject] }";
 
 /// An upstream that stands for one that cannot be said: of a kind that gives no answer.
-pub(super) const SILENT: &str = "\"https://not-carried-over.invalid\"";
+const SILENT: &str = "\"https://not-carried-over.invalid\"";
 
 /// So many groups, one after the other, are looked through.
 const MOST_GROUPS: usize = 16;
@@ -462,6 +530,16 @@ const UNFETCHED: &str = "it sends directly what is not in a rule set that is fet
 
 /// Why a rule goes that asks that a flow is not in a set that lacks entries.
 pub(super) const LACKS: &str = "it takes what is not in a rule set, the rule set lacks entries here, and so it would take more flows";
+
+/// The sets that a condition asks.
+fn asked(condition: &Condition) -> Vec<SetId> {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => parts.iter().flat_map(asked).collect(),
+        Condition::Not(inner) => asked(inner),
+        Condition::Set(id, _) => vec![*id],
+        _ => Vec::new(),
+    }
+}
 
 fn last(count: usize) -> Option<SetId> {
     count.checked_sub(1)?.try_into().ok().map(SetId)

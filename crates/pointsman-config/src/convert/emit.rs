@@ -80,6 +80,14 @@ impl Map {
         self.pairs.iter().any(|(known, _)| known == key)
     }
 
+    /// Whether a key has this word as its value.
+    pub(super) fn says(&self, key: &str, word: &str) -> bool {
+        let word = text(word);
+        self.pairs
+            .iter()
+            .any(|(known, value)| known == key && *value == word)
+    }
+
     /// Whether a password stands in it.
     pub(super) fn has_secret(&self) -> bool {
         self.secret

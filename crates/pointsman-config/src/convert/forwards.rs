@@ -17,7 +17,7 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
             && forward.listen.iter().any(|e| matches!(e, Endpoint::Tcp(_)))
         {
             let what = format!(
-                "`{}` listens on one family alone; natively the address says it",
+                "`{}` listens on one family alone; in the native language the address says it",
                 forward.name
             );
             report.lost(&place, what);
@@ -87,7 +87,7 @@ fn target(
     map.raw("attempts", target.attempts.to_string());
     if target.attempts > 1 && target.backoff.is_zero() {
         let what = format!(
-            "`{}` tried again at once; natively it waits 100ms",
+            "`{}` tried again at once; the native form waits 100ms",
             target.name
         );
         report.lost(place, what);
@@ -95,7 +95,7 @@ fn target(
     map.time("backoff", Some(target.backoff).filter(|t| !t.is_zero()));
     if target.connect_timeout.is_none() {
         let what = format!(
-            "`{}` had no limit of connecting; natively it is 10s",
+            "`{}` had no limit of time for connecting; the native form has one of 10s",
             target.name
         );
         report.lost(place, what);

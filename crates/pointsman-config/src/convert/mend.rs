@@ -56,6 +56,9 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
                     problem.sentence()
                 );
                 draft.report.lost("", what);
+                if let Some(part) = lines.get(&problem.span.line()) {
+                    draft.list_is_missing(*part);
+                }
             }
             let negating = draft.negating(&lacking);
             if negating.is_empty() {

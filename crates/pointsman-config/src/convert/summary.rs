@@ -12,6 +12,7 @@ use crate::setup::{OutboundKind, Setup};
 
 mod lists;
 mod names;
+mod rules;
 
 /// So many of a kind are named.
 const MOST_NAMED: usize = 5;
@@ -21,9 +22,6 @@ const MAX_DEPTH: usize = 16;
 
 /// So many chains within chains are looked through.
 const MAX_CHAINS: usize = 3;
-
-/// How it is said that a server is asked through a proxy.
-pub(super) const BY_WAY: &str = " by way of ";
 
 /// What becomes of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +41,8 @@ pub(super) struct Known {
     pub(super) refusing: BTreeMap<String, String>,
     /// Groups without members.
     pub(super) empty: BTreeSet<String>,
-    /// How many rules there are.
-    pub(super) rules: usize,
+    /// The rules, without the one that ends the list.
+    pub(super) rules: Vec<Ruled>,
     /// How many are not carried over.
     pub(super) left_out: usize,
     /// Where all flows go, where the rules do not decide.
@@ -53,12 +51,15 @@ pub(super) struct Known {
     pub(super) last: Option<String>,
     /// Rule sets that are fetched.
     pub(super) fetched: Vec<String>,
+    /// Rule sets whose files are not there.
+    pub(super) missing: BTreeSet<String>,
     /// By which outbounds they are fetched, where not directly.
     pub(super) fetched_by: BTreeMap<String, String>,
     /// Groups that changed by themselves.
     pub(super) changing: BTreeSet<String>,
-    /// Who is asked for names instead of name servers that are not built: `... is`, `... are`.
-    pub(super) in_clear: BTreeSet<String>,
+    /// Who is asked for names instead of name servers that are not built: `... is`, `... are`; and whether by way of a
+    /// proxy.
+    pub(super) in_clear: BTreeMap<String, bool>,
     /// What captured flows of programs that know no proxy.
     pub(super) captures: BTreeSet<String>,
     /// Name servers that give no answer.
@@ -66,6 +67,15 @@ pub(super) struct Known {
     /// What else does not work as before, and what to do.
     pub(super) changed: Vec<String>,
     pub(super) next: Vec<String>,
+}
+
+/// What a rule needs to work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ruled {
+    /// The outbound that it leads to.
+    pub(super) out: Option<String>,
+    /// The rule sets that it asks.
+    pub(super) sets: Vec<String>,
 }
 
 /// What becomes of a flow that an outbound gets, as long as nobody selects another member.
@@ -85,12 +95,12 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
     let mut summary = Summary::default();
     told.inbounds(&mut summary);
     told.proxies(&mut summary);
-    told.groups(&mut summary);
+    let selected = told.groups(&mut summary);
     told.rules(&mut summary);
     told.names(&mut summary);
     summary.changed.extend(known.changed.iter().cloned());
     summary.next.extend(known.next.iter().cloned());
-    told.fetched(&mut summary);
+    told.fetched(&selected, &mut summary);
     summary.next.push(
         "`pointsman check FILE` says what is odd about the result, and `pointsman explain --config FILE NAME:443` where a \
          connection goes"
@@ -176,7 +186,8 @@ impl Told<'_> {
         }
     }
 
-    fn groups(&self, summary: &mut Summary) {
+    /// Tells of groups; answers with those for which a member to select is named.
+    fn groups(&self, summary: &mut Summary) -> BTreeSet<OutboundId> {
         let (mut good, mut refused, mut broken) = (0, Vec::new(), Vec::new());
         let (mut selects, mut fixed) = (Vec::new(), Vec::new());
         for (number, outbound) in (0_u32..).zip(&self.setup.outbounds) {
@@ -222,10 +233,11 @@ impl Told<'_> {
                     ));
                     let proxy = |id: &&OutboundId| self.is_proxied(**id);
                     if let Some(member) = members.iter().find(proxy) {
-                        selects.push(format!(
+                        let step = format!(
                             "`pointsman outbounds select '{name}' '{}'` selects a member of `{name}` that is built",
                             self.name(*member)
-                        ));
+                        );
+                        selects.push((OutboundId(number), step));
                     }
                 }
             }
@@ -261,19 +273,20 @@ impl Told<'_> {
             )),
         }
         selects.truncate(MOST_NAMED);
+        let (selected, mut selects): (BTreeSet<OutboundId>, Vec<String>) =
+            selects.into_iter().unzip();
         if !fixed.is_empty() {
             let what =
                 "`pointsman outbounds select GROUP MEMBER` selects another member of a group";
             selects.push(what.to_owned());
         }
         summary.next.splice(0..0, selects);
+        selected
     }
 
     fn rules(&self, summary: &mut Summary) {
         let known = self.known;
-        if known.rules > 0 {
-            summary.works.push(count(known.rules, "rule"));
-        }
+        self.working_rules(summary);
         if known.left_out > 0 {
             let (are, they) = match known.left_out {
                 1 => ("is", "it"),

@@ -42,7 +42,7 @@ pub(super) fn read(bytes: &mut dyn Bytes, reading: &mut Reading<'_>) -> Result<(
     let of_a_node = u64::from(metadata.record_size) / 4;
     if u64::from(metadata.node_count).saturating_mul(of_a_node) > size {
         return Err(Unreadable::malformed(
-            "the database is damaged: it says that it is larger than its file",
+            "the database is damaged: the size that it states is larger than its file",
         )
         .hint("fetch it again"));
     }
@@ -109,7 +109,7 @@ impl Search {
                 Some(left) => left,
                 None => {
                     return Ok(Err(Unreadable::malformed(
-                        "the database is damaged: its tree leads in circles",
+                        "the database is damaged: its tree leads back to itself",
                     )));
                 }
             };

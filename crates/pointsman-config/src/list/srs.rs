@@ -385,7 +385,7 @@ fn address(packed: &mut Packed<'_>) -> Result<IpAddr, Unreadable> {
             Ok(sixteen.into())
         }
         length => {
-            let message = format!("an address of {length} bytes is none");
+            let message = format!("an address has 4 or 16 bytes, and not {length}");
             Err(Unreadable::malformed(message))
         }
     }

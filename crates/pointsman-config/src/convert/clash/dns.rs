@@ -15,12 +15,14 @@ use crate::yaml::{Node, Value};
 const USUAL: &str = "nameserver";
 
 /// Keys that are written or told of one by one.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 11] = [
     "direct-nameserver",
     "enable",
+    "enhanced-mode",
     "fallback",
     "fallback-filter",
     "ipv6",
+    "listen",
     "nameserver",
     "nameserver-policy",
     "proxy-server-nameserver",
@@ -28,19 +30,17 @@ const KNOWN: [&str; 9] = [
 ];
 
 /// Keys that say how and what Clash itself answers, or how fast.
-const QUIET: [&str; 16] = [
+const QUIET: [&str; 14] = [
     "cache-algorithm",
     "cache-max-size",
     "default-nameserver",
     "direct-nameserver-follow-policy",
-    "enhanced-mode",
     "fake-ip-filter",
     "fake-ip-filter-mode",
     "fake-ip-range",
     "fake-ip-range6",
     "fake-ip-ttl",
     "ipv6-timeout",
-    "listen",
     "prefer-h3",
     "use-hosts",
     "use-system-hosts",
@@ -59,7 +59,7 @@ impl Clash<'_> {
             return;
         };
         if !get(dns, "enable").is_some_and(is_on) {
-            let what = "`dns` is not switched on: the system's resolver answers, as there";
+            let what = "`dns` is not switched on: the system's resolver answers, as in Clash";
             self.draft.report.note(place(dns), what);
             if off(root) {
                 self.draft.dns.text("family", "ipv4");
@@ -93,8 +93,34 @@ impl Clash<'_> {
         if !v6 {
             self.draft.dns.text("family", "ipv4");
         }
+        self.asked_by_others(dns);
         let known = [&KNOWN[..], &self.used].concat();
         self.unknown("`dns`", dns, &known, &QUIET);
+    }
+
+    /// Those who ask this name server.
+    fn asked_by_others(&mut self, dns: &Node) {
+        if let Some(node) = get(dns, "listen").filter(|node| super::says(node)) {
+            let what = "`listen` of `dns` is not carried over: clients that ask this name server get no answer";
+            self.draft.report.lost(place(node), what);
+            let what = "no name server listens: clients that ask it get no answer";
+            self.draft.known.changed.push(what.to_owned());
+            let what = "let those who asked `dns` of the original ask another name server";
+            self.draft.known.next.push(what.to_owned());
+        }
+        let mode = get(dns, "enhanced-mode").filter(|node| super::says(node));
+        match mode.map(|node| (node, node.scalar())) {
+            Some((node, Some("fake-ip"))) => {
+                let what = "`enhanced-mode: fake-ip` is not carried over: clients get no addresses that stand for names, so only \
+                            those that ask the proxy for a name are known by it";
+                self.draft.report.lost(place(node), what);
+            }
+            Some((node, _)) => {
+                let what = "`enhanced-mode` of `dns` is not carried over";
+                self.draft.report.note(place(node), what);
+            }
+            None => {}
+        }
     }
 
     /// Says what to do where the rules choose by which outbound the usual servers are asked: here somebody has to.

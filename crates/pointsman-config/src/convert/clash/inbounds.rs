@@ -69,7 +69,8 @@ impl Clash<'_> {
         at: &str,
     ) {
         if let Some(why) = &clients.nobody {
-            let what = format!("the inbound `{name}` is left out ({why}): nobody comes in by it");
+            let what =
+                format!("the inbound `{name}` is left out ({why}): no client can connect to it");
             return self.draft.report.lost(at, what);
         }
         if self.draft.is_taken(Section::Inbounds, name, at) {

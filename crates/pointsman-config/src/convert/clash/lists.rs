@@ -74,12 +74,17 @@ impl Clash<'_> {
             map.raw("path", quoted(path.trim_start_matches("./")));
         }
         let format = scalar(node, "format").unwrap_or("yaml");
-        let differs = match behavior.as_str() {
-            "classical" => Some("entries of kinds that are not known here are left out"),
-            _ => None,
-        };
-        if let Some(what) = differs {
-            let what = format!("in the list `{name}` {what}");
+        if fetched && behavior == "classical" {
+            // Of a file that is there each such entry is told.
+            let what = format!(
+                "entries of the list `{name}` that cannot be read here are left out: the daemon tells of them when it has \
+                 fetched the list"
+            );
+            self.draft.report.note(&at, what);
+        }
+        if fetched && by.is_none() {
+            let what = "this list is fetched directly: Clash fetches it by the outbound that its rules choose. Write \
+                        `via: OUTBOUND` where it cannot be had directly";
             self.draft.report.lost(&at, what);
         }
         map.text("format", format);
@@ -138,5 +143,8 @@ impl Clash<'_> {
         map.text("format", format).text("select", &select);
         self.draft.item(Section::RuleSets, &name, &map, at);
         self.draft.set_is_fetched(at, None);
+        let what = "Clash's database of countries and names is fetched directly: Clash fetches it by the outbound that its rules \
+                    choose. Write `via: OUTBOUND` where it cannot be had directly";
+        self.draft.report.lost("", what);
     }
 }

@@ -28,7 +28,7 @@ impl Clash<'_> {
         };
         self.draft
             .rule(&at, &format!("mode: {word}"), "ALWAYS", &out);
-        let begin = format!("`mode: {word}`: the rules do not decide, here as there");
+        let begin = format!("`mode: {word}`: the rules do not decide, as in Clash");
         let all = "the first rule, `ALWAYS`, sends every flow";
         if word == "direct" {
             let what = format!("{begin}: {all} direct");

@@ -246,11 +246,11 @@ impl<'a> Clash<'a> {
             }
             let what = match member {
                 "PASS" => format!(
-                    "`PASS` in `{name}` hands flows on to the rules below, which no group does here: a member that refuses every \
-                     flow stands in its place"
+                    "`PASS` in `{name}` hands flows on to the rules below, which no group can do here: a member that \
+                     refuses every flow replaces it"
                 ),
                 _ => format!(
-                    "`{name}` names `{member}`, which is not there: a member that refuses every flow stands in its place"
+                    "`{name}` names `{member}`, which is not there: a member that refuses every flow replaces it"
                 ),
             };
             self.draft.report.lost(&at, what);

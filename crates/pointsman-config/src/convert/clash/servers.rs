@@ -8,9 +8,8 @@
 use std::net::IpAddr;
 
 use super::super::dns::address_in;
-use super::super::draft::{SILENT, Section};
+use super::super::draft::Section;
 use super::super::emit::{list, quoted, text};
-use super::super::summary::BY_WAY;
 use super::{Clash, get, place};
 use crate::setup::{NameServer, Place};
 use crate::yaml::{Node, Value};
@@ -73,13 +72,13 @@ impl Clash<'_> {
                 Said::Later { address, kind, by } => (quoted(&address), kind, by),
             };
             if let Some((value, shown)) = through {
-                self.draft.in_clear(&place, &kind, &shown);
+                self.draft.in_clear(&place, &kind, &shown, true);
                 values.push(value);
                 continue;
             }
             let what = match (&plain, by) {
                 (Some((_, shown)), _) => {
-                    self.draft.in_clear(&place, &kind, shown);
+                    self.draft.in_clear(&place, &kind, shown, false);
                     continue;
                 }
                 (None, _) if any => {
@@ -107,7 +106,7 @@ impl Clash<'_> {
                     "no name server of `{name}` can be carried over: what is asked of it gets no answer"
                 );
                 self.draft.report.lost(at, what);
-                SILENT.to_owned()
+                return self.draft.silent(name, at);
             }
             [one] => one.clone(),
             _ => list(values),
@@ -132,7 +131,7 @@ impl Clash<'_> {
             return None;
         };
         let address = format!("tcp://{place}");
-        let shown = format!("`{address}`{BY_WAY}`{by}` is");
+        let shown = format!("`{address}` by way of `{by}` is");
         (!refuses).then(|| (written(&address, Some(&own)), shown))
     }
 

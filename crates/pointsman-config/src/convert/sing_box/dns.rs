@@ -6,7 +6,7 @@
 use pointsman_policy::Domain;
 use serde_json::Value;
 
-use super::super::draft::{SILENT, Section};
+use super::super::draft::Section;
 use super::super::emit::text;
 use super::route::OTHER_MODE;
 use super::servers::own_tag;
@@ -93,10 +93,15 @@ impl SingBox<'_> {
         let dns = &root["dns"];
         let known = ["final", "rules", "servers", "strategy"];
         let quiet = [
+            // One that is not switched on does nothing.
+            if dns["fakeip"]["enabled"] == true {
+                ""
+            } else {
+                "fakeip"
+            },
             "cache_capacity",
             "disable_cache",
             "disable_expire",
-            "fakeip",
             "independent_cache",
             "reverse_mapping",
         ];
@@ -144,8 +149,7 @@ impl SingBox<'_> {
             let what =
                 format!("there is no name server `{tag}`: what is asked of it gets no answer");
             self.draft.report.lost(place, what);
-            self.draft
-                .entry(Section::Upstreams, tag, SILENT.to_owned(), place);
+            self.draft.silent(tag, place);
         }
     }
 
@@ -280,8 +284,7 @@ impl SingBox<'_> {
             name.push_str("-2");
         }
         if !self.draft.has(Section::Upstreams, &name) {
-            self.draft
-                .entry(Section::Upstreams, &name, SILENT.to_owned(), place);
+            self.draft.silent(&name, place);
         }
         name
     }

@@ -288,7 +288,7 @@ impl SingBox<'_> {
                 Some(member) => written.push(text(member)),
                 None => {
                     let what = format!(
-                        "`{own}` names `{member}`, which is not there: a member that refuses every flow stands in its place"
+                        "`{own}` names `{member}`, which is not there: a member that refuses every flow replaces it"
                     );
                     self.draft.report.lost(place, what);
                     written.push("reject".to_owned());

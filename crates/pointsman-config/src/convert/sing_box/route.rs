@@ -131,22 +131,27 @@ impl SingBox<'_> {
             false => "requested",
         };
         self.draft.head.push(format!("domain_order: {order}"));
-        let outbounds = items(&root["outbounds"]);
-        let first = outbounds.first().map(|outbound| tag_of(0, outbound));
         let place = self.place("route.final");
-        let out = match (text_of(&route["final"]), first.as_deref()) {
-            (Some(tag), _) | (None, Some(tag)) => match self.names.get(tag) {
-                Some(out) => out.clone(),
-                None => {
-                    let what =
-                        format!("there is no outbound `{tag}`: what no rule takes is refused");
-                    self.draft.report.lost(&place, what);
-                    "REJECT".to_owned()
-                }
-            },
-            (None, None) => "DIRECT".to_owned(),
+        let out = match self.usual() {
+            Ok(out) => out,
+            Err(tag) => {
+                let what = format!("there is no outbound `{tag}`: what no rule takes is refused");
+                self.draft.report.lost(&place, what);
+                "REJECT".to_owned()
+            }
         };
         self.draft.fallback(&place, &out);
+    }
+
+    /// The outbound for all that names none; the tag of one that there is not.
+    pub(super) fn usual(&self) -> Result<String, String> {
+        let first = items(&self.root["outbounds"]).first();
+        let first = first.map(|outbound| tag_of(0, outbound));
+        let named = text_of(&self.root["route"]["final"]).map(str::to_owned);
+        match named.or(first) {
+            Some(tag) => self.names.get(&tag).cloned().ok_or(tag),
+            None => Ok("DIRECT".to_owned()),
+        }
     }
 
     /// The mode that the file begins with, in lower case; there is none where nothing can switch it.

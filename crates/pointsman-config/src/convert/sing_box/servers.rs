@@ -8,9 +8,8 @@
 use serde_json::Value;
 
 use super::super::dns::address_in;
-use super::super::draft::{SILENT, Section};
+use super::super::draft::Section;
 use super::super::emit::{quoted, text};
-use super::super::summary::BY_WAY;
 use super::{SingBox, endpoint, items, tag_of, text_of};
 use crate::setup::{NameServer, Place};
 
@@ -33,9 +32,7 @@ impl SingBox<'_> {
                 );
                 self.draft.report.lost(&place, what);
                 self.draft.known.silent.insert(tag.clone());
-                return self
-                    .draft
-                    .entry(Section::Upstreams, &tag, SILENT.to_owned(), &place);
+                return self.draft.silent(&tag, &place);
             }
         };
         let known = ["address", "detour", "server", "server_port", "tag", "type"];
@@ -66,8 +63,8 @@ impl SingBox<'_> {
             && by != "REJECT"
         {
             let address = format!("tcp://{}", Place::at((ip, 53).into()));
-            let who = format!("`{address}`{BY_WAY}`{by}` is");
-            self.draft.in_clear(place, kind, &who);
+            let who = format!("`{address}` by way of `{by}` is");
+            self.draft.in_clear(place, kind, &who, true);
             return format!("{{ address: {}, via: {} }}", quoted(&address), text(by));
         }
         if !usual || !matches!(way, Ok(None)) {
@@ -93,7 +90,7 @@ impl SingBox<'_> {
             Some(address) => (quoted(&address), format!("`{address}` is")),
             None => ("system".to_owned(), "the system's resolver is".to_owned()),
         };
-        self.draft.in_clear(place, kind, &shown);
+        self.draft.in_clear(place, kind, &shown, false);
         value
     }
 

@@ -53,21 +53,20 @@ impl SingBox<'_> {
                 map.raw("url", quoted(set["url"].as_str().unwrap_or_default()));
                 let interval = set["update_interval"].as_str().unwrap_or("1d");
                 map.raw("interval", quoted(interval));
-                let mut by = None;
-                if let Some(via) = text_of(&set["download_detour"]) {
-                    match self.names.get(via) {
-                        Some(via) => {
-                            map.text("via", via);
-                            by = Some(via.clone());
-                        }
-                        None => {
-                            let what = format!(
-                                "there is no outbound `{via}`: the rule set `{tag}` is left out"
-                            );
-                            return self.draft.report.lost(place, what);
-                        }
+                let via = match text_of(&set["download_detour"]) {
+                    Some(via) => self.names.get(via).cloned().ok_or_else(|| via.to_owned()),
+                    None => self.usual(),
+                };
+                let by = match via {
+                    Ok(via) => Some(via).filter(|via| via != "DIRECT"),
+                    Err(via) => {
+                        let what = format!(
+                            "there is no outbound `{via}`: the rule set `{tag}` is left out"
+                        );
+                        return self.draft.report.lost(place, what);
                     }
-                }
+                };
+                map.some("via", by.as_deref());
                 map.text("format", format);
                 self.sets.insert(tag.to_owned(), Asked::unseen());
                 self.draft.item(Section::RuleSets, tag, &map, &place);
@@ -121,9 +120,11 @@ impl SingBox<'_> {
             return;
         }
         let mut map = Map::default();
-        map.raw("url", quoted(url)).text("format", "srs");
+        map.raw("url", quoted(url));
+        let by = self.usual().ok().filter(|via| via != "DIRECT");
+        map.some("via", by.as_deref()).text("format", "srs");
         self.sets.insert(name.to_owned(), Asked::unseen());
         self.draft.item(Section::RuleSets, name, &map, place);
-        self.draft.set_is_fetched(place, None);
+        self.draft.set_is_fetched(place, by.as_deref());
     }
 }

@@ -9,18 +9,11 @@ use crate::setup::OutboundKind;
 
 impl Told<'_> {
     /// Lists that the daemon fetches, and those that it cannot.
-    pub(super) fn fetched(&self, summary: &mut Summary) {
-        let (mut good, mut stuck) = (Vec::new(), Vec::new());
-        for name in &self.known.fetched {
-            let by = self.known.fetched_by.get(name);
-            let id = by.and_then(|by| self.id(by));
-            match (by, id.map(|id| self.end(id).1)) {
-                (Some(by), Some(End::Refused | End::RefusedNow(_))) => {
-                    stuck.push((name, by));
-                }
-                _ => good.push(format!("`{name}`")),
-            }
-        }
+    pub(super) fn fetched(&self, selected: &BTreeSet<OutboundId>, summary: &mut Summary) {
+        let stuck = self.stuck();
+        let is_stuck = |name: &&String| stuck.iter().any(|(stuck, _)| stuck == name);
+        let good = self.known.fetched.iter().filter(|name| !is_stuck(name));
+        let good: Vec<String> = good.map(|name| format!("`{name}`")).collect();
         if !good.is_empty() {
             let are = if good.len() == 1 { "is" } else { "are" };
             summary.next.push(format!(
@@ -43,22 +36,32 @@ impl Told<'_> {
             count(stuck.len(), "rule set"),
             named(shown.map(|(name, by)| format!("`{name}` (by way of `{}`)", plain(by))))
         ));
-        for by in ways.into_iter().take(MOST_NAMED) {
+        // The group may be told of already.
+        let is_told = |by: &&String| self.id(by).is_some_and(|id| selected.contains(&id));
+        for by in ways.into_iter().take(MOST_NAMED).filter(|by| !is_told(by)) {
             let step = match self.selectable(by) {
                 Some(member) => format!(
                     "`pointsman outbounds select '{by}' '{member}'` selects a member of `{by}` by which rule sets can be fetched"
                 ),
                 None => format!(
-                    "rule sets with `via: {}` are not fetched until it is replaced: write an outbound that is built there, or                      remove `via` to fetch them directly",
+                    "rule sets with `via: {}` are not fetched until it is replaced: write an outbound that is built there, or \
+                     remove `via` to fetch them directly",
                     plain(by)
                 ),
             };
-            // The group may be told of already.
-            let begin = step.split(" selects ").next().unwrap_or(&step);
-            if !summary.next.iter().any(|known| known.starts_with(begin)) {
-                summary.next.push(step);
-            }
+            summary.next.push(step);
         }
+    }
+
+    /// Rule sets that cannot be fetched, because what fetches them refuses every flow: and by what.
+    pub(super) fn stuck(&self) -> Vec<(&String, &String)> {
+        let by = |name| Some((name, self.known.fetched_by.get(name)?));
+        let refused = |by: &String| {
+            let id = self.id(by);
+            id.is_some_and(|id| matches!(self.end(id).1, End::Refused | End::RefusedNow(_)))
+        };
+        let all = self.known.fetched.iter().filter_map(by);
+        all.filter(|(_, by)| refused(by)).collect()
     }
 
     /// The outbound of a name.

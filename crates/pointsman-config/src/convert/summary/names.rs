@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BY_WAY, End, Summary, Told, named};
+use super::{End, Summary, Told, named};
 use crate::setup::{NameServer, ResolverId};
 
 impl Told<'_> {
@@ -50,13 +50,13 @@ impl Told<'_> {
             ));
         }
         if !self.known.in_clear.is_empty() {
-            let all = self.known.in_clear.iter().map(|who| format!("{who} asked"));
+            let all = self.known.in_clear.keys().map(|who| format!("{who} asked"));
             summary.changed.push(format!(
                 "names that were looked up over encrypted DNS are looked up without encryption: {}",
                 named(all)
             ));
         }
-        if self.known.in_clear.iter().any(|who| !who.contains(BY_WAY)) {
+        if self.known.in_clear.values().any(|proxied| !proxied) {
             summary.next.push(
                 "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
                  `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"

@@ -190,7 +190,7 @@ fn the_group_of_all_is_written_once_and_begins_with_the_direct_way() {
     );
     assert_eq!(text.matches("GLOBAL: {").count(), 1, "{text}");
     clash(
-        "rule-providers:\n  s: { type: http, behavior: domain, url: 'https://x.test/s' }\n\
+        "rule-providers:\n  s: { type: http, behavior: domain, url: 'https://x.test/s', proxy: DIRECT }\n\
          rules: ['NOT,((RULE-SET,s)),GLOBAL', 'MATCH,a']\n",
         &[("dst=x.test:1", "a proxy")],
         &["it sends directly what is not in a rule set that is fetched"],

@@ -100,6 +100,8 @@ fn what_works_is_told_as_working() {
         &told,
         &["1 rule", "!inbound", "!proxy"],
         &[
+            // By the outbound for all that names none.
+            "1 rule set stays empty, so no rule on it holds, because what fetches it refuses every flow: `cn` (by way of `h`)",
             "flows of programs that know no proxy do not come in: capturing them (`tun`) is not built yet",
             "no program can connect",
             "1 proxy refuses every flow: `h` (hysteria, not built yet)",
@@ -107,7 +109,7 @@ fn what_works_is_told_as_working() {
             "flows that no rule takes go to `h`, and are refused",
         ],
         &[
-            "1 rule set is fetched by the daemon when it runs, and is empty until then: `cn`",
+            "rule sets with `via: h` are not fetched until it is replaced",
             "write an inbound",
         ],
     );
@@ -260,4 +262,109 @@ fn rules_that_are_added_are_told() {
         "FALLBACK, REJECT",
         "`FALLBACK, REJECT` is added in its place",
     );
+}
+
+/// A rule that leads to what refuses, or asks for a list that is never there, does not work as before.
+#[test]
+fn rules_that_do_not_work_are_not_counted_as_working() {
+    let text = "mixed-port: 1
+proxies:
+- { name: near, type: socks5, server: 127.0.0.1, port: 1080 }
+- { name: hk, type: vmess, server: a.test, port: 1 }
+proxy-groups:
+- { name: auto, type: select, proxies: [hk, near] }
+rule-providers:
+  stuck: { type: http, url: 'https://a.test/l', proxy: hk, behavior: domain }
+  gone: { type: file, path: gone.yaml, behavior: domain }
+rules:
+- DOMAIN,a.test,near
+- DOMAIN,b.test,hk
+- DOMAIN,c.test,auto
+- DOMAIN,d.test,REJECT
+- RULE-SET,stuck,near
+- RULE-SET,gone,near
+- MATCH,DIRECT
+";
+    clash(
+        text,
+        &["2 of 6 rules", "flows that no rule takes go to `DIRECT`"],
+        &[
+            "2 rules lead to what refuses every flow, so what they take is refused: `auto`, `hk`",
+            "2 rules ask for a rule set that is not there, so they take no flow by it: `gone`, `stuck`",
+        ],
+        &[
+            "put the files of these rule sets where the result looks for them, else nothing is served: `gone`",
+        ],
+    );
+}
+
+/// Clients that ask the DNS server of the original get no answer: that is no note.
+#[test]
+fn a_name_server_for_others_is_told_as_lost() {
+    let dns = |keys: &str| {
+        let text = format!(
+            "mixed-port: 1\nproxies: []\ndns: {{ enable: true, nameserver: [1.1.1.1]{keys} }}\nrules: ['MATCH,DIRECT']\n"
+        );
+        let done = converted(Foreign::Clash, &text);
+        let lost = done.report.iter().filter(|remark| !remark.equal);
+        let lost: Vec<String> = lost.map(|remark| remark.text.clone()).collect();
+        (lost.join("\n"), done.summary)
+    };
+    assert_eq!(dns("").0, "");
+    assert_eq!(dns(", enhanced-mode: redir-host").0, "");
+    let (lost, summary) = dns(", listen: '0.0.0.0:53'");
+    assert!(
+        lost.contains("clients that ask this name server get no answer"),
+        "{lost}"
+    );
+    check(
+        &summary,
+        &[],
+        &["no name server listens"],
+        &["ask another name server"],
+    );
+    let (lost, _) = dns(", enhanced-mode: fake-ip");
+    assert!(
+        lost.contains("`enhanced-mode: fake-ip` is not carried over"),
+        "{lost}"
+    );
+    let fake = |on: bool| {
+        let text = format!(
+            r#"{{"outbounds": [{{"type": "direct", "tag": "d"}}], "inbounds": [], "dns": {{"fakeip": {{"enabled": {on}, "inet4_range": "198.18.0.0/15"}}}}}}"#
+        );
+        let report = converted(Foreign::SingBox, &text).report;
+        report
+            .iter()
+            .any(|it| !it.equal && it.text.contains("`fakeip`"))
+    };
+    assert!(fake(true) && !fake(false));
+}
+
+/// Lists are fetched by the way that the original fetches them by, or it is told that they are not.
+#[test]
+fn lists_are_fetched_by_the_same_way() {
+    let sing_box = |more: &str| {
+        let text = format!(
+            r#"{{"outbounds": [{{"type": "socks", "tag": "far", "server": "10.0.0.1", "server_port": 1}}, {{"type": "direct", "tag": "d"}}], "inbounds": [],
+            "route": {{"rules": [{{"rule_set": "l", "outbound": "d"}}], {more} "rule_set": [{{"tag": "l", "type": "remote", "url": "https://l.test/l.srs"}}]}}}}"#
+        );
+        converted(Foreign::SingBox, &text).text
+    };
+    assert!(sing_box("").contains("via: far"), "{}", sing_box(""));
+    let last = sing_box(r#""final": "d","#);
+    assert!(!last.contains("via: far"), "{last}");
+    let clash = |more: &str| {
+        let text = format!(
+            "mixed-port: 1\nproxies: []\nrule-providers: {{ l: {{ type: http, url: 'https://l.test/l', behavior: classical{more} }} }}\n\
+             rules: ['RULE-SET,l,REJECT', 'MATCH,DIRECT']\n"
+        );
+        let report = converted(Foreign::Clash, &text).report;
+        let lost = report.iter().filter(|remark| !remark.equal);
+        lost.map(|remark| remark.text.clone())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    // Of its entries nothing is known before it is there.
+    assert!(clash("").starts_with("this list is fetched directly") && !clash("").contains('\n'));
+    assert_eq!(clash(", proxy: DIRECT"), "");
 }
