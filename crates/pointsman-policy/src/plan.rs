@@ -32,6 +32,7 @@ mod postings;
 mod ranges;
 mod texts;
 
+pub(crate) use automaton::without_excess;
 pub(crate) use cards::Proof;
 pub(crate) use class::{Class, MOST};
 pub(crate) use hash::{Hasher, of_name};

@@ -1,4 +1,4 @@
-//! What a set of names takes for each, when it is built and while it is.
+//! What a set of names takes for each, when it is built and while it is; and that of keywords at worst.
 //!
 //! 300 000 names are enough: from 262 144 on, up to sixteen millions, an entry takes the same bytes.
 
@@ -7,6 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::domain::Name;
 use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
 
@@ -59,6 +60,32 @@ fn measured(small: bool) -> (RuleSet, f64, f64) {
     let set = set.finish();
     let each = |bytes: usize| (bytes - before) as f64 / f64::from(COUNT);
     (set, each(HELD.get()), each(MOST.get()))
+}
+
+/// Words that end each other: nearly each state of an automaton of them ends hundreds of others.
+#[test]
+fn keywords_that_end_each_other_take_a_bounded_part() {
+    let nested = (1..=250).map(|length| "a".repeat(length));
+    let ending = (0..300).map(|at| format!("x{at}{}", "a".repeat(247)));
+    let words: Vec<String> = nested.chain(ending).collect();
+    let size: usize = words.iter().map(|word| word.len() + 1).sum();
+    let before = HELD.get();
+    MOST.set(before);
+    let mut set = RuleSetBuilder::new("set", "set.txt", Key([1, 2]));
+    // The longest first: none of them may be left out for a shorter one.
+    for (line, word) in (1..).zip(words.iter().rev()) {
+        let condition = Condition::Domain(DomainTest::Keyword(word.as_str().into()));
+        set.add_other(condition, line, word);
+    }
+    let set = set.finish();
+    let (most, held) = (MOST.get() - before, HELD.get() - before);
+    assert!(most <= 500 * size, "{most} bytes for a list of {size}");
+    assert!(held <= 100 * size, "{held} bytes for a list of {size}");
+    assert!(
+        set.jump_bytes() > 10_000,
+        "{}: not indexed",
+        set.jump_bytes()
+    );
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! state through all of its exchanges. Where nearly each state ends a word (`k`, `k1`, `k10`, `k100` ...) an exchange
 //! is with a near one, and a state has thousands of them: 100,000 words took seconds. So a stretch of states comes
 //! first that end no word, that of a padding which is in no text: an exchange is at least as far as that is long.
+//!
+//! It keeps with each state all words that end there. Words that are made to end each other (`a`, `aa`, `aaa` ...) would
+//! take a thousand times their size, so those that could be too many are left out: [`without_excess`].
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
@@ -15,6 +18,49 @@ const RATIO: usize = 64;
 
 /// No text has it: it is not UTF-8.
 const NO_CHARACTER: u8 = 0xff;
+
+/// How many words the states keep together, for each character of all words.
+const KEPT: u64 = 8;
+
+/// As many are kept anyhow.
+const FEW_KEPT: u64 = 1 << 16;
+
+/// Longer words are left out.
+const LONGEST: usize = 1024;
+
+/// Takes those keywords out with which an automaton could be too large, and gives their positions.
+///
+/// A state of so many characters ends at most one word of each length up to its own. Words of up to 15 characters are
+/// never too many.
+pub(crate) fn without_excess(keywords: &mut Vec<(&str, u32)>) -> Vec<u32> {
+    // By length: whether there is such a word, then what one adds at most.
+    let mut most = [0_u64; LONGEST + 1];
+    for (word, _) in &*keywords {
+        if let Some(length) = most.get_mut(word.len()) {
+            *length = 1;
+        }
+    }
+    let (mut ending, mut sum) = (0, 0);
+    for length in &mut most {
+        ending += *length;
+        sum += ending;
+        *length = sum;
+    }
+    let mut room = FEW_KEPT;
+    let mut excess = Vec::new();
+    keywords.retain(|(word, at)| {
+        let more = KEPT * word.len() as u64;
+        let rest = most
+            .get(word.len())
+            .and_then(|most| (room + more).checked_sub(*most));
+        match rest {
+            Some(rest) => room = rest,
+            None => excess.push(*at),
+        }
+        rest.is_some()
+    });
+    excess
+}
 
 /// Words by number.
 #[derive(Clone, Debug)]
@@ -79,6 +125,38 @@ mod tests {
             }
         }
         followed
+    }
+
+    #[test]
+    fn words_that_could_end_each_other_too_often_are_left_out() {
+        let check = |words: &[String], expected: &[u32]| {
+            let pairs = words.iter().map(|word| &**word).zip(0..);
+            let mut keywords: Vec<(&str, u32)> = pairs.collect();
+            let excess = without_excess(&mut keywords);
+            assert_eq!(excess, expected);
+            assert_eq!(keywords.len() + excess.len(), words.len());
+            assert!(keywords.iter().all(|(_, at)| !expected.contains(at)));
+        };
+        let nested = |lengths: std::ops::RangeInclusive<usize>| {
+            lengths.map(|length| "a".repeat(length)).collect::<Vec<_>>()
+        };
+        check(&[], &[]);
+        check(&nested(1..=80), &[]);
+        check(&["a".repeat(LONGEST + 1), "b".repeat(LONGEST)], &[0]);
+        // So short ones never are, however many.
+        let short: Vec<String> = (0..100).flat_map(|_| nested(1..=15)).collect();
+        check(&short, &[]);
+        // Long ones that stand alone neither.
+        let long: Vec<String> = (0..1000).map(|at| format!("{at:0>200}")).collect();
+        check(&long, &[]);
+        // Each state of these ends all shorter ones.
+        let mut many = nested(1..=250);
+        many.extend((0..100).map(|at| format!("{at:0>2}{}", "a".repeat(248))));
+        let pairs = many.iter().map(|word| &**word).zip(0..);
+        let mut keywords: Vec<(&str, u32)> = pairs.collect();
+        let excess = without_excess(&mut keywords);
+        assert!(excess.len() > 200, "{}", excess.len());
+        assert!(keywords.len() > 50, "{}", keywords.len());
     }
 
     #[test]

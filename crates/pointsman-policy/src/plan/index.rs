@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::automaton::without_excess;
 use super::cards::Cards;
 use super::class::{Class, MOST};
 use super::hash::Hasher;
@@ -264,6 +265,7 @@ fn draft<'d, 'c>(drafts: &'d mut Drafts<'c>, class: Class) -> &'d mut Draft<'c> 
 
 impl Draft<'_> {
     fn finish(mut self) -> Entry {
+        self.any_value.extend(without_excess(&mut self.keywords));
         let words: Vec<u32> = self.keywords.iter().map(|(_, at)| *at).collect();
         let (mut keywords, mut parts) = (None, None);
         if self.class == Class::Domain {

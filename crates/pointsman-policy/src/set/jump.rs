@@ -5,7 +5,7 @@
 use super::Other;
 use crate::condition::{Condition, DomainTest};
 use crate::domain::Domain;
-use crate::plan::{NOWHERE, Parts};
+use crate::plan::{NOWHERE, Parts, without_excess};
 
 /// Fewer are simply visited.
 const FEWEST: usize = 4;
@@ -42,9 +42,11 @@ impl Jump {
                 _ => rest.push(at),
             }
         }
+        rest.extend(without_excess(&mut keywords));
         if keywords.len() + patterns.len() < FEWEST {
             return None;
         }
+        rest.sort_unstable();
         let parts = Parts::new(&keywords, &patterns)?;
         let rest = rest.into();
         Some(Box::new(Self { parts, rest }))
