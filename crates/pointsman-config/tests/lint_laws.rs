@@ -17,6 +17,7 @@ use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
 use pointsman_policy::decision::{Step, Trace, Verdict};
 use pointsman_policy::fact::Facts;
 use pointsman_policy::model::{Node, OnUnknown, Policy, SetId};
+use pointsman_policy::set::Reach;
 use pointsman_policy::{Domain, OutboundId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -146,11 +147,15 @@ fn any_case() -> impl Strategy<Value = Case> {
             let name: Arc<str> = number.to_string().into();
             let names = names.into_iter().filter_map(|(name, kind)| {
                 let excepts = match kind {
-                    8 | 9 => name.len().is_multiple_of(2),
-                    other => other < 2 || other == 10,
+                    8 | 9 | 13 => name.len().is_multiple_of(2),
+                    other => matches!(other, 0 | 1 | 10 | 12),
                 };
-                let below = matches!(kind, 5..=8);
-                (!excepts).then(|| Ok((Domain::parse(name).unwrap(), below)))
+                let reach = match kind {
+                    5..=8 => Reach::Suffix,
+                    11 | 13 => Reach::Below,
+                    _ => Reach::Exact,
+                };
+                (!excepts).then(|| Ok((Domain::parse(name).unwrap(), reach)))
             });
             let ranges = ranges.into_iter().map(|range| Err(range.parse().unwrap()));
             let entries = names.chain(ranges).map(|what| InlineEntry {

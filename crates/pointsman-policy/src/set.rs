@@ -23,7 +23,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
-pub use build::{Item, Place, RuleSetBuilder, Sink};
+pub use build::{Item, Place, Reach, RuleSetBuilder, Sink};
 pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
 pub(crate) use fingerprint::fingerprint;
@@ -137,6 +137,7 @@ enum What<'a> {
         name: &'a Domain,
         entry: u32,
         labels: u8,
+        reach: Reach,
         important: bool,
     },
     Prefix {
@@ -250,7 +251,7 @@ impl RuleSet {
     }
 
     /// What the set's names say of the name that `fingerprints` are of: the entry for the name itself, else
-    /// that of the longest suffix; unless an exception is for the name or a suffix of it. If important names say
+    /// that of the longest suffix, of two for one suffix that for itself, too; unless an exception is for the name or a suffix of it. If important names say
     /// anything of it, that is the answer. Allocates nothing.
     /// Those of another key than the set's are computed anew.
     #[must_use]
@@ -276,12 +277,17 @@ impl RuleSet {
         match answer {
             Answer::Excepted => Held::Excepted,
             Answer::No => Held::No,
-            Answer::Yes { entry, labels } => Held::Yes(Found {
+            Answer::Yes {
+                entry,
+                labels,
+                reach,
+            } => Held::Yes(Found {
                 content,
                 what: What::Name {
                     name,
                     entry,
                     labels,
+                    reach,
                     important,
                 },
             }),
@@ -342,6 +348,15 @@ impl<'a> Found<'a> {
     pub fn name(&self) -> Option<&'a str> {
         match self.what {
             What::Name { name, labels, .. } => Some(matched::last_labels(name, labels)),
+            What::Prefix { .. } => None,
+        }
+    }
+
+    /// Which names the entry stands for, where it is a name.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        match self.what {
+            What::Name { reach, .. } => Some(reach),
             What::Prefix { .. } => None,
         }
     }

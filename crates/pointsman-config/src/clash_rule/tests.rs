@@ -194,6 +194,11 @@ impl Sink for Taken {
     fn add(&mut self, item: Item<'_>, _: Place<'_>) {
         let condition = match item {
             Item::Exact(name) => Condition::Domain(DomainTest::Exact(name.into())),
+            Item::Below(name) => {
+                let itself = Condition::Domain(DomainTest::Exact(name.into()));
+                let suffix = Condition::Domain(DomainTest::Suffix(name.into()));
+                Condition::And(vec![suffix, Condition::Not(Box::new(itself))])
+            }
             Item::Suffix(name) => Condition::Domain(DomainTest::Suffix(name.into())),
             Item::Prefix(prefix) => Condition::Address {
                 of: AddressOf::Destination,

@@ -10,7 +10,7 @@ use pointsman_policy::condition::{
 };
 use pointsman_policy::fact::{InboundKind, Network, Protocol};
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Reach, RuleSet};
 use pointsman_policy::{Domain, Policy, Prefix};
 
 use super::logic::{Atom, Test, View};
@@ -198,7 +198,7 @@ fn holds_all(policy: &Policy, set: &RuleSet, a: &Atom<'_>, b: &Atom<'_>) -> bool
         return false;
     }
     let held = match &*a.test {
-        Condition::Domain(DomainTest::Suffix(name)) => holds_below(set, name),
+        Condition::Domain(DomainTest::Suffix(name)) => covers(set, name, Reach::Suffix),
         Condition::Address {
             of: AddressOf::Destination,
             prefix,
@@ -225,13 +225,16 @@ fn holds_all(policy: &Policy, set: &RuleSet, a: &Atom<'_>, b: &Atom<'_>) -> bool
     })
 }
 
-/// Whether a set holds a name and all below it.
+/// Whether one entry of a set that stands for more than one name holds a name in its whole reach.
 ///
 /// Nobody lists a name like the one that is tried, so what holds it holds its neighbours.
-pub(super) fn holds_below(set: &RuleSet, name: &Domain) -> bool {
+pub(super) fn covers(set: &RuleSet, name: &Domain, reach: Reach) -> bool {
     probe(name).is_some_and(|below| {
-        let found = set.find_name(&below);
-        found.is_some_and(|found| found.name().is_none_or(|entry| entry != below.as_str()))
+        set.find_name(&below).is_some_and(|found| {
+            let entry = found.name();
+            let itself = found.reach() != Some(Reach::Below) || entry != Some(name.as_str());
+            entry != Some(below.as_str()) && (itself || reach == Reach::Below)
+        })
     })
 }
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use pointsman_policy::condition::{Asks, Condition};
 use pointsman_policy::model::{Origin, OutboundId, SetId};
-use pointsman_policy::set::{Item, Place, RuleSet, Sink};
+use pointsman_policy::set::{Item, Place, Reach, RuleSet, Sink};
 use pointsman_policy::{Domain, Policy, Prefix};
 
-use super::entail::{holds_below, holds_range, probe, within};
+use super::entail::{covers, holds_range, probe, within};
 use super::logic::{Expr, View};
 use super::tell::Finding;
 use super::walk::{Kind, Step};
@@ -154,37 +154,31 @@ impl<'a, 'p> Pass<'a, 'p> {
         }
     }
 
-    fn name(&mut self, name: Domain, below: bool, place: Place<'_>) {
+    fn name(&mut self, name: Domain, reach: Reach, place: Place<'_>) {
         let own = self.asked.set;
-        let parent = match below {
-            // The name itself would be found; what is looked for is wider.
-            true => name
-                .as_str()
-                .split_once('.')
-                .and_then(|(_, rest)| Domain::parse(rest).ok()),
-            false => Some(name.clone()),
-        };
         let mut hasher = DefaultHasher::new();
-        (&name, below).hash(&mut hasher);
+        (&name, reach).hash(&mut hasher);
         let again = self.total <= MOST_MET && !self.met.insert(hasher.finish());
         if again {
             self.own.add(|| said(place, "an entry before it"));
         } else if !own.has_exceptions()
-            && let Some(parent) = parent
-            && holds_below(own, &parent)
+            && let Some(covered) = covered(own, &name, reach)
         {
-            let below = probe(&parent);
-            let holder = || entry_above(own, below.as_ref().unwrap_or(&parent));
-            self.own.add(|| said(place, &holder()));
+            self.own
+                .add(|| said(place, &entry_above(own, &probed(&covered))));
         }
         for (held, other) in self.by.iter_mut().zip(self.earlier) {
             let set = other.set;
-            let taken = match below {
-                true => !set.has_exceptions() && holds_below(set, &name),
-                false => set.find_name(&name).is_some(),
+            let taken = match reach {
+                Reach::Exact => set.find_name(&name).is_some(),
+                Reach::Below | Reach::Suffix => !set.has_exceptions() && covers(set, &name, reach),
             };
             if taken {
-                held.add(|| said(place, &entry_above(set, &name)));
+                let asked = match reach {
+                    Reach::Exact => name,
+                    Reach::Below | Reach::Suffix => probed(&name),
+                };
+                held.add(|| said(place, &entry_above(set, &asked)));
                 return;
             }
         }
@@ -281,25 +275,49 @@ impl Sink for Pass<'_, '_> {
         }
         self.budget.0 -= 1;
         match item {
+            Item::Below(name) => {
+                self.total += 1;
+                self.name(name.into(), Reach::Below, place);
+            }
             Item::Exact(name) => {
                 self.total += 1;
-                self.name(name.into(), false, place);
+                self.name(name.into(), Reach::Exact, place);
             }
             Item::Suffix(name) => {
                 self.total += 1;
-                self.name(name.into(), true, place);
+                self.name(name.into(), Reach::Suffix, place);
             }
             Item::Prefix(prefix) => {
                 self.total += 1;
                 self.range(prefix, place);
             }
             Item::Except(_)
+            | Item::ExceptBelow(_)
             | Item::ExceptExact(_)
             | Item::ExceptSuffix(_)
             | Item::Important { .. }
             | Item::Other(_) => {}
         }
     }
+}
+
+/// The name below which all is held by a wider entry of the set that a name of such a reach is an entry of.
+fn covered(own: &RuleSet, name: &Domain, reach: Reach) -> Option<Domain> {
+    if reach != Reach::Suffix && covers(own, name, Reach::Suffix) {
+        return Some(name.clone());
+    }
+    if reach == Reach::Exact {
+        return None;
+    }
+    // The entry itself would be found; what is looked for is wider.
+    let (_, rest) = name.as_str().split_once('.')?;
+    let parent = Domain::parse(rest).ok()?;
+    covers(own, &parent, Reach::Below).then_some(parent)
+}
+
+/// The name that is tried below another.
+fn probed(name: &Domain) -> Domain {
+    probe(name).unwrap_or_else(|| name.clone())
 }
 
 fn are(count: usize) -> &'static str {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pointsman_policy::Domain;
 use pointsman_policy::condition::{AddressOf, Asks, Condition, DomainTest};
-use pointsman_policy::set::{Item, Place, RuleSet, Sink};
+use pointsman_policy::set::{Item, Place, Reach, RuleSet, Sink};
 
 use crate::files::Files;
 use crate::list::ListFile;
@@ -138,31 +138,35 @@ impl Sink for Visit<'_> {
         if !self.going {
             return;
         }
-        let condition = match item {
-            Item::Exact(name) => Condition::Domain(DomainTest::Exact(Domain::from(name))),
-            Item::Suffix(name) => Condition::Domain(DomainTest::Suffix(Domain::from(name))),
-            Item::Prefix(prefix) => Condition::Address {
-                of: AddressOf::Destination,
-                prefix,
-                asks: Asks::Resolve,
-            },
+        let (name, reach) = match item {
+            Item::Below(name) => (name, Reach::Below),
+            Item::Exact(name) => (name, Reach::Exact),
+            Item::Suffix(name) => (name, Reach::Suffix),
             Item::Important {
                 name,
-                below,
+                reach,
                 except: false,
-            } => {
-                let name = Domain::from(name);
-                Condition::Domain(match below {
-                    true => DomainTest::Suffix(name),
-                    false => DomainTest::Exact(name),
-                })
+            } => (name, reach),
+            Item::Prefix(prefix) => {
+                self.going = (self.each)(Condition::Address {
+                    of: AddressOf::Destination,
+                    prefix,
+                    asks: Asks::Resolve,
+                });
+                return;
             }
             Item::Except(_)
+            | Item::ExceptBelow(_)
             | Item::ExceptExact(_)
             | Item::ExceptSuffix(_)
             | Item::Important { .. }
             | Item::Other(_) => return,
         };
-        self.going = (self.each)(condition);
+        let name = Domain::from(name);
+        self.going = (self.each)(Condition::Domain(match reach {
+            Reach::Exact => DomainTest::Exact(name),
+            // Of names below another alone it is asked for itself, too: what is true of more is true of them.
+            Reach::Below | Reach::Suffix => DomainTest::Suffix(name),
+        }));
     }
 }

@@ -4,22 +4,19 @@
 //! about parts of pages, about some clients or kinds of requests, and rules that rewrite answers
 //! are counted and passed over. `@@` makes an exception, of a name or of a pattern. A name that is
 //! `$important` goes before all that are not, exceptions among them; on a pattern it says nothing more.
-//! Where a rule can be said less or more widely, one that blocks is read more widely, an exception less.
 
 use std::collections::HashSet;
 
 use pointsman_policy::domain::Name;
-use pointsman_policy::set::{Item, Place};
+use pointsman_policy::set::{Item, Place, Reach};
 use pointsman_policy::{Prefix, line};
 
 use super::entry::ends_in_number;
 use super::lines::{Line, Lines, before_hosts_comment, each, is_cosmetic, is_style};
 use super::look::names;
 use super::modifiers::{self, SOME_REQUESTS};
-use super::told::Kind;
-use super::{Behavior, Bytes, Reading, Spot, Unreadable, hosts};
+use super::{Behavior, Bytes, Reading, Unreadable, hosts};
 
-const WIDER: &str = "stands for the name itself here, too: what is important and begins with `*.` cannot be told apart from it";
 const PASSED: &str = "rules that say nothing about whole names";
 const PARTS: &str = "patterns for parts of addresses, not for names (`-ads.`),";
 const PAGES: &str = "rules for a browser's pages (`$all`, `$document`)";
@@ -253,7 +250,7 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
         {
             let item = Item::Important {
                 name,
-                below,
+                reach: if below { Reach::Suffix } else { Reach::Exact },
                 except,
             };
             let line = number;
@@ -275,30 +272,23 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
 /// Takes the names below another, without itself: a pattern with its dot is nowhere in it.
 fn below(reading: &mut Reading<'_>, sign: Sign, name: &str, number: u32, written: &str) {
     let Sign { except, important } = sign;
-    match Name::parse(name, &mut reading.buffer) {
-        // An exception goes on without its importance: it never takes more out than it says.
-        Ok(name) if except => {
-            let regex = format!(r"\.{}$", name.as_str().replace('.', r"\."));
-            reading.except(line::domain_regex(&regex), number, written);
-        }
-        Ok(name) if important && !ends_in_number(name.as_str()) => {
-            let item = Item::Important {
+    if Name::parse(name, &mut reading.buffer).is_err() {
+        return unread(reading, name, number, written);
+    }
+    let taken = match (important, except) {
+        (true, _) => {
+            let important = |name| Item::Important {
                 name,
-                below: true,
+                reach: Reach::Below,
                 except,
             };
-            let line = number;
-            reading.sink.add(item, Place { line, written });
-            let spot = Spot::new(line, written, 0, written.len());
-            let message = format!("`{written}` {WIDER}");
-            reading.told.say(Kind::Wider, spot, message);
+            reading.named(name, important, number, written)
         }
-        Ok(_) => {
-            if let Err(why) = reading.below(name, number, written) {
-                reading.bad(number, written, why);
-            }
-        }
-        Err(_) => unread(reading, name, number, written),
+        (false, true) => reading.named(name, Item::ExceptBelow, number, written),
+        (false, false) => reading.named(name, Item::Below, number, written),
+    };
+    if let Err(why) = taken {
+        reading.bad(number, written, format!("`{written}` is no domain: {why}"));
     }
 }
 

@@ -30,6 +30,7 @@ impl Sink for Held {
         assert!(place.line >= self.last_line, "entries come in their order");
         self.last_line = place.line;
         match item {
+            Item::Below(name) => self.names.insert(format!(".{}", name.as_str())),
             Item::Exact(name) => self.names.insert(name.as_str().to_owned()),
             Item::Suffix(name) => self.names.insert(format!("+.{}", name.as_str())),
             Item::Other(condition) => self.others.insert(canonical(&condition)),
@@ -38,6 +39,7 @@ impl Sink for Held {
                 true
             }
             Item::Except(_)
+            | Item::ExceptBelow(_)
             | Item::ExceptExact(_)
             | Item::ExceptSuffix(_)
             | Item::Important { .. } => panic!("no list here has exceptions"),

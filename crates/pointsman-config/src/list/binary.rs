@@ -60,7 +60,7 @@ fn each_format_says_what_it_means() {
         &[
             "1 = a.test",
             "2 + b.test",
-            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            "3 _ c.test",
             r"4 ? DOMAIN-REGEX, '^[^.]+\.d\.test$'",
         ],
     );
@@ -69,7 +69,7 @@ fn each_format_says_what_it_means() {
         &[
             "1 = a.test",
             "2 + b.test",
-            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            "3 _ c.test",
             r"4 ? DOMAIN-REGEX, '^[^.]+\.d\.test$'",
         ],
     );
@@ -89,7 +89,7 @@ fn each_format_says_what_it_means() {
             "1 = a.test",
             "2 = x.a.test",
             "3 + b.test",
-            "4 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
+            "4 _ c.test",
             "5 ? DOMAIN-KEYWORD, kw",
             "6 ? DOMAIN-REGEX, ^r.*$",
             "7 / 10.1.0.0/24",
@@ -98,20 +98,9 @@ fn each_format_says_what_it_means() {
     );
     check(
         "srs_old_names_unpacked",
-        &[
-            "1 = a.test",
-            "2 + b.test",
-            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
-        ],
+        &["1 = a.test", "2 + b.test", "3 _ c.test"],
     );
-    check(
-        "srs_packed",
-        &[
-            "1 = a.test",
-            "2 + b.test",
-            "3 ? AND, [DOMAIN-SUFFIX, c.test], [NOT, [DOMAIN, c.test]]",
-        ],
-    );
+    check("srs_packed", &["1 = a.test", "2 + b.test", "3 _ c.test"]);
     check(
         "srs_adguard_unpacked",
         &[

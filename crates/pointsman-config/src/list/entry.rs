@@ -13,7 +13,7 @@ use super::blocks::looks_like_range;
 use super::cased::from_cased;
 use super::lines::uncommented;
 use super::look::{Look, look};
-use super::numbered::Test;
+use super::numbered::below;
 use super::strange::of_entry;
 use super::told::Kind;
 use super::wildcard::is_glob;
@@ -176,16 +176,25 @@ impl Reading<'_> {
         line: u32,
         written: &str,
     ) -> Result<(), String> {
+        match below {
+            true => self.named(name, Item::Suffix, line, written),
+            false => self.named(name, Item::Exact, line, written),
+        }
+    }
+
+    /// Takes a name as such an entry.
+    pub(super) fn named<'n>(
+        &'n mut self,
+        name: &'n str,
+        item: impl FnOnce(Name<'n>) -> Item<'n>,
+        line: u32,
+        written: &str,
+    ) -> Result<(), String> {
         let name = Name::parse(name, &mut self.buffer).map_err(|why| why.to_string())?;
         if ends_in_number(name.as_str()) {
             return Err(NUMBERED.to_owned());
         }
-        let item = if below {
-            Item::Suffix(name)
-        } else {
-            Item::Exact(name)
-        };
-        self.sink.add(item, Place { line, written });
+        self.sink.add(item(name), Place { line, written });
         Ok(())
     }
 
@@ -241,7 +250,8 @@ impl Reading<'_> {
                 return self.one_label(name, number, entry).map_err(fault);
             }
             if let Some(name) = entry.strip_prefix('.') {
-                return self.below(name, number, entry).map_err(fault);
+                let taken = self.named(name, Item::Below, number, entry);
+                return taken.map_err(|why| fault(format!("`{entry}` is no domain: {why}")));
             }
         }
         let bare = ["+.", "*.", "."]
@@ -261,14 +271,6 @@ impl Reading<'_> {
         let name = self.marked_name(name, entry)?;
         let regex = mrs::wildcard(&format!("*.{name}"), false);
         self.try_pattern(&regex, number, entry)
-    }
-
-    /// Takes the names below another, without itself.
-    pub(super) fn below(&mut self, name: &str, number: u32, entry: &str) -> Result<(), String> {
-        let name = self.marked_name(name, entry)?;
-        let condition = Test::Below(&name).condition()?;
-        self.condition(condition, number, entry);
-        Ok(())
     }
 
     /// The name behind an entry's mark.
@@ -406,6 +408,11 @@ impl Reading<'_> {
                 prefix,
                 asks,
             } => self.prefix(*prefix, *asks == Asks::Never, line, written),
+            _ if let Some(name) = below(&condition)
+                && !ends_in_number(name.as_str()) =>
+            {
+                self.sink.add(Item::Below(name.into()), place);
+            }
             _ => {
                 self.probe(&condition, line, written);
                 self.sink.add(Item::Other(condition), place);

@@ -53,6 +53,7 @@ use pointsman_policy::set::{Item, Place, Sink};
 use serde::{Deserialize, Serialize};
 
 pub use cache::Cache;
+pub(crate) use numbered::below;
 #[cfg(test)]
 pub(crate) use numbered::canonical;
 use room::{Measured, Room};

@@ -56,11 +56,7 @@ impl Test<'_> {
     fn write(self, to: &mut String) {
         to.clear();
         let (sign, text) = match self {
-            Self::Below(name) => {
-                // Writing to a String cannot fail.
-                let _ = write!(to, "AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]");
-                return;
-            }
+            Self::Below(name) => (".", name),
             Self::Exact(name) => ("", name),
             Self::Keyword(text) => ("DOMAIN-KEYWORD,", text),
             Self::Regex(text) => {
@@ -107,11 +103,15 @@ impl<'r, 'a> Numbered<'r, 'a> {
         let mut written = std::mem::take(&mut self.written);
         test.write(&mut written);
         let bad = match test {
-            Test::Exact(name) | Test::Suffix(name) => {
-                let below = matches!(test, Test::Suffix(_));
+            Test::Below(name) | Test::Exact(name) | Test::Suffix(name) => {
                 // The name as a part of what is written: so it need not be looked for there.
                 let part = &written[written.len() - name.len()..];
-                let taken = self.reading.name(part, below, number, &written);
+                let item = |name| match test {
+                    Test::Below(_) => Item::Below(name),
+                    Test::Suffix(_) => Item::Suffix(name),
+                    _ => Item::Exact(name),
+                };
+                let taken = self.reading.named(part, item, number, &written);
                 taken
                     .err()
                     .map(|why| format!("`{name}` is no domain: {why}"))
@@ -120,7 +120,7 @@ impl<'r, 'a> Numbered<'r, 'a> {
                 let pattern = from_cased(text);
                 self.reading.try_pattern(&pattern, number, &written).err()
             }
-            Test::Below(_) | Test::Keyword(_) => match test.condition() {
+            Test::Keyword(_) => match test.condition() {
                 Ok(condition) => {
                     self.reading.probe(&condition, number, &written);
                     let place = Place {
@@ -190,6 +190,24 @@ pub(crate) fn canonical(condition: &Condition) -> String {
         ip_rules_resolve: true,
     };
     render_condition(condition, names)
+}
+
+/// The name whose names below, without itself, the condition is about.
+pub(crate) fn below(condition: &Condition) -> Option<&Domain> {
+    let Condition::And(parts) = condition else {
+        return None;
+    };
+    let [
+        Condition::Domain(DomainTest::Suffix(name)),
+        Condition::Not(not),
+    ] = parts.as_slice()
+    else {
+        return None;
+    };
+    match &**not {
+        Condition::Domain(DomainTest::Exact(itself)) if itself == name => Some(name),
+        _ => None,
+    }
 }
 
 /// Any of several conditions; of one, that one.

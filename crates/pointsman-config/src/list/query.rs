@@ -1,15 +1,16 @@
 //! Which entry of a list holds a host: asked of the list itself, entry by entry.
 //!
 //! Invariant: names are compared whole, so what is answered stands in the file. The most specific
-//! entry is named: of names the name itself, else the longest with all below; of ranges the longest;
-//! else the first other condition. Of entries said twice it is the first.
+//! entry is named: of names the name itself, else the longest with all below, of two for one name that for
+//! itself, too; of ranges the longest; else the first other condition. Of entries said twice it is the first.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
 
 use pointsman_policy::condition::{AddressKind, AddressOf, Condition, DomainTest};
-use pointsman_policy::set::{Fingerprints, Held, Item, Place, RuleSet, Sink};
+use pointsman_policy::domain::Name;
+use pointsman_policy::set::{Fingerprints, Held, Item, Place, Reach, RuleSet, Sink};
 use pointsman_policy::{Domain, Host, Prefix};
 
 use super::{ListFile, Unreadable};
@@ -50,8 +51,8 @@ pub struct Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Other,
-    /// By its length.
-    Within(usize),
+    /// By its length; and whether it stands for itself, too.
+    Within(usize, bool),
     Exact,
 }
 
@@ -91,15 +92,12 @@ impl Query {
 
     fn rank(&mut self, item: &Item<'_>) -> Option<Rank> {
         match (item, &self.host) {
-            (Item::Exact(name), Host::Name(host)) => {
-                (name.as_str() == host.as_str()).then_some(Rank::Exact)
-            }
-            (Item::Suffix(name), Host::Name(host)) => {
-                is_within(host, name.as_str()).then_some(Rank::Within(name.as_str().len()))
-            }
+            (Item::Below(name), Host::Name(host)) => rank_of(host, *name, Reach::Below),
+            (Item::Exact(name), Host::Name(host)) => rank_of(host, *name, Reach::Exact),
+            (Item::Suffix(name), Host::Name(host)) => rank_of(host, *name, Reach::Suffix),
             (Item::Prefix(prefix), Host::Address(address)) => prefix
                 .contains(*address)
-                .then_some(Rank::Within(prefix.length().into())),
+                .then_some(Rank::Within(prefix.length().into(), true)),
             (Item::Other(condition), host) => match holds(condition, host) {
                 Some(true) => Some(Rank::Other),
                 Some(false) => None,
@@ -118,24 +116,24 @@ impl Sink for Query {
         let item = plain(item);
         let excepted = match (&item, &self.host) {
             (Item::Except(test), Host::Name(host)) => test.holds(host),
-            (Item::ExceptExact(name), Host::Name(host)) => name.as_str() == host.as_str(),
-            (Item::ExceptSuffix(name), Host::Name(host)) => is_within(host, name.as_str()),
+            (Item::ExceptBelow(name), Host::Name(host)) => holds_name(host, *name, Reach::Below),
+            (Item::ExceptExact(name), Host::Name(host)) => holds_name(host, *name, Reach::Exact),
+            (Item::ExceptSuffix(name), Host::Name(host)) => holds_name(host, *name, Reach::Suffix),
             _ => false,
         };
         if excepted {
             self.exception.get_or_insert_with(|| place.into());
         } else if let Item::Important {
             name,
-            below,
+            reach,
             except,
         } = item
         {
-            let item = if below {
-                Item::Suffix(name)
-            } else {
-                Item::Exact(name)
+            let rank = match &self.host {
+                Host::Name(host) => rank_of(host, name, reach),
+                Host::Address(_) => None,
             };
-            match self.rank(&item) {
+            match rank {
                 Some(_) if except => {
                     self.important_exception.get_or_insert_with(|| place.into());
                 }
@@ -176,23 +174,41 @@ pub struct Table {
 /// Names of a list, and those that it excepts.
 #[derive(Debug, Default)]
 struct Names {
+    held: Reaches,
+    except: Reaches,
+}
+
+/// Names by what they stand for.
+#[derive(Debug, Default)]
+struct Reaches {
+    below: HashMap<Box<str>, Standing>,
     exact: HashMap<Box<str>, Standing>,
-    except: HashMap<Box<str>, Standing>,
-    except_below: HashMap<Box<str>, Standing>,
     suffix: HashMap<Box<str>, Standing>,
 }
 
-impl Names {
-    fn exception(&self, name: &Domain) -> Option<&Standing> {
-        let mut ancestors = name.ancestors();
-        let own = self.except.get(name.as_str());
-        own.or_else(|| ancestors.find_map(|a| self.except_below.get(a)))
+impl Reaches {
+    fn find(&self, name: &Domain) -> Option<&Standing> {
+        let own = self.exact.get(name.as_str());
+        own.or_else(|| {
+            name.ancestors().find_map(|ancestor| {
+                let suffix = self.suffix.get(ancestor);
+                suffix.or_else(|| {
+                    let below = self.below.get(ancestor);
+                    below.filter(|_| ancestor != name.as_str())
+                })
+            })
+        })
     }
 
-    fn entry(&self, name: &Domain) -> Option<&Standing> {
-        let mut ancestors = name.ancestors();
-        let own = self.exact.get(name.as_str());
-        own.or_else(|| ancestors.find_map(|a| self.suffix.get(a)))
+    fn add(&mut self, name: Name<'_>, reach: Reach, place: Place<'_>) {
+        let map = match reach {
+            Reach::Below => &mut self.below,
+            Reach::Exact => &mut self.exact,
+            Reach::Suffix => &mut self.suffix,
+        };
+        if !map.contains_key(name.as_str()) {
+            map.insert(name.as_str().into(), place.into());
+        }
     }
 }
 
@@ -203,21 +219,25 @@ impl Table {
         let mut answer = Answer::default();
         match host {
             Host::Name(name) => {
-                let important = self.important.entry(name);
+                let important = self.important.held.find(name);
                 let by_pattern = || {
                     let mut all = self.except.iter();
                     let found = all.find(|(test, _)| test.holds(name));
                     found.map(|(_, standing)| standing)
                 };
-                let exception = self.important.exception(name).or_else(|| match important {
-                    Some(_) => None,
-                    None => self.names.exception(name).or_else(by_pattern),
-                });
+                let exception = self
+                    .important
+                    .except
+                    .find(name)
+                    .or_else(|| match important {
+                        Some(_) => None,
+                        None => self.names.except.find(name).or_else(by_pattern),
+                    });
                 answer.exception = exception.cloned();
                 if answer.exception.is_some() {
                     return answer;
                 }
-                answer.entry = important.or_else(|| self.names.entry(name)).cloned();
+                answer.entry = important.or_else(|| self.names.held.find(name)).cloned();
             }
             Host::Address(address) => {
                 let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -240,36 +260,27 @@ impl Table {
 
 impl Sink for Table {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
-        let (map, name) = match plain(item) {
-            Item::Exact(name) => (&mut self.names.exact, name),
-            Item::Except(test) => return self.except.push((test, place.into())),
-            Item::ExceptExact(name) => (&mut self.names.except, name),
-            Item::ExceptSuffix(name) => (&mut self.names.except_below, name),
+        let Names { held, except } = &mut self.names;
+        match plain(item) {
+            Item::Below(name) => held.add(name, Reach::Below, place),
+            Item::Exact(name) => held.add(name, Reach::Exact, place),
+            Item::Suffix(name) => held.add(name, Reach::Suffix, place),
+            Item::Except(test) => self.except.push((test, place.into())),
+            Item::ExceptBelow(name) => except.add(name, Reach::Below, place),
+            Item::ExceptExact(name) => except.add(name, Reach::Exact, place),
+            Item::ExceptSuffix(name) => except.add(name, Reach::Suffix, place),
             Item::Important {
                 name,
-                below,
-                except,
-            } => {
-                let names = &mut self.important;
-                let map = match (except, below) {
-                    (false, false) => &mut names.exact,
-                    (false, true) => &mut names.suffix,
-                    (true, false) => &mut names.except,
-                    (true, true) => &mut names.except_below,
-                };
-                (map, name)
-            }
-            Item::Suffix(name) => (&mut self.names.suffix, name),
-            Item::Other(condition) => return self.others.push((condition, place.into())),
+                reach,
+                except: false,
+            } => self.important.held.add(name, reach, place),
+            Item::Important { name, reach, .. } => self.important.except.add(name, reach, place),
+            Item::Other(condition) => self.others.push((condition, place.into())),
             Item::Prefix(prefix) => {
                 if let Slot::Vacant(slot) = self.prefixes.entry(prefix) {
                     slot.insert(place.into());
                 }
-                return;
             }
-        };
-        if !map.contains_key(name.as_str()) {
-            map.insert(name.as_str().into(), place.into());
         }
     }
 }
@@ -351,11 +362,22 @@ fn plain(item: Item<'_>) -> Item<'_> {
     }
 }
 
-fn is_within(host: &Domain, suffix: &str) -> bool {
-    match host.as_str().strip_suffix(suffix) {
-        Some(head) => head.is_empty() || head.ends_with('.'),
-        None => false,
-    }
+fn holds_name(host: &Domain, name: Name<'_>, reach: Reach) -> bool {
+    let head = host.as_str().strip_suffix(name.as_str());
+    head.is_some_and(|head| match reach {
+        Reach::Below => head.ends_with('.'),
+        Reach::Exact => head.is_empty(),
+        Reach::Suffix => head.is_empty() || head.ends_with('.'),
+    })
+}
+
+/// How specific an entry for a name is, if it holds the host.
+fn rank_of(host: &Domain, name: Name<'_>, reach: Reach) -> Option<Rank> {
+    holds_name(host, name, reach).then(|| match reach {
+        Reach::Below => Rank::Within(name.as_str().len(), false),
+        Reach::Exact => Rank::Exact,
+        Reach::Suffix => Rank::Within(name.as_str().len(), true),
+    })
 }
 
 /// Whether a condition holds for a destination of which nothing else is known; `None`: that depends.

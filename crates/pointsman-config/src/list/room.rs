@@ -99,7 +99,9 @@ pub(super) struct Measured<'a> {
 impl Sink for Measured<'_> {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let size = match &item {
-            Item::Exact(_)
+            Item::Below(_)
+            | Item::Exact(_)
+            | Item::ExceptBelow(_)
             | Item::ExceptExact(_)
             | Item::ExceptSuffix(_)
             | Item::Important { .. }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink};
+use pointsman_policy::set::{Item, Key, Place, Reach, RuleSet, RuleSetBuilder, Sink};
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
 use super::MOST_OF_A_FILE;
@@ -131,8 +131,8 @@ pub enum Origin {
 /// An entry in the configuration.
 #[derive(Clone, Debug)]
 pub struct InlineEntry {
-    /// A name, and whether it stands for all below it too; or a range of addresses.
-    pub what: Result<(Domain, bool), Prefix>,
+    /// A name, and what it stands for; or a range of addresses.
+    pub what: Result<(Domain, Reach), Prefix>,
     /// Its line, from 1.
     pub line: u32,
     /// As written.
@@ -168,8 +168,9 @@ impl ListFile {
             Origin::Inline(entries) => {
                 for entry in entries {
                     let item = match &entry.what {
-                        Ok((name, true)) => Item::Suffix(name.into()),
-                        Ok((name, false)) => Item::Exact(name.into()),
+                        Ok((name, Reach::Below)) => Item::Below(name.into()),
+                        Ok((name, Reach::Exact)) => Item::Exact(name.into()),
+                        Ok((name, Reach::Suffix)) => Item::Suffix(name.into()),
                         Err(prefix) => Item::Prefix(*prefix),
                     };
                     let place = Place {

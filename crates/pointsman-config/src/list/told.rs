@@ -68,8 +68,6 @@ pub enum Kind {
     NeverMatches,
     /// It holds every name.
     TakesAll,
-    /// It is read as more than it says.
-    Wider,
     /// The plain names of the list could mean two things.
     Guessed,
 }
@@ -219,7 +217,6 @@ impl Reason {
             Kind::OtherFormat => problems.warning("other-format", &span, message),
             Kind::HostBits => problems.warning("host-bits", &span, message),
             Kind::NeverMatches => problems.warning("never-matches", &span, message),
-            Kind::Wider => problems.note("read-wider", &span, message),
             Kind::TakesAll => problems.warning("takes-everything", &span, message),
             Kind::Guessed => {
                 let problem = problems.note("guessed-meaning", &span, message);

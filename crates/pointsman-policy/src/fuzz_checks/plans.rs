@@ -210,7 +210,7 @@ impl Reader<'_> {
             }
         }
         for line in 1..=u32::from(self.below(4)) {
-            match self.below(5) {
+            match self.below(6) {
                 0 => set.add_suffix(self.name(), line, "suffix"),
                 1 => set.add_exact(self.name(), line, "exact"),
                 2 => set.add_prefix(self.prefix(), line, "prefix"),
@@ -219,6 +219,7 @@ impl Reader<'_> {
                     let item = Item::ExceptSuffix((&name).into());
                     set.add(item, Place { line, written });
                 }
+                4 => set.add_below(self.name(), line, "below"),
                 // No sets within sets: these have no circles.
                 _ => set.add_other(self.condition(1), line, "other"),
             }

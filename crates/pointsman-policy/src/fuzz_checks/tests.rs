@@ -87,7 +87,7 @@ proptest! {
 /// was written before is refused only if the version in the magic changes too.
 #[test]
 fn seeds_of_sets_are_of_this_format() {
-    use crate::set::{Item, Place, RuleSetBuilder, Sink as _};
+    use crate::set::{Item, Place, Reach, RuleSetBuilder, Sink as _};
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/set_cache");
     let check = |file: &str, bytes: Vec<u8>| {
         let path = folder.join(file);
@@ -109,9 +109,13 @@ fn seeds_of_sets_are_of_this_format() {
         let written = "@@|b.a^|";
         set.add(item, Place { line: 41, written });
         set.add_suffix(Domain::parse("a").unwrap(), 42, "||a^");
+        set.add_below(Domain::parse("c.a").unwrap(), 42, "||*.c.a^");
+        let item = Item::ExceptBelow((&except).into());
+        let written = "@@||*.b.a^";
+        set.add(item, Place { line: 42, written });
         let important = Item::Important {
             name: (&except).into(),
-            below: true,
+            reach: Reach::Suffix,
             except: false,
         };
         let written = "||b.a^$important";

@@ -14,24 +14,39 @@ use crate::condition::{Condition, DomainTest};
 use crate::domain::{Domain, Name};
 use crate::key::Key;
 
+/// Which names an entry that is a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// All below, without itself.
+    Below,
+    /// Itself alone.
+    Exact,
+    /// Itself and all below.
+    Suffix,
+}
+
 /// One entry of a list.
 #[derive(Clone, Debug)]
 pub enum Item<'a> {
+    /// A name that matches all below, without itself (`||*.x^`).
+    Below(Name<'a>),
     /// A name that matches itself alone.
     Exact(Name<'a>),
     /// Names that the set does not hold, whatever other entries say but important ones (`@@/^x/`).
     Except(DomainTest),
+    /// A name of which the set holds none below, whatever other entries say but important ones (`@@||*.x^`).
+    ExceptBelow(Name<'a>),
     /// A name that the set does not hold, whatever other entries say but important ones (`@@|x^|`).
     ExceptExact(Name<'a>),
     /// A name that the set does not hold, nor any below it (`@@||x^`).
     ExceptSuffix(Name<'a>),
     /// A name that goes before all entries that are not important (`||x^$important`): it matches, or
-    /// (`except`) the set does not hold it; alone, or with all below it.
+    /// (`except`) the set does not hold it.
     Important {
         /// The name.
         name: Name<'a>,
-        /// Whether it stands for all below it too.
-        below: bool,
+        /// What it stands for.
+        reach: Reach,
         /// Whether the set does not hold it. This goes before important entries too.
         except: bool,
     },
@@ -119,6 +134,11 @@ impl RuleSetBuilder {
         self.add_name(Kind::Exact, (&name).into(), line, written);
     }
 
+    /// Adds a name that matches all below, without itself.
+    pub fn add_below(&mut self, name: Domain, line: u32, written: &str) {
+        self.add_name(Kind::Below, (&name).into(), line, written);
+    }
+
     /// Adds a name that matches itself and all below.
     pub fn add_suffix(&mut self, name: Domain, line: u32, written: &str) {
         self.add_name(Kind::Suffix, (&name).into(), line, written);
@@ -192,27 +212,21 @@ impl Sink for RuleSetBuilder {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let Place { line, written } = place;
         match item {
+            Item::Below(name) => self.add_name(Kind::Below, name, line, written),
             Item::Exact(name) => self.add_name(Kind::Exact, name, line, written),
             Item::Except(test) => self.except.push(ExceptPattern {
                 test,
                 line,
                 text: written.into(),
             }),
+            Item::ExceptBelow(name) => self.add_name(Kind::ExceptBelow, name, line, written),
             Item::ExceptExact(name) => self.add_name(Kind::ExceptExact, name, line, written),
             Item::ExceptSuffix(name) => self.add_name(Kind::ExceptSuffix, name, line, written),
             Item::Important {
                 name,
-                below,
+                reach,
                 except,
-            } => {
-                let kind = match (except, below) {
-                    (false, false) => Kind::Exact,
-                    (false, true) => Kind::Suffix,
-                    (true, false) => Kind::ExceptExact,
-                    (true, true) => Kind::ExceptSuffix,
-                };
-                self.add_to(true, kind, name, line, written);
-            }
+            } => self.add_to(true, Kind::of(reach, except), name, line, written),
             Item::Other(condition) => self.add_other(condition, line, written),
             Item::Prefix(prefix) => self.add_prefix(prefix, line, written),
             Item::Suffix(name) => self.add_name(Kind::Suffix, name, line, written),

@@ -24,7 +24,7 @@ use crate::condition::Condition;
 use crate::key::Key;
 
 /// Changes with every change of what follows it.
-const MAGIC: [u8; 8] = *b"pmset\0\0\x04";
+const MAGIC: [u8; 8] = *b"pmset\0\0\x05";
 
 /// Why bytes are no set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -263,12 +263,13 @@ impl<'b> Rest<'b> {
     fn names(&mut self) -> Option<NameTable> {
         let count = self.u32()?;
         let [bits, width] = self.array()?;
-        let mut depths = [0; 4];
+        let mut depths = [0; names::Kind::COUNT];
         for depth in &mut depths {
             *depth = u128::from_le_bytes(self.array()?);
         }
         if count == 0 {
-            return (bits == 0 && width == 0 && depths == [0; 4]).then(NameTable::default);
+            return (bits == 0 && width == 0 && depths == [0; names::Kind::COUNT])
+                .then(NameTable::default);
         }
         if bits > names::MOST_BITS {
             return None;

@@ -1,9 +1,9 @@
 //! A table of names' fingerprints: what a set of a million names is in memory.
 //!
-//! An entry is one word: 62 bits of the name's keyed fingerprint, then two bits of its [`Kind`]. Words are
+//! An entry is one word: 61 bits of the name's keyed fingerprint, then three bits of its [`Kind`]. Words are
 //! sorted and lie in 2^k buckets by their first k bits, two to four a bucket; those k bits are not stored
-//! again. So 62 bits are compared exactly whatever the table's size: that two of a million names, or a name
-//! asked for and one of them, look the same has a chance of some 2^-42 a set and a look-up, and nobody who
+//! again. So 61 bits are compared exactly whatever the table's size: that two of a million names, or a name
+//! asked for and one of them, look the same has a chance of some 2^-41 a set and a look-up, and nobody who
 //! lacks the key can raise it. Nothing else decides: no filter, no shorter hash.
 //!
 //! Invariants: words are strictly ascending. An exception wins always, whatever is more specific.
@@ -16,6 +16,7 @@ mod tests;
 pub(super) use build::{MOST_ENTRIES, NameTableBuilder};
 pub(super) use directory::Directory;
 
+use super::build::Reach;
 use super::fingerprint::Fingerprints;
 use super::places::{At, Places};
 
@@ -31,6 +32,27 @@ pub(super) enum Kind {
     ExceptExact = 2,
     /// Itself and all below, which are not held.
     ExceptSuffix = 3,
+    /// All below, without itself.
+    Below = 4,
+    /// All below, which are not held; of itself it says nothing.
+    ExceptBelow = 5,
+}
+
+impl Kind {
+    /// How many there are.
+    pub(super) const COUNT: usize = 6;
+
+    /// What an entry stands for, or (`except`) takes out.
+    pub(super) fn of(reach: Reach, except: bool) -> Self {
+        match (reach, except) {
+            (Reach::Below, false) => Self::Below,
+            (Reach::Below, true) => Self::ExceptBelow,
+            (Reach::Exact, false) => Self::Exact,
+            (Reach::Exact, true) => Self::ExceptExact,
+            (Reach::Suffix, false) => Self::Suffix,
+            (Reach::Suffix, true) => Self::ExceptSuffix,
+        }
+    }
 }
 
 /// The table. `entries` are little-endian and end with zeros, so that a stretch can be read from each on.
@@ -42,7 +64,7 @@ pub(super) struct NameTable {
     pub(super) buckets: Directory,
     pub(super) entries: Box<[u8]>,
     /// By [`Kind`]: bit n stands for entries of n + 1 labels, so that no other ancestor is looked up.
-    pub(super) depths: [u128; 4],
+    pub(super) depths: [u128; Kind::COUNT],
     /// `None` in the small form.
     pub(super) places: Option<Places>,
 }
@@ -55,7 +77,11 @@ pub(super) enum Answer {
     /// Nothing does.
     No,
     /// This entry does, of so many labels.
-    Yes { entry: u32, labels: u8 },
+    Yes {
+        entry: u32,
+        labels: u8,
+        reach: Reach,
+    },
 }
 
 /// Where to look for an ancestor.
@@ -91,11 +117,12 @@ impl NameTable {
 
     /// Whether there is an exception.
     pub(super) fn has_exceptions(&self) -> bool {
-        let [_, _, except_exact, except_suffix] = self.depths;
-        (except_exact | except_suffix) != 0
+        let [_, _, except_exact, except_suffix, _, except_below] = self.depths;
+        (except_exact | except_suffix | except_below) != 0
     }
 
-    /// The name itself, else the longest suffix that holds it; unless there is an exception.
+    /// The name itself, else the longest suffix that holds it, of which one for itself, too, goes before one
+    /// for names below alone; unless there is an exception.
     #[inline]
     pub(super) fn find(&self, prints: &Fingerprints<'_>) -> Answer {
         if self.is_empty() {
@@ -118,9 +145,18 @@ impl NameTable {
     /// Of a name of so many labels. `chain` are the fingerprints of its ancestors, the shortest first, and of
     /// itself; of those that are not there the table has no entry.
     fn find_in(&self, chain: &[u64], labels: usize) -> Answer {
-        let [exact, suffix, except_exact, except_suffix] = self.depths;
+        let [
+            exact,
+            suffix,
+            except_exact,
+            except_suffix,
+            below,
+            except_below,
+        ] = self.depths;
         let own = 1_u128.checked_shl(labels as u32).unwrap_or(0) >> 1;
-        let mut open = (own & (exact | except_exact)) | (below(own) & (suffix | except_suffix));
+        let anywhere = suffix | except_suffix;
+        let mut open = (own & (exact | except_exact | anywhere))
+            | (own.saturating_sub(1) & (anywhere | below | except_below));
         let mut answer = Answer::No;
         let mut buckets = [Bucket::default(); AT_ONCE];
         while open != 0 {
@@ -130,23 +166,30 @@ impl NameTable {
                 let Some(met) = self.probe(bucket) else {
                     continue;
                 };
-                if met.has(Kind::ExceptSuffix) || (own && met.has(Kind::ExceptExact)) {
+                let except = if own {
+                    Kind::ExceptExact
+                } else {
+                    Kind::ExceptBelow
+                };
+                if met.has(Kind::ExceptSuffix) || met.has(except) {
                     return Answer::Excepted;
                 }
-                let entry = match answer {
-                    Answer::No if own && met.has(Kind::Exact) => met.entry(Kind::Exact),
-                    Answer::No if met.has(Kind::Suffix) => met.entry(Kind::Suffix),
+                let (kind, reach) = match answer {
+                    Answer::No if own && met.has(Kind::Exact) => (Kind::Exact, Reach::Exact),
+                    Answer::No if met.has(Kind::Suffix) => (Kind::Suffix, Reach::Suffix),
+                    Answer::No if !own && met.has(Kind::Below) => (Kind::Below, Reach::Below),
                     _ => continue,
                 };
                 answer = Answer::Yes {
-                    entry,
+                    entry: met.entry(kind),
                     labels: bucket.depth + 1,
+                    reach,
                 };
-                if except_suffix == 0 {
+                if except_suffix | except_below == 0 {
                     return answer;
                 }
                 // From here on only an exception counts.
-                open &= except_suffix;
+                open &= except_suffix | except_below;
             }
         }
         answer
@@ -232,7 +275,7 @@ impl NameTable {
     #[inline]
     fn met<const WIDTH: usize>(&self, wanted: u64, first: u32, to: u32) -> Option<Met> {
         let mut kinds = 0;
-        for entry in first..to.min(first + 4) {
+        for entry in first..to.min(first + Kind::COUNT as u32) {
             let bytes = self.entries.get(entry as usize * WIDTH..)?.first_chunk()?;
             let kind = (u64::from_le_bytes(*bytes) & stored(WIDTH)) ^ wanted;
             if kind > KINDS {
@@ -257,12 +300,7 @@ impl Met {
 }
 
 /// The bits of an entry's word that hold its kind.
-const KINDS: u64 = 3;
-
-/// The bits up to this one, which is the only one of its number.
-fn below(bit: u128) -> u128 {
-    bit | bit.saturating_sub(1)
-}
+const KINDS: u64 = 7;
 
 /// The most bits that choose a bucket.
 pub(super) const MOST_BITS: u8 = 29;

@@ -18,7 +18,7 @@ use pointsman_policy::model::{
     Template,
 };
 use pointsman_policy::request::{Answer, Request, RequestId, Route};
-use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
+use pointsman_policy::set::{Item, Key, Place, Reach, RuleSet, RuleSetBuilder, Sink as _};
 use pointsman_policy::zone::{ZoneId, Zones};
 use proptest::collection::vec;
 use proptest::option;
@@ -410,7 +410,7 @@ pub(crate) fn any_set() -> impl Strategy<Value = RuleSet> {
 pub(crate) type ListedSet = (RuleSet, Vec<(&'static str, u8)>, Vec<&'static str>);
 
 pub(crate) fn any_listed_set() -> impl Strategy<Value = ListedSet> {
-    let names = vec((select(NAMES), 0..11_u8), 0..4);
+    let names = vec((select(NAMES), 0..14_u8), 0..4);
     let ranges = vec(select(RANGES), 0..3);
     let others = prop_oneof![
         2 => vec(logic(plain_condition()), 0..2),
@@ -424,10 +424,14 @@ pub(crate) fn any_listed_set() -> impl Strategy<Value = ListedSet> {
                 0 => (Item::ExceptExact((&domain).into()), format!("@@|{text}^|")),
                 1 => (Item::ExceptSuffix((&domain).into()), format!("@@||{text}^")),
                 2..5 => (Item::Exact((&domain).into()), (*text).to_owned()),
-                8 | 9 => {
+                8 | 9 | 13 => {
                     let item = Item::Important {
                         name: (&domain).into(),
-                        below: *kind == 8,
+                        reach: match kind {
+                            8 => Reach::Suffix,
+                            9 => Reach::Exact,
+                            _ => Reach::Below,
+                        },
                         except: text.len().is_multiple_of(2),
                     };
                     (item, format!("||{text}^$important"))
@@ -435,6 +439,11 @@ pub(crate) fn any_listed_set() -> impl Strategy<Value = ListedSet> {
                 10 => (
                     Item::Except(DomainTest::Keyword((*text).into())),
                     format!("@@*{text}*"),
+                ),
+                11 => (Item::Below((&domain).into()), format!("||*.{text}^")),
+                12 => (
+                    Item::ExceptBelow((&domain).into()),
+                    format!("@@||*.{text}^"),
                 ),
                 _ => (Item::Suffix((&domain).into()), format!("+.{text}")),
             };

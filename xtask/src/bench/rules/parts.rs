@@ -1,4 +1,5 @@
-//! What the keywords and expressions of a rule set cost: looked up in one index, and visited one by one.
+//! What the keywords and expressions of a rule set cost: looked up in one index, and visited one by one; and what names
+//! below others do (`||*.x^`), as entries and as conditions.
 //!
 //! Half are keywords, half expressions of the kinds that public lists hold; one in sixteen expressions has no word that
 //! an index could look for. The flows' names hold none of them, or the last one.
@@ -19,6 +20,8 @@ use pointsman_policy::{Domain, Fact, Facts, Host, NamePattern, Policy, Provenanc
 use super::super::names::synthetic::{Random, write_name};
 
 const SIZES: [u32; 3] = [10, 100, 1000];
+/// Names below others.
+const BELOW: u32 = 60_000;
 const FLOWS: u64 = 256;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(40);
@@ -47,7 +50,35 @@ pub(in super::super) fn run(seed: u64) -> anyhow::Result<()> {
         }
         println!("| {size} |{cells} {bytes:.0} |");
     }
-    expressions(seed)
+    expressions(seed)?;
+    below(seed)
+}
+
+/// What names below others cost a decision: as entries of their own kind, and as conditions.
+fn below(seed: u64) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let mut entries = RuleSetBuilder::new("below", "below.txt", Key([seed, !seed]));
+    let mut conditions = RuleSetBuilder::new("below", "below.txt", Key([seed, !seed]));
+    for line in 1..=BELOW {
+        write_name(seed, line.into(), &mut text);
+        let name = Domain::parse(&text)?;
+        let itself = Condition::Domain(DomainTest::Exact(name.clone()));
+        let suffix = Condition::Domain(DomainTest::Suffix(name.clone()));
+        let condition = Condition::And(vec![suffix, Condition::Not(Box::new(itself))]);
+        conditions.add_other(condition, line, &text);
+        entries.add_below(name, line, &text);
+    }
+    let flows = flows(seed, BELOW, false)?;
+    let (entries, conditions) = (policy(entries.finish()), policy(conditions.finish()));
+    for facts in &flows {
+        anyhow::ensure!(entries.decide(facts) == conditions.decide(facts));
+    }
+    let [own, _] = times(&flows, &entries);
+    let [others, _] = times(&flows, &conditions);
+    println!(
+        "\n{BELOW} names below others (`||*.x^`): {own:.0} ns a decision, as conditions {others:.0} ns."
+    );
+    Ok(())
 }
 
 /// What one expression costs, as a program and as the automata that the `regex` crate makes of it.

@@ -11,13 +11,13 @@ use pointsman_policy::condition::{AddressOf, Asks, DomainTest};
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
-use pointsman_policy::set::{RuleSet, RuleSetBuilder};
+use pointsman_policy::set::{Reach, RuleSet, RuleSetBuilder};
 use pointsman_policy::{Condition, Domain, Prefix};
 
 use super::list_files::{Around, Fetched, Written};
 use super::{given, named};
 use crate::input::Input;
-use crate::list::{InlineEntry, ListFile, Origin};
+use crate::list::{InlineEntry, ListFile, Origin, below};
 use crate::odd::{self, Odd};
 use crate::problem::Problems;
 use crate::yaml::{KeyStyle, Node};
@@ -148,13 +148,18 @@ struct Inline {
 }
 
 impl Inline {
+    fn add_below(&mut self, name: Domain, line: u32, text: &str) {
+        self.keep(Ok((name.clone(), Reach::Below)), line, text);
+        self.set.add_below(name, line, text);
+    }
+
     fn add_exact(&mut self, name: Domain, line: u32, text: &str) {
-        self.keep(Ok((name.clone(), false)), line, text);
+        self.keep(Ok((name.clone(), Reach::Exact)), line, text);
         self.set.add_exact(name, line, text);
     }
 
     fn add_suffix(&mut self, name: Domain, line: u32, text: &str) {
-        self.keep(Ok((name.clone(), true)), line, text);
+        self.keep(Ok((name.clone(), Reach::Suffix)), line, text);
         self.set.add_suffix(name, line, text);
     }
 
@@ -163,7 +168,7 @@ impl Inline {
         self.set.add_prefix(prefix, line, text);
     }
 
-    fn keep(&mut self, what: Result<(Domain, bool), Prefix>, line: u32, text: &str) {
+    fn keep(&mut self, what: Result<(Domain, Reach), Prefix>, line: u32, text: &str) {
         let text = text.into();
         self.entries.push(InlineEntry { what, line, text });
     }
@@ -216,6 +221,10 @@ fn add(
                     asks: Asks::Resolve,
                 } => set.add_prefix(prefix, line, text),
                 other => {
+                    if let Some(name) = below(&other) {
+                        set.add_below(name.clone(), line, text);
+                        return Ok(None);
+                    }
                     let odd = odd::condition(&other);
                     set.set.add_other(other, line, text);
                     return Ok(odd);

@@ -14,8 +14,10 @@ pub(in crate::list) struct Shown(pub(in crate::list) Vec<String>);
 impl Sink for Shown {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let text = match item {
+            Item::Below(name) => format!("_ {}", name.as_str()),
             Item::Exact(name) => format!("= {}", name.as_str()),
             Item::Except(_) | Item::Important { .. } => unreachable!("no binary list has any"),
+            Item::ExceptBelow(name) => format!("!_ {}", name.as_str()),
             Item::ExceptExact(name) => format!("!= {}", name.as_str()),
             Item::ExceptSuffix(name) => format!("!+ {}", name.as_str()),
             Item::Other(condition) => format!("? {}", canonical(&condition)),
@@ -81,7 +83,7 @@ fn rules_are_entries_or_conditions() {
     );
     check(
         r#"{"domain_suffix": ["a.test", ".b.test"]}"#,
-        "1 + a.test; 1 ? AND, [DOMAIN-SUFFIX, b.test], [NOT, [DOMAIN, b.test]]",
+        "1 + a.test; 1 _ b.test",
     );
     check(
         r#"{"domain_keyword": "Kw", "domain_regex": "^a.*$"}"#,

@@ -1,11 +1,11 @@
 //! Formats as data: which entries each text gives, and which format it is taken for.
 
 use pointsman_policy::condition::{Condition, DomainTest};
-use pointsman_policy::set::{Item, Place};
+use pointsman_policy::set::{Item, Place, Reach};
 
 use super::*;
 
-/// Writes down what it gets: `x` exact, `.x` with all below, `!` before an exception, `!!` before an important name, `~` before a
+/// Writes down what it gets: `x` exact, `.x` with all below, `_.x` those below alone, `!` before an exception, `!!` before an important name, `~` before a
 /// regular expression, `*x*` a keyword; then `@` and the line.
 #[derive(Default)]
 pub(super) struct Writer(pub(super) Vec<String>);
@@ -19,14 +19,20 @@ impl Sink for Writer {
             Item::Except(test) => format!("!{test:?}"),
             Item::Important {
                 name,
-                below,
+                reach,
                 except,
             } => format!(
                 "!!{}{}{}",
                 if except { "!" } else { "" },
-                if below { "." } else { "" },
+                match reach {
+                    Reach::Below => "_.",
+                    Reach::Exact => "",
+                    Reach::Suffix => ".",
+                },
                 name.as_str()
             ),
+            Item::Below(name) => format!("_.{}", name.as_str()),
+            Item::ExceptBelow(name) => format!("!_.{}", name.as_str()),
             Item::ExceptExact(name) => format!("!{}", name.as_str()),
             Item::ExceptSuffix(name) => format!("!.{}", name.as_str()),
             Item::Other(Condition::Domain(DomainTest::Keyword(word))) => format!("*{word}*"),
@@ -152,7 +158,7 @@ fn adblock_rules_are_taken_where_they_speak_of_names() {
     );
     check(
         "||*.a.test^\n*.b.test\n||.c.test^",
-        "And([Domain(Suffix(D@1 And([Domain(Suffix(D@2; 1 rules that say nothing about whole names (3)",
+        "_.a.test@1 _.b.test@2; 1 rules that say nothing about whole names (3)",
     );
     check(
         "||a.test/path\n@@||a.test/path\n@@||b..test^",

@@ -123,7 +123,7 @@ fn adblock_names_are_names_or_told() {
         |text: &str, expected| check(text.as_bytes(), Some(Format::Adblock), None, expected);
     check(
         "||*.a.test^\n||a.*.test^\n||A.Test.^\n||b\u{fc}cher.example^",
-        r"And([Domain(Suffix(D@1 ~(?:^|\.)a\..*\.test$@2 .a.test@3 .xn--bcher-kva.example@4",
+        r"_.a.test@1 ~(?:^|\.)a\..*\.test$@2 .a.test@3 .xn--bcher-kva.example@4",
     );
     check(
         "||a..test^\n||a.test:443^\n||^\n||\n||[::1]^",

@@ -23,6 +23,14 @@ const LIST: &str = "\
 ||safest.test^$important
 @@|alone.all.test^$important
 ||alone.all.test^$important
+||*.sub.test^
+@@||*.not.sub.test^
+|www.not.sub.test^|$important
+||*.sub.test^$badfilter2
+||*.far.sub.test^$important
+@@||*.no.far.sub.test^$important
+||sub.sub.test^
+||*.sub.sub.test^
 ";
 
 /// The line that holds a host; that of the exception behind `!`; `-` where nothing does.
@@ -66,7 +74,7 @@ fn what_is_important_goes_before_exceptions() {
     let set = set.finish();
     let other = |_line: u32, text: &str| again(text, &recipe, &told, &Surroundings::default());
     let kept = RuleSet::from_bytes("ads", "ads.txt", key, &set.to_bytes(), other).unwrap();
-    assert_eq!((set.len(), kept.len()), (15, 15));
+    assert_eq!((set.len(), kept.len()), (22, 22));
     let check = |host: &str, expected: &str| {
         let host = Host::parse(host).unwrap();
         let mut query = Query::new(host.clone());
@@ -106,6 +114,20 @@ fn what_is_important_goes_before_exceptions() {
     check("alone.all.test", "!14");
     check("x.alone.all.test", "15");
     check("other.org", "-");
+    check("sub.test", "-");
+    check("x.sub.test", "16");
+    check("y.x.sub.test", "16");
+    check("not.sub.test", "16");
+    check("x.not.sub.test", "!17");
+    check("www.not.sub.test", "18");
+    check("x.www.not.sub.test", "!17");
+    check("far.sub.test", "16");
+    check("x.far.sub.test", "20");
+    check("no.far.sub.test", "20");
+    check("x.no.far.sub.test", "!21");
+    // Of two for one name that for itself, too, goes first.
+    check("sub.sub.test", "22");
+    check("x.sub.sub.test", "22");
     let name = Domain::parse("unsafe.org").unwrap();
     let prints = Fingerprints::of(set.key(), &name);
     assert!(matches!(set.hold(&prints), Held::Excepted));

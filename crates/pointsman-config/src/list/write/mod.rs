@@ -10,7 +10,8 @@ mod text;
 
 use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Condition, DomainTest};
-use pointsman_policy::set::{Item, Place, Sink};
+use pointsman_policy::domain::Name;
+use pointsman_policy::set::{Item, Place, Reach, Sink};
 
 use super::numbered::canonical;
 use super::shown;
@@ -55,20 +56,17 @@ struct Entry {
 
 #[derive(Debug)]
 enum What {
-    /// All names below this one, without itself.
-    Below(Box<str>),
-    Exact(Box<str>),
-    /// A name that the set does not hold; with all below or alone.
-    Except(Box<str>, bool),
+    /// A name that the set does not hold.
+    Except(Box<str>, Reach),
     /// Names that the set does not hold.
     ExceptPattern(DomainTest),
     /// A name that no exception takes out but an important one.
-    Important(Box<str>, bool),
+    Important(Box<str>, Reach),
     /// A name that the set does not hold, whatever is important.
-    ImportantExcept(Box<str>, bool),
+    ImportantExcept(Box<str>, Reach),
+    Name(Box<str>, Reach),
     Other(Box<Condition>),
     Prefix(Prefix),
-    Suffix(Box<str>),
 }
 
 /// A list that was written.
@@ -131,25 +129,23 @@ impl Kept {
 
 impl Sink for Kept {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
+        let text = |name: Name<'_>| name.as_str().into();
         let what = match item {
-            Item::Exact(name) => What::Exact(name.as_str().into()),
+            Item::Below(name) => What::Name(text(name), Reach::Below),
+            Item::Exact(name) => What::Name(text(name), Reach::Exact),
             Item::Except(test) => What::ExceptPattern(test),
-            Item::ExceptExact(name) => What::Except(name.as_str().into(), false),
-            Item::ExceptSuffix(name) => What::Except(name.as_str().into(), true),
+            Item::ExceptBelow(name) => What::Except(text(name), Reach::Below),
+            Item::ExceptExact(name) => What::Except(text(name), Reach::Exact),
+            Item::ExceptSuffix(name) => What::Except(text(name), Reach::Suffix),
             Item::Important {
                 name,
-                below,
+                reach,
                 except: false,
-            } => What::Important(name.as_str().into(), below),
-            Item::Important { name, below, .. } => {
-                What::ImportantExcept(name.as_str().into(), below)
-            }
-            Item::Other(condition) => match below(&condition) {
-                Some(name) => What::Below(name.into()),
-                None => What::Other(Box::new(condition)),
-            },
+            } => What::Important(text(name), reach),
+            Item::Important { name, reach, .. } => What::ImportantExcept(text(name), reach),
+            Item::Other(condition) => What::Other(Box::new(condition)),
             Item::Prefix(prefix) => What::Prefix(prefix),
-            Item::Suffix(name) => What::Suffix(name.as_str().into()),
+            Item::Suffix(name) => What::Name(text(name), Reach::Suffix),
         };
         let line = place.line;
         let entry = Entry { line, what };
@@ -195,42 +191,37 @@ impl What {
     /// The entry in the syntax of rules.
     fn rule(&self) -> String {
         match self {
-            Self::Below(name) => format!("AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]"),
-            Self::Exact(name) => format!("DOMAIN,{name}"),
-            Self::Except(name, below) => format!("@@{}{name}^", anchor(*below)),
+            Self::Except(name, reach) => format!("@@{}{name}^", anchor(*reach)),
             Self::ExceptPattern(test) => {
                 format!("NOT, [{}]", canonical(&Condition::Domain(test.clone())))
             }
-            Self::Important(name, below) => format!("{}{name}^$important", anchor(*below)),
-            Self::ImportantExcept(name, below) => format!("@@{}{name}^$important", anchor(*below)),
+            Self::Important(name, reach) => format!("{}{name}^$important", anchor(*reach)),
+            Self::ImportantExcept(name, reach) => {
+                format!("@@{}{name}^$important", anchor(*reach))
+            }
+            Self::Name(name, reach) => name_rule(name, *reach),
             Self::Other(condition) => canonical(condition),
             Self::Prefix(prefix) if prefix.address().is_ipv6() => format!("IP-CIDR6,{prefix}"),
             Self::Prefix(prefix) => format!("IP-CIDR,{prefix}"),
-            Self::Suffix(name) => format!("DOMAIN-SUFFIX,{name}"),
         }
     }
 }
 
-/// How AdGuard writes that a name stands for all below it, or for itself alone.
-fn anchor(below: bool) -> &'static str {
-    if below { "||" } else { "|" }
+/// A name in the syntax of rules.
+fn name_rule(name: &str, reach: Reach) -> String {
+    match reach {
+        Reach::Below => format!("AND, [DOMAIN-SUFFIX, {name}], [NOT, [DOMAIN, {name}]]"),
+        Reach::Exact => format!("DOMAIN,{name}"),
+        Reach::Suffix => format!("DOMAIN-SUFFIX,{name}"),
+    }
 }
 
-/// The name whose names below, without itself, the condition is about.
-fn below(condition: &Condition) -> Option<&str> {
-    let Condition::And(parts) = condition else {
-        return None;
-    };
-    let [
-        Condition::Domain(DomainTest::Suffix(name)),
-        Condition::Not(not),
-    ] = parts.as_slice()
-    else {
-        return None;
-    };
-    match &**not {
-        Condition::Domain(DomainTest::Exact(itself)) if itself == name => Some(name.as_str()),
-        _ => None,
+/// How AdGuard writes what a name stands for.
+fn anchor(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Below => "||*.",
+        Reach::Exact => "|",
+        Reach::Suffix => "||",
     }
 }
 

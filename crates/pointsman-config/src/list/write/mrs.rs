@@ -6,6 +6,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use pointsman_policy::Domain;
 use pointsman_policy::condition::{Condition, DomainTest};
+use pointsman_policy::set::Reach;
 
 use super::{Entry, What, Written};
 use crate::list::mrs::{ADDRESSES, MAGIC, NAMES, wildcard};
@@ -26,12 +27,12 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
                 entry.leave_out("`.mrs` holds names or addresses, not both", to);
             }
             (Some(prefix), _) => prefixes.push(prefix),
-            (None, Some((name, itself, below))) => {
+            (None, Some((name, reach))) => {
                 let key: Vec<u8> = name.bytes().rev().collect();
-                if below {
+                if reach != Reach::Exact {
                     keys.push([&key, b".+".as_slice()].concat());
                 }
-                if itself {
+                if reach != Reach::Below {
                     keys.push(key);
                 }
             }
@@ -67,14 +68,11 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
 }
 
 impl Entry {
-    /// The name of an entry on names, whether it is meant itself, and whether all below are.
-    fn name(&self) -> Option<(&str, bool, bool)> {
+    /// The name of an entry on names, and what it stands for.
+    fn name(&self) -> Option<(&str, Reach)> {
         match &self.what {
-            What::Below(name) => Some((name, false, true)),
-            What::Exact(name) => Some((name, true, false)),
             // All exceptions are left out, so there is nothing that it goes before.
-            What::Important(name, below) => Some((name, true, *below)),
-            What::Suffix(name) => Some((name, true, true)),
+            What::Important(name, reach) | What::Name(name, reach) => Some((name, *reach)),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ use flate2::write::ZlibEncoder;
 use pointsman_policy::Prefix;
 use pointsman_policy::condition::{AddressOf, Condition, DomainTest, Side, TextField, TextTest};
 use pointsman_policy::fact::Network;
+use pointsman_policy::set::Reach;
 
 use super::{Entry, What, Written};
 use crate::list::cased::to_cased;
@@ -36,16 +37,14 @@ pub(super) fn write(entries: &[Entry], to: &mut Written) {
                     }
                 }
             }
-            What::Except(name, below) => except.name(sign(*below), name),
+            What::Except(name, reach) => except.name(sign(*reach), name),
             What::ExceptPattern(test) => {
                 except.take(&Condition::Domain(test.clone()));
             }
-            What::Important(name, below) => important.name(sign(*below), name),
-            What::ImportantExcept(name, below) => never.name(sign(*below), name),
-            What::Below(name) => plain.name("\r.", name),
-            What::Exact(name) => plain.name("", name),
+            What::Important(name, reach) => important.name(sign(*reach), name),
+            What::ImportantExcept(name, reach) => never.name(sign(*reach), name),
+            What::Name(name, reach) => plain.name(sign(*reach), name),
             What::Prefix(prefix) => plain.prefixes.push(*prefix),
-            What::Suffix(name) => plain.name("\n", name),
         }
     }
     if !plain.is_empty() {
@@ -88,9 +87,13 @@ fn without(rules: Vec<Vec<u8>>, except: Plain) -> Vec<Vec<u8>> {
     vec![joined(true, &[any, except.rule(true)], false)]
 }
 
-/// What stands before a name: that it stands for all below it, or for itself alone.
-fn sign(below: bool) -> &'static str {
-    if below { "\n" } else { "" }
+/// What stands before a name of such a reach.
+fn sign(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Below => "\r.",
+        Reach::Exact => "",
+        Reach::Suffix => "\n",
+    }
 }
 
 /// What one rule asks of the destination.

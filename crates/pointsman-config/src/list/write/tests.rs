@@ -82,6 +82,7 @@ fn what_is_written_is_read_again() {
          AND,[DST-PORT,443|80-90],[OR,[NETWORK,udp],[SRC-PORT,1]]\n\
          NOT,[SRC-IP-CIDR,10.1.0.0/16]\nPROCESS-NAME,curl";
     check(rules, &[Target::Srs, Target::Text, Target::Yaml]);
+    check("||*.a.test^\n||*.b.test^\n||c.test^", &ALL);
 }
 
 #[test]
@@ -176,6 +177,40 @@ fn what_is_important_stays_so_for_sing_box() {
     check("x.b.a.test", true);
     check("c.x.b.a.test", true);
     check("y.x.b.a.test", false);
+}
+
+#[test]
+fn names_below_others_stay_so_for_sing_box() {
+    let list =
+        "||*.a.test^\n@@||*.b.a.test^\n||*.c.b.a.test^$important\n@@||*.d.c.b.a.test^$important";
+    let srs = written(list, Target::Srs);
+    assert_eq!((srs.left_out.len(), srs.count), (0, 4));
+    let (mut table, mut before) = (Table::default(), Table::default());
+    read_into(&srs.bytes, &mut table);
+    read_into(list.as_bytes(), &mut before);
+    let check = |host, expected| {
+        let host = Host::parse(host).unwrap();
+        assert_eq!(before.answer(&host).entry.is_some(), expected, "{host}");
+        assert_eq!(table.answer(&host).entry.is_some(), expected, "{host}");
+    };
+    check("a.test", false);
+    check("x.a.test", true);
+    check("b.a.test", true);
+    check("x.b.a.test", false);
+    check("c.b.a.test", false);
+    check("x.c.b.a.test", true);
+    check("d.c.b.a.test", true);
+    check("x.d.c.b.a.test", false);
+    // What has no word for exceptions says the others.
+    for (target, left_out) in [(Target::Text, 2), (Target::Yaml, 2), (Target::Mrs, 2)] {
+        let written = written(list, target);
+        assert_eq!((written.left_out.len(), written.count), (left_out, 2));
+        assert_eq!(
+            entries(&written.bytes),
+            ["_ a.test", "_ c.b.a.test"],
+            "{target:?}"
+        );
+    }
 }
 
 #[test]

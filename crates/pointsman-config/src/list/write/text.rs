@@ -1,8 +1,9 @@
 //! Plain text and YAML: names, ranges, or rules, whichever says all.
 
 use pointsman_policy::line;
+use pointsman_policy::set::Reach;
 
-use super::{Entry, What, Written, clash};
+use super::{Entry, What, Written, clash, name_rule};
 use crate::list::Surroundings;
 use crate::list::numbered::canonical;
 
@@ -16,15 +17,17 @@ pub(super) enum Form {
 pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
     // Only in YAML `.x` is what is below `x` alone.
     let no_name = |what: &What| match what {
-        What::Below(_) => form == Form::Text,
+        What::Name(_, Reach::Below) | What::Important(_, Reach::Below) => form == Form::Text,
         what => matches!(what, What::Other(_) | What::Prefix(_)),
     };
     let names = !entries.iter().any(|entry| no_name(&entry.what));
     // A text in which most names are not marked is taken for names with all below.
-    let marked = |e: &&Entry| matches!(e.what, What::Suffix(_) | What::Important(_, true));
-    let exact = |e: &&Entry| matches!(e.what, What::Exact(_) | What::Important(_, false));
-    let marked = entries.iter().filter(marked).count();
-    let mostly = marked > 0 && marked >= entries.iter().filter(exact).count();
+    let count = |wanted: Reach| {
+        let is = |e: &&Entry| matches!(e.what, What::Name(_, reach) | What::Important(_, reach) if reach == wanted);
+        entries.iter().filter(is).count()
+    };
+    let marked = count(Reach::Suffix);
+    let mostly = marked > 0 && marked >= count(Reach::Exact);
     let names = names && (mostly || form == Form::Yaml);
     let ranges = entries.iter().all(|e| matches!(e.what, What::Prefix(_)));
     if form == Form::Yaml {
@@ -33,11 +36,17 @@ pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
     for entry in entries {
         let text = match &entry.what {
             // All exceptions are left out, so there is nothing that it goes before.
-            What::Exact(name) | What::Important(name, false) if names => name.to_string(),
-            What::Suffix(name) | What::Important(name, true) if names => format!("+.{name}"),
-            What::Below(name) if names => format!(".{name}"),
-            What::Important(name, false) => format!("DOMAIN,{name}"),
-            What::Important(name, true) => format!("DOMAIN-SUFFIX,{name}"),
+            What::Name(name, reach) | What::Important(name, reach) if names => match reach {
+                Reach::Below => format!(".{name}"),
+                Reach::Exact => name.to_string(),
+                Reach::Suffix => format!("+.{name}"),
+            },
+            What::Name(name, Reach::Below) | What::Important(name, Reach::Below)
+                if form == Form::Yaml =>
+            {
+                format!("AND,((DOMAIN-SUFFIX,{name}),(NOT,((DOMAIN,{name}))))")
+            }
+            What::Important(name, reach) => name_rule(name, *reach),
             What::Prefix(prefix) if ranges => prefix.to_string(),
             What::Except(..) | What::ExceptPattern(_) | What::ImportantExcept(..) => {
                 entry.leave_out("rules have no word for exceptions", to);
@@ -50,9 +59,6 @@ pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
                     continue;
                 }
             },
-            What::Below(name) if form == Form::Yaml => {
-                format!("AND,((DOMAIN-SUFFIX,{name}),(NOT,((DOMAIN,{name}))))")
-            }
             What::Other(_) => {
                 let rule = entry.what.rule();
                 if !is_read_again(&rule) {

@@ -18,7 +18,7 @@ pub(crate) struct NameTableBuilder {
     words: Pieces<u64>,
     /// As long as `words`; nothing in the small form.
     places: Option<Pieces<At>>,
-    depths: [u128; 4],
+    depths: [u128; Kind::COUNT],
     last_line: u32,
 }
 
@@ -35,7 +35,7 @@ impl NameTableBuilder {
         Self {
             words: Pieces::new(),
             places: with_places.then(Pieces::new),
-            depths: [0; 4],
+            depths: [0; Kind::COUNT],
             last_line: 0,
         }
     }

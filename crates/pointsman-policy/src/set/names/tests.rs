@@ -10,11 +10,13 @@ use super::*;
 use crate::domain::{Domain, Name};
 use crate::set::Fingerprints;
 
-const KINDS_OF_ENTRY: [Kind; 4] = [
+const KINDS_OF_ENTRY: [Kind; Kind::COUNT] = [
     Kind::Exact,
     Kind::Suffix,
     Kind::ExceptExact,
     Kind::ExceptSuffix,
+    Kind::Below,
+    Kind::ExceptBelow,
 ];
 
 fn set(entries: &[(String, Kind)], small: bool) -> RuleSet {
@@ -28,6 +30,8 @@ fn set(entries: &[(String, Kind)], small: bool) -> RuleSet {
             Kind::Suffix => (Item::Suffix(name), format!("+.{}", name.as_str())),
             Kind::ExceptExact => (Item::ExceptExact(name), format!("@@|{}^|", name.as_str())),
             Kind::ExceptSuffix => (Item::ExceptSuffix(name), format!("@@||{}^", name.as_str())),
+            Kind::Below => (Item::Below(name), format!("||*.{}^", name.as_str())),
+            Kind::ExceptBelow => (Item::ExceptBelow(name), format!("@@||*.{}^", name.as_str())),
         };
         let written = &*written;
         set.add(item, Place { line, written });
@@ -45,17 +49,26 @@ fn plainly(entries: &[(String, Kind)], query: &str) -> String {
         std::iter::successors(Some(query), |name| Some(name.split_once('.')?.1)).collect();
     let is = |name: &str, kind| lines.contains_key(&(name, kind));
     let excepted = is(query, Kind::ExceptExact);
-    if excepted || ancestors.iter().any(|name| is(name, Kind::ExceptSuffix)) {
+    if excepted
+        || ancestors.iter().any(|name| is(name, Kind::ExceptSuffix))
+        || ancestors[1..]
+            .iter()
+            .any(|name| is(name, Kind::ExceptBelow))
+    {
         return "excepted".to_owned();
     }
     if let Some(line) = lines.get(&(query, Kind::Exact)) {
         return format!("{line} {query}");
     }
-    let suffix = ancestors.iter().find(|name| is(name, Kind::Suffix));
-    match suffix {
-        None => "-".to_owned(),
-        Some(name) => format!("{} +.{name}", lines[&(*name, Kind::Suffix)]),
-    }
+    let mut held = ancestors.iter().filter_map(|name| {
+        let below = lines.get(&(*name, Kind::Below));
+        let below = below.filter(|_| *name != query);
+        let below = below.map(|line| format!("{line} ||*.{name}^"));
+        let suffix = lines.get(&(*name, Kind::Suffix));
+        let suffix = suffix.map(|line| format!("{line} +.{name}"));
+        suffix.or(below)
+    });
+    held.next().unwrap_or_else(|| "-".to_owned())
 }
 
 fn told(set: &RuleSet, query: &Domain) -> String {
@@ -87,7 +100,10 @@ proptest! {
             let query = Domain::parse(&query).unwrap();
             prop_assert_eq!(&told(&full, &query), &expected, "{}", query);
             let without_place = match expected.split_once(' ') {
-                Some((_, text)) => format!("0 {}", text.trim_start_matches("+.")),
+                Some((_, text)) => {
+                    let signs = |c| matches!(c, '+' | '|' | '*' | '.' | '^');
+                    format!("0 {}", text.trim_matches(signs))
+                }
                 None => expected,
             };
             prop_assert_eq!(told(&small, &query), without_place, "{}", query);
@@ -136,6 +152,59 @@ fn deep_names_are_found() {
             assert_eq!(told(&suffix, &name) != "-", asked >= held, "{held} {asked}");
         }
     }
+}
+
+/// What stands for names below alone holds them however deep they are, and never itself.
+#[test]
+fn what_is_below_is_below() {
+    let deep = |labels: usize| vec!["x"; labels].join(".");
+    for held in [1, 2, 15, 16, 17, 40, 126] {
+        let below = set(&[(deep(held), Kind::Below)], false);
+        let except = set(
+            &[
+                ("x".to_owned(), Kind::Suffix),
+                (deep(held), Kind::ExceptBelow),
+            ],
+            false,
+        );
+        for asked in [1, 2, 3, 15, 16, 17, 18, 40, 41, 126, 127] {
+            let name = Domain::parse(&deep(asked)).unwrap();
+            assert_eq!(told(&below, &name) != "-", asked > held, "{held} {asked}");
+            let excepted = told(&except, &name) == "excepted";
+            assert_eq!(excepted, asked > held, "{held} {asked}");
+        }
+    }
+}
+
+/// All kinds of one name stand side by side and answer each for itself.
+#[test]
+fn kinds_of_one_name_are_told_apart() {
+    let entries: Vec<_> = KINDS_OF_ENTRY
+        .into_iter()
+        .map(|kind| ("a.b".to_owned(), kind))
+        .collect();
+    let some = |kinds: &[Kind]| {
+        let mut entries = entries.clone();
+        entries.retain(|(_, kind)| kinds.contains(kind));
+        set(&entries, false)
+    };
+    let check = |kinds: &[Kind], itself: &str, below: &str| {
+        let set = some(kinds);
+        assert_eq!(set.len(), kinds.len());
+        for (query, expected) in [("a.b", itself), ("x.a.b", below), ("b", "-")] {
+            let query = Domain::parse(query).unwrap();
+            assert_eq!(told(&set, &query), expected, "{kinds:?} {query}");
+        }
+    };
+    use Kind::{Below, Exact, ExceptBelow, ExceptExact, ExceptSuffix, Suffix};
+    check(&[Exact, Below], "1 a.b", "2 ||*.a.b^");
+    check(&[Below], "-", "1 ||*.a.b^");
+    check(&[Suffix, Below], "1 +.a.b", "1 +.a.b");
+    check(&[Exact, Below, ExceptExact], "excepted", "3 ||*.a.b^");
+    check(&[Exact, Suffix, Below, ExceptBelow], "1 a.b", "excepted");
+    check(&[Suffix, ExceptBelow], "1 +.a.b", "excepted");
+    check(&KINDS_OF_ENTRY, "excepted", "excepted");
+    check(&[Suffix, Below, ExceptSuffix], "excepted", "excepted");
 }
 
 /// An exception far above the entry that holds is found too, however many entries lie between.
