@@ -1,11 +1,16 @@
 //! `check`: all problems of a configuration, what is odd about it, and its own tests.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command, ValueEnum};
 use pointsman_api::ProblemList;
+use pointsman_config::Problems;
 use pointsman_config::case::{self, Lenience};
 use pointsman_config::lint::lint;
+use pointsman_config::problem::{Problem, Severity, nearest};
 
 use crate::files::ThisHost;
 use crate::load;
@@ -24,6 +29,9 @@ pub(crate) struct CheckArgs {
     /// What else counts as an error
     #[arg(long, value_enum)]
     deny: Option<Deny>,
+    /// Leave out warnings and notes of this code, also for `--deny` (repeatable); the codes are those in brackets
+    #[arg(long, value_name = "CODE", value_parser = Code, hide_possible_values = true)]
+    allow: Vec<String>,
     /// What a rule does when its look-up fails; overrides the key `on_unknown`
     #[arg(long, value_enum, value_name = "WHAT")]
     on_unknown: Option<Unknown>,
@@ -34,6 +42,56 @@ pub(crate) struct CheckArgs {
 enum Deny {
     /// Warnings.
     Warnings,
+}
+
+/// A code of a problem.
+#[derive(Clone)]
+struct Code;
+
+impl Code {
+    /// All there are, in order: each has a heading in the reference.
+    fn all() -> impl Iterator<Item = &'static str> + Clone {
+        const REFERENCE: &str = include_str!("../../../../docs/reference/problems.md");
+        REFERENCE
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+    }
+}
+
+impl TypedValueParser for Code {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let word = value.to_string_lossy();
+        if Self::all().any(|code| code == word) {
+            return Ok(word.into_owned());
+        }
+        let near = near(&word, Self::all());
+        let hint = match near.as_slice() {
+            [] => "docs/reference/problems.md has all codes".to_owned(),
+            near => format!("did you mean {}?", near.join(" or ")),
+        };
+        let text = format!("`--allow {word}`: there is no such code; {hint}\n");
+        Err(clap::Error::raw(ErrorKind::InvalidValue, text).with_cmd(command))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Self::all().map(PossibleValue::new)))
+    }
+}
+
+/// The codes that may have been meant, quoted, at most three: the nearest one, and those that have the word in them.
+fn near(word: &str, all: impl Iterator<Item = &'static str> + Clone) -> Vec<String> {
+    let nearest = nearest(word, all.clone());
+    let within =
+        all.filter(|code| word.len() >= 3 && code.contains(word) && Some(*code) != nearest);
+    let near = nearest.into_iter().chain(within);
+    near.take(3).map(|code| format!("`{code}`")).collect()
 }
 
 pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
@@ -52,6 +110,13 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
             case::verify(setup, &ThisHost, Lenience::None, &mut loaded.problems);
         }
     }
+    let all = loaded.problems.0.len();
+    if let Some(code) = allow(&args.allow, &mut loaded.problems) {
+        return Err(Stop::Usage(format!(
+            "`--allow {code}`: here it is the code of an error, and errors cannot be allowed; without it `check` says where"
+        )));
+    }
+    let allowed = all - loaded.problems.0.len();
     let directory = load::directory(&path);
     let problems: Vec<_> = loaded
         .problems
@@ -100,6 +165,10 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
             counted(warnings, "warning")
         ),
     };
+    let counts = match allowed {
+        0 => counts,
+        allowed => format!("{counts}, {allowed} allowed"),
+    };
     out.say(format_args!(
         "{}: {}, {counts}",
         path.display(),
@@ -109,6 +178,25 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         0 => Ok(()),
         _ => Err(Stop::No),
     }
+}
+
+/// Leaves out what is allowed; answers with a code of which there is an error.
+fn allow<'a>(codes: &'a [String], problems: &mut Problems) -> Option<&'a str> {
+    let has_code = |problem: &Problem, code: &str| problem.code == code;
+    let is_error = |code: &&String| {
+        let mut errors = problems
+            .0
+            .iter()
+            .filter(|it| it.severity == Severity::Error);
+        errors.any(|it| has_code(it, code))
+    };
+    if let Some(code) = codes.iter().find(is_error) {
+        return Some(code);
+    }
+    problems
+        .0
+        .retain(|problem| !codes.iter().any(|code| has_code(problem, code)));
+    None
 }
 
 /// `1 error`, `2 errors`.

@@ -94,3 +94,49 @@ fn check_tells_problems() {
         "#]],
     );
 }
+
+#[test]
+fn what_is_known_and_accepted_is_allowed() {
+    check(
+        &[
+            "check",
+            "warned/w.toml",
+            "--deny=warnings",
+            "--allow=ambiguous-overlap",
+            "--allow=answers-early",
+        ],
+        "",
+        expect![[r#"
+            0
+            --
+            warned/w.toml: policy-router, 0 errors, 0 warnings, 2 allowed
+        "#]],
+    );
+    check(
+        &["check", "bad.toml", "--allow=unknown-outbound"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: `--allow unknown-outbound`: here it is the code of an error, and errors cannot be allowed; without it `check` says where
+        "#]],
+    );
+    check(
+        &["check", "r.toml", "--allow=answers-erly"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: `--allow answers-erly`: there is no such code; did you mean `answers-early`?
+        "#]],
+    );
+    check(
+        &["check", "r.toml", "--allow=overlap"],
+        "",
+        expect![[r#"
+            2
+            --
+            error: `--allow overlap`: there is no such code; did you mean `ambiguous-overlap`?
+        "#]],
+    );
+}
