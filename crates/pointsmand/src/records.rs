@@ -7,7 +7,7 @@ use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::{flow, refuse};
 use pointsman_net::record::{Attempt, End, FlowRecord, rfc3339};
-use pointsman_policy::fact::{Geo, Look, Process};
+use pointsman_policy::fact::{Geo, InboundKind, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Fact, Facts, Host, Matched, Need, Step, explain};
 
@@ -111,6 +111,15 @@ pub(crate) fn above_rules(record: &FlowRecord, explanation: &mut api::Explanatio
     let refused = record.action == Some(Action::Reject) && !record.note.is_empty();
     if refused && carried.contains(&explanation.decision.action) {
         refuse(explanation, &record.note);
+        if record
+            .facts
+            .inbound
+            .known()
+            .is_some_and(|it| it.kind == InboundKind::Forward)
+        {
+            // Its targets are no rule that has a say in it.
+            explanation.reason = record.note.to_string();
+        }
         explanation.decision.member = record.member.as_ref().map(ToString::to_string);
     }
 }

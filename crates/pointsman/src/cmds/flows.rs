@@ -219,7 +219,10 @@ fn way(record: &FlowRecord) -> String {
 fn place(record: &FlowRecord) -> String {
     let host = record.destination.host.as_deref();
     let host = host.or(record.domain.as_deref());
-    let host = host.or(record.inbound.name.as_deref()).unwrap_or("?");
+    let forward = record.inbound.name.as_deref();
+    let forward = forward.filter(|_| record.inbound.kind == "forward");
+    // Who was not let in, or left, asked for nothing.
+    let host = host.or(forward).unwrap_or("-");
     match record.destination.port {
         Some(port) if host.contains(':') => format!("[{host}]:{port}"),
         Some(port) => format!("{host}:{port}"),
@@ -245,6 +248,13 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
         }
         route::EVENT_GENERATION => {
             let change: Change = serde_json::from_str(data).map_err(unread)?;
+            if change.what == "refused" {
+                let why = change.why.unwrap_or_default();
+                return out.line(format_args!(
+                    "a reload was refused, generation {} stays in force: {why}",
+                    change.generation
+                ));
+            }
             let until = change.until.map(|until| format!(" until {until}"));
             let why = change.why.map(|why| format!(": {why}"));
             out.line(format_args!(

@@ -135,10 +135,26 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Res
 
 /// `DELETE /v1/flows/{id}`
 pub(crate) async fn close(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
-    let Some(record) = app.plane.record(id).filter(|_| app.plane.close(id)) else {
+    if !app.plane.close(id) {
         return unknown(id).into_response();
-    };
-    Json(app.wire(&record)).into_response()
+    }
+    match ended(&app, id).await {
+        Some(record) => Json(app.wire(&record)).into_response(),
+        None => unknown(id).into_response(),
+    }
+}
+
+/// The record of a flow that was just closed: as it ended, if it does within a second.
+async fn ended(app: &App, id: u64) -> Option<Arc<FlowRecord>> {
+    const LOOKS: u32 = 50;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..LOOKS {
+        if app.plane.record(id)?.ended.is_some() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    app.plane.record(id)
 }
 
 /// `GET /v1/flows/{id}/explain`: what the policy of its generation says of what was known of it.

@@ -408,3 +408,31 @@ fn a_reload_takes_level_and_access_log() {
     ended(&daemon, 4);
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
 }
+
+#[test]
+fn a_flow_that_is_closed_is_told_as_closed_and_one_that_was_not_let_in_has_no_destination() {
+    let text = rules("FALLBACK, DIRECT");
+    let daemon = Daemon::native(&text.replace("0\" }", "0\", users: { a: bcd } }"));
+    let at = daemon.address("desk");
+    let mut stranger = std::net::TcpStream::connect(at).unwrap();
+    stranger.write_all(b"\x05\x01\x02\x01\x01a\x01x").unwrap();
+    let mut said = Vec::new();
+    stranger.read_to_end(&mut said).unwrap();
+    assert_eq!(said, b"\x05\x02\x01\x01");
+    ended(&daemon, 1);
+    let shown = String::from_utf8(daemon.client(&["flows", "list", "--recent"]).stdout).unwrap();
+    let row = shown
+        .lines()
+        .find(|line| line.contains("wrong user or password"))
+        .unwrap();
+    assert!(row.contains("tcp -  ") && !row.contains("desk"), "{shown}");
+
+    let daemon = Daemon::native(&text);
+    let _tunnel = connect(&daemon, &echo().to_string());
+    let id = daemon.json(&["flows", "list"])["flows"][0]["id"].to_string();
+    let shown = String::from_utf8(daemon.client(&["flows", "close", &id]).stdout).unwrap();
+    assert!(
+        shown.contains("stopped") && !shown.contains("live"),
+        "{shown}"
+    );
+}
