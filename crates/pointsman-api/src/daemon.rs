@@ -1,5 +1,7 @@
 //! The daemon itself: state, counters, reload, end.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outbound::OutboundState;
@@ -37,6 +39,16 @@ pub struct Status {
     pub inbounds: Vec<InboundState>,
     /// Ways out.
     pub outbounds: Vec<OutboundState>,
+    /// How many rule sets there are, those that are fetched too.
+    #[serde(default)]
+    pub rule_sets: usize,
+    /// Rule sets that are fetched, by name.
+    #[serde(default)]
+    pub lists: Vec<FetchedList>,
+    /// How many facts that rules asked for were not found since the start, by kind: `program`, `address`, `country`,
+    /// `local-address`, `first-bytes`, `answer`; those of which none was missed are absent.
+    #[serde(default)]
+    pub lacking: BTreeMap<String, u64>,
 }
 
 /// One listener.
@@ -122,6 +134,9 @@ pub struct Diagnostics {
     /// Rule sets that are fetched, by name.
     #[serde(default)]
     pub lists: Vec<FetchedList>,
+    /// How many facts that rules asked for were not found, as `status` has it.
+    #[serde(default)]
+    pub lacking: BTreeMap<String, u64>,
 }
 
 /// A rule set that is fetched, and how that goes.
@@ -140,6 +155,9 @@ pub struct FetchedList {
     pub changed_ms: Option<u64>,
     /// Why the last attempt failed; null where it did not.
     pub error: Option<String>,
+    /// When it is asked for next, in milliseconds since 1970; null where that is never or under way.
+    #[serde(default)]
+    pub next_ms: Option<u64>,
 }
 
 /// What is asked of a reload.

@@ -300,11 +300,14 @@ fn the_daemon_is_frozen() {
             address: "127.0.0.1:7890".into(),
         }],
         outbounds: vec![outbound],
+        rule_sets: 0,
+        lists: vec![],
+        lacking: [("program".into(), 2)].into(),
     };
     frozen(
         &status,
         expect![[
-            r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","setback":{"what":"rolled-back","time":"1970-01-01T00:00:01.000Z","why":"nobody confirmed generation 2"},"failing_tests":[{"file":"own.case","line":3,"flow":"a.test:1","expected":"DIRECT","got":"REJECT","reason":"because","lists":["ads"]}],"inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","aliases":["PROXY"],"type":"select","endpoint":null,"interface":"wg0","source":"10.0.0.1","udp":true,"members":["a","b"],"selected":"a","flows":0}]}"#
+            r#"{"state":"running","version":"0.1.0","pid":1,"uptime_ms":5,"config_path":null,"dialect":"native","generation":"1","setback":{"what":"rolled-back","time":"1970-01-01T00:00:01.000Z","why":"nobody confirmed generation 2"},"failing_tests":[{"file":"own.case","line":3,"flow":"a.test:1","expected":"DIRECT","got":"REJECT","reason":"because","lists":["ads"]}],"inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"Proxy","aliases":["PROXY"],"type":"select","endpoint":null,"interface":"wg0","source":"10.0.0.1","udp":true,"members":["a","b"],"selected":"a","flows":0}],"rule_sets":0,"lists":[],"lacking":{"program":2}}"#
         ]],
     );
     let diagnostics = Diagnostics {
@@ -330,11 +333,12 @@ fn the_daemon_is_frozen() {
         tests_failing: 0,
         host_changes: vec![],
         lists: vec![],
+        lacking: Default::default(),
     };
     frozen(
         &diagnostics,
         expect![[
-            r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"flows_denied":0,"accept_refused":0,"log_lines_dropped":0,"bytes_sent":0,"bytes_received":0,"tests_failing":0,"host_changes":[],"lists":[]}"#
+            r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"flows_denied":0,"accept_refused":0,"log_lines_dropped":0,"bytes_sent":0,"bytes_received":0,"tests_failing":0,"host_changes":[],"lists":[],"lacking":{}}"#
         ]],
     );
     let reload = Reload {

@@ -4,12 +4,14 @@
 //! makes a flow wait. Knows records alone: neither ways out nor protocols.
 
 mod flows;
+mod lacking;
 mod news;
 mod tallies;
 mod trouble;
 
 pub use self::flows::{Counters, LiveFlow};
 pub(crate) use self::flows::{Flows, Ticket};
+pub use self::lacking::Lack;
 pub use self::news::{Decisions, News, Tail};
 pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub(crate) use self::tallies::{Rules, Tallies};

@@ -92,23 +92,31 @@ pub(crate) async fn serves(
     let (memory, guards) = (Arc::clone(memory), Arc::clone(guards));
     let search = move || {
         let process = OnceCell::new();
-        let process = || process.get_or_init(|| memory.owners.process_of(&socket).ok().flatten());
+        let process = || process.get_or_init(|| memory.owners.process_of(&socket));
+        let found = || process().as_ref().ok().and_then(Option::as_ref);
         let serves = |guard: &&Guard| match &guard.by {
             ServedBy::Endpoint(endpoint) => memory.is_served_by(*endpoint, &socket, now),
-            ServedBy::Program(path) => process()
-                .as_ref()
-                .is_some_and(|found| found.path.as_deref() == Some(path)),
-            ServedBy::User(name) => process()
-                .as_ref()
-                .is_some_and(|found| found.user.as_deref() == Some(name)),
+            ServedBy::Program(path) => {
+                found().is_some_and(|found| found.path.as_deref() == Some(path))
+            }
+            ServedBy::User(name) => {
+                found().is_some_and(|found| found.user.as_deref() == Some(name))
+            }
         };
-        guards
-            .iter()
-            .find(serves)
-            .map(|guard| Arc::clone(&guard.outbound))
+        let of_process = |guard: &Guard| !matches!(guard.by, ServedBy::Endpoint(_));
+        match guards.iter().find(serves) {
+            Some(guard) => Ok(Some(Arc::clone(&guard.outbound))),
+            // Whose it is was asked in vain, and none is not the answer.
+            None if guards.iter().any(of_process) => match process() {
+                Err(error) => Err(error.to_string()),
+                Ok(_) => Ok(None),
+            },
+            None => Ok(None),
+        }
     };
     match beside(LONGEST_SEARCH, search).await {
-        Ok(found) => Fact::from_option(found, Provenance::System),
+        Ok(Ok(found)) => Fact::from_option(found, Provenance::System),
+        Ok(Err(why)) => Fact::Failed(why.into()),
         Err(why) => Fact::Failed(why),
     }
 }

@@ -27,8 +27,8 @@ pub use self::transaction::{Prepared, Retired};
 use crate::dial::Dialer;
 use crate::generation::Generation;
 pub use crate::ledger::{
-    Attempt, Counters, Decisions, FLOW_LOG, Gravity, LiveFlow, News, Remembered, RuleTally, Tail,
-    Tallied, Tally, Told, Trouble,
+    Attempt, Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally,
+    Tail, Tallied, Tally, Told, Trouble,
 };
 use crate::outbound::{Target, Ways};
 use crate::relay::Closed;

@@ -10,12 +10,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use crate::dial::Dialer;
 use crate::forward;
@@ -44,7 +46,7 @@ pub(crate) struct Shared {
     /// Who guessed passwords of late.
     pub(crate) brake: Brake,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
-    pub(crate) silences: Semaphore,
+    pub(crate) silences: Silences,
     dialer: Dialer,
     generation: ArcSwapOption<Generation>,
     listening: ArcSwap<Vec<At>>,
@@ -58,6 +60,49 @@ pub(crate) struct Shared {
 }
 
 const SILENCES: usize = 1024;
+
+/// Between two lines that say that all are taken.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// Places for flows that are kept in silence.
+#[derive(Debug)]
+pub(crate) struct Silences {
+    places: Semaphore,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Default for Silences {
+    fn default() -> Self {
+        Self {
+            places: Semaphore::new(SILENCES),
+            told: Mutex::default(),
+        }
+    }
+}
+
+impl Silences {
+    /// A place, as long as it is held; `None` where all are taken, which is told now and then.
+    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        if self.is_news(Instant::now()) {
+            tracing::warn!(
+                "{SILENCES} flows are kept in silence (`blackhole`), which is the most: others like them are reset"
+            );
+        }
+        None
+    }
+
+    fn is_news(&self, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN);
+        if is_news {
+            *told = Some(now);
+        }
+        is_news
+    }
+}
 
 impl Shared {
     /// Flows are logged at `access_log`; `clock` tells milliseconds since 1970 (UTC).
@@ -85,7 +130,7 @@ impl Shared {
             requests: Arc::default(),
             late: Tasks::new(),
             brake: Brake::default(),
-            silences: Semaphore::new(SILENCES),
+            silences: Silences::default(),
             dialer,
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),

@@ -103,6 +103,12 @@ pub fn process(pid: u32) -> io::Result<ProcessInfo> {
     imp::owner::process(pid)
 }
 
+/// Whether the processes of other users may be looked at. False only where that is certain: without the capabilities
+/// for it, every search for such a process ends in `PermissionDenied`.
+pub fn may_see_others() -> bool {
+    imp::owner::may_see_others()
+}
+
 impl ProcessInfo {
     /// The arguments joined by a space; what is not UTF-8 is replaced.
     ///

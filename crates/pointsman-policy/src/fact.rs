@@ -46,6 +46,15 @@ impl<T> Fact<T> {
         }
     }
 
+    /// Why it could not be found, where it was searched in vain.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Failed(why) => Some(why),
+            Self::Absent | Self::Known(..) | Self::Unknown => None,
+        }
+    }
+
     /// `Known` or `Absent`.
     pub fn from_option(value: Option<T>, from: Provenance) -> Self {
         match value {
@@ -399,6 +408,19 @@ impl Facts {
             Need::Resolve => matches!(self.sought.resolved, Fact::Unknown),
             Need::Sniff => matches!(self.sought.look, Fact::Unknown),
             Need::Verdict(request) => matches!(self.verdict(request), Fact::Unknown),
+        }
+    }
+
+    /// Why a fact could not be found, where it was searched in vain.
+    #[must_use]
+    pub fn failure(&self, need: Need) -> Option<&Arc<str>> {
+        match need {
+            Need::Country => self.sought.geo.failure(),
+            Need::Local => self.sought.local.failure(),
+            Need::Owner => self.sought.owner.failure(),
+            Need::Resolve => self.sought.resolved.failure(),
+            Need::Sniff => self.sought.look.failure(),
+            Need::Verdict(request) => self.verdict(request).failure(),
         }
     }
 

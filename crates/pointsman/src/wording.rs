@@ -124,11 +124,15 @@ pub(crate) fn span(milliseconds: u64) -> String {
 
 /// How long a time lies back, in milliseconds, by this host's clock, which is the daemon's.
 pub(crate) fn since(unix_ms: u64) -> u64 {
+    now().saturating_sub(unix_ms)
+}
+
+/// Milliseconds since 1970, by this host's clock.
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    now.saturating_sub(unix_ms)
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Bytes as people say them: `999 B`, `1.2 kB`, `34 MB`.

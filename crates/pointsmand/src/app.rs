@@ -3,6 +3,7 @@
 //! Invariant: a configuration is in force wholly or not at all; [`App::reload`] is the one way to
 //! change it. Which one that is the plane says, and nobody else.
 
+mod blind;
 mod book;
 mod confirm;
 mod hints;

@@ -120,15 +120,45 @@ struct Keeping {
     in_doubt: bool,
 }
 
+/// How large a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size {
+    entries: usize,
+    /// What it had before; `None` where no policy uses it.
+    before: Option<usize>,
+    /// Of its copy, unpacked.
+    bytes: u64,
+}
+
 /// What came of a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// A newer list is in force.
-    Changed,
+    Changed(Size),
     /// There is none.
     Unchanged,
     /// Another configuration is in force, which keeps its lists itself.
     Gone,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Changed(size) = self else {
+            return f.write_str("unchanged");
+        };
+        let Size {
+            entries,
+            before,
+            bytes,
+        } = size;
+        let noun = if *entries == 1 { "entry" } else { "entries" };
+        write!(f, "fetched, {entries} {noun}")?;
+        match before {
+            Some(before) => write!(f, " (before {before})")?,
+            None => f.write_str(" (used by no rule)")?,
+        }
+        write!(f, ", {bytes} bytes")
+    }
 }
 
 impl Keeping {
@@ -156,11 +186,24 @@ impl Keeping {
 
     async fn put_in_force(&mut self, set: (RuleSet, Stamp)) -> Result<Outcome, String> {
         let stamp = set.1;
+        let (entries, before) = (set.0.len(), self.entries());
         if !self.app.refresh(self.load, &self.source, set).await? {
             return Ok(Outcome::Gone);
         }
         self.in_force = Some(stamp);
-        Ok(Outcome::Changed)
+        Ok(Outcome::Changed(Size {
+            entries,
+            before,
+            bytes: stamp.length,
+        }))
+    }
+
+    /// How many entries are in force; `None` where no policy uses them.
+    fn entries(&self) -> Option<usize> {
+        let setup = self.app.generation().1;
+        let mut sets = setup.policies.iter().flat_map(|policy| policy.sets.iter());
+        let set = sets.find(|set| set.name == self.source.name)?;
+        Some(set.len())
     }
 
     /// Fetches it when it is due, again and again.
@@ -176,30 +219,29 @@ impl Keeping {
                 Ok(outcome) => {
                     failures = 0;
                     pause = Duration::ZERO;
-                    tracing::info!(
-                        "rule set `{}`: {}",
-                        self.source.name,
-                        match outcome {
-                            Outcome::Changed => "fetched",
-                            Outcome::Unchanged | Outcome::Gone => "unchanged",
-                        }
-                    );
+                    tracing::info!("rule set `{}`: {outcome}", self.source.name);
                     None
                 }
                 Err(why) => {
                     failures += 1;
-                    pause = again(failures, self.source.interval);
-                    self.warn(&why, pause);
+                    let about = again(failures, self.source.interval);
+                    self.warn(&why, about);
+                    pause = jittered(about);
                     Some(why)
                 }
             };
             let copy = &self.copy;
+            let next = match error {
+                Some(_) => Some(pause),
+                None => self.due(self.source.interval),
+            };
             self.app.lists.tell(&self.source, |list| {
                 list.checked_ms = copy.checked();
                 list.changed_ms = copy.changed();
                 list.error = error;
+                list.next_ms = next.map(at);
             });
-            tokio::time::sleep(jittered(pause)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -207,13 +249,21 @@ impl Keeping {
     /// sleep. For ever where it is not to be fetched again.
     async fn until_due(&self) {
         let interval = self.source.interval.map(jittered);
-        while let Some(left) = wait(interval, self.has_copy(), self.age()) {
+        while let Some(left) = self.due(interval) {
+            self.app
+                .lists
+                .tell(&self.source, |list| list.next_ms = Some(at(left)));
             if left.is_zero() {
                 return;
             }
             tokio::time::sleep(left.min(LOOK)).await;
         }
         std::future::pending::<()>().await;
+    }
+
+    /// How long it is until it is to be fetched; `None` for ever.
+    fn due(&self, interval: Option<Duration>) -> Option<Duration> {
+        wait(interval, self.has_copy(), self.age())
     }
 
     /// Whether there is a copy, and that is what is in force.
@@ -322,6 +372,12 @@ fn wait(interval: Option<Duration>, copy: bool, age: Option<Duration>) -> Option
         (Some(_), None) => Some(Duration::ZERO),
         (None, _) => None,
     }
+}
+
+/// What the clock on the wall says then, in milliseconds since 1970.
+fn at(left: Duration) -> u64 {
+    let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    unix_ms().saturating_add(left)
 }
 
 /// The pause after so many failures in a row: at most the interval, where there is one.

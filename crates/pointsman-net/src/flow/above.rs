@@ -14,6 +14,7 @@ use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Flow;
 use super::steps::Gone;
+use crate::ledger::Lack;
 use crate::outbound::{Lent, Pick};
 use crate::{facts, owner};
 
@@ -51,6 +52,9 @@ impl Flow {
             found = owner::serves(memory, &guards, &self.ends) => found,
             () = self.client.hung_up(self.ends()) => return Err(Gone),
         };
+        if let Some(why) = self.facts.sought.serves.failure() {
+            self.ticket.lacks(Lack::Program, why);
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::bound::{Bound, To};
 use super::held::Held;
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Refusal, Server};
+use crate::ledger::Lack;
 use crate::outbound::{DialError, Lent, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
@@ -172,6 +173,9 @@ impl Flow {
         }
         if self.facts.lacks(need) {
             self.facts.fail(need, "not found");
+        }
+        if let Some(why) = self.facts.failure(need) {
+            self.ticket.lacks(Lack::of(need), why);
         }
         Ok(())
     }

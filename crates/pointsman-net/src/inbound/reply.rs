@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use pointsman_wire::http;
 use pointsman_wire::socks::{self, ReplyCode};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::outbound::Failure;
+use crate::shared::Silences;
 use crate::stream::Stream;
 
 /// What clients expect where nothing was bound.
@@ -93,7 +93,7 @@ impl Reply {
         client: Stream,
         refusal: Refusal,
         why: &str,
-        silences: &Semaphore,
+        silences: &Silences,
         silence: Duration,
     ) {
         let failure = match refusal {
@@ -145,9 +145,9 @@ pub(super) async fn farewell(mut client: Stream, words: &[u8]) {
 }
 
 /// Holds the connection and says nothing until the client gives up, or the time is over.
-async fn keep_silent(mut client: Stream, silences: &Semaphore, silence: Duration) {
+async fn keep_silent(mut client: Stream, silences: &Silences, silence: Duration) {
     // Too many already: a reset is the cheapest refusal that is left.
-    let Ok(_permit) = silences.try_acquire() else {
+    let Some(_place) = silences.place() else {
         return client.reset();
     };
     let _ = timeout(silence, read_over(&mut client, usize::MAX)).await;

@@ -15,6 +15,7 @@ use pointsman_policy::model::Origin;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::lacking::Lack;
 use super::news::{News, Readers};
 use super::tallies::{Rules, Tally};
 use super::trouble::{FLOW_LOG, Gravity, Troubles};
@@ -282,6 +283,11 @@ impl Flows {
         &self.troubles
     }
 
+    /// How many facts that rules asked for were not found, in the order of [`Lack::ALL`].
+    pub(crate) fn lacking(&self) -> [u64; Lack::ALL.len()] {
+        self.troubles.lacking()
+    }
+
     pub(crate) fn log(&self) -> Option<Arc<AccessLog>> {
         self.log.load_full()
     }
@@ -340,7 +346,7 @@ impl Flows {
             log.write(Arc::clone(&record));
         }
         self.troubles.file(&record, |gravity| match gravity {
-            Gravity::Failed | Gravity::Guessed => true,
+            Gravity::Failed | Gravity::Guessed | Gravity::Limited => true,
             Gravity::Refused => tracing::enabled!(target: FLOW_LOG, tracing::Level::DEBUG),
         });
         self.readers.tell(|| News::Ended(record));
@@ -449,6 +455,11 @@ impl Ticket {
     ) {
         let troubles = self.flows.troubles();
         troubles.tried(self.live.id, (forward, target), fault, error);
+    }
+
+    /// A fact that a rule, or the loop guard, asked for was not found.
+    pub(crate) fn lacks(&self, lack: Lack, why: &Arc<str>) {
+        self.flows.troubles().lacks(self.live.id, lack, why);
     }
 
     /// A rule says something of it.

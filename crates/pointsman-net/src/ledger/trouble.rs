@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pointsman_policy::Action;
 use pointsman_policy::decision::Reason;
+use pointsman_policy::fact::InboundKind;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use self::limiter::{Key, Limiter, SPAN};
+use super::lacking::{Lack, Lacking};
 use crate::login::WRONG_LOGIN;
 use crate::record::{End, Fault, FlowRecord, Limit, Side, chain};
 
@@ -31,7 +33,9 @@ pub enum Gravity {
     Failed,
     /// Somebody guessed a password, or has a wrong one.
     Guessed,
-    /// As somebody asked for: the policy, a limit; or the client alone is to blame.
+    /// A limit of the configuration is reached, or what is configured is not built yet.
+    Limited,
+    /// As somebody asked for: the policy; or the client alone is to blame.
     Refused,
 }
 
@@ -83,6 +87,17 @@ pub enum Told {
         /// Why they were not reached.
         trouble: Trouble,
         /// How many.
+        count: u64,
+    },
+    /// A fact that a rule asked for was not found.
+    Lacks {
+        /// The flow's number.
+        flow: u64,
+        /// What it is.
+        lack: Lack,
+        /// Why.
+        why: Arc<str>,
+        /// How many flows lacked one like it since that was told last, this one too.
         count: u64,
     },
     /// A rule says something of a flow.
@@ -137,6 +152,10 @@ impl Trouble {
 
     fn refusal(record: &FlowRecord) -> Self {
         let above = !record.note.is_empty();
+        let inbound = record.facts.inbound.known();
+        // Its targets are the operator's choice: one that is refused above the rules is named.
+        let full =
+            inbound.is_some_and(|it| it.kind == InboundKind::Forward) && record.member.is_none();
         match (&record.decision, record.action) {
             (None, Some(Action::Reject)) => Self::AboveRules,
             (None, _) => Self::NoRoute,
@@ -144,6 +163,7 @@ impl Trouble {
                 Reason::Unknown { .. } => Self::NotTold,
                 _ => Self::Rule,
             },
+            (Some(_), Some(Action::Reject)) if above && full => Self::Full,
             (Some(_), Some(Action::Reject)) if above => Self::AboveRules,
             (Some(_), Some(Action::Reject | Action::Reset | Action::Blackhole)) => Self::Rule,
             (Some(_), Some(Action::Direct | Action::Proxy) | None) => Self::Full,
@@ -158,12 +178,10 @@ impl Trouble {
             Self::Fault(Fault::Client) => Gravity::Refused,
             Self::Fault(_) | Self::NoAnswer | Self::TargetReset => Gravity::Failed,
             Self::WrongLogin => Gravity::Guessed,
-            Self::AboveRules
-            | Self::Denied
-            | Self::Full
-            | Self::NoRoute
-            | Self::NotTold
-            | Self::Rule => Gravity::Refused,
+            Self::Full => Gravity::Limited,
+            Self::AboveRules | Self::Denied | Self::NoRoute | Self::NotTold | Self::Rule => {
+                Gravity::Refused
+            }
         }
     }
 
@@ -251,6 +269,7 @@ pub(crate) struct Troubles {
 #[derive(Debug, Default)]
 struct State {
     limiter: Limiter<Kind>,
+    lacking: Lacking,
     queue: VecDeque<Told>,
 }
 
@@ -312,6 +331,31 @@ impl Troubles {
             id,
             text: Arc::clone(text),
         });
+    }
+
+    /// A fact that a rule asked for was not found.
+    pub(super) fn lacks(&self, flow: u64, lack: Lack, why: &Arc<str>) {
+        let mut state = self.state();
+        state.lacking.count(lack);
+        if !self.heard.load(Ordering::Relaxed) || state.queue.len() >= QUEUE {
+            return;
+        }
+        let Some(count) = state.lacking.tell(lack, self.begun.elapsed()) else {
+            return;
+        };
+        state.queue.push_back(Told::Lacks {
+            flow,
+            lack,
+            why: Arc::clone(why),
+            count,
+        });
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// How many facts of each kind were not found, in the order of [`Lack::ALL`].
+    pub(super) fn lacking(&self) -> [u64; Lack::ALL.len()] {
+        self.state().lacking.counts()
     }
 
     fn queue(&self, kind: &Kind, told: impl FnOnce() -> Told) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Plane;
-use crate::ledger::{Decisions, LiveFlow, Remembered, RuleTally, Tail, Told};
+use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, RuleTally, Tail, Told};
 use crate::record::FlowRecord;
 use crate::record::log::AccessLog;
 
@@ -50,6 +50,15 @@ impl Plane {
     /// kind, and how many were left out. Nothing is kept until it is called first; for one caller.
     pub async fn trouble(&self) -> Told {
         self.shared.flows.troubles().next().await
+    }
+
+    /// How many facts that rules asked for were not found since the start, by kind; those of which none was missed are
+    /// left out.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<(Lack, u64)> {
+        let counts = self.shared.flows.lacking();
+        let all = Lack::ALL.into_iter().zip(counts);
+        all.filter(|(_, count)| *count > 0).collect()
     }
 
     /// The rules of the generation in force, in order, policy by policy, with what they decided.

@@ -43,3 +43,7 @@ pub(crate) fn variable(_: u32, _: &str) -> io::Result<Option<String>> {
 pub(crate) fn parents(_: u32, _: usize) -> Vec<Ancestor> {
     Vec::new()
 }
+
+pub(crate) fn may_see_others() -> bool {
+    true
+}

@@ -8,7 +8,9 @@ use std::os::fd::OwnedFd;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
 use super::diag::{self, Answer, Query};
-pub(crate) use super::process::{command_line, owns, parents, pids_by_user, process, variable};
+pub(crate) use super::process::{
+    command_line, may_see_others, owns, parents, pids_by_user, process, variable,
+};
 use crate::owner::{Network, SocketOwner};
 
 pub(crate) fn lookup(

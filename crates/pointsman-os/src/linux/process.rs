@@ -16,15 +16,33 @@ const LONGEST: u64 = 128 << 10;
 
 pub(crate) fn owns(pid: u32, inode: u64) -> io::Result<bool> {
     let wanted = format!("socket:[{inode}]");
+    let mut denied = None;
     for entry in fs::read_dir(proc(pid, "fd"))? {
         // A descriptor may be closed while we walk.
         let Ok(entry) = entry else { continue };
-        if fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == OsStr::new(&wanted))
-        {
-            return Ok(true);
+        match fs::read_link(entry.path()) {
+            Ok(target) if target.as_os_str() == OsStr::new(&wanted) => return Ok(true),
+            // The directory is another right than what is in it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied = Some(error),
+            Ok(_) | Err(_) => {}
         }
     }
-    Ok(false)
+    denied.map_or(Ok(false), Err)
+}
+
+/// By the effective capabilities: one for the descriptors' directory, one for what they are (proc_pid_fd(5)).
+pub(crate) fn may_see_others() -> bool {
+    // Whoever cannot read that is told by the first search.
+    fs::read_to_string("/proc/self/status").map_or(true, |status| sees_others(&status))
+}
+
+fn sees_others(status: &str) -> bool {
+    const DAC_OVERRIDE: u64 = 1 << 1;
+    const DAC_READ_SEARCH: u64 = 1 << 2;
+    const SYS_PTRACE: u64 = 1 << 19;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    effective.is_none_or(|has| has & SYS_PTRACE != 0 && has & (DAC_OVERRIDE | DAC_READ_SEARCH) != 0)
 }
 
 /// The pids of the user, then those of all others; each the youngest first.
@@ -193,6 +211,23 @@ fn user_of(passwd: &[u8], uid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_capabilities_let_others_be_seen() {
+        for (effective, expected) in [
+            ("CapEff:\t000001ffffffffff", true),
+            ("CapEff:\t0000000000080004", true),
+            ("CapEff:\t0000000000080002", true),
+            ("CapEff:\t0000000000080000", false),
+            ("CapEff:\t0000000000000006", false),
+            ("CapEff:\t0000000000000000", false),
+            ("CapPrm:\t0000000000000000", true),
+            ("CapEff:\twhat", true),
+        ] {
+            let status = format!("Name:\tx\n{effective}\nSeccomp:\t0\n");
+            assert_eq!(sees_others(&status), expected, "{effective}");
+        }
+    }
 
     #[test]
     fn parents_are_read_from_strange_names() {

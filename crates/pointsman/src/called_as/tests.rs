@@ -44,6 +44,9 @@ fn status(outbounds: Vec<OutboundState>) -> Status {
         failing_tests: vec![],
         inbounds: Vec::new(),
         outbounds,
+        rule_sets: 0,
+        lists: Vec::new(),
+        lacking: Default::default(),
     }
 }
 

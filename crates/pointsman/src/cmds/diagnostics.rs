@@ -2,10 +2,11 @@
 
 use pointsman_api::{Diagnostics, FetchedList, route};
 
+use super::status;
 use crate::control;
 use crate::options::Global;
 use crate::output::{Out, Stop};
-use crate::wording::{since, span};
+use crate::wording::{now, since, span};
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let told: Diagnostics = control::get(global, route::DIAGNOSTICS)?;
@@ -34,6 +35,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             tests_failing,
             host_changes,
             lists,
+            lacking,
         } = &told;
         let config = config_path.as_deref().unwrap_or("the embedded default");
         out.line(format_args!("version: {version}"))?;
@@ -72,6 +74,9 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         for list in lists {
             list_line(list, out)?;
         }
+        if let Some(lacking) = status::lacking(lacking) {
+            out.line(lacking)?;
+        }
         Ok(())
     })
 }
@@ -84,6 +89,7 @@ fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
         checked_ms,
         changed_ms: _,
         error,
+        next_ms,
     } = list;
     let count = entries.map_or_else(String::new, |count| format!("{count} entries, "));
     let state = match (checked_ms, error) {
@@ -95,5 +101,8 @@ fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
         (None, None) => "not fetched yet".to_owned(),
         (None, Some(why)) => format!("empty, it could not be fetched: {why}"),
     };
-    out.line(format_args!("rule set {name}: {state} ({url})"))
+    let next = next_ms.map_or_else(String::new, |at| {
+        format!(", next attempt in {}", span(at.saturating_sub(now())))
+    });
+    out.line(format_args!("rule set {name}: {state}{next} ({url})"))
 }

@@ -1,13 +1,15 @@
 //! `status`: what the daemon is and has.
 
+use std::collections::BTreeMap;
+
 use pointsman_api::daemon::{Awaiting, FailingTest, Setback};
-use pointsman_api::{OutboundState, Status, route};
+use pointsman_api::{FetchedList, OutboundState, Status, route};
 use pointsman_policy::shown::plain;
 
 use crate::control;
 use crate::options::Global;
 use crate::output::{Out, Stop};
-use crate::wording::span;
+use crate::wording::{now, span};
 
 pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
     let status: Status = control::get(global, route::STATUS)?;
@@ -44,7 +46,70 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         for outbound in &status.outbounds {
             out.line(format_args!("  {}", described(outbound)))?;
         }
+        if status.rule_sets > 0 {
+            let fetched = status.lists.len();
+            out.line(format_args!(
+                "rule sets: {}, {fetched} of them fetched",
+                status.rule_sets
+            ))?;
+        }
+        for list in &status.lists {
+            let told = fetched(list, now());
+            let told = match &list.error {
+                Some(_) => format!("{}: {told}", out.colored(33, "warning")),
+                None => told,
+            };
+            out.line(format_args!("  {}", plain(&told)))?;
+        }
+        if let Some(lacking) = lacking(&status.lacking) {
+            let word = out.colored(33, "warning");
+            out.line(format_args!("{word}: {lacking}"))?;
+        }
         Ok(())
+    })
+}
+
+/// A fetched list on one line.
+fn fetched(list: &FetchedList, now: u64) -> String {
+    let ago = |at: u64| format!("{} ago", span(now.saturating_sub(at)));
+    let entries = match list.entries {
+        Some(1) => "1 entry".to_owned(),
+        Some(entries) => format!("{entries} entries"),
+        None => "used by no rule".to_owned(),
+    };
+    let mut text = format!("{}: {entries}", list.name);
+    match (list.changed_ms, list.checked_ms) {
+        (None, _) => text.push_str(", not fetched yet"),
+        (Some(changed), Some(checked)) if checked != changed => {
+            text = format!(
+                "{text}, fetched {}, unchanged {}",
+                ago(changed),
+                ago(checked)
+            );
+        }
+        (Some(changed), _) => text = format!("{text}, fetched {}", ago(changed)),
+    }
+    if let Some(error) = &list.error {
+        text = format!("{text}, the last attempt failed: {error}");
+    }
+    match list.next_ms {
+        Some(next) => format!("{text}, next attempt in {}", span(next.saturating_sub(now))),
+        None => text,
+    }
+}
+
+/// What rules asked for in vain, on one line; `None`: nothing.
+pub(crate) fn lacking(lacking: &BTreeMap<String, u64>) -> Option<String> {
+    let of = |(fact, count): (&String, &u64)| {
+        let flows = if *count == 1 { "flow" } else { "flows" };
+        format!("{} of {count} {flows}", fact.replace('-', " "))
+    };
+    let each: Vec<String> = lacking.iter().map(of).collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "facts that rules ask for were not found since the start: {} (the log says why)",
+            each.join(", ")
+        )
     })
 }
 
@@ -215,6 +280,55 @@ mod tests {
             failing_test(&test),
             "the policy's own test `a.test:1 => DIRECT` (own.case:3) fails with what the rule set `ads` or `more` holds \
              now: it gets `REJECT`: why"
+        );
+    }
+
+    #[test]
+    fn a_fetched_list_says_what_it_has_and_when_it_is_asked_for() {
+        let hour = 3_600_000;
+        let now = 100 * hour;
+        let list = FetchedList {
+            name: "ads".into(),
+            entries: Some(1200),
+            changed_ms: Some(now - 3 * hour),
+            checked_ms: Some(now - hour),
+            next_ms: Some(now + hour),
+            ..FetchedList::default()
+        };
+        let check = |list: FetchedList, expected| assert_eq!(fetched(&list, now), expected);
+        check(
+            list.clone(),
+            "ads: 1200 entries, fetched 3 h 0 min ago, unchanged 1 h 0 min ago, next attempt in 1 h 0 min",
+        );
+        let failing = FetchedList {
+            entries: Some(0),
+            changed_ms: None,
+            checked_ms: None,
+            error: Some("status 404".into()),
+            next_ms: Some(now + 30_000),
+            ..list.clone()
+        };
+        check(
+            failing,
+            "ads: 0 entries, not fetched yet, the last attempt failed: status 404, next attempt in 30 s",
+        );
+        let for_ever = FetchedList {
+            entries: None,
+            checked_ms: list.changed_ms,
+            next_ms: None,
+            ..list
+        };
+        check(for_ever, "ads: used by no rule, fetched 3 h 0 min ago");
+    }
+
+    #[test]
+    fn what_was_not_found_is_told_with_how_often() {
+        assert_eq!(lacking(&BTreeMap::new()), None);
+        let counts = [("program".to_owned(), 17), ("local-address".to_owned(), 1)];
+        assert_eq!(
+            lacking(&counts.into()).unwrap(),
+            "facts that rules ask for were not found since the start: local address of 1 flow, program of 17 flows \
+             (the log says why)"
         );
     }
 

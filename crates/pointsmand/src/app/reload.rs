@@ -15,7 +15,7 @@ use pointsman_net::spec::Number;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::book::Pending;
-use super::{App, hints};
+use super::{App, blind, hints};
 use crate::asked::Asked;
 use crate::candidate::{Checked, Occasion, Refused, read};
 use crate::{mapping, selections};
@@ -61,6 +61,7 @@ impl App {
         if let Some(before) = self.taken(asked.content) {
             tracing::warn!("{before}");
         }
+        self.warn_of_blindness();
         self.asked.send_modify(|loads| loads.in_force = asked);
         for (group, member) in self.selections().iter() {
             // A group or member that is gone comes back with its configuration.
@@ -76,6 +77,12 @@ impl App {
         }
         self.settle();
         Ok(())
+    }
+
+    fn warn_of_blindness(&self) {
+        if let Some(told) = blind::of(&self.generation().1) {
+            tracing::warn!("{told}");
+        }
     }
 
     /// What was selected and counted before, for the first flow already.
@@ -159,6 +166,7 @@ impl App {
                 if let Some(before) = &news.before {
                     tracing::warn!("{before}");
                 }
+                self.warn_of_blindness();
                 retired.retire().await;
                 self.settle();
                 Ok(news)

@@ -1,6 +1,6 @@
 //! Handlers of the daemon's own state: status, diagnostics, reload, stop, outbounds, policy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
-use pointsman_config::Problems;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
-use pointsman_config::setup::{Outbound, OutboundKind, Setup};
+use pointsman_config::setup::{Outbound, OutboundKind};
 use pointsman_config::tree::print::as_tree;
+use pointsman_config::{Problems, Setup};
 use pointsman_policy::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,9 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         failing_tests: failing_tests(&setup).take(TESTS_TOLD).collect(),
         inbounds: inbounds.collect(),
         outbounds: states(&app),
+        rule_sets: rule_sets(&setup),
+        lists: lists(&app, &setup),
+        lacking: lacking(&app),
     })
 }
 
@@ -86,12 +89,6 @@ fn failing_tests(setup: &Setup) -> impl Iterator<Item = api::daemon::FailingTest
 pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagnostics> {
     let (number, setup) = app.generation();
     let counters = app.plane.counters();
-    let sets = setup.policies.iter().flat_map(|policy| policy.sets.iter());
-    let entries: HashMap<&str, usize> = sets.map(|set| (&*set.name, set.len())).collect();
-    let mut lists = app.lists.all();
-    for list in &mut lists {
-        list.entries = entries.get(&*list.name).map(|count| *count as u64);
-    }
     let [reload_ok, reload_err] = &app.reloads;
     Json(api::Diagnostics {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -115,8 +112,42 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         bytes_received: counters.bytes_received,
         tests_failing: failing_tests(&setup).count(),
         host_changes: Vec::new(),
-        lists,
+        lists: lists(&app, &setup),
+        lacking: lacking(&app),
     })
+}
+
+/// The sets in force, by name: policies share them.
+fn sets(setup: &Setup) -> HashMap<&str, usize> {
+    let sets = setup.policies.iter().flat_map(|policy| policy.sets.iter());
+    sets.map(|set| (&*set.name, set.len())).collect()
+}
+
+/// How many there are: one that no policy uses is fetched all the same.
+fn rule_sets(setup: &Setup) -> usize {
+    let fetched = setup.sources.iter().map(|source| &*source.name);
+    sets(setup)
+        .into_keys()
+        .chain(fetched)
+        .collect::<HashSet<_>>()
+        .len()
+}
+
+/// What is known of fetched lists.
+fn lists(app: &App, setup: &Setup) -> Vec<api::FetchedList> {
+    let entries = sets(setup);
+    let mut lists = app.lists.all();
+    for list in &mut lists {
+        list.entries = entries.get(&*list.name).map(|count| *count as u64);
+    }
+    lists
+}
+
+fn lacking(app: &App) -> BTreeMap<String, u64> {
+    let lacking = app.plane.lacking().into_iter();
+    lacking
+        .map(|(lack, count)| (lack.as_str().to_owned(), count))
+        .collect()
 }
 
 /// `POST /v1/reload`

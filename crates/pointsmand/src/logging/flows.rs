@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use pointsman_net::plane::{Attempt, FLOW_LOG, Gravity, Told, Trouble};
+use pointsman_net::plane::{Attempt, FLOW_LOG, Gravity, Lack, Told, Trouble};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::tasks::Tasks;
+use pointsman_os::owner::may_see_others;
 use pointsman_policy::Host;
 use pointsman_policy::shown::plain;
 
@@ -45,6 +46,12 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
                     count, outbound, member, reason, "more attempts failed alike and are not listed"
                 );
             }
+            Told::Lacks {
+                flow,
+                lack,
+                why,
+                count,
+            } => lacks(flow, lack, &why, count, redact),
             Told::Said { flow, id, text } => {
                 tracing::info!(target: FLOW_LOG, flow, id, "{}", message(&text, redact));
             }
@@ -54,6 +61,20 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
         }
     }
 }
+
+/// A fact was not found: what asks for it is neither true nor false.
+fn lacks(flow: u64, lack: Lack, why: &str, count: u64, redact: bool) {
+    let (fact, error) = (lack.as_str(), Some(why).filter(|_| !redact));
+    let hint = (lack == Lack::Program && !may_see_others()).then_some(SEE_OTHERS);
+    tracing::warn!(
+        target: FLOW_LOG,
+        fact, error, flow, count, hint, "a fact that a rule asks for was not found"
+    );
+}
+
+/// What lets a daemon find the programs of other users.
+pub(crate) const SEE_OTHERS: &str = "it needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to look at the programs of other \
+    users: a unit gives them by `AmbientCapabilities=` (packaging/process-rules.conf), or run it as root";
 
 /// What is written of a rule's message.
 fn message(text: &str, redact: bool) -> Cow<'_, str> {
@@ -130,6 +151,7 @@ impl Line {
         match gravity {
             Some(Gravity::Failed) => say!(warn, "flow failed"),
             Some(Gravity::Guessed) => say!(info, "flow denied"),
+            Some(Gravity::Limited) => say!(warn, "flow refused"),
             Some(Gravity::Refused) | None => say!(debug, "flow refused"),
         }
     }
@@ -162,6 +184,7 @@ fn left_out(outbound: Option<&str>, trouble: Trouble, count: u64) {
     }
     match trouble.gravity() {
         Gravity::Failed => say!(warn, "more flows failed alike and are not listed"),
+        Gravity::Limited => say!(warn, "more flows were refused alike and are not listed"),
         Gravity::Guessed => say!(info, "more flows were denied alike and are not listed"),
         Gravity::Refused => say!(debug, "more flows were refused alike and are not listed"),
     }

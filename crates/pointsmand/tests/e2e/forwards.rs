@@ -301,6 +301,19 @@ fn connections_above_the_limit_are_closed_and_recorded() {
             "{shown}"
         );
     }
+    assert_eq!(explained["reason"], flow["error"], "{explained}");
+    let log = daemon.log();
+    let told = log
+        .lines()
+        .find(|line| line.contains("WARN") && line.contains("reason=\"full\""));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    for words in [
+        "flow refused",
+        "outbound=\"narrow\"",
+        "`connection_limit` allows (1)",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
     assert!(echoes(&mut first, "still here"));
     drop(first);
     // Whoever leaves makes room.

@@ -146,6 +146,27 @@ fn a_list_is_fetched_refreshed_and_kept() {
     assert_ne!(code(&daemon, &origin, "ads.test"), "403");
     assert_eq!(generation(&daemon), "1.2");
 
+    let log = daemon.log();
+    assert!(
+        log.contains("rule set `ads`: fetched, 1 entry (before 0), 9 bytes"),
+        "{log}"
+    );
+    assert!(
+        log.contains("rule set `ads`: fetched, 1 entry (before 1), 11 bytes"),
+        "{log}"
+    );
+    let status = daemon.json(&["status"]);
+    assert_eq!(
+        (&status["rule_sets"], &status["lists"][0]["entries"]),
+        (&1.into(), &1.into())
+    );
+    assert!(status["lists"][0]["next_ms"].as_u64() > Some(0), "{status}");
+    let shown = String::from_utf8(daemon.client(&["status"]).stdout).unwrap();
+    assert!(
+        shown.contains("rule sets: 1, 1 of them fetched\n  ads: 1 entry, fetched "),
+        "{shown}"
+    );
+
     // What the older list let go is explained as it went.
     let flows = daemon.json(&["flows", "list", "--recent", "--contains", "other.test"]);
     let first = &flows["flows"][0];

@@ -411,3 +411,68 @@ fn two_daemons_that_point_at_each_other_do_not_go_round() {
     assert_eq!(decided(&first), [("other".to_owned(), false)]);
     assert_eq!(decided(&second), [("DIRECT".to_owned(), true)]);
 }
+
+/// As the service's user has it: the rule cannot be told, and whoever runs the daemon hears of it.
+#[test]
+fn a_daemon_that_may_not_look_at_other_users_says_so() {
+    let origin = Http::start("origin");
+    let without = "setpriv --bounding-set=-sys_ptrace,-dac_read_search,-dac_override";
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let text = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\nrules:\n\
+                \x20 - PROCESS-NAME, curl, REJECT\n  - FALLBACK, DIRECT\n";
+    let daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", text.to_owned())],
+        config: "pointsman.yaml",
+        starter: words(without),
+        ..Start::default()
+    });
+    let told = |what: &str| {
+        let log = daemon.log();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("WARN") && line.contains(what));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1, "{what}: {log}");
+        lines[0].clone()
+    };
+    let at_load = told("`PROCESS-NAME, curl, REJECT` (pointsman.yaml:5)");
+    assert!(
+        at_load.contains("rules that ask for programs do not hold for their flows"),
+        "{at_load}"
+    );
+    assert!(at_load.contains("CAP_SYS_PTRACE"), "{at_load}");
+    let http = format!("http://{}", daemon.address("desk"));
+    let another = |program: &str| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--clear-groups"])
+            .args(program.split(' '));
+        command
+    };
+    for _ in 0..2 {
+        assert_eq!(status(another("curl"), &http, &[], &origin.url()).1, "200");
+    }
+    let at_flow = told("a fact that a rule asks for was not found");
+    for words in [
+        "fact=\"program\"",
+        "not allowed to look",
+        "count=1",
+        "CAP_SYS_PTRACE",
+    ] {
+        assert!(at_flow.contains(words), "{at_flow}");
+    }
+    for verb in ["status", "diagnostics"] {
+        let answer = daemon.json(&[verb]);
+        assert_eq!(
+            answer["lacking"],
+            serde_json::json!({ "program": 2 }),
+            "{answer}"
+        );
+        let shown = String::from_utf8(daemon.client(&[verb]).stdout).unwrap();
+        assert!(shown.contains("program of 2 flows"), "{shown}");
+    }
+    // Those of its own user it finds, as long as they may do no more than itself.
+    let mut own = Command::new("setpriv");
+    own.args(&words(without)[1..]).arg("curl");
+    assert_eq!(status(own, &http, &[], &origin.url()).1, "403");
+}

@@ -1,5 +1,8 @@
 //! What is told of trouble, how often, and what none is.
 
+use pointsman_policy::decision::Decision;
+use pointsman_policy::fact::{Fact, Inbound, Provenance};
+
 use super::*;
 use crate::outbound::DialError;
 
@@ -42,6 +45,12 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
                 let (forward, target) = way.unwrap();
                 format!("{forward}/{target} {} +{count}", trouble.as_str())
             }
+            Told::Lacks {
+                flow,
+                lack,
+                why,
+                count,
+            } => format!("flow {flow} lacks {}: {why} +{count}", lack.as_str()),
             Told::Said { flow, id, text } => format!("flow {flow}: {id} {text}"),
             Told::SaidMore { id, count } => format!("{id:?} +{count}"),
         });
@@ -166,4 +175,62 @@ fn only_what_went_wrong_is_trouble() {
 fn words_are_told_apart() {
     let words: std::collections::BTreeSet<_> = Trouble::all().map(Trouble::as_str).collect();
     assert_eq!(words.len(), Trouble::all().count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn facts_that_were_not_found_are_all_counted_and_told_now_and_then() {
+    let troubles = Troubles::default();
+    let lacks = |flow| troubles.lacks(flow, Lack::Program, &"not allowed".into());
+    // Nobody hears yet: it is owed.
+    lacks(1);
+    assert!(heard(&troubles, 1).await.is_empty());
+    lacks(2);
+    lacks(3);
+    troubles.lacks(4, Lack::Address, &"no answer".into());
+    assert_eq!(
+        heard(&troubles, 3).await,
+        [
+            "flow 2 lacks program: not allowed +2",
+            "flow 4 lacks address: no answer +1"
+        ]
+    );
+    sleep(std::time::Duration::from_secs(60)).await;
+    lacks(5);
+    assert_eq!(
+        heard(&troubles, 2).await,
+        ["flow 5 lacks program: not allowed +2"]
+    );
+    assert_eq!(troubles.lacking(), [4, 1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_forward_that_takes_no_more_is_full_and_one_of_our_own_listeners_is_above_the_rules() {
+    let check = |kind, member: Option<&str>, expected| {
+        let mut record = FlowRecord {
+            outbound: Some("narrow".into()),
+            member: member.map(Into::into),
+            action: Some(Action::Reject),
+            note: "connection limit".into(),
+            decision: Some(Decision {
+                outbound: Some(pointsman_policy::OutboundId(4)),
+                reason: Reason::Rule,
+                rule: None,
+                entry: None,
+                class: None,
+            }),
+            ended: Some(End::Refused),
+            ..FlowRecord::default()
+        };
+        let inbound = Inbound {
+            kind,
+            name: None,
+            port: None,
+            user: None,
+        };
+        record.facts.inbound = Fact::Known(inbound, Provenance::Inbound);
+        assert_eq!(Trouble::of(&record), Some(expected));
+    };
+    check(InboundKind::Forward, None, Trouble::Full);
+    check(InboundKind::Forward, Some("a"), Trouble::AboveRules);
+    check(InboundKind::Mixed, None, Trouble::AboveRules);
 }
