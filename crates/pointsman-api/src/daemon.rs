@@ -265,6 +265,33 @@ pub struct DnsReply {
     pub name: String,
     /// Its addresses, preferred first; none where there are none.
     pub addresses: Vec<String>,
-    /// What broke, where the look-up failed.
+    /// Why there are none: what broke, or who says that there is no such name or no such address.
     pub error: Option<String>,
+    /// What came of it.
+    #[serde(default)]
+    pub outcome: DnsOutcome,
+    /// Who said so: a name server, the configuration, the hosts file; none where nobody could tell.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// For how many seconds the addresses still hold.
+    #[serde(default)]
+    pub holds_s: Option<u64>,
+}
+
+/// What came of a look-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnsOutcome {
+    /// There are addresses.
+    Addresses,
+    /// There is no such name.
+    NoName,
+    /// The name exists, and has no address of the families that are asked for.
+    NoAddress,
+    /// Nobody could tell.
+    Failed,
+    /// A word that this reader does not know, or none.
+    #[default]
+    #[serde(other)]
+    Other,
 }

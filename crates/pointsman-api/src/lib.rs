@@ -19,7 +19,8 @@ pub mod rules;
 
 pub use action::Action;
 pub use daemon::{
-    Diagnostics, DnsReply, FetchedList, PolicyReply, Reload, ReloadRequest, Status, Stop,
+    Diagnostics, DnsOutcome, DnsReply, FetchedList, PolicyReply, Reload, ReloadRequest, Status,
+    Stop,
 };
 pub use explain::{ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};

@@ -496,11 +496,24 @@ fn a_look_up_is_frozen() {
         name: "a.example".into(),
         addresses: vec!["192.0.2.1".into()],
         error: None,
+        outcome: DnsOutcome::Addresses,
+        from: Some("udp 192.0.2.53:53".into()),
+        holds_s: Some(60),
     };
     frozen(
         &reply,
-        expect![[r#"{"name":"a.example","addresses":["192.0.2.1"],"error":null}"#]],
+        expect![[
+            r#"{"name":"a.example","addresses":["192.0.2.1"],"error":null,"outcome":"addresses","from":"udp 192.0.2.53:53","holds_s":60}"#
+        ]],
     );
+    // What a daemon of before says, and one of later.
+    let read = |text| serde_json::from_str::<DnsReply>(text).unwrap().outcome;
+    let before = r#"{"name":"a","addresses":[],"error":"x"}"#;
+    assert_eq!(read(before), DnsOutcome::Other);
+    let later = r#"{"name":"a","addresses":[],"error":"x","outcome":"new"}"#;
+    assert_eq!(read(later), DnsOutcome::Other);
+    let no_name = r#"{"name":"a","addresses":[],"error":"x","outcome":"no-name"}"#;
+    assert_eq!(read(no_name), DnsOutcome::NoName);
 }
 
 #[test]

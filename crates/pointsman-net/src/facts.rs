@@ -27,8 +27,8 @@ pub(crate) async fn resolve(
         .look_up(&**generation.resolver(resolver), name, limit)
         .await
     {
-        Ok(addresses) => Fact::Known(addresses, Provenance::Resolver),
-        Err(why) => Fact::Failed(why),
+        Ok(found) => Fact::Known(found.list, Provenance::Resolver),
+        Err(why) => Fact::Failed(why.to_string().into()),
     }
 }
 

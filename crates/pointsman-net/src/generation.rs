@@ -13,7 +13,7 @@ use pointsman_policy::{Node, OutboundId, Policy};
 
 use crate::door::Door;
 use crate::ledger::Rules;
-use crate::lookup::Lookup;
+use crate::lookup::Resolve;
 use crate::spec::listening::{ListenerId, Listening};
 use crate::spec::outbound::Outbound;
 use crate::spec::{Guard, Limits, Number, ServedBy, Spec};
@@ -158,7 +158,7 @@ impl Generation {
     }
 
     /// The resolver of that number, else the one for servers.
-    pub(crate) fn resolver(&self, index: Option<usize>) -> &Arc<dyn Lookup> {
+    pub(crate) fn resolver(&self, index: Option<usize>) -> &Arc<dyn Resolve> {
         index
             .and_then(|index| self.spec.resolvers.get(index))
             .unwrap_or(&self.spec.server_resolver)

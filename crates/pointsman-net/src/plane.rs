@@ -317,7 +317,7 @@ impl Plane {
     /// by themselves.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.close_listeners().await;
-        self.shared.late.stop(Duration::ZERO).await;
+        self.shared.questions.stop(Duration::ZERO).await;
         self.tasks.stop(grace).await
     }
 
@@ -327,7 +327,7 @@ impl Plane {
         for flow in self.shared.flows.live() {
             flow.close(Closed::Shutdown);
         }
-        self.shared.late.stop(Duration::ZERO).await;
+        self.shared.questions.stop(Duration::ZERO).await;
         // Long enough for resets to be sent and records to be written.
         self.tasks.stop(Duration::from_millis(500)).await;
     }

@@ -41,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) pipes: PipePool,
     /// Flows that wait for somebody's word.
     pub(crate) requests: Arc<Requests>,
-    /// Questions to name servers whose look-ups have gone on without them.
-    pub(crate) late: Tasks,
+    /// Questions to name servers.
+    pub(crate) questions: Tasks,
     /// Who guessed passwords of late.
     pub(crate) brake: Brake,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
@@ -128,7 +128,7 @@ impl Shared {
             memory: Arc::default(),
             pipes: PipePool::default(),
             requests: Arc::default(),
-            late: Tasks::new(),
+            questions: Tasks::new(),
             brake: Brake::default(),
             silences: Silences::default(),
             dialer,

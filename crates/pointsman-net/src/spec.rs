@@ -19,7 +19,7 @@ use pointsman_policy::Policy;
 use self::door::DoorSpec;
 use self::forward::ForwardSpec;
 use self::outbound::Outbound;
-use crate::lookup::Lookup;
+use crate::lookup::Resolve;
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,9 +53,9 @@ pub struct Spec {
     /// L4 forwards.
     pub forwards: Vec<ForwardSpec>,
     /// Resolvers; inbounds name theirs by index.
-    pub resolvers: Vec<Arc<dyn Lookup>>,
+    pub resolvers: Vec<Arc<dyn Resolve>>,
     /// Resolves names of servers, and what is dialled by name.
-    pub server_resolver: Arc<dyn Lookup>,
+    pub server_resolver: Arc<dyn Resolve>,
     /// Limits of looking at first bytes.
     pub sniff: SniffLimits,
     /// Which processes serve outbounds: they are not sent to proxies.

@@ -22,6 +22,7 @@ use pointsman_api::daemon::Change;
 use pointsman_config::Setup;
 use pointsman_net::plane::{Plane, SelectError};
 use pointsman_net::record::FlowRecord;
+use pointsman_net::resolver::Station;
 use pointsman_net::spec::Number;
 use pointsman_net::spec::listening::Listening;
 use pointsman_net::tasks::Tasks;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub started: Instant,
     /// The data plane.
     pub plane: Plane,
+    /// What name servers answered, over all configurations.
+    pub names: Arc<Station>,
     /// The daemon's own tasks: the control socket, watching, what waits for confirmation.
     pub tasks: Tasks,
     /// Requests to the control API.
@@ -121,6 +124,7 @@ impl App {
             asked: watch::Sender::default(),
             reloading: Arc::default(),
             replaying: Arc::default(),
+            names: Arc::default(),
             changes: broadcast::Sender::new(CHANGES),
             log,
             stop: watch::Sender::new(0),

@@ -10,8 +10,8 @@ use pointsman_config::Setup;
 use pointsman_config::setup as from;
 use pointsman_net::dial::Uplink;
 use pointsman_net::login::{Login, Secret, User};
-use pointsman_net::lookup::Lookup;
-use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_net::lookup::Resolve;
+use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, Station};
 use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
 use pointsman_net::spec::forward::{self, ForwardSpec};
 use pointsman_net::spec::listening::Listen;
@@ -23,16 +23,15 @@ use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
 
-/// The spec of one generation.
-pub(crate) fn spec(setup: &Setup, number: Number) -> Spec {
-    let system = Arc::new(System::default());
-    let resolvers = setup.resolvers.iter();
-    let resolvers: Vec<Arc<dyn Lookup>> = resolvers.map(|from| resolver(from, &system)).collect();
+/// The spec of one generation, whose resolvers know what `station` keeps.
+pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spec {
+    let outbounds: Vec<Outbound> = setup.outbounds.iter().map(outbound).collect();
+    let made = |from| -> Arc<dyn Resolve> { Arc::new(resolver(from, &outbounds, station)) };
+    let resolvers: Vec<Arc<dyn Resolve>> = setup.resolvers.iter().map(made).collect();
     let server_resolver = match setup.server_resolver.and_then(|id| resolvers.get(id.0)) {
         Some(named) => Arc::clone(named),
-        None => Arc::new(Resolver::system(&system)),
+        None => Arc::new(Resolver::system(station)),
     };
-    let outbounds: Vec<Outbound> = setup.outbounds.iter().map(outbound).collect();
     let from::Sniff { timeout, max_bytes } = setup.sniff;
     Spec {
         number,
@@ -314,7 +313,7 @@ fn uplink(link: &from::Uplink) -> Uplink {
     }
 }
 
-fn resolver(resolver: &from::Resolver, system: &Arc<System>) -> Arc<dyn Lookup> {
+fn resolver(resolver: &from::Resolver, outbounds: &[Outbound], station: &Arc<Station>) -> Resolver {
     let from::Resolver {
         span: _,
         servers,
@@ -331,7 +330,7 @@ fn resolver(resolver: &from::Resolver, system: &Arc<System>) -> Arc<dyn Lookup> 
         by_domain: by_domain.collect(),
         families: families_of(*families),
     };
-    Arc::new(Resolver::new(spec, system))
+    Resolver::new(spec, outbounds, station)
 }
 
 fn name_server(server: &from::NameServer) -> NameServer {

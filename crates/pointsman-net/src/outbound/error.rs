@@ -13,6 +13,7 @@ use pointsman_wire::WhyNot;
 use pointsman_wire::likeness::{self, Likeness};
 
 use crate::exact;
+use crate::lookup::NotFound;
 use crate::record::Fault;
 use crate::spec::listening::At;
 
@@ -149,14 +150,21 @@ pub enum DialError {
         /// The system's words, with the address.
         source: io::Error,
     },
-    /// The name to dial has no address.
-    #[error("`{name}` was not resolved: {why}")]
+    /// The name to dial has no address, or nobody could tell.
+    #[error("{}", unresolved(name, why))]
     Unresolved {
         /// The name.
         name: Domain,
         /// Why.
-        why: Arc<str>,
+        why: NotFound,
     },
+}
+
+fn unresolved(name: &Domain, why: &NotFound) -> String {
+    match why {
+        NotFound::NoName { .. } | NotFound::NoAddress { .. } => why.to_string(),
+        NotFound::Failed(why) => format!("`{name}` was not resolved: {why}"),
+    }
 }
 
 /// What a proxy was asked for last.

@@ -28,7 +28,7 @@ pub use self::error::{Asked, DialError, Failure};
 use self::waiting::{Limit, Waiting};
 use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
-use crate::lookup::{Answer, Lookup};
+use crate::lookup::{Found, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
 use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
@@ -250,20 +250,25 @@ impl Ways {
     }
 
     /// Asks a resolver, within `limit`.
-    pub async fn look_up(&self, resolver: &dyn Lookup, name: &Domain, limit: Duration) -> Answer {
+    ///
+    /// # Errors
+    /// [`NotFound`] tells a name that has no addresses from one that nobody could tell of.
+    pub async fn look_up(&self, resolver: &dyn Resolve, name: &Domain, limit: Duration) -> Found {
         // The last outbound of the longest way may have a name, too.
         if self.depth > MAX_DEPTH {
             let message = format!("outbounds and look-ups are nested deeper than {MAX_DEPTH}");
-            return Err(message.into());
+            return Err(NotFound::Failed(message.into()));
         }
         let deeper = Self {
             depth: self.depth + 1,
             ..self.clone()
         };
-        match timeout(limit, resolver.lookup(name, &deeper)).await {
-            Ok(Ok(addresses)) if addresses.is_empty() => Err("it has no address".into()),
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(format!("no answer within {limit:?}").into()),
+        match timeout(limit, resolver.addresses(name, &deeper)).await {
+            Ok(found) => found,
+            Err(_elapsed) => {
+                let why = format!("no answer within {limit:?}");
+                Err(NotFound::Failed(why.into()))
+            }
         }
     }
 
@@ -426,10 +431,11 @@ impl Ways {
         let resolver = self.generation.resolver(asked);
         let most = self.generation.spec().limits.resolve;
         let answer = asking.look_up(&**resolver, name, most).await;
-        answer.map_err(|why| DialError::Unresolved {
+        let found = answer.map_err(|why| DialError::Unresolved {
             name: name.clone(),
             why,
-        })
+        });
+        Ok(found?.list)
     }
 
     /// A connection that was made to one of `addresses`, known as our own should it come back to us all the same.

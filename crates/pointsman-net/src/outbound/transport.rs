@@ -8,7 +8,7 @@ use pointsman_policy::{Host, OutboundId};
 
 use super::{DialError, MAX_DEPTH, Path, Target, Ways};
 use crate::dial::{Dialer, Uplink};
-use crate::lookup::{Streaming, Transport};
+use crate::lookup::{Picks, Streaming, Transport};
 use crate::record::chain;
 use crate::spec::outbound::{Carrier, Group, How, Kind};
 use crate::tasks::Tasks;
@@ -71,8 +71,38 @@ impl Transport for Ways {
         self.depth
     }
 
-    fn late(&self) -> &Tasks {
-        &self.shared.late
+    fn picks(&self, via: OutboundId) -> Picks {
+        let (mut picks, mut seen, mut left) = (Picks::new(), Vec::new(), vec![via]);
+        while let Some(id) = left.pop() {
+            let Some(outbound) = self.generation.outbound(id) else {
+                continue;
+            };
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            match &outbound.kind {
+                Kind::Through(hops) => left.extend(hops),
+                Kind::Choose(Group {
+                    members,
+                    how: How::Selected,
+                    uplink: _,
+                }) => {
+                    let (generation, group) = (&self.generation, &outbound.name);
+                    let member = self.shared.selected(generation, group, members);
+                    let name = member.and_then(|member| generation.outbound(member));
+                    let pick = name.map(|member| (Arc::clone(group), Arc::clone(&member.name)));
+                    picks.extend(pick);
+                    left.extend(member);
+                }
+                _ => {}
+            }
+        }
+        picks
+    }
+
+    fn questions(&self) -> &Tasks {
+        &self.shared.questions
     }
 
     fn share(&self) -> Arc<dyn Transport> {

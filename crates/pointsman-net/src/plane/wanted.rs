@@ -121,10 +121,9 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
             let answer = ways
                 .look_up(&**generation.resolver(None), host, limit)
                 .await;
-            answer.map_err(|why| {
-                let source = io::Error::other(why.to_string());
-                lacks(format!("to listen on `{host}`"), source)
-            })?
+            let found = answer
+                .map_err(|why| lacks(format!("to listen on `{host}`"), io::Error::other(why)))?;
+            found.list
         }
     };
     match families {

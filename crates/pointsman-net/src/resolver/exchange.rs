@@ -8,61 +8,58 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use pointsman_policy::Domain;
 use tokio::time::{Instant, sleep_until};
 
-use super::message::{self, Answer, Family};
-use super::{NameServer, Place};
+use super::message::{self, Response};
+use super::server::{NameServer, Place};
 use crate::dial::Uplink;
-use crate::lookup::Transport;
+use crate::lookup::{Question, Transport};
 use crate::stream::Stream;
 
-/// The pauses after each of the three datagrams that one server is sent; the answers to all are heard until the end.
-const DATAGRAMS: [Duration; 3] = [
-    Duration::from_millis(500),
-    Duration::from_millis(1000),
-    Duration::ZERO,
-];
+/// The pause after the first datagram that a server is sent; the answers to all are heard until the end.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// ... and after each further one.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The largest datagram that we take; servers may send more than the 512 bytes that they should.
 const MAX_DATAGRAM: usize = 4096;
 
-/// Asks one server; past `until` nobody waits for the answer.
+/// Asks one server, over UDP by so many datagrams; past `until` nobody waits for the answer.
 pub(super) async fn ask(
     server: &NameServer,
-    name: &Domain,
-    family: Family,
+    question: &Question,
     transport: &dyn Transport,
     until: Instant,
-) -> Answer {
+    datagrams: usize,
+) -> Response {
     let id = random_id();
-    let query = match message::query(id, name, family) {
+    let query = match message::query(id, question) {
         Ok(query) => query,
-        Err(why) => return Answer::Failed(why),
+        Err(why) => return Response::Failed(why),
     };
-    let question = Question {
+    let exchange = Exchange {
         id,
-        name,
-        family,
+        question,
         query,
         transport,
         until,
+        datagrams,
     };
     match server {
-        NameServer::NotYet(why) => Answer::Unreached(why.clone()),
-        NameServer::System => Answer::Unreached("the system's servers are not known".into()),
-        NameServer::Tcp(place) => question.by_tcp(place).await,
+        NameServer::NotYet(why) => Response::Unreached(why.clone()),
+        NameServer::System => Response::Unreached("the system's servers are not known".into()),
+        NameServer::Tcp(place) => exchange.by_tcp(place).await,
         NameServer::Udp(place) => {
             let uplink = match place.via {
                 Some(via) => transport.datagrams(via),
                 None => Some(Uplink::default()),
             };
             match uplink {
-                Some(uplink) => match question.by_udp(place, &uplink).await {
-                    Answer::Truncated => question.by_tcp(place).await,
+                Some(uplink) => match exchange.by_udp(place, &uplink).await {
+                    Response::Truncated => exchange.by_tcp(place).await,
                     answer => answer,
                 },
                 // A proxy takes streams.
-                None => question.by_tcp(place).await,
+                None => exchange.by_tcp(place).await,
             }
         }
     }
@@ -75,24 +72,24 @@ fn random_id() -> u16 {
         .unwrap_or(0)
 }
 
-struct Question<'a> {
+struct Exchange<'a> {
     id: u16,
-    name: &'a Domain,
-    family: Family,
+    question: &'a Question,
     query: Vec<u8>,
     transport: &'a dyn Transport,
     until: Instant,
+    datagrams: usize,
 }
 
-impl Question<'_> {
-    async fn by_udp(&self, place: &Place, uplink: &Uplink) -> Answer {
+impl Exchange<'_> {
+    async fn by_udp(&self, place: &Place, uplink: &Uplink) -> Response {
         let address = match scoped(place) {
             Ok(address) => address,
-            Err(error) => return Answer::Unreached(error.to_string()),
+            Err(error) => return Response::Unreached(error.to_string()),
         };
         let mut sent = 0;
         let mut again = std::pin::pin!(sleep_until(Instant::now()));
-        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Answer>> + Send + '_>>> =
+        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Response>> + Send + '_>>> =
             Vec::new();
         poll_fn(|cx| {
             loop {
@@ -104,17 +101,18 @@ impl Question<'_> {
                     });
                 match heard {
                     Some(Ok(answer)) => return Poll::Ready(answer),
-                    Some(Err(error)) => return Poll::Ready(Answer::Unreached(error.to_string())),
+                    Some(Err(error)) => return Poll::Ready(Response::Unreached(error.to_string())),
                     None => {}
                 }
-                let Some(pause) = DATAGRAMS.get(sent) else {
+                if sent >= self.datagrams {
                     return Poll::Pending;
-                };
+                }
                 if again.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
+                let pause = if sent == 0 { FIRST_PAUSE } else { PAUSE };
                 sent += 1;
-                again.as_mut().reset(Instant::now() + *pause);
+                again.as_mut().reset(Instant::now() + pause);
                 waiting.push(Box::pin(self.datagram(address, uplink)));
             }
         })
@@ -122,7 +120,7 @@ impl Question<'_> {
     }
 
     /// Each datagram has a socket, and so a port, of its own.
-    async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Answer> {
+    async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Response> {
         let socket = self.transport.dialer().udp(address, uplink)?;
         // Connected: the kernel drops what others send, and tells of a closed port.
         socket.connect(address).await?;
@@ -136,14 +134,14 @@ impl Question<'_> {
         }
     }
 
-    async fn by_tcp(&self, place: &Place) -> Answer {
+    async fn by_tcp(&self, place: &Place) -> Response {
         let stream = match self.open(place).await {
             Ok(stream) => stream,
-            Err(why) => return Answer::Unreached(why),
+            Err(why) => return Response::Unreached(why),
         };
         match self.stream(stream).await {
             Ok(answer) => answer,
-            Err(why) => Answer::Failed(why),
+            Err(why) => Response::Failed(why),
         }
     }
 
@@ -157,7 +155,7 @@ impl Question<'_> {
         self.transport.stream(place.via, address, limit).await
     }
 
-    async fn stream(&self, mut stream: Stream) -> Result<Answer, String> {
+    async fn stream(&self, mut stream: Stream) -> Result<Response, String> {
         // RFC 1035, 4.2.2: two bytes of length, in one write with the message.
         let length = u16::try_from(self.query.len())
             .unwrap_or(u16::MAX)
@@ -173,7 +171,7 @@ impl Question<'_> {
                 let length = usize::from(u16::from_be_bytes(*length));
                 if rest.len() >= length {
                     return match self.read(&rest[..length]) {
-                        Some(Answer::Truncated) => Err("cut short over TCP".into()),
+                        Some(Response::Truncated) => Err("cut short over TCP".into()),
                         Some(answer) => Ok(answer),
                         None => Err("an answer to another question".into()),
                     };
@@ -191,8 +189,8 @@ impl Question<'_> {
         }
     }
 
-    fn read(&self, bytes: &[u8]) -> Option<Answer> {
-        message::answer(bytes, self.id, self.name, self.family)
+    fn read(&self, bytes: &[u8]) -> Option<Response> {
+        message::response(bytes, self.id, self.question)
     }
 }
 

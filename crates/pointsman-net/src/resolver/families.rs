@@ -6,14 +6,12 @@
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use pointsman_policy::Domain;
 use tokio::time::{Sleep, sleep};
 
-use crate::lookup::{self, Families};
+use crate::lookup::{Answer, Families};
 
 /// "Resolution Delay" of RFC 8305, section 8.
 pub(super) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
@@ -30,46 +28,12 @@ impl Families {
             Self::PreferIpv6 => [v6, v4].concat(),
         }
     }
-
-    /// The answer for a name with fixed addresses, which nobody else is asked for; `None` where it has none.
-    pub(super) fn fixed(
-        self,
-        name: &Domain,
-        v4: Vec<IpAddr>,
-        v6: Vec<IpAddr>,
-    ) -> Option<lookup::Answer> {
-        let known = !(v4.is_empty() && v6.is_empty());
-        let wanted = self.ordered(v4, v6);
-        known.then(|| match self {
-            Self::Ipv4Only if wanted.is_empty() => {
-                Err(format!("{name} has no IPv4 address").into())
-            }
-            Self::Ipv6Only if wanted.is_empty() => {
-                Err(format!("{name} has no IPv6 address").into())
-            }
-            _ => Ok(wanted),
-        })
-    }
 }
-
-/// What is known of one family of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// These, maybe none.
-    Addresses(Vec<IpAddr>),
-    /// The name does not exist, in no family: but there are servers that say so of the one that they lack.
-    NoSuchName(Arc<str>),
-    /// Nobody could tell.
-    Failed(Arc<str>),
-}
-
-/// A question under way. It owns what it needs, so that it may outlive whoever asked.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Told> + Send>>;
 
 /// One of two families.
 pub(super) enum Half {
-    Told(Told),
-    Asking(Asking),
+    Told(Answer),
+    Asking(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
 /// What is known beforehand of a half that is still out.
@@ -83,14 +47,20 @@ pub(super) struct Out {
 
 impl Out {
     /// How long it is waited for when the other half is told; `None`: to the end.
-    fn worth(self, told: &Told, reachable: impl Fn(&[IpAddr]) -> bool) -> Option<Duration> {
+    fn worth(self, told: &Answer, reachable: impl Fn(IpAddr) -> bool) -> Option<Duration> {
         match told {
-            Told::Addresses(addresses) if addresses.is_empty() || !reachable(addresses) => None,
-            Told::Addresses(_) if self.late => Some(Duration::ZERO),
-            Told::Addresses(_) => Some(RESOLUTION_DELAY),
-            Told::NoSuchName(_) if self.silent => Some(RESOLUTION_DELAY),
-            Told::NoSuchName(_) => Some(NO_NAME_DELAY),
-            Told::Failed(_) => None,
+            Answer::Records { records, .. } => {
+                let mut addresses = records.iter().map(|record| record.data.address());
+                match self.late {
+                    _ if !addresses.any(reachable) => None,
+                    true => Some(Duration::ZERO),
+                    false => Some(RESOLUTION_DELAY),
+                }
+            }
+            // In no family: but there are servers that say so of the one that they lack.
+            Answer::NoName { .. } if self.silent => Some(RESOLUTION_DELAY),
+            Answer::NoName { .. } => Some(NO_NAME_DELAY),
+            Answer::NoData { .. } | Answer::Failed(_) => None,
         }
     }
 }
@@ -100,7 +70,7 @@ impl Out {
 pub(super) async fn both(
     mut halves: [Half; 2],
     out: [Out; 2],
-    reachable: impl Fn(&[IpAddr]) -> bool,
+    reachable: impl Fn(IpAddr) -> bool,
 ) -> [Half; 2] {
     let mut wait: Option<Option<Pin<Box<Sleep>>>> = None;
     poll_fn(|cx| {

@@ -1,30 +1,25 @@
-//! Queries and answers of DNS, as bytes (RFC 1035).
+//! Queries and responses of DNS, as bytes (RFC 1035).
 //!
-//! Invariant: an answer counts only when its number, its question and its kind are those of the query.
+//! Invariant: a response counts only when its number, its question and its kind are those of the query.
 //! Absent: everything but A and AAAA.
 
 use std::net::IpAddr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType as Wire};
 use pointsman_policy::Domain;
 
-/// An address family, as a type of record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Family {
-    /// A.
-    V4,
-    /// AAAA.
-    V6,
-}
+use crate::lookup::{Data, Question, Record, RecordType};
 
-/// What an answer says.
+/// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Addresses, maybe none, and for how many seconds they hold.
-    Addresses(Vec<IpAddr>, u32),
-    /// The name does not exist.
-    NoSuchName(u32),
+pub(super) enum Response {
+    /// Records of the type asked for, at least one.
+    Records(Vec<Record>),
+    /// The name has none of that type, and for how many seconds that holds.
+    NoData(u32),
+    /// The name does not exist, and for how many seconds that holds.
+    NoName(u32),
     /// The server refuses or is broken; another may answer.
     Failed(String),
     /// It did not fit: ask again over TCP.
@@ -35,44 +30,44 @@ pub(super) enum Answer {
     Silent,
 }
 
-impl Answer {
+impl Response {
     /// Whether it settles the question, so that no other server need be asked.
     pub(super) fn settles(&self) -> bool {
-        matches!(self, Self::Addresses(..) | Self::NoSuchName(_))
+        matches!(self, Self::Records(_) | Self::NoData(_) | Self::NoName(_))
     }
 }
 
 /// The bytes of a query with recursion desired.
-pub(super) fn query(id: u16, name: &Domain, family: Family) -> Result<Vec<u8>, String> {
+pub(super) fn query(id: u16, question: &Question) -> Result<Vec<u8>, String> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(fqdn(name)?, record_type(family)));
+    message.add_query(Query::query(fqdn(&question.name)?, wire(question.kind)));
     message
         .to_vec()
         .map_err(|error| format!("the query cannot be written: {error}"))
 }
 
-/// Reads an answer; `None` where it is not the answer to that query (it is passed over).
-pub(super) fn answer(bytes: &[u8], id: u16, name: &Domain, family: Family) -> Option<Answer> {
+/// Reads a response; `None` where it is not the one to that query (it is passed over).
+pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Response> {
     let message = Message::from_vec(bytes).ok()?;
     let meta = &message.metadata;
     if meta.id != id || meta.message_type != MessageType::Response {
         return None;
     }
-    let fqdn = fqdn(name).ok()?;
+    let fqdn = fqdn(&question.name).ok()?;
     // A server that refuses may leave the question out; one that answers may not.
     match message.queries.as_slice() {
-        [only] if *only.name() == fqdn && only.query_type() == record_type(family) => {}
+        [only] if *only.name() == fqdn && only.query_type() == wire(question.kind) => {}
         [] if meta.response_code != ResponseCode::NoError => {}
         _ => return None,
     }
     if meta.truncation {
-        return Some(Answer::Truncated);
+        return Some(Response::Truncated);
     }
     match meta.response_code {
         ResponseCode::NoError => {}
-        ResponseCode::NXDomain => return Some(Answer::NoSuchName(negative_ttl(&message))),
-        code => return Some(Answer::Failed(format!("the server says {code}"))),
+        ResponseCode::NXDomain => return Some(Response::NoName(negative_ttl(&message))),
+        code => return Some(Response::Failed(format!("the server says {code}"))),
     }
     // Aliases are followed within the answer, as far as resolvers do.
     let mut owner = fqdn;
@@ -89,21 +84,24 @@ pub(super) fn answer(bytes: &[u8], id: u16, name: &Domain, family: Family) -> Op
             None => break,
         }
     }
-    let mut ttl = u32::MAX;
-    let mut addresses = Vec::new();
+    let mut records: Vec<Record> = Vec::new();
     for record in message.answers.iter().filter(|record| record.name == owner) {
-        let address = match (&record.data, family) {
-            (RData::A(address), Family::V4) => IpAddr::V4(address.0),
-            (RData::AAAA(address), Family::V6) => IpAddr::V6(address.0),
+        let data = match (&record.data, question.kind) {
+            (RData::A(address), RecordType::A) => Data::A(address.0),
+            (RData::AAAA(address), RecordType::Aaaa) => Data::Aaaa(address.0),
             _ => continue,
         };
-        ttl = ttl.min(record.ttl);
-        add(&mut addresses, address);
+        let (ttl, room) = (record.ttl, records.len() < MAX_ADDRESSES);
+        match records.iter_mut().find(|known| known.data == data) {
+            Some(known) => known.ttl = known.ttl.min(ttl),
+            None if room => records.push(Record { data, ttl }),
+            None => {}
+        }
     }
-    if addresses.is_empty() {
-        ttl = negative_ttl(&message);
-    }
-    Some(Answer::Addresses(addresses, ttl))
+    Some(match records.is_empty() {
+        true => Response::NoData(negative_ttl(&message)),
+        false => Response::Records(records),
+    })
 }
 
 /// One more address of a name: each once, and an IPv4 address in IPv6 as what it is, for rules and sockets alike.
@@ -141,10 +139,10 @@ fn fqdn(name: &Domain) -> Result<Name, String> {
     Ok(fqdn)
 }
 
-fn record_type(family: Family) -> RecordType {
-    match family {
-        Family::V4 => RecordType::A,
-        Family::V6 => RecordType::AAAA,
+fn wire(kind: RecordType) -> Wire {
+    match kind {
+        RecordType::A => Wire::A,
+        RecordType::Aaaa => Wire::AAAA,
     }
 }
 
@@ -152,31 +150,46 @@ fn record_type(family: Family) -> RecordType {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use hickory_proto::rr::Record;
-    use hickory_proto::rr::rdata::{A, AAAA, CNAME};
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA};
 
     use super::*;
+
+    type Row = hickory_proto::rr::Record;
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
     }
 
-    fn reply(edit: impl FnOnce(&mut Message)) -> Vec<u8> {
-        reply_for(Family::V4, edit)
+    fn asked(name: &str, kind: RecordType) -> Question {
+        Question {
+            name: domain(name),
+            kind,
+        }
     }
 
-    fn reply_for(family: Family, edit: impl FnOnce(&mut Message)) -> Vec<u8> {
+    fn a_record(address: [u8; 4], ttl: u32) -> Record {
+        Record {
+            data: Data::A(address.into()),
+            ttl,
+        }
+    }
+
+    fn reply(edit: impl FnOnce(&mut Message)) -> Vec<u8> {
+        reply_for(RecordType::A, edit)
+    }
+
+    fn reply_for(kind: RecordType, edit: impl FnOnce(&mut Message)) -> Vec<u8> {
         let mut message = Message::new(7, MessageType::Response, OpCode::Query);
         message.add_query(Query::query(
             Name::from_ascii("a.test.").unwrap(),
-            record_type(family),
+            wire(kind),
         ));
         edit(&mut message);
         message.to_vec().unwrap()
     }
 
-    fn record(name: &str, ttl: u32, data: RData) -> Record {
-        Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, data)
+    fn record(name: &str, ttl: u32, data: RData) -> Row {
+        Row::from_rdata(Name::from_ascii(name).unwrap(), ttl, data)
     }
 
     #[test]
@@ -188,25 +201,24 @@ mod tests {
                 RData::A(A(Ipv4Addr::new(1, 2, 3, 4))),
             ));
         });
-        let ip: IpAddr = "1.2.3.4".parse().unwrap();
-        let check = |bytes: &[u8], id, name, family| answer(bytes, id, &domain(name), family);
+        let check = |bytes: &[u8], id, name, kind| response(bytes, id, &asked(name, kind));
         assert_eq!(
-            check(&good, 7, "a.test", Family::V4),
-            Some(Answer::Addresses(vec![ip], 60))
+            check(&good, 7, "a.test", RecordType::A),
+            Some(Response::Records(vec![a_record([1, 2, 3, 4], 60)]))
         );
-        assert_eq!(check(&good, 8, "a.test", Family::V4), None);
-        assert_eq!(check(&good, 7, "b.test", Family::V4), None);
-        assert_eq!(check(&good, 7, "a.test", Family::V6), None);
+        assert_eq!(check(&good, 8, "a.test", RecordType::A), None);
+        assert_eq!(check(&good, 7, "b.test", RecordType::A), None);
+        assert_eq!(check(&good, 7, "a.test", RecordType::Aaaa), None);
         assert_eq!(
-            check(&good[..good.len() - 1], 7, "a.test", Family::V4),
+            check(&good[..good.len() - 1], 7, "a.test", RecordType::A),
             None
         );
         assert_eq!(
             check(
-                &query(7, &domain("a.test"), Family::V4).unwrap(),
+                &query(7, &asked("a.test", RecordType::A)).unwrap(),
                 7,
                 "a.test",
-                Family::V4
+                RecordType::A
             ),
             None
         );
@@ -227,9 +239,9 @@ mod tests {
             ));
             m.add_answer(record("b.test.", 5, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
         });
-        let expected = Answer::Addresses(vec!["1.1.1.1".parse().unwrap()], 5);
+        let expected = Response::Records(vec![a_record([1, 1, 1, 1], 5)]);
         assert_eq!(
-            answer(&bytes, 7, &domain("a.test"), Family::V4),
+            response(&bytes, 7, &asked("a.test", RecordType::A)),
             Some(expected)
         );
         let circle = reply(|m| {
@@ -239,9 +251,9 @@ mod tests {
                 RData::CNAME(CNAME(Name::from_ascii("a.test.").unwrap())),
             ));
         });
-        let none = Answer::Addresses(vec![], 10);
+        let none = Response::NoData(10);
         assert_eq!(
-            answer(&circle, 7, &domain("a.test"), Family::V4),
+            response(&circle, 7, &asked("a.test", RecordType::A)),
             Some(none)
         );
     }
@@ -249,14 +261,16 @@ mod tests {
     #[test]
     fn an_ipv4_address_in_ipv6_is_one() {
         let mapped = "::ffff:10.0.0.5".parse().unwrap();
-        let bytes = reply_for(Family::V6, |m| {
+        let bytes = reply_for(RecordType::Aaaa, |m| {
             m.add_answer(record("a.test.", 60, RData::AAAA(AAAA(mapped))));
         });
-        let ten = IpAddr::from([10, 0, 0, 5]);
-        assert_eq!(
-            answer(&bytes, 7, &domain("a.test"), Family::V6),
-            Some(Answer::Addresses(vec![ten], 60))
-        );
+        let Some(Response::Records(records)) =
+            response(&bytes, 7, &asked("a.test", RecordType::Aaaa))
+        else {
+            panic!("no answer");
+        };
+        let addresses: Vec<IpAddr> = records.iter().map(|one| one.data.address()).collect();
+        assert_eq!(addresses, [IpAddr::from([10, 0, 0, 5])]);
     }
 
     #[test]
@@ -267,8 +281,8 @@ mod tests {
                 m.add_answer(record("a.test.", 60, RData::A(A(address))));
             }
         });
-        let Some(Answer::Addresses(addresses, _)) =
-            answer(&bytes, 7, &domain("a.test"), Family::V4)
+        let Some(Response::Records(addresses)) =
+            response(&bytes, 7, &asked("a.test", RecordType::A))
         else {
             panic!("no answer");
         };
@@ -278,18 +292,41 @@ mod tests {
     #[test]
     fn refusals_are_told_apart() {
         let code = |code| reply(|m| m.metadata.response_code = code);
-        let of = |bytes: &[u8]| answer(bytes, 7, &domain("a.test"), Family::V4);
+        let of = |bytes: &[u8]| response(bytes, 7, &asked("a.test", RecordType::A));
         assert_eq!(
             of(&code(ResponseCode::NXDomain)),
-            Some(Answer::NoSuchName(10))
+            Some(Response::NoName(10))
         );
         assert!(matches!(
             of(&code(ResponseCode::ServFail)),
-            Some(Answer::Failed(_))
+            Some(Response::Failed(_))
         ));
         assert_eq!(
             of(&reply(|m| m.metadata.truncation = true)),
-            Some(Answer::Truncated)
+            Some(Response::Truncated)
         );
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_apart_and_holds_as_the_zone_says() {
+        let soa = |ttl: u32, minimum: u32| {
+            let root = Name::from_ascii("test.").unwrap();
+            let soa = SOA::new(root.clone(), root, 1, 3600, 600, 86400, minimum);
+            record("test.", ttl, RData::SOA(soa))
+        };
+        let of = |code, row: Option<Row>| {
+            let bytes = reply(|m| {
+                m.metadata.response_code = code;
+                m.authorities.extend(row);
+            });
+            response(&bytes, 7, &asked("a.test", RecordType::A))
+        };
+        // RFC 2308, 5: the lesser of the two.
+        for (row, seconds) in [(Some(soa(60, 5)), 5), (Some(soa(4, 300)), 4), (None, 10)] {
+            let no_name = of(ResponseCode::NXDomain, row.clone());
+            assert_eq!(no_name, Some(Response::NoName(seconds)));
+            let no_data = of(ResponseCode::NoError, row);
+            assert_eq!(no_data, Some(Response::NoData(seconds)));
+        }
     }
 }

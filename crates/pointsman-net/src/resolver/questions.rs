@@ -1,116 +1,176 @@
 //! Questions under way: whoever asks the same joins, so that many who ask at once cost the servers one question.
 //!
-//! Invariant: the first asks, and the others hear what it heard; where it leaves before that, the next one asks.
+//! Invariant: a question is a task of its own and belongs to none of those who asked it: whoever leaves leaves it to the
+//! others. With the last one it ends, but for some that go on so that the next who asks has an answer.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointsman_policy::Domain;
 use tokio::sync::watch;
 
-use super::families::Told;
-use super::message::Family;
+use super::cache::Asked;
+use crate::lookup::{Answer, Question};
+use crate::tasks::Tasks;
 
-/// What is asked, and how deep within other look-ups: a question that waited for itself would never end.
-pub(super) type Key = (Domain, Family, u8);
-type Hearing = watch::Receiver<Option<Told>>;
+/// Questions that go on though nobody waits for them, each a socket or five for as long as it may take.
+const MAX_LATE: usize = 256;
+
+/// Who is asked what, and how deep within other look-ups: a question that waited for itself would never end.
+pub(super) type Key = (Asked, Question, u8);
+
+/// What finds the answer.
+pub(super) type Finding = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// As many as are asked at this moment.
 #[derive(Debug, Default)]
-pub(super) struct Questions(Mutex<HashMap<Key, Hearing>>);
+pub(super) struct Questions(Mutex<Table>);
 
-/// What whoever comes with a question is to do.
-pub(super) enum Turn {
-    Ask(Asked),
-    Hear(Hearing),
+#[derive(Debug, Default)]
+struct Table {
+    open: HashMap<Key, Open>,
+    /// How many of them were left and go on.
+    late: usize,
 }
 
-/// A question that its holder asks.
-pub(super) struct Asked {
+#[derive(Debug)]
+struct Open {
+    tell: watch::Sender<Option<Answer>>,
+    late: bool,
+}
+
+/// A question that one waits for.
+#[derive(Clone)]
+pub(super) struct Hearing {
     questions: Arc<Questions>,
     key: Key,
-    tell: watch::Sender<Option<Told>>,
+    heard: watch::Receiver<Option<Answer>>,
 }
 
 impl Questions {
-    pub(super) fn turn(self: &Arc<Self>, key: Key) -> Turn {
-        match self.table().entry(key) {
-            Entry::Occupied(asked) => Turn::Hear(asked.get().clone()),
-            Entry::Vacant(place) => {
-                let (tell, hearing) = watch::channel(None);
-                let key = place.key().clone();
-                place.insert(hearing);
-                let questions = Arc::clone(self);
-                Turn::Ask(Asked {
-                    questions,
-                    key,
-                    tell,
-                })
-            }
+    /// Joins the question, or begins it as one of `tasks`.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        key: Key,
+        tasks: &Tasks,
+        find: impl FnOnce() -> Finding,
+    ) -> Hearing {
+        let mut table = self.table();
+        if let Some(open) = table.open.get(&key) {
+            let heard = open.tell.subscribe();
+            drop(table);
+            return self.hearing(key, heard);
+        }
+        let (tell, heard) = watch::channel(None);
+        let open = Open {
+            tell: tell.clone(),
+            late: false,
+        };
+        table.open.insert(key.clone(), open);
+        drop(table);
+        let place = Place {
+            questions: Arc::clone(self),
+            key: key.clone(),
+            tell,
+        };
+        // Where the tasks have been stopped, it is dropped here.
+        tasks.spawn(place.find(find()));
+        self.hearing(key, heard)
+    }
+
+    fn hearing(self: &Arc<Self>, key: Key, heard: watch::Receiver<Option<Answer>>) -> Hearing {
+        Hearing {
+            questions: Arc::clone(self),
+            key,
+            heard,
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Key, Hearing>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the one who asks heard; `None` where it left without.
-pub(super) async fn hear(mut hearing: Hearing) -> Option<Told> {
-    let told = hearing.wait_for(Option::is_some).await;
-    told.ok().and_then(|told| told.clone())
-}
+impl Hearing {
+    /// What was found.
+    pub(super) async fn answer(mut self) -> Answer {
+        let answer = self.heard.wait_for(Option::is_some).await;
+        let answer = answer.ok().and_then(|answer| answer.clone());
+        answer.unwrap_or_else(|| Answer::Failed("the look-up was ended".into()))
+    }
 
-impl Asked {
-    pub(super) fn tell(self, told: &Told) {
-        self.tell.send_replace(Some(told.clone()));
+    /// Whether somebody waited for it and left before the answer.
+    pub(super) fn is_late(&self) -> bool {
+        let table = self.questions.table();
+        table.open.get(&self.key).is_some_and(|open| open.late)
+    }
+
+    /// Leaves, so that it goes on for the next who asks.
+    pub(super) fn leave_late(self) {
+        let mut table = self.questions.table();
+        let room = table.late < MAX_LATE;
+        if let Some(open) = table.open.get_mut(&self.key)
+            && room
+            && !open.late
+        {
+            open.late = true;
+            table.late += 1;
+        }
     }
 }
 
-impl Drop for Asked {
+/// A question's place in the table: with it, it leaves.
+struct Place {
+    questions: Arc<Questions>,
+    key: Key,
+    tell: watch::Sender<Option<Answer>>,
+}
+
+impl Place {
+    async fn find(self, mut finding: Finding) {
+        let mut late = false;
+        loop {
+            tokio::select! {
+                answer = &mut finding => {
+                    // First, so that nobody joins what has ended.
+                    self.leave();
+                    self.tell.send_replace(Some(answer));
+                    return;
+                }
+                () = self.tell.closed(), if !late => {
+                    let mut table = self.questions.table();
+                    late = table.open.get(&self.key).is_some_and(|open| open.late);
+                    if !late && self.tell.receiver_count() == 0 {
+                        table.leave(&self.key, &self.tell);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn leave(&self) {
+        self.questions.table().leave(&self.key, &self.tell);
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.questions.table().remove(&self.key);
+        self.leave();
+    }
+}
+
+impl Table {
+    fn leave(&mut self, key: &Key, tell: &watch::Sender<Option<Answer>>) {
+        let own = |open: &Open| open.tell.same_channel(tell);
+        if self.open.get(key).is_some_and(own)
+            && let Some(open) = self.open.remove(key)
+        {
+            self.late -= usize::from(open.late);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(depth: u8) -> Key {
-        (Domain::parse("a.test").unwrap(), Family::V4, depth)
-    }
-
-    #[tokio::test]
-    async fn the_first_asks_and_all_hear_it() {
-        let questions = Arc::<Questions>::default();
-        let Turn::Ask(asked) = questions.turn(key(0)) else {
-            panic!("nobody asks");
-        };
-        let (Turn::Hear(one), Turn::Hear(two)) = (questions.turn(key(0)), questions.turn(key(0)))
-        else {
-            panic!("two ask");
-        };
-        // A look-up within this one does not wait for it.
-        assert!(matches!(questions.turn(key(1)), Turn::Ask(_)));
-        let told = Told::Addresses(vec![[1; 4].into()]);
-        asked.tell(&told);
-        assert_eq!(hear(one).await, Some(told.clone()));
-        assert_eq!(hear(two).await, Some(told));
-        assert!(questions.table().is_empty());
-    }
-
-    #[tokio::test]
-    async fn where_the_first_leaves_the_next_asks() {
-        let questions = Arc::<Questions>::default();
-        let asked = questions.turn(key(0));
-        let Turn::Hear(hearing) = questions.turn(key(0)) else {
-            panic!("two ask");
-        };
-        drop(asked);
-        assert_eq!(hear(hearing).await, None);
-        assert!(matches!(questions.turn(key(0)), Turn::Ask(_)));
-        assert!(questions.table().is_empty());
-    }
-}
+mod tests;

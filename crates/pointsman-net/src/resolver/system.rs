@@ -1,7 +1,7 @@
 //! The system's own configuration: `/etc/hosts` and `/etc/resolv.conf` (hosts(5), resolv.conf(5)).
 //!
 //! Invariants: the files are read by a thread that may block, one at a time, and indexed once; a look-up waits for
-//! them a bounded time, and then makes do with what was read before. Absent: `options` of resolv.conf.
+//! them a bounded time, and then makes do with what was read before. Absent: of `options` all but `ndots`, `timeout` and `attempts`.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -14,7 +14,8 @@ use pointsman_policy::Domain;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{NameServer, Place, message};
+use super::message;
+use super::server::{NameServer, Place};
 
 /// Larger files are cut there, at a line's end: four times the largest hosts file that people publish.
 const MAX_FILE: u64 = 32 << 20;
@@ -22,6 +23,12 @@ const MAX_FILE: u64 = 32 << 20;
 const MAX_SERVERS: usize = 8;
 /// resolv.conf(5): glibc took six before it took any number.
 const MAX_SEARCH: usize = 6;
+/// resolv.conf(5): "silently capped" at these.
+const MAX_NDOTS: u32 = 15;
+const MAX_TIMEOUT: u32 = 30;
+const MAX_ATTEMPTS: u32 = 5;
+/// What a look-up may take in all, whatever the options say.
+const MAX_WHOLE: Duration = Duration::from_secs(30);
 /// How old may be what is known of the files: whoever edits one looks up a second later.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a look-up waits for the files: a disk that wakes up needs some seconds the first time.
@@ -49,8 +56,49 @@ struct Files {
 pub(super) struct Known {
     changed: [Option<(SystemTime, u64)>; 2],
     hosts: HashMap<Domain, Vec<IpAddr>>,
+    configuration: Configuration,
+}
+
+/// What resolv.conf said.
+#[derive(Debug)]
+struct Configuration {
     servers: Vec<NameServer>,
     search: Vec<Domain>,
+    /// A name with fewer dots stands for a longer one first.
+    ndots: usize,
+    timeout: Option<u32>,
+    attempts: Option<u32>,
+}
+
+/// How much servers are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// What a look-up may take in all.
+    pub(super) whole: Duration,
+    /// How many datagrams each server is sent at most.
+    pub(super) datagrams: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            // Less than the 5 s after which those who asked would ask elsewhere.
+            whole: Duration::from_secs(4),
+            datagrams: 3,
+        }
+    }
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            search: Vec::new(),
+            ndots: 1,
+            timeout: None,
+            attempts: None,
+        }
+    }
 }
 
 impl Default for System {
@@ -92,6 +140,11 @@ impl System {
         }
     }
 
+    /// What they said when they were last read.
+    pub(super) fn last_known(&self) -> Option<Arc<Known>> {
+        self.latest().map(|(known, _)| known)
+    }
+
     fn latest(&self) -> Option<(Arc<Known>, Instant)> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.clone()
@@ -124,42 +177,55 @@ impl Files {
         {
             return latest;
         }
-        let (servers, search) = parse_configuration(&read(&self.configuration));
         Arc::new(Known {
             changed,
             hosts: parse_hosts(&read(&self.hosts)),
-            servers,
-            search,
+            configuration: parse_configuration(&read(&self.configuration)),
         })
     }
 }
 
 impl Known {
-    /// The addresses that the hosts file gives a name, by family.
-    pub(super) fn hosts(&self, name: &Domain) -> (Vec<IpAddr>, Vec<IpAddr>) {
-        let addresses = self.hosts.get(name).map_or(&[][..], Vec::as_slice);
-        addresses.iter().partition(|address| address.is_ipv4())
+    /// The addresses that the hosts file gives a name.
+    pub(super) fn hosts(&self, name: &Domain) -> &[IpAddr] {
+        self.hosts.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The longer names that a name of one label may stand for.
+    /// The servers, in the order to ask them in.
+    pub(super) fn servers(&self) -> &[NameServer] {
+        &self.configuration.servers
+    }
+
+    /// The longer names that a short name may stand for.
     pub(super) fn searched(&self, name: &Domain) -> Vec<Domain> {
-        if name.as_str().contains('.') {
+        let Configuration { search, ndots, .. } = &self.configuration;
+        if name.as_str().matches('.').count() >= *ndots {
             return Vec::new();
         }
         let longer = |suffix: &Domain| Domain::parse(&format!("{name}.{suffix}")).ok();
-        self.search.iter().filter_map(longer).collect()
+        search.iter().filter_map(longer).collect()
     }
 
-    /// The servers with the system's own where [`NameServer::System`] stands.
-    pub(super) fn in_place_of_system(&self, servers: &[NameServer]) -> Arc<[NameServer]> {
-        let mut all = Vec::new();
-        for server in servers {
-            match server {
-                NameServer::System => all.extend_from_slice(&self.servers),
-                other => all.push(other.clone()),
-            }
+    /// As `timeout` and `attempts` say: so many seconds for each attempt at each server.
+    pub(super) fn patience(&self) -> Patience {
+        let Configuration {
+            servers,
+            timeout,
+            attempts,
+            ..
+        } = &self.configuration;
+        let usual = Patience::default();
+        let whole = timeout.map(|seconds| {
+            let servers = u32::try_from(servers.len()).unwrap_or(u32::MAX);
+            // resolv.conf(5): two attempts are the default.
+            let whole = seconds * attempts.unwrap_or(2);
+            Duration::from_secs(whole.saturating_mul(servers).into()).min(MAX_WHOLE)
+        });
+        let attempts = attempts.and_then(|attempts| usize::try_from(attempts).ok());
+        Patience {
+            whole: whole.unwrap_or(usual.whole),
+            datagrams: attempts.unwrap_or(usual.datagrams),
         }
-        all.into()
     }
 }
 
@@ -197,31 +263,49 @@ fn parse_hosts(text: &str) -> HashMap<Domain, Vec<IpAddr>> {
     hosts
 }
 
-fn parse_configuration(text: &str) -> (Vec<NameServer>, Vec<Domain>) {
-    let (mut servers, mut search) = (Vec::new(), Vec::new());
+fn parse_configuration(text: &str) -> Configuration {
+    let mut read = Configuration::default();
     for line in text.lines() {
         let line = line.split(['#', ';']).next().unwrap_or("");
         let mut words = line.split_whitespace();
         match words.next() {
             Some("nameserver") => {
                 let server = words.next().and_then(name_server);
-                servers.extend(server.filter(|_| servers.len() < MAX_SERVERS));
+                let room = read.servers.len() < MAX_SERVERS;
+                read.servers.extend(server.filter(|_| room));
             }
             Some("search" | "domain") => {
-                search = words
+                read.search = words
                     .filter_map(|w| Domain::parse(w).ok())
                     .take(MAX_SEARCH)
                     .collect();
             }
+            Some("options") => words.for_each(|word| option(&mut read, word)),
             _ => {}
         }
     }
-    if servers.is_empty() {
+    if read.servers.is_empty() {
         // resolv.conf(5): "If no nameserver entries are present, the default is to use the name
         // server on the local machine."
-        servers.extend(name_server("127.0.0.1"));
+        read.servers.extend(name_server("127.0.0.1"));
     }
-    (servers, search)
+    read
+}
+
+/// Takes an option that says something to us; as glibc, the largest that is taken where it says more.
+fn option(read: &mut Configuration, word: &str) {
+    let Some((name, value)) = word.split_once(':') else {
+        return;
+    };
+    let Ok(value) = value.parse::<u32>() else {
+        return;
+    };
+    match name {
+        "ndots" => read.ndots = usize::try_from(value.min(MAX_NDOTS)).unwrap_or(read.ndots),
+        "timeout" => read.timeout = Some(value.clamp(1, MAX_TIMEOUT)),
+        "attempts" => read.attempts = Some(value.clamp(1, MAX_ATTEMPTS)),
+        _ => {}
+    }
 }
 
 /// An address, a link-local one with its interface (`fe80::1%eth0`; RFC 4007, section 11).

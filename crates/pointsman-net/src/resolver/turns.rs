@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::NameServer;
-use super::message::{Answer, Family};
+use super::message::Response;
+use super::way::Reached;
+use crate::lookup::RecordType;
 
 /// How long a server may be silent before the next one is asked, too: above the round trip to the other side of the
 /// earth, below what a person notices.
@@ -35,11 +36,13 @@ pub(super) enum Sound {
 struct Asked<F> {
     index: usize,
     passed_by: bool,
-    answer: Pin<Box<F>>,
+    response: Pin<Box<F>>,
 }
 
 /// Asks each of `those` in turn, `pause` after the last one or at once when one failed, until one settles the question
 /// or `until` is over.
+///
+/// Gives what settled it, and the place of whoever said so.
 ///
 /// # Errors
 /// When none did: what each said, by its place.
@@ -49,9 +52,9 @@ pub(super) async fn in_turn<S, F>(
     pause: impl Fn(usize) -> Duration,
     ask: impl Fn(&S) -> F,
     mut heard: impl FnMut(&S, Sound),
-) -> Result<Answer, Vec<(usize, Answer)>>
+) -> Result<(usize, Response), Vec<(usize, Response)>>
 where
-    F: Future<Output = Answer>,
+    F: Future<Output = Response>,
 {
     let mut asked: Vec<Asked<F>> = Vec::new();
     let mut failures = Vec::new();
@@ -63,18 +66,18 @@ where
             let mut failed = false;
             let mut at = 0;
             while at < asked.len() {
-                let Poll::Ready(answer) = asked[at].answer.as_mut().poll(cx) else {
+                let Poll::Ready(response) = asked[at].response.as_mut().poll(cx) else {
                     at += 1;
                     continue;
                 };
                 let index = asked.swap_remove(at).index;
-                if !matches!(answer, Answer::Unreached(_) | Answer::Silent) {
+                if !matches!(response, Response::Unreached(_) | Response::Silent) {
                     heard(&those[index], Sound::Voice);
                 }
-                if answer.settles() {
-                    return Poll::Ready(Ok(answer));
+                if response.settles() {
+                    return Poll::Ready(Ok((index, response)));
                 }
-                failures.push((index, answer));
+                failures.push((index, response));
                 failed = true;
             }
             if end.as_mut().poll(cx).is_ready() {
@@ -82,7 +85,7 @@ where
                     if one.passed_by {
                         heard(&those[one.index], Sound::Silence);
                     }
-                    failures.push((one.index, Answer::Silent));
+                    failures.push((one.index, Response::Silent));
                 }
                 return Poll::Ready(Err(std::mem::take(&mut failures)));
             }
@@ -99,7 +102,7 @@ where
                 asked.push(Asked {
                     index: next,
                     passed_by: false,
-                    answer: Box::pin(ask(one)),
+                    response: Box::pin(ask(one)),
                 });
                 turn.as_mut().reset(Instant::now() + pause(next));
                 next += 1;
@@ -114,18 +117,18 @@ where
     .await
 }
 
-/// Which servers were silent, and about which family: a middlebox may let A pass and swallow AAAA.
+/// Which servers were silent by which way, and about which type: a middlebox may let A pass and swallow AAAA.
 #[derive(Debug, Default)]
 pub(super) struct Silences(Mutex<Table>);
 
 /// What was heard, and how long that holds.
-type Table = HashMap<(NameServer, Family), (Sound, Instant)>;
+type Table = HashMap<(Reached, RecordType), (Sound, Instant)>;
 
 impl Silences {
     /// Notes what was heard.
-    pub(super) fn note(&self, server: &NameServer, family: Family, sound: Sound, now: Instant) {
+    pub(super) fn note(&self, server: &Reached, kind: RecordType, sound: Sound, now: Instant) {
         let mut table = self.table();
-        let key = (server.clone(), family);
+        let key = (server.clone(), kind);
         match sound {
             Sound::Voice => drop(table.remove(&key)),
             Sound::PassedBy | Sound::Silence => {
@@ -139,27 +142,22 @@ impl Silences {
         }
     }
 
-    /// The servers in the order to ask them in: those that were silent last.
-    pub(super) fn order(
-        &self,
-        servers: &[NameServer],
-        family: Family,
-        now: Instant,
-    ) -> Vec<NameServer> {
-        let mut order = servers.to_vec();
+    /// The places of the servers in the order to ask them in: those that were silent last.
+    pub(super) fn order(&self, servers: &[Reached], kind: RecordType, now: Instant) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..servers.len()).collect();
         let table = self.table();
         if !table.is_empty() {
-            order.sort_by_key(|server| heard(&table, server, family, now).is_some());
+            order.sort_by_key(|at| heard(&table, &servers[*at], kind, now).is_some());
         }
         order
     }
 
-    /// Whether nothing was heard about that family from any of them for a whole budget.
-    pub(super) fn all(&self, servers: &[NameServer], family: Family, now: Instant) -> bool {
+    /// Whether nothing was heard about that type from any of them for a whole budget.
+    pub(super) fn all(&self, servers: &[Reached], kind: RecordType, now: Instant) -> bool {
         let table = self.table();
         let mut servers = servers.iter();
         !table.is_empty()
-            && servers.all(|one| heard(&table, one, family, now) == Some(Sound::Silence))
+            && servers.all(|one| heard(&table, one, kind, now) == Some(Sound::Silence))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -167,8 +165,8 @@ impl Silences {
     }
 }
 
-fn heard(table: &Table, server: &NameServer, family: Family, now: Instant) -> Option<Sound> {
-    let (sound, until) = table.get(&(server.clone(), family))?;
+fn heard(table: &Table, server: &Reached, kind: RecordType, now: Instant) -> Option<Sound> {
+    let (sound, until) = table.get(&(server.clone(), kind))?;
     (now < *until).then_some(*sound)
 }
 

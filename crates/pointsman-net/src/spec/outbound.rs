@@ -58,7 +58,7 @@ pub struct Group {
 }
 
 /// How a group chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// The member that somebody selected; the first until somebody does.
     Selected,

@@ -234,10 +234,11 @@ impl Visit {
                 let usual = generation.spec().limits.resolve;
                 let most = target.resolve_timeout.unwrap_or(usual);
                 let answer = ways.look_up(&**generation.resolver(None), name, most).await;
-                answer.map_err(|why| DialError::Unresolved {
+                let found = answer.map_err(|why| DialError::Unresolved {
                     name: name.clone(),
                     why,
-                })?
+                })?;
+                found.list
             }
         };
         let addresses = of_families(addresses, families);

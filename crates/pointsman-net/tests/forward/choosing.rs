@@ -341,14 +341,18 @@ async fn names_are_resolved_within_their_limit() {
         resolve_timeout: Some(Duration::from_millis(30)),
         ..named("t", "silent.test", 1)
     };
-    for target in [silent, named("t", "nowhere.test", 1)] {
+    let nowhere = named("t", "nowhere.test", 1);
+    for (target, expected) in [
+        (silent, "`silent.test` was not resolved"),
+        (nowhere, "there is no name nowhere.test"),
+    ] {
         let stage = Stage::of(to([target])).await;
         assert!(stage.closes().await);
         let record = stage.records(1).await.remove(0);
         let Some(End::Failed(_, why)) = &record.ended else {
             panic!("{:?}", record.ended)
         };
-        assert!(why.contains("was not resolved"), "{why}");
+        assert!(why.contains(expected), "{why}");
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::dial::{Dialer, Uplink};
-use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
+use pointsman_net::lookup::{
+    Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
+};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::resolver::Families;
@@ -30,18 +32,26 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct Loopback;
 
-impl Lookup for Loopback {
-    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
+impl Resolve for Loopback {
+    fn ask<'a>(&'a self, _: &'a Question, _: &'a dyn Transport) -> Asking<'a> {
+        Box::pin(std::future::ready(Answer::Failed("not asked here".into())))
+    }
+
+    fn addresses<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
         let (four, six) = (
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         );
-        let answer: Answer = match name.as_str() {
+        let answer = match name.as_str() {
             "both.test" => Ok(vec![four, six]),
             "four.test" => Ok(vec![four]),
             "six.test" => Ok(vec![six]),
-            _ => Err("there is no such name".into()),
+            _ => Err(NotFound::NoName {
+                name: name.clone(),
+                from: Source::Configuration,
+            }),
         };
+        let answer = answer.map(Addresses::fixed);
         Box::pin(async move {
             if name.as_str() == "silent.test" {
                 std::future::pending::<()>().await;

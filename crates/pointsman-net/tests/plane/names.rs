@@ -1,157 +1,31 @@
 //! Names: which name server is asked, by what way, and how long one that is silent is waited for.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_net::dial::Uplink;
 use pointsman_net::record::End;
-use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, System};
+use pointsman_net::resolver::{
+    Families, NameServer, Place, Resolver, ResolverSpec, Station, System,
+};
 use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Upstream};
 use pointsman_policy::fact::InboundKind;
-use pointsman_policy::{Host, OutboundId};
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::task::JoinHandle;
+use pointsman_policy::{Domain, Host};
 
+use crate::nameserver::{Mood, Names};
 use crate::stage::*;
 
 /// A look-up without any silence takes a millisecond; with one that was waited for, it takes 4 s.
 const SOON: Duration = Duration::from_millis(1500);
 
-/// What a name server does with a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    /// Every name is on the loopback.
-    Plain,
-    /// ... and has no second family that anybody hears of.
-    SilentForV6,
-    /// ... and has a second family that no host has a route to, and that is answered first: of each look-up
-    /// the first datagram for A is lost.
-    LostForV4,
-    /// ... or it comes 300 ms later.
-    LateForV4,
-    /// ... or never for `slow.test`.
-    SlowForV4,
-    /// ... but there is nothing to hear of names below `corp`.
-    SilentForCorp,
-    /// All answers are cut short, and over TCP nothing is said.
-    Short,
-    Silent,
-}
-
-struct Names {
-    address: SocketAddr,
-    /// Who asked, and for which type.
-    asked: Arc<Mutex<Vec<(IpAddr, u8)>>>,
-    _streams: TcpListener,
-    serving: JoinHandle<()>,
-}
-
-impl Names {
-    async fn start(mood: Mood) -> Self {
-        let (datagrams, streams) = loop {
-            let streams = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            if let Ok(datagrams) = UdpSocket::bind(streams.local_addr().unwrap()).await {
-                break (datagrams, streams);
-            }
-        };
-        let asked = Arc::<Mutex<Vec<_>>>::default();
-        let (seen, datagrams) = (Arc::clone(&asked), Arc::new(datagrams));
-        let address = streams.local_addr().unwrap();
-        let serving = tokio::runtime::Handle::current().spawn(async move {
-            let (mut query, mut lost) = ([0; 512], false);
-            while let Ok((length, client)) = datagrams.recv_from(&mut query).await {
-                // The type stands in front of the class.
-                let kind = query[length - 3];
-                seen.lock().unwrap().push((client.ip(), kind));
-                let silent = match mood {
-                    Mood::Silent => true,
-                    Mood::SilentForV6 => kind == 28,
-                    Mood::LostForV4 => {
-                        lost ^= kind == 1;
-                        kind == 1 && lost
-                    }
-                    Mood::SlowForV4 => kind == 1 && query[13..17] == *b"slow",
-                    Mood::SilentForCorp => query[..length].windows(5).any(|at| at == b"\x04corp"),
-                    Mood::Plain | Mood::LateForV4 | Mood::Short => false,
-                };
-                if silent {
-                    continue;
-                }
-                let answer = answer(&query[..length], kind, mood);
-                if mood == Mood::LateForV4 && kind == 1 {
-                    let datagrams = Arc::clone(&datagrams);
-                    tokio::runtime::Handle::current().spawn(async move {
-                        tokio::time::sleep(Duration::from_millis(300)).await;
-                        datagrams.send_to(&answer, client).await
-                    });
-                } else {
-                    let _gone = datagrams.send_to(&answer, client).await;
-                }
-            }
-        });
-        Self {
-            address,
-            asked,
-            _streams: streams,
-            serving,
-        }
-    }
-
-    fn server(&self) -> NameServer {
-        self.by(None)
-    }
-
-    fn by(&self, via: Option<OutboundId>) -> NameServer {
-        NameServer::Udp(Place {
-            address: self.address,
-            interface: None,
-            via,
-        })
-    }
-
-    fn asked(&self) -> Vec<(IpAddr, u8)> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Names {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-/// 127.0.0.1 for A, nothing for the rest (RFC 1035), or an address without its link, which cannot be dialled.
-fn answer(query: &[u8], kind: u8, mood: Mood) -> Vec<u8> {
-    let short = mood == Mood::Short;
-    let two = [Mood::LostForV4, Mood::LateForV4, Mood::SlowForV4].contains(&mood);
-    let has = !short && (kind == 1 || two);
-    let flags = if short { 0x83 } else { 0x81 };
-    let head = [
-        &query[..2],
-        &[flags, 0x80, 0, 1, 0, u8::from(has), 0, 0, 0, 0],
-    ]
-    .concat();
-    let mut answer = [&head, &query[12..]].concat();
-    if has {
-        answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0]);
-        let link: std::net::Ipv6Addr = "fe80::1".parse().unwrap();
-        match kind {
-            1 => answer.extend([4, 127, 0, 0, 1]),
-            _ => answer.extend([&[16][..], &link.octets()].concat()),
-        }
-    }
-    answer
-}
-
-fn resolver(servers: Vec<NameServer>, families: Families) -> Arc<Resolver> {
+pub(crate) fn resolver(servers: Vec<NameServer>, families: Families) -> Arc<Resolver> {
     let spec = ResolverSpec {
         servers,
         families,
         ..ResolverSpec::default()
     };
-    Arc::new(Resolver::new(spec, &Arc::new(System::default())))
+    Arc::new(Resolver::new(spec, &[], &Arc::default()))
 }
 
 /// With the system as files with these texts say: no longer than the directory is there.
@@ -166,12 +40,13 @@ async fn with(
     std::fs::write(path.join("resolv.conf"), configuration).unwrap();
     let system = System::new(path.join("hosts"), path.join("resolv.conf"));
     let mut spec = Script::new().spec();
-    spec.server_resolver = Arc::new(Resolver::new(resolver, &Arc::new(system)));
+    let station = Arc::new(Station::new(system));
+    spec.server_resolver = Arc::new(Resolver::new(resolver, &[], &station));
     (Stage::of(spec).await, directory)
 }
 
 /// The reply's code, and how long it took.
-async fn visit(stage: &Stage, name: &str, port: u16) -> (u8, Duration) {
+pub(crate) async fn visit(stage: &Stage, name: &str, port: u16) -> (u8, Duration) {
     let begun = Instant::now();
     let code = stage.connect().await.socks5(name, port).await;
     (code, begun.elapsed())
@@ -300,7 +175,7 @@ async fn many_who_ask_for_one_name_ask_one_question() {
     }
     assert_eq!(visits.join_all().await, [0; 20]);
     // One for each family.
-    assert_eq!(names.asked().len(), 2, "{:?}", names.asked());
+    assert_eq!(names.questions(), 2, "{:?}", names.asked());
 }
 
 #[tokio::test]
@@ -329,7 +204,7 @@ async fn fixed_addresses_come_as_families_are_wanted_and_nobody_else_is_asked() 
     let names = Names::start(Mood::Plain).await;
     let fixed = |address: &str| {
         (
-            pointsman_policy::Domain::parse("fixed.test").unwrap(),
+            Domain::parse("fixed.test").unwrap(),
             false,
             address.parse().unwrap(),
         )

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use pointsman_net::dial::{Dialer, Uplink};
 use pointsman_net::login::{Secret, User};
-use pointsman_net::lookup::{Answer, LookingUp, Lookup, Transport};
+use pointsman_net::lookup::{
+    Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
+};
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
@@ -30,15 +32,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct Loopback;
 
-impl Lookup for Loopback {
-    fn lookup<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
-        let answer: Answer = match name.as_str() {
+impl Resolve for Loopback {
+    fn ask<'a>(&'a self, _: &'a Question, _: &'a dyn Transport) -> Asking<'a> {
+        Box::pin(std::future::ready(Answer::Failed("not asked here".into())))
+    }
+
+    fn addresses<'a>(&'a self, name: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let answer = match name.as_str() {
             "nobody.test" => Ok(vec![IpAddr::V4(NOBODY)]),
             // Nobody listens at the first one.
-            "mixed.test" => Ok(vec![IpAddr::V4(NOBODY), Ipv4Addr::LOCALHOST.into()]),
-            "nowhere.test" => Err("there is no such name".into()),
-            _ => Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+            "mixed.test" => Ok(vec![IpAddr::V4(NOBODY), here]),
+            "nowhere.test" => Err(NotFound::NoName {
+                name: name.clone(),
+                from: Source::Configuration,
+            }),
+            _ => Ok(vec![here]),
         };
+        let answer = answer.map(Addresses::fixed);
         if name.as_str() == "silent.test" {
             return Box::pin(std::future::pending());
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pointsman_api::flow::{Missed, Untold};
-use pointsman_api::{DnsReply, ExplainRequest, Explanation, route};
+use pointsman_api::{DnsOutcome, DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
 use pointsman_config::explain::{Detail, First, explain, hint_of_groups, unfetched, verify};
 use pointsman_config::flow::{BadFlow, Query};
@@ -290,7 +290,10 @@ impl Asker<'_> {
         // Without a daemon there is nobody to ask, whether or not the policy would.
         let reply: DnsReply = control::get(self.global, &path)?;
         if let Some(error) = reply.error {
-            return Err(Stop::Failed(format!("{name} cannot be resolved: {error}")));
+            return Err(Stop::Failed(match reply.outcome {
+                DnsOutcome::NoName | DnsOutcome::NoAddress => error,
+                _ => format!("{name} cannot be resolved: {error}"),
+            }));
         }
         let addresses = reply.addresses.iter().map(|text| text.parse());
         let addresses = addresses.collect::<Result<_, _>>();

@@ -262,7 +262,7 @@ impl App {
             let path = path.unwrap_or_else(|| Path::new("")).display();
             Refused::Apply(format!("the access log {path} cannot be opened: {error}"))
         })?;
-        let spec = mapping::spec(&setup, number);
+        let spec = mapping::spec(&setup, number, &self.names);
         let prepared = self.plane.prepare(spec).await;
         let prepared = prepared.map_err(|error| Refused::Apply(hints::told(&error)))?;
         Ok(Ready {

@@ -18,7 +18,7 @@ use pointsman_config::files::Disk;
 use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::ResolverId;
-use pointsman_net::lookup::Answer;
+use pointsman_net::lookup::{self, NotFound};
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::{FlowRecord, rfc3339};
 use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trace, settle};
@@ -297,8 +297,8 @@ async fn resolve(app: &App, situation: &Situation<'_>) -> Fact<Vec<IpAddr>> {
         return Fact::Unknown;
     };
     match look_up(app, situation.resolver, name).await {
-        Ok(addresses) => Fact::Known(addresses, Provenance::Resolver),
-        Err(why) => Fact::Failed(why),
+        Ok(found) => Fact::Known(found.list, Provenance::Resolver),
+        Err(why) => Fact::Failed(why.to_string().into()),
     }
 }
 
@@ -313,22 +313,46 @@ pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -
     };
     let (_, setup) = app.generation();
     let resolver = setup.inbounds.first().and_then(|inbound| inbound.resolver);
-    let (addresses, error) = match look_up(&app, resolver, &name).await {
-        Ok(found) => (found.iter().map(ToString::to_string).collect(), None),
-        Err(why) => (Vec::new(), Some(why.to_string())),
-    };
-    let name = name.to_string();
-    Json(api::daemon::DnsReply {
-        name,
-        addresses,
-        error,
-    })
-    .into_response()
+    let answer = look_up(&app, resolver, &name).await;
+    Json(dns_reply(&name, answer)).into_response()
 }
 
-async fn look_up(app: &App, resolver: Option<ResolverId>, name: &Domain) -> Answer {
+fn dns_reply(name: &Domain, answer: lookup::Found) -> api::daemon::DnsReply {
+    let mut reply = api::daemon::DnsReply {
+        name: name.to_string(),
+        addresses: Vec::new(),
+        error: answer.as_ref().err().map(ToString::to_string),
+        outcome: api::daemon::DnsOutcome::Addresses,
+        from: None,
+        holds_s: None,
+    };
+    let from = match answer {
+        Ok(found) => {
+            let now = tokio::time::Instant::now();
+            reply.addresses = found.list.iter().map(ToString::to_string).collect();
+            reply.holds_s = Some(found.until.saturating_duration_since(now).as_secs());
+            Some(found.from)
+        }
+        Err(NotFound::NoName { from, .. }) => {
+            reply.outcome = api::daemon::DnsOutcome::NoName;
+            Some(from)
+        }
+        Err(NotFound::NoAddress { from, .. }) => {
+            reply.outcome = api::daemon::DnsOutcome::NoAddress;
+            Some(from)
+        }
+        Err(NotFound::Failed(_)) => {
+            reply.outcome = api::daemon::DnsOutcome::Failed;
+            None
+        }
+    };
+    reply.from = from.map(|from| from.to_string());
+    reply
+}
+
+async fn look_up(app: &App, resolver: Option<ResolverId>, name: &Domain) -> lookup::Found {
     let Some(ways) = app.plane.ways() else {
-        return Err("nothing is in force yet".into());
+        return Err(NotFound::Failed("nothing is in force yet".into()));
     };
     let spec = ways.generation().spec();
     let own = resolver.and_then(|id| spec.resolvers.get(id.0));

@@ -264,6 +264,37 @@ fn names_are_split_beside_the_systems_resolver() {
 }
 
 #[test]
+fn a_reload_forgets_no_name_and_a_way_that_changed_is_asked_anew() {
+    let origin = Http::start("origin");
+    let names = NameServer::start(Mood::Plain, NAMES);
+    let text = |source: &str| {
+        format!(
+            "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
+             outbounds:\n  link: {{ type: direct, source: {source} }}\n\
+             dns: {{ upstreams: {{ own: {{ address: \"udp://{}\", via: link }} }}, family: ipv4 }}\n\
+             rules:\n  - FALLBACK, DIRECT\n",
+            names.address
+        )
+    };
+    let daemon = Daemon::native(&text("127.0.0.7"));
+    let port = origin.address.port();
+    for (source, asked) in [("127.0.0.7", 1), ("127.0.0.7", 1), ("127.0.0.8", 2)] {
+        daemon.write("pointsman.yaml", &text(source));
+        assert!(daemon.client(&["reload"]).status.success());
+        assert_eq!(ask(&daemon, "good.test", port).0, "200");
+        assert_eq!(names.asked(), (asked, 0), "{source}");
+    }
+    // There is no such name, and the client of the daemon says so.
+    let words = ["explain", "--resolve", "gone.test:1"];
+    let config = daemon.control().with_file_name("pointsman.yaml");
+    let offline = [&words[..], &["--config", config.to_str().unwrap()]].concat();
+    let output = daemon.client(&offline);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("there is no name gone.test, says udp {}", names.address);
+    assert!(error.contains(&expected), "{error}");
+}
+
+#[test]
 fn a_family_that_does_not_answer_costs_little() {
     let namespace = Namespace::new("families");
     // What is sent to 2001:db8::2 vanishes: nobody has that link address.

@@ -3,20 +3,41 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::lookup::{Data, Record, Source};
 
 /// After so many milliseconds, that; `None` is for ever.
-type Server = Option<(u64, Told)>;
+type Server = Option<(u64, Answer)>;
 
-fn addresses(count: u8) -> Told {
-    Told::Addresses((0..count).map(|n| IpAddr::from([n; 4])).collect())
+fn of(addresses: &[IpAddr]) -> Answer {
+    let (until, from) = (Instant::now(), Source::Configuration);
+    if addresses.is_empty() {
+        return Answer::NoData { until, from };
+    }
+    let record = |address: &IpAddr| Record {
+        data: Data::from(*address),
+        ttl: 60,
+    };
+    Answer::Records {
+        records: addresses.iter().map(record).collect(),
+        until,
+        from,
+    }
 }
 
-fn no_name() -> Told {
-    Told::NoSuchName("no name".into())
+fn addresses(count: u8) -> Answer {
+    let all: Vec<IpAddr> = (0..count).map(|n| IpAddr::from([n; 4])).collect();
+    of(&all)
 }
 
-fn failed() -> Told {
-    Told::Failed("silent".into())
+fn no_name() -> Answer {
+    Answer::NoName {
+        until: Instant::now(),
+        from: Source::Configuration,
+    }
+}
+
+fn failed() -> Answer {
+    Answer::Failed("silent".into())
 }
 
 fn half(server: Server) -> Half {
@@ -130,9 +151,9 @@ async fn addresses_without_a_route_wait_for_the_other_family_to_the_end() {
     for out in [Out::default(), LATE, SILENT] {
         for (late, index) in [(0, 1), (1, 0)] {
             let mut servers = [Some((3000, addresses(1))), Some((3000, addresses(1)))];
-            servers[index] = Some((1, Told::Addresses(vec!["fe80::1".parse().unwrap()])));
+            servers[index] = Some((1, of(&["fe80::1".parse().unwrap()])));
             let begun = Instant::now();
-            let reachable = |them: &[IpAddr]| them.iter().any(IpAddr::is_ipv4);
+            let reachable = |address: IpAddr| address.is_ipv4();
             let halves = both(servers.map(half), [out; 2], reachable).await;
             assert!(matches!(halves[late], Half::Told(_)), "{out:?}");
             assert_eq!(begun.elapsed().as_millis(), 3000, "{out:?}");
@@ -158,26 +179,4 @@ fn addresses_come_in_the_order_that_is_preferred() {
     assert_eq!(ordered(Families::Ipv6Only), v6);
     assert_eq!(ordered(Families::PreferIpv4), [v4[0], v6[0]]);
     assert_eq!(ordered(Families::PreferIpv6), [v6[0], v4[0]]);
-}
-
-#[test]
-fn fixed_addresses_of_the_other_family_alone_end_the_look_up() {
-    let name = Domain::parse("a.test").unwrap();
-    let (v4, v6) = (vec![IpAddr::from([1; 4])], vec![IpAddr::from([1; 16])]);
-    let both = |families: Families| families.fixed(&name, v4.clone(), v6.clone());
-    assert_eq!(both(Families::PreferIpv6), Some(Ok(vec![v6[0], v4[0]])));
-    assert_eq!(both(Families::Ipv4Only), Some(Ok(v4.clone())));
-    let none = |why: &str| Some(Err(why.into()));
-    assert_eq!(
-        Families::Ipv4Only.fixed(&name, Vec::new(), v6.clone()),
-        none("a.test has no IPv4 address")
-    );
-    assert_eq!(
-        Families::Ipv6Only.fixed(&name, v4, Vec::new()),
-        none("a.test has no IPv6 address")
-    );
-    assert_eq!(
-        Families::Ipv4Only.fixed(&name, Vec::new(), Vec::new()),
-        None
-    );
 }

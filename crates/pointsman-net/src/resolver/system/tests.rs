@@ -23,23 +23,22 @@ fn hosts_are_read_as_their_manual_says() {
         hosts,
         ..Known::default()
     };
-    let (v4, v6) = known.hosts(&domain("a"));
-    assert_eq!(v4, [IpAddr::from([127, 0, 0, 1])]);
-    assert_eq!(v6, [IpAddr::from(Ipv6Addr::LOCALHOST)]);
-    assert!(known.hosts(&domain("ip6")).0.is_empty());
-    assert_eq!(known.hosts(&domain("y")), (vec![], vec![]));
+    let [four, six] = [[127, 0, 0, 1].into(), IpAddr::from(Ipv6Addr::LOCALHOST)];
+    assert_eq!(known.hosts(&domain("a")), [four, six]);
+    assert_eq!(known.hosts(&domain("ip6")), [six]);
+    assert!(known.hosts(&domain("y")).is_empty());
     let ten = IpAddr::from([10, 0, 0, 5]);
-    assert_eq!(known.hosts(&domain("mapped")), (vec![ten], vec![]));
+    assert_eq!(known.hosts(&domain("mapped")), [ten]);
 }
 
 #[test]
 fn the_configuration_is_read_as_its_manual_says() {
-    let (servers, search) = parse_configuration(
+    let configuration = parse_configuration(
         "# x\nsearch a.test b.test\nnameserver 9.9.9.9 ; c\nnameserver x\nnameserver fe80::1%eth0\n\
          nameserver 9.9.9.9%eth0\nnameserver fe80::2%3\nnameserver ::1\n",
     );
     assert_eq!(
-        shown(&servers),
+        shown(&configuration.servers),
         [
             "9.9.9.9:53",
             "[fe80::1%eth0]:53",
@@ -48,29 +47,62 @@ fn the_configuration_is_read_as_its_manual_says() {
         ]
     );
     let known = Known {
-        search,
+        configuration,
         ..Known::default()
     };
+    assert_eq!(known.patience(), Patience::default());
     assert_eq!(
         known.searched(&domain("nas")),
         [domain("nas.a.test"), domain("nas.b.test")]
     );
     assert!(known.searched(&domain("nas.test")).is_empty());
-    assert_eq!(shown(&parse_configuration("").0), ["127.0.0.1:53"]);
+    assert_eq!(shown(&parse_configuration("").servers), ["127.0.0.1:53"]);
     let many = "nameserver 1.1.1.1\n".repeat(100);
-    assert_eq!(parse_configuration(&many).0.len(), MAX_SERVERS);
+    assert_eq!(parse_configuration(&many).servers.len(), MAX_SERVERS);
+}
+
+fn known(text: &str) -> Known {
+    Known {
+        configuration: parse_configuration(text),
+        ..Known::default()
+    }
 }
 
 #[test]
-fn the_systems_servers_stand_where_it_is_named() {
-    let (servers, _) = parse_configuration("nameserver 1.1.1.1\nnameserver 2.2.2.2\n");
-    let known = Known {
-        servers,
-        ..Known::default()
+fn short_names_are_those_with_fewer_dots_than_the_options_say() {
+    let searched = |options: &str, name: &str| {
+        let known = known(&format!("search a.test b.test\n{options}\n"));
+        known.searched(&domain(name)).len()
     };
-    let own = name_server("9.9.9.9").unwrap();
-    let all = known.in_place_of_system(&[own, NameServer::System]);
-    assert_eq!(shown(&all), ["9.9.9.9:53", "1.1.1.1:53", "2.2.2.2:53"]);
+    for (options, counts) in [
+        ("", [2, 0, 0]),
+        ("options edns0 ndots:x trust-ad", [2, 0, 0]),
+        ("options ndots:2", [2, 2, 0]),
+        ("options rotate ndots:5", [2, 2, 2]),
+        ("options ndots:99", [2, 2, 2]),
+        ("options ndots:0", [0, 0, 0]),
+    ] {
+        let names = ["nas", "nas.svc", "nas.svc.lan"];
+        assert_eq!(
+            names.map(|name| searched(options, name)),
+            counts,
+            "{options}"
+        );
+    }
+}
+
+#[test]
+fn the_options_say_how_long_servers_are_waited_for() {
+    let patience = |options: &str| {
+        let servers = "nameserver 1.1.1.1\nnameserver 2.2.2.2\n";
+        let Patience { whole, datagrams } = known(&format!("{servers}{options}")).patience();
+        (whole.as_secs(), datagrams)
+    };
+    assert_eq!(patience("options timeout:1 attempts:1"), (2, 1));
+    assert_eq!(patience("options timeout:3"), (12, 3));
+    assert_eq!(patience("options attempts:2"), (4, 2));
+    assert_eq!(patience("options timeout:0 attempts:0"), (2, 1));
+    assert_eq!(patience("options timeout:4000000000 attempts:99"), (30, 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +112,7 @@ async fn a_file_that_changed_is_read_again() {
     std::fs::write(&hosts, "10.0.0.1 a\n").unwrap();
     let system = System::new(&hosts, &configuration);
     let first = system.known().await.unwrap();
-    assert_eq!(first.hosts(&domain("a")).0, [IpAddr::from([10, 0, 0, 1])]);
+    assert_eq!(first.hosts(&domain("a")), [IpAddr::from([10, 0, 0, 1])]);
     // Unchanged, it is the same index.
     tokio::time::advance(LOOK_EVERY).await;
     assert!(Arc::ptr_eq(&first, &system.known().await.unwrap()));
@@ -88,7 +120,7 @@ async fn a_file_that_changed_is_read_again() {
     assert!(Arc::ptr_eq(&first, &system.known().await.unwrap()));
     tokio::time::advance(LOOK_EVERY).await;
     let next = system.known().await.unwrap();
-    assert_eq!(next.hosts(&domain("a")).0, [IpAddr::from([10, 0, 0, 22])]);
+    assert_eq!(next.hosts(&domain("a")), [IpAddr::from([10, 0, 0, 22])]);
 }
 
 #[tokio::test]
@@ -97,7 +129,7 @@ async fn files_that_cannot_be_read_cost_a_bounded_time() {
     // Not a file: it would never end.
     let system = System::new("/dev/zero", directory.path());
     assert_eq!(
-        shown(&system.known().await.unwrap().servers),
+        shown(system.known().await.unwrap().servers()),
         ["127.0.0.1:53"]
     );
 }

@@ -2,30 +2,31 @@
 
 use std::sync::Mutex;
 
+use super::super::server::{NameServer, Place};
 use super::*;
 
 const BUDGET: Duration = Duration::from_secs(4);
 
 /// What a server does: after so many milliseconds, that; `None` is for ever.
-type Server = Option<(u64, Answer)>;
+type Server = Option<(u64, Response)>;
 
-fn good(n: u8) -> Answer {
-    Answer::Addresses(vec![[n, n, n, n].into()], 60)
+fn good(ttl: u32) -> Response {
+    Response::NoData(ttl)
 }
 
-fn broken() -> Answer {
-    Answer::Failed("SERVFAIL".into())
+fn broken() -> Response {
+    Response::Failed("SERVFAIL".into())
 }
 
-fn gone() -> Answer {
-    Answer::Unreached("port unreachable".into())
+fn gone() -> Response {
+    Response::Unreached("port unreachable".into())
 }
 
 /// The answer, after how many milliseconds, who was asked when, and what was heard.
 async fn play(
     servers: &[Server],
 ) -> (
-    Result<Answer, Vec<(usize, Answer)>>,
+    Result<(usize, Response), Vec<(usize, Response)>>,
     u128,
     Vec<(usize, u128)>,
     Vec<(usize, Sound)>,
@@ -66,7 +67,7 @@ async fn play(
 #[tokio::test(start_paused = true)]
 async fn one_that_answers_is_the_only_one_asked() {
     let (answer, took, asked, heard) = play(&[Some((5, good(1))), Some((1, good(2)))]).await;
-    assert_eq!((answer, took), (Ok(good(1)), 5));
+    assert_eq!((answer, took), (Ok((0, good(1))), 5));
     assert_eq!(asked, [(0, 0)]);
     assert_eq!(heard, [(0, Sound::Voice)]);
 }
@@ -74,7 +75,7 @@ async fn one_that_answers_is_the_only_one_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_one_is_passed_by() {
     let (answer, took, asked, heard) = play(&[None, Some((5, good(2)))]).await;
-    assert_eq!((answer, took), (Ok(good(2)), 405));
+    assert_eq!((answer, took), (Ok((1, good(2))), 405));
     assert_eq!(asked, [(0, 0), (1, 400)]);
     assert_eq!(heard, [(0, Sound::PassedBy), (1, Sound::Voice)]);
 }
@@ -82,7 +83,7 @@ async fn a_silent_one_is_passed_by() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_one_may_still_win() {
     let (answer, took, asked, heard) = play(&[Some((700, good(1))), None]).await;
-    assert_eq!((answer, took), (Ok(good(1)), 700));
+    assert_eq!((answer, took), (Ok((0, good(1))), 700));
     assert_eq!(asked, [(0, 0), (1, 400)]);
     assert_eq!(heard, [(0, Sound::PassedBy), (0, Sound::Voice)]);
 }
@@ -92,7 +93,7 @@ async fn one_that_fails_does_not_delay_the_next() {
     for (failure, sounds) in [(broken(), 2), (gone(), 1)] {
         let (answer, took, asked, heard) =
             play(&[Some((3, failure)), Some((4, good(2))), None]).await;
-        assert_eq!((answer, took), (Ok(good(2)), 7));
+        assert_eq!((answer, took), (Ok((1, good(2))), 7));
         assert_eq!(asked, [(0, 0), (1, 3)]);
         // Who was not reached has not been heard.
         assert_eq!(heard.len(), sounds);
@@ -101,9 +102,9 @@ async fn one_that_fails_does_not_delay_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_such_name_settles_it() {
-    let none = Answer::NoSuchName(9);
+    let none = Response::NoName(9);
     let (answer, took, asked, _) = play(&[Some((3, none.clone())), Some((0, good(2)))]).await;
-    assert_eq!((answer, took, asked.len()), (Ok(none), 3, 1));
+    assert_eq!((answer, took, asked.len()), (Ok((0, none)), 3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +114,7 @@ async fn the_budget_is_one_for_all() {
     let failures = answer.unwrap_err();
     assert_eq!((took, asked.len()), (4000, 10));
     assert_eq!(failures.len(), 10);
-    assert!(failures.iter().all(|(_, why)| *why == Answer::Silent));
+    assert!(failures.iter().all(|(_, why)| *why == Response::Silent));
     // The last one had no time to be passed by.
     let silent = heard.iter().filter(|(_, sound)| *sound == Sound::Silence);
     assert_eq!((silent.count(), heard.len()), (9, 18));
@@ -123,32 +124,34 @@ async fn the_budget_is_one_for_all() {
     assert_eq!(play(&[]).await.0, Err(Vec::new()));
 }
 
-fn server(number: u8) -> NameServer {
-    NameServer::Udp(super::super::Place {
+fn server(number: u8) -> Reached {
+    let server = NameServer::Udp(Place {
         address: ([127, 0, 0, number], 53).into(),
         interface: None,
         via: None,
-    })
+    });
+    Reached::defined(&server, &[])
 }
 
 #[test]
-fn silence_is_remembered_by_family_and_forgotten() {
+fn silence_is_remembered_by_type_and_forgotten() {
     let (silences, now) = (Silences::default(), Instant::now());
     let all = [server(1), server(2)];
-    let order = |family, after| silences.order(&all, family, now + Duration::from_secs(after));
-    silences.note(&all[0], Family::V6, Sound::Silence, now);
-    assert_eq!(order(Family::V6, 0), [server(2), server(1)]);
-    assert_eq!(order(Family::V4, 0), all);
-    assert_eq!(order(Family::V6, 10), all);
-    assert!(!silences.all(&all, Family::V6, now));
-    assert!(silences.all(&all[..1], Family::V6, now));
+    let (a, aaaa) = (RecordType::A, RecordType::Aaaa);
+    let order = |kind, after| silences.order(&all, kind, now + Duration::from_secs(after));
+    silences.note(&all[0], aaaa, Sound::Silence, now);
+    assert_eq!(order(aaaa, 0), [1, 0]);
+    assert_eq!(order(a, 0), [0, 1]);
+    assert_eq!(order(aaaa, 10), [0, 1]);
+    assert!(!silences.all(&all, aaaa, now));
+    assert!(silences.all(&all[..1], aaaa, now));
     // Slow for one name is not silent.
-    silences.note(&all[1], Family::V6, Sound::PassedBy, now);
-    assert!(!silences.all(&all, Family::V6, now));
-    silences.note(&all[1], Family::V6, Sound::Silence, now);
-    silences.note(&all[1], Family::V6, Sound::PassedBy, now);
-    assert!(silences.all(&all, Family::V6, now));
-    silences.note(&all[0], Family::V6, Sound::Voice, now);
-    assert_eq!(order(Family::V6, 0), all);
-    assert!(!silences.all(&all, Family::V6, now));
+    silences.note(&all[1], aaaa, Sound::PassedBy, now);
+    assert!(!silences.all(&all, aaaa, now));
+    silences.note(&all[1], aaaa, Sound::Silence, now);
+    silences.note(&all[1], aaaa, Sound::PassedBy, now);
+    assert!(silences.all(&all, aaaa, now));
+    silences.note(&all[0], aaaa, Sound::Voice, now);
+    assert_eq!(order(aaaa, 0), [0, 1]);
+    assert!(!silences.all(&all, aaaa, now));
 }

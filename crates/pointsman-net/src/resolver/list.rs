@@ -1,0 +1,101 @@
+//! The name servers of a resolver that are asked in turn, and what the station knows of them.
+//!
+//! Invariant: it holds on to what is known of its servers from the moment that it is made, so that the generation before
+//! can go; and to no more than a few states of the groups on the way.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::server::NameServer;
+use super::station::{Station, Upstreams};
+use super::system::Known;
+use super::way::Reached;
+use crate::lookup::Transport;
+use crate::spec::outbound::Outbound;
+
+/// As many selections as somebody tries one after the other.
+const MAX_HELD: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct List {
+    /// `None` stands for those of the system.
+    servers: Vec<Option<(NameServer, Reached)>>,
+    station: Arc<Station>,
+    held: Mutex<Vec<Arc<Upstreams>>>,
+}
+
+impl List {
+    pub(super) fn new(
+        servers: &[NameServer],
+        outbounds: &[Outbound],
+        station: &Arc<Station>,
+    ) -> Self {
+        let defined = |server: &NameServer| match server {
+            NameServer::System => None,
+            other => Some((other.clone(), Reached::defined(other, outbounds))),
+        };
+        let list = Self {
+            servers: servers.iter().map(defined).collect(),
+            station: Arc::clone(station),
+            held: Mutex::default(),
+        };
+        let known = station.system.last_known();
+        let (_, defined): (Vec<_>, Vec<_>) = list.with(known.as_deref()).into_iter().unzip();
+        let mut held = station.known_as(&defined);
+        held.truncate(MAX_HELD);
+        Self {
+            held: Mutex::new(held),
+            ..list
+        }
+    }
+
+    pub(super) fn has_system(&self) -> bool {
+        self.servers.iter().any(Option::is_none)
+    }
+
+    /// The servers with the system's own in their place, each with the way to it.
+    pub(super) fn upstreams(
+        &self,
+        known: Option<&Known>,
+        transport: &dyn Transport,
+    ) -> (Arc<[NameServer]>, Arc<Upstreams>) {
+        let servers = self.with(known).into_iter();
+        let now = servers.map(|(server, defined)| {
+            let now = defined.now(&server, transport);
+            (server, now)
+        });
+        let (servers, now): (Vec<NameServer>, Vec<Reached>) = now.unzip();
+        (servers.into(), self.hold(&now))
+    }
+
+    fn with(&self, known: Option<&Known>) -> Vec<(NameServer, Reached)> {
+        let mut all = Vec::new();
+        for server in &self.servers {
+            match server {
+                Some(server) => all.push(server.clone()),
+                None => all.extend(
+                    known
+                        .iter()
+                        .flat_map(|known| known.servers())
+                        .map(|server| {
+                            let reached = Reached::defined(server, &[]);
+                            (server.clone(), reached)
+                        }),
+                ),
+            }
+        }
+        all
+    }
+
+    fn hold(&self, now: &[Reached]) -> Arc<Upstreams> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = held.iter().find(|known| *known.all == *now) {
+            return Arc::clone(known);
+        }
+        if held.len() >= MAX_HELD {
+            held.remove(0);
+        }
+        let upstreams = self.station.upstreams(now);
+        held.push(Arc::clone(&upstreams));
+        upstreams
+    }
+}

@@ -1,0 +1,129 @@
+//! What outlives generations: what name servers answered, who of them was silent, what is being asked, what the system's
+//! files say.
+//!
+//! Invariant: it is found by who is asked and by what way, and not by whose resolver asks: a reload that changes neither
+//! keeps it. What no resolver would ask any more is dropped with the last one that did.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::cache::{Asked, Cache};
+use super::questions::Questions;
+use super::system::System;
+use super::turns::Silences;
+use super::way::Reached;
+
+/// What resolvers share, over all generations.
+#[derive(Debug, Default)]
+pub struct Station {
+    pub(super) system: System,
+    pub(super) cache: Cache,
+    pub(super) questions: Arc<Questions>,
+    pub(super) silences: Silences,
+    upstreams: Mutex<HashMap<Arc<[Reached]>, Weak<Upstreams>>>,
+    next: AtomicU64,
+}
+
+/// Servers that are asked in turn, each by its way.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    pub(super) asked: Asked,
+    pub(super) all: Arc<[Reached]>,
+    station: Weak<Station>,
+}
+
+impl Station {
+    /// One that takes the system to be configured as these files say.
+    #[must_use]
+    pub fn new(system: System) -> Self {
+        Self {
+            system,
+            ..Self::default()
+        }
+    }
+
+    /// Those servers, by those ways.
+    pub(super) fn upstreams(self: &Arc<Self>, all: &[Reached]) -> Arc<Upstreams> {
+        let mut table = self.table();
+        if let Some(known) = table.get(all).and_then(Weak::upgrade) {
+            return known;
+        }
+        let upstreams = Arc::new(Upstreams {
+            asked: self.next.fetch_add(1, Ordering::Relaxed),
+            all: all.into(),
+            station: Arc::downgrade(self),
+        });
+        table.insert(Arc::clone(&upstreams.all), Arc::downgrade(&upstreams));
+        upstreams
+    }
+
+    /// All that is known of servers that are defined so, whatever was selected on the way.
+    pub(super) fn known_as(&self, defined: &[Reached]) -> Vec<Arc<Upstreams>> {
+        let is_it = |all: &[Reached]| {
+            let mut pairs = all.iter().zip(defined);
+            all.len() == defined.len() && pairs.all(|(one, other)| one.is_defined_as(other))
+        };
+        let table = self.table();
+        let found = table.iter().filter(|(all, _)| is_it(all));
+        found.filter_map(|(_, known)| known.upgrade()).collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<Arc<[Reached]>, Weak<Upstreams>>> {
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Upstreams {
+    fn drop(&mut self) {
+        let Some(station) = self.station.upgrade() else {
+            return;
+        };
+        {
+            let mut table = station.table();
+            // Its place may have been taken meanwhile.
+            if table
+                .get(&self.all)
+                .is_some_and(|now| now.strong_count() == 0)
+            {
+                table.remove(&self.all);
+            }
+        }
+        station.cache.forget(self.asked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::server::{NameServer, Place};
+    use super::*;
+
+    fn servers(last: u8) -> Vec<Reached> {
+        let place = Place {
+            address: ([127, 0, 0, last], 53).into(),
+            interface: None,
+            via: None,
+        };
+        vec![Reached::defined(&NameServer::Udp(place), &[])]
+    }
+
+    #[test]
+    fn the_same_servers_are_the_same_as_long_as_somebody_asks_them() {
+        let station = Arc::<Station>::default();
+        let one = station.upstreams(&servers(1));
+        let other = station.upstreams(&servers(2));
+        assert_ne!(one.asked, other.asked);
+        assert_eq!(one.asked, station.upstreams(&servers(1)).asked);
+        let held = station.known_as(&servers(1));
+        assert_eq!(held.len(), 1);
+        let asked = one.asked;
+        drop(one);
+        assert_eq!(station.upstreams(&servers(1)).asked, asked);
+        drop(held);
+        assert!(station.known_as(&servers(1)).is_empty());
+        assert_eq!(station.table().len(), 1);
+        assert_ne!(station.upstreams(&servers(1)).asked, asked);
+    }
+}
