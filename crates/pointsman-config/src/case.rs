@@ -12,7 +12,7 @@ pub use expect::Expectable;
 pub use verify::{Lenience, beside, in_doubt, retest, verify};
 
 use crate::explain::{Decided, Detail, First, LookedInto};
-use crate::flow::{BadFlow, Query};
+use crate::flow::Query;
 use crate::setup::{FlowTest, Setup};
 
 /// One flow and what it must get.
@@ -151,29 +151,39 @@ impl From<&FlowTest> for Case {
 #[must_use]
 pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
     let names = Expectable::of(setup);
-    let failed = cases.iter().map(|case| check(setup, case, &names));
-    failed.filter_map(Result::err).collect()
+    cases
+        .iter()
+        .filter_map(|case| failure(setup, case, &names))
+        .collect()
 }
 
-fn check(setup: &Setup, case: &Case, names: &Expectable) -> Result<(), Failure> {
-    let unreadable = |why: String| Failure {
-        case: case.clone(),
-        got: Got::Unreadable(why),
-        looked_into: LookedInto::default(),
+/// What did not come out of a case.
+fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
+    let failure = |got, looked_into| {
+        Some(Failure {
+            case: case.clone(),
+            got,
+            looked_into,
+        })
     };
-    let bad = |error: BadFlow| unreadable(error.to_string());
-    let query = Query::parse(&case.flow).map_err(bad)?;
-    let decided = Decided::of(setup, &query).map_err(bad)?;
+    let unreadable = |why: String| failure(Got::Unreadable(why), LookedInto::default());
+    let query = match Query::parse(&case.flow) {
+        Ok(query) => query,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    let decided = match Decided::of(setup, &query) {
+        Ok(decided) => decided,
+        Err(error) => return unreadable(error.to_string()),
+    };
     let outbound = decided.way(&First).outbound;
     let got = outbound.map_or(NONE, |outbound| decided.name(outbound));
     match names.meets(&case.expect, got) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure {
-            case: case.clone(),
-            got: Got::Other(Box::new(decided.explanation(&First, Detail::Folded))),
-            looked_into: decided.looked_into(),
-        }),
-        Err(why) => Err(unreadable(why)),
+        Ok(true) => None,
+        Ok(false) => {
+            let explanation = decided.explanation(&First, Detail::Folded);
+            failure(Got::Other(Box::new(explanation)), decided.looked_into())
+        }
+        Err(why) => unreadable(why),
     }
 }
 

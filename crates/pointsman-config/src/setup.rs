@@ -4,6 +4,7 @@
 //! defaults are filled in. The daemon maps it to the data plane's specs in one file.
 
 mod data;
+mod flow_test;
 mod limits;
 mod resolver;
 
@@ -20,6 +21,7 @@ use pointsman_policy::set::Key;
 use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
 
 pub use self::data::DataFiles;
+pub use self::flow_test::{Failing, FlowTest};
 pub use self::limits::{Retry, Sniff, Timeouts};
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
@@ -520,30 +522,6 @@ impl Default for History {
             redact: false,
         }
     }
-}
-
-/// A test that the configuration brings along.
-#[derive(Clone, Debug)]
-pub struct FlowTest {
-    /// FLOW as words: `dst=twitter.com:443 process=curl`.
-    pub flow: String,
-    /// The outbound that it must get.
-    pub expect: String,
-    /// Where it stands.
-    pub span: Span,
-    /// How it fails with the copies of fetched rule sets that the policies hold; `None`: it does not, or it was not run.
-    pub failing: Option<Failing>,
-}
-
-/// A test that does not come out, and whose flow looked into fetched rule sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failing {
-    /// The outbound that it gets, or `none`.
-    pub got: String,
-    /// Why.
-    pub reason: String,
-    /// The rule sets, by name.
-    pub lists: Vec<Arc<str>>,
 }
 
 impl Outbound {

@@ -23,11 +23,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
-pub use build::{Item, Place, Reach, RuleSetBuilder, Sink};
+pub use build::{Item, Place, RuleSetBuilder, Sink};
 pub use cache::BadCache;
 pub use fingerprint::Fingerprints;
 pub(crate) use fingerprint::fingerprint;
 pub use matched::Matched;
+pub use names::Reach;
 pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
 
 use crate::address::Prefix;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use pointsman_policy::time::rfc3339;
 
-use super::{Case, Expectable, Failure, Got, check, parse};
+use super::{Case, Expectable, Failure, Got, failure, parse};
 use crate::files::Files;
-use crate::places::Places;
 use crate::input::read_text;
+use crate::places::Places;
 use crate::problem::{Problems, Severity, Source, Span};
 use crate::setup::{Failing, FlowTest, Setup};
 
@@ -163,13 +163,11 @@ fn take_in(
 /// The tests that do not come out, by their number.
 fn failures(setup: &Setup) -> Vec<(usize, Failure)> {
     let names = Expectable::of(setup);
-    let checked = setup
+    setup
         .tests
         .iter()
-        .map(|test| check(setup, &Case::from(test), &names));
-    checked
         .enumerate()
-        .filter_map(|(number, checked)| Some((number, checked.err()?)))
+        .filter_map(|(number, test)| Some((number, failure(setup, &Case::from(test), &names)?)))
         .collect()
 }
 

@@ -51,7 +51,7 @@ pub(super) fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Marked, Un
     if marked > 0 && patterns + own > 0 {
         let whose = match dnscrypt {
             true => {
-                "it is read as dnscrypt-proxy's: `ads.*` is every name that begins with `ads.`, and marked and plain names stand for all names below them, too"
+                "it is read as dnscrypt-proxy's: `ads.*` is each name that begins so, and names stand for all below them, too"
             }
             false => "it is not read as dnscrypt-proxy's: `*` in a name is any text without a dot",
         };

@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(origins, ORDER);
         let mut met = Vec::new();
         each_node(&nodes, &mut |node| {
-            met.push(node.origin().map(|origin| origin.text.to_string()))
+            met.push(node.origin().map(|origin| origin.text.to_string()));
         });
         // The list has no place of its own, and arms are no steps.
         assert_eq!(met.iter().filter(|place| place.is_none()).count(), 1);

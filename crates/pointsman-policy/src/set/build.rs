@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fingerprint::fingerprint;
 use super::forms::FormsBuilder;
 use super::jump::Jump;
-use super::names::{Kind, MOST_ENTRIES, NameTableBuilder};
+use super::names::{Kind, MOST_ENTRIES, NameTableBuilder, Reach};
 use super::places::At;
 use super::ranges::RangesBuilder;
 use super::{Content, ExceptPattern, Other, RuleSet};
@@ -13,17 +13,6 @@ use crate::address::Prefix;
 use crate::condition::{Condition, DomainTest};
 use crate::domain::{Domain, Name};
 use crate::key::Key;
-
-/// Which names an entry that is a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reach {
-    /// All below, without itself.
-    Below,
-    /// Itself alone.
-    Exact,
-    /// Itself and all below.
-    Suffix,
-}
 
 /// One entry of a list.
 #[derive(Clone, Debug)]

@@ -16,9 +16,19 @@ mod tests;
 pub(super) use build::{MOST_ENTRIES, NameTableBuilder};
 pub(super) use directory::Directory;
 
-use super::build::Reach;
 use super::fingerprint::Fingerprints;
 use super::places::{At, Places};
+
+/// Which names an entry that is a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// All below, without itself.
+    Below,
+    /// Itself alone.
+    Exact,
+    /// Itself and all below.
+    Suffix,
+}
 
 /// What a name in a list stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

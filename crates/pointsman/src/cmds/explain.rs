@@ -10,7 +10,7 @@ use clap::Args;
 use pointsman_api::flow::{Missed, Untold};
 use pointsman_api::{DnsOutcome, DnsReply, ExplainRequest, Explanation, route};
 use pointsman_config::Setup;
-use pointsman_config::explain::{Detail, First, explain, hint_of_groups, unfetched, verify};
+use pointsman_config::explain::{Decided, Detail, First, explain, hint_of_groups, verify};
 use pointsman_config::flow::{BadFlow, Query};
 use pointsman_config::list::searched;
 use serde_json::{Value, json};
@@ -320,7 +320,8 @@ fn copies_looked_for(setup: &Setup, query: &Query) -> Vec<String> {
     if setup.sources.iter().all(|source| source.read.is_some()) {
         return Vec::new();
     }
-    let names = unfetched(setup, query).unwrap_or_default();
+    let decided = Decided::of(setup, query);
+    let names = decided.map_or_else(|_| Vec::new(), |decided| decided.looked_into().unfetched);
     let state = load::state();
     let sources = setup.sources.iter();
     let missing = sources.filter(|source| names.contains(&source.name));

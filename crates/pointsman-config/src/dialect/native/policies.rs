@@ -250,7 +250,7 @@ fn lacks(steps: &[Step], has: (bool, bool)) -> Option<(&Origin, &'static str)> {
     let mut found = None;
     each_node(steps, &mut |step| {
         let key = step.condition().and_then(|it| asks_for(it, has));
-        found = found.or(step.origin().zip(key));
+        found = found.or_else(|| step.origin().zip(key));
     });
     found
 }

@@ -151,7 +151,7 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
     );
     assert_eq!(
         guessed(".a.test\n.b.test\n=c.test"),
-        "the list has 1 patterns as dnscrypt-proxy has them (`ads.*`, `*ads*`, `=x`) and 2 names with marks (`+.`, `*.` or `.`): it is read as dnscrypt-proxy's: `ads.*` is every name that begins with `ads.`, and marked and plain names stand for all names below them, too"
+        "the list has 1 patterns as dnscrypt-proxy has them (`ads.*`, `*ads*`, `=x`) and 2 names with marks (`+.`, `*.` or `.`): it is read as dnscrypt-proxy's: `ads.*` is each name that begins so, and names stand for all below them, too"
     );
     assert_eq!(guessed("a.test\nb.test\nads.*"), "");
 }
