@@ -94,7 +94,7 @@ fn status() {
         expect![[r#"
             GET /v1/status HTTP/1.1
             0
-            {"state":"running","version":"0.1.0","pid":1,"uptime_ms":61000,"config_path":"r.toml","dialect":"policy-router","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"g","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":2},{"name":"a","type":"socks5","endpoint":"h:1","udp":true,"flows":0}]}
+            {"state":"running","version":"0.1.0","pid":1,"uptime_ms":61000,"config_path":"r.toml","dialect":"policy-router","generation":"1","inbounds":[{"name":"default","type":"mixed","address":"127.0.0.1:7890"}],"outbounds":[{"name":"g","type":"select","endpoint":null,"udp":true,"members":["a","b"],"selected":"a","flows":2},{"name":"a","type":"socks5","endpoint":"h:1","udp":true,"flows":0}],"rule_sets":0,"lists":[],"lacking":{}}
             --
         "#]],
     );
