@@ -25,11 +25,10 @@ use crate::ends::Ends;
 use crate::guard::Token;
 use crate::inbound::{Payload, Refusal, Reply};
 use crate::ledger::Ticket;
-use crate::outbound::{Lent, Pick, Ways};
+use crate::outbound::{Lent, Pick, Stay, Ways};
 use crate::record::{By, End, Fault, Limit, Side, Timings};
 use crate::relay::{Carrying, Closed, Ended};
 use crate::stream::Stream;
-use crate::visit::{Stay, Visit};
 
 /// Lives the life of one flow, as far as to the relay.
 pub(crate) async fn run(begin: Begin) -> Next {
@@ -54,18 +53,22 @@ pub(crate) async fn run(begin: Begin) -> Next {
         Err(_gone) => return flow.over(End::ClientGone),
     };
     let to = flow.leads_to(&pick);
-    let server = match flow.take_bound(to.as_ref()) {
-        Some(server) => server,
+    let kept = flow.take_bound(to.as_ref());
+    let is_kept = kept.is_some();
+    let opened = match kept {
+        Some(stream) => stream.into(),
         None => match flow.open(pick).await {
-            Ok(Ok(server)) => server,
+            Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return flow.fail(&error).await,
             Err(_gone) => return flow.over(End::ClientGone),
         },
     };
     if flow.reply.grant(&mut flow.client).await.is_err() {
+        // Whoever hears of the end finds its place free.
+        drop(opened);
         return flow.over(End::ClientGone);
     }
-    flow.carry(to, server).await
+    flow.carry(to, opened, is_kept).await
 }
 
 /// What there is of a flow at its beginning.
@@ -78,8 +81,6 @@ pub(crate) struct Begin {
     pub(crate) ticket: Ticket,
     /// The client.
     pub(crate) client: Stream,
-    /// Where it came in is a forward.
-    pub(crate) visit: Option<Visit>,
     /// The server's connection that a login of this client belongs to.
     pub(crate) bound: Option<Box<Bound>>,
     /// The addresses that its connection has.
@@ -92,7 +93,6 @@ pub(crate) struct Flow {
     door: Arc<Door>,
     ticket: Ticket,
     client: Held,
-    visit: Option<Visit>,
     bound: Option<Box<Bound>>,
     reply: Reply,
     payload: Payload,
@@ -132,13 +132,14 @@ pub(crate) struct Relaying {
     /// Taken at the end.
     ticket: Option<Ticket>,
     carrying: Carrying,
-    stay: Option<Stay>,
+    /// Given back before anybody hears of the end.
+    stay: Stay,
     /// By which the connection to the server is known as our own.
     _token: Option<Token>,
 }
 
 impl Relaying {
-    fn new(ticket: Ticket, carrying: Carrying, stay: Option<Stay>, token: Option<Token>) -> Self {
+    fn new(ticket: Ticket, carrying: Carrying, stay: Stay, token: Option<Token>) -> Self {
         let ticket = Some(ticket);
         Self {
             ticket,
@@ -156,7 +157,7 @@ impl Future for Relaying {
         let Poll::Ready(outcome) = Pin::new(&mut self.carrying).poll(cx) else {
             return Poll::Pending;
         };
-        self.stay = None;
+        self.stay = Stay::default();
         if let Some(ticket) = self.ticket.take() {
             ticket.end(end(outcome.ended));
         }

@@ -12,6 +12,7 @@ use pointsman_os::socket::is_own_address;
 use pointsman_policy::{Node, OutboundId, Policy};
 
 use crate::door::Door;
+use crate::group::Groups;
 use crate::ledger::Rules;
 use crate::lookup::Resolve;
 use crate::spec::listening::{ListenerId, Listening};
@@ -23,6 +24,7 @@ use crate::spec::{Guard, Limits, Number, ServedBy, Spec};
 pub struct Generation {
     spec: Spec,
     doors: HashMap<ListenerId, Arc<Door>>,
+    groups: Arc<Groups>,
     /// Which policies have messages to say.
     speaking: Vec<bool>,
     /// Which policies look at the code point of packets.
@@ -34,10 +36,11 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// `doors` are those of `spec`, each by any number of listeners.
+    /// `doors` are those of `spec`, each by any number of listeners, and `groups` its groups that try their members.
     pub(crate) fn new(
         spec: Spec,
         doors: HashMap<ListenerId, Arc<Door>>,
+        groups: Groups,
         rules: Rules,
         listening: Vec<Listening>,
     ) -> Self {
@@ -51,6 +54,7 @@ impl Generation {
             guards: ArcSwap::from_pointee(of_this_host(&spec.guards)),
             spec,
             doors,
+            groups: Arc::new(groups),
             speaking,
             marked,
             rules,
@@ -75,6 +79,7 @@ impl Generation {
                 ..self.spec.clone()
             },
             doors: self.doors.clone(),
+            groups: Arc::clone(&self.groups),
             speaking: self.speaking.clone(),
             rules,
             listening: Arc::clone(&self.listening),
@@ -104,7 +109,7 @@ impl Generation {
         self.spec.number
     }
 
-    /// All that is listened on: inbounds in order, then the addresses of forwards.
+    /// All that is listened on: the addresses of inbounds, in order.
     #[must_use]
     pub fn listening(&self) -> &[Listening] {
         &self.listening
@@ -121,12 +126,18 @@ impl Generation {
         self.doors.get(&listener)
     }
 
+    /// Its groups that try their members.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// The shortest time after which a quiet flow is ended.
     pub(crate) fn shortest_quiet(&self) -> Option<Duration> {
         let Limits {
             idle, half_closed, ..
         } = self.spec.limits;
-        let own = self.spec.forwards.iter().map(|forward| forward.half_closed);
+        let doors = self.spec.inbounds.iter();
+        let own = doors.map(|door| door.limits.half_closed);
         own.chain([idle, half_closed]).flatten().min()
     }
 

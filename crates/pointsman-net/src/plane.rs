@@ -34,9 +34,9 @@ use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
 use crate::shared::Shared;
-use crate::spec::forward::Address;
 use crate::spec::listening::{At, Listen, Listening};
-use crate::spec::outbound::{Group, How, Kind};
+use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound};
+use crate::spec::target::{self, Address};
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
@@ -181,7 +181,7 @@ impl Plane {
         Ok(())
     }
 
-    /// All that is listened on: inbounds in order, then the addresses of forwards. Nothing before the first
+    /// All that is listened on: the addresses of inbounds, in order. Nothing before the first
     /// [`Self::apply`].
     #[must_use]
     pub fn listening(&self) -> Vec<Listening> {
@@ -223,8 +223,7 @@ impl Plane {
             .map(|(_, outbound)| &outbound.kind);
         let Some(Kind::Choose(Group {
             members,
-            how: How::Selected,
-            ..
+            how: How::Selected { .. },
         })) = found
         else {
             return Err(no_group());
@@ -257,13 +256,9 @@ impl Plane {
         let Some(generation) = self.shared.generation() else {
             return Vec::new();
         };
-        let mut forwards = generation.spec().forwards.iter();
-        let spec = forwards.find(|spec| *spec.name == *forward);
-        spec.map_or_else(Vec::new, |spec| {
-            self.shared
-                .forwards
-                .failing(spec, tokio::time::Instant::now())
-        })
+        let found = generation.outbound_named(forward);
+        let group = found.and_then(|(id, _)| generation.groups().get(id));
+        group.map_or_else(Vec::new, |group| group.failing(tokio::time::Instant::now()))
     }
 
     /// The member that a group gives its flows now.
@@ -271,7 +266,11 @@ impl Plane {
     pub fn selected(&self, group: &str) -> Option<Arc<str>> {
         let generation = self.shared.generation()?;
         let (_, outbound) = generation.outbound_named(group)?;
-        let Kind::Choose(Group { members, .. }) = &outbound.kind else {
+        let Kind::Choose(Group {
+            members,
+            how: How::Selected { .. },
+        }) = &outbound.kind
+        else {
             return None;
         };
         let id = self.shared.selected(&generation, &outbound.name, members)?;
@@ -403,28 +402,51 @@ fn check(spec: &Spec) -> Result<(), ApplyError> {
             return Err(ApplyError::Spec(text));
         }
     }
-    for forward in &spec.forwards {
-        let known = |via: OutboundId| usize::try_from(via.0).is_ok_and(|id| id < outbounds);
-        let targets = &forward.targets;
-        let fits = forward.policy < spec.policies.len()
-            && !targets.is_empty()
-            && targets.iter().filter_map(|target| target.via).all(known);
-        let circle = |target: &crate::spec::forward::Target| match &target.address {
-            Address::Unix(path) => forward.listen.contains(&Listen::Unix(path.clone())),
-            Address::Fd(_) | Address::Tcp { .. } => false,
-        };
-        if let Some(target) = targets.iter().find(|target| circle(target)) {
-            let (name, target) = (&forward.name, &target.name);
-            let text = format!("forward `{name}` listens where its target `{target}` is");
-            return Err(ApplyError::Spec(text));
-        }
-        if !fits {
-            let text = format!(
-                "forward `{}` has no target, or names a policy or outbound that is not there",
-                forward.name
-            );
-            return Err(ApplyError::Spec(text));
-        }
+    for outbound in &spec.outbounds {
+        check_group(spec, outbound)?;
     }
     Ok(())
+}
+
+/// Groups that try their members have targets alone, and no door of theirs is where one of those is.
+fn check_group(spec: &Spec, group: &Outbound) -> Result<(), ApplyError> {
+    let Kind::Choose(Group {
+        members,
+        how: How::Balanced(_),
+    }) = &group.kind
+    else {
+        return Ok(());
+    };
+    let name = &group.name;
+    let found = |id: OutboundId| spec.outbounds.get(usize::try_from(id.0).ok()?);
+    let target = |id: &OutboundId| {
+        let member = found(*id)?;
+        match &member.kind {
+            Kind::Carry(Carrier::Target(target)) => Some((&member.name, target)),
+            _ => None,
+        }
+    };
+    let targets: Option<Vec<_>> = members.iter().map(target).collect();
+    let known = |targets: &Vec<(&Arc<str>, &target::Target)>| {
+        let mut via = targets.iter().filter_map(|(_, target)| target.via);
+        !targets.is_empty() && via.all(|via| found(via).is_some())
+    };
+    let Some(targets) = targets.filter(known) else {
+        let text =
+            format!("forward `{name}` has no target, or names an outbound that is not there");
+        return Err(ApplyError::Spec(text));
+    };
+    // Its door has its name.
+    let mut doors = spec.inbounds.iter().filter(|door| door.name == *name);
+    let mut circle = |address: &Address| match address {
+        Address::Unix(path) => doors.any(|door| door.listen.contains(&Listen::Unix(path.clone()))),
+        Address::Fd(_) | Address::Tcp { .. } => false,
+    };
+    match targets.iter().find(|(_, target)| circle(&target.address)) {
+        Some((target, _)) => {
+            let text = format!("forward `{name}` listens where its target `{target}` is");
+            Err(ApplyError::Spec(text))
+        }
+        None => Ok(()),
+    }
 }

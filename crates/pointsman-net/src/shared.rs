@@ -20,7 +20,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::dial::Dialer;
-use crate::forward;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::ledger::Flows;
@@ -31,6 +30,7 @@ use crate::relay::PipePool;
 use crate::requests::Requests;
 use crate::spec::listening::At;
 use crate::tasks::Tasks;
+use crate::{door, group};
 
 /// What all flows of a plane share.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ pub(crate) struct Shared {
     listening: ArcSwap<Vec<At>>,
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
-    pub(crate) forwards: forward::Kept,
+    pub(crate) groups: group::Kept,
+    /// Of doors.
+    pub(crate) logs: door::Logs,
     /// Set at the beginning of an end: who comes from now on comes too late.
     pub(crate) stopped: AtomicBool,
     /// Lines that access logs lost.
@@ -135,7 +137,8 @@ impl Shared {
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),
             selections: Mutex::default(),
-            forwards: forward::Kept::default(),
+            groups: group::Kept::default(),
+            logs: door::Logs::default(),
             stopped: AtomicBool::new(false),
             dropped,
         })

@@ -4,9 +4,9 @@
 //! force.
 
 pub mod door;
-pub mod forward;
 pub mod listening;
 pub mod outbound;
+pub mod target;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,7 +17,6 @@ use std::time::Duration;
 use pointsman_policy::Policy;
 
 use self::door::DoorSpec;
-use self::forward::ForwardSpec;
 use self::outbound::Outbound;
 use crate::lookup::Resolve;
 
@@ -48,10 +47,8 @@ pub struct Spec {
     pub policies: Vec<Arc<Policy>>,
     /// Ways out by [`OutboundId`](pointsman_policy::OutboundId), in the order of [`Policy::outbounds`].
     pub outbounds: Vec<Outbound>,
-    /// Proxies.
+    /// All that flows come in by: proxies, and forwards, whose policies end in groups of targets.
     pub inbounds: Vec<DoorSpec>,
-    /// L4 forwards.
-    pub forwards: Vec<ForwardSpec>,
     /// Resolvers; inbounds name theirs by index.
     pub resolvers: Vec<Arc<dyn Resolve>>,
     /// Resolves names of servers, and what is dialled by name.
@@ -62,16 +59,6 @@ pub struct Spec {
     pub guards: Vec<Guard>,
     /// Time limits.
     pub limits: Limits,
-}
-
-impl Spec {
-    /// All that flows come in by: proxies, then forwards.
-    pub(crate) fn doors(&self) -> Vec<DoorSpec> {
-        let proxies = self.inbounds.iter().cloned();
-        proxies
-            .chain(self.forwards.iter().map(DoorSpec::from))
-            .collect()
-    }
 }
 
 /// Which process serves an outbound.

@@ -12,19 +12,21 @@ use pointsman_net::dial::Uplink;
 use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Resolve;
 use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, Station};
-use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
-use pointsman_net::spec::forward::{self, ForwardSpec};
+use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_net::spec::listening::Listen;
 use pointsman_net::spec::outbound::{
-    Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
+    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Retry, Upstream,
 };
+use pointsman_net::spec::target::{Address, Keepalive, Target};
 use pointsman_net::spec::{Guard, Limits, Number, ServedBy, SniffLimits, Spec};
-use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
+use pointsman_policy::{Host, OutboundId};
 
 /// The spec of one generation, whose resolvers know what `station` keeps.
 pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spec {
+    let targets = targets(setup);
+    let outbound = |from| outbound(from, setup, &targets);
     let outbounds: Vec<Outbound> = setup.outbounds.iter().map(outbound).collect();
     let made = |from| -> Arc<dyn Resolve> { Arc::new(resolver(from, &outbounds, station)) };
     let resolvers: Vec<Arc<dyn Resolve>> = setup.resolvers.iter().map(made).collect();
@@ -32,14 +34,14 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         Some(named) => Arc::clone(named),
         None => Arc::new(Resolver::system(station)),
     };
+    let proxies = setup.inbounds.iter().map(inbound);
     let from::Sniff { timeout, max_bytes } = setup.sniff;
     Spec {
         number,
         policies: setup.policies.clone(),
         guards: guards(setup),
         outbounds,
-        inbounds: setup.inbounds.iter().map(inbound).collect(),
-        forwards: setup.forwards.iter().map(forward).collect(),
+        inbounds: proxies.chain(setup.forwards.iter().map(forward)).collect(),
         resolvers,
         server_resolver,
         sniff: SniffLimits { timeout, max_bytes },
@@ -96,6 +98,9 @@ fn inbound(inbound: &from::Inbound) -> DoorSpec {
             InboundKind::Mixed => Speaks::Mixed,
             _ => Speaks::Socks,
         },
+        same_family: false,
+        limits: DoorLimits::default(),
+        access_log: None,
     }
 }
 
@@ -116,7 +121,20 @@ fn secret(secret: &from::Secret) -> Secret {
     Secret::new(Arc::clone(&secret.0))
 }
 
-fn outbound(outbound: &from::Outbound) -> Outbound {
+/// The targets of each forward, in their order.
+fn targets(setup: &Setup) -> Vec<Vec<OutboundId>> {
+    let mut targets = vec![Vec::new(); setup.forwards.len()];
+    for (id, outbound) in (0..).map(OutboundId).zip(&setup.outbounds) {
+        if let from::OutboundKind::Target { forward, .. } = outbound.kind
+            && let Some(targets) = targets.get_mut(forward)
+        {
+            targets.push(id);
+        }
+    }
+    targets
+}
+
+fn outbound(outbound: &from::Outbound, setup: &Setup, targets: &[Vec<OutboundId>]) -> Outbound {
     let from::Outbound {
         name,
         kind,
@@ -127,7 +145,10 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
         from::OutboundKind::Blackhole => Kind::Refuse(Refusal::Blackhole),
         from::OutboundKind::Chain { hops } => Kind::Through(hops.clone()),
         from::OutboundKind::Direct(link) => Kind::Carry(Carrier::Direct(uplink(link))),
-        from::OutboundKind::Forward(_) => Kind::Forward,
+        from::OutboundKind::Forward(index) => Kind::Choose(Group {
+            members: targets[*index].clone(),
+            how: How::Balanced(balancing(&setup.forwards[*index])),
+        }),
         from::OutboundKind::Http {
             server,
             credentials,
@@ -148,8 +169,9 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
             uplink: link,
         } => Kind::Choose(Group {
             members: members.clone(),
-            how: How::Selected,
-            uplink: uplink(link),
+            how: How::Selected {
+                uplink: uplink(link),
+            },
         }),
         from::OutboundKind::Socks5 {
             server,
@@ -161,7 +183,15 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
             let protocol = Protocol::Socks5(credentials.as_ref().map(login));
             upstream(server, link, protocol)
         }
-        from::OutboundKind::Target { .. } => Kind::Target,
+        from::OutboundKind::Target {
+            forward,
+            target: index,
+            // It stands in the target, too.
+            via: _,
+        } => {
+            let forward = &setup.forwards[*forward];
+            Kind::Carry(Carrier::Target(target(&forward.targets[*index], forward)))
+        }
     };
     Outbound {
         name: Arc::clone(name),
@@ -169,7 +199,8 @@ fn outbound(outbound: &from::Outbound) -> Outbound {
     }
 }
 
-fn forward(forward: &from::Forward) -> ForwardSpec {
+/// Where the flows of a forward come in; its policy ends in its group.
+fn forward(forward: &from::Forward) -> DoorSpec {
     let from::Forward {
         name,
         listen,
@@ -178,18 +209,19 @@ fn forward(forward: &from::Forward) -> ForwardSpec {
         allow: _,
         outbound: _,
         policy,
-        targets,
-        balance,
-        connection_limit,
+        // The targets', and their group's.
+        targets: _,
+        balance: _,
+        connection_limit: _,
+        proxy_header: _,
+        retry: _,
+        not_yet: _,
         lifetime,
         access_log,
-        proxy_header,
         same_family,
         read_timeout,
         write_timeout,
         half_closed,
-        retry,
-        not_yet,
         span: _,
     } = forward;
     let listen = listen.iter().map(|endpoint| match endpoint.clone() {
@@ -201,51 +233,62 @@ fn forward(forward: &from::Forward) -> ForwardSpec {
         },
         from::Endpoint::Unix(path) => Listen::Unix(path),
     });
-    let mut not_yet = not_yet.as_deref().map(Arc::from);
-    let balance = match balance {
-        from::Balance::Failover => forward::Balance::Failover,
-        from::Balance::None => forward::Balance::None,
-        from::Balance::RoundRobin => forward::Balance::RoundRobin,
-        from::Balance::Sni => {
-            not_yet.get_or_insert_with(|| "choosing by server name is not built yet".into());
-            forward::Balance::None
-        }
-    };
-    ForwardSpec {
+    DoorSpec {
         name: Arc::clone(name),
+        alias: Some(Arc::clone(name)),
         listen: listen.collect(),
         policy: policy.0,
-        targets: targets.iter().map(target).collect(),
-        balance,
-        connection_limit: *connection_limit,
-        lifetime: *lifetime,
-        access_log: access_log.clone(),
-        proxy_header: *proxy_header,
+        resolver: None,
+        admits: Admission::default(),
+        speaks: Speaks::Nothing,
         same_family: *same_family,
-        read_timeout: *read_timeout,
-        write_timeout: *write_timeout,
-        half_closed: *half_closed,
-        retry: retry_of(*retry),
+        limits: DoorLimits {
+            lifetime: *lifetime,
+            read_timeout: *read_timeout,
+            write_timeout: *write_timeout,
+            half_closed: *half_closed,
+        },
+        access_log: access_log.clone(),
+    }
+}
+
+/// How the group of a forward tries its targets.
+fn balancing(forward: &from::Forward) -> Balancing {
+    let mut not_yet = forward.not_yet.as_deref().map(Arc::from);
+    let balance = match forward.balance {
+        from::Balance::Failover => Balance::Failover,
+        from::Balance::None => Balance::None,
+        from::Balance::RoundRobin => Balance::RoundRobin,
+        from::Balance::Sni => {
+            not_yet.get_or_insert_with(|| "choosing by server name is not built yet".into());
+            Balance::None
+        }
+    };
+    Balancing {
+        balance,
+        retry: retry_of(forward.retry),
+        connection_limit: forward.connection_limit,
         not_yet,
     }
 }
 
-fn retry_of(retry: from::Retry) -> forward::Retry {
+fn retry_of(retry: from::Retry) -> Retry {
     let from::Retry {
         targets,
         pause,
         most,
     } = retry;
-    forward::Retry {
+    Retry {
         targets: targets.unwrap_or(0),
         pause,
         most,
     }
 }
 
-fn target(target: &from::Target) -> forward::Target {
+fn target(target: &from::Target, forward: &from::Forward) -> Target {
     let from::Target {
-        name,
+        // Its outbound's.
+        name: _,
         address,
         via,
         attempts,
@@ -257,14 +300,11 @@ fn target(target: &from::Target) -> forward::Target {
         keepalive,
         families,
     } = target;
-    forward::Target {
-        name: Arc::clone(name),
+    Target {
         address: match address.clone() {
-            from::Endpoint::Fd(number) => forward::Address::Fd(number),
-            from::Endpoint::Tcp(from::Server { host, port }) => {
-                forward::Address::Tcp { host, port }
-            }
-            from::Endpoint::Unix(path) => forward::Address::Unix(path),
+            from::Endpoint::Fd(number) => Address::Fd(number),
+            from::Endpoint::Tcp(from::Server { host, port }) => Address::Tcp { host, port },
+            from::Endpoint::Unix(path) => Address::Unix(path),
         },
         via: *via,
         attempts: *attempts,
@@ -274,11 +314,12 @@ fn target(target: &from::Target) -> forward::Target {
         read_timeout: *read_timeout,
         write_timeout: *write_timeout,
         keepalive: match keepalive {
-            from::Keepalive::Default => forward::Keepalive::Default,
-            from::Keepalive::Every(every) => forward::Keepalive::Every(*every),
-            from::Keepalive::Off => forward::Keepalive::Off,
+            from::Keepalive::Default => Keepalive::Default,
+            from::Keepalive::Every(every) => Keepalive::Every(*every),
+            from::Keepalive::Off => Keepalive::Off,
         },
         families: families_of(*families),
+        proxy_header: forward.proxy_header,
     }
 }
 

@@ -26,8 +26,7 @@ impl Flow {
     ) -> Result<(Decision, Option<Pick>), Gone> {
         let pick = decision.outbound.map(|id| self.ways.pick(id));
         let leads_to = pick.as_ref().and_then(|pick| self.ways.action(pick.member));
-        // Where a forward leads is the operator's own choice.
-        if self.visit.is_some() || !guard::concerns(leads_to) {
+        if !guard::concerns(leads_to) {
             return Ok((decision, pick));
         }
         self.find_serves().await?;
@@ -61,7 +60,7 @@ impl Flow {
     /// Why the flow is refused although the rules let it go, as far as its addresses are known by now.
     pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<String> {
         let carried = matches!(action, Some(Action::Direct | Action::Proxy));
-        if self.visit.is_some() || !carried {
+        if !carried {
             return None;
         }
         let literal = self.facts.destination.known().and_then(Host::address);

@@ -17,10 +17,11 @@ use super::held::Held;
 use super::{Begin, Choice, Flow, Next, Relaying, named};
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Refusal, Server};
 use crate::ledger::Lack;
-use crate::outbound::{DialError, Lent, Pick, Target};
+use crate::outbound::{DialError, Errand, Lent, Opened, Pick, Target};
 use crate::record::{End, Timings, chain};
 use crate::relay::{self, Limits};
-use crate::visit::Visit;
+use crate::spec::door::Speaks;
+use crate::stream::Stream;
 use crate::{facts, owner};
 
 /// The client is gone: there is nobody left to serve.
@@ -34,7 +35,6 @@ impl Flow {
             door,
             ticket,
             client,
-            visit,
             bound,
             ends,
         } = begin;
@@ -60,9 +60,7 @@ impl Flow {
         );
         facts.destination = Fact::from_option(asked.host, Provenance::Request);
         facts.port = Fact::from_option(asked.port, Provenance::Request);
-        // A forward's visitor has no policy that could look at it.
-        let marked = visit.is_none() && ways.generation().reads_dscp(door.spec.policy);
-        if marked {
+        if ways.generation().reads_dscp(door.spec.policy) {
             facts.sought.to_mut().dscp = arrival.client.dscp();
         }
         ticket.note(|record| record.facts = facts.clone());
@@ -74,7 +72,6 @@ impl Flow {
             door,
             ticket,
             client: Held::new(arrival.client),
-            visit,
             bound,
             reply: arrival.reply,
             payload: arrival.payload,
@@ -92,7 +89,7 @@ impl Flow {
         }
         // A message may say it; else only a decision for a proxy asks.
         let speaks = flow.ways.generation().speaks(flow.door.spec.policy);
-        if speaks && flow.visit.is_none() && flow.find_serves().await.is_err() {
+        if speaks && flow.find_serves().await.is_err() {
             return Err(flow.over(End::ClientGone));
         }
         Ok(flow)
@@ -290,68 +287,42 @@ impl Flow {
     }
 
     /// The way out, as long as there is a client.
-    pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Server, DialError>, Gone> {
+    pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Opened, DialError>, Gone> {
         let begun = Instant::now();
-        let limit = self.ways.generation().spec().limits.dial;
         let ends = self.ends();
-        let opened = match &mut self.visit {
-            Some(visit) => {
-                // A visitor may say all before it is served. One that ends without a word does not wait for a target
-                // that is down, nor long for one that may be.
-                let failed = Notify::new();
-                let client = &mut *self.client;
-                let gone = async {
-                    let ended_a_while = async {
-                        client.hung_up(true).await;
-                        sleep(WORDLESS).await;
-                    };
-                    tokio::select! {
-                        () = client.hung_up(false) => return,
-                        () = failed.notified() => {}
-                        () = ended_a_while => {}
-                    }
-                    client.left_without_a_word().await;
-                };
-                tokio::select! {
-                    biased;
-                    opened = visit.open(&self.ways, &mut self.ticket, &failed) => Some(opened),
-                    () = gone => None,
-                }
+        let target = self.target();
+        let on_an_errand = self.door.spec.speaks == Speaks::Nothing;
+        let same_family = self.door.spec.same_family;
+        let failed = Notify::new();
+        let opened = loop {
+            let errand = on_an_errand.then_some(Errand {
+                ends: self.ends,
+                same_family,
+                ticket: &mut self.ticket,
+                failed: &failed,
+            });
+            let leaves = leaves(&mut self.client, ends, on_an_errand.then_some(&failed));
+            let lent = self.lent.clone();
+            let opened = tokio::select! {
+                biased;
+                opened = self.ways.open_for(pick.clone(), &target, lent, errand) => Some(opened),
+                () = leaves => None,
+            };
+            // Only now that it matters it is asked who the client is, and what the rules name.
+            if let Some(Err(DialError::LocalAddress { address })) = &opened
+                && self.lends(*address)
+            {
+                continue;
             }
-            None => {
-                let target = self.target();
-                loop {
-                    let lent = self.lent.clone();
-                    let opened = tokio::select! {
-                        biased;
-                        opened = self.ways.open_picked(pick.clone(), &target, limit, lent) => Some(opened),
-                        () = self.client.hung_up(ends) => None,
-                    };
-                    // Only now that it matters it is asked who the client is, and what the rules name.
-                    if let Some(Err(DialError::LocalAddress { address })) = &opened
-                        && self.lends(*address)
-                    {
-                        continue;
-                    }
-                    break opened;
-                }
-            }
+            break opened;
         };
         self.took.dial_us = micros(begun);
-        let opened = opened.ok_or(Gone)?;
-        Ok(opened.map(|stream| Server {
-            stream,
-            is_kept: false,
-        }))
+        opened.ok_or(Gone)
     }
 
     /// The connection that a login of this client belongs to, where this request goes the same way.
-    pub(super) fn take_bound(&mut self, to: Option<&To>) -> Option<Server> {
-        let stream = Bound::take(&mut self.bound, to?)?;
-        Some(Server {
-            stream,
-            is_kept: true,
-        })
+    pub(super) fn take_bound(&mut self, to: Option<&To>) -> Option<Stream> {
+        Bound::take(&mut self.bound, to?)
     }
 
     /// Where a plain request goes, and by which way.
@@ -388,44 +359,58 @@ impl Flow {
         }
     }
 
-    /// Carries what the client brought, or leaves that to the relay.
-    pub(super) async fn carry(mut self, to: Option<To>, mut server: Server) -> Next {
+    /// Carries what the client brought, or leaves that to the relay; `is_kept`: by a connection that it had before.
+    pub(super) async fn carry(mut self, to: Option<To>, opened: Opened, is_kept: bool) -> Next {
         self.write_down();
-        let token = server.stream.take_token();
+        let Opened {
+            stream: mut server,
+            stay,
+            read_timeout,
+            write_timeout,
+        } = opened;
+        let token = server.take_token();
         let flow = Arc::clone(&self.ticket.live().bytes);
+        let times = &self.ways.generation().spec().limits;
         let (client, server) = match &self.payload {
-            Payload::Bytes => (self.client.take(), server.stream),
+            Payload::Bytes => (self.client.take(), server),
             Payload::Request(request) => {
-                let limits = &self.ways.generation().spec().limits;
-                let exchange =
-                    inbound::exchange(self.client.take(), server, request, &flow, limits);
+                let server = Server {
+                    stream: server,
+                    is_kept,
+                };
+                let exchange = inbound::exchange(self.client.take(), server, request, &flow, times);
                 // On the heap: the room is not every flow's.
                 match Box::pin(exchange).await {
                     Exchanged::Tunnel(client, server) => (client, server),
                     Exchanged::Again(client, kept) => {
+                        drop(stay);
                         self.ticket.end(End::Closed);
                         let kept = kept.map(|stream| stream.known_by(token));
                         let kept = kept.zip(to).map(|(stream, to)| Bound::new(stream, to));
                         return Next::Again(client, kept.or(self.bound));
                     }
                     Exchanged::Over(end) => {
+                        drop(stay);
                         self.ticket.end(end);
                         return Next::Over;
                     }
                 }
             }
         };
-        let times = &self.ways.generation().spec().limits;
-        let own = self.visit.as_ref().and_then(Visit::half_closed);
-        let half_closed = own.or(times.half_closed);
+        let own = &self.door.spec.limits;
+        let half_closed = own.half_closed.or(times.half_closed);
         self.ticket.live().may_be_quiet_for(times.idle, half_closed);
-        let limits = self
-            .visit
-            .as_ref()
-            .map_or_else(Limits::default, Visit::limits);
+        let limits = Limits {
+            // The plane ends what is quiet for too long.
+            idle: None,
+            idle_client: own.read_timeout,
+            idle_server: read_timeout,
+            stalled_client: own.write_timeout,
+            stalled_server: write_timeout,
+            lifetime: own.lifetime,
+        };
         let pipes = &self.ways.shared().pipes;
         let carrying = relay::carry(client.into(), server.into(), &limits, &flow, pipes);
-        let stay = self.visit.map(Visit::stay);
         let relaying = Relaying::new(self.ticket, carrying, stay, token);
         Next::Relay(Box::new(relaying))
     }
@@ -450,7 +435,6 @@ impl Flow {
     /// Ends the flow because no way out could be opened.
     pub(super) async fn fail(mut self, error: &DialError) -> Next {
         self.write_down();
-        self.visit = None;
         if let DialError::Shut { why, .. } = error {
             self.ticket.note(|record| {
                 record.note = Arc::clone(why);
@@ -459,9 +443,7 @@ impl Flow {
                 record.member = None;
             });
             // An orderly end would mean that all bytes came.
-            self.client.take().reset();
-            self.ticket.end(End::Refused);
-            return Next::Over;
+            return self.say_no(Refusal::Reset, why, End::Refused).await;
         }
         let why = chain(error);
         if error.is_refusal() {
@@ -501,8 +483,6 @@ impl Flow {
 
     pub(super) fn over(mut self, end: End) -> Next {
         self.write_down();
-        // Whoever hears of the end finds its place free.
-        self.visit = None;
         self.ticket.end(end);
         Next::Over
     }
@@ -519,7 +499,26 @@ impl Flow {
     }
 }
 
-/// How long a visitor that ended without a word waits for its target: such a one may want to hear a server that
+/// Waits until a client leaves that is not served yet; `ends`: one that says "no more" has left. One that waits for
+/// an errand may say all before it is served: where it ended without a word, it does not wait for a target that is
+/// down (`failed` tells), nor long for one that may be.
+async fn leaves(client: &mut Stream, ends: bool, failed: Option<&Notify>) {
+    let Some(failed) = failed else {
+        return client.hung_up(ends).await;
+    };
+    let ended_a_while = async {
+        client.hung_up(true).await;
+        sleep(WORDLESS).await;
+    };
+    tokio::select! {
+        () = client.hung_up(false) => return,
+        () = failed.notified() => {}
+        () = ended_a_while => {}
+    }
+    client.left_without_a_word().await;
+}
+
+/// How long a client that ended without a word waits for its target: such a one may want to hear a server that
 /// speaks first, and most have left.
 const WORDLESS: Duration = Duration::from_secs(1);
 

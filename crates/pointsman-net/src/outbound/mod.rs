@@ -9,7 +9,9 @@
 
 mod error;
 mod http;
+mod members;
 mod socks5;
+mod target;
 mod transport;
 mod waiting;
 
@@ -25,13 +27,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use self::error::{Asked, DialError, Failure};
+pub(crate) use self::members::{Pick, Stay};
+pub(crate) use self::target::Errand;
 use self::waiting::{Limit, Waiting};
 use crate::dial::{Dialer, Uplink};
 use crate::generation::Generation;
 use crate::lookup::{Found, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
-use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
+use crate::spec::outbound::{Carrier, Group, How, Kind, Protocol, Upstream};
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -95,22 +99,26 @@ struct Path {
     picks: Vec<(OutboundId, OutboundId)>,
 }
 
-/// An outbound as far as to what carries, groups followed once: what is recorded, guarded and opened is one way, also
-/// when somebody selects another member meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pick {
-    /// What was chosen.
-    pub(crate) outbound: OutboundId,
-    /// What carries.
-    pub(crate) member: OutboundId,
-    /// Each group on the way, with its member.
-    groups: Vec<(OutboundId, OutboundId)>,
+/// A way that is open for a flow.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What the flow occupies.
+    pub(crate) stay: Stay,
+    /// The longest that nothing may come from where it leads.
+    pub(crate) read_timeout: Option<Duration>,
+    /// The longest that it may be that nothing is taken there.
+    pub(crate) write_timeout: Option<Duration>,
 }
 
-impl Pick {
-    /// The groups between what was chosen and what carries, outermost first.
-    pub(crate) fn between(&self) -> impl Iterator<Item = OutboundId> {
-        self.groups.iter().skip(1).map(|(group, _)| *group)
+impl From<Stream> for Opened {
+    fn from(stream: Stream) -> Self {
+        Self {
+            stream,
+            stay: Stay::default(),
+            read_timeout: None,
+            write_timeout: None,
+        }
     }
 }
 
@@ -169,36 +177,6 @@ impl Ways {
         self.shared.dialer()
     }
 
-    /// The outbound that carries a flow given to `id`: groups are followed to the member selected.
-    #[must_use]
-    pub fn member(&self, id: OutboundId) -> OutboundId {
-        self.pick(id).member
-    }
-
-    /// Follows groups to the members that are selected now.
-    pub(crate) fn pick(&self, outbound: OutboundId) -> Pick {
-        let mut pick = Pick {
-            outbound,
-            member: outbound,
-            groups: Vec::new(),
-        };
-        for _ in 0..MAX_DEPTH {
-            let Some(Outbound {
-                name,
-                kind: Kind::Choose(Group { members, .. }),
-            }) = self.generation.outbound(pick.member)
-            else {
-                break;
-            };
-            let Some(member) = self.shared.selected(&self.generation, name, members) else {
-                break;
-            };
-            pick.groups.push((pick.member, member));
-            pick.member = member;
-        }
-        pick
-    }
-
     /// What the outbound does to a flow given to it.
     pub(crate) fn action(&self, id: OutboundId) -> Option<Action> {
         self.generation.outbound(self.member(id))?.kind.action()
@@ -223,7 +201,7 @@ impl Ways {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub(crate) async fn open_picked(
+    async fn open_picked(
         &self,
         pick: Pick,
         target: &Target,
@@ -247,6 +225,28 @@ impl Ways {
             Ok(opened) => opened,
             Err(_elapsed) => Err(waiting.over(self.name(id), limit)),
         }
+    }
+
+    /// As [`Self::open_picked`], for a flow, within the usual limit. One that goes on an errand may be taken to a group
+    /// that tries its members, each within limits of its own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn open_for(
+        &self,
+        pick: Pick,
+        target: &Target,
+        lent: Lent,
+        errand: Option<Errand<'_>>,
+    ) -> Result<Opened, DialError> {
+        if let Some(errand) = errand
+            && let Some(group) = self.balanced(pick.member)
+        {
+            return self.try_members(group, errand).await;
+        }
+        let limit = self.generation.spec().limits.dial;
+        let opened = self.open_picked(pick, target, limit, lent).await;
+        opened.map(Opened::from)
     }
 
     /// Asks a resolver, within `limit`.
@@ -300,14 +300,12 @@ impl Ways {
                     self.ask(name, upstream, path, &target, limit).await
                 }
                 Kind::Choose(Group {
-                    members,
-                    how: How::Selected,
-                    uplink,
+                    members: _,
+                    how: How::Selected { uplink },
                 }) => {
                     let picked = path.picks.iter().find(|(group, _)| *group == id);
                     let picked = picked.map(|(_, member)| *member);
-                    let selected = || self.shared.selected(&self.generation, name, members);
-                    match picked.or_else(selected) {
+                    match picked.or_else(|| self.selected(outbound)) {
                         Some(member) => self.through(member, path.or(uplink), target, limit).await,
                         None => Err(DialError::TooDeep {
                             outbound: Arc::clone(name),
@@ -327,7 +325,12 @@ impl Ways {
                     outbound: Arc::clone(name),
                     kind: Arc::clone(kind),
                 }),
-                Kind::Forward | Kind::Target => Err(DialError::NotYet {
+                // What asks for a place of its own is not taken to another.
+                Kind::Carry(Carrier::Target(_))
+                | Kind::Choose(Group {
+                    how: How::Balanced(_),
+                    ..
+                }) => Err(DialError::NotYet {
                     outbound: Arc::clone(name),
                     kind: "forward".into(),
                 }),

@@ -26,14 +26,11 @@ impl Transport for Ways {
             match &outbound.kind {
                 Kind::Carry(Carrier::Direct(uplink)) => return Some(path.or(uplink).uplink),
                 Kind::Choose(Group {
-                    members,
-                    how: How::Selected,
-                    uplink,
+                    members: _,
+                    how: How::Selected { uplink },
                 }) => {
                     path = path.or(uplink);
-                    via = self
-                        .shared
-                        .selected(&self.generation, &outbound.name, members)?;
+                    via = self.selected(outbound)?;
                 }
                 _ => return None,
             }
@@ -83,13 +80,9 @@ impl Transport for Ways {
             seen.push(id);
             match &outbound.kind {
                 Kind::Through(hops) => left.extend(hops),
-                Kind::Choose(Group {
-                    members,
-                    how: How::Selected,
-                    uplink: _,
-                }) => {
+                Kind::Choose(_) => {
                     let (generation, group) = (&self.generation, &outbound.name);
-                    let member = self.shared.selected(generation, group, members);
+                    let member = self.selected(outbound);
                     let name = member.and_then(|member| generation.outbound(member));
                     let pick = name.map(|member| (Arc::clone(group), Arc::clone(&member.name)));
                     picks.extend(pick);

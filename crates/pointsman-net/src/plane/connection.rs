@@ -11,7 +11,7 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use tokio::time::timeout;
 
-use crate::ends::{ClientAddr, LocalAddr};
+use crate::ends::ClientAddr;
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
 use crate::ledger::Ticket;
@@ -23,7 +23,6 @@ use crate::spec::door::DoorSpec;
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
-use crate::visit::Visit;
 
 /// What the handler of a listener knows of a new connection.
 pub(super) struct Arriving {
@@ -92,17 +91,13 @@ async fn converse(arriving: Arriving) -> Option<Box<Relaying>> {
             ..Facts::default()
         };
         let mut ticket = take_ticket(&shared, &generation, &door.spec, facts);
-        let visit = door.forward.as_ref().map(|forward| {
-            ticket.keep_line(forward.log().map(Line::new));
-            Visit::new(Arc::clone(forward), source, ends.local.map(LocalAddr::get))
-        });
+        ticket.keep_line(door.log.as_ref().map(Line::new));
         let live = Arc::clone(ticket.live());
         let run = flow::run(flow::Begin {
             ways,
             door,
             ticket,
             client,
-            visit,
             ends,
             bound,
         });

@@ -115,7 +115,7 @@ impl Plane {
         if let Some(log) = self.shared.flows.log() {
             log.reopen();
         }
-        self.shared.forwards.reopen_logs();
+        self.shared.logs.reopen();
     }
 }
 

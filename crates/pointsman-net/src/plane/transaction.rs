@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use pointsman_policy::fact::InboundKind;
 use tokio::sync::OwnedMutexGuard;
 
 use super::entrance::{Entrance, Farewell};
 use super::listeners::{self, Kept, Listeners, Place, Plan, Standing};
-use super::wanted::{self, Wanted, covers, is_lacking, overlap};
+use super::wanted::{self, Wanted, covers, in_words, is_lacking, overlap};
 use super::{ApplyError, Plane, check};
-use crate::door::Door;
-use crate::forward::Logs;
+use crate::door::{Door, Opening};
 use crate::generation::Generation;
+use crate::group::{Groups, Unfit};
 use crate::ledger::Rules;
 use crate::listen::{Beside, Bound, Endpoint, Listener};
 use crate::outbound::Ways;
 use crate::spec::Spec;
 use crate::spec::door::DoorSpec;
-use crate::spec::forward::ForwardSpec;
 use crate::spec::listening::{At, ListenerId};
 
 /// A generation that could come into force: dropping it changes nothing.
@@ -33,8 +33,9 @@ use crate::spec::listening::{At, ListenerId};
 #[must_use = "it is not in force"]
 pub struct Prepared {
     spec: Spec,
-    /// Those of its inbounds, in order, then those of its forwards.
+    /// Those of its inbounds, in order.
     doors: Vec<Arc<Door>>,
+    groups: Groups,
     places: Vec<(Wanted, Place)>,
     /// Listeners that serve on for a wider one, by its index.
     within: Vec<(ListenerId, usize)>,
@@ -107,11 +108,17 @@ impl Plane {
     pub async fn prepare(&self, spec: Spec) -> Result<Prepared, ApplyError> {
         check(&spec)?;
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let draft = Generation::new(spec.clone(), HashMap::new(), Rules::default(), Vec::new());
+        let draft = Generation::new(
+            spec.clone(),
+            HashMap::new(),
+            Groups::default(),
+            Rules::default(),
+            Vec::new(),
+        );
         let ways = Ways::new(Arc::clone(&self.shared), Arc::new(draft));
-        let doors = spec.doors();
-        let wanted = wanted::wanted(&doors, &ways).await?;
-        let doors = self.doors(&spec, doors)?;
+        let wanted = wanted::wanted(&spec.inbounds, &ways).await?;
+        let doors = self.doors(&spec)?;
+        let groups = self.groups(&spec)?;
         // From here on nothing waits.
         let mut listeners = self.listeners();
         if listeners.stopped {
@@ -121,6 +128,7 @@ impl Plane {
         Ok(Prepared {
             spec,
             doors,
+            groups,
             places,
             within,
             _turn: turn,
@@ -152,7 +160,9 @@ impl Plane {
     fn give_up(&self, listeners: &mut Listeners) {
         listeners.forget_inherited();
         if let Some(generation) = self.shared.generation() {
-            self.shared.forwards.prune(&generation.spec().forwards);
+            let spec = generation.spec();
+            self.shared.groups.prune(&spec.outbounds);
+            self.shared.logs.prune(&spec.inbounds);
         }
     }
 
@@ -160,6 +170,7 @@ impl Plane {
         let Prepared {
             spec,
             doors,
+            groups,
             places,
             within,
             _turn,
@@ -221,10 +232,10 @@ impl Plane {
                 kept.entrance.farewell.store(Some(Arc::new(farewell)));
             }
         }
-        let forwards = doors.iter().filter_map(|door| door.forward.as_ref());
-        self.shared.forwards.commit(forwards, on_trial);
-        self.shared
-            .swap(Generation::new(spec, lead_to, rules, listening));
+        self.shared.groups.commit(&groups, on_trial);
+        self.shared.logs.commit(&doors);
+        let next = Generation::new(spec, lead_to, groups, rules, listening);
+        self.shared.swap(next);
         for (kept, place) in staying {
             match (kept, fresh.remove(&place.id)) {
                 (Some(kept), _) => listeners.kept.push(Kept { place, ..kept }),
@@ -257,26 +268,35 @@ impl Plane {
         }
     }
 
-    /// Doors with all that flows find behind them; the last of them are those of the forwards.
-    fn doors(&self, spec: &Spec, doors: Vec<DoorSpec>) -> Result<Vec<Arc<Door>>, ApplyError> {
-        let mut logs = Logs::new(&self.shared.dropped);
-        let mut prepare = |forward: &ForwardSpec| {
-            let (kept, dialer) = (&self.shared.forwards, self.shared.dialer());
-            let prepared = kept.prepare(forward, dialer, &mut logs);
-            prepared.map(Arc::new).map_err(|unfit| ApplyError::Lacks {
-                kind: "forward",
-                inbound: Arc::clone(&forward.name),
-                what: unfit.what,
-                source: unfit.source,
-            })
+    /// Doors with their logs.
+    fn doors(&self, spec: &Spec) -> Result<Vec<Arc<Door>>, ApplyError> {
+        let mut opening = Opening::new(&self.shared.logs, &self.shared.dropped);
+        let door = |spec: &DoorSpec| {
+            let log = spec.access_log.as_deref().map(|path| {
+                let lacks = |source| ApplyError::Lacks {
+                    kind: in_words(spec.speaks.kind()),
+                    inbound: Arc::clone(&spec.name),
+                    what: format!("its log {}", path.display()),
+                    source,
+                };
+                opening.log(path).map_err(lacks)
+            });
+            let (spec, log) = (spec.clone(), log.transpose()?);
+            Ok(Arc::new(Door { spec, log }))
         };
-        let proxies = spec.inbounds.iter().map(|_| None);
-        let leads_to = proxies.chain(spec.forwards.iter().map(Some));
-        let door = |(spec, forward): (DoorSpec, Option<&ForwardSpec>)| {
-            let forward = forward.map(&mut prepare).transpose()?;
-            Ok(Arc::new(Door { spec, forward }))
+        spec.inbounds.iter().map(door).collect()
+    }
+
+    fn groups(&self, spec: &Spec) -> Result<Groups, ApplyError> {
+        let lacks = |unfit: Unfit| ApplyError::Lacks {
+            // Forwards alone have groups that try their members, each one of its own name.
+            kind: in_words(InboundKind::Forward),
+            inbound: unfit.group,
+            what: unfit.what,
+            source: unfit.source,
         };
-        doors.into_iter().zip(leads_to).map(door).collect()
+        let prepared = self.shared.groups.prepare(&spec.outbounds);
+        prepared.map_err(lacks)
     }
 
     /// Where each wanted listener comes from. Those beside one of ours take clients that were its own once they listen:

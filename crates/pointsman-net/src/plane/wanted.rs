@@ -53,7 +53,7 @@ pub(super) async fn wanted(doors: &[DoorSpec], ways: &Ways) -> Result<Vec<Wanted
 }
 
 /// What a door is called in messages.
-fn in_words(kind: InboundKind) -> &'static str {
+pub(super) fn in_words(kind: InboundKind) -> &'static str {
     match kind {
         InboundKind::Forward => "forward",
         _ => "inbound",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::log::AccessLog;
 use super::{End, FlowRecord, rfc3339};
-use crate::spec::forward::{Address, Target};
+use crate::spec::target::{Address, Target};
 use crate::stream::{Socket, Stream};
 
 /// Keys of a record that each line has.

@@ -22,7 +22,7 @@ enum Part {
     Chain(usize),
     Direct(Uplink),
     /// Its name is what it is selected by.
-    Group(Arc<str>, usize, How, Uplink),
+    Group(Arc<str>, usize, Uplink),
     /// The place of the part that defines it: groups may share members.
     Known(usize),
     Other(String),
@@ -53,7 +53,8 @@ impl Way {
             if let (None, Some(outbound)) = (known, outbound)
                 && let Kind::Through(within)
                 | Kind::Choose(Group {
-                    members: within, ..
+                    members: within,
+                    how: How::Selected { .. },
                 }) = &outbound.kind
             {
                 left.extend(within.iter().rev());
@@ -68,14 +69,18 @@ fn part(outbound: &Outbound) -> Part {
         Kind::Through(hops) => Part::Chain(hops.len()),
         Kind::Carry(Carrier::Direct(uplink)) => Part::Direct(uplink.clone()),
         Kind::Carry(Carrier::Upstream(upstream)) => server(upstream),
-        Kind::Choose(group) => {
-            let (name, members) = (Arc::clone(&outbound.name), group.members.len());
-            Part::Group(name, members, group.how, group.uplink.clone())
-        }
+        Kind::Choose(Group {
+            members,
+            how: How::Selected { uplink },
+        }) => Part::Group(Arc::clone(&outbound.name), members.len(), uplink.clone()),
         Kind::NotYet(kind) => Part::Other(kind.to_string()),
-        other @ (Kind::Forward | Kind::Refuse(_) | Kind::Target) => {
-            Part::Other(format!("{other:?}"))
-        }
+        // Ways to no name server.
+        other @ (Kind::Carry(Carrier::Target(_))
+        | Kind::Choose(Group {
+            how: How::Balanced(_),
+            ..
+        })
+        | Kind::Refuse(_)) => Part::Other(format!("{other:?}")),
     }
 }
 
@@ -201,8 +206,9 @@ mod tests {
                 let members = vec![OutboundId(n + 1), OutboundId(n + 1)];
                 let group = Group {
                     members,
-                    how: How::Selected,
-                    uplink: Uplink::default(),
+                    how: How::Selected {
+                        uplink: Uplink::default(),
+                    },
                 };
                 outbound(&n.to_string(), Kind::Choose(group))
             })

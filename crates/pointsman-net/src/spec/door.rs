@@ -1,10 +1,11 @@
 //! Doors: what flows meet where they come in.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
 
-use super::forward::ForwardSpec;
 use super::listening::Listen;
 use crate::login::User;
 
@@ -26,20 +27,26 @@ pub struct DoorSpec {
     pub admits: Admission,
     /// How a client says where it wants to go.
     pub speaks: Speaks,
+    /// Targets are reached over the client's family alone; any, for clients of a Unix socket.
+    pub same_family: bool,
+    /// How long its flows may last, and be quiet.
+    pub limits: DoorLimits,
+    /// A log of this door alone: one JSON object a line for each connection, refused ones included.
+    pub access_log: Option<PathBuf>,
 }
 
-impl From<&ForwardSpec> for DoorSpec {
-    fn from(forward: &ForwardSpec) -> Self {
-        Self {
-            name: Arc::clone(&forward.name),
-            alias: Some(Arc::clone(&forward.name)),
-            listen: forward.listen.clone(),
-            policy: forward.policy,
-            resolver: None,
-            admits: Admission::default(),
-            speaks: Speaks::Nothing,
-        }
-    }
+/// How long the flows of a door may last, and be quiet, beside what holds for all ([`Limits`](super::Limits)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// The longest that a connection may last, from the moment that it is carried.
+    pub lifetime: Option<Duration>,
+    /// The longest that nothing may come from the client.
+    pub read_timeout: Option<Duration>,
+    /// The longest that the client may take nothing while there is something for it.
+    pub write_timeout: Option<Duration>,
+    /// The longest that no byte may move once one side has ended; `None`:
+    /// [`Limits::half_closed`](super::Limits::half_closed).
+    pub half_closed: Option<Duration>,
 }
 
 /// Who may come in, before the policy is asked.

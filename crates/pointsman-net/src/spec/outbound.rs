@@ -1,9 +1,11 @@
 //! Ways out, in sorts: what refuses, what chooses, what goes through others, what carries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::{Action, Host, OutboundId};
 
+use super::target::Target;
 use crate::dial::Uplink;
 use crate::login::Login;
 
@@ -23,14 +25,10 @@ pub enum Kind {
     Carry(Carrier),
     /// A group: one of its members.
     Choose(Group),
-    /// The targets of a forward, which its own flows alone are given.
-    Forward,
     /// A type that is not built yet, by its name: refuses every flow.
     NotYet(Arc<str>),
     /// It refuses flows.
     Refuse(Refusal),
-    /// A target of a forward, for its name's sake.
-    Target,
     /// A chain: through each hop in turn, nearest first; at least one.
     Through(Vec<OutboundId>),
 }
@@ -53,15 +51,66 @@ pub struct Group {
     pub members: Vec<OutboundId>,
     /// Which of them.
     pub how: How,
-    /// How members that are reached directly leave, where the group says so.
-    pub uplink: Uplink,
 }
 
 /// How a group chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
+    /// Members are tried until one is reached; all of them are targets.
+    Balanced(Balancing),
     /// The member that somebody selected; the first until somebody does.
-    Selected,
+    Selected {
+        /// How members that are reached directly leave, where the group says so.
+        uplink: Uplink,
+    },
+}
+
+/// How a group tries its members. What of it outlives a reload is known by the group's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balancing {
+    /// Which members a flow tries, and in which order.
+    pub balance: Balance,
+    /// How a flow goes on to the next member.
+    pub retry: Retry,
+    /// The most flows at once; 0: any number. Those above are refused at once.
+    pub connection_limit: usize,
+    /// Every flow is refused, for this reason.
+    pub not_yet: Option<Arc<str>>,
+}
+
+/// Which members a flow tries, and in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The next one where the one before cannot be reached.
+    Failover,
+    /// The first.
+    #[default]
+    None,
+    /// Each in turn; the next one where it cannot be reached.
+    RoundRobin,
+}
+
+/// How a flow goes on to the next member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The most members that are tried, each with its own attempts; 0: all.
+    pub targets: usize,
+    /// Pause before the second one, doubled before each further one.
+    pub pause: Duration,
+    /// What that pause grows to at most.
+    pub most: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            targets: 0,
+            // Another target is not the one that is down: there is nothing to wait for.
+            pause: Duration::ZERO,
+            // A client waits meanwhile.
+            most: Duration::from_secs(1),
+        }
+    }
 }
 
 /// What carries flows.
@@ -69,6 +118,8 @@ pub enum How {
 pub enum Carrier {
     /// From this host.
     Direct(Uplink),
+    /// To a place of its own, whatever the flow asks for; for groups that try their members.
+    Target(Target),
     /// By a server that is asked to connect.
     Upstream(Upstream),
 }
@@ -100,11 +151,11 @@ impl Kind {
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         match self {
-            Self::Carry(Carrier::Direct(_)) | Self::Target => Some(Action::Direct),
+            Self::Carry(Carrier::Direct(_) | Carrier::Target(_)) => Some(Action::Direct),
             Self::Carry(Carrier::Upstream(_)) | Self::NotYet(_) | Self::Through(_) => {
                 Some(Action::Proxy)
             }
-            Self::Choose(_) | Self::Forward => None,
+            Self::Choose(_) => None,
             Self::Refuse(refusal) => Some(refusal.action()),
         }
     }

@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use pointsman_net::record::End;
+use pointsman_net::dial::Uplink;
+use pointsman_net::plane::ApplyError;
+use pointsman_net::record::{End, Fault};
+use pointsman_net::spec::door::{DoorSpec, Speaks};
 use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Refusal, Upstream};
 use pointsman_policy::{Host, OutboundId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -117,13 +120,13 @@ async fn a_target_may_lie_behind_a_proxy() {
     let upstream = Upstream {
         host: Host::Address(at.ip()),
         port: at.port(),
-        uplink: pointsman_net::dial::Uplink::default(),
+        uplink: Uplink::default(),
         protocol: Protocol::Socks5(None),
     };
     // A proxy gets the name; the address only where the client's family binds.
     for (same_family, host) in [(false, "both.test"), (true, "127.0.0.1")] {
         let mut target = named("t", "both.test", 9);
-        target.via = Some(OutboundId(3));
+        target.via = Some(OutboundId(2));
         let mut forward = to([target]);
         forward.same_family = same_family;
         let spec = spec_with(
@@ -146,7 +149,7 @@ async fn a_target_may_lie_behind_a_proxy() {
 #[tokio::test]
 async fn a_way_that_refuses_refuses() {
     let mut target = tcp("t", echo().await);
-    target.via = Some(OutboundId(3));
+    target.via = Some(OutboundId(2));
     let spec = spec_with(1, &[], vec![to([target])], Kind::Refuse(Refusal::Blackhole));
     let stage = Stage::play(spec).await;
     assert!(stage.closes().await);
@@ -154,4 +157,45 @@ async fn a_way_that_refuses_refuses() {
         stage.records(1).await[0].ended,
         Some(End::Failed(..))
     ));
+}
+
+#[tokio::test]
+async fn who_asks_for_another_place_is_taken_to_no_target() {
+    let mut spec = spec(1, &[], vec![to([tcp("t", echo().await)])]);
+    let proxy = DoorSpec {
+        name: "proxy".into(),
+        speaks: Speaks::Socks,
+        ..spec.inbounds[0].clone()
+    };
+    spec.inbounds.push(proxy);
+    let stage = Stage::play(spec).await;
+    let mut client = client(stage.at[1].at.tcp().unwrap()).await;
+    client.send([5, 1, 0]).await;
+    client.expect([5, 0]).await;
+    client.send([5, 1, 0, 1, 127, 0, 0, 9, 0, 9]).await;
+    // "General failure", and nothing of the target's.
+    client.expect([5, 1, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    assert_eq!(client.rest().await.unwrap(), b"");
+    let record = stage.records(1).await.remove(0);
+    assert_eq!(record.outbound.as_deref(), Some("f"));
+    let not_built = matches!(record.ended, Some(End::Failed(Fault::NotBuilt, _)));
+    assert!(not_built, "{:?}", record.ended);
+}
+
+#[tokio::test]
+async fn a_group_that_tries_its_members_has_targets_alone() {
+    let whole = spec(1, &[], vec![to([tcp("t", echo().await)])]);
+    let stage = Stage::dark();
+    for kind in [
+        Kind::Carry(Carrier::Direct(Uplink::default())),
+        Kind::Refuse(Refusal::Reject),
+    ] {
+        let mut broken = whole.clone();
+        let target = broken.outbounds.last_mut().unwrap();
+        assert_eq!(&*target.name, "t");
+        target.kind = kind;
+        let refused = stage.plane().apply(broken).await;
+        assert!(matches!(refused, Err(ApplyError::Spec(_))), "{refused:?}");
+    }
+    stage.plane().apply(whole).await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::resolver::Families;
-use pointsman_net::spec::forward::{Balance, Target};
+use pointsman_net::spec::outbound::Balance;
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 
@@ -387,7 +387,7 @@ async fn a_forward_to_its_own_path_is_a_loop_by_whatever_way_it_leads_there() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     let mut forward = to([target(
         "me",
-        pointsman_net::spec::forward::Address::Unix(link),
+        pointsman_net::spec::target::Address::Unix(link),
     )]);
     forward
         .listen

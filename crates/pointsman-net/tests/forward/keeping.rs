@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End};
-use pointsman_net::spec::forward::Address;
 use pointsman_net::spec::listening::Listen;
+use pointsman_net::spec::target::Address;
+use pointsman_policy::OutboundId;
 
 use crate::stage::*;
 
@@ -85,12 +86,15 @@ async fn a_forward_that_goes_closes_its_door_and_not_its_flows() {
 async fn what_cannot_be_is_refused_before_anything_changes() {
     let server = greeter("hello").await;
     let stage = Stage::of(to([tcp("t", server)])).await;
-    let mut wrong = to([tcp("t", server)]);
-    wrong.policy = 9;
+    let of = |forward| spec(2, &[], vec![forward]);
+    let mut wrong = of(to([tcp("t", server)]));
+    wrong.inbounds[0].policy = 9;
+    let mut lost = tcp("t", server);
+    lost.via = Some(OutboundId(9));
     let mut circle = to([target("t", Address::Unix("/x".into()))]);
     circle.listen = vec![Listen::Unix("/x".into())];
-    for forward in [wrong, to([]), circle] {
-        let refused = stage.plane().apply(spec(2, &[], vec![forward])).await;
+    for spec in [wrong, of(to([])), of(to([lost])), of(circle)] {
+        let refused = stage.plane().apply(spec).await;
         assert!(matches!(refused, Err(ApplyError::Spec(_))), "{refused:?}");
     }
     stage.hears("hello").await;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord, Limit};
-use pointsman_net::spec::forward::Target;
 use pointsman_net::spec::listening::Listen;
 use pointsman_policy::Action;
 
@@ -196,12 +195,11 @@ async fn what_is_half_closed_and_silent_ends() {
             })
             .await;
             let mut forward = to([tcp("t", server)]);
-            let mut spec = spec(1, &[], Vec::new());
-            match own {
-                true => forward.half_closed = Some(SHORT),
-                false => spec.limits.half_closed = Some(SHORT),
+            forward.half_closed = own.then_some(SHORT);
+            let mut spec = spec(1, &[], vec![forward]);
+            if !own {
+                spec.limits.half_closed = Some(SHORT);
             }
-            spec.forwards = vec![forward];
             let stage = Stage::play(spec).await;
             let mut client = stage.connect().await;
             client.expect("!").await;

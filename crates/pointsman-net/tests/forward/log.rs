@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::forward::{Address, Balance};
 use pointsman_net::spec::listening::Listen;
+use pointsman_net::spec::outbound::Balance;
+use pointsman_net::spec::target::Address;
 use serde_json::{Value, json};
 
 use crate::stage::*;

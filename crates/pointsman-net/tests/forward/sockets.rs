@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
-use pointsman_net::spec::forward::{Address, Balance, Target};
 use pointsman_net::spec::listening::Listen;
+use pointsman_net::spec::outbound::Balance;
+use pointsman_net::spec::target::Address;
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::net::UnixListener;
 

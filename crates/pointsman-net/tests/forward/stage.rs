@@ -13,10 +13,12 @@ use pointsman_net::lookup::{
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::resolver::Families;
-use pointsman_net::spec::forward::{Address, Balance, ForwardSpec, Keepalive, Retry, Target};
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::listening::Listening;
-use pointsman_net::spec::outbound::{Carrier, Kind, Outbound, Refusal};
+use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
+use pointsman_net::spec::listening::{Listen, Listening};
+use pointsman_net::spec::outbound::{
+    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Refusal, Retry,
+};
+use pointsman_net::spec::target::{self, Address, Keepalive};
 use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -73,6 +75,93 @@ pub(crate) fn listen(address: impl Into<IpAddr>) -> Listen {
     }
 }
 
+/// A target, with its outbound's name.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: Address,
+    pub(crate) via: Option<OutboundId>,
+    pub(crate) attempts: u32,
+    pub(crate) backoff: Duration,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) resolve_timeout: Option<Duration>,
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) families: Families,
+}
+
+impl Target {
+    fn kind(&self, forward: &Forward) -> Kind {
+        Kind::Carry(Carrier::Target(target::Target {
+            address: self.address.clone(),
+            via: self.via,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            connect_timeout: self.connect_timeout,
+            resolve_timeout: self.resolve_timeout,
+            read_timeout: self.read_timeout,
+            write_timeout: self.write_timeout,
+            keepalive: self.keepalive,
+            families: self.families,
+            proxy_header: forward.proxy_header,
+        }))
+    }
+}
+
+/// A forward: a door, and the group that its policy ends in.
+#[derive(Clone)]
+pub(crate) struct Forward {
+    pub(crate) name: Arc<str>,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) balance: Balance,
+    pub(crate) connection_limit: usize,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) access_log: Option<PathBuf>,
+    pub(crate) proxy_header: bool,
+    pub(crate) same_family: bool,
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) half_closed: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) not_yet: Option<Arc<str>>,
+}
+
+impl Forward {
+    fn door(&self, policy: usize) -> DoorSpec {
+        DoorSpec {
+            name: Arc::clone(&self.name),
+            alias: Some(Arc::clone(&self.name)),
+            listen: self.listen.clone(),
+            policy,
+            resolver: None,
+            admits: Admission::default(),
+            speaks: Speaks::Nothing,
+            same_family: self.same_family,
+            limits: DoorLimits {
+                lifetime: self.lifetime,
+                read_timeout: self.read_timeout,
+                write_timeout: self.write_timeout,
+                half_closed: self.half_closed,
+            },
+            access_log: self.access_log.clone(),
+        }
+    }
+
+    fn group(&self, members: Vec<OutboundId>) -> Kind {
+        Kind::Choose(Group {
+            members,
+            how: How::Balanced(Balancing {
+                balance: self.balance,
+                retry: self.retry,
+                connection_limit: self.connection_limit,
+                not_yet: self.not_yet.clone(),
+            }),
+        })
+    }
+}
+
 pub(crate) fn target(name: &str, address: Address) -> Target {
     Target {
         name: name.into(),
@@ -100,11 +189,10 @@ pub(crate) fn named(name: &str, host: &str, port: u16) -> Target {
 }
 
 /// A forward named `f` that listens on the loopback.
-pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> ForwardSpec {
-    ForwardSpec {
+pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> Forward {
+    Forward {
         name: "f".into(),
         listen: vec![local()],
-        policy: 0,
         targets: targets.into_iter().collect(),
         balance: Balance::None,
         connection_limit: 0,
@@ -121,27 +209,31 @@ pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> ForwardSpec {
 }
 
 /// A generation of forwards, all with the same sources allowed (none: anybody).
-pub(crate) fn spec(number: u64, allow: &[&str], forwards: Vec<ForwardSpec>) -> Spec {
+pub(crate) fn spec(number: u64, allow: &[&str], forwards: Vec<Forward>) -> Spec {
     spec_with(number, allow, forwards, Kind::Refuse(Refusal::Blackhole))
 }
 
-/// Outbounds: 0 is DIRECT, 1 RESET, 2 the group, 3 `extra`.
-pub(crate) fn spec_with(
-    number: u64,
-    allow: &[&str],
-    forwards: Vec<ForwardSpec>,
-    extra: Kind,
-) -> Spec {
+/// Outbounds: 0 is DIRECT, 1 RESET, 2 `extra`; then each forward's group, before its targets.
+pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, extra: Kind) -> Spec {
     let outbound = |name: &str, kind| Outbound {
         name: name.into(),
         kind,
     };
-    let outbounds = vec![
+    let mut outbounds = vec![
         outbound("DIRECT", Kind::Carry(Carrier::Direct(Uplink::default()))),
         outbound("RESET", Kind::Refuse(Refusal::Reset)),
-        outbound("f", Kind::Forward),
         outbound("extra", extra),
     ];
+    let mut groups = Vec::new();
+    for forward in &forwards {
+        let group = u32::try_from(outbounds.len()).unwrap();
+        let members = (group + 1..).take(forward.targets.len());
+        let members = forward.group(members.map(OutboundId).collect());
+        outbounds.push(outbound(&forward.name, members));
+        let targets = forward.targets.iter();
+        outbounds.extend(targets.map(|target| outbound(&target.name, target.kind(forward))));
+        groups.push(OutboundId(group));
+    }
     let info = |outbound: &Outbound| OutboundInfo {
         name: Arc::clone(&outbound.name),
         kind: match outbound.kind.action() {
@@ -150,6 +242,36 @@ pub(crate) fn spec_with(
         },
         carries_udp: false,
     };
+    let infos: Arc<[OutboundInfo]> = outbounds.iter().map(info).collect();
+    let policies = forwards.iter().zip(groups);
+    let policies = policies.map(|(forward, group)| Arc::new(policy(forward, group, allow, &infos)));
+    let policies = policies.collect();
+    let doors = forwards.iter().enumerate();
+    Spec {
+        number: Number {
+            load: number,
+            refresh: 0,
+        },
+        policies,
+        outbounds,
+        inbounds: doors
+            .map(|(policy, forward)| forward.door(policy))
+            .collect(),
+        resolvers: Vec::new(),
+        server_resolver: Arc::new(Loopback),
+        sniff: SniffLimits::default(),
+        guards: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// Who is not allowed is reset, the others are given the group.
+fn policy(
+    forward: &Forward,
+    group: OutboundId,
+    allow: &[&str],
+    outbounds: &Arc<[OutboundInfo]>,
+) -> Policy {
     let from = |text: &&str| Condition::Address {
         of: AddressOf::Source,
         prefix: text.parse::<Prefix>().unwrap(),
@@ -165,12 +287,12 @@ pub(crate) fn spec_with(
         }));
     }
     body.push(Node::Leaf {
-        outbound: OutboundId(2),
+        outbound: group,
         origin: Origin::default(),
     });
-    let policy = Policy {
-        name: "f".into(),
-        outbounds: outbounds.iter().map(info).collect(),
+    Policy {
+        name: Arc::clone(&forward.name),
+        outbounds: Arc::clone(outbounds),
         direct: OutboundId(0),
         body: body.into(),
         sets: [].into(),
@@ -178,21 +300,6 @@ pub(crate) fn spec_with(
         databases: Arc::default(),
         domain_order: DomainOrder::Native,
         on_unknown: OnUnknown::Reject,
-    };
-    Spec {
-        number: Number {
-            load: number,
-            refresh: 0,
-        },
-        policies: vec![Arc::new(policy)],
-        outbounds,
-        inbounds: Vec::new(),
-        forwards,
-        resolvers: Vec::new(),
-        server_resolver: Arc::new(Loopback),
-        sniff: SniffLimits::default(),
-        guards: Vec::new(),
-        limits: Limits::default(),
     }
 }
 
@@ -203,7 +310,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn of(forward: ForwardSpec) -> Self {
+    pub(crate) async fn of(forward: Forward) -> Self {
         Self::play(spec(1, &[], vec![forward])).await
     }
 

@@ -1,8 +1,8 @@
 //! What a generation had outlives one that is on trial; and connections count as long as they live.
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::forward::Address;
 use pointsman_net::spec::listening::Listen;
+use pointsman_net::spec::target::Address;
 
 use crate::sockets::inherit;
 use crate::stage::{Client, Stage, client, echo, greeter, spec, target, tcp, to};

@@ -9,7 +9,7 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::record::End;
 use pointsman_net::resolver::{Families, Resolver, ResolverSpec, Station};
-use pointsman_net::spec::outbound::{Carrier, Group, How, Kind, Refusal};
+use pointsman_net::spec::outbound::{Carrier, Kind, Refusal};
 use pointsman_policy::{Domain, OutboundId};
 
 use crate::names::{resolver, visit};
@@ -42,11 +42,7 @@ fn from_here(last: u8) -> Kind {
 }
 
 fn group(members: Vec<OutboundId>) -> Kind {
-    Kind::Choose(Group {
-        members,
-        how: How::Selected,
-        uplink: Uplink::default(),
-    })
+    select(members, Uplink::default())
 }
 
 #[tokio::test]

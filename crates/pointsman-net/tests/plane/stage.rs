@@ -12,7 +12,7 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::spec::door::{Admission, DoorSpec, Speaks};
+use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_net::spec::outbound::{
     Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
 };
@@ -168,7 +168,6 @@ impl Script {
             policies: vec![Arc::new(policy)],
             outbounds: self.outbounds.clone(),
             inbounds: self.inbounds.clone(),
-            forwards: Vec::new(),
             resolvers: Vec::new(),
             server_resolver: Arc::new(Loopback),
             sniff: self.sniff,
@@ -208,6 +207,9 @@ pub(crate) fn inbound(name: &str, kind: InboundKind) -> DoorSpec {
             InboundKind::Socks5 => Speaks::Socks,
             other => panic!("{other:?} is no proxy"),
         },
+        same_family: false,
+        limits: DoorLimits::default(),
+        access_log: None,
     }
 }
 
@@ -231,8 +233,7 @@ pub(crate) fn direct(uplink: Uplink) -> Kind {
 pub(crate) fn select(members: Vec<OutboundId>, uplink: Uplink) -> Kind {
     Kind::Choose(Group {
         members,
-        how: How::Selected,
-        uplink,
+        how: How::Selected { uplink },
     })
 }
 

@@ -1,6 +1,6 @@
-//! Which targets a connection tries, and in which order.
+//! Which members of a group a connection tries, and in which order.
 //!
-//! Invariant: a target that failed a moment ago is tried after those that did not, never left out: where all
+//! Invariant: a member that failed a moment ago is tried after those that did not, never left out: where all
 //! have failed they are tried anyway. Who fails is asked again by one connection at a time: by the one that is about to
 //! try it, not by those that have others to try.
 
@@ -10,20 +10,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::spec::forward::{Address, Balance, ForwardSpec, Target};
+use crate::spec::outbound::{Balance, Balancing};
+use crate::spec::target::Address;
 
-/// After the first failure a target rests for so long: some of a client's patience is saved, and a server that
+/// After the first failure a member rests for so long: some of a client's patience is saved, and a server that
 /// restarts is soon asked again.
 const FIRST_REST: Duration = Duration::from_secs(2);
 /// Each failure after its rest doubles it up to this: what has been down for minutes costs one connection in so long.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// The targets that failed lately.
+/// The members that failed lately.
 #[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<Key, Failed>>);
+pub(crate) struct Failures(Mutex<HashMap<Member, Failed>>);
 
-/// A target keeps its past over a reload as long as it is the same.
-type Key = (Arc<str>, Address);
+/// A member of a group; it keeps its past over a reload as long as it is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Member {
+    name: Arc<str>,
+    address: Address,
+}
+
+impl Member {
+    pub(crate) fn new(name: &Arc<str>, address: &Address) -> Self {
+        Self {
+            name: Arc::clone(name),
+            address: address.clone(),
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Failed {
@@ -34,7 +48,7 @@ struct Failed {
     asked: Instant,
 }
 
-/// The targets that a connection has yet to try, in their order.
+/// The members that a connection has yet to try, in their order.
 #[derive(Debug)]
 pub(crate) struct Left {
     /// The order begins here, goes on to the last one, and around.
@@ -47,15 +61,14 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// `turn` is whose turn it is.
-    pub(crate) fn new(spec: &ForwardSpec, turn: usize) -> Self {
-        let all = spec.targets.len();
-        let (first, count) = match spec.balance {
+    /// Of `all` members; `turn` is whose turn it is.
+    pub(crate) fn new(how: &Balancing, all: usize, turn: usize) -> Self {
+        let (first, count) = match how.balance {
             Balance::None => (0, all.min(1)),
             Balance::Failover => (0, all),
             Balance::RoundRobin => (turn % all.max(1), all),
         };
-        let tries = match spec.retry.targets {
+        let tries = match how.retry.targets {
             0 => count,
             most => most.min(count),
         };
@@ -85,13 +98,13 @@ impl Left {
 }
 
 impl Failures {
-    /// It could not be reached by who tried it since `begun`. There are no more entries than targets of `spec`.
-    pub(crate) fn note(&self, spec: &ForwardSpec, target: &Target, begun: Instant, now: Instant) {
+    /// It could not be reached by who tried it since `begun`. There are no more entries than `members`.
+    pub(crate) fn note(&self, members: &[Member], member: &Member, begun: Instant, now: Instant) {
         let mut all = self.all();
-        if all.len() >= spec.targets.len() {
-            all.retain(|key, _| spec.targets.iter().any(|target| self::key(target) == *key));
+        if all.len() >= members.len() {
+            all.retain(|known, _| members.contains(known));
         }
-        let rest = match all.get(&key(target)) {
+        let rest = match all.get(member) {
             // Of many that fail together one counts: it is one failure.
             Some(failed) if begun < failed.over => return,
             Some(failed) => (failed.rest * 2).min(LONGEST_REST),
@@ -102,23 +115,23 @@ impl Failures {
             over: now + rest,
             asked: now,
         };
-        all.insert(key(target), failed);
+        all.insert(member.clone(), failed);
     }
 
     /// It was reached: nothing is held against it.
-    pub(crate) fn forgive(&self, target: &Target) {
+    pub(crate) fn forgive(&self, member: &Member) {
         let mut all = self.all();
         if !all.is_empty() {
-            all.remove(&key(target));
+            all.remove(member);
         }
     }
 
     /// The index of the one to try now: the first that does not rest, else the first.
-    pub(crate) fn next(&self, spec: &ForwardSpec, left: &mut Left, now: Instant) -> Option<usize> {
+    pub(crate) fn next(&self, members: &[Member], left: &mut Left, now: Instant) -> Option<usize> {
         left.tries = left.tries.checked_sub(1)?;
         let mut all = self.all();
         let awake = |index: &usize| {
-            let failed = all.get(&key(&spec.targets[*index]));
+            let failed = all.get(&members[*index]);
             failed.is_none_or(|failed| !failed.rests(now))
         };
         let index = match all.is_empty() {
@@ -130,7 +143,7 @@ impl Failures {
         }?;
         left.take(index);
         if !all.is_empty()
-            && let Some(failed) = all.get_mut(&key(&spec.targets[index]))
+            && let Some(failed) = all.get_mut(&members[index])
             && !failed.rests(now)
         {
             failed.asked = now + failed.rest;
@@ -138,48 +151,48 @@ impl Failures {
         Some(index)
     }
 
-    /// The forward's targets that could not be reached, by name, and for how long each is still passed by. What is
-    /// remembered outlives a reload; a target that went with it, or has another address by now, does not fail.
-    pub(crate) fn failing(&self, spec: &ForwardSpec, now: Instant) -> Vec<(Arc<str>, Duration)> {
+    /// Those of `members` that could not be reached, by name, and for how long each is still passed by. What is remembered
+    /// outlives a reload; a member that went with it, or has another address by now, does not fail.
+    pub(crate) fn failing(&self, members: &[Member], now: Instant) -> Vec<(Arc<str>, Duration)> {
         let all = self.all();
         let rests = |failed: &Failed| failed.over.saturating_duration_since(now);
-        let failed = |target: &Target| {
-            let failed = all.get(&key(target))?;
-            Some((Arc::clone(&target.name), rests(failed)))
+        let failed = |member: &Member| {
+            let failed = all.get(member)?;
+            Some((Arc::clone(&member.name), rests(failed)))
         };
-        let mut failing: Vec<_> = spec.targets.iter().filter_map(failed).collect();
+        let mut failing: Vec<_> = members.iter().filter_map(failed).collect();
         failing.sort();
         failing
     }
 
     /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
-    fn left(&self, target: &Target, begun: Instant) {
-        if let Some(failed) = self.all().get_mut(&key(target))
+    fn left(&self, member: &Member, begun: Instant) {
+        if let Some(failed) = self.all().get_mut(member)
             && failed.asked == begun + failed.rest
         {
             failed.asked = begun;
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Key, Failed>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Member, Failed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One that tries a target whose rest is over, until it is known whether it can be reached.
+/// One that tries a member whose rest is over, until it is known whether it can be reached.
 pub(crate) struct Trying<'a> {
     failures: &'a Failures,
-    target: &'a Target,
+    member: &'a Member,
     begun: Instant,
     known: bool,
 }
 
 impl<'a> Trying<'a> {
     /// `begun` is the moment at which [`Failures::next`] chose it.
-    pub(crate) fn new(failures: &'a Failures, target: &'a Target, begun: Instant) -> Self {
+    pub(crate) fn new(failures: &'a Failures, member: &'a Member, begun: Instant) -> Self {
         Self {
             failures,
-            target,
+            member,
             begun,
             known: false,
         }
@@ -193,7 +206,7 @@ impl<'a> Trying<'a> {
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
         if !self.known {
-            self.failures.left(self.target, self.begun);
+            self.failures.left(self.member, self.begun);
         }
     }
 }
@@ -205,70 +218,55 @@ impl Failed {
     }
 }
 
-fn key(target: &Target) -> Key {
-    (Arc::clone(&target.name), target.address.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookup::Families;
-    use crate::spec::forward::{Keepalive, Retry};
+    use crate::spec::outbound::Retry;
 
-    fn spec(balance: Balance, targets: usize, most: usize) -> ForwardSpec {
-        let target = |number: usize| Target {
+    /// A group of members that are told apart by their numbers.
+    struct Group {
+        how: Balancing,
+        members: Vec<Member>,
+    }
+
+    fn group(balance: Balance, members: i32, most: usize) -> Group {
+        let member = |number: i32| Member {
             name: number.to_string().into(),
-            address: Address::Fd(i32::try_from(number).unwrap()),
-            via: None,
-            attempts: 1,
-            backoff: Duration::ZERO,
-            connect_timeout: None,
-            resolve_timeout: None,
-            read_timeout: None,
-            write_timeout: None,
-            keepalive: Keepalive::Default,
-            families: Families::default(),
+            address: Address::Fd(number),
         };
-        ForwardSpec {
-            name: "f".into(),
-            listen: Vec::new(),
-            policy: 0,
-            targets: (0..targets).map(target).collect(),
+        let how = Balancing {
             balance,
-            connection_limit: 0,
-            lifetime: None,
-            access_log: None,
-            proxy_header: false,
-            same_family: false,
-            read_timeout: None,
-            write_timeout: None,
-            half_closed: None,
             retry: Retry {
                 targets: most,
                 ..Retry::default()
             },
+            connection_limit: 0,
             not_yet: None,
+        };
+        Group {
+            how,
+            members: (0..members).map(member).collect(),
         }
     }
 
     /// In which order a connection tries all that it may.
-    fn order(failures: &Failures, spec: &ForwardSpec, turn: usize, now: Instant) -> Vec<usize> {
-        let mut left = Left::new(spec, turn);
-        std::iter::from_fn(|| failures.next(spec, &mut left, now)).collect()
+    fn order(failures: &Failures, group: &Group, turn: usize, now: Instant) -> Vec<usize> {
+        let mut left = Left::new(&group.how, group.members.len(), turn);
+        std::iter::from_fn(|| failures.next(&group.members, &mut left, now)).collect()
     }
 
     /// The target that a connection gets where the first one that it tries can be reached.
-    fn first(failures: &Failures, spec: &ForwardSpec, turn: usize, now: Instant) -> usize {
-        let mut left = Left::new(spec, turn);
-        failures.next(spec, &mut left, now).unwrap()
+    fn first(failures: &Failures, group: &Group, turn: usize, now: Instant) -> usize {
+        let mut left = Left::new(&group.how, group.members.len(), turn);
+        failures.next(&group.members, &mut left, now).unwrap()
     }
 
     #[test]
     fn every_balance_has_its_order() {
         let now = Instant::now();
         let order = |balance, most, turn| {
-            let spec = spec(balance, 3, most);
-            order(&Failures::default(), &spec, turn, now)
+            let group = group(balance, 3, most);
+            order(&Failures::default(), &group, turn, now)
         };
         assert_eq!(order(Balance::Failover, 0, 1), [0, 1, 2]);
         assert_eq!(order(Balance::Failover, 2, 1), [0, 1]);
@@ -279,39 +277,39 @@ mod tests {
 
     #[test]
     fn who_failed_rests_longer_each_time_and_is_asked_by_one() {
-        let spec = spec(Balance::Failover, 3, 0);
+        let group = group(Balance::Failover, 3, 0);
         let failures = Failures::default();
         let mut now = Instant::now();
         for seconds in [2, 4, 8, 16, 30, 30] {
-            failures.note(&spec, &spec.targets[0], now, now);
+            failures.note(&group.members, &group.members[0], now, now);
             let almost = now + Duration::from_secs(seconds) - Duration::from_millis(1);
-            assert_eq!(order(&failures, &spec, 0, now), [1, 2, 0]);
-            assert_eq!(order(&failures, &spec, 0, almost), [1, 2, 0]);
+            assert_eq!(order(&failures, &group, 0, now), [1, 2, 0]);
+            assert_eq!(order(&failures, &group, 0, almost), [1, 2, 0]);
             now += Duration::from_secs(seconds);
-            assert_eq!(first(&failures, &spec, 0, now), 0, "{seconds} s");
-            assert_eq!(first(&failures, &spec, 0, now), 1, "one asks");
+            assert_eq!(first(&failures, &group, 0, now), 0, "{seconds} s");
+            assert_eq!(first(&failures, &group, 0, now), 1, "one asks");
         }
-        failures.forgive(&spec.targets[0]);
-        assert_eq!(first(&failures, &spec, 0, now), 0);
-        assert_eq!(first(&failures, &spec, 0, now), 0);
+        failures.forgive(&group.members[0]);
+        assert_eq!(first(&failures, &group, 0, now), 0);
+        assert_eq!(first(&failures, &group, 0, now), 0);
     }
 
     #[test]
     fn a_target_that_is_gone_or_moved_does_not_fail() {
-        let known = spec(Balance::Failover, 2, 0);
+        let known = group(Balance::Failover, 2, 0);
         let failures = Failures::default();
         let now = Instant::now();
-        failures.note(&known, &known.targets[0], now, now);
-        let names = |spec: &ForwardSpec| -> Vec<String> {
-            let failing = failures.failing(spec, now).into_iter();
+        failures.note(&known.members, &known.members[0], now, now);
+        let names = |group: &Group| -> Vec<String> {
+            let failing = failures.failing(&group.members, now).into_iter();
             failing.map(|(name, _)| name.to_string()).collect()
         };
         assert_eq!(names(&known), ["0"]);
-        let mut moved = spec(Balance::Failover, 2, 0);
-        moved.targets[0].address = Address::Fd(77);
+        let mut moved = group(Balance::Failover, 2, 0);
+        moved.members[0].address = Address::Fd(77);
         assert!(names(&moved).is_empty());
-        let mut gone = spec(Balance::Failover, 2, 0);
-        gone.targets.remove(0);
+        let mut gone = group(Balance::Failover, 2, 0);
+        gone.members.remove(0);
         assert!(names(&gone).is_empty());
         // A trial ends, and it is back.
         assert_eq!(names(&known), ["0"]);
@@ -319,63 +317,63 @@ mod tests {
 
     #[test]
     fn who_leaves_before_it_is_known_lets_the_next_one_try() {
-        let spec = spec(Balance::Failover, 2, 0);
+        let group = group(Balance::Failover, 2, 0);
         let failures = Failures::default();
         let mut now = Instant::now();
-        failures.note(&spec, &spec.targets[0], now, now);
+        failures.note(&group.members, &group.members[0], now, now);
         now += FIRST_REST;
         for known in [false, true] {
-            assert_eq!(first(&failures, &spec, 0, now), 0);
-            let trying = Trying::new(&failures, &spec.targets[0], now);
-            assert_eq!(first(&failures, &spec, 0, now), 1, "one asks");
+            assert_eq!(first(&failures, &group, 0, now), 0);
+            let trying = Trying::new(&failures, &group.members[0], now);
+            assert_eq!(first(&failures, &group, 0, now), 1, "one asks");
             match known {
                 true => trying.known(),
                 false => drop(trying),
             }
         }
-        assert_eq!(first(&failures, &spec, 0, now), 1);
+        assert_eq!(first(&failures, &group, 0, now), 1);
     }
 
     #[test]
     fn who_has_another_turn_does_not_keep_a_target_at_rest() {
-        let spec = spec(Balance::RoundRobin, 3, 0);
+        let group = group(Balance::RoundRobin, 3, 0);
         let failures = Failures::default();
         let mut now = Instant::now();
-        failures.note(&spec, &spec.targets[0], now, now);
+        failures.note(&group.members, &group.members[0], now, now);
         now += FIRST_REST;
-        assert_eq!(first(&failures, &spec, 1, now), 1);
-        assert_eq!(first(&failures, &spec, 2, now), 2);
-        assert_eq!(first(&failures, &spec, 3, now), 0);
+        assert_eq!(first(&failures, &group, 1, now), 1);
+        assert_eq!(first(&failures, &group, 2, now), 2);
+        assert_eq!(first(&failures, &group, 3, now), 0);
     }
 
     #[test]
     fn many_that_fail_together_are_one_failure() {
-        let spec = spec(Balance::Failover, 2, 0);
+        let group = group(Balance::Failover, 2, 0);
         let failures = Failures::default();
         let begun = Instant::now();
         let mut now = begun;
         // Begun before it was known, and told over longer than its rest.
         for _ in 0..100 {
             now += Duration::from_millis(15);
-            failures.note(&spec, &spec.targets[0], begun, now);
+            failures.note(&group.members, &group.members[0], begun, now);
         }
         let over = begun + Duration::from_millis(15) + FIRST_REST;
-        assert_eq!(first(&failures, &spec, 0, over), 0);
+        assert_eq!(first(&failures, &group, 0, over), 0);
         // One after its rest says something new.
-        failures.note(&spec, &spec.targets[0], over, over);
-        assert_eq!(first(&failures, &spec, 0, over + FIRST_REST), 1);
-        assert_eq!(first(&failures, &spec, 0, over + FIRST_REST * 2), 0);
+        failures.note(&group.members, &group.members[0], over, over);
+        assert_eq!(first(&failures, &group, 0, over + FIRST_REST), 1);
+        assert_eq!(first(&failures, &group, 0, over + FIRST_REST * 2), 0);
     }
 
     #[test]
     fn where_all_have_failed_all_are_tried() {
-        let spec = spec(Balance::RoundRobin, 3, 0);
+        let group = group(Balance::RoundRobin, 3, 0);
         let failures = Failures::default();
         let now = Instant::now();
-        for target in &spec.targets {
-            failures.note(&spec, target, now, now);
+        for member in &group.members {
+            failures.note(&group.members, member, now, now);
         }
-        assert_eq!(order(&failures, &spec, 1, now), [1, 2, 0]);
+        assert_eq!(order(&failures, &group, 1, now), [1, 2, 0]);
     }
 
     #[test]
@@ -383,11 +381,11 @@ mod tests {
         let failures = Failures::default();
         let now = Instant::now();
         for count in [1, 5, 2] {
-            let spec = spec(Balance::Failover, count, 0);
-            for target in spec.targets.iter().chain(&spec.targets) {
-                failures.note(&spec, target, now, now);
+            let group = group(Balance::Failover, count, 0);
+            for member in group.members.iter().chain(&group.members) {
+                failures.note(&group.members, member, now, now);
             }
-            assert_eq!(failures.all().len(), count);
+            assert_eq!(failures.all().len(), group.members.len());
         }
     }
 }

@@ -1,0 +1,56 @@
+//! Groups that try their members in turn, as a generation has them, and what of them outlives one.
+//!
+//! Invariant: what must outlive a generation (connections counted, whose turn it is, who failed, inherited connections)
+//! is keyed by the group's name, or by the descriptor.
+//! Absent: how a flow is taken to a member: see [`crate::outbound`].
+
+mod inherited;
+mod kept;
+mod order;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::OutboundId;
+use tokio::time::Instant;
+
+pub(crate) use self::inherited::{Connected, NotNow, Turn};
+pub(crate) use self::kept::{Kept, Permit, State, Unfit};
+pub(crate) use self::order::{Left, Member, Trying};
+
+/// The groups of a generation that try their members.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: HashMap<OutboundId, Group>,
+    /// Connections that were handed over, by their descriptors.
+    connected: HashMap<i32, Arc<Connected>>,
+}
+
+/// A group that tries its members.
+#[derive(Debug)]
+pub(crate) struct Group {
+    name: Arc<str>,
+    pub(crate) state: Arc<State>,
+    /// In order.
+    pub(crate) members: Vec<Member>,
+}
+
+impl Group {
+    /// Its members that could not be reached, by name, and for how long each is still passed by.
+    pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
+        self.state.failures.failing(&self.members, now)
+    }
+}
+
+impl Groups {
+    /// The group of that number.
+    pub(crate) fn get(&self, id: OutboundId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    /// The connection that was handed over as that descriptor.
+    pub(crate) fn connected(&self, number: i32) -> Option<&Arc<Connected>> {
+        self.connected.get(&number)
+    }
+}

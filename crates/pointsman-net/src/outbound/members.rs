@@ -1,0 +1,247 @@
+//! Groups: the member that a flow is given, and how members are tried until one is reached.
+//!
+//! Invariants: a flow is carried by what was selected when it was decided, whatever is selected meanwhile; and whatever
+//! was tried, its record names the member that was tried last, and each attempt that failed.
+
+use std::sync::Arc;
+
+use pointsman_policy::{Action, OutboundId};
+use tokio::time::{Instant, sleep};
+
+use super::target::{Aim, Errand};
+use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
+use crate::group::{Group as Tried, Left, Permit, Trying, Turn};
+use crate::record::chain;
+use crate::spec::outbound::{Balance, Balancing, Carrier, Group, How, Kind, Outbound};
+use crate::spec::target::Target;
+
+/// An outbound as far as to what carries, or to the group that tries its members; groups of which a member is selected
+/// are followed once: what is recorded, guarded and opened is one way, also when somebody selects another meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pick {
+    /// What was chosen.
+    pub(crate) outbound: OutboundId,
+    /// What it comes to.
+    pub(crate) member: OutboundId,
+    /// Each group on the way, with its member.
+    pub(super) groups: Vec<(OutboundId, OutboundId)>,
+}
+
+impl Pick {
+    /// The groups between what was chosen and what it comes to, outermost first.
+    pub(crate) fn between(&self) -> impl Iterator<Item = OutboundId> {
+        self.groups.iter().skip(1).map(|(group, _)| *group)
+    }
+}
+
+/// What a flow occupies until its end.
+#[derive(Debug, Default)]
+pub(crate) struct Stay {
+    _permit: Option<Permit>,
+    _turn: Option<Turn>,
+}
+
+impl Ways {
+    /// The outbound that carries a flow given to `id`: groups are followed to the member selected.
+    #[must_use]
+    pub fn member(&self, id: OutboundId) -> OutboundId {
+        self.pick(id).member
+    }
+
+    /// Follows groups to the members that are selected now.
+    pub(crate) fn pick(&self, outbound: OutboundId) -> Pick {
+        let mut pick = Pick {
+            outbound,
+            member: outbound,
+            groups: Vec::new(),
+        };
+        for _ in 0..MAX_DEPTH {
+            let found = self.generation.outbound(pick.member);
+            let Some(member) = found.and_then(|outbound| self.selected(outbound)) else {
+                break;
+            };
+            pick.groups.push((pick.member, member));
+            pick.member = member;
+        }
+        pick
+    }
+
+    /// The member that is selected now; `None` for what is no group, or one that tries its members.
+    pub(super) fn selected(&self, outbound: &Outbound) -> Option<OutboundId> {
+        match &outbound.kind {
+            Kind::Choose(Group {
+                members,
+                how: How::Selected { .. },
+            }) => self
+                .shared
+                .selected(&self.generation, &outbound.name, members),
+            _ => None,
+        }
+    }
+
+    /// A group that tries its members.
+    pub(super) fn balanced(&self, id: OutboundId) -> Option<Balanced<'_>> {
+        let Outbound { name, kind } = self.generation.outbound(id)?;
+        let Kind::Choose(Group {
+            members,
+            how: How::Balanced(how),
+        }) = kind
+        else {
+            return None;
+        };
+        Some(Balanced {
+            name,
+            members,
+            how,
+            tried: self.generation.groups().get(id)?,
+        })
+    }
+
+    /// A stream to a member of a group.
+    ///
+    /// # Errors
+    /// [`DialError::Shut`]: it is refused. Else no member could be reached.
+    pub(super) async fn try_members(
+        &self,
+        group: Balanced<'_>,
+        errand: Errand<'_>,
+    ) -> Result<Opened, DialError> {
+        let Balanced {
+            name,
+            members,
+            how,
+            tried,
+        } = group;
+        let permit = group.admit()?;
+        let turn = match how.balance {
+            Balance::RoundRobin => tried.state.turn(),
+            Balance::Failover | Balance::None => 0,
+        };
+        let mut left = Left::new(how, tried.members.len(), turn);
+        let mut failures: Vec<(&Arc<str>, DialError)> = Vec::new();
+        let mut pause = how.retry.pause;
+        while left.any() {
+            if !failures.is_empty() && !pause.is_zero() {
+                sleep(pause.min(how.retry.most)).await;
+                pause = pause.saturating_mul(2);
+            }
+            let begun = Instant::now();
+            let known = &tried.state.failures;
+            let Some(index) = known.next(&tried.members, &mut left, begun) else {
+                break;
+            };
+            let Some((member, target)) = members.get(index).and_then(|id| self.target(*id)) else {
+                continue;
+            };
+            let action = target.via.and_then(|via| self.action(via));
+            errand.ticket.note(|record| {
+                record.member = Some(Arc::clone(member));
+                record.action = Some(action.unwrap_or(Action::Direct));
+            });
+            let remembered = &tried.members[index];
+            let trying = Trying::new(known, remembered, begun);
+            let aim = Aim {
+                ways: self,
+                group: name,
+                name: member,
+                target,
+            };
+            let reached = aim.reach(&errand).await;
+            // Else the next one tries: a failure that says nothing of the target is as none.
+            if reached.as_ref().err().is_none_or(DialError::may_pass) {
+                trying.known();
+            }
+            match reached {
+                Ok((stream, mut turn)) => {
+                    known.forgive(remembered);
+                    if let Some(line) = errand.ticket.line() {
+                        line.reached(target, &stream);
+                    }
+                    // The flow's bytes go there from now on.
+                    turn.iter_mut().for_each(Turn::used);
+                    return Ok(Opened {
+                        stream,
+                        stay: Stay {
+                            _permit: Some(permit),
+                            _turn: turn,
+                        },
+                        read_timeout: target.read_timeout,
+                        write_timeout: target.write_timeout,
+                    });
+                }
+                Err(error) => {
+                    if error.may_pass() {
+                        known.note(&tried.members, remembered, begun, Instant::now());
+                    }
+                    if let Some(line) = errand.ticket.line() {
+                        line.tried(target);
+                    }
+                    // The last one's is told of the flow itself.
+                    if left.any() {
+                        errand.ticket.tried(name, member, error.fault(), &error);
+                    }
+                    failures.push((member, error));
+                }
+            }
+        }
+        Err(none_of(name, failures))
+    }
+
+    /// The target of that number, with its name.
+    fn target(&self, id: OutboundId) -> Option<(&Arc<str>, &Target)> {
+        let outbound = self.generation.outbound(id)?;
+        match &outbound.kind {
+            Kind::Carry(Carrier::Target(target)) => Some((&outbound.name, target)),
+            _ => None,
+        }
+    }
+}
+
+/// A group that tries its members.
+#[derive(Clone, Copy)]
+pub(super) struct Balanced<'a> {
+    name: &'a Arc<str>,
+    members: &'a [OutboundId],
+    how: &'a Balancing,
+    /// What is known of it, and of its members.
+    tried: &'a Tried,
+}
+
+impl Balanced<'_> {
+    /// Counts one more flow.
+    fn admit(&self) -> Result<Permit, DialError> {
+        let shut = |why| DialError::Shut {
+            outbound: Arc::clone(self.name),
+            why,
+        };
+        if let Some(why) = &self.how.not_yet {
+            return Err(shut(Arc::clone(why)));
+        }
+        let most = self.how.connection_limit;
+        let over = || {
+            let why = "connection limit: as many connections are open as `connection_limit` allows";
+            shut(format!("{why} ({most})").into())
+        };
+        self.tried.state.admit(most).ok_or_else(over)
+    }
+}
+
+/// One error of all that went wrong.
+fn none_of(group: &Arc<str>, mut failures: Vec<(&Arc<str>, DialError)>) -> DialError {
+    if failures.len() == 1
+        && let Some((_, only)) = failures.pop()
+    {
+        return only;
+    }
+    let each = failures
+        .iter()
+        .map(|(member, error)| format!("{member}: {}", chain(error)));
+    let failure = failures
+        .last()
+        .map_or(Failure::General, |(_, error)| error.failure());
+    DialError::NoTarget {
+        outbound: Arc::clone(group),
+        why: each.collect::<Vec<_>>().join("; "),
+        failure,
+    }
+}

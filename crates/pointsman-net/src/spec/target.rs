@@ -1,0 +1,63 @@
+//! Targets: places of their own that a group leads to, whatever its flows ask for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pointsman_policy::{Host, OutboundId};
+
+use crate::lookup::Families;
+
+/// A target; its name is its outbound's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where.
+    pub address: Address,
+    /// The way to it; `None`: plain direct. TCP targets alone have one.
+    pub via: Option<OutboundId>,
+    /// Attempts to connect; 0 counts as 1.
+    pub attempts: u32,
+    /// Pause before the second attempt, doubled before each further one.
+    pub backoff: Duration,
+    /// Limit of one attempt; `None`: [`Limits::dial`](super::Limits::dial).
+    pub connect_timeout: Option<Duration>,
+    /// Limit of resolving its name; `None`: [`Limits::resolve`](super::Limits::resolve).
+    pub resolve_timeout: Option<Duration>,
+    /// The longest that nothing may come from it.
+    pub read_timeout: Option<Duration>,
+    /// The longest that it may take nothing while there is something for it.
+    pub write_timeout: Option<Duration>,
+    /// TCP keepalive, where it is reached without another outbound.
+    pub keepalive: Keepalive,
+    /// The families over which it is reached.
+    pub families: Families,
+    /// It is told the client's address first (PROXY protocol, version 1).
+    pub proxy_header: bool,
+}
+
+/// A target's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// One connection that was handed over: the number of its descriptor. It serves one flow at a time.
+    Fd(i32),
+    /// TCP.
+    Tcp {
+        /// Name or address.
+        host: Host,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// TCP keepalive of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keepalive {
+    /// Every 15 s.
+    #[default]
+    Default,
+    /// Every so often.
+    Every(Duration),
+    /// None.
+    Off,
+}
