@@ -3,7 +3,6 @@
 //! Invariant: it is given once. After success only a reset can take it back, so a refusal then is a
 //! reset; a client that waits for no answer gets resets alone.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use pointsman_wire::http;
@@ -13,9 +12,6 @@ use tokio::time::timeout;
 use crate::outbound::Failure;
 use crate::shared::Silences;
 use crate::stream::Stream;
-
-/// What clients expect where nothing was bound.
-pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// How a client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +73,14 @@ impl Reply {
 
     /// Tells a client that waits that it may go on.
     pub(crate) async fn grant(&mut self, client: &mut Stream) -> std::io::Result<()> {
-        let granted = match self {
+        let granted: &[u8] = match self {
             Self::Nothing | Self::Plain => return Ok(()),
-            Self::Connect => b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec(),
-            Self::Socks4 => socks::write_socks4_reply(true),
-            Self::Socks5 => socks::write_reply(ReplyCode::Succeeded, NOWHERE),
+            Self::Connect => b"HTTP/1.1 200 Connection established\r\n\r\n",
+            Self::Socks4 => &socks::write_socks4_reply(true),
+            Self::Socks5 => &socks::write_unbound_reply(ReplyCode::Succeeded),
         };
         *self = Self::Nothing;
-        client.write_all(&granted).await
+        client.write_all(granted).await
     }
 
     /// Ends the connection in the way that says most of why.
@@ -104,8 +100,8 @@ impl Reply {
         };
         let answer = match self {
             Self::Nothing => return client.reset(),
-            Self::Socks4 => socks::write_socks4_reply(false),
-            Self::Socks5 => socks::write_reply(socks_code(failure), NOWHERE),
+            Self::Socks4 => socks::write_socks4_reply(false).to_vec(),
+            Self::Socks5 => socks::write_unbound_reply(socks_code(failure)).to_vec(),
             Self::Connect | Self::Plain => http::write_refusal(http_status(failure), why),
         };
         farewell(client, &answer).await;

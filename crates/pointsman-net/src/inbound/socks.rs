@@ -7,7 +7,6 @@ use pointsman_policy::fact::InboundKind;
 use pointsman_wire::WhyNot;
 use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 
-use super::reply::NOWHERE;
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{User, admit};
@@ -26,7 +25,7 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
         let why = "the client offers no way to authenticate that serves here";
         return Err(Denial::told(
             why,
-            socks::write_method(Method::NoneAcceptable),
+            socks::write_method(Method::NoneAcceptable).to_vec(),
         ));
     }
     say(client, &socks::write_method(wanted)).await?;
@@ -34,7 +33,7 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
         Method::Password => Some(login(door, client).await?),
         _ => None,
     };
-    let refuse = |code| socks::write_reply(code, NOWHERE);
+    let refuse = |code| socks::write_unbound_reply(code).to_vec();
     let request = exact::read(client, socks::MAX_REQUEST, socks::parse_request).await;
     let request = request.map_err(|broken| {
         Denial::of(broken, |why| {
@@ -62,7 +61,7 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
 }
 
 pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> Heard {
-    let refused = || socks::write_socks4_reply(false);
+    let refused = || socks::write_socks4_reply(false).to_vec();
     let request = exact::read(client, socks::MAX_SOCKS4, socks::parse_socks4).await;
     let request = request.map_err(|broken| Denial::of(broken, |_| refused()))?;
     if !door.admits.users.is_empty() {
@@ -89,14 +88,15 @@ pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> Heard {
 
 async fn login<'d>(door: &'d DoorSpec, client: &mut Stream) -> Result<&'d User, Denial> {
     let told = exact::read(client, socks::MAX_USERPASS, socks::parse_userpass).await;
-    let told = told.map_err(|broken| Denial::of(broken, |_| socks::write_auth_status(false)))?;
+    let told =
+        told.map_err(|broken| Denial::of(broken, |_| socks::write_auth_status(false).to_vec()))?;
     match admit(&door.admits.users, &told.user, &told.password) {
         Some(user) => {
             say(client, &socks::write_auth_status(true)).await?;
             Ok(user)
         }
         None => Err(Denial::WrongLogin {
-            answer: socks::write_auth_status(false),
+            answer: socks::write_auth_status(false).to_vec(),
         }),
     }
 }

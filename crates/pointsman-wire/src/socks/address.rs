@@ -8,7 +8,7 @@ use crate::host::{MAX_NAME, socket_address};
 use crate::read::{Reader, Stop, malformed};
 use crate::{RequestHost, Unwritable, WhyNot};
 
-const IPV4: u8 = 1;
+pub(super) const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 

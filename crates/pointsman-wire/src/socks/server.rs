@@ -77,8 +77,8 @@ pub fn parse_greeting(bytes: &[u8]) -> Parse<Greeting> {
 }
 
 /// Writes the choice among the offered methods; after [`Method::NoneAcceptable`] close.
-pub fn write_method(method: Method) -> Vec<u8> {
-    vec![VERSION_5, method.byte()]
+pub fn write_method(method: Method) -> [u8; 2] {
+    [VERSION_5, method.byte()]
 }
 
 /// Reads a user name and password (RFC 1929 §2), at most [`MAX_USERPASS`] bytes; both in UTF-8.
@@ -98,8 +98,8 @@ pub fn parse_userpass(bytes: &[u8]) -> Parse<UserPass> {
 }
 
 /// Writes whether the user name and password were right; after `false` close.
-pub fn write_auth_status(accepted: bool) -> Vec<u8> {
-    vec![AUTH_VERSION, u8::from(!accepted)]
+pub fn write_auth_status(accepted: bool) -> [u8; 2] {
+    [AUTH_VERSION, u8::from(!accepted)]
 }
 
 /// Reads a client's request (RFC 1928 §4), at most [`MAX_REQUEST`] bytes.
@@ -121,8 +121,6 @@ pub fn parse_request(bytes: &[u8]) -> Parse<Request> {
 }
 
 /// Writes the answer to a request, with the address that the server bound for it.
-///
-/// Where nothing was bound, `0.0.0.0:0` is what clients expect.
 pub fn write_reply(code: ReplyCode, bound: SocketAddr) -> Vec<u8> {
     // An IPv6 address is the longest.
     let mut out = Vec::with_capacity(3 + 17 + 2);
@@ -130,4 +128,9 @@ pub fn write_reply(code: ReplyCode, bound: SocketAddr) -> Vec<u8> {
     address::write_address(&mut out, bound.ip());
     out.extend_from_slice(&bound.port().to_be_bytes());
     out
+}
+
+/// As [`write_reply`], where nothing was bound: `0.0.0.0:0` is what clients expect.
+pub fn write_unbound_reply(code: ReplyCode) -> [u8; 10] {
+    [VERSION_5, code.byte(), 0, address::IPV4, 0, 0, 0, 0, 0, 0]
 }

@@ -388,6 +388,8 @@ proptest! {
         let bytes = write_reply(code, bound);
         let read = Reply { code, bound: Some(bound) };
         prop_assert_eq!(parse_reply(&bytes), Parse::Done(read, bytes.len()));
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        prop_assert_eq!(write_reply(code, nowhere), write_unbound_reply(code));
     }
 
     #[test]

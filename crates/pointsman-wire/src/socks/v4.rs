@@ -58,7 +58,7 @@ pub fn parse_socks4(bytes: &[u8]) -> Parse<Socks4Request> {
 }
 
 /// Writes the answer to a request; the bound address is left unspecified, as clients ignore it.
-pub fn write_socks4_reply(granted: bool) -> Vec<u8> {
+pub fn write_socks4_reply(granted: bool) -> [u8; 8] {
     let code = if granted { 90 } else { 91 };
-    vec![0, code, 0, 0, 0, 0, 0, 0]
+    [0, code, 0, 0, 0, 0, 0, 0]
 }
