@@ -1,45 +1,144 @@
 //! Finding facts that a rule asked for.
 //!
 //! Invariant: every search has a limit of time, and ends in known, absent (there is honestly none) or
-//! failed (and why); none is made that no rule needed.
+//! failed (and why); none is made that no rule needed. A search needs values and gives one: whose record they stand in is
+//! not known here.
 
 mod sniff;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use pointsman_policy::Domain;
-use pointsman_policy::fact::{Fact, Facts, Provenance};
-use std::net::IpAddr;
+use pointsman_policy::fact::{Fact, Facts, Geo, Look, Network, Process, Provenance};
+use pointsman_policy::{Domain, Need};
 
 pub(crate) use self::sniff::{glance, look, told_by};
 use crate::dial::Uplink;
+use crate::ends::Ends;
+use crate::guest::{Gone, Guest, while_here};
 use crate::outbound::Ways;
+use crate::owner;
 
-/// The addresses of the destination's name.
-pub(crate) async fn resolve(
-    ways: &Ways,
-    resolver: Option<usize>,
-    name: &Domain,
-) -> Fact<Vec<IpAddr>> {
-    let generation = ways.generation();
-    let limit = generation.spec().limits.resolve;
-    match ways
-        .look_up(&**generation.resolver(resolver), name, limit)
-        .await
-    {
-        Ok(found) => Fact::Known(found.list, Provenance::Resolver),
-        Err(why) => Fact::Failed(why.to_string().into()),
+/// What is searched for: what it takes to know of a flow, or of a question.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    network: Network,
+    /// The name that a resolver would be asked for.
+    name: Option<Domain>,
+    /// The address that databases and routes would be asked for.
+    address: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+/// By what it is searched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means<'a> {
+    pub(crate) ways: &'a Ways,
+    /// Index of the policy that asks: its databases are looked into.
+    pub(crate) policy: usize,
+    /// Index of the resolver for what the flow itself names.
+    pub(crate) resolver: Option<usize>,
+    /// The addresses of the connection.
+    pub(crate) ends: &'a Ends,
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Country(Fact<Geo>),
+    Local(Fact<IpAddr>),
+    Look(Fact<Look>),
+    Owner(Fact<Process>),
+    Resolved(Fact<Vec<IpAddr>>),
+    /// It is none that a search could find.
+    Nothing,
+}
+
+impl Subject {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        Self {
+            network: facts.network,
+            name: facts.destination_name().cloned(),
+            address: facts.destination_address(),
+            port: facts.port.known().copied(),
+        }
+    }
+}
+
+impl Found {
+    /// Writes it down.
+    pub(crate) fn put(self, facts: &mut Facts) {
+        let sought = match &self {
+            Self::Nothing => return,
+            _ => facts.sought.to_mut(),
+        };
+        match self {
+            Self::Country(geo) => sought.geo = geo,
+            Self::Local(local) => sought.local = local,
+            Self::Look(look) => sought.look = look.boxed(),
+            Self::Owner(owner) => sought.owner = owner.boxed(),
+            Self::Resolved(resolved) => sought.resolved = resolved,
+            Self::Nothing => {}
+        }
+    }
+}
+
+impl Means<'_> {
+    /// Searches, as long as there is a guest. A verdict is not found by searching.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub(crate) async fn find(
+        self,
+        need: Need,
+        subject: Subject,
+        guest: &mut impl Guest,
+    ) -> Result<Found, Gone> {
+        Ok(match need {
+            Need::Sniff => {
+                let limits = self.ways.generation().spec().sniff;
+                let looked = guest.look(limits, subject.port.unwrap_or(0)).await;
+                Found::Look(looked?)
+            }
+            Need::Resolve => Found::Resolved(match &subject.name {
+                Some(name) => while_here(guest, self.resolve(name)).await?,
+                None => Fact::Absent,
+            }),
+            Need::Owner => {
+                let memory = &self.ways.shared().memory;
+                let search = owner::process(memory, subject.network, self.ends);
+                Found::Owner(while_here(guest, search).await?)
+            }
+            Need::Country => Found::Country(self.country(subject.address)),
+            Need::Local => Found::Local(local(self.ways, subject.address, subject.port)),
+            Need::Verdict(_) => Found::Nothing,
+        })
+    }
+
+    /// The addresses of the destination's name.
+    async fn resolve(self, name: &Domain) -> Fact<Vec<IpAddr>> {
+        let generation = self.ways.generation();
+        let limit = generation.spec().limits.resolve;
+        let resolver = &**generation.resolver(self.resolver);
+        match self.ways.look_up(resolver, name, limit).await {
+            Ok(found) => Fact::Known(found.list, Provenance::Resolver),
+            Err(why) => Fact::Failed(why.to_string().into()),
+        }
+    }
+
+    fn country(self, address: Option<IpAddr>) -> Fact<Geo> {
+        let databases = &self.ways.generation().spec().policies[self.policy].databases;
+        address.map_or(Fact::Absent, |address| databases.lookup(address))
     }
 }
 
 /// The address that a plain direct connection to the destination would leave by, asked of the
 /// routing table: a UDP socket is connected, nothing is sent.
-pub(crate) fn local(ways: &Ways, facts: &Facts) -> Fact<IpAddr> {
-    let Some(address) = facts.destination_address() else {
+pub(crate) fn local(ways: &Ways, address: Option<IpAddr>, port: Option<u16>) -> Fact<IpAddr> {
+    let Some(address) = address else {
         return Fact::Absent;
     };
     // Any port will do, but not 0.
-    let to = SocketAddr::new(address, facts.port.known().copied().unwrap_or(1).max(1));
+    let to = SocketAddr::new(address, port.unwrap_or(1).max(1));
     let asked = (|| {
         let socket = ways.dialer().udp(to, &Uplink::default())?.into_std()?;
         socket.connect(to)?;

@@ -1,32 +1,26 @@
-//! The life of a flow. Read this file first.
+//! The life of a flow over TCP. Read this file first.
 //!
 //! Invariant: [`run`] has no branch on a protocol's name. What differs between inbounds stands in
-//! [`Reply`] and [`Payload`], what differs between ways out in [`Ways`], and what the rules want to
-//! know is the policy's business: it decides or names the first fact that it lacks.
+//! [`Reply`](crate::inbound::Reply) and [`Payload`](crate::inbound::Payload), what differs between ways out in
+//! [`Ways`](crate::outbound::Ways), and what the rules want to know is the [`Case`]'s business: its policy decides or names
+//! the first fact that it lacks.
 
-mod above;
 mod bound;
+mod client;
 mod held;
 mod steps;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use pointsman_policy::decision::Step;
-use pointsman_policy::model::Origin;
-use pointsman_policy::request::RequestId;
-use pointsman_policy::{Domain, Facts};
-
 pub(crate) use self::bound::Bound;
-use self::held::Held;
-use crate::door::Door;
-use crate::ends::Ends;
+use self::client::Client;
+use crate::case::{Case, Choice};
 use crate::guard::Token;
-use crate::inbound::{Payload, Refusal, Reply};
+use crate::guest::Gone;
 use crate::ledger::Ticket;
-use crate::outbound::{Lent, Pick, Stay, Ways};
-use crate::record::{By, End, Fault, Limit, Side, Timings};
+use crate::outbound::Stay;
+use crate::record::{By, End, Fault, Limit, Side};
 use crate::relay::{Carrying, Closed, Ended};
 use crate::stream::Stream;
 
@@ -36,21 +30,10 @@ pub(crate) async fn run(begin: Begin) -> Next {
         Ok(flow) => flow,
         Err(over) => return over,
     };
-    let decision = loop {
-        match flow.decide() {
-            Step::Decided(decision) => break decision,
-            Step::NoRoute => return flow.refuse(Refusal::Reset, "no route").await,
-            Step::Need(need) => {
-                if flow.find(need).await.is_err() {
-                    return flow.over(End::ClientGone);
-                }
-            }
-        }
-    };
-    let pick = match flow.choose(decision).await {
+    let pick = match flow.case.decide(&mut flow.client).await {
         Ok(Choice::Open(pick)) => pick,
         Ok(Choice::Refuse(refusal, why)) => return flow.refuse(refusal, &why).await,
-        Err(_gone) => return flow.over(End::ClientGone),
+        Err(Gone) => return flow.over(End::ClientGone),
     };
     let to = flow.leads_to(&pick);
     let kept = flow.take_bound(to.as_ref());
@@ -60,10 +43,10 @@ pub(crate) async fn run(begin: Begin) -> Next {
         None => match flow.open(pick).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return flow.fail(&error).await,
-            Err(_gone) => return flow.over(End::ClientGone),
+            Err(Gone) => return flow.over(End::ClientGone),
         },
     };
-    if flow.reply.grant(&mut flow.client).await.is_err() {
+    if flow.client.grant().await.is_err() {
         // Whoever hears of the end finds its place free.
         drop(opened);
         return flow.over(End::ClientGone);
@@ -73,58 +56,33 @@ pub(crate) async fn run(begin: Begin) -> Next {
 
 /// What there is of a flow at its beginning.
 pub(crate) struct Begin {
-    /// The outbounds of its generation.
-    pub(crate) ways: Ways,
-    /// Where it came in.
-    pub(crate) door: Arc<Door>,
-    /// Its place among the live ones, with the facts of accept.
-    pub(crate) ticket: Ticket,
+    /// With the facts of accept.
+    pub(crate) case: Case,
     /// The client.
     pub(crate) client: Stream,
     /// The server's connection that a login of this client belongs to.
     pub(crate) bound: Option<Box<Bound>>,
-    /// The addresses that its connection has.
-    pub(crate) ends: Ends,
 }
 
 /// A flow between arrival and relay.
 pub(crate) struct Flow {
-    ways: Ways,
-    door: Arc<Door>,
-    ticket: Ticket,
-    client: Held,
+    case: Case,
+    client: Client,
     bound: Option<Box<Bound>>,
-    reply: Reply,
-    payload: Payload,
-    facts: Facts,
-    /// The addresses that its connection has.
-    ends: Ends,
-    /// What of this host its client is lent.
-    lent: Lent,
-    /// The rule that decided.
-    rule: Option<Origin>,
-    took: Timings,
-    /// What rules said of it: each once, in the words that it was said in first.
-    messages: Vec<(u32, Arc<str>)>,
-    /// How long each request waited, in microseconds.
-    waits: Vec<(RequestId, u64)>,
-    answered_early: bool,
-}
-
-/// Where a decision leads.
-enum Choice {
-    Open(Pick),
-    Refuse(Refusal, Arc<str>),
 }
 
 /// What is left to do.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is there for a moment, and a box would be for as long as the relay"
+)]
 pub(crate) enum Next {
     /// The client may bring another request, with the server's connection that its login belongs to.
     Again(Stream, Option<Box<Bound>>),
     /// Nothing.
     Over,
     /// Bytes, until both sides have ended.
-    Relay(Box<Relaying>),
+    Relay(Relaying),
 }
 
 /// A flow that relays: what is left of it. Ends with its record filed.
@@ -182,7 +140,5 @@ fn end(ended: Ended) -> End {
     }
 }
 
-/// The name whose resolver answers, where the destination is one.
-fn named(facts: &Facts) -> Option<Domain> {
-    facts.destination_name().cloned()
-}
+#[cfg(test)]
+mod tests;

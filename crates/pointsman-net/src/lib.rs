@@ -3,6 +3,7 @@
 //! Invariants: it knows nothing of configuration files or of the control API; every socket is made by [`dial`] or
 //! [`listen`]; every task has one owner, a [`tasks::Tasks`].
 
+mod case;
 pub mod dial;
 mod door;
 pub mod ends;
@@ -13,6 +14,7 @@ mod flow;
 pub mod generation;
 mod group;
 mod guard;
+mod guest;
 mod inbound;
 mod ledger;
 pub mod listen;

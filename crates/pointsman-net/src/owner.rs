@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pointsman_os::owner::{self, Network, Owners, ProcessInfo, SocketOwner};
 use pointsman_os::socket::peer_is_local;
-use pointsman_policy::fact::{Fact, Parent, Process, Provenance};
+use pointsman_policy::fact::{Fact, Network as Transport, Parent, Process, Provenance};
 use tokio::time::{Instant, timeout};
 
 use crate::ends::Ends;
@@ -43,13 +43,17 @@ const SHARED: usize = 64;
 const TAG: &str = "POINTSMAN_TAG";
 
 /// The process that owns the client's socket.
-pub(crate) async fn process(memory: &Arc<Memory>, ends: &Ends) -> Fact<Process> {
-    let Some((client, far)) = of_this_host(ends) else {
+pub(crate) async fn process(
+    memory: &Arc<Memory>,
+    network: Transport,
+    ends: &Ends,
+) -> Fact<Process> {
+    let (Some(network), Some((client, far))) = (of_sockets(network), of_this_host(ends)) else {
         return Fact::Absent;
     };
     let memory = Arc::clone(memory);
     let search = move || -> io::Result<Option<Process>> {
-        let Some(socket) = owner::lookup(Network::Tcp, client, far)? else {
+        let Some(socket) = owner::lookup(network, client, far)? else {
             return Ok(None);
         };
         Ok(memory
@@ -68,15 +72,16 @@ pub(crate) async fn process(memory: &Arc<Memory>, ends: &Ends) -> Fact<Process> 
 pub(crate) async fn serves(
     memory: &Arc<Memory>,
     guards: &Arc<Vec<Guard>>,
+    network: Transport,
     ends: &Ends,
 ) -> Fact<Arc<str>> {
     if guards.is_empty() {
         return Fact::Absent;
     }
-    let Some((client, far)) = of_this_host(ends) else {
+    let (Some(network), Some((client, far))) = (of_sockets(network), of_this_host(ends)) else {
         return Fact::Absent;
     };
-    let socket = match owner::lookup(Network::Tcp, client, far) {
+    let socket = match owner::lookup(network, client, far) {
         Ok(Some(socket)) => socket,
         Ok(None) => return Fact::Absent,
         Err(error) => return Fact::Failed(error.to_string().into()),
@@ -138,6 +143,16 @@ async fn beside<T: Send + 'static>(
         Ok(Ok(None)) | Err(_) => {
             Err(format!("the search for the program took longer than {most:?}").into())
         }
+    }
+}
+
+/// The kind of socket that flows of that transport have.
+fn of_sockets(network: Transport) -> Option<Network> {
+    match network {
+        // Echo requests are the kernel's, or of raw sockets that it cannot be asked for.
+        Transport::Icmp => None,
+        Transport::Tcp => Some(Network::Tcp),
+        Transport::Udp => Some(Network::Udp),
     }
 }
 
@@ -266,6 +281,45 @@ mod tests {
             assert_eq!(beside(Duration::from_secs(30), || 7).await, Ok(7));
         });
         assert!(begun.recv().is_err());
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the clients are not ours")]
+    async fn whose_socket_it_is_depends_on_the_transport() {
+        use std::net::{Ipv4Addr, UdpSocket};
+
+        use crate::ends::{ClientAddr, LocalAddr};
+
+        let memory = Arc::default();
+        let here = (Ipv4Addr::LOCALHOST, 0);
+        let relay = UdpSocket::bind(here).unwrap();
+        let connected = UdpSocket::bind(here).unwrap();
+        connected.connect(relay.local_addr().unwrap()).unwrap();
+        let unconnected = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = unconnected.local_addr().unwrap().port();
+        let ends = |client: SocketAddr| Ends {
+            client: Some(ClientAddr::new(client)),
+            local: Some(LocalAddr::new(relay.local_addr().unwrap())),
+            original: None,
+        };
+        let of_connected = ends(connected.local_addr().unwrap());
+        let of_unconnected = ends((Ipv4Addr::LOCALHOST, port).into());
+        let pid = async |network, ends: &Ends| match process(&memory, network, ends).await {
+            Fact::Known(process, _) => process.pid.known().copied(),
+            Fact::Absent => None,
+            other => panic!("{other:?}"),
+        };
+        for ends in [&of_connected, &of_unconnected] {
+            assert_eq!(pid(Transport::Udp, ends).await, Some(std::process::id()));
+            // Another transport has another socket of that port, or none.
+            assert_eq!(pid(Transport::Tcp, ends).await, None);
+            assert_eq!(pid(Transport::Icmp, ends).await, None);
+        }
+        drop(unconnected);
+        assert_eq!(pid(Transport::Udp, &of_unconnected).await, None);
+        // Of another host.
+        let stranger = ends((Ipv4Addr::new(192, 0, 2, 7), port).into());
+        assert_eq!(pid(Transport::Udp, &stranger).await, None);
     }
 
     #[test]

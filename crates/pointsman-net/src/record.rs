@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pointsman_policy::decision::Decision;
 use pointsman_policy::fact::{Look, Parent, Process};
+use pointsman_policy::model::Origin;
 use pointsman_policy::request::RequestId;
 pub use pointsman_policy::time::rfc3339;
 use pointsman_policy::{Action, Fact, Facts};
@@ -101,6 +102,11 @@ impl FlowRecord {
             times: 1,
             took_us,
         });
+    }
+
+    /// The rule that decided.
+    pub(crate) fn rule(&self) -> Option<&Origin> {
+        self.decision.as_ref()?.rule.as_ref()
     }
 
     /// About how many bytes it takes, without what it shares with others: rules, names of outbounds.

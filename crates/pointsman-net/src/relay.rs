@@ -30,7 +30,7 @@ use pointsman_os::socket as os;
 use tokio::io::Interest;
 use tokio::time::{Instant, Sleep};
 
-pub use account::{Closed, Counters, FlowBytes, counters};
+pub use account::{Closed, Counters, Counts, FlowBytes, counters};
 pub use carry::{Carrying, carry};
 pub use conn::{Conn, Woven};
 pub use pool::PipePool;
@@ -95,9 +95,10 @@ pub fn relay(
     client: Stream,
     mut server: Stream,
     limits: &Limits,
-    flow: &Arc<FlowBytes>,
+    flow: &Arc<impl Counts + 'static>,
     pool: &PipePool,
 ) -> Relay {
+    let counts: Arc<_> = Arc::clone(flow);
     Relay {
         probes: server.take_probes(),
         up: Half::new(client.prefix),
@@ -105,7 +106,7 @@ pub fn relay(
         client: Side::new(client.socket),
         server: Side::new(server.socket),
         clock: limits.any().then(|| Box::new(Clock::new(limits))),
-        flow: Arc::clone(flow),
+        flow: counts,
         pool: pool.clone(),
         spliced: 0,
         copied: 0,
@@ -123,7 +124,7 @@ pub struct Relay {
     up: Half,
     down: Half,
     clock: Option<Box<Clock>>,
-    flow: Arc<FlowBytes>,
+    flow: Arc<dyn Counts>,
     pool: PipePool,
     spliced: u64,
     copied: u64,
@@ -215,11 +216,11 @@ impl Future for Relay {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = self.get_mut();
-        if let Some(reason) = this.flow.closed_or_wake(cx.waker()) {
+        if let Some(reason) = this.flow.bytes().closed_or_wake(cx.waker()) {
             return Poll::Ready(this.end(Ended::Closed(reason)));
         }
         if this.probes.is_some()
-            && this.flow.is_old()
+            && this.flow.bytes().is_old()
             && let Some(probes) = this.probes.take()
         {
             probes.set(&this.server.socket);
@@ -276,8 +277,8 @@ impl Relay {
             self.copied += progress.copied;
             account::moved(progress.spliced, progress.copied);
             match source {
-                Who::Client => self.flow.add_up(progress.sent()),
-                Who::Server => self.flow.add_down(progress.sent()),
+                Who::Client => self.flow.bytes().add_up(progress.sent()),
+                Who::Server => self.flow.bytes().add_down(progress.sent()),
             }
             if let Some(clock) = &mut self.clock {
                 clock.note(source, progress.received > 0);
@@ -287,7 +288,7 @@ impl Relay {
             Ok(Wait::Ended) => {
                 // When both are done the sockets are closed at once, which says the same; nothing is unread then.
                 if self.fault.is_none() && !back.is_done() {
-                    self.flow.set_half_closed();
+                    self.flow.bytes().set_half_closed();
                     // A target that died meanwhile is told of by its own direction.
                     let _ = os::shutdown_write(&to.socket);
                 }

@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: Arc<Dropped>,
 }
 
-const SILENCES: usize = 1024;
+pub(crate) const SILENCES: usize = 1024;
 
 /// Between two lines that say that all are taken.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
@@ -94,6 +94,12 @@ impl Silences {
             );
         }
         None
+    }
+
+    /// How many places are left.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.places.available_permits()
     }
 
     fn is_news(&self, now: Instant) -> bool {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use pointsman_policy::Facts;
-use pointsman_policy::model::Origin;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -22,7 +21,7 @@ use super::trouble::{FLOW_LOG, Gravity, Troubles};
 use crate::record::line::Line;
 use crate::record::log::AccessLog;
 use crate::record::{By, End, Fault, FlowRecord, Limit};
-use crate::relay::{Closed, FlowBytes};
+use crate::relay::{Closed, Counts, FlowBytes};
 use crate::spec::Number;
 
 /// Records that are kept of flows that ended, unless somebody asks for another number.
@@ -40,9 +39,10 @@ pub struct LiveFlow {
     /// Its number.
     pub id: u64,
     begun: Instant,
-    /// What is known so far.
-    record: Mutex<FlowRecord>,
-    pub(crate) bytes: Arc<FlowBytes>,
+    /// What is known so far: the one place where it stands. Whoever reads takes a share and lets the lock go; whoever
+    /// writes copies only what somebody still reads.
+    record: Mutex<Arc<FlowRecord>>,
+    pub(crate) bytes: FlowBytes,
     stop: Notify,
     quiet: Quiet,
     /// Of the rule that decided.
@@ -67,8 +67,10 @@ impl LiveFlow {
     /// What is known so far, bytes and time included.
     #[must_use]
     pub fn record(&self) -> FlowRecord {
-        let mut record = self.so_far().clone();
-        self.measure(&mut record);
+        let mut record = FlowRecord::clone(&self.known());
+        if record.ended.is_none() {
+            self.measure(&mut record);
+        }
         record
     }
 
@@ -82,6 +84,11 @@ impl LiveFlow {
     #[must_use]
     pub fn tally(&self) -> Option<&Arc<Tally>> {
         self.tally.get()
+    }
+
+    /// What is known so far, but for bytes and time.
+    pub(crate) fn known(&self) -> Arc<FlowRecord> {
+        Arc::clone(&self.so_far())
     }
 
     /// Ends it; its record will say that it was stopped.
@@ -143,7 +150,7 @@ impl LiveFlow {
         }
     }
 
-    fn so_far(&self) -> MutexGuard<'_, FlowRecord> {
+    fn so_far(&self) -> MutexGuard<'_, Arc<FlowRecord>> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,6 +158,12 @@ impl LiveFlow {
         record.lasted = self.begun.elapsed();
         record.bytes_sent = self.bytes.up();
         record.bytes_received = self.bytes.down();
+    }
+}
+
+impl Counts for LiveFlow {
+    fn bytes(&self) -> &FlowBytes {
+        &self.bytes
     }
 }
 
@@ -397,8 +410,8 @@ impl Ticket {
         let live = Arc::new(LiveFlow {
             id,
             begun: Instant::now(),
-            record: Mutex::new(record),
-            bytes: Arc::default(),
+            record: Mutex::new(Arc::new(record)),
+            bytes: FlowBytes::default(),
             stop: Notify::new(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
@@ -433,12 +446,12 @@ impl Ticket {
 
     /// Writes down what was found out.
     pub(crate) fn note(&self, write: impl FnOnce(&mut FlowRecord)) {
-        write(&mut self.live.so_far());
+        write(Arc::make_mut(&mut self.live.so_far()));
     }
 
     /// The flow was decided, or no rule does: its rule counts it, and those who wait for decisions hear of it.
-    pub(crate) fn decided(&self, rules: &Rules, rule: Option<&Origin>) {
-        if let Some(tally) = rule.and_then(|rule| rules.tally(rule)) {
+    pub(crate) fn decided(&self, rules: &Rules) {
+        if let Some(tally) = self.live.known().rule().and_then(|rule| rules.tally(rule)) {
             // Decided once.
             let _ = self.live.tally.set(Arc::clone(tally));
         }
@@ -485,18 +498,20 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.flows.shard(self.live.id).remove(&self.live.id);
-        let mut record = self.live.so_far().clone();
-        self.live.measure(&mut record);
         // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
         let by = match self.live.bytes.closed() {
             Some(Closed::Operator) => By::Operator,
             Some(Closed::HalfClosed | Closed::Idle | Closed::Shutdown) | None => By::Shutdown,
         };
-        record.ended = Some(self.end.take().unwrap_or(End::Stopped(by)));
+        let end = self.end.take().unwrap_or(End::Stopped(by));
+        self.note(|record| {
+            self.live.measure(record);
+            record.ended = Some(end);
+        });
+        let record = self.live.known();
         if let Some(tally) = self.live.tally.get() {
             tally.add(&record);
         }
-        let record = Arc::new(record);
         if let Some(line) = self.line.take() {
             line.write(Arc::clone(&record));
         }

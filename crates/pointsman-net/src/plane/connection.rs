@@ -11,6 +11,7 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use tokio::time::timeout;
 
+use crate::case::Case;
 use crate::ends::ClientAddr;
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
@@ -40,12 +41,16 @@ pub(super) fn serve(arriving: Arriving) -> Connection {
     Connection::Talking(Box::pin(converse(arriving)))
 }
 
-/// A connection's task. By hand, for an `async` function would keep the room of its largest moment.
+/// A connection's task: the relay's room, where the box of the conversation stands as long as that lasts. By hand, for an `async` function would keep the room of its largest moment.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all connections come to relay"
+)]
 pub(super) enum Connection {
     /// Before the relay.
-    Talking(Pin<Box<dyn Future<Output = Option<Box<Relaying>>> + Send>>),
+    Talking(Pin<Box<dyn Future<Output = Option<Relaying>> + Send>>),
     /// Nothing but the relay is left.
-    Relaying(Box<Relaying>),
+    Relaying(Relaying),
 }
 
 impl Future for Connection {
@@ -65,7 +70,7 @@ impl Future for Connection {
     }
 }
 
-async fn converse(arriving: Arriving) -> Option<Box<Relaying>> {
+async fn converse(arriving: Arriving) -> Option<Relaying> {
     let Arriving {
         shared,
         tasks,
@@ -94,11 +99,8 @@ async fn converse(arriving: Arriving) -> Option<Box<Relaying>> {
         ticket.keep_line(door.log.as_ref().map(Line::new));
         let live = Arc::clone(ticket.live());
         let run = flow::run(flow::Begin {
-            ways,
-            door,
-            ticket,
+            case: Case::new(ways, door, ends, ticket),
             client,
-            ends,
             bound,
         });
         let next = tokio::select! {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: counters only grow (gauges excepted), and are added to once for each time a direction was pumped.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
@@ -17,6 +18,18 @@ pub struct FlowBytes {
     half_closed: AtomicBool,
     old: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// Something that a flow's bytes stand in.
+pub trait Counts: fmt::Debug + Send + Sync {
+    /// Those bytes.
+    fn bytes(&self) -> &FlowBytes;
+}
+
+impl Counts for FlowBytes {
+    fn bytes(&self) -> &FlowBytes {
+        self
+    }
 }
 
 /// Who asked for the end of a flow.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::conn::Conn;
 use super::pump::Pump;
-use super::{FlowBytes, Limits, Outcome, PipePool, Relay, relay};
+use super::{Counts, Limits, Outcome, PipePool, Relay, relay};
 
 /// Carries bytes between two connections until the end; see [`Carrying`].
 ///
@@ -18,7 +18,7 @@ pub fn carry(
     client: Conn,
     server: Conn,
     limits: &Limits,
-    flow: &Arc<FlowBytes>,
+    flow: &Arc<impl Counts + 'static>,
     pool: &PipePool,
 ) -> Carrying {
     match (client, server) {

@@ -15,7 +15,7 @@ use tokio::io::ReadBuf;
 
 use super::conn::Conn;
 use super::half::Progress;
-use super::{Clock, Ended, FlowBytes, Limits, Outcome, Who, account, ended_by};
+use super::{Clock, Counts, Ended, Limits, Outcome, Who, account, ended_by};
 
 /// A running pump: one future that polls both directions.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Pump {
     up: Direction,
     down: Direction,
     clock: Option<Clock>,
-    flow: Arc<FlowBytes>,
+    flow: Arc<dyn Counts>,
     copied: u64,
     /// A write that failed: the other direction may still deliver what the failed side had sent before.
     fault: Option<Ended>,
@@ -79,14 +79,20 @@ thread_local! {
 }
 
 impl Pump {
-    pub(super) fn new(client: Conn, server: Conn, limits: &Limits, flow: &Arc<FlowBytes>) -> Self {
+    pub(super) fn new(
+        client: Conn,
+        server: Conn,
+        limits: &Limits,
+        flow: &Arc<impl Counts + 'static>,
+    ) -> Self {
+        let counts: Arc<_> = Arc::clone(flow);
         let mut pump = Self {
             client,
             server,
             up: Direction::default(),
             down: Direction::default(),
             clock: limits.any().then(|| Clock::new(limits)),
-            flow: Arc::clone(flow),
+            flow: counts,
             copied: 0,
             fault: None,
             over: false,
@@ -128,13 +134,13 @@ impl Pump {
             self.copied += progress.copied;
             account::moved(0, progress.copied);
             match source {
-                Who::Client => self.flow.add_up(progress.sent()),
-                Who::Server => self.flow.add_down(progress.sent()),
+                Who::Client => self.flow.bytes().add_up(progress.sent()),
+                Who::Server => self.flow.bytes().add_down(progress.sent()),
             }
         }
         match waits {
             Ok(Wait::Ended) => {
-                self.flow.set_half_closed();
+                self.flow.bytes().set_half_closed();
                 Ok(Wait::Done)
             }
             Ok(wait) => Ok(wait),
@@ -179,7 +185,7 @@ impl Future for Pump {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = self.get_mut();
-        if let Some(reason) = this.flow.closed_or_wake(cx.waker()) {
+        if let Some(reason) = this.flow.bytes().closed_or_wake(cx.waker()) {
             return Poll::Ready(this.end(Ended::Closed(reason)));
         }
         let up = this.turn(Who::Client, cx);

@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pointsman_policy::fact::InboundKind;
 
 /// For a connection with one question and one answer, from its accept to its record.
-const FORWARDED: usize = 9;
-const BY_SOCKS5: usize = 14;
+const FORWARDED: usize = 7;
+const BY_SOCKS5: usize = 10;
 
 struct Counting;
 

@@ -12,26 +12,28 @@ use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::Fact;
 use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
-use super::Flow;
-use super::steps::Gone;
+use super::Case;
+use crate::guest::{Gone, Guest, while_here};
 use crate::ledger::Lack;
 use crate::outbound::{Lent, Pick};
 use crate::{facts, owner};
 
-impl Flow {
+impl Case {
     /// The decision with the loop guard applied, and the way that it comes to.
     pub(super) async fn guarded(
-        &mut self,
+        &self,
         decision: Decision,
+        guest: &impl Guest,
     ) -> Result<(Decision, Option<Pick>), Gone> {
         let pick = decision.outbound.map(|id| self.ways.pick(id));
         let leads_to = pick.as_ref().and_then(|pick| self.ways.action(pick.member));
         if !guard::concerns(leads_to) {
             return Ok((decision, pick));
         }
-        self.find_serves().await?;
-        let direct = self.ways.generation().spec().policies[self.door.spec.policy].direct;
-        let decision = guard::apply(decision, leads_to, &self.facts.sought.serves, direct);
+        self.find_serves(guest).await?;
+        let direct = self.policy().direct;
+        let known = self.known();
+        let decision = guard::apply(decision, leads_to, &known.facts.sought.serves, direct);
         let pick = match decision.reason {
             Reason::LoopGuard { .. } => Some(self.ways.pick(direct)),
             _ => pick,
@@ -40,20 +42,23 @@ impl Flow {
     }
 
     /// Finds whether the client's process serves an outbound, as long as there is a client.
-    pub(super) async fn find_serves(&mut self) -> Result<(), Gone> {
-        if !matches!(self.facts.sought.serves, Fact::Unknown) {
+    pub(super) async fn find_serves(&self, guest: &impl Guest) -> Result<(), Gone> {
+        let (network, asked) = {
+            let facts = &self.known().facts;
+            let asked = !matches!(facts.sought.serves, Fact::Unknown);
+            (facts.network, asked)
+        };
+        if asked {
             return Ok(());
         }
         let memory = &self.ways.shared().memory;
         let guards = self.ways.generation().guards();
-        self.facts.sought.to_mut().serves = tokio::select! {
-            biased;
-            found = owner::serves(memory, &guards, &self.ends) => found,
-            () = self.client.hung_up(self.ends()) => return Err(Gone),
-        };
-        if let Some(why) = self.facts.sought.serves.failure() {
+        let search = owner::serves(memory, &guards, network, &self.ends);
+        let found = while_here(guest, search).await?;
+        if let Some(why) = found.failure() {
             self.ticket.lacks(Lack::Program, why);
         }
+        self.note(|record| record.facts.sought.to_mut().serves = found);
         Ok(())
     }
 
@@ -63,18 +68,15 @@ impl Flow {
         if !carried {
             return None;
         }
-        let literal = self.facts.destination.known().and_then(Host::address);
-        let known = match (self.facts.destination_name(), &literal) {
-            (Some(_), _) => self
-                .facts
-                .sought
-                .resolved
-                .known()
-                .map_or(&[][..], Vec::as_slice),
+        let record = self.known();
+        let facts = &record.facts;
+        let literal = facts.destination.known().and_then(Host::address);
+        let known = match (facts.destination_name(), &literal) {
+            (Some(_), _) => facts.sought.resolved.known().map_or(&[][..], Vec::as_slice),
             (None, Some(address)) => slice::from_ref(address),
             (None, None) => &[],
         };
-        if let Some(port) = self.facts.port.known() {
+        if let Some(port) = facts.port.known() {
             for address in known {
                 let to = SocketAddr::new(*address, *port);
                 if let Err(error) = self.ways.refuse_own(&[to]) {
@@ -94,14 +96,14 @@ impl Flow {
     }
 
     /// Whether the flow may be taken to a local address; asked of the system and of the rules once.
-    pub(super) fn lends(&mut self, address: IpAddr) -> bool {
+    pub(crate) fn lends(&mut self, address: IpAddr) -> bool {
         if self.lent != Lent::Unasked {
             return false;
         }
         self.lent = match self.is_of_a_stranger() {
             true => {
-                let policy = &self.ways.generation().spec().policies[self.door.spec.policy];
-                Lent::Named(Arc::new(policy.particular(&self.facts)))
+                let particular = self.policy().particular(&self.known().facts);
+                Lent::Named(Arc::new(particular))
             }
             false => Lent::All,
         };
@@ -110,14 +112,14 @@ impl Flow {
 
     /// The addresses of a destination's name that may be dialled: the first, which the rules saw, and those further ones
     /// that they send the same way. Where no rule asked for them, none: the dial asks itself.
-    pub(super) fn decided_alike(&self) -> Vec<IpAddr> {
-        let Fact::Known(resolved, from) = &self.facts.sought.resolved else {
+    pub(super) fn decided_alike(&self, facts: &Facts) -> Vec<IpAddr> {
+        let Fact::Known(resolved, from) = &facts.sought.resolved else {
             return Vec::new();
         };
         let [first, others @ ..] = resolved.as_slice() else {
             return Vec::new();
         };
-        let policy = &self.ways.generation().spec().policies[self.door.spec.policy];
+        let policy = self.policy();
         let decided = |mut facts: Facts| {
             let databases = &policy.databases;
             let settled = settle(policy, &mut facts, |need, facts| match need {
@@ -126,7 +128,11 @@ impl Flow {
                     facts.sought.to_mut().geo =
                         address.map_or(Fact::Absent, |address| databases.lookup(address));
                 }
-                Need::Local => facts.sought.to_mut().local = facts::local(&self.ways, facts),
+                Need::Local => {
+                    let port = facts.port.known().copied();
+                    let local = facts::local(&self.ways, facts.destination_address(), port);
+                    facts.sought.to_mut().local = local;
+                }
                 // All else is the same for every address; what nobody asked before is not asked for this.
                 Need::Owner | Need::Resolve | Need::Sniff | Need::Verdict(_) => {}
             });
@@ -136,7 +142,7 @@ impl Flow {
             }
         };
         let of = |address: IpAddr| {
-            let mut facts = self.facts.clone();
+            let mut facts = facts.clone();
             let sought = facts.sought.to_mut();
             sought.resolved = Fact::Known(vec![address], *from);
             sought.geo = Fact::Unknown;
@@ -153,7 +159,7 @@ impl Flow {
     }
 
     /// Whether the client is of another host.
-    pub(super) fn is_of_a_stranger(&self) -> bool {
+    pub(crate) fn is_of_a_stranger(&self) -> bool {
         let (Some(client), Some(local)) = (self.ends.client, self.ends.local) else {
             return false;
         };

@@ -1,0 +1,151 @@
+//! What tests of cases and flows play on: all that flows share, a generation, and one door.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
+use pointsman_policy::{Action, Domain, Facts, Node, OutboundId, Policy};
+use tokio::task::yield_now;
+
+use super::Case;
+use crate::dial::{Dialer, Uplink};
+use crate::door::Door;
+use crate::ends::Ends;
+use crate::generation::Generation;
+use crate::group::Groups;
+use crate::ledger::{Rules, Ticket};
+use crate::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Transport};
+use crate::outbound::Ways;
+use crate::record::FlowRecord;
+use crate::shared::Shared;
+use crate::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
+use crate::spec::outbound::{Carrier, Kind, Outbound, Refusal};
+use crate::spec::{Limits, Number, SniffLimits, Spec};
+
+pub(crate) const DIRECT: OutboundId = OutboundId(0);
+pub(crate) const REJECT: OutboundId = OutboundId(1);
+pub(crate) const BLACKHOLE: OutboundId = OutboundId(2);
+
+/// Every name has one address, found after so many waits.
+#[derive(Debug)]
+pub(crate) struct Slow {
+    pub(crate) waits: usize,
+    pub(crate) address: IpAddr,
+}
+
+impl Resolve for Slow {
+    fn ask<'a>(&'a self, _: &'a Question, _: &'a dyn Transport) -> Asking<'a> {
+        Box::pin(std::future::ready(Answer::Failed("not asked here".into())))
+    }
+
+    fn addresses<'a>(&'a self, _: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
+        Box::pin(async {
+            for _ in 0..self.waits {
+                yield_now().await;
+            }
+            Ok(Addresses::fixed(vec![self.address]))
+        })
+    }
+}
+
+/// What there is besides a flow.
+pub(crate) struct Stage {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) door: Arc<Door>,
+}
+
+impl Stage {
+    /// A policy of these rules, and who finds names.
+    pub(crate) fn of(body: Vec<Node>, names: Slow) -> Self {
+        let outbounds = [
+            (
+                "DIRECT",
+                Kind::Carry(Carrier::Direct(Uplink::default())),
+                Action::Direct,
+            ),
+            ("REJECT", Kind::Refuse(Refusal::Reject), Action::Reject),
+            (
+                "BLACKHOLE",
+                Kind::Refuse(Refusal::Blackhole),
+                Action::Blackhole,
+            ),
+        ];
+        let infos = outbounds.iter().map(|(name, _, action)| OutboundInfo {
+            name: (*name).into(),
+            kind: OutboundKind::Plain(*action),
+            carries_udp: true,
+        });
+        let policy = Policy {
+            name: "main".into(),
+            outbounds: infos.collect(),
+            direct: DIRECT,
+            body: body.into(),
+            sets: [].into(),
+            zones: Arc::default(),
+            databases: Arc::default(),
+            domain_order: DomainOrder::Native,
+            on_unknown: OnUnknown::Skip,
+        };
+        let outbounds = outbounds.map(|(name, kind, _)| Outbound {
+            name: name.into(),
+            kind,
+        });
+        let spec = Spec {
+            number: Number::default(),
+            policies: vec![Arc::new(policy)],
+            outbounds: outbounds.into(),
+            inbounds: Vec::new(),
+            resolvers: Vec::new(),
+            server_resolver: Arc::new(names),
+            sniff: SniffLimits::default(),
+            guards: Vec::new(),
+            limits: Limits {
+                blackhole: Duration::from_millis(50),
+                ..Limits::default()
+            },
+        };
+        let door = DoorSpec {
+            name: "door".into(),
+            alias: None,
+            listen: Vec::new(),
+            policy: 0,
+            resolver: None,
+            admits: Admission::default(),
+            speaks: Speaks::Mixed,
+            same_family: false,
+            limits: DoorLimits::default(),
+            access_log: None,
+        };
+        let shared = Shared::new(Dialer::default(), || 0, None).unwrap();
+        let generation = Generation::new(
+            spec,
+            HashMap::new(),
+            Groups::default(),
+            Rules::default(),
+            Vec::new(),
+        );
+        Self {
+            shared: Arc::new(shared),
+            generation: Arc::new(generation),
+            door: Arc::new(Door {
+                spec: door,
+                log: None,
+            }),
+        }
+    }
+
+    pub(crate) fn case(&self, facts: Facts, ends: Ends) -> Case {
+        let name = Arc::clone(&self.door.spec.name);
+        let ticket = Ticket::take(&self.shared.flows, Number::default(), name, 0, facts);
+        let ways = Ways::new(Arc::clone(&self.shared), Arc::clone(&self.generation));
+        Case::new(ways, Arc::clone(&self.door), ends, ticket)
+    }
+
+    /// The record of the flow that ended last.
+    pub(crate) fn last(&self) -> Arc<FlowRecord> {
+        self.shared.flows.recent().pop().unwrap()
+    }
+}
