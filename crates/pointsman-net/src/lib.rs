@@ -6,6 +6,9 @@
 mod case;
 pub mod dial;
 mod door;
+#[cfg(test)]
+#[path = "../tests/support/drops.rs"]
+mod drops;
 pub mod ends;
 mod exact;
 mod facts;

@@ -9,15 +9,12 @@ use pointsman_policy::model::{Origin, Rule};
 use pointsman_policy::request::{Request, Route};
 use tokio::task::yield_now;
 
-use self::drops::dropped_at_each_wait;
 use super::stage::{DIRECT, REJECT, Slow, Stage};
 use super::*;
+use crate::drops::dropped_at_each_wait;
 use crate::record::By;
 use crate::requests::Event;
 use crate::spec::SniffLimits;
-
-#[path = "../../tests/support/drops.rs"]
-mod drops;
 
 const FOUND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Who is asked by the policy.

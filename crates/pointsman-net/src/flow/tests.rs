@@ -7,14 +7,11 @@ use std::sync::Arc;
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Facts, Node};
 
-use self::drops::{dropped_at_each_wait, polled};
 use super::*;
 use crate::case::stage::{BLACKHOLE, Slow, Stage};
+use crate::drops::{dropped_at_each_wait, polled};
 use crate::ends::Ends;
 use crate::shared::SILENCES;
-
-#[path = "../../tests/support/drops.rs"]
-mod drops;
 
 /// A client that says this, and the same client as a flow sees it.
 #[expect(clippy::disallowed_methods, reason = "the client is not ours")]
