@@ -14,7 +14,7 @@ use pointsman_config::setup::{OutboundKind, Uplink};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
-use pointsman_policy::condition::{Asks, Condition, TextField, TextTest, ZoneOf};
+use pointsman_policy::condition::{Asks, Condition, NumberField, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts};
 use pointsman_policy::line::Scope;
@@ -217,7 +217,8 @@ fn course(policy: &Policy, whole: &Facts) -> (Vec<String>, String) {
 
 /// Whether a look-up breaks: a list may then ask for more than a tree, and decides the same.
 fn breaks(facts: &Facts) -> bool {
-    matches!(facts.sought.look, Fact::Failed(_))
+    matches!(facts.sought.dscp, Fact::Failed(_))
+        || matches!(facts.sought.look, Fact::Failed(_))
         || matches!(facts.sought.resolved, Fact::Failed(_))
         || matches!(facts.sought.owner, Fact::Failed(_))
         || matches!(facts.sought.geo, Fact::Failed(_))
@@ -298,6 +299,38 @@ proptest! {
             prop_assert_eq!(course(&tree, &facts), course(&list, &facts));
         }
     }
+}
+
+/// A block is passed by where its condition is unknown; a rule goes on to what might say no.
+#[test]
+fn a_list_asks_for_more_where_a_fact_is_not_to_be_had() {
+    let curl = Condition::Text(TextField::ParentName, TextTest::Exact("curl".into()));
+    let when = Node::When {
+        condition: flow::not(Condition::Number(NumberField::Dscp, 0..=1)),
+        then: Box::new(flow::rule(2, curl, OutboundId(1))),
+        otherwise: None,
+        origin: flow::origin(1),
+    };
+    let policy = flow::policy(vec![when, flow::leaf(3, OutboundId(0))]);
+    let list = through_list(&policy, &as_list(&policy).unwrap());
+    let check = |words: &str, by_tree: &[&str], by_list: &[&str]| {
+        let facts = flow::flow(words);
+        let (asked, decided) = course(&policy, &facts);
+        let (asked_by_list, decided_by_list) = course(&list, &facts);
+        assert_eq!(decided_by_list, decided, "{words}");
+        assert_eq!(
+            (&*asked, &*asked_by_list),
+            (&*words_of(by_tree), &*words_of(by_list))
+        );
+        assert!(asked == asked_by_list || breaks(&facts), "{words}");
+    };
+    check("dscp=46 owner=/bin/x<curl", &["owner"], &["owner"]);
+    check("dscp=1 owner=/bin/x<curl", &[], &[]);
+    check("dscp=!gone owner=/bin/x<curl", &[], &["owner"]);
+}
+
+fn words_of(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// Most random policies can be written as lists, or the property above would say little.
