@@ -18,7 +18,7 @@ use self::client::Client;
 use crate::case::{Case, Choice};
 use crate::guard::Token;
 use crate::guest::Gone;
-use crate::ledger::Ticket;
+use crate::ledger::{LiveFlow, Ticket};
 use crate::outbound::Stay;
 use crate::record::{By, End, Fault, Limit, Side};
 use crate::relay::{Carrying, Closed, Ended};
@@ -72,10 +72,6 @@ pub(crate) struct Flow {
 }
 
 /// What is left to do.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is there for a moment, and a box would be for as long as the relay"
-)]
 pub(crate) enum Next {
     /// The client may bring another request, with the server's connection that its login belongs to.
     Again(Stream, Option<Box<Bound>>),
@@ -89,7 +85,7 @@ pub(crate) enum Next {
 pub(crate) struct Relaying {
     /// Taken at the end.
     ticket: Option<Ticket>,
-    carrying: Carrying,
+    carrying: Carrying<LiveFlow>,
     /// Given back before anybody hears of the end.
     stay: Stay,
     /// By which the connection to the server is known as our own.
@@ -97,7 +93,7 @@ pub(crate) struct Relaying {
 }
 
 impl Relaying {
-    fn new(ticket: Ticket, carrying: Carrying, stay: Stay, token: Option<Token>) -> Self {
+    fn new(ticket: Ticket, carrying: Carrying<LiveFlow>, stay: Stay, token: Option<Token>) -> Self {
         let ticket = Some(ticket);
         Self {
             ticket,

@@ -83,22 +83,33 @@ pub struct Outcome {
     pub ended: Ended,
     /// Bytes of both directions that never left the kernel.
     pub spliced: u64,
-    /// Bytes of both directions that were copied (prefixes included).
+    /// Bytes of both directions that were copied (prefixes included), and those that were counted before the relay.
     pub copied: u64,
+}
+
+impl Outcome {
+    fn of(ended: Ended, bytes: &FlowBytes) -> Self {
+        let spliced = bytes.spliced();
+        let all = bytes.up().wrapping_add(bytes.down());
+        Self {
+            ended,
+            spliced,
+            copied: all.wrapping_sub(spliced),
+        }
+    }
 }
 
 /// Relays until the end; see [`Relay`].
 ///
 /// Both sockets must belong to the runtime that polls the future. Prefixes are delivered first. Dropping the future
 /// closes both sockets; before the end, as what is cut.
-pub fn relay(
+pub fn relay<F: Counts>(
     client: Stream,
     mut server: Stream,
     limits: &Limits,
-    flow: &Arc<impl Counts + 'static>,
+    flow: &Arc<F>,
     pool: &PipePool,
-) -> Relay {
-    let counts: Arc<_> = Arc::clone(flow);
+) -> Relay<F> {
     Relay {
         probes: server.take_probes(),
         up: Half::new(client.prefix),
@@ -106,10 +117,8 @@ pub fn relay(
         client: Side::new(client.socket),
         server: Side::new(server.socket),
         clock: limits.any().then(|| Box::new(Clock::new(limits))),
-        flow: counts,
+        flow: Arc::clone(flow),
         pool: pool.clone(),
-        spliced: 0,
-        copied: 0,
         fault: None,
         over: false,
     }
@@ -118,16 +127,14 @@ pub fn relay(
 /// A running relay: one future that polls both directions.
 #[derive(Debug)]
 #[must_use = "a relay does nothing unless polled"]
-pub struct Relay {
+pub struct Relay<F> {
     client: Side,
     server: Side,
     up: Half,
     down: Half,
     clock: Option<Box<Clock>>,
-    flow: Arc<dyn Counts>,
+    flow: Arc<F>,
     pool: PipePool,
-    spliced: u64,
-    copied: u64,
     /// For the server, once the flow is old.
     probes: Option<Probes>,
     /// A write that failed: the other direction may still deliver what the failed side had sent before.
@@ -211,7 +218,7 @@ enum Who {
 ///    event, which a hang-up always brings, wakes us. Such a socket is `doubt_write`: the next write is tried without
 ///    asking the runtime.
 /// 4. After `Ready` it is not polled again.
-impl Future for Relay {
+impl<F: Counts> Future for Relay<F> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -248,7 +255,7 @@ impl Future for Relay {
     }
 }
 
-impl Relay {
+impl<F: Counts> Relay<F> {
     fn pump(&mut self, source: Who, cx: &mut Context<'_>) -> Result<Wait, Ended> {
         let (half, back, from, to, target) = match source {
             Who::Client => (
@@ -273,9 +280,8 @@ impl Relay {
             clock.note_target(target, blocked, progress.sent() > 0);
         }
         if progress.any() {
-            self.spliced += progress.spliced;
-            self.copied += progress.copied;
             account::moved(progress.spliced, progress.copied);
+            self.flow.bytes().add_spliced(progress.spliced);
             match source {
                 Who::Client => self.flow.bytes().add_up(progress.sent()),
                 Who::Server => self.flow.bytes().add_down(progress.sent()),
@@ -330,13 +336,11 @@ impl Relay {
             Ended::TimedOut(_) | Ended::Closed(_) => self.cut(),
         }
         self.over = true;
-        Outcome {
-            ended,
-            spliced: self.spliced,
-            copied: self.copied,
-        }
+        Outcome::of(ended, self.flow.bytes())
     }
+}
 
+impl<F> Relay<F> {
     /// Whoever has not heard an end from us hears a reset.
     fn cut(&self) {
         // A direction that was given up is done, and yet never said its end.
@@ -350,7 +354,7 @@ impl Relay {
     }
 }
 
-impl Drop for Relay {
+impl<F> Drop for Relay<F> {
     fn drop(&mut self) {
         if !self.over {
             self.cut();

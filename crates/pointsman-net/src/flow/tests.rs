@@ -104,3 +104,12 @@ async fn one_that_is_dropped_after_its_decision_is_no_other() {
     assert_eq!(stage.last().ended, Some(End::Refused));
     assert_eq!(stage.shared.silences.free(), SILENCES);
 }
+
+#[test]
+fn what_is_left_of_a_flow_that_relays_is_small() {
+    assert!(
+        size_of::<Relaying>() <= 256,
+        "{} bytes",
+        size_of::<Relaying>()
+    );
+}

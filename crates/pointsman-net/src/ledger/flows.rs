@@ -383,7 +383,6 @@ impl Ended {
 pub(crate) struct Ticket {
     flows: Arc<Flows>,
     live: Arc<LiveFlow>,
-    end: Option<End>,
     /// The line in its forward's own log.
     line: Option<Box<Line>>,
 }
@@ -420,7 +419,6 @@ impl Ticket {
         Self {
             flows: Arc::clone(flows),
             live,
-            end: None,
             line: None,
         }
     }
@@ -491,19 +489,11 @@ impl Ticket {
 
     /// The flow has ended.
     pub(crate) fn end(mut self, end: End) {
-        self.end = Some(end);
+        self.file(end);
     }
-}
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
+    fn file(&mut self, end: End) {
         self.flows.shard(self.live.id).remove(&self.live.id);
-        // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
-        let by = match self.live.bytes.closed() {
-            Some(Closed::Operator) => By::Operator,
-            Some(Closed::HalfClosed | Closed::Idle | Closed::Shutdown) | None => By::Shutdown,
-        };
-        let end = self.end.take().unwrap_or(End::Stopped(by));
         self.note(|record| {
             self.live.measure(record);
             record.ended = Some(end);
@@ -516,5 +506,19 @@ impl Drop for Ticket {
             line.write(Arc::clone(&record));
         }
         self.flows.file(record);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.live.so_far().ended.is_some() {
+            return;
+        }
+        // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
+        let by = match self.live.bytes.closed() {
+            Some(Closed::Operator) => By::Operator,
+            Some(Closed::HalfClosed | Closed::Idle | Closed::Shutdown) | None => By::Shutdown,
+        };
+        self.file(End::Stopped(by));
     }
 }

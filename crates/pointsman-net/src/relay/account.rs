@@ -14,6 +14,8 @@ use super::pool::{PIPES_CREATED, PIPES_IN_USE};
 pub struct FlowBytes {
     up: AtomicU64,
     down: AtomicU64,
+    /// Of both.
+    spliced: AtomicU64,
     closed: AtomicU8,
     half_closed: AtomicBool,
     old: AtomicBool,
@@ -54,6 +56,17 @@ impl FlowBytes {
     /// Bytes delivered to the client so far.
     pub fn down(&self) -> u64 {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of both directions that never left the kernel.
+    pub fn spliced(&self) -> u64 {
+        self.spliced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_spliced(&self, bytes: u64) {
+        if bytes > 0 {
+            self.spliced.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes delivered to the server by others than the relay.

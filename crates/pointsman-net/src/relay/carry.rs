@@ -14,13 +14,13 @@ use super::{Counts, Limits, Outcome, PipePool, Relay, relay};
 /// Carries bytes between two connections until the end; see [`Carrying`].
 ///
 /// As [`relay`] in all else.
-pub fn carry(
+pub fn carry<F: Counts>(
     client: Conn,
     server: Conn,
     limits: &Limits,
-    flow: &Arc<impl Counts + 'static>,
+    flow: &Arc<F>,
     pool: &PipePool,
-) -> Carrying {
+) -> Carrying<F> {
     match (client, server) {
         (Conn::Plain(client), Conn::Plain(server)) => {
             Carrying::Spliced(relay(client, server, limits, flow, pool))
@@ -32,18 +32,14 @@ pub fn carry(
 /// Bytes under way, by the best way that there is.
 #[derive(Debug)]
 #[must_use = "nothing is carried unless it is polled"]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are spliced, and are to have no box more"
-)]
-pub enum Carrying {
+pub enum Carrying<F> {
     /// Between two sockets.
-    Spliced(Relay),
+    Spliced(Relay<F>),
     /// Where one side is more than a socket.
-    Pumped(Box<Pump>),
+    Pumped(Box<Pump<F>>),
 }
 
-impl Future for Carrying {
+impl<F: Counts> Future for Carrying<F> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {

@@ -28,8 +28,16 @@ pub(super) struct Half {
 #[derive(Debug)]
 enum Unsent {
     Nothing,
-    Bytes { bytes: Vec<u8>, sent: usize },
-    Piped { pipe: Lent, len: usize },
+    /// On the heap, for few relays have some: the room is not every relay's.
+    Bytes(Box<Left>),
+    Piped(Lent),
+}
+
+/// Bytes that the target did not take yet.
+#[derive(Debug)]
+struct Left {
+    bytes: Vec<u8>,
+    sent: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +99,18 @@ thread_local! {
     static SCRATCH_BYTES: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
+impl Unsent {
+    fn left(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Box::new(Left { bytes, sent: 0 }))
+    }
+}
+
 impl Half {
     pub(super) fn new(prefix: Vec<u8>) -> Self {
         let unsent = if prefix.is_empty() {
             Unsent::Nothing
         } else {
-            Unsent::Bytes {
-                bytes: prefix,
-                sent: 0,
-            }
+            Unsent::left(prefix)
         };
         Self {
             unsent,
@@ -179,18 +190,15 @@ impl Half {
         loop {
             let sent = match &mut self.unsent {
                 Unsent::Nothing => return Ok(Poll::Ready(())),
-                Unsent::Bytes { bytes, sent } => to
-                    .write(|socket| os::send(socket, &bytes[*sent..]))
+                Unsent::Bytes(left) => to
+                    .write(|socket| os::send(socket, &left.bytes[left.sent..]))
                     .inspect(|now| {
-                        *sent += now;
+                        left.sent += now;
                         progress.copied += *now as u64;
                     }),
-                Unsent::Piped { pipe, len } => to
-                    .write(|socket| splice_out(pipe, socket, *len))
-                    .inspect(|now| {
-                        *len -= now;
-                        progress.spliced += *now as u64;
-                    }),
+                Unsent::Piped(pipe) => to
+                    .write(|socket| pipe.drain(socket))
+                    .inspect(|now| progress.spliced += *now as u64),
             };
             match sent {
                 Ok(_) => self.settle(),
@@ -209,12 +217,10 @@ impl Half {
     fn settle(&mut self) {
         let empty = match &self.unsent {
             Unsent::Nothing => false,
-            Unsent::Bytes { bytes, sent } => *sent == bytes.len(),
-            Unsent::Piped { len, .. } => *len == 0,
+            Unsent::Bytes(left) => left.sent == left.bytes.len(),
+            Unsent::Piped(pipe) => pipe.held() == 0,
         };
-        if empty
-            && let Unsent::Piped { pipe, .. } = std::mem::replace(&mut self.unsent, Unsent::Nothing)
-        {
+        if empty && let Unsent::Piped(pipe) = std::mem::replace(&mut self.unsent, Unsent::Nothing) {
             pipe.give_back();
         }
     }
@@ -229,12 +235,12 @@ impl Half {
     ) -> Result<usize, Fault> {
         if self.bulk
             && !self.copy_only
-            && let Some(pipe) = pool.take()
+            && let Some(mut pipe) = pool.take()
         {
-            let spliced = from.read(|socket| splice_in(&pipe, socket));
+            let spliced = from.read(|socket| pipe.fill(socket));
             match spliced {
                 Ok(len @ 1..) => {
-                    self.unsent = Unsent::Piped { pipe, len };
+                    self.unsent = Unsent::Piped(pipe);
                     return Ok(len);
                 }
                 Err(error)
@@ -271,10 +277,7 @@ impl Half {
             match to.write(|socket| os::send(socket, &scratch[sent..read])) {
                 Ok(now) => sent += now,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.unsent = Unsent::Bytes {
-                        bytes: scratch[sent..read].to_vec(),
-                        sent: 0,
-                    };
+                    self.unsent = Unsent::left(scratch[sent..read].to_vec());
                     break;
                 }
                 Err(error) => return Err(Fault::Target(error)),
@@ -282,21 +285,6 @@ impl Half {
         }
         progress.copied += sent as u64;
         Ok(read)
-    }
-}
-
-fn splice_in(pipe: &Lent, socket: &Socket) -> io::Result<usize> {
-    match pipe.pipe() {
-        Some(pipe) => pipe.splice_in(socket, pipe.size()),
-        None => Err(io::ErrorKind::Unsupported.into()),
-    }
-}
-
-fn splice_out(pipe: &Lent, socket: &Socket, len: usize) -> io::Result<usize> {
-    match pipe.pipe().map(|pipe| pipe.splice_out(socket, len)) {
-        // A pipe that holds `len` bytes always has some to give: 0 would be a loop without end.
-        Some(Ok(0)) | None => Err(io::ErrorKind::WriteZero.into()),
-        Some(done) => done,
     }
 }
 

@@ -3,10 +3,13 @@
 //! Invariants: no more than the budget exist at once; a pipe in the pool is empty; a pipe is at least [`LEAST`] large,
 //! for a smaller one costs more calls than a copy. When no pipe can be had, nobody waits: the relay copies.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pointsman_os::splice::Pipe;
+
+use crate::stream::Socket;
 
 /// Pipes of all pools that were made since the start, and those that hold bytes now.
 pub(super) static PIPES_CREATED: AtomicU64 = AtomicU64::new(0);
@@ -22,7 +25,7 @@ struct Pool {
     existing: AtomicUsize,
     /// The system refused a pipe, or gave a small one: no more are asked for until one comes back.
     refused: AtomicBool,
-    free: Mutex<Vec<Pipe>>,
+    free: Mutex<Vec<Lent>>,
 }
 
 /// What is wanted: one burst of a fast sender. The system may give less (and does, to users with many pipes).
@@ -53,15 +56,13 @@ impl PipePool {
     /// A pipe that is empty, or none.
     pub(super) fn take(&self) -> Option<Lent> {
         let free = self.0.free().pop();
-        let pipe = match free {
-            Some(pipe) => pipe,
-            None => self.make()?,
+        let mut lent = match free {
+            Some(free) => free,
+            None => Lent(Some(Box::new(Filled::from(self.make()?)))),
         };
+        lent.0.as_mut()?.pool = Some(self.clone());
         PIPES_IN_USE.fetch_add(1, Ordering::Relaxed);
-        Some(Lent {
-            pipe: Some(pipe),
-            pool: self.clone(),
-        })
+        Some(lent)
     }
 
     /// Pipes that exist now, in use or kept.
@@ -94,41 +95,100 @@ impl PipePool {
 }
 
 impl Pool {
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Pipe>> {
+    /// A use has ended; `closed`: and the pipe with it.
+    fn ended(&self, closed: bool) {
+        PIPES_IN_USE.fetch_sub(1, Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
+        if closed {
+            self.existing.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Lent>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A pipe in use. Dropped, it is closed with what it holds; [`Lent::give_back`] is for an empty one.
+/// A pipe, and what is in it. On the heap for as long as there is the pipe: who borrows it is to be small.
 #[derive(Debug)]
-pub(super) struct Lent {
-    /// None only while it is being given back.
-    pipe: Option<Pipe>,
-    pool: PipePool,
+struct Filled {
+    pipe: Pipe,
+    /// Bytes in it.
+    held: usize,
+    /// Where it goes back to; none while it is there.
+    pool: Option<PipePool>,
 }
 
+impl From<Pipe> for Filled {
+    fn from(pipe: Pipe) -> Self {
+        Self {
+            pipe,
+            held: 0,
+            pool: None,
+        }
+    }
+}
+
+/// A pipe in use, or in its pool. Dropped, it is closed with what it holds; [`Lent::give_back`] is for an empty one.
+#[derive(Debug)]
+pub(super) struct Lent(
+    /// None only while it is being given back.
+    Option<Box<Filled>>,
+);
+
 impl Lent {
-    pub(super) fn pipe(&self) -> Option<&Pipe> {
-        self.pipe.as_ref()
+    /// Bytes in it.
+    pub(super) fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, |filled| filled.held)
     }
 
+    /// Fills it, while it is empty, from a socket; 0 is the end of the stream.
+    pub(super) fn fill(&mut self, from: &Socket) -> io::Result<usize> {
+        let Some(filled) = &mut self.0 else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let read = filled.pipe.splice_in(from, filled.pipe.size())?;
+        filled.held = read;
+        Ok(read)
+    }
+
+    /// Sends some of what it holds.
+    pub(super) fn drain(&mut self, to: &Socket) -> io::Result<usize> {
+        let Some(filled) = &mut self.0 else {
+            return Err(io::ErrorKind::WriteZero.into());
+        };
+        match filled.pipe.splice_out(to, filled.held)? {
+            // A pipe that holds bytes always has some to give: 0 would be a loop without end.
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            sent => {
+                filled.held = filled.held.saturating_sub(sent);
+                Ok(sent)
+            }
+        }
+    }
+
+    /// Lets the next one use it.
     pub(super) fn give_back(mut self) {
-        let mut free = self.pool.0.free();
-        if free.len() < KEPT
-            && let Some(pipe) = self.pipe.take()
-        {
-            free.push(pipe);
+        let Some(mut filled) = self.0.take() else {
+            return;
+        };
+        let Some(pool) = filled.pool.take() else {
+            return;
+        };
+        let mut free = pool.0.free();
+        let kept = free.len() < KEPT;
+        if kept {
+            free.push(Self(Some(filled)));
         }
         drop(free);
+        pool.0.ended(!kept);
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        PIPES_IN_USE.fetch_sub(1, Ordering::Relaxed);
-        self.pool.0.refused.store(false, Ordering::Relaxed);
-        if self.pipe.is_some() {
-            self.pool.0.existing.fetch_sub(1, Ordering::Relaxed);
+        if let Some(pool) = self.0.as_mut().and_then(|filled| filled.pool.take()) {
+            pool.0.ended(true);
         }
     }
 }

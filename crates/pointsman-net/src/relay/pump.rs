@@ -19,14 +19,13 @@ use super::{Clock, Counts, Ended, Limits, Outcome, Who, account, ended_by};
 
 /// A running pump: one future that polls both directions.
 #[derive(Debug)]
-pub struct Pump {
+pub struct Pump<F> {
     client: Conn,
     server: Conn,
     up: Direction,
     down: Direction,
     clock: Option<Clock>,
-    flow: Arc<dyn Counts>,
-    copied: u64,
+    flow: Arc<F>,
     /// A write that failed: the other direction may still deliver what the failed side had sent before.
     fault: Option<Ended>,
     /// It has ended, and its sides know how.
@@ -78,22 +77,15 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; ROOM].into_boxed_slice());
 }
 
-impl Pump {
-    pub(super) fn new(
-        client: Conn,
-        server: Conn,
-        limits: &Limits,
-        flow: &Arc<impl Counts + 'static>,
-    ) -> Self {
-        let counts: Arc<_> = Arc::clone(flow);
+impl<F: Counts> Pump<F> {
+    pub(super) fn new(client: Conn, server: Conn, limits: &Limits, flow: &Arc<F>) -> Self {
         let mut pump = Self {
             client,
             server,
             up: Direction::default(),
             down: Direction::default(),
             clock: limits.any().then(|| Clock::new(limits)),
-            flow: counts,
-            copied: 0,
+            flow: Arc::clone(flow),
             fault: None,
             over: false,
         };
@@ -131,7 +123,6 @@ impl Pump {
             }
         }
         if progress.any() {
-            self.copied += progress.copied;
             account::moved(0, progress.copied);
             match source {
                 Who::Client => self.flow.bytes().add_up(progress.sent()),
@@ -161,13 +152,11 @@ impl Pump {
             self.cut();
         }
         self.over = true;
-        Outcome {
-            ended,
-            spliced: 0,
-            copied: self.copied,
-        }
+        Outcome::of(ended, self.flow.bytes())
     }
+}
 
+impl<F> Pump<F> {
     /// Whoever has not been told an end is told that there is none.
     fn cut(&mut self) {
         let in_order = self.fault.is_none();
@@ -180,7 +169,7 @@ impl Pump {
     }
 }
 
-impl Future for Pump {
+impl<F: Counts> Future for Pump<F> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -209,7 +198,7 @@ impl Future for Pump {
     }
 }
 
-impl Drop for Pump {
+impl<F> Drop for Pump<F> {
     fn drop(&mut self) {
         if !self.over {
             self.cut();
