@@ -4,8 +4,12 @@
 //! Invariant: what is handed on is plain JSON, byte by byte, and it is known where the last byte of it
 //! stands in what was read. Nothing is kept in memory but one byte.
 
+mod lines;
+
 use std::cell::Cell;
 use std::io::{self, Read};
+
+pub use lines::Lines;
 
 /// Where the byte stands that was handed on last.
 #[derive(Debug)]
@@ -218,14 +222,29 @@ impl<R: Read> Read for Relaxed<'_, R> {
     }
 }
 
-/// A text as a value; else what is wrong and the byte where.
-pub(crate) fn value(text: &str) -> Result<serde_json::Value, (String, usize)> {
+/// What is wrong with a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// What it is.
+    pub why: String,
+    /// The byte where.
+    pub at: usize,
+}
+
+/// A text as a value.
+///
+/// # Errors
+/// What is wrong where it is no JSON.
+pub fn value(text: &str) -> Result<serde_json::Value, Broken> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let at = At::start();
     let read = serde_json::from_reader(Relaxed::new(bare.as_bytes(), &at));
     read.map_err(|error: serde_json::Error| {
         let offset = place_of(bare, &error).unwrap_or_else(|| at.offset.get());
-        (message(&error), offset + text.len() - bare.len())
+        Broken {
+            why: message(&error),
+            at: offset + text.len() - bare.len(),
+        }
     })
 }
 
@@ -259,7 +278,8 @@ pub(crate) fn message(error: &serde_json::Error) -> String {
 }
 
 /// Whether a text begins an object, behind blanks and comments.
-pub(crate) fn begins_object(text: &str) -> bool {
+#[must_use]
+pub fn begins_object(text: &str) -> bool {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let at = At::start();
     let mut relaxed = Relaxed::new(bare.as_bytes(), &at);
@@ -291,9 +311,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_where_it_stands() {
         let check = |text: &str, expected: (&str, &str)| {
-            let (message, offset) = value(text).unwrap_err();
-            let rest: String = text[offset..].chars().take(3).collect();
-            assert_eq!((message.as_str(), rest.as_str()), expected, "{text}");
+            let Broken { why, at } = value(text).unwrap_err();
+            let rest: String = text[at..].chars().take(3).collect();
+            assert_eq!((why.as_str(), rest.as_str()), expected, "{text}");
         };
         check("[,]", ("expected value", ",]"));
         check("[1,,]", ("expected value", ",]"));

@@ -17,7 +17,7 @@ pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
 pub mod input;
-mod json;
+pub mod json;
 pub mod lint;
 pub mod list;
 pub(crate) mod list_file;

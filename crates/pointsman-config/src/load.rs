@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::convert::Document;
-use crate::dialect;
+use crate::dialect::{self, foreign::Document};
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::input::{Input, MAX_FILE, text_of};
 use crate::list::Shelf;

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::convert::{self, Foreign};
+use crate::convert::{from_foreign, from_setup};
 use crate::damage::{rough, variants};
+use crate::dialect::foreign::{Document, Foreign};
 use crate::files::Memory;
 use crate::input::Input;
 use crate::list::Shelf;
@@ -73,7 +74,7 @@ impl Leaks {
         self.problems(text, &loaded.problems);
         if let Some(setup) = loaded.setup {
             self.look(text, &format!("{setup:?}"));
-            for remark in convert::from_setup(&setup, text, &loaded.problems).report {
+            for remark in from_setup(&setup, text, &loaded.problems).report {
                 self.look(text, &remark.to_string());
             }
         }
@@ -82,7 +83,8 @@ impl Leaks {
     }
 
     fn convert(&mut self, foreign: Foreign, name: &str, text: &str) -> usize {
-        match foreign.convert(name, text.to_owned(), Path::new(""), &files()) {
+        let document = Document::of(foreign, &Source::new(name, text.to_owned()));
+        match from_foreign(document, Path::new(""), &files()) {
             Ok(conversion) => {
                 for remark in &conversion.report {
                     self.look(text, &remark.to_string());

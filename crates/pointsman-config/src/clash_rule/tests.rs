@@ -9,7 +9,8 @@ use pointsman_policy::set::{Item, Place, Sink};
 use proptest::prelude::*;
 
 use super::*;
-use crate::convert::Foreign;
+use crate::convert::from_foreign;
+use crate::dialect::foreign::{Document, Foreign};
 use crate::files::Memory;
 use crate::list::{self, Behavior, Format, Recipe, Surroundings, Told};
 
@@ -255,7 +256,8 @@ fn of_configuration(rule: &str) -> (Option<String>, Option<String>) {
          rules: ['{bare},REJECT{flags}', 'RULE-SET,s,REJECT', 'MATCH,DIRECT']\n"
     );
     let files = Memory::new([] as [(&str, &str); 0]);
-    let converted = Foreign::Clash.convert("c", text, Path::new(""), &files);
+    let document = Document::of(Foreign::Clash, &crate::Source::new("c", text));
+    let converted = from_foreign(document, Path::new(""), &files);
     let Ok(converted) = converted else {
         return (None, None);
     };

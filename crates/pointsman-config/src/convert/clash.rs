@@ -24,8 +24,6 @@ use super::types::wrong;
 use crate::problem::Problems;
 use crate::yaml::{Node, Value};
 
-pub(super) use old::is_old;
-
 /// Keys at the top that are written, or told of one by one.
 const KNOWN: [&str; 29] = [
     "allow-lan",

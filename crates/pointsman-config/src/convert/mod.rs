@@ -27,7 +27,7 @@ mod tests;
 mod told;
 mod types;
 
-pub use foreign::{Document, Foreign};
+pub use foreign::from_foreign;
 pub use mend::faults;
 pub use native::from_setup;
 pub use summary::Summary;

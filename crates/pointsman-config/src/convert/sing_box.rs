@@ -6,7 +6,6 @@
 mod conditions;
 mod dns;
 mod inbounds;
-mod lines;
 mod outbounds;
 mod route;
 mod servers;
@@ -21,11 +20,12 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::told::{left, words};
 use super::types::wrong;
+use crate::json::Lines;
 use crate::problem::{Problems, Source};
 
 /// The native form of a configuration; values of types that sing-box does not take go into `problems`.
 pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problems) -> Draft {
-    let lines = lines::Lines::of(&source.text);
+    let lines = Lines::of(&source.text);
     mistyped(root, source, &lines, problems);
     let mut this = SingBox {
         draft: Draft::new("sing-box"),
@@ -59,13 +59,8 @@ pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problem
     this.draft
 }
 
-/// Whether a key stands at the top of a text, which may be broken.
-pub(super) fn has_key(text: &str, key: &str) -> bool {
-    lines::Lines::of(text).has(key)
-}
-
 /// Tells of values of types that sing-box does not take, each on its line.
-fn mistyped(root: &Value, source: &Arc<Source>, lines: &lines::Lines, problems: &mut Problems) {
+fn mistyped(root: &Value, source: &Arc<Source>, lines: &Lines, problems: &mut Problems) {
     let of_rules = types::RULES.iter().flat_map(|place| {
         let keys = types::RULE.iter();
         keys.map(move |(key, types)| (format!("{place}{key}"), *types))
@@ -91,7 +86,7 @@ fn mistyped(root: &Value, source: &Arc<Source>, lines: &lines::Lines, problems: 
 struct SingBox<'a> {
     draft: Draft,
     file: String,
-    lines: lines::Lines,
+    lines: Lines,
     /// Native names of outbounds.
     names: BTreeMap<String, String>,
     /// Of rule sets: what their rules ask for.

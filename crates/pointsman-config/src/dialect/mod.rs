@@ -2,6 +2,7 @@
 
 pub mod bitflow;
 pub mod boltconn;
+pub mod foreign;
 pub mod native;
 pub mod policy_router;
 pub mod reflow;

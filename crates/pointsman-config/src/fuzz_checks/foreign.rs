@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::check_dialect;
-use crate::convert::{Document, Foreign, faults};
+use crate::convert::{faults, from_foreign};
+use crate::dialect::foreign::{Document, Foreign};
 use crate::files::Memory;
 use crate::problem::Source;
 use crate::setup::Dialect;
@@ -31,8 +32,9 @@ fn check(foreign: Foreign, bytes: &[u8]) {
         return;
     };
     let files = Memory::default();
-    let _either = Document::tell(&Source::new("c", text.to_owned()));
-    match foreign.convert("c", text.to_owned(), Path::new(""), &files) {
+    let source = Source::new("c", text.to_owned());
+    let _either = Document::tell(&source);
+    match from_foreign(Document::of(foreign, &source), Path::new(""), &files) {
         Ok(conversion) => {
             assert!(
                 conversion

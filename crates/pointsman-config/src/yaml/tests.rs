@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::parsed::counted;
 use super::*;
-use crate::convert::Document;
+use crate::convert::from_foreign;
+use crate::dialect::foreign::Document;
 use crate::files::Memory;
 use crate::load::load;
 
@@ -165,7 +166,7 @@ fn a_configuration_is_parsed_once() {
     }
     let times = counted(clash, || {
         let document = Document::tell(&Source::new("c", clash.to_owned())).unwrap();
-        let done = document.convert(Path::new(""), &Memory::default());
+        let done = from_foreign(document, Path::new(""), &Memory::default());
         assert!(done.is_ok());
     });
     assert_eq!(times, 1);

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use pointsman_api::{Error as Refusal, Problem};
-use pointsman_config::convert::{
-    Conversion, Document, Foreign, Summary, faults, folded, from_setup,
-};
+use pointsman_config::convert::{Conversion, Summary, faults, folded, from_foreign, from_setup};
+use pointsman_config::dialect::foreign::{Document, Foreign};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::input::{MAX_FILE, read_text};
-use pointsman_config::{self as config, Loaded, Problems, Severity, Source};
+use pointsman_config::{self as config, Loaded, Severity, Source};
 use serde_json::json;
 
 use crate::cmds::check::counted;
@@ -131,15 +130,11 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
     let path = &args.path;
     let dialect = match args.from {
         From::Auto => match foreign(path) {
-            Some(document) => {
-                let language = document.language();
-                let converted = document.convert(&load::directory(path), &ThisHost);
-                return done(language, path, converted);
-            }
+            Some(document) => return converted_from(document, path),
             None => Dialect::Auto,
         },
-        From::Clash => return from_foreign(Foreign::Clash, path),
-        From::SingBox => return from_foreign(Foreign::SingBox, path),
+        From::Clash => return said_to_be(Foreign::Clash, path),
+        From::SingBox => return said_to_be(Foreign::SingBox, path),
         From::Bitflow => Dialect::Bitflow,
         From::Boltconn => Dialect::Boltconn,
         From::Native => Dialect::Native,
@@ -188,23 +183,15 @@ fn foreign(path: &Path) -> Option<Document> {
     Document::tell(&Source::new(&path.display().to_string(), text)).ok()
 }
 
-fn from_foreign(foreign: Foreign, path: &Path) -> Result<Conversion, Stop> {
-    let text = text(path)?;
-    let name = path.display().to_string();
-    done(
-        foreign,
-        path,
-        foreign.convert(&name, text, &load::directory(path), &ThisHost),
-    )
+fn said_to_be(language: Foreign, path: &Path) -> Result<Conversion, Stop> {
+    let source = Source::new(&path.display().to_string(), text(path)?);
+    converted_from(Document::of(language, &source), path)
 }
 
-fn done(
-    foreign: Foreign,
-    path: &Path,
-    done: Result<Conversion, Problems>,
-) -> Result<Conversion, Stop> {
-    done.map_err(|problems| {
-        let error = format!("{} cannot be read as {}", path.display(), foreign.as_str());
+fn converted_from(document: Document, path: &Path) -> Result<Conversion, Stop> {
+    let language = document.language().as_str();
+    from_foreign(document, &load::directory(path), &ThisHost).map_err(|problems| {
+        let error = format!("{} cannot be read as {language}", path.display());
         refused(error, wires(&problems.0, path))
     })
 }

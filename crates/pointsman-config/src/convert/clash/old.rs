@@ -1,21 +1,7 @@
 //! The keys that Clash had before 2020, in today's words.
 
+use crate::dialect::foreign::CLASH_KEYS_OF_OLD;
 use crate::yaml::{Node, Value};
-
-/// Then and now.
-const KEYS: [(&str, &str); 6] = [
-    ("Proxy", "proxies"),
-    ("Proxy Group", "proxy-groups"),
-    ("Proxy Provider", "proxy-providers"),
-    ("Rule", "rules"),
-    ("proxy-provider", "proxy-providers"),
-    ("rule-provider", "rule-providers"),
-];
-
-/// Whether a key at the top is one of old.
-pub(in crate::convert) fn is_old(key: &str) -> bool {
-    KEYS.iter().any(|(old, _)| *old == key)
-}
 
 /// The configuration with today's keys; one that has both stays as it is, and the old one is told.
 pub(super) fn renamed(root: &Node) -> Node {
@@ -23,7 +9,7 @@ pub(super) fn renamed(root: &Node) -> Node {
     let Value::Map(pairs) = &mut root.value else {
         return root;
     };
-    for (old, new) in KEYS {
+    for (old, new) in CLASH_KEYS_OF_OLD {
         let has = |key: &str| pairs.iter().position(|(k, _)| k.scalar() == Some(key));
         if let (Some(at), None) = (has(old), has(new))
             && let Some((

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::corners::check;
-use super::foreign::converted;
+use super::foreign::{convert, converted};
 use super::loaded;
-use crate::convert::Foreign;
+use crate::dialect::foreign::Foreign;
 use crate::files::Memory;
 
 /// `parts`: what stands in the result; those with `!` before do not.
@@ -529,7 +529,7 @@ fn names_are_written_as_they_are() {
 #[test]
 fn what_a_tag_asks_for_is_not_guessed() {
     let text = "mixed-port: 1\nauthentication: !env USERS\nrules: ['MATCH,DIRECT']\n";
-    let refused = Foreign::Clash.convert("c", text.to_owned(), Path::new(""), &Memory::default());
+    let refused = convert(Foreign::Clash, text, "", &Memory::default());
     let problems = refused.unwrap_err().0;
     assert!(
         problems[0]

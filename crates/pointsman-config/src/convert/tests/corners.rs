@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::foreign::converted;
+use super::foreign::{convert, converted};
 use super::{loaded, way};
-use crate::convert::Foreign;
+use crate::dialect::foreign::Foreign;
 use crate::files::Memory;
 
 /// `ways`: flows and where they go. `lost`: a word of each remark that is not equal, in order.
@@ -301,9 +301,7 @@ fn lists_at_hand_are_looked_at() {
         ("d/l.yaml", "payload:\n  - DOMAIN,l.test\n  - UID,7\n"),
         ("d/gone.yaml", "payload: [x.test]\n"),
     ]);
-    let done = Foreign::Clash
-        .convert("c", text.to_owned(), Path::new("d"), &files)
-        .unwrap();
+    let done = convert(Foreign::Clash, text, "d", &files).unwrap();
     let lost: Vec<String> = done
         .report
         .iter()
@@ -324,9 +322,7 @@ fn lists_at_hand_are_looked_at() {
     );
     // A list that is not there is no fault of what is written.
     let files = Memory::new([("d/l.yaml", "payload: ['DOMAIN,l.test']\n")]);
-    let done = Foreign::Clash
-        .convert("c", text.to_owned(), Path::new("d"), &files)
-        .unwrap();
+    let done = convert(Foreign::Clash, text, "d", &files).unwrap();
     assert!(
         done.report
             .iter()

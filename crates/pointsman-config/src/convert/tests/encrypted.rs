@@ -1,7 +1,8 @@
 //! Name servers that are not built: who is asked instead, and what is told.
 
 use super::foreign::converted;
-use crate::convert::{Conversion, Foreign};
+use crate::convert::Conversion;
+use crate::dialect::foreign::Foreign;
 
 /// Each of these words stands in the text, the warnings, and the part of the summary that tells what does not
 /// work; with `!` before it, it does not.

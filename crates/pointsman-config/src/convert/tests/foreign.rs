@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::{loaded, way};
-use crate::convert::{Conversion, Document, Foreign};
+use crate::convert::{Conversion, from_foreign};
 use crate::damage::variants;
+use crate::dialect::foreign::{Document, Foreign};
 use crate::files::Memory;
 use crate::fuzz_checks::{check_clash, check_sing_box};
 use crate::problem::{Problems, Source};
@@ -15,9 +16,20 @@ pub(super) fn told_by_shape(text: &str) -> Option<Foreign> {
     told.ok().map(|document| document.language())
 }
 
+/// What comes of a text that is said to be of a language; its lists are in `files`, below `directory`.
+pub(super) fn convert(
+    language: Foreign,
+    text: &str,
+    directory: &str,
+    files: &Memory,
+) -> Result<Conversion, Problems> {
+    let source = Source::new("c", text.to_owned());
+    from_foreign(Document::of(language, &source), Path::new(directory), files)
+}
+
 pub(super) fn converted(foreign: Foreign, text: &str) -> Conversion {
     assert_eq!(told_by_shape(text), Some(foreign));
-    let done = foreign.convert("c", text.to_owned(), Path::new(""), &Memory::default());
+    let done = convert(foreign, text, "", &Memory::default());
     done.unwrap_or_else(|problems| panic!("{:?}", problems.0))
 }
 
@@ -146,7 +158,7 @@ fn json_with_comments_and_last_commas_is_read_and_broken_one_told_at_its_place()
     }
     let text = format!("{{ // a\n{}", parts.replace("COMMA", " x"));
     assert_eq!(told_by_shape(&text), Some(Foreign::SingBox));
-    let broken = Foreign::SingBox.convert("c", text, Path::new(""), &Memory::default());
+    let broken = convert(Foreign::SingBox, &text, "", &Memory::default());
     let problems: Problems = broken.err().unwrap();
     let shown: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
     let [shown] = shown.as_slice() else {

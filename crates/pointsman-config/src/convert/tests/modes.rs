@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::corners::{check, clash};
 use super::foreign::converted;
-use crate::convert::Foreign;
+use crate::dialect::foreign::Foreign;
 
 #[test]
 fn where_the_rules_do_not_decide_they_do_not_here() {

@@ -1,7 +1,7 @@
 //! Of alternatives that cannot all be said the others are kept, and what is lost is told.
 
 use super::corners::check;
-use crate::convert::Foreign;
+use crate::dialect::foreign::Foreign;
 
 fn clash(rule: &str, flows: &[(&str, &str)], told: &[&str]) {
     let text = format!("mixed-port: 1\nrules:\n- {rule}\n- MATCH,DIRECT\n");

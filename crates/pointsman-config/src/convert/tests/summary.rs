@@ -1,7 +1,8 @@
 //! The end of reports: what works as before, what does not, what to do next.
 
 use super::foreign::converted;
-use crate::convert::{Foreign, Summary};
+use crate::convert::Summary;
+use crate::dialect::foreign::Foreign;
 
 /// Each of these words stands in the part, and with `!` before it in none.
 fn check(told: &Summary, works: &[&str], changed: &[&str], next: &[&str]) {

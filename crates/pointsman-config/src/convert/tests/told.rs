@@ -1,9 +1,8 @@
 //! What is told of a conversion: nothing twice, nothing untrue, and in the order of the lines.
 
-use std::path::Path;
-
-use super::foreign::{converted, told_by_shape};
-use crate::convert::{Foreign, folded};
+use super::foreign::{convert, converted, told_by_shape};
+use crate::convert::folded;
+use crate::dialect::foreign::Foreign;
 use crate::files::Memory;
 
 /// Whether each remark of a report is there; `!` before one that must not be.
@@ -123,7 +122,7 @@ fn broken_json_is_told_as_json() {
     let text =
         "{\"outbounds\":[{\"type\": \"socks\", \"version\": \"5\", \"default\": \n}],\"route\":{}}";
     assert_eq!(told_by_shape(text), Some(Foreign::SingBox));
-    let refused = Foreign::SingBox.convert("c", text.to_owned(), Path::new(""), &Memory::default());
+    let refused = convert(Foreign::SingBox, text, "", &Memory::default());
     let problem = refused.unwrap_err().0[0].to_string();
     assert!(
         problem.starts_with("c:2:1: error[json-syntax]"),

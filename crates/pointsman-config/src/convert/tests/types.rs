@@ -1,16 +1,17 @@
 //! A value of another type than the other program takes is never passed by in silence.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::convert::{Conversion, Foreign};
+use super::foreign::convert;
+use crate::convert::Conversion;
+use crate::dialect::foreign::Foreign;
 use crate::files::Memory;
 use crate::problem::Problems;
 
 fn converted(foreign: Foreign, text: &str) -> Result<Conversion, Problems> {
-    foreign.convert("c", text.to_owned(), Path::new(""), &Memory::default())
+    convert(foreign, text, "", &Memory::default())
 }
 
 fn refused(foreign: Foreign, text: &str, expected: &str) {

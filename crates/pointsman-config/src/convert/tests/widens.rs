@@ -9,8 +9,10 @@ use pointsman_policy::{Domain, Prefix};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::foreign::convert;
 use super::{loaded, way};
-use crate::convert::{Conversion, Foreign};
+use crate::convert::Conversion;
+use crate::dialect::foreign::Foreign;
 use crate::files::Memory;
 use crate::setup::{NameServer, Resolver, Setup};
 
@@ -365,12 +367,7 @@ fn told(conversion: &Conversion, line: u32) -> bool {
 
 /// What is wrong with a conversion.
 fn wider(original: &Original, foreign: Foreign) -> Result<(), String> {
-    let done = foreign.convert(
-        "c",
-        original.text.clone(),
-        Path::new(""),
-        &Memory::default(),
-    );
+    let done = convert(foreign, &original.text, "", &Memory::default());
     let conversion = done.map_err(|problems| format!("{:?}", problems.0))?;
     let setup = loaded(&conversion.text, Path::new(""), &Memory::default());
     let bad = |what: String| {

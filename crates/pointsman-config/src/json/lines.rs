@@ -7,8 +7,9 @@ use std::collections::HashMap;
 /// Beyond so many levels parts have the line of what they stand in.
 const MAX_DEPTH: usize = 12;
 
-/// Lines by path: `route.rules[3].domain`.
-pub(super) struct Lines(HashMap<String, u32>);
+/// Lines by path, as `route.rules[3].domain`; they count from 1.
+#[derive(Debug)]
+pub struct Lines(HashMap<String, u32>);
 
 /// A collection that is being read.
 struct Level {
@@ -21,7 +22,9 @@ struct Level {
 }
 
 impl Lines {
-    pub(super) fn of(text: &str) -> Self {
+    /// The lines of a text, which may be broken.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         let mut reader = Reader {
             rest: text,
             line: 1,
@@ -80,12 +83,14 @@ impl Lines {
     }
 
     /// Whether there is such a part.
-    pub(super) fn has(&self, part: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, part: &str) -> bool {
         self.0.contains_key(part)
     }
 
     /// The line of a part, or of what it stands in.
-    pub(super) fn line(&self, part: &str) -> u32 {
+    #[must_use]
+    pub fn line(&self, part: &str) -> u32 {
         let mut part = part;
         loop {
             if let Some(line) = self.0.get(part) {
@@ -218,7 +223,7 @@ mod tests {
             "é\"é",
             "{\"a\":/**/1",
         ] {
-            Lines::of(text).line("a");
+            assert!(Lines::of(text).line("a") > 0, "{text}");
         }
     }
 }
