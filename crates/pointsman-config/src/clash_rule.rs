@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 16;
 
 /// Private, loopback, link-local, multicast and unspecified addresses: what Clash calls `LAN`, and
 /// sing-box private.
-pub(crate) const PRIVATE: [&str; 12] = [
+pub const PRIVATE: [&str; 12] = [
     "0.0.0.0/32",
     "10.0.0.0/8",
     "127.0.0.0/8",
@@ -30,7 +30,7 @@ pub(crate) const PRIVATE: [&str; 12] = [
 
 /// What a rule asks of a database that Clash brings along.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Base {
+pub enum Base {
     /// An autonomous system by its number.
     Asn(String),
     /// A country, lower-case.
@@ -42,26 +42,26 @@ pub(crate) enum Base {
 }
 
 /// Finds what stands for a database: a condition without its `no-resolve`.
-pub(crate) type FindBase<'a> = dyn FnMut(Base) -> Result<String, String> + 'a;
+pub type FindBase<'a> = dyn FnMut(Base) -> Result<String, String> + 'a;
 
 /// A rule as Clash parts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parts<'r> {
+pub struct Parts<'r> {
     /// The type, in upper case.
-    pub(crate) kind: String,
+    pub kind: String,
     /// What is asked for; empty for `MATCH`.
-    pub(crate) content: String,
+    pub content: String,
     /// The way out, or the list of a `SUB-RULE`, where the line has one.
-    pub(crate) target: Option<&'r str>,
+    pub target: Option<&'r str>,
     /// What stands behind it.
-    pub(crate) flags: Vec<&'r str>,
+    pub flags: Vec<&'r str>,
 }
 
 impl<'r> Parts<'r> {
     /// The parts of a rule, with its target where `targeted`.
     ///
     /// Expressions and logic have commas of their own, so their target is the last part but flags.
-    pub(crate) fn of(rule: &'r str, targeted: bool) -> Self {
+    pub fn of(rule: &'r str, targeted: bool) -> Self {
         let mut parts: Vec<&str> = rule.split(',').map(str::trim).collect();
         let kind = parts.remove(0).to_ascii_uppercase();
         let mut flags = Vec::new();
@@ -101,7 +101,7 @@ impl<'r> Parts<'r> {
     }
 
     /// Whether it takes every flow.
-    pub(crate) fn is_match(&self) -> bool {
+    pub fn is_match(&self) -> bool {
         is_match(&self.kind)
     }
 
@@ -110,7 +110,7 @@ impl<'r> Parts<'r> {
     }
 
     /// What Clash reads and passes over.
-    pub(crate) fn ignored(&self) -> impl Iterator<Item = &'r str> {
+    pub fn ignored(&self) -> impl Iterator<Item = &'r str> {
         let flags = self.flags.iter().copied();
         flags.filter(|flag| !is_flag(flag) && !flag.is_empty())
     }
@@ -178,7 +178,7 @@ fn has_commas(kind: &str) -> bool {
 }
 
 /// What stands between the brackets of the condition of a `SUB-RULE`, of logic, or of one of its parts.
-pub(crate) fn within(text: &str) -> Result<&str, String> {
+pub fn within(text: &str) -> Result<&str, String> {
     let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
     let inner = inner.ok_or_else(|| match text.starts_with('[') {
         true => format!(
@@ -207,7 +207,7 @@ fn pairs(text: &str) -> bool {
 }
 
 /// The parts between commas that stand in no brackets.
-pub(crate) fn operands(text: &str) -> impl Iterator<Item = &str> {
+pub fn operands(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     let parts = text.split(move |c| {
         match c {
@@ -221,21 +221,21 @@ pub(crate) fn operands(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Reads rules of Clash.
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     /// Finds what stands for a database.
-    pub(crate) base: &'a mut FindBase<'a>,
+    pub base: &'a mut FindBase<'a>,
     /// Whether programs are the same in any case, as they are to Clash.
-    pub(crate) any_case: bool,
+    pub any_case: bool,
 }
 
 impl Reader<'_> {
     /// A rule without its target in the words of native rules.
-    pub(crate) fn condition(&mut self, rule: &str) -> Result<String, String> {
+    pub fn condition(&mut self, rule: &str) -> Result<String, String> {
         self.nested(rule, 0)
     }
 
     /// A rule whose parts are known, in the words of native rules; its target counts for nothing.
-    pub(crate) fn of(&mut self, parts: &Parts<'_>) -> Result<String, String> {
+    pub fn of(&mut self, parts: &Parts<'_>) -> Result<String, String> {
         self.parts(parts, 0)
     }
 

@@ -27,9 +27,7 @@ pub use binary_lists::check_binary_list;
 pub(crate) use binary_lists::list_of;
 pub use foreign::{check_clash, check_sing_box};
 pub use lists::check_list;
-pub use trees::{check_reflow, check_tree};
-#[cfg(test)]
-pub(crate) use trees::{lowered, policy};
+pub use trees::{check_reflow, check_tree, lowered, policy};
 
 /// Checks the bitflow reader; see [`check_dialect`].
 pub fn check_bitflow(bytes: &[u8]) {
@@ -140,6 +138,14 @@ pub fn check_dialect(dialect: Dialect, name: &str, text: &str) {
     }
     if let Some(setup) = &loaded.setup {
         check_setup(setup);
+    }
+}
+
+/// Loads 1000 damaged variants of a text; see [`check_dialect`] for what must hold.
+#[cfg(test)]
+pub(crate) fn survives_damage(dialect: Dialect, name: &str, text: &str) {
+    for bytes in crate::damage::variants(text.as_bytes()) {
+        check_dialect(dialect, name, &String::from_utf8_lossy(&bytes));
     }
 }
 

@@ -4,7 +4,7 @@
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
 pub mod case;
-mod clash_rule;
+pub mod clash_rule;
 pub mod convert;
 #[cfg(test)]
 mod damage;
@@ -23,12 +23,12 @@ pub mod list;
 pub(crate) mod list_file;
 pub mod list_print;
 pub mod load;
-mod odd;
+pub mod odd;
 pub mod outbounds;
 pub mod own;
 pub mod paths;
 pub mod picture;
-mod places;
+pub mod places;
 pub mod problem;
 pub mod rule_list;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use pointsman_policy::model::{ArmKey, Node, Origin, OutboundId, SelectOn, SetId}
 use pointsman_policy::{Condition, Policy};
 
 use crate::tree::print::{outbound, template};
+use crate::yaml::write;
 
 mod flatten;
 /// Whether it is written `ALWAYS`.
@@ -165,9 +166,9 @@ impl<'p> List<'p> {
                 origin,
             } => {
                 self.at(origin);
-                let message = yaml_quoted(&template(message));
+                let message = write::quoted(&template(message));
                 self.within(condition.clone(), path, |list, path| {
-                    let matches = yaml_text(&list.matches(path));
+                    let matches = write::line(&list.matches(path));
                     list.item(".INSTRUMENT:");
                     list.line(&format!("    id: {id}"));
                     list.line(&format!("    matches: {matches}"));
@@ -181,7 +182,7 @@ impl<'p> List<'p> {
             } => {
                 self.at(origin);
                 self.within(condition.clone(), path, |list, path| {
-                    let matches = yaml_text(&list.matches(path));
+                    let matches = write::line(&list.matches(path));
                     list.item(".REQUEST:");
                     list.line(&format!("    id: {}", request.subscriber));
                     list.line(&format!("    matches: {matches}"));
@@ -212,7 +213,7 @@ impl<'p> List<'p> {
     }
 
     fn sub(&mut self, body: &'p [Node], path: &[Condition]) {
-        let matches = yaml_text(&self.matches(path));
+        let matches = write::line(&self.matches(path));
         self.item(".SUB-DISPATCH:");
         self.line(&format!("    matches: {matches}"));
         self.line("    subrules:");
@@ -265,7 +266,7 @@ impl<'p> List<'p> {
     fn leaf(&mut self, id: OutboundId, path: &[Condition]) {
         if path.is_empty() {
             let name = word(&outbound(self.policy, id));
-            self.item(&yaml_text(&format!("FALLBACK, {name}")));
+            self.item(&write::line(&format!("FALLBACK, {name}")));
             self.ended = true;
         } else {
             self.rule(id, path);
@@ -280,7 +281,7 @@ impl<'p> List<'p> {
             Some(condition) => format!("{condition}, {name}, no-resolve"),
             None => format!("{condition}, {name}"),
         };
-        self.item(&yaml_text(&rule));
+        self.item(&write::line(&rule));
     }
 
     /// All conditions of a path as one.
@@ -335,53 +336,4 @@ impl Scope for Sets<'_> {
     fn ip_rules_resolve(&self) -> bool {
         self.1
     }
-}
-
-/// A line as a YAML scalar: bare where YAML reads it as it stands.
-pub(crate) fn yaml_text(text: &str) -> String {
-    let bare = |c: char| c == ' ' || c.is_ascii_graphic() || shows(c);
-    let cut = text.contains(": ") || text.contains(" #") || text.ends_with(':');
-    match text.chars().all(bare) && !cut {
-        true => text.to_owned(),
-        false => yaml_quoted(text),
-    }
-}
-
-/// A text as a double-quoted YAML scalar.
-pub(crate) fn yaml_quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            ' ' => out.push(c),
-            c if c.is_ascii_graphic() || shows(c) => out.push(c),
-            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Whether a character beyond ASCII stands as it is (RFC 3629 text): letters, signs, emoji with their joiners and
-/// selectors. Blanks, controls, marks of direction and what is no character are escaped, so that they are seen.
-fn shows(c: char) -> bool {
-    let hidden = matches!(
-        u32::from(c),
-        0..0xA1
-            | 0xAD
-            | 0x61C
-            | 0x180E
-            | 0x200B..=0x200C
-            | 0x200E..=0x200F
-            | 0x2028..=0x202E
-            | 0x2060..=0x206F
-            | 0xE000..=0xF8FF
-            | 0xFDD0..=0xFDEF
-            | 0xFEFF
-            | 0xFFF0..=0xFFFF
-            | 0xF_0000..
-    );
-    // The last two of each plane are no characters.
-    !hidden && !c.is_whitespace() && u32::from(c) & 0xFFFE != 0xFFFE
 }

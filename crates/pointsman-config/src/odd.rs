@@ -9,16 +9,22 @@ use pointsman_policy::{Prefix, base_name};
 use crate::problem::Severity;
 
 /// What no flow meets, or what is not what it shows.
-pub(crate) struct Odd {
-    pub(crate) code: &'static str,
-    pub(crate) severity: Severity,
-    pub(crate) what: String,
-    pub(crate) hint: String,
+#[derive(Clone, Debug)]
+pub struct Odd {
+    /// The problem's code.
+    pub code: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// What it is, in one sentence without a final dot.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
 }
 
 impl Odd {
     /// What is odd about `text`, which is named once.
-    pub(crate) fn said_of(&self, text: &str) -> String {
+    #[must_use]
+    pub fn said_of(&self, text: &str) -> String {
         let text = format!("`{text}`");
         match self.what.starts_with(&text) {
             true => self.what.clone(),
@@ -28,7 +34,8 @@ impl Odd {
 }
 
 /// What is odd about a condition that is no logic.
-pub(crate) fn condition(test: &Condition) -> Option<Odd> {
+#[must_use]
+pub fn condition(test: &Condition) -> Option<Odd> {
     match test {
         Condition::Domain(DomainTest::Exact(name) | DomainTest::Suffix(name)) => {
             of_name(name.as_str())
@@ -79,7 +86,8 @@ fn of_program(field: TextField, test: &TextTest) -> Option<Odd> {
 }
 
 /// What is odd about a name.
-pub(crate) fn of_name(name: &str) -> Option<Odd> {
+#[must_use]
+pub fn of_name(name: &str) -> Option<Odd> {
     let last = name.rsplit('.').next().unwrap_or(name);
     let (what, hint) = if name.parse::<Ipv4Addr>().is_ok() {
         (
@@ -103,7 +111,8 @@ pub(crate) fn of_name(name: &str) -> Option<Odd> {
 }
 
 /// What is odd about a range.
-pub(crate) fn of_prefix(prefix: &Prefix) -> Option<Odd> {
+#[must_use]
+pub fn of_prefix(prefix: &Prefix) -> Option<Odd> {
     let mapped = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
     (prefix.address() == mapped && prefix.length() == 96).then(|| Odd {
         code: "never-matches",
@@ -114,7 +123,8 @@ pub(crate) fn of_prefix(prefix: &Prefix) -> Option<Odd> {
 }
 
 /// The first range of a text that has bits behind its length: it is wider than the address that it shows.
-pub(crate) fn host_bits(text: &str) -> Option<Odd> {
+#[must_use]
+pub fn host_bits(text: &str) -> Option<Odd> {
     let other = |c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'));
     text.split(other).find_map(|written| {
         let (address, length) = written.split_once('/')?;

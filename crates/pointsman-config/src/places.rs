@@ -12,7 +12,7 @@ use crate::problem::{Problems, Source, Span};
 use crate::setup::Setup;
 
 /// The texts that places refer to.
-pub(crate) struct Places<'a> {
+pub struct Places<'a> {
     files: &'a dyn Files,
     directory: PathBuf,
     sources: HashMap<Arc<str>, Arc<Source>>,
@@ -20,7 +20,7 @@ pub(crate) struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// Takes the texts that the configuration knows already: they know what they hide.
-    pub(crate) fn new(setup: &Setup, files: &'a dyn Files, problems: &Problems) -> Self {
+    pub fn new(setup: &Setup, files: &'a dyn Files, problems: &Problems) -> Self {
         let outbounds = setup
             .outbounds
             .iter()
@@ -49,12 +49,12 @@ impl<'a> Places<'a> {
     }
 
     /// The place of a rule: its line.
-    pub(crate) fn of(&mut self, origin: &Origin) -> Span {
+    pub fn of(&mut self, origin: &Origin) -> Span {
         self.line(&origin.file, origin.line)
     }
 
     /// A line of a file; of one that cannot be read the line's number alone.
-    pub(crate) fn line(&mut self, file: &Arc<str>, line: u32) -> Span {
+    pub fn line(&mut self, file: &Arc<str>, line: u32) -> Span {
         if let Some(source) = self.sources.get(file) {
             return place(source, line);
         }

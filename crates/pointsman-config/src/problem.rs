@@ -51,7 +51,7 @@ impl Severity {
 
 /// What a problem is about, for the parts of the program that go by it: none goes by the words of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum About {
+pub enum About {
     /// A name that is nearly another: its hint says which.
     Misspelt,
     /// Flows that do not come in, because what would take them is not built.
@@ -79,7 +79,7 @@ pub struct Problem {
     /// Where else the very same is to be said.
     pub again: Option<Again>,
     /// What it is about, where another part of the program goes by it.
-    pub(crate) about: Option<About>,
+    pub about: Option<About>,
 }
 
 /// As it is shown: the message may hold secrets.

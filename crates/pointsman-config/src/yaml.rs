@@ -20,6 +20,7 @@ mod parsed;
 mod read;
 #[cfg(test)]
 mod tests;
+pub mod write;
 
 pub use parsed::Parsed;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::emit::{Map, Page, quoted, text};
 use super::policies::lacks;
 use super::summary::{Known, Ruled};
 use super::{LISTS_STAY, PASSWORDS, Report};
-use crate::list_print::yaml_text;
+use crate::yaml::write;
 
 /// The parts of the file.
 #[derive(Default)]
@@ -445,7 +445,7 @@ impl Draft {
         page.line(0, "");
         page.line(0, "rules:");
         for (at, rule) in self.rules.iter().enumerate() {
-            page.line(1, &format!("- {}", yaml_text(&rule.text)));
+            page.line(1, &format!("- {}", write::line(&rule.text)));
             lines.insert(page.lines(), Part::Rule(at));
         }
         (page.finish(), lines)

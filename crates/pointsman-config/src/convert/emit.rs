@@ -20,7 +20,7 @@ pub(super) fn text(value: &str) -> String {
 
 /// A text in double quotes.
 pub(super) fn quoted(value: &str) -> String {
-    crate::list_print::yaml_quoted(value)
+    crate::yaml::write::quoted(value)
 }
 
 /// `[a, b]`

@@ -22,6 +22,7 @@ mod fixtures;
 mod foreign;
 mod modes;
 mod parts;
+mod rules;
 mod summary;
 mod told;
 mod types;

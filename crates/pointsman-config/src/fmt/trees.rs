@@ -147,7 +147,7 @@ impl<'t> Layout<'t> {
 fn inline(branch: &Branch) -> Option<String> {
     match branch {
         Branch::Any(..) | Branch::Only(..) => None,
-        Branch::Ask(ask, _) => Some(crate::tree::ask::text(ask)),
+        Branch::Ask(ask, _) => Some(ask.to_string()),
         Branch::Leaf(name) => Some(leaf(name)),
         Branch::Log { id: 0, message, .. } => Some(format!("log {}", quote(&message.text))),
         Branch::Log { id, message, .. } => Some(format!("log {id} {}", quote(&message.text))),

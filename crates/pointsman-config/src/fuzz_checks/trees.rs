@@ -99,7 +99,8 @@ fn outbounds() -> Outbounds {
 }
 
 /// A tree with rule sets, lowered; `named` is a named tree. `None` where there is an error.
-pub(crate) fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
+#[must_use]
+pub fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
     let mut problems = Problems::default();
     let source = Source::open("t", text.to_owned());
     let names = SETS.map(Arc::from);
@@ -121,7 +122,8 @@ pub(crate) fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
 }
 
 /// A policy of this body; `None` never happens.
-pub(crate) fn policy(body: Vec<Node>) -> Option<Policy> {
+#[must_use]
+pub fn policy(body: Vec<Node>) -> Option<Policy> {
     let outbounds = outbounds();
     let direct = outbounds.find("direct")?;
     let (_, infos) = outbounds.finish();

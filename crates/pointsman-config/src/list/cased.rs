@@ -12,7 +12,8 @@ const CASED: &str = "(?-i)";
 const ANY_CASE: &str = "(?i)";
 
 /// The pattern here of one to which case counts.
-pub(crate) fn from_cased(pattern: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn from_cased(pattern: &str) -> Cow<'_, str> {
     if pattern.starts_with(ANY_CASE) || pattern.starts_with(CASED) || !asks_for_case(pattern) {
         return Cow::Borrowed(pattern);
     }

@@ -10,7 +10,7 @@ mod adblock;
 mod addresses;
 mod blocks;
 mod cache;
-pub(crate) mod cased;
+mod cased;
 mod dat;
 mod dnsmasq;
 mod entry;
@@ -53,9 +53,8 @@ use pointsman_policy::set::{Item, Place, Sink};
 use serde::{Deserialize, Serialize};
 
 pub use cache::Cache;
+pub use cased::from_cased;
 pub(crate) use numbered::below;
-#[cfg(test)]
-pub(crate) use numbered::canonical;
 use room::{Measured, Room};
 
 pub use crate::files::Bytes;

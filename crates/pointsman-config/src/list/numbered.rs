@@ -183,7 +183,7 @@ impl<'r, 'a> Numbered<'r, 'a> {
 }
 
 /// A condition in the syntax of rules. Rule sets and zones, which lists cannot name, are not in it.
-pub(crate) fn canonical(condition: &Condition) -> String {
+pub(super) fn canonical(condition: &Condition) -> String {
     let names = Names {
         sets: &[],
         zones: &Zones::default(),

@@ -4,9 +4,10 @@ use expect_test::{Expect, expect};
 
 use pointsman_policy::model::OnUnknown;
 
-use super::{as_list, yaml_quoted, yaml_text};
+use super::as_list;
 use crate::fuzz_checks::{lowered, policy};
 use crate::problem::{Problems, Source};
+use crate::yaml::write;
 
 fn shown(text: &str, on_unknown: OnUnknown) -> String {
     let (body, problems) = lowered(text);
@@ -158,9 +159,9 @@ fn text_beyond_ascii_is_read_back_and_stays_legible() {
         "ไทย हिन्दी العربية",
         "🏴󠁧󠁢󠁥󠁮󠁧󠁿 England",
     ] {
-        assert_eq!(yaml_quoted(shown), format!("\"{shown}\""));
+        assert_eq!(write::quoted(shown), format!("\"{shown}\""));
         let rule = format!("DOMAIN, a.test, {shown}");
-        assert_eq!(yaml_text(&rule), rule);
+        assert_eq!(write::line(&rule), rule);
     }
     for hidden in [
         "a\u{202e}b",
@@ -171,8 +172,12 @@ fn text_beyond_ascii_is_read_back_and_stays_legible() {
         "a\u{fffe}b",
         "a\tb",
     ] {
-        assert!(yaml_quoted(hidden).is_ascii(), "{}", yaml_quoted(hidden));
-        assert!(yaml_text(hidden).starts_with('"'));
+        assert!(
+            write::quoted(hidden).is_ascii(),
+            "{}",
+            write::quoted(hidden)
+        );
+        assert!(write::line(hidden).starts_with('"'));
     }
     let edges = [
         0x80, 0xA1, 0xAD, 0x2028, 0xD7FF, 0xE000, 0xFDD0, 0xFEFF, 0xFFFD, 0x1_FFFE, 0x1_F1ED,
@@ -180,7 +185,7 @@ fn text_beyond_ascii_is_read_back_and_stays_legible() {
     ];
     for c in (0..0x3000).chain(edges).filter_map(char::from_u32) {
         let text = format!("a{c}b");
-        for written in [yaml_quoted(&text), yaml_text(&format!("x, {text}"))] {
+        for written in [write::quoted(&text), write::line(&format!("x, {text}"))] {
             let source = Source::new("t", written.clone());
             let mut problems = Problems::default();
             let node = crate::yaml::parse(&source, &mut problems);

@@ -13,7 +13,7 @@ use pointsman_policy::model::{
 use pointsman_policy::{Condition, Policy};
 
 use super::scene::{Runs, Scene};
-use crate::tree::ask;
+use crate::tree::ask::Ask;
 use crate::tree::print::{condition_text, outbound, template, value_of};
 
 /// The most rows of a policy with folded runs: what comes behind is one row that says how much it is.
@@ -155,7 +155,7 @@ impl Outliner<'_> {
                     Condition::Always => String::new(),
                     condition => format!("{} => ", condition_text(condition, self.policy)),
                 };
-                let text = format!("{when}{}", ask::text(&request.into()));
+                let text = format!("{when}{}", Ask::from(request));
                 vec![row(Kind::Note, text, Some(origin))]
             }
             Node::Leaf { outbound, origin } => {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what [`text`] writes is read back the same; parts that are as by default are not written.
 
+use std::fmt;
 use std::time::Duration;
 
 use pointsman_policy::model::Origin;
@@ -54,21 +55,23 @@ impl From<&Request> for Ask {
 }
 
 /// In one spelling, on one line.
-pub(crate) fn text(ask: &Ask) -> String {
-    let usual = Ask::new(ask.subscriber);
-    let mut text = format!("ask {}", ask.subscriber);
-    if ask.timeout != usual.timeout {
-        text += &format!(" within {}s", ask.timeout.as_secs());
-    }
-    for (word, route, usual) in [
-        ("suggest", ask.suggested, usual.suggested),
-        ("fallback", ask.fallback, usual.fallback),
-    ] {
-        if route != usual {
-            text += &format!(" {word} {}", route.as_str().to_ascii_lowercase());
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = Self::new(self.subscriber);
+        write!(f, "ask {}", self.subscriber)?;
+        if self.timeout != usual.timeout {
+            write!(f, " within {}s", self.timeout.as_secs())?;
         }
+        for (word, route, usual) in [
+            ("suggest", self.suggested, usual.suggested),
+            ("fallback", self.fallback, usual.fallback),
+        ] {
+            if route != usual {
+                write!(f, " {word} {}", route.as_str().to_ascii_lowercase())?;
+            }
+        }
+        Ok(())
     }
-    text
 }
 
 /// Behind `ask`.

@@ -14,7 +14,7 @@ pub(super) const MAX_TOKENS: usize = 1_000_000;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `=>`
     Arrow,
     /// `}`
@@ -45,15 +45,15 @@ pub(crate) enum Kind {
 
 /// A token and its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token {
+pub struct Token {
     /// What it is.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// Byte offset of the first byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// Byte offset behind the last byte.
-    pub(crate) end: usize,
+    pub end: usize,
     /// Whether it is the first of its line.
-    pub(crate) first: bool,
+    pub first: bool,
 }
 
 impl Kind {
@@ -96,11 +96,7 @@ impl Kind {
 }
 
 /// The tokens of a byte range of a source; the last one is [`Kind::End`].
-pub(crate) fn tokens(
-    source: &Arc<Source>,
-    range: Range<usize>,
-    problems: &mut Problems,
-) -> Vec<Token> {
+pub fn tokens(source: &Arc<Source>, range: Range<usize>, problems: &mut Problems) -> Vec<Token> {
     let whole = source.span(range.start, range.end);
     let (text, base) = (whole.text(), whole.start);
     let mut list = Vec::new();
@@ -225,7 +221,8 @@ pub(super) fn unquote(written: &str) -> String {
 }
 
 /// A text in double quotes that [`unquote`] gives back.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -242,7 +239,8 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// The text as it can stand in a tree: bare where it reads as one word, else in quotes.
-pub(crate) fn word(text: &str) -> String {
+#[must_use]
+pub fn word(text: &str) -> String {
     let bare = !text.is_empty() && !text.contains(ends_word) && !text.starts_with(['"', '\'']);
     if bare { text.to_owned() } else { quote(text) }
 }

@@ -29,7 +29,7 @@ mod block;
 mod conditions;
 pub(crate) mod cursor;
 mod facts;
-pub(crate) mod lex;
+pub mod lex;
 mod lower;
 mod lowering;
 mod nesting;

@@ -7,7 +7,7 @@ use pointsman_policy::model::TemplatePart;
 use pointsman_policy::model::{Arm, ArmKey, Node, OutboundId, Select, SelectOn, Template};
 use pointsman_policy::{Condition, Policy};
 
-use super::ask;
+use super::ask::Ask;
 use super::conditions::{self, is_always, protocol_word, zone_name};
 use super::lex::{quote, word};
 
@@ -75,7 +75,7 @@ impl Printer<'_> {
                 condition, request, ..
             } => {
                 self.guard(condition);
-                self.text.push_str(&ask::text(&request.into()));
+                self.text.push_str(&Ask::from(request).to_string());
             }
             Node::Resolve(_) => self.text.push_str("resolve"),
             Node::Rule(rule) => {

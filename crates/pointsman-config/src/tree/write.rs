@@ -7,7 +7,7 @@ use super::{Arm, Branch, Name, Test, When};
 pub(super) fn head(branch: &Branch) -> String {
     match branch {
         Branch::Any(..) => "any [".to_owned(),
-        Branch::Ask(ask, _) => super::ask::text(ask),
+        Branch::Ask(ask, _) => ask.to_string(),
         Branch::Cond { subject, .. } => format!("cond {} {{", subject.text),
         Branch::Leaf(name) => word(&name.text),
         Branch::Log { id, message, .. } => format!("log {id} {}", super::lex::quote(&message.text)),

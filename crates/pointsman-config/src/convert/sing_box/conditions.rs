@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{SingBox, items, shown, strings};
 use crate::clash_rule;
-use crate::list::cased::from_cased;
+use crate::list::from_cased;
 
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;

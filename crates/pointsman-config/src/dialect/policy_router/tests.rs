@@ -7,6 +7,7 @@ use pointsman_policy::Node;
 
 use crate::damage;
 use crate::files::Memory;
+use crate::fuzz_checks::survives_damage;
 use crate::load::load;
 use crate::setup::{Dialect, Setup};
 
@@ -431,5 +432,5 @@ fn damage_is_survived() {
     };
     let sample = std::fs::read_to_string(path).unwrap();
     assert!(read(&sample).0.is_some());
-    damage::survives_damage(Dialect::PolicyRouter, "r.toml", &sample);
+    survives_damage(Dialect::PolicyRouter, "r.toml", &sample);
 }

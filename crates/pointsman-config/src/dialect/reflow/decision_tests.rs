@@ -9,6 +9,7 @@ use pointsman_policy::{Domain, Fact, Facts, Host, Policy, Provenance, SoughtFact
 use super::tests::{load_config, rendered};
 use crate::damage;
 use crate::files::{Disk, Memory};
+use crate::fuzz_checks::survives_damage;
 use crate::load::load;
 use crate::setup::Dialect;
 
@@ -248,7 +249,7 @@ fn the_sample_decides_as_its_comments_say() {
     check("tls stats.g.doubleclick.net", "1.2.3.4:443", "reset");
     check("tls twitter.com.evil.org", "1.2.3.4:443", "direct");
     let text = std::fs::read_to_string(directory.join("config")).unwrap();
-    damage::survives_damage(Dialect::Reflow, "config", &text);
+    survives_damage(Dialect::Reflow, "config", &text);
 }
 
 /// The seed's example, in whose text the lines of brackets alone are missing, with them put back.

@@ -141,7 +141,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
 }
 
 /// The trees of a file in their order, for whoever lays it out; what cannot be read is told.
-pub(crate) fn trees_of(source: &Arc<Source>, problems: &mut Problems) -> Vec<Ast> {
+pub fn trees_of(source: &Arc<Source>, problems: &mut Problems) -> Vec<Ast> {
     let items = items::read(source, problems);
     items
         .rules

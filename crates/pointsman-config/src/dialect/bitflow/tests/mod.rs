@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 
 use crate::damage;
 use crate::files::{Disk, Memory};
+use crate::fuzz_checks::survives_damage;
 use crate::load::{Loaded, load};
 use crate::setup::{Dialect, Endpoint, Setup};
 
@@ -91,7 +92,7 @@ fn the_sample_loads() {
     ));
     assert_eq!(setup.log.level.as_deref(), Some("info"));
     let text = std::fs::read_to_string(&path).unwrap();
-    damage::survives_damage(Dialect::Bitflow, "config.yaml", &text);
+    survives_damage(Dialect::Bitflow, "config.yaml", &text);
 }
 
 /// A forward without its places.

@@ -10,8 +10,8 @@ use expect_test::{Expect, expect};
 use pointsman_policy::{Fact, Facts, Host, Provenance, SoughtFacts, Step};
 
 use super::*;
-use crate::damage;
 use crate::files::Memory;
+use crate::fuzz_checks::survives_damage;
 use crate::load::{Loaded, load};
 use crate::setup::ResolverId;
 
@@ -209,7 +209,7 @@ fn the_whole_example_loads() {
             "a"
         ]
     );
-    damage::survives_damage(Dialect::Native, "pointsman.yaml", WHOLE);
+    survives_damage(Dialect::Native, "pointsman.yaml", WHOLE);
 }
 
 /// The blocks of YAML in a document that are configurations.

@@ -1,11 +1,8 @@
-//! For tests: the shared samples, and damaged variants of a text by a fixed sequence of numbers.
+//! For tests, also of the crates above: the shared samples, and damaged variants of a text by a fixed sequence of numbers.
 
 mod hands;
 
 use std::path::{Path, PathBuf};
-
-use crate::fuzz_checks::check_dialect;
-use crate::setup::Dialect;
 
 pub(crate) use hands::rough;
 
@@ -21,14 +18,6 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
         return None;
     }
     Some(found)
-}
-
-/// Loads 1000 damaged variants of a text; see [`check_dialect`] for what must hold.
-pub(crate) fn survives_damage(dialect: Dialect, name: &str, text: &str) {
-    for bytes in variants(text.as_bytes()) {
-        let damaged = String::from_utf8_lossy(&bytes);
-        check_dialect(dialect, name, &damaged);
-    }
 }
 
 /// 1000 variants, the same each time: one to four bytes or lines flipped, deleted or repeated.
