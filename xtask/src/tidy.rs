@@ -23,13 +23,22 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         ],
     ),
     ("pointsman-api", &[]),
-    ("pointsman-config", &["pointsman-api", "pointsman-policy"]),
+    (
+        "pointsman-config",
+        &["pointsman-api", "pointsman-policy", "pointsman-spec"],
+    ),
     (
         "pointsman-net",
-        &["pointsman-os", "pointsman-policy", "pointsman-wire"],
+        &[
+            "pointsman-os",
+            "pointsman-policy",
+            "pointsman-spec",
+            "pointsman-wire",
+        ],
     ),
     ("pointsman-os", &[]),
     ("pointsman-policy", &[]),
+    ("pointsman-spec", &["pointsman-policy"]),
     ("pointsman-wire", &[]),
     (
         "pointsmand",
@@ -39,6 +48,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "pointsman-net",
             "pointsman-os",
             "pointsman-policy",
+            "pointsman-spec",
         ],
     ),
     ("xtask", &["pointsman-policy"]),
@@ -49,6 +59,7 @@ const PURE: &[&str] = &[
     "pointsman-api",
     "pointsman-config",
     "pointsman-policy",
+    "pointsman-spec",
     "pointsman-wire",
 ];
 const RUNTIMES: &[&str] = &["async-std", "mio", "rustix", "smol", "socket2", "tokio"];

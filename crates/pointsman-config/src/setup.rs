@@ -18,11 +18,14 @@ use pointsman_policy::fact::InboundKind;
 pub use pointsman_policy::model::OnUnknown;
 use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
-use pointsman_policy::{Action, Host, OutboundId, Policy, Prefix};
+use pointsman_policy::{Action, OutboundId, Policy, Prefix};
+pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
+pub use pointsman_spec::limits::{SniffLimits, Timeouts};
+pub use pointsman_spec::login::{Credentials, Secret, User};
 
 pub use self::data::DataFiles;
 pub use self::flow_test::{Failing, FlowTest};
-pub use self::limits::{Retry, Sniff, Timeouts};
+pub use self::limits::Retry;
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
 
@@ -88,7 +91,7 @@ pub struct Setup {
     /// How long flows may go on after the first signal to stop.
     pub shutdown_grace: Duration,
     /// Limits of looking at first bytes.
-    pub sniff: Sniff,
+    pub sniff: SniffLimits,
     /// Time limits of flows.
     pub timeouts: Timeouts,
     /// The policy's own tests.
@@ -154,27 +157,6 @@ pub struct Inbound {
     pub span: Span,
 }
 
-/// A user of an inbound.
-#[derive(Clone, Debug)]
-pub struct User {
-    /// The login.
-    pub name: Arc<str>,
-    /// The password.
-    pub password: Secret,
-    /// The inbound's name for this user's flows.
-    pub alias: Option<Arc<str>>,
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub Arc<str>);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(...)")
-    }
-}
-
 /// A way out.
 #[derive(Clone, Debug)]
 pub struct Outbound {
@@ -186,44 +168,6 @@ pub struct Outbound {
     pub declared: Option<&'static str>,
     /// Where it is defined; `None` for built-in ones.
     pub span: Option<Span>,
-}
-
-/// By which link sockets leave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uplink {
-    /// The interface's name.
-    pub interface: Option<String>,
-    /// The source address.
-    pub source: Option<IpAddr>,
-    /// The routing mark.
-    pub mark: Option<u32>,
-}
-
-/// A server by name or address, and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Name or address.
-    pub host: Host,
-    /// Port.
-    pub port: u16,
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(IpAddr::V6(v6)) => write!(f, "[{v6}]:{}", self.port),
-            host => write!(f, "{host}:{}", self.port),
-        }
-    }
-}
-
-/// Login at an upstream proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// The login.
-    pub user: Arc<str>,
-    /// The password.
-    pub password: Secret,
 }
 
 /// What a way out is.
@@ -373,20 +317,6 @@ impl fmt::Display for Place {
     }
 }
 
-/// Which address families a resolver asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Families {
-    /// A alone.
-    Ipv4Only,
-    /// AAAA alone.
-    Ipv6Only,
-    /// Both, A first.
-    #[default]
-    PreferIpv4,
-    /// Both, AAAA first.
-    PreferIpv6,
-}
-
 /// An L4 forward. Its group of targets is the outbound `outbound`, named like the forward.
 #[derive(Clone, Debug)]
 pub struct Forward {
@@ -430,17 +360,6 @@ pub struct Forward {
     pub not_yet: Option<String>,
     /// Where it is defined.
     pub span: Span,
-}
-
-/// A listener's or a target's address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// An inherited descriptor.
-    Fd(i32),
-    /// TCP to a name or address.
-    Tcp(Server),
-    /// A Unix stream socket.
-    Unix(PathBuf),
 }
 
 /// A target of a forward.

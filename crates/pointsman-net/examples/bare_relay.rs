@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::dial::{Dialer, Uplink};
+use pointsman_net::dial::Dialer;
 use pointsman_net::listen::{Accepted, Endpoint, Listener};
 use pointsman_net::relay::{FlowBytes, Limits, PipePool, relay};
 use pointsman_net::stream::Stream;
 use pointsman_net::tasks::Tasks;
 use pointsman_net::workers::Workers;
+use pointsman_spec::address::Uplink;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use pointsman_os::descriptors::for_a_flow;
 use pointsman_os::socket as os;
-pub use pointsman_os::socket::{Keepalive, Uplink};
+pub use pointsman_os::socket::Keepalive;
+use pointsman_spec::address::Uplink;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -143,7 +144,7 @@ impl Dialer {
     /// # Errors
     /// Those of the system.
     pub fn udp(&self, destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
-        let socket = os::datagram_prepare(destination, &self.marked(uplink))?;
+        let socket = os::datagram_prepare(destination, self.marked(uplink))?;
         UdpSocket::from_std(for_a_flow(socket)?)
     }
 
@@ -151,13 +152,13 @@ impl Dialer {
     pub(crate) fn has_route(&self, address: IpAddr) -> bool {
         // Any port: that of "discard".
         let destination = SocketAddr::new(address, 9);
-        let socket = os::datagram_prepare(destination, &self.marked(&Uplink::default()));
+        let socket = os::datagram_prepare(destination, self.marked(&Uplink::default()));
         socket.is_ok_and(|socket| socket.connect(destination).is_ok())
     }
 
     async fn connect(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-        let socket = os::connect_prepare(address, &self.marked(uplink));
+        let socket = os::connect_prepare(address, self.marked(uplink));
         let socket = socket.and_then(for_a_flow).map_err(named)?;
         os::set_nodelay(&socket)?;
         if let Probing::AtOnce(keepalive) = &self.keepalive {
@@ -216,10 +217,16 @@ impl Dialer {
         .await
     }
 
-    fn marked(&self, uplink: &Uplink) -> Uplink {
-        Uplink {
-            mark: uplink.mark.or(self.mark),
-            ..uplink.clone()
+    fn marked<'u>(&self, uplink: &'u Uplink) -> os::Uplink<'u> {
+        let Uplink {
+            interface,
+            source,
+            mark,
+        } = uplink;
+        os::Uplink {
+            interface: interface.as_deref(),
+            source: *source,
+            mark: mark.or(self.mark),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use pointsman_policy::fact::{Fact, Facts, Geo, Look, Network, Process, Provenance};
 use pointsman_policy::{Domain, Need};
+use pointsman_spec::address::Uplink;
 
 pub(crate) use self::sniff::{glance, look, told_by};
-use crate::dial::Uplink;
 use crate::ends::Ends;
 use crate::guest::{Gone, Guest, while_here};
 use crate::outbound::Ways;
@@ -117,7 +117,7 @@ impl Means<'_> {
     /// The addresses of the destination's name.
     async fn resolve(self, name: &Domain) -> Fact<Vec<IpAddr>> {
         let generation = self.ways.generation();
-        let limit = generation.spec().limits.resolve;
+        let limit = generation.spec().timeouts.resolve;
         let resolver = &**generation.resolver(self.resolver);
         match self.ways.look_up(resolver, name, limit).await {
             Ok(found) => Fact::Known(found.list, Provenance::Resolver),

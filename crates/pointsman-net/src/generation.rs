@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::{Node, OutboundId, Policy};
+use pointsman_spec::limits::Timeouts;
 
 use crate::door::Door;
 use crate::group::Groups;
@@ -17,7 +18,7 @@ use crate::ledger::Rules;
 use crate::lookup::Resolve;
 use crate::spec::listening::{ListenerId, Listening};
 use crate::spec::outbound::Outbound;
-use crate::spec::{Guard, Limits, Number, ServedBy, Spec};
+use crate::spec::{Guard, Number, ServedBy, Spec};
 
 /// Everything of one configuration that a flow needs.
 #[derive(Debug)]
@@ -133,9 +134,9 @@ impl Generation {
 
     /// The shortest time after which a quiet flow is ended.
     pub(crate) fn shortest_quiet(&self) -> Option<Duration> {
-        let Limits {
+        let Timeouts {
             idle, half_closed, ..
-        } = self.spec.limits;
+        } = self.spec.timeouts;
         let doors = self.spec.inbounds.iter();
         let own = doors.map(|door| door.limits.half_closed);
         own.chain([idle, half_closed]).flatten().min()

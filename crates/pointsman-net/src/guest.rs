@@ -4,8 +4,7 @@
 //! are one, a question to the DNS server is one; how a guest is answered is not asked here.
 
 use pointsman_policy::fact::{Fact, Look};
-
-use crate::spec::SniffLimits;
+use pointsman_spec::limits::SniffLimits;
 
 /// The client is gone: there is nobody left to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

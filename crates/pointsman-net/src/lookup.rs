@@ -10,25 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::{Domain, OutboundId};
+use pointsman_spec::address::{Families, Uplink};
 use tokio::time::Instant;
 
-use crate::dial::{Dialer, Uplink};
+use crate::dial::Dialer;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
-
-/// Which families are asked for, and whose addresses come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Families {
-    /// A alone.
-    Ipv4Only,
-    /// AAAA alone.
-    Ipv6Only,
-    /// Both, A first.
-    #[default]
-    PreferIpv4,
-    /// Both, AAAA first.
-    PreferIpv6,
-}
 
 /// A type of records (RFC 1035, 3.2.2; RFC 3596).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,10 +12,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::imp;
 
 /// By which way a connection leaves this host; the default leaves it to the routing table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Uplink {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uplink<'a> {
     /// Name of a network interface.
-    pub interface: Option<String>,
+    pub interface: Option<&'a str>,
     /// Source address; its family must be that of the destination. Without `interface` the socket leaves by the
     /// interface that owns it, unless that is the loopback or a routing rule is on it.
     pub source: Option<IpAddr>,
@@ -47,7 +47,7 @@ impl Default for Keepalive {
 /// # Errors
 /// Those of the system (`PermissionDenied` for a mark without privilege, `NotFound`-like ones for an unknown interface),
 /// with the option's name in front; `AddrNotAvailable` when the source's family is not the destination's.
-pub fn connect_prepare(destination: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {
+pub fn connect_prepare(destination: SocketAddr, uplink: Uplink<'_>) -> io::Result<TcpStream> {
     let socket = prepared(destination, Type::STREAM, Protocol::TCP, uplink)?;
     if let Some(source) = source_of(destination, uplink)? {
         imp::socket::bind_without_port(&socket).map_err(|e| named("IP_BIND_ADDRESS_NO_PORT", e))?;
@@ -62,7 +62,7 @@ pub fn connect_prepare(destination: SocketAddr, uplink: &Uplink) -> io::Result<T
 ///
 /// # Errors
 /// As [`connect_prepare`].
-pub fn datagram_prepare(destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
+pub fn datagram_prepare(destination: SocketAddr, uplink: Uplink<'_>) -> io::Result<UdpSocket> {
     let socket = prepared(destination, Type::DGRAM, Protocol::UDP, uplink)?;
     let source =
         source_of(destination, uplink)?.unwrap_or_else(|| SocketAddr::new(any_of(destination), 0));
@@ -292,13 +292,13 @@ fn prepared(
     destination: SocketAddr,
     kind: Type,
     protocol: Protocol,
-    uplink: &Uplink,
+    uplink: Uplink<'_>,
 ) -> io::Result<Socket> {
     let socket = imp::socket::non_blocking(Domain::for_address(destination), kind, protocol)?;
     if let Some(mark) = uplink.mark {
         imp::socket::set_mark(&socket, mark).map_err(|e| named("mark", e))?;
     }
-    if let Some(interface) = &uplink.interface {
+    if let Some(interface) = uplink.interface {
         imp::socket::bind_interface(&socket, interface)
             .map_err(|e| named_owned(format!("interface {interface}"), e))?;
     } else if let Some(source) = source_of(destination, uplink)? {
@@ -309,7 +309,7 @@ fn prepared(
     Ok(socket)
 }
 
-fn source_of(destination: SocketAddr, uplink: &Uplink) -> io::Result<Option<SocketAddr>> {
+fn source_of(destination: SocketAddr, uplink: Uplink<'_>) -> io::Result<Option<SocketAddr>> {
     match uplink.source {
         None => Ok(None),
         Some(source) if source.is_ipv4() == destination.is_ipv4() => {

@@ -8,20 +8,19 @@ use std::sync::Arc;
 
 use pointsman_config::Setup;
 use pointsman_config::setup as from;
-use pointsman_net::dial::Uplink;
-use pointsman_net::login::{Login, Secret, User};
 use pointsman_net::lookup::Resolve;
-use pointsman_net::resolver::{Families, NameServer, Place, Resolver, ResolverSpec, Station};
+use pointsman_net::resolver::{NameServer, Place, Resolver, ResolverSpec, Station};
 use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_net::spec::listening::Listen;
 use pointsman_net::spec::outbound::{
     Balance, Balancing, Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Retry, Upstream,
 };
 use pointsman_net::spec::target::{Address, Keepalive, Target};
-use pointsman_net::spec::{Guard, Limits, Number, ServedBy, SniffLimits, Spec};
+use pointsman_net::spec::{Guard, Number, ServedBy, Spec};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
 use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::{Endpoint, Server, Uplink};
 
 /// The spec of one generation, whose resolvers know what `station` keeps.
 pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spec {
@@ -35,7 +34,6 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         None => Arc::new(Resolver::system(station)),
     };
     let proxies = setup.inbounds.iter().map(inbound);
-    let from::Sniff { timeout, max_bytes } = setup.sniff;
     Spec {
         number,
         policies: setup.policies.clone(),
@@ -44,31 +42,8 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         inbounds: proxies.chain(setup.forwards.iter().map(forward)).collect(),
         resolvers,
         server_resolver,
-        sniff: SniffLimits { timeout, max_bytes },
-        limits: limits(setup.timeouts),
-    }
-}
-
-fn limits(timeouts: from::Timeouts) -> Limits {
-    let from::Timeouts {
-        handshake,
-        dial,
-        resolve,
-        first_byte,
-        half_closed,
-        idle,
-        keep_alive,
-        blackhole,
-    } = timeouts;
-    Limits {
-        handshake,
-        dial,
-        resolve,
-        first_byte,
-        half_closed,
-        idle,
-        keep_alive,
-        blackhole,
+        sniff: setup.sniff,
+        timeouts: setup.timeouts,
     }
 }
 
@@ -91,7 +66,7 @@ fn inbound(inbound: &from::Inbound) -> DoorSpec {
         policy: policy.0,
         resolver: resolver.map(|id| id.0),
         admits: Admission {
-            users: users.iter().map(user).collect(),
+            users: users.clone(),
         },
         speaks: match kind {
             InboundKind::Http => Speaks::Http,
@@ -102,23 +77,6 @@ fn inbound(inbound: &from::Inbound) -> DoorSpec {
         limits: DoorLimits::default(),
         access_log: None,
     }
-}
-
-fn user(user: &from::User) -> User {
-    let from::User {
-        name,
-        password,
-        alias,
-    } = user;
-    User {
-        name: Arc::clone(name),
-        password: secret(password),
-        alias: alias.clone(),
-    }
-}
-
-fn secret(secret: &from::Secret) -> Secret {
-    Secret::new(Arc::clone(&secret.0))
 }
 
 /// The targets of each forward, in their order.
@@ -144,7 +102,7 @@ fn outbound(outbound: &from::Outbound, setup: &Setup, targets: &[Vec<OutboundId>
     let kind = match kind {
         from::OutboundKind::Blackhole => Kind::Refuse(Refusal::Blackhole),
         from::OutboundKind::Chain { hops } => Kind::Through(hops.clone()),
-        from::OutboundKind::Direct(link) => Kind::Carry(Carrier::Direct(uplink(link))),
+        from::OutboundKind::Direct(link) => Kind::Carry(Carrier::Direct(link.clone())),
         from::OutboundKind::Forward(index) => Kind::Choose(Group {
             members: targets[*index].clone(),
             how: How::Balanced(balancing(&setup.forwards[*index])),
@@ -155,7 +113,7 @@ fn outbound(outbound: &from::Outbound, setup: &Setup, targets: &[Vec<OutboundId>
             uplink: link,
             served_by: _,
         } => {
-            let protocol = Protocol::HttpConnect(credentials.as_ref().map(login));
+            let protocol = Protocol::HttpConnect(credentials.clone());
             upstream(server, link, protocol)
         }
         from::OutboundKind::NotYet {
@@ -170,7 +128,7 @@ fn outbound(outbound: &from::Outbound, setup: &Setup, targets: &[Vec<OutboundId>
         } => Kind::Choose(Group {
             members: members.clone(),
             how: How::Selected {
-                uplink: uplink(link),
+                uplink: link.clone(),
             },
         }),
         from::OutboundKind::Socks5 {
@@ -180,7 +138,7 @@ fn outbound(outbound: &from::Outbound, setup: &Setup, targets: &[Vec<OutboundId>
             uplink: link,
             served_by: _,
         } => {
-            let protocol = Protocol::Socks5(credentials.as_ref().map(login));
+            let protocol = Protocol::Socks5(credentials.clone());
             upstream(server, link, protocol)
         }
         from::OutboundKind::Target {
@@ -225,13 +183,13 @@ fn forward(forward: &from::Forward) -> DoorSpec {
         span: _,
     } = forward;
     let listen = listen.iter().map(|endpoint| match endpoint.clone() {
-        from::Endpoint::Fd(number) => Listen::Fd(number),
-        from::Endpoint::Tcp(from::Server { host, port }) => Listen::Tcp {
+        Endpoint::Fd(number) => Listen::Fd(number),
+        Endpoint::Tcp(Server { host, port }) => Listen::Tcp {
             host,
             port,
-            families: families_of(*listen_families),
+            families: *listen_families,
         },
-        from::Endpoint::Unix(path) => Listen::Unix(path),
+        Endpoint::Unix(path) => Listen::Unix(path),
     });
     DoorSpec {
         name: Arc::clone(name),
@@ -302,9 +260,9 @@ fn target(target: &from::Target, forward: &from::Forward) -> Target {
     } = target;
     Target {
         address: match address.clone() {
-            from::Endpoint::Fd(number) => Address::Fd(number),
-            from::Endpoint::Tcp(from::Server { host, port }) => Address::Tcp { host, port },
-            from::Endpoint::Unix(path) => Address::Unix(path),
+            Endpoint::Fd(number) => Address::Fd(number),
+            Endpoint::Tcp(Server { host, port }) => Address::Tcp { host, port },
+            Endpoint::Unix(path) => Address::Unix(path),
         },
         via: *via,
         attempts: *attempts,
@@ -318,40 +276,19 @@ fn target(target: &from::Target, forward: &from::Forward) -> Target {
             from::Keepalive::Every(every) => Keepalive::Every(*every),
             from::Keepalive::Off => Keepalive::Off,
         },
-        families: families_of(*families),
+        families: *families,
         proxy_header: forward.proxy_header,
     }
 }
 
-fn upstream(server: &from::Server, link: &from::Uplink, protocol: Protocol) -> Kind {
-    let from::Server { host, port } = server;
+fn upstream(server: &Server, link: &Uplink, protocol: Protocol) -> Kind {
+    let Server { host, port } = server;
     Kind::Carry(Carrier::Upstream(Upstream {
         host: host.clone(),
         port: *port,
-        uplink: uplink(link),
+        uplink: link.clone(),
         protocol,
     }))
-}
-
-fn login(credentials: &from::Credentials) -> Login {
-    let from::Credentials { user, password } = credentials;
-    Login {
-        user: Arc::clone(user),
-        password: secret(password),
-    }
-}
-
-fn uplink(link: &from::Uplink) -> Uplink {
-    let from::Uplink {
-        interface,
-        source,
-        mark,
-    } = link;
-    Uplink {
-        interface: interface.clone(),
-        source: *source,
-        mark: *mark,
-    }
 }
 
 fn resolver(resolver: &from::Resolver, outbounds: &[Outbound], station: &Arc<Station>) -> Resolver {
@@ -369,7 +306,7 @@ fn resolver(resolver: &from::Resolver, outbounds: &[Outbound], station: &Arc<Sta
         servers: servers.iter().map(name_server).collect(),
         hosts: hosts.clone(),
         by_domain: by_domain.collect(),
-        families: families_of(*families),
+        families: *families,
     };
     Resolver::new(spec, outbounds, station)
 }
@@ -393,15 +330,6 @@ fn place(place: &from::Place) -> Place {
         address: *address,
         interface: interface.clone(),
         via: *via,
-    }
-}
-
-fn families_of(families: from::Families) -> Families {
-    match families {
-        from::Families::Ipv4Only => Families::Ipv4Only,
-        from::Families::Ipv6Only => Families::Ipv6Only,
-        from::Families::PreferIpv4 => Families::PreferIpv4,
-        from::Families::PreferIpv6 => Families::PreferIpv6,
     }
 }
 

@@ -12,7 +12,7 @@ use super::summary::{self, Known, Summary};
 use super::{Conversion, LISTS_STAY, PASSWORDS, Report, dns, forwards, lists, outbounds};
 use crate::list_print::as_list;
 use crate::problem::Problems;
-use crate::setup::{Dialect, History, Inbound, Setup, Sniff, Timeouts};
+use crate::setup::{Dialect, History, Inbound, Setup, SniffLimits, Timeouts};
 use crate::tree::print::as_tree;
 
 /// The configuration in the native language. `written` is the text it was read from: one that is
@@ -47,11 +47,12 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
         main.inbound(inbound, &mut sections, &mut report);
     }
     page.section("inbounds", &sections);
-    if setup
-        .inbounds
-        .iter()
-        .any(|inbound| inbound.users.iter().any(|user| !user.password.0.is_empty()))
-        || setup.outbounds.iter().any(has_secret)
+    if setup.inbounds.iter().any(|inbound| {
+        inbound
+            .users
+            .iter()
+            .any(|user| !user.password.reveal().is_empty())
+    }) || setup.outbounds.iter().any(has_secret)
     {
         report.note("", PASSWORDS);
     }
@@ -181,7 +182,7 @@ impl<'a> Main<'a> {
         if !inbound.users.is_empty() {
             let mut users = Map::default();
             for user in &inbound.users {
-                let password = quoted(&user.password.0);
+                let password = quoted(user.password.reveal());
                 match &user.alias {
                     None => users.raw(&user.name, password),
                     Some(alias) => {
@@ -271,7 +272,7 @@ fn general(setup: &Setup, main: &Main<'_>, page: &mut Page) {
     }
     let grace = duration(setup.shutdown_grace);
     page.line(0, &format!("shutdown: {{ grace: {grace} }}"));
-    if setup.sniff != Sniff::default() {
+    if setup.sniff != SniffLimits::default() {
         let (timeout, bytes) = (duration(setup.sniff.timeout), setup.sniff.max_bytes);
         page.line(
             0,
@@ -346,7 +347,7 @@ fn has_secret(outbound: &crate::setup::Outbound) -> bool {
     match &outbound.kind {
         Http { credentials, .. } | Socks5 { credentials, .. } => {
             let mut given = credentials.iter();
-            given.any(|given| !given.password.0.is_empty())
+            given.any(|given| !given.password.reveal().is_empty())
         }
         _ => false,
     }

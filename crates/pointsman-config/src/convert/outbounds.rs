@@ -266,7 +266,7 @@ fn plain(map: &mut Map, kind: &OutboundKind, by: Option<&Uplink>) {
 fn login(map: &mut Map, credentials: Option<&Credentials>) {
     if let Some(credentials) = credentials {
         map.text("username", &credentials.user)
-            .text("password", &credentials.password.0);
+            .text("password", credentials.password.reveal());
     }
 }
 

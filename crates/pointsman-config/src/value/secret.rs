@@ -20,9 +20,7 @@ pub fn secret(
     problems: &mut Problems,
 ) -> Option<Secret> {
     if !matches!(node.value, Value::Map(_)) {
-        return node
-            .text(what, problems)
-            .map(|text| Secret(text.to_owned().into()));
+        return node.text(what, problems).map(Secret::new);
     }
     let mut keys = node.keys(what, KeyStyle::Exact, problems);
     let file = keys.take("from_file");
@@ -63,7 +61,7 @@ fn from_file(
                 problems.error("empty-secret", &node.span, message);
                 return None;
             }
-            Some(Secret(text.into()))
+            Some(Secret::new(text))
         }
         Err(error) => {
             let message = format!("{what}: `{written}` cannot be read: {error}");
@@ -81,7 +79,7 @@ fn from_variable(
 ) -> Option<Secret> {
     let name = super::name(node, what, problems)?;
     match input.files.variable(name) {
-        Some(value) if !value.is_empty() => Some(Secret(value.into())),
+        Some(value) if !value.is_empty() => Some(Secret::new(value)),
         Some(_) | None => {
             let message = format!("{what}: the environment has no `{name}`");
             problems.error("empty-secret", &node.span, message);

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
 use pointsman_policy::{Action, Domain, Facts, Node, OutboundId, Policy};
+use pointsman_spec::address::Uplink;
+use pointsman_spec::limits::{SniffLimits, Timeouts};
 use tokio::task::yield_now;
 
 use super::Case;
-use crate::dial::{Dialer, Uplink};
+use crate::dial::Dialer;
 use crate::door::Door;
 use crate::ends::Ends;
 use crate::generation::Generation;
@@ -22,7 +24,7 @@ use crate::record::FlowRecord;
 use crate::shared::Shared;
 use crate::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use crate::spec::outbound::{Carrier, Kind, Outbound, Refusal};
-use crate::spec::{Limits, Number, SniffLimits, Spec};
+use crate::spec::{Number, Spec};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
 pub(crate) const REJECT: OutboundId = OutboundId(1);
@@ -102,9 +104,9 @@ impl Stage {
             server_resolver: Arc::new(names),
             sniff: SniffLimits::default(),
             guards: Vec::new(),
-            limits: Limits {
+            timeouts: Timeouts {
                 blackhole: Duration::from_millis(50),
-                ..Limits::default()
+                ..Timeouts::default()
             },
         };
         let door = DoorSpec {

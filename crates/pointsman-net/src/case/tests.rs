@@ -7,6 +7,7 @@ use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Look, Network, Protocol, Provenance};
 use pointsman_policy::model::{Origin, Rule};
 use pointsman_policy::request::{Request, Route};
+use pointsman_spec::limits::SniffLimits;
 use tokio::task::yield_now;
 
 use super::stage::{DIRECT, REJECT, Slow, Stage};
@@ -14,7 +15,6 @@ use super::*;
 use crate::drops::dropped_at_each_wait;
 use crate::record::By;
 use crate::requests::Event;
-use crate::spec::SniffLimits;
 
 const FOUND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Who is asked by the policy.

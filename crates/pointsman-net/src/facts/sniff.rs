@@ -8,12 +8,12 @@ use std::io;
 
 use pointsman_policy::Domain;
 use pointsman_policy::fact::{Fact, Look, Protocol, Provenance};
+use pointsman_spec::limits::SniffLimits;
 use pointsman_wire::http::{RequestHead, Target};
 use pointsman_wire::sniff::{self, Glance, server_speaks_first};
 use pointsman_wire::{Parse, RequestHost};
 use tokio::time::{Instant, timeout_at};
 
-use crate::spec::SniffLimits;
 use crate::stream::Stream;
 
 /// Looks at what a client has said already, without waiting; `None` where more has to be waited for,

@@ -3,12 +3,12 @@
 use std::io;
 
 use pointsman_policy::fact::{Fact, Look};
+use pointsman_spec::limits::SniffLimits;
 
 use super::held::Held;
 use crate::facts;
 use crate::guest::{Gone, Guest};
 use crate::inbound::{Payload, Reply};
-use crate::spec::SniffLimits;
 use crate::stream::Stream;
 
 /// The client of a flow between arrival and relay.

@@ -31,7 +31,7 @@ impl Flow {
             bound,
         } = begin;
         let generation = case.ways.generation();
-        let limit = generation.spec().limits.handshake;
+        let limit = generation.spec().timeouts.handshake;
         let brake = &case.ways.shared().brake;
         let (door, ends) = (&case.door.spec, &case.ends);
         let arrival = match inbound::receive(door, client, ends, limit, brake).await {
@@ -145,7 +145,7 @@ impl Flow {
         } = opened;
         let token = server.take_token();
         let flow = Arc::clone(self.case.ticket.live());
-        let times = &self.case.ways.generation().spec().limits;
+        let times = &self.case.ways.generation().spec().timeouts;
         let client = self.client.stream.take();
         let (client, server) = match &self.client.payload {
             Payload::Bytes => (client, server),
@@ -227,7 +227,7 @@ impl Flow {
 
     async fn say_no(mut self, refusal: Refusal, why: &str, end: End) -> Next {
         let ways = &self.case.ways;
-        let silence = ways.generation().spec().limits.blackhole;
+        let silence = ways.generation().spec().timeouts.blackhole;
         // Addresses, outbounds and resolvers are this host's business; the record keeps them.
         let why = match self.case.is_of_a_stranger() {
             true => refusal.in_general(),

@@ -10,6 +10,7 @@ mod ends;
 
 use std::time::Duration;
 
+use pointsman_spec::limits::Timeouts;
 use pointsman_wire::http::{self, Persistence};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +20,6 @@ use super::http::Request;
 use super::reply::farewell;
 use crate::record::{End, Fault, Limit, Side};
 use crate::relay::FlowBytes;
-use crate::spec::Limits;
 use crate::stream::{Socket, Stream};
 
 /// What became of an exchange.
@@ -47,7 +47,7 @@ pub(crate) async fn exchange(
     server: Server,
     request: &Request,
     flow: &FlowBytes,
-    limits: &Limits,
+    limits: &Timeouts,
 ) -> Exchanged {
     let Server {
         stream: mut server,
@@ -241,7 +241,7 @@ struct Passing<'a> {
     client: &'a Socket,
     server: &'a Socket,
     flow: &'a FlowBytes,
-    limits: &'a Limits,
+    limits: &'a Timeouts,
 }
 
 impl Passing<'_> {
@@ -327,14 +327,14 @@ impl Passing<'_> {
 
 /// What the limits of time are counted from.
 struct Times<'l> {
-    limits: &'l Limits,
+    limits: &'l Timeouts,
     moved: Instant,
     asked: Option<Instant>,
     answered: bool,
 }
 
 impl<'l> Times<'l> {
-    fn new(limits: &'l Limits) -> Self {
+    fn new(limits: &'l Timeouts) -> Self {
         Self {
             limits,
             moved: Instant::now(),

@@ -1,6 +1,6 @@
 //! Inbounds: from a connection to what its client asks for.
 //!
-//! Invariant: a handshake ends, within [`crate::spec::Limits::handshake`] and a bounded
+//! Invariant: a handshake ends, within [`Timeouts::handshake`](pointsman_spec::limits::Timeouts::handshake) and a bounded
 //! buffer; it consumes exactly its own bytes; whoever is not admitted or not understood is told so
 //! in the protocol's own words. Absent: deciding. What a client is answered later is its [`Reply`]'s.
 
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::login::User;
 use pointsman_wire::{RequestHost, WhyNot, likeness};
 use tokio::time::timeout;
 
@@ -22,8 +23,8 @@ pub(crate) use self::http::Request;
 pub(crate) use self::reply::{REFUSED, Refusal, Reply};
 use crate::ends::{Ends, LocalAddr, OriginalDst};
 use crate::exact::{self, Broken};
+use crate::login::WRONG_LOGIN;
 use crate::login::brake::{Brake, Held};
-use crate::login::{User, WRONG_LOGIN};
 use crate::record::{End, Limit};
 use crate::spec::door::{DoorSpec, Speaks};
 use crate::stream::Stream;

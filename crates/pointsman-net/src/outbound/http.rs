@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use pointsman_spec::login::Credentials;
 use pointsman_wire::Unwritable;
 use pointsman_wire::http;
 
@@ -11,14 +12,13 @@ use super::socks5::proxy_failed;
 use super::waiting::Waiting;
 use super::{Asked, DialError, Failure, Target};
 use crate::exact::{self, Broken};
-use crate::login::Login;
 use crate::stream::Stream;
 
 /// Has the proxy at the other end of `stream` connect to `target`.
 pub(super) async fn connect(
     outbound: &Arc<str>,
     mut stream: Stream,
-    login: Option<&Login>,
+    login: Option<&Credentials>,
     target: &Target,
     waiting: &Waiting,
 ) -> Result<Stream, DialError> {

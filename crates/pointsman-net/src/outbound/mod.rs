@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Action, Domain, Host, OutboundId, Particular, local};
+use pointsman_spec::address::Uplink;
 use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,7 +31,7 @@ pub use self::error::{Asked, DialError, Failure};
 pub(crate) use self::members::{Pick, Stay};
 pub(crate) use self::target::Errand;
 use self::waiting::{Limit, Waiting};
-use crate::dial::{Dialer, Uplink};
+use crate::dial::Dialer;
 use crate::generation::Generation;
 use crate::lookup::{Found, NotFound, Resolve};
 use crate::shared::Shared;
@@ -244,7 +245,7 @@ impl Ways {
         {
             return self.try_members(group, errand).await;
         }
-        let limit = self.generation.spec().limits.dial;
+        let limit = self.generation.spec().timeouts.dial;
         let opened = self.open_picked(pick, target, limit, lent).await;
         opened.map(Opened::from)
     }
@@ -432,7 +433,7 @@ impl Ways {
         };
         let asked = self.resolver.filter(|_| !path.to_server);
         let resolver = self.generation.resolver(asked);
-        let most = self.generation.spec().limits.resolve;
+        let most = self.generation.spec().timeouts.resolve;
         let answer = asking.look_up(&**resolver, name, most).await;
         let found = answer.map_err(|why| DialError::Unresolved {
             name: name.clone(),

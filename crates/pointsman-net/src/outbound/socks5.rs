@@ -4,20 +4,20 @@
 
 use std::sync::Arc;
 
+use pointsman_spec::login::Credentials;
 use pointsman_wire::Unwritable;
 use pointsman_wire::socks::{self, Method, ReplyCode};
 
 use super::waiting::Waiting;
 use super::{Asked, DialError, Failure, Target};
 use crate::exact::{self, Broken};
-use crate::login::Login;
 use crate::stream::Stream;
 
 /// Has the proxy at the other end of `stream` connect to `target`.
 pub(super) async fn connect(
     outbound: &Arc<str>,
     mut stream: Stream,
-    login: Option<&Login>,
+    login: Option<&Credentials>,
     target: &Target,
     waiting: &Waiting,
 ) -> Result<Stream, DialError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::Host;
+use pointsman_spec::address::Families;
 use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,7 +18,6 @@ use crate::dial::{self, Dialer};
 use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::group::{Connected, NotNow, Turn};
 use crate::ledger::Ticket;
-use crate::lookup::Families;
 use crate::record::chain;
 use crate::spec::target::{Address, Keepalive, Target};
 use crate::stream::Stream;
@@ -78,7 +78,7 @@ impl Aim<'_> {
     }
 
     async fn attempt(&self, errand: &Errand<'_>) -> Result<Reached, DialError> {
-        let usual = self.ways.generation().spec().limits.dial;
+        let usual = self.ways.generation().spec().timeouts.dial;
         let limit = self.target.connect_timeout.unwrap_or(usual);
         let mut turn = None;
         let mut stream = match &self.target.address {
@@ -160,7 +160,7 @@ impl Aim<'_> {
             Host::Address(address) => vec![*address],
             Host::Name(name) => {
                 let generation = self.ways.generation();
-                let usual = generation.spec().limits.resolve;
+                let usual = generation.spec().timeouts.resolve;
                 let most = self.target.resolve_timeout.unwrap_or(usual);
                 let resolver = &**generation.resolver(None);
                 let answer = self.ways.look_up(resolver, name, most).await;

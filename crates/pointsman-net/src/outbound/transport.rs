@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::Uplink;
 
 use super::{DialError, MAX_DEPTH, Path, Target, Ways};
-use crate::dial::{Dialer, Uplink};
+use crate::dial::Dialer;
 use crate::lookup::{Picks, Streaming, Transport};
 use crate::record::chain;
 use crate::spec::outbound::{Carrier, Group, How, Kind};

@@ -112,7 +112,7 @@ async fn converse(arriving: Arriving) -> Option<Relaying> {
             Next::Over => return None,
             Next::Again(again, kept) => (client, bound) = (again, kept),
         }
-        let limit = generation.spec().limits.keep_alive;
+        let limit = generation.spec().timeouts.keep_alive;
         if !speaks_again(&mut client, &tasks, limit).await {
             return None;
         }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::address::Families;
 
 use super::ApplyError;
-use crate::lookup::Families;
 use crate::outbound::Ways;
 use crate::spec::door::DoorSpec;
 use crate::spec::listening::{At, Listen};
@@ -117,7 +117,7 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
         Host::Address(address) => vec![*address],
         Host::Name(host) => {
             let generation = ways.generation();
-            let limit = generation.spec().limits.resolve;
+            let limit = generation.spec().timeouts.resolve;
             let answer = ways
                 .look_up(&**generation.resolver(None), host, limit)
                 .await;

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_spec::address::Uplink;
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
 use super::{FlowBytes, Limits, PipePool, relay};
-use crate::dial::{Dialer, Keepalive, Probing, Uplink};
+use crate::dial::{Dialer, Keepalive, Probing};
 use crate::stream::Stream;
 
 /// Both ends of a connection, the second one known to the runtime.

@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_spec::address::Uplink;
 use tokio::time::{Instant, sleep_until};
 
 use super::message::{self, Response};
 use super::server::{NameServer, Place};
-use crate::dial::Uplink;
 use crate::lookup::{Question, Transport};
 use crate::stream::Stream;
 

@@ -11,24 +11,12 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-use crate::lookup::{Answer, Families};
+use crate::lookup::Answer;
 
 /// "Resolution Delay" of RFC 8305, section 8.
 pub(super) const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// A lost datagram of the other family is sent again within that time.
 const NO_NAME_DELAY: Duration = Duration::from_secs(1);
-
-impl Families {
-    /// The addresses in this order, without those that are not wanted.
-    pub(super) fn ordered(self, v4: Vec<IpAddr>, v6: Vec<IpAddr>) -> Vec<IpAddr> {
-        match self {
-            Self::Ipv4Only => v4,
-            Self::Ipv6Only => v6,
-            Self::PreferIpv4 => [v4, v6].concat(),
-            Self::PreferIpv6 => [v6, v4].concat(),
-        }
-    }
-}
 
 /// One of two families.
 pub(super) enum Half {

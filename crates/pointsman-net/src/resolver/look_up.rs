@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 
 use pointsman_policy::Domain;
+use pointsman_spec::address::Families;
 use tokio::time::Instant;
 
 use super::asker::Asker;
 use super::families::{Half, Out, both};
-use crate::lookup::{Addresses, Answer, Families, Found, NotFound, Question, RecordType, Source};
+use crate::lookup::{Addresses, Answer, Found, NotFound, Question, RecordType, Source};
 
 pub(super) struct LookUp<'a> {
     pub(super) asker: Asker<'a>,

@@ -23,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use pointsman_policy::Domain;
+use pointsman_spec::address::Families;
 use tokio::time::Instant;
 
 use self::asker::Asker;
@@ -33,7 +34,7 @@ pub use self::server::{NameServer, Place};
 pub use self::station::Station;
 use self::system::Known;
 pub use self::system::System;
-pub use crate::lookup::Families;
+
 use crate::lookup::{
     Addresses, Answer, Asking, Data, Found, LookingUp, NotFound, Question, Record, RecordType,
     Resolve, Source, Transport,

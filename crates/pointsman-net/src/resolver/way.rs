@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::Uplink;
 
 use super::server::NameServer;
-use crate::dial::Uplink;
 use crate::lookup::{Picks, Transport};
 use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 
@@ -134,8 +134,9 @@ impl Reached {
 
 #[cfg(test)]
 mod tests {
+    use pointsman_spec::login::{Credentials, Secret};
+
     use super::*;
-    use crate::login::{Login, Secret};
     use crate::spec::outbound::Refusal;
 
     fn outbound(name: &str, kind: Kind) -> Outbound {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     fn proxy(host: &str, user: &str, password: &str) -> Kind {
-        let login = Login {
+        let login = Credentials {
             user: user.into(),
             password: Secret::new(password),
         };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::login::User;
 
 use super::listening::Listen;
-use crate::login::User;
 
 /// An inbound: where it listens, whom it admits, what it speaks, and who decides on what came in.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct DoorSpec {
     pub access_log: Option<PathBuf>,
 }
 
-/// How long the flows of a door may last, and be quiet, beside what holds for all ([`Limits`](super::Limits)).
+/// How long the flows of a door may last, and be quiet, beside what holds for all ([`Timeouts`](pointsman_spec::limits::Timeouts)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DoorLimits {
     /// The longest that a connection may last, from the moment that it is carried.
@@ -45,7 +45,7 @@ pub struct DoorLimits {
     /// The longest that the client may take nothing while there is something for it.
     pub write_timeout: Option<Duration>,
     /// The longest that no byte may move once one side has ended; `None`:
-    /// [`Limits::half_closed`](super::Limits::half_closed).
+    /// [`Timeouts::half_closed`](pointsman_spec::limits::Timeouts::half_closed).
     pub half_closed: Option<Duration>,
 }
 

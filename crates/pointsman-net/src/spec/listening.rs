@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-
-use crate::lookup::Families;
+use pointsman_spec::address::Families;
 
 /// A listener, over generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::{Action, Host, OutboundId};
+use pointsman_spec::address::Uplink;
+use pointsman_spec::login::Credentials;
 
 use super::target::Target;
-use crate::dial::Uplink;
-use crate::login::Login;
 
 /// A way out.
 #[derive(Clone, Debug)]
@@ -141,9 +141,9 @@ pub struct Upstream {
 #[derive(Clone, Debug)]
 pub enum Protocol {
     /// HTTP, by CONNECT.
-    HttpConnect(Option<Login>),
+    HttpConnect(Option<Credentials>),
     /// SOCKS5.
-    Socks5(Option<Login>),
+    Socks5(Option<Credentials>),
 }
 
 impl Kind {

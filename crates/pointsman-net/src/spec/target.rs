@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
-
-use crate::lookup::Families;
+use pointsman_spec::address::Families;
 
 /// A target; its name is its outbound's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +17,9 @@ pub struct Target {
     pub attempts: u32,
     /// Pause before the second attempt, doubled before each further one.
     pub backoff: Duration,
-    /// Limit of one attempt; `None`: [`Limits::dial`](super::Limits::dial).
+    /// Limit of one attempt; `None`: [`Timeouts::dial`](pointsman_spec::limits::Timeouts::dial).
     pub connect_timeout: Option<Duration>,
-    /// Limit of resolving its name; `None`: [`Limits::resolve`](super::Limits::resolve).
+    /// Limit of resolving its name; `None`: [`Timeouts::resolve`](pointsman_spec::limits::Timeouts::resolve).
     pub resolve_timeout: Option<Duration>,
     /// The longest that nothing may come from it.
     pub read_timeout: Option<Duration>,

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use pointsman_net::dial::Uplink;
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{End, Fault};
 use pointsman_net::spec::door::{DoorSpec, Speaks};
 use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Refusal, Upstream};
 use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::Uplink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;

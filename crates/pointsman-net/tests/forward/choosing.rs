@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord};
-use pointsman_net::resolver::Families;
 use pointsman_net::spec::outbound::Balance;
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::address::Families;
 
 use crate::stage::*;
 
@@ -236,7 +236,7 @@ async fn a_client_that_breaks_off_ends_a_look_up() {
     let mut forward = to([named("t", "silent.test", 1)]);
     forward.connection_limit = 1;
     let mut spec = spec(1, &[], vec![forward]);
-    spec.limits.resolve = PATIENCE * 10;
+    spec.timeouts.resolve = PATIENCE * 10;
     let stage = Stage::play(spec).await;
     let client = stage.connect().await;
     stage.living(1).await;

@@ -198,7 +198,7 @@ async fn what_is_half_closed_and_silent_ends() {
             forward.half_closed = own.then_some(SHORT);
             let mut spec = spec(1, &[], vec![forward]);
             if !own {
-                spec.limits.half_closed = Some(SHORT);
+                spec.timeouts.half_closed = Some(SHORT);
             }
             let stage = Stage::play(spec).await;
             let mut client = stage.connect().await;

@@ -303,7 +303,7 @@ async fn a_generation_that_is_refused_leaves_no_log_open() {
     second.listen = vec![Listen::Tcp {
         host: pointsman_policy::Host::Address(busy.1.ip()),
         port: busy.1.port(),
-        families: pointsman_net::resolver::Families::default(),
+        families: pointsman_spec::address::Families::default(),
     }];
     let refused = stage.plane().apply(spec(2, &[], vec![forward, second]));
     let refused = refused.await;

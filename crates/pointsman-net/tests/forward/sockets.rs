@@ -187,7 +187,7 @@ async fn a_refused_generation_does_not_lose_what_was_inherited() {
     let tcp_at = Listen::Tcp {
         host: pointsman_policy::Host::Address(busy.ip()),
         port: busy.port(),
-        families: pointsman_net::resolver::Families::default(),
+        families: pointsman_spec::address::Families::default(),
     };
     forward.listen = vec![Listen::Fd(number), tcp_at];
     let stage = Stage::dark();

@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::dial::{Dialer, Uplink};
+use pointsman_net::dial::Dialer;
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
 };
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::resolver::Families;
 use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_net::spec::listening::{Listen, Listening};
 use pointsman_net::spec::outbound::{
     Balance, Balancing, Carrier, Group, How, Kind, Outbound, Refusal, Retry,
 };
 use pointsman_net::spec::target::{self, Address, Keepalive};
-use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
+use pointsman_net::spec::{Number, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
+use pointsman_spec::address::Families;
+use pointsman_spec::address::Uplink;
+use pointsman_spec::limits::{SniffLimits, Timeouts};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -261,7 +263,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
         server_resolver: Arc::new(Loopback),
         sniff: SniffLimits::default(),
         guards: Vec::new(),
-        limits: Limits::default(),
+        timeouts: Timeouts::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use pointsman_net::dial::Uplink;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::address::Uplink;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pointsman_net::dial::Uplink;
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, Picks, Question, Resolve, Transport,
 };
 use pointsman_net::record::End;
-use pointsman_net::resolver::{Families, Resolver, ResolverSpec, Station};
+use pointsman_net::resolver::{Resolver, ResolverSpec, Station};
 use pointsman_net::spec::outbound::{Carrier, Kind, Refusal};
 use pointsman_policy::{Domain, OutboundId};
+use pointsman_spec::address::Families;
+use pointsman_spec::address::Uplink;
 
 use crate::names::{resolver, visit};
 use crate::nameserver::{Mood, Names};

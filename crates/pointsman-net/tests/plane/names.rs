@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_net::dial::Uplink;
 use pointsman_net::record::End;
-use pointsman_net::resolver::{
-    Families, NameServer, Place, Resolver, ResolverSpec, Station, System,
-};
+use pointsman_net::resolver::{NameServer, Place, Resolver, ResolverSpec, Station, System};
 use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Upstream};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Domain, Host};
+use pointsman_spec::address::Families;
+use pointsman_spec::address::Uplink;
 
 use crate::nameserver::{Mood, Names};
 use crate::stage::*;

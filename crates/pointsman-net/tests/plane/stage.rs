@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_net::dial::{Dialer, Uplink};
-use pointsman_net::login::{Secret, User};
+use pointsman_net::dial::Dialer;
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
 };
@@ -16,11 +15,14 @@ use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_net::spec::outbound::{
     Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
 };
-use pointsman_net::spec::{Limits, Number, SniffLimits, Spec};
+use pointsman_net::spec::{Number, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Domain, Host, Node, OutboundId, Policy};
+use pointsman_spec::address::Uplink;
+use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::login::{Secret, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -65,7 +67,7 @@ pub(crate) struct Script {
     pub(crate) fallback: &'static str,
     pub(crate) order: DomainOrder,
     pub(crate) inbounds: Vec<DoorSpec>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Timeouts,
     pub(crate) sniff: SniffLimits,
     pub(crate) number: u64,
 }
@@ -76,9 +78,9 @@ impl Script {
             name: name.into(),
             kind,
         };
-        let limits = Limits {
+        let limits = Timeouts {
             blackhole: Duration::from_millis(300),
-            ..Limits::default()
+            ..Timeouts::default()
         };
         Self {
             outbounds: vec![
@@ -172,7 +174,7 @@ impl Script {
             server_resolver: Arc::new(Loopback),
             sniff: self.sniff,
             guards: Vec::new(),
-            limits: self.limits,
+            timeouts: self.limits,
         }
     }
 

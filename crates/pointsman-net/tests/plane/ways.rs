@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use pointsman_net::login::{Login, Secret};
 use pointsman_net::record::End;
 use pointsman_net::spec::door::DoorSpec;
 use pointsman_net::spec::outbound::{Kind, Protocol};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
+use pointsman_spec::login::{Credentials, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;
 
-fn login(user: &str, password: &str) -> Option<Login> {
-    Some(Login {
+fn login(user: &str, password: &str) -> Option<Credentials> {
+    Some(Credentials {
         user: user.into(),
         password: Secret::new(password),
     })

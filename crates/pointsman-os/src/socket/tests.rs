@@ -12,7 +12,7 @@ fn source_must_be_of_the_family_of_the_destination() {
         source: Some("::1".parse().unwrap()),
         ..Uplink::default()
     };
-    let error = connect_prepare(v4("127.0.0.1:1"), &uplink).unwrap_err();
+    let error = connect_prepare(v4("127.0.0.1:1"), uplink).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
 }
 
@@ -22,17 +22,17 @@ fn source_is_bound() {
         source: Some("127.0.0.7".parse().unwrap()),
         ..Uplink::default()
     };
-    let socket = datagram_prepare(v4("127.0.0.1:1"), &uplink).unwrap();
+    let socket = datagram_prepare(v4("127.0.0.1:1"), uplink).unwrap();
     assert_eq!(socket.local_addr().unwrap().ip(), uplink.source.unwrap());
 }
 
 #[test]
 fn unknown_interface_is_an_error_that_names_it() {
     let uplink = Uplink {
-        interface: Some("nosuch0".to_owned()),
+        interface: Some("nosuch0"),
         ..Uplink::default()
     };
-    let error = connect_prepare(v4("127.0.0.1:1"), &uplink).unwrap_err();
+    let error = connect_prepare(v4("127.0.0.1:1"), uplink).unwrap_err();
     assert!(error.to_string().contains("nosuch0"), "{error}");
 }
 

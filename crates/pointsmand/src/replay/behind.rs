@@ -178,7 +178,7 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
     }
 
     fn login(&mut self, credentials: Option<&Credentials>) {
-        let login = credentials.map(|Credentials { user, password }| (user, &password.0));
+        let login = credentials.map(|Credentials { user, password }| (user, password.reveal()));
         login.hash(&mut self.logins);
     }
 }

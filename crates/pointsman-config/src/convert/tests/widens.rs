@@ -380,7 +380,7 @@ fn wider(original: &Original, foreign: Foreign) -> Result<(), String> {
         let asked: Vec<_> = inbound
             .users
             .iter()
-            .map(|user| (&*user.name, &*user.password.0))
+            .map(|user| (&*user.name, user.password.reveal()))
             .collect();
         let known = asked.iter().all(|user| users.contains(user));
         // Clash serves everybody where no user of its list is one: nothing says that this is wanted.

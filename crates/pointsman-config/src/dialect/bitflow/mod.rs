@@ -20,7 +20,7 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, Sniff, Timeouts, Uplink,
+    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, SniffLimits, Timeouts, Uplink,
 };
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Parsed};
@@ -88,7 +88,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         history: History::default(),
         watch: false,
         shutdown_grace: GRACE,
-        sniff: Sniff::default(),
+        sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources: Vec::new(),

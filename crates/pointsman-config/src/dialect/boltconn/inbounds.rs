@@ -156,7 +156,7 @@ fn user(name: &Node, value: &Node, problems: &mut Problems) -> Option<User> {
     };
     Some(User {
         name: login,
-        password: Secret(password.into()),
+        password: Secret::new(password),
         alias: alias.map(Into::into),
     })
 }
@@ -178,16 +178,11 @@ fn add(made: Option<Inbound>, found: &mut Vec<Inbound>, problems: &mut Problems)
         return;
     }
     let login = |users: &[User]| -> Vec<_> {
-        let mut all: Vec<_> = users
-            .iter()
-            .map(|user| {
-                (
-                    Arc::clone(&user.name),
-                    Arc::clone(&user.password.0),
-                    user.alias.clone(),
-                )
-            })
-            .collect();
+        let login = |user: &User| {
+            let password = user.password.reveal().to_owned();
+            (Arc::clone(&user.name), password, user.alias.clone())
+        };
+        let mut all: Vec<_> = users.iter().map(login).collect();
         all.sort();
         all
     };

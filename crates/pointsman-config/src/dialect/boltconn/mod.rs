@@ -23,7 +23,7 @@ use crate::input::{Input, read_text};
 use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{Dialect, History, Log, ResolverId, Setup, Sniff, Timeouts, Uplink};
+use crate::setup::{Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts, Uplink};
 use crate::yaml::{self, KeyStyle, Node, Parsed};
 
 /// Reads a configuration of this dialect from its tree; pushes every problem.
@@ -145,7 +145,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         history: History::default(),
         watch: false,
         shutdown_grace: SHUTDOWN_GRACE,
-        sniff: Sniff::default(),
+        sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources,

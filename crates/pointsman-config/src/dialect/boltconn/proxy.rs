@@ -164,6 +164,6 @@ fn credentials(node: &Node, problems: &mut Problems) -> Option<Credentials> {
     keys.finish(problems);
     Some(Credentials {
         user: user?.text("`username`", problems)?.into(),
-        password: Secret(password?.text("`password`", problems)?.into()),
+        password: Secret::new(password?.text("`password`", problems)?),
     })
 }

@@ -208,7 +208,7 @@ fn read_users(
             .and_then(|node| value::secret(node, "a user's password", input, files, problems));
         if password
             .as_ref()
-            .is_some_and(|p| p.0.is_empty() || p.0.len() > 255)
+            .is_some_and(|p| p.reveal().is_empty() || p.reveal().len() > 255)
         {
             let message = "a user's password has 1 to 255 bytes";
             problems.error("invalid-value", &node.span, message);

@@ -34,7 +34,7 @@ use crate::forward;
 use crate::input::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, Sniff, Timeouts,
+    Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, SniffLimits, Timeouts,
 };
 use crate::value::{self, Others};
 use crate::yaml::{KeyStyle, Keys, Node, Parsed};
@@ -244,7 +244,7 @@ struct General {
     history: History,
     watch: bool,
     grace: Duration,
-    sniff: Sniff,
+    sniff: SniffLimits,
     timeouts: Timeouts,
     on_unknown: OnUnknown,
 }
@@ -306,12 +306,12 @@ fn log(node: &Node, problems: &mut Problems) -> Log {
     }
 }
 
-fn sniff(node: &Node, problems: &mut Problems) -> Sniff {
+fn sniff(node: &Node, problems: &mut Problems) -> SniffLimits {
     let mut keys = node.keys("`sniff`", KeyStyle::Exact, problems);
     let timeout = given(&mut keys, "timeout");
     let max_bytes = given(&mut keys, "max_bytes");
     keys.finish(problems);
-    let default = Sniff::default();
+    let default = SniffLimits::default();
     let max_bytes = max_bytes.and_then(|node| {
         let size = value::size(node, "`max_bytes`", problems)?;
         if !(64..=1 << 20).contains(&size) {
@@ -320,7 +320,7 @@ fn sniff(node: &Node, problems: &mut Problems) -> Sniff {
         }
         Some(size)
     });
-    Sniff {
+    SniffLimits {
         timeout: timeout
             .and_then(|node| value::duration(node, "`timeout`", problems))
             .unwrap_or(default.timeout),

@@ -24,8 +24,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, Sniff, Timeouts,
-    Uplink,
+    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, SniffLimits,
+    Timeouts, Uplink,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -246,7 +246,7 @@ impl Reader {
             watch: true,
             // Downloads end in peace, and a service manager's own limit (90 s) is not reached.
             shutdown_grace: Duration::from_secs(10),
-            sniff: Sniff::default(),
+            sniff: SniffLimits::default(),
             timeouts: Timeouts::default(),
             tests: Vec::new(),
             sources: Vec::new(),

@@ -29,7 +29,7 @@ use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
     DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, Place, PolicyId,
-    Resolver, ResolverId, Setup, Sniff, Timeouts, Uplink,
+    Resolver, ResolverId, Setup, SniffLimits, Timeouts, Uplink,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use crate::value;
@@ -132,7 +132,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         history: History::default(),
         watch: false,
         shutdown_grace: Duration::from_secs(10),
-        sniff: Sniff::default(),
+        sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
         tests: Vec::new(),
         sources: Vec::new(),

@@ -170,13 +170,3 @@ async fn what_is_known_already_is_looked_at_whatever_else_is() {
         }
     }
 }
-
-#[test]
-fn addresses_come_in_the_order_that_is_preferred() {
-    let (v4, v6) = (vec![[1; 4].into()], vec![[1; 16].into()]);
-    let ordered = |families: Families| families.ordered(v4.clone(), v6.clone());
-    assert_eq!(ordered(Families::Ipv4Only), v4);
-    assert_eq!(ordered(Families::Ipv6Only), v6);
-    assert_eq!(ordered(Families::PreferIpv4), [v4[0], v6[0]]);
-    assert_eq!(ordered(Families::PreferIpv6), [v6[0], v4[0]]);
-}

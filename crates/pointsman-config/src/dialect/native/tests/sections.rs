@@ -81,7 +81,7 @@ fn users_bring_secrets_and_aliases() {
         "inbounds:\n  a: { type: mixed, listen: 1, users: { alice: { from_file: password }, bob: { password: { from_env: TOKEN }, alias: phone }, carol: s3cret } }",
     );
     let users = &setup.inbounds[0].users;
-    assert!(users.iter().all(|user| &*user.password.0 == "s3cret"));
+    assert!(users.iter().all(|user| user.password.reveal() == "s3cret"));
     assert_eq!(users[1].alias.as_deref(), Some("phone"));
     assert_eq!(setup.inbounds[0].alias.as_deref(), Some("a"));
     assert!(!format!("{setup:?}").contains("s3cret"));
