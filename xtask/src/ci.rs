@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::command::command;
 use crate::tally::Tally;
-use crate::{docs, package, size, tidy};
+use crate::{debian, docs, package, size, tidy};
 
 /// Debian packages that the tests drive, and a file that each brings.
 const PACKAGES: &[(&str, &str)] = &[
@@ -149,7 +149,7 @@ fn deny() -> anyhow::Result<()> {
 }
 
 fn install() -> anyhow::Result<()> {
-    install_packages(PACKAGES)?;
+    debian::install(PACKAGES)?;
     let sing_box = format!("{PYTHON}/bin/sing-box");
     if !std::path::Path::new(&sing_box).exists() {
         std::fs::create_dir_all("target")?;
@@ -159,28 +159,6 @@ fn install() -> anyhow::Result<()> {
             &["install", "--quiet", SING_BOX],
         )?;
         link_sing_box(&sing_box)?;
-    }
-    Ok(())
-}
-
-/// Installs the Debian packages whose file is missing; an error when that needs root and we are not.
-pub(crate) fn install_packages(packages: &[(&'static str, &str)]) -> anyhow::Result<()> {
-    let missing: Vec<&str> = packages
-        .iter()
-        .filter(|(_, file)| !std::path::Path::new(file).exists())
-        .map(|(package, _)| *package)
-        .collect();
-    if !missing.is_empty() {
-        if !is_root()? {
-            bail!(
-                "these Debian packages are missing; install them as root: {}",
-                missing.join(" ")
-            );
-        }
-        command("apt-get", &["update", "-q"])?;
-        let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
-        words.extend(&missing);
-        command("apt-get", &words)?;
     }
     Ok(())
 }
@@ -195,12 +173,4 @@ fn link_sing_box(link: &str) -> anyhow::Result<()> {
         .output()?;
     let program = String::from_utf8(output.stdout)?;
     std::os::unix::fs::symlink(program.trim(), link).with_context(|| format!("{link} -> {program}"))
-}
-
-fn is_root() -> anyhow::Result<bool> {
-    let output = std::process::Command::new("id")
-        .arg("-u")
-        .output()
-        .context("`id` cannot be run")?;
-    Ok(output.stdout.trim_ascii() == b"0")
 }

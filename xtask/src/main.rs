@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy|ci|bench|docs|man|deb|assets|size|test`.
+//! The project's own chores: `cargo xtask tidy|ci|bench|docs|man|deb|deb-trial|assets|size|test`.
 //!
 //! Everything that CI does is a verb here, so that it can be done at a desk in the same way.
 
@@ -11,6 +11,7 @@
 mod bench;
 mod ci;
 mod command;
+mod debian;
 mod docs;
 mod package;
 mod size;
@@ -31,6 +32,7 @@ const HELP: &str = "cargo xtask VERB
   docs          regenerate what is generated in docs/ (--check: fail when it differs)
   man           man pages, schema and completions for packages, in target/package [PROFILE, dev]
   deb           the Debian packages, in target/debian; wants cargo-deb [PROFILE, release]
+  deb-trial     the packages built, installed, run, upgraded and purged in a Debian root; wants root [PROFILE, release]
   assets        that the files which packages take are there
   size          the stripped size of the router build";
 
@@ -55,6 +57,7 @@ fn run(words: &[String]) -> anyhow::Result<ExitCode> {
         Some("docs") => docs::run(words.get(1).is_some_and(|w| w == "--check")),
         Some("assets") => package::assets(),
         Some("deb") => package::deb(words.get(1).map_or("release", String::as_str)),
+        Some("deb-trial") => package::trial(words.get(1).map_or("release", String::as_str)),
         Some("man") => package::man(words.get(1).map_or("dev", String::as_str)),
         Some("size") => size::run(),
         Some("test") => return ci::test(&words[1..]),

@@ -1,6 +1,6 @@
-//! `man`, `deb` and `assets`: what packages bring besides the programs, and the Debian packages.
+//! `man`, `deb`, `deb-trial` and `assets`: what packages bring besides the programs, and the Debian packages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -13,9 +13,7 @@ const CARGO_DEB: &str = "3.8.0";
 
 /// `man`: the man pages, compressed, into `target/package/man`; by the programs of a profile.
 pub(crate) fn man(profile: &str) -> anyhow::Result<()> {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let directory = if profile == "dev" { "debug" } else { profile };
-    let programs = Path::new(&target).join(directory);
+    let programs = programs(profile);
     let arguments = [
         "build",
         "--locked",
@@ -90,6 +88,27 @@ pub(crate) fn deb(profile: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `deb-trial`: builds the packages and lives their life in a Debian root of its own (`packaging/debian-trial`).
+pub(crate) fn trial(profile: &str) -> anyhow::Result<()> {
+    crate::debian::install(&[
+        ("curl", "/usr/bin/curl"),
+        ("debootstrap", "/usr/sbin/debootstrap"),
+        ("iproute2", "/usr/sbin/ip"),
+        ("python3", "/usr/bin/python3"),
+    ])?;
+    deb(profile)?;
+    let version = concat!(env!("CARGO_PKG_VERSION"), "-1");
+    let architecture = run(Path::new("dpkg"), &["--print-architecture"])?;
+    let architecture = String::from_utf8(architecture)?;
+    let package = |name| format!("target/debian/{name}_{version}_{}.deb", architecture.trim());
+    let words = [
+        &package("pointsman"),
+        &package("pointsman-compat"),
+        &programs(profile).to_string_lossy().into_owned(),
+    ];
+    command("packaging/debian-trial", &words.map(String::as_str))
+}
+
 /// That the files which the packages take from the repository are there. Cheap: CI asks it of each change.
 pub(crate) fn assets() -> anyhow::Result<()> {
     let output = Command::new("cargo")
@@ -132,6 +151,13 @@ fn changelog() -> anyhow::Result<String> {
         "pointsman ({version}-1) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- The Pointsman authors <pointsman@localhost>  {}\n",
         date.trim()
     ))
+}
+
+/// Where the programs of a profile are built.
+fn programs(profile: &str) -> PathBuf {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let directory = if profile == "dev" { "debug" } else { profile };
+    Path::new(&target).join(directory)
 }
 
 fn run(program: &Path, words: &[&str]) -> anyhow::Result<Vec<u8>> {

@@ -31,7 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
 pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
     let plan = Plan::read(words)?;
     plan::raise_descriptors()?;
-    crate::ci::install_packages(PACKAGES).unwrap_or_else(|error| println!("{error:#}"));
+    crate::debian::install(PACKAGES).unwrap_or_else(|error| println!("{error:#}"));
     let scratch = Scratch::new()?;
     let mut bench = Bench {
         origin: Origin::start()?,
