@@ -36,7 +36,7 @@ use crate::generation::Generation;
 use crate::lookup::{Found, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
-use crate::spec::outbound::{Carrier, Group, How, Kind, Protocol, Upstream};
+use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -210,7 +210,7 @@ impl Ways {
         lent: Lent,
     ) -> Result<Stream, DialError> {
         let id = pick.outbound;
-        let path = Path {
+        let mut path = Path {
             depth: self.depth,
             lent,
             picks: pick.groups,
@@ -221,7 +221,19 @@ impl Ways {
             within: limit,
             waiting: &waiting,
         };
-        let opening = self.through(id, path, target.clone(), within);
+        let opening = async {
+            match self.generation.outbound(id) {
+                // The one step of most flows, without the box that longer ways take.
+                Some(Outbound {
+                    name,
+                    kind: Kind::Carry(Carrier::Direct(uplink)),
+                }) if path.depth < MAX_DEPTH => {
+                    path.depth += 1;
+                    self.dial(name, path.or(uplink), target, limit).await
+                }
+                _ => self.through(id, path, target.clone(), within).await,
+            }
+        };
         match timeout(limit, opening).await {
             Ok(opened) => opened,
             Err(_elapsed) => Err(waiting.over(self.name(id), limit)),

@@ -20,17 +20,26 @@ pub const MAX_REQUEST: usize = 3 + MAX_ADDRESS;
 /// The version of the user name and password exchange.
 const AUTH_VERSION: u8 = 1;
 
-/// The methods that a client offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The methods that a client offers, at least one. Their order says nothing: the server chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Greeting {
-    /// In the client's order; at least one.
-    pub methods: Vec<Method>,
+    /// A bit for each byte that a method may be.
+    offered: [u64; 4],
 }
 
 impl Greeting {
+    fn of(methods: &[u8]) -> Self {
+        let mut offered = [0; 4];
+        for method in methods {
+            offered[usize::from(method / 64)] |= 1 << (method % 64);
+        }
+        Self { offered }
+    }
+
     /// Whether the client offers `method`.
     pub fn offers(&self, method: Method) -> bool {
-        self.methods.contains(&method)
+        let method = method.byte();
+        self.offered[usize::from(method / 64)] & (1 << (method % 64)) != 0
     }
 }
 
@@ -70,9 +79,7 @@ pub fn parse_greeting(bytes: &[u8]) -> Parse<Greeting> {
         if methods.is_empty() {
             return malformed("greeting that offers no method");
         }
-        Ok(Greeting {
-            methods: methods.iter().copied().map(Method::from_byte).collect(),
-        })
+        Ok(Greeting::of(methods))
     })
 }
 

@@ -25,16 +25,15 @@ fn address(text: &str) -> RequestHost {
 #[test]
 fn greetings() {
     let ok = |bytes: &[u8], methods: &[Method], used| {
-        check(
-            parse_greeting(bytes),
-            bytes,
-            Parse::Done(
-                Greeting {
-                    methods: methods.into(),
-                },
-                used,
-            ),
-        );
+        let offered = |greeting: Greeting| -> Vec<Method> {
+            let all = (0..=u8::MAX).map(Method::from_byte);
+            all.filter(|method| greeting.offers(*method)).collect()
+        };
+        let read = match parse_greeting(bytes) {
+            Parse::Done(greeting, used) => (offered(greeting), used),
+            other => panic!("{other:?} of {bytes:?}"),
+        };
+        assert_eq!(read, (methods.to_vec(), used), "{bytes:?}");
     };
     ok(&[5, 1, 0], &[Method::NoAuthentication], 3);
     ok(
@@ -43,6 +42,12 @@ fn greetings() {
         4,
     );
     ok(&[5, 1, 1], &[Method::Other(1)], 3);
+    ok(&[5, 1, 0xff], &[Method::NoneAcceptable], 3);
+    ok(
+        &[5, 4, 64, 63, 63, 254],
+        &[Method::Other(63), Method::Other(64), Method::Other(254)],
+        6,
+    );
     let other = |bytes: &[u8], expected| check(parse_greeting(bytes), bytes, expected);
     other(&[], Parse::NeedMore);
     other(&[5], Parse::NeedMore);
@@ -306,20 +311,16 @@ fn answers_of_servers() {
 
 #[test]
 fn what_a_client_writes_a_server_reads() {
-    let none = Greeting {
-        methods: vec![Method::NoAuthentication],
-    };
-    let both = Greeting {
-        methods: vec![Method::NoAuthentication, Method::Password],
-    };
-    assert_eq!(
-        parse_greeting(&write_client_greeting(false)),
-        Parse::Done(none, 3)
-    );
-    assert_eq!(
-        parse_greeting(&write_client_greeting(true)),
-        Parse::Done(both, 4)
-    );
+    for login in [false, true] {
+        let written = write_client_greeting(login);
+        let Parse::Done(read, used) = parse_greeting(&written) else {
+            panic!("{written:?}");
+        };
+        assert_eq!(used, written.len());
+        assert!(read.offers(Method::NoAuthentication));
+        assert_eq!(read.offers(Method::Password), login);
+        assert!(!read.offers(Method::Other(1)));
+    }
     assert_eq!(
         parse_method_choice(&write_method(Method::Password)),
         Parse::Done(Method::Password, 2)
