@@ -9,6 +9,7 @@
 mod connection;
 mod entrance;
 mod listeners;
+mod rooms;
 mod telling;
 mod transaction;
 mod wanted;

@@ -4,14 +4,15 @@
 //! is aborted) the ticket's drop files its record, once.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use pointsman_policy::Facts;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::lacking::Lack;
@@ -43,7 +44,6 @@ pub struct LiveFlow {
     /// writes copies only what somebody still reads.
     record: Mutex<Arc<FlowRecord>>,
     pub(crate) bytes: FlowBytes,
-    stop: Notify,
     quiet: Quiet,
     /// Of the rule that decided.
     tally: OnceLock<Arc<Tally>>,
@@ -94,12 +94,15 @@ impl LiveFlow {
     /// Ends it; its record will say that it was stopped.
     pub fn close(&self, by: Closed) {
         self.bytes.close(by);
-        self.stop.notify_one();
     }
 
-    /// Ends when somebody closes the flow.
+    /// Ends when somebody closes the flow; one waits for that at a time, and a relay by itself.
     pub(crate) async fn stopped(&self) {
-        self.stop.notified().await;
+        poll_fn(|cx| match self.bytes.closed_or_wake(cx.waker()) {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        })
+        .await;
     }
 
     /// It relays from now on, and is ended once no byte moved for `limit`, or for `half_closed` after one
@@ -411,7 +414,6 @@ impl Ticket {
             begun: Instant::now(),
             record: Mutex::new(Arc::new(record)),
             bytes: FlowBytes::default(),
-            stop: Notify::new(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
         });

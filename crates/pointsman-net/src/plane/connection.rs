@@ -1,11 +1,9 @@
 //! One connection of a client, from accept to close: one flow, or one after another.
 //!
 //! Invariant: while a flow relays, nothing of what came before it is kept: the conversation lives in
-//! a box that is gone by then.
+//! a room that is another one's by then.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
@@ -36,41 +34,8 @@ pub(super) struct Arriving {
     pub(super) accepted: Accepted,
 }
 
-/// Serves a connection until its end.
-pub(super) fn serve(arriving: Arriving) -> Connection {
-    Connection::Talking(Box::pin(converse(arriving)))
-}
-
-/// A connection's task: the relay's room, where the box of the conversation stands as long as that lasts. By hand, for an `async` function would keep the room of its largest moment.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all connections come to relay"
-)]
-pub(super) enum Connection {
-    /// Before the relay.
-    Talking(Pin<Box<dyn Future<Output = Option<Relaying>> + Send>>),
-    /// Nothing but the relay is left.
-    Relaying(Relaying),
-}
-
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match &mut *self {
-                Self::Talking(talk) => match talk.as_mut().poll(cx) {
-                    Poll::Ready(Some(relaying)) => *self = Self::Relaying(relaying),
-                    Poll::Ready(None) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                },
-                Self::Relaying(relaying) => return Pin::new(relaying).poll(cx),
-            }
-        }
-    }
-}
-
-async fn converse(arriving: Arriving) -> Option<Relaying> {
+/// All that comes before the relay; `None`: there is none.
+pub(super) async fn converse(arriving: Arriving) -> Option<Relaying> {
     let Arriving {
         shared,
         tasks,

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
 
-use super::connection::{self, Arriving};
+use super::connection::Arriving;
+use super::rooms;
 use super::wanted::covers;
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
@@ -67,7 +68,7 @@ impl Entrance {
                 listener: entrance.id,
                 accepted,
             };
-            tasks.spawn_small(connection::serve(arriving));
+            tasks.spawn_small(rooms::serve(arriving));
         })
     }
 }

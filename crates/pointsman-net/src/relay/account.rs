@@ -135,7 +135,8 @@ impl FlowBytes {
         }
     }
 
-    pub(super) fn closed_or_wake(&self, waker: &Waker) -> Option<Closed> {
+    /// Whether it was asked to end; else that waker, and no other, hears of it.
+    pub(crate) fn closed_or_wake(&self, waker: &Waker) -> Option<Closed> {
         let mut kept = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
             *kept = Some(waker.clone());
