@@ -145,22 +145,24 @@ impl<'p> Search<'p, '_> {
             members: false,
             halves: ways.halves.checked_sub(1)?,
         };
-        let held = case.iter().rev().filter(|literal| literal.holds);
-        held.into_iter().find_map(|literal| {
+        case.iter().enumerate().rev().find_map(|(at, literal)| {
             let Condition::Address { of, prefix, asks } = &*literal.atom.test else {
                 return None;
             };
-            if !self.ends.splits(*of, prefix) {
+            if !literal.holds || !self.ends.splits(*of, prefix) {
                 return None;
             }
             let mut reasons = Reasons::default();
             for prefix in halves(prefix)? {
+                self.halvings.set(self.halvings.get().checked_sub(1)?);
                 let half = Condition::Address {
                     of: *of,
                     prefix,
                     asks: *asks,
                 };
-                let case = with(case, Test::Key(Rc::new(half)), literal.atom.view);
+                // In place of the whole, which it entails: beside it, the whole would be halved again below here.
+                let mut case = case.clone();
+                case[at] = held(Test::Key(Rc::new(half)), literal.atom.view);
                 reasons.add(self.case(&case, ways)?);
             }
             Some(reasons.why())
@@ -171,15 +173,19 @@ impl<'p> Search<'p, '_> {
 /// A case and one thing more that holds.
 fn with<'p>(case: &Case<'p>, test: Test<'p>, view: View) -> Case<'p> {
     let mut case = case.clone();
-    case.push(Literal {
+    case.push(held(test, view));
+    case
+}
+
+fn held(test: Test<'_>, view: View) -> Literal<'_> {
+    Literal {
         atom: Atom {
             test,
             view,
             turns: false,
         },
         holds: true,
-    });
-    case
+    }
 }
 
 /// An entry with all its parts at one place.

@@ -13,7 +13,7 @@ const CORPUS: [(&str, &str, usize, usize); 7] = [
     ("reach", include_str!("corpus/reach.txt"), 70, 80),
     ("near", include_str!("corpus/near.txt"), 40, 0),
     ("early", include_str!("corpus/early.txt"), 5, 5),
-    ("entries", include_str!("corpus/entries.txt"), 16, 9),
+    ("entries", include_str!("corpus/entries.txt"), 18, 10),
     ("inbounds", include_str!("corpus/inbounds.txt"), 12, 14),
     ("odd", include_str!("corpus/odd.txt"), 9, 26),
     ("ways", include_str!("corpus/ways.txt"), 25, 17),

@@ -5,7 +5,8 @@
 //! does not find is missed, never made up.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use pointsman_policy::condition::{
     AddressOf, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
@@ -61,6 +62,8 @@ pub(super) struct Ends<'p> {
     sets: Vec<usize>,
     /// The lengths of ranges that are filed, by whose address and family.
     lengths: HashMap<(u8, bool), Vec<u8>>,
+    /// Those ranges: whose address, where it begins, its length.
+    ranges: BTreeSet<(u8, IpAddr, u8)>,
     ports: Ports,
     /// Whether one of them is about one transport.
     networks: bool,
@@ -76,6 +79,7 @@ impl<'p> Ends<'p> {
             keyed: HashMap::new(),
             sets: Vec::new(),
             lengths: HashMap::new(),
+            ranges: BTreeSet::new(),
             ports: Ports::default(),
             networks: false,
             inbounds: false,
@@ -97,12 +101,14 @@ impl<'p> Ends<'p> {
         self.inbounds
     }
 
-    /// Whether one of them may be about a part of this range.
+    /// Whether one of them is about a part of this range.
     pub(super) fn splits(&self, of: AddressOf, prefix: &Prefix) -> bool {
+        let (first, last) = (prefix.address(), last(prefix));
         let either = [whose(of), whose(AddressOf::Either)];
+        // Ranges that begin within it are parts of it, but for those that begin where it begins.
         either.iter().any(|of| {
-            let lengths = self.lengths.get(&(*of, prefix.address().is_ipv6()));
-            lengths.is_some_and(|lengths| lengths.iter().any(|length| *length > prefix.length()))
+            let mut within = self.ranges.range((*of, first, 0)..=(*of, last, u8::MAX));
+            within.any(|(_, _, length)| *length > prefix.length())
         })
     }
 
@@ -172,6 +178,7 @@ impl<'p> Ends<'p> {
                 if !lengths.contains(&prefix.length()) {
                     lengths.push(prefix.length());
                 }
+                self.ranges.insert((of, prefix.address(), prefix.length()));
             }
             Key::Set(_) if self.sets.len() < MOST_ALIKE => self.sets.push(number),
             _ => {}
@@ -398,5 +405,20 @@ fn whose(of: AddressOf) -> u8 {
         AddressOf::Source => 1,
         AddressOf::Either => 2,
         AddressOf::Outgoing => 3,
+    }
+}
+
+/// The last address of a range.
+fn last(prefix: &Prefix) -> IpAddr {
+    let length = u32::from(prefix.length());
+    match prefix.address() {
+        IpAddr::V4(address) => {
+            let others = u32::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::from((address.to_bits() | others).to_be_bytes())
+        }
+        IpAddr::V6(address) => {
+            let others = u128::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::from((address.to_bits() | others).to_be_bytes())
+        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Law: a rule that is told of here never holds where a walk comes to it, whatever the flow.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use pointsman_policy::condition::Condition;
@@ -15,7 +16,7 @@ use super::entail::{clash, entails};
 use super::given::Given;
 use super::logic::{Case, Excess, Literal, both, cases};
 use super::members::Members;
-use super::search::{Apart, MOST_OWN, Reasons, Search, Takers, Why};
+use super::search::{Apart, MOST_HALVES, MOST_OWN, Reasons, Search, Takers, Why};
 use super::walk::{End, Kind, Path, Site, Step, lay_out};
 
 /// The most tests of one case that are compared with each other.
@@ -49,6 +50,7 @@ pub(super) fn reach<'p>(
         given,
         members,
         ends: Ends::new(policy),
+        halvings: Cell::new(MOST_HALVES),
         empty_zones: [
             empty_zones(policy, ZoneOf::Domain),
             empty_zones(policy, ZoneOf::Address),

@@ -1,5 +1,6 @@
 //! The state of a search for rules that never match, and why they do not.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use pointsman_policy::Policy;
@@ -12,6 +13,9 @@ use super::members::Members;
 
 /// The most ways in which one rule may hold that are gone through.
 pub(super) const MOST_OWN: usize = 20_000;
+
+/// The most halves of ranges that are looked at in one policy: some seconds' work.
+pub(super) const MOST_HALVES: u32 = 200_000;
 
 /// The most rules that are named as taking one.
 const MOST_TAKING: usize = 3;
@@ -108,6 +112,8 @@ pub(super) struct Search<'p, 's> {
     /// The entries of sets; `None`: only whole sets are looked at.
     pub(super) members: Option<&'s Members<'s>>,
     pub(super) ends: Ends<'p>,
+    /// How many halves of ranges are still looked at, over all rules.
+    pub(super) halvings: Cell<u32>,
     /// Of names and of addresses.
     pub(super) empty_zones: [Vec<ZoneId>; 2],
 }
