@@ -102,9 +102,9 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         let _inside = runtime.enter();
         Signals::new()?
     };
-    let hangups = Arc::new(Notify::new());
+    let due = Arc::new(Due::default());
     let reading = candidate::read(origin.clone(), Occasion::Start);
-    let read = runtime.block_on(unless_ended(reading, &mut signals, &hangups));
+    let read = runtime.block_on(unless_ended(reading, &mut signals, &due));
     let Some(read) = read else {
         // What still reads is not waited for.
         runtime.shutdown_background();
@@ -165,7 +165,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
     })?;
     let json = log.is_json();
     let app = App::new(origin, plane, log);
-    let serving = serve(&app, setup, asked, lock.as_ref(), &mut signals, &hangups);
+    let serving = serve(&app, setup, asked, lock.as_ref(), &mut signals, &due);
     let code = runtime.block_on(serving);
     // Blocking reads of a reload that is no longer wanted do not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -199,18 +199,27 @@ fn tell_refused(args: &Args, refused: &Refused) {
     }
 }
 
+/// What was asked for by signals, until it is done. All that come meanwhile are one more.
+#[derive(Debug, Default)]
+struct Due {
+    reload: Notify,
+    /// Of logs.
+    reopen: Notify,
+}
+
 /// Does `work`, unless the daemon is asked to end; what else is asked for is noted.
 async fn unless_ended<T>(
     work: impl Future<Output = T>,
     signals: &mut Signals,
-    hangups: &Notify,
+    due: &Due,
 ) -> Option<T> {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             biased;
             signal = signals.next() => match signal {
-                Signal::Reload => hangups.notify_one(),
+                Signal::Reload => due.reload.notify_one(),
+                Signal::Reopen => due.reopen.notify_one(),
                 Signal::Terminate => return None,
             },
             done = &mut work => return Some(done),
@@ -218,13 +227,24 @@ async fn unless_ended<T>(
     }
 }
 
-/// Reloads when it was asked for by signal. All that come while one is under way are one more.
-async fn reload_on_hangups(app: Arc<App>, hangups: Arc<Notify>) {
+/// Opens the logs again when it was asked for by signal; no reload is waited for.
+async fn reopen_when_due(app: Arc<App>, due: Arc<Due>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = due.reopen.notified() => app.plane.reopen_access_log(),
+            () = app.stopped() => return,
+        }
+    }
+}
+
+/// Reloads when it was asked for by signal.
+async fn reload_when_due(app: Arc<App>, due: Arc<Due>) {
     loop {
         tokio::select! {
             biased;
             () = app.stopped() => return,
-            () = hangups.notified() => {}
+            () = due.reload.notified() => {}
         }
         let _ = local::sd_notify_reloading();
         app.reload_for(Asker::Signal).await;
@@ -242,7 +262,7 @@ async fn serve(
     asked: Asked,
     lock: Option<&Lock>,
     signals: &mut Signals,
-    hangups: &Arc<Notify>,
+    due: &Arc<Due>,
 ) -> anyhow::Result<ExitCode> {
     // Before any listener: a second daemon must change nothing.
     let control = match local::bind_control(&app.origin.control) {
@@ -252,7 +272,7 @@ async fn serve(
     if let Some(Err(error)) = lock.map(|lock| lock.tell(&app.origin.control)) {
         tracing::warn!("clients do not find this daemon by `--state`: {error}");
     }
-    match unless_ended(app.begin(setup, asked), signals, hangups).await {
+    match unless_ended(app.begin(setup, asked), signals, due).await {
         Some(Ok(())) => {}
         Some(Err(refused)) => anyhow::bail!("{refused}"),
         None => {
@@ -273,12 +293,10 @@ async fn serve(
     outln(&app.ready());
     // Without a service manager this is nobody's news.
     let _ = local::sd_notify("READY=1");
-    tasks.spawn(reload_on_hangups(Arc::clone(app), Arc::clone(hangups)));
+    tasks.spawn(reload_when_due(Arc::clone(app), Arc::clone(due)));
+    tasks.spawn(reopen_when_due(Arc::clone(app), Arc::clone(due)));
     // No reload is waited for here: an end that is asked for meanwhile begins at once.
-    if unless_ended(app.stopped(), signals, hangups)
-        .await
-        .is_none()
-    {
+    if unless_ended(app.stopped(), signals, due).await.is_none() {
         app.stop();
     }
     let _ = local::sd_notify("STOPPING=1");
@@ -306,6 +324,8 @@ async fn insisted(app: &App, signals: &mut Signals) {
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Terminate => app.stop(),
+                // Flows that drain are logged, too.
+                Signal::Reopen => app.plane.reopen_access_log(),
                 Signal::Reload => {}
             },
             () = app.insisted() => return,

@@ -14,6 +14,9 @@ const ENDS: &str = r"
 SIGHUP
 Reads the configuration again, all of it or nothing, and opens access logs again.
 .TP
+SIGUSR1
+Opens access logs again, and nothing else.
+.TP
 SIGTERM, SIGINT
 Takes no new flows and lets those under way go on for \fIshutdown.grace\fR; a second one ends them.
 .SH EXIT STATUS

@@ -58,6 +58,8 @@ pub fn terminal_width() -> Option<u16> {
 pub enum Signal {
     /// Read the configuration again (SIGHUP).
     Reload,
+    /// Open the logs again, and nothing else (SIGUSR1): somebody has moved them away.
+    Reopen,
     /// End (SIGTERM, SIGINT); the second one means now.
     Terminate,
 }
@@ -66,6 +68,7 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Signals {
     hangup: unix::Signal,
+    reopen: unix::Signal,
     terminate: unix::Signal,
     interrupt: unix::Signal,
 }
@@ -78,6 +81,7 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: unix::signal(SignalKind::hangup())?,
+            reopen: unix::signal(SignalKind::user_defined1())?,
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
         })
@@ -90,6 +94,7 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Terminate,
             _ = self.interrupt.recv() => Signal::Terminate,
             _ = self.hangup.recv() => Signal::Reload,
+            _ = self.reopen.recv() => Signal::Reopen,
         }
     }
 }
@@ -149,6 +154,8 @@ mod tests {
         let own = rustix::process::getpid();
         rustix::process::kill_process(own, rustix::process::Signal::HUP).unwrap();
         assert_eq!(signals.next().await, Signal::Reload);
+        rustix::process::kill_process(own, rustix::process::Signal::USR1).unwrap();
+        assert_eq!(signals.next().await, Signal::Reopen);
         rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
         assert_eq!(signals.next().await, Signal::Terminate);
     }

@@ -1,7 +1,7 @@
-//! Reloads that were asked for during a trial by those who hear no answer: signals, and changes of files.
+//! Reloads that are asked for by those who hear no answer: signals, and changes of files.
 //!
-//! Invariant: none is lost. It is made up for once the trial has ended; after a roll-back only where something else
-//! stands on disk than what was rolled back, for nobody asked for that again.
+//! Invariant: none is lost that comes during a trial. It is made up for once the trial has ended. What was rolled back comes
+//! into force by none of them: only where something else stands on disk by now, or a person asks who hears the answer.
 
 use std::sync::Arc;
 
@@ -18,9 +18,10 @@ pub(crate) enum Asker {
 }
 
 impl App {
-    /// Reloads; during a trial, once that has ended. The outcome is logged and counted.
+    /// Reloads, unless what stands on disk is what was rolled back; during a trial, once that has ended. The outcome is
+    /// logged and counted.
     pub(crate) async fn reload_for(self: &Arc<Self>, asker: Asker) {
-        if let Err(Refused::Awaiting(_)) = self.reload(None).await {
+        if let Err(Refused::Awaiting(_)) = self.reload_unasked().await {
             self.owe(asker);
         }
     }
@@ -54,7 +55,7 @@ impl App {
             if asker == Asker::Change && !app.generation().1.watch {
                 return;
             }
-            if let Err(Refused::Awaiting(_)) = app.reload_owed().await {
+            if let Err(Refused::Awaiting(_)) = app.reload_unasked().await {
                 app.owe(asker);
             }
         });

@@ -111,20 +111,20 @@ impl App {
     }
 
     /// As [`Self::reload`], unless it is what was rolled back.
-    pub(super) async fn reload_owed(self: &Arc<Self>) -> Result<Taken, Refused> {
+    pub(super) async fn reload_unasked(self: &Arc<Self>) -> Result<Taken, Refused> {
         self.reload_as(None, true).await
     }
 
     async fn reload_as(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
-        owed: bool,
+        unasked: bool,
     ) -> Result<Taken, Refused> {
         let turn = self.turn().await?;
         let app = Arc::clone(self);
         self.to_its_end(async move {
             let _turn = turn;
-            app.reload_now(confirm_within, owed).await
+            app.reload_now(confirm_within, unasked).await
         })
         .await
     }
@@ -132,13 +132,13 @@ impl App {
     async fn reload_now(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
-        owed: bool,
+        unasked: bool,
     ) -> Result<Taken, Refused> {
         let terms = confirm_within.map_or(Terms::ForGood, Terms::For);
         let ready = tokio::select! {
             biased;
             () = self.stopped() => Err(Refused::Stopping),
-            ready = self.read_anew(owed) => ready,
+            ready = self.read_anew(unasked) => ready,
         };
         let committed = ready.and_then(|(ready, asked, problems)| {
             let is_trial = matches!(terms, Terms::For(_));
@@ -172,7 +172,7 @@ impl App {
                 Ok(news)
             }
             Err(why @ Refused::RolledBack) => {
-                tracing::info!("not reloaded: {why}");
+                tracing::warn!("not reloaded: {why}; `pointsman reload` takes it nevertheless");
                 Err(why)
             }
             Err(why) => {
@@ -184,11 +184,11 @@ impl App {
         }
     }
 
-    async fn read_anew(&self, owed: bool) -> Result<(Ready, Asked, Problems), Refused> {
+    async fn read_anew(&self, unasked: bool) -> Result<(Ready, Asked, Problems), Refused> {
         self.refuse_while_awaiting()?;
         let occasion = Occasion::Reload(self.generation().1);
         let (checked, asked) = read(self.origin.clone(), occasion).await?;
-        if owed && self.was_rolled_back(asked.content) {
+        if unasked && self.was_rolled_back(asked.content) {
             return Err(Refused::RolledBack);
         }
         let prepared = match checked {

@@ -1,7 +1,7 @@
 //! The configuration that was refused or rolled back last, until another one is taken.
 //!
-//! Invariant: files on disk are the operator's: whoever asks for a reload, or starts the daemon, gets what stands there,
-//! also where it was rolled back before; but that is said. What was rolled back is known over a restart.
+//! Invariant: files on disk are the operator's: a person who asks for a reload, or starts the daemon, gets what stands there,
+//! also where it was rolled back before; but that is said. Signals and changes of files do not bring it back. What was rolled back is known over a restart.
 
 use std::io;
 use std::path::Path;

@@ -155,6 +155,7 @@ fn a_flow_is_explained_after_its_configuration_is_forgotten() {
     let origin = Http::start("origin");
     let proxy = format!("socks5h://{}", daemon.address("desk"));
     assert_eq!(curl(&["--proxy", &proxy, &origin.url()]).1, 0);
+    crate::tools::ended(&daemon, 1);
     let before = daemon.json(&["explain", "--id", "1"]);
     for _ in 0..4 {
         assert_eq!(daemon.client(&["reload"]).status.code(), Some(0));

@@ -250,3 +250,54 @@ fn a_daemon_that_ends_during_a_trial_says_so_when_it_is_back() {
         assert_eq!(confirmed(end, true), (false, false), "{end}");
     }
 }
+
+/// A roll-back stays one, whoever sends signals or touches files; whoever asks for it by hand gets it.
+#[test]
+fn what_was_rolled_back_comes_back_by_no_signal() {
+    let state = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&start(CONFIG, state.path()));
+    daemon.write("pointsman.yaml", &other());
+    daemon.json(&["reload", "--confirm-within", "300ms"]);
+    eventually("it is rolled back", || {
+        daemon.log().contains("was not confirmed")
+    });
+    daemon.signal("HUP");
+    eventually("the signal is answered", || {
+        let log = daemon.log();
+        let told = log.lines().find(|line| line.contains("not reloaded"));
+        told.is_some_and(|line| line.contains("WARN") && line.contains("`pointsman reload`"))
+    });
+    assert_eq!(daemon.json(&["status"])["generation"], "3");
+    assert_eq!(daemon.json(&["reload"])["generation"], "4");
+    // Taken by hand it is as any other.
+    daemon.signal("HUP");
+    eventually("a signal reloads", || {
+        daemon.json(&["status"])["generation"] == "5"
+    });
+}
+
+#[test]
+fn a_signal_opens_the_logs_again_and_reads_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let text = format!("{CONFIG}access_log: flows.log\n");
+    let mut daemon = Daemon::start(&start(&text, state.path()));
+    let origin = crate::origin::Http::start("origin");
+    let at = |name: &str| daemon.directory.path().join(name);
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(at(name)).unwrap_or_default();
+        text.lines().count()
+    };
+    assert_eq!(crate::tools::fetch(&daemon, &origin.url()), "200");
+    eventually("the flow is logged", || lines("flows.log") == 1);
+    std::fs::rename(at("flows.log"), at("flows.log.1")).unwrap();
+    // Somebody is about to edit it.
+    daemon.write("pointsman.yaml", &other());
+    daemon.signal("USR1");
+    eventually("there is a new log", || at("flows.log").exists());
+    assert_eq!(crate::tools::fetch(&daemon, &origin.url()), "200");
+    eventually("the flow is logged", || lines("flows.log") == 1);
+    assert_eq!(lines("flows.log.1"), 1);
+    assert_eq!(daemon.json(&["status"])["generation"], "1");
+    daemon.signal("TERM");
+    assert!(daemon.wait(Duration::from_secs(15)).success());
+}
