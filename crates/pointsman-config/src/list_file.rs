@@ -42,6 +42,10 @@ pub(crate) fn load(
             not_fetched(list.name, Some(list.path), input, list.place, problems);
             return none;
         }
+        Err(error) if list.fetched => {
+            unreadable_copy(list.shown, &error, list.place, problems);
+            return none;
+        }
         Err(error) => {
             let message = format!("`{}` cannot be read: {error}", list.shown);
             problems.error("missing-file", list.place, message);
@@ -77,7 +81,7 @@ pub(crate) fn load(
             name(list, before, problems);
             for problem in problems.0.iter_mut().skip(before).filter(|_| list.fetched) {
                 problem.severity = Severity::Warning;
-                problem.hint = Some("it is empty until it is fetched again".into());
+                problem.hint = Some(EMPTY.into());
             }
             none
         }
@@ -123,6 +127,19 @@ pub(crate) fn not_fetched(
     problems.warning("not-fetched", place, message).hint =
         Some(searched(copy, input.state.as_deref()));
 }
+
+/// Tells that a set is empty because nobody may read its copy.
+pub(crate) fn unreadable_copy(
+    shown: &str,
+    error: &io::Error,
+    place: &Span,
+    problems: &mut Problems,
+) {
+    let message = format!("`{shown}` cannot be read: {error}");
+    problems.warning("missing-file", place, message).hint = Some(EMPTY.into());
+}
+
+const EMPTY: &str = "it is empty until it is fetched again";
 
 /// The name of the copy of what is fetched under a name: `rules-ads`.
 pub(crate) fn copy_name(kind: &str, name: &str) -> String {

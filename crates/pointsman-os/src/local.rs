@@ -5,6 +5,7 @@
 mod control;
 mod endpoint;
 mod files;
+mod given;
 mod inherited;
 mod kept;
 mod service;
@@ -15,6 +16,7 @@ pub use control::{
 };
 pub use endpoint::{UnixEndpoint, bind_unix, private_directory};
 pub use files::{is_locked, open_lockable, open_log, open_regular, read_handed, read_regular};
+pub use given::make_directory;
 pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };

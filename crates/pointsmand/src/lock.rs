@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pointsman_config::paths::{Holder, LOCK};
-use pointsman_os::local::open_lockable;
+use pointsman_os::local::{make_directory, open_lockable};
 
 /// The directory is this process's as long as this lives.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
 
 fn open(state: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(state)?;
+    make_directory(state)?;
     open_lockable(&state.join(LOCK))
 }
 

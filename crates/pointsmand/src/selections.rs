@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use pointsman_os::local::{read_regular, replace_private};
+use pointsman_os::local::{make_directory, read_regular, replace_private};
 
 /// Group to member, by name.
 pub(crate) type Selections = BTreeMap<String, String>;
@@ -41,7 +41,7 @@ pub(crate) fn store(state: &Path, selections: &Selections) -> Result<(), String>
     let path = state.join(FILE);
     let fresh = state.join(format!("{FILE}.new"));
     let write = || -> io::Result<()> {
-        std::fs::create_dir_all(state)?;
+        make_directory(state)?;
         replace_private(&path, &fresh, &serde_json::to_vec_pretty(selections)?)
     };
     write().map_err(|error| {

@@ -5,7 +5,7 @@
 //! [`AccessLog::reopen`].
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Output<File> {
     fn open(path: &Path) -> io::Result<Self> {
         // A log's directory is the log's own, as `/var/log/NAME` is; a fresh machine has none.
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
+            local::make_directory(directory)?;
         }
         Ok(Self {
             file: local::open_log(path)?,

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::given::make_one;
 
 /// The path of a listening socket; dropping it removes the path, if it is still ours.
 #[derive(Debug)]
@@ -91,14 +93,20 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// # Errors
 /// `PermissionDenied` when it is not.
 pub fn private_directory(directory: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
+    private_directory_of(directory, None)
+}
+
+/// As [`private_directory`], where another user may be the one whose alone it is.
+pub(super) fn private_directory_of(directory: &Path, another: Option<u32>) -> io::Result<()> {
+    match make_one(directory, Mode::from_raw_mode(0o700)) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
     let meta = fs::symlink_metadata(directory)?;
+    let own = rustix::process::geteuid().as_raw();
     let ours = meta.is_dir()
-        && meta.uid() == rustix::process::geteuid().as_raw()
+        && (meta.uid() == own || another == Some(meta.uid()))
         && meta.mode() & 0o077 == 0;
     if ours {
         return Ok(());

@@ -9,6 +9,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+
+use super::given::Anothers;
 
 /// Opens a regular file.
 ///
@@ -50,12 +53,20 @@ pub fn read_handed(path: &Path, limit: u64, within: Duration) -> io::Result<Vec<
     }
 }
 
-/// A file to append to, made with mode 0640 where it is missing. Neither opening nor writing to a pipe waits for
+/// A file to append to, made with mode 0640 where it is missing, by root in another user's directory as that user's.
+/// Neither opening nor writing to a pipe waits for
 /// its reader: a pipe that takes no more answers `WouldBlock`.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(anothers) = Anothers::around(path) {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+        match anothers.create(path, flags, Mode::from_raw_mode(0o640)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
+    }
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o640);
     options.custom_flags(libc::O_NONBLOCK);
@@ -70,12 +81,19 @@ pub fn open_log(path: &Path) -> io::Result<File> {
     options.create(false).read(true).open(path)
 }
 
-/// A regular file to read and write and to lock, made with mode 0600 where it is missing. No link is followed, and no
+/// A regular file to read and write and to lock, made with mode 0600 where it is missing, by root in another user's
+/// directory as that user's. No link is followed, and no
 /// pipe waited for.
 ///
 /// # Errors
 /// Those of the file system; `InvalidInput` where it is something else.
 pub fn open_lockable(path: &Path) -> io::Result<File> {
+    if let Some(anothers) = Anothers::around(path) {
+        match anothers.create(path, OFlags::RDWR, Mode::from_raw_mode(0o600)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
     options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);

@@ -8,7 +8,10 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::private_directory;
+use rustix::fs::{Mode, OFlags};
+
+use super::endpoint::private_directory_of;
+use super::given::{Anothers, make_directory};
 
 /// A directory of files by name.
 #[derive(Clone, Debug)]
@@ -21,9 +24,10 @@ impl Kept {
     /// Those of the file system; `PermissionDenied` when others may enter the directory.
     pub fn open(directory: &Path) -> io::Result<Self> {
         if let Some(parent) = directory.parent() {
-            fs::create_dir_all(parent)?;
+            make_directory(parent)?;
         }
-        private_directory(directory)?;
+        // Root goes on in a service's directory, which is that one's user's.
+        private_directory_of(directory, Anothers::around(directory).map(|it| it.user()))?;
         Ok(Self(directory.to_owned()))
     }
 
@@ -91,11 +95,16 @@ pub fn replace_private(path: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()
     moved
 }
 
-/// An empty file for its user alone, in the place of what was there.
+/// An empty file for its user alone, in the place of what was there; made by root in another user's directory it is
+/// that user's.
 ///
 /// # Errors
 /// Those of the file system; `InvalidInput` where what is there is no regular file.
 pub fn create_private(path: &Path) -> io::Result<fs::File> {
+    if let Some(anothers) = Anothers::around(path) {
+        anothers.remove(path)?;
+        return anothers.create(path, OFlags::WRONLY, Mode::from_raw_mode(0o600));
+    }
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     // A pipe that nobody reads would be waited for here.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pointsman_api::daemon as api;
 use pointsman_net::record::rfc3339;
-use pointsman_os::local::{read_regular, replace_private};
+use pointsman_os::local::{make_directory, read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -199,7 +199,7 @@ impl App {
 }
 
 fn store(state: &Path, setback: &Setback) -> io::Result<()> {
-    std::fs::create_dir_all(state)?;
+    make_directory(state)?;
     let fresh = state.join(format!("{FILE}.new"));
     replace_private(&state.join(FILE), &fresh, &serde_json::to_vec(setback)?)
 }

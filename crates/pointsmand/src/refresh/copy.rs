@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pointsman_config::files::{Disk, Files as _, Opened, Stamp};
 use pointsman_net::fetch::Validators;
-use pointsman_os::local::{create_private, read_regular, replace_private};
+use pointsman_os::local::{create_private, make_directory, read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 /// The most that stands beside a copy, in bytes.
@@ -107,7 +107,7 @@ impl Copy {
     /// A new file beside the copy.
     pub(super) fn draft(&self) -> io::Result<Draft> {
         if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory)?;
+            make_directory(directory)?;
         }
         // One that was given up may still be read: none has the name of another.
         let number = DRAFTS.fetch_add(1, Ordering::Relaxed);

@@ -301,3 +301,76 @@ fn a_signal_opens_the_logs_again_and_reads_nothing() {
     daemon.signal("TERM");
     assert!(daemon.wait(Duration::from_secs(15)).success());
 }
+
+#[test]
+fn what_root_writes_into_the_directory_of_another_is_that_ones() {
+    use std::os::unix::fs::MetadataExt as _;
+    const OTHER: u32 = 65534;
+    fn all(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all(&path, found);
+            }
+            found.push(path);
+        }
+    }
+    let state = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(state.path(), Some(OTHER), Some(OTHER)).unwrap();
+    let text = CONFIG.replace(
+        "outbounds:\n",
+        "rule_sets:\n  l: { path: l.txt, format: domains }\noutbounds:\n  g: { type: select, members: [DIRECT, REJECT] }\n",
+    );
+    let text = text.replace("rules:\n", "rules:\n  - RULE-SET, l, g\n");
+    let list: String = (0..100_000)
+        .map(|number| format!("n{number}.test\n"))
+        .collect();
+    let mut start = start(&text, state.path());
+    start.files.push(("l.txt", list));
+    let mut daemon = Daemon::start(&start);
+    daemon.json(&["outbounds", "select", "g", "REJECT"]);
+    daemon.signal("TERM");
+    assert!(daemon.wait(Duration::from_secs(15)).success());
+    let mut found = Vec::new();
+    all(state.path(), &mut found);
+    let named = |name: &str| found.iter().any(|path| path.ends_with(name));
+    for name in ["selections.json", "daemon.lock", "rule-sets"] {
+        assert!(named(name), "{name}: {found:?}");
+    }
+    for path in &found {
+        let meta = std::fs::metadata(path).unwrap();
+        assert_eq!(
+            (meta.uid(), meta.gid()),
+            (OTHER, OTHER),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+/// Root's hand left it so; the service's user has no right to it.
+#[test]
+fn a_copy_that_may_not_be_read_is_left_out() {
+    let state = tempfile::tempdir().unwrap();
+    let copy = state.path().join("rules-ads");
+    std::fs::write(&copy, "ads.test\n").unwrap();
+    std::os::unix::fs::chown(&copy, Some(65534), Some(65534)).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&copy, mode).unwrap();
+    let text = format!(
+        "{CONFIG}rule_sets:\n  ads: {{ url: \"http://{}/\", format: domains }}\n",
+        crate::origin::nobody()
+    );
+    let without = "setpriv --bounding-set=-dac_read_search,-dac_override";
+    let daemon = Daemon::start(&Start {
+        starter: without.split(' ').map(str::to_owned).collect(),
+        ..start(&text, state.path())
+    });
+    let log = daemon.log();
+    let told = log.lines().find(|line| line.contains("rules-ads"));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        told.contains("WARN") && told.contains("Permission denied"),
+        "{told}"
+    );
+}

@@ -314,6 +314,10 @@ impl Reading<'_> {
                 list_file::not_fetched(name, Some(&file), self.input, &located.place, problems);
                 Named::NotFetched
             }
+            Err(error) if located.url.is_some() => {
+                list_file::unreadable_copy(&located.shown, &error, &located.place, problems);
+                Named::NotFetched
+            }
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", located.shown);
                 problems.error("missing-file", &located.place, message);
