@@ -193,6 +193,9 @@ pub struct Reload {
     /// That the configuration was rolled back before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// What was selected and is gone with the configuration before, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A configuration that was refused or rolled back.

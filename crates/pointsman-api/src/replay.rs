@@ -50,6 +50,9 @@ pub struct Replay {
     pub groups: Vec<MovedGroup>,
     /// Whether names, addresses and programs were kept out.
     pub redacted: bool,
+    /// What is selected and would be gone, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Flows that lack a fact.

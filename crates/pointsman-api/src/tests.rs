@@ -348,11 +348,12 @@ fn the_daemon_is_frozen() {
         plan: None,
         awaiting: Some(awaiting()),
         notice: Some("again".into()),
+        warnings: vec!["lost".into()],
     };
     frozen(
         &reload,
         expect![[
-            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5},"notice":"again"}"#
+            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5},"notice":"again","warnings":["lost"]}"#
         ]],
     );
     frozen(
@@ -441,11 +442,12 @@ fn a_replay_is_frozen() {
             }],
         }],
         redacted: false,
+        warnings: vec!["lost".into()],
     };
     frozen(
         &replay,
         expect![[
-            r#"{"config":"/c","generation":"1","flows":5,"same":2,"by_another_rule":1,"moved":1,"untold":[{"fact":"owner","flows":1}],"gone":[{"inbound":"desk","flows":1}],"groups":[{"from":{"outbound":"a","action":"proxy","member":null},"to":{"outbound":"b","action":"proxy","member":null},"other_server":{"from":"direct","to":null,"other_login":false},"old_rule":null,"new_rule":{"text":"direct","file":"config","line":3},"flows":1,"old_reason":"x","new_reason":"y","examples":[{"id":7,"destination":"a.test:1","process":null}]}],"redacted":false}"#
+            r#"{"config":"/c","generation":"1","flows":5,"same":2,"by_another_rule":1,"moved":1,"untold":[{"fact":"owner","flows":1}],"gone":[{"inbound":"desk","flows":1}],"groups":[{"from":{"outbound":"a","action":"proxy","member":null},"to":{"outbound":"b","action":"proxy","member":null},"other_server":{"from":"direct","to":null,"other_login":false},"old_rule":null,"new_rule":{"text":"direct","file":"config","line":3},"flows":1,"old_reason":"x","new_reason":"y","examples":[{"id":7,"destination":"a.test:1","process":null}]}],"redacted":false,"warnings":["lost"]}"#
         ]],
     );
 }

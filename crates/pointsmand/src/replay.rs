@@ -128,6 +128,7 @@ fn put_through(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
         gone: Vec::new(),
         groups: Vec::new(),
         redacted: redact,
+        warnings: app.would_lose(candidate),
     };
     let mut untold: BTreeMap<&str, u64> = BTreeMap::new();
     let mut gone: BTreeMap<&str, u64> = BTreeMap::new();

@@ -66,6 +66,7 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
             let word = out.colored(33, "warning");
             out.line(format_args!("{word}: {}", plain(notice)))?;
         }
+        super::replay::warn(&told.warnings, out)?;
         match &told.awaiting {
             Some(awaiting) => out.line(super::status::awaiting(awaiting)),
             None => Ok(()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pointsman_api::replay::{MovedFlow, MovedGroup, OtherServer};
 use pointsman_api::{Replay, ReplayRequest, route};
+use pointsman_policy::shown::plain;
 
 use crate::options::{Dialect, Global};
 use crate::output::{Out, Stop};
@@ -140,7 +141,17 @@ pub(crate) fn write(replay: &Replay, out: &mut Out) -> Result<(), Stop> {
         replay.moved,
         replay.same,
         replay.by_another_rule
-    ))
+    ))?;
+    warn(&replay.warnings, out)
+}
+
+/// What is or would be gone that somebody selected.
+pub(super) fn warn(warnings: &[String], out: &mut Out) -> Result<(), Stop> {
+    for warning in warnings {
+        let word = out.colored(33, "warning");
+        out.line(format_args!("{word}: {}", plain(warning)))?;
+    }
+    Ok(())
 }
 
 /// What a name that stays would mean.

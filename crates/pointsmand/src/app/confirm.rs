@@ -79,7 +79,7 @@ impl App {
         let watched = self.generation().1.watch;
         let committed = ready.and_then(|ready| self.commit(ready, Terms::Instead(generation)));
         match committed {
-            Ok(retired) => {
+            Ok((retired, _told)) => {
                 let now = self.generation().0;
                 // As long as it waited, nothing else was read.
                 let content = self.asked.borrow().in_force.content;

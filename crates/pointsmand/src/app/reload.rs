@@ -45,6 +45,8 @@ pub(crate) struct Taken {
     pub(crate) problems: Problems,
     /// That it was rolled back before.
     pub(crate) before: Option<String>,
+    /// What was selected and is gone with the configuration before.
+    pub(crate) lost: Vec<String>,
 }
 
 impl App {
@@ -56,7 +58,8 @@ impl App {
         };
         self.recall();
         let ready = self.prepare(Arc::new(setup), number).await?;
-        self.commit(ready, Terms::ForGood)?.retire().await;
+        let (retired, _none_before) = self.commit(ready, Terms::ForGood)?;
+        retired.retire().await;
         self.recall_setback();
         if let Some(before) = self.taken(asked.content) {
             tracing::warn!("{before}");
@@ -145,7 +148,7 @@ impl App {
             if is_trial {
                 self.begin_trial(asked.content);
             }
-            let retired = self.commit(ready, terms).inspect_err(|_refused| {
+            let (retired, lost) = self.commit(ready, terms).inspect_err(|_refused| {
                 if is_trial {
                     self.end_trial();
                 }
@@ -155,7 +158,12 @@ impl App {
                 loads.in_force = asked.clone();
                 loads.last = asked;
             });
-            Ok((retired, Taken { problems, before }))
+            let taken = Taken {
+                problems,
+                before,
+                lost,
+            };
+            Ok((retired, taken))
         });
         let [taken, refused] = &self.reloads;
         match committed {
@@ -273,11 +281,15 @@ impl App {
         })
     }
 
-    /// Puts it in force.
+    /// Puts it in force. Answers also with what was selected and is gone, which is in the log then.
     ///
     /// # Errors
     /// The daemon is asked to end, or what it should replace was confirmed; then nothing has changed.
-    pub(super) fn commit(self: &Arc<Self>, ready: Ready, terms: Terms) -> Result<Retired, Refused> {
+    pub(super) fn commit(
+        self: &Arc<Self>,
+        ready: Ready,
+        terms: Terms,
+    ) -> Result<(Retired, Vec<String>), Refused> {
         let Ready {
             number,
             setup,
@@ -296,6 +308,9 @@ impl App {
             )));
         }
         let earlier = book.in_force(&self.plane);
+        let lost = earlier
+            .as_ref()
+            .map_or_else(Vec::new, |(_, before)| self.lost(before, &setup));
         book.keep(number, Arc::clone(&setup));
         let committed = match terms {
             Terms::For(_) => self.plane.commit_on_trial(prepared),
@@ -331,7 +346,10 @@ impl App {
             (Terms::Instead(_), None) => self.changed("rolled-back", None, None),
             _ => self.changed("in-force", None, None),
         }
-        Ok(retired)
+        for told in &lost {
+            tracing::warn!("{told}");
+        }
+        Ok((retired, lost))
     }
 
     /// Gives back what only the reading of a configuration needed, and removes compiled lists that are of no use any

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, InForce, Taken};
+use crate::app::{App, InForce};
 use crate::candidate::{MOST_TOLD, Refused};
 use crate::replay;
 
@@ -164,7 +164,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     if request.plan && within.is_some() {
         return bad("a plan puts nothing in force that could be confirmed").into_response();
     }
-    let mut notice = None;
+    let (mut notice, mut warnings) = (None, Vec::new());
     let (applied, plan, taken) = if request.plan {
         let asked = replay::Asked {
             redact: request.redact,
@@ -176,11 +176,10 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
         }
     } else {
         let taken = app.reload(within.map(Duration::from_millis)).await;
-        let (before, taken) = match taken {
-            Ok(Taken { problems, before }) => (before, Ok(problems)),
-            Err(refused) => (None, Err(refused)),
-        };
-        notice = before;
+        let taken = taken.map(|taken| {
+            (notice, warnings) = (taken.before, taken.lost);
+            taken.problems
+        });
         (taken.is_ok(), None, taken)
     };
     match taken {
@@ -191,6 +190,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
             plan,
             awaiting: app.awaiting(),
             notice,
+            warnings,
         })
         .into_response(),
         Err(refused) => not_taken(&app, None, &refused),
@@ -255,6 +255,7 @@ pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
         plan: None,
         awaiting: None,
         notice: None,
+        warnings: Vec::new(),
     })
     .into_response()
 }

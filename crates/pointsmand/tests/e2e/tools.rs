@@ -440,3 +440,43 @@ fn a_port_that_another_took_does_not_come_back() {
         (&"2".into(), &Value::Null)
     );
 }
+
+#[test]
+fn a_selection_that_goes_with_a_reload_is_told() {
+    let with = |members: &str| {
+        let group = format!("outbounds:\n  g: {{ type: select, members: [{members}] }}\n");
+        rules("FALLBACK, g").replace("outbounds:\n", &group)
+    };
+    let daemon = Daemon::native(&with("DIRECT, REJECT"));
+    daemon.json(&["outbounds", "select", "g", "REJECT"]);
+    daemon.write("pointsman.yaml", &with("DIRECT, RESET"));
+    let gone = "group `g`: its selected member `REJECT` is gone, and its flows go to `DIRECT`";
+    let planned = daemon.json(&["reload", "--plan"]);
+    assert_eq!(
+        planned["plan"]["warnings"],
+        serde_json::json!([gone]),
+        "{planned}"
+    );
+    assert!(!daemon.log().contains(gone));
+    let told = daemon.client(&["reload"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains(&format!("warning: {gone}")), "{told}");
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains(gone));
+    assert!(line.is_some_and(|line| line.contains("WARN")), "{log}");
+    // It is told once, and comes back with its configuration.
+    assert!(daemon.json(&["reload"])["warnings"].is_null());
+    daemon.write("pointsman.yaml", &with("DIRECT, REJECT"));
+    let back = daemon.json(&["reload", "--confirm-within", "300ms"]);
+    assert!(back["warnings"].is_null(), "{back}");
+    eventually("it is rolled back", || {
+        daemon.log().matches(gone).count() == 2
+    });
+    // The whole group.
+    daemon.write("pointsman.yaml", &with("DIRECT, REJECT"));
+    daemon.json(&["reload"]);
+    daemon.write("pointsman.yaml", &rules("FALLBACK, DIRECT"));
+    let told = daemon.json(&["reload"]);
+    let gone = "group `g` is gone, and with it that `REJECT` was selected";
+    assert_eq!(told["warnings"], serde_json::json!([gone]), "{told}");
+}
