@@ -20,6 +20,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "pointsman-config",
             "pointsman-os",
             "pointsman-policy",
+            "pointsman-tools",
         ],
     ),
     ("pointsman-api", &[]),
@@ -39,6 +40,10 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("pointsman-os", &[]),
     ("pointsman-policy", &[]),
     ("pointsman-spec", &["pointsman-policy"]),
+    (
+        "pointsman-tools",
+        &["pointsman-api", "pointsman-config", "pointsman-policy"],
+    ),
     ("pointsman-wire", &[]),
     (
         "pointsmand",
@@ -54,12 +59,20 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("xtask", &["pointsman-policy"]),
 ];
 
+/// What a program never links, also not through others, and why.
+const NEVER_LINKED: &[(&str, &str, &str)] = &[(
+    "pointsmand",
+    "pointsman-tools",
+    "what people do with a configuration is the client's",
+)];
+
 /// Crates without I/O, clock and runtime, and what they must never come to depend on.
 const PURE: &[&str] = &[
     "pointsman-api",
     "pointsman-config",
     "pointsman-policy",
     "pointsman-spec",
+    "pointsman-tools",
     "pointsman-wire",
 ];
 const RUNTIMES: &[&str] = &["async-std", "mio", "rustix", "smol", "socket2", "tokio"];
@@ -141,22 +154,31 @@ fn dependencies(findings: &mut Vec<String>) -> anyhow::Result<()> {
                 findings.push(format!("{name} depends on {on}, which its law forbids"));
             }
         }
-        if PURE.contains(&name) {
-            let mut seen = BTreeSet::new();
-            let mut open = vec![package["id"].as_str().unwrap_or("")];
-            while let Some(id) = open.pop() {
-                if seen.insert(id) {
-                    open.extend(graph.get(id).into_iter().flatten());
-                }
+        let linked = linked(&graph, package["id"].as_str().unwrap_or(""));
+        let linked: BTreeSet<&str> = linked.into_iter().map(name_of).collect();
+        for runtime in linked.iter().filter(|on| RUNTIMES.contains(on)) {
+            if PURE.contains(&name) {
+                findings.push(format!("{name} is pure and links {runtime}"));
             }
-            for id in seen {
-                if RUNTIMES.contains(&name_of(id)) {
-                    findings.push(format!("{name} is pure and links {}", name_of(id)));
-                }
-            }
+        }
+        let forbidden = NEVER_LINKED.iter().filter(|(program, ..)| *program == name);
+        for (_, on, why) in forbidden.filter(|(_, on, _)| linked.contains(on)) {
+            findings.push(format!("{name} links {on}, perhaps through others: {why}"));
         }
     }
     Ok(())
+}
+
+/// Itself and what it depends on, by whatever way.
+fn linked<'g>(graph: &BTreeMap<&'g str, Vec<&'g str>>, id: &'g str) -> BTreeSet<&'g str> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(graph.get(id).into_iter().flatten());
+        }
+    }
+    seen
 }
 
 fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
@@ -276,6 +298,7 @@ fn problem_codes(sources: &[PathBuf], findings: &mut Vec<String>) -> anyhow::Res
 fn is_reader(path: &Path) -> bool {
     let shown = path.display().to_string();
     (shown.starts_with("crates/pointsman-config/src")
+        || shown.starts_with("crates/pointsman-tools/src")
         || shown.starts_with("crates/pointsman-policy/src/line"))
         && !shown.ends_with("tests.rs")
         && !shown.contains("/tests/")
@@ -303,6 +326,19 @@ fn files(patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_linked_through_others_is_found() {
+        let graph = BTreeMap::from([
+            ("daemon", vec!["net", "config"]),
+            ("config", vec!["policy", "tools"]),
+            ("tools", vec!["config"]),
+            ("client", vec!["daemon"]),
+        ]);
+        let linked = linked(&graph, "daemon");
+        assert!(linked.contains("tools") && linked.contains("policy"));
+        assert!(!linked.contains("client"));
+    }
 
     #[test]
     fn words_that_steer_are_found() {

@@ -14,7 +14,6 @@ use crate::problem::{Problem, Problems, Source};
 use crate::setup::{Dialect, Setup};
 
 mod binary_lists;
-mod foreign;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -25,7 +24,6 @@ mod trees_tests;
 pub use binary_lists::check_binary_list;
 #[cfg(test)]
 pub(crate) use binary_lists::list_of;
-pub use foreign::{check_clash, check_sing_box};
 pub use lists::check_list;
 pub use trees::{check_reflow, check_tree, lowered, policy};
 

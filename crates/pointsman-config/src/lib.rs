@@ -5,20 +5,17 @@
 
 pub mod case;
 pub mod clash_rule;
-pub mod convert;
 #[cfg(test)]
 mod damage;
 pub mod dialect;
 pub mod explain;
 pub mod files;
 pub mod flow;
-pub mod fmt;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
 pub mod input;
 pub mod json;
-pub mod lint;
 pub mod list;
 pub(crate) mod list_file;
 pub mod list_print;
@@ -31,8 +28,6 @@ pub mod picture;
 pub mod places;
 pub mod problem;
 pub mod rule_list;
-#[cfg(test)]
-mod secrets_tests;
 pub mod setup;
 pub mod tree;
 mod unbuilt;

@@ -91,7 +91,8 @@ impl fmt::Debug for Problem {
 
 impl Problem {
     /// A problem at a place.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         severity: Severity,
         code: &'static str,
         span: Span,
@@ -125,7 +126,8 @@ impl Problem {
     }
 
     /// As [`Self::sentence`], without the words that are the same for all problems of its code.
-    pub(crate) fn what(&self) -> String {
+    #[must_use]
+    pub fn what(&self) -> String {
         self.said(&self.message)
     }
 

@@ -60,13 +60,3 @@ fn the_corpus_of_flow_words() {
 fn the_corpus_of_policy_router() {
     replay("policy_router", check_policy_router);
 }
-
-#[test]
-fn the_corpus_of_clash() {
-    replay("clash", check_clash);
-}
-
-#[test]
-fn the_corpus_of_sing_box() {
-    replay("sing_box", check_sing_box);
-}

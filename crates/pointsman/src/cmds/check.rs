@@ -9,8 +9,8 @@ use clap::{Arg, Args, Command, ValueEnum};
 use pointsman_api::ProblemList;
 use pointsman_config::Problems;
 use pointsman_config::case::{self, Lenience};
-use pointsman_config::lint::lint;
 use pointsman_config::problem::{Problem, Severity, nearest};
+use pointsman_tools::lint::lint;
 
 use crate::files::ThisHost;
 use crate::load;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use pointsman_api::{Error as Refusal, Problem};
-use pointsman_config::convert::{Conversion, Summary, faults, folded, from_foreign, from_setup};
 use pointsman_config::dialect::foreign::{Document, Foreign};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::input::{MAX_FILE, read_text};
 use pointsman_config::{self as config, Loaded, Severity, Source};
+use pointsman_tools::convert::{Conversion, Summary, faults, folded, from_foreign, from_setup};
 use serde_json::json;
 
 use crate::cmds::check::counted;

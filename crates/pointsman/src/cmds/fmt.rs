@@ -5,11 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pointsman_config::fmt::{Kind, format};
 use pointsman_config::input::{MAX_FILE, read_text};
 use pointsman_config::problem::Form;
 use pointsman_config::{Problems, Severity, Source};
 use pointsman_os::local::open_regular;
+use pointsman_tools::fmt::{Kind, format};
 
 use crate::files::ThisHost;
 use crate::load;

@@ -17,7 +17,7 @@ mod daemon;
 #[allow(dead_code, reason = "shared with other suites, which need other parts")]
 mod origin;
 
-#[path = "../../../pointsman-config/src/damage/hands.rs"]
+#[path = "../../../pointsman-tools/src/secrets_tests/hands.rs"]
 mod hands;
 
 mod client;

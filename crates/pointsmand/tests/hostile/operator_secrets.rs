@@ -16,7 +16,7 @@ use crate::hands::rough;
 macro_rules! sample {
     ($name:literal) => {
         include_str!(concat!(
-            "../../../pointsman-config/src/secrets_tests/",
+            "../../../pointsman-tools/src/secrets_tests/",
             $name
         ))
     };

@@ -1,12 +1,6 @@
 //! Words of other programs: what to write instead of them.
 
-use std::path::Path;
-
 use super::read;
-use crate::files::Memory;
-use crate::load::load;
-use crate::problem::Problems;
-use crate::setup::Dialect;
 
 /// The hint of the first problem of a text, or else its message.
 fn hint(text: &str) -> String {
@@ -332,27 +326,5 @@ fn a_test_is_written_in_three_ways() {
     }
     assert!(
         tests("a.test:1 => nobody").unwrap_err()[0].starts_with("4: there is no outbound `nobody`")
-    );
-}
-
-#[test]
-fn a_log_that_cannot_be_where_it_is_to_be_is_told() {
-    let check = |path: &str, expected: &[&str]| {
-        let text = format!("version: 1\npolicy: direct\naccess_log: {path}\n");
-        let files = Memory::new([("etc/c.yaml", text.as_str()), ("etc/logs/a", "")]);
-        let loaded = load(Path::new("etc/c.yaml"), Some(Dialect::Native), None, &files);
-        let mut problems = Problems::default();
-        crate::lint::lint(&loaded.setup.unwrap(), &files, &mut problems);
-        let told = problems.0.iter().filter(|it| it.code == "log-place");
-        let told = told.map(|it| format!("{}: {}", it.span.line(), it.sentence()));
-        assert_eq!(told.collect::<Vec<_>>(), expected, "{path}");
-    };
-    check("flows.log", &[]);
-    check("logs/flows.log", &[]);
-    check("logs", &["3: the access log `logs` is a directory"]);
-    check("lgos/flows.log", &[]);
-    check(
-        "logs/a/flows.log",
-        &["3: `etc/logs/a`, where the access log is to be, is no directory"],
     );
 }

@@ -1,0 +1,395 @@
+//! Which names Clash asks of which servers, and its fixed addresses.
+
+use pointsman_policy::line::word;
+use std::net::IpAddr;
+
+use pointsman_policy::Domain;
+
+use super::super::draft::Section;
+use super::super::emit::{list, quoted, text};
+use super::servers::InStead;
+use super::{Clash, get, is_on, items, pairs, place};
+use pointsman_config::yaml::{Node, Value};
+
+/// The upstream that answers where no other is named.
+const USUAL: &str = "nameserver";
+
+/// Keys that are written or told of one by one.
+const KNOWN: [&str; 11] = [
+    "direct-nameserver",
+    "enable",
+    "enhanced-mode",
+    "fallback",
+    "fallback-filter",
+    "ipv6",
+    "listen",
+    "nameserver",
+    "nameserver-policy",
+    "proxy-server-nameserver",
+    "respect-rules",
+];
+
+/// Keys that say how and what Clash itself answers, or how fast.
+const QUIET: [&str; 14] = [
+    "cache-algorithm",
+    "cache-max-size",
+    "default-nameserver",
+    "direct-nameserver-follow-policy",
+    "fake-ip-filter",
+    "fake-ip-filter-mode",
+    "fake-ip-range",
+    "fake-ip-range6",
+    "fake-ip-ttl",
+    "ipv6-timeout",
+    "prefer-h3",
+    "use-hosts",
+    "use-system-hosts",
+    "fallback-lazy-query",
+];
+
+impl Clash<'_> {
+    pub(super) fn dns(&mut self) {
+        let root = self.root;
+        self.hosts();
+        let off = |node| get(node, "ipv6").is_some_and(super::is_off);
+        let Some(dns) = get(root, "dns") else {
+            if off(root) {
+                self.draft.dns.text("family", "ipv4");
+            }
+            return;
+        };
+        if !get(dns, "enable").is_some_and(is_on) {
+            let what = "`dns` is not switched on: the system's resolver answers, as in Clash";
+            self.draft.report.note(place(dns), what);
+            if off(root) {
+                self.draft.dns.text("family", "ipv4");
+            }
+            return;
+        }
+        let respects = get(dns, "respect-rules").filter(|node| is_on(node));
+        let usual = get(dns, "nameserver");
+        let at = usual.map_or_else(|| place(dns), place);
+        self.upstream(USUAL, usual, respects.is_some(), InStead::Plain, &at);
+        if respects.is_some() && self.draft.known.silent.contains(USUAL) {
+            self.by_rules();
+        }
+        if let Some(node) = get(dns, "proxy-server-nameserver").filter(|node| super::says(node)) {
+            let name = "proxy-server-nameserver";
+            self.upstream(name, Some(node), false, InStead::Plain, &place(node));
+            self.draft.dns.text("resolver", "proxy-server-nameserver");
+            if get(dns, "nameserver-policy").is_some_and(super::says) {
+                let what = "names of proxies that `nameserver-policy` has are asked as it says, not of `proxy-server-nameserver`";
+                self.draft.report.lost(place(node), what);
+            }
+        }
+        if let Some(node) = get(dns, "direct-nameserver").filter(|node| super::says(node)) {
+            let what = "`direct-nameserver` is not carried over: what goes direct is looked up as all other names";
+            self.draft.report.lost(place(node), what);
+        }
+        let mut asked = self.policies(dns, respects.is_some());
+        asked.extend(self.fallbacks(dns, respects.is_some()));
+        self.domains(&asked);
+        let v6 = get(dns, "ipv6").is_some_and(is_on) && !off(root);
+        if !v6 {
+            self.draft.dns.text("family", "ipv4");
+        }
+        self.asked_by_others(dns);
+        let known = [&KNOWN[..], &self.used].concat();
+        self.unknown("`dns`", dns, &known, &QUIET);
+    }
+
+    /// Those who ask this name server.
+    fn asked_by_others(&mut self, dns: &Node) {
+        if let Some(node) = get(dns, "listen").filter(|node| super::says(node)) {
+            let what = "`listen` of `dns` is not carried over: clients that ask this name server get no answer";
+            self.draft.report.lost(place(node), what);
+            let what = "no name server listens: clients that ask it get no answer";
+            self.draft.known.changed.push(what.to_owned());
+            let what = "let those who asked `dns` of the original ask another name server";
+            self.draft.known.next.push(what.to_owned());
+        }
+        let mode = get(dns, "enhanced-mode").filter(|node| super::says(node));
+        match mode.map(|node| (node, node.scalar())) {
+            Some((node, Some("fake-ip"))) => {
+                let what = "`enhanced-mode: fake-ip` is not carried over: clients get no addresses that stand for names, so only \
+                            those that ask the proxy for a name are known by it";
+                self.draft.report.lost(place(node), what);
+            }
+            Some((node, _)) => {
+                let what = "`enhanced-mode` of `dns` is not carried over";
+                self.draft.report.note(place(node), what);
+            }
+            None => {}
+        }
+    }
+
+    /// Says what to do where the rules choose by which outbound the usual servers are asked: here somebody has to.
+    fn by_rules(&mut self) {
+        let what = "`respect-rules: true`: the rules choose by which outbound Clash asks its name servers; here each server has \
+                    one outbound, which you have to choose, so none is asked";
+        self.draft.known.changed.push(what.to_owned());
+        // Most flows to them go where what no rule takes goes.
+        let rules = items(get(self.root, "rules")).iter();
+        let mut targets = rules.filter_map(|rule| rule.scalar()?.strip_prefix("MATCH,"));
+        let way = targets.next().and_then(|target| self.out(target.trim()));
+        let way = way.unwrap_or_else(|| "OUTBOUND".to_owned());
+        self.draft.known.next.push(format!(
+            "under `dns.upstreams`, choose by which outbound names are asked: `{USUAL}: {{ address: \"tcp://ADDRESS\", via: {} }}`, \
+             or `{USUAL}: \"udp://ADDRESS\"` to ask directly",
+            text(&way)
+        ));
+    }
+
+    /// Names with servers of their own.
+    fn policies(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        let policies = pairs(get(dns, "nameserver-policy"));
+        for (number, (key, servers)) in (1..).zip(policies) {
+            let names = key.scalar().unwrap_or_default();
+            let at = place(key);
+            if names.contains(':') {
+                let what = format!(
+                    "`{names}` of `nameserver-policy` is not carried over: its names are asked of `{USUAL}`"
+                );
+                self.draft.report.lost(&at, what);
+                continue;
+            }
+            let own = format!("policy-{number}");
+            // Who names a server for a name means that one.
+            self.upstream(&own, Some(servers), by_rules, InStead::Nobody, &at);
+            let names = names
+                .split(',')
+                .filter_map(|name| self.pattern(name.trim(), &at));
+            asked.extend(names.map(|pattern| Asked {
+                pattern,
+                upstream: own.clone(),
+                at: at.clone(),
+            }));
+        }
+        asked
+    }
+
+    /// Clash asks `fallback` as well, and believes it where `nameserver` answers with addresses from
+    /// abroad; for the names of the filter it alone is asked.
+    fn fallbacks(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        let Some(node) = get(dns, "fallback").filter(|node| super::says(node)) else {
+            return asked;
+        };
+        let what =
+            "`fallback` is not carried over: the answers of `nameserver` count, whatever they are";
+        self.draft.report.lost(place(node), what);
+        let Some(filter) = get(dns, "fallback-filter") else {
+            return asked;
+        };
+        let names = items(get(filter, "domain"));
+        if !names.is_empty() {
+            // Of the usual servers these names are not believed.
+            let nobody = InStead::Nobody;
+            self.upstream("fallback", Some(node), by_rules, nobody, &place(node));
+        }
+        for name in names {
+            let at = place(name);
+            asked.extend(
+                self.pattern(name.scalar().unwrap_or_default(), &at)
+                    .map(|pattern| Asked {
+                        pattern,
+                        upstream: "fallback".to_owned(),
+                        at,
+                    }),
+            );
+        }
+        for site in items(get(filter, "geosite")) {
+            let name = site.scalar().unwrap_or_default();
+            let what = format!(
+                "names of `geosite:{name}` were asked of `fallback` alone, and are asked of `{USUAL}` now"
+            );
+            self.draft.report.lost(place(site), what);
+        }
+        asked
+    }
+
+    fn pattern(&mut self, name: &str, at: &str) -> Option<Pattern> {
+        match Pattern::of(name) {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                let what = format!("`{name}` is left out ({why}): it is asked of `{USUAL}`");
+                self.draft.report.lost(at, what);
+                None
+            }
+        }
+    }
+
+    /// Writes of which upstream names are asked: the nearest counts, as there.
+    fn domains(&mut self, all: &[Asked]) {
+        for Asked {
+            pattern,
+            upstream,
+            at,
+        } in all
+        {
+            let key = match pattern {
+                Pattern::Alone(name) => format!("={name}"),
+                Pattern::Below(name) | Pattern::WithBelow(name) => name.clone(),
+                Pattern::OneBelow(name) => {
+                    let what = format!(
+                        "`*.{name}` is one label below `{name}`: all names below it are asked so now"
+                    );
+                    self.draft.report.lost(at, what);
+                    name.clone()
+                }
+            };
+            if !self.draft.is_taken(Section::Domains, &key, at) {
+                self.draft.entry(Section::Domains, &key, text(upstream), at);
+            }
+        }
+        // A name is not below itself: what is asked for it is what the others say.
+        for Asked { pattern, at, .. } in all {
+            let (Pattern::Below(name) | Pattern::OneBelow(name)) = pattern else {
+                continue;
+            };
+            let alone = format!("={name}");
+            if self.draft.has(Section::Domains, &alone) {
+                continue;
+            }
+            let others = all.iter().filter(|asked| asked.pattern.holds(name));
+            let nearest = others.rev().max_by_key(|asked| asked.pattern.name().len());
+            let upstream = nearest.map_or(USUAL, |asked| &asked.upstream);
+            self.draft
+                .entry(Section::Domains, &alone, text(upstream), at);
+        }
+    }
+
+    /// Names with fixed addresses.
+    fn hosts(&mut self) {
+        let Some(hosts) = get(self.root, "hosts") else {
+            return;
+        };
+        let mut carried = false;
+        for (key, value) in pairs(Some(hosts)) {
+            carried |= self.host(key, value);
+        }
+        let proxied = self.draft.has_any(Section::Outbounds);
+        if carried && proxied {
+            let what = "`hosts` hold for what is looked up here: names that go through a proxy are looked up there";
+            self.draft.report.lost(place(hosts), what);
+        }
+    }
+
+    fn host(&mut self, key: &Node, value: &Node) -> bool {
+        let at = place(key);
+        let name = key.scalar().unwrap_or_default();
+        let mut lost = |what: String| self.draft.report.lost(&at, what);
+        let (own, rule) = match Pattern::of(name) {
+            Err(why) => {
+                lost(format!(
+                    "`{name}` of `hosts` is left out ({why}): it is looked up"
+                ));
+                return false;
+            }
+            Ok(Pattern::Alone(name)) => (name.clone(), format!("DOMAIN, {}", word(&name))),
+            Ok(Pattern::WithBelow(name)) => (
+                format!(".{name}"),
+                format!("DOMAIN-SUFFIX, {}", word(&name)),
+            ),
+            Ok(Pattern::Below(parent) | Pattern::OneBelow(parent)) => {
+                lost(format!(
+                    "`{name}` of `hosts`: `{parent}` itself and all below it have these addresses now"
+                ));
+                (
+                    format!(".{parent}"),
+                    format!("DOMAIN-SUFFIX, {}", word(&parent)),
+                )
+            }
+        };
+        let values = match &value.value {
+            Value::List(values) => values.as_slice(),
+            Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(value),
+        };
+        let read = |value: &Node| value.scalar()?.parse::<IpAddr>().ok();
+        let addresses: Option<Vec<IpAddr>> = values.iter().map(read).collect();
+        let Some(addresses) = addresses.filter(|all| !all.is_empty()) else {
+            let what = "is no address, and another name cannot stand for one";
+            lost(format!(
+                "`{name}` of `hosts` is left out (its value {what}): it is looked up"
+            ));
+            return false;
+        };
+        if self.draft.is_taken(Section::Hosts, &own, &at) {
+            return false;
+        }
+        if addresses.iter().all(IpAddr::is_unspecified) {
+            // Whoever writes this wants nobody to get there, by whatever way.
+            let written = format!(
+                "{name}: {}",
+                addresses.first().map_or(String::new(), IpAddr::to_string)
+            );
+            self.draft.rule(&at, &written, &rule, "REJECT");
+            let what = format!("`{name}` of `hosts` has no address: its flows are refused");
+            self.draft.report.note(&at, what);
+            return false;
+        }
+        let addresses = addresses.iter().map(|address| quoted(&address.to_string()));
+        let addresses: Vec<String> = addresses.collect();
+        let value = match addresses.as_slice() {
+            [one] => one.clone(),
+            _ => list(addresses),
+        };
+        self.draft.entry(Section::Hosts, &own, value, &at);
+        true
+    }
+}
+
+/// Names with an upstream of their own.
+struct Asked {
+    pattern: Pattern,
+    upstream: String,
+    at: String,
+}
+
+/// What Clash's patterns of names say.
+enum Pattern {
+    Alone(String),
+    Below(String),
+    OneBelow(String),
+    WithBelow(String),
+}
+
+impl Pattern {
+    fn name(&self) -> &str {
+        match self {
+            Self::Alone(name)
+            | Self::Below(name)
+            | Self::OneBelow(name)
+            | Self::WithBelow(name) => name,
+        }
+    }
+
+    /// Whether it holds for a name; of `*.x`, for any below `x`.
+    fn holds(&self, name: &str) -> bool {
+        let head = name.strip_suffix(self.name());
+        match (self, head) {
+            (_, None) => false,
+            (Self::Alone(_) | Self::WithBelow(_), Some("")) => true,
+            (Self::Alone(_), Some(_)) => false,
+            (_, Some(head)) => head.ends_with('.'),
+        }
+    }
+
+    fn of(name: &str) -> Result<Self, String> {
+        let read = |bare: &str| match Domain::parse(bare) {
+            Ok(domain) => Ok(domain.as_str().to_owned()),
+            Err(why) => Err(why.to_string()),
+        };
+        if let Some(bare) = name.strip_prefix("+.") {
+            return read(bare).map(Self::WithBelow);
+        }
+        if let Some(bare) = name.strip_prefix("*.") {
+            return read(bare).map(Self::OneBelow);
+        }
+        match name.strip_prefix('.') {
+            Some(bare) => read(bare).map(Self::Below),
+            None => read(name).map(Self::Alone),
+        }
+    }
+}

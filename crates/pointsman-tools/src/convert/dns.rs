@@ -1,0 +1,132 @@
+//! Resolvers in the native language.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Report;
+use super::emit::{Map, list, quoted, text};
+use pointsman_config::setup::{Families, NameServer, Place, ResolverId, Setup};
+
+/// The address in a name server's URL, where it is no name.
+pub(super) fn address_in(url: &str) -> Option<IpAddr> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?']).next()?;
+    let with_port = host.parse::<SocketAddr>().map(|at| at.ip());
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    with_port.or_else(|_no_port| bare.parse()).ok()
+}
+
+/// The upstream's name.
+pub(super) fn name(id: ResolverId, setup: &Setup) -> String {
+    match setup.resolvers.get(id.0) {
+        Some(resolver) if resolver.servers == [NameServer::System] => "system".to_owned(),
+        _ => format!("resolver-{}", id.0 + 1),
+    }
+}
+
+/// The word of a choice of families.
+pub(super) fn families(families: Families) -> &'static str {
+    match families {
+        Families::Ipv4Only => "ipv4",
+        Families::Ipv6Only => "ipv6",
+        Families::PreferIpv4 => "prefer-ipv4",
+        Families::PreferIpv6 => "prefer-ipv6",
+    }
+}
+
+/// The section `dns`.
+pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> Map {
+    let mut section = Map::default();
+    let Some(first) = setup.resolvers.first() else {
+        return section;
+    };
+    let mut upstreams = Map::default();
+    for (number, resolver) in setup.resolvers.iter().enumerate() {
+        let own = name(ResolverId(number), setup);
+        if own != "system" {
+            upstreams.raw(&own, servers(&resolver.servers, names, &own, report));
+        }
+        let same = resolver.hosts == first.hosts
+            && resolver.by_domain == first.by_domain
+            && resolver.families == first.families;
+        if !same {
+            let what = format!(
+                "`{own}` has hosts, domains or a family of its own: those of `{}` serve all",
+                name(ResolverId(0), setup)
+            );
+            let span = resolver.span.as_ref();
+            let place = span.map_or_else(String::new, |span| {
+                format!("{}:{}", span.file(), span.line())
+            });
+            report.lost(place, what);
+        }
+    }
+    let mut domains = Map::default();
+    for (number, (domain, below, by)) in first.by_domain.iter().enumerate() {
+        let own = format!("domain-{}", number + 1);
+        upstreams.raw(&own, servers(by, names, &own, report));
+        let alone = if *below { "" } else { "=" };
+        domains.text(&format!("{alone}{}", domain.as_str()), &own);
+    }
+    if !upstreams.is_empty() {
+        section.raw("upstreams", upstreams.flow());
+    }
+    section.text(
+        "resolver",
+        &setup
+            .server_resolver
+            .map_or_else(|| "system".to_owned(), |id| name(id, setup)),
+    );
+    let mut hosts = Map::default();
+    let mut seen = Vec::new();
+    for (domain, below, _) in &first.hosts {
+        let key = format!("{}{}", if *below { "." } else { "" }, domain.as_str());
+        if !seen.contains(&key) {
+            let same = first
+                .hosts
+                .iter()
+                .filter(|(d, b, _)| d == domain && b == below);
+            let addresses = same.map(|(.., address)| quoted(&address.to_string()));
+            hosts.raw(&key, list(addresses));
+            seen.push(key);
+        }
+    }
+    if !hosts.is_empty() {
+        section.raw("hosts", hosts.flow());
+    }
+    if !domains.is_empty() {
+        section.raw("domains", domains.flow());
+    }
+    if first.families != Families::default() {
+        section.text("family", families(first.families));
+    }
+    section
+}
+
+fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Report) -> String {
+    let mut items = Vec::new();
+    for server in servers {
+        match server {
+            NameServer::NotYet(why) => {
+                let what =
+                    format!("{why}: in `{own}` a name server that gives no answer replaces it");
+                report.note("", what);
+                items.push(quoted("https://not-built-yet"));
+            }
+            NameServer::System => items.push(text("system")),
+            NameServer::Tcp(place) => items.push(upstream("tcp", place, names)),
+            NameServer::Udp(place) => items.push(upstream("udp", place, names)),
+        }
+    }
+    match items.as_slice() {
+        [one] => one.clone(),
+        _ => list(items),
+    }
+}
+
+fn upstream(scheme: &str, place: &Place, names: &[String]) -> String {
+    let address = quoted(&format!("{scheme}://{place}"));
+    match place.via.and_then(|id| names.get(id.0 as usize)) {
+        None => address,
+        Some(name) => format!("{{ address: {address}, via: {} }}", text(name)),
+    }
+}

@@ -1,0 +1,196 @@
+//! sing-box's name servers in native words.
+//!
+//! Invariant: no name is asked of a server that sing-box would not ask, nor by another way, but for one case: where a
+//! usual server is of a kind that is not built, and is asked directly, the plain one that looks up its own name
+//! (else the system's) is asked in its stead, because no name would get an address; one that is asked by a proxy is
+//! asked by it without encryption. The report warns of it.
+
+use serde_json::Value;
+
+use super::super::dns::address_in;
+use super::super::draft::Section;
+use super::super::emit::{quoted, text};
+use super::{SingBox, endpoint, items, tag_of, text_of};
+use pointsman_config::setup::{NameServer, Place};
+
+impl SingBox<'_> {
+    pub(super) fn name_server(&mut self, number: usize, server: &Value) {
+        let part = format!("dns.servers[{number}]");
+        let place = self.place(&part);
+        let tag = match text_of(&server["tag"]) {
+            Some(tag) => own_tag(tag),
+            None => format!("dns-{number}"),
+        };
+        if self.draft.is_taken(Section::Upstreams, &tag, &place) {
+            return;
+        }
+        let value = match self.server(server) {
+            Ok(value) => value,
+            Err(why) => {
+                let what = format!(
+                    "the name server `{tag}` is not carried over ({why}): what is asked of it gets no answer"
+                );
+                self.draft.report.lost(&place, what);
+                self.draft.known.silent.insert(tag.clone());
+                return self.draft.silent(&tag, &place);
+            }
+        };
+        let known = ["address", "detour", "server", "server_port", "tag", "type"];
+        let quiet = [
+            "address_resolver",
+            "address_strategy",
+            "domain_resolver",
+            "domain_strategy",
+            "prefer_go",
+            "strategy",
+            "tls",
+        ];
+        self.unknown(&part, server, &known, &quiet);
+        let value = match pointsman_config::value::parse_name_server(&address(server)) {
+            Ok(NameServer::NotYet(kind)) => self.in_stead(&tag, server, &kind, &place),
+            _ => value,
+        };
+        self.draft.entry(Section::Upstreams, &tag, value, &place);
+    }
+
+    /// What is asked where a server's kind is not built.
+    fn in_stead(&mut self, tag: &str, server: &Value, kind: &str, place: &str) -> String {
+        let own = address(server);
+        let usual = [self.final_server(), self.server_resolver()];
+        let usual = usual.into_iter().flatten().any(|usual| usual == tag);
+        let way = self.way_to(server);
+        if let (true, Ok(Some(by)), Some(ip)) = (usual, &way, address_in(&own))
+            && by != "REJECT"
+        {
+            let address = format!("tcp://{}", Place::at((ip, 53).into()));
+            let who = format!("`{address}` by way of `{by}` is");
+            self.draft.in_clear(place, kind, &who, true);
+            return format!("{{ address: {}, via: {} }}", quoted(&address), text(by));
+        }
+        if !usual || !matches!(way, Ok(None)) {
+            let what = format!("{kind} is not built yet: what is asked of `{tag}` gets no answer");
+            self.draft.report.lost(place, what);
+            self.draft.known.silent.insert(tag.to_owned());
+            return quoted(&own);
+        }
+        let of_itself = ["domain_resolver", "address_resolver"]
+            .into_iter()
+            .find_map(|key| text_of(&server[key]).or_else(|| text_of(&server[key]["server"])));
+        let mut servers = items(&self.root["dns"]["servers"]).iter();
+        let resolver =
+            servers.find(|other| of_itself.is_some() && text_of(&other["tag"]) == of_itself);
+        let plain = resolver.and_then(|resolver| {
+            let address = address(resolver);
+            let found = pointsman_config::value::parse_name_server(&address).ok()?;
+            let is_plain = matches!(found, NameServer::Tcp(_) | NameServer::Udp(_));
+            let directly = matches!(self.way_to(resolver), Ok(None));
+            (is_plain && directly && self.server(resolver).is_ok()).then_some(address)
+        });
+        let (value, shown) = match plain {
+            Some(address) => (quoted(&address), format!("`{address}` is")),
+            None => ("system".to_owned(), "the system's resolver is".to_owned()),
+        };
+        self.draft.in_clear(place, kind, &shown, false);
+        value
+    }
+
+    /// A server in native words, or why there is none.
+    fn server(&self, server: &Value) -> Result<String, String> {
+        let address = address(server);
+        let kind = server["type"].as_str().unwrap_or_default();
+        let place = match pointsman_config::value::parse_name_server(&address) {
+            Ok(NameServer::NotYet(_)) => return Ok(quoted(&address)),
+            Ok(NameServer::System) => None,
+            Ok(NameServer::Tcp(place) | NameServer::Udp(place)) => Some(place),
+            Err(_) if !kind.is_empty() && !matches!(kind, "udp" | "tcp" | "legacy") => {
+                return Err(format!("its type is `{kind}`"));
+            }
+            Err(why) => return Err(why.to_string()),
+        };
+        // By these it leaves another way, or not this host at all.
+        for key in [
+            "bind_interface",
+            "inet4_bind_address",
+            "inet6_bind_address",
+            "netns",
+            "routing_mark",
+        ] {
+            if !server[key].is_null() {
+                return Err(format!("`{key}` cannot be carried over"));
+            }
+        }
+        if place.as_ref().is_some_and(|place| place.lacks_interface()) {
+            return Err("a link-local address is on every link, and it names none".to_owned());
+        }
+        match self.way_to(server)? {
+            None => Ok(quoted(&address)),
+            Some(_) if place.is_none() => {
+                Err("the system's resolver is asked directly alone".to_owned())
+            }
+            Some(via) => Ok(format!(
+                "{{ address: {}, via: {} }}",
+                quoted(&address),
+                text(&via)
+            )),
+        }
+    }
+
+    /// The outbound that a server is asked by, where it is not asked directly. Until 1.12 that was the one of the
+    /// flows that no rule takes, where nothing else was said.
+    fn way_to(&self, server: &Value) -> Result<Option<String>, String> {
+        let route = &self.root["route"];
+        let first = items(&self.root["outbounds"]).first();
+        let first = first.map(|outbound| tag_of(0, outbound));
+        let old = matches!(server["type"].as_str(), None | Some("legacy"));
+        let tag = match text_of(&server["detour"]) {
+            Some(tag) => Some(tag),
+            None if old && address(server) != "system" => {
+                text_of(&route["final"]).or(first.as_deref())
+            }
+            None => None,
+        };
+        let Some(tag) = tag else { return Ok(None) };
+        match self.names.get(tag) {
+            None => Err(format!("there is no outbound `{tag}`")),
+            // From here on directly is by the usual way.
+            Some(own) if own == "DIRECT" => Ok(None),
+            Some(own) => Ok(Some(own.clone())),
+        }
+    }
+}
+
+/// A server's address as the native language writes it; from 1.12 on it has a type.
+fn address(server: &Value) -> String {
+    let host = server["server"].as_str().unwrap_or_default();
+    let port = match server["server_port"].as_u64() {
+        Some(_) => endpoint(host, &server["server_port"]),
+        None if host.contains(':') => format!("[{host}]"),
+        None => host.to_owned(),
+    };
+    match server["type"].as_str() {
+        Some(kind @ ("udp" | "tcp" | "tls" | "https" | "h3" | "quic")) => {
+            format!("{kind}://{port}")
+        }
+        Some("local") => "system".to_owned(),
+        Some("legacy") | None => {
+            let address = server["address"].as_str().unwrap_or_default();
+            if address == "local" {
+                return "system".to_owned();
+            }
+            match address.parse::<std::net::IpAddr>() {
+                Ok(std::net::IpAddr::V6(v6)) => format!("udp://[{v6}]"),
+                Ok(v4) => format!("udp://{v4}"),
+                Err(_full) => address.to_owned(),
+            }
+        }
+        Some(_) => String::new(),
+    }
+}
+
+/// A tag that is not the native language's own word.
+pub(super) fn own_tag(tag: &str) -> String {
+    match tag {
+        "system" => "system-2".to_owned(),
+        tag => tag.to_owned(),
+    }
+}

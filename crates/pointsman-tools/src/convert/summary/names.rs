@@ -1,0 +1,85 @@
+//! What a summary says of who looks up names.
+
+use std::collections::BTreeSet;
+
+use super::{End, Summary, Told, named};
+use pointsman_config::setup::{NameServer, ResolverId};
+
+impl Told<'_> {
+    /// Who looks up the names of what goes direct, and of what rules on addresses ask.
+    pub(super) fn names(&self, summary: &mut Summary) {
+        let inbounds = self.setup.inbounds.iter();
+        let resolvers: BTreeSet<Option<usize>> = inbounds
+            .map(|inbound| inbound.resolver.or(self.setup.server_resolver))
+            .map(|id| id.map(|ResolverId(number)| number))
+            .collect();
+        for number in resolvers {
+            let servers = match number {
+                None => &[NameServer::System][..],
+                Some(number) => self
+                    .setup
+                    .resolvers
+                    .get(number)
+                    .map_or(&[][..], |resolver| &resolver.servers),
+            };
+            let answering: Vec<String> = servers.iter().filter_map(|s| self.answers(s)).collect();
+            if answering.is_empty() {
+                summary.changed.push(
+                    "names get no address, because no name server of the result is built and can be reached: what goes direct \
+                     by name fails, and no rule on addresses holds for a name"
+                        .to_owned(),
+                );
+                summary.next.push(
+                    "write a name server that answers under `dns.upstreams`: `udp://ADDRESS`, `tcp://ADDRESS`, or `system` for \
+                     those of this host"
+                        .to_owned(),
+                );
+                continue;
+            }
+            if self.known.in_clear.is_empty() {
+                let by = named(answering);
+                let what = format!("names of what goes direct are looked up by {by}");
+                summary.works.push(what);
+            }
+        }
+        if !self.known.silent.is_empty() {
+            let silent = self.known.silent.iter().map(|name| format!("`{name}`"));
+            summary.changed.push(format!(
+                "names that are asked of these name servers get no answer: {}",
+                named(silent)
+            ));
+        }
+        if !self.known.in_clear.is_empty() {
+            let all = self.known.in_clear.keys().map(|who| format!("{who} asked"));
+            summary.changed.push(format!(
+                "names that were looked up over encrypted DNS are looked up without encryption: {}",
+                named(all)
+            ));
+        }
+        if self.known.in_clear.values().any(|proxied| !proxied) {
+            summary.next.push(
+                "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
+                 `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// A name server in words, where it can answer.
+    fn answers(&self, server: &NameServer) -> Option<String> {
+        let (scheme, place) = match server {
+            NameServer::NotYet(_) => return None,
+            NameServer::System => return Some("the system's resolver".to_owned()),
+            NameServer::Tcp(place) => ("tcp", place),
+            NameServer::Udp(place) => ("udp", place),
+        };
+        match place.via {
+            Some(via) if self.end(via).1 != End::Goes => None,
+            Some(via) => Some(format!(
+                "`{scheme}://{place}` by way of `{}`",
+                self.name(via)
+            )),
+            None => Some(format!("`{scheme}://{place}`")),
+        }
+    }
+}

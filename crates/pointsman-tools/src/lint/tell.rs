@@ -1,0 +1,227 @@
+//! Findings about rules that never match, in words.
+
+use std::collections::{HashMap, HashSet};
+
+use pointsman_policy::Policy;
+use pointsman_policy::model::{Node, Origin};
+
+use super::clipped;
+use super::reach::Dead;
+use super::search::{Takers, Why};
+use pointsman_config::places::Places;
+use pointsman_config::problem::{About, Problem, Problems, Severity};
+
+/// The most findings of one code that are told one by one.
+pub(super) const MOST_TOLD: usize = 50;
+
+/// A finding about a rule.
+pub(super) struct Finding {
+    pub(super) code: &'static str,
+    pub(super) severity: Severity,
+    pub(super) origin: Origin,
+    pub(super) message: String,
+    pub(super) hint: String,
+    pub(super) related: Option<(Origin, String)>,
+}
+
+impl Finding {
+    /// Whether it is about inbounds: of a rule that other inbounds have, too, it must be true there.
+    pub(super) fn of_inbounds(&self) -> bool {
+        matches!(self.code, "client-elsewhere" | "program-elsewhere")
+    }
+}
+
+/// Tells, a bounded number of each kind.
+pub(super) struct Tell<'t, 'a> {
+    places: &'t mut Places<'a>,
+    problems: &'t mut Problems,
+    told: HashMap<&'static str, usize>,
+    /// The first that was not told, by code.
+    more: HashMap<&'static str, (Origin, usize, Severity)>,
+    /// What the dialect's reader said already: file, line, pattern.
+    known: HashSet<(String, u32, String)>,
+}
+
+impl<'t, 'a> Tell<'t, 'a> {
+    pub(super) fn new(places: &'t mut Places<'a>, problems: &'t mut Problems) -> Self {
+        let known = problems.0.iter().filter_map(|problem| {
+            let Some(About::Pattern(pattern)) = &problem.about else {
+                return None;
+            };
+            let (file, line) = (problem.span.file().to_string(), problem.span.line());
+            Some((file, line, pattern.clone()))
+        });
+        Self {
+            known: known.collect(),
+            places,
+            problems,
+            told: HashMap::new(),
+            more: HashMap::new(),
+        }
+    }
+
+    /// Tells of one finding.
+    pub(super) fn finding(&mut self, finding: &Finding) {
+        let message = finding.message.clone();
+        let problem = self.push(finding.code, finding.severity, &finding.origin, message);
+        let related = finding.related.as_ref();
+        let related = related.map(|(origin, why)| (origin, why.as_str()));
+        self.finish(problem, &finding.hint, related);
+    }
+
+    /// Tells of one rule.
+    pub(super) fn dead(&mut self, policy: &Policy, dead: &Dead<'_>) {
+        let Some(why) = &dead.why else { return };
+        let rule = clipped(&dead.origin.text);
+        match why {
+            Why::Behind(after, rest) => {
+                let behind = match rest {
+                    0 => String::new(),
+                    1 => " (nor is the one behind it)".to_owned(),
+                    more => format!(" (nor are the {more} behind it)"),
+                };
+                let message = format!(
+                    "`{rule}` is never reached{behind}: `{}` before it takes every flow",
+                    clipped(&after.text)
+                );
+                let hint = "remove what is never reached, or move it up";
+                let problem = self.push("shadowed-rule", Severity::Warning, dead.origin, message);
+                self.finish(problem, hint, Some((after, "this one takes every flow")));
+            }
+            Why::Empty(what) => {
+                let message = format!("`{rule}` never matches: {what}");
+                let problem = self.push("empty-set", Severity::Warning, dead.origin, message);
+                let hint = "fill the list, or see whether its format is the one that is said";
+                self.finish(problem, hint, None);
+            }
+            Why::Given(why) => {
+                let message = format!("`{rule}` never matches: {why}");
+                let problem = self.push("never-given", Severity::Warning, dead.origin, message);
+                let hint = "remove it, or add an inbound that gives what it asks for";
+                self.finish(problem, hint, None);
+            }
+            Why::Impossible(why) => {
+                let message = format!("`{rule}` never matches: {why}");
+                self.impossible(Severity::Warning, dead.origin, message);
+            }
+            // Whoever writes `NEVER` knows.
+            Why::Off => {
+                let message = format!("`{rule}` never matches");
+                self.impossible(Severity::Note, dead.origin, message);
+            }
+            Why::Taken(by) => self.taken(policy, dead, by),
+        }
+    }
+
+    fn impossible(&mut self, severity: Severity, origin: &Origin, message: String) {
+        let problem = self.push("impossible-rule", severity, origin, message);
+        let hint = "remove it, or mend its condition: where one of several is enough write `OR`";
+        self.finish(problem, hint, None);
+    }
+
+    fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &Takers<'_>) {
+        let Some(first) = by.first.first() else {
+            return;
+        };
+        if self.said_already(policy, dead.origin) {
+            return;
+        }
+        let rule = clipped(&dead.origin.text);
+        let same = dead.outbound.filter(|own| by.outbounds == [Some(*own)]);
+        let (severity, hint) = match same {
+            Some(own) => {
+                let name = &policy.outbound(own).name;
+                let hint = format!("both lead to `{name}`: remove this one");
+                (Severity::Note, hint)
+            }
+            None => {
+                let hint = "remove it, or move it above the rule that takes its flows";
+                (Severity::Warning, hint.to_owned())
+            }
+        };
+        let takers = by.first.iter().map(|origin| {
+            format!(
+                "`{}` ({}:{})",
+                clipped(&origin.text),
+                origin.file,
+                origin.line
+            )
+        });
+        let takers = takers.collect::<Vec<_>>().join(", ");
+        let takers = match (by.first.len(), by.more()) {
+            (1, 0) => format!("an earlier rule takes all its flows: {takers}"),
+            (_, 0) => format!("earlier rules together take all its flows: {takers}"),
+            (_, more) => {
+                format!("earlier rules together take all its flows: {takers} and {more} more")
+            }
+        };
+        let message = format!("`{rule}` never matches: {takers}");
+        let problem = self.push("shadowed-rule", severity, dead.origin, message);
+        self.finish(problem, &hint, Some((first, "this rule comes first")));
+    }
+
+    /// Whether the dialect's reader told of this pattern: app and domain rules of one kind.
+    fn said_already(&self, policy: &Policy, origin: &Origin) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let own = policy.body.iter().find_map(|node| match node {
+            Node::Rule(rule) if std::ptr::eq(&rule.origin, origin) => rule.class.as_ref(),
+            _ => None,
+        });
+        own.is_some_and(|class| {
+            let key = (
+                origin.file.to_string(),
+                origin.line,
+                class.pattern.to_string(),
+            );
+            self.known.contains(&key)
+        })
+    }
+
+    fn push(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        origin: &Origin,
+        message: String,
+    ) -> Option<usize> {
+        let told = self.told.entry(code).or_default();
+        *told += 1;
+        if *told > MOST_TOLD {
+            let first = || (origin.clone(), 0, severity);
+            let (_, count, worst) = self.more.entry(code).or_insert_with(first);
+            *count += 1;
+            *worst = severity.max(*worst);
+            return None;
+        }
+        let span = self.places.of(origin);
+        self.problems
+            .0
+            .push(Problem::new(severity, code, span, message));
+        Some(self.problems.0.len() - 1)
+    }
+
+    fn finish(&mut self, at: Option<usize>, hint: &str, related: Option<(&Origin, &str)>) {
+        let related = related.map(|(origin, why)| (self.places.of(origin), why.to_owned()));
+        if let Some(problem) = at.and_then(|at| self.problems.0.get_mut(at)) {
+            problem.hint = Some(hint.to_owned());
+            problem.related = related;
+        }
+    }
+
+    /// Counts what was not told.
+    pub(super) fn close(self) {
+        let mut more: Vec<_> = self.more.into_iter().collect();
+        more.sort_by_key(|(code, _)| *code);
+        for (code, (origin, count, severity)) in more {
+            let span = self.places.of(&origin);
+            let rules = if count == 1 { "rule" } else { "rules" };
+            let message =
+                format!("{count} more {rules} with the same finding; this is the first of them");
+            self.problems
+                .0
+                .push(Problem::new(severity, code, span, message));
+        }
+    }
+}
