@@ -5,11 +5,9 @@
 
 mod data;
 mod flow_test;
-mod limits;
-mod resolver;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +18,15 @@ use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{Action, OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
+pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{SniffLimits, Timeouts};
 pub use pointsman_spec::login::{Credentials, Secret, User};
+pub use pointsman_spec::outbound::Retry;
+pub use pointsman_spec::resolver::{NameServer, Place, ResolverSpec};
+pub use pointsman_spec::target::Keepalive;
 
 pub use self::data::DataFiles;
 pub use self::flow_test::{Failing, FlowTest};
-pub use self::limits::Retry;
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
 
@@ -76,7 +77,7 @@ pub struct Setup {
     /// Policies, by [`PolicyId`]; forwards have theirs here too.
     pub policies: Vec<Arc<Policy>>,
     /// Resolvers, by [`ResolverId`].
-    pub resolvers: Vec<Resolver>,
+    pub resolvers: Vec<Written<ResolverSpec>>,
     /// Resolves the names of servers and what `direct` dials by name; `None`: the system's
     /// configuration (`/etc/hosts`, `/etc/resolv.conf`).
     pub server_resolver: Option<ResolverId>,
@@ -126,13 +127,22 @@ impl Setup {
     }
 }
 
-/// A policy of the configuration: an index into [`Setup::policies`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PolicyId(pub usize);
+/// Something that is to run, and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written<T> {
+    /// What is to run.
+    pub what: T,
+    /// `None`: nowhere, it is there without being written.
+    pub span: Option<Span>,
+}
 
-/// A resolver of the configuration: an index into [`Setup::resolvers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ResolverId(pub usize);
+impl<T> Deref for Written<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.what
+    }
+}
 
 /// A proxy listener.
 #[derive(Clone, Debug)]
@@ -246,77 +256,6 @@ pub enum ServedBy {
     User(Arc<str>),
 }
 
-/// A resolver: servers tried in order. Where none answers, the look-up fails; it never falls back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolver {
-    /// Where its servers are written; the system's are nowhere.
-    pub span: Option<Span>,
-    /// At least one, else every look-up fails with `why`.
-    pub servers: Vec<NameServer>,
-    /// Names with fixed addresses, exact (`false`) or suffix (`true`).
-    pub hosts: Vec<(pointsman_policy::Domain, bool, IpAddr)>,
-    /// Names with servers of their own, exact (`false`) or suffix (`true`), most specific first.
-    pub by_domain: Vec<(pointsman_policy::Domain, bool, Vec<NameServer>)>,
-    /// Which families are asked, and whose addresses come first.
-    pub families: Families,
-}
-
-/// A name server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameServer {
-    /// A kind that is not built yet (DoT, DoH, DHCP): look-ups through it fail with this text.
-    NotYet(String),
-    /// Those that the system is configured with, its hosts file before them.
-    System,
-    /// DNS over TCP.
-    Tcp(Place),
-    /// DNS over UDP, TCP where truncated.
-    Udp(Place),
-}
-
-/// Where a name server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Address and port.
-    pub address: SocketAddr,
-    /// The interface that a link-local address is on, by name or number.
-    pub interface: Option<Arc<str>>,
-    /// The way to it.
-    pub via: Option<OutboundId>,
-}
-
-impl Place {
-    /// A server that is reached by the host's own routes.
-    #[must_use]
-    pub fn at(address: SocketAddr) -> Self {
-        Self {
-            address,
-            interface: None,
-            via: None,
-        }
-    }
-
-    /// Whether nobody can tell where it is: a link-local address is on every link, and none is named.
-    #[must_use]
-    pub fn lacks_interface(&self) -> bool {
-        let SocketAddr::V6(address) = self.address else {
-            return false;
-        };
-        let named = self.interface.is_some() || address.scope_id() != 0 || self.via.is_some();
-        address.ip().is_unicast_link_local() && !named
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (address, port) = (self.address.ip(), self.address.port());
-        match &self.interface {
-            Some(interface) => write!(f, "[{address}%{interface}]:{port}"),
-            None => write!(f, "{}", self.address),
-        }
-    }
-}
-
 /// An L4 forward. Its group of targets is the outbound `outbound`, named like the forward.
 #[derive(Clone, Debug)]
 pub struct Forward {
@@ -387,18 +326,6 @@ pub struct Target {
     pub keepalive: Keepalive,
     /// The address family to dial, where it was written as `tcp4:` or `tcp6:`.
     pub families: Families,
-}
-
-/// TCP keepalive of a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keepalive {
-    /// 15 s.
-    #[default]
-    Default,
-    /// Every so often.
-    Every(Duration),
-    /// Off.
-    Off,
 }
 
 /// How a forward chooses its target.

@@ -3,7 +3,7 @@
 use pointsman_policy::Domain;
 
 use crate::problem::Problems;
-use crate::setup::{NameServer, Resolver, Setup};
+use crate::setup::{NameServer, ResolverSpec, Setup};
 
 /// Warns of each resolver that never answers.
 pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
@@ -18,7 +18,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
 }
 
 /// Why a resolver never has an answer for a name; `None` where it may have one.
-pub(crate) fn unanswered<'r>(resolver: &'r Resolver, name: &Domain) -> Option<&'r str> {
+pub(crate) fn unanswered<'r>(resolver: &'r ResolverSpec, name: &Domain) -> Option<&'r str> {
     match resolver.fixed(name).next() {
         Some(_) => None,
         None => why(resolver.servers_for(name)),

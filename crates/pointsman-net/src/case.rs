@@ -18,7 +18,7 @@ use crate::door::Door;
 use crate::ends::Ends;
 use crate::facts::{Means, Subject};
 use crate::guest::{Gone, Guest, while_here};
-use crate::inbound::{REFUSED, Refusal};
+use crate::inbound::{REFUSED, Unserved};
 use crate::ledger::{Lack, Ticket};
 use crate::outbound::{Lent, Pick, Target, Ways};
 use crate::record::{End, FlowRecord, Timings};
@@ -41,7 +41,7 @@ pub(crate) struct Case {
 #[derive(Debug)]
 pub(crate) enum Choice {
     Open(Pick),
-    Refuse(Refusal, Arc<str>),
+    Refuse(Unserved, Arc<str>),
 }
 
 impl Case {
@@ -67,7 +67,7 @@ impl Case {
         let decision = loop {
             match self.step() {
                 Step::Decided(decision) => break decision,
-                Step::NoRoute => return Ok(Choice::Refuse(Refusal::Reset, "no route".into())),
+                Step::NoRoute => return Ok(Choice::Refuse(Unserved::Reset, "no route".into())),
                 Step::Need(need) => self.find(need, guest).await?,
             }
         };
@@ -91,7 +91,7 @@ impl Case {
 
     /// The policy that decides.
     pub(crate) fn policy(&self) -> &Policy {
-        &self.ways.generation().spec().policies[self.door.spec.policy]
+        &self.ways.generation().spec().policies[self.door.spec.policy.0]
     }
 
     /// Notes that no rule decided: `why` instead. A flow that was decided keeps what was noted then.
@@ -241,7 +241,7 @@ impl Case {
                 record.action = Some(Action::Reject);
                 record.decision = Some(decision);
             });
-            return Choice::Refuse(Refusal::Reject, why);
+            return Choice::Refuse(Unserved::Reject, why);
         };
         let (chosen, member) = (pick.outbound, pick.member);
         let generation = self.ways.generation();
@@ -269,12 +269,12 @@ impl Case {
             }
         });
         if above.is_some() {
-            return refuse(Refusal::Reject);
+            return refuse(Unserved::Reject);
         }
         match action {
-            Some(Action::Reset) => refuse(Refusal::Reset),
-            Some(Action::Reject) => refuse(Refusal::Reject),
-            Some(Action::Blackhole) => refuse(Refusal::Blackhole),
+            Some(Action::Reset) => refuse(Unserved::Reset),
+            Some(Action::Reject) => refuse(Unserved::Reject),
+            Some(Action::Blackhole) => refuse(Unserved::Blackhole),
             Some(Action::Direct | Action::Proxy) | None => Choice::Open(pick),
         }
     }

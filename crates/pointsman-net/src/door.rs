@@ -8,8 +8,9 @@ mod logs;
 use std::sync::Arc;
 
 pub(crate) use self::logs::{Logs, Opening};
+use pointsman_spec::door::DoorSpec;
+
 use crate::record::log::AccessLog;
-use crate::spec::door::DoorSpec;
 
 /// A door of one generation.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use pointsman_policy::fact::{Fact, Facts, Geo, Look, Network, Process, Provenance};
 use pointsman_policy::{Domain, Need};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::ids::{PolicyId, ResolverId};
 
 pub(crate) use self::sniff::{glance, look, told_by};
 use crate::ends::Ends;
@@ -33,10 +34,10 @@ pub(crate) struct Subject {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means<'a> {
     pub(crate) ways: &'a Ways,
-    /// Index of the policy that asks: its databases are looked into.
-    pub(crate) policy: usize,
-    /// Index of the resolver for what the flow itself names.
-    pub(crate) resolver: Option<usize>,
+    /// The policy that asks: its databases are looked into.
+    pub(crate) policy: PolicyId,
+    /// The resolver for what the flow itself names.
+    pub(crate) resolver: Option<ResolverId>,
     /// The addresses of the connection.
     pub(crate) ends: &'a Ends,
 }
@@ -126,7 +127,7 @@ impl Means<'_> {
     }
 
     fn country(self, address: Option<IpAddr>) -> Fact<Geo> {
-        let databases = &self.ways.generation().spec().policies[self.policy].databases;
+        let databases = &self.ways.generation().spec().policies[self.policy.0].databases;
         address.map_or(Fact::Absent, |address| databases.lookup(address))
     }
 }

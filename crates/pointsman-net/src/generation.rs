@@ -10,14 +10,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::{Node, OutboundId, Policy};
+use pointsman_spec::ids::{PolicyId, ResolverId};
 use pointsman_spec::limits::Timeouts;
+use pointsman_spec::outbound::Outbound;
 
 use crate::door::Door;
 use crate::group::Groups;
 use crate::ledger::Rules;
 use crate::lookup::Resolve;
 use crate::spec::listening::{ListenerId, Listening};
-use crate::spec::outbound::Outbound;
 use crate::spec::{Guard, Number, ServedBy, Spec};
 
 /// Everything of one configuration that a flow needs.
@@ -143,13 +144,13 @@ impl Generation {
     }
 
     /// Whether a policy has messages to say.
-    pub(crate) fn speaks(&self, policy: usize) -> bool {
-        self.speaking.get(policy).copied().unwrap_or(false)
+    pub(crate) fn speaks(&self, policy: PolicyId) -> bool {
+        self.speaking.get(policy.0).copied().unwrap_or(false)
     }
 
     /// Whether a policy looks at the code point of packets.
-    pub(crate) fn reads_dscp(&self, policy: usize) -> bool {
-        self.marked.get(policy).copied().unwrap_or(false)
+    pub(crate) fn reads_dscp(&self, policy: PolicyId) -> bool {
+        self.marked.get(policy.0).copied().unwrap_or(false)
     }
 
     /// The way out of that number.
@@ -170,9 +171,8 @@ impl Generation {
     }
 
     /// The resolver of that number, else the one for servers.
-    pub(crate) fn resolver(&self, index: Option<usize>) -> &Arc<dyn Resolve> {
-        index
-            .and_then(|index| self.spec.resolvers.get(index))
+    pub(crate) fn resolver(&self, id: Option<ResolverId>) -> &Arc<dyn Resolve> {
+        id.and_then(|id| self.spec.resolvers.get(id.0))
             .unwrap_or(&self.spec.server_resolver)
     }
 }

@@ -21,6 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pointsman_policy::{OutboundId, Policy};
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::door::Listen;
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
+use pointsman_spec::target;
 
 use self::listeners::{Kept, Listeners};
 pub use self::telling::OpenedLog;
@@ -35,9 +39,7 @@ use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
 use crate::shared::Shared;
-use crate::spec::listening::{At, Listen, Listening};
-use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound};
-use crate::spec::target::{self, Address};
+use crate::spec::listening::{At, Listening};
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
@@ -394,8 +396,8 @@ fn check(spec: &Spec) -> Result<(), ApplyError> {
     for inbound in &spec.inbounds {
         let resolver = inbound
             .resolver
-            .is_none_or(|index| index < spec.resolvers.len());
-        if inbound.policy >= spec.policies.len() || !resolver {
+            .is_none_or(|id| id.0 < spec.resolvers.len());
+        if inbound.policy.0 >= spec.policies.len() || !resolver {
             let text = format!(
                 "inbound `{}` names a policy or resolver that is not there",
                 inbound.name
@@ -439,9 +441,12 @@ fn check_group(spec: &Spec, group: &Outbound) -> Result<(), ApplyError> {
     };
     // Its door has its name.
     let mut doors = spec.inbounds.iter().filter(|door| door.name == *name);
-    let mut circle = |address: &Address| match address {
-        Address::Unix(path) => doors.any(|door| door.listen.contains(&Listen::Unix(path.clone()))),
-        Address::Fd(_) | Address::Tcp { .. } => false,
+    let mut circle = |address: &Endpoint| match address {
+        Endpoint::Unix(path) => doors.any(|door| {
+            let at = |listen: &Listen| matches!(&listen.at, Endpoint::Unix(own) if own == path);
+            door.listen.iter().any(at)
+        }),
+        Endpoint::Fd(_) | Endpoint::Tcp(_) => false,
     };
     match targets.iter().find(|(_, target)| circle(&target.address)) {
         Some((target, _)) => {

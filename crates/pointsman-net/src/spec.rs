@@ -3,10 +3,7 @@
 //! Invariant: data alone. Who makes one has checked it; indexes into its lists are checked once more before it comes into
 //! force.
 
-pub mod door;
 pub mod listening;
-pub mod outbound;
-pub mod target;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,10 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_policy::Policy;
+use pointsman_spec::door::DoorSpec;
 use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::outbound::Outbound;
 
-use self::door::DoorSpec;
-use self::outbound::Outbound;
 use crate::lookup::Resolve;
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.

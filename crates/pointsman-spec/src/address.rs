@@ -1,7 +1,7 @@
 //! Where something is, and by which link and family it is reached.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use pointsman_policy::Host;
@@ -34,6 +34,15 @@ pub enum Endpoint {
     Tcp(Server),
     /// A Unix stream socket.
     Unix(PathBuf),
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(Server {
+            host: Host::Address(address.ip()),
+            port: address.port(),
+        })
+    }
 }
 
 /// Which address families are asked for or taken, and whose addresses come first.

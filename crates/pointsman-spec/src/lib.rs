@@ -4,5 +4,10 @@
 //! and no runtime; so that readers of configurations and the data plane share it, and neither knows the other.
 
 pub mod address;
+pub mod door;
+pub mod ids;
 pub mod limits;
 pub mod login;
+pub mod outbound;
+pub mod resolver;
+pub mod target;

@@ -7,27 +7,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_config::Setup;
-use pointsman_config::setup as from;
+use pointsman_config::setup::{self as from, Written};
 use pointsman_net::lookup::Resolve;
-use pointsman_net::resolver::{NameServer, Place, Resolver, ResolverSpec, Station};
-use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::outbound::{
-    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Retry, Upstream,
-};
-use pointsman_net::spec::target::{Address, Keepalive, Target};
+use pointsman_net::resolver::{Resolver, Station};
 use pointsman_net::spec::{Guard, Number, ServedBy, Spec};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
 use pointsman_policy::{Host, OutboundId};
-use pointsman_spec::address::{Endpoint, Server, Uplink};
+use pointsman_spec::address::{Server, Uplink};
+use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Listen, Speaks};
+use pointsman_spec::outbound::{
+    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
+};
+use pointsman_spec::resolver::ResolverSpec;
+use pointsman_spec::target::Target;
 
 /// The spec of one generation, whose resolvers know what `station` keeps.
 pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spec {
     let targets = targets(setup);
     let outbound = |from| outbound(from, setup, &targets);
     let outbounds: Vec<Outbound> = setup.outbounds.iter().map(outbound).collect();
-    let made = |from| -> Arc<dyn Resolve> { Arc::new(resolver(from, &outbounds, station)) };
+    let made = |from: &Written<ResolverSpec>| -> Arc<dyn Resolve> {
+        Arc::new(Resolver::new(from.what.clone(), &outbounds, station))
+    };
     let resolvers: Vec<Arc<dyn Resolve>> = setup.resolvers.iter().map(made).collect();
     let server_resolver = match setup.server_resolver.and_then(|id| resolvers.get(id.0)) {
         Some(named) => Arc::clone(named),
@@ -63,8 +65,8 @@ fn inbound(inbound: &from::Inbound) -> DoorSpec {
         name: Arc::clone(name),
         alias: alias.clone(),
         listen: vec![(*listen).into()],
-        policy: policy.0,
-        resolver: resolver.map(|id| id.0),
+        policy: *policy,
+        resolver: *resolver,
         admits: Admission {
             users: users.clone(),
         },
@@ -182,20 +184,15 @@ fn forward(forward: &from::Forward) -> DoorSpec {
         half_closed,
         span: _,
     } = forward;
-    let listen = listen.iter().map(|endpoint| match endpoint.clone() {
-        Endpoint::Fd(number) => Listen::Fd(number),
-        Endpoint::Tcp(Server { host, port }) => Listen::Tcp {
-            host,
-            port,
-            families: *listen_families,
-        },
-        Endpoint::Unix(path) => Listen::Unix(path),
+    let listen = listen.iter().map(|at| Listen {
+        at: at.clone(),
+        families: *listen_families,
     });
     DoorSpec {
         name: Arc::clone(name),
         alias: Some(Arc::clone(name)),
         listen: listen.collect(),
-        policy: policy.0,
+        policy: *policy,
         resolver: None,
         admits: Admission::default(),
         speaks: Speaks::Nothing,
@@ -224,22 +221,9 @@ fn balancing(forward: &from::Forward) -> Balancing {
     };
     Balancing {
         balance,
-        retry: retry_of(forward.retry),
+        retry: forward.retry,
         connection_limit: forward.connection_limit,
         not_yet,
-    }
-}
-
-fn retry_of(retry: from::Retry) -> Retry {
-    let from::Retry {
-        targets,
-        pause,
-        most,
-    } = retry;
-    Retry {
-        targets: targets.unwrap_or(0),
-        pause,
-        most,
     }
 }
 
@@ -259,11 +243,7 @@ fn target(target: &from::Target, forward: &from::Forward) -> Target {
         families,
     } = target;
     Target {
-        address: match address.clone() {
-            Endpoint::Fd(number) => Address::Fd(number),
-            Endpoint::Tcp(Server { host, port }) => Address::Tcp { host, port },
-            Endpoint::Unix(path) => Address::Unix(path),
-        },
+        address: address.clone(),
         via: *via,
         attempts: *attempts,
         backoff: *backoff,
@@ -271,66 +251,18 @@ fn target(target: &from::Target, forward: &from::Forward) -> Target {
         resolve_timeout: *resolve_timeout,
         read_timeout: *read_timeout,
         write_timeout: *write_timeout,
-        keepalive: match keepalive {
-            from::Keepalive::Default => Keepalive::Default,
-            from::Keepalive::Every(every) => Keepalive::Every(*every),
-            from::Keepalive::Off => Keepalive::Off,
-        },
+        keepalive: *keepalive,
         families: *families,
         proxy_header: forward.proxy_header,
     }
 }
 
 fn upstream(server: &Server, link: &Uplink, protocol: Protocol) -> Kind {
-    let Server { host, port } = server;
     Kind::Carry(Carrier::Upstream(Upstream {
-        host: host.clone(),
-        port: *port,
+        server: server.clone(),
         uplink: link.clone(),
         protocol,
     }))
-}
-
-fn resolver(resolver: &from::Resolver, outbounds: &[Outbound], station: &Arc<Station>) -> Resolver {
-    let from::Resolver {
-        span: _,
-        servers,
-        hosts,
-        by_domain,
-        families,
-    } = resolver;
-    let by_domain = by_domain
-        .iter()
-        .map(|(name, below, own)| (name.clone(), *below, own.iter().map(name_server).collect()));
-    let spec = ResolverSpec {
-        servers: servers.iter().map(name_server).collect(),
-        hosts: hosts.clone(),
-        by_domain: by_domain.collect(),
-        families: *families,
-    };
-    Resolver::new(spec, outbounds, station)
-}
-
-fn name_server(server: &from::NameServer) -> NameServer {
-    match server {
-        from::NameServer::NotYet(what) => NameServer::NotYet(what.clone()),
-        from::NameServer::System => NameServer::System,
-        from::NameServer::Tcp(at) => NameServer::Tcp(place(at)),
-        from::NameServer::Udp(at) => NameServer::Udp(place(at)),
-    }
-}
-
-fn place(place: &from::Place) -> Place {
-    let from::Place {
-        address,
-        interface,
-        via,
-    } = place;
-    Place {
-        address: *address,
-        interface: interface.clone(),
-        via: *via,
-    }
 }
 
 /// Who serves upstream proxies: what the configuration says, else whoever listens at their address, where that is one

@@ -8,7 +8,10 @@ use std::time::Duration;
 use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
 use pointsman_policy::{Action, Domain, Facts, Node, OutboundId, Policy};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
+use pointsman_spec::ids::PolicyId;
 use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::outbound::{Carrier, Kind, Outbound, Refusal};
 use tokio::task::yield_now;
 
 use super::Case;
@@ -22,8 +25,6 @@ use crate::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Tra
 use crate::outbound::Ways;
 use crate::record::FlowRecord;
 use crate::shared::Shared;
-use crate::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
-use crate::spec::outbound::{Carrier, Kind, Outbound, Refusal};
 use crate::spec::{Number, Spec};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
@@ -113,7 +114,7 @@ impl Stage {
             name: "door".into(),
             alias: None,
             listen: Vec::new(),
-            policy: 0,
+            policy: PolicyId(0),
             resolver: None,
             admits: Admission::default(),
             speaks: Speaks::Mixed,

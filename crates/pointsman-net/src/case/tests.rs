@@ -168,7 +168,7 @@ async fn there_may_be_nothing_to_look_at() {
     // No rule is left that fits.
     let choice = decided(&stage, guest).await;
     assert!(
-        matches!(choice, Ok(Choice::Refuse(Refusal::Reset, _))),
+        matches!(choice, Ok(Choice::Refuse(Unserved::Reset, _))),
         "{choice:?}"
     );
     assert_eq!(stage.last().facts.sought.look, Fact::Absent);

@@ -8,9 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pointsman_spec::door::DoorSpec;
+
 use super::Door;
 use crate::record::log::{AccessLog, Dropped};
-use crate::spec::door::DoorSpec;
 
 /// The logs of the doors in force.
 #[derive(Debug, Default)]

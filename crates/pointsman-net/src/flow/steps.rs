@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pointsman_policy::Action;
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
+use pointsman_spec::door::Speaks;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -15,11 +16,10 @@ use super::client::Client;
 use super::{Begin, Flow, Next, Relaying};
 use crate::case::{Case, micros};
 use crate::guest::Gone;
-use crate::inbound::{self, Exchanged, Payload, REFUSED, Refusal, Server};
+use crate::inbound::{self, Exchanged, Payload, REFUSED, Server, Unserved};
 use crate::outbound::{DialError, Errand, Opened, Pick};
 use crate::record::{End, chain};
 use crate::relay::{self, Limits};
-use crate::spec::door::Speaks;
 use crate::stream::Stream;
 
 impl Flow {
@@ -68,7 +68,7 @@ impl Flow {
             bound,
         };
         if came_back {
-            return Err(flow.refuse(Refusal::Reject, CAME_BACK).await);
+            return Err(flow.refuse(Unserved::Reject, CAME_BACK).await);
         }
         Ok(flow)
     }
@@ -192,7 +192,7 @@ impl Flow {
     }
 
     /// Ends the flow by refusing it.
-    pub(super) async fn refuse(self, refusal: Refusal, why: &str) -> Next {
+    pub(super) async fn refuse(self, refusal: Unserved, why: &str) -> Next {
         self.case.undecided(why);
         self.say_no(refusal, why, End::Refused).await
     }
@@ -207,7 +207,7 @@ impl Flow {
                 record.member = None;
             });
             // An orderly end would mean that all bytes came.
-            return self.say_no(Refusal::Reset, why, End::Refused).await;
+            return self.say_no(Unserved::Reset, why, End::Refused).await;
         }
         let why = chain(error);
         if error.is_refusal() {
@@ -215,17 +215,17 @@ impl Flow {
                 record.note = why.as_str().into();
                 record.action = Some(Action::Reject);
             });
-            return self.say_no(Refusal::Reject, REFUSED, End::Refused).await;
+            return self.say_no(Unserved::Reject, REFUSED, End::Refused).await;
         }
         self.say_no(
-            Refusal::Failed(error.failure()),
+            Unserved::Failed(error.failure()),
             &why,
             End::Failed(error.fault(), why.as_str().into()),
         )
         .await
     }
 
-    async fn say_no(mut self, refusal: Refusal, why: &str, end: End) -> Next {
+    async fn say_no(mut self, refusal: Unserved, why: &str, end: End) -> Next {
         let ways = &self.case.ways;
         let silence = ways.generation().spec().timeouts.blackhole;
         // Addresses, outbounds and resolvers are this host's business; the record keeps them.

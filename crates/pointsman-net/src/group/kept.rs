@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pointsman_os::local;
 use pointsman_policy::OutboundId;
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::outbound::{Carrier, How, Kind, Outbound};
+use pointsman_spec::target::Target;
 
 use super::inherited::Connected;
 use super::order::{Failures, Member};
 use super::{Group, Groups};
-use crate::spec::outbound::{Carrier, How, Kind, Outbound};
-use crate::spec::target::{Address, Target};
 
 /// What groups keep over generations.
 #[derive(Debug, Default)]
@@ -56,7 +57,7 @@ impl Kept {
             };
             let mut members = Vec::with_capacity(chooses.members.len());
             for (name, target) in targets(outbounds, &chooses.members) {
-                if let Address::Fd(number) = target.address {
+                if let Endpoint::Fd(number) = target.address {
                     let connected = things.connected(number).map_err(|source| Unfit {
                         group: Arc::clone(&group.name),
                         what: format!("its target fd:{number}"),
@@ -97,7 +98,7 @@ impl Kept {
         things.states.retain(|_, state| state.strong_count() > 0);
         things.connected.retain(|number, _| {
             let named = |outbound: &Outbound| match &outbound.kind {
-                Kind::Carry(Carrier::Target(target)) => target.address == Address::Fd(*number),
+                Kind::Carry(Carrier::Target(target)) => target.address == Endpoint::Fd(*number),
                 _ => false,
             };
             outbounds.iter().any(named)

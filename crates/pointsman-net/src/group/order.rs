@@ -5,13 +5,13 @@
 //! try it, not by those that have others to try.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::outbound::{Balance, Balancing};
 use tokio::time::Instant;
-
-use crate::spec::outbound::{Balance, Balancing};
-use crate::spec::target::Address;
 
 /// After the first failure a member rests for so long: some of a client's patience is saved, and a server that
 /// restarts is soon asked again.
@@ -27,11 +27,11 @@ pub(crate) struct Failures(Mutex<HashMap<Member, Failed>>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
     name: Arc<str>,
-    address: Address,
+    address: Endpoint,
 }
 
 impl Member {
-    pub(crate) fn new(name: &Arc<str>, address: &Address) -> Self {
+    pub(crate) fn new(name: &Arc<str>, address: &Endpoint) -> Self {
         Self {
             name: Arc::clone(name),
             address: address.clone(),
@@ -68,10 +68,8 @@ impl Left {
             Balance::Failover => (0, all),
             Balance::RoundRobin => (turn % all.max(1), all),
         };
-        let tries = match how.retry.targets {
-            0 => count,
-            most => most.min(count),
-        };
+        let most = how.retry.targets.map_or(count, NonZeroUsize::get);
+        let tries = most.min(count);
         Self {
             first,
             count,
@@ -220,8 +218,9 @@ impl Failed {
 
 #[cfg(test)]
 mod tests {
+    use pointsman_spec::outbound::Retry;
+
     use super::*;
-    use crate::spec::outbound::Retry;
 
     /// A group of members that are told apart by their numbers.
     struct Group {
@@ -232,12 +231,12 @@ mod tests {
     fn group(balance: Balance, members: i32, most: usize) -> Group {
         let member = |number: i32| Member {
             name: number.to_string().into(),
-            address: Address::Fd(number),
+            address: Endpoint::Fd(number),
         };
         let how = Balancing {
             balance,
             retry: Retry {
-                targets: most,
+                targets: NonZeroUsize::new(most),
                 ..Retry::default()
             },
             connection_limit: 0,
@@ -306,7 +305,7 @@ mod tests {
         };
         assert_eq!(names(&known), ["0"]);
         let mut moved = group(Balance::Failover, 2, 0);
-        moved.members[0].address = Address::Fd(77);
+        moved.members[0].address = Endpoint::Fd(77);
         assert!(names(&moved).is_empty());
         let mut gone = group(Balance::Failover, 2, 0);
         gone.members.remove(0);

@@ -6,13 +6,13 @@
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::door::DoorSpec;
 use pointsman_wire::http::{self, RequestHead, Target};
 use pointsman_wire::{RequestHost, WhyNot};
 
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{WRONG_LOGIN, admit};
-use crate::spec::door::DoorSpec;
 use crate::stream::Stream;
 
 /// A plain request; its body is still to be read.

@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::door::{DoorSpec, Speaks};
 use pointsman_spec::login::User;
 use pointsman_wire::{RequestHost, WhyNot, likeness};
 use tokio::time::timeout;
 
 pub(crate) use self::exchange::{Exchanged, Server, exchange};
 pub(crate) use self::http::Request;
-pub(crate) use self::reply::{REFUSED, Refusal, Reply};
+pub(crate) use self::reply::{REFUSED, Reply, Unserved};
 use crate::ends::{Ends, LocalAddr, OriginalDst};
 use crate::exact::{self, Broken};
 use crate::login::WRONG_LOGIN;
 use crate::login::brake::{Brake, Held};
 use crate::record::{End, Limit};
-use crate::spec::door::{DoorSpec, Speaks};
 use crate::stream::Stream;
 
 /// A client and what it asks for.

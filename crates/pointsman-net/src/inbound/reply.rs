@@ -30,7 +30,7 @@ pub(crate) enum Reply {
 
 /// Why a client is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Unserved {
     /// Silence.
     Blackhole,
     /// No way out could be opened.
@@ -41,7 +41,7 @@ pub(crate) enum Refusal {
     Reset,
 }
 
-impl Refusal {
+impl Unserved {
     /// What anybody may be told.
     pub(crate) fn in_general(self) -> &'static str {
         match self {
@@ -87,16 +87,16 @@ impl Reply {
     pub(crate) async fn refuse(
         self,
         client: Stream,
-        refusal: Refusal,
+        refusal: Unserved,
         why: &str,
         silences: &Silences,
         silence: Duration,
     ) {
         let failure = match refusal {
-            Refusal::Blackhole => return keep_silent(client, silences, silence).await,
-            Refusal::Reset => return client.reset(),
-            Refusal::Failed(failure) => Some(failure),
-            Refusal::Reject => None,
+            Unserved::Blackhole => return keep_silent(client, silences, silence).await,
+            Unserved::Reset => return client.reset(),
+            Unserved::Failed(failure) => Some(failure),
+            Unserved::Reject => None,
         };
         let answer = match self {
             Self::Nothing => return client.reset(),

@@ -4,6 +4,7 @@
 //! it is refused. Absent: BIND; datagrams.
 
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::door::DoorSpec;
 use pointsman_spec::login::User;
 use pointsman_wire::WhyNot;
 use pointsman_wire::socks::{self, Command, Method, ReplyCode};
@@ -11,7 +12,6 @@ use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::admit;
-use crate::spec::door::DoorSpec;
 use crate::stream::Stream;
 
 pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {

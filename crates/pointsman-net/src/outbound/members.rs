@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use pointsman_policy::{Action, OutboundId};
+use pointsman_spec::outbound::{Balance, Balancing, Carrier, Group, How, Kind, Outbound};
+use pointsman_spec::target::Target;
 use tokio::time::{Instant, sleep};
 
 use super::target::{Aim, Errand};
 use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
 use crate::group::{Group as Tried, Left, Permit, Trying, Turn};
 use crate::record::chain;
-use crate::spec::outbound::{Balance, Balancing, Carrier, Group, How, Kind, Outbound};
-use crate::spec::target::Target;
 
 /// An outbound as far as to what carries, or to the group that tries its members; groups of which a member is selected
 /// are followed once: what is recorded, guarded and opened is one way, also when somebody selects another meanwhile.

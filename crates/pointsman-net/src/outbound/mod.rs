@@ -23,6 +23,8 @@ use std::time::Duration;
 use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Action, Domain, Host, OutboundId, Particular, local};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::ids::ResolverId;
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,7 +38,6 @@ use crate::generation::Generation;
 use crate::lookup::{Found, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
-use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -53,8 +54,8 @@ pub struct Target {
 impl Target {
     fn of_server(upstream: &Upstream) -> Self {
         Self {
-            host: upstream.host.clone(),
-            port: upstream.port,
+            host: upstream.server.host.clone(),
+            port: upstream.server.port,
             resolved: Vec::new(),
         }
     }
@@ -74,7 +75,7 @@ pub struct Ways {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
     /// Who is asked for what the flow itself names; `None`: the resolver for servers.
-    resolver: Option<usize>,
+    resolver: Option<ResolverId>,
     /// Outbounds within look-ups within outbounds ...
     depth: u8,
 }
@@ -158,7 +159,7 @@ impl Ways {
     }
 
     /// For a flow whose own names are looked up by that resolver.
-    pub(crate) fn asking(self, resolver: Option<usize>) -> Self {
+    pub(crate) fn asking(self, resolver: Option<ResolverId>) -> Self {
         Self { resolver, ..self }
     }
 

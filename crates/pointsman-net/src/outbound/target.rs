@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::Host;
+use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Families;
+use pointsman_spec::target::{Keepalive, Target};
 use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -19,7 +21,6 @@ use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::group::{Connected, NotNow, Turn};
 use crate::ledger::Ticket;
 use crate::record::chain;
-use crate::spec::target::{Address, Keepalive, Target};
 use crate::stream::Stream;
 
 /// Between two attempts at one target it is never longer, unless the configuration begins with more: a client that
@@ -82,7 +83,7 @@ impl Aim<'_> {
         let limit = self.target.connect_timeout.unwrap_or(usual);
         let mut turn = None;
         let mut stream = match &self.target.address {
-            Address::Fd(number) => {
+            Endpoint::Fd(number) => {
                 let (stream, taken) = self.take(*number)?;
                 if let Some(peer) = stream.peer_addr() {
                     self.ways.refuse_own(&[peer])?;
@@ -90,11 +91,11 @@ impl Aim<'_> {
                 turn = Some(taken);
                 stream
             }
-            Address::Tcp { host, port } => {
+            Endpoint::Tcp(server) => {
                 let families = self.families(errand);
-                self.tcp(host, *port, families, limit).await?
+                self.tcp(&server.host, server.port, families, limit).await?
             }
-            Address::Unix(path) => {
+            Endpoint::Unix(path) => {
                 self.ways.refuse_own_path(path)?;
                 let connecting = self.ways.dialer().unix(path);
                 let connected = timeout(limit, connecting).await;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::outbound::{Carrier, Group, How, Kind};
 
 use super::{DialError, MAX_DEPTH, Path, Target, Ways};
 use crate::dial::Dialer;
 use crate::lookup::{Picks, Streaming, Transport};
 use crate::record::chain;
-use crate::spec::outbound::{Carrier, Group, How, Kind};
 use crate::tasks::Tasks;
 
 impl Transport for Ways {

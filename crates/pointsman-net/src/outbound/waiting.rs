@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_policy::Host;
+use pointsman_spec::outbound::Upstream;
 
 use super::{Asked, DialError};
-use crate::spec::outbound::Upstream;
 
 /// Until when a way has to be open, and what it waits for meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ impl Waiting {
     pub(super) fn connected(&self, outbound: &Arc<str>, server: &Upstream) {
         *self.proxy() = Some(Proxy {
             outbound: Arc::clone(outbound),
-            host: server.host.clone(),
-            port: server.port,
+            host: server.server.host.clone(),
+            port: server.server.port,
             asked: None,
         });
     }

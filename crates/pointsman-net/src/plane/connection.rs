@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
+use pointsman_spec::door::DoorSpec;
 use tokio::time::timeout;
 
 use crate::case::Case;
@@ -18,7 +19,6 @@ use crate::listen::Accepted;
 use crate::outbound::Ways;
 use crate::record::line::Line;
 use crate::shared::Shared;
-use crate::spec::door::DoorSpec;
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
@@ -95,7 +95,7 @@ fn take_ticket(
         &shared.flows,
         generation.number(),
         Arc::clone(&door.name),
-        door.policy,
+        door.policy.0,
         facts,
     )
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::door::DoorSpec;
 use tokio::sync::OwnedMutexGuard;
 
 use super::entrance::{Entrance, Farewell};
@@ -25,7 +26,6 @@ use crate::ledger::Rules;
 use crate::listen::{Beside, Bound, Endpoint, Listener};
 use crate::outbound::Ways;
 use crate::spec::Spec;
-use crate::spec::door::DoorSpec;
 use crate::spec::listening::{At, ListenerId};
 
 /// A generation that could come into force: dropping it changes nothing.

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Families;
+use pointsman_spec::address::Server;
+use pointsman_spec::door::DoorSpec;
+use pointsman_spec::door::Listen;
 
 use super::ApplyError;
 use crate::outbound::Ways;
-use crate::spec::door::DoorSpec;
-use crate::spec::listening::{At, Listen};
+use crate::spec::listening::At;
 
 /// A listener that a generation asks for.
 #[derive(Clone, Debug)]
@@ -97,14 +100,11 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
         what,
         source,
     };
-    let (host, port, families) = match listen {
-        Listen::Fd(number) => return Ok(vec![Socket::plain(At::Fd(*number))]),
-        Listen::Unix(path) => return Ok(vec![Socket::plain(At::Unix(path.clone()))]),
-        Listen::Tcp {
-            host,
-            port,
-            families,
-        } => (host, *port, *families),
+    let Listen { at, families } = listen;
+    let Server { host, port } = match at {
+        Endpoint::Fd(number) => return Ok(vec![Socket::plain(At::Fd(*number))]),
+        Endpoint::Unix(path) => return Ok(vec![Socket::plain(At::Unix(path.clone()))]),
+        Endpoint::Tcp(server) => server,
     };
     let both = matches!(families, Families::PreferIpv4 | Families::PreferIpv6);
     let any = |address: &IpAddr| both && address.is_ipv6() && address.is_unspecified();
@@ -140,7 +140,7 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
     }
     let several = addresses.len() > 1;
     let socket = |address: IpAddr| Socket {
-        at: At::Tcp(SocketAddr::new(address, port)),
+        at: At::Tcp(SocketAddr::new(address, *port)),
         spare: several && address.is_ipv6(),
         implied: implied && address.is_ipv4(),
     };

@@ -8,11 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_policy::Host;
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::address::Server;
+use pointsman_spec::target::Target;
 use serde_json::{Map, Value, json};
 
 use super::log::AccessLog;
 use super::{End, FlowRecord, rfc3339};
-use crate::spec::target::{Address, Target};
 use crate::stream::{Socket, Stream};
 
 /// Keys of a record that each line has.
@@ -41,7 +43,7 @@ pub(crate) struct Line {
 /// One side of a connection.
 #[derive(Clone, Debug, Default)]
 struct Place {
-    /// Address, path, or name.
+    /// Endpoint, path, or name.
     at: String,
     port: u16,
     protocol: &'static str,
@@ -90,12 +92,12 @@ impl Place {
 
     fn asked(target: &Target) -> Self {
         match &target.address {
-            Address::Fd(number) => Self {
+            Endpoint::Fd(number) => Self {
                 at: format!("fd:{number}"),
                 port: 0,
                 protocol: "fd",
             },
-            Address::Tcp { host, port } => Self {
+            Endpoint::Tcp(Server { host, port }) => Self {
                 at: host.to_string(),
                 port: *port,
                 protocol: match host {
@@ -103,7 +105,7 @@ impl Place {
                     Host::Name(_) => "tcp",
                 },
             },
-            Address::Unix(path) => Self {
+            Endpoint::Unix(path) => Self {
                 at: path.display().to_string(),
                 port: 0,
                 protocol: "unix",

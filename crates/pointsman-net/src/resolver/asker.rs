@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_spec::resolver::NameServer;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange;
 use super::list::List;
 use super::message::Response;
 use super::questions::Hearing;
-use super::server::NameServer;
 use super::station::{Station, Upstreams};
 use super::system::{Known, Patience};
 use super::turns::{PASS_BY, in_turn};

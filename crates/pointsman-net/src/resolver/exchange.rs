@@ -9,10 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use pointsman_spec::address::Uplink;
+use pointsman_spec::resolver::{NameServer, Place};
 use tokio::time::{Instant, sleep_until};
 
 use super::message::{self, Response};
-use super::server::{NameServer, Place};
 use crate::lookup::{Question, Transport};
 use crate::stream::Stream;
 

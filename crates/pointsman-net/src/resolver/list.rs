@@ -5,12 +5,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::server::NameServer;
+use pointsman_spec::outbound::Outbound;
+use pointsman_spec::resolver::NameServer;
+
 use super::station::{Station, Upstreams};
 use super::system::Known;
 use super::way::Reached;
 use crate::lookup::Transport;
-use crate::spec::outbound::Outbound;
 
 /// As many selections as somebody tries one after the other.
 const MAX_HELD: usize = 8;

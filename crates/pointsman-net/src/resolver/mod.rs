@@ -13,7 +13,6 @@ mod look_up;
 mod message;
 mod names;
 mod questions;
-mod server;
 mod station;
 mod system;
 mod turns;
@@ -24,13 +23,14 @@ use std::sync::Arc;
 
 use pointsman_policy::Domain;
 use pointsman_spec::address::Families;
+use pointsman_spec::outbound::Outbound;
+use pointsman_spec::resolver::{NameServer, ResolverSpec};
 use tokio::time::Instant;
 
 use self::asker::Asker;
 use self::list::List;
 use self::look_up::LookUp;
 use self::names::ByName;
-pub use self::server::{NameServer, Place};
 pub use self::station::Station;
 use self::system::Known;
 pub use self::system::System;
@@ -39,20 +39,6 @@ use crate::lookup::{
     Addresses, Answer, Asking, Data, Found, LookingUp, NotFound, Question, Record, RecordType,
     Resolve, Source, Transport,
 };
-use crate::spec::outbound::Outbound;
-
-/// What a resolver is made of.
-#[derive(Clone, Debug, Default)]
-pub struct ResolverSpec {
-    /// Asked in turn until one answers.
-    pub servers: Vec<NameServer>,
-    /// Names with fixed addresses: exact, or with all names below (`true`).
-    pub hosts: Vec<(Domain, bool, IpAddr)>,
-    /// Names with servers of their own, most specific first.
-    pub by_domain: Vec<(Domain, bool, Vec<NameServer>)>,
-    /// Which families are asked for.
-    pub families: Families,
-}
 
 /// A resolver of the configuration.
 #[derive(Debug)]

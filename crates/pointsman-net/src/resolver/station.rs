@@ -97,8 +97,8 @@ impl Drop for Upstreams {
 
 #[cfg(test)]
 mod tests {
-    use super::super::server::{NameServer, Place};
     use super::*;
+    use pointsman_spec::resolver::{NameServer, Place};
 
     fn servers(last: u8) -> Vec<Reached> {
         let place = Place {

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pointsman_policy::Domain;
+use pointsman_spec::resolver::{NameServer, Place};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::message;
-use super::server::{NameServer, Place};
 
 /// Larger files are cut there, at a line's end: four times the largest hosts file that people publish.
 const MAX_FILE: u64 = 32 << 20;

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use pointsman_policy::{Host, OutboundId};
-use pointsman_spec::address::Uplink;
+use pointsman_spec::address::{Server, Uplink};
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
+use pointsman_spec::resolver::NameServer;
 
-use super::server::NameServer;
 use crate::lookup::{Picks, Transport};
-use crate::spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 
 /// A way as it is defined; from here where it has no parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,8 +86,7 @@ fn part(outbound: &Outbound) -> Part {
 
 fn server(upstream: &Upstream) -> Part {
     let Upstream {
-        host,
-        port,
+        server: Server { host, port },
         uplink,
         protocol,
     } = upstream;
@@ -135,9 +134,9 @@ impl Reached {
 #[cfg(test)]
 mod tests {
     use pointsman_spec::login::{Credentials, Secret};
+    use pointsman_spec::outbound::Refusal;
 
     use super::*;
-    use crate::spec::outbound::Refusal;
 
     fn outbound(name: &str, kind: Kind) -> Outbound {
         Outbound {
@@ -152,8 +151,10 @@ mod tests {
             password: Secret::new(password),
         };
         Kind::Carry(Carrier::Upstream(Upstream {
-            host: Host::parse(host).unwrap(),
-            port: 1080,
+            server: Server {
+                host: Host::parse(host).unwrap(),
+                port: 1080,
+            },
             uplink: Uplink::default(),
             protocol: Protocol::Socks5(Some(login)),
         }))

@@ -5,42 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use pointsman_spec::address::Families;
 
 /// A listener, over generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub(crate) u64);
-
-/// Where to listen, as a configuration says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// A listening socket that was handed over: the number of its descriptor.
-    Fd(i32),
-    /// TCP; port 0 takes a free one.
-    Tcp {
-        /// A name stands for all its addresses, `::` for all of this host's.
-        host: Host,
-        /// Port.
-        port: u16,
-        /// The families that a name and `::` stand for.
-        families: Families,
-    },
-    /// A Unix stream socket, of mode 0660: for the daemon's user and group.
-    Unix(PathBuf),
-}
-
-impl From<SocketAddr> for Listen {
-    /// An address; `::` stands for all of both families.
-    fn from(address: SocketAddr) -> Self {
-        Self::Tcp {
-            host: Host::Address(address.ip()),
-            port: address.port(),
-            families: Families::default(),
-        }
-    }
-}
 
 /// Something that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{End, Fault};
-use pointsman_net::spec::door::{DoorSpec, Speaks};
-use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Refusal, Upstream};
 use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::door::{DoorSpec, Speaks};
+use pointsman_spec::outbound::{Carrier, Kind, Protocol, Refusal, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;
@@ -77,7 +79,7 @@ async fn of_a_unix_client_nothing_is_known() {
     let (_kept, directory) = directory();
     let path = directory.join("f");
     let mut forward = to([tcp("t", hearer(Ipv4Addr::LOCALHOST).await)]);
-    forward.listen = vec![pointsman_net::spec::listening::Listen::Unix(path.clone())];
+    forward.listen = vec![Endpoint::Unix(path.clone()).into()];
     forward.proxy_header = true;
     let _stage = Stage::of(forward).await;
     let mut client = unix_client(&path).await;
@@ -118,8 +120,10 @@ async fn socks() -> std::net::SocketAddr {
 async fn a_target_may_lie_behind_a_proxy() {
     let at = socks().await;
     let upstream = Upstream {
-        host: Host::Address(at.ip()),
-        port: at.port(),
+        server: Server {
+            host: Host::Address(at.ip()),
+            port: at.port(),
+        },
         uplink: Uplink::default(),
         protocol: Protocol::Socks5(None),
     };

@@ -1,13 +1,15 @@
 //! Which target a connection gets.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord};
-use pointsman_net::spec::outbound::Balance;
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Families;
+use pointsman_spec::outbound::Balance;
 
 use crate::stage::*;
 
@@ -129,7 +131,7 @@ async fn no_more_targets_than_may_be_are_tried() {
     for balance in [Balance::Failover, Balance::RoundRobin] {
         let mut forward = to([tcp("a", nobody()), tcp("b", nobody()), tcp("live", live)]);
         forward.balance = balance;
-        forward.retry.targets = 2;
+        forward.retry.targets = NonZeroUsize::new(2);
         let stage = Stage::of(forward).await;
         assert!(stage.closes().await);
         assert_eq!(ways(&stage.records(1).await), ["a x1, b x1, b"]);
@@ -362,11 +364,7 @@ async fn a_forward_to_itself_is_a_loop() {
     let at = place.local_addr().unwrap();
     drop(place);
     let mut forward = to([tcp("me", at)]);
-    forward.listen = vec![pointsman_net::spec::listening::Listen::Tcp {
-        host: Host::Address(at.ip()),
-        port: at.port(),
-        families: Families::default(),
-    }];
+    forward.listen = vec![at.into()];
     let stage = Stage::of(forward).await;
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);
@@ -385,13 +383,8 @@ async fn a_forward_to_its_own_path_is_a_loop_by_whatever_way_it_leads_there() {
     let path = directory.path().join("own.sock");
     let link = directory.path().join("link.sock");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let mut forward = to([target(
-        "me",
-        pointsman_net::spec::target::Address::Unix(link),
-    )]);
-    forward
-        .listen
-        .push(pointsman_net::spec::listening::Listen::Unix(path));
+    let mut forward = to([target("me", Endpoint::Unix(link))]);
+    forward.listen.push(Endpoint::Unix(path).into());
     let stage = Stage::of(forward).await;
     assert!(stage.closes().await);
     let record = stage.records(1).await.remove(0);

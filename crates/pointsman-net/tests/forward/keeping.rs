@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End};
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::target::Address;
 use pointsman_policy::OutboundId;
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::ids::PolicyId;
 
 use crate::stage::*;
 
@@ -16,7 +16,7 @@ async fn listeners_and_flows_outlive_a_reload() {
     let path = directory.join("f");
     let with = |server| {
         let mut forward = to([tcp("t", server)]);
-        forward.listen = vec![local(), Listen::Unix(path.clone())];
+        forward.listen = vec![local(), Endpoint::Unix(path.clone()).into()];
         forward
     };
     let first = with(echo().await);
@@ -68,7 +68,7 @@ async fn a_forward_that_goes_closes_its_door_and_not_its_flows() {
     let path = directory.join("f");
     let server = echo().await;
     let mut leaving = to([tcp("t", server)]);
-    leaving.listen = vec![Listen::Unix(path.clone())];
+    leaving.listen = vec![Endpoint::Unix(path.clone()).into()];
     let stage = Stage::of(leaving).await;
     let mut old = unix_client(&path).await;
     old.send("a").await;
@@ -88,11 +88,11 @@ async fn what_cannot_be_is_refused_before_anything_changes() {
     let stage = Stage::of(to([tcp("t", server)])).await;
     let of = |forward| spec(2, &[], vec![forward]);
     let mut wrong = of(to([tcp("t", server)]));
-    wrong.inbounds[0].policy = 9;
+    wrong.inbounds[0].policy = PolicyId(9);
     let mut lost = tcp("t", server);
     lost.via = Some(OutboundId(9));
-    let mut circle = to([target("t", Address::Unix("/x".into()))]);
-    circle.listen = vec![Listen::Unix("/x".into())];
+    let mut circle = to([target("t", Endpoint::Unix("/x".into()))]);
+    circle.listen = vec![Endpoint::Unix("/x".into()).into()];
     for spec in [wrong, of(to([])), of(to([lost])), of(circle)] {
         let refused = stage.plane().apply(spec).await;
         assert!(matches!(refused, Err(ApplyError::Spec(_))), "{refused:?}");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord, Limit};
-use pointsman_net::spec::listening::Listen;
 use pointsman_policy::Action;
+use pointsman_spec::address::Endpoint;
 
 use crate::stage::*;
 
@@ -55,7 +55,7 @@ async fn a_unix_client_is_on_no_list() {
     let (_kept, directory) = directory();
     let path = directory.join("f");
     let mut forward = to([tcp("t", echo().await)]);
-    forward.listen = vec![Listen::Unix(path.clone())];
+    forward.listen = vec![Endpoint::Unix(path.clone()).into()];
     let stage = Stage::play(spec(1, &["0.0.0.0/0", "::/0"], vec![forward])).await;
     assert!(unix_client(&path).await.is_closed().await);
     assert_eq!(stage.records(1).await[0].ended, Some(End::Refused));

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::outbound::Balance;
-use pointsman_net::spec::target::Address;
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::outbound::Balance;
 use serde_json::{Value, json};
 
 use crate::stage::*;
@@ -178,9 +177,9 @@ async fn local_streams_have_paths() {
         directory.join("server"),
     );
     unix_echo(&server);
-    let mut forward = to([target("t", Address::Unix(server.clone()))]);
+    let mut forward = to([target("t", Endpoint::Unix(server.clone()))]);
     forward.access_log = Some(log.clone());
-    forward.listen = vec![Listen::Unix(path.clone())];
+    forward.listen = vec![Endpoint::Unix(path.clone()).into()];
     let _stage = Stage::of(forward).await;
     let mut client = unix_client(&path).await;
     client.send("abc").await;
@@ -300,11 +299,7 @@ async fn a_generation_that_is_refused_leaves_no_log_open() {
     forward.access_log = Some(path.clone());
     let mut second = forward.clone();
     second.name = "second".into();
-    second.listen = vec![Listen::Tcp {
-        host: pointsman_policy::Host::Address(busy.1.ip()),
-        port: busy.1.port(),
-        families: pointsman_spec::address::Families::default(),
-    }];
+    second.listen = vec![busy.1.into()];
     let refused = stage.plane().apply(spec(2, &[], vec![forward, second]));
     let refused = refused.await;
     assert!(

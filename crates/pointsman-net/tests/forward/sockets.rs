@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_net::record::End;
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::outbound::Balance;
-use pointsman_net::spec::target::Address;
+use pointsman_spec::address::Endpoint;
+use pointsman_spec::outbound::Balance;
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::net::UnixListener;
 
@@ -29,8 +28,8 @@ async fn streams_pass_between_unix_and_tcp() {
     let (path, server) = (directory.join("f"), directory.join("server"));
     unix_echo(&server);
     let mut down = to([tcp("t", echo().await)]);
-    down.listen = vec![Listen::Unix(path.clone())];
-    let mut up = to([target("u", Address::Unix(server))]);
+    down.listen = vec![Endpoint::Unix(path.clone()).into()];
+    let mut up = to([target("u", Endpoint::Unix(server))]);
     up.name = "up".into();
     let stage = Stage::play(spec(1, &[], vec![down, up])).await;
     assert_eq!(
@@ -58,10 +57,10 @@ async fn to_one_that_is_down(path: &Path, server: &Path) -> Stage {
     let late = Target {
         attempts: u32::MAX,
         backoff: Duration::from_millis(5),
-        ..target("late", Address::Unix(server.to_owned()))
+        ..target("late", Endpoint::Unix(server.to_owned()))
     };
     let mut forward = to([late]);
-    forward.listen = vec![Listen::Unix(path.to_owned())];
+    forward.listen = vec![Endpoint::Unix(path.to_owned()).into()];
     Stage::of(forward).await
 }
 
@@ -126,7 +125,7 @@ async fn a_path_is_kept_private_and_removed_in_the_end() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let mut forward = to([tcp("t", echo().await)]);
-    forward.listen = vec![Listen::Unix(path.clone())];
+    forward.listen = vec![Endpoint::Unix(path.clone()).into()];
     let stage = Stage::of(forward).await;
     let mode = std::fs::metadata(&path).unwrap().mode();
     assert_eq!(mode & 0o777, 0o660);
@@ -144,7 +143,7 @@ async fn a_path_that_lives_is_not_taken() {
     let path = directory.join("f");
     let _living = UnixListener::bind(&path).unwrap();
     let mut forward = to([tcp("t", echo().await)]);
-    forward.listen = vec![local(), Listen::Unix(path.clone())];
+    forward.listen = vec![local(), Endpoint::Unix(path.clone()).into()];
     let refused = Stage::dark()
         .plane()
         .apply(spec(1, &[], vec![forward]))
@@ -163,7 +162,7 @@ async fn an_inherited_listener_serves_over_reloads() {
     let number = inherit(socket);
     let forward = |server| {
         let mut forward = to([tcp("t", server)]);
-        forward.listen = vec![Listen::Fd(number)];
+        forward.listen = vec![Endpoint::Fd(number).into()];
         forward
     };
     let first = forward(greeter("one").await);
@@ -184,12 +183,8 @@ async fn a_refused_generation_does_not_lose_what_was_inherited() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = taken.local_addr().unwrap();
     let mut forward = to([tcp("t", greeter("hello").await)]);
-    let tcp_at = Listen::Tcp {
-        host: pointsman_policy::Host::Address(busy.ip()),
-        port: busy.port(),
-        families: pointsman_spec::address::Families::default(),
-    };
-    forward.listen = vec![Listen::Fd(number), tcp_at];
+    let tcp_at = busy.into();
+    forward.listen = vec![Endpoint::Fd(number).into(), tcp_at];
     let stage = Stage::dark();
     let refused = stage
         .plane()
@@ -208,7 +203,7 @@ async fn a_refused_generation_does_not_lose_what_was_inherited() {
 #[tokio::test]
 async fn what_was_not_inherited_is_an_error() {
     let mut forward = to([tcp("t", echo().await)]);
-    forward.listen = vec![Listen::Fd(1 << 20)];
+    forward.listen = vec![Endpoint::Fd(1 << 20).into()];
     let refused = Stage::dark()
         .plane()
         .apply(spec(1, &[], vec![forward]))
@@ -217,7 +212,7 @@ async fn what_was_not_inherited_is_an_error() {
         matches!(refused, Err(ApplyError::Bind { .. })),
         "{refused:?}"
     );
-    let forward = to([target("t", Address::Fd(1 << 20))]);
+    let forward = to([target("t", Endpoint::Fd(1 << 20))]);
     let refused = Stage::dark()
         .plane()
         .apply(spec(1, &[], vec![forward]))
@@ -234,7 +229,7 @@ async fn an_inherited_connection_serves_one_at_a_time() {
     theirs.set_nonblocking(true).unwrap();
     let mut server = Client(tokio::net::UnixStream::from_std(theirs).unwrap());
     let number = inherit(ours);
-    let stage = Stage::of(to([target("t", Address::Fd(number))])).await;
+    let stage = Stage::of(to([target("t", Endpoint::Fd(number))])).await;
     let mut first = stage.connect().await;
     first.send("ping").await;
     server.expect("ping").await;
@@ -262,7 +257,7 @@ async fn a_busy_target_is_one_that_cannot_be_reached() {
     theirs.set_nonblocking(true).unwrap();
     let mut server = Client(tokio::net::UnixStream::from_std(theirs).unwrap());
     let other = greeter("other").await;
-    let mut forward = to([target("t", Address::Fd(inherit(ours))), tcp("o", other)]);
+    let mut forward = to([target("t", Endpoint::Fd(inherit(ours))), tcp("o", other)]);
     forward.balance = Balance::Failover;
     let stage = Stage::of(forward).await;
     let mut first = stage.connect().await;
@@ -278,7 +273,7 @@ async fn an_inherited_tcp_connection_is_a_target_too() {
     let (theirs, _) = listener.accept().unwrap();
     theirs.set_nonblocking(true).unwrap();
     tokio::spawn(echoing(tokio::net::TcpStream::from_std(theirs).unwrap()));
-    let stage = Stage::of(to([target("t", Address::Fd(inherit(ours)))])).await;
+    let stage = Stage::of(to([target("t", Endpoint::Fd(inherit(ours)))])).await;
     let mut client = stage.connect().await;
     client.send("hello").await;
     client.finish().await;
@@ -292,7 +287,7 @@ async fn what_one_flow_left_on_an_inherited_connection_is_not_for_the_next() {
     let (theirs, _) = listener.accept().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let mut server = Client(tokio::net::TcpStream::from_std(theirs).unwrap());
-    let stage = Stage::of(to([target("t", Address::Fd(inherit(ours)))])).await;
+    let stage = Stage::of(to([target("t", Endpoint::Fd(inherit(ours)))])).await;
     let mut first = stage.connect().await;
     first.send("half").await;
     server.expect("half").await;
@@ -312,7 +307,7 @@ async fn a_local_target_that_is_slow_to_accept_is_waited_for() {
     let path = directory.join("server");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     rustix::net::listen(&listener, 1).unwrap();
-    let stage = Stage::of(to([target("t", Address::Unix(path))])).await;
+    let stage = Stage::of(to([target("t", Endpoint::Unix(path))])).await;
     let mut clients = Vec::new();
     for _ in 0..8 {
         let mut client = stage.connect().await;

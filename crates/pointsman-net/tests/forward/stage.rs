@@ -12,19 +12,24 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
-use pointsman_net::spec::listening::{Listen, Listening};
-use pointsman_net::spec::outbound::{
-    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Refusal, Retry,
-};
-use pointsman_net::spec::target::{self, Address, Keepalive};
+use pointsman_net::spec::listening::Listening;
 use pointsman_net::spec::{Number, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
+use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Families;
+use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::door::Listen;
+use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
+use pointsman_spec::ids::PolicyId;
 use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::outbound::{
+    Balance, Balancing, Carrier, Group, How, Kind, Outbound, Refusal, Retry,
+};
+use pointsman_spec::target;
+use pointsman_spec::target::Keepalive;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -70,18 +75,14 @@ pub(crate) fn local() -> Listen {
 }
 
 pub(crate) fn listen(address: impl Into<IpAddr>) -> Listen {
-    Listen::Tcp {
-        host: Host::Address(address.into()),
-        port: 0,
-        families: Families::default(),
-    }
+    SocketAddr::new(address.into(), 0).into()
 }
 
 /// A target, with its outbound's name.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) name: Arc<str>,
-    pub(crate) address: Address,
+    pub(crate) address: Endpoint,
     pub(crate) via: Option<OutboundId>,
     pub(crate) attempts: u32,
     pub(crate) backoff: Duration,
@@ -136,7 +137,7 @@ impl Forward {
             name: Arc::clone(&self.name),
             alias: Some(Arc::clone(&self.name)),
             listen: self.listen.clone(),
-            policy,
+            policy: PolicyId(policy),
             resolver: None,
             admits: Admission::default(),
             speaks: Speaks::Nothing,
@@ -164,7 +165,7 @@ impl Forward {
     }
 }
 
-pub(crate) fn target(name: &str, address: Address) -> Target {
+pub(crate) fn target(name: &str, address: Endpoint) -> Target {
     Target {
         name: name.into(),
         address,
@@ -181,13 +182,12 @@ pub(crate) fn target(name: &str, address: Address) -> Target {
 }
 
 pub(crate) fn tcp(name: &str, at: SocketAddr) -> Target {
-    let (host, port) = (Host::Address(at.ip()), at.port());
-    target(name, Address::Tcp { host, port })
+    target(name, at.into())
 }
 
 pub(crate) fn named(name: &str, host: &str, port: u16) -> Target {
     let host = Host::Name(Domain::parse(host).unwrap());
-    target(name, Address::Tcp { host, port })
+    target(name, Endpoint::Tcp(Server { host, port }))
 }
 
 /// A forward named `f` that listens on the loopback.

@@ -1,8 +1,7 @@
 //! What a generation had outlives one that is on trial; and connections count as long as they live.
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::listening::Listen;
-use pointsman_net::spec::target::Address;
+use pointsman_spec::address::Endpoint;
 
 use crate::sockets::inherit;
 use crate::stage::{Client, Stage, client, echo, greeter, spec, target, tcp, to};
@@ -14,8 +13,8 @@ async fn what_was_handed_over_is_there_after_a_trial() {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let mut server = Client(tokio::net::UnixStream::from_std(theirs).unwrap());
-    let mut forward = to([target("t", Address::Fd(inherit(ours)))]);
-    forward.listen = vec![Listen::Fd(inherit(socket))];
+    let mut forward = to([target("t", Endpoint::Fd(inherit(ours)))]);
+    forward.listen = vec![Endpoint::Fd(inherit(socket)).into()];
     let other = to([tcp("t", echo().await)]);
     let stage = Stage::of(forward.clone()).await;
     let plane = stage.plane();

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pointsman_net::record::{End, Fault};
-use pointsman_net::spec::door::DoorSpec;
-use pointsman_net::spec::outbound::Kind;
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::fact::{Fact, InboundKind, Protocol};
 use pointsman_policy::model::DomainOrder;
 use pointsman_policy::{Action, Domain};
+use pointsman_spec::door::DoorSpec;
+use pointsman_spec::outbound::Kind;
 use tokio::io::AsyncWriteExt;
 
 use crate::stage::*;

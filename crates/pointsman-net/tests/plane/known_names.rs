@@ -7,11 +7,12 @@ use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, Picks, Question, Resolve, Transport,
 };
 use pointsman_net::record::End;
-use pointsman_net::resolver::{Resolver, ResolverSpec, Station};
-use pointsman_net::spec::outbound::{Carrier, Kind, Refusal};
+use pointsman_net::resolver::{Resolver, Station};
 use pointsman_policy::{Domain, OutboundId};
 use pointsman_spec::address::Families;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::outbound::{Carrier, Kind, Refusal};
+use pointsman_spec::resolver::ResolverSpec;
 
 use crate::names::{resolver, visit};
 use crate::nameserver::{Mood, Names};

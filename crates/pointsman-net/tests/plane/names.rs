@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_net::record::End;
-use pointsman_net::resolver::{NameServer, Place, Resolver, ResolverSpec, Station, System};
-use pointsman_net::spec::door::DoorSpec;
-use pointsman_net::spec::outbound::{Carrier, Kind, Protocol, Upstream};
+use pointsman_net::resolver::{Resolver, Station, System};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Domain, Host};
 use pointsman_spec::address::Families;
+use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::door::DoorSpec;
+use pointsman_spec::ids::ResolverId;
+use pointsman_spec::outbound::{Carrier, Kind, Protocol, Upstream};
+use pointsman_spec::resolver::{NameServer, Place, ResolverSpec};
 
 use crate::nameserver::{Mood, Names};
 use crate::stage::*;
@@ -280,7 +283,7 @@ async fn what_a_flow_names_is_asked_of_its_own_resolver() {
         Names::start(Mood::Plain).await,
     );
     let script = Script::new().inbounds([DoorSpec {
-        resolver: Some(0),
+        resolver: Some(ResolverId(0)),
         ..inbound("mixed", InboundKind::Mixed)
     }]);
     let near = Script::new()
@@ -288,8 +291,10 @@ async fn what_a_flow_names_is_asked_of_its_own_resolver() {
         .play()
         .await;
     let by_name = Upstream {
-        host: Host::parse("proxy.test").unwrap(),
-        port: near.ports[0].port(),
+        server: Server {
+            host: Host::parse("proxy.test").unwrap(),
+            port: near.ports[0].port(),
+        },
         uplink: Uplink::default(),
         protocol: Protocol::Socks5(None),
     };

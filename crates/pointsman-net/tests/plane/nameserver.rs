@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pointsman_net::resolver::{NameServer, Place};
 use pointsman_policy::OutboundId;
+use pointsman_spec::resolver::{NameServer, Place};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 

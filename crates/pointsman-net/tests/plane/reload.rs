@@ -7,6 +7,7 @@ use pointsman_net::plane::ApplyError;
 use pointsman_net::record::{By, End, Limit};
 use pointsman_net::spec::Number;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::ids::PolicyId;
 use tokio::net::TcpListener;
 
 use crate::stage::*;
@@ -103,7 +104,7 @@ async fn a_generation_that_cannot_listen_changes_nothing() {
     assert_eq!(code(stage.ports[0], server.port()).await, 0);
     // Nor does one that contradicts itself.
     let mut spec = Script::new().spec();
-    spec.inbounds[0].policy = 7;
+    spec.inbounds[0].policy = PolicyId(7);
     assert!(matches!(
         stage.plane().apply(spec).await,
         Err(ApplyError::Spec(_))

@@ -11,18 +11,18 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
-use pointsman_net::spec::outbound::{
-    Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream,
-};
 use pointsman_net::spec::{Number, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Domain, Host, Node, OutboundId, Policy};
+use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
+use pointsman_spec::ids::PolicyId;
 use pointsman_spec::limits::{SniffLimits, Timeouts};
 use pointsman_spec::login::{Secret, User};
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -200,7 +200,7 @@ pub(crate) fn inbound(name: &str, kind: InboundKind) -> DoorSpec {
         name: name.into(),
         alias: None,
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
-        policy: 0,
+        policy: PolicyId(0),
         resolver: None,
         admits: Admission::default(),
         speaks: match kind {
@@ -246,8 +246,10 @@ pub(crate) fn socks5(at: SocketAddr) -> Kind {
 
 pub(crate) fn upstream(at: SocketAddr, protocol: Protocol) -> Kind {
     Kind::Carry(Carrier::Upstream(Upstream {
-        host: Host::Address(at.ip()),
-        port: at.port(),
+        server: Server {
+            host: Host::Address(at.ip()),
+            port: at.port(),
+        },
         uplink: Uplink::default(),
         protocol,
     }))

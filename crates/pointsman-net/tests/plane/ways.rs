@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use pointsman_net::record::End;
-use pointsman_net::spec::door::DoorSpec;
-use pointsman_net::spec::outbound::{Kind, Protocol};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Action, Host, OutboundId};
+use pointsman_spec::door::DoorSpec;
+use pointsman_spec::ids::PolicyId;
 use pointsman_spec::login::{Credentials, Secret};
+use pointsman_spec::outbound::{Kind, Protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::*;
@@ -223,7 +224,7 @@ async fn open_and_strict(script: &Script) -> Stage {
     spec.policies.push(open.spec().policies.remove(0));
     for name in ["a", "b"] {
         spec.inbounds.push(DoorSpec {
-            policy: usize::from(name == "a"),
+            policy: PolicyId(usize::from(name == "a")),
             ..inbound(name, InboundKind::Mixed)
         });
     }

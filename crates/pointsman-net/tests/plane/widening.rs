@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use pointsman_net::plane::ApplyError;
-use pointsman_net::spec::door::DoorSpec;
 use pointsman_policy::fact::InboundKind;
+use pointsman_spec::door::DoorSpec;
 
 use crate::dropping::dropped_at_each_wait;
 use crate::stage::*;

@@ -6,12 +6,12 @@ use pointsman_policy::Domain;
 
 use super::comma_parts;
 use crate::problem::{Problems, Span};
-use crate::setup::{Families, NameServer, Place, Resolver};
+use crate::setup::{Families, NameServer, Place, ResolverSpec, Written};
 use crate::value;
 use crate::yaml::{KeyStyle, Node};
 
 /// Reads the section; `None` where it says nothing. Names that it gives no server for are the system's to find.
-pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Written<ResolverSpec>> {
     let mut keys = node.keys("`dns`", KeyStyle::KebabIsSnake, problems);
     let preference = keys.take("preference");
     let bootstrap = keys.take("bootstrap");
@@ -26,12 +26,9 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
             server_address(text, &item.span, problems);
         }
     }
-    let mut resolver = Resolver {
-        span: nameserver.or(by_domain).map(|node| node.span.clone()),
-        servers: Vec::new(),
-        hosts: Vec::new(),
-        by_domain: Vec::new(),
+    let mut resolver = ResolverSpec {
         families: preference.map_or_else(Families::default, |node| families(node, problems)),
+        ..ResolverSpec::default()
     };
     let listed = nameserver.is_some_and(|node| !node.list("`nameserver`", problems).is_empty());
     for item in nameserver.map_or(&[][..], |node| node.list("`nameserver`", problems)) {
@@ -72,7 +69,10 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Resolver> {
         }
         resolver.servers.push(NameServer::System);
     }
-    Some(resolver)
+    Some(Written {
+        what: resolver,
+        span: nameserver.or(by_domain).map(|node| node.span.clone()),
+    })
 }
 
 fn families(node: &Node, problems: &mut Problems) -> Families {

@@ -11,7 +11,7 @@ use pointsman_policy::{Domain, OutboundId};
 use super::{FAMILIES, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
-use crate::setup::{NameServer, Place, Resolver, ResolverId};
+use crate::setup::{NameServer, Place, ResolverId, ResolverSpec, Written};
 use crate::value::{self, parse_name_server};
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -22,7 +22,7 @@ const SYSTEM: &str = "system";
 #[derive(Default)]
 pub(super) struct Dns {
     /// In the order written.
-    pub(super) resolvers: Vec<Resolver>,
+    pub(super) resolvers: Vec<Written<ResolverSpec>>,
     /// For servers, and what is dialled by name; `None` is the system's.
     pub(super) server_resolver: Option<ResolverId>,
     by_name: HashMap<String, ResolverId>,
@@ -50,7 +50,7 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
     let mut keys = node.keys("`dns`", KeyStyle::Exact, problems);
     keys.not_yet(&["listen", "fake_ip", "cache"], problems);
     let upstreams = keys.take("upstreams");
-    let resolver = given(&mut keys, "resolver");
+    let chosen = given(&mut keys, "resolver");
     let hosts = given(&mut keys, "hosts");
     let domains = given(&mut keys, "domains");
     let families = given(&mut keys, "family")
@@ -58,6 +58,14 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
         .unwrap_or_default();
     keys.finish(problems);
 
+    let resolver = |servers, span| Written {
+        what: ResolverSpec {
+            servers,
+            families,
+            ..ResolverSpec::default()
+        },
+        span,
+    };
     for (name, span, node) in named(upstreams, "`upstreams`", problems) {
         if name == SYSTEM {
             let message = "`system` is the system's own configuration and cannot be redefined";
@@ -77,23 +85,12 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
         let servers = servers.collect();
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
-        dns.resolvers.push(Resolver {
-            span: Some(node.span.clone()),
-            servers,
-            hosts: Vec::new(),
-            by_domain: Vec::new(),
-            families,
-        });
+        let span = Some(node.span.clone());
+        dns.resolvers.push(resolver(servers, span));
     }
     let system = ResolverId(dns.resolvers.len());
     dns.by_name.insert(SYSTEM.to_owned(), system);
-    dns.resolvers.push(Resolver {
-        span: None,
-        servers: vec![NameServer::System],
-        hosts: Vec::new(),
-        by_domain: Vec::new(),
-        families,
-    });
+    dns.resolvers.push(resolver(vec![NameServer::System], None));
     let hosts = hosts
         .map(|node| read_hosts(node, problems))
         .unwrap_or_default();
@@ -101,10 +98,10 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
         .map(|node| read_domains(node, &dns, problems))
         .unwrap_or_default();
     for resolver in &mut dns.resolvers {
-        resolver.hosts.clone_from(&hosts);
-        resolver.by_domain.clone_from(&domains);
+        resolver.what.hosts.clone_from(&hosts);
+        resolver.what.by_domain.clone_from(&domains);
     }
-    dns.server_resolver = match resolver {
+    dns.server_resolver = match chosen {
         Some(node) => dns.find(node, problems),
         // Whoever names an upstream wants it asked; the first is the one on top of the list, the last the system's.
         None => Some(ResolverId(0)),

@@ -1,5 +1,6 @@
 //! `forwards:`: L4 forwards by name.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
@@ -169,7 +170,9 @@ fn retry(node: &Node, problems: &mut Problems) -> Retry {
     keys.finish(problems);
     let usual = Retry::default();
     Retry {
-        targets: targets.and_then(|n| n.try_into().ok()),
+        targets: targets
+            .and_then(|n| usize::try_from(n).ok())
+            .and_then(NonZeroUsize::new),
         pause: pause.unwrap_or(usual.pause),
         most: most.unwrap_or(usual.most),
     }

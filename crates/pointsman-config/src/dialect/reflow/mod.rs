@@ -29,7 +29,7 @@ use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
     DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, Place, PolicyId,
-    Resolver, ResolverId, Setup, SniffLimits, Timeouts, Uplink,
+    ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Uplink, Written,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use crate::value;
@@ -276,7 +276,7 @@ struct Builder {
     /// Names of policies, by [`PolicyId`].
     policies: Vec<Arc<str>>,
     by_rule: HashMap<String, PolicyId>,
-    resolvers: Vec<Resolver>,
+    resolvers: Vec<Written<ResolverSpec>>,
     inbounds: Vec<Inbound>,
 }
 
@@ -328,12 +328,13 @@ impl Builder {
             problem.hint = Some("listen on 127.0.0.1, or keep others away by a firewall".into());
         }
         let resolver_id = ResolverId(self.resolvers.len());
-        self.resolvers.push(Resolver {
+        self.resolvers.push(Written {
+            what: ResolverSpec {
+                servers: resolver.into_iter().collect(),
+                families: Families::PreferIpv4,
+                ..ResolverSpec::default()
+            },
             span: Some(relay.span.clone()),
-            servers: resolver.into_iter().collect(),
-            hosts: Vec::new(),
-            by_domain: Vec::new(),
-            families: Families::PreferIpv4,
         });
         let name = self.inbound_name(&rule.text);
         self.inbounds.push(Inbound {

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use super::super::server::{NameServer, Place};
 use super::*;
+use pointsman_spec::resolver::{NameServer, Place};
 
 const BUDGET: Duration = Duration::from_secs(4);
 

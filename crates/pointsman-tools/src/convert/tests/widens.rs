@@ -14,7 +14,7 @@ use super::{loaded, way};
 use crate::convert::Conversion;
 use pointsman_config::dialect::foreign::Foreign;
 use pointsman_config::files::Memory;
-use pointsman_config::setup::{NameServer, Resolver, Setup};
+use pointsman_config::setup::{NameServer, ResolverSpec, Setup};
 
 /// A configuration, and what its program does.
 #[derive(Clone, Debug)]
@@ -494,7 +494,7 @@ fn one_name(
 }
 
 /// What a name is asked of, and by what way; servers that give no answer apart.
-fn servers_for(resolver: &Resolver, setup: &Setup, name: &str) -> Vec<String> {
+fn servers_for(resolver: &ResolverSpec, setup: &Setup, name: &str) -> Vec<String> {
     let name = Domain::parse(name).unwrap();
     let mut own = resolver.by_domain.iter();
     let own = own.find(|(domain, below, _)| *domain == name || *below && name.is_within(domain));

@@ -1,5 +1,6 @@
 //! Each section of a native file: its keys, defaults and problems.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -703,7 +704,7 @@ fn a_forward_says_how_it_goes_on() {
         "half_closed: 1m, retry: { targets: 2, pause: 100ms, most: 3s }",
     ));
     let retry = Retry {
-        targets: Some(2),
+        targets: NonZeroUsize::new(2),
         pause: Duration::from_millis(100),
         most: Duration::from_secs(3),
     };

@@ -1,13 +1,14 @@
 //! Ways out, in sorts: what refuses, what chooses, what goes through others, what carries.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::{Action, Host, OutboundId};
-use pointsman_spec::address::Uplink;
-use pointsman_spec::login::Credentials;
+use pointsman_policy::{Action, OutboundId};
 
-use super::target::Target;
+use crate::address::{Server, Uplink};
+use crate::login::Credentials;
+use crate::target::Target;
 
 /// A way out.
 #[derive(Clone, Debug)]
@@ -93,8 +94,8 @@ pub enum Balance {
 /// How a flow goes on to the next member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// The most members that are tried, each with its own attempts; 0: all.
-    pub targets: usize,
+    /// The most members that are tried, each with its own attempts; `None`: all.
+    pub targets: Option<NonZeroUsize>,
     /// Pause before the second one, doubled before each further one.
     pub pause: Duration,
     /// What that pause grows to at most.
@@ -104,7 +105,7 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            targets: 0,
+            targets: None,
             // Another target is not the one that is down: there is nothing to wait for.
             pause: Duration::ZERO,
             // A client waits meanwhile.
@@ -127,10 +128,8 @@ pub enum Carrier {
 /// A server that is asked to connect to where a flow goes.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Its name or address.
-    pub host: Host,
-    /// Its port.
-    pub port: u16,
+    /// Where it is.
+    pub server: Server,
     /// How it is reached.
     pub uplink: Uplink,
     /// What is spoken to it.

@@ -1,13 +1,15 @@
 //! Doors: what flows meet where they come in.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::InboundKind;
-use pointsman_spec::login::User;
 
-use super::listening::Listen;
+use crate::address::{Endpoint, Families};
+use crate::ids::{PolicyId, ResolverId};
+use crate::login::User;
 
 /// An inbound: where it listens, whom it admits, what it speaks, and who decides on what came in.
 #[derive(Clone, Debug)]
@@ -18,11 +20,10 @@ pub struct DoorSpec {
     pub alias: Option<Arc<str>>,
     /// Where it listens; port 0 takes a free one.
     pub listen: Vec<Listen>,
-    /// Index into [`Spec::policies`](super::Spec::policies).
-    pub policy: usize,
-    /// Index into [`Spec::resolvers`](super::Spec::resolvers); `None`:
-    /// [`Spec::server_resolver`](super::Spec::server_resolver).
-    pub resolver: Option<usize>,
+    /// Which policy decides.
+    pub policy: PolicyId,
+    /// Resolves what its policy asks for; `None`: the resolver for servers.
+    pub resolver: Option<ResolverId>,
     /// Who may come in.
     pub admits: Admission,
     /// How a client says where it wants to go.
@@ -35,7 +36,7 @@ pub struct DoorSpec {
     pub access_log: Option<PathBuf>,
 }
 
-/// How long the flows of a door may last, and be quiet, beside what holds for all ([`Timeouts`](pointsman_spec::limits::Timeouts)).
+/// How long the flows of a door may last, and be quiet, beside what holds for all ([`Timeouts`](crate::limits::Timeouts)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DoorLimits {
     /// The longest that a connection may last, from the moment that it is carried.
@@ -45,7 +46,7 @@ pub struct DoorLimits {
     /// The longest that the client may take nothing while there is something for it.
     pub write_timeout: Option<Duration>,
     /// The longest that no byte may move once one side has ended; `None`:
-    /// [`Timeouts::half_closed`](pointsman_spec::limits::Timeouts::half_closed).
+    /// [`Timeouts::half_closed`](crate::limits::Timeouts::half_closed).
     pub half_closed: Option<Duration>,
 }
 
@@ -79,5 +80,32 @@ impl Speaks {
             Self::Nothing => InboundKind::Forward,
             Self::Socks => InboundKind::Socks5,
         }
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// TCP takes a free port for 0; a name stands for all its addresses, `::` for all of this host's. A Unix stream
+    /// socket is of mode 0660: for the daemon's user and group.
+    pub at: Endpoint,
+    /// The families that a name and `::` stand for.
+    pub families: Families,
+}
+
+impl From<Endpoint> for Listen {
+    /// A name and `::` stand for addresses of both families.
+    fn from(at: Endpoint) -> Self {
+        Self {
+            at,
+            families: Families::default(),
+        }
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    /// An address; `::` stands for all of both families.
+    fn from(address: SocketAddr) -> Self {
+        Endpoint::from(address).into()
     }
 }

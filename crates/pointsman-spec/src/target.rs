@@ -1,25 +1,25 @@
 //! Targets: places of their own that a group leads to, whatever its flows ask for.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use pointsman_policy::{Host, OutboundId};
-use pointsman_spec::address::Families;
+use pointsman_policy::OutboundId;
+
+use crate::address::{Endpoint, Families};
 
 /// A target; its name is its outbound's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Where.
-    pub address: Address,
+    pub address: Endpoint,
     /// The way to it; `None`: plain direct. TCP targets alone have one.
     pub via: Option<OutboundId>,
     /// Attempts to connect; 0 counts as 1.
     pub attempts: u32,
     /// Pause before the second attempt, doubled before each further one.
     pub backoff: Duration,
-    /// Limit of one attempt; `None`: [`Timeouts::dial`](pointsman_spec::limits::Timeouts::dial).
+    /// Limit of one attempt; `None`: [`Timeouts::dial`](crate::limits::Timeouts::dial).
     pub connect_timeout: Option<Duration>,
-    /// Limit of resolving its name; `None`: [`Timeouts::resolve`](pointsman_spec::limits::Timeouts::resolve).
+    /// Limit of resolving its name; `None`: [`Timeouts::resolve`](crate::limits::Timeouts::resolve).
     pub resolve_timeout: Option<Duration>,
     /// The longest that nothing may come from it.
     pub read_timeout: Option<Duration>,
@@ -31,22 +31,6 @@ pub struct Target {
     pub families: Families,
     /// It is told the client's address first (PROXY protocol, version 1).
     pub proxy_header: bool,
-}
-
-/// A target's address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// One connection that was handed over: the number of its descriptor. It serves one flow at a time.
-    Fd(i32),
-    /// TCP.
-    Tcp {
-        /// Name or address.
-        host: Host,
-        /// Port.
-        port: u16,
-    },
-    /// A Unix stream socket.
-    Unix(PathBuf),
 }
 
 /// TCP keepalive of a target.

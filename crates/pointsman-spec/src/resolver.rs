@@ -1,0 +1,142 @@
+//! Resolvers: which name servers are asked for which names.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use pointsman_policy::{Domain, OutboundId};
+
+use crate::address::Families;
+
+/// What a resolver is made of. Where none of the servers answers a look-up fails; it never falls back to others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolverSpec {
+    /// Asked in turn until one answers; at least one.
+    pub servers: Vec<NameServer>,
+    /// Names with fixed addresses: exact, or with all names below (`true`).
+    pub hosts: Vec<(Domain, bool, IpAddr)>,
+    /// Names with servers of their own: exact, or with all names below (`true`); most specific first.
+    pub by_domain: Vec<(Domain, bool, Vec<NameServer>)>,
+    /// Which families are asked for, and whose addresses come first.
+    pub families: Families,
+}
+
+impl ResolverSpec {
+    /// The addresses that the configuration itself gives a name.
+    pub fn fixed(&self, name: &Domain) -> impl Iterator<Item = IpAddr> {
+        let own = self.hosts.iter();
+        own.filter(|(known, below, _)| fits(name, known, *below))
+            .map(|(_, _, address)| *address)
+    }
+
+    /// The servers that are asked for a name.
+    #[must_use]
+    pub fn servers_for(&self, name: &Domain) -> &[NameServer] {
+        let mut own = self.by_domain.iter();
+        let own = own.find(|(known, below, _)| fits(name, known, *below));
+        own.map_or(&self.servers, |(_, _, servers)| servers)
+    }
+}
+
+fn fits(name: &Domain, known: &Domain, below: bool) -> bool {
+    match below {
+        true => name.is_within(known),
+        false => name == known,
+    }
+}
+
+/// A name server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NameServer {
+    /// A kind that is not built yet (DoT, DoH, DHCP): look-ups that come to it fail with this text.
+    NotYet(String),
+    /// Those that the system is configured with, its hosts file before them.
+    System,
+    /// DNS over TCP.
+    Tcp(Place),
+    /// DNS over UDP, TCP where an answer is cut short. Through a proxy it is DNS over TCP.
+    Udp(Place),
+}
+
+impl NameServer {
+    /// The outbound by which it is asked.
+    #[must_use]
+    pub fn via(&self) -> Option<OutboundId> {
+        match self {
+            Self::Tcp(place) | Self::Udp(place) => place.via,
+            Self::NotYet(_) | Self::System => None,
+        }
+    }
+
+    /// The same server, whatever the way to it.
+    #[must_use]
+    pub fn without_way(&self) -> Self {
+        let bare = |place: &Place| Place {
+            via: None,
+            ..place.clone()
+        };
+        match self {
+            Self::Tcp(place) => Self::Tcp(bare(place)),
+            Self::Udp(place) => Self::Udp(bare(place)),
+            Self::NotYet(_) | Self::System => self.clone(),
+        }
+    }
+}
+
+impl fmt::Display for NameServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYet(what) => f.write_str(what),
+            Self::System => f.write_str("the system"),
+            Self::Tcp(place) => write!(f, "tcp {place}"),
+            Self::Udp(place) => write!(f, "udp {place}"),
+        }
+    }
+}
+
+/// Where a name server is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The interface that a link-local address is on, by name or number.
+    pub interface: Option<Arc<str>>,
+    /// The way to it.
+    pub via: Option<OutboundId>,
+}
+
+impl Place {
+    /// A server that is reached by the host's own routes.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            interface: None,
+            via: None,
+        }
+    }
+
+    /// Whether nobody can tell where it is: a link-local address is on every link, and none is named.
+    #[must_use]
+    pub fn lacks_interface(&self) -> bool {
+        let SocketAddr::V6(address) = self.address else {
+            return false;
+        };
+        let named = self.interface.is_some() || address.scope_id() != 0 || self.via.is_some();
+        address.ip().is_unicast_link_local() && !named
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.interface {
+            Some(interface) => write!(
+                f,
+                "[{}%{interface}]:{}",
+                self.address.ip(),
+                self.address.port()
+            ),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
