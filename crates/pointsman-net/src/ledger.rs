@@ -3,6 +3,7 @@
 //! Invariant: whatever ends a flow, its one record is filed here once, by the drop of its [`Ticket`]. Nobody who reads
 //! makes a flow wait. Knows records alone: neither ways out nor protocols.
 
+mod brief;
 mod flows;
 mod lacking;
 mod news;

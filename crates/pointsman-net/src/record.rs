@@ -22,7 +22,7 @@ pub use self::end::{By, End, Fault, Limit, Side};
 use crate::spec::Number;
 
 /// All that is known of one flow; of a live one, so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowRecord {
     /// Counted from 1 since the start.
     pub id: u64,

@@ -294,6 +294,12 @@ impl Sought {
         self.0.get_or_insert_default()
     }
 
+    /// Whether none was written down.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Those alone that no [`Need`] asks for: as a flow is before its first decision.
     #[must_use]
     pub fn unasked(&self) -> Self {

@@ -187,6 +187,7 @@ impl Flow {
         };
         let pipes = &self.case.ways.shared().pipes;
         let carrying = relay::carry(client.into(), server.into(), &limits, &flow, pipes);
+        self.case.ticket.relays();
         let relaying = Relaying::new(self.case.ticket, carrying, stay, token);
         Next::Relay(relaying)
     }

@@ -15,10 +15,11 @@ use arc_swap::{ArcSwapOption, Guard};
 use pointsman_policy::Facts;
 use tokio::time::Instant;
 
+use super::brief::{Brief, Kinds};
 use super::lacking::Lack;
 use super::news::{News, Readers};
 use super::tallies::{Rules, Tally};
-use super::trouble::{FLOW_LOG, Gravity, Troubles};
+use super::trouble::{FLOW_LOG, Gravity, Trouble, Troubles};
 use crate::record::line::Line;
 use crate::record::log::AccessLog;
 use crate::record::{By, End, Fault, FlowRecord, Limit};
@@ -40,13 +41,61 @@ pub struct LiveFlow {
     /// Its number.
     pub id: u64,
     begun: Instant,
-    /// What is known so far: the one place where it stands. Whoever reads takes a share and lets the lock go; whoever
-    /// writes copies only what somebody still reads.
-    record: Mutex<Arc<FlowRecord>>,
+    known: Mutex<Known>,
     pub(crate) bytes: FlowBytes,
     quiet: Quiet,
     /// Of the rule that decided.
     tally: OnceLock<Arc<Tally>>,
+}
+
+/// What is known so far: the one place where it stands.
+#[derive(Debug)]
+enum Known {
+    /// Until it relays. Whoever reads takes a share and lets the lock go; whoever writes copies only what somebody
+    /// still reads.
+    Whole(Arc<FlowRecord>),
+    /// From then on, for it may rest for long.
+    Brief(Brief),
+}
+
+impl Known {
+    fn record(&self, id: u64) -> Arc<FlowRecord> {
+        match self {
+            Self::Whole(record) => Arc::clone(record),
+            Self::Brief(brief) => Arc::new(brief.whole(id)),
+        }
+    }
+
+    /// When it was accepted, in milliseconds since 1970 (UTC).
+    fn started_ms(&self) -> u64 {
+        match self {
+            Self::Whole(record) => record.started_ms,
+            Self::Brief(brief) => brief.started_ms(),
+        }
+    }
+
+    fn ended(&self) -> Option<&End> {
+        match self {
+            Self::Whole(record) => record.ended.as_ref(),
+            Self::Brief(brief) => brief.ended.as_ref().map(|(end, _)| end),
+        }
+    }
+
+    /// About how many bytes it takes, without what it shares with others.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Whole(record) => record.weight(),
+            Self::Brief(brief) => brief.weight(),
+        }
+    }
+
+    /// What it has in common with others, at least.
+    fn like(&self) -> &FlowRecord {
+        match self {
+            Self::Whole(record) => record,
+            Self::Brief(brief) => brief.like(),
+        }
+    }
 }
 
 /// How long a relaying flow has been quiet, told by looking at its bytes now and then: a timer of its
@@ -69,15 +118,17 @@ impl LiveFlow {
     pub fn record(&self) -> FlowRecord {
         let mut record = FlowRecord::clone(&self.known());
         if record.ended.is_none() {
-            self.measure(&mut record);
+            record.lasted = self.begun.elapsed();
         }
+        record.bytes_sent = self.bytes.up();
+        record.bytes_received = self.bytes.down();
         record
     }
 
     /// The outbound that it was sent to; `None` where it is not decided.
     #[must_use]
     pub fn outbound(&self) -> Option<Arc<str>> {
-        self.so_far().outbound.clone()
+        self.so_far().like().outbound.clone()
     }
 
     /// Of the rule that decided it; `None` where none did so far.
@@ -88,7 +139,7 @@ impl LiveFlow {
 
     /// What is known so far, but for bytes and time.
     pub(crate) fn known(&self) -> Arc<FlowRecord> {
-        Arc::clone(&self.so_far())
+        self.so_far().record(self.id)
     }
 
     /// Ends it; its record will say that it was stopped.
@@ -153,14 +204,26 @@ impl LiveFlow {
         }
     }
 
-    fn so_far(&self) -> MutexGuard<'_, Arc<FlowRecord>> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn so_far(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn measure(&self, record: &mut FlowRecord) {
-        record.lasted = self.begun.elapsed();
-        record.bytes_sent = self.bytes.up();
-        record.bytes_received = self.bytes.down();
+    /// Writes down how it ended; `false`: that was done before.
+    fn end(&self, end: End) -> bool {
+        let lasted = self.begun.elapsed();
+        match &mut *self.so_far() {
+            Known::Whole(record) if record.ended.is_none() => {
+                let record = Arc::make_mut(record);
+                record.lasted = lasted;
+                record.ended = Some(end);
+                true
+            }
+            Known::Brief(brief) if brief.ended.is_none() => {
+                brief.ended = Some((end, lasted));
+                true
+            }
+            Known::Whole(_) | Known::Brief(_) => false,
+        }
     }
 }
 
@@ -201,6 +264,7 @@ pub(crate) struct Flows {
     clock: fn() -> u64,
     next: AtomicU64,
     live: [Mutex<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
+    kinds: Kinds,
     ended: Mutex<Ended>,
     readers: Readers,
     troubles: Troubles,
@@ -210,8 +274,9 @@ pub(crate) struct Flows {
 
 #[derive(Debug, Default)]
 struct Ended {
-    recent: VecDeque<Arc<FlowRecord>>,
-    /// What those take, by [`FlowRecord::weight`].
+    /// Each with about what it takes.
+    recent: VecDeque<(Arc<LiveFlow>, usize)>,
+    /// What all of those take.
     weight: usize,
     counters: Counters,
     /// Bytes that were told last, sent and received: they never fall.
@@ -224,6 +289,7 @@ impl Flows {
             clock,
             next: AtomicU64::new(1),
             live: std::array::from_fn(|_| Mutex::default()),
+            kinds: Kinds::default(),
             ended: Mutex::default(),
             readers: Readers::default(),
             troubles: Troubles::default(),
@@ -258,6 +324,7 @@ impl Flows {
                 flow.look();
             }
         }
+        self.kinds.forget_unused();
     }
 
     pub(crate) fn live(&self) -> Vec<Arc<LiveFlow>> {
@@ -271,19 +338,24 @@ impl Flows {
     }
 
     pub(crate) fn recent(&self) -> Vec<Arc<FlowRecord>> {
-        self.ended().recent.iter().cloned().collect()
+        let ended = self.ended();
+        let flows: Vec<_> = ended
+            .recent
+            .iter()
+            .map(|(flow, _)| Arc::clone(flow))
+            .collect();
+        drop(ended);
+        flows.iter().map(|flow| Arc::new(flow.record())).collect()
     }
 
     pub(crate) fn record(&self, id: u64) -> Option<Arc<FlowRecord>> {
-        if let Some(live) = self.find(id) {
-            return Some(Arc::new(live.record()));
-        }
-        self.ended()
-            .recent
-            .iter()
-            .rev()
-            .find(|record| record.id == id)
-            .cloned()
+        let flow = self.find(id).or_else(|| {
+            let ended = self.ended();
+            let recent = ended.recent.iter().rev();
+            let mut recent = recent.map(|(flow, _)| flow);
+            recent.find(|flow| flow.id == id).cloned()
+        })?;
+        Some(Arc::new(flow.record()))
     }
 
     pub(crate) fn keep_recent(&self, count: usize) {
@@ -341,31 +413,38 @@ impl Flows {
         }
     }
 
-    fn file(&self, record: Arc<FlowRecord>) {
+    fn file(&self, flow: &Arc<LiveFlow>) {
+        let known = flow.so_far();
+        let weight = size_of::<LiveFlow>() + known.weight();
         let mut ended = self.ended();
         let counters = &mut ended.counters;
         counters.ended += 1;
-        counters.bytes_sent += record.bytes_sent;
-        counters.bytes_received += record.bytes_received;
-        match record.ended {
+        counters.bytes_sent += flow.bytes.up();
+        counters.bytes_received += flow.bytes.down();
+        match known.ended() {
             Some(End::Refused) => counters.refused += 1,
             Some(End::Failed(..)) => counters.failed += 1,
             Some(End::Denied(_) | End::TimedOut(Limit::Handshake)) => counters.denied += 1,
             _ => {}
         }
-        ended.weight += record.weight();
-        ended.recent.push_back(Arc::clone(&record));
+        let may_be_trouble = known.ended().is_some_and(Trouble::may_be);
+        drop(known);
+        ended.weight += weight;
+        ended.recent.push_back((Arc::clone(flow), weight));
         ended.shrink(self.keep.load(Ordering::Relaxed));
         drop(ended);
         let log: Guard<_> = self.log.load();
         if let Some(log) = &*log {
-            log.write(Arc::clone(&record));
+            log.write(Arc::new(flow.record()));
         }
-        self.troubles.file(&record, |gravity| match gravity {
-            Gravity::Failed | Gravity::Guessed | Gravity::Limited => true,
-            Gravity::Refused => tracing::enabled!(target: FLOW_LOG, tracing::Level::DEBUG),
-        });
-        self.readers.tell(|| News::Ended(record));
+        if may_be_trouble {
+            let record = Arc::new(flow.record());
+            self.troubles.file(&record, |gravity| match gravity {
+                Gravity::Failed | Gravity::Guessed | Gravity::Limited => true,
+                Gravity::Refused => tracing::enabled!(target: FLOW_LOG, tracing::Level::DEBUG),
+            });
+        }
+        self.readers.tell(|| News::Ended(Arc::new(flow.record())));
     }
 }
 
@@ -373,10 +452,10 @@ impl Ended {
     /// Forgets the oldest as long as there are too many.
     fn shrink(&mut self, keep: usize) {
         while self.recent.len() > keep || self.weight > RECENT_BYTES {
-            let Some(oldest) = self.recent.pop_front() else {
+            let Some((_, weight)) = self.recent.pop_front() else {
                 return;
             };
-            self.weight = self.weight.saturating_sub(oldest.weight());
+            self.weight = self.weight.saturating_sub(weight);
         }
     }
 }
@@ -412,7 +491,7 @@ impl Ticket {
         let live = Arc::new(LiveFlow {
             id,
             begun: Instant::now(),
-            record: Mutex::new(Arc::new(record)),
+            known: Mutex::new(Known::Whole(Arc::new(record))),
             bytes: FlowBytes::default(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
@@ -446,15 +525,39 @@ impl Ticket {
 
     /// Writes down what was found out.
     pub(crate) fn note(&self, write: impl FnOnce(&mut FlowRecord)) {
-        write(Arc::make_mut(&mut self.live.so_far()));
+        let mut known = self.live.so_far();
+        match &mut *known {
+            Known::Whole(record) => write(Arc::make_mut(record)),
+            Known::Brief(brief) => {
+                let mut record = brief.whole(self.live.id);
+                write(&mut record);
+                *known = Known::Whole(Arc::new(record));
+            }
+        }
+    }
+
+    /// Nothing more is found out: the flow relays.
+    pub(crate) fn relays(&self) {
+        let mut known = self.live.so_far();
+        // One that somebody reads just now stays as it is.
+        if let Known::Whole(shared) = &mut *known
+            && let Some(record) = Arc::get_mut(shared)
+        {
+            match Brief::of(std::mem::take(record), &self.flows.kinds) {
+                Ok(brief) => *known = Known::Brief(brief),
+                Err(whole) => *record = whole,
+            }
+        }
     }
 
     /// The flow was decided, or no rule does: its rule counts it, and those who wait for decisions hear of it.
     pub(crate) fn decided(&self, rules: &Rules) {
-        if let Some(tally) = self.live.known().rule().and_then(|rule| rules.tally(rule)) {
+        let known = self.live.so_far();
+        if let Some(tally) = known.like().rule().and_then(|rule| rules.tally(rule)) {
             // Decided once.
             let _ = self.live.tally.set(Arc::clone(tally));
         }
+        drop(known);
         self.flows.readers.decided(|| self.live.record());
     }
 
@@ -495,27 +598,23 @@ impl Ticket {
     }
 
     fn file(&mut self, end: End) {
+        if !self.live.end(end) {
+            return;
+        }
         self.flows.shard(self.live.id).remove(&self.live.id);
-        self.note(|record| {
-            self.live.measure(record);
-            record.ended = Some(end);
-        });
-        let record = self.live.known();
         if let Some(tally) = self.live.tally.get() {
-            tally.add(&record);
+            let started_ms = self.live.so_far().started_ms();
+            tally.add(&self.live.bytes, started_ms);
         }
         if let Some(line) = self.line.take() {
-            line.write(Arc::clone(&record));
+            line.write(Arc::new(self.live.record()));
         }
-        self.flows.file(record);
+        self.flows.file(&self.live);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.live.so_far().ended.is_some() {
-            return;
-        }
         // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
         let by = match self.live.bytes.closed() {
             Some(Closed::Operator) => By::Operator,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Node, Policy};
 
-use crate::record::FlowRecord;
+use crate::relay::FlowBytes;
 
 /// Generations that a rule may be missing in before it is forgotten: a reload that is rolled back loses nothing.
 const KEPT: u64 = 3;
@@ -63,13 +63,13 @@ impl Tally {
         self.last_ms.fetch_max(before.last_ms, Ordering::Relaxed);
     }
 
-    pub(super) fn add(&self, record: &FlowRecord) {
+    /// A flow has ended.
+    pub(super) fn add(&self, bytes: &FlowBytes, started_ms: u64) {
         self.flows.fetch_add(1, Ordering::Relaxed);
-        self.bytes_sent
-            .fetch_add(record.bytes_sent, Ordering::Relaxed);
+        self.bytes_sent.fetch_add(bytes.up(), Ordering::Relaxed);
         self.bytes_received
-            .fetch_add(record.bytes_received, Ordering::Relaxed);
-        self.last_ms.fetch_max(record.started_ms, Ordering::Relaxed);
+            .fetch_add(bytes.down(), Ordering::Relaxed);
+        self.last_ms.fetch_max(started_ms, Ordering::Relaxed);
     }
 }
 

@@ -150,6 +150,11 @@ impl Trouble {
         })
     }
 
+    /// Whether something may be wrong with a flow that ended so: its record tells.
+    pub(super) fn may_be(end: &End) -> bool {
+        !matches!(end, End::Closed | End::ClientGone | End::Stopped(_))
+    }
+
     fn refusal(record: &FlowRecord) -> Self {
         let above = !record.note.is_empty();
         let inbound = record.facts.inbound.known();

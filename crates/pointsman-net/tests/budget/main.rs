@@ -29,7 +29,7 @@ const BY_SOCKS5: usize = 7;
 
 /// For a connection that has carried one question and one answer and rests, by either way: what was asked of the
 /// allocator, without what that adds of its own. Of it two times 256 bytes are the runtime's, one for each socket.
-const RESTING: isize = 1770;
+const RESTING: isize = 1250;
 
 struct Counting;
 
