@@ -6,13 +6,15 @@
 mod brief;
 mod flows;
 mod lacking;
+mod live;
 mod news;
 mod tallies;
 mod trouble;
 
-pub use self::flows::{Counters, LiveFlow};
+pub use self::flows::Counters;
 pub(crate) use self::flows::{Flows, Ticket};
 pub use self::lacking::Lack;
+pub use self::live::LiveFlow;
 pub use self::news::{Decisions, News, Tail};
 pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub(crate) use self::tallies::{Rules, Tallies};
