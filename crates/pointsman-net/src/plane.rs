@@ -1,13 +1,17 @@
 //! The data plane's handle: workers, listeners, and what outlives generations.
 //!
-//! Invariant: a generation comes into force wholly or not at all (`transaction`): either every listener of it is
-//! bound and new flows get it, or nothing has changed. A listener whose address did not change keeps
-//! its sockets and their queues; flows under way keep the generation that they began with. Stopping waits for no
-//! generation that is being prepared.
+//! Invariants: a generation comes into force wholly or not at all (`transaction`): either every listener of it is
+//! bound and new flows get it, or nothing has changed. What is in force is said here alone: whoever puts a generation
+//! in force leaves here what belongs to it (`S`), and asks for it. A listener whose address did not change keeps its
+//! sockets and their queues; flows under way keep the generation that they began with. Stopping waits for no generation
+//! that is being prepared.
 //! Absent: where generations come from, and the policy's own tests: the daemon's.
 
+mod binding;
+mod checks;
 mod connection;
 mod entrance;
+mod in_force;
 mod listeners;
 mod rooms;
 mod telling;
@@ -20,27 +24,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use pointsman_policy::{OutboundId, Policy};
-use pointsman_spec::address::Endpoint;
-use pointsman_spec::door::Listen;
-use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
-use pointsman_spec::target;
+use arc_swap::ArcSwapOption;
+use pointsman_spec::outbound::{Group, How, Kind};
 
+pub use self::in_force::InForce;
 use self::listeners::{Kept, Listeners};
-pub use self::telling::OpenedLog;
-pub use self::transaction::{Prepared, Retired};
+pub use self::transaction::{Prepared, PreparedRefresh, Retired};
 use crate::dial::Dialer;
-use crate::generation::Generation;
 pub use crate::ledger::{
     Attempt, Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally,
     Tail, Tallied, Tally, Told, Trouble,
 };
-use crate::outbound::{Target, Ways};
 use crate::relay::Closed;
 use crate::requests::Requests;
 use crate::shared::Shared;
-use crate::spec::listening::{At, Listening};
-use crate::spec::{Number, Spec};
+use crate::spec::listening::At;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
 
@@ -53,17 +51,19 @@ pub struct Setup {
     pub dialer: Dialer,
     /// Milliseconds since 1970 (UTC), for records.
     pub clock: fn() -> u64,
-    /// Where flows are logged.
-    pub access_log: Option<PathBuf>,
 }
 
-/// The data plane.
+/// The data plane, which keeps an `S` with what is in force.
 #[derive(Debug)]
-pub struct Plane {
+pub struct Plane<S = ()> {
     shared: Arc<Shared>,
+    /// The generation that flows get is this one: both are swapped together.
+    in_force: ArcSwapOption<InForce<S>>,
     workers: Workers,
     /// Connections and their flows.
     tasks: Tasks,
+    /// What is gone and not closed yet.
+    closing: Tasks,
     listeners: Mutex<Listeners>,
     /// One generation is prepared at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -98,6 +98,14 @@ pub enum ApplyError {
         /// The system's words.
         source: io::Error,
     },
+    /// The log of all flows cannot be opened.
+    #[error("the access log {path} cannot be opened", path = path.display())]
+    Log {
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
     /// The specification contradicts itself, and how.
     #[error("the configuration cannot be applied: {0}")]
     Spec(String),
@@ -117,27 +125,25 @@ pub enum SelectError {
     NoMember(String, String),
 }
 
-impl Plane {
-    /// Starts the workers. Nothing is listened on until [`Self::apply`].
+impl<S> Plane<S> {
+    /// Starts the workers. Nothing is listened on until [`Self::commit`].
     ///
     /// # Errors
-    /// When the system has no thread or descriptor left, or the access log cannot be opened.
+    /// When the system has no thread or descriptor left.
     pub fn start(setup: Setup) -> io::Result<Self> {
         let workers = match setup.workers {
             0 => Workers::start_default()?,
             count => Workers::start(count)?,
         };
-        let shared = Arc::new(Shared::new(
-            setup.dialer,
-            setup.clock,
-            setup.access_log.as_deref(),
-        )?);
+        let shared = Arc::new(Shared::new(setup.dialer, setup.clock));
         let listeners = Mutex::default();
         workers.spawn_on(0, end_the_quiet(Arc::downgrade(&shared)));
         Ok(Self {
             shared,
+            in_force: ArcSwapOption::empty(),
             workers,
             tasks: Tasks::new(),
+            closing: Tasks::new(),
             listeners,
             turn: Arc::default(),
             refused: Arc::default(),
@@ -150,52 +156,10 @@ impl Plane {
         &self.shared.requests
     }
 
-    /// Takes policies with refreshed rule sets into service for new flows, as generation `number`; nothing else
-    /// changes. The policies are those in force, in their order, but for what their sets hold.
-    ///
-    /// # Errors
-    /// [`ApplyError`] where they are not, or there is no generation yet; then nothing has changed.
-    pub async fn refresh(
-        &self,
-        number: Number,
-        policies: Vec<Arc<Policy>>,
-    ) -> Result<(), ApplyError> {
-        let _turn = self.turn.lock().await;
-        // From here on nothing waits.
-        let mut listeners = self.listeners();
-        if listeners.stopped {
-            return Err(ApplyError::Stopping);
-        }
-        let Some(now) = self.shared.generation() else {
-            return Err(ApplyError::Spec("nothing is in force yet".into()));
-        };
-        if now.number().load != number.load || now.spec().policies.len() != policies.len() {
-            let text = format!("{number} is no refresh of {}", now.number());
-            return Err(ApplyError::Spec(text));
-        }
-        // Checked before rules are counted anew: one that is refused leaves nothing.
-        check(&Spec {
-            policies: policies.clone(),
-            ..now.spec().clone()
-        })?;
-        let rules = listeners.tallies.of(&policies, false);
-        let next = now.refreshed(number, policies, rules);
-        self.shared.swap(next);
-        Ok(())
-    }
-
-    /// All that is listened on: the addresses of inbounds, in order. Nothing before the first
-    /// [`Self::apply`].
+    /// What is in force; `None` before the first [`Self::commit`].
     #[must_use]
-    pub fn listening(&self) -> Vec<Listening> {
-        let generation = self.shared.generation();
-        generation.map_or_else(Vec::new, |now| now.listening().to_vec())
-    }
-
-    /// The generation that new flows get; `None` before the first [`Self::apply`].
-    #[must_use]
-    pub fn generation(&self) -> Option<Arc<Generation>> {
-        self.shared.generation()
+    pub fn in_force(&self) -> Option<Arc<InForce<S>>> {
+        self.in_force.load_full()
     }
 
     /// Ends a live flow; `false` where there is none of that number.
@@ -252,67 +216,10 @@ impl Plane {
         }
     }
 
-    /// The targets of a forward in force that could not be reached, in the order of their names, and for how long each is
-    /// still passed by.
+    /// What is selected, group and member by name, whether or not what is in force knows them.
     #[must_use]
-    pub fn failing(&self, forward: &str) -> Vec<(Arc<str>, Duration)> {
-        let Some(generation) = self.shared.generation() else {
-            return Vec::new();
-        };
-        let found = generation.outbound_named(forward);
-        let group = found.and_then(|(id, _)| generation.groups().get(id));
-        group.map_or_else(Vec::new, |group| group.failing(tokio::time::Instant::now()))
-    }
-
-    /// The member that a group gives its flows now.
-    #[must_use]
-    pub fn selected(&self, group: &str) -> Option<Arc<str>> {
-        let generation = self.shared.generation()?;
-        let (_, outbound) = generation.outbound_named(group)?;
-        let Kind::Choose(Group {
-            members,
-            how: How::Selected { .. },
-        }) = &outbound.kind
-        else {
-            return None;
-        };
-        let id = self.shared.selected(&generation, &outbound.name, members)?;
-        generation
-            .outbound(id)
-            .map(|outbound| Arc::clone(&outbound.name))
-    }
-
-    /// How long an outbound takes to open a stream to `target`: for probes on demand.
-    ///
-    /// # Errors
-    /// One sentence that says why there is none.
-    pub async fn probe(
-        &self,
-        outbound: &str,
-        target: Target,
-        limit: Duration,
-    ) -> Result<Duration, String> {
-        let generation = self
-            .shared
-            .generation()
-            .ok_or("there is no configuration yet")?;
-        let found = generation.outbound_named(outbound).map(|(id, _)| id);
-        let id = found.ok_or_else(|| format!("there is no outbound `{outbound}`"))?;
-        let ways = Ways::new(Arc::clone(&self.shared), generation);
-        let begun = tokio::time::Instant::now();
-        match ways.open(id, &target, limit).await {
-            Ok(_stream) => Ok(begun.elapsed()),
-            Err(error) => Err(crate::record::chain(&error)),
-        }
-    }
-
-    /// The outbounds of the generation in force, for others than flows (look-ups, refreshes).
-    #[must_use]
-    pub fn ways(&self) -> Option<Ways> {
-        Some(Ways::new(
-            Arc::clone(&self.shared),
-            self.shared.generation()?,
-        ))
+    pub fn selections(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.shared.selections()
     }
 
     /// Accepts no more, lets flows end for up to `grace`, then ends the rest; `true` when all ended
@@ -346,7 +253,9 @@ impl Plane {
             self.shared.stopped.store(true, Ordering::Relaxed);
             listeners.kept.drain(..).collect()
         };
+        self.closing.ask_to_stop();
         transaction::close_all(gone).await;
+        self.closing.stop(CLOSED_WITHIN).await;
     }
 
     /// Nobody waits while they hold it.
@@ -381,78 +290,8 @@ async fn end_the_quiet(plane: Weak<Shared>) {
     }
 }
 
+/// Listeners that were closing when all were to close: as long as each is given.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
 const LOOK_AT_LEAST: Duration = Duration::from_millis(50);
 const LOOK_AT_MOST: Duration = Duration::from_secs(30);
-
-/// What would otherwise be found out flow by flow.
-fn check(spec: &Spec) -> Result<(), ApplyError> {
-    let outbounds = spec.outbounds.len();
-    for policy in &spec.policies {
-        if policy.outbounds.len() != outbounds {
-            let text = format!("policy `{}` knows other outbounds", policy.name);
-            return Err(ApplyError::Spec(text));
-        }
-    }
-    for inbound in &spec.inbounds {
-        let resolver = inbound
-            .resolver
-            .is_none_or(|id| id.0 < spec.resolvers.len());
-        if inbound.policy.0 >= spec.policies.len() || !resolver {
-            let text = format!(
-                "inbound `{}` names a policy or resolver that is not there",
-                inbound.name
-            );
-            return Err(ApplyError::Spec(text));
-        }
-    }
-    for outbound in &spec.outbounds {
-        check_group(spec, outbound)?;
-    }
-    Ok(())
-}
-
-/// Groups that try their members have targets alone, and no door of theirs is where one of those is.
-fn check_group(spec: &Spec, group: &Outbound) -> Result<(), ApplyError> {
-    let Kind::Choose(Group {
-        members,
-        how: How::Balanced(_),
-    }) = &group.kind
-    else {
-        return Ok(());
-    };
-    let name = &group.name;
-    let found = |id: OutboundId| spec.outbounds.get(usize::try_from(id.0).ok()?);
-    let target = |id: &OutboundId| {
-        let member = found(*id)?;
-        match &member.kind {
-            Kind::Carry(Carrier::Target(target)) => Some((&member.name, target)),
-            _ => None,
-        }
-    };
-    let targets: Option<Vec<_>> = members.iter().map(target).collect();
-    let known = |targets: &Vec<(&Arc<str>, &target::Target)>| {
-        let mut via = targets.iter().filter_map(|(_, target)| target.via);
-        !targets.is_empty() && via.all(|via| found(via).is_some())
-    };
-    let Some(targets) = targets.filter(known) else {
-        let text =
-            format!("forward `{name}` has no target, or names an outbound that is not there");
-        return Err(ApplyError::Spec(text));
-    };
-    // Its door has its name.
-    let mut doors = spec.inbounds.iter().filter(|door| door.name == *name);
-    let mut circle = |address: &Endpoint| match address {
-        Endpoint::Unix(path) => doors.any(|door| {
-            let at = |listen: &Listen| matches!(&listen.at, Endpoint::Unix(own) if own == path);
-            door.listen.iter().any(at)
-        }),
-        Endpoint::Fd(_) | Endpoint::Tcp(_) => false,
-    };
-    match targets.iter().find(|(_, target)| circle(&target.address)) {
-        Some((target, _)) => {
-            let text = format!("forward `{name}` listens where its target `{target}` is");
-            Err(ApplyError::Spec(text))
-        }
-        None => Ok(()),
-    }
-}

@@ -4,7 +4,6 @@
 //! here is touched per packet.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -25,7 +24,7 @@ use crate::guard::Own;
 use crate::ledger::Flows;
 use crate::login::brake::Brake;
 use crate::owner::Memory;
-use crate::record::log::{AccessLog, Dropped};
+use crate::record::log::Dropped;
 use crate::relay::PipePool;
 use crate::requests::Requests;
 use crate::spec::listening::At;
@@ -113,25 +112,10 @@ impl Silences {
 }
 
 impl Shared {
-    /// Flows are logged at `access_log`; `clock` tells milliseconds since 1970 (UTC).
-    pub(crate) fn new(
-        dialer: Dialer,
-        clock: fn() -> u64,
-        access_log: Option<&Path>,
-    ) -> io::Result<Self> {
-        let dropped = Arc::default();
-        let log = access_log
-            .map(|path| {
-                let named = |error: io::Error| {
-                    let path = path.display();
-                    let text = format!("the access log {path} cannot be opened: {error}");
-                    io::Error::new(error.kind(), text)
-                };
-                AccessLog::open(path, &dropped).map_err(named)
-            })
-            .transpose()?;
-        Ok(Self {
-            flows: Arc::new(Flows::new(clock, log.map(Arc::new))),
+    /// `clock` tells milliseconds since 1970 (UTC).
+    pub(crate) fn new(dialer: Dialer, clock: fn() -> u64) -> Self {
+        Self {
+            flows: Arc::new(Flows::new(clock)),
             own: Arc::default(),
             memory: Arc::default(),
             pipes: PipePool::default(),
@@ -146,8 +130,8 @@ impl Shared {
             groups: group::Kept::default(),
             logs: door::Logs::default(),
             stopped: AtomicBool::new(false),
-            dropped,
-        })
+            dropped: Arc::default(),
+        }
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {
@@ -158,8 +142,8 @@ impl Shared {
         self.generation.load_full()
     }
 
-    pub(crate) fn swap(&self, generation: Generation) {
-        self.generation.store(Some(Arc::new(generation)));
+    pub(crate) fn swap(&self, generation: Arc<Generation>) {
+        self.generation.store(Some(generation));
     }
 
     pub(crate) fn listens_at(&self, listening: Vec<At>) {
@@ -195,6 +179,17 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(group, member);
+    }
+
+    /// Group's name and member's name.
+    pub(crate) fn selections(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let selections = self
+            .selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let each = selections.iter();
+        each.map(|(group, member)| (Arc::clone(group), Arc::clone(member)))
+            .collect()
     }
 
     /// The member that a group gives its flows: the one selected, else the first.

@@ -56,6 +56,26 @@ pub struct Spec {
     pub guards: Vec<Guard>,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// What is kept of flows.
+    pub records: Records,
+}
+
+/// What is kept of flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Where all are logged.
+    pub access_log: Option<PathBuf>,
+    /// How many of those that ended are kept; fewer where they would take more than some megabytes.
+    pub keep: usize,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            access_log: None,
+            keep: 1000,
+        }
+    }
 }
 
 /// Which process serves an outbound.

@@ -1,7 +1,7 @@
-//! What the daemon is made of: the plane, the configuration in force, and the ones before.
+//! What the daemon is made of: the plane, with the configuration in force, and the ones before.
 //!
 //! Invariant: a configuration is in force wholly or not at all; [`App::reload`] is the one way to
-//! change it. Which one that is the plane says, and nobody else.
+//! change it. What is in force the plane says, and nobody else: it keeps the configuration with the generation.
 
 mod blind;
 mod book;
@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pointsman_api as api;
-use pointsman_api::daemon::Change;
+use pointsman_api::daemon::{Awaiting, Change};
 use pointsman_config::Setup;
-use pointsman_net::plane::{Plane, SelectError};
+use pointsman_net::plane::{self, Plane, SelectError};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::resolver::Station;
 use pointsman_net::spec::Number;
@@ -29,7 +29,6 @@ use pointsman_net::spec::listening::Listening;
 use pointsman_net::tasks::Tasks;
 use tokio::sync::{broadcast, watch};
 
-pub(crate) use self::book::InForce;
 use self::book::{Book, Pending};
 pub(crate) use self::owed::Asker;
 use self::setback::Setback;
@@ -45,6 +44,9 @@ use crate::selections::{self, Selections};
 /// Changes of the configuration that a slow listener may lag behind.
 const CHANGES: usize = 64;
 
+/// What is in force, with the configuration that it was made of.
+pub(crate) type InForce = plane::InForce<Arc<Setup>>;
+
 /// The daemon.
 pub(crate) struct App {
     /// Where the configuration comes from.
@@ -52,7 +54,7 @@ pub(crate) struct App {
     /// When it started.
     pub started: Instant,
     /// The data plane.
-    pub plane: Plane,
+    pub plane: Plane<Arc<Setup>>,
     /// What name servers answered, over all configurations.
     pub names: Arc<Station>,
     /// The daemon's own tasks: the control socket, watching, what waits for confirmation.
@@ -61,8 +63,8 @@ pub(crate) struct App {
     pub requests: AtomicU64,
     /// Reloads that took, and that were refused.
     pub reloads: [AtomicU64; 2],
-    /// What was selected, by this daemon or the one before.
-    selections: Mutex<Selections>,
+    /// One selection is written to the disk at a time: the last one stands there.
+    selecting: Mutex<()>,
     /// What was refused or rolled back last.
     setback: Mutex<Option<Setback>>,
     book: Mutex<Book>,
@@ -105,7 +107,7 @@ impl LoadsAsked {
 
 impl App {
     /// A daemon that serves nothing yet.
-    pub(crate) fn new(origin: Origin, plane: Plane, log: Log) -> Arc<Self> {
+    pub(crate) fn new(origin: Origin, plane: Plane<Arc<Setup>>, log: Log) -> Arc<Self> {
         let counts = Counts::open(origin.state.as_deref(), origin.path.as_deref());
         Arc::new(Self {
             origin,
@@ -115,7 +117,7 @@ impl App {
             tasks: Tasks::new(),
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
-            selections: Mutex::default(),
+            selecting: Mutex::default(),
             setback: Mutex::default(),
             book: Mutex::default(),
             lists: Lists::default(),
@@ -153,73 +155,78 @@ impl App {
     ///
     /// Answers with why it will not outlive the daemon, where it will not.
     pub(crate) fn select(&self, group: &str, member: &str) -> Result<Option<String>, SelectError> {
+        let writing = self.selecting.lock();
+        let _one_at_a_time = writing.unwrap_or_else(PoisonError::into_inner);
         self.plane.select(group, member)?;
-        let mut kept = self.selections();
-        kept.insert(group.to_owned(), member.to_owned());
         let state = self.origin.state.as_ref();
-        Ok(state.and_then(|state| selections::store(state, &kept).err()))
+        Ok(state.and_then(|state| selections::store(state, &self.selections()).err()))
     }
 
     /// The line that says that the daemon serves.
     pub(crate) fn ready(&self) -> String {
-        let word = |it: Listening| format!(" {}={}@{}", it.name, it.kind.as_str(), it.at);
-        let words: String = self.plane.listening().into_iter().map(word).collect();
+        let word = |it: &Listening| format!(" {}={}@{}", it.name, it.kind.as_str(), it.at);
+        let words: String = self.in_force().listening().iter().map(word).collect();
         format!("ready{words}")
-    }
-
-    /// The configuration in force.
-    ///
-    /// # Panics
-    /// Before [`App::begin`].
-    pub(crate) fn generation(&self) -> (Number, Arc<Setup>) {
-        let in_force = self.book().in_force(&self.plane);
-        #[expect(
-            clippy::expect_used,
-            reason = "nothing is asked before the first is in force"
-        )]
-        in_force.expect("a generation is in force")
     }
 
     /// All that is in force, at one moment.
     ///
     /// # Panics
     /// Before [`App::begin`].
-    pub(crate) fn in_force(&self) -> InForce {
-        let book = self.book();
-        let generation = self.plane.generation();
-        let known = generation.and_then(|now| Some((book.of(now.number())?, now)));
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
         #[expect(
             clippy::expect_used,
             reason = "nothing is asked before the first is in force"
         )]
-        let (setup, now) = known.expect("a generation is in force");
-        InForce {
-            number: now.number(),
-            setup,
-            listening: now.listening().to_vec(),
-            awaiting: book.pending.as_ref().map(Pending::told),
-        }
+        let now = self.plane.in_force().expect("a generation is in force");
+        now
+    }
+
+    /// As [`Self::in_force`], with what waits for confirmation at that moment.
+    pub(crate) fn standing(&self) -> (Arc<InForce>, Option<Awaiting>) {
+        let book = self.book();
+        let awaiting = book.pending.as_ref().map(Pending::told);
+        (self.in_force(), awaiting)
+    }
+
+    /// The number and the configuration in force.
+    ///
+    /// # Panics
+    /// Before [`App::begin`].
+    pub(crate) fn generation(&self) -> (Number, Arc<Setup>) {
+        let now = self.in_force();
+        (now.number(), Arc::clone(now.about()))
     }
 
     /// The configuration of that number, while it is kept.
     pub(crate) fn generation_of(&self, number: Number) -> Option<Arc<Setup>> {
-        self.book().of(number)
+        self.kept(|known| known == number)
     }
 
     /// As [`Self::generation_of`], else another of the same load, which differs in what its rule sets hold alone.
     pub(crate) fn like(&self, number: Number) -> Option<Arc<Setup>> {
+        let same = self.generation_of(number);
+        same.or_else(|| self.kept(|known| known.load == number.load))
+    }
+
+    /// The one in force, else the newest of those before, of such a number.
+    fn kept(&self, is_it: impl Fn(Number) -> bool) -> Option<Arc<Setup>> {
+        // Held over both: what is replaced in between would be found in neither.
         let book = self.book();
-        book.of(number).or_else(|| book.of_load(number.load))
+        let now = self.plane.in_force().filter(|now| is_it(now.number()));
+        let now = now.map(|now| Arc::clone(now.about()));
+        now.or_else(|| book.newest(is_it))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn selections(&self) -> MutexGuard<'_, Selections> {
-        self.selections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// What was selected, by this daemon or the one before.
+    fn selections(&self) -> Selections {
+        let all = self.plane.selections().into_iter();
+        all.map(|(group, member)| (group.to_string(), member.to_string()))
+            .collect()
     }
 
     fn setbacks(&self) -> MutexGuard<'_, Option<Setback>> {

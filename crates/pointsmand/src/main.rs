@@ -161,7 +161,6 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         workers: args.workers,
         dialer: Dialer::new(None),
         clock: clock::unix_ms,
-        access_log: setup.access_log.clone(),
     })?;
     let json = log.is_json();
     let app = App::new(origin, plane, log);

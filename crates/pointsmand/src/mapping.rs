@@ -10,7 +10,7 @@ use pointsman_config::Setup;
 use pointsman_config::setup::{self as from, Written};
 use pointsman_net::lookup::Resolve;
 use pointsman_net::resolver::{Resolver, Station};
-use pointsman_net::spec::{Guard, Number, ServedBy, Spec};
+use pointsman_net::spec::{Guard, Number, Records, ServedBy, Spec};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
 use pointsman_policy::{Host, OutboundId};
@@ -46,6 +46,10 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         server_resolver,
         sniff: setup.sniff,
         timeouts: setup.timeouts,
+        records: Records {
+            access_log: setup.access_log.clone(),
+            keep: setup.history.keep,
+        },
     }
 }
 

@@ -3,22 +3,23 @@
 use std::net::IpAddr;
 
 use pointsman_config::explain::Selection;
-use pointsman_net::plane::Plane;
 use pointsman_net::record::FlowRecord;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::decision::Reason;
 use pointsman_policy::model::OutboundKind;
 use pointsman_policy::{Action, OutboundId, Policy};
 
+use crate::app::InForce;
+
 /// The members that groups give their flows now.
 pub(crate) struct Selected<'a> {
-    pub(crate) plane: &'a Plane,
+    pub(crate) in_force: &'a InForce,
     pub(crate) policy: &'a Policy,
 }
 
 impl Selection for Selected<'_> {
     fn selected(&self, group: OutboundId) -> Option<OutboundId> {
-        let name = self.plane.selected(&self.policy.outbound(group).name)?;
+        let name = self.in_force.selected(&self.policy.outbound(group).name)?;
         let found = self
             .policy
             .outbounds
@@ -41,13 +42,13 @@ pub(crate) struct Recorded<'a> {
 }
 
 impl<'a> Recorded<'a> {
-    pub(crate) fn new(plane: &'a Plane, policy: &'a Policy, record: &FlowRecord) -> Self {
+    pub(crate) fn new(in_force: &'a InForce, policy: &'a Policy, record: &FlowRecord) -> Self {
         let name = record.member.as_ref().or(record.outbound.as_ref());
         let mut known = policy.outbounds.iter();
         let found = name.and_then(|name| known.position(|outbound| outbound.name == *name));
         let reason = record.decision.as_ref().map(|decision| &decision.reason);
         Self {
-            now: Selected { plane, policy },
+            now: Selected { in_force, policy },
             led_to: found.and_then(|at| u32::try_from(at).ok()).map(OutboundId),
             guarded: matches!(reason, Some(Reason::LoopGuard { .. })),
         }

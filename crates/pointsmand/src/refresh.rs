@@ -290,7 +290,7 @@ impl Keeping {
 
     /// Fetches it, and puts it in force where it is a new one.
     async fn once(&mut self) -> Result<Outcome, String> {
-        let ways = self.app.plane.ways().ok_or("nothing is in force")?;
+        let ways = self.app.in_force().ways();
         let now = Arc::clone(ways.generation());
         // The number of its outbound would be another's.
         if now.number().load != self.load {

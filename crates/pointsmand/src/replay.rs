@@ -22,7 +22,7 @@ use pointsman_net::record::FlowRecord;
 use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 
 use self::behind::{Behind, Teller};
-use crate::app::App;
+use crate::app::{App, InForce};
 use crate::asked::Recorder;
 use crate::candidate::{Checked, Occasion, Refused, checked};
 use crate::members::Selected;
@@ -114,12 +114,12 @@ async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems),
 
 /// Puts the flows of lately through the candidate.
 fn put_through(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
-    let (number, in_force) = app.generation();
-    let redact = asked.redact || in_force.history.redact || candidate.history.redact;
+    let in_force = app.in_force();
+    let redact = asked.redact || in_force.about().history.redact || candidate.history.redact;
     let config = asked.config.as_ref().or(app.origin.path.as_ref());
     let mut replay = api::Replay {
         config: config.map(|path| path.display().to_string()),
-        generation: number.to_string(),
+        generation: in_force.number().to_string(),
         flows: 0,
         same: 0,
         by_another_rule: 0,
@@ -150,8 +150,8 @@ fn put_through(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
             }
         };
         let setup = app.generation_of(record.generation);
-        let (from, before) = went(app, &teller, record);
-        let (to, then) = would_go(app, &teller, candidate, policy, &facts, &step);
+        let (from, before) = went(app, &in_force, &teller, record);
+        let (to, then) = would_go(&in_force, &teller, candidate, policy, &facts, &step);
         // Nobody knows any more what stood behind a name of a generation that is gone.
         let behind = match (before, then) {
             (Some(before), Some(then)) if from == to && before != then => Some((before, then)),
@@ -263,7 +263,12 @@ fn arrival<'s>(candidate: &'s Setup, record: &FlowRecord) -> Option<(&'s Policy,
 
 /// Where the flow went, by the members that are selected now: who selected another one since moved the flow, not
 /// the candidate. By its record where its generation is no longer kept.
-fn went(app: &App, teller: &Teller, record: &FlowRecord) -> (Decision, Option<Behind>) {
+fn went(
+    app: &App,
+    in_force: &InForce,
+    teller: &Teller,
+    record: &FlowRecord,
+) -> (Decision, Option<Behind>) {
     let setup = app.like(record.generation);
     let known = setup
         .as_deref()
@@ -271,7 +276,7 @@ fn went(app: &App, teller: &Teller, record: &FlowRecord) -> (Decision, Option<Be
     match known {
         Some((setup, policy)) => {
             let step = record.decision.clone().map_or(Step::NoRoute, Step::Decided);
-            would_go(app, teller, setup, policy, &record.facts, &step)
+            would_go(in_force, teller, setup, policy, &record.facts, &step)
         }
         None => {
             let decision = Decision {
@@ -287,17 +292,14 @@ fn went(app: &App, teller: &Teller, record: &FlowRecord) -> (Decision, Option<Be
 
 /// Where it goes by that policy of that configuration, and what stands behind that.
 fn would_go(
-    app: &App,
+    in_force: &InForce,
     teller: &Teller,
     setup: &Setup,
     policy: &Policy,
     facts: &Facts,
     step: &Step,
 ) -> (Decision, Option<Behind>) {
-    let selected = Selected {
-        plane: &app.plane,
-        policy,
-    };
+    let selected = Selected { in_force, policy };
     let world = World {
         selection: &selected,
         listeners: &Listeners::of(setup),

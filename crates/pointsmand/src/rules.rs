@@ -27,10 +27,11 @@ const SHADOWS: usize = 5;
 
 /// All rules; with `shadowed` also what earlier ones took from them.
 pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
-    let (number, setup) = app.generation();
-    let mut rules = app.plane.rules();
+    let in_force = app.in_force();
+    let setup = in_force.about();
+    let mut rules = in_force.rules().to_vec();
     // Others decide only where something broke, and a named tree that no flow comes to counts where it is used.
-    let met = policies_met(&setup);
+    let met = policies_met(setup);
     rules.retain(|rule| {
         let name = setup.policies.get(rule.policy).map(|policy| &*policy.name);
         let met = name.is_some_and(|name| met.contains(name));
@@ -60,7 +61,7 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
     let counted = app.hits.told(counted);
     let (mut shadows, replayed) = match shadowed {
         true => {
-            let (shadows, replayed) = shadows(app, &setup, rules.len());
+            let (shadows, replayed) = shadows(app, setup, rules.len());
             (shadows, Some(replayed))
         }
         false => (HashMap::new(), None),
@@ -79,7 +80,7 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
         }
     };
     api::RuleList {
-        generation: number.to_string(),
+        generation: in_force.number().to_string(),
         since: Some(app.counts.since()),
         rules: rules.iter().zip(counted).map(state).collect(),
         replayed,

@@ -25,7 +25,7 @@ use crate::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Tra
 use crate::outbound::Ways;
 use crate::record::FlowRecord;
 use crate::shared::Shared;
-use crate::spec::{Number, Spec};
+use crate::spec::{Number, Records, Spec};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
 pub(crate) const REJECT: OutboundId = OutboundId(1);
@@ -109,6 +109,7 @@ impl Stage {
                 blackhole: Duration::from_millis(50),
                 ..Timeouts::default()
             },
+            records: Records::default(),
         };
         let door = DoorSpec {
             name: "door".into(),
@@ -122,7 +123,7 @@ impl Stage {
             limits: DoorLimits::default(),
             access_log: None,
         };
-        let shared = Shared::new(Dialer::default(), || 0, None).unwrap();
+        let shared = Shared::new(Dialer::default(), || 0);
         let generation = Generation::new(
             spec,
             HashMap::new(),

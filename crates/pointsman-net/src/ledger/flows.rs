@@ -21,11 +21,9 @@ use crate::record::line::Line;
 use crate::record::log::AccessLog;
 use crate::record::{By, End, Fault, FlowRecord, Limit};
 use crate::relay::Closed;
-use crate::spec::Number;
+use crate::spec::{Number, Records};
 
-/// Records that are kept of flows that ended, unless somebody asks for another number.
-const RECENT: usize = 1000;
-/// What those records may take, in bytes: a record is some 700 bytes, ten times that with long command lines.
+/// What records of flows that ended may take, in bytes: a record is some 700 bytes, ten times that with long command lines.
 const RECENT_BYTES: usize = 16 << 20;
 /// Locks over the live flows, so that workers rarely meet at one.
 const SHARDS: usize = 16;
@@ -77,7 +75,8 @@ struct Ended {
 }
 
 impl Flows {
-    pub(crate) fn new(clock: fn() -> u64, log: Option<Arc<AccessLog>>) -> Self {
+    /// Logs none until it is told where.
+    pub(crate) fn new(clock: fn() -> u64) -> Self {
         Self {
             clock,
             next: AtomicU64::new(1),
@@ -86,8 +85,8 @@ impl Flows {
             ended: Mutex::default(),
             readers: Readers::default(),
             troubles: Troubles::default(),
-            keep: AtomicUsize::new(RECENT),
-            log: ArcSwapOption::from(log),
+            keep: AtomicUsize::new(Records::default().keep),
+            log: ArcSwapOption::empty(),
         }
     }
 

@@ -15,7 +15,7 @@ use pointsman_policy::fact::InboundKind;
 use super::entrance::Entrance;
 use super::wanted::{Wanted, covers, overlap};
 use crate::ledger::Tallies;
-use crate::listen::{Bound, Endpoint, Listener};
+use crate::listen::{Endpoint, Listener};
 use crate::spec::listening::{At, ListenerId, Listening};
 
 /// The listeners in force.
@@ -38,6 +38,14 @@ pub(super) struct Kept {
     pub(super) entrance: Arc<Entrance>,
 }
 
+impl Kept {
+    /// Whether it is gone, and still takes those who began to connect before that.
+    pub(super) fn lingers(&self) -> bool {
+        let farewell = self.entrance.farewell.load();
+        farewell.as_ref().is_some_and(|told| told.heirs.is_some())
+    }
+}
+
 /// Where a listener in force stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -54,6 +62,40 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// One that was bound as it is wanted.
+    pub(super) fn new(id: ListenerId, wanted: &Wanted, bound: Option<SocketAddr>) -> Self {
+        Self {
+            id,
+            name: Arc::clone(&wanted.name),
+            kind: wanted.kind,
+            asked: wanted.at.clone(),
+            bound,
+            inherited: match &wanted.at {
+                At::Fd(number) => Some(*number),
+                At::Tcp(_) | At::Unix(_) => None,
+            },
+            within: false,
+        }
+    }
+
+    /// The same socket for what is wanted now.
+    pub(super) fn asked_anew(&self, wanted: &Wanted) -> Self {
+        Self {
+            inherited: self.inherited,
+            ..Self::new(self.id, wanted, self.bound)
+        }
+    }
+
+    /// The same socket as a part of a wider one that is wanted now.
+    pub(super) fn within(&self, whole: &Wanted) -> Self {
+        Self {
+            name: Arc::clone(&whole.name),
+            kind: whole.kind,
+            within: true,
+            ..self.clone()
+        }
+    }
+
     /// Where connections reach it.
     pub(super) fn reached_at(&self) -> At {
         self.bound.map_or_else(|| self.asked.clone(), At::Tcp)
@@ -70,13 +112,6 @@ impl Standing {
             at,
         }
     }
-}
-
-/// Where a wanted listener comes from.
-#[derive(Debug)]
-pub(super) enum Place {
-    Kept(ListenerId),
-    New(ListenerId, Box<Bound>),
 }
 
 /// What becomes of the listeners in force, and where the wanted ones come from.
@@ -154,34 +189,6 @@ impl Listeners {
                     }
                 }
             }
-        }
-    }
-
-    /// Where a wanted listener will stand.
-    pub(super) fn standing(&self, wanted: &Wanted, place: &Place) -> Standing {
-        let (id, bound, inherited) = match place {
-            Place::Kept(id) => {
-                let old = self.kept.iter().find(|kept| kept.place.id == *id);
-                let place = old.map(|kept| &kept.place);
-                let inherited = place.and_then(|place| place.inherited);
-                (*id, place.and_then(|place| place.bound), inherited)
-            }
-            Place::New(id, bound) => {
-                let inherited = match &wanted.at {
-                    At::Fd(number) => Some(*number),
-                    At::Tcp(_) | At::Unix(_) => None,
-                };
-                (*id, bound.address(), inherited)
-            }
-        };
-        Standing {
-            id,
-            name: Arc::clone(&wanted.name),
-            kind: wanted.kind,
-            asked: wanted.at.clone(),
-            bound,
-            inherited,
-            within: false,
         }
     }
 

@@ -1,15 +1,12 @@
 //! What the plane tells of itself: flows, news, tallies of rules; and where it writes that down.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Plane;
-use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, RuleTally, Tail, Told};
+use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, Tail, Told};
 use crate::record::FlowRecord;
-use crate::record::log::AccessLog;
 
-impl Plane {
+impl<S> Plane<S> {
     /// Live flows, oldest first.
     #[must_use]
     pub fn flows(&self) -> Vec<Arc<LiveFlow>> {
@@ -26,12 +23,6 @@ impl Plane {
     #[must_use]
     pub fn recent(&self) -> Vec<Arc<FlowRecord>> {
         self.shared.flows.recent()
-    }
-
-    /// Keeps so many of the flows that ended, from now on; fewer where they would take more than
-    /// `RECENT_BYTES`.
-    pub fn keep_recent(&self, count: usize) {
-        self.shared.flows.keep_recent(count);
     }
 
     /// Flows as they end and what rules say, from now on. A reader that is too slow is told how many it missed.
@@ -61,13 +52,6 @@ impl Plane {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The rules of the generation in force, in order, policy by policy, with what they decided.
-    #[must_use]
-    pub fn rules(&self) -> Vec<RuleTally> {
-        let generation = self.shared.generation();
-        generation.map_or_else(Vec::new, |generation| generation.rules().all().to_vec())
-    }
-
     /// What rules decided, to be kept over a restart: those of the generation in force and of the last ones before.
     /// Flows count when they end.
     #[must_use]
@@ -78,30 +62,6 @@ impl Plane {
     /// What rules decided before this plane was; called before the first generation.
     pub fn recall(&self, remembered: Vec<Remembered>) {
         self.listeners().tallies.recall(remembered);
-    }
-
-    /// Opens an access log at `path`, without writing to it yet; `None` where it is the one in use.
-    ///
-    /// # Errors
-    /// Those of opening it.
-    pub fn open_access_log(&self, path: Option<&Path>) -> io::Result<Option<OpenedLog>> {
-        if self.shared.flows.log_path().as_deref() == path {
-            return Ok(None);
-        }
-        let dropped = &self.shared.dropped;
-        let log = path
-            .map(|path| AccessLog::open(path, dropped))
-            .transpose()?;
-        Ok(Some(OpenedLog(log)))
-    }
-
-    /// Logs flows there from now on.
-    pub fn log_to(&self, opened: OpenedLog) {
-        let old = self.shared.flows.log_to(opened.0.map(Arc::new));
-        // Closing writes what is queued, and waits for that.
-        let closing = std::thread::Builder::new().name("closes-log".into());
-        // Where there is no thread left, it is closed here.
-        let _ = closing.spawn(move || drop(old));
     }
 
     /// Lines that access logs lost since the start, those of forwards too, and those that are given up by now.
@@ -118,7 +78,3 @@ impl Plane {
         self.shared.logs.reopen();
     }
 }
-
-/// An access log that nobody writes to yet; dropping it leaves things as they are.
-#[derive(Debug)]
-pub struct OpenedLog(Option<AccessLog>);

@@ -31,7 +31,7 @@ async fn listeners_and_flows_outlive_a_reload() {
     let second = with(greeter("new").await);
     let applied = stage.plane().apply(spec(2, &[], vec![second])).await;
     applied.unwrap();
-    assert_eq!(stage.plane().listening(), stage.at);
+    assert_eq!(stage.listening(), stage.at);
     stage.hears("new").await;
     unix_client(&path).await.expect("new").await;
     old.send("still").await;

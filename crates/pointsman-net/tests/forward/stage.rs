@@ -13,7 +13,7 @@ use pointsman_net::lookup::{
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::listening::Listening;
-use pointsman_net::spec::{Number, Spec};
+use pointsman_net::spec::{Number, Records, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
@@ -264,6 +264,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
         sniff: SniffLimits::default(),
         guards: Vec::new(),
         timeouts: Timeouts::default(),
+        records: Records::default(),
     }
 }
 
@@ -319,7 +320,7 @@ impl Stage {
     pub(crate) async fn play(spec: Spec) -> Self {
         let mut stage = Self::dark();
         stage.plane().apply(spec).await.unwrap();
-        stage.at = stage.plane().listening();
+        stage.at = stage.listening();
         stage
     }
 
@@ -329,7 +330,6 @@ impl Stage {
             workers: 2,
             dialer: Dialer::default(),
             clock: || 1_700_000_000_000,
-            access_log: None,
         });
         Self {
             plane: Some(plane.unwrap()),
@@ -339,6 +339,10 @@ impl Stage {
 
     pub(crate) fn plane(&self) -> &Plane {
         self.plane.as_ref().unwrap()
+    }
+
+    pub(crate) fn listening(&self) -> Vec<Listening> {
+        self.plane().in_force().unwrap().listening().to_vec()
     }
 
     pub(crate) fn port(&self) -> SocketAddr {

@@ -19,8 +19,8 @@ async fn what_was_handed_over_is_there_after_a_trial() {
     let stage = Stage::of(forward.clone()).await;
     let plane = stage.plane();
     let on_trial = plane.prepare(spec(2, &[], vec![other.clone()])).await;
-    let retired = plane.commit_on_trial(on_trial.unwrap());
-    retired.unwrap().retire().await;
+    let retired = plane.commit_on_trial(on_trial.unwrap(), ());
+    retired.retire().await;
 
     // Rolled back.
     plane
@@ -33,8 +33,8 @@ async fn what_was_handed_over_is_there_after_a_trial() {
 
     // Confirmed: nobody needs them any more.
     let on_trial = plane.prepare(spec(4, &[], vec![other])).await;
-    let retired = plane.commit_on_trial(on_trial.unwrap());
-    retired.unwrap().retire().await;
+    let retired = plane.commit_on_trial(on_trial.unwrap(), ());
+    retired.retire().await;
     plane.end_trial();
     let refused = plane.apply(spec(5, &[], vec![forward])).await;
     assert!(
@@ -57,7 +57,7 @@ async fn a_connection_counts_while_its_forward_is_gone() {
         let applied = stage.plane().apply(spec(number, &[], vec![forward])).await;
         applied.unwrap();
     }
-    stage.at = stage.plane().listening();
+    stage.at = stage.listening();
     assert!(stage.closes().await, "it would be the second");
     first.send("b").await;
     first.expect("b").await;

@@ -84,7 +84,7 @@ const ANSWERS: &[(&str, &str)] = &[
 /// What came of fetching `url` by the outbound of that name, and what was kept.
 async fn fetched(script: &Script, via: &str, url: &str, validators: Validators) -> String {
     let stage = script.play().await;
-    let ways = stage.plane().ways().unwrap();
+    let ways = stage.plane().in_force().unwrap().ways();
     let what = Fetch {
         url: Url::parse(url).unwrap(),
         via: script.id(via),
@@ -178,7 +178,7 @@ async fn it_ends_in_time() {
         limit: 10,
         within: Duration::from_millis(100),
     };
-    let ways = stage.plane().ways().unwrap();
+    let ways = stage.plane().in_force().unwrap().ways();
     let done = fetch(&ways, &what, &mut |_| Ok(())).await;
     assert_eq!(chain(&done.unwrap_err()), "not done within 100ms");
 }

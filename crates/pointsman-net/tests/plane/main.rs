@@ -24,5 +24,6 @@ mod owners;
 mod plain_http;
 mod reload;
 mod stage;
+mod steps;
 mod ways;
 mod widening;

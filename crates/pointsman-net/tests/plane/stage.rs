@@ -11,7 +11,7 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::plane::{Plane, Setup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::spec::{Number, Spec};
+use pointsman_net::spec::{Number, Records, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -30,7 +30,7 @@ use tokio::time::timeout;
 /// No step of a test takes longer, also on a machine under load.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Every name is on the loopback, but for `nowhere.test`; `silent.test` is never answered.
+/// Every name is on the loopback, but for `nowhere.test`; `silent.test` is never answered, `late.test` after some turns.
 #[derive(Debug)]
 struct Loopback;
 
@@ -52,10 +52,16 @@ impl Resolve for Loopback {
             _ => Ok(vec![here]),
         };
         let answer = answer.map(Addresses::fixed);
-        if name.as_str() == "silent.test" {
-            return Box::pin(std::future::pending());
+        match name.as_str() {
+            "silent.test" => Box::pin(std::future::pending()),
+            "late.test" => Box::pin(async {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                answer
+            }),
+            _ => Box::pin(std::future::ready(answer)),
         }
-        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -175,6 +181,7 @@ impl Script {
             sniff: self.sniff,
             guards: Vec::new(),
             timeouts: self.limits,
+            records: Records::default(),
         }
     }
 
@@ -268,7 +275,6 @@ impl Stage {
             workers: 2,
             dialer: Dialer::default(),
             clock: || 1_700_000_000_000,
-            access_log: None,
         });
         let plane = plane.unwrap();
         let bound = plane.apply(spec).await.unwrap();

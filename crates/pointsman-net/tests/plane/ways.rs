@@ -208,7 +208,15 @@ async fn a_groups_selection_outlives_generations() {
     check("RESET").await;
     stage.plane().apply(script.spec()).await.unwrap();
     check("RESET").await;
-    assert_eq!(stage.plane().selected("group").as_deref(), Some("RESET"));
+    assert_eq!(
+        stage
+            .plane()
+            .in_force()
+            .unwrap()
+            .selected("group")
+            .as_deref(),
+        Some("RESET")
+    );
 }
 
 /// Two listeners, `a` with a policy that lets all go, `b` with the script's.

@@ -20,8 +20,8 @@ fn at(listen: SocketAddr) -> DoorSpec {
 }
 
 fn told(stage: &Stage) -> Vec<String> {
-    let listening = stage.plane().listening();
-    listening.iter().map(|it| it.at.to_string()).collect()
+    let now = stage.plane().in_force().unwrap();
+    now.listening().iter().map(|it| it.at.to_string()).collect()
 }
 
 async fn code(at: SocketAddr, port: u16) -> u8 {
@@ -128,7 +128,7 @@ async fn a_first_narrowing_loses_no_connection_and_closes_the_rest() {
     let spec = Script::new().inbounds([at(inside)]).spec();
     let retired = {
         let prepared = stage.plane().prepare(spec).await.unwrap();
-        stage.plane().commit(prepared).unwrap()
+        stage.plane().commit(prepared, ())
     };
     // Who comes from now on to what is not listened on any more gets nothing, while those inside are taken.
     let mut late = Client::to(outside).await;
@@ -165,7 +165,7 @@ async fn who_waits_at_a_listener_that_goes_is_served_by_what_was_in_force() {
     let waiting: Vec<std::net::TcpStream> = (0..50)
         .map(|_| std::net::TcpStream::connect(stage.ports[0]).unwrap())
         .collect();
-    stage.plane().commit(prepared).unwrap().retire().await;
+    stage.plane().commit(prepared, ()).retire().await;
     for client in waiting {
         client.set_nonblocking(true).unwrap();
         let mut client = Client(tokio::net::TcpStream::from_std(client).unwrap());
@@ -202,7 +202,7 @@ async fn a_generation_is_not_half_in_force_wherever_it_is_dropped() {
     };
     let mut last = (1, told(&stage));
     let look = async |_times: usize| {
-        let now = stage.plane().generation().unwrap();
+        let now = stage.plane().in_force().unwrap();
         let number = now.number().load;
         if number == last.0 {
             assert_eq!(told(&stage), last.1);
@@ -230,10 +230,15 @@ async fn a_stop_waits_for_no_generation_that_is_prepared() {
     let stage = Script::new().play().await;
     let prepared = stage.plane().prepare(Script::new().spec()).await.unwrap();
     assert!(stage.plane().drain(PATIENCE).await);
-    let refused = stage.plane().commit(prepared);
-    assert!(matches!(refused, Err(ApplyError::Stopping)), "{refused:?}");
-    let connected = tokio::net::TcpStream::connect(stage.ports[0]).await;
-    assert!(connected.is_err());
+    let late = stage.plane().commit(prepared, ());
+    let addresses: Vec<_> = late.addresses().iter().map(|(_, at)| *at).collect();
+    late.retire().await;
+    // What came too late is in force, and listens nowhere.
+    for at in [&stage.ports[..], &addresses[..]].concat() {
+        assert!(tokio::net::TcpStream::connect(at).await.is_err(), "{at}");
+    }
+    let next = stage.plane().prepare(Script::new().spec()).await;
+    assert!(matches!(next, Err(ApplyError::Stopping)), "{next:?}");
 }
 
 /// Whether this very address of the loopback is listened on.
@@ -251,7 +256,7 @@ async fn a_listener_that_lingers_serves_nobody_after_the_end() {
     let narrow = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.ports[0].port()));
     let spec = Script::new().inbounds([at(narrow)]).spec();
     let prepared = stage.plane().prepare(spec).await.unwrap();
-    let lingering = stage.plane().commit(prepared).unwrap();
+    let lingering = stage.plane().commit(prepared, ());
     let mut flow = Client::to(narrow).await;
     assert_eq!(flow.socks5("echo.test", server.port()).await, 0);
     assert!(is_listened_on(narrow));
@@ -259,12 +264,13 @@ async fn a_listener_that_lingers_serves_nobody_after_the_end() {
         while is_listened_on(narrow) {
             tokio::task::yield_now().await;
         }
-        // The wider socket takes it.
-        let mut late = tokio::net::TcpStream::connect(narrow).await.unwrap();
-        let _closed = tokio::io::AsyncWriteExt::write_all(&mut late, &[5, 1, 0]).await;
-        let mut byte = [0];
-        let read = tokio::io::AsyncReadExt::read(&mut late, &mut byte).await;
-        assert!(matches!(read, Ok(0) | Err(_)), "it is served: {read:?}");
+        // As long as the wider socket is there, it takes it.
+        if let Ok(mut late) = tokio::net::TcpStream::connect(narrow).await {
+            let _closed = tokio::io::AsyncWriteExt::write_all(&mut late, &[5, 1, 0]).await;
+            let mut byte = [0];
+            let read = tokio::io::AsyncReadExt::read(&mut late, &mut byte).await;
+            assert!(matches!(read, Ok(0) | Err(_)), "it is served: {read:?}");
+        }
         // The flow from before goes on, and ends the wait.
         flow.send("x").await;
         flow.expect("x").await;
@@ -276,5 +282,8 @@ async fn a_listener_that_lingers_serves_nobody_after_the_end() {
     );
     late.unwrap();
     assert!(drained);
+    // The end waits for it.
+    let closed = tokio::net::TcpStream::connect(narrow).await;
+    assert!(closed.is_err(), "{closed:?}");
     drop(lingering);
 }

@@ -1,7 +1,7 @@
-//! The configurations that are known, and what waits for confirmation.
+//! The configurations that were in force before, and what waits for confirmation.
 //!
-//! Invariant: which configuration is in force the plane says, by its number: here is what belongs to that number. Nobody
-//! holds the lock over a wait, and a commit holds it from its first change to its last.
+//! Invariant: which configuration is in force the plane says, and not the book. Nobody holds the lock over a wait, and a
+//! commit holds it from its first change to its last.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,24 +9,23 @@ use std::time::Duration;
 
 use pointsman_api::daemon::Awaiting;
 use pointsman_config::Setup;
-use pointsman_net::plane::Plane;
 use pointsman_net::record::rfc3339;
 use pointsman_net::spec::Number;
-use pointsman_net::spec::listening::Listening;
 use tokio::time::Instant;
 
 use super::owed::Asker;
 use crate::asked::Asked;
 use crate::clock::unix_ms;
 
-/// Loads that `explain --id` can still ask, each with what its newest refresh of rule sets made of it.
-const KEPT: usize = 3;
+/// Loads before the one in force that `explain --id` can still ask, each with what its newest refresh of rule sets made
+/// of it.
+const KEPT: usize = 2;
 
-/// The configurations that are known, and what waits for confirmation.
+/// The configurations that were in force before, and what waits for confirmation.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// Newest last.
-    setups: VecDeque<(Number, Arc<Setup>)>,
+    earlier: VecDeque<(Number, Arc<Setup>)>,
     /// What is rolled back unless it is confirmed.
     pub(super) pending: Option<Pending>,
     /// Who asked for a reload while one waited.
@@ -37,53 +36,23 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// The configuration in force.
-    pub(super) fn in_force(&self, plane: &Plane) -> Option<(Number, Arc<Setup>)> {
-        let number = plane.generation()?.number();
-        Some((number, self.of(number)?))
-    }
-
-    /// The configuration of that number.
-    pub(super) fn of(&self, number: Number) -> Option<Arc<Setup>> {
-        let found = self.setups.iter().find(|(known, _)| *known == number);
+    /// The newest of such a number.
+    pub(super) fn newest(&self, is_it: impl Fn(Number) -> bool) -> Option<Arc<Setup>> {
+        let mut newest_first = self.earlier.iter().rev();
+        let found = newest_first.find(|(known, _)| is_it(*known));
         found.map(|(_, setup)| Arc::clone(setup))
     }
 
-    /// The newest of that load.
-    pub(super) fn of_load(&self, load: u64) -> Option<Arc<Setup>> {
-        let found = self
-            .setups
-            .iter()
-            .rev()
-            .find(|(known, _)| known.load == load);
-        found.map(|(_, setup)| Arc::clone(setup))
-    }
-
-    /// What may come into force is known before it does.
-    pub(super) fn keep(&mut self, number: Number, setup: Arc<Setup>) {
-        self.forget(number);
-        self.setups.push_back((number, setup));
-    }
-
-    pub(super) fn forget(&mut self, number: Number) {
-        self.setups.retain(|(known, _)| *known != number);
-    }
-
-    /// Forgets the oldest loads, and what a refresh took the place of; but never what is in force.
-    pub(super) fn trim(&mut self, in_force: Number) {
-        let mut loads: Vec<u64> = self.setups.iter().map(|(known, _)| known.load).collect();
-        loads.dedup();
-        let oldest = loads.len().saturating_sub(KEPT);
-        let kept = loads.split_off(oldest);
-        let newest: Vec<Number> = kept
-            .iter()
-            .filter_map(|load| {
-                let of = self.setups.iter().map(|(known, _)| *known);
-                of.filter(|known| known.load == *load).max()
-            })
-            .collect();
-        self.setups
-            .retain(|(known, _)| *known == in_force || newest.contains(known));
+    /// One of the load `now` came into the place of what was in force. Of a load that goes on only its newest refresh
+    /// is of use.
+    pub(super) fn replaced(&mut self, (number, setup): (Number, Arc<Setup>), now: u64) {
+        if number.load == now {
+            return;
+        }
+        self.earlier.push_back((number, setup));
+        if self.earlier.len() > KEPT {
+            self.earlier.pop_front();
+        }
     }
 
     /// Whether that generation waits for confirmation.
@@ -144,19 +113,6 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What is in force, at one moment.
-#[derive(Debug)]
-pub(crate) struct InForce {
-    /// Its number.
-    pub(crate) number: Number,
-    /// The configuration.
-    pub(crate) setup: Arc<Setup>,
-    /// What is listened on.
-    pub(crate) listening: Vec<Listening>,
-    /// What waits for confirmation.
-    pub(crate) awaiting: Option<Awaiting>,
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -173,27 +129,13 @@ mod tests {
         let setup = Arc::new(loaded.setup.unwrap());
         let mut book = Book::default();
         let at = |load, refresh| Number { load, refresh };
-        for number in [
-            at(5, 0),
-            at(6, 0),
-            at(7, 0),
-            at(7, 1),
-            at(7, 2),
-            at(7, 3),
-            at(8, 0),
-        ] {
-            book.keep(number, Arc::clone(&setup));
-            book.trim(number);
+        let all = [(5, 0), (6, 0), (7, 0), (7, 1), (7, 2), (7, 3), (8, 0)];
+        for ((load, refresh), (next, _)) in all.into_iter().zip(all.into_iter().skip(1)) {
+            book.replaced((at(load, refresh), Arc::clone(&setup)), next);
         }
-        let known: Vec<String> = book
-            .setups
-            .iter()
-            .map(|(known, _)| known.to_string())
-            .collect();
-        assert_eq!(known, ["6", "7.3", "8"]);
-        assert!(book.of_load(7).is_some() && book.of_load(5).is_none());
-        // What is in force stays, also after a roll-back.
-        book.trim(at(6, 0));
-        assert!(book.of(at(6, 0)).is_some());
+        let known = book.earlier.iter().map(|(known, _)| known.to_string());
+        assert_eq!(known.collect::<Vec<_>>(), ["6", "7.3"]);
+        let newest = |load| book.newest(|known| known.load == load);
+        assert!(newest(7).is_some() && newest(5).is_none());
     }
 }

@@ -74,19 +74,17 @@ impl App {
         let ready = tokio::select! {
             biased;
             () = self.stopped() => Err(Refused::Stopping),
-            ready = self.prepare(setup, self.next()) => ready,
+            ready = self.prepare(setup, earlier_asked, self.next()) => ready,
         };
         let watched = self.generation().1.watch;
+        // As long as it waited, nothing else was read.
+        let content = self.asked.borrow().in_force.content;
         let committed = ready.and_then(|ready| self.commit(ready, Terms::Instead(generation)));
         match committed {
             Ok((retired, _told)) => {
                 let now = self.generation().0;
-                // As long as it waited, nothing else was read.
-                let content = self.asked.borrow().in_force.content;
                 self.not_confirmed(content, &generation.to_string());
                 // What the earlier one watches is watched again; what changed there meanwhile nobody heard.
-                self.asked
-                    .send_modify(|loads| loads.in_force = earlier_asked);
                 if self.generation().1.watch && !watched {
                     let mut book = self.book();
                     book.owed = book.owed.max(Some(Asker::Change));

@@ -10,7 +10,10 @@ pub(super) fn told(error: &ApplyError) -> String {
     let said = chain(error);
     let hint = match error {
         ApplyError::Bind { source, .. } => of_listening(source),
-        ApplyError::Lacks { .. } | ApplyError::Spec(_) | ApplyError::Stopping => None,
+        ApplyError::Lacks { .. }
+        | ApplyError::Log { .. }
+        | ApplyError::Spec(_)
+        | ApplyError::Stopping => None,
     };
     match hint {
         Some(hint) => format!("{said}; {hint}"),

@@ -2,15 +2,15 @@
 //!
 //! Invariants: what has begun goes to its end, whoever asked and left; whoever leaves before its turn has begun nothing.
 //! Reading and preparing end when the daemon is asked to end. The commit neither waits nor is divided: from one moment on
-//! the plane, what it listens on, the configuration and what waits for confirmation are those of the new generation.
+//! the plane, what it listens on, the configuration, what it was read from and what waits for confirmation are those of
+//! the new generation.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pointsman_config::{Problems, Setup};
-use pointsman_net::plane::{OpenedLog, Prepared, Retired};
+use pointsman_net::plane::{Prepared, Retired};
 use pointsman_net::spec::Number;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
@@ -24,8 +24,9 @@ use crate::{mapping, selections};
 pub(super) struct Ready {
     number: Number,
     setup: Arc<Setup>,
+    /// What it was read from.
+    asked: Asked,
     prepared: Prepared,
-    log: Option<OpenedLog>,
 }
 
 /// For how long a configuration comes into force.
@@ -57,19 +58,19 @@ impl App {
             refresh: 0,
         };
         self.recall();
-        let ready = self.prepare(Arc::new(setup), number).await?;
+        let content = asked.content;
+        let ready = self.prepare(Arc::new(setup), asked, number).await?;
         let (retired, _none_before) = self.commit(ready, Terms::ForGood)?;
         retired.retire().await;
         self.recall_setback();
-        if let Some(before) = self.taken(asked.content) {
+        if let Some(before) = self.taken(content) {
             tracing::warn!("{before}");
         }
         self.warn_of_blindness();
-        self.asked.send_modify(|loads| loads.in_force = asked);
-        for (group, member) in self.selections().iter() {
+        let now = self.in_force();
+        for (group, member) in &self.selections() {
             // A group or member that is gone comes back with its configuration.
-            if self
-                .plane
+            if now
                 .selected(group)
                 .is_none_or(|selected| *selected != **member)
             {
@@ -91,12 +92,9 @@ impl App {
     /// What was selected and counted before, for the first flow already.
     fn recall(&self) {
         if let Some(state) = &self.origin.state {
-            let kept = selections::load(state);
-            let names = kept.iter();
-            let names =
-                names.map(|(group, member)| (group.as_str().into(), member.as_str().into()));
+            let kept = selections::load(state).into_iter();
+            let names = kept.map(|(group, member)| (group.into(), member.into()));
             self.plane.restore(names);
-            *self.selections() = kept;
         }
         self.plane.recall(self.counts.load());
     }
@@ -143,21 +141,18 @@ impl App {
             () = self.stopped() => Err(Refused::Stopping),
             ready = self.read_anew(unasked) => ready,
         };
-        let committed = ready.and_then(|(ready, asked, problems)| {
+        let committed = ready.and_then(|(ready, problems)| {
+            let content = ready.asked.content;
             let is_trial = matches!(terms, Terms::For(_));
             if is_trial {
-                self.begin_trial(asked.content);
+                self.begin_trial(content);
             }
             let (retired, lost) = self.commit(ready, terms).inspect_err(|_refused| {
                 if is_trial {
                     self.end_trial();
                 }
             })?;
-            let before = self.taken(asked.content);
-            self.asked.send_modify(|loads| {
-                loads.in_force = asked.clone();
-                loads.last = asked;
-            });
+            let before = self.taken(content);
             let taken = Taken {
                 problems,
                 before,
@@ -192,7 +187,7 @@ impl App {
         }
     }
 
-    async fn read_anew(&self, unasked: bool) -> Result<(Ready, Asked, Problems), Refused> {
+    async fn read_anew(&self, unasked: bool) -> Result<(Ready, Problems), Refused> {
         self.refuse_while_awaiting()?;
         let occasion = Occasion::Reload(self.generation().1);
         let (checked, asked) = read(self.origin.clone(), occasion).await?;
@@ -201,19 +196,15 @@ impl App {
         }
         let prepared = match checked {
             Ok(Checked { setup, problems }) => {
-                let ready = self.prepare(Arc::new(setup), self.next()).await;
-                ready.map(|ready| (ready, problems))
+                let ready = self.prepare(Arc::new(setup), asked.clone(), self.next());
+                ready.await.map(|ready| (ready, problems))
             }
             Err(refused) => Err(refused),
         };
-        match prepared {
-            Ok((ready, problems)) => Ok((ready, asked, problems)),
-            Err(refused) => {
-                self.refused(asked.content, &refused);
-                self.asked.send_modify(|loads| loads.last = asked);
-                Err(refused)
-            }
-        }
+        prepared.inspect_err(|refused| {
+            self.refused(asked.content, refused);
+            self.asked.send_modify(|loads| loads.last = asked);
+        })
     }
 
     /// Waits until no other reload is under way.
@@ -263,21 +254,17 @@ impl App {
     pub(super) async fn prepare(
         &self,
         setup: Arc<Setup>,
+        asked: Asked,
         number: Number,
     ) -> Result<Ready, Refused> {
-        let path = setup.access_log.as_deref();
-        let log = self.plane.open_access_log(path).map_err(|error| {
-            let path = path.unwrap_or_else(|| Path::new("")).display();
-            Refused::Apply(format!("the access log {path} cannot be opened: {error}"))
-        })?;
         let spec = mapping::spec(&setup, number, &self.names);
         let prepared = self.plane.prepare(spec).await;
         let prepared = prepared.map_err(|error| Refused::Apply(hints::told(&error)))?;
         Ok(Ready {
             number,
             setup,
+            asked,
             prepared,
-            log,
         })
     }
 
@@ -293,8 +280,8 @@ impl App {
         let Ready {
             number,
             setup,
+            asked,
             prepared,
-            log,
         } = ready;
         let mut book = self.book();
         if self.stopping() {
@@ -307,23 +294,19 @@ impl App {
                 "generation {waiting} was confirmed"
             )));
         }
-        let earlier = book.in_force(&self.plane);
+        let earlier = self.plane.in_force();
+        let earlier = earlier.map(|it| (it.number(), Arc::clone(it.about())));
         let lost = earlier
             .as_ref()
             .map_or_else(Vec::new, |(_, before)| self.lost(before, &setup));
-        book.keep(number, Arc::clone(&setup));
-        let committed = match terms {
-            Terms::For(_) => self.plane.commit_on_trial(prepared),
-            Terms::ForGood | Terms::Instead(_) => self.plane.commit(prepared),
+        let about = Arc::clone(&setup);
+        let retired = match terms {
+            Terms::For(_) => self.plane.commit_on_trial(prepared, about),
+            Terms::ForGood | Terms::Instead(_) => self.plane.commit(prepared, about),
         };
-        let retired = match committed {
-            Ok(retired) => retired,
-            Err(error) => {
-                book.forget(number);
-                return Err(Refused::Apply(hints::told(&error)));
-            }
-        };
-        book.trim(number);
+        if let Some(earlier) = earlier.clone() {
+            book.replaced(earlier, number.load);
+        }
         book.pending = match (terms, earlier) {
             (Terms::For(within), Some(earlier)) => {
                 let asked = self.asked.borrow().in_force.clone();
@@ -331,14 +314,17 @@ impl App {
             }
             _ => None,
         };
+        let is_back = matches!(terms, Terms::Instead(_));
+        self.asked.send_modify(|loads| {
+            if !is_back {
+                loads.last = asked.clone();
+            }
+            loads.in_force = asked;
+        });
         // What is back read nothing anew: what it needs is not known to be asked for.
-        book.unswept = !matches!(terms, Terms::Instead(_));
+        book.unswept = !is_back;
         let until = book.pending.as_ref().map(Pending::until);
         drop(book);
-        if let Some(log) = log {
-            self.plane.log_to(log);
-        }
-        self.plane.keep_recent(setup.history.keep);
         self.log.set(setup.log.level.as_deref());
         self.loads.send_replace(number.load);
         match (terms, until) {

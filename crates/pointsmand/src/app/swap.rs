@@ -23,13 +23,13 @@ impl App {
         (set, stamp): (RuleSet, Stamp),
     ) -> Result<bool, String> {
         let _one_at_a_time = self.reloading.lock().await;
-        let (number, setup) = self.generation();
-        if number.load != load {
+        let (before, setup) = self.generation();
+        if before.load != load {
             return Ok(false);
         }
         let number = Number {
-            refresh: number.refresh + 1,
-            ..number
+            refresh: before.refresh + 1,
+            ..before
         };
         let policies = with_set(&setup.policies, source, Arc::new(set));
         let mut renewed = Setup {
@@ -45,16 +45,12 @@ impl App {
             renewed
         });
         let renewed = testing.await.map_err(|error| error.to_string())?;
-        // Known before it is in force: whoever drops this leaves no generation that nobody knows.
         let renewed = Arc::new(renewed);
-        self.book().keep(number, Arc::clone(&renewed));
-        let refreshed = self.plane.refresh(number, policies).await;
+        let prepared = self.plane.prepare_refresh(number, policies).await;
+        let prepared = prepared.map_err(|error| chain(&error))?;
         let mut book = self.book();
-        if let Err(error) = refreshed {
-            book.forget(number);
-            return Err(chain(&error));
-        }
-        book.trim(number);
+        self.plane.commit_refresh(prepared, Arc::clone(&renewed));
+        book.replaced((before, Arc::clone(&setup)), number.load);
         drop(book);
         tell_tests(source, &setup.tests, &renewed.tests);
         pointsman_os::memory::give_back();

@@ -26,7 +26,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use super::wanted::{Fit, Wanted};
-use crate::app::App;
+use crate::app::{App, InForce};
 use crate::members::{Recorded, Selected};
 use crate::records;
 
@@ -231,7 +231,8 @@ fn decided_again(
             Need::Verdict(request) => facts.answer(request, known.verdict(request).clone()),
         }
     };
-    let selection = Recorded::new(&app.plane, policy, record);
+    let in_force = app.in_force();
+    let selection = Recorded::new(&in_force, policy, record);
     let explanation = render(&selection, setup, policy, facts, find, None, full);
     (explanation, asked)
 }
@@ -247,13 +248,14 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         Ok(flow) => flow,
         Err(error) => return bad(error.to_string()),
     };
-    let (number, setup) = app.generation();
+    let in_force = app.in_force();
+    let setup = Arc::clone(in_force.about());
     let situation = match Situation::new(&setup, &flow) {
         Ok(situation) => situation,
         Err(error) => return bad(error.to_string()),
     };
     let resolved = match request.resolve && flow.resolved.is_none() {
-        true => resolve(&app, &situation).await,
+        true => resolve(&in_force, &situation).await,
         false => Fact::Unknown,
     };
     let find = |need, facts: &mut Facts| match (need, &resolved) {
@@ -265,14 +267,14 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let policy = situation.policy;
     let facts = situation.facts.clone();
     let selection = Selected {
-        plane: &app.plane,
+        in_force: &in_force,
         policy,
     };
     let said = Some(&flow);
     let mut explanation = render(&selection, &setup, policy, facts, find, said, request.full);
     explain::hint_of_the_way(&mut explanation, &setup);
     explanation.id = flow.id.clone();
-    explanation.generation = Some(number.to_string());
+    explanation.generation = Some(in_force.number().to_string());
     if request.verify {
         drop(situation);
         explanation = verified(explanation, setup).await;
@@ -291,12 +293,12 @@ async fn verified(explanation: api::Explanation, setup: Arc<Setup>) -> api::Expl
 }
 
 /// What the daemon's resolver answers for a named destination.
-async fn resolve(app: &App, situation: &Situation<'_>) -> Fact<Vec<IpAddr>> {
+async fn resolve(in_force: &InForce, situation: &Situation<'_>) -> Fact<Vec<IpAddr>> {
     let name = situation.facts.destination.known().and_then(Host::name);
     let Some(name) = name else {
         return Fact::Unknown;
     };
-    match look_up(app, situation.resolver, name).await {
+    match look_up(in_force, situation.resolver, name).await {
         Ok(found) => Fact::Known(found.list, Provenance::Resolver),
         Err(why) => Fact::Failed(why.to_string().into()),
     }
@@ -311,9 +313,13 @@ pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -
             return Refusal(StatusCode::BAD_REQUEST, "bad-name", text).into_response();
         }
     };
-    let (_, setup) = app.generation();
-    let resolver = setup.inbounds.first().and_then(|inbound| inbound.resolver);
-    let answer = look_up(&app, resolver, &name).await;
+    let in_force = app.in_force();
+    let resolver = in_force
+        .about()
+        .inbounds
+        .first()
+        .and_then(|inbound| inbound.resolver);
+    let answer = look_up(&in_force, resolver, &name).await;
     Json(dns_reply(&name, answer)).into_response()
 }
 
@@ -350,10 +356,8 @@ fn dns_reply(name: &Domain, answer: lookup::Found) -> api::daemon::DnsReply {
     reply
 }
 
-async fn look_up(app: &App, resolver: Option<ResolverId>, name: &Domain) -> lookup::Found {
-    let Some(ways) = app.plane.ways() else {
-        return Err(NotFound::Failed("nothing is in force yet".into()));
-    };
+async fn look_up(in_force: &InForce, resolver: Option<ResolverId>, name: &Domain) -> lookup::Found {
+    let ways = in_force.ways();
     let spec = ways.generation().spec();
     let own = resolver.and_then(|id| spec.resolvers.get(id.0));
     ways.look_up(&**own.unwrap_or(&spec.server_resolver), name, RESOLVE)

@@ -30,19 +30,16 @@ const MOST_WITHIN_MS: u64 = 24 * 3600 * 1000;
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
-    let InForce {
-        number,
-        setup,
-        listening,
-        awaiting,
-    } = app.in_force();
+    let (in_force, awaiting) = app.standing();
+    let setup = in_force.about();
     let state = if app.stopping() {
         "draining"
     } else {
         "running"
     };
-    let inbounds = listening
-        .into_iter()
+    let inbounds = in_force
+        .listening()
+        .iter()
         .map(|listening| api::daemon::InboundState {
             name: listening.name.to_string(),
             kind: listening.kind.as_str().to_owned(),
@@ -55,14 +52,14 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         uptime_ms: uptime(&app),
         config_path: path(&app),
         dialect: setup.dialect.as_str().to_owned(),
-        generation: number.to_string(),
+        generation: in_force.number().to_string(),
         awaiting,
         setback: app.setback(),
-        failing_tests: failing_tests(&setup).take(TESTS_TOLD).collect(),
+        failing_tests: failing_tests(setup).take(TESTS_TOLD).collect(),
         inbounds: inbounds.collect(),
-        outbounds: states(&app),
-        rule_sets: rule_sets(&setup),
-        lists: lists(&app, &setup),
+        outbounds: states(&app, &in_force),
+        rule_sets: rule_sets(setup),
+        lists: lists(&app, setup),
         lacking: lacking(&app),
     })
 }
@@ -87,7 +84,8 @@ fn failing_tests(setup: &Setup) -> impl Iterator<Item = api::daemon::FailingTest
 
 /// `GET /v1/diagnostics`
 pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagnostics> {
-    let (number, setup) = app.generation();
+    let in_force = app.in_force();
+    let setup = in_force.about();
     let counters = app.plane.counters();
     let [reload_ok, reload_err] = &app.reloads;
     Json(api::Diagnostics {
@@ -96,8 +94,8 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         config_path: path(&app),
         socket: app.origin.control.display().to_string(),
         running: !app.stopping(),
-        generation: number.to_string(),
-        outbound_count: states(&app).len(),
+        generation: in_force.number().to_string(),
+        outbound_count: states(&app, &in_force).len(),
         ipc_requests: app.requests.load(Ordering::Relaxed),
         reload_ok: reload_ok.load(Ordering::Relaxed),
         reload_err: reload_err.load(Ordering::Relaxed),
@@ -110,9 +108,9 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         log_lines_dropped: app.plane.access_log_dropped(),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
-        tests_failing: failing_tests(&setup).count(),
+        tests_failing: failing_tests(setup).count(),
         host_changes: Vec::new(),
-        lists: lists(&app, &setup),
+        lists: lists(&app, setup),
         lacking: lacking(&app),
     })
 }
@@ -275,7 +273,7 @@ pub(crate) async fn stop(State(app): State<Arc<App>>) -> Json<api::Stop> {
 /// `GET /v1/outbounds`
 pub(crate) async fn outbounds(State(app): State<Arc<App>>) -> Json<api::OutboundList> {
     Json(api::OutboundList {
-        outbounds: states(&app),
+        outbounds: states(&app, &app.in_force()),
     })
 }
 
@@ -286,7 +284,8 @@ pub(crate) async fn select(
     Json(request): Json<api::SelectRequest>,
 ) -> Response {
     let refuse = |code, text: String| Refusal(StatusCode::NOT_FOUND, code, text).into_response();
-    let Some(state) = states(&app).into_iter().find(|state| state.name == group) else {
+    let known = states(&app, &app.in_force());
+    let Some(state) = known.into_iter().find(|state| state.name == group) else {
         return refuse(
             "unknown-outbound",
             format!("there is no outbound `{group}`"),
@@ -310,7 +309,8 @@ pub(crate) async fn select(
         Ok(not_kept) => not_kept,
         Err(error) => return refuse("not-selected", error.to_string()),
     };
-    let state = states(&app).into_iter().find(|state| state.name == group);
+    let known = states(&app, &app.in_force());
+    let state = known.into_iter().find(|state| state.name == group);
     let state = state.map(|state| api::OutboundState { not_kept, ..state });
     Json(state).into_response()
 }
@@ -385,11 +385,11 @@ fn path(app: &App) -> Option<String> {
 }
 
 /// The targets of a forward that could not be reached.
-fn failing(app: &App, outbound: &Outbound) -> Vec<api::outbound::Failing> {
+fn failing(in_force: &InForce, outbound: &Outbound) -> Vec<api::outbound::Failing> {
     if !matches!(outbound.kind, OutboundKind::Forward(_)) {
         return Vec::new();
     }
-    let failing = app.plane.failing(&outbound.name).into_iter();
+    let failing = in_force.failing(&outbound.name).into_iter();
     failing
         .map(|(target, rests)| api::outbound::Failing {
             target: target.to_string(),
@@ -399,8 +399,8 @@ fn failing(app: &App, outbound: &Outbound) -> Vec<api::outbound::Failing> {
 }
 
 /// The outbounds that rules can name, with the members that are selected now.
-fn states(app: &App) -> Vec<api::OutboundState> {
-    let (_, setup) = app.generation();
+fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
+    let setup = in_force.about();
     let name_of = |id: &pointsman_policy::OutboundId| {
         setup
             .outbounds
@@ -440,7 +440,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             _ => Vec::new(),
         };
         let selected = (kind == "select")
-            .then(|| app.plane.selected(&outbound.name))
+            .then(|| in_force.selected(&outbound.name))
             .flatten();
         let uplink = match &outbound.kind {
             OutboundKind::Direct(uplink)
@@ -462,7 +462,7 @@ fn states(app: &App) -> Vec<api::OutboundState> {
             udp,
             selected: selected.map(|name| name.to_string()),
             members,
-            failing: failing(app, outbound),
+            failing: failing(in_force, outbound),
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
             not_kept: None,
         })

@@ -84,7 +84,6 @@ async fn daemon(text: &str) -> (Arc<App>, TempDir) {
         workers: 1,
         dialer: Dialer::default(),
         clock: || 0,
-        access_log: None,
     });
     let origin = Origin {
         path: Some(at("pointsman.yaml")),

@@ -40,7 +40,6 @@ async fn daemon_with(directory: &Path, shelf: Shelf) -> Arc<App> {
         workers: 2,
         dialer: Dialer::default(),
         clock: || 0,
-        access_log: None,
     });
     let origin = Origin {
         path: Some(directory.join("pointsman.yaml")),
@@ -71,28 +70,31 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
         // Until what had begun is over.
         let turn = tokio::time::timeout(PATIENCE, app.turn()).await;
         let _turn = turn.expect("nobody is held up").unwrap();
-        let now = app.in_force();
-        assert_eq!(app.generation().0, now.number);
-        let listening: Vec<_> = now.listening.iter().map(|it| it.name.to_string()).collect();
+        let (now, awaiting) = app.standing();
+        let listening: Vec<_> = now
+            .listening()
+            .iter()
+            .map(|it| it.name.to_string())
+            .collect();
         let configured: Vec<_> = now
-            .setup
+            .about()
             .inbounds
             .iter()
             .map(|it| it.name.to_string())
             .collect();
         assert_eq!(listening, configured, "dropped after {times} polls");
         if times == 0 {
-            assert_eq!(now.number.load, seen);
-            assert!(now.awaiting.is_none());
+            assert_eq!(now.number().load, seen);
+            assert!(awaiting.is_none());
             return;
         }
-        assert_eq!(now.number.load, seen + 1, "no number is given twice");
-        let awaiting = now.awaiting.expect("the roll-back is armed");
-        assert_eq!(awaiting.generation, now.number.to_string());
+        assert_eq!(now.number().load, seen + 1, "no number is given twice");
+        let awaiting = awaiting.expect("the roll-back is armed");
+        assert_eq!(awaiting.generation, now.number().to_string());
         assert_eq!(awaiting.earlier, seen.to_string());
         assert_eq!(listening, [format!("in-{}", times + 2)]);
         assert!(app.confirm());
-        seen = now.number.load;
+        seen = now.number().load;
         whole += 1;
     };
     let (last, polls) = dropped_at_each_wait(reload, look).await;
@@ -106,7 +108,10 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
 async fn a_stop_waits_for_no_reload_and_lets_none_begin() {
     let (app, directory) = daemon().await;
     write(directory.path(), "in-2");
-    let ready = app.prepare(app.generation().1, app.next()).await.unwrap();
+    let ready = app
+        .prepare(app.generation().1, Asked::default(), app.next())
+        .await
+        .unwrap();
     app.stop();
     let refused = app.commit(ready, Terms::ForGood).map(drop);
     assert!(matches!(refused, Err(Refused::Stopping)), "{refused:?}");
@@ -121,7 +126,10 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
     write(directory.path(), "in-2");
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     let waiting = app.generation().0;
-    let ready = app.prepare(app.generation().1, app.next()).await.unwrap();
+    let ready = app
+        .prepare(app.generation().1, Asked::default(), app.next())
+        .await
+        .unwrap();
     assert!(app.confirm());
     let refused = app.commit(ready, Terms::Instead(waiting)).map(drop);
     assert!(matches!(refused, Err(Refused::Awaiting(_))), "{refused:?}");
@@ -197,10 +205,10 @@ async fn a_trial_leaves_the_compiled_lists_of_what_may_come_back() {
 
 async fn in_force(app: &App, generation: &str, inbound: &str) {
     let is = || {
-        let now = app.in_force();
-        now.number.to_string() == generation
-            && now.awaiting.is_none()
-            && *now.listening[0].name == *inbound
+        let (now, awaiting) = app.standing();
+        now.number().to_string() == generation
+            && awaiting.is_none()
+            && *now.listening()[0].name == *inbound
     };
     for _ in 0..1500 {
         if is() {
@@ -208,7 +216,7 @@ async fn in_force(app: &App, generation: &str, inbound: &str) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{:?} instead of {generation} {inbound}", app.in_force());
+    panic!("{:?} instead of {generation} {inbound}", app.standing());
 }
 
 #[tokio::test]
@@ -259,14 +267,14 @@ async fn selections_are_there_before_the_first_flow() {
         workers: 1,
         dialer: Dialer::default(),
         clock: || 0,
-        access_log: None,
     });
     let next = App::new(app.origin.clone(), plane.unwrap(), Log::fixed());
     next.recall();
     // Nothing serves yet.
-    assert!(next.plane.listening().is_empty());
+    assert!(next.plane.in_force().is_none());
     let ready = next.prepare(
         Arc::new(checked.unwrap().setup),
+        Asked::default(),
         Number {
             load: 1,
             refresh: 0,
@@ -275,7 +283,8 @@ async fn selections_are_there_before_the_first_flow() {
     let ready = ready.await.unwrap();
     let _retired = next.commit(ready, Terms::ForGood).unwrap();
     // At the very moment of the commit.
-    assert_eq!(next.plane.selected("group").as_deref(), Some("REJECT"));
+    let now = next.in_force();
+    assert_eq!(now.selected("group").as_deref(), Some("REJECT"));
 }
 
 #[tokio::test]
