@@ -10,10 +10,14 @@ use pointsman_policy::condition::AddressOf;
 use pointsman_policy::condition::Asks;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, Rule};
 use pointsman_policy::{Condition, Node, OutboundId, Policy, Prefix};
+use pointsman_spec::door::{Admission, DoorLimits, Speaks};
 
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Endpoint, Forward, OutboundKind, Target};
+use crate::setup::{
+    Balance, Balancing, Carrier, DoorSpec, Endpoint, Forward, Group, How, Kind, Listen, PolicyId,
+    Target,
+};
 use crate::yaml::Node as Key;
 
 /// Where the parts of a forward stand, for explanations.
@@ -25,26 +29,69 @@ pub struct Origins {
     pub targets: Origin,
 }
 
-/// Adds the group of the forward `index` and its targets to the table.
-pub fn define(
-    index: usize,
-    name: &str,
-    targets: &[Target],
-    span: &Span,
-    outbounds: &mut Outbounds,
-    problems: &mut Problems,
-) -> Option<OutboundId> {
-    let group = outbounds.define(name, OutboundKind::Forward(index), span, problems)?;
-    for (target, number) in targets.iter().zip(0..) {
-        let kind = OutboundKind::Target {
-            forward: index,
-            target: number,
-            via: target.via,
-        };
-        outbounds.define_hidden(&target.name, kind, span);
-    }
-    Some(group)
+/// What the group of a forward is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The targets, each with its name, which is the member's in explanations.
+    pub targets: Vec<(Arc<str>, Target)>,
+    /// How they are tried.
+    pub balancing: Balancing,
 }
+
+impl Draft {
+    /// The names of the targets: `a, b`.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.targets.iter().map(|(name, _)| &**name).collect();
+        names.join(", ")
+    }
+
+    /// Adds the group and its targets to the table.
+    pub fn define(
+        self,
+        name: &str,
+        span: &Span,
+        outbounds: &mut Outbounds,
+        problems: &mut Problems,
+    ) -> Option<OutboundId> {
+        let Self { targets, balancing } = self;
+        let mut group = Group {
+            members: Vec::new(),
+            how: How::Balanced(balancing),
+        };
+        let id = outbounds.define(name, Kind::Choose(group.clone()), span, problems)?;
+        for (name, target) in targets {
+            let kind = Kind::Carry(Carrier::Target(target));
+            let member = outbounds.define_hidden(&name, kind, span);
+            group.members.push(member);
+        }
+        outbounds.set_kind(id, Kind::Choose(group));
+        Some(id)
+    }
+}
+
+/// The door of a forward, but for its policy, which is made when all outbounds are known.
+#[must_use]
+pub fn door(name: &str, listen: Vec<Listen>) -> DoorSpec {
+    DoorSpec {
+        name: name.into(),
+        alias: Some(name.into()),
+        listen,
+        policy: PolicyId::default(),
+        resolver: None,
+        admits: Admission::default(),
+        speaks: Speaks::Nothing,
+        same_family: false,
+        limits: DoorLimits::default(),
+        access_log: None,
+    }
+}
+
+/// How targets are chosen, by the words that a dialect has for it; `None`: by server name, which is not built yet.
+pub type Chosen = Option<Balance>;
+
+/// Why a group refuses every flow whose targets are to be chosen by server name.
+pub const NOT_BY_NAME: &str = "choosing a target by server name is not built yet";
 
 /// The policy of a forward: who is not on its list is reset, the others get its group.
 #[must_use]
@@ -65,7 +112,7 @@ pub fn policy(
         }));
     }
     body.push(Node::Leaf {
-        outbound: forward.outbound,
+        outbound: forward.group,
         origin: origins.targets,
     });
     Policy {
@@ -132,19 +179,17 @@ pub fn check_unix<'a>(
 }
 
 /// Warns of what a forward can never do: targets without a turn, two of one name.
-pub fn check_targets(targets: &[(Target, Span)], balance: Balance, problems: &mut Problems) {
+pub fn check_targets(targets: &[(Arc<str>, Span)], chosen: Chosen, problems: &mut Problems) {
     for (at, (target, span)) in targets.iter().enumerate() {
-        let earlier = targets[..at].iter().find(|(t, _)| t.name == target.name);
+        let earlier = targets[..at].iter().find(|(name, _)| name == target);
         if let Some((_, first)) = earlier {
-            let message = format!(
-                "two targets are named `{}`: explanations cannot tell them apart",
-                target.name
-            );
+            let message =
+                format!("two targets are named `{target}`: explanations cannot tell them apart");
             problems.warning("duplicate-name", span, message).related =
                 Some((first.clone(), "first here".into()));
         }
     }
-    if balance == Balance::None
+    if chosen == Some(Balance::None)
         && let [_, (_, second), ..] = targets
     {
         let message = "without a balance only the first target is used";

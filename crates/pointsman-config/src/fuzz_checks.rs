@@ -166,7 +166,7 @@ fn check_setup(setup: &Setup) {
     }
     for forward in &setup.forwards {
         assert!(forward.policy.0 < setup.policies.len());
-        assert!((forward.outbound.0 as usize) < outbounds);
-        assert!(!forward.listen.is_empty() && !forward.targets.is_empty());
+        assert!((forward.group.0 as usize) < outbounds);
+        assert!(!forward.listen.is_empty() && setup.targets_of(forward).next().is_some());
     }
 }

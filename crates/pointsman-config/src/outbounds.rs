@@ -6,14 +6,14 @@
 pub(crate) mod nesting;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pointsman_policy::OutboundId;
 use pointsman_policy::model::{MOST_NESTED, OutboundInfo};
 
 use crate::problem::{About, Problems, Span, nearest};
-use crate::setup::{Outbound, OutboundKind};
+use crate::setup::{Carrier, Kind, Outbound};
 
 /// The most names that a hint lists of those that were defined.
 const MOST_SHOWN: usize = 12;
@@ -39,7 +39,7 @@ enum Hint {
 
 impl Outbounds {
     /// A table with the built-in outbounds of a dialect, which nobody may redefine.
-    pub fn with_builtins<'a>(builtins: impl IntoIterator<Item = (&'a str, OutboundKind)>) -> Self {
+    pub fn with_builtins<'a>(builtins: impl IntoIterator<Item = (&'a str, Kind)>) -> Self {
         let mut table = Self::default();
         for (name, kind) in builtins {
             table.push(name, kind, None);
@@ -51,7 +51,7 @@ impl Outbounds {
     pub fn define(
         &mut self,
         name: &str,
-        kind: OutboundKind,
+        kind: Kind,
         span: &Span,
         problems: &mut Problems,
     ) -> Option<OutboundId> {
@@ -73,21 +73,16 @@ impl Outbounds {
     }
 
     /// Adds an outbound that no rule can name: a target of a forward.
-    pub fn define_hidden(&mut self, name: &str, kind: OutboundKind, span: &Span) -> OutboundId {
+    pub fn define_hidden(&mut self, name: &str, kind: Kind, span: &Span) -> OutboundId {
         let id = self.next();
-        self.list.push(Outbound {
-            name: name.into(),
-            kind,
-            declared: None,
-            span: Some(span.clone()),
-        });
+        self.list.push(made(name.into(), kind, Some(span.clone())));
         id
     }
 
     /// Replaces the kind of an outbound that was defined before its members were known.
-    pub fn set_kind(&mut self, id: OutboundId, kind: OutboundKind) {
+    pub fn set_kind(&mut self, id: OutboundId, kind: Kind) {
         if let Some(outbound) = self.list.get_mut(id.0 as usize) {
-            outbound.kind = kind;
+            outbound.what.kind = kind;
         }
     }
 
@@ -100,7 +95,7 @@ impl Outbounds {
 
     /// The kind of an outbound.
     #[must_use]
-    pub fn kind(&self, id: OutboundId) -> Option<&OutboundKind> {
+    pub fn kind(&self, id: OutboundId) -> Option<&Kind> {
         self.list.get(id.0 as usize).map(|outbound| &outbound.kind)
     }
 
@@ -226,23 +221,14 @@ impl Outbounds {
     /// The outbounds, and how policies see them.
     #[must_use]
     pub fn finish(self) -> (Vec<Outbound>, Arc<[OutboundInfo]>) {
-        let mut targets: BTreeMap<usize, Vec<OutboundId>> = BTreeMap::new();
-        for (number, outbound) in (0_u32..).zip(&self.list) {
-            if let OutboundKind::Target { forward, .. } = &outbound.kind {
-                targets
-                    .entry(*forward)
-                    .or_default()
-                    .push(OutboundId(number));
+        let infos = self.list.iter().map(|outbound| {
+            let mut info = outbound.info();
+            if let Kind::Carry(Carrier::Target(target)) = &outbound.kind
+                && let Some(via) = target.via
+            {
+                info.kind = self.behind(via).info().kind;
             }
-        }
-        let targets_of = |forward| targets.get(&forward).map_or(&[][..], Vec::as_slice);
-        let infos = self.list.iter().map(|outbound| match outbound.kind {
-            OutboundKind::Forward(forward) => outbound.info(targets_of(forward)),
-            OutboundKind::Target { via: Some(via), .. } => OutboundInfo {
-                kind: self.behind(via).info(&[]).kind,
-                ..outbound.info(&[])
-            },
-            _ => outbound.info(&[]),
+            info
         });
         let infos = infos.collect();
         (self.list, infos)
@@ -253,30 +239,32 @@ impl Outbounds {
         let mut at = &self.list[outbound.0 as usize];
         // Deeper ones, and groups that hold each other, are an error elsewhere.
         for _ in 0..MOST_NESTED {
-            let OutboundKind::Select { members, uplink: _ } = &at.kind else {
+            let Some(first) = at.kind.selectable().and_then(<[_]>::first) else {
                 break;
             };
-            let Some(first) = members.first() else { break };
             at = &self.list[first.0 as usize];
         }
         at
     }
 
-    fn push(&mut self, name: &str, kind: OutboundKind, span: Option<Span>) -> OutboundId {
+    fn push(&mut self, name: &str, kind: Kind, span: Option<Span>) -> OutboundId {
         let id = self.next();
         let name: Arc<str> = name.into();
         self.by_name.insert(Arc::clone(&name), id);
-        self.list.push(Outbound {
-            name,
-            kind,
-            declared: None,
-            span,
-        });
+        self.list.push(made(name, kind, span));
         id
     }
 
     fn next(&self) -> OutboundId {
         OutboundId(u32::try_from(self.list.len()).unwrap_or(u32::MAX))
+    }
+}
+
+fn made(name: Arc<str>, kind: Kind, span: Option<Span>) -> Outbound {
+    Outbound {
+        what: pointsman_spec::outbound::Outbound { name, kind },
+        declared: None,
+        span,
     }
 }
 
@@ -290,7 +278,7 @@ mod tests {
     fn thousands_of_unknown_names_are_told_shortly() {
         let source = Source::new("t.yaml", String::new());
         let place = source.span(0, 0);
-        let direct = || OutboundKind::Direct(crate::setup::Uplink::default());
+        let direct = Kind::direct;
         let mut table = Outbounds::with_builtins([("direct", direct()), ("DIRECT", direct())]);
         let mut problems = Problems::default();
         for at in 0..3000 {
@@ -324,7 +312,7 @@ mod tests {
         let mut problems = Problems::default();
         table.define(
             "office",
-            OutboundKind::Reset,
+            Kind::Refuse(crate::setup::Refusal::Reset),
             &source.span(0, 0),
             &mut problems,
         );

@@ -12,7 +12,7 @@ use pointsman_policy::Host;
 use pointsman_policy::local::takes;
 
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, Endpoint, NameServer, OutboundKind, Place, Server, Setup};
+use crate::setup::{Carrier, Dialect, Endpoint, Kind, NameServer, Place, Server, Setup, Upstream};
 
 /// Who listens.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl<'s> Listeners<'s> {
         }
         for forward in &setup.forwards {
             for endpoint in &forward.listen {
-                match endpoint {
+                match &endpoint.at {
                     Endpoint::Fd(_) => {}
                     Endpoint::Tcp(Server { host, port }) => {
                         let listener = Listener::Forward(&forward.name);
@@ -122,9 +122,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             Some("name what serves the flows in the end".into());
     };
     for outbound in &setup.outbounds {
-        let (OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. }) =
-            &outbound.kind
-        else {
+        let Some(Upstream { server, .. }) = outbound.kind.upstream() else {
             continue;
         };
         if let (Some(whose), Some(span)) = (
@@ -139,18 +137,14 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
         }
     }
     for forward in &setup.forwards {
-        for target in &forward.targets {
+        for (name, target) in setup.targets_of(forward) {
             let whose = match &target.address {
                 Endpoint::Fd(_) => None,
                 Endpoint::Tcp(Server { host, port }) => listeners.at(host, *port, nobody_else),
                 Endpoint::Unix(path) => listeners.unix_at(path),
             };
             if let Some(whose) = whose {
-                own(
-                    &forward.span,
-                    format!("the target `{}`", target.name),
-                    whose,
-                );
+                own(&forward.span, format!("the target `{name}`"), whose);
             }
         }
     }
@@ -181,7 +175,7 @@ fn streams(setup: &Setup) -> Vec<(&Place, &Span)> {
             };
             let direct = place.via.is_none_or(|id| {
                 let outbound = setup.outbounds.get(id.0 as usize);
-                outbound.is_some_and(|it| matches!(it.kind, OutboundKind::Direct(_)))
+                outbound.is_some_and(|it| matches!(it.kind, Kind::Carry(Carrier::Direct(_))))
             });
             if direct && !found.iter().any(|(other, _)| *other == place) {
                 found.push((place, span));
@@ -192,12 +186,9 @@ fn streams(setup: &Setup) -> Vec<(&Place, &Span)> {
 }
 
 fn by_endpoint(outbound: &crate::setup::Outbound, problems: &mut Problems) {
-    let (OutboundKind::Http {
+    let Some(Upstream {
         server, served_by, ..
-    }
-    | OutboundKind::Socks5 {
-        server, served_by, ..
-    }) = &outbound.kind
+    }) = outbound.kind.upstream()
     else {
         return;
     };

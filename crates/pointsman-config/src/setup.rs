@@ -1,7 +1,7 @@
 //! The checked model that every dialect lowers to: what the daemon runs.
 //!
 //! Invariant: everything here has been checked. Names are resolved to numbers, addresses are parsed,
-//! defaults are filled in. The daemon maps it to the data plane's specs in one file.
+//! defaults are filled in. What is to run is `pointsman-spec`'s, as the data plane takes it; here it has its places.
 
 mod data;
 mod flow_test;
@@ -16,14 +16,18 @@ use pointsman_policy::fact::InboundKind;
 pub use pointsman_policy::model::OnUnknown;
 use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
-use pointsman_policy::{Action, OutboundId, Policy, Prefix};
+use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
+pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{SniffLimits, Timeouts};
 pub use pointsman_spec::login::{Credentials, Secret, User};
-pub use pointsman_spec::outbound::Retry;
+use pointsman_spec::outbound as spec;
+pub use pointsman_spec::outbound::{
+    Balance, Balancing, Carrier, Group, How, Kind, Protocol, Refusal, Retry, ServedBy, Upstream,
+};
 pub use pointsman_spec::resolver::{NameServer, Place, ResolverSpec};
-pub use pointsman_spec::target::Keepalive;
+pub use pointsman_spec::target::{Keepalive, Target};
 
 pub use self::data::DataFiles;
 pub use self::flow_test::{Failing, FlowTest};
@@ -106,6 +110,29 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The outbound of that number.
+    #[must_use]
+    pub fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
+        self.outbounds.get(id.0 as usize)
+    }
+
+    /// The targets of a forward, each with its name.
+    pub fn targets_of(&self, forward: &Forward) -> impl Iterator<Item = (&Arc<str>, &Target)> {
+        let group = self.outbound(forward.group);
+        let members = group.map_or(&[][..], |group| group.kind.members());
+        let members = members.iter().filter_map(|id| self.outbound(*id));
+        members.filter_map(|member| match &member.kind {
+            Kind::Carry(Carrier::Target(target)) => Some((&member.name, target)),
+            _ => None,
+        })
+    }
+
+    /// How a forward tries its targets.
+    #[must_use]
+    pub fn balancing_of(&self, forward: &Forward) -> Option<&Balancing> {
+        self.outbound(forward.group)?.kind.balancing()
+    }
+
     /// Compiles every policy, so that decisions cost the same however many rules there are.
     pub fn compile(&mut self, key: Key) {
         let policies = self.policies.iter_mut();
@@ -170,176 +197,43 @@ pub struct Inbound {
 /// A way out.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    /// As the configuration spells it.
-    pub name: Arc<str>,
-    /// What it is.
-    pub kind: OutboundKind,
+    /// What it is, and its name as the configuration spells it.
+    pub what: spec::Outbound,
     /// Its type in the configuration's own language, where that has another word for it.
     pub declared: Option<&'static str>,
     /// Where it is defined; `None` for built-in ones.
     pub span: Option<Span>,
 }
 
-/// What a way out is.
-#[derive(Clone, Debug)]
-pub enum OutboundKind {
-    /// Silence.
-    Blackhole,
-    /// Through each hop in turn, nearest first.
-    Chain {
-        /// At least one.
-        hops: Vec<OutboundId>,
-    },
-    /// From this host.
-    Direct(Uplink),
-    /// Its targets in turn: the group of a forward.
-    Forward(usize),
-    /// An HTTP proxy, by CONNECT.
-    Http {
-        /// The proxy.
-        server: Server,
-        /// Login.
-        credentials: Option<Credentials>,
-        /// How the proxy itself is reached.
-        uplink: Uplink,
-        /// The program of this host that is the proxy, as far as the configuration says.
-        served_by: Option<ServedBy>,
-    },
-    /// A type that is understood and not built yet: refuses every flow.
-    NotYet {
-        /// Its type's name.
-        kind: String,
-        /// Whether it will carry UDP.
-        carries_udp: bool,
-    },
-    /// The protocol's own refusal.
-    Reject,
-    /// RST.
-    Reset,
-    /// A target of a forward, so that the group of a forward has members.
-    Target {
-        /// Index into [`Setup::forwards`].
-        forward: usize,
-        /// Index into [`Forward::targets`].
-        target: usize,
-        /// The outbound by which it is dialled.
-        via: Option<OutboundId>,
-    },
-    /// The selected member; the first until somebody selects another.
-    Select {
-        /// At least one.
-        members: Vec<OutboundId>,
-        /// How members that are reached directly leave, where the group says so.
-        uplink: Uplink,
-    },
-    /// A SOCKS5 proxy.
-    Socks5 {
-        /// The proxy.
-        server: Server,
-        /// Login.
-        credentials: Option<Credentials>,
-        /// Whether it carries UDP.
-        carries_udp: bool,
-        /// How the proxy itself is reached.
-        uplink: Uplink,
-        /// The program of this host that is the proxy, as far as the configuration says.
-        served_by: Option<ServedBy>,
-    },
+impl Deref for Outbound {
+    type Target = spec::Outbound;
+
+    fn deref(&self) -> &spec::Outbound {
+        &self.what
+    }
 }
 
-/// Whose flows are those of the program that serves an outbound.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServedBy {
-    /// Of processes that run this executable; absolute.
-    Program(PathBuf),
-    /// Of processes of this user.
-    User(Arc<str>),
-}
-
-/// An L4 forward. Its group of targets is the outbound `outbound`, named like the forward.
+/// An L4 forward: a door whose policy ends in a group of targets.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Where it listens; at least one.
-    pub listen: Vec<Endpoint>,
-    /// The families that names and `::` in `listen` stand for.
-    pub listen_families: Families,
-    /// Who may connect; empty: anybody. Also lowered into `policy` (others are reset).
+    /// Where its flows come in.
+    pub door: DoorSpec,
+    /// Who may connect; empty: anybody. Also lowered into the policy (others are reset).
     pub allow: Vec<Prefix>,
-    /// `allow`, then the group.
-    pub policy: PolicyId,
-    /// The group.
-    pub outbound: OutboundId,
-    /// At least one.
-    pub targets: Vec<Target>,
-    /// How a target is chosen.
-    pub balance: Balance,
-    /// The most connections at once; 0: any number.
-    pub connection_limit: usize,
-    /// The longest that a connection may last.
-    pub lifetime: Option<Duration>,
-    /// The access log of this forward alone: bitflow's keys, a JSON object a line. Relative paths
-    /// of the configuration are already joined to its directory.
-    pub access_log: Option<PathBuf>,
-    /// PROXY protocol version 1 goes to the target first.
-    pub proxy_header: bool,
-    /// Targets are reached over the client's family alone.
-    pub same_family: bool,
-    /// The client's side: idle limits of reading and writing.
-    pub read_timeout: Option<Duration>,
-    /// See `read_timeout`.
-    pub write_timeout: Option<Duration>,
-    /// The longest that no byte may move once one side has ended; `None`: as all flows.
-    pub half_closed: Option<Duration>,
-    /// How a connection goes on to the next target.
-    pub retry: Retry,
-    /// A capability that is understood and not built yet (TLS): every connection is refused and the
-    /// reason is this text.
-    pub not_yet: Option<String>,
+    /// The group of its targets, which is named like the forward; the targets are outbounds that no rule can name.
+    pub group: OutboundId,
+    /// Targets are to be chosen by server name, which is not built yet: the group refuses every flow.
+    pub by_server_name: bool,
     /// Where it is defined.
     pub span: Span,
 }
 
-/// A target of a forward.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Its name: the member in explanations.
-    pub name: Arc<str>,
-    /// Where.
-    pub address: Endpoint,
-    /// The way to it; `None`: plain direct.
-    pub via: Option<OutboundId>,
-    /// Attempts to connect, at least 1.
-    pub attempts: u32,
-    /// Pause before the second attempt, doubled for each further one.
-    pub backoff: Duration,
-    /// Limit of one attempt.
-    pub connect_timeout: Option<Duration>,
-    /// Limit of resolving its name.
-    pub resolve_timeout: Option<Duration>,
-    /// Idle limit of reading from it.
-    pub read_timeout: Option<Duration>,
-    /// Idle limit of writing to it.
-    pub write_timeout: Option<Duration>,
-    /// TCP keepalive.
-    pub keepalive: Keepalive,
-    /// The address family to dial, where it was written as `tcp4:` or `tcp6:`.
-    pub families: Families,
-}
+impl Deref for Forward {
+    type Target = DoorSpec;
 
-/// How a forward chooses its target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Balance {
-    /// The next one where the first cannot be reached.
-    Failover,
-    /// The first.
-    #[default]
-    None,
-    /// Each in turn.
-    RoundRobin,
-    /// By server name: not built yet.
-    Sni,
+    fn deref(&self) -> &DoorSpec {
+        &self.door
+    }
 }
 
 /// Logging.
@@ -373,30 +267,16 @@ impl Default for History {
 impl Outbound {
     /// As the policy sees it.
     #[must_use]
-    pub fn info(&self, targets: &[OutboundId]) -> OutboundInfo {
+    pub fn info(&self) -> OutboundInfo {
         use pointsman_policy::model::OutboundKind as Seen;
-        let plain = |action, carries_udp| (Seen::Plain(action), carries_udp);
-        let (kind, carries_udp) = match &self.kind {
-            OutboundKind::Blackhole => plain(Action::Blackhole, true),
-            // The links of a chain are checked one by one when UDP is built.
-            OutboundKind::Chain { hops: _ } => plain(Action::Proxy, false),
-            OutboundKind::Direct(_) => plain(Action::Direct, true),
-            OutboundKind::Forward(_) => (Seen::Group(targets.to_vec()), false),
-            OutboundKind::Http { .. } => plain(Action::Proxy, false),
-            OutboundKind::NotYet {
-                kind: _,
-                carries_udp,
-            } => plain(Action::Proxy, *carries_udp),
-            OutboundKind::Reject => plain(Action::Reject, true),
-            OutboundKind::Reset => plain(Action::Reset, true),
-            OutboundKind::Select { members, uplink: _ } => (Seen::Group(members.clone()), true),
-            OutboundKind::Target { .. } => plain(Action::Direct, false),
-            OutboundKind::Socks5 { carries_udp, .. } => plain(Action::Proxy, *carries_udp),
+        let kind = match self.kind.action() {
+            Some(action) => Seen::Plain(action),
+            None => Seen::Group(self.kind.members().to_vec()),
         };
         OutboundInfo {
             name: Arc::clone(&self.name),
             kind,
-            carries_udp,
+            carries_udp: self.kind.carries_udp(),
         }
     }
 }

@@ -10,7 +10,7 @@ use pointsman_config::list_print::as_list;
 use pointsman_config::outbounds::Outbounds;
 use pointsman_config::problem::{Problems, Source, Span};
 use pointsman_config::rule_list::{Fallback, RuleLists};
-use pointsman_config::setup::{OutboundKind, Uplink};
+use pointsman_config::setup;
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
@@ -108,7 +108,7 @@ impl Rewrite for Only {
 /// The printed tree, read.
 fn through_tree(policy: &Policy, kind: Kind) -> Policy {
     let text = as_tree(policy);
-    let direct = || OutboundKind::Direct(Uplink::default());
+    let direct = setup::Kind::direct;
     let names = policy.outbounds.iter().map(|out| (&*out.name, direct()));
     let outbounds = Outbounds::with_builtins(names);
     let sets: Vec<Arc<str>> = policy.sets.iter().map(|set| set.name.clone()).collect();

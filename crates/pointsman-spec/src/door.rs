@@ -12,7 +12,7 @@ use crate::ids::{PolicyId, ResolverId};
 use crate::login::User;
 
 /// An inbound: where it listens, whom it admits, what it speaks, and who decides on what came in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoorSpec {
     /// Its name.
     pub name: Arc<str>,
@@ -51,7 +51,7 @@ pub struct DoorLimits {
 }
 
 /// Who may come in, before the policy is asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// Those who log in; empty: anybody who reaches it.
     pub users: Vec<User>,

@@ -1,6 +1,7 @@
 //! Ways out, in sorts: what refuses, what chooses, what goes through others, what carries.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::login::Credentials;
 use crate::target::Target;
 
 /// A way out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
     /// As the configuration spells it.
     pub name: Arc<str>,
@@ -20,14 +21,19 @@ pub struct Outbound {
 }
 
 /// What a way out is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It carries flows.
     Carry(Carrier),
     /// A group: one of its members.
     Choose(Group),
-    /// A type that is not built yet, by its name: refuses every flow.
-    NotYet(Arc<str>),
+    /// A type that is not built yet: refuses every flow.
+    NotYet {
+        /// Its type's name.
+        kind: Arc<str>,
+        /// Whether it will carry UDP.
+        carries_udp: bool,
+    },
     /// It refuses flows.
     Refuse(Refusal),
     /// A chain: through each hop in turn, nearest first; at least one.
@@ -46,7 +52,7 @@ pub enum Refusal {
 }
 
 /// A group: one of its members at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// At least one.
     pub members: Vec<OutboundId>,
@@ -115,7 +121,7 @@ impl Default for Retry {
 }
 
 /// What carries flows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// From this host.
     Direct(Uplink),
@@ -126,7 +132,7 @@ pub enum Carrier {
 }
 
 /// A server that is asked to connect to where a flow goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Where it is.
     pub server: Server,
@@ -134,10 +140,37 @@ pub struct Upstream {
     pub uplink: Uplink,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// Whether it carries UDP, as far as the configuration says.
+    pub carries_udp: bool,
+    /// The program of this host that is the server, as far as the configuration says.
+    pub served_by: Option<ServedBy>,
+}
+
+impl Upstream {
+    /// One that is reached by the host's own routes and carries TCP alone; nobody said which program it is.
+    #[must_use]
+    pub fn new(server: Server, protocol: Protocol) -> Self {
+        Self {
+            server,
+            uplink: Uplink::default(),
+            protocol,
+            carries_udp: false,
+            served_by: None,
+        }
+    }
+}
+
+/// By what the program is told that serves an outbound, and whose own flows are therefore not sent to proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// It runs this executable; absolute.
+    Program(PathBuf),
+    /// It is this user's.
+    User(Arc<str>),
 }
 
 /// How a server is asked to connect, with what we say there of ourselves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP, by CONNECT.
     HttpConnect(Option<Credentials>),
@@ -145,23 +178,138 @@ pub enum Protocol {
     Socks5(Option<Credentials>),
 }
 
+impl Protocol {
+    /// What we say of ourselves.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::HttpConnect(credentials) | Self::Socks5(credentials) => credentials.as_ref(),
+        }
+    }
+}
+
 impl Kind {
+    /// From this host, by its own routes.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self::Carry(Carrier::Direct(Uplink::default()))
+    }
+
+    /// The members of a group of which somebody selects one.
+    #[must_use]
+    pub fn selectable(&self) -> Option<&[OutboundId]> {
+        match self {
+            Self::Choose(Group {
+                members,
+                how: How::Selected { .. },
+            }) => Some(members),
+            Self::Carry(_)
+            | Self::Choose(_)
+            | Self::NotYet { .. }
+            | Self::Refuse(_)
+            | Self::Through(_) => None,
+        }
+    }
+
+    /// The members of a group.
+    #[must_use]
+    pub fn members(&self) -> &[OutboundId] {
+        match self {
+            Self::Choose(group) => &group.members,
+            Self::Carry(_) | Self::NotYet { .. } | Self::Refuse(_) | Self::Through(_) => &[],
+        }
+    }
+
+    /// How a group tries its members, where it does.
+    #[must_use]
+    pub fn balancing(&self) -> Option<&Balancing> {
+        match self {
+            Self::Choose(Group {
+                members: _,
+                how: How::Balanced(balancing),
+            }) => Some(balancing),
+            Self::Carry(_)
+            | Self::Choose(_)
+            | Self::NotYet { .. }
+            | Self::Refuse(_)
+            | Self::Through(_) => None,
+        }
+    }
+
+    /// The server that is asked to connect, where there is one.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Upstream> {
+        match self {
+            Self::Carry(Carrier::Upstream(upstream)) => Some(upstream),
+            Self::Carry(Carrier::Direct(_) | Carrier::Target(_))
+            | Self::Choose(_)
+            | Self::NotYet { .. }
+            | Self::Refuse(_)
+            | Self::Through(_) => None,
+        }
+    }
+
+    /// How it leaves this host, as far as it says so itself.
+    #[must_use]
+    pub fn uplink(&self) -> Option<&Uplink> {
+        match self {
+            Self::Carry(Carrier::Direct(uplink))
+            | Self::Choose(Group {
+                members: _,
+                how: How::Selected { uplink },
+            }) => Some(uplink),
+            Self::Carry(Carrier::Upstream(upstream)) => Some(&upstream.uplink),
+            Self::Carry(Carrier::Target(_))
+            | Self::Choose(_)
+            | Self::NotYet { .. }
+            | Self::Refuse(_)
+            | Self::Through(_) => None,
+        }
+    }
+
     /// What it does to a flow; `None` for a group, whose member decides.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         match self {
             Self::Carry(Carrier::Direct(_) | Carrier::Target(_)) => Some(Action::Direct),
-            Self::Carry(Carrier::Upstream(_)) | Self::NotYet(_) | Self::Through(_) => {
+            Self::Carry(Carrier::Upstream(_)) | Self::NotYet { .. } | Self::Through(_) => {
                 Some(Action::Proxy)
             }
             Self::Choose(_) => None,
             Self::Refuse(refusal) => Some(refusal.action()),
         }
     }
+
+    /// Whether it takes UDP, as far as the configuration says.
+    #[must_use]
+    pub fn carries_udp(&self) -> bool {
+        match self {
+            Self::Carry(Carrier::Direct(_)) | Self::Refuse(_) => true,
+            Self::Carry(Carrier::Target(_)) => false,
+            Self::Carry(Carrier::Upstream(upstream)) => upstream.carries_udp,
+            // Members are asked one by one.
+            Self::Choose(group) => matches!(group.how, How::Selected { .. }),
+            Self::NotYet { carries_udp, .. } => *carries_udp,
+            // The links of a chain are checked one by one when UDP is built.
+            Self::Through(_) => false,
+        }
+    }
 }
 
 impl Refusal {
-    fn action(self) -> Action {
+    /// Its word: `reset`, `reject`, `blackhole`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blackhole => "blackhole",
+            Self::Reject => "reject",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// The same, as what becomes of flows.
+    #[must_use]
+    pub fn action(self) -> Action {
         match self {
             Self::Blackhole => Action::Blackhole,
             Self::Reject => Action::Reject,

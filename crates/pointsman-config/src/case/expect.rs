@@ -3,7 +3,7 @@
 use pointsman_policy::near::nearest;
 
 use super::NONE;
-use crate::setup::{OutboundKind, Setup};
+use crate::setup::{Carrier, Kind, Setup};
 
 /// Names that tests may expect, in their order.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +31,8 @@ impl Expectable {
     pub fn of(setup: &Setup) -> Self {
         Self::listed(setup.outbounds.iter().map(|outbound| {
             let kind = match outbound.kind {
-                OutboundKind::Blackhole => "blackhole",
-                OutboundKind::Direct(_) => "direct",
-                OutboundKind::Reject => "reject",
-                OutboundKind::Reset => "reset",
+                Kind::Refuse(refusal) => refusal.as_str(),
+                Kind::Carry(Carrier::Direct(_)) => "direct",
                 _ => "",
             };
             (&*outbound.name, kind)

@@ -4,7 +4,7 @@ use pointsman_api::explain::Explained;
 use pointsman_api::{Action, Explanation};
 use pointsman_policy::{Domain, Host, Need, OutboundId};
 
-use crate::setup::{Outbound, OutboundKind, ResolverId, Setup};
+use crate::setup::{Kind, Outbound, ResolverId, Setup};
 use crate::unbuilt;
 
 /// Adds what the outbound makes of the flow where that is not what its action says.
@@ -13,11 +13,9 @@ pub(super) fn hint(explanation: &mut Explanation, setup: &Setup) {
     let named = |name: &str| setup.outbounds.iter().find(|it| *it.name == *name);
     let chosen = decision.outbound.as_deref().and_then(named);
     let leaf = decision.member.as_deref().and_then(named).or(chosen);
-    let forward = chosen.and_then(|outbound| match &outbound.kind {
-        OutboundKind::Forward(index) => setup.forwards.get(*index),
-        _ => None,
-    });
-    let refused = match (forward.and_then(|forward| forward.not_yet.as_ref()), leaf) {
+    let balancing = chosen.and_then(|outbound| outbound.kind.balancing());
+    let not_yet = balancing.and_then(|balancing| balancing.not_yet.as_ref());
+    let refused = match (not_yet, leaf) {
         (Some(why), _) => Some(format!("this forward refuses every flow: {why}")),
         (None, Some(leaf)) => not_built(leaf, setup),
         (None, None) => None,
@@ -66,11 +64,7 @@ fn lookup(explanation: &Explanation, leaf: Option<&Outbound>, setup: &Setup) -> 
         let fails = fails(resolver.or(setup.server_resolver), &name)?;
         return Some(format!("{fails}, {what}"));
     }
-    let (OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. }) = &leaf?.kind
-    else {
-        return None;
-    };
-    let name = server.host.name()?;
+    let name = leaf?.kind.upstream()?.server.host.name()?;
     let fails = fails(setup.server_resolver, name)?;
     Some(format!("{fails}, so the proxy is not reached"))
 }
@@ -91,9 +85,8 @@ pub fn hint_of_groups(explanation: &mut Explanation, setup: &Setup) {
     let chooses = |name: &str| {
         let mut outbounds = setup.outbounds.iter();
         let outbound = outbounds.find(|it| *it.name == *name);
-        outbound.is_some_and(
-            |it| matches!(&it.kind, OutboundKind::Select { members, .. } if members.len() > 1),
-        )
+        let members = outbound.and_then(|it| it.kind.selectable());
+        members.is_some_and(|members| members.len() > 1)
     };
     let choices: Vec<(&str, &str)> = way
         .windows(2)
@@ -123,7 +116,7 @@ pub fn hint_of_groups(explanation: &mut Explanation, setup: &Setup) {
 
 fn hops(outbound: &Outbound) -> &[OutboundId] {
     match &outbound.kind {
-        OutboundKind::Chain { hops } => hops,
+        Kind::Through(hops) => hops,
         _ => &[],
     }
 }
@@ -134,7 +127,7 @@ fn not_built(leaf: &Outbound, setup: &Setup) -> Option<String> {
         .filter_map(|id| setup.outbounds.get(id.0 as usize));
     let mut on_the_way = std::iter::once(leaf).chain(hops);
     on_the_way.find_map(|outbound| match &outbound.kind {
-        OutboundKind::NotYet { kind, .. } => Some(format!(
+        Kind::NotYet { kind, .. } => Some(format!(
             "`{}` is of type `{kind}`, which is not built yet: the flow would be refused",
             outbound.name
         )),

@@ -9,7 +9,7 @@ use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Fact, Need, Policy};
 
 use super::{BadFlow, Query, Via};
-use crate::setup::{Dialect, Endpoint, Forward, Inbound, PolicyId, ResolverId, Setup};
+use crate::setup::{Dialect, Endpoint, Forward, Inbound, Listen, PolicyId, ResolverId, Setup};
 
 /// Where a flow stands before its policy is asked.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ fn forward<'s>(setup: &'s Setup, via: Option<&Via>) -> Result<Option<&'s Forward
         },
         (Some(InboundKind::Forward), None) => {
             let by_port = setup.forwards.iter().find(|forward| {
-                let port = |endpoint: &Endpoint| match endpoint {
+                let port = |listen: &Listen| match &listen.at {
                     Endpoint::Tcp(server) => Some(server.port),
                     Endpoint::Fd(_) | Endpoint::Unix(_) => None,
                 };

@@ -15,7 +15,7 @@ use crate::list_print::as_list;
 use crate::load::load;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source};
-use crate::setup::{OutboundKind, Uplink};
+use crate::setup::{Kind, Refusal};
 use crate::tree::print::as_tree;
 use crate::tree::{self, Lists, LowerContext};
 
@@ -86,12 +86,12 @@ fn check_list(policy: &Policy) {
 const SETS: [&str; 2] = ["ads", "my set"];
 
 fn outbounds() -> Outbounds {
-    let direct = || OutboundKind::Direct(Uplink::default());
+    let direct = Kind::direct;
     Outbounds::with_builtins([
         ("direct", direct()),
-        ("reset", OutboundKind::Reset),
-        ("reject", OutboundKind::Reject),
-        ("blackhole", OutboundKind::Blackhole),
+        ("reset", Kind::Refuse(Refusal::Reset)),
+        ("reject", Kind::Refuse(Refusal::Reject)),
+        ("blackhole", Kind::Refuse(Refusal::Blackhole)),
         ("proxy", direct()),
         ("My Proxy", direct()),
         ("any", direct()),

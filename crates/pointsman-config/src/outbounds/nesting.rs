@@ -10,7 +10,7 @@ use pointsman_policy::model::MOST_NESTED;
 
 use super::Outbounds;
 use crate::problem::Problems;
-use crate::setup::OutboundKind;
+use crate::setup::Kind;
 
 /// Outbounds of a circle that its error names, half of them from its end.
 const MOST_SHOWN: usize = 12;
@@ -106,9 +106,9 @@ impl<'t> Walk<'t> {
 
     fn parts(&self, at: usize) -> &'t [OutboundId] {
         match self.table.kind(id(at)) {
-            Some(OutboundKind::Chain { hops }) => hops,
-            Some(OutboundKind::Select { members, .. }) => members,
-            _ => &[],
+            Some(Kind::Through(hops)) => hops,
+            Some(kind) => kind.selectable().unwrap_or_default(),
+            None => &[],
         }
     }
 
@@ -170,7 +170,7 @@ impl<'t> Walk<'t> {
         let passes = |part: &OutboundId| self.nodes.get(part.0 as usize).map_or(0, |n| n.passes);
         let parts = self.parts(first);
         let below: usize = match self.table.kind(id(first)) {
-            Some(OutboundKind::Chain { .. }) => parts.iter().map(passes).sum(),
+            Some(Kind::Through(_)) => parts.iter().map(passes).sum(),
             _ => parts.iter().map(passes).max().unwrap_or(0),
         };
         let most = usize::from(MOST_NESTED);
@@ -215,7 +215,7 @@ impl<'t> Walk<'t> {
 mod tests {
     use super::*;
     use crate::problem::Source;
-    use crate::setup::Uplink;
+    use crate::setup::{Group, How, Uplink};
 
     /// The problems of groups and chains, each given by the numbers of what it names.
     fn told(groups: &[(bool, Vec<u32>)]) -> Vec<String> {
@@ -224,12 +224,14 @@ mod tests {
         for (at, (chain, parts)) in groups.iter().enumerate() {
             let parts: Vec<OutboundId> = parts.iter().map(|at| OutboundId(*at)).collect();
             let kind = match (parts.is_empty(), chain) {
-                (true, _) => OutboundKind::Direct(Uplink::default()),
-                (_, true) => OutboundKind::Chain { hops: parts },
-                (_, false) => OutboundKind::Select {
+                (true, _) => Kind::direct(),
+                (_, true) => Kind::Through(parts),
+                (_, false) => Kind::Choose(Group {
                     members: parts,
-                    uplink: Uplink::default(),
-                },
+                    how: How::Selected {
+                        uplink: Uplink::default(),
+                    },
+                }),
             };
             table.define(&format!("o{at}"), kind, &source.span(0, 0), &mut problems);
         }

@@ -7,7 +7,7 @@
 use pointsman_policy::{Domain, Host, OutboundId};
 
 use crate::problem::Problems;
-use crate::setup::{NameServer, OutboundKind, Setup};
+use crate::setup::{Carrier, Kind, NameServer, Setup, Upstream};
 
 /// Refuses each outbound whose server can only be looked up by way of outbounds that need it themselves.
 pub(super) fn check(setup: &Setup, problems: &mut Problems) {
@@ -28,23 +28,20 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
             let is_fixed = resolver.fixed(name).next().is_some();
             is_fixed || servers.is_empty() || servers.iter().any(asked)
         };
-        let reached = |kind: &OutboundKind| match kind {
+        let reached = |kind: &Kind| match kind {
             // Names of later hops are told to the hop before.
-            OutboundKind::Chain { hops } => hops.first().is_none_or(is),
-            OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. } => {
-                match &server.host {
-                    Host::Address(_) => true,
-                    Host::Name(host) => name(host),
-                }
-            }
-            OutboundKind::Select { members, .. } => members.is_empty() || members.iter().any(is),
-            OutboundKind::Blackhole
-            | OutboundKind::Direct(_)
-            | OutboundKind::Forward(_)
-            | OutboundKind::NotYet { .. }
-            | OutboundKind::Reject
-            | OutboundKind::Reset
-            | OutboundKind::Target { .. } => true,
+            Kind::Through(hops) => hops.first().is_none_or(is),
+            Kind::Carry(Carrier::Upstream(upstream)) => match &upstream.server.host {
+                Host::Address(_) => true,
+                Host::Name(host) => name(host),
+            },
+            Kind::Carry(Carrier::Direct(_) | Carrier::Target(_))
+            | Kind::NotYet { .. }
+            | Kind::Refuse(_) => true,
+            Kind::Choose(_) => match kind.selectable() {
+                Some(members) => members.is_empty() || members.iter().any(is),
+                None => true,
+            },
         };
         let next: Vec<bool> = setup.outbounds.iter().map(|it| reached(&it.kind)).collect();
         if next == grounded {
@@ -53,9 +50,7 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
         grounded = next;
     }
     for (outbound, grounded) in setup.outbounds.iter().zip(grounded) {
-        let (OutboundKind::Http { server, .. } | OutboundKind::Socks5 { server, .. }) =
-            &outbound.kind
-        else {
+        let Some(Upstream { server, .. }) = outbound.kind.upstream() else {
             continue;
         };
         if let (false, Some(span)) = (grounded, &outbound.span) {

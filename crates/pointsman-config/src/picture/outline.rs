@@ -80,7 +80,7 @@ pub(super) fn outline(scene: &Scene<'_>, runs: Runs) -> Vec<Row> {
         runs,
         rows: 0,
     };
-    match scene.forward {
+    match &scene.forward {
         Some(forward) => outliner.targets(forward),
         None => outliner.nodes(&policy.body, true),
     }

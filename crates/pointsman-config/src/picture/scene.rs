@@ -10,7 +10,7 @@ use pointsman_policy::condition::AddressOf;
 use pointsman_policy::model::Node;
 use pointsman_policy::{Condition, Policy, Prefix};
 
-use crate::setup::{Endpoint, Forward, PolicyId, Setup};
+use crate::setup::{Balancing, Endpoint, Forward, PolicyId, Setup, Target};
 
 /// How many ranges of allowed sources are named.
 const RANGES: usize = 3;
@@ -32,8 +32,17 @@ pub struct Scene<'s> {
     pub policy: &'s Policy,
     /// Inbounds, or the forward whose policy it is.
     pub entrances: Vec<Entrance>,
-    /// The forward whose policy it is.
-    pub(super) forward: Option<&'s Forward>,
+    /// Where the forward connects to whose policy it is.
+    pub(super) forward: Option<Targets<'s>>,
+}
+
+/// Where a forward connects to.
+#[derive(Clone, Debug)]
+pub(super) struct Targets<'s> {
+    /// Each with its name.
+    pub(super) list: Vec<(&'s Arc<str>, &'s Target)>,
+    /// How they are tried.
+    pub(super) balancing: Option<&'s Balancing>,
 }
 
 /// An inbound or a forward.
@@ -105,7 +114,10 @@ pub fn scenes(setup: &Setup) -> Vec<Scene<'_>> {
         scenes.push(Scene {
             policy,
             entrances: forward.map(of_forward).into_iter().collect(),
-            forward,
+            forward: forward.map(|forward| Targets {
+                list: setup.targets_of(forward).collect(),
+                balancing: setup.balancing_of(forward),
+            }),
         });
     }
     for inbound in &setup.inbounds {
@@ -164,7 +176,8 @@ fn allowed(condition: &Condition) -> Option<Vec<Prefix>> {
 }
 
 fn of_forward(forward: &Forward) -> Entrance {
-    let listens: Vec<String> = forward.listen.iter().map(address).collect();
+    let listens = forward.listen.iter();
+    let listens: Vec<String> = listens.map(|listen| address(&listen.at)).collect();
     Entrance {
         name: Arc::clone(&forward.name),
         listens: format!("forward on {}", listens.join(", ")),

@@ -17,11 +17,11 @@ use crate::list_print::as_list;
 use crate::load::load;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source};
-use crate::setup::{OutboundKind, Uplink};
+use crate::setup::Kind;
 
 /// The policy that the printed form of `policy` is.
 fn read_again(policy: &Policy) -> Policy {
-    let direct = || OutboundKind::Direct(Uplink::default());
+    let direct = Kind::direct;
     let names = policy
         .outbounds
         .iter()

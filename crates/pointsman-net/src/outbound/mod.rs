@@ -335,7 +335,7 @@ impl Ways {
                         outbound: Arc::clone(name),
                     }),
                 },
-                Kind::NotYet(kind) => Err(DialError::NotYet {
+                Kind::NotYet { kind, .. } => Err(DialError::NotYet {
                     outbound: Arc::clone(name),
                     kind: Arc::clone(kind),
                 }),

@@ -73,7 +73,7 @@ fn part(outbound: &Outbound) -> Part {
             members,
             how: How::Selected { uplink },
         }) => Part::Group(Arc::clone(&outbound.name), members.len(), uplink.clone()),
-        Kind::NotYet(kind) => Part::Other(kind.to_string()),
+        Kind::NotYet { kind, .. } => Part::Other(kind.to_string()),
         // Ways to no name server.
         other @ (Kind::Carry(Carrier::Target(_))
         | Kind::Choose(Group {
@@ -89,12 +89,15 @@ fn server(upstream: &Upstream) -> Part {
         server: Server { host, port },
         uplink,
         protocol,
+        // Neither changes where a stream gets to.
+        carries_udp: _,
+        served_by: _,
     } = upstream;
-    let (spoken, login) = match protocol {
-        Protocol::HttpConnect(login) => (Spoken::HttpConnect, login),
-        Protocol::Socks5(login) => (Spoken::Socks5, login),
+    let spoken = match protocol {
+        Protocol::HttpConnect(_) => Spoken::HttpConnect,
+        Protocol::Socks5(_) => Spoken::Socks5,
     };
-    let user = login.as_ref().map(|login| Arc::clone(&login.user));
+    let user = protocol.credentials().map(|login| Arc::clone(&login.user));
     Part::Server(spoken, host.clone(), *port, user, uplink.clone())
 }
 
@@ -150,14 +153,13 @@ mod tests {
             user: user.into(),
             password: Secret::new(password),
         };
-        Kind::Carry(Carrier::Upstream(Upstream {
-            server: Server {
+        Kind::Carry(Carrier::Upstream(Upstream::new(
+            Server {
                 host: Host::parse(host).unwrap(),
                 port: 1080,
             },
-            uplink: Uplink::default(),
-            protocol: Protocol::Socks5(Some(login)),
-        }))
+            Protocol::Socks5(Some(login)),
+        )))
     }
 
     fn direct(source: u8) -> Kind {

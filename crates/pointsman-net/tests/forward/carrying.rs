@@ -119,14 +119,13 @@ async fn socks() -> std::net::SocketAddr {
 #[tokio::test]
 async fn a_target_may_lie_behind_a_proxy() {
     let at = socks().await;
-    let upstream = Upstream {
-        server: Server {
+    let upstream = Upstream::new(
+        Server {
             host: Host::Address(at.ip()),
             port: at.port(),
         },
-        uplink: Uplink::default(),
-        protocol: Protocol::Socks5(None),
-    };
+        Protocol::Socks5(None),
+    );
     // A proxy gets the name; the address only where the client's family binds.
     for (same_family, host) in [(false, "both.test"), (true, "127.0.0.1")] {
         let mut target = named("t", "both.test", 9);

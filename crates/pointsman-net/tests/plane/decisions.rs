@@ -228,7 +228,13 @@ async fn the_sniffed_name_never_replaces_the_address() {
 
 #[tokio::test]
 async fn what_is_not_built_refuses_and_says_so() {
-    let script = Script::new().outbound("wg", Kind::NotYet("wireguard".into()));
+    let script = Script::new().outbound(
+        "wg",
+        Kind::NotYet {
+            kind: "wireguard".into(),
+            carries_udp: true,
+        },
+    );
     let stage = script.fallback("wg").play().await;
     let mut client = stage.connect().await;
     assert_eq!(client.socks5("echo.test", 80).await, 1);

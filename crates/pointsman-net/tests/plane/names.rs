@@ -290,14 +290,13 @@ async fn what_a_flow_names_is_asked_of_its_own_resolver() {
         .inbounds([inbound("near", InboundKind::Socks5)])
         .play()
         .await;
-    let by_name = Upstream {
-        server: Server {
+    let by_name = Upstream::new(
+        Server {
             host: Host::parse("proxy.test").unwrap(),
             port: near.ports[0].port(),
         },
-        uplink: Uplink::default(),
-        protocol: Protocol::Socks5(None),
-    };
+        Protocol::Socks5(None),
+    );
     let script = script
         .outbound("far", Kind::Carry(Carrier::Upstream(by_name)))
         .rule(domain("far.test"), "far");

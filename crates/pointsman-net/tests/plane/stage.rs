@@ -252,14 +252,13 @@ pub(crate) fn socks5(at: SocketAddr) -> Kind {
 }
 
 pub(crate) fn upstream(at: SocketAddr, protocol: Protocol) -> Kind {
-    Kind::Carry(Carrier::Upstream(Upstream {
-        server: Server {
+    Kind::Carry(Carrier::Upstream(Upstream::new(
+        Server {
             host: Host::Address(at.ip()),
             port: at.port(),
         },
-        uplink: Uplink::default(),
         protocol,
-    }))
+    )))
 }
 
 /// A plane in service.

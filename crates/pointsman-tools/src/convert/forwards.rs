@@ -4,7 +4,7 @@ use super::Report;
 use super::dns::families;
 use super::emit::{Map, list, quoted, ranges, relative};
 use pointsman_config::setup::{
-    Balance, Endpoint, Families, Forward, Keepalive, Retry, Setup, Target,
+    Balance, Balancing, Endpoint, Families, Forward, Keepalive, Listen, Retry, Setup, Target,
 };
 
 /// The section `forwards`.
@@ -14,10 +14,10 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
         let place = format!("{}:{}", forward.span.file(), forward.span.line());
         let mut map = Map::default();
         let listen = forward.listen.iter();
-        map.raw("listen", list(listen.map(|e| endpoint(e, setup))));
-        if forward.listen_families != Families::default()
-            && forward.listen.iter().any(|e| matches!(e, Endpoint::Tcp(_)))
-        {
+        map.raw("listen", list(listen.map(|it| endpoint(&it.at, setup))));
+        let narrow =
+            |it: &Listen| it.families != Families::default() && matches!(it.at, Endpoint::Tcp(_));
+        if forward.listen.iter().any(narrow) {
             let what = format!(
                 "`{}` listens on one family alone; in the native language the address says it",
                 forward.name
@@ -27,12 +27,19 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
         if !forward.allow.is_empty() {
             map.raw("allow", ranges(&forward.allow));
         }
-        let targets = forward.targets.iter();
-        let targets = targets.map(|t| target(t, setup, names, &place, report));
+        let targets = setup.targets_of(forward);
+        let targets = targets.map(|(name, it)| target(name, it, setup, names, &place, report));
         map.raw("targets", list(targets.collect::<Vec<_>>()));
-        map.text("balance", balance(forward.balance));
-        limits(forward, setup, &mut map);
-        if let Some(why) = &forward.not_yet {
+        let Some(balancing) = setup.balancing_of(forward) else {
+            continue;
+        };
+        let by = match forward.by_server_name {
+            true => "sni",
+            false => balance(balancing.balance),
+        };
+        map.text("balance", by);
+        limits(forward, balancing, setup, &mut map);
+        if let Some(why) = &balancing.not_yet {
             report.note(
                 &place,
                 format!("`{}` refuses every connection: {why}", forward.name),
@@ -44,22 +51,23 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
     section
 }
 
-fn limits(forward: &Forward, setup: &Setup, map: &mut Map) {
-    if forward.connection_limit > 0 {
-        map.raw("connection_limit", forward.connection_limit.to_string());
+fn limits(forward: &Forward, balancing: &Balancing, setup: &Setup, map: &mut Map) {
+    if balancing.connection_limit > 0 {
+        map.raw("connection_limit", balancing.connection_limit.to_string());
     }
-    map.time("lifetime", forward.lifetime)
-        .time("read_timeout", forward.read_timeout)
-        .time("write_timeout", forward.write_timeout)
-        .time("half_closed", forward.half_closed)
-        .flag("proxy_header", forward.proxy_header)
+    let proxy_header = setup.targets_of(forward).any(|(_, it)| it.proxy_header);
+    map.time("lifetime", forward.limits.lifetime)
+        .time("read_timeout", forward.limits.read_timeout)
+        .time("write_timeout", forward.limits.write_timeout)
+        .time("half_closed", forward.limits.half_closed)
+        .flag("proxy_header", proxy_header)
         .flag("same_family", forward.same_family);
-    if forward.retry != Retry::default() {
+    if balancing.retry != Retry::default() {
         let Retry {
             targets,
             pause,
             most,
-        } = forward.retry;
+        } = balancing.retry;
         let mut retry = Map::default();
         if let Some(targets) = targets {
             retry.raw("targets", targets.to_string());
@@ -75,6 +83,7 @@ fn limits(forward: &Forward, setup: &Setup, map: &mut Map) {
 }
 
 fn target(
+    name: &str,
     target: &Target,
     setup: &Setup,
     names: &[String],
@@ -82,24 +91,19 @@ fn target(
     report: &mut Report,
 ) -> String {
     let mut map = Map::default();
-    map.text("name", &target.name);
+    map.text("name", name);
     map.raw("address", endpoint(&target.address, setup));
     let via = target.via.and_then(|id| names.get(id.0 as usize));
     map.some("via", via.map(String::as_str));
     map.raw("attempts", target.attempts.to_string());
     if target.attempts > 1 && target.backoff.is_zero() {
-        let what = format!(
-            "`{}` tried again at once; the native form waits 100ms",
-            target.name
-        );
+        let what = format!("`{name}` tried again at once; the native form waits 100ms");
         report.lost(place, what);
     }
     map.time("backoff", Some(target.backoff).filter(|t| !t.is_zero()));
     if target.connect_timeout.is_none() {
-        let what = format!(
-            "`{}` had no limit of time for connecting; the native form has one of 10s",
-            target.name
-        );
+        let what =
+            format!("`{name}` had no limit of time for connecting; the native form has one of 10s");
         report.lost(place, what);
     }
     map.time("connect_timeout", target.connect_timeout)
@@ -126,7 +130,6 @@ fn balance(balance: Balance) -> &'static str {
         Balance::Failover => "failover",
         Balance::None => "none",
         Balance::RoundRobin => "round-robin",
-        Balance::Sni => "sni",
     }
 }
 

@@ -343,12 +343,7 @@ fn tests(setup: &Setup, names: &[String], page: &mut Page) {
 }
 
 fn has_secret(outbound: &pointsman_config::setup::Outbound) -> bool {
-    use pointsman_config::setup::OutboundKind::{Http, Socks5};
-    match &outbound.kind {
-        Http { credentials, .. } | Socks5 { credentials, .. } => {
-            let mut given = credentials.iter();
-            given.any(|given| !given.password.reveal().is_empty())
-        }
-        _ => false,
-    }
+    let upstream = outbound.kind.upstream();
+    let given = upstream.and_then(|upstream| upstream.protocol.credentials());
+    given.is_some_and(|given| !given.password.reveal().is_empty())
 }

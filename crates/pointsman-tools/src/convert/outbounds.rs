@@ -6,7 +6,9 @@ use pointsman_policy::OutboundId;
 
 use super::Report;
 use super::emit::{Map, list, text};
-use pointsman_config::setup::{Credentials, Outbound, OutboundKind, ServedBy, Setup, Uplink};
+use pointsman_config::setup::{
+    Carrier, Credentials, Group, How, Kind, Outbound, Protocol, ServedBy, Setup, Uplink,
+};
 
 /// What the native language has built in.
 const BUILTINS: [&str; 4] = ["direct", "reset", "reject", "blackhole"];
@@ -58,7 +60,7 @@ pub(super) fn names(setup: &Setup, upper: bool, report: &mut Report) -> Vec<Stri
                     number += 1;
                     name = format!("{wanted}-{number}");
                 }
-                let shown = !matches!(outbound.kind, OutboundKind::Target { .. });
+                let shown = !matches!(outbound.kind, Kind::Carry(Carrier::Target(_)));
                 if name != *outbound.name && shown {
                     let what = format!("the outbound `{}` is called `{name}`", outbound.name);
                     report.note("", what);
@@ -75,10 +77,8 @@ pub(super) fn names(setup: &Setup, upper: bool, report: &mut Report) -> Vec<Stri
 /// The built-in outbound that this one is.
 fn builtin(outbound: &Outbound) -> Option<&'static str> {
     let word = match &outbound.kind {
-        OutboundKind::Direct(uplink) if *uplink == Uplink::default() => "direct",
-        OutboundKind::Reset => "reset",
-        OutboundKind::Reject => "reject",
-        OutboundKind::Blackhole => "blackhole",
+        Kind::Carry(Carrier::Direct(uplink)) if *uplink == Uplink::default() => "direct",
+        Kind::Refuse(refusal) => refusal.as_str(),
         _ => return None,
     };
     let own = outbound.name.eq_ignore_ascii_case(word);
@@ -113,15 +113,21 @@ impl Writer<'_> {
     fn outbound(&mut self, outbound: &Outbound, name: &str) {
         let mut map = Map::default();
         match &outbound.kind {
-            OutboundKind::Forward(_) | OutboundKind::Target { .. } => return,
+            // Written with their forward.
+            Kind::Carry(Carrier::Target(_))
+            | Kind::Choose(Group {
+                how: How::Balanced(_),
+                ..
+            }) => return,
             // A refusal under a name of its own is a group of one.
-            OutboundKind::Blackhole => refusal(&mut map, "blackhole"),
-            OutboundKind::Reject => refusal(&mut map, "reject"),
-            OutboundKind::Reset => refusal(&mut map, "reset"),
-            OutboundKind::Chain { hops } => {
+            Kind::Refuse(refuses) => refusal(&mut map, refuses.as_str()),
+            Kind::Through(hops) => {
                 map.text("type", "chain").raw("hops", self.list(hops));
             }
-            OutboundKind::Select { members, uplink } => {
+            Kind::Choose(Group {
+                members,
+                how: How::Selected { uplink },
+            }) => {
                 let members = if *uplink == Uplink::default() {
                     self.list(members)
                 } else {
@@ -129,10 +135,10 @@ impl Writer<'_> {
                 };
                 map.text("type", "select").raw("members", members);
             }
-            OutboundKind::NotYet { kind, carries_udp } => {
+            Kind::NotYet { kind, carries_udp } => {
                 self.not_yet(outbound, name, kind, *carries_udp, &mut map);
             }
-            kind => plain(&mut map, kind, None),
+            Kind::Carry(carrier) => plain(&mut map, carrier, None),
         }
         self.section.raw(name, map.flow());
     }
@@ -162,9 +168,9 @@ impl Writer<'_> {
             };
             let mut map = Map::default();
             match &member.kind {
-                OutboundKind::Direct(_)
-                | OutboundKind::Http { .. }
-                | OutboundKind::Socks5 { .. } => plain(&mut map, &member.kind, Some(uplink)),
+                Kind::Carry(carrier @ (Carrier::Direct(_) | Carrier::Upstream(_))) => {
+                    plain(&mut map, carrier, Some(uplink));
+                }
                 _ => {
                     let what = format!(
                         "`{}` in the group `{group}` leaves by its own link, not by the group's",
@@ -228,38 +234,28 @@ fn refusal(map: &mut Map, word: &str) {
 }
 
 /// A direct way or a proxy.
-fn plain(map: &mut Map, kind: &OutboundKind, by: Option<&Uplink>) {
-    match kind {
-        OutboundKind::Direct(uplink) => {
+fn plain(map: &mut Map, carrier: &Carrier, by: Option<&Uplink>) {
+    match carrier {
+        Carrier::Direct(uplink) => {
             map.text("type", "direct");
             link(map, by.unwrap_or(uplink));
         }
-        OutboundKind::Http {
-            server,
-            credentials,
-            uplink,
-            served_by,
-        } => {
-            map.text("type", "http").text("server", &server.to_string());
-            login(map, credentials.as_ref());
-            link(map, by.unwrap_or(uplink));
-            who_serves(map, served_by.as_ref());
+        Carrier::Upstream(upstream) => {
+            let server = upstream.server.to_string();
+            let (word, udp) = match upstream.protocol {
+                Protocol::HttpConnect(_) => ("http", None),
+                Protocol::Socks5(_) => ("socks5", Some(upstream.carries_udp)),
+            };
+            map.text("type", word).text("server", &server);
+            login(map, upstream.protocol.credentials());
+            if let Some(udp) = udp {
+                map.flag("udp", udp);
+            }
+            link(map, by.unwrap_or(&upstream.uplink));
+            who_serves(map, upstream.served_by.as_ref());
         }
-        OutboundKind::Socks5 {
-            server,
-            credentials,
-            carries_udp,
-            uplink,
-            served_by,
-        } => {
-            map.text("type", "socks5")
-                .text("server", &server.to_string());
-            login(map, credentials.as_ref());
-            map.flag("udp", *carries_udp);
-            link(map, by.unwrap_or(uplink));
-            who_serves(map, served_by.as_ref());
-        }
-        _ => {}
+        // Written with its forward.
+        Carrier::Target(_) => {}
     }
 }
 

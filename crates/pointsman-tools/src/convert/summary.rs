@@ -8,7 +8,7 @@ use std::fmt;
 
 use pointsman_policy::OutboundId;
 
-use pointsman_config::setup::{OutboundKind, Setup};
+use pointsman_config::setup::{Carrier, Kind, Setup};
 
 mod lists;
 mod names;
@@ -151,10 +151,7 @@ impl Told<'_> {
             let name = plain(&outbound.name);
             if let Some(why) = self.refuses(&outbound.name, &outbound.kind) {
                 not_built.push(format!("`{name}` ({why})"));
-            } else if matches!(
-                outbound.kind,
-                OutboundKind::Http { .. } | OutboundKind::Socks5 { .. }
-            ) {
+            } else if outbound.kind.upstream().is_some() {
                 built.push(format!("`{name}`"));
             }
         }
@@ -193,8 +190,8 @@ impl Told<'_> {
         for (number, outbound) in (0_u32..).zip(&self.setup.outbounds) {
             let name = &outbound.name;
             let members = match &outbound.kind {
-                OutboundKind::Select { members, .. } => members,
-                OutboundKind::Chain { hops } => {
+                Kind::Choose(group) if outbound.kind.selectable().is_some() => &group.members,
+                Kind::Through(hops) => {
                     let own = |hop: &OutboundId| self.name(*hop) == &**name;
                     if let End::RefusedNow(why) = self.end(OutboundId(number)).1
                         && !hops.iter().any(own)
@@ -314,9 +311,9 @@ impl Told<'_> {
     }
 
     /// Why an outbound refuses that did not before.
-    fn refuses(&self, name: &str, kind: &OutboundKind) -> Option<String> {
+    fn refuses(&self, name: &str, kind: &Kind) -> Option<String> {
         match kind {
-            OutboundKind::NotYet { kind, .. } => Some(format!("{kind}, not built yet")),
+            Kind::NotYet { kind, .. } => Some(format!("{kind}, not built yet")),
             _ => self.known.refusing.get(name).cloned(),
         }
     }
@@ -339,18 +336,18 @@ impl Told<'_> {
                 return (way, End::RefusedNow("no members".to_owned()));
             }
             match &outbound.kind {
-                OutboundKind::Select { members, .. } => match members.first() {
-                    Some(first) => id = *first,
-                    None => break,
-                },
-                OutboundKind::Chain { hops } if chains > 0 => {
+                kind @ Kind::Choose(_) if kind.selectable().is_some() => {
+                    match kind.members().first() {
+                        Some(first) => id = *first,
+                        None => break,
+                    }
+                }
+                Kind::Through(hops) if chains > 0 => {
                     let mut ends = hops.iter().map(|hop| self.end_within(*hop, chains - 1).1);
                     let end = ends.find(|end| *end != End::Goes);
                     return (way, end.unwrap_or(End::Goes));
                 }
-                OutboundKind::Blackhole | OutboundKind::Reject | OutboundKind::Reset => {
-                    return (way, End::Refused);
-                }
+                Kind::Refuse(_) => return (way, End::Refused),
                 _ => return (way, End::Goes),
             }
             way.push(format!("`{}`", self.name(id)));
@@ -364,13 +361,13 @@ impl Told<'_> {
         for _ in 0..MAX_DEPTH {
             let outbound = self.setup.outbounds.get(id.0 as usize);
             match outbound.map(|outbound| &outbound.kind) {
-                Some(OutboundKind::Http { .. } | OutboundKind::Socks5 { .. }) => return true,
-                Some(OutboundKind::Chain { .. }) => return self.end(id).1 == End::Goes,
-                Some(OutboundKind::Select { members, .. }) => match members.first() {
+                Some(Kind::Carry(Carrier::Upstream(_))) => return true,
+                Some(Kind::Through(_)) => return self.end(id).1 == End::Goes,
+                Some(kind) => match kind.selectable().and_then(<[_]>::first) {
                     Some(first) => id = *first,
                     None => return false,
                 },
-                _ => return false,
+                None => return false,
             }
         }
         false

@@ -217,18 +217,24 @@ fn the_sample_of_forwards_is_said_whole() {
     let native = loaded(&conversion.text, &setup.directory, &Disk);
     assert_eq!(native.forwards.len(), setup.forwards.len());
     for (was, is) in setup.forwards.iter().zip(&native.forwards) {
-        let said = |f: &pointsman_config::setup::Forward| {
+        let said = |of: &Setup, f: &pointsman_config::setup::Forward| {
+            let targets = of.targets_of(f).map(|(name, target)| {
+                let mut target = target.clone();
+                // Nobody waits before the only attempt.
+                if target.attempts == 1 {
+                    target.backoff = std::time::Duration::ZERO;
+                }
+                format!("{name} {target:?}")
+            });
+            let targets: Vec<String> = targets.collect();
+            let balancing = of.balancing_of(f).cloned();
             let mut f = f.clone();
             f.span = setup.forwards[0].span.clone();
-            f.policy = pointsman_config::setup::PolicyId::default();
-            f.outbound = pointsman_policy::OutboundId(0);
-            // Nobody waits before the only attempt.
-            for target in f.targets.iter_mut().filter(|t| t.attempts == 1) {
-                target.backoff = std::time::Duration::ZERO;
-            }
-            format!("{f:?}")
+            f.door.policy = pointsman_config::setup::PolicyId::default();
+            f.group = pointsman_policy::OutboundId(0);
+            format!("{f:?} {balancing:?} {targets:?}")
         };
-        assert_eq!(said(is), said(was));
+        assert_eq!(said(&native, is), said(&setup, was));
     }
 }
 

@@ -8,7 +8,7 @@ use pointsman_policy::{OutboundId, Policy};
 
 use pointsman_config::places::Places;
 use pointsman_config::problem::{Problems, Source};
-use pointsman_config::setup::{Dialect, NameServer, OutboundKind, Setup, Uplink};
+use pointsman_config::setup::{Carrier, Dialect, Kind, NameServer, Setup, Uplink};
 
 /// Notes what is defined and never used.
 pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Problems) {
@@ -97,14 +97,14 @@ fn outbounds(setup: &Setup, mut seen: Seen, problems: &mut Problems) {
     let used = &mut seen.outbounds;
     for outbound in &setup.outbounds {
         match &outbound.kind {
-            OutboundKind::Chain { hops } => used.extend(hops),
-            OutboundKind::Select { members, .. } => used.extend(members),
+            Kind::Through(hops) => used.extend(hops),
+            Kind::Choose(group) => used.extend(&group.members),
+            Kind::Carry(Carrier::Target(target)) => used.extend(target.via),
             _ => {}
         }
     }
     for forward in &setup.forwards {
-        used.insert(forward.outbound);
-        used.extend(forward.targets.iter().filter_map(|target| target.via));
+        used.insert(forward.group);
     }
     for resolver in &setup.resolvers {
         let by_domain = resolver
@@ -133,15 +133,12 @@ fn outbounds(setup: &Setup, mut seen: Seen, problems: &mut Problems) {
 }
 
 /// Refusals and plain ways out are defined for completeness, and nobody misses them.
-fn is_harmless(kind: &OutboundKind) -> bool {
+fn is_harmless(kind: &Kind) -> bool {
     match kind {
-        OutboundKind::Blackhole
-        | OutboundKind::Forward(_)
-        | OutboundKind::Reject
-        | OutboundKind::Reset
-        | OutboundKind::Target { .. } => true,
-        OutboundKind::Direct(uplink) => *uplink == Uplink::default(),
-        _ => false,
+        Kind::Refuse(_) | Kind::Carry(Carrier::Target(_)) => true,
+        Kind::Choose(_) => kind.balancing().is_some(),
+        Kind::Carry(Carrier::Direct(uplink)) => *uplink == Uplink::default(),
+        Kind::Carry(Carrier::Upstream(_)) | Kind::NotYet { .. } | Kind::Through(_) => false,
     }
 }
 

@@ -4,7 +4,6 @@
 //! its member comes back.
 
 use pointsman_config::Setup;
-use pointsman_config::setup::OutboundKind;
 
 use super::App;
 use crate::selections::Selections;
@@ -48,12 +47,7 @@ fn lost(selections: &Selections, before: &Setup, after: &Setup) -> Vec<String> {
 /// The members of a group of that name, in order.
 fn members<'s>(setup: &'s Setup, group: &str) -> Option<Vec<&'s str>> {
     let found = setup.outbounds.iter().find(|it| *it.name == *group)?;
-    let OutboundKind::Select { members, .. } = &found.kind else {
-        return None;
-    };
-    let name = |id: &pointsman_policy::OutboundId| {
-        let index = usize::try_from(id.0).ok()?;
-        Some(&*setup.outbounds.get(index)?.name)
-    };
-    Some(members.iter().filter_map(name).collect())
+    let members = found.kind.selectable()?.iter();
+    let members = members.filter_map(|id| setup.outbound(*id));
+    Some(members.map(|member| &*member.name).collect())
 }

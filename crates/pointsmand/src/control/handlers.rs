@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
-use pointsman_config::setup::{Outbound, OutboundKind};
+use pointsman_config::setup::{Carrier, Group, How, Kind, Outbound, Protocol};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::{Problems, Setup};
 use pointsman_policy::Policy;
@@ -386,7 +386,7 @@ fn path(app: &App) -> Option<String> {
 
 /// The targets of a forward that could not be reached.
 fn failing(in_force: &InForce, outbound: &Outbound) -> Vec<api::outbound::Failing> {
-    if !matches!(outbound.kind, OutboundKind::Forward(_)) {
+    if outbound.kind.balancing().is_none() {
         return Vec::new();
     }
     let failing = in_force.failing(&outbound.name).into_iter();
@@ -414,41 +414,30 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
         }
     }
     let state = |outbound: &Outbound| {
-        let (kind, endpoint, udp) = match &outbound.kind {
-            OutboundKind::Blackhole => ("blackhole", None, true),
-            OutboundKind::Chain { .. } => ("chain", None, false),
-            OutboundKind::Direct(_) => ("direct", None, true),
-            OutboundKind::Forward(_) => ("forward", None, false),
-            OutboundKind::Http { server, .. } => ("http", Some(server.to_string()), false),
-            OutboundKind::NotYet { kind, carries_udp } => (kind.as_str(), None, *carries_udp),
-            OutboundKind::Reject => ("reject", None, true),
-            OutboundKind::Reset => ("reset", None, true),
-            OutboundKind::Select { .. } => ("select", None, true),
-            OutboundKind::Socks5 {
-                server,
-                carries_udp,
-                ..
-            } => ("socks5", Some(server.to_string()), *carries_udp),
-            OutboundKind::Target { .. } => return None,
+        let kind = match &outbound.kind {
+            Kind::Carry(Carrier::Direct(_)) => "direct",
+            Kind::Carry(Carrier::Target(_)) => return None,
+            Kind::Carry(Carrier::Upstream(upstream)) => match upstream.protocol {
+                Protocol::HttpConnect(_) => "http",
+                Protocol::Socks5(_) => "socks5",
+            },
+            Kind::Choose(Group { how, .. }) => match how {
+                How::Balanced(_) => "forward",
+                How::Selected { .. } => "select",
+            },
+            Kind::NotYet { kind, .. } => kind.as_ref(),
+            Kind::Refuse(refusal) => refusal.as_str(),
+            Kind::Through(_) => "chain",
         };
+        let endpoint = outbound.kind.upstream().map(|it| it.server.to_string());
         let members: Vec<String> = match &outbound.kind {
-            OutboundKind::Chain { hops } => hops.iter().map(name_of).collect(),
-            OutboundKind::Select { members, .. } => members.iter().map(name_of).collect(),
-            OutboundKind::Forward(index) => setup.forwards.get(*index).map_or_else(Vec::new, |f| {
-                f.targets.iter().map(|t| t.name.to_string()).collect()
-            }),
-            _ => Vec::new(),
+            Kind::Through(hops) => hops.iter().map(name_of).collect(),
+            kind => kind.members().iter().map(name_of).collect(),
         };
         let selected = (kind == "select")
             .then(|| in_force.selected(&outbound.name))
             .flatten();
-        let uplink = match &outbound.kind {
-            OutboundKind::Direct(uplink)
-            | OutboundKind::Http { uplink, .. }
-            | OutboundKind::Select { uplink, .. }
-            | OutboundKind::Socks5 { uplink, .. } => Some(uplink),
-            _ => None,
-        };
+        let uplink = outbound.kind.uplink();
         Some(api::OutboundState {
             name: outbound.name.to_string(),
             aliases: Vec::new(),
@@ -459,7 +448,7 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
             kind: kind.to_owned(),
             declared: outbound.declared.map(str::to_owned),
             endpoint,
-            udp,
+            udp: outbound.kind.carries_udp(),
             selected: selected.map(|name| name.to_string()),
             members,
             failing: failing(in_force, outbound),

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use pointsman_config::explain::Selection;
-use pointsman_config::setup::{Credentials, Endpoint, OutboundKind, Setup, Uplink};
+use pointsman_config::setup::{
+    Carrier, Credentials, Endpoint, Group, How, Kind, Protocol, Setup, Target, Uplink,
+};
 use pointsman_policy::OutboundId;
 
 /// Ways out within each other; checked configurations have no circles, and a few hops.
@@ -62,7 +64,7 @@ struct Telling<'a, H> {
 }
 
 impl<H: std::hash::Hasher> Telling<'_, H> {
-    fn kind(&self, id: OutboundId) -> Option<&OutboundKind> {
+    fn kind(&self, id: OutboundId) -> Option<&Kind> {
         let index = usize::try_from(id.0).ok()?;
         self.setup.outbounds.get(index).map(|it| &it.kind)
     }
@@ -78,8 +80,8 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
             _ => return,
         };
         match kind {
-            OutboundKind::Blackhole => self.say(format_args!("blackhole")),
-            OutboundKind::Chain { hops } => {
+            Kind::Refuse(refusal) => self.say(format_args!("{}", refusal.as_str())),
+            Kind::Through(hops) => {
                 for (number, hop) in hops.into_iter().enumerate() {
                     if number > 0 {
                         self.say(format_args!(" > "));
@@ -87,25 +89,26 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
                     self.way(hop, depth + 1);
                 }
             }
-            OutboundKind::Direct(uplink) => {
+            Kind::Carry(Carrier::Direct(uplink)) => {
                 self.say(format_args!("direct"));
                 self.link(&uplink);
             }
-            OutboundKind::Forward(_) => self.say(format_args!("forward")),
-            OutboundKind::Http {
-                server,
-                credentials,
-                uplink,
-                served_by: _,
-            } => {
-                self.say(format_args!("http {server}"));
-                self.login(credentials.as_ref());
-                self.link(&uplink);
+            Kind::Carry(Carrier::Target(target)) => self.target(&target, depth),
+            Kind::Carry(Carrier::Upstream(upstream)) => {
+                let word = match upstream.protocol {
+                    Protocol::HttpConnect(_) => "http",
+                    Protocol::Socks5(_) => "socks5",
+                };
+                self.say(format_args!("{word} {}", upstream.server));
+                self.login(upstream.protocol.credentials());
+                self.link(&upstream.uplink);
             }
-            OutboundKind::NotYet { kind, .. } => self.say(format_args!("{kind} (not yet)")),
-            OutboundKind::Reject => self.say(format_args!("reject")),
-            OutboundKind::Reset => self.say(format_args!("reset")),
-            OutboundKind::Select { members, .. } => {
+            Kind::NotYet { kind, .. } => self.say(format_args!("{kind} (not yet)")),
+            Kind::Choose(Group {
+                how: How::Balanced(_),
+                ..
+            }) => self.say(format_args!("forward")),
+            Kind::Choose(Group { members, .. }) => {
                 self.group_link(id);
                 let member = self
                     .selection
@@ -115,34 +118,16 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
                     self.way(member, depth + 1);
                 }
             }
-            OutboundKind::Socks5 {
-                server,
-                credentials,
-                uplink,
-                ..
-            } => {
-                self.say(format_args!("socks5 {server}"));
-                self.login(credentials.as_ref());
-                self.link(&uplink);
-            }
-            OutboundKind::Target {
-                forward, target, ..
-            } => self.target(forward, target, depth),
         }
     }
 
-    fn target(&mut self, forward: usize, target: usize, depth: usize) {
-        let forward = self.setup.forwards.get(forward);
-        let Some(target) = forward.and_then(|it| it.targets.get(target)) else {
-            return;
-        };
-        let (address, via) = (target.address.clone(), target.via);
-        match address {
+    fn target(&mut self, target: &Target, depth: usize) {
+        match &target.address {
             Endpoint::Fd(number) => self.say(format_args!("fd:{number}")),
             Endpoint::Tcp(server) => self.say(format_args!("tcp://{server}")),
             Endpoint::Unix(path) => self.say(format_args!("unix:{}", path.display())),
         }
-        if let Some(via) = via {
+        if let Some(via) = target.via {
             self.say(format_args!(" via "));
             self.way(via, depth + 1);
         }
@@ -150,7 +135,11 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
 
     /// How members that are reached directly leave.
     fn group_link(&mut self, group: OutboundId) {
-        if let Some(OutboundKind::Select { uplink, .. }) = self.kind(group) {
+        if let Some(Kind::Choose(Group {
+            how: How::Selected { uplink },
+            ..
+        })) = self.kind(group)
+        {
             let uplink = uplink.clone();
             if uplink != Uplink::default() {
                 self.say(format_args!("group"));

@@ -20,7 +20,7 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    DataFiles, Dialect, History, Log, OutboundKind, PolicyId, Setup, SniffLimits, Timeouts, Uplink,
+    DataFiles, Dialect, History, Kind, Log, PolicyId, Refusal, Setup, SniffLimits, Timeouts,
 };
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Parsed};
@@ -49,10 +49,10 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     keys.finish(problems);
 
     let mut outbounds = Outbounds::with_builtins([
-        ("direct", OutboundKind::Direct(Uplink::default())),
-        ("reset", OutboundKind::Reset),
-        ("reject", OutboundKind::Reject),
-        ("blackhole", OutboundKind::Blackhole),
+        ("direct", Kind::direct()),
+        ("reset", Kind::Refuse(Refusal::Reset)),
+        ("reject", Kind::Refuse(Refusal::Reject)),
+        ("blackhole", Kind::Refuse(Refusal::Blackhole)),
     ]);
     let direct = outbounds.find("direct")?;
     let reset = outbounds.find("reset")?;

@@ -1,16 +1,20 @@
 //! One proxy of the list: listener, targets, options.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{first_line, given, target, timeout, tls};
-use crate::forward::{self, Origins};
+use crate::forward::{self, Chosen, Draft, NOT_BY_NAME, Origins};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Endpoint, Families, Forward, PolicyId, Retry, Target};
+use crate::setup::{
+    Balance, Balancing, DoorSpec, Endpoint, Families, Forward, Listen, PolicyId, Retry,
+};
 use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Node};
 use pointsman_policy::Prefix;
+use pointsman_spec::door::DoorLimits;
 
 /// Balances that are not offered.
 const LATER: value::Others = value::Others {
@@ -37,7 +41,7 @@ pub(super) fn read(
     let options = given(&mut keys, "options");
     let options = options.map(|node| options_of(node, directory, problems));
     keys.finish(problems);
-    let options = options.unwrap_or_default();
+    let options = options.unwrap_or_else(Options::usual);
 
     let targets_key = several.or(single);
     let targets = match (several, single) {
@@ -58,23 +62,27 @@ pub(super) fn read(
         let place = first_line(place);
         problems.error("missing-key", &place, "a proxy needs at least one target");
     }
-    let mut not_yet = listener.as_ref().and_then(|l| l.not_yet.clone());
-    let mut read = Vec::new();
+    let mut not_yet = listener.as_ref().and_then(|l| l.not_yet);
+    let mut draft = Draft::default();
+    let mut named = Vec::new();
     for node in targets {
         let place = target::Place {
             directory,
             singular: single.is_some(),
             same_family: options.same_family,
+            proxy_header: options.proxy_header,
         };
         let (target, why) = target::read(node, &place, outbounds, problems);
         not_yet = not_yet.or(why);
-        read.extend(target.map(|target| (target, node.span.clone())));
+        if let Some((name, target)) = target {
+            named.push((Arc::clone(&name), node.span.clone()));
+            draft.targets.push((name, target));
+        }
     }
-    forward::check_targets(&read, options.balance, problems);
+    forward::check_targets(&named, options.chosen, problems);
     let listener = listener?;
-    if options.balance == Balance::Sni {
-        not_yet = not_yet
-            .or_else(|| Some("choosing a target by server name is not built yet".to_owned()));
+    if options.chosen.is_none() {
+        not_yet = not_yet.or(Some(NOT_BY_NAME));
         if !listener.tls {
             let message = "`sni` needs a listener with a `tls_context`: every connection is closed";
             let place = options.balance_span.as_ref().unwrap_or(&node.span);
@@ -83,42 +91,41 @@ pub(super) fn read(
     }
     let (listen, span) = listener.address?;
     let (name, name_node) = name.zip(name_node)?;
-    let targets: Vec<Target> = read.into_iter().map(|(target, _)| target).collect();
-    let outbound = forward::define(
-        policy.0,
-        name,
-        &targets,
-        &name_node.span,
-        outbounds,
-        problems,
-    )?;
-    let names: Vec<&str> = targets.iter().map(|t| &*t.name).collect();
+    draft.balancing = Balancing {
+        balance: options.chosen.unwrap_or_default(),
+        retry: Retry::default(),
+        connection_limit: options.connection_limit,
+        not_yet: not_yet.map(Arc::from),
+    };
+    let names = draft.names();
+    let group = draft.define(name, &name_node.span, outbounds, problems)?;
     let key = targets_key.map_or(&node.span, |(key, _)| &key.span);
     let key_text = targets_key.and_then(|(key, _)| key.scalar());
-    let shown = format!("{}: {}", key_text.unwrap_or("targets"), names.join(", "));
+    let shown = format!("{}: {names}", key_text.unwrap_or("targets"));
     let origins = Origins {
         allow: listener.allow_origin,
         targets: forward::origin(key, shown),
     };
+    let listen = Listen {
+        at: listen,
+        families: listener.families,
+    };
     let forward = Forward {
-        name: name.into(),
-        listen: vec![listen],
-        listen_families: listener.families,
+        door: DoorSpec {
+            policy,
+            same_family: options.same_family,
+            limits: DoorLimits {
+                lifetime: options.lifetime,
+                read_timeout: listener.read_timeout,
+                write_timeout: listener.write_timeout,
+                half_closed: None,
+            },
+            access_log: options.access_log,
+            ..forward::door(name, vec![listen])
+        },
         allow: listener.allow,
-        policy,
-        outbound,
-        targets,
-        balance: options.balance,
-        connection_limit: options.connection_limit,
-        lifetime: options.lifetime,
-        access_log: options.access_log,
-        proxy_header: options.proxy_header,
-        same_family: options.same_family,
-        read_timeout: listener.read_timeout,
-        write_timeout: listener.write_timeout,
-        half_closed: None,
-        retry: Retry::default(),
-        not_yet,
+        group,
+        by_server_name: options.chosen.is_none(),
         span,
     };
     Some((forward, origins))
@@ -133,7 +140,7 @@ struct Listener {
     allow: Vec<Prefix>,
     allow_origin: pointsman_policy::model::Origin,
     tls: bool,
-    not_yet: Option<String>,
+    not_yet: Option<&'static str>,
 }
 
 fn listener(node: &Node, directory: &Path, problems: &mut Problems) -> Listener {
@@ -158,8 +165,8 @@ fn listener(node: &Node, directory: &Path, problems: &mut Problems) -> Listener 
         let shown = format!("authorized_sources: {}", shown.join(", "));
         listener.allow_origin = forward::origin(&key.span, shown);
         if !listener.allow.is_empty() {
-            let listen = listener.address.iter().map(|(endpoint, _)| endpoint);
-            forward::check_unix(listen, key, "authorized_sources", problems);
+            let at = listener.address.iter().map(|(endpoint, _)| endpoint);
+            forward::check_unix(at, key, "authorized_sources", problems);
         }
     }
     if let Some((key, context)) = keys.take_pair("tls_context")
@@ -168,26 +175,40 @@ fn listener(node: &Node, directory: &Path, problems: &mut Problems) -> Listener 
         tls::check(context, tls::Side::Listener, problems);
         problems.not_yet(&key.span, "TLS at a listener; every connection is refused");
         listener.tls = true;
-        listener.not_yet = Some("TLS at a listener is not built yet".into());
+        listener.not_yet = Some("TLS at a listener is not built yet");
     }
     keys.finish(problems);
     listener
 }
 
-#[derive(Default)]
 struct Options {
     connection_limit: usize,
     lifetime: Option<Duration>,
     access_log: Option<PathBuf>,
-    balance: Balance,
+    chosen: Chosen,
     balance_span: Option<Span>,
     proxy_header: bool,
     same_family: bool,
 }
 
+impl Options {
+    /// Those of a proxy that says nothing of them.
+    fn usual() -> Self {
+        Self {
+            connection_limit: 0,
+            lifetime: None,
+            access_log: None,
+            chosen: Some(Balance::None),
+            balance_span: None,
+            proxy_header: false,
+            same_family: false,
+        }
+    }
+}
+
 fn options_of(node: &Node, directory: &Path, problems: &mut Problems) -> Options {
     let mut keys = node.keys("`options`", KeyStyle::Exact, problems);
-    let mut options = Options::default();
+    let mut options = Options::usual();
     if let Some(limit) = given(&mut keys, "connection_limit") {
         let limit = limit.number("`connection_limit`", 0..=i64::from(u32::MAX), problems);
         options.connection_limit = limit.and_then(|n| n.try_into().ok()).unwrap_or(0);
@@ -204,17 +225,17 @@ fn options_of(node: &Node, directory: &Path, problems: &mut Problems) -> Options
         && !node.is_null()
     {
         let words = [
-            ("", Balance::None),
-            ("none", Balance::None),
-            ("failover", Balance::Failover),
-            ("round-robin", Balance::RoundRobin),
-            ("sni", Balance::Sni),
+            ("", Some(Balance::None)),
+            ("none", Some(Balance::None)),
+            ("failover", Some(Balance::Failover)),
+            ("round-robin", Some(Balance::RoundRobin)),
+            ("sni", None),
         ];
         let what = "`connection_load_balancer`";
-        options.balance =
-            value::choice_with(node, what, &words, &LATER, problems).unwrap_or_default();
+        options.chosen =
+            value::choice_with(node, what, &words, &LATER, problems).unwrap_or(Some(Balance::None));
         options.balance_span = Some(node.span.clone());
-        if options.balance == Balance::Sni {
+        if options.chosen.is_none() {
             problems.not_yet(&key.span, "the balance `sni`; every connection is refused");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
@@ -11,7 +12,7 @@ use super::timeout;
 use super::{given, tls};
 use crate::outbounds::Outbounds;
 use crate::problem::Problems;
-use crate::setup::{Endpoint, Families, Keepalive, OutboundKind, Target, Uplink};
+use crate::setup::{Carrier, Endpoint, Families, Keepalive, Kind, Protocol, Target, Upstream};
 use crate::value::{self, EmptyHost, parse_descriptor, parse_host_port, parse_unix};
 use crate::yaml::{KeyStyle, Node};
 
@@ -23,6 +24,8 @@ pub(super) struct Place<'a> {
     pub(super) singular: bool,
     /// `enable_dual_stack`.
     pub(super) same_family: bool,
+    /// `enable_proxy_header`.
+    pub(super) proxy_header: bool,
 }
 
 /// Reads a target, and why its proxy must refuse every connection, if it must.
@@ -31,7 +34,7 @@ pub(super) fn read(
     place: &Place<'_>,
     outbounds: &mut Outbounds,
     problems: &mut Problems,
-) -> (Option<Target>, Option<String>) {
+) -> (Option<(Arc<str>, Target)>, Option<&'static str>) {
     let mut keys = node.keys("a target", KeyStyle::Exact, problems);
     let name = if place.singular {
         match given(&mut keys, "name") {
@@ -72,11 +75,10 @@ pub(super) fn read(
     {
         tls::check(context, tls::Side::Target, problems);
         problems.not_yet(&key.span, "TLS to a target; every connection is refused");
-        not_yet = Some("TLS to a target is not built yet".to_owned());
+        not_yet = Some("TLS to a target is not built yet");
     }
     keys.finish(problems);
-    let target = name.zip(found).map(|(name, (address, families))| Target {
-        name: name.into(),
+    let target = found.map(|(address, families)| Target {
         address,
         via,
         // 0 and 1 are both a single attempt.
@@ -92,8 +94,9 @@ pub(super) fn read(
             Some(Err(_negative)) => Keepalive::Off,
         },
         families,
+        proxy_header: place.proxy_header,
     });
-    (target, not_yet)
+    (name.map(Arc::from).zip(target), not_yet)
 }
 
 /// Reads an address, and the families that it allows.
@@ -150,20 +153,17 @@ fn through(
     let (name, kind) = match endpoint {
         Endpoint::Tcp(server) if families == Families::default() => (
             format!("socks5://{server}"),
-            OutboundKind::Socks5 {
+            // bitflow's forwards are TCP alone.
+            Kind::Carry(Carrier::Upstream(Upstream::new(
                 server,
-                credentials: None,
-                // bitflow's forwards are TCP alone.
-                carries_udp: false,
-                uplink: Uplink::default(),
-                served_by: None,
-            },
+                Protocol::Socks5(None),
+            ))),
         ),
         Endpoint::Tcp(_) | Endpoint::Unix(_) => {
             let what = "a `proxy` that is not plain `tcp:`; connections through it are refused";
             problems.not_yet(&node.span, what);
-            let kind = OutboundKind::NotYet {
-                kind: "socks5 at such an address".to_owned(),
+            let kind = Kind::NotYet {
+                kind: "socks5 at such an address".into(),
                 carries_udp: false,
             };
             (format!("socks5:{}", node.scalar().unwrap_or("")), kind)

@@ -12,7 +12,7 @@ use super::proxy;
 use super::{Named, Reading};
 use crate::outbounds::{Outbounds, nesting};
 use crate::problem::{Problems, Severity, Span, nearest};
-use crate::setup::{Outbound, OutboundKind, Uplink};
+use crate::setup::{Carrier, Group, How, Kind, Outbound, Refusal, Uplink};
 use crate::yaml::{self, KeyStyle, Node, Value};
 
 /// The built-in ways out. Their names count in any case.
@@ -48,10 +48,10 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Ways {
     let mut table = Outbounds::with_builtins([
-        (BUILT_IN[0], OutboundKind::Direct(uplink.clone())),
-        (BUILT_IN[1], OutboundKind::Reject),
-        (BUILT_IN[2], OutboundKind::Blackhole),
-        (BUILT_IN[3], OutboundKind::Reset),
+        (BUILT_IN[0], Kind::Carry(Carrier::Direct(uplink.clone()))),
+        (BUILT_IN[1], Kind::Refuse(Refusal::Reject)),
+        (BUILT_IN[2], Kind::Refuse(Refusal::Blackhole)),
+        (BUILT_IN[3], Kind::Refuse(Refusal::Reset)),
     ]);
     let mut maker = Maker {
         direct: table.find(BUILT_IN[0]).unwrap_or(OutboundId(0)),
@@ -176,7 +176,7 @@ impl Maker<'_> {
             .find(|known| known.eq_ignore_ascii_case(text));
         let text = built_in.copied().unwrap_or(text);
         self.table
-            .define(text, OutboundKind::Reject, &name.span, problems)
+            .define(text, Kind::Refuse(Refusal::Reject), &name.span, problems)
     }
 
     fn provider(
@@ -255,7 +255,7 @@ impl Maker<'_> {
         if hops.is_empty() {
             return;
         }
-        self.table.set_kind(id, OutboundKind::Chain { hops });
+        self.table.set_kind(id, Kind::Through(hops));
     }
 
     fn members(&self, items: &[Node], problems: &mut Problems) -> Vec<OutboundId> {
@@ -368,7 +368,7 @@ fn settle_groups(
             problems.warning("empty-group", &group.place, message);
             if group.not_fetched {
                 // It will have some: rules may name it, and until then it refuses.
-                let kind = OutboundKind::NotYet {
+                let kind = Kind::NotYet {
                     kind: "empty group".into(),
                     carries_udp: true,
                 };
@@ -382,10 +382,12 @@ fn settle_groups(
         }
     }
     for group in groups {
-        let kind = OutboundKind::Select {
+        let kind = Kind::Choose(Group {
             members: group.members,
-            uplink: group.uplink,
-        };
+            how: How::Selected {
+                uplink: group.uplink,
+            },
+        });
         table.set_kind(group.id, kind);
     }
     empty

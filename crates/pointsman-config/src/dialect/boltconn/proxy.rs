@@ -3,7 +3,7 @@
 use pointsman_policy::Host;
 
 use crate::problem::{Problems, nearest};
-use crate::setup::{Credentials, OutboundKind, Secret, Server, Uplink};
+use crate::setup::{Carrier, Credentials, Kind, Protocol, Secret, Server, Uplink, Upstream};
 use crate::yaml::{KeyStyle, Keys, Node};
 
 /// The types that are understood and not built yet, with the keys that each has, and whether it
@@ -62,47 +62,30 @@ const LATER: [(&str, &[&str], bool); 4] = [
 ];
 
 /// Reads a proxy; takes the keys of its type.
-pub(super) fn read(
-    keys: &mut Keys<'_>,
-    uplink: &Uplink,
-    problems: &mut Problems,
-) -> Option<OutboundKind> {
+pub(super) fn read(keys: &mut Keys<'_>, uplink: &Uplink, problems: &mut Problems) -> Option<Kind> {
     let node = keys.require("type", problems)?;
     let kind = node.text("`type`", problems)?;
-    let uplink = uplink.clone();
-    match kind {
+    let (server, protocol, carries_udp) = match kind {
         "http" => {
             let (server, credentials) = server_and_login(keys, problems);
-            Some(OutboundKind::Http {
-                server: server?,
-                credentials,
-                uplink,
-                served_by: None,
-            })
+            (server, Protocol::HttpConnect(credentials), false)
         }
         "socks5" => {
             let (server, credentials) = server_and_login(keys, problems);
             let udp = keys.take("udp");
-            Some(OutboundKind::Socks5 {
-                server: server?,
-                credentials,
-                carries_udp: udp
-                    .and_then(|node| node.boolean("`udp`", problems))
-                    .unwrap_or(true),
-                uplink,
-                served_by: None,
-            })
+            let udp = udp.and_then(|node| node.boolean("`udp`", problems));
+            (server, Protocol::Socks5(credentials), udp.unwrap_or(true))
         }
-        other => later(other, node, keys, problems),
-    }
+        other => return later(other, node, keys, problems),
+    };
+    Some(Kind::Carry(Carrier::Upstream(Upstream {
+        uplink: uplink.clone(),
+        carries_udp,
+        ..Upstream::new(server?, protocol)
+    })))
 }
 
-fn later(
-    kind: &str,
-    node: &Node,
-    keys: &mut Keys<'_>,
-    problems: &mut Problems,
-) -> Option<OutboundKind> {
+fn later(kind: &str, node: &Node, keys: &mut Keys<'_>, problems: &mut Problems) -> Option<Kind> {
     let Some((_, known, carries_udp)) = LATER.iter().find(|(name, ..)| *name == kind) else {
         let message = format!("there is no type `{kind}` of proxies");
         let names = LATER.iter().map(|(name, ..)| *name);
@@ -126,8 +109,8 @@ fn later(
         &node.span,
         format!("proxies of type `{kind}`: they refuse every flow"),
     );
-    Some(OutboundKind::NotYet {
-        kind: kind.to_owned(),
+    Some(Kind::NotYet {
+        kind: kind.into(),
         carries_udp,
     })
 }

@@ -306,31 +306,25 @@ rule_local: ['FALLBACK, g']
     let told: Vec<String> = (0..)
         .zip(&setup.outbounds)
         .map(|(n, outbound)| {
-            use crate::setup::OutboundKind;
+            use crate::setup::{Carrier, Group, How, Kind, Protocol};
             let kind = match &outbound.kind {
-                OutboundKind::Direct(uplink) => format!("direct by {:?}", uplink.interface),
-                OutboundKind::Chain { hops } => format!("chain {hops:?}"),
-                OutboundKind::Select { members, uplink } => {
-                    format!("group {members:?} by {:?}", uplink.interface)
-                }
-                OutboundKind::Http {
-                    server,
-                    credentials,
-                    uplink,
-                    served_by: _,
-                } => format!(
-                    "http {server} {} by {:?}",
-                    credentials.is_some(),
-                    uplink.interface
-                ),
-                OutboundKind::Socks5 {
-                    server,
-                    carries_udp,
-                    ..
-                } => {
-                    format!("socks5 {server} {carries_udp}")
-                }
-                OutboundKind::NotYet { kind, carries_udp } => format!("later {kind} {carries_udp}"),
+                Kind::Carry(Carrier::Direct(uplink)) => format!("direct by {:?}", uplink.interface),
+                Kind::Through(hops) => format!("chain {hops:?}"),
+                Kind::Choose(Group {
+                    members,
+                    how: How::Selected { uplink },
+                }) => format!("group {members:?} by {:?}", uplink.interface),
+                Kind::Carry(Carrier::Upstream(it)) => match &it.protocol {
+                    Protocol::HttpConnect(credentials) => format!(
+                        "http {} {} by {:?}",
+                        it.server,
+                        credentials.is_some(),
+                        it.uplink.interface
+                    ),
+                    Protocol::Socks5(_) => format!("socks5 {} {}", it.server, it.carries_udp),
+                },
+                Kind::NotYet { kind, carries_udp } => format!("later {kind} {carries_udp}"),
+                Kind::Refuse(refusal) => format!("{refusal:?}"),
                 other => format!("{other:?}"),
             };
             format!("{n} {}: {}", outbound.name, kind.replace("OutboundId", ""))

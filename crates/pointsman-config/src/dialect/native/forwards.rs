@@ -1,15 +1,18 @@
 //! `forwards:`: L4 forwards by name.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
+
+use pointsman_spec::door::DoorLimits;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
 use super::{BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
-use crate::forward::{self, Origins};
+use crate::forward::{self, Draft, NOT_BY_NAME, Origins};
 use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balance, Endpoint, Families, Forward, Keepalive, PolicyId, Retry, Target};
+use crate::setup::{Balancing, DoorSpec, Forward, Keepalive, Listen, Retry, Target};
 use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Keys, Node, Value};
 
@@ -22,30 +25,28 @@ pub(super) fn read(
 ) -> Vec<(Forward, Origins)> {
     let mut forwards = Vec::new();
     for (name, span, node) in named(node, "`forwards`", problems) {
-        let draft = draft(node, outbounds, input, problems);
-        let Some((mut forward, origins)) = draft else {
+        let read = read_one(name, span, node, outbounds, input, problems);
+        let Some((mut forward, draft, origins)) = read else {
             continue;
         };
-        let index = forwards.len();
-        let targets = &forward.targets;
-        let Some(group) = forward::define(index, name, targets, span, outbounds, problems) else {
+        let Some(group) = draft.define(name, span, outbounds, problems) else {
             continue;
         };
-        forward.name = name.into();
-        forward.outbound = group;
-        forward.span = Span::clone(span);
+        forward.group = group;
         forwards.push((forward, origins));
     }
     forwards
 }
 
-/// A forward whose name and numbers are still to be filled in.
-fn draft(
+/// A forward whose policy and group are still to be filled in.
+fn read_one(
+    name: &str,
+    span: &Span,
     node: &Node,
     outbounds: &Outbounds,
     input: &Input<'_>,
     problems: &mut Problems,
-) -> Option<(Forward, Origins)> {
+) -> Option<(Forward, Draft, Origins)> {
     let mut keys = node.keys("a forward", KeyStyle::Exact, problems);
     let mut not_yet = None;
     let listen = keys.require("listen", problems);
@@ -56,7 +57,8 @@ fn draft(
     if let Some((ranges, origin)) = allow::read(pair, problems) {
         (allowed, origins.allow) = (ranges, origin);
         if let Some((key, _)) = pair {
-            forward::check_unix(listen.iter().flatten(), key, "allow", problems);
+            let at = listen.iter().flatten().map(|listen| &listen.at);
+            forward::check_unix(at, key, "allow", problems);
         }
     }
     let targets_key = keys.require("targets", problems);
@@ -68,34 +70,37 @@ fn draft(
             "a forward needs at least one target",
         );
     }
-    let targets: Vec<(Target, Span)> = targets
-        .iter()
-        .filter_map(|node| {
-            let target = target(node, outbounds, input, &mut not_yet, problems)?;
-            Some((target, first_line(&node.span)))
-        })
-        .collect();
+    let mut draft = Draft::default();
+    let mut named = Vec::new();
+    for node in targets {
+        if let Some((name, target)) = target(node, outbounds, input, &mut not_yet, problems) {
+            named.push((Arc::clone(&name), first_line(&node.span)));
+            draft.targets.push((name, target));
+        }
+    }
     let balance_node = given(&mut keys, "balance");
-    let balance = balance_node
+    let chosen = balance_node
         .and_then(|node| {
             value::choice_with(node, "`balance`", &BALANCES, &OTHER_BALANCES, problems)
         })
-        .unwrap_or(BALANCE);
-    if let (Balance::Sni, Some(node)) = (balance, balance_node) {
+        .unwrap_or(Some(BALANCE));
+    if let (None, Some(node)) = (chosen, balance_node) {
         problems.not_yet(&node.span, "the balance `sni`; every connection is refused");
-        not_yet = Some("choosing a target by server name is not built yet".to_owned());
+        not_yet = Some(NOT_BY_NAME);
     }
     if let Some((key, _)) = keys.take_pair("tls") {
         problems.not_yet(&key.span, "TLS at a listener; every connection is refused");
-        not_yet = Some("TLS at a listener is not built yet".to_owned());
+        not_yet = Some("TLS at a listener is not built yet");
     }
-    forward::check_targets(&targets, balance, problems);
+    forward::check_targets(&named, chosen, problems);
     let limit = given(&mut keys, "connection_limit")
         .and_then(|node| node.number("`connection_limit`", 1..=i64::from(u32::MAX), problems));
-    let lifetime = limit_of_time(&mut keys, "lifetime", "`lifetime`", problems);
-    let read_timeout = limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems);
-    let write_timeout = limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems);
-    let half_closed = limit_of_time(&mut keys, "half_closed", "`half_closed`", problems);
+    let limits = DoorLimits {
+        lifetime: limit_of_time(&mut keys, "lifetime", "`lifetime`", problems),
+        read_timeout: limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems),
+        write_timeout: limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems),
+        half_closed: limit_of_time(&mut keys, "half_closed", "`half_closed`", problems),
+    };
     let retry = given(&mut keys, "retry").map(|node| retry(node, problems));
     let access_log = given(&mut keys, "access_log")
         .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
@@ -107,36 +112,36 @@ fn draft(
     let proxy_header = flag("proxy_header", "`proxy_header`");
     let same_family = flag("same_family", "`same_family`");
     keys.finish(problems);
-    let names: Vec<&str> = targets.iter().map(|(t, _)| &*t.name).collect();
-    let place = targets_key.map_or(&node.span, |list| &list.span);
-    origins.targets = forward::origin(place, format!("targets: {}", names.join(", ")));
-    let forward = Forward {
-        name: "".into(),
-        // All that it listens on may be of a kind that is not opened yet.
-        listen: listen.filter(|listen| !listen.is_empty())?,
-        listen_families: Families::default(),
-        allow: allowed,
-        policy: PolicyId::default(),
-        outbound: outbounds.find("reject")?,
-        targets: targets.into_iter().map(|(target, _)| target).collect(),
-        balance,
-        connection_limit: limit.and_then(|n| n.try_into().ok()).unwrap_or(0),
-        lifetime,
-        access_log,
-        proxy_header,
-        same_family,
-        read_timeout,
-        write_timeout,
-        half_closed,
+    for (_, target) in &mut draft.targets {
+        target.proxy_header = proxy_header;
+    }
+    draft.balancing = Balancing {
+        balance: chosen.unwrap_or_default(),
         retry: retry.unwrap_or_default(),
-        not_yet,
-        span: node.span.clone(),
+        connection_limit: limit.and_then(|n| n.try_into().ok()).unwrap_or(0),
+        not_yet: not_yet.map(Arc::from),
     };
-    Some((forward, origins))
+    let place = targets_key.map_or(&node.span, |list| &list.span);
+    origins.targets = forward::origin(place, format!("targets: {}", draft.names()));
+    // All that it listens on may be of a kind that is not opened yet.
+    let listen = listen.filter(|listen| !listen.is_empty())?;
+    let forward = Forward {
+        door: DoorSpec {
+            same_family,
+            limits,
+            access_log,
+            ..forward::door(name, listen)
+        },
+        allow: allowed,
+        group: outbounds.find("reject")?,
+        by_server_name: chosen.is_none(),
+        span: span.clone(),
+    };
+    Some((forward, draft, origins))
 }
 
 /// One address or a list of them.
-fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<Endpoint> {
+fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<Listen> {
     let items = match &node.value {
         Value::List(items) => items.as_slice(),
         Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
@@ -156,7 +161,7 @@ fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<End
             continue;
         }
         let found = value::endpoint(item, "`listen`", &input.directory, EmptyHost::Any, problems);
-        listeners.extend(found);
+        listeners.extend(found.map(Listen::from));
     }
     listeners
 }
@@ -182,9 +187,9 @@ fn target(
     node: &Node,
     outbounds: &Outbounds,
     input: &Input<'_>,
-    not_yet: &mut Option<String>,
+    not_yet: &mut Option<&'static str>,
     problems: &mut Problems,
-) -> Option<Target> {
+) -> Option<(Arc<str>, Target)> {
     if let Some(address) = node.scalar() {
         let message = "a target must be a mapping with `name` and `address`";
         let hint = match address.contains("://") {
@@ -225,11 +230,10 @@ fn target(
         .and_then(|node| value::choice(node, "`family`", &FAMILIES, problems));
     if let Some((key, _)) = keys.take_pair("tls") {
         problems.not_yet(&key.span, "TLS to a target; every connection is refused");
-        *not_yet = Some("TLS to a target is not built yet".to_owned());
+        *not_yet = Some("TLS to a target is not built yet");
     }
     keys.finish(problems);
-    Some(Target {
-        name: name?.into(),
+    let target = Target {
         address: address?,
         via,
         attempts: attempts.and_then(|n| n.try_into().ok()).unwrap_or(ATTEMPTS),
@@ -240,7 +244,10 @@ fn target(
         write_timeout,
         keepalive,
         families: families.unwrap_or_default(),
-    })
+        // Of the forward, and given to each of its targets.
+        proxy_header: false,
+    };
+    Some((name?.into(), target))
 }
 
 fn limit_of_time<'a>(

@@ -30,7 +30,7 @@ use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
 use pointsman_policy::model::OnUnknown;
 pub use schema::schema;
 
-use crate::forward;
+use crate::forward::{self, Chosen};
 use crate::input::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
 use crate::setup::{
@@ -40,11 +40,11 @@ use crate::value::{self, Others};
 use crate::yaml::{KeyStyle, Keys, Node, Parsed};
 
 /// The words of `balance`.
-const BALANCES: [(&str, Balance); 4] = [
-    ("failover", Balance::Failover),
-    ("round-robin", Balance::RoundRobin),
-    ("none", Balance::None),
-    ("sni", Balance::Sni),
+const BALANCES: [(&str, Chosen); 4] = [
+    ("failover", Some(Balance::Failover)),
+    ("round-robin", Some(Balance::RoundRobin)),
+    ("none", Some(Balance::None)),
+    ("sni", None),
 ];
 
 /// Balances that are not offered, and what other programs call them.
@@ -172,7 +172,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let mut whole = policies.finish(&infos, direct, &rule_sets, &databases, general.on_unknown);
     inbounds.restrict(&mut whole, reject);
     for (forward, origins) in &mut forwards {
-        forward.policy = PolicyId(whole.len());
+        forward.door.policy = PolicyId(whole.len());
         let policy = forward::policy(forward, origins.clone(), &infos, direct, reset);
         whole.push(Arc::new(policy));
     }

@@ -12,7 +12,9 @@ use super::{given, named};
 use crate::input::Input;
 use crate::outbounds::{Outbounds, nesting};
 use crate::problem::{Problems, Span};
-use crate::setup::{Credentials, OutboundKind, ServedBy, Uplink};
+use crate::setup::{
+    Carrier, Credentials, Group, How, Kind, Protocol, Refusal, ServedBy, Uplink, Upstream,
+};
 use crate::value;
 use crate::yaml::{KeyStyle, Keys, Node};
 
@@ -94,10 +96,10 @@ const LATER_WORDS: [&str; LATER.len()] = {
 pub(super) fn builtins(upper: bool) -> Outbounds {
     let kinds = || {
         [
-            OutboundKind::Direct(Uplink::default()),
-            OutboundKind::Reset,
-            OutboundKind::Reject,
-            OutboundKind::Blackhole,
+            Kind::direct(),
+            Kind::Refuse(Refusal::Reset),
+            Kind::Refuse(Refusal::Reject),
+            Kind::Refuse(Refusal::Blackhole),
         ]
     };
     let lower_case = BUILTINS.iter().map(|(name, _)| *name).zip(kinds());
@@ -123,7 +125,7 @@ pub(super) fn read(
             problems.error("reserved-name", span, message);
             continue;
         }
-        if let Some(id) = table.define(name, OutboundKind::Reject, span, problems) {
+        if let Some(id) = table.define(name, Kind::Refuse(Refusal::Reject), span, problems) {
             defined.push((id, name, value));
         }
     }
@@ -180,25 +182,27 @@ struct Reader<'a, 'i, 'n> {
 }
 
 impl<'n> Reader<'_, '_, 'n> {
-    fn outbound(&mut self, node: &'n Node) -> Option<OutboundKind> {
+    fn outbound(&mut self, node: &'n Node) -> Option<Kind> {
         let mut keys = node.keys("an outbound", KeyStyle::Exact, self.problems);
         let kind_node = keys.require("type", self.problems)?;
         let kind = value::name(kind_node, "`type`", self.problems)?;
         let found = match kind {
-            "direct" => Some(OutboundKind::Direct(self.uplink(&mut keys))),
+            "direct" => Some(Kind::Carry(Carrier::Direct(self.uplink(&mut keys)))),
             "socks5" | "http" => self.proxy(kind == "socks5", &mut keys),
             "chain" => {
                 let hops = self.members("hops", &mut keys);
                 self.check_hops(&hops);
                 let hops: Vec<OutboundId> = hops.into_iter().map(|(id, _)| id).collect();
-                Some(OutboundKind::Chain { hops })
+                Some(Kind::Through(hops))
             }
             "select" => {
                 let members = self.members("members", &mut keys);
-                Some(OutboundKind::Select {
+                Some(Kind::Choose(Group {
                     members: members.into_iter().map(|(id, _)| id).collect(),
-                    uplink: Uplink::default(),
-                })
+                    how: How::Selected {
+                        uplink: Uplink::default(),
+                    },
+                }))
             }
             _ => return self.later(kind, kind_node, &mut keys),
         };
@@ -206,28 +210,26 @@ impl<'n> Reader<'_, '_, 'n> {
         found
     }
 
-    fn proxy(&mut self, socks: bool, keys: &mut Keys<'_>) -> Option<OutboundKind> {
+    fn proxy(&mut self, socks: bool, keys: &mut Keys<'_>) -> Option<Kind> {
         let server = keys.require("server", self.problems);
         let server = server.and_then(|node| value::server(node, "`server`", self.problems));
         let credentials = self.credentials(keys);
         let uplink = self.uplink(keys);
         let served_by = given(keys, "served_by").and_then(|node| self.served_by(node));
-        if !socks {
-            return server.map(|server| OutboundKind::Http {
-                server,
-                credentials,
-                uplink,
-                served_by,
-            });
-        }
-        let carries_udp = given(keys, "udp").and_then(|n| n.boolean("`udp`", self.problems));
-        Some(OutboundKind::Socks5 {
+        let (protocol, carries_udp) = match socks {
+            true => {
+                let udp = given(keys, "udp").and_then(|n| n.boolean("`udp`", self.problems));
+                (Protocol::Socks5(credentials), udp.unwrap_or(SOCKS_UDP))
+            }
+            false => (Protocol::HttpConnect(credentials), false),
+        };
+        Some(Kind::Carry(Carrier::Upstream(Upstream {
             server: server?,
-            credentials,
-            carries_udp: carries_udp.unwrap_or(SOCKS_UDP),
             uplink,
+            protocol,
+            carries_udp,
             served_by,
-        })
+        })))
     }
 
     /// `{ program: PATH }` or `{ user: NAME }`.
@@ -332,12 +334,10 @@ impl<'n> Reader<'_, '_, 'n> {
         for (at, (id, span)) in hops.iter().enumerate() {
             let message = match self.table.kind(*id) {
                 // A hop that stands below is a `Reject` until it is read; only built-in names mean it.
-                Some(OutboundKind::Reject | OutboundKind::Reset | OutboundKind::Blackhole)
-                    if is_builtin(span.text()) =>
-                {
+                Some(Kind::Refuse(_)) if is_builtin(span.text()) => {
                     "a refusal is no hop of a chain"
                 }
-                Some(OutboundKind::Direct(_)) if at > 0 => {
+                Some(Kind::Carry(Carrier::Direct(_))) if at > 0 => {
                     "`direct` leaves from this host, so it can only be the first hop"
                 }
                 _ => continue,
@@ -346,12 +346,7 @@ impl<'n> Reader<'_, '_, 'n> {
         }
     }
 
-    fn later(
-        &mut self,
-        kind: &'n str,
-        node: &'n Node,
-        keys: &mut Keys<'n>,
-    ) -> Option<OutboundKind> {
+    fn later(&mut self, kind: &'n str, node: &'n Node, keys: &mut Keys<'n>) -> Option<Kind> {
         if let Some((_, carries_udp)) = LATER.iter().find(|(name, _)| *name == kind) {
             self.later = Some((kind, &node.span));
             if let Some(members) = given(keys, "members") {
@@ -361,8 +356,8 @@ impl<'n> Reader<'_, '_, 'n> {
                     }
                 }
             }
-            return Some(OutboundKind::NotYet {
-                kind: kind.to_owned(),
+            return Some(Kind::NotYet {
+                kind: kind.into(),
                 carries_udp: *carries_udp,
             });
         }

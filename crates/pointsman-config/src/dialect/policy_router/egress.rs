@@ -3,9 +3,10 @@
 use std::net::Ipv6Addr;
 
 use pointsman_policy::Host;
+use pointsman_spec::outbound;
 
 use crate::problem::{Problems, nearest};
-use crate::setup::{OutboundKind, Server, Uplink};
+use crate::setup::{Carrier, Protocol, Refusal, Server, Upstream};
 use crate::yaml::{KeyStyle, Node};
 
 use super::{Kind, text};
@@ -16,7 +17,7 @@ pub(super) fn read(
     key: &Node,
     node: &Node,
     problems: &mut Problems,
-) -> Option<(Kind, OutboundKind)> {
+) -> Option<(Kind, outbound::Kind)> {
     let what = format!("`egress.{name}`");
     if name.trim().is_empty() {
         problems.error("missing-key", &key.span, "an egress needs a name");
@@ -37,15 +38,15 @@ pub(super) fn read(
         problems.error("invalid-value", &kind.span, message).hint = Some(hint);
         return None;
     };
-    let outbound = match (found, endpoint) {
-        (Kind::Singbox | Kind::Socks5, Some((_, endpoint))) => OutboundKind::Socks5 {
-            server: self::endpoint(endpoint, problems)?,
-            credentials: None,
-            // Both cores speak UDP ASSOCIATE; one that does not refuses the flow itself.
-            carries_udp: true,
-            uplink: Uplink::default(),
-            served_by: None,
-        },
+    let made = match (found, endpoint) {
+        (Kind::Singbox | Kind::Socks5, Some((_, endpoint))) => {
+            let server = self::endpoint(endpoint, problems)?;
+            outbound::Kind::Carry(Carrier::Upstream(Upstream {
+                // Both cores speak UDP ASSOCIATE; one that does not refuses the flow itself.
+                carries_udp: true,
+                ..Upstream::new(server, Protocol::Socks5(None))
+            }))
+        }
         (Kind::Singbox | Kind::Socks5, None) => {
             let message = format!("{what} is of type `{word}` and needs an `endpoint`");
             let problem = problems.error("missing-key", &key.span, message);
@@ -57,10 +58,10 @@ pub(super) fn read(
             problems.error("endpoint-forbidden", &key.span, message);
             return None;
         }
-        (Kind::Direct, None) => OutboundKind::Direct(Uplink::default()),
-        (Kind::Block, None) => OutboundKind::Reject,
+        (Kind::Direct, None) => outbound::Kind::direct(),
+        (Kind::Block, None) => outbound::Kind::Refuse(Refusal::Reject),
     };
-    Some((found, outbound))
+    Some((found, made))
 }
 
 /// The word of a type.

@@ -19,13 +19,13 @@ use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{Class, DomainOrder, OnUnknown, Origin, Rule, Source as Step};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, base_name};
+use pointsman_spec::outbound;
 
 use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    DataFiles, Dialect, History, Inbound, Log, OutboundKind, PolicyId, Setup, SniffLimits,
-    Timeouts, Uplink,
+    DataFiles, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup, SniffLimits, Timeouts,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -83,7 +83,7 @@ struct Reader {
 struct Egress {
     name: Arc<str>,
     kind: Kind,
-    outbound: OutboundKind,
+    outbound: outbound::Kind,
     span: Span,
 }
 
@@ -125,7 +125,7 @@ impl Reader {
             let name = key.scalar().unwrap_or_default();
             // An egress that is broken is still declared: rules that name it are not wrong.
             let (kind, outbound) = egress::read(name, key, value, problems)
-                .unwrap_or((Kind::Direct, OutboundKind::Reject));
+                .unwrap_or((Kind::Direct, outbound::Kind::Refuse(Refusal::Reject)));
             self.by_name.insert(name.to_owned(), self.egresses.len());
             self.egresses.push(Egress {
                 name: name.into(),
@@ -257,7 +257,7 @@ impl Reader {
     /// The outbounds, the number of each egress, and where the loop guard sends flows: the egress
     /// `direct`, else the first of that type, else a built-in one.
     fn outbounds(&self) -> (Outbounds, Vec<OutboundId>, OutboundId) {
-        let plain = || OutboundKind::Direct(Uplink::default());
+        let plain = outbound::Kind::direct;
         let declared = self
             .by_name
             .get("direct")

@@ -5,8 +5,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use pointsman_spec::outbound;
+
 use crate::problem::{Problems, Source, Span, nearest};
-use crate::setup::{OutboundKind, Server, Uplink};
+use crate::setup::{Carrier, Protocol, Server, Uplink};
 use crate::tree::cursor::Cursor;
 use crate::tree::lex::{Kind, Token};
 use crate::tree::{self, Ast, Branch, Name};
@@ -24,7 +26,7 @@ pub(super) struct Items {
 #[derive(Debug)]
 pub(super) struct Egress {
     pub(super) name: Name,
-    pub(super) kind: OutboundKind,
+    pub(super) kind: outbound::Kind,
 }
 
 /// `rule NAME = branch`
@@ -150,16 +152,14 @@ fn egress(cursor: &mut Cursor<'_>) -> Option<Egress> {
     let kind = match method.text.as_str() {
         "socks5" => {
             let address = address(cursor)?;
-            OutboundKind::Socks5 {
-                server: Server {
-                    host: pointsman_policy::Host::Address(address.ip().to_canonical()),
-                    port: address.port(),
-                },
-                credentials: None,
+            let server = Server {
+                host: pointsman_policy::Host::Address(address.ip().to_canonical()),
+                port: address.port(),
+            };
+            outbound::Kind::Carry(Carrier::Upstream(outbound::Upstream {
                 carries_udp: true,
-                uplink: Uplink::default(),
-                served_by: None,
-            }
+                ..outbound::Upstream::new(server, Protocol::Socks5(None))
+            }))
         }
         "bind" => {
             let written = cursor.raw("an IP address")?;
@@ -171,10 +171,10 @@ fn egress(cursor: &mut Cursor<'_>) -> Option<Egress> {
                 problem.hint = Some("the address of an interface, such as `192.168.1.2`".into());
                 return None;
             };
-            OutboundKind::Direct(Uplink {
+            outbound::Kind::Carry(Carrier::Direct(Uplink {
                 source: Some(source),
                 ..Uplink::default()
-            })
+            }))
         }
         method_name => {
             let message = format!("an egress has no method `{method_name}`");

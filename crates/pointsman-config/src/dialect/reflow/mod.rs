@@ -28,8 +28,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    DataFiles, Dialect, Families, History, Inbound, Log, NameServer, OutboundKind, Place, PolicyId,
-    ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Uplink, Written,
+    DataFiles, Dialect, Families, History, Inbound, Kind, Log, NameServer, Place, PolicyId,
+    Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
 };
 use crate::tree::{self, Ast, Lists, LowerContext, Name};
 use crate::value;
@@ -49,8 +49,8 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
     let zones = zones::read(input, &mut files, problems);
 
     let mut outbounds = Outbounds::with_builtins([
-        ("direct", OutboundKind::Direct(Uplink::default())),
-        ("reset", OutboundKind::Reset),
+        ("direct", Kind::direct()),
+        ("reset", Kind::Refuse(Refusal::Reset)),
     ]);
     let direct = outbounds.find("direct")?;
     for egress in &items.egresses {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use pointsman_policy::OutboundId;
 
 use super::{End, MOST_NAMED, Summary, Told, count, named, plain};
-use pointsman_config::setup::OutboundKind;
 
 impl Told<'_> {
     /// Lists that the daemon fetches, and those that it cannot.
@@ -75,10 +74,11 @@ impl Told<'_> {
     fn selectable(&self, group: &str) -> Option<&str> {
         let id = self.id(group)?;
         let outbound = self.setup.outbounds.get(id.0 as usize)?;
-        let OutboundKind::Select { members, .. } = &outbound.kind else {
-            return None;
-        };
-        let member = members.iter().find(|id| self.is_proxied(**id))?;
+        let member = outbound
+            .kind
+            .selectable()?
+            .iter()
+            .find(|id| self.is_proxied(**id))?;
         Some(self.name(*member))
     }
 }

@@ -76,19 +76,23 @@ fn the_sample_loads() {
         [
             smtp [Tcp(Server { host: Name(Domain(localhost)), port: 25 })] => None
             allow [Prefix(127.0.0.1/32), Prefix(10.0.0.0/8)] limit 5 lifetime Some(30s) log Some("/var/log/bitflow/smtp.log") header true family false read Some(30s) write Some(30s)
-            Target { name: "target", address: Tcp(Server { host: Name(Domain(mail.example.com)), port: 26 }), via: None, attempts: 5, backoff: 100ms, connect_timeout: Some(5s), resolve_timeout: None, read_timeout: Some(30s), write_timeout: Some(30s), keepalive: Every(10s), families: PreferIpv4 }
+            target Target { address: Tcp(Server { host: Name(Domain(mail.example.com)), port: 26 }), via: None, attempts: 5, backoff: 100ms, connect_timeout: Some(5s), resolve_timeout: None, read_timeout: Some(30s), write_timeout: Some(30s), keepalive: Every(10s), families: PreferIpv4, proxy_header: true }
             ,
             ssh [Tcp(Server { host: Address(0.0.0.0), port: 22 })] => None
             allow [] limit 0 lifetime None log None header false family true read None write None
-            Target { name: "target", address: Tcp(Server { host: Name(Domain(localhost)), port: 2222 }), via: None, attempts: 1, backoff: 0ns, connect_timeout: Some(1s), resolve_timeout: Some(100ms), read_timeout: None, write_timeout: None, keepalive: Default, families: PreferIpv4 }
+            target Target { address: Tcp(Server { host: Name(Domain(localhost)), port: 2222 }), via: None, attempts: 1, backoff: 0ns, connect_timeout: Some(1s), resolve_timeout: Some(100ms), read_timeout: None, write_timeout: None, keepalive: Default, families: PreferIpv4, proxy_header: false }
             ,
             http [Unix("/var/run/http/http.sock")] => None
             allow [] limit 0 lifetime None log None header false family false read None write None
-            Target { name: "target", address: Tcp(Server { host: Name(Domain(web.example.com)), port: 80 }), via: None, attempts: 1, backoff: 0ns, connect_timeout: Some(5s), resolve_timeout: None, read_timeout: None, write_timeout: None, keepalive: Default, families: PreferIpv4 }
+            target Target { address: Tcp(Server { host: Name(Domain(web.example.com)), port: 80 }), via: None, attempts: 1, backoff: 0ns, connect_timeout: Some(5s), resolve_timeout: None, read_timeout: None, write_timeout: None, keepalive: Default, families: PreferIpv4, proxy_header: false }
             ,
         ]"#]].assert_eq(&format!(
         "{:#?}",
-        setup.forwards.iter().map(Brief).collect::<Vec<_>>()
+        setup
+            .forwards
+            .iter()
+            .map(|forward| Brief(&setup, forward))
+            .collect::<Vec<_>>()
     ));
     assert_eq!(setup.log.level.as_deref(), Some("info"));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -96,30 +100,28 @@ fn the_sample_loads() {
 }
 
 /// A forward without its places.
-struct Brief<'a>(&'a crate::setup::Forward);
+struct Brief<'a>(&'a Setup, &'a crate::setup::Forward);
 
 impl std::fmt::Debug for Brief<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let forward = self.0;
-        writeln!(
-            f,
-            "{} {:?} => {:?}",
-            forward.name, forward.listen, forward.balance
-        )?;
+        let Self(setup, forward) = self;
+        let balancing = setup.balancing_of(forward).unwrap();
+        let listen: Vec<&Endpoint> = forward.listen.iter().map(|it| &it.at).collect();
+        writeln!(f, "{} {listen:?} => {:?}", forward.name, balancing.balance)?;
         writeln!(
             f,
             "allow {:?} limit {} lifetime {:?} log {:?} header {} family {} read {:?} write {:?}",
             forward.allow,
-            forward.connection_limit,
-            forward.lifetime,
+            balancing.connection_limit,
+            forward.limits.lifetime,
             forward.access_log,
-            forward.proxy_header,
+            setup.targets_of(forward).any(|(_, it)| it.proxy_header),
             forward.same_family,
-            forward.read_timeout,
-            forward.write_timeout,
+            forward.limits.read_timeout,
+            forward.limits.write_timeout,
         )?;
-        for target in &forward.targets {
-            writeln!(f, "{target:?}")?;
+        for (name, target) in setup.targets_of(forward) {
+            writeln!(f, "{name} {target:?}")?;
         }
         Ok(())
     }
@@ -345,11 +347,11 @@ fn listeners_and_targets_mean_what_they_say() {
             Endpoint::Unix(path) => path.display().to_string(),
             Endpoint::Fd(number) => format!("fd {number}"),
         };
-        let target = &forward.targets[0];
+        let (_, target) = setup.targets_of(forward).next().unwrap();
         format!(
             "{} {:?} -> {} {:?}",
-            shown(&forward.listen[0]),
-            forward.listen_families,
+            shown(&forward.listen[0].at),
+            forward.listen[0].families,
             shown(&target.address),
             target.families
         )

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use expect_test::expect;
 
 use super::{check, reads, setup};
-use crate::setup::OutboundKind;
 
 #[test]
 fn options_are_checked() {
@@ -163,7 +162,9 @@ fn what_is_not_built_refuses_every_connection() {
         check(proxy, notes);
         let setup = setup(proxy);
         assert_eq!(
-            setup.forwards[0].not_yet.as_deref(),
+            setup
+                .balancing_of(&setup.forwards[0])
+                .and_then(|it| it.not_yet.as_deref()),
             Some(reason),
             "{proxy}"
         );
@@ -248,14 +249,13 @@ fn a_proxy_lowers_to_its_list_and_its_group() {
         ]
     );
     let forward = &setup.forwards[0];
-    assert_eq!(forward.outbound.0, 5);
-    assert_eq!(forward.targets[0].via.map(|id| id.0), Some(4));
-    assert_eq!(forward.targets[0].attempts, 1);
-    assert_eq!(forward.targets[0].keepalive, crate::setup::Keepalive::Off);
-    assert!(matches!(
-        setup.outbounds[4].kind,
-        OutboundKind::Socks5 { .. }
-    ));
+    assert_eq!(forward.group.0, 5);
+    let (_, target) = setup.targets_of(forward).next().unwrap();
+    assert_eq!(target.via.map(|id| id.0), Some(4));
+    assert_eq!(target.attempts, 1);
+    assert_eq!(target.keepalive, crate::setup::Keepalive::Off);
+    let by = setup.outbounds[4].kind.upstream().map(|it| &it.protocol);
+    assert_eq!(by, Some(&crate::setup::Protocol::Socks5(None)));
     let policy = &setup.policies[forward.policy.0];
     expect![[r#"
         [

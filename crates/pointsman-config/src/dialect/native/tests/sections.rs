@@ -7,7 +7,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use super::{check, problems, setup};
-use crate::setup::{NameServer, OutboundKind, Retry, Timeouts};
+use crate::setup::{NameServer, Retry, Setup, Timeouts};
 
 #[test]
 fn inbounds_are_checked() {
@@ -290,9 +290,10 @@ fn the_defaults_of_a_target() {
         "forwards:\n  f: { listen: 'unix://x.sock', targets: [ { name: a, address: 'tcp://a:1' } ] }",
     );
     let forward = &setup.forwards[0];
+    let (name, target) = setup.targets_of(forward).next().unwrap();
+    let balancing = setup.balancing_of(forward).unwrap();
     expect![[r#"
-        [Unix("conf/x.sock")] Failover Target {
-            name: "a",
+        [Listen { at: Unix("conf/x.sock"), families: PreferIpv4 }] Failover "a" Target {
             address: Tcp(
                 Server {
                     host: Name(
@@ -312,14 +313,11 @@ fn the_defaults_of_a_target() {
             write_timeout: None,
             keepalive: Default,
             families: PreferIpv4,
+            proxy_header: false,
         }"#]]
     .assert_eq(&format!(
-        "{:?} {:?} {:#?}",
-        forward.listen, forward.balance, forward.targets[0]
-    ));
-    assert!(matches!(
-        setup.outbounds[forward.outbound.0 as usize].kind,
-        OutboundKind::Forward(0)
+        "{:?} {:?} {name:?} {target:#?}",
+        forward.listen, balancing.balance
     ));
 }
 
@@ -698,8 +696,9 @@ fn a_forward_says_how_it_goes_on() {
         )
     };
     let usual = setup(&forward("balance: failover"));
-    assert_eq!(usual.forwards[0].retry, Retry::default());
-    assert_eq!(usual.forwards[0].half_closed, None);
+    let retry_of = |setup: &Setup| setup.balancing_of(&setup.forwards[0]).map(|it| it.retry);
+    assert_eq!(retry_of(&usual), Some(Retry::default()));
+    assert_eq!(usual.forwards[0].limits.half_closed, None);
     let said = setup(&forward(
         "half_closed: 1m, retry: { targets: 2, pause: 100ms, most: 3s }",
     ));
@@ -708,8 +707,9 @@ fn a_forward_says_how_it_goes_on() {
         pause: Duration::from_millis(100),
         most: Duration::from_secs(3),
     };
-    assert_eq!(said.forwards[0].retry, retry);
-    assert_eq!(said.forwards[0].half_closed, Some(Duration::from_secs(60)));
+    assert_eq!(retry_of(&said), Some(retry));
+    let half_closed = said.forwards[0].limits.half_closed;
+    assert_eq!(half_closed, Some(Duration::from_secs(60)));
     check(
         &forward("retry: { targets: 0, paus: 1s }"),
         &[
