@@ -317,3 +317,93 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pointsman_policy::Host;
+
+    use super::*;
+    use crate::address::Endpoint;
+    use crate::target::Keepalive;
+
+    fn target() -> Target {
+        Target {
+            address: Endpoint::Fd(3),
+            via: None,
+            attempts: 1,
+            backoff: Duration::ZERO,
+            connect_timeout: None,
+            resolve_timeout: None,
+            read_timeout: None,
+            write_timeout: None,
+            keepalive: Keepalive::Default,
+            families: crate::address::Families::default(),
+            proxy_header: false,
+        }
+    }
+
+    /// What follows from a kind, in words.
+    fn told(kind: &Kind) -> String {
+        let action = kind.action();
+        let action = action.map(|it| format!("{it:?}"));
+        let mut words = vec![action.unwrap_or_else(|| "a member's".to_owned())];
+        let mut add = |is: bool, word: &str| words.extend(is.then(|| word.to_owned()));
+        add(kind.carries_udp(), "udp");
+        add(kind.selectable().is_some(), "selectable");
+        add(kind.balancing().is_some(), "balanced");
+        add(kind.upstream().is_some(), "by a server");
+        let link = kind.uplink().and_then(|uplink| uplink.mark);
+        add(link == Some(7), "with mark");
+        let members = kind.members().len();
+        add(members > 0, &format!("{members} members"));
+        words.join(", ")
+    }
+
+    #[test]
+    fn each_sort_says_what_follows_from_it() {
+        let check = |kind: Kind, expected: &str| assert_eq!(told(&kind), expected, "{kind:?}");
+        let uplink = || Uplink {
+            mark: Some(7),
+            ..Uplink::default()
+        };
+        let group = |how| {
+            let members = vec![OutboundId(0), OutboundId(1)];
+            Kind::Choose(Group { members, how })
+        };
+        let server = || Server {
+            host: Host::parse("proxy.test").unwrap(),
+            port: 1080,
+        };
+        let upstream = |upstream| Kind::Carry(Carrier::Upstream(upstream));
+        let http = Upstream::new(server(), Protocol::HttpConnect(None));
+        let socks = Upstream {
+            uplink: uplink(),
+            carries_udp: true,
+            ..Upstream::new(server(), Protocol::Socks5(None))
+        };
+        let not_yet = |carries_udp| Kind::NotYet {
+            kind: "wireguard".into(),
+            carries_udp,
+        };
+        check(Kind::direct(), "Direct, udp");
+        let direct = Kind::Carry(Carrier::Direct(uplink()));
+        check(direct, "Direct, udp, with mark");
+        check(Kind::Carry(Carrier::Target(target())), "Direct");
+        check(upstream(http), "Proxy, by a server");
+        check(upstream(socks), "Proxy, udp, by a server, with mark");
+        check(
+            group(How::Selected { uplink: uplink() }),
+            "a member's, udp, selectable, with mark, 2 members",
+        );
+        check(
+            group(How::Balanced(Balancing::default())),
+            "a member's, balanced, 2 members",
+        );
+        check(not_yet(true), "Proxy, udp");
+        check(not_yet(false), "Proxy");
+        check(Kind::Through(vec![OutboundId(0)]), "Proxy");
+        check(Kind::Refuse(Refusal::Blackhole), "Blackhole, udp");
+        check(Kind::Refuse(Refusal::Reject), "Reject, udp");
+        check(Kind::Refuse(Refusal::Reset), "Reset, udp");
+    }
+}
