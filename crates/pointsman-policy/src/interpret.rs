@@ -17,12 +17,14 @@ mod every;
 mod message;
 mod names;
 mod particular;
+mod possible;
 mod request;
 mod skip;
 mod texts;
 mod wants;
 mod watch;
 
+pub use possible::{End, Possible};
 pub use texts::base_name;
 pub use watch::Watch;
 

@@ -46,7 +46,7 @@ pub use condition::Condition;
 pub use decision::{Decision, Entry, Particular, Reason, Step, Trace, Visit};
 pub use domain::Domain;
 pub use fact::{Fact, Facts, Need, Provenance, SoughtFacts};
-pub use interpret::{Watch, base_name};
+pub use interpret::{End, Possible, Watch, base_name};
 pub use model::{Action, Node, OutboundId, Policy};
 pub use pattern::NamePattern;
 pub use rule_text::RuleText;

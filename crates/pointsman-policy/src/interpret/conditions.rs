@@ -384,7 +384,7 @@ fn written(inbound: &Inbound) -> Arc<str> {
     text.into()
 }
 
-fn least(own: Asks, limit: Asks) -> Asks {
+pub(super) fn least(own: Asks, limit: Asks) -> Asks {
     match (own, limit) {
         (Asks::Resolve, Asks::Resolve) => Asks::Resolve,
         (Asks::Never, _) | (_, Asks::Never) => Asks::Never,
