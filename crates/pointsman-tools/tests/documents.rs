@@ -41,7 +41,8 @@ fn load_native(policy: &str) -> Loaded {
     let text = format!(
         "version: 1
 inbounds:
-  desk: {{ type: mixed, listen: 0 }}
+  desk: {{ type: mixed, listen: 0, users: {{ alice: secret, bob: secret }} }}
+  guests: {{ type: mixed, listen: 0 }}
 outbounds:
   privacy: {{ type: socks5, server: '127.0.0.1:2123' }}
   work: {{ type: direct, source: 192.168.33.83 }}

@@ -51,6 +51,14 @@ pub(crate) fn put<T: DeserializeOwned>(
     request(global, Method::PUT, path, json(body)?)
 }
 
+/// A flow that cannot be is a wrong call, as it is without a daemon.
+pub(crate) fn said_wrongly(stop: Stop) -> Stop {
+    match stop {
+        Stop::Refused(refusal) if refusal.code == "bad-flow" => Stop::Usage(refusal.error),
+        other => other,
+    }
+}
+
 /// GETs server-sent events and hands each over: its name and its data. Ends when the daemon ends or
 /// `each` says so.
 pub(crate) fn events(

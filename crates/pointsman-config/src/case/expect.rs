@@ -3,6 +3,7 @@
 use pointsman_policy::near::nearest;
 
 use super::NONE;
+use crate::flow::names::listed;
 use crate::setup::{Carrier, Kind, Setup};
 
 /// Names that tests may expect, in their order.
@@ -60,22 +61,11 @@ impl Expectable {
         let names = || self.names.iter().map(|(name, _)| name.as_str());
         let hint = match nearest(expect, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let shown: Vec<&str> = names().take(MOST_SHOWN).collect();
-                let more = if self.names.len() > MOST_SHOWN {
-                    ", ..."
-                } else {
-                    ""
-                };
-                format!("there are: {}{more}", shown.join(", "))
-            }
+            None => listed(names()),
         };
         Err(format!("there is no outbound `{expect}` ({hint})"))
     }
 }
-
-/// The most names that a message lists.
-const MOST_SHOWN: usize = 12;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,9 @@
 //! and cannot be read is an error that names the key. [`Situation`] puts a [`Query`] into a
 //! configuration: which policy it meets, and its facts.
 
+mod door;
 mod json;
+pub(crate) mod names;
 mod pasted;
 mod situation;
 mod words;
@@ -17,9 +19,11 @@ use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Prov
 use pointsman_policy::request::Answer;
 use pointsman_policy::{Domain, Fact, Host};
 
+use self::door::Door;
 use self::pasted::Pasted;
 pub use self::situation::Situation;
 pub use self::words::{KEYS, key_and_value};
+use crate::setup::Setup;
 
 /// What is said of one flow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,9 +108,12 @@ pub enum BadFlow {
         /// The port.
         port: u16,
     },
-    /// The configuration has no such forward.
-    #[error("there is no forward `{0}`")]
-    UnknownForward(String),
+    /// No inbound or forward of the configuration is as was said; the sentence names those there are.
+    #[error("`inbound`: {0}")]
+    NoDoor(String),
+    /// No rule of the configuration asks such a subscriber; the sentence names those that are asked.
+    #[error("`verdict`: {0}")]
+    NoSubscriber(String),
     /// A key that does not exist.
     #[error("there is no key `{key}`{}", near.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?")))]
     UnknownKey {
@@ -115,8 +122,8 @@ pub enum BadFlow {
         /// What may have been meant.
         near: Option<String>,
     },
-    /// `process.serves` names an outbound that the configuration does not have.
-    #[error("`process.serves`: there is no outbound `{0}`")]
+    /// `process.serves` names an outbound that the configuration does not have; the sentence names those there are.
+    #[error("`process.serves`: {0}")]
     UnknownOutbound(String),
 }
 
@@ -147,6 +154,15 @@ impl Query {
             domain: name.filter(|_| protocol != Protocol::Ssh),
             ..Look::default()
         })
+    }
+
+    /// That an inbound or forward which it names is one of the configuration's, for who chooses among flows by it.
+    ///
+    /// # Errors
+    /// [`BadFlow::NoDoor`] names those there are.
+    pub fn names_a_door(&self, setup: &Setup) -> Result<(), BadFlow> {
+        let via = self.inbound.as_ref();
+        via.map_or(Ok(()), |via| Door::named(setup, via))
     }
 
     /// Takes a destination as it was pasted; what is said in words of its own is stronger.

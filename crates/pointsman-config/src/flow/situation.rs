@@ -1,6 +1,7 @@
 //! A flow put into a configuration: the policy that it meets, its facts, and the answers to what
 //! the policy asks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provena
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Fact, Need, Policy};
 
+use super::door::{Door, has_name};
+use super::names::{listed, meant};
 use super::{BadFlow, Query, Via};
-use crate::setup::{Dialect, Endpoint, Forward, Inbound, Listen, PolicyId, ResolverId, Setup};
+use crate::setup::{Dialect, Forward, Inbound, PolicyId, ResolverId, Setup};
 
 /// Where a flow stands before its policy is asked.
 #[derive(Clone, Debug)]
@@ -32,15 +35,16 @@ impl<'s> Situation<'s> {
     /// # Errors
     /// [`BadFlow`] when it names what the configuration does not have, or lacks a destination.
     pub fn new(setup: &'s Setup, query: &Query) -> Result<Self, BadFlow> {
-        let forward = forward(setup, query.inbound.as_ref())?;
+        let door = Door::of(setup, query.inbound.as_ref())?;
+        let (forward, inbound) = match door {
+            Some(Door::Forward(forward)) => (Some(forward), None),
+            Some(Door::Inbound(inbound)) => (None, Some(inbound)),
+            None => (None, None),
+        };
         let needs_destination = setup.dialect != Dialect::PolicyRouter && forward.is_none();
         if needs_destination && query.destination.is_none() {
             return Err(BadFlow::NoDestination);
         }
-        let inbound = match forward {
-            Some(_) => None,
-            None => inbound(setup, query.inbound.as_ref()),
-        };
         let first = setup.inbounds.first();
         let policy_id = match (forward, inbound.or(first)) {
             (Some(forward), _) => forward.policy,
@@ -54,14 +58,7 @@ impl<'s> Situation<'s> {
             Some(_) => None,
             None => inbound.or(first).and_then(|inbound| inbound.resolver),
         };
-        if let Some(serves) = &query.serves
-            && !setup
-                .outbounds
-                .iter()
-                .any(|outbound| outbound.name == *serves)
-        {
-            return Err(BadFlow::UnknownOutbound(serves.to_string()));
-        }
+        defined(setup, query)?;
         let given = |fact: Option<Arc<str>>| Fact::from_option(fact, Provenance::Given);
         let via = query
             .inbound
@@ -170,70 +167,48 @@ impl<'s> Situation<'s> {
     }
 }
 
+/// That what is named besides the inbound is there.
+fn defined(setup: &Setup, query: &Query) -> Result<(), BadFlow> {
+    let outbounds = || setup.outbounds.iter().map(|outbound| &*outbound.name);
+    if let Some(serves) = &query.serves
+        && !outbounds().any(|name| name == &**serves)
+    {
+        let meant = meant(serves, outbounds());
+        return Err(BadFlow::UnknownOutbound(format!(
+            "there is no outbound `{serves}` ({meant})"
+        )));
+    }
+    let mut said = query.verdicts.iter().filter_map(|(of, _)| *of).peekable();
+    if said.peek().is_none() {
+        return Ok(());
+    }
+    let asked: BTreeSet<u32> = setup
+        .policies
+        .iter()
+        .flat_map(|policy| {
+            policy
+                .body
+                .requests()
+                .iter()
+                .map(|asked| asked.request.subscriber)
+        })
+        .collect();
+    match said.find(|subscriber| !asked.contains(subscriber)) {
+        None => Ok(()),
+        Some(subscriber) => {
+            let asked: Vec<String> = asked.iter().map(u32::to_string).collect();
+            let asked = listed(asked.iter().map(String::as_str));
+            Err(BadFlow::NoSubscriber(format!(
+                "no rule asks subscriber {subscriber} ({asked})"
+            )))
+        }
+    }
+}
+
 fn settle<T>(fact: &mut Fact<T>) {
     if matches!(fact, Fact::Unknown) {
         *fact = Fact::Absent;
     }
-}
-
-/// The forward that is meant. Without inbounds there is nothing else that could be.
-fn forward<'s>(setup: &'s Setup, via: Option<&Via>) -> Result<Option<&'s Forward>, BadFlow> {
-    let Some(via) = via else {
-        return Ok(setup.forwards.first().filter(|_| setup.inbounds.is_empty()));
-    };
-    let named = |name: &Arc<str>| setup.forwards.iter().find(|forward| forward.name == *name);
-    match (via.kind, &via.name) {
-        (Some(InboundKind::Forward), Some(name)) => match named(name) {
-            Some(forward) => Ok(Some(forward)),
-            None => Err(BadFlow::UnknownForward(name.to_string())),
-        },
-        (Some(InboundKind::Forward), None) => {
-            let by_port = setup.forwards.iter().find(|forward| {
-                let port = |listen: &Listen| match &listen.at {
-                    Endpoint::Tcp(server) => Some(server.port),
-                    Endpoint::Fd(_) | Endpoint::Unix(_) => None,
-                };
-                via.port.is_some() && forward.listen.iter().any(|e| port(e) == via.port)
-            });
-            let forward = by_port.or_else(|| setup.forwards.first().filter(|_| via.port.is_none()));
-            match (forward, via.port) {
-                (Some(forward), _) => Ok(Some(forward)),
-                (None, Some(port)) => Err(BadFlow::UnknownForward(format!("on port {port}"))),
-                (None, None) => Err(BadFlow::UnknownForward(String::new())),
-            }
-        }
-        (None, Some(name)) => Ok(named(name)),
-        (Some(_) | None, _) => Ok(setup.forwards.first().filter(|_| setup.inbounds.is_empty())),
-    }
-}
-
-/// The listener that is meant: one that fits all that is said, its name apart where none has it.
-fn inbound<'s>(setup: &'s Setup, via: Option<&Via>) -> Option<&'s Inbound> {
-    let via = via?;
-    let fits = |inbound: &&Inbound| {
-        via.kind.is_none_or(|kind| inbound.kind.fits(kind))
-            && via.port.is_none_or(|port| inbound.listen.port() == port)
-    };
-    let named = |inbound: &&Inbound| via.name.as_ref().is_none_or(|name| has_name(inbound, name));
-    let knows_user = |inbound: &&Inbound| {
-        let user = via.user.as_ref();
-        user.is_some_and(|user| inbound.users.iter().any(|known| known.name == *user))
-    };
-    let all = || setup.inbounds.iter().filter(fits);
-    let candidates = || all().filter(named);
-    candidates()
-        .find(knows_user)
-        .or_else(|| candidates().next())
-        .or_else(|| all().next())
-}
-
-fn has_name(inbound: &Inbound, name: &Arc<str>) -> bool {
-    inbound.name == *name
-        || inbound.alias.as_ref() == Some(name)
-        || inbound
-            .users
-            .iter()
-            .any(|user| user.alias.as_ref() == Some(name))
 }
 
 /// What conditions see of the inbound: what was said, completed from the configuration.

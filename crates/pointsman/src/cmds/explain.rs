@@ -116,7 +116,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<
                     args.flow
                         .query()
                         .map_err(|error| Stop::Usage(error.to_string()))?;
-                    asker.online(args.flow.value(), true)?
+                    let explained = asker.online(args.flow.value(), true);
+                    explained.map_err(control::said_wrongly)?
                 }
             };
             write(&explanation, args, out)?;
@@ -168,6 +169,7 @@ fn follow(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop
         }
         out.flush()
     })
+    .map_err(control::said_wrongly)
 }
 
 /// Who explains.

@@ -108,6 +108,7 @@ pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<()
                 event(name, data, out)?;
                 out.flush()
             })
+            .map_err(control::said_wrongly)
         }
     }
 }
@@ -132,7 +133,8 @@ fn list(global: &Global, which: &ListArgs, out: &mut Out) -> Result<(), Stop> {
         for (key, value) in &filter {
             ask(key, value);
         }
-        let page: FlowList = control::get(global, &path)?;
+        let page = control::get(global, &path);
+        let page: FlowList = page.map_err(control::said_wrongly)?;
         left = left.saturating_sub(page.flows.len());
         all.flows.extend(page.flows);
         all.next = page.next;

@@ -619,3 +619,19 @@ fn replay_says_what_decided_before_and_after() {
     "#]],
     );
 }
+
+/// A flow that cannot be is the asker's fault, with a daemon and without one.
+#[test]
+fn a_flow_that_the_daemon_cannot_read_is_a_wrong_call() {
+    check(
+        &["explain"],
+        "400 Bad Request",
+        r#"{"error":"`dst` is missing: where does the flow go?","code":"bad-flow","problems":[]}"#,
+        expect![[r#"
+            POST /v1/explain HTTP/1.1 {"flow":"","full":false,"resolve":false,"verify":true}
+            2
+            --
+            error: `dst` is missing: where does the flow go?
+        "#]],
+    );
+}

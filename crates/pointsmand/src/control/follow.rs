@@ -41,7 +41,9 @@ pub(crate) async fn stream(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
-    let wanted = match Wanted::new(&asked.flow, &asked.contains) {
+    let (_, setup) = app.generation();
+    let wanted = Wanted::new(&asked.flow, &asked.contains).and_then(|wanted| wanted.of(&setup));
+    let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pointsman_config::Setup;
 use pointsman_config::flow::{BadFlow, Query, Via};
 use pointsman_net::record::FlowRecord;
 use pointsman_policy::fact::{Look, Parent, Process, Protocol};
@@ -45,6 +46,12 @@ impl Wanted {
             flow,
             contains: contains.to_lowercase(),
         })
+    }
+
+    /// That the inbound is there which it names: of another one nothing would ever be told.
+    pub(super) fn of(self, setup: &Setup) -> Result<Self, String> {
+        let named = self.flow.names_a_door(setup);
+        named.map(|()| self).map_err(|error| error.to_string())
     }
 
     pub(super) fn fits(&self, record: &FlowRecord) -> Fit {

@@ -149,6 +149,26 @@ fn the_client_sees_what_flows_do() {
     assert_eq!(explain()["member"], "REJECT");
 }
 
+/// Nothing is told of an inbound that is not there in place of the one that was meant.
+#[test]
+fn an_inbound_that_is_not_there_is_a_wrong_call() {
+    let daemon = Daemon::native(&still("DIRECT"));
+    for words in [
+        &["explain", "a.test:1", "inbound=dsek"][..],
+        &["explain", "--follow", "inbound=dsek"],
+        &["flows", "list", "--recent", "inbound=dsek"],
+        &["flows", "tail", "inbound=dsek"],
+    ] {
+        let told = daemon.client(words);
+        let stderr = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(2), "{words:?}: {stderr}");
+        let why = "`inbound`: there is no inbound `dsek` (did you mean `desk`? there are: desk)";
+        assert!(stderr.contains(why), "{words:?}: {stderr}");
+    }
+    // Nor is a flow told that was not said.
+    assert_eq!(daemon.client(&["explain"]).status.code(), Some(2));
+}
+
 #[test]
 fn a_flow_is_explained_after_its_configuration_is_forgotten() {
     let daemon = Daemon::native(&still("DIRECT"));

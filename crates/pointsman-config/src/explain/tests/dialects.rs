@@ -172,12 +172,16 @@ fn bitflow_forwards() {
     short(
         &setup,
         "inbound=forward:imap",
-        expect!["error: there is no forward `imap`"],
+        expect![
+            "error: `inbound`: there is no forward `imap` (did you mean `smtp`? there are: smtp, ssh)"
+        ],
     );
     short(
         &setup,
         "inbound=forward:143",
-        expect!["error: there is no forward `on port 143`"],
+        expect![
+            "error: `inbound`: there is no inbound of type `forward` on port 143 (there are: smtp (forward, port 25), ssh (forward, port 22))"
+        ],
     );
     short(
         &setup,
@@ -273,12 +277,14 @@ fn inbounds_are_completed_from_the_configuration() {
     short(
         &setup,
         "dst=a.example:1 inbound=http:7891",
-        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
+        expect![
+            "error: `inbound`: there is no inbound of type `http` on port 7891 (there are: desk (mixed, port 7890))"
+        ],
     );
     short(
         &setup,
         "dst=a.example:1 inbound=elsewhere",
-        expect!["direct direct: no earlier rule decided (3 tried): `FALLBACK, direct` (n.yaml:14)"],
+        expect!["error: `inbound`: there is no inbound `elsewhere` (there are: desk)"],
     );
     short(
         &setup,
@@ -286,6 +292,135 @@ fn inbounds_are_completed_from_the_configuration() {
         expect![
             "near proxy: `INBOUND-ALIAS, desk, near` (n.yaml:13): inbound.name is desk (given)"
         ],
+    );
+}
+
+/// Flows of `gests` must not pass for those of the first inbound.
+#[test]
+fn a_flow_by_an_inbound_that_is_not_there_is_refused() {
+    let config = r#"version: 1
+inbounds:
+  desk: { type: mixed, listen: "127.0.0.1:1080" }
+  guests: { type: http, listen: "127.0.0.1:8080", policy: guests, users: { alice: secret, bob: secret } }
+forwards: { web: { listen: "tcp://127.0.0.1:81", targets: [{ name: a, address: "tcp://127.0.0.1:82" }] } }
+rules:
+  - .REQUEST: { matches: "NETWORK, udp", id: 7 }
+  - "FALLBACK, DIRECT"
+policies: { guests: ["DST-PORT, 443, DIRECT", "FALLBACK, REJECT"] }
+"#;
+    let setup = load_files("n.yaml", &[("n.yaml", config)]);
+    let check = |flow: &str, expected: Expect| {
+        let flow = match flow.starts_with('{') {
+            true => flow.to_owned(),
+            false => format!("dst=example.org:80 {flow}"),
+        };
+        short(&setup, &flow, expected);
+    };
+    check(
+        "inbound=guests",
+        expect!["REJECT reject: no earlier rule decided (1 tried): `FALLBACK, REJECT` (n.yaml:9)"],
+    );
+    check(
+        "inbound=gests",
+        expect![
+            "error: `inbound`: there is no inbound `gests` (did you mean `guests`? there are: web, desk, guests)"
+        ],
+    );
+    check(
+        "inbound=lna",
+        expect!["error: `inbound`: there is no inbound `lna` (there are: web, desk, guests)"],
+    );
+    check(
+        r#"{"dst":"example.org:80","inbound":{"name":"gests"}}"#,
+        expect![
+            "error: `inbound`: there is no inbound `gests` (did you mean `guests`? there are: web, desk, guests)"
+        ],
+    );
+    check(
+        "inbound=socks5:1081",
+        expect![
+            "error: `inbound`: there is no inbound of type `socks5` on port 1081 (there are: desk (mixed, port 1080), guests (http, port 8080), web (forward, port 81))"
+        ],
+    );
+    check(
+        "inbound=http:1080",
+        expect!["DIRECT direct: no earlier rule decided (1 tried): `FALLBACK, DIRECT` (n.yaml:8)"],
+    );
+    check(
+        "inbound=socks5:8080",
+        expect![
+            "error: `inbound`: there is no inbound of type `socks5` on port 8080 (there are: desk (mixed, port 1080), guests (http, port 8080), web (forward, port 81))"
+        ],
+    );
+    check(
+        "inbound=tun",
+        expect![
+            "error: `inbound`: there is no inbound of type `tun` (there are: desk (mixed, port 1080), guests (http, port 8080), web (forward, port 81))"
+        ],
+    );
+    check(
+        r#"{"dst":"example.org:80","inbound":{"name":"guests","port":1080}}"#,
+        expect![
+            "error: `inbound`: there is no inbound named `guests` on port 1080 (there are: web (forward, port 81), desk (mixed, port 1080), guests (http, port 8080))"
+        ],
+    );
+    check(
+        "inbound=bob@http:8080",
+        expect!["REJECT reject: no earlier rule decided (1 tried): `FALLBACK, REJECT` (n.yaml:9)"],
+    );
+    check(
+        "user=alice",
+        expect!["REJECT reject: no earlier rule decided (1 tried): `FALLBACK, REJECT` (n.yaml:9)"],
+    );
+    check(
+        "inbound=alicia@http:8080",
+        expect![
+            "error: `inbound`: `guests` has no user `alicia` (did you mean `alice`? there are: alice, bob)"
+        ],
+    );
+    check(
+        "inbound=alice@http:1080",
+        expect!["error: `inbound`: `desk` has no user `alice` (it asks nobody who they are)"],
+    );
+    check(
+        "inbound=socks5 user=alice",
+        expect!["error: `inbound`: `desk` has no user `alice` (it asks nobody who they are)"],
+    );
+    check(
+        "inbound=forward:web",
+        expect!["web/a direct: no rule comes before it: `targets: a` (n.yaml:5)"],
+    );
+    check(
+        "inbound=forward:wed",
+        expect!["error: `inbound`: there is no forward `wed` (did you mean `web`? there are: web)"],
+    );
+    check(
+        "inbound=forward:82",
+        expect![
+            "error: `inbound`: there is no inbound of type `forward` on port 82 (there are: desk (mixed, port 1080), guests (http, port 8080), web (forward, port 81))"
+        ],
+    );
+    check(
+        r#"{"dst":"example.org:80","inbound":{"port":81}}"#,
+        expect!["web/a direct: no rule comes before it: `targets: a` (n.yaml:5)"],
+    );
+    check(
+        "serves=direkt",
+        expect![
+            "error: `process.serves`: there is no outbound `direkt` (did you mean `direct`? there are: direct, reset, reject, blackhole, DIRECT, RESET, REJECT, BLACKHOLE, web, a)"
+        ],
+    );
+    check(
+        "network=udp verdict=7:REJECT",
+        expect!["REJECT reject: `.REQUEST: NETWORK, udp` (n.yaml:7): subscriber 7 answered REJECT"],
+    );
+    check(
+        "network=udp verdict=8:REJECT",
+        expect!["error: `verdict`: no rule asks subscriber 8 (there are: 7)"],
+    );
+    check(
+        "network=udp verdict=REJECT",
+        expect!["REJECT reject: `.REQUEST: NETWORK, udp` (n.yaml:7): subscriber 7 answered REJECT"],
     );
 }
 

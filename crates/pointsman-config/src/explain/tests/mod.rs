@@ -273,7 +273,9 @@ fn the_loop_guard_turns_a_proxy_into_direct_and_nothing_else() {
         let error = explain(&setup(POLICY), &query, &First, Detail::Folded).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("`process.serves`: there is no outbound `{unknown}`")
+            format!(
+                "`process.serves`: there is no outbound `{unknown}` (there are: vpn, proxy, direct, block)"
+            )
         );
     }
 }

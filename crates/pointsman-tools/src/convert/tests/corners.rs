@@ -339,6 +339,7 @@ fn links_families_and_doors() {
     let text = check(
         Foreign::Clash,
         "mixed-port: 1\nipv6: false\ndns: { enable: true, nameserver: [1.1.1.1] }\n\
+         authentication: ['u:1', 'v:2']\n\
          proxies: [{ name: w, type: direct, interface-name: eth1, routing-mark: 7 }]\n\
          rules: ['IN-TYPE,HTTP,REJECT', 'IN-TYPE,HTTP/HTTPS,w', 'IP-CIDR,10.0.0.0/8,REJECT,src', 'RULE-SET,x,REJECT,src', 'IN-USER,u/v,REJECT', 'MATCH,DIRECT']\n",
         &[
