@@ -9,7 +9,7 @@ mod verify;
 use pointsman_api::Explanation;
 
 pub use expect::Expectable;
-pub use verify::{Lenience, beside, in_doubt, retest, verify};
+pub use verify::{Beside, Lenience, beside, in_doubt, retest, verify};
 
 use crate::explain::{Decided, Detail, First, LookedInto};
 use crate::flow::Query;
@@ -37,6 +37,11 @@ pub struct Failure {
     pub got: Got,
     /// The fetched rule sets that it looked into: with other copies it may come out.
     pub looked_into: LookedInto,
+    /// The outbounds that it may get, whatever the rule sets hold that were never fetched; empty where it looked into
+    /// none of those.
+    pub possible: Vec<String>,
+    /// Whether what is expected is among them.
+    open: bool,
 }
 
 /// What came instead of what was expected.
@@ -49,6 +54,17 @@ pub enum Got {
 }
 
 impl Failure {
+    /// One that cannot be run, and why.
+    fn unreadable(case: Case, why: impl Into<String>) -> Self {
+        Self {
+            case,
+            got: Got::Unreadable(why.into()),
+            looked_into: LookedInto::default(),
+            possible: Vec::new(),
+            open: false,
+        }
+    }
+
     /// The outbound that it got, `none` where the policy did not decide; `None` where nobody asked.
     #[must_use]
     pub fn outbound(&self) -> Option<&str> {
@@ -61,7 +77,23 @@ impl Failure {
     /// Whether it may come out once rule sets are fetched that it looked into: no fault of the policy so far.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.looked_into.unfetched.is_empty()
+        self.open
+    }
+
+    /// Where it looked into rule sets that were never fetched, and none of what they may hold leads to what is
+    /// expected: a sentence that says where all of it leads.
+    #[must_use]
+    pub fn in_vain(&self) -> Option<String> {
+        let sets = &self.looked_into.unfetched;
+        if self.open || sets.is_empty() {
+            return None;
+        }
+        let sets = match sets.as_slice() {
+            [set] => format!("the rule set `{set}` holds"),
+            sets => format!("the rule sets `{}` hold", sets.join("`, `")),
+        };
+        let ends = self.possible.join("` or `");
+        Some(format!("whatever {sets}, it gets `{ends}`"))
     }
 
     /// Why it got that.
@@ -90,6 +122,10 @@ impl std::fmt::Display for Failure {
                 self.reason()
             ),
             None => write!(f, "{file}:{line}: {flow}: {}", self.reason()),
+        }?;
+        match self.in_vain() {
+            Some(ends) => write!(f, "; {ends}"),
+            None => Ok(()),
         }
     }
 }
@@ -112,11 +148,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Case>, Vec<Failure>) {
             expect: expect.to_owned(),
         };
         if case.expect.is_empty() {
-            failures.push(Failure {
-                case,
-                got: Got::Unreadable("a case is `FLOW => OUTBOUND`".into()),
-                looked_into: LookedInto::default(),
-            });
+            failures.push(Failure::unreadable(case, "a case is `FLOW => OUTBOUND`"));
         } else {
             cases.push(case);
         }
@@ -159,14 +191,7 @@ pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
 
 /// What did not come out of a case.
 fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
-    let failure = |got, looked_into| {
-        Some(Failure {
-            case: case.clone(),
-            got,
-            looked_into,
-        })
-    };
-    let unreadable = |why: String| failure(Got::Unreadable(why), LookedInto::default());
+    let unreadable = |why: String| Some(Failure::unreadable(case.clone(), why));
     let query = match Query::parse(&case.flow) {
         Ok(query) => query,
         Err(error) => return unreadable(error.to_string()),
@@ -175,13 +200,24 @@ fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
         Ok(decided) => decided,
         Err(error) => return unreadable(error.to_string()),
     };
-    let outbound = decided.way(&First).outbound;
-    let got = outbound.map_or(NONE, |outbound| decided.name(outbound));
-    match names.meets(&case.expect, got) {
+    let name = |outbound: Option<_>| outbound.map_or(NONE, |outbound| decided.name(outbound));
+    match names.meets(&case.expect, name(decided.way(&First).outbound)) {
         Ok(true) => None,
         Ok(false) => {
-            let explanation = decided.explanation(&First, Detail::Folded);
-            failure(Got::Other(Box::new(explanation)), decided.looked_into())
+            let looked_into = decided.looked_into();
+            let mut possible: Vec<String> = Vec::new();
+            if !looked_into.unfetched.is_empty() {
+                let outbounds = decided.possible(&First).into_iter();
+                possible.extend(outbounds.map(|outbound| name(outbound).to_owned()));
+            }
+            let passes = |got: &String| names.meets(&case.expect, got) == Ok(true);
+            Some(Failure {
+                case: case.clone(),
+                got: Got::Other(Box::new(decided.explanation(&First, Detail::Folded))),
+                open: possible.iter().any(passes),
+                looked_into,
+                possible,
+            })
         }
         Err(why) => unreadable(why),
     }

@@ -246,6 +246,14 @@ pub fn hint_of_the_way(explanation: &mut Explanation, setup: &Setup) {
     ways::hint(explanation, setup);
 }
 
+/// Says of a described flow which rule sets its rules looked into that hold nothing, because they were never fetched.
+pub fn hint_of_sets(explanation: &mut Explanation, setup: &Setup, policy: &Policy, trace: &Trace) {
+    let empty = looked_into::of(setup, policy, || trace).unfetched;
+    explanation.hints.extend(empty.iter().map(|name| {
+        format!("the rule set `{name}` was not fetched yet and is empty: once it is fetched this may be otherwise")
+    }));
+}
+
 /// What is known of a flow, without any policy.
 #[must_use]
 pub fn flow(facts: &Facts) -> Explained {

@@ -232,3 +232,95 @@ fn tests_beside_a_configuration_are_run_again_with_its_own() {
     retest(&mut setup);
     assert!(failing(&setup).is_empty() && in_doubt(&setup).is_empty());
 }
+
+const UNFETCHED: &str = "version: 1
+inbounds:
+  desk: { type: mixed, listen: 0 }
+  guests: { type: http, listen: '127.0.0.1:8080', policy: guests }
+outbounds: { vpn: { type: socks5, server: '192.0.2.1:1080' } }
+rule_sets:
+  ads: { url: 'http://127.0.0.1:9/ads.txt' }
+  cdn: { url: 'http://127.0.0.1:9/cdn.txt' }
+rules:
+  - RULE-SET, ads, RESET
+  - DOMAIN-SUFFIX, corp.test, DIRECT
+  - RULE-SET, cdn, vpn
+  - FALLBACK, DIRECT
+policies:
+  guests: ['RULE-SET, ads, RESET', 'FALLBACK, REJECT']
+";
+
+/// A list that is not there excuses no test that would fail whatever is in it.
+#[test]
+fn a_test_that_no_list_can_mend_fails() {
+    let files = Memory::new([("c/p.yaml", UNFETCHED)]);
+    let loaded = load(Path::new("c/p.yaml"), None, None, &files);
+    let setup = loaded.setup.unwrap();
+    let check = |text: &str, expected: Expect| {
+        let (cases, broken) = parse("t.case", text);
+        assert!(broken.is_empty());
+        let failures = run(&setup, &cases);
+        let shown = failures.iter().map(|failure| match failure.is_open() {
+            true => format!("open: {failure}"),
+            false => failure.to_string(),
+        });
+        expected.assert_eq(&shown.collect::<Vec<_>>().join("\n"));
+    };
+    check(
+        "git.corp.test:443 => vpn",
+        expect![
+            "t.case:1: git.corp.test:443: expected vpn, got DIRECT: `DOMAIN-SUFFIX, corp.test, DIRECT` (p.yaml:11): domain is git.corp.test (given); whatever the rule set `ads` holds, it gets `RESET` or `DIRECT`"
+        ],
+    );
+    check(
+        "git.corp.test:443 => RESET",
+        expect![
+            "open: t.case:1: git.corp.test:443: expected RESET, got DIRECT: `DOMAIN-SUFFIX, corp.test, DIRECT` (p.yaml:11): domain is git.corp.test (given)"
+        ],
+    );
+    check(
+        "a.test:443 => vpn",
+        expect![
+            "open: t.case:1: a.test:443: expected vpn, got DIRECT: no earlier rule decided (3 tried): `FALLBACK, DIRECT` (p.yaml:13)"
+        ],
+    );
+    check(
+        "a.test:443 => REJECT",
+        expect![
+            "t.case:1: a.test:443: expected REJECT, got DIRECT: no earlier rule decided (3 tried): `FALLBACK, DIRECT` (p.yaml:13); whatever the rule sets `ads`, `cdn` hold, it gets `RESET` or `vpn` or `DIRECT`"
+        ],
+    );
+    check(
+        "a.test:443 => none",
+        expect![
+            "t.case:1: a.test:443: expected none, got DIRECT: no earlier rule decided (3 tried): `FALLBACK, DIRECT` (p.yaml:13); whatever the rule sets `ads`, `cdn` hold, it gets `RESET` or `vpn` or `DIRECT`"
+        ],
+    );
+    check(
+        "a.test:443 inbound=guests => DIRECT",
+        expect![
+            "t.case:1: a.test:443 inbound=guests: expected DIRECT, got REJECT: no earlier rule decided (1 tried): `FALLBACK, REJECT` (p.yaml:15); whatever the rule set `ads` holds, it gets `RESET` or `REJECT`"
+        ],
+    );
+    check(
+        "a.test:443 inbound=guests => reset",
+        expect![
+            "open: t.case:1: a.test:443 inbound=guests: expected reset, got REJECT: no earlier rule decided (1 tried): `FALLBACK, REJECT` (p.yaml:15)"
+        ],
+    );
+    check("a.test:443 => direct", expect![[""]]);
+
+    let text = format!("{UNFETCHED}tests: ['git.corp.test:443 => vpn', 'a.test:443 => vpn']\n");
+    let files = Memory::new([("c/p.yaml", text.as_str())]);
+    let mut loaded = load(Path::new("c/p.yaml"), None, None, &files);
+    loaded.problems.0.clear();
+    let mut setup = loaded.setup.unwrap();
+    assert!(!verify(
+        &mut setup,
+        &files,
+        Lenience::Fetched,
+        &mut loaded.problems
+    ));
+    let codes: Vec<&str> = loaded.problems.0.iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["test-failed", "test-open"]);
+}

@@ -49,23 +49,34 @@ impl Lenience<'_> {
 }
 
 /// The `*.case` files of a directory, sorted, each under its name there.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Those that were read.
+    pub sources: Vec<Arc<Source>>,
+    /// Those that cannot be read, by name, and why.
+    pub unread: Vec<(String, io::Error)>,
+}
+
+/// Reads the `*.case` files of a directory. One that cannot be read keeps no other from being read.
 ///
 /// # Errors
-/// Those of the file system, with the name of the file.
-pub fn beside(directory: &Path, files: &dyn Files) -> io::Result<Vec<Arc<Source>>> {
+/// Those of the file system, where the directory cannot be listed.
+pub fn beside(directory: &Path, files: &dyn Files) -> io::Result<Beside> {
     let listed = match directory.as_os_str().is_empty() {
         true => Path::new("."),
         false => directory,
     };
-    let mut sources = Vec::new();
+    let mut beside = Beside::default();
     for (name, is_directory) in files.matching(listed, "*.case")? {
-        if !is_directory {
-            let text = read_text(files, &directory.join(&name))
-                .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            sources.push(Source::open(&name, text));
+        if is_directory {
+            continue;
+        }
+        match read_text(files, &directory.join(&name)) {
+            Ok(text) => beside.sources.push(Source::open(&name, text)),
+            Err(error) => beside.unread.push((name, error)),
         }
     }
-    Ok(sources)
+    Ok(beside)
 }
 
 /// Runs all tests of a configuration, and pushes a problem for each that fails. Those in files beside it are its own
@@ -76,9 +87,7 @@ pub fn verify(
     lenience: Lenience<'_>,
     problems: &mut Problems,
 ) -> bool {
-    let Some(broken) = take_in(setup, files, problems) else {
-        return false;
-    };
+    let (broken, all_read) = take_in(setup, files, problems);
     let failed = failures(setup);
     note(setup, &failed);
     let failed = failed.into_iter().map(|(number, failure)| {
@@ -104,7 +113,7 @@ pub fn verify(
         }
     }
     problems.sort();
-    refusing.is_empty()
+    refusing.is_empty() && all_read
 }
 
 /// Runs the tests of a configuration again, of which a rule set holds something else now: each knows whether it fails.
@@ -120,44 +129,51 @@ pub fn in_doubt(setup: &Setup) -> BTreeSet<Arc<str>> {
     failing.flat_map(|failing| failing.lists.clone()).collect()
 }
 
-/// Takes the tests in that stand beside the configuration. Answers with the lines that are none; `None` where they
-/// cannot be read.
+/// Takes the tests in that stand beside the configuration. Answers with the lines that are none, and whether all could
+/// be read.
 fn take_in(
     setup: &mut Setup,
     files: &dyn Files,
     problems: &mut Problems,
-) -> Option<Vec<(Failure, Span)>> {
-    let mut bad = Vec::new();
-    match beside(&setup.directory, files) {
-        Ok(sources) => {
-            for source in sources {
-                let (cases, broken) = parse(&source.file, &source.text);
-                setup.tests.extend(cases.into_iter().map(|case| FlowTest {
-                    span: source.line(case.line),
-                    flow: case.flow,
-                    expect: case.expect,
-                    failing: None,
-                }));
-                bad.extend(broken.into_iter().map(|failure| {
-                    let place = source.line(failure.case.line);
-                    (failure, place)
-                }));
-            }
-        }
+) -> (Vec<(Failure, Span)>, bool) {
+    let mut unread = |file: &str, message: String| {
+        let place = Source::new(file, String::new()).span(0, 0);
+        problems.error("unreadable", &place, message);
+    };
+    let beside = match beside(&setup.directory, files) {
+        Ok(beside) => beside,
         // A configuration from elsewhere has no directory.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Beside::default(),
         Err(error) => {
             let shown = match setup.directory.as_os_str().is_empty() {
                 true => ".".to_owned(),
                 false => setup.directory.display().to_string(),
             };
-            let place = Source::new(&shown, String::new()).span(0, 0);
-            let message = format!("the `*.case` files cannot be read: {error}");
-            problems.error("unreadable", &place, message);
-            return None;
+            unread(
+                &shown,
+                format!("the `*.case` files cannot be read: {error}"),
+            );
+            return (Vec::new(), false);
         }
+    };
+    for (name, error) in &beside.unread {
+        unread(name, format!("the tests in it cannot be read: {error}"));
     }
-    Some(bad)
+    let mut bad = Vec::new();
+    for source in beside.sources {
+        let (cases, broken) = parse(&source.file, &source.text);
+        setup.tests.extend(cases.into_iter().map(|case| FlowTest {
+            span: source.line(case.line),
+            flow: case.flow,
+            expect: case.expect,
+            failing: None,
+        }));
+        bad.extend(broken.into_iter().map(|failure| {
+            let place = source.line(failure.case.line);
+            (failure, place)
+        }));
+    }
+    (bad, beside.unread.is_empty())
 }
 
 /// The tests that do not come out, by their number.
@@ -226,7 +242,9 @@ impl Telling<'_> {
             );
             problems.warning("test-open", place, message)
         } else {
-            let message = format!("`{flow}`: expected `{expect}`, got `{got}`: {reason}");
+            let ends = failure.in_vain().map(|ends| format!("; {ends}"));
+            let ends = ends.unwrap_or_default();
+            let message = format!("`{flow}`: expected `{expect}`, got `{got}`: {reason}{ends}");
             let lists = self.lists(failure);
             match self.severity(failure) {
                 Severity::Error => {

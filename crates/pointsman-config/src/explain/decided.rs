@@ -3,12 +3,15 @@
 use std::cell::OnceCell;
 
 use pointsman_api::Explanation;
-use pointsman_policy::decision::{Step, Trace};
+use pointsman_policy::decision::{Decision, Reason, Step, Trace};
 use pointsman_policy::fact::{Facts, Need};
-use pointsman_policy::{OutboundId, settle};
+use pointsman_policy::model::SetId;
+use pointsman_policy::set::RuleSet;
+use pointsman_policy::{End, OutboundId, settle};
 
 pub use super::looked_into::LookedInto;
-use super::{Detail, Selection, View, Way, World, hint_of_the_way, looked_into, render};
+use super::{Detail, Selection, View, Way, World, hint_of_sets, hint_of_the_way};
+use super::{looked_into, render};
 use super::{requests, way};
 use crate::flow::{BadFlow, Query, Situation};
 use crate::own::Listeners;
@@ -82,10 +85,9 @@ impl<'s> Decided<'s> {
             })
         });
         hint_of_the_way(&mut explanation, setup);
-        let empty = self.looked_into().unfetched;
-        explanation.hints.extend(empty.iter().map(|name| {
-            format!("the rule set `{name}` was not fetched yet and is empty: once it is fetched this may be otherwise")
-        }));
+        if !setup.sources.is_empty() {
+            hint_of_sets(&mut explanation, setup, self.situation.policy, self.trace());
+        }
         explanation.id.clone_from(&query.id);
         explanation.requests =
             requests::unanswered(setup, query, &self.situation, &self.asked, selection);
@@ -96,6 +98,55 @@ impl<'s> Decided<'s> {
     #[must_use]
     pub fn looked_into(&self) -> LookedInto {
         looked_into::of(self.setup, self.situation.policy, || self.trace())
+    }
+
+    /// The outbounds that it may get, each once, whatever the rule sets hold that were never fetched. `None`: the
+    /// policy does not decide.
+    #[must_use]
+    pub fn possible(&self, selection: &dyn Selection) -> Vec<Option<OutboundId>> {
+        let Self { setup, query, .. } = self;
+        let policy = self.situation.policy;
+        let unfetched = |set: &RuleSet| {
+            let mut sources = setup.sources.iter();
+            sources.any(|source| source.name == set.name && source.read.is_none())
+        };
+        let sets = (0..).map(SetId).zip(policy.sets.iter());
+        let free: Vec<SetId> = sets
+            .filter_map(|(id, set)| unfetched(set).then_some(id))
+            .collect();
+        // What no rule asked for one may ask for then: all was said that there is.
+        let mut facts = self.facts.clone();
+        let requests = policy.body.requests().iter();
+        let verdicts = requests.map(|asked| Need::Verdict(asked.request.number()));
+        // A country is that of an address.
+        let needs = [Need::Resolve].into_iter().chain(Need::ALL).chain(verdicts);
+        for need in needs {
+            if facts.lacks(need) {
+                self.situation.answer(setup, query, need, &mut facts);
+            }
+        }
+        let mut found: Vec<Option<OutboundId>> = Vec::new();
+        for possible in policy.possible(&facts, &free) {
+            let outbound = match possible.end {
+                End::NoRoute | End::Refused => None,
+                End::To(outbound) => {
+                    let step = Step::Decided(Decision {
+                        outbound: Some(outbound),
+                        reason: Reason::Rule,
+                        rule: possible.rule,
+                        entry: None,
+                        class: None,
+                    });
+                    self.in_world(selection, |world| {
+                        way(policy, &facts, &step, world).1.outbound
+                    })
+                }
+            };
+            if !found.contains(&outbound) {
+                found.push(outbound);
+            }
+        }
+        found
     }
 
     fn trace(&self) -> &Trace {

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use pointsman_config::case::{self, Case, Failure};
+use clap::{Args, ValueEnum};
+use pointsman_config::case::{self, Beside, Case, Failure};
 use serde_json::{Value, json};
 
 use crate::files::ThisHost;
 use crate::load;
 use crate::options::{Dialect, Unknown};
-use crate::output::{Out, Stop};
+use crate::output::{Out, Stop, complain};
 
 /// Arguments of `test`.
 #[derive(Args, Debug)]
@@ -23,6 +23,16 @@ pub(crate) struct TestArgs {
     /// What a rule does when its look-up fails; overrides the key `on_unknown`
     #[arg(long, value_enum, value_name = "WHAT")]
     on_unknown: Option<Unknown>,
+    /// What else counts as a failure
+    #[arg(long, value_enum)]
+    deny: Option<Deny>,
+}
+
+/// What else counts as a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deny {
+    /// Tests that cannot be told yet, because a rule set was never fetched.
+    Open,
 }
 
 pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
@@ -44,13 +54,23 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     let mut failures = Vec::new();
     let directory = load::directory(&path);
     // What lies where this was started is not beside the embedded default.
-    let sources = match load::is_embedded(&path) {
-        true => Vec::new(),
+    let beside = match load::is_embedded(&path) {
+        true => Beside::default(),
         false => case::beside(&directory, &ThisHost).map_err(|error| {
-            Stop::Failed(format!("{} cannot be read: {error}", directory.display()))
+            let shown = match directory.as_os_str().is_empty() {
+                true => ".".to_owned(),
+                false => directory.display().to_string(),
+            };
+            Stop::Failed(format!(
+                "the `*.case` files of {shown} cannot be read: {error}"
+            ))
         })?,
     };
-    for source in sources {
+    for (name, error) in &beside.unread {
+        let file = load::place(name, &directory);
+        complain(format_args!("error: {file} cannot be read: {error}"));
+    }
+    for source in beside.sources {
         let (read, broken) = case::parse(&source.file, &source.text);
         cases.extend(read);
         failures.extend(broken);
@@ -73,6 +93,12 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
     if !open.is_empty() {
         answer["open"] = open.iter().map(object).collect();
     }
+    if !beside.unread.is_empty() {
+        let unread = beside.unread.iter().map(|(name, error)| {
+            json!({ "file": load::place(name, &directory), "error": error.to_string() })
+        });
+        answer["unread"] = unread.collect();
+    }
     out.answer(&answer, |out| {
         for failure in &failures {
             let Case {
@@ -81,7 +107,8 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
                 flow,
                 expect,
             } = &failure.case;
-            let reason = failure.reason();
+            let ends = failure.in_vain().map(|ends| format!("; {ends}"));
+            let reason = format!("{}{}", failure.reason(), ends.unwrap_or_default());
             match failure.outbound() {
                 Some(got) => out.line(format_args!(
                     "{file}:{line}: {flow} => {expect}: got {got}: {reason}"
@@ -103,20 +130,28 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
             "{file}:{line}: {flow} => {expect}: cannot be told yet: the rule set `{sets}` was not fetched"
         ));
     }
+    let denied = args.deny == Some(Deny::Open) && !open.is_empty();
     let open = match open.len() {
         0 => String::new(),
         open => format!(", {open} cannot be told yet"),
     };
+    let unread = match beside.unread.len() {
+        0 => String::new(),
+        1 => ", 1 file cannot be read".to_owned(),
+        files => format!(", {files} files cannot be read"),
+    };
     let none = match total {
-        0 => "; there are no tests: write them under `tests:`, or in a `*.case` file beside it",
+        0 if beside.unread.is_empty() => {
+            "; there are no tests: write them under `tests:`, or in a `*.case` file beside it"
+        }
         _ => "",
     };
     out.say(format_args!(
-        "{}: {passed} passed, {} failed{open}{none}",
+        "{}: {passed} passed, {} failed{open}{unread}{none}",
         path.display(),
         failures.len()
     ));
-    if failures.is_empty() {
+    if failures.is_empty() && beside.unread.is_empty() && !denied {
         Ok(())
     } else {
         Err(Stop::No)
@@ -130,12 +165,16 @@ fn object(failure: &Failure) -> Value {
         flow,
         expect,
     } = &failure.case;
-    json!({
+    let mut object = json!({
         "file": file,
         "line": line,
         "flow": flow,
         "expected": expect,
         "got": failure.outbound(),
         "reason": failure.reason(),
-    })
+    });
+    if !failure.possible.is_empty() {
+        object["possible"] = json!(failure.possible);
+    }
+    object
 }
