@@ -106,7 +106,8 @@ impl Counts {
             }
             Err(Unread::Nothing) => Vec::new(),
             Err(Unread::Other(config)) => {
-                tracing::info!("rule counts start at zero: the saved counts belong to {config}");
+                let whose = whose(&config);
+                tracing::info!("rule counts start at zero: the saved counts belong to {whose}");
                 Vec::new()
             }
             Err(Unread::Damaged(why)) => {
@@ -196,6 +197,14 @@ enum Unread {
     Nothing,
     Other(String),
     Damaged(String),
+}
+
+/// The configuration that counts are of, as the file says it: the embedded default has no path.
+fn whose(config: &str) -> &str {
+    match config {
+        "" => "the embedded default",
+        path => path,
+    }
 }
 
 impl From<Rule> for Remembered {

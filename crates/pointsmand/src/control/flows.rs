@@ -384,7 +384,7 @@ fn render(
     let settled = settle(policy, &mut facts, find);
     let mut trace = Trace::default();
     let step = policy.decide_traced(&facts, &mut trace);
-    explain::render(&View {
+    let mut explanation = explain::render(&View {
         dialect: setup.dialect,
         policy,
         facts: &facts,
@@ -398,7 +398,11 @@ fn render(
             dialled: &[],
         },
         detail: if full { Detail::Full } else { Detail::Folded },
-    })
+    });
+    if said.is_some() {
+        explain::hint_of_sets(&mut explanation, setup, policy, &trace);
+    }
+    explanation
 }
 
 fn unknown(id: u64) -> Refusal {

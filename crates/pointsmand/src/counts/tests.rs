@@ -57,6 +57,19 @@ fn what_is_kept_is_found_again() {
 }
 
 #[test]
+fn counts_of_the_embedded_default_are_told_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    let default = Counts::open(Some(directory.path()), None);
+    default.store(vec![rule("a", 1, 30)]);
+    let counts = open(directory.path(), "/none/c.yaml");
+    let Err(Unread::Other(config)) = counts.read(counts.kept.as_ref().unwrap()) else {
+        panic!("they are of another configuration");
+    };
+    assert_eq!(whose(&config), "the embedded default");
+    assert_eq!(whose("/none/c.yaml"), "/none/c.yaml");
+}
+
+#[test]
 fn damaged_files_count_for_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let counts = open(directory.path(), "/none/c.yaml");

@@ -560,3 +560,13 @@ fn a_test_that_looked_into_no_fetched_list_refuses_the_start() {
     };
     assert_eq!(status.code(), Some(78), "{log}");
 }
+
+/// As `explain` without a daemon does.
+#[test]
+fn an_imagined_flow_is_told_which_lists_are_empty() {
+    let daemon = Daemon::native(&config("http://127.0.0.1:9/", ""));
+    let explained = daemon.json(&["explain", "ads.test:1"]);
+    let hints = explained["hints"].to_string();
+    let hint = "the rule set `ads` was not fetched yet and is empty";
+    assert!(hints.contains(hint), "{explained}");
+}
