@@ -151,6 +151,8 @@ impl Told<'_> {
             let name = plain(&outbound.name);
             if let Some(why) = self.refuses(&outbound.name, &outbound.kind) {
                 not_built.push(format!("`{name}` ({why})"));
+            } else if let Some(why) = self.behind(&outbound.name) {
+                not_built.push(format!("`{name}` (behind a proxy that refuses: {why})"));
             } else if outbound.kind.upstream().is_some() {
                 built.push(format!("`{name}`"));
             }
@@ -315,6 +317,15 @@ impl Told<'_> {
         match kind {
             Kind::NotYet { kind, .. } => Some(format!("{kind}, not built yet")),
             _ => self.known.refusing.get(name).cloned(),
+        }
+    }
+
+    /// Why a proxy refuses that is the last hop of a chain of its own name: what stands before it refuses.
+    fn behind(&self, hop: &str) -> Option<String> {
+        let chain = self.id(plain(hop)).filter(|_| plain(hop) != hop)?;
+        match self.end(chain).1 {
+            End::RefusedNow(why) => Some(why),
+            End::Goes | End::Refused => None,
         }
     }
 

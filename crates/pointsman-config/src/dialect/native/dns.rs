@@ -127,6 +127,11 @@ fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Opti
     let text = address.text("an upstream", problems)?;
     let server = value::or_problem(parse_name_server(text), address, "an upstream", problems)?;
     Some(match server {
+        NameServer::NotYet(_) if is_no_host(text) => {
+            let message = format!("`{text}` is no name server: look-ups through it fail");
+            problems.note("no-name-server", &address.span, message);
+            NameServer::NotYet(format!("`{text}` is no name server"))
+        }
         NameServer::NotYet(why) => {
             let message = format!("{why}; look-ups through it fail");
             problems.not_yet(&address.span, message);
@@ -142,6 +147,15 @@ fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Opti
         NameServer::Tcp(place) => NameServer::Tcp(by_way(place, address, way, problems)),
         NameServer::Udp(place) => NameServer::Udp(by_way(place, address, way, problems)),
     })
+}
+
+/// Whether a URL leads nowhere by design, as those do that stand for what could not be converted: no host has a name
+/// below `invalid` (RFC 6761, 6.4).
+fn is_no_host(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', ':', '?']).next().unwrap_or(rest);
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("invalid"))
 }
 
 /// A server with the way to it, where it can be reached by it.

@@ -178,6 +178,11 @@ impl SingBox<'_> {
                     shown(rule)
                 );
                 self.draft.report.lost(place, what);
+                let changed = "a `resolve` of some flows alone is left out: for their names, rules on addresses below it do not hold unless they look the names up themselves";
+                let known = &mut self.draft.known.changed;
+                if !known.iter().any(|told| told == changed) {
+                    known.push(changed.to_owned());
+                }
                 Ok(None)
             }
             "resolve" => {

@@ -80,6 +80,46 @@ rules:
     );
 }
 
+/// A proxy that is built and stands behind one that is not works no more than that.
+#[test]
+fn a_proxy_behind_one_that_refuses_is_no_working_one() {
+    clash(
+        "mixed-port: 7890
+proxies:
+- { name: a, type: socks5, server: 192.0.2.1, port: 1, dialer-proxy: b }
+- { name: b, type: vmess, server: a.test, port: 1 }
+- { name: c, type: socks5, server: 192.0.2.1, port: 2, dialer-proxy: d }
+- { name: d, type: http, server: 192.0.2.1, port: 3 }
+rules:
+- MATCH,a
+",
+        &["2 of 4 proxies: `c`, `d`"],
+        &[
+            "2 of 4 proxies refuse every flow: `a` (behind a proxy that refuses: vmess, not built yet), `b` (vmess, not built yet)",
+            "flows that no rule takes go to `a`, and are refused",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn what_is_resolved_for_some_flows_alone_is_no_longer() {
+    let text = |inbounds: &str| {
+        format!(
+            r#"{{"inbounds": [{{"type": "mixed", "tag": "in", "listen_port": 1}}{inbounds}], "outbounds": [{{"type": "direct", "tag": "direct"}}],
+            "route": {{"rules": [{{"inbound": "in", "action": "resolve"}}, {{"inbound": "in", "action": "resolve"}},
+            {{"ip_cidr": "10.0.0.0/8", "action": "reject"}}]}}}}"#
+        )
+    };
+    let said = "a `resolve` of some flows alone is left out";
+    let told = |inbounds| converted(Foreign::SingBox, &text(inbounds)).summary;
+    let two = told(r#", {"type": "socks", "tag": "other", "listen_port": 2}"#);
+    check(&two, &[], &[said], &[]);
+    let lines = two.changed.iter().filter(|line| line.contains(said));
+    assert_eq!(lines.count(), 1);
+    check(&told(""), &[], &[&format!("!{said}")], &[]);
+}
+
 #[test]
 fn what_works_is_told_as_working() {
     clash(

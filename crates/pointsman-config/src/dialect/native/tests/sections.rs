@@ -523,6 +523,13 @@ fn resolvers_are_checked() {
         "upstreams: { a: ['https://a/q', 'udp://1.1.1.1'] }",
         &[&note.replace("2:24", "2:25")],
     );
+    // What stands for a server that could not be converted says nothing of DNS over HTTPS.
+    dns(
+        "upstreams: { a: ['https://not-carried-over.invalid', 'udp://1.1.1.1'] }",
+        &[
+            "2:25: note[no-name-server]: `https://not-carried-over.invalid` is no name server: look-ups through it fail",
+        ],
+    );
     let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
     let setup = setup(&format!("dns: {{ {dns} }}"));
     let by_domain = &setup.resolvers[0].by_domain;
