@@ -82,7 +82,10 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
         Err(error) => {
             let shown = main.display().to_string();
             let place = Source::new(&shown, String::new()).span(0, 0);
-            problems.error("unreadable", &place, format!("cannot be read: {error}"));
+            let problem = problems.error("unreadable", &place, format!("cannot be read: {error}"));
+            if main != *path {
+                problem.hint = Some(in_directory(path, files));
+            }
             return Loaded {
                 dialect,
                 setup: None,
@@ -106,6 +109,29 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
         problems,
     )
 }
+
+/// What to say of a directory that is none of reflow's.
+fn in_directory(path: &Path, files: &dyn Files) -> String {
+    let names = |pattern| files.matching(path, pattern).unwrap_or_default();
+    let all = ["*.yaml", "*.yml", "*.toml"].into_iter().flat_map(names);
+    let found: Vec<String> = all
+        .filter(|(_, is_directory)| !is_directory)
+        .map(|(name, _)| format!("`{}`", path.join(name).display()))
+        .take(MOST_NAMED + 1)
+        .collect();
+    let reflow = "a directory is a configuration where reflow's `config` is in it";
+    match found.as_slice() {
+        [] => reflow.to_owned(),
+        [one] => format!("{reflow}; did you mean {one}?"),
+        many => {
+            let shown = many[..many.len().min(MOST_NAMED)].join(", ");
+            format!("{reflow}; name one of the files: {shown}")
+        }
+    }
+}
+
+/// So many files of a directory are named.
+const MOST_NAMED: usize = 5;
 
 /// Loads a configuration whose main text is at hand (the embedded default, tests).
 pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Problems) -> Loaded {

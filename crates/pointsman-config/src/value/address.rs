@@ -36,6 +36,9 @@ pub enum BadAddress {
     /// No such scheme here.
     #[error("`{0}` must begin with one of {1}")]
     Scheme(String, &'static str),
+    /// Other programs' word for every address; holds the port.
+    #[error("`*` is no address; write `:{0}` for every address of this host")]
+    Star(u16),
     /// `a::b:53` could be read in two ways.
     #[error("`{0}` must have its IPv6 address in brackets, as in `[::1]:53`")]
     Unbracketed(String),
@@ -78,6 +81,7 @@ pub fn parse_host_port(text: &str, empty_host: EmptyHost) -> Result<Server, BadA
     let host = match (host, empty_host) {
         ("", EmptyHost::Any) => Host::Address(Ipv6Addr::UNSPECIFIED.into()),
         ("", EmptyHost::AnyIpv4) => Host::Address(Ipv4Addr::UNSPECIFIED.into()),
+        ("*", EmptyHost::Any | EmptyHost::AnyIpv4) => return Err(BadAddress::Star(port)),
         _ if host.contains(':') && !host.starts_with('[') => {
             return Err(BadAddress::Unbracketed(text.to_owned()));
         }

@@ -36,13 +36,20 @@ impl Node {
             Value::Scalar(text, Style::Plain) if text.eq_ignore_ascii_case("true") => Some(true),
             Value::Scalar(text, Style::Plain) if text.eq_ignore_ascii_case("false") => Some(false),
             Value::List(_) | Value::Map(_) | Value::Scalar(..) => {
-                problems.error(
-                    "wrong-type",
-                    &self.span,
-                    format!("{what} must be `true` or `false`"),
-                );
+                let message = format!("{what} must be `true` or `false`");
+                let problem = problems.error("wrong-type", &self.span, message);
+                problem.hint = self.truth().map(|meant| format!("write `{meant}`"));
                 None
             }
+        }
+    }
+
+    /// What a word of YAML 1.1, or one in quotes, says: those are texts since (YAML 1.2, 10.3.2).
+    fn truth(&self) -> Option<bool> {
+        match self.scalar()?.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" | "1" | "true" => Some(true),
+            "no" | "off" | "n" | "0" | "false" => Some(false),
+            _ => None,
         }
     }
 

@@ -1,6 +1,9 @@
 //! What to write instead: types that other programs' rules have, and rules of which a part is missing.
 
+use super::content;
 use super::kind::{Kind, kind};
+use super::lexer::Element;
+use crate::condition::Side;
 
 /// The outbounds that every rule list has.
 const BUILT_IN: [&str; 4] = ["BLACKHOLE", "DIRECT", "REJECT", "RESET"];
@@ -59,6 +62,19 @@ pub(super) fn without_outbound(kind: Kind, word: &str, only: &str) -> Option<(St
         ),
     };
     Some((message, hint))
+}
+
+/// Several contents as the one that may have been meant, where the type takes several values in one.
+pub(super) fn joined(kind: Kind, contents: &[Element]) -> Option<String> {
+    let texts: Option<Vec<&str>> = contents.iter().map(Element::text).collect();
+    let one = texts?.join("|");
+    let reads = match kind {
+        Kind::DstPort => content::ports(&one, Side::Destination).is_ok(),
+        Kind::SrcPort => content::ports(&one, Side::Source).is_ok(),
+        Kind::Number(field) => content::numbers(&one, field).is_ok(),
+        _ => false,
+    };
+    reads.then_some(one)
 }
 
 /// How a rule of this type is written.

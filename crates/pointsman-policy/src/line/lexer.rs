@@ -29,6 +29,14 @@ impl Element {
         matches!(&self.value, Value::Text { text, quoted: false } if text.eq_ignore_ascii_case(word))
     }
 
+    /// What it says; `None` of a list.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text { text, .. } => Some(text),
+            Value::List(_) => None,
+        }
+    }
+
     /// Whether a round bracket begins it, as conditions do in Clash's rules.
     pub(super) fn is_round(&self) -> bool {
         matches!(&self.value, Value::Text { text, quoted: false } if text.starts_with('('))

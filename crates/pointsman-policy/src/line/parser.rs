@@ -1,7 +1,7 @@
 //! From elements to rules and conditions.
 
 use super::content;
-use super::instead::{instead, shape, without_outbound};
+use super::instead::{instead, joined, shape, without_outbound};
 use super::kind::{Kind, kind, kinds};
 use super::lexer::{Element, Value, elements};
 use super::{LineError, Placed, RuleLine, Scope};
@@ -198,10 +198,11 @@ impl Reader<'_> {
                 [] => Err(self.arity(first, &word, kind, "a content")),
                 [_, extra, ..] => {
                     let message = format!("`{word}` has one content");
-                    let hint = format!(
-                        "write `{}`; a content with commas stands in quotes",
-                        shape(kind, &word, self.whole)
-                    );
+                    let shape = shape(kind, &word, self.whole);
+                    let hint = match joined(kind, contents) {
+                        Some(one) => format!("write `{}`", shape.replace("CONTENT", &one)),
+                        None => format!("write `{shape}`; a content with commas stands in quotes"),
+                    };
                     Err(LineError::new("rule-syntax", extra.place(), message, hint))
                 }
             },

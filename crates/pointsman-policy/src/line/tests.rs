@@ -229,6 +229,22 @@ fn errors_point_at_the_fault() {
         "DOMAIN, a.b, c, P",
         "rule-syntax 13..14: `DOMAIN` has one content",
     );
+    // Commas part a rule; the values of one content are parted by `|`.
+    for (line, hint) in [
+        ("DST-PORT, 443,80, P", "write `DST-PORT, 443|80, OUTBOUND`"),
+        (
+            "SRC-PORT, 1-9, 80/udp, P",
+            "write `SRC-PORT, 1-9|80/udp, OUTBOUND`",
+        ),
+        ("DSCP, 46, 10, P", "write `DSCP, 46|10, OUTBOUND`"),
+        (
+            "DST-PORT, 443, x, P",
+            "write `DST-PORT, CONTENT, OUTBOUND`; a content with commas stands in quotes",
+        ),
+    ] {
+        let error = parse_rule(line, &PLAIN).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some(hint), "{line}");
+    }
     check("DOMAIN, , P", "rule-syntax 8..9: nothing stands here");
     check(
         "DOMAIN, a.b, P,",

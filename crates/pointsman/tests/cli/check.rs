@@ -108,3 +108,31 @@ fn notes_of_one_kind_are_told_once_to_people() {
     let blind = all.filter(|problem| problem["code"] == "never-sees-names");
     assert_eq!(blind.count(), 3);
 }
+
+/// A directory is reflow's alone: whoever names another one is told what is in it.
+#[test]
+fn a_directory_with_a_configuration_in_it_is_told() {
+    let home = directory(&[
+        ("one/pointsman.yaml", ODD),
+        ("two/a.yaml", ODD),
+        ("two/b.toml", ODD),
+        ("none/x.txt", ODD),
+    ]);
+    let told = |name: &str| {
+        let done = run(home.path(), &["check", name], "");
+        assert_eq!(done.code, 1);
+        done.stdout
+    };
+    let reflow = "hint: a directory is a configuration where reflow's `config` is in it";
+    for (name, rest) in [
+        ("one", "; did you mean `one/pointsman.yaml`?\n"),
+        (
+            "two",
+            "; name one of the files: `two/a.yaml`, `two/b.toml`\n",
+        ),
+        ("none", "\n"),
+    ] {
+        let told = told(name);
+        assert!(told.contains(&format!("{reflow}{rest}")), "{told}");
+    }
+}

@@ -13,6 +13,23 @@ fn hint(text: &str) -> String {
 }
 
 #[test]
+fn addresses_and_words_of_other_programs_have_one_here() {
+    let listen = hint("inbounds: { in: { type: mixed, listen: '*:7894' } }");
+    assert!(
+        listen.contains("`*` is no address; write `:7894` for every address of this host"),
+        "{listen}"
+    );
+    let target = "targets: [{ name: a, address: 'tcp://a:1' }]";
+    let listen = hint(&format!(
+        "forwards: {{ f: {{ listen: 'tcp://*:80', {target} }} }}"
+    ));
+    assert!(listen.contains("write `:80`"), "{listen}");
+    assert_eq!(hint("watch: yes"), "write `true`");
+    assert_eq!(hint("watch: 'Off'"), "write `false`");
+    assert_eq!(hint("watch: perhaps"), "`watch` must be `true` or `false`");
+}
+
+#[test]
 fn types_of_other_programs_have_one_here() {
     let outbound = |word: &str, expected: &str| {
         let told = hint(&format!("outbounds: {{ up: {{ type: {word} }} }}"));
