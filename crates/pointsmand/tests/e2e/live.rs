@@ -48,7 +48,7 @@ fn rules_count_what_they_decide() {
         [
             "IP-CIDR, 127.0.0.0/8, other",
             "DST-PORT, 1, REJECT",
-            "allow: 127.0.0.0/8"
+            "not in allow: 127.0.0.0/8"
         ]
     );
     // What the first one takes from the second.

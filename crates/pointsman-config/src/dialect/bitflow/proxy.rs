@@ -162,7 +162,7 @@ fn listener(node: &Node, directory: &Path, problems: &mut Problems) -> Listener 
     if let Some((key, list)) = keys.take_pair("authorized_sources") {
         listener.allow = value::prefixes(list, "`authorized_sources`", problems);
         let shown: Vec<String> = listener.allow.iter().map(Prefix::to_string).collect();
-        let shown = format!("authorized_sources: {}", shown.join(", "));
+        let shown = format!("not in authorized_sources: {}", shown.join(", "));
         listener.allow_origin = forward::origin(&key.span, shown);
         if !listener.allow.is_empty() {
             let at = listener.address.iter().map(|(endpoint, _)| endpoint);

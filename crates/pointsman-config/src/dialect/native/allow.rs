@@ -33,12 +33,12 @@ pub(super) fn read(
     Some((ranges, origin))
 }
 
-/// As the rule that it is.
+/// As the rule that it is: it holds for those who may not.
 fn text(ranges: &[Prefix]) -> String {
     let shown: Vec<String> = ranges.iter().take(SHOWN).map(Prefix::to_string).collect();
     match ranges.len().saturating_sub(SHOWN) {
-        0 => format!("allow: {}", shown.join(", ")),
-        more => format!("allow: {}, and {more} more", shown.join(", ")),
+        0 => format!("not in allow: {}", shown.join(", ")),
+        more => format!("not in allow: {}, and {more} more", shown.join(", ")),
     }
 }
 
@@ -56,12 +56,12 @@ mod tests {
             "fd00::/8",
         ];
         let ranges = ranges.map(|range| range.parse().unwrap());
-        assert_eq!(text(&ranges[..1]), "allow: 10.0.0.0/8");
+        assert_eq!(text(&ranges[..1]), "not in allow: 10.0.0.0/8");
         assert_eq!(
             text(&ranges[..3]),
-            "allow: 10.0.0.0/8, ::1/128, 127.0.0.0/8"
+            "not in allow: 10.0.0.0/8, ::1/128, 127.0.0.0/8"
         );
-        let many = "allow: 10.0.0.0/8, ::1/128, 127.0.0.0/8, and 2 more";
+        let many = "not in allow: 10.0.0.0/8, ::1/128, 127.0.0.0/8, and 2 more";
         assert_eq!(text(&ranges), many);
     }
 }

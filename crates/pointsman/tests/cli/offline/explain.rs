@@ -426,9 +426,9 @@ fn what_was_not_said_and_decides_is_asked_for() {
         0
         flow: tcp a.test:443
         REJECT (reject)
-        rule: allow: 10.0.0.0/8 (c.yaml:3)
-        reason: `allow: 10.0.0.0/8` (c.yaml:3): there is no source
-        hint: the client's address was not said, and a rule looks at it (`allow: 10.0.0.0/8`): add `src=ADDRESS`
+        rule: not in allow: 10.0.0.0/8 (c.yaml:3)
+        reason: `not in allow: 10.0.0.0/8` (c.yaml:3): there is no source
+        hint: the client's address was not said, and a rule looks at it (`not in allow: 10.0.0.0/8`): add `src=ADDRESS`
     "#]],
     );
     asked_of_allowing(

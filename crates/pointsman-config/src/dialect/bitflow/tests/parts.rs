@@ -278,7 +278,7 @@ fn a_proxy_lowers_to_its_list_and_its_group() {
                     origin: Origin {
                         file: "config.yaml",
                         line: 3,
-                        text: "authorized_sources: 10.0.0.0/8",
+                        text: "not in authorized_sources: 10.0.0.0/8",
                     },
                     class: None,
                 },

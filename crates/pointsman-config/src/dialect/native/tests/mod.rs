@@ -350,7 +350,7 @@ fn a_list_of_allowed_sources_comes_first() {
     };
     assert_eq!(
         (rule.origin.line, &*rule.origin.text),
-        (2, "allow: 192.168.0.0/16")
+        (2, "not in allow: 192.168.0.0/16")
     );
 }
 
