@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub undo: bool,
     /// Print the man page, and end.
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub man: bool,
     /// Worker threads; 0: one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
