@@ -85,6 +85,13 @@ const IMPURE: &[(&str, &str)] = &[
     ("std::thread::spawn", "pure crates have no threads"),
 ];
 
+/// What unpacks foreign files, and below what it may stand: a bomb is met where a list is read as a stream, within its
+/// limits, and nowhere else (ADR 14).
+const UNPACKS: &[(&str, &str)] = &[
+    ("flate2::", "crates/pointsman-config/src/list/"),
+    ("ruzstd::", "crates/pointsman-config/src/list/"),
+];
+
 /// The most lines of a source file; tables and tests in files of their own may be longer.
 const MAX_LINES: usize = 600;
 
@@ -209,6 +216,15 @@ fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
             findings.push(format!(
                 "{at}: words steer the program: go by a code or a field, and not by what a message says"
             ));
+        }
+        if !in_tests && !in_tidy && !shown.contains("/fuzz_checks") {
+            for (word, below) in UNPACKS.iter().filter(|(word, _)| code.contains(word)) {
+                if !shown.starts_with(below) {
+                    findings.push(format!(
+                        "{at}: `{word}` stands below {below} alone: what is packed is read as a stream, within limits"
+                    ));
+                }
+            }
         }
         if pure && !is_test {
             for (word, why) in IMPURE.iter().filter(|(word, _)| code.contains(word)) {
