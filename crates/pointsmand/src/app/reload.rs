@@ -67,18 +67,7 @@ impl App {
             tracing::warn!("{before}");
         }
         self.warn_of_blindness();
-        let now = self.in_force();
-        for (group, member) in &self.selections() {
-            // A group or member that is gone comes back with its configuration.
-            if now
-                .selected(group)
-                .is_none_or(|selected| *selected != **member)
-            {
-                tracing::info!(
-                    "the saved selection `{member}` of group `{group}` no longer exists and is ignored"
-                );
-            }
-        }
+        self.warn_of_strays();
         self.settle();
         Ok(())
     }

@@ -374,3 +374,34 @@ fn a_copy_that_may_not_be_read_is_left_out() {
         "{told}"
     );
 }
+
+/// A group went from `reset` to its first member without a word.
+#[test]
+fn a_saved_selection_that_there_is_nothing_for_is_told() {
+    let config = CONFIG.replace(
+        "rules:",
+        "  way: { type: select, members: [wire, RESET] }\nrules:",
+    );
+    let state = tempfile::tempdir().unwrap();
+    let keep = |text: &str| std::fs::write(state.path().join("selections.json"), text).unwrap();
+    // One bit of each is another.
+    keep(r#"{ "way": "RESEU" }"#);
+    let daemon = Daemon::start(&start(&config, state.path()));
+    let log = daemon.log();
+    let told = "WARN pointsmand::app::lost: the saved selection `RESEU` of group `way` is ignored: it is no member, and its flows go to `wire`";
+    assert!(log.contains(told), "{log}");
+    drop(daemon);
+    keep(r#"{ "wax": "RESET" }"#);
+    let daemon = Daemon::start(&start(&config, state.path()));
+    let log = daemon.log();
+    let told = "WARN pointsmand::app::lost: the saved selection `RESET` of group `wax` is ignored: there is no such group";
+    assert!(log.contains(told), "{log}");
+    drop(daemon);
+    keep(r#"{ "way": "RESET" }"#);
+    let daemon = Daemon::start(&start(&config, state.path()));
+    assert!(
+        !daemon.log().contains("saved selection"),
+        "{}",
+        daemon.log()
+    );
+}
