@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType as Wire};
+use hickory_proto::rr::{DNSClass, Name, RData, Record as Row, RecordType as Wire};
 use pointsman_policy::Domain;
 
 use crate::lookup::{Data, Question, Record, RecordType};
@@ -57,7 +57,10 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Res
     let fqdn = fqdn(&question.name).ok()?;
     // A server that refuses may leave the question out; one that answers may not.
     match message.queries.as_slice() {
-        [only] if *only.name() == fqdn && only.query_type() == wire(question.kind) => {}
+        [only]
+            if *only.name() == fqdn
+                && only.query_type() == wire(question.kind)
+                && only.query_class() == DNSClass::IN => {}
         [] if meta.response_code != ResponseCode::NoError => {}
         _ => return None,
     }
@@ -75,6 +78,7 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Res
         let alias = message
             .answers
             .iter()
+            .filter(is_internet)
             .find_map(|record| match &record.data {
                 RData::CNAME(target) if record.name == owner => Some(target.0.clone()),
                 _ => None,
@@ -85,7 +89,8 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Res
         }
     }
     let mut records: Vec<Record> = Vec::new();
-    for record in message.answers.iter().filter(|record| record.name == owner) {
+    let answers = message.answers.iter().filter(is_internet);
+    for record in answers.filter(|record| record.name == owner) {
         let data = match (&record.data, question.kind) {
             (RData::A(address), RecordType::A) => Data::A(address.0),
             (RData::AAAA(address), RecordType::Aaaa) => Data::Aaaa(address.0),
@@ -119,11 +124,17 @@ pub(super) const MAX_ADDRESSES: usize = 64;
 /// No server that means well has longer chains of aliases.
 const MAX_ALIASES: usize = 16;
 
+/// Whether a record is one of the internet: those of other classes (CH, HS) are no addresses of its hosts.
+fn is_internet(record: &&Row) -> bool {
+    record.dns_class == DNSClass::IN
+}
+
 /// How long "there is none" holds (RFC 2308, 5), in seconds.
 fn negative_ttl(message: &Message) -> u32 {
     let soa = message
         .authorities
         .iter()
+        .filter(is_internet)
         .find_map(|record| match &record.data {
             RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
             _ => None,
@@ -153,8 +164,6 @@ mod tests {
     use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA};
 
     use super::*;
-
-    type Row = hickory_proto::rr::Record;
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
@@ -256,6 +265,39 @@ mod tests {
             response(&circle, 7, &asked("a.test", RecordType::A)),
             Some(none)
         );
+    }
+
+    /// The data of CH and HS have the same numbers of types, and mean something else.
+    #[test]
+    fn records_of_other_classes_are_none() {
+        let of = |class: DNSClass, data: RData| {
+            let mut row = record("a.test.", 60, data);
+            row.dns_class = class;
+            row
+        };
+        let address = |last| RData::A(A(Ipv4Addr::new(1, 1, 1, last)));
+        let alias = RData::CNAME(CNAME(Name::from_ascii("b.test.").unwrap()));
+        let check = |rows: Vec<Row>, expected| {
+            let bytes = reply(|m| m.answers = rows);
+            let got = response(&bytes, 7, &asked("a.test", RecordType::A));
+            assert_eq!(got, Some(expected));
+        };
+        for class in [DNSClass::CH, DNSClass::HS, DNSClass::ANY] {
+            let strange = || of(class, address(9));
+            check(vec![strange()], Response::NoData(10));
+            let one = || Response::Records(vec![a_record([1, 1, 1, 1], 60)]);
+            let rows = vec![strange(), of(DNSClass::IN, address(1))];
+            check(rows, one());
+            let rows = vec![of(class, alias.clone()), of(DNSClass::IN, address(1))];
+            check(rows, one());
+        }
+        let mut asked_elsewhere = Message::new(7, MessageType::Response, OpCode::Query);
+        let mut query = Query::query(Name::from_ascii("a.test.").unwrap(), Wire::A);
+        query.set_query_class(DNSClass::CH);
+        asked_elsewhere.add_query(query);
+        let bytes = asked_elsewhere.to_vec().unwrap();
+        let got = response(&bytes, 7, &asked("a.test", RecordType::A));
+        assert_eq!(got, None);
     }
 
     #[test]
