@@ -88,9 +88,23 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
             return;
         }
     };
-    let copy = Copy::find(path, &source.url);
+    app.lists.tell(&source, |list| list.url = url.to_string());
+    let wanted = Arc::clone(&source.url);
+    let copy = match app.lists.read(move || Copy::find(path, &wanted)).await {
+        Ok(copy) => copy,
+        Err(why) => {
+            tracing::warn!("{}: {why}", Place(&source));
+            return;
+        }
+    };
+    if let Some(why) = copy.doubt() {
+        let place = Place(&source);
+        tracing::warn!(
+            "{place}: its copy is in doubt: {why}; it serves until the list is fetched, which is tried now"
+        );
+    }
+    let in_doubt = in_doubt || copy.doubt().is_some();
     app.lists.tell(&source, |list| {
-        list.url = url.to_string();
         list.checked_ms = copy.checked();
         list.changed_ms = copy.changed();
     });
@@ -116,7 +130,7 @@ struct Keeping {
     url: Url,
     copy: Copy,
     in_force: Option<Stamp>,
-    /// Whether a test of the policy fails with the copy that the configuration was read with.
+    /// Whether the copy is not what was fetched, or a test of the policy failed with it when the configuration was read.
     in_doubt: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The copy of a list on disk, and what the server said of it.
 //!
 //! Invariant: the copy is whole or as it was: a draft beside it takes its place in one step. What the server said
-//! stands in a file beside it and counts only for the URL that it is of and for the copy of that very length: a copy
-//! that somebody else wrote is asked for anew. Which state of the copy is meant says its [`Stamp`].
+//! stands in a file beside it and counts only for the URL that it is of and for the copy of those very bytes: another
+//! one is damaged, or of somebody else, and is asked for anew. Which state of the copy is meant says its [`Stamp`].
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pointsman_config::files::{Disk, Files as _, Opened, Stamp};
+use pointsman_config::files::{Bytes, Disk, Files as _, Opened, Stamp};
 use pointsman_net::fetch::Validators;
 use pointsman_os::local::{create_private, make_directory, read_regular, replace_private};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub(super) struct Copy {
     said: Said,
     /// Whether the server of its URL said it.
     told: bool,
+    /// Why it is not what was fetched, where something was.
+    doubt: Option<String>,
     /// `None`: there is none.
     stamp: Option<Stamp>,
 }
@@ -36,6 +38,9 @@ pub(super) struct Copy {
 struct Said {
     url: String,
     length: u64,
+    /// Of all bytes; `None` of what was fetched before this was kept.
+    #[serde(default)]
+    hash: Option<u64>,
     etag: Option<String>,
     last_modified: Option<String>,
     /// Milliseconds since 1970: when the server last confirmed it.
@@ -45,28 +50,34 @@ struct Said {
 }
 
 impl Copy {
-    /// What there is at `path`.
+    /// What there is at `path`; reads all of it.
     pub(super) fn find(path: PathBuf, url: &str) -> Self {
         // What is no file was no copy; it is in the way, which is told when a better one is there.
-        let opened = Disk.open(&path, u64::MAX);
-        let stamp = opened.ok().map(|opened| opened.stamp);
-        let length = stamp.map(|stamp| stamp.length);
-        let text = read_regular(&beside(&path), MOST_SAID).unwrap_or_default();
-        let said: Option<Said> = serde_json::from_slice(&text).ok();
-        let said = said.filter(|said| said.url == url && Some(said.length) == length);
+        let opened = Disk.open(&path, u64::MAX).ok();
+        let stamp = opened.as_ref().map(|opened| opened.stamp);
+        let (said, doubt) = match opened {
+            Some(opened) => found(&path, url, opened),
+            None => (None, None),
+        };
         let modified = stamp.map_or(0, |stamp| stamp.modified / 1_000_000);
         Self {
             stamp,
             told: said.is_some(),
+            doubt,
             said: said.unwrap_or_else(|| Said {
                 url: url.to_owned(),
-                length: length.unwrap_or(0),
+                length: stamp.map_or(0, |stamp| stamp.length),
                 checked: modified,
                 changed: modified,
                 ..Said::default()
             }),
             path,
         }
+    }
+
+    /// Why the copy is not what was fetched from its URL; `None` also where nothing was: then somebody put it there.
+    pub(super) fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// Which state of it is there; `None` where there is none.
@@ -114,7 +125,11 @@ impl Copy {
         let ending = format!(".{}-{number}.new", std::process::id());
         let path = with_ending(&self.path, &ending);
         let file = create_private(&path)?;
-        Ok(Draft { path, file })
+        Ok(Draft {
+            path,
+            file,
+            hash: Hash::default(),
+        })
     }
 
     /// The server has nothing newer.
@@ -132,10 +147,11 @@ impl Copy {
     ) -> io::Result<()> {
         draft.file.sync_all()?;
         fs::rename(&draft.path, &self.path)?;
-        (self.stamp, self.told) = (Some(stamp), true);
+        (self.stamp, self.told, self.doubt) = (Some(stamp), true, None);
         self.said = Said {
             url: std::mem::take(&mut self.said.url),
             length: stamp.length,
+            hash: Some(draft.hash.0),
             etag: validators.etag,
             last_modified: validators.last_modified,
             checked: now,
@@ -159,10 +175,12 @@ impl Copy {
 pub(super) struct Draft {
     path: PathBuf,
     file: File,
+    hash: Hash,
 }
 
 impl Draft {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hash.add(bytes);
         self.file.write_all(bytes)
     }
 
@@ -175,6 +193,76 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // Renamed, where it became the copy.
         let _gone = fs::remove_file(&self.path);
+    }
+}
+
+/// What was said of this copy, and else why it is another one.
+fn found(path: &Path, url: &str, opened: Opened) -> (Option<Said>, Option<String>) {
+    let text = match read_regular(&beside(path), MOST_SAID) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
+        Err(error) => return (None, Some(format!("what stands beside it: {error}"))),
+    };
+    let said: Said = match serde_json::from_slice(&text) {
+        Ok(said) => said,
+        Err(_other) => {
+            let why = "what stands beside it is damaged".to_owned();
+            return (None, Some(why));
+        }
+    };
+    match differs(&said, url, opened) {
+        Some(why) => (None, Some(why)),
+        None => (Some(said), None),
+    }
+}
+
+fn differs(said: &Said, url: &str, mut opened: Opened) -> Option<String> {
+    if said.url != url {
+        return Some("it was fetched from another URL".to_owned());
+    }
+    let length = opened.stamp.length;
+    if said.length != length {
+        return Some(format!(
+            "it has {length} bytes, and what was fetched has {}",
+            said.length
+        ));
+    }
+    let fetched = said.hash?;
+    match Hash::of(&mut *opened.bytes) {
+        Ok(hash) if hash == fetched => None,
+        Ok(_) => Some("its bytes are not those that were fetched".to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// FNV-1a of 64 bits: it tells damage, not malice, and is the same in every version.
+struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    /// Of all bytes.
+    fn of(bytes: &mut dyn Bytes) -> io::Result<u64> {
+        let mut hash = Self::default();
+        loop {
+            let piece = bytes.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(hash.0);
+            }
+            hash.add(piece);
+            let read = piece.len();
+            bytes.consume(read);
+        }
     }
 }
 
@@ -243,8 +331,44 @@ mod tests {
         fs::write(&path, "longer than it was\n").unwrap();
         let changed = Copy::find(path.clone(), "http://a.b/");
         assert_eq!(changed.validators(), Validators::default());
+        assert!(changed.doubt().is_some());
         let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 2, "the copy and what stands beside it");
+    }
+
+    /// Each was taken as the list, and was asked for again when it was old.
+    #[test]
+    fn a_copy_that_was_damaged_is_in_doubt() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let find = || Copy::find(path.clone(), "http://a.b/");
+        let mut copy = find();
+        let mut draft = copy.draft().unwrap();
+        draft.write(b"a.b\n").unwrap();
+        draft.write(b"c.d\n").unwrap();
+        let stamp = draft.read().unwrap().stamp;
+        copy.replace((draft, stamp), Validators::default(), 1)
+            .unwrap();
+        assert_eq!((copy.doubt(), find().doubt()), (None, None));
+        for damaged in ["a.b\n", "", "a.b\nc.e\n", "a.b\nc.d\n\n"] {
+            fs::write(&path, damaged).unwrap();
+            let found = find();
+            assert!(found.doubt().is_some(), "{damaged:?}");
+            assert_eq!(
+                (found.fetched(), found.validators()),
+                (None, Validators::default())
+            );
+        }
+        fs::write(&path, "a.b\nc.d\n").unwrap();
+        assert_eq!(find().doubt(), None, "as it was fetched");
+        let other = Copy::find(path.clone(), "http://c.d/");
+        assert!(other.doubt().is_some(), "the list of another address");
+        fs::write(beside(&path), "").unwrap();
+        assert!(find().doubt().is_some());
+        // Somebody put it there: it is as old as it is.
+        fs::remove_file(beside(&path)).unwrap();
+        fs::write(&path, "mine.test\n").unwrap();
+        assert_eq!((find().doubt(), find().stamp().is_some()), (None, true));
     }
 
     #[test]

@@ -570,3 +570,80 @@ fn an_imagined_flow_is_told_which_lists_are_empty() {
     let hint = "the rule set `ads` was not fetched yet and is empty";
     assert!(hints.contains(hint), "{explained}");
 }
+
+/// Half of it was taken as the list until a day was over.
+#[test]
+fn a_copy_that_was_damaged_is_told_and_fetched_again_at_once() {
+    let lists = Lists::serve("ads.test\nother.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/ads.txt", lists.address);
+    let state = tempfile::tempdir().unwrap();
+    let start = || {
+        Daemon::start(&Start {
+            files: vec![("pointsman.yaml", config(&url, ", interval: 1d"))],
+            config: "pointsman.yaml",
+            args: vec!["--state", state.path().to_str().unwrap()],
+            ..Start::default()
+        })
+    };
+    let stop = |mut daemon: Daemon| {
+        daemon.signal("TERM");
+        assert!(daemon.wait(Duration::from_secs(30)).success());
+    };
+    let daemon = start();
+    eventually("it is fetched", || {
+        code(&daemon, &origin, "other.test") == "403"
+    });
+    stop(daemon);
+    let copy = state.path().join("rules-ads");
+    let mut asked = lists.asked();
+    for damaged in ["ads.test\n", "", "ads.test\nothes.test\n"] {
+        std::fs::write(&copy, damaged).unwrap();
+        let daemon = start();
+        asked += 1;
+        eventually("it is asked for", || lists.asked() == asked);
+        eventually("it is whole", || {
+            code(&daemon, &origin, "other.test") == "403"
+        });
+        let log = daemon.log();
+        assert!(
+            log.contains("its copy is in doubt: it"),
+            "{damaged:?} {log}"
+        );
+        stop(daemon);
+    }
+    // Nothing is wrong with it now.
+    let daemon = start();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(lists.asked(), asked);
+    assert!(!daemon.log().contains("in doubt"), "{}", daemon.log());
+}
+
+/// It kept the daemon from starting.
+#[test]
+fn a_copy_that_is_no_file_keeps_no_daemon_from_starting() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/ads.txt", lists.address);
+    let state = tempfile::tempdir().unwrap();
+    let copy = state.path().join("rules-ads");
+    let start = || {
+        Daemon::start(&Start {
+            files: vec![("pointsman.yaml", config(&url, ""))],
+            config: "pointsman.yaml",
+            args: vec!["--state", state.path().to_str().unwrap()],
+            ..Start::default()
+        })
+    };
+    std::fs::create_dir(&copy).unwrap();
+    let daemon = start();
+    let log = daemon.log();
+    assert!(log.contains("rules-ads"), "{log}");
+    drop(daemon);
+    std::fs::remove_dir(&copy).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &copy).unwrap();
+    let daemon = start();
+    eventually("the list takes its place", || {
+        code(&daemon, &origin, "ads.test") == "403"
+    });
+}
