@@ -301,10 +301,13 @@ impl Problems {
 
     /// In the order of files and places; many that are equal become one, at the first of their places.
     pub fn sort(&mut self) {
-        self.0.sort_by(|a, b| {
-            let place = |p: &Problem| (p.span.source.first_line, p.span.start);
-            let (file, other) = (a.span.file(), b.span.file());
-            (file, place(a), b.severity).cmp(&(other, place(b), a.severity))
+        self.0.sort_by_cached_key(|problem| {
+            let Problem { span, severity, .. } = problem;
+            (
+                Arc::clone(span.file()),
+                span.place(),
+                std::cmp::Reverse(*severity),
+            )
         });
         same::join(&mut self.0);
     }

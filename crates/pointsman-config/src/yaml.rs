@@ -35,6 +35,8 @@ const ALIASED: usize = 10_000;
 const ALIASED_A_BYTE: usize = 4;
 /// ... but never more than these.
 const MOST_ALIASED: usize = 200_000;
+/// The nodes that anchors may name, those within each other counted as often.
+const MOST_ANCHORED: usize = 1_000_000;
 /// The deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 
@@ -136,12 +138,21 @@ struct Open {
     span: Span,
 }
 
+/// What an alias repeats.
+struct Anchor {
+    /// `None`: it is larger than what may be repeated at all.
+    node: Option<Node>,
+    size: usize,
+}
+
 struct Builder<'a> {
     source: &'a Arc<Source>,
     /// Byte offset of each character; empty where the text is ASCII and they are the same.
     offsets: Vec<usize>,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Anchor>,
+    /// Nodes that anchors name.
+    anchored: usize,
     nodes: usize,
     /// How many more nodes aliases may repeat.
     aliases: usize,
@@ -162,6 +173,7 @@ impl<'a> Builder<'a> {
             offsets,
             open: Vec::new(),
             anchors: HashMap::new(),
+            anchored: 0,
             nodes: 0,
             aliases,
             refused: aliases == 0,
@@ -222,7 +234,7 @@ impl<'a> Builder<'a> {
                     Value::List(open.nodes)
                 };
                 // Its nodes were counted as they came.
-                self.add_counted(Node { value, span }, open.anchor, size)
+                self.add_counted(Node { value, span }, open.anchor, size, problems)
             }
             Event::Nothing
             | Event::StreamStart
@@ -239,12 +251,13 @@ impl<'a> Builder<'a> {
         span: Span,
         problems: &mut Problems,
     ) -> Result<Option<Node>, TooLarge> {
-        let Some((node, size)) = self.anchors.get(&anchor) else {
+        let Some(Anchor { node, size }) = self.anchors.get(&anchor) else {
             let message = "there is no anchor (`&`) of this name before";
             problems.error("yaml-syntax", &span, message);
             return Err(TooLarge);
         };
-        let Some(left) = self.aliases.checked_sub(*size) else {
+        let left = self.aliases.checked_sub(*size);
+        let Some((left, node)) = left.zip(node.as_ref()) else {
             let message = match self.refused {
                 true => "aliases (`*`) are not read here",
                 false => "aliases (`*`) repeat too much: more than a text of this size may",
@@ -299,7 +312,7 @@ impl<'a> Builder<'a> {
             );
             return Err(TooLarge);
         }
-        self.add_counted(node, anchor, size)
+        self.add_counted(node, anchor, size, problems)
     }
 
     fn add_counted(
@@ -307,9 +320,19 @@ impl<'a> Builder<'a> {
         node: Node,
         anchor: usize,
         size: usize,
+        problems: &mut Problems,
     ) -> Result<Option<Node>, TooLarge> {
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
+            let small = size <= self.aliases;
+            self.anchored += if small { size } else { 0 };
+            if self.anchored > MOST_ANCHORED {
+                let message = format!("anchors (`&`) name more than {MOST_ANCHORED} nodes");
+                problems.error("yaml-syntax", &node.span, message).hint =
+                    Some("name what is repeated, and not what is around it".into());
+                return Err(TooLarge);
+            }
+            let node = small.then(|| node.clone());
+            self.anchors.insert(anchor, Anchor { node, size });
         }
         match self.open.last_mut() {
             Some(open) => {

@@ -12,7 +12,7 @@ use pointsman_config::problem::{Problems, Source, Span};
 use pointsman_config::rule_list::{Fallback, RuleLists};
 use pointsman_config::setup;
 use pointsman_config::tree::print::as_tree;
-use pointsman_config::tree::{Lists, LowerContext, lower, parse};
+use pointsman_config::tree::{Expansion, Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
 use pointsman_policy::condition::{Asks, Condition, NumberField, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::Step;
@@ -123,7 +123,7 @@ fn through_tree(policy: &Policy, kind: Kind) -> Policy {
     let mut problems = Problems::default();
     let source = Source::new("tree", text.clone());
     let body = parse(&source, 0..text.len(), &mut problems)
-        .and_then(|ast| lower(&ast, &context, &mut problems));
+        .and_then(|ast| lower(&ast, &context, &mut Expansion::default(), &mut problems));
     let Some(body) = body else {
         panic!("{text}\n{:#?}", problems.0);
     };

@@ -17,7 +17,7 @@ use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source};
 use crate::setup::{Kind, Refusal};
 use crate::tree::print::as_tree;
-use crate::tree::{self, Lists, LowerContext};
+use crate::tree::{self, Expansion, Lists, LowerContext};
 
 use super::{check_problem, check_setup};
 
@@ -117,7 +117,8 @@ pub fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
         trees: &trees,
     };
     let ast = tree::parse(&source, 0..text.len(), &mut problems);
-    let body = ast.and_then(|ast| tree::lower(&ast, &context, &mut problems));
+    let body =
+        ast.and_then(|ast| tree::lower(&ast, &context, &mut Expansion::default(), &mut problems));
     (body.filter(|_| !problems.has_errors()), problems)
 }
 

@@ -10,6 +10,9 @@ use super::work::looked;
 /// Of so many bytes it is kept how many characters stand before them.
 const BLOCK: usize = 1024;
 
+/// The most white space that stands for what is before a text on its line.
+const MOST_INDENTED: u32 = 200;
+
 /// A source text with its name, for places and carets.
 pub struct Source {
     /// Relative to the configuration's directory, as explanations name it.
@@ -17,7 +20,9 @@ pub struct Source {
     /// The whole text; of an excerpt, its line alone.
     pub text: String,
     /// The number of the text's first line, from 1.
-    pub(super) first_line: u32,
+    first_line: u32,
+    /// The characters that stand before the text on that line.
+    indented: u32,
     /// Where each line begins: counted once, whoever asks how often.
     starts: OnceLock<Vec<usize>>,
     /// How many characters stand before each block of bytes: columns of a line of megabytes are asked for often.
@@ -30,7 +35,8 @@ pub struct Source {
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        (&self.file, &self.text, self.first_line) == (&other.file, &other.text, other.first_line)
+        let whole = |it: &Self| (it.first_line, it.indented);
+        (&self.file, &self.text, whole(self)) == (&other.file, &other.text, whole(other))
     }
 }
 
@@ -77,11 +83,26 @@ impl Source {
         Arc::new(source)
     }
 
+    /// A text of a file that is not what stands there byte by byte, such as a quoted one, at the place where it begins.
+    #[must_use]
+    pub fn moved(at: &Span, text: &str) -> Arc<Self> {
+        let (line, column) = at.line_column();
+        // Carets stand below what is shown; a text for each of many on a long line would hold the line again.
+        let before = column.saturating_sub(1);
+        let shown = before.min(MOST_INDENTED);
+        let text = format!("{}{text}", " ".repeat(shown as usize));
+        let mut source = Self::of(Arc::clone(at.file()), text, line);
+        source.indented = before - shown;
+        source.written(Form::Open);
+        Arc::new(source)
+    }
+
     fn of(file: Arc<str>, text: String, first_line: u32) -> Self {
         Self {
             file,
             text,
             first_line,
+            indented: 0,
             starts: OnceLock::new(),
             blocks: OnceLock::new(),
             form: OnceLock::new(),
@@ -131,6 +152,14 @@ impl Source {
         let starts = self.starts();
         let line = starts.partition_point(|start| *start <= at).max(1) - 1;
         (line, self.begin(line))
+    }
+
+    /// The characters before the text of a line, counted from 0.
+    fn indented_at(&self, line: usize) -> usize {
+        match line {
+            0 => self.indented as usize,
+            _ => 0,
+        }
     }
 
     /// The line that a byte stands in, without its end, and where it begins.
@@ -187,9 +216,9 @@ impl Span {
     /// Line and column of the first byte, both from 1; the column counts characters.
     #[must_use]
     pub fn line_column(&self) -> (u32, u32) {
-        let (_, begin) = self.source.line_at(self.start);
+        let (line, begin) = self.source.line_at(self.start);
         let before = |at| self.source.characters_before(at);
-        let column = before(self.start) - before(begin) + 1;
+        let column = before(self.start) - before(begin) + 1 + self.source.indented_at(line);
         (self.line(), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
@@ -199,6 +228,13 @@ impl Span {
         let (line, _) = self.source.line_at(self.start);
         let line = u32::try_from(line).unwrap_or(u32::MAX);
         line.saturating_add(self.source.first_line)
+    }
+
+    /// For the order of places in a file: the line, and the byte in it.
+    pub(super) fn place(&self) -> (u32, usize) {
+        let (line, begin) = self.source.line_at(self.start);
+        let byte = self.start.saturating_sub(begin);
+        (self.line(), byte + self.source.indented_at(line))
     }
 
     /// The file's name.

@@ -38,12 +38,8 @@ pub fn parse_block(node: &Node, what: &str, problems: &mut Problems) -> Option<A
         let start = node.span.start + quote;
         return super::parse(source, start..start + text.len(), problems);
     }
-    let (line, column) = node.span.line_column();
-    let mut moved = "\n".repeat(line.saturating_sub(1) as usize);
-    moved.push_str(&" ".repeat(column.saturating_sub(1) as usize));
-    let start = moved.len();
-    moved.push_str(text);
-    let moved = Source::open(node.span.file(), moved);
+    let moved = Source::moved(&node.span, text);
+    let start = moved.text.len() - text.len();
     super::parse(&moved, start..moved.text.len(), problems)
 }
 

@@ -8,9 +8,10 @@ use pointsman_policy::fact::Protocol;
 use pointsman_policy::model::{Origin, SetId, Template};
 use pointsman_policy::zone::{ZoneId, Zones};
 
+use super::expansion::{Depth, Expansion};
 use super::{Ast, Name};
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, Source, Span, nearest};
+use crate::problem::{Problems, Span, nearest};
 
 /// What the keys of `cond domain` and `cond ip` name.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +38,18 @@ pub(super) struct Lowerer<'a> {
     pub(super) problems: &'a mut Problems,
     /// Errors pushed here.
     pub(super) errors: usize,
-    /// Named trees that we are inside of.
-    pub(super) expanding: Vec<&'a str>,
+    /// Named trees that we are inside of, and where each is named.
+    pub(super) expanding: Vec<(&'a str, &'a Span)>,
+    /// What other policies and trees had of the named ones.
+    pub(super) expansion: &'a mut Expansion,
+    /// Circles of named trees that were told.
+    pub(super) circles: usize,
+    /// Branches, named trees counted as often as they are used.
     pub(super) nodes: usize,
-    /// Where the lines of the source begin that was asked for last.
-    pub(super) lines: Option<(Arc<Source>, Vec<usize>)>,
+    /// What we are inside of.
+    pub(super) open: Depth,
+    /// The most of it so far.
+    pub(super) deepest: Depth,
 }
 
 impl Lowerer<'_> {
@@ -144,22 +152,9 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn origin(&mut self, span: &Span, text: String) -> Origin {
-        let known = self
-            .lines
-            .as_ref()
-            .is_some_and(|(source, _)| Arc::ptr_eq(source, &span.source));
-        if !known {
-            let ends = span.source.text.match_indices('\n').map(|(at, _)| at + 1);
-            let starts = std::iter::once(0).chain(ends).collect();
-            self.lines = Some((Arc::clone(&span.source), starts));
-        }
-        let line = match &self.lines {
-            Some((_, starts)) => starts.partition_point(|start| *start <= span.start),
-            None => 0,
-        };
         Origin {
             file: Arc::clone(span.file()),
-            line: u32::try_from(line).unwrap_or(u32::MAX),
+            line: span.line(),
             text: text.into(),
         }
     }

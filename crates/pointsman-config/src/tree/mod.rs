@@ -28,6 +28,7 @@ pub(crate) mod ask;
 mod block;
 mod conditions;
 pub(crate) mod cursor;
+mod expansion;
 mod facts;
 pub mod lex;
 mod lower;
@@ -44,7 +45,8 @@ mod write;
 
 pub use block::parse_block;
 pub use cursor::{MAX_CHAIN, MAX_DEPTH};
-pub use lower::lower;
+pub use expansion::Expansion;
+pub use lower::{lower, lower_named};
 pub use lowering::{Lists, LowerContext};
 pub(crate) use parse::branch;
 

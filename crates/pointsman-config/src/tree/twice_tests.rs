@@ -9,7 +9,7 @@ use pointsman_policy::Policy;
 use pointsman_policy::line::{RuleLine, Scope, parse_rule};
 use pointsman_policy::model::{Node, Rule, SetId};
 
-use super::{Lists, LowerContext, lower, parse, print};
+use super::{Expansion, Lists, LowerContext, lower, parse, print};
 use crate::damage;
 use crate::files::Disk;
 use crate::fuzz_checks;
@@ -41,7 +41,7 @@ fn read_again(policy: &Policy) -> Policy {
     let mut problems = Problems::default();
     let source = Source::open("again", shown.clone());
     let body = parse(&source, 0..shown.len(), &mut problems)
-        .and_then(|ast| lower(&ast, &context, &mut problems));
+        .and_then(|ast| lower(&ast, &context, &mut Expansion::default(), &mut problems));
     let Some(body) = body else {
         panic!("{shown}\n{:?}", problems.0);
     };

@@ -172,3 +172,16 @@ fn a_configuration_is_parsed_once() {
     });
     assert_eq!(times, 1);
 }
+
+/// Each anchor held what is below it: 60 of them around a list held it 60 times.
+#[test]
+fn anchors_within_each_other_are_bounded() {
+    let nested = |items: usize| {
+        let open: String = (0..50).map(|at| format!("[ &a{at} ")).collect();
+        let list = "1,".repeat(items);
+        format!("{open}[ {list} ]{}", " ]".repeat(50))
+    };
+    assert!(!problems_of(&nested(1_000)).contains("anchors"));
+    let told = problems_of(&nested(30_000));
+    assert!(told.contains("anchors (`&`) name more than"), "{told}");
+}

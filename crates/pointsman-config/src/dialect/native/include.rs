@@ -4,9 +4,11 @@
 //! give is an error with both places. Deliberately absent: settings of the daemon as a whole (`log`,
 //! `dns`, ...), which stand in the main file alone.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::input::{Input, read_text};
+use crate::input::{Input, MAX_FILE, text_of};
 use crate::problem::{Problems, Source, Span, nearest};
 use crate::yaml::{self, Node, Value};
 
@@ -14,6 +16,9 @@ use crate::yaml::{self, Node, Value};
 const MAX_DEPTH: usize = 16;
 /// Files that a configuration may include.
 const MAX_FILES: usize = 1_000;
+
+/// Bytes of all included files together: as many as one file may have.
+const MAX_BYTES: u64 = MAX_FILE;
 
 /// Sections of names, in which included files come first.
 const MAPS: [&str; 5] = ["inbounds", "outbounds", "forwards", "rule_sets", "policies"];
@@ -32,6 +37,7 @@ pub(super) fn merged(
         files,
         open: vec![plain(&input.path)],
         read: vec![plain(&input.path)],
+        left: MAX_BYTES,
     };
     let directory = input.directory.clone();
     includer.with_included(root, &directory, problems)
@@ -44,6 +50,16 @@ struct Includer<'a, 'i> {
     open: Vec<PathBuf>,
     /// Every file that was read: each is read once.
     read: Vec<PathBuf>,
+    /// How many more bytes they may have.
+    left: u64,
+}
+
+/// Files put together.
+#[derive(Default)]
+struct Whole {
+    pairs: Vec<(Node, Node)>,
+    /// Where each name of a section is defined, once a second file has that section.
+    names: HashMap<&'static str, HashMap<String, Span>>,
 }
 
 impl Includer<'_, '_> {
@@ -59,20 +75,20 @@ impl Includer<'_, '_> {
         let at = pairs
             .iter()
             .position(|(key, _)| key.scalar() == Some("include"));
-        let mut whole: Vec<(Node, Node)> = Vec::new();
+        let mut whole = Whole::default();
         if let Some(at) = at {
             let (_, patterns) = pairs.remove(at);
             for pattern in patterns_of(&patterns, problems) {
                 for path in self.paths(pattern, directory, problems) {
                     if let Some(included) = self.file(&path, &pattern.span, problems) {
-                        add(&mut whole, included, problems);
+                        whole.add(included, problems);
                     }
                 }
             }
         }
-        add(&mut whole, pairs, problems);
+        whole.add(pairs, problems);
         Node {
-            value: Value::Map(whole),
+            value: Value::Map(whole.pairs),
             span,
         }
     }
@@ -106,8 +122,16 @@ impl Includer<'_, '_> {
             problems.error("too-large", place, message);
             return None;
         }
-        let text = match read_text(self.input.files, path) {
+        let text = match self.text(path) {
             Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let message = format!(
+                    "with `{}`, the included files have more than {MAX_BYTES} bytes",
+                    self.shown(&own)
+                );
+                problems.error("too-large", place, message);
+                return None;
+            }
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", self.shown(&own));
                 problems.error("missing-file", place, message);
@@ -139,6 +163,12 @@ impl Includer<'_, '_> {
             }
             Value::List(_) | Value::Scalar(..) => None,
         }
+    }
+
+    fn text(&mut self, path: &Path) -> io::Result<String> {
+        let bytes = self.input.files.read(path, self.left)?;
+        self.left -= bytes.len() as u64;
+        text_of(bytes)
     }
 
     /// A path as explanations name it.
@@ -221,62 +251,75 @@ fn allowed(pairs: &[(Node, Node)], problems: &mut Problems) {
     }
 }
 
-/// Adds the sections of a file behind those that are there.
-fn add(whole: &mut Vec<(Node, Node)>, pairs: Vec<(Node, Node)>, problems: &mut Problems) {
-    for (key, value) in pairs {
-        let name = key.scalar().unwrap_or("").to_owned();
-        let known = whole
-            .iter_mut()
-            .find(|(known, _)| known.scalar() == Some(&name));
-        let Some((_, known)) = known else {
-            whole.push((key, value));
-            continue;
-        };
-        // A section without anything in it.
-        if value.is_null() {
-            continue;
-        }
-        if known.is_null() {
-            *known = value;
-            continue;
-        }
-        match (&mut known.value, value.value) {
-            (Value::Map(known), Value::Map(more)) if MAPS.contains(&&*name) => {
-                for (key, value) in more {
-                    let text = key.scalar().unwrap_or("");
-                    let first = known.iter().find(|(k, _)| k.scalar() == Some(text));
-                    if let Some((first, _)) = first {
-                        let message = format!("`{text}` is defined twice in `{name}`");
-                        let problem = problems.error("duplicate-name", &key.span, message);
-                        problem.related = Some((first.span.clone(), "first here".into()));
-                        continue;
+impl Whole {
+    /// Adds the sections of a file behind those that are there.
+    fn add(&mut self, pairs: Vec<(Node, Node)>, problems: &mut Problems) {
+        for (key, value) in pairs {
+            let name = key.scalar().unwrap_or("").to_owned();
+            let known = self
+                .pairs
+                .iter_mut()
+                .find(|(known, _)| known.scalar() == Some(&name));
+            let Some((_, known)) = known else {
+                self.pairs.push((key, value));
+                continue;
+            };
+            // A section without anything in it.
+            if value.is_null() {
+                continue;
+            }
+            if known.is_null() {
+                *known = value;
+                continue;
+            }
+            let section = MAPS.into_iter().find(|section| *section == name);
+            match (&mut known.value, value.value, section) {
+                (Value::Map(known), Value::Map(more), Some(section)) => {
+                    let names = self
+                        .names
+                        .entry(section)
+                        .or_insert_with(|| known.iter().map(|(key, _)| defined(key)).collect());
+                    for (key, value) in more {
+                        let (text, place) = defined(&key);
+                        if let Some(first) = names.get(&text) {
+                            let message = format!("`{text}` is defined twice in `{section}`");
+                            let problem = problems.error("duplicate-name", &key.span, message);
+                            problem.related = Some((first.clone(), "first here".into()));
+                            continue;
+                        }
+                        names.insert(text, place);
+                        known.push((key, value));
                     }
-                    known.push((key, value));
                 }
-            }
-            (Value::List(known), Value::List(more)) if LISTS.contains(&&*name) => {
-                known.extend(more);
-            }
-            // What is no such section is told of.
-            (_, other) => {
-                let value = Node {
-                    value: other,
-                    span: value.span,
-                };
-                let wrong = if is_section(&name, known) {
-                    &value
-                } else {
-                    known
-                };
-                let what = format!("`{name}`");
-                match &*name {
-                    "rules" => drop(wrong.rules(&what, problems)),
-                    name if LISTS.contains(&name) => drop(wrong.list(&what, problems)),
-                    _ => drop(wrong.map(&what, problems)),
+                (Value::List(known), Value::List(more), _) if LISTS.contains(&&*name) => {
+                    known.extend(more);
+                }
+                // What is no such section is told of.
+                (_, other, _) => {
+                    let value = Node {
+                        value: other,
+                        span: value.span,
+                    };
+                    let wrong = if is_section(&name, known) {
+                        &value
+                    } else {
+                        known
+                    };
+                    let what = format!("`{name}`");
+                    match &*name {
+                        "rules" => drop(wrong.rules(&what, problems)),
+                        name if LISTS.contains(&name) => drop(wrong.list(&what, problems)),
+                        _ => drop(wrong.map(&what, problems)),
+                    }
                 }
             }
         }
     }
+}
+
+/// A name and where it is defined.
+fn defined(key: &Node) -> (String, Span) {
+    (key.scalar().unwrap_or("").to_owned(), key.span.clone())
 }
 
 /// Whether it is of the kind that its section is.

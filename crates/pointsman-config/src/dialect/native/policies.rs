@@ -19,7 +19,7 @@ use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Severity, Source, Span, nearest};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::PolicyId;
-use crate::tree::{self, Ast, Lists, LowerContext};
+use crate::tree::{self, Ast, Expansion, Lists, LowerContext};
 use crate::value;
 use crate::yaml::{Keys, Node, Value};
 
@@ -110,12 +110,16 @@ impl<'a> Written<'a> {
             databases,
             trees: &trees,
         };
+        let mut expansion = Expansion::default();
         if let Some((language, node)) = self.main {
             let body = match language {
                 Language::Rules => lowerer.rules(node, problems),
                 Language::Tree => {
                     let tree = tree::parse_block(node, "`policy`", problems);
-                    tree.and_then(|tree| lowerer.tree(node, &tree, problems))
+                    let body = tree.and_then(|tree| {
+                        tree::lower(&tree, &lowerer.context(), &mut expansion, problems)
+                    });
+                    lowerer.with_databases(node, body, problems)
                 }
             };
             policies.main = policies.add(MAIN, body);
@@ -123,9 +127,11 @@ impl<'a> Written<'a> {
         for (name, _, node) in &self.named {
             let body = match language(node) {
                 Language::Rules => lowerer.rules(node, problems),
-                Language::Tree => trees
-                    .get(*name)
-                    .and_then(|tree| lowerer.tree(node, tree, problems)),
+                Language::Tree => {
+                    let context = lowerer.context();
+                    let body = tree::lower_named(name, &context, &mut expansion, problems);
+                    lowerer.with_databases(node, body, problems)
+                }
             };
             policies.add(name, body);
         }
@@ -180,13 +186,22 @@ struct Lowerer<'a> {
 }
 
 impl Lowerer<'_> {
-    fn tree(&self, node: &Node, tree: &Ast, problems: &mut Problems) -> Option<Vec<Step>> {
-        let context = LowerContext {
+    fn context(&self) -> LowerContext<'_> {
+        LowerContext {
             outbounds: self.outbounds,
             lists: Lists::Sets(&self.rule_sets.names),
             trees: self.trees,
-        };
-        let body = tree::lower(tree, &context, problems)?;
+        }
+    }
+
+    /// The body of a tree; tells of a database that it asks and that is not there.
+    fn with_databases(
+        &self,
+        node: &Node,
+        body: Option<Vec<Step>>,
+        problems: &mut Problems,
+    ) -> Option<Vec<Step>> {
+        let body = body?;
         let has = (self.databases.has_country(), self.databases.has_asn());
         if let Some((origin, key)) = lacks(&body, has) {
             let message = format!("`{}` needs `{key}`", origin.text);

@@ -31,7 +31,7 @@ use crate::setup::{
     DataFiles, Dialect, Families, History, Inbound, Kind, Log, NameServer, Place, PolicyId,
     Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
 };
-use crate::tree::{self, Ast, Lists, LowerContext, Name};
+use crate::tree::{self, Ast, Expansion, Lists, LowerContext, Name};
 use crate::value;
 use items::{Dns, Items, Relay, Upstream};
 
@@ -177,6 +177,7 @@ fn rules(
     };
     let mut first: HashMap<&str, &Name> = HashMap::new();
     let mut bodies = HashMap::new();
+    let mut expansion = Expansion::default();
     for rule in &items.rules {
         let name = &rule.name;
         reserved(name, problems);
@@ -188,7 +189,7 @@ fn rules(
         }
         first.insert(&name.text, name);
         let body = match &rule.tree {
-            Some(tree) => tree::lower(tree, &context, problems),
+            Some(tree) => tree::lower(tree, &context, &mut expansion, problems),
             None => None,
         };
         bodies.insert(name.text.clone(), body.unwrap_or_default());
