@@ -1,7 +1,7 @@
 //! `tidy`: the laws of the repository, as checks.
 //!
-//! The dependency table, circles of files, the purity of the pure crates, where `cfg(target_os)` and `unsafe` may stand, a
-//! header in every file, problem codes and their descriptions, and what does not belong in a text.
+//! The dependency table, circles of files, the purity of the pure crates, where `cfg(target_os)`, `std::os` and `unsafe` may
+//! stand, a header in every file, problem codes and their descriptions, and what does not belong in a text.
 
 pub(crate) mod circles;
 mod texts;
@@ -10,6 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+
+/// What may name parts of the standard library that one kind of system has, apart from pointsman-os: chores of this
+/// repository; how configurations are opened, for their readers depend on no system's crate; and the mode of a file that
+/// the client writes.
+const OF_ONE_SYSTEM: &[&str] = &[
+    "crates/pointsman-config/src/files/disk.rs",
+    "crates/pointsman/src/output_file.rs",
+    "xtask/",
+];
 
 /// Which of our crates a crate may depend on (in all kinds of dependency).
 const MAY_DEPEND: &[(&str, &[&str])] = &[
@@ -209,6 +218,15 @@ fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
         if !in_os && !in_tidy && (code.contains("target_os") || code.contains("cfg(unix)")) {
             findings.push(format!("{at}: `cfg` on the system belongs to pointsman-os"));
         }
+        if !in_os && !in_tests && !in_tidy && !OF_ONE_SYSTEM.iter().any(|it| shown.starts_with(it))
+        {
+            let names = ["std::os::", "tokio::net::Unix"];
+            if let Some(name) = names.into_iter().find(|name| code.contains(name)) {
+                findings.push(format!(
+                    "{at}: `{name}` belongs to pointsman-os: whoever names what one system has is built for that one alone"
+                ));
+            }
+        }
         if !in_os && !is_test && !in_tidy && code.contains("unsafe ") && !code.contains('"') {
             findings.push(format!("{at}: `unsafe` belongs to pointsman-os"));
         }
@@ -342,6 +360,27 @@ fn files(patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_kind_of_system_has_is_named_below_alone() {
+        let found = |path: &str, code: &str| {
+            let mut findings = Vec::new();
+            source(
+                Path::new(path),
+                &format!("//! What it is.\n{code}\n"),
+                &mut findings,
+            );
+            findings.len()
+        };
+        let descriptors = "use std::os::fd::AsFd;";
+        let streams = "use tokio::net::UnixStream;";
+        for code in [descriptors, streams] {
+            assert_eq!(found("crates/pointsman-net/src/stream.rs", code), 1);
+            assert_eq!(found("crates/pointsmand/src/control/door.rs", code), 1);
+            assert_eq!(found("crates/pointsman-os/src/stream.rs", code), 0);
+            assert_eq!(found("crates/pointsman-net/src/stream/tests.rs", code), 0);
+        }
+    }
 
     #[test]
     fn what_is_linked_through_others_is_found() {

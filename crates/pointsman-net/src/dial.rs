@@ -12,10 +12,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use pointsman_os::descriptors::for_a_flow;
+use pointsman_os::local::LocalStream;
 use pointsman_os::socket as os;
 pub use pointsman_os::socket::Keepalive;
 use pointsman_spec::address::Uplink;
-use tokio::net::{TcpSocket, TcpStream, UdpSocket, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::stream::Probes;
@@ -120,10 +121,10 @@ impl Dialer {
     /// # Errors
     /// Those of the system, with the path.
     #[expect(clippy::disallowed_methods, reason = "this is the dialer")]
-    pub async fn unix(&self, path: &Path) -> io::Result<UnixStream> {
+    pub async fn unix(&self, path: &Path) -> io::Result<LocalStream> {
         let mut pause = Duration::from_millis(1);
         loop {
-            match UnixStream::connect(path).await.and_then(for_a_flow) {
+            match LocalStream::connect(path).await.and_then(for_a_flow) {
                 // Nothing tells when there is room (unix(7): EAGAIN).
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(pause).await;

@@ -10,16 +10,17 @@ mod bound;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pointsman_os::descriptors::{self, Reserve};
-use pointsman_os::local::UnixEndpoint;
+use pointsman_os::local::{
+    LocalListener, LocalStream, OwnLocalListener, OwnLocalStream, UnixEndpoint,
+};
 use pointsman_os::socket as os;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use self::bound::Listening;
@@ -114,7 +115,7 @@ impl Listener {
                 }
             }
             Listening::Unix(socket) => {
-                let accepting = accept_unix(socket, Arc::clone(&shared), tasks.clone());
+                let accepting = accept_local(socket, Arc::clone(&shared), tasks.clone());
                 tasks.spawn_on(workers.handle(0), accepting);
             }
         }
@@ -167,7 +168,7 @@ type Arrived = (Socket, Option<SocketAddr>);
 /// A listening socket of either kind.
 enum Queue {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Local(LocalListener),
 }
 
 impl Queue {
@@ -176,9 +177,9 @@ impl Queue {
             Self::Tcp(listener) => listener
                 .poll_accept(cx)
                 .map_ok(|(socket, peer)| (Socket::Tcp(socket), Some(peer))),
-            Self::Unix(listener) => listener
+            Self::Local(listener) => listener
                 .poll_accept(cx)
-                .map_ok(|(socket, _)| (Socket::Unix(socket), None)),
+                .map_ok(|(socket, _)| (Socket::Local(socket), None)),
         }
     }
 
@@ -193,12 +194,12 @@ impl Queue {
                     Ok((Socket::Tcp(TcpStream::from_std(socket)?), Some(peer)))
                 })
             }
-            Self::Unix(listener) => {
+            Self::Local(listener) => {
                 let listener = listener.into_std()?;
                 Box::new(move || {
                     let (socket, _) = listener.accept()?;
                     socket.set_nonblocking(true)?;
-                    Ok((Socket::Unix(UnixStream::from_std(socket)?), None))
+                    Ok((Socket::Local(LocalStream::from_std(socket)?), None))
                 })
             }
         };
@@ -216,7 +217,7 @@ impl Queue {
 /// A connection between two workers, known to the runtime of neither.
 enum Moving {
     Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
+    Local(OwnLocalStream),
 }
 
 async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, tasks: Tasks) {
@@ -226,9 +227,9 @@ async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, t
     }
 }
 
-async fn accept_unix(socket: StdUnixListener, shared: Arc<Shared>, tasks: Tasks) {
-    match UnixListener::from_std(socket) {
-        Ok(listener) => accept_all(Queue::Unix(listener), Place::InTurn, shared, tasks).await,
+async fn accept_local(socket: OwnLocalListener, shared: Arc<Shared>, tasks: Tasks) {
+    match LocalListener::from_std(socket) {
+        Ok(listener) => accept_all(Queue::Local(listener), Place::InTurn, shared, tasks).await,
         Err(error) => tracing::error!(%error, "a listener could not be started"),
     }
 }
@@ -331,13 +332,13 @@ impl Shared {
         };
         let moving = match socket {
             Socket::Tcp(socket) => Moving::Tcp(socket.into_std()?),
-            Socket::Unix(socket) => Moving::Unix(socket.into_std()?),
+            Socket::Local(socket) => Moving::Local(socket.into_std()?),
         };
         let shared = Arc::clone(self);
         self.tasks.spawn_on(&self.workers[worker], async move {
             let arrived = match moving {
                 Moving::Tcp(socket) => TcpStream::from_std(socket).map(Socket::Tcp),
-                Moving::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),
+                Moving::Local(socket) => LocalStream::from_std(socket).map(Socket::Local),
             };
             match arrived {
                 Ok(socket) => shared.handle((socket, peer), worker),

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use pointsman_os::local::is_one_file;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
@@ -210,14 +210,4 @@ impl Shared {
         });
         selected.or_else(|| members.first()).copied()
     }
-}
-
-fn is_one_file(one: &Path, other: &Path) -> bool {
-    let node = |path| {
-        std::fs::metadata(path)
-            .map(|meta| (meta.dev(), meta.ino()))
-            .ok()
-    };
-    let found = node(one);
-    found.is_some() && found == node(other)
 }

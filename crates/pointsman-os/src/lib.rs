@@ -26,3 +26,5 @@ pub mod owner;
 pub mod socket;
 #[cfg(feature = "data-plane")]
 pub mod splice;
+#[cfg(feature = "data-plane")]
+pub mod stream;

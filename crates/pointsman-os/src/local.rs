@@ -9,6 +9,7 @@ mod given;
 mod inherited;
 mod kept;
 mod service;
+mod stream;
 
 pub use control::{
     ControlListener, POLICY_ROUTER_SOCKET, bind_control, connect_control, default_control_path,
@@ -25,6 +26,7 @@ pub use service::{
     Signal, Signals, is_root, raise_descriptor_limit, sd_notify, sd_notify_reloading,
     terminal_width,
 };
+pub use stream::{LocalListener, LocalStream, OwnLocalListener, OwnLocalStream, is_one_file};
 
 #[cfg(test)]
 mod tests;

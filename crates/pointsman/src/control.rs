@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use pointsman_api::{Error as Refusal, route};
 use pointsman_config::paths::{Holder, LOCK};
-use pointsman_os::local;
+use pointsman_os::local::{self, LocalStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -128,7 +128,7 @@ async fn heard<T>(
 /// An answer whose body is still to come.
 struct Reply {
     body: Incoming,
-    connection: http1::Connection<TokioIo<tokio::net::UnixStream>, Full<Bytes>>,
+    connection: http1::Connection<TokioIo<LocalStream>, Full<Bytes>>,
     ended: bool,
 }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointsman_os::local::Inherited;
+use pointsman_os::local::{Inherited, LocalStream};
 use pointsman_os::socket as os;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use crate::stream::Stream;
 
@@ -60,7 +60,7 @@ impl Connected {
         let stream = match &*self.socket() {
             Some(Inherited::Tcp(socket)) => Stream::from(TcpStream::from_std(socket.try_clone()?)?),
             Some(Inherited::Unix(socket)) => {
-                Stream::from(UnixStream::from_std(socket.try_clone()?)?)
+                Stream::from(LocalStream::from_std(socket.try_clone()?)?)
             }
             Some(Inherited::TcpListener(_) | Inherited::UnixListener(_) | Inherited::Udp(_)) => {
                 return Err(io::ErrorKind::InvalidInput.into());

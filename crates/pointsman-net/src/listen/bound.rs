@@ -6,10 +6,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 
-use pointsman_os::local::{self, UnixEndpoint};
+use pointsman_os::local::{self, OwnLocalListener, UnixEndpoint};
 use pointsman_os::socket as os;
 
 /// What to listen on.
@@ -27,7 +26,7 @@ pub enum Endpoint {
     /// A listening TCP socket that somebody handed over.
     InheritedTcp(StdTcpListener),
     /// A listening local socket that somebody handed over.
-    InheritedUnix(StdUnixListener),
+    InheritedUnix(OwnLocalListener),
 }
 
 /// Who else listens on a part of the address.
@@ -54,7 +53,7 @@ pub struct Bound {
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(Vec<StdTcpListener>),
-    Unix(StdUnixListener),
+    Unix(OwnLocalListener),
 }
 
 impl Bound {

@@ -27,7 +27,7 @@ fn pair() -> (StdStream, TcpStream) {
 async fn probes_are_set_when_the_flow_is_old_and_on_the_server_alone() {
     let ((_client, near_client), (_server, near_server)) = (pair(), pair());
     let [client, server] = [&near_client, &near_server].map(|near| {
-        let handle = std::os::fd::AsFd::as_fd(near);
+        let handle = rustix::fd::AsFd::as_fd(near);
         StdStream::from(handle.try_clone_to_owned().unwrap())
     });
     let (flow, pool) = (Arc::new(FlowBytes::default()), PipePool::default());

@@ -67,7 +67,7 @@ async fn a_look_waits_for_growth_and_ends_at_the_end() {
 
 #[tokio::test]
 async fn a_look_given_up_loses_nothing() {
-    let (local, far) = UnixStream::pair().unwrap();
+    let (local, far) = LocalStream::pair().unwrap();
     let (stream, peer) = pair().await;
     check(Stream::from(local), far).await;
     check(stream, peer).await;

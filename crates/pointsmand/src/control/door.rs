@@ -24,9 +24,8 @@ use hyper_util::service::TowerToHyperService;
 use pointsman_api::{Error, route};
 use pointsman_net::tasks::Tasks;
 use pointsman_os::descriptors;
-use pointsman_os::local::ControlListener;
+use pointsman_os::local::{ControlListener, LocalStream};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -89,7 +88,7 @@ pub(super) async fn serve(router: Router, listener: ControlListener, tasks: Task
 pub(super) struct OnSocket;
 
 /// One connection, until its answer is read.
-async fn talk(stream: UnixStream, router: Router, client: &Arc<Client>) -> io::Result<()> {
+async fn talk(stream: LocalStream, router: Router, client: &Arc<Client>) -> io::Result<()> {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Arc::clone(client));
@@ -143,7 +142,7 @@ async fn talk(stream: UnixStream, router: Router, client: &Arc<Client>) -> io::R
     }
 }
 
-impl Steady<UnixStream> {
+impl Steady<LocalStream> {
     /// Says why there is no answer, and hangs up.
     async fn end(self, status: StatusCode, code: &str, why: &str) -> io::Result<()> {
         let body = serde_json::to_vec(&Error::new(code, why)).unwrap_or_default();

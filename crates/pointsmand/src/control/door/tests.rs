@@ -56,7 +56,7 @@ async fn displaced_at_the_door(lobby: &Arc<Lobby>) -> String {
         .route(route::RELOAD, axum::routing::post(slow))
         .layer(from_fn_with_state(places, admit))
         .layer(from_fn(displace));
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (mut ours, theirs) = LocalStream::pair().unwrap();
     let request = format!("POST {} HTTP/1.1\r\nhost: x\r\n\r\n", route::RELOAD);
     ours.write_all(request.as_bytes()).await.unwrap();
     let client = lobby.enter();
