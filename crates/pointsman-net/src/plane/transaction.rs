@@ -6,7 +6,7 @@
 //!
 //! A generation has parts, and each the same three steps: its listeners (`binding`), its doors with their logs, its
 //! groups, where flows are logged. What else comes into force with it is one more field of [`Prepared`], one more line
-//! of [`Plane::put_in_force`] and one more of [`close`].
+//! of [`Plane::put_in_force`] and one more of [`close`] (ADR 16).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
