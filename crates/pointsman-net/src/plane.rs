@@ -226,8 +226,10 @@ impl<S> Plane<S> {
     /// by themselves.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.close_listeners().await;
+        // Flows under way may have to ask yet.
+        let ended = self.tasks.stop(grace).await;
         self.shared.questions.stop(Duration::ZERO).await;
-        self.tasks.stop(grace).await
+        ended
     }
 
     /// Accepts no more and ends all flows.

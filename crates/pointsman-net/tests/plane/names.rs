@@ -91,6 +91,31 @@ async fn a_family_without_a_route_waits_for_the_one_that_is_late() {
 }
 
 #[tokio::test]
+async fn a_flow_that_resolves_while_the_plane_drains_goes_on() {
+    let server = echo().await;
+    let names = Names::start(Mood::LateForV4).await;
+    let mut spec = Script::new().spec();
+    spec.server_resolver = resolver(vec![names.server()], Families::Ipv4Only);
+    let stage = Stage::of(spec).await;
+    let mut client = stage.connect().await;
+    let flow = async {
+        let code = client.socks5("late.test", server.port()).await;
+        drop(client);
+        code
+    };
+    let drained = async {
+        while names.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stage.plane().drain(PATIENCE).await
+    };
+    let (code, drained) = tokio::join!(flow, drained);
+    assert_eq!(code, 0);
+    assert!(drained);
+    assert_eq!(stage.record().await.ended, Some(End::Closed));
+}
+
+#[tokio::test]
 async fn one_slow_name_takes_nothing_from_others() {
     let server = echo().await;
     let names = Names::start(Mood::SlowForV4).await;
