@@ -3,15 +3,19 @@
 //! Invariant: a file that the user names must be there; a copy of what is fetched may be missing or
 //! bad, then the set is empty until it is fetched, and that is told.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pointsman_policy::set::RuleSet;
 
 use crate::files::Stamp;
-use crate::input::Input;
-use crate::list::{ListFile, MOST_OF_A_FILE, Origin, Recipe, Surroundings, Want, searched};
+use crate::input::{Input, plain};
+use crate::list::{
+    ListFile, ListSource, MOST_OF_A_FILE, Origin, Recipe, Surroundings, Want, searched,
+};
 use crate::problem::{Problem, Problems, Severity, Span};
 
 /// A list in a file, as a dialect's reader found it.
@@ -112,6 +116,31 @@ pub(crate) fn check_url(text: &str) -> Result<(), String> {
         }
         Some(host) if !host.is_empty() && !text.contains(fault) => Ok(()),
         _ => Err("this is no `http://` or `https://` address".to_owned()),
+    }
+}
+
+/// Refuses lists that are fetched from two addresses to one file: each would be taken for the other. One address that
+/// holds many lists may have one file.
+pub(crate) fn check_places(sources: &[ListSource], problems: &mut Problems) {
+    let mut first: HashMap<PathBuf, &ListSource> = HashMap::new();
+    for source in sources {
+        let Some(path) = &source.path else { continue };
+        match first.entry(plain(path)) {
+            Entry::Vacant(free) => {
+                free.insert(source);
+            }
+            Entry::Occupied(taken) if taken.get().url == source.url => {}
+            Entry::Occupied(taken) => {
+                let (one, other) = (&source.name, &taken.get().name);
+                let message = format!(
+                    "`{one}` is fetched to the file of `{other}`: each would replace the other's list"
+                );
+                let problem = problems.error("duplicate-path", &source.span, message);
+                problem.related = Some((taken.get().span.clone(), "first here".into()));
+                problem.hint =
+                    Some("give each list a `path` of its own, or leave `path` out".into());
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::dialect::{self, foreign::Document};
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::input::{Input, MAX_FILE, text_of};
 use crate::list::Shelf;
+use crate::list_file;
 use crate::own;
 use crate::problem::{Form, Problems, Source};
 use crate::setup::{Dialect, Setup};
@@ -165,6 +166,7 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     if let Some(setup) = &mut setup {
         setup.lists = input.lists.take();
         own::check(setup, &mut problems);
+        list_file::check_places(&setup.sources, &mut problems);
         unbuilt::check(setup, &mut problems);
     }
     problems.sort();

@@ -123,6 +123,14 @@ impl Outbounds {
         self.by_name.get(name).copied()
     }
 
+    /// The number behind a name that rules, chains and groups can use: of what is no forward.
+    #[must_use]
+    pub fn way(&self, name: &str) -> Option<OutboundId> {
+        let id = self.find(name)?;
+        let is_forward = self.kind(id).is_some_and(|kind| kind.balancing().is_some());
+        (!is_forward).then_some(id)
+    }
+
     /// The number behind the name of a built-in outbound, in any spelling (`Direct`, `direct`).
     #[must_use]
     pub fn builtin(&self, name: &str) -> Option<OutboundId> {
@@ -135,8 +143,16 @@ impl Outbounds {
     /// The number behind a name, or an `unknown-outbound` error that offers what there is. Built-in ones are
     /// known by any spelling.
     pub fn resolve(&self, name: &str, span: &Span, problems: &mut Problems) -> Option<OutboundId> {
-        if let Some(id) = self.find(name).or_else(|| self.builtin(name)) {
+        if let Some(id) = self.way(name).or_else(|| self.builtin(name)) {
             return Some(id);
+        }
+        if self.find(name).is_some() {
+            let message = format!("there is no outbound `{name}`: `{name}` is a forward");
+            let problem = problems.error("unknown-outbound", span, message);
+            problem.hint = Some(
+                "a forward takes its own connections to its own targets; name an outbound".into(),
+            );
+            return None;
         }
         let hint = self.hint(name);
         let message = format!("there is no outbound `{name}`");
@@ -199,7 +215,7 @@ impl Outbounds {
         }
         let named = self.list.iter().skip_while(|o| o.span.is_none());
         let named = named.map(|o| &*o.name);
-        let named = named.filter(|name| self.by_name.contains_key(*name));
+        let named = named.filter(|name| self.way(name).is_some());
         let mut shown: Vec<&str> = builtins.into_iter().chain(named).collect();
         let more = shown.len().saturating_sub(MOST_SHOWN);
         shown.truncate(MOST_SHOWN);
@@ -215,7 +231,7 @@ impl Outbounds {
         self.list
             .iter()
             .map(|o| &*o.name)
-            .filter(|name| self.by_name.contains_key(*name))
+            .filter(|name| self.way(name).is_some())
     }
 
     /// The outbounds, and how policies see them.

@@ -4,15 +4,18 @@
 //! data plane's to refuse when it dials.
 
 mod circle;
+mod twice;
+mod ways;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use pointsman_policy::Host;
+use pointsman_policy::{Host, OutboundId};
 use pointsman_policy::local::takes;
 
+use self::ways::Ways;
 use crate::problem::{Problems, Span};
-use crate::setup::{Carrier, Dialect, Endpoint, Kind, NameServer, Place, Server, Setup, Upstream};
+use crate::setup::{Dialect, Endpoint, NameServer, Place, Server, Setup, Upstream};
 
 /// Who listens.
 #[derive(Clone, Copy, Debug)]
@@ -110,10 +113,12 @@ fn addresses(host: &Host) -> Vec<IpAddr> {
     }
 }
 
-/// Refuses servers and targets that are listeners of this very configuration, and tells of guards that go by
+/// Refuses servers and targets that are listeners of this very configuration, and listeners that are in each other's
+/// way; tells of guards that go by
 /// an endpoint alone.
 pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
     let listeners = Listeners::of(setup);
+    let ways = Ways::of(setup);
     let nobody_else = |_| false;
     let mut own = |span: &Span, what: String, whose: &str| {
         let message =
@@ -121,10 +126,13 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
         problems.error("own-listener", span, message).hint =
             Some("name what serves the flows in the end".into());
     };
-    for outbound in &setup.outbounds {
+    for (id, outbound) in (0..).map(OutboundId).zip(&setup.outbounds) {
         let Some(Upstream { server, .. }) = outbound.kind.upstream() else {
             continue;
         };
+        if !ways.starts_here(id) {
+            continue;
+        }
         if let (Some(whose), Some(span)) = (
             listeners.at(&server.host, server.port, nobody_else),
             &outbound.span,
@@ -140,6 +148,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
         for (name, target) in setup.targets_of(forward) {
             let whose = match &target.address {
                 Endpoint::Fd(_) => None,
+                Endpoint::Tcp(_) if target.via.is_some_and(|via| ways.leads_away(via)) => None,
                 Endpoint::Tcp(Server { host, port }) => listeners.at(host, *port, nobody_else),
                 Endpoint::Unix(path) => listeners.unix_at(path),
             };
@@ -148,12 +157,13 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             }
         }
     }
-    for (place, span) in streams(setup) {
+    for (place, span) in streams(setup, &ways) {
         let (host, port) = (Host::Address(place.address.ip()), place.address.port());
         if let Some(whose) = listeners.at(&host, port, nobody_else) {
             own(span, format!("the name server tcp {place}"), whose);
         }
     }
+    twice::check(setup, problems);
     circle::check(setup, problems);
     // Other dialects have no word for it.
     if setup.dialect == Dialect::Native {
@@ -165,7 +175,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
 
 /// The name servers that are asked over TCP from this host, each once. Listeners take no datagrams: what asks by UDP
 /// gets to one only by an answer that is cut short, and is refused then.
-fn streams(setup: &Setup) -> Vec<(&Place, &Span)> {
+fn streams<'s>(setup: &'s Setup, ways: &Ways) -> Vec<(&'s Place, &'s Span)> {
     let mut found: Vec<(&Place, &Span)> = Vec::new();
     for resolver in &setup.resolvers {
         let own = resolver.by_domain.iter().flat_map(|(_, _, own)| own);
@@ -173,11 +183,8 @@ fn streams(setup: &Setup) -> Vec<(&Place, &Span)> {
             let (NameServer::Tcp(place), Some(span)) = (server, &resolver.span) else {
                 continue;
             };
-            let direct = place.via.is_none_or(|id| {
-                let outbound = setup.outbounds.get(id.0 as usize);
-                outbound.is_some_and(|it| matches!(it.kind, Kind::Carry(Carrier::Direct(_))))
-            });
-            if direct && !found.iter().any(|(other, _)| *other == place) {
+            let here = !place.via.is_some_and(|via| ways.leads_away(via));
+            if here && !found.iter().any(|(other, _)| *other == place) {
                 found.push((place, span));
             }
         }

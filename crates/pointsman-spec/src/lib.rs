@@ -9,5 +9,6 @@ pub mod ids;
 pub mod limits;
 pub mod login;
 pub mod outbound;
+pub mod overlap;
 pub mod resolver;
 pub mod target;

@@ -79,6 +79,54 @@ fn targets_that_are_own_listeners_are_errors() {
 }
 
 #[test]
+fn what_another_host_reaches_is_no_own_listener() {
+    let forward = |via: &str| {
+        problems(&format!(
+            "version: 1\noutbounds:\n  bastion: {{ type: socks5, server: \"192.0.2.1:1080\" }}\n\
+             \x20 near: {{ type: direct, interface: lo }}\n  picked: {{ type: select, members: [near, bastion] }}\n\
+             \x20 far: {{ type: select, members: [bastion] }}\n\
+             forwards:\n  db: {{ listen: \"tcp://127.0.0.1:5432\", targets: [{{ name: t, address: \"tcp://127.0.0.1:5432\", via: {via} }}] }}\n"
+        ))
+    };
+    // As `ssh -L 5432:127.0.0.1:5432 bastion`.
+    // A group may have selected it: the data plane refuses what comes back.
+    for via in ["bastion", "far", "picked"] {
+        assert_eq!(forward(via), [""; 0], "{via}");
+    }
+    for via in ["direct", "near"] {
+        let told = forward(via);
+        assert_eq!(told.len(), 1, "{via}: {told:?}");
+        assert!(told[0].starts_with("own-listener: the target "), "{told:?}");
+    }
+    let chain = |hops: &str, rules: &str| {
+        problems(&format!(
+            "version: 1\ninbounds: {{ desk: {{ type: socks5, listen: \"127.0.0.1:1080\" }} }}\n\
+             outbounds:\n  bastion: {{ type: socks5, server: \"192.0.2.1:1080\" }}\n\
+             \x20 inner: {{ type: socks5, server: \"127.0.0.1:1080\", served_by: {{ user: x }} }}\n\
+             \x20 both: {{ type: chain, hops: [{hops}] }}\n\
+             rules: [{rules}]\n"
+        ))
+    };
+    assert_eq!(chain("bastion, inner", "\"FALLBACK, both\""), [""; 0]);
+    for (hops, rules) in [
+        ("inner, bastion", "\"FALLBACK, both\""),
+        ("direct, inner", "\"FALLBACK, both\""),
+        // Also reached from here.
+        (
+            "bastion, inner",
+            "\"DST-PORT, 1, inner\", \"FALLBACK, both\"",
+        ),
+    ] {
+        let told = chain(hops, rules);
+        assert_eq!(told.len(), 1, "{hops} {rules}: {told:?}");
+        assert!(
+            told[0].starts_with("own-listener: the server 127.0.0.1:1080 of `inner`"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn name_servers_that_are_own_listeners_are_errors() {
     let with = |upstream: &str, more: &str| {
         problems(&format!(

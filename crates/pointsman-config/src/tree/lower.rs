@@ -245,7 +245,7 @@ impl<'a> Lowerer<'a> {
             }
             _ => None,
         };
-        let exact = outbounds.find(&name.text).or_else(builtin);
+        let exact = outbounds.way(&name.text).or_else(builtin);
         // A tree may have the name of a built-in outbound in another spelling.
         let taken = self.context.trees.contains_key(&name.text) || name.text == "resolve";
         let spelled = || outbounds.builtin(&name.text).filter(|_| !taken);
@@ -268,6 +268,9 @@ impl<'a> Lowerer<'a> {
         }
         self.errors += 1;
         outbounds.resolve(&name.text, &name.span, self.problems);
+        if outbounds.find(&name.text).is_some() {
+            return None;
+        }
         let words = self.context.trees.keys().map(String::as_str);
         let near = nearest(
             &name.text,

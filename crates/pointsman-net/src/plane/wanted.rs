@@ -13,6 +13,7 @@ use pointsman_spec::address::Families;
 use pointsman_spec::address::Server;
 use pointsman_spec::door::DoorSpec;
 use pointsman_spec::door::Listen;
+pub(super) use pointsman_spec::overlap::{covers, overlap};
 
 use super::ApplyError;
 use crate::outbound::Ways;
@@ -173,19 +174,6 @@ pub(super) fn without_conflicts(mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>, 
 
 fn has_no_port(at: &At) -> bool {
     at.tcp().is_some_and(|address| address.port() == 0)
-}
-
-/// Whether all clients of `part` are clients of `whole`.
-pub(super) fn covers(whole: SocketAddr, part: SocketAddr) -> bool {
-    whole.port() != 0
-        && whole.port() == part.port()
-        && whole.is_ipv4() == part.is_ipv4()
-        && (whole.ip() == part.ip() || whole.ip().is_unspecified())
-}
-
-/// Whether a client may be one of both.
-pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    covers(one, other) || covers(other, one)
 }
 
 /// Whether the host lacks what the address needs, so that a spare one can be done without.

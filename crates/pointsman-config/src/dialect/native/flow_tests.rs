@@ -85,7 +85,9 @@ fn json(node: &Node) -> Json {
     }
 }
 
-/// Whether that may be expected; that nothing decides may be meant, too.
+/// Whether that may be expected: of a forward's connections its name, too; that nothing decides may be meant.
 fn known(expect: &str, outbounds: &Outbounds, place: &Span, problems: &mut Problems) -> bool {
-    expect == "none" || outbounds.resolve(expect, place, problems).is_some()
+    expect == "none"
+        || outbounds.find(expect).is_some()
+        || outbounds.resolve(expect, place, problems).is_some()
 }

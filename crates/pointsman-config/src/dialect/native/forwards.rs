@@ -223,6 +223,7 @@ fn target(
     let keepalive = match given(&mut keys, "keepalive") {
         Some(node) if node.scalar() == Some("off") => Keepalive::Off,
         Some(node) => value::duration(node, "`keepalive`", problems)
+            .filter(|every| is_probed(*every, node, problems))
             .map_or(Keepalive::Default, Keepalive::Every),
         None => Keepalive::Default,
     };
@@ -248,6 +249,20 @@ fn target(
         proxy_header: false,
     };
     Some((name?.into(), target))
+}
+
+/// The longest silence before a probe that Linux takes (`MAX_TCP_KEEPIDLE`).
+const LONGEST_PROBES: Duration = Duration::from_secs(32_767);
+
+/// Whether systems take that.
+fn is_probed(every: Duration, node: &Node, problems: &mut Problems) -> bool {
+    let fits = every <= LONGEST_PROBES;
+    if !fits {
+        let message =
+            "`keepalive` is at most 32767s (9h6m7s), which is the longest that systems wait";
+        problems.error("invalid-value", &node.span, message);
+    }
+    fits
 }
 
 fn limit_of_time<'a>(

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::input::{Input, MAX_FILE, text_of};
+use crate::input::{Input, MAX_FILE, plain, text_of};
 use crate::problem::{Problems, Source, Span, nearest};
 use crate::yaml::{self, Node, Value};
 
@@ -329,21 +329,6 @@ fn is_section(name: &str, node: &Node) -> bool {
         Value::Map(_) => MAPS.contains(&name),
         Value::Scalar(..) => false,
     }
-}
-
-/// A path without `.` and, as far as its text tells, `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if out.file_name().is_some() => {
-                out.pop();
-            }
-            component => out.push(component),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

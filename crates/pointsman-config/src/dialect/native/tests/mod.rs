@@ -1,5 +1,6 @@
 //! The native reader from outside: whole files, the documents, damage.
 
+mod crossed;
 mod expansions;
 mod hints;
 mod sections;
