@@ -21,14 +21,14 @@ impl ClientAddr {
     }
 }
 
-/// The address of ours at which the connection arrived.
+/// The address of ours at which the connection arrived. An IPv4 address is one, however the socket spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalAddr(SocketAddr);
 
 impl LocalAddr {
     /// As the socket tells it.
     pub fn new(address: SocketAddr) -> Self {
-        Self(address)
+        Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// The address itself.
@@ -77,6 +77,13 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_ipv4_is_one_however_the_socket_spells_it() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let local = LocalAddr::new(at("[::ffff:192.0.2.1]:80"));
+        assert_eq!(local.get(), at("192.0.2.1:80"));
+    }
 
     #[test]
     fn a_captured_client_is_connected_to_where_it_meant_to_go() {

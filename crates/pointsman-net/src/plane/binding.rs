@@ -60,10 +60,10 @@ impl Binding {
     }
 
     /// Where connections will reach this plane.
-    pub(super) fn reached_at(&self) -> Vec<At> {
+    pub(super) fn reached_at(&self, listeners: &Listeners) -> Vec<At> {
         self.0
             .iter()
-            .map(|stand| stand.place.reached_at())
+            .map(|stand| listeners.reached_at(&stand.place))
             .collect()
     }
 

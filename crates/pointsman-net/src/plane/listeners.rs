@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use pointsman_os::local::{self, Inherited};
@@ -94,11 +95,6 @@ impl Standing {
             within: true,
             ..self.clone()
         }
-    }
-
-    /// Where connections reach it.
-    pub(super) fn reached_at(&self) -> At {
-        self.bound.map_or_else(|| self.asked.clone(), At::Tcp)
     }
 
     pub(super) fn listening(&self) -> Listening {
@@ -189,6 +185,21 @@ impl Listeners {
                     }
                 }
             }
+        }
+    }
+
+    /// Where connections reach one, also where its socket was handed over.
+    pub(super) fn reached_at(&self, place: &Standing) -> At {
+        let inherited = place.inherited;
+        let socket = inherited.and_then(|number| self.inherited.get(&number));
+        match (place.bound, socket) {
+            (Some(bound), _) => At::Tcp(bound),
+            (None, Some(Inherited::UnixListener(socket))) => {
+                let address = socket.local_addr().ok();
+                let path = address.and_then(|address| address.as_pathname().map(Path::to_owned));
+                path.map_or_else(|| place.asked.clone(), At::Unix)
+            }
+            (None, _) => place.asked.clone(),
         }
     }
 

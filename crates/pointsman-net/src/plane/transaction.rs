@@ -207,7 +207,7 @@ impl<S> Plane<S> {
         let addresses = binding.addresses(doors.len());
         let gone = listeners.part_with(&binding);
         self.bid_farewell(&gone, &binding);
-        self.shared.listens_at(binding.reached_at());
+        self.shared.listens_at(binding.reached_at(&listeners));
         self.shared
             .groups
             .commit(&groups, tenure == Tenure::OnTrial);

@@ -176,6 +176,26 @@ async fn an_inherited_listener_serves_over_reloads() {
 }
 
 #[tokio::test]
+async fn a_forward_to_the_path_of_what_it_inherited_is_a_loop() {
+    let (_kept, directory) = directory();
+    let path = directory.join("f");
+    let number = inherit(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let mut forward = to([target("me", Endpoint::Unix(path.clone()))]);
+    forward.listen = vec![Endpoint::Fd(number).into()];
+    let stage = Stage::of(forward).await;
+    let mut client = unix_client(&path).await;
+    assert!(client.is_closed().await);
+    let record = stage.records(1).await.remove(0);
+    assert_eq!(record.ended, Some(End::Refused));
+    assert!(
+        record.note.starts_with("loop guard: own listener: unix:"),
+        "{}",
+        record.note
+    );
+    assert_eq!(stage.plane().counters().begun, 1);
+}
+
+#[tokio::test]
 async fn a_refused_generation_does_not_lose_what_was_inherited() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = socket.local_addr().unwrap();
