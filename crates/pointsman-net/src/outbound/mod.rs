@@ -470,7 +470,27 @@ impl Ways {
             .probed_by(dialer.keepalive.later())
     }
 
-    /// A stream to the first of `addresses` that answers, from here and by the host's own routes.
+    /// By which uplink that outbound goes out directly, by what groups have selected; `None` where it does not.
+    fn direct_by(&self, mut id: OutboundId) -> Option<Uplink> {
+        let mut path = Path::default();
+        for _ in 0..=MAX_DEPTH {
+            let outbound = self.generation.outbound(id)?;
+            match &outbound.kind {
+                Kind::Carry(Carrier::Direct(uplink)) => return Some(path.or(uplink).uplink),
+                Kind::Choose(Group {
+                    members: _,
+                    how: How::Selected { uplink },
+                }) => {
+                    path = path.or(uplink);
+                    id = self.selected(outbound)?;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// A stream to the first of `addresses` that answers, from here and by `uplink`.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -478,11 +498,12 @@ impl Ways {
         &self,
         outbound: &Arc<str>,
         addresses: &[SocketAddr],
+        uplink: &Uplink,
         dialer: &Dialer,
         limit: Duration,
     ) -> Result<Stream, DialError> {
         self.refuse_own(addresses)?;
-        let connected = dialer.tcp_any(addresses, &Uplink::default(), limit).await;
+        let connected = dialer.tcp_any(addresses, uplink, limit).await;
         connected
             .map(|socket| self.known(socket, addresses, dialer))
             .map_err(|source| DialError::Unreachable {

@@ -7,9 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::Host;
-use pointsman_spec::address::Endpoint;
-use pointsman_spec::address::Families;
+use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::{Endpoint, Families, Uplink};
 use pointsman_spec::target::{Keepalive, Target};
 use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
@@ -26,6 +25,9 @@ use crate::stream::Stream;
 /// Between two attempts at one target it is never longer, unless the configuration begins with more: a client that
 /// still waits is served soon after the target is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest silence before a probe that Linux takes (`MAX_TCP_KEEPIDLE`); more fails.
+const LONGEST_PROBES: Duration = Duration::from_secs(32_767);
 
 /// A flow whose client does not say where it goes, so that it may be taken to targets: what they need of it, and who
 /// hears how they are tried.
@@ -47,6 +49,14 @@ pub(super) struct Aim<'a> {
     pub(super) group: &'a Arc<str>,
     pub(super) name: &'a Arc<str>,
     pub(super) target: &'a Target,
+}
+
+/// How a target is reached.
+enum Way {
+    /// From here.
+    Direct(Uplink),
+    /// By an outbound that may take it elsewhere.
+    By(OutboundId),
 }
 
 /// A stream, and the use of an inherited connection where it is one.
@@ -143,23 +153,31 @@ impl Aim<'_> {
         families: Families,
         limit: Duration,
     ) -> Result<Stream, DialError> {
+        let way = match self.target.via {
+            None => Way::Direct(Uplink::default()),
+            // What goes out directly obeys the target's own keys, whichever interface it leaves by.
+            Some(via) => match self.ways.direct_by(via) {
+                Some(uplink) => Way::Direct(uplink),
+                None => Way::By(via),
+            },
+        };
         let bound = matches!(families, Families::Ipv4Only | Families::Ipv6Only);
-        if let (Some(via), Host::Name(_), false) = (self.target.via, host, bound) {
-            // A proxy gets the name; what is direct has it resolved.
+        if let (Way::By(via), Host::Name(_), false) = (&way, host, bound) {
+            // A proxy gets the name.
             let to = Destination {
                 host: host.clone(),
                 port,
                 resolved: Vec::new(),
             };
-            return self.ways.open(via, &to, limit).await;
+            return self.ways.open(*via, &to, limit).await;
         }
-        let addresses = match host {
-            Host::Address(address) if self.target.via.is_none() && allows(families, *address) => {
+        let addresses = match (host, &way) {
+            (Host::Address(address), Way::Direct(uplink)) if allows(families, *address) => {
                 let to = SocketAddr::new(*address, port);
-                return self.connect(&[to], limit).await;
+                return self.connect(&[to], uplink, limit).await;
             }
-            Host::Address(address) => vec![*address],
-            Host::Name(name) => {
+            (Host::Address(address), _) => vec![*address],
+            (Host::Name(name), _) => {
                 let generation = self.ways.generation();
                 let usual = generation.spec().timeouts.resolve;
                 let most = self.target.resolve_timeout.unwrap_or(usual);
@@ -178,15 +196,15 @@ impl Aim<'_> {
             let source = io::Error::new(io::ErrorKind::AddrNotAvailable, text);
             return Err(self.unreachable(source));
         };
-        match self.target.via {
-            None => {
+        match way {
+            Way::Direct(uplink) => {
                 let to: Vec<SocketAddr> = addresses
                     .iter()
                     .map(|address| SocketAddr::new(*address, port))
                     .collect();
-                self.connect(&to, limit).await
+                self.connect(&to, &uplink, limit).await
             }
-            Some(via) => {
+            Way::By(via) => {
                 let to = Destination {
                     host: Host::Address(*first),
                     port,
@@ -197,12 +215,19 @@ impl Aim<'_> {
         }
     }
 
-    async fn connect(&self, to: &[SocketAddr], limit: Duration) -> Result<Stream, DialError> {
+    async fn connect(
+        &self,
+        to: &[SocketAddr],
+        uplink: &Uplink,
+        limit: Duration,
+    ) -> Result<Stream, DialError> {
         let dialer = Dialer {
             keepalive: probes(self.target.keepalive),
             ..self.ways.dialer().clone()
         };
-        self.ways.connect(self.name, to, &dialer, limit).await
+        self.ways
+            .connect(self.name, to, uplink, &dialer, limit)
+            .await
     }
 
     fn unreachable(&self, source: io::Error) -> DialError {
@@ -230,7 +255,7 @@ fn probes(keepalive: Keepalive) -> dial::Probing {
         Keepalive::Default => dial::Probing::WhenOld(15, 15),
         // The kernel counts in whole seconds.
         Keepalive::Every(every) => {
-            let every = every.max(Duration::from_secs(1));
+            let every = every.clamp(Duration::from_secs(1), LONGEST_PROBES);
             dial::Probing::AtOnce(dial::Keepalive {
                 time: every,
                 interval: every,

@@ -48,7 +48,9 @@ impl Transport for Ways {
         Box::pin(async move {
             let Some(via) = via else {
                 let (name, dialer) = ("direct".into(), self.shared.dialer());
-                let opened = self.connect(&name, &[server], dialer, limit).await;
+                let opened = self
+                    .connect(&name, &[server], &Uplink::default(), dialer, limit)
+                    .await;
                 return opened.map_err(|error| match error {
                     // No outbound was asked.
                     DialError::Unreachable { source, .. } => source.to_string(),

@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord};
-use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
-use pointsman_spec::address::Endpoint;
-use pointsman_spec::address::Families;
-use pointsman_spec::outbound::Balance;
+use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::{Endpoint, Families, Uplink};
+use pointsman_spec::outbound::{Balance, Carrier, Group, How, Kind, Refusal};
 
 use crate::stage::*;
 
@@ -283,6 +282,15 @@ async fn a_target_that_comes_back_between_attempts_serves() {
 
 /// The families that the target saw, of a client of each family.
 async fn families(same_family: bool, target: impl Fn(u16) -> Target) -> [Option<&'static str>; 2] {
+    families_by(same_family, target, Kind::Refuse(Refusal::Blackhole)).await
+}
+
+/// The same with `extra` as the outbound 2, which the target may name.
+async fn families_by(
+    same_family: bool,
+    target: impl Fn(u16) -> Target,
+    extra: Kind,
+) -> [Option<&'static str>; 2] {
     // One port on both loopbacks; another process may hold the second, so try a few.
     let (four, six) = loop {
         let four = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -302,7 +310,7 @@ async fn families(same_family: bool, target: impl Fn(u16) -> Target) -> [Option<
     let mut forward = to([target(port)]);
     forward.listen = vec![local(), listen(Ipv6Addr::LOCALHOST)];
     forward.same_family = same_family;
-    let stage = Stage::of(forward).await;
+    let stage = Stage::play(spec_with(1, &[], vec![forward], extra)).await;
     let mut seen = [None; 2];
     for (seen, at) in seen.iter_mut().zip(&stage.at) {
         let heard = match tokio::net::TcpStream::connect(at.at.tcp().unwrap()).await {
@@ -337,18 +345,52 @@ async fn the_client_or_the_address_says_over_which_family() {
     assert_eq!(families(true, four).await, [Some("4"), None]);
 }
 
+/// An uplink of its own, by which the loopback is reached all the same.
+fn by_loopback() -> Kind {
+    Kind::Carry(Carrier::Direct(Uplink {
+        source: Some(Ipv4Addr::LOCALHOST.into()),
+        ..Uplink::default()
+    }))
+}
+
+#[tokio::test]
+async fn a_direct_outbound_on_the_way_takes_nothing_from_a_targets_family() {
+    let six_first = |port| Target {
+        families: Families::PreferIpv6,
+        via: Some(OutboundId(2)),
+        ..named("t", "both.test", port)
+    };
+    let direct = || Kind::Carry(Carrier::Direct(Uplink::default()));
+    let seen = families_by(false, six_first, direct()).await;
+    assert_eq!(seen, [Some("6"), Some("6")]);
+    // By way of a group, too.
+    let group = Kind::Choose(Group {
+        members: vec![OutboundId(0)],
+        how: How::Selected {
+            uplink: Uplink::default(),
+        },
+    });
+    let seen = families_by(false, six_first, group).await;
+    assert_eq!(seen, [Some("6"), Some("6")]);
+}
+
 #[tokio::test]
 async fn names_are_resolved_within_their_limit() {
     let silent = Target {
         resolve_timeout: Some(Duration::from_millis(30)),
         ..named("t", "silent.test", 1)
     };
+    let by_way = Target {
+        via: Some(OutboundId(2)),
+        ..silent.clone()
+    };
     let nowhere = named("t", "nowhere.test", 1);
     for (target, expected) in [
         (silent, "`silent.test` was not resolved"),
+        (by_way, "no answer within 30ms"),
         (nowhere, "there is no name nowhere.test"),
     ] {
-        let stage = Stage::of(to([target])).await;
+        let stage = Stage::play(spec_with(1, &[], vec![to([target])], by_loopback())).await;
         assert!(stage.closes().await);
         let record = stage.records(1).await.remove(0);
         let Some(End::Failed(_, why)) = &record.ended else {
