@@ -201,7 +201,8 @@ pub struct Reload {
 /// A configuration that was refused or rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setback {
-    /// `refused`, `rolled-back`, or `unconfirmed`: the daemon ended while it was on trial.
+    /// `refused`, `rolled-back`, `unconfirmed`: the daemon ended while it was on trial; `rollback-failed`: nobody confirmed
+    /// it, and the one before could not come back.
     pub what: String,
     /// When, as RFC 3339 has it.
     pub time: String,

@@ -31,7 +31,7 @@ use tokio::sync::{broadcast, watch};
 
 use self::book::{Book, Pending};
 pub(crate) use self::owed::Asker;
-use self::setback::Setback;
+use self::setback::Setbacks;
 use crate::asked::Asked;
 use crate::candidate::Origin;
 use crate::counts::Counts;
@@ -66,7 +66,7 @@ pub(crate) struct App {
     /// One selection is written to the disk at a time: the last one stands there.
     selecting: Mutex<()>,
     /// What was refused or rolled back last.
-    setback: Mutex<Option<Setback>>,
+    setback: Mutex<Setbacks>,
     book: Mutex<Book>,
     /// What is known of the lists that are fetched.
     pub lists: Lists,
@@ -229,7 +229,7 @@ impl App {
             .collect()
     }
 
-    fn setbacks(&self) -> MutexGuard<'_, Option<Setback>> {
+    fn setbacks(&self) -> MutexGuard<'_, Setbacks> {
         self.setback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

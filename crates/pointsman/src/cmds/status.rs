@@ -138,6 +138,9 @@ fn set_back(setback: &Setback) -> String {
             "this configuration was on trial since {time}, and {why}: it is in force for good"
         );
     }
+    if what == "rollback-failed" {
+        return format!("this configuration is in force unconfirmed since {time}: {why}");
+    }
     let what = what.replace('-', " ");
     match taken {
         Some(taken) => {
@@ -353,6 +356,11 @@ mod tests {
             None,
             "the last reload was rolled back at T1, the configuration before is in force: because; if the file stays \
              as it is, the next reload or start takes it again",
+        );
+        check(
+            "rollback-failed",
+            None,
+            "this configuration is in force unconfirmed since T1: because",
         );
         check(
             "rolled-back",

@@ -1,8 +1,9 @@
 //! A reload that is rolled back unless somebody confirms it.
 //!
 //! Invariant: while one waits, no other configuration comes into force; it ends by confirmation, by rolling back, or
-//! with the daemon. Rolling back puts the earlier configuration in force as it was read then, listeners included; what
-//! that needs is held until then.
+//! with the daemon. Rolling back puts the earlier configuration in force as it was read then, listeners included: sockets
+//! that were handed over are held until then. Addresses that the one on trial gave up are not, so another program may have
+//! them by then: the one on trial stays, and that is told.
 //! Files are not touched: the next start reads what is on disk.
 
 use std::sync::Arc;
@@ -102,9 +103,11 @@ impl App {
                 // Else it was confirmed meanwhile.
                 if waited.is_some() {
                     self.plane.end_trial();
-                    tracing::error!(
+                    let told = format!(
                         "generation {generation} was not confirmed, and {number} cannot come back: {why}"
                     );
+                    tracing::error!("{told}");
+                    self.not_rolled_back(content, told);
                     self.changed("rollback-failed", None, Some(why.to_string()));
                     self.settle();
                     self.pay();

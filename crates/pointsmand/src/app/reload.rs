@@ -63,7 +63,7 @@ impl App {
         let (retired, _none_before) = self.commit(ready, Terms::ForGood)?;
         retired.retire().await;
         self.recall_setback();
-        if let Some(before) = self.taken(content) {
+        if let Some(before) = self.taken_at_start(content) {
             tracing::warn!("{before}");
         }
         self.warn_of_blindness();

@@ -1,7 +1,9 @@
 //! The configuration that was refused or rolled back last, until another one is taken.
 //!
-//! Invariant: files on disk are the operator's: a person who asks for a reload, or starts the daemon, gets what stands there,
-//! also where it was rolled back before; but that is said. Signals and changes of files do not bring it back. What was rolled back is known over a restart.
+//! Invariant: [`Setbacks`] alone says what is remembered, and what stands on the disk follows from it: what is on trial,
+//! else what was rolled back. Files on disk are the operator's: a person who asks for a reload, or starts the daemon, gets
+//! what stands there, also where it was rolled back before; but that is said. Signals and changes of files do not bring it
+//! back. What was rolled back is known over a restart.
 
 use std::io;
 use std::path::Path;
@@ -41,6 +43,8 @@ enum What {
     Unconfirmed,
     /// It was never in force.
     Refused,
+    /// Nobody confirmed it, and the one before could not come back: it is in force.
+    RollbackFailed,
     /// It was in force for a while.
     #[default]
     RolledBack,
@@ -51,6 +55,7 @@ impl What {
         match self {
             Self::Unconfirmed => "unconfirmed",
             Self::Refused => "refused",
+            Self::RollbackFailed => "rollback-failed",
             Self::RolledBack => "rolled-back",
         }
     }
@@ -62,9 +67,15 @@ const FILE: &str = "rolled-back.json";
 const LARGEST: u64 = 64 << 10;
 
 impl Setback {
-    /// Whether it was in force for a while.
-    fn was_in_force(&self) -> bool {
-        self.what != What::Refused
+    /// As of now.
+    fn new(content: Content, what: What, why: String) -> Self {
+        Self {
+            content,
+            at_ms: unix_ms(),
+            what,
+            why,
+            taken_ms: None,
+        }
     }
 
     fn told(&self) -> api::Setback {
@@ -77,10 +88,73 @@ impl Setback {
     }
 }
 
+/// What is remembered of configurations that did not stay.
+#[derive(Debug, Default)]
+pub(super) struct Setbacks {
+    /// What was in force for a while last.
+    rolled_back: Option<Setback>,
+    /// What was told last and is of this daemon alone: a text that was refused, or one that stays unconfirmed.
+    fleeting: Option<Setback>,
+    /// What is in force for a while now, as the next daemon shall find it.
+    trial: Option<Setback>,
+}
+
+impl Setbacks {
+    fn last(&self) -> Option<&Setback> {
+        self.fleeting.as_ref().or(self.rolled_back.as_ref())
+    }
+
+    /// What the next daemon shall know.
+    fn stored(&self) -> Option<&Setback> {
+        self.trial.as_ref().or(self.rolled_back.as_ref())
+    }
+
+    fn refused(&mut self, setback: Setback) {
+        self.fleeting = Some(setback);
+    }
+
+    fn rolled_back(&mut self, setback: Setback) {
+        *self = Self {
+            rolled_back: Some(setback),
+            ..Self::default()
+        };
+    }
+
+    fn stays(&mut self, setback: Setback) {
+        *self = Self {
+            fleeting: Some(setback),
+            ..Self::default()
+        };
+    }
+
+    /// A text is in force: what is known of another one is of no use any more.
+    fn go_on_with(&mut self, content: Content) {
+        self.fleeting = None;
+        let known = self.rolled_back.take();
+        self.rolled_back = known.filter(|known| known.content.text == content.text);
+    }
+
+    fn taken(&mut self, content: Content, now_ms: u64) -> Option<String> {
+        self.go_on_with(content);
+        let setback = self.rolled_back.as_mut()?;
+        setback.taken_ms = Some(now_ms);
+        let at = rfc3339(setback.at_ms);
+        let why = &setback.why;
+        Some(match setback.what {
+            What::Unconfirmed => format!(
+                "this configuration was on trial since {at}, and {why}: it is in force now, for good"
+            ),
+            What::Refused | What::RollbackFailed | What::RolledBack => {
+                format!("this configuration was rolled back before, at {at}: {why}")
+            }
+        })
+    }
+}
+
 impl App {
     /// What was refused or rolled back last.
     pub(crate) fn setback(&self) -> Option<api::Setback> {
-        self.setbacks().as_ref().map(Setback::told)
+        self.setbacks().last().map(Setback::told)
     }
 
     /// A text was refused.
@@ -92,77 +166,60 @@ impl App {
             Refused::Check(problems) | Refused::Tests(problems) => problems.errors().count(),
         };
         let why = first_line(&why.to_string(), errors);
-        *self.setbacks() = Some(Setback {
-            content,
-            at_ms: unix_ms(),
-            what: What::Refused,
-            why,
-            taken_ms: None,
-        });
+        self.setbacks()
+            .refused(Setback::new(content, What::Refused, why));
     }
 
     /// A text was in force, and nobody confirmed it.
     pub(super) fn not_confirmed(&self, content: Content, generation: &str) {
-        let setback = Setback {
-            content,
-            at_ms: unix_ms(),
-            what: What::RolledBack,
-            why: format!("nobody confirmed generation {generation}"),
-            taken_ms: None,
-        };
-        self.keep(Some(&setback));
-        *self.setbacks() = Some(setback);
+        let why = format!("nobody confirmed generation {generation}");
+        let setback = Setback::new(content, What::RolledBack, why);
+        self.remember(|known| known.rolled_back(setback));
+    }
+
+    /// A text was not confirmed, and is in force all the same: the one before cannot come back.
+    pub(super) fn not_rolled_back(&self, content: Content, why: String) {
+        let setback = Setback::new(content, What::RollbackFailed, why);
+        self.remember(|known| known.stays(setback));
     }
 
     /// A text is about to be in force for a while: known on the disk before it is, for the daemon may end at any moment.
     pub(super) fn begin_trial(&self, content: Content) {
-        self.keep(Some(&Setback {
-            content,
-            at_ms: unix_ms(),
-            what: What::Unconfirmed,
-            why: "the daemon ended before it was confirmed".to_owned(),
-            taken_ms: None,
-        }));
+        let why = "the daemon ended before it was confirmed".to_owned();
+        let setback = Setback::new(content, What::Unconfirmed, why);
+        self.remember(|known| known.trial = Some(setback));
     }
 
     /// There is no trial any more, or there never was: on the disk stands what stood there before.
     pub(super) fn end_trial(&self) {
-        let before = self.setbacks().clone();
-        self.keep(before.as_ref().filter(|setback| setback.was_in_force()));
+        self.remember(|known| known.trial = None);
     }
 
     /// A text is in force. Answers with what is to be said of it: it was rolled back before.
     pub(super) fn taken(&self, content: Content) -> Option<String> {
-        let mut kept = self.setbacks();
-        let Some(setback) = kept
-            .as_mut()
-            .filter(|setback| setback.was_in_force() && setback.content.text == content.text)
-        else {
-            if kept.take().is_some_and(|setback| setback.was_in_force()) {
-                self.keep(None);
+        self.remember(|known| known.taken(content, unix_ms()))
+    }
+
+    /// As [`Self::taken`], for the first text of a daemon: what was said of it once is not said at each start.
+    pub(super) fn taken_at_start(&self, content: Content) -> Option<String> {
+        self.remember(|known| {
+            let told = known
+                .rolled_back
+                .as_ref()
+                .is_some_and(|it| it.taken_ms.is_some());
+            if told {
+                known.go_on_with(content);
+                return None;
             }
-            return None;
-        };
-        setback.taken_ms = Some(unix_ms());
-        if setback.what == What::Unconfirmed {
-            return Some(format!(
-                "this configuration was on trial since {}, and {}: it is in force now, for good",
-                rfc3339(setback.at_ms),
-                setback.why
-            ));
-        }
-        Some(format!(
-            "this configuration was rolled back before, at {}: {}",
-            rfc3339(setback.at_ms),
-            setback.why
-        ))
+            known.taken(content, unix_ms())
+        })
     }
 
     /// Whether that was rolled back last, its lists included, and not taken since.
     pub(super) fn was_rolled_back(&self, content: Content) -> bool {
-        let kept = self.setbacks();
-        let last = kept.as_ref().filter(|last| last.taken_ms.is_none());
-        last.is_some_and(|last| last.was_in_force() && last.content == content)
+        let known = self.setbacks();
+        let last = known.rolled_back.as_ref();
+        last.is_some_and(|last| last.taken_ms.is_none() && last.content == content)
     }
 
     /// What the daemon before rolled back.
@@ -174,10 +231,22 @@ impl App {
         let read = read_regular(&path, LARGEST);
         let parsed = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
         match parsed {
-            Ok(setback) => *self.setbacks() = Some(setback),
+            Ok(setback) => self.setbacks().rolled_back = Some(setback),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!("{}: {error}", path.display()),
         }
+    }
+
+    /// Changes what is remembered, and keeps what of it outlives the daemon.
+    fn remember<T>(&self, change: impl FnOnce(&mut Setbacks) -> T) -> T {
+        // Held while it is written: what is written last is what was remembered last.
+        let mut known = self.setbacks();
+        let before = known.stored().cloned();
+        let told = change(&mut known);
+        if known.stored() != before.as_ref() {
+            self.keep(known.stored());
+        }
+        told
     }
 
     /// Keeps it over a restart, or no longer.

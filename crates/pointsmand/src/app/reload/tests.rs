@@ -1,5 +1,7 @@
 //! A reload that nobody waits for any more is whole, or has not begun.
 
+mod setbacks;
+
 use std::path::Path;
 
 use pointsman_config::list::Shelf;
