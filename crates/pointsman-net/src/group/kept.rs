@@ -65,7 +65,9 @@ impl Kept {
                     })?;
                     prepared.connected.insert(number, connected);
                 }
-                members.push(Member::new(name, &target.address));
+                let via = target.via;
+                let via = via.and_then(|via| outbounds.get(usize::try_from(via.0).ok()?));
+                members.push(Member::new(name, &target.address, via));
             }
             let state = things.states.get(&group.name).and_then(Weak::upgrade);
             let group = Group {

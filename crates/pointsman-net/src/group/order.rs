@@ -9,8 +9,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pointsman_spec::address::Endpoint;
-use pointsman_spec::outbound::{Balance, Balancing};
+use pointsman_spec::address::{Endpoint, Server};
+use pointsman_spec::outbound::{Balance, Balancing, Carrier, Kind, Outbound};
 use tokio::time::Instant;
 
 /// After the first failure a member rests for so long: some of a client's patience is saved, and a server that
@@ -28,13 +28,20 @@ pub(crate) struct Failures(Mutex<HashMap<Member, Failed>>);
 pub(crate) struct Member {
     name: Arc<str>,
     address: Endpoint,
+    /// The outbound that it is reached by, and the server of that: reached another way it has another past.
+    via: Option<(Arc<str>, Option<Server>)>,
 }
 
 impl Member {
-    pub(crate) fn new(name: &Arc<str>, address: &Endpoint) -> Self {
+    pub(crate) fn new(name: &Arc<str>, address: &Endpoint, via: Option<&Outbound>) -> Self {
+        let server = |outbound: &Outbound| match &outbound.kind {
+            Kind::Carry(Carrier::Upstream(it)) => Some(it.server.clone()),
+            _ => None,
+        };
         Self {
             name: Arc::clone(name),
             address: address.clone(),
+            via: via.map(|outbound| (Arc::clone(&outbound.name), server(outbound))),
         }
     }
 }
@@ -44,8 +51,8 @@ struct Failed {
     rest: Duration,
     /// Its rest is over.
     over: Instant,
-    /// Somebody tries it after its rest; the others wait for the outcome until then.
-    asked: Instant,
+    /// Somebody tries it after its rest, since then; the others wait for the outcome.
+    asked: Option<Instant>,
 }
 
 /// The members that a connection has yet to try, in their order.
@@ -102,16 +109,19 @@ impl Failures {
         if all.len() >= members.len() {
             all.retain(|known, _| members.contains(known));
         }
-        let rest = match all.get(member) {
+        let (rest, asked) = match all.get(member) {
             // Of many that fail together one counts: it is one failure.
             Some(failed) if begun < failed.over => return,
-            Some(failed) => (failed.rest * 2).min(LONGEST_REST),
-            None => FIRST_REST,
+            Some(failed) => {
+                let others = failed.asked.filter(|asked| *asked != begun);
+                ((failed.rest * 2).min(LONGEST_REST), others)
+            }
+            None => (FIRST_REST, None),
         };
         let failed = Failed {
             rest,
             over: now + rest,
-            asked: now,
+            asked,
         };
         all.insert(member.clone(), failed);
     }
@@ -144,7 +154,7 @@ impl Failures {
             && let Some(failed) = all.get_mut(&members[index])
             && !failed.rests(now)
         {
-            failed.asked = now + failed.rest;
+            failed.asked = Some(now);
         }
         Some(index)
     }
@@ -166,9 +176,9 @@ impl Failures {
     /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
     fn left(&self, member: &Member, begun: Instant) {
         if let Some(failed) = self.all().get_mut(member)
-            && failed.asked == begun + failed.rest
+            && failed.asked == Some(begun)
         {
-            failed.asked = begun;
+            failed.asked = None;
         }
     }
 
@@ -212,7 +222,7 @@ impl Drop for Trying<'_> {
 impl Failed {
     /// Whether it is passed by.
     fn rests(&self, now: Instant) -> bool {
-        now < self.over.max(self.asked)
+        now < self.over || self.asked.is_some()
     }
 }
 
@@ -232,6 +242,7 @@ mod tests {
         let member = |number: i32| Member {
             name: number.to_string().into(),
             address: Endpoint::Fd(number),
+            via: None,
         };
         let how = Balancing {
             balance,
@@ -307,6 +318,9 @@ mod tests {
         let mut moved = group(Balance::Failover, 2, 0);
         moved.members[0].address = Endpoint::Fd(77);
         assert!(names(&moved).is_empty());
+        let mut by_another_way = group(Balance::Failover, 2, 0);
+        by_another_way.members[0].via = Some(("bastion".into(), None));
+        assert!(names(&by_another_way).is_empty());
         let mut gone = group(Balance::Failover, 2, 0);
         gone.members.remove(0);
         assert!(names(&gone).is_empty());
@@ -331,6 +345,25 @@ mod tests {
             }
         }
         assert_eq!(first(&failures, &group, 0, now), 1);
+    }
+
+    #[test]
+    fn one_alone_asks_however_long_it_takes() {
+        let group = group(Balance::Failover, 2, 0);
+        let failures = Failures::default();
+        let mut now = Instant::now();
+        failures.note(&group.members, &group.members[0], now, now);
+        now += FIRST_REST;
+        let begun = now;
+        assert_eq!(first(&failures, &group, 0, begun), 0);
+        // A `connect_timeout` may be longer than the rest.
+        for _ in 0..10 {
+            now += FIRST_REST;
+            assert_eq!(first(&failures, &group, 0, now), 1);
+        }
+        failures.note(&group.members, &group.members[0], begun, now);
+        assert_eq!(first(&failures, &group, 0, now + FIRST_REST), 1);
+        assert_eq!(first(&failures, &group, 0, now + FIRST_REST * 2), 0);
     }
 
     #[test]

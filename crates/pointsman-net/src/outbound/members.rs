@@ -130,6 +130,8 @@ impl Ways {
             let Some(index) = known.next(&tried.members, &mut left, begun) else {
                 break;
             };
+            let remembered = &tried.members[index];
+            let trying = Trying::new(known, remembered, begun);
             let Some((member, target)) = members.get(index).and_then(|id| self.target(*id)) else {
                 continue;
             };
@@ -138,8 +140,6 @@ impl Ways {
                 record.member = Some(Arc::clone(member));
                 record.action = Some(action.unwrap_or(Action::Direct));
             });
-            let remembered = &tried.members[index];
-            let trying = Trying::new(known, remembered, begun);
             let aim = Aim {
                 ways: self,
                 group: name,
