@@ -15,8 +15,8 @@ use pointsman_spec::door::{Admission, DoorLimits, Speaks};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    Balance, Balancing, Carrier, DoorSpec, Endpoint, Forward, Group, How, Kind, Listen, PolicyId,
-    Target,
+    Balance, Balancing, Carrier, DoorSpec, Endpoint, Forward, Group, How, Inbound, Kind, Listen,
+    PolicyId, Setup, Target,
 };
 use crate::yaml::Node as Key;
 
@@ -137,6 +137,29 @@ pub fn not_from(allow: &[Prefix]) -> Condition {
         asks: Asks::Never,
     };
     Condition::Not(Box::new(Condition::Or(allow.iter().map(from).collect())))
+}
+
+/// From where clients of an inbound with a list of allowed sources may come: the ranges of the rule with which its policy
+/// begins; none where it begins otherwise.
+#[must_use]
+pub fn allowed(setup: &Setup, inbound: &Inbound) -> Vec<Prefix> {
+    let policy = setup.policies.get(inbound.policy.0);
+    let first = policy.and_then(|policy| policy.body.first());
+    let Some(Condition::Not(inner)) = first.and_then(Node::condition) else {
+        return Vec::new();
+    };
+    let Condition::Or(ranges) = &**inner else {
+        return Vec::new();
+    };
+    let range = |condition: &Condition| match condition {
+        Condition::Address {
+            of: AddressOf::Source,
+            prefix,
+            ..
+        } => Some(*prefix),
+        _ => None,
+    };
+    ranges.iter().filter_map(range).collect()
 }
 
 /// The place of a key for explanations: its line, and what it says in one line of text.

@@ -10,6 +10,10 @@ use pointsman_spec::login::User;
 /// Why somebody with a wrong password is not admitted.
 pub(crate) const WRONG_LOGIN: &str = "wrong user or password";
 
+/// Why no password serves: the client is answered as one with a wrong password, so that it learns of none.
+pub(crate) const NOT_FROM_THERE: &str =
+    "the client's address is not in the inbound's `allow`: no password serves there";
+
 /// The user with this name and password; every user is compared, whoever fits.
 pub(crate) fn admit<'u>(users: &'u [User], name: &str, password: &str) -> Option<&'u User> {
     let mut admitted = None;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::Prefix;
 use pointsman_policy::fact::InboundKind;
 
 use crate::address::{Endpoint, Families};
@@ -55,6 +56,19 @@ pub struct DoorLimits {
 pub struct Admission {
     /// Those who log in; empty: anybody who reaches it.
     pub users: Vec<User>,
+    /// From where one may log in; `None`: from anywhere. That others are refused is the policy's to say.
+    pub allow: Option<Vec<Prefix>>,
+}
+
+impl Admission {
+    /// Whether a login from there is of any use.
+    #[must_use]
+    pub fn allows(&self, client: Option<SocketAddr>) -> bool {
+        self.allow.as_ref().is_none_or(|allow| {
+            let client = client.map(|client| client.ip().to_canonical());
+            client.is_some_and(|client| allow.iter().any(|it| it.contains(client)))
+        })
+    }
 }
 
 /// How a client says where it wants to go.

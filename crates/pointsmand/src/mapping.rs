@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_config::Setup;
+use pointsman_config::forward::allowed;
 use pointsman_config::setup::{Inbound, Written};
 use pointsman_net::lookup::Resolve;
 use pointsman_net::resolver::{Resolver, Station};
@@ -27,7 +28,7 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         Some(named) => Arc::clone(named),
         None => Arc::new(Resolver::system(station)),
     };
-    let proxies = setup.inbounds.iter().map(door);
+    let proxies = setup.inbounds.iter().map(|it| door(setup, it));
     let forwards = setup.forwards.iter().map(|forward| forward.door.clone());
     Spec {
         number,
@@ -47,7 +48,7 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
 }
 
 /// Where the flows of a proxy come in.
-fn door(inbound: &Inbound) -> DoorSpec {
+fn door(setup: &Setup, inbound: &Inbound) -> DoorSpec {
     let Inbound {
         name,
         kind,
@@ -56,7 +57,7 @@ fn door(inbound: &Inbound) -> DoorSpec {
         alias,
         policy,
         resolver,
-        allow: _,
+        allow,
         span: _,
     } = inbound;
     DoorSpec {
@@ -67,6 +68,7 @@ fn door(inbound: &Inbound) -> DoorSpec {
         resolver: *resolver,
         admits: Admission {
             users: users.clone(),
+            allow: allow.as_ref().map(|_origin| allowed(setup, inbound)),
         },
         speaks: match kind {
             InboundKind::Http => Speaks::Http,

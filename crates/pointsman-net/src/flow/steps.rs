@@ -154,7 +154,10 @@ impl Flow {
                     stream: server,
                     is_kept,
                 };
-                let exchange = inbound::exchange(client, server, request, &flow.bytes, times);
+                let exchange =
+                    inbound::exchange(client, server, request, &flow.bytes, times, || {
+                        self.case.is_of_a_stranger()
+                    });
                 // On the heap: the room is not every flow's.
                 match Box::pin(exchange).await {
                     Exchanged::Tunnel(client, server) => (client, server),

@@ -48,6 +48,7 @@ pub(crate) async fn exchange(
     request: &Request,
     flow: &FlowBytes,
     limits: &Timeouts,
+    is_of_a_stranger: impl Fn() -> bool,
 ) -> Exchanged {
     let Server {
         stream: mut server,
@@ -117,7 +118,13 @@ pub(crate) async fn exchange(
             let (status, why, end) = match cut {
                 Cut::Request(why) => (400, why.clone(), End::Denied(why.into())),
                 Cut::Late { status, why, limit } => (status, why, End::TimedOut(limit)),
-                Cut::Server(why) => (502, why.clone(), End::Failed(Fault::Answer, why.into())),
+                Cut::Server(why) => {
+                    let told = match is_of_a_stranger() {
+                        true => NO_ANSWER.to_owned(),
+                        false => why.clone(),
+                    };
+                    (502, told, End::Failed(Fault::Answer, why.into()))
+                }
                 Cut::Client => return Exchanged::Over(End::ClientGone),
             };
             farewell(client, &http::write_refusal(status, &why)).await;
@@ -125,6 +132,9 @@ pub(crate) async fn exchange(
         }
     }
 }
+
+/// What anybody may be told of a server whose answer is none.
+const NO_ANSWER: &str = "the destination left, or its answer is not to be understood";
 
 /// Why passing stopped.
 #[derive(Debug)]

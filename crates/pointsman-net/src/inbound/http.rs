@@ -12,7 +12,7 @@ use pointsman_wire::{RequestHost, WhyNot};
 
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
-use crate::login::{WRONG_LOGIN, admit};
+use crate::login::{NOT_FROM_THERE, WRONG_LOGIN, admit};
 use crate::stream::Stream;
 
 /// A plain request; its body is still to be read.
@@ -26,6 +26,10 @@ pub(super) async fn request(door: &DoorSpec, client: &mut Stream) -> Heard {
     let mut head = read.map_err(|broken| Denial::of(broken, not_understood))?;
     let user = match (&head.proxy_authorization, door.admits.users.as_slice()) {
         (_, []) => None,
+        (Some(_), _) if !door.admits.allows(client.peer_addr()) => {
+            let answer = http::write_refusal(407, WRONG_LOGIN);
+            return Err(Denial::told(NOT_FROM_THERE, answer));
+        }
         (Some(told), users) => match admit(users, &told.user, &told.password) {
             Some(user) => Some(user),
             None => {

@@ -11,7 +11,7 @@ use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 
 use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
-use crate::login::admit;
+use crate::login::{NOT_FROM_THERE, admit};
 use crate::stream::Stream;
 
 pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
@@ -91,6 +91,10 @@ async fn login<'d>(door: &'d DoorSpec, client: &mut Stream) -> Result<&'d User, 
     let told = exact::read(client, socks::MAX_USERPASS, socks::parse_userpass).await;
     let told =
         told.map_err(|broken| Denial::of(broken, |_| socks::write_auth_status(false).to_vec()))?;
+    if !door.admits.allows(client.peer_addr()) {
+        let answer = socks::write_auth_status(false).to_vec();
+        return Err(Denial::told(NOT_FROM_THERE, answer));
+    }
     match admit(&door.admits.users, &told.user, &told.password) {
         Some(user) => {
             say(client, &socks::write_auth_status(true)).await?;

@@ -11,6 +11,7 @@ use pointsman_spec::door::DoorSpec;
 use tokio::time::timeout;
 
 use crate::case::Case;
+use crate::door::Door;
 use crate::ends::ClientAddr;
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
@@ -52,6 +53,7 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Relaying> {
     let mut bound = None;
     loop {
         let door = Arc::clone(generation.door(listener)?);
+        let speaks = door.spec.speaks;
         let ways =
             Ways::new(Arc::clone(&shared), Arc::clone(&generation)).asking(door.spec.resolver);
         let source = ends.client.map(ClientAddr::get);
@@ -82,6 +84,11 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Relaying> {
             return None;
         }
         generation = shared.generation()?;
+        // What it brings now, a login among it, is meant for a proxy: no forward's target gets it.
+        let is_same = |door: &Arc<Door>| door.spec.speaks == speaks;
+        if !generation.door(listener).is_some_and(is_same) {
+            return None;
+        }
     }
 }
 

@@ -18,6 +18,36 @@ enum Speaks {
     Socks,
 }
 
+/// Only where the password is of use it is compared: elsewhere the right one and a wrong one get one answer.
+#[tokio::test]
+async fn who_is_not_allowed_learns_nothing_of_passwords() {
+    for speaks in [Speaks::Http, Speaks::Socks] {
+        let mut door = with_user(inbound("desk", InboundKind::Mixed), "alice", "right");
+        door.admits.allow = Some(vec!["127.0.0.1/32".parse().unwrap()]);
+        let stage = Script::new().inbounds([door]).play().await;
+        let at = echo().await;
+        let door = Door { stage, at, speaks };
+        for password in ["right", "wrong"] {
+            let mut client = door.told(2, password).await;
+            match speaks {
+                Speaks::Socks => client.expect([1, 1]).await,
+                Speaks::Http => {
+                    let head = client.head().await;
+                    assert!(head.starts_with("HTTP/1.1 407 "), "{head}");
+                }
+            }
+        }
+        let records = door.stage.records(2).await;
+        assert!(
+            records
+                .iter()
+                .all(|it| matches!(&it.ended, Some(End::Denied(why)) if why.contains("`allow`"))),
+            "{records:?}"
+        );
+        assert!(door.answer(1, "right").await < WAIT);
+    }
+}
+
 /// The door that is knocked at.
 struct Door {
     stage: Stage,

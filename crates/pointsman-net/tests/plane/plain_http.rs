@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use pointsman_net::record::End;
 use pointsman_policy::condition::{Condition, TextField, TextTest};
 use pointsman_policy::fact::{Fact, InboundKind};
+use pointsman_spec::door::Speaks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -104,6 +105,65 @@ async fn requests_of_one_connection_go_each_to_its_host() {
     assert_eq!(records[2].ended, Some(End::Refused));
     assert!(records.iter().all(|record| !record.answered_early));
     assert!(records[0].bytes_received > 8 && records[1].bytes_sent > 5);
+}
+
+#[tokio::test]
+async fn a_connection_whose_listener_became_a_forward_brings_it_no_request() {
+    let one = origin("one").await.port();
+    let door = inbound("desk", InboundKind::Http);
+    let mut script = Script::new().inbounds([door.clone()]);
+    let stage = script.play().await;
+    let mut client = stage.connect().await;
+    let request =
+        format!("GET http://one.test:{one}/a HTTP/1.1\r\nProxy-Authorization: Basic eDp5\r\n\r\n");
+    client.send(&request).await;
+    assert_eq!(body(&mut client).await, "one/a:");
+    script.inbounds[0].speaks = Speaks::Nothing;
+    script.number = 2;
+    stage.plane().apply(script.spec()).await.unwrap();
+    client.send(&request).await;
+    assert!(client.is_reset().await);
+    assert_eq!(stage.plane().counters().begun, 1);
+
+    // Another inbound that speaks the same serves on.
+    script.inbounds[0] = door;
+    script.number = 3;
+    stage.plane().apply(script.spec()).await.unwrap();
+    let mut client = stage.connect().await;
+    client.send(&request).await;
+    assert_eq!(body(&mut client).await, "one/a:");
+    script.number = 4;
+    stage.plane().apply(script.spec()).await.unwrap();
+    client.send(&request).await;
+    assert_eq!(body(&mut client).await, "one/a:");
+}
+
+#[tokio::test]
+async fn what_the_log_tells_as_failed_is_counted_as_failed() {
+    let resets = serve(|mut client| async move {
+        let _ = client.read_u8().await;
+        client.set_zero_linger().unwrap();
+    })
+    .await;
+    let silent = serve(|mut client| async move {
+        let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+    })
+    .await;
+    let mut script = Script::new();
+    script.limits.first_byte = Some(std::time::Duration::from_millis(50));
+    let stage = script.play().await;
+    let mut client = stage.connect().await;
+    assert_eq!(client.socks5("127.0.0.1", resets.port()).await, 0);
+    client.send("x").await;
+    assert!(client.is_reset().await);
+    let mut client = stage.connect().await;
+    let port = silent.port();
+    client
+        .send(format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n"))
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 504 "));
+    stage.records(2).await;
+    assert_eq!(stage.plane().counters().failed, 2);
 }
 
 #[tokio::test]
