@@ -9,9 +9,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pointsman_policy::OutboundId;
-use pointsman_policy::model::{MOST_NESTED, OutboundInfo};
+use pointsman_policy::model::{MOST_NESTED, OutboundInfo, OutboundKind as Seen};
+use pointsman_policy::{Action, OutboundId};
 
+use crate::own::ways::away;
 use crate::problem::{About, Problems, Span, nearest};
 use crate::setup::{Carrier, Kind, Outbound};
 
@@ -237,12 +238,23 @@ impl Outbounds {
     /// The outbounds, and how policies see them.
     #[must_use]
     pub fn finish(self) -> (Vec<Outbound>, Arc<[OutboundInfo]>) {
+        let away = away(&self.list);
+        let direct = |hops: &[OutboundId]| {
+            let leaves = |id: &OutboundId| away.get(id.0 as usize).copied().unwrap_or(true);
+            !hops.iter().any(leaves)
+        };
         let infos = self.list.iter().map(|outbound| {
             let mut info = outbound.info();
             if let Kind::Carry(Carrier::Target(target)) = &outbound.kind
                 && let Some(via) = target.via
             {
                 info.kind = self.behind(via).info().kind;
+            }
+            if let Kind::Through(hops) = &outbound.kind
+                && direct(hops)
+            {
+                // It goes out as its last hop says, and meets what stands above the rules as that does.
+                info.kind = Seen::Plain(Action::Direct);
             }
             info
         });

@@ -5,13 +5,13 @@
 
 mod circle;
 mod twice;
-mod ways;
+pub(crate) mod ways;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use pointsman_policy::{Host, OutboundId};
 use pointsman_policy::local::takes;
+use pointsman_policy::{Host, OutboundId};
 
 use self::ways::Ways;
 use crate::problem::{Problems, Span};
@@ -64,6 +64,23 @@ impl<'s> Listeners<'s> {
             }
         }
         found
+    }
+
+    /// Those that are listened on in truth, with the port that port 0 got: name, whether it is a forward's, and where
+    /// connections reach it.
+    #[must_use]
+    pub fn bound(listening: impl IntoIterator<Item = (&'s str, bool, SocketAddr)>) -> Self {
+        let listening = listening.into_iter().map(|(name, is_forward, at)| {
+            let listener = match is_forward {
+                true => Listener::Forward(name),
+                false => Listener::Inbound(name),
+            };
+            (Host::Address(at.ip().to_canonical()), at.port(), listener)
+        });
+        Self {
+            tcp: listening.collect(),
+            unix: Vec::new(),
+        }
     }
 
     /// The name of the listener that a connection to `host` and `port` would arrive at. `is_own` tells further

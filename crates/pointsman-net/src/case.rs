@@ -250,9 +250,7 @@ impl Case {
                 .outbound(id)
                 .map(|outbound| Arc::clone(&outbound.name))
         };
-        let action = generation
-            .outbound(member)
-            .and_then(|outbound| outbound.kind.action());
+        let action = generation.action(member);
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
         let groups = pick.between().filter_map(name).collect();
         let above = self.above_rules(action);

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pointsman_os::socket::is_own_address;
-use pointsman_policy::{Node, OutboundId, Policy};
+use pointsman_policy::model::OutboundKind;
+use pointsman_policy::{Action, Node, OutboundId, Policy};
 use pointsman_spec::ids::{PolicyId, ResolverId};
 use pointsman_spec::limits::Timeouts;
-use pointsman_spec::outbound::Outbound;
+use pointsman_spec::outbound::{Kind, Outbound};
 
 use crate::door::Door;
 use crate::group::Groups;
@@ -85,6 +86,18 @@ impl Generation {
             speaking: self.speaking.clone(),
             rules,
             listening: Arc::clone(&self.listening),
+        }
+    }
+
+    /// What an outbound does to a flow; `None` for a group. Of hops that follow each other the policies know whether they
+    /// leave this host.
+    pub(crate) fn action(&self, id: OutboundId) -> Option<Action> {
+        let outbound = self.outbound(id)?;
+        let seen = self.spec.policies.first();
+        let seen = seen.and_then(|policy| policy.outbounds.get(usize::try_from(id.0).ok()?));
+        match (&outbound.kind, seen.map(|seen| &seen.kind)) {
+            (Kind::Through(_), Some(OutboundKind::Plain(action))) => Some(*action),
+            (kind, _) => kind.action(),
         }
     }
 

@@ -162,11 +162,12 @@ impl<S> Plane<S> {
         self.in_force.load_full()
     }
 
-    /// Ends a live flow; `false` where there is none of that number.
-    #[must_use]
-    pub fn close(&self, id: u64) -> bool {
-        let found = self.shared.flows.find(id);
-        found.map(|flow| flow.close(Closed::Operator)).is_some()
+    /// Ends a live flow, and answers with it: its record says how it ended once it has; `None` where there is none of that
+    /// number.
+    pub fn close(&self, id: u64) -> Option<Arc<LiveFlow>> {
+        let flow = self.shared.flows.find(id)?;
+        flow.close(Closed::Operator);
+        Some(flow)
     }
 
     /// Counts since the start.

@@ -250,7 +250,10 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
     });
     steps.extend(failed);
     let dialled = match (&record.ended, &record.member) {
-        (Some(End::Failed(_, why)), _) => Some(format!("failed: {why}")),
+        // What broke later was open.
+        (Some(end @ End::Failed(_, why)), _) if end.by() == Some("dial") => {
+            Some(format!("failed: {why}"))
+        }
         (Some(End::ClientGone | End::Refused), _) => None,
         _ if record.took.dial_us == 0 => None,
         (_, Some(member)) if !record.attempts.is_empty() => Some(format!("{member}: open")),

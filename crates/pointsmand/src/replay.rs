@@ -19,6 +19,7 @@ use pointsman_config::explain::{Way, World, way};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::{Dialect, Setup};
 use pointsman_net::record::FlowRecord;
+use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 
 use self::behind::{Behind, Teller};
@@ -237,13 +238,20 @@ pub(crate) fn carry_verdicts(app: &App, record: &FlowRecord, policy: &Policy, fa
     });
 }
 
+/// Whether a flow came by a forward: an inbound may have the same name.
+pub(crate) fn is_of_forward(record: &FlowRecord) -> bool {
+    let inbound = record.facts.inbound.known();
+    inbound.is_some_and(|it| it.kind == InboundKind::Forward)
+}
+
 /// The policy that the flow would meet, and its facts as they would be there.
 fn arrival<'s>(candidate: &'s Setup, record: &FlowRecord) -> Option<(&'s Policy, Facts)> {
     let mut facts = record.facts.clone();
     // The candidate has databases of its own.
     facts.sought.to_mut().geo = Fact::Unknown;
-    let forwards = &candidate.forwards;
-    if let Some(forward) = forwards.iter().find(|it| it.name == record.listener) {
+    if is_of_forward(record) {
+        let mut forwards = candidate.forwards.iter();
+        let forward = forwards.find(|it| it.name == record.listener)?;
         let policy = candidate.policies.get(forward.policy.0)?;
         return Some((policy, facts));
     }
@@ -386,5 +394,44 @@ fn example(record: &FlowRecord, redact: bool) -> MovedFlow {
         id: record.id,
         destination,
         process,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pointsman_policy::Provenance;
+    use pointsman_policy::fact::Inbound;
+
+    use super::*;
+
+    #[test]
+    fn a_flow_meets_the_policy_of_its_own_listener_where_two_have_one_name() {
+        let files = pointsman_config::files::Memory::new([(
+            "c.yaml",
+            "version: 1\ninbounds: { x: { type: mixed, listen: 1, policy: main } }\n\
+             forwards: { x: { listen: 'tcp://127.0.0.1:2', targets: [ { name: t, address: 'tcp://192.0.2.1:1' } ] } }\n\
+             policies: { main: direct }\n",
+        )]);
+        let loaded = pointsman_config::load(Path::new("c.yaml"), None, None, &files);
+        let setup = loaded.setup.unwrap();
+        let meets = |kind| {
+            let mut record = FlowRecord {
+                listener: "x".into(),
+                ..FlowRecord::default()
+            };
+            let inbound = Inbound {
+                kind,
+                name: None,
+                port: None,
+                user: None,
+            };
+            record.facts.inbound = Fact::Known(inbound, Provenance::Inbound);
+            let (policy, _) = arrival(&setup, &record).unwrap();
+            policy.name.to_string()
+        };
+        assert_eq!(meets(InboundKind::Forward), "x");
+        assert_eq!(meets(InboundKind::Socks5), "main");
     }
 }

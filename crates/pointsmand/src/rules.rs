@@ -11,13 +11,14 @@ use pointsman_api as api;
 use pointsman_api::rules::{RuleState, Shadow};
 use pointsman_config::Setup;
 use pointsman_net::plane::{RuleTally, Tallied, Tally};
+use pointsman_net::record::FlowRecord;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Policy, Step};
 
 use crate::app::App;
 use crate::records;
-use crate::replay::{carry_verdicts, decide, find_country, lately};
+use crate::replay::{carry_verdicts, decide, find_country, is_of_forward, lately};
 
 /// Conditions that are tried at most for what rules shadow: some seconds' work. With very long lists fewer flows are
 /// looked at, the latest, and the answer says how many.
@@ -121,7 +122,7 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
     // Later rule, earlier rule: flows, and those that would go another way.
     let mut taken: HashMap<(Place, Place), (Origin, u64, u64)> = HashMap::new();
     for record in &records {
-        let Some(policy) = policy_of(setup, &record.listener) else {
+        let Some(policy) = policy_of(setup, record) else {
             continue;
         };
         let mut facts = record.facts.clone();
@@ -165,12 +166,18 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
     (shadows, u64::try_from(records.len()).unwrap_or(u64::MAX))
 }
 
-/// The policy that flows of a listener meet.
-fn policy_of<'s>(setup: &'s Setup, listener: &str) -> Option<&'s Policy> {
-    let forward = setup.forwards.iter().find(|it| *it.name == *listener);
-    let inbound = setup.inbounds.iter().find(|it| *it.name == *listener);
-    let id = forward
-        .map(|it| it.policy)
-        .or_else(|| inbound.map(|it| it.policy))?;
+/// The policy that a flow meets.
+fn policy_of<'s>(setup: &'s Setup, record: &FlowRecord) -> Option<&'s Policy> {
+    let listener = &record.listener;
+    let id = match is_of_forward(record) {
+        true => {
+            let mut forwards = setup.forwards.iter();
+            forwards.find(|it| it.name == *listener)?.policy
+        }
+        false => {
+            let mut inbounds = setup.inbounds.iter();
+            inbounds.find(|it| it.name == *listener)?.policy
+        }
+    };
     setup.policies.get(id.0).map(|policy| &**policy)
 }

@@ -127,6 +127,42 @@ fn what_another_host_reaches_is_no_own_listener() {
 }
 
 #[test]
+fn a_chain_that_never_leaves_this_host_is_direct() {
+    let files = Memory::new([(
+        "c.yaml",
+        "version: 1\ninbounds: { i: { type: mixed, listen: 1 } }\noutbounds:\n  p: { type: socks5, server: '192.0.2.1:1' }\n\
+         \x20 near: { type: chain, hops: [direct] }\n  picked: { type: select, members: [direct, near] }\n\
+         \x20 nearer: { type: chain, hops: [near, picked] }\n  far: { type: chain, hops: [direct, p] }\npolicy: near\n",
+    )]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded.setup.unwrap();
+    let action = |name: &str| {
+        let outbounds = &setup.policies[0].outbounds;
+        let found = outbounds.iter().find(|it| &*it.name == name);
+        format!("{:?}", found.unwrap().kind)
+    };
+    assert_eq!(action("near"), "Plain(Direct)");
+    assert_eq!(action("nearer"), "Plain(Direct)");
+    assert_eq!(action("far"), "Plain(Proxy)");
+}
+
+#[test]
+fn what_is_listened_on_in_truth_is_known_by_its_port() {
+    let at = |text: &str| text.parse().unwrap();
+    let listeners = super::Listeners::bound([
+        ("i", false, at("127.0.0.1:40001")),
+        ("f", true, at("[::]:40002")),
+    ]);
+    let whose = |host: &str, port| {
+        let host = pointsman_policy::Host::parse(host).unwrap();
+        listeners.at(&host, port, |_| false)
+    };
+    assert_eq!(whose("127.0.0.1", 40001), Some("i"));
+    assert_eq!(whose("localhost", 40002), Some("f"));
+    assert_eq!(whose("127.0.0.1", 40003), None);
+}
+
+#[test]
 fn name_servers_that_are_own_listeners_are_errors() {
     let with = |upstream: &str, more: &str| {
         problems(&format!(

@@ -7,7 +7,7 @@
 use pointsman_policy::OutboundId;
 use pointsman_policy::model::{Node, each_node};
 
-use crate::setup::{Carrier, Kind, NameServer, Setup};
+use crate::setup::{Carrier, Kind, NameServer, Outbound, Setup};
 
 /// The ways of a configuration.
 pub(super) struct Ways {
@@ -19,7 +19,7 @@ pub(super) struct Ways {
 
 impl Ways {
     pub(super) fn of(setup: &Setup) -> Self {
-        let away = away(setup);
+        let away = away(&setup.outbounds);
         let from_here = from_here(setup, &away);
         Self { away, from_here }
     }
@@ -35,8 +35,9 @@ impl Ways {
     }
 }
 
-fn away(setup: &Setup) -> Vec<bool> {
-    let mut away = vec![false; setup.outbounds.len()];
+/// By number: whether what is sent by an outbound may be taken to another host first.
+pub(crate) fn away(outbounds: &[Outbound]) -> Vec<bool> {
+    let mut away = vec![false; outbounds.len()];
     loop {
         let is = |id: &OutboundId| away.get(id.0 as usize).copied().unwrap_or(true);
         let leaves = |kind: &Kind| match kind {
@@ -47,7 +48,7 @@ fn away(setup: &Setup) -> Vec<bool> {
             | Kind::NotYet { .. }
             | Kind::Refuse(_) => true,
         };
-        let next: Vec<bool> = setup.outbounds.iter().map(|it| leaves(&it.kind)).collect();
+        let next: Vec<bool> = outbounds.iter().map(|it| leaves(&it.kind)).collect();
         if next == away {
             return away;
         }

@@ -37,7 +37,8 @@ pub struct Counters {
     pub ended: u64,
     /// Of those: refused by the policy, or by no rule at all.
     pub refused: u64,
-    /// Of those: no way out could be opened, or it broke.
+    /// Of those: no way out could be opened, or what it led to broke or did not answer: those that the log tells as
+    /// failed.
     pub failed: u64,
     /// Of those: not understood or not admitted.
     pub denied: u64,
@@ -206,24 +207,33 @@ impl Flows {
     }
 
     fn file(&self, flow: &Arc<LiveFlow>) {
-        let known = flow.so_far();
-        let weight = size_of::<LiveFlow>() + known.weight();
+        let (weight, end) = {
+            let known = flow.so_far();
+            let weight = size_of::<LiveFlow>() + known.weight();
+            (weight, known.ended().cloned())
+        };
         let mut ended = self.ended();
         let counters = &mut ended.counters;
         counters.ended += 1;
         counters.bytes_sent += flow.bytes.up();
         counters.bytes_received += flow.bytes.down();
-        match known.ended() {
+        match &end {
             Some(End::Refused) => counters.refused += 1,
-            Some(End::Failed(..)) => counters.failed += 1,
             Some(End::Denied(_) | End::TimedOut(Limit::Handshake)) => counters.denied += 1,
-            _ => {}
+            // As the log tells them.
+            Some(end) => {
+                let trouble = Trouble::of_end(end, flow.bytes.down());
+                let failed = trouble.is_some_and(|it| it.gravity() == Gravity::Failed);
+                counters.failed += u64::from(failed);
+            }
+            None => {}
         }
-        let may_be_trouble = known.ended().is_some_and(Trouble::may_be);
-        drop(known);
+        let may_be_trouble = end.as_ref().is_some_and(Trouble::may_be);
         ended.weight += weight;
         ended.recent.push_back((Arc::clone(flow), weight));
         ended.shrink(self.keep.load(Ordering::Relaxed));
+        // With the lock held: who does not find it among the live ones finds it here, and nobody counts it twice.
+        self.shard(flow.id).remove(&flow.id);
         drop(ended);
         let log: Guard<_> = self.log.load();
         if let Some(log) = &*log {
@@ -364,7 +374,6 @@ impl Ticket {
         if !self.live.end(end) {
             return;
         }
-        self.flows.shard(self.live.id).remove(&self.live.id);
         if let Some(tally) = self.live.tally() {
             let started_ms = self.live.so_far().started_ms();
             tally.add(&self.live.bytes, started_ms);

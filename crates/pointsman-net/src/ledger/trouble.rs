@@ -137,16 +137,26 @@ impl Trouble {
     /// What was wrong with a flow that ended; `None` where nothing was.
     #[must_use]
     pub fn of(record: &FlowRecord) -> Option<Self> {
-        Some(match record.ended.as_ref()? {
+        match record.ended.as_ref()? {
+            End::Refused => Some(Self::refusal(record)),
+            end => Self::of_end(end, record.bytes_received),
+        }
+    }
+
+    /// As [`Self::of`], but for what was refused: by how a flow ended, and how many bytes came from where it led.
+    pub(super) fn of_end(end: &End, bytes_received: u64) -> Option<Self> {
+        Some(match end {
             End::Failed(fault, _) => Self::Fault(*fault),
             End::TimedOut(Limit::FirstByte) => Self::NoAnswer,
-            End::Reset(Side::Target) if record.bytes_received == 0 => Self::TargetReset,
+            End::Reset(Side::Target) if bytes_received == 0 => Self::TargetReset,
             End::Denied(why) if **why == *WRONG_LOGIN => Self::WrongLogin,
             End::Denied(_) | End::TimedOut(Limit::Handshake) => Self::Denied,
-            End::Refused => Self::refusal(record),
-            End::Closed | End::ClientGone | End::Reset(_) | End::Stopped(_) | End::TimedOut(_) => {
-                return None;
-            }
+            End::Closed
+            | End::ClientGone
+            | End::Refused
+            | End::Reset(_)
+            | End::Stopped(_)
+            | End::TimedOut(_) => return None,
         })
     }
 

@@ -181,7 +181,7 @@ impl Ways {
 
     /// What the outbound does to a flow given to it.
     pub(crate) fn action(&self, id: OutboundId) -> Option<Action> {
-        self.generation.outbound(self.member(id))?.kind.action()
+        self.generation.action(self.member(id))
     }
 
     /// Opens a stream to `target` by way of an outbound, within `limit`, every hop included.

@@ -106,6 +106,7 @@ impl Standing {
             name: Arc::clone(&self.name),
             kind: self.kind,
             at,
+            reached: self.bound,
         }
     }
 }

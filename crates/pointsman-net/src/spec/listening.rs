@@ -20,6 +20,8 @@ pub struct Listening {
     pub kind: InboundKind,
     /// Where, with the port that port 0 got.
     pub at: At,
+    /// The address at which it is reached, also where its socket was handed over; `None`: not by TCP.
+    pub reached: Option<SocketAddr>,
 }
 
 /// An address that can be listened on: `127.0.0.1:5432`, `unix:/run/x.sock`, `fd:3`.

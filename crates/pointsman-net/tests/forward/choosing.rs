@@ -196,7 +196,7 @@ async fn a_client_whose_flow_is_stopped_in_the_dial_is_reset() {
     let mut client = stage.connect().await;
     stage.living(1).await;
     let id = stage.plane().flows()[0].id;
-    assert!(stage.plane().close(id));
+    assert!(stage.plane().close(id).is_some());
     let error = client.rest().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }

@@ -108,7 +108,7 @@ async fn flows_are_listed_closed_and_drained() {
     one.expect("a").await;
     let live = stage.plane().flows().remove(0);
     assert_eq!(live.record().member.as_deref(), Some("t"));
-    assert!(stage.plane().close(live.id));
+    assert!(stage.plane().close(live.id).is_some());
     assert!(one.is_closed().await);
     assert_eq!(
         stage.records(1).await[0].ended,

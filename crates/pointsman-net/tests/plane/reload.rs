@@ -147,7 +147,7 @@ async fn a_live_flow_can_be_seen_and_closed() {
     let record = live[0].record();
     assert_eq!((record.bytes_sent, record.ended.clone()), (3, None));
     assert_eq!(record.outbound.as_deref(), Some("DIRECT"));
-    assert!(stage.plane().close(record.id));
+    assert!(stage.plane().close(record.id).is_some());
     let _ = client.rest().await;
     let ended = stage.record().await;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn a_live_flow_can_be_seen_and_closed() {
         (record.id, Some(End::Stopped(By::Operator)))
     );
     assert!(stage.plane().flows().is_empty());
-    assert!(!stage.plane().close(record.id));
+    assert!(stage.plane().close(record.id).is_none());
     assert_eq!(stage.plane().record(record.id).unwrap().bytes_received, 3);
     // Also one that has not said what it wants.
     let client = stage.connect().await;
@@ -165,12 +165,33 @@ async fn a_live_flow_can_be_seen_and_closed() {
             None => tokio::task::yield_now().await,
         }
     };
-    assert!(stage.plane().close(waiting));
+    assert!(stage.plane().close(waiting).is_some());
     assert_eq!(
         stage.records(2).await[1].ended,
         Some(End::Stopped(By::Operator))
     );
     drop(client);
+}
+
+#[tokio::test]
+async fn a_closed_flow_tells_how_it_ended_also_where_none_is_kept() {
+    let server = echo().await;
+    let mut spec = Script::new().spec();
+    spec.records.keep = 0;
+    let stage = Stage::of(spec).await;
+    let mut client = stage.connect().await;
+    assert_eq!(client.socks5("echo.test", server.port()).await, 0);
+    let id = stage.plane().flows()[0].id;
+    let flow = stage.plane().close(id).unwrap();
+    let _ = client.rest().await;
+    let ended = async {
+        while flow.record().ended.is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(flow.record().ended, Some(End::Stopped(By::Operator)));
+    assert!(stage.plane().recent().is_empty());
 }
 
 #[tokio::test]

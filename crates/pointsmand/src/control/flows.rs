@@ -21,6 +21,7 @@ use pointsman_config::setup::ResolverId;
 use pointsman_net::lookup::{self, NotFound};
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::{FlowRecord, rfc3339};
+use pointsman_policy::fact::InboundKind;
 use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trace, settle};
 use serde::Deserialize;
 
@@ -29,9 +30,6 @@ use super::wanted::{Fit, Wanted};
 use crate::app::{App, InForce};
 use crate::members::{Recorded, Selected};
 use crate::records;
-
-/// The longest that an explanation waits for a resolver.
-const RESOLVE: Duration = Duration::from_secs(10);
 
 /// `?full=true`.
 #[derive(Debug, Default, Deserialize)]
@@ -143,26 +141,24 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Res
 
 /// `DELETE /v1/flows/{id}`
 pub(crate) async fn close(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
-    if !app.plane.close(id) {
-        return unknown(id).into_response();
-    }
-    match ended(&app, id).await {
-        Some(record) => Json(app.wire(&record)).into_response(),
+    match app.plane.close(id) {
+        Some(flow) => Json(app.wire(&ended(&flow).await)).into_response(),
         None => unknown(id).into_response(),
     }
 }
 
-/// The record of a flow that was just closed: as it ended, if it does within a second.
-async fn ended(app: &App, id: u64) -> Option<Arc<FlowRecord>> {
+/// The record of a flow that was just closed, whether or not it is kept: as it ended, if it does within a second.
+async fn ended(flow: &LiveFlow) -> FlowRecord {
     const LOOKS: u32 = 50;
     const PAUSE: Duration = Duration::from_millis(20);
     for _ in 0..LOOKS {
-        if app.plane.record(id)?.ended.is_some() {
-            break;
+        let record = flow.record();
+        if record.ended.is_some() {
+            return record;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    app.plane.record(id)
+    flow.record()
 }
 
 /// `GET /v1/flows/{id}/explain`: what the policy of its generation says of what was known of it.
@@ -241,7 +237,9 @@ fn decided_again(
     };
     let in_force = app.in_force();
     let selection = Recorded::new(&in_force, policy, record);
-    let explanation = render(&selection, setup, policy, facts, find, None, full);
+    let listeners = Listeners::of(setup);
+    let how = (&listeners, full);
+    let explanation = render(&selection, setup, policy, facts, find, None, how);
     (explanation, asked)
 }
 
@@ -279,7 +277,13 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         policy,
     };
     let said = Some(&flow);
-    let mut explanation = render(&selection, &setup, policy, facts, find, said, request.full);
+    let listening = in_force.listening();
+    let reached = listening.iter().filter_map(|it| {
+        let is_forward = it.kind == InboundKind::Forward;
+        Some((&*it.name, is_forward, it.reached?))
+    });
+    let how = (&Listeners::bound(reached), request.full);
+    let mut explanation = render(&selection, &setup, policy, facts, find, said, how);
     explain::hint_of_the_way(&mut explanation, &setup);
     explanation.id = flow.id.clone();
     explanation.generation = Some(in_force.number().to_string());
@@ -368,7 +372,8 @@ async fn look_up(in_force: &InForce, resolver: Option<ResolverId>, name: &Domain
     let ways = in_force.ways();
     let spec = ways.generation().spec();
     let own = resolver.and_then(|id| spec.resolvers.get(id.0));
-    ways.look_up(&**own.unwrap_or(&spec.server_resolver), name, RESOLVE)
+    let limit = spec.timeouts.resolve;
+    ways.look_up(&**own.unwrap_or(&spec.server_resolver), name, limit)
         .await
 }
 
@@ -379,7 +384,7 @@ fn render(
     mut facts: Facts,
     find: impl FnMut(Need, &mut Facts),
     said: Option<&Flow>,
-    full: bool,
+    (listeners, full): (&Listeners<'_>, bool),
 ) -> api::Explanation {
     let settled = settle(policy, &mut facts, find);
     let mut trace = Trace::default();
@@ -394,7 +399,7 @@ fn render(
         said,
         world: World {
             selection,
-            listeners: &Listeners::of(setup),
+            listeners,
             dialled: &[],
         },
         detail: if full { Detail::Full } else { Detail::Folded },

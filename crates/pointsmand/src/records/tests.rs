@@ -149,3 +149,25 @@ fn the_reference_has_each_limit() {
         .collect();
     assert_eq!(documented, expected);
 }
+
+#[test]
+fn what_broke_after_the_dial_is_not_the_dials_fault() {
+    let mut record = full();
+    record.attempts.clear();
+    record.took.dial_us = 1000;
+    let dials = |record: &FlowRecord| -> Vec<String> {
+        let dials = steps(record, &[]).into_iter();
+        let dials = dials.filter(|step| step.step == "dial");
+        dials.map(|step| step.outcome).collect()
+    };
+    for (fault, dial) in [
+        (Fault::Login, "failed: no"),
+        (Fault::ConnectionRefused, "failed: no"),
+        (Fault::Answer, "open"),
+        (Fault::Target, "open"),
+        (Fault::Client, "open"),
+    ] {
+        record.ended = Some(End::Failed(fault, "no".into()));
+        assert_eq!(dials(&record), [dial], "{fault:?}");
+    }
+}
