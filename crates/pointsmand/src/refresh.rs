@@ -336,16 +336,25 @@ impl Keeping {
         // Lists of a million names take their time.
         let reading = self.source.clone();
         let key = self.app.origin.shelf.key();
+        let known = self.has_copy().then(|| self.copy.path().to_owned());
         let read = self.app.lists.read(move || {
+            // Of a server that tells no versions: what is the same makes no generation.
+            if known.is_some_and(|path| draft.is_as(&path).unwrap_or(false)) {
+                return Ok(None);
+            }
             let mut opened = draft.read()?;
             let compiled = reading.compile(&mut *opened.bytes, key);
             if compiled.is_err() {
                 // What it took until then; of a good one it is given back once that is in force.
                 pointsman_os::memory::give_back();
             }
-            Ok::<_, std::io::Error>((draft, opened.stamp, compiled))
+            Ok::<_, std::io::Error>(Some((draft, opened.stamp, compiled)))
         });
-        let (draft, stamp, set) = read.await?.map_err(|error| error.to_string())?;
+        let read = read.await?.map_err(|error| error.to_string())?;
+        let Some((draft, stamp, set)) = read else {
+            self.copy.confirm_as(validators, unix_ms());
+            return Ok(Outcome::Unchanged);
+        };
         let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
         let left_out = told.left_out();
         if left_out > 0 {

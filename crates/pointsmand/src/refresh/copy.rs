@@ -5,7 +5,7 @@
 //! one is damaged, or of somebody else, and is asked for anew. Which state of the copy is meant says its [`Stamp`].
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// The most that stands beside a copy, in bytes.
 const MOST_SAID: u64 = 64 << 10;
+
+/// What is compared at once, in bytes.
+const PIECE: usize = 16 << 10;
 
 /// The drafts of this process.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
@@ -132,10 +135,21 @@ impl Copy {
         })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The server has nothing newer.
     pub(super) fn confirm(&mut self, now: u64) {
         self.said.checked = now;
         self.note();
+    }
+
+    /// The server sent the same once more, and says that of it now.
+    pub(super) fn confirm_as(&mut self, validators: Validators, now: u64) {
+        (self.said.etag, self.said.last_modified) = (validators.etag, validators.last_modified);
+        self.confirm(now);
     }
 
     /// The draft is the copy from now on, in that state.
@@ -186,6 +200,25 @@ impl Draft {
 
     pub(super) fn read(&self) -> io::Result<Opened> {
         Disk.open(&self.path, u64::MAX)
+    }
+
+    /// Whether it holds the very bytes of that file.
+    pub(super) fn is_as(&self, path: &Path) -> io::Result<bool> {
+        let (mut one, mut other) = (self.read()?, Disk.open(path, u64::MAX)?);
+        if one.stamp.length != other.stamp.length {
+            return Ok(false);
+        }
+        let (mut ours, mut theirs) = ([0; PIECE], [0; PIECE]);
+        loop {
+            let read = one.bytes.read(&mut ours)?;
+            if read == 0 {
+                return Ok(true);
+            }
+            other.bytes.read_exact(&mut theirs[..read])?;
+            if ours[..read] != theirs[..read] {
+                return Ok(false);
+            }
+        }
     }
 }
 
@@ -369,6 +402,25 @@ mod tests {
         fs::remove_file(beside(&path)).unwrap();
         fs::write(&path, "mine.test\n").unwrap();
         assert_eq!((find().doubt(), find().stamp().is_some()), (None, true));
+    }
+
+    #[test]
+    fn the_same_bytes_are_the_same_list() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let copy = Copy::find(path.clone(), "http://a.b/");
+        let long = b"a.b\n".repeat(PIECE);
+        for (copied, fetched, same) in [
+            (&b"a.b\n"[..], &b"a.b\n"[..], true),
+            (b"a.b\n", b"a.c\n", false),
+            (b"a.b\n", b"a.b\nc\n", false),
+            (&long, &long, true),
+        ] {
+            fs::write(&path, copied).unwrap();
+            let mut draft = copy.draft().unwrap();
+            draft.write(fetched).unwrap();
+            assert_eq!(draft.is_as(&path).unwrap(), same);
+        }
     }
 
     #[test]
