@@ -149,14 +149,14 @@ fn bitflow_forwards() {
         &setup,
         "src=11.0.0.1:5 inbound=forward:smtp",
         expect![
-            "reset reset: `authorized_sources: 10.0.0.0/8` (b.yaml:6): source is 11.0.0.1 (given)"
+            "reset reset: `not in authorized_sources: 10.0.0.0/8` (b.yaml:6): source is 11.0.0.1 (given)"
         ],
     );
     short(
         &setup,
         "src=11.0.0.1:5",
         expect![
-            "reset reset: `authorized_sources: 10.0.0.0/8` (b.yaml:6): source is 11.0.0.1 (given)"
+            "reset reset: `not in authorized_sources: 10.0.0.0/8` (b.yaml:6): source is 11.0.0.1 (given)"
         ],
     );
     short(
