@@ -299,6 +299,9 @@ fn is_the_clients(error: &io::Error) -> bool {
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// So many tasks more than another make a worker hand a connection over, which costs a few system calls.
+const UNEVEN: usize = 4;
+
 impl Shared {
     /// Tells one waiting client "no" with the reserve, instead of letting it wait for a time-out.
     fn refuse_one(&self, reserve: &mut Reserve, queue: &Queue, cx: &mut Context<'_>) {
@@ -353,7 +356,10 @@ impl Shared {
     /// `Ok` when the worker is the one we run on, `Err` when the socket has to move.
     fn worker_for(&self, place: Place) -> Result<usize, usize> {
         match place {
-            Place::Here(worker) => Ok(worker),
+            Place::Here(worker) => match self.idler_than(worker) {
+                Some(other) => Err(other),
+                None => Ok(worker),
+            },
             // A listener that hands out in turn accepts on the first worker.
             Place::InTurn => {
                 match self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len() {
@@ -362,6 +368,20 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// A worker that has clearly less to do. The kernel chooses by a hash, and of few clients it gives one worker now and
+    /// then much more than its share: those wait, and the other worker has nothing to do.
+    fn idler_than(&self, worker: usize) -> Option<usize> {
+        let tasks = |handle: &Handle| handle.metrics().num_alive_tasks();
+        let own = tasks(self.workers.get(worker)?);
+        if own < UNEVEN {
+            return None;
+        }
+        let all = self.workers.iter().map(tasks).enumerate();
+        let (other, least) = all.min_by_key(|(_, tasks)| *tasks)?;
+        // Of many connections most rest: there a few more are none.
+        (own >= least + UNEVEN.max(least / 4)).then_some(other)
     }
 
     fn handle(&self, (socket, peer): Arrived, worker: usize) {

@@ -1,4 +1,4 @@
-//! The threads that carry flows: each has a runtime of its own, and a flow stays where it was accepted.
+//! The threads that carry flows: each has a runtime of its own, and a flow stays where it began.
 //!
 //! Invariant: nothing is shared between workers but what a caller shares on purpose, so that a flow's wake-ups never
 //! cross threads. Absent: blocking work; it goes to `spawn_blocking` of whichever runtime asks.

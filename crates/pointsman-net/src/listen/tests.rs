@@ -48,6 +48,20 @@ fn all_workers_accept() {
 }
 
 #[test]
+fn a_worker_that_has_clearly_more_to_do_hands_over() {
+    let workers = Workers::start(2).unwrap();
+    let (handler, told) = telling("a");
+    let listener = Listener::bind(any_port(), &workers, handler).unwrap();
+    for _ in 0..2 * UNEVEN {
+        workers.spawn_on(0, std::future::pending());
+    }
+    for _ in 0..20 {
+        let _client = connect(listener.address().unwrap());
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (1, "a"));
+    }
+}
+
+#[test]
 fn inherited_and_local_listeners_hand_out_in_turn() {
     let directory = tempfile::tempdir().unwrap();
     let workers = Workers::start(2).unwrap();
