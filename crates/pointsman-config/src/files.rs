@@ -111,6 +111,25 @@ pub trait Files {
     /// Whether it is a directory; `None` when there is nothing at that path.
     fn is_directory(&self, path: &Path) -> Option<bool>;
 
+    /// Whether something is there, or may be: also a link that leads nowhere, and what stands where nobody may look.
+    fn may_be_there(&self, path: &Path) -> bool {
+        self.is_directory(path).is_some()
+    }
+
+    /// Where a path leads by its links. What has none, and no programs either, says that all are there.
+    ///
+    /// # Errors
+    /// Those of the file system; `NotFound` for a path that leads nowhere.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    /// Whether this host has a user of that name or number; `None`: that is not known.
+    fn has_user(&self, name: &str) -> Option<bool> {
+        let _nobody_knows = name;
+        None
+    }
+
     /// The value of an environment variable, for secrets `from_env`.
     fn variable(&self, name: &str) -> Option<String>;
 }

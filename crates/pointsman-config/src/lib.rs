@@ -14,6 +14,7 @@ pub mod flow;
 pub mod forward;
 #[doc(hidden)]
 pub mod fuzz_checks;
+mod here;
 pub mod input;
 pub mod json;
 pub mod list;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::dialect::{self, foreign::Document};
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::input::{Input, MAX_FILE, text_of};
+use crate::here;
 use crate::list::Shelf;
 use crate::list_file;
 use crate::own;
@@ -83,10 +84,20 @@ pub fn load_with(path: &Path, loading: Loading<'_>) -> Loaded {
         Err(error) => {
             let shown = main.display().to_string();
             let place = Source::new(&shown, String::new()).span(0, 0);
-            let problem = problems.error("unreadable", &place, format!("cannot be read: {error}"));
-            if main != *path {
-                problem.hint = Some(in_directory(path, files));
-            }
+            let hint = match error.kind() {
+                _ if main != *path => Some(in_directory(path, files)),
+                io::ErrorKind::PermissionDenied => Some(
+                    "who runs this may not read it, or may not enter a directory on the way to it"
+                        .to_owned(),
+                ),
+                io::ErrorKind::NotFound if files.may_be_there(&main) => {
+                    Some("it is a link that leads nowhere, or behind one".to_owned())
+                }
+                _ => None,
+            };
+            problems
+                .error("unreadable", &place, format!("cannot be read: {error}"))
+                .hint = hint;
             return Loaded {
                 dialect,
                 setup: None,
@@ -168,6 +179,7 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
         own::check(setup, &mut problems);
         list_file::check_places(&setup.sources, &mut problems);
         unbuilt::check(setup, &mut problems);
+        here::check(setup, input.files, &mut problems);
     }
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());

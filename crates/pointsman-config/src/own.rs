@@ -220,11 +220,11 @@ fn by_endpoint(outbound: &crate::setup::Outbound, problems: &mut Problems) {
     if let (true, None, Some(span)) = (local, served_by, &outbound.span) {
         let message = format!(
             "any program that listens on {server} is taken for the one behind `{}`: its flows go direct where \
-             the rules say proxy",
+             the rules say proxy, if the daemon may look at it",
             outbound.name
         );
         problems.warning("guard-by-endpoint", span, message).hint =
-            Some("say who it is: `served_by: { program: PATH }` or `{ user: NAME }`".into());
+            Some("say who it is: `served_by: { user: NAME }` or `{ program: PATH }`".into());
     }
 }
 

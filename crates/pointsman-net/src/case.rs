@@ -15,6 +15,7 @@ use pointsman_policy::{Action, Domain, Fact, Facts, Host, Need, Policy, Watch};
 use tokio::time::Instant;
 
 use crate::door::Door;
+use crate::doubt::Doubt;
 use crate::ends::Ends;
 use crate::facts::{Means, Subject};
 use crate::guest::{Gone, Guest, while_here};
@@ -35,6 +36,10 @@ pub(crate) struct Case {
     pub(crate) ticket: Ticket,
     /// What of this host its client is lent.
     lent: Lent,
+    /// Outbounds that its client's program may serve or not.
+    untold: Vec<Arc<str>>,
+    /// Held where it may be a flow of a loop.
+    doubt: Option<Doubt>,
 }
 
 /// Where a decision leads.
@@ -52,7 +57,14 @@ impl Case {
             ends,
             ticket,
             lent: Lent::Unasked,
+            untold: Vec::new(),
+            doubt: None,
         }
+    }
+
+    /// What is to be held as long as the flow is carried.
+    pub(crate) fn take_doubt(&mut self) -> Option<Doubt> {
+        self.doubt.take()
     }
 
     /// From what is known to what is done; the record knows both afterwards.
@@ -194,7 +206,18 @@ impl Case {
 
     /// Tells of a fact that was searched in vain.
     fn tell_lack(&self, need: Need) {
-        if let Some(why) = self.known().facts.failure(need) {
+        let known = self.known();
+        let facts = &known.facts;
+        // A process of which only the user is known lacks nothing where no rule asks for more.
+        let program = (need == Need::Owner)
+            .then(|| facts.sought.owner.known()?.name.failure())
+            .flatten()
+            .filter(|_| {
+                self.ways
+                    .generation()
+                    .asks_for_programs(self.door.spec.policy)
+            });
+        if let Some(why) = facts.failure(need).or(program) {
             self.ticket.lacks(Lack::of(need), why);
         }
     }
@@ -253,7 +276,9 @@ impl Case {
         let action = generation.action(member);
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
         let groups = pick.between().filter_map(name).collect();
-        let above = self.above_rules(action);
+        let above = self
+            .above_rules(action)
+            .or_else(|| self.like_a_loop(&pick, action));
         let refuse = |refusal| Choice::Refuse(refusal, REFUSED.into());
         self.note(|record| {
             record.outbound = outbound;

@@ -32,6 +32,8 @@ pub struct Generation {
     speaking: Vec<bool>,
     /// Which policies look at the code point of packets.
     marked: Vec<bool>,
+    /// Which policies ask for more of a program than whose it is.
+    programs: Vec<bool>,
     /// Those of the guards that concern this host now.
     guards: ArcSwap<Vec<Guard>>,
     rules: Rules,
@@ -53,6 +55,7 @@ impl Generation {
             .map(|policy| policy.body.iter().any(speaks))
             .collect();
         let marked = marked(&spec.policies);
+        let programs = programs(&spec.policies);
         Self {
             guards: ArcSwap::from_pointee(of_this_host(&spec.guards)),
             spec,
@@ -60,6 +63,7 @@ impl Generation {
             groups: Arc::new(groups),
             speaking,
             marked,
+            programs,
             rules,
             listening: listening.into(),
         }
@@ -75,6 +79,7 @@ impl Generation {
     ) -> Self {
         Self {
             marked: marked(&policies),
+            programs: programs(&policies),
             guards: ArcSwap::new(self.guards.load_full()),
             spec: Spec {
                 number,
@@ -166,6 +171,11 @@ impl Generation {
         self.marked.get(policy.0).copied().unwrap_or(false)
     }
 
+    /// Whether a policy asks for more of a program than whose it is.
+    pub(crate) fn asks_for_programs(&self, policy: PolicyId) -> bool {
+        self.programs.get(policy.0).copied().unwrap_or(false)
+    }
+
     /// The way out of that number.
     pub(crate) fn outbound(&self, id: OutboundId) -> Option<&Outbound> {
         self.spec.outbounds.get(usize::try_from(id.0).ok()?)
@@ -200,6 +210,11 @@ fn of_this_host(guards: &[Guard]) -> Vec<Guard> {
 
 fn marked(policies: &[Arc<Policy>]) -> Vec<bool> {
     policies.iter().map(|policy| policy.reads_dscp()).collect()
+}
+
+fn programs(policies: &[Arc<Policy>]) -> Vec<bool> {
+    let ask = |policy: &Arc<Policy>| policy.first_asking_for_a_program().is_some();
+    policies.iter().map(ask).collect()
 }
 
 fn speaks(node: &Node) -> bool {

@@ -6,6 +6,7 @@
 mod case;
 pub mod dial;
 mod door;
+mod doubt;
 #[cfg(test)]
 #[path = "../tests/support/drops.rs"]
 mod drops;

@@ -1,10 +1,11 @@
-//! Whose flow it is: the process behind the client's socket, and whether it serves one of our ways out.
+//! Whose flow it is: the process behind the client's socket, and (`serves`) whether it serves one of our ways out.
 //!
 //! Invariant: only flows of this host are asked about, others honestly have no owner here; the search
 //! runs beside the worker and within the budget of [`Owners`].
 
-use std::cell::OnceCell;
-use std::collections::{HashMap, VecDeque};
+mod serves;
+
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +14,11 @@ use std::time::Duration;
 use pointsman_os::owner::{self, Network, Owners, ProcessInfo, SocketOwner};
 use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Network as Transport, Parent, Process, Provenance};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use self::serves::Known;
+pub(crate) use self::serves::{Serves, serves};
 use crate::ends::Ends;
-use crate::spec::{Guard, ServedBy};
 
 /// What is remembered of searches, over flows.
 #[derive(Debug, Default)]
@@ -24,15 +26,10 @@ pub(crate) struct Memory {
     owners: Owners,
     /// The last command lines that were long, newest last.
     lines: Mutex<VecDeque<Arc<str>>>,
-    /// Who listens at the endpoint of an outbound, and when that was asked.
-    serving: Mutex<HashMap<SocketAddr, (Instant, Option<Serving>)>>,
+    /// Of those who serve outbounds.
+    known: Known,
 }
 
-/// The listening socket, and the number of the process that has it.
-type Serving = (SocketOwner, u32);
-
-/// How long the process at an endpoint is taken to be the same.
-const STILL_SERVING: Duration = Duration::from_secs(5);
 /// Ancestors that conditions can see: a shell, a terminal, a session and what started it.
 const MAX_PARENTS: usize = 16;
 /// The longest search, with the wait for others: a few budgets of [`Owners`].
@@ -56,72 +53,15 @@ pub(crate) async fn process(
         let Some(socket) = owner::lookup(network, client, far)? else {
             return Ok(None);
         };
-        Ok(memory
-            .owners
-            .process_of(&socket)?
-            .map(|found| memory.process(&found)))
+        Ok(match memory.owners.process_of(&socket) {
+            Ok(found) => found.map(|found| memory.process(&found)),
+            // Whose socket it is the kernel tells without a look at the process.
+            Err(error) => Some(of_user(&socket, &error.to_string().into())),
+        })
     };
     match beside(LONGEST_SEARCH, search).await {
         Ok(Ok(found)) => Fact::from_option(found, Provenance::System),
         Ok(Err(error)) => Fact::Failed(error.to_string().into()),
-        Err(why) => Fact::Failed(why),
-    }
-}
-
-/// The outbound of one of `guards` that the client's process serves.
-pub(crate) async fn serves(
-    memory: &Arc<Memory>,
-    guards: &Arc<Vec<Guard>>,
-    network: Transport,
-    ends: &Ends,
-) -> Fact<Arc<str>> {
-    if guards.is_empty() {
-        return Fact::Absent;
-    }
-    let (Some(network), Some((client, far))) = (of_sockets(network), of_this_host(ends)) else {
-        return Fact::Absent;
-    };
-    let socket = match owner::lookup(network, client, far) {
-        Ok(Some(socket)) => socket,
-        Ok(None) => return Fact::Absent,
-        Err(error) => return Fact::Failed(error.to_string().into()),
-    };
-    let now = Instant::now();
-    let of_another = |guard: &Guard| match guard.by {
-        ServedBy::Endpoint(endpoint) => memory.is_of_another(endpoint, &socket, now),
-        ServedBy::Program(_) | ServedBy::User(_) => false,
-    };
-    if guards.iter().all(of_another) {
-        return Fact::Absent;
-    }
-    let (memory, guards) = (Arc::clone(memory), Arc::clone(guards));
-    let search = move || {
-        let process = OnceCell::new();
-        let process = || process.get_or_init(|| memory.owners.process_of(&socket));
-        let found = || process().as_ref().ok().and_then(Option::as_ref);
-        let serves = |guard: &&Guard| match &guard.by {
-            ServedBy::Endpoint(endpoint) => memory.is_served_by(*endpoint, &socket, now),
-            ServedBy::Program(path) => {
-                found().is_some_and(|found| found.path.as_deref() == Some(path))
-            }
-            ServedBy::User(name) => {
-                found().is_some_and(|found| found.user.as_deref() == Some(name))
-            }
-        };
-        let of_process = |guard: &Guard| !matches!(guard.by, ServedBy::Endpoint(_));
-        match guards.iter().find(serves) {
-            Some(guard) => Ok(Some(Arc::clone(&guard.outbound))),
-            // Whose it is was asked in vain, and none is not the answer.
-            None if guards.iter().any(of_process) => match process() {
-                Err(error) => Err(error.to_string()),
-                Ok(_) => Ok(None),
-            },
-            None => Ok(None),
-        }
-    };
-    match beside(LONGEST_SEARCH, search).await {
-        Ok(Ok(found)) => Fact::from_option(found, Provenance::System),
-        Ok(Err(why)) => Fact::Failed(why.into()),
         Err(why) => Fact::Failed(why),
     }
 }
@@ -164,44 +104,6 @@ fn of_this_host(ends: &Ends) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 impl Memory {
-    /// Whether it is known, without a search, that another user's process serves there: cheap, and
-    /// true of nearly all flows where a proxy core has a user of its own.
-    fn is_of_another(&self, endpoint: SocketAddr, socket: &SocketOwner, now: Instant) -> bool {
-        match self.known(endpoint, now) {
-            Some(Some((serving, _))) => serving.uid != socket.uid,
-            Some(None) => true,
-            None => false,
-        }
-    }
-
-    fn is_served_by(&self, endpoint: SocketAddr, socket: &SocketOwner, now: Instant) -> bool {
-        let serving = self.known(endpoint, now).unwrap_or_else(|| {
-            let found = self.search(endpoint);
-            let mut known = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(endpoint, (now, found));
-            found
-        });
-        let Some((_, pid)) = serving else {
-            return false;
-        };
-        // Our own connections are known by their tokens, see `guard`.
-        pid != std::process::id() && owner::pid_owns_inode(pid, socket.inode).unwrap_or(false)
-    }
-
-    fn known(&self, endpoint: SocketAddr, now: Instant) -> Option<Option<Serving>> {
-        let known = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, serving) = known.get(&endpoint)?;
-        (now.saturating_duration_since(*at) < STILL_SERVING).then_some(*serving)
-    }
-
-    fn search(&self, endpoint: SocketAddr) -> Option<Serving> {
-        let socket = owner::listener(endpoint).ok()??;
-        let process = self.owners.process_of(&socket).ok()??;
-        Some((socket, process.pid))
-    }
-}
-
-impl Memory {
     /// One text for all flows that have an equal one: it may be a hundred kilobytes.
     fn shared(&self, line: String) -> Arc<str> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,6 +127,23 @@ impl Memory {
             Err(error) => Fact::Failed(error.to_string().into()),
         };
         described(found, line)
+    }
+}
+
+/// A process of which no more is known than its user, and why.
+fn of_user(socket: &SocketOwner, why: &Arc<str>) -> Process {
+    let failed = || Fact::Failed(Arc::clone(why));
+    let user = owner::user_name(socket.uid).map(Into::into);
+    Process {
+        name: failed(),
+        path: failed(),
+        command_line: failed(),
+        pid: Fact::Failed(Arc::clone(why)),
+        user: Fact::from_option(user, Provenance::System),
+        cgroup: failed(),
+        unit: failed(),
+        tag: failed(),
+        parents: Vec::new(),
     }
 }
 

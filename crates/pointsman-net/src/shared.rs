@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::dial::Dialer;
+use crate::doubt::Doubtful;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::ledger::Flows;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) flows: Arc<Flows>,
     pub(crate) own: Arc<Own>,
     pub(crate) memory: Arc<Memory>,
+    /// Flows that may be those of a loop.
+    pub(crate) doubtful: Arc<Doubtful>,
     pub(crate) pipes: PipePool,
     /// Flows that wait for somebody's word.
     pub(crate) requests: Arc<Requests>,
@@ -118,6 +121,7 @@ impl Shared {
             flows: Arc::new(Flows::new(clock)),
             own: Arc::default(),
             memory: Arc::default(),
+            doubtful: Arc::default(),
             pipes: PipePool::default(),
             requests: Arc::default(),
             questions: Tasks::new(),

@@ -85,6 +85,8 @@ pub struct Guard {
     pub outbound: Arc<str>,
     /// How it is told.
     pub by: ServedBy,
+    /// Where it listens: how it is told as long as this host has no such program or user.
+    pub instead: Vec<SocketAddr>,
 }
 
 /// How the process is told that serves an outbound.

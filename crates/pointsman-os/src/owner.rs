@@ -103,6 +103,18 @@ pub fn process(pid: u32) -> io::Result<ProcessInfo> {
     imp::owner::process(pid)
 }
 
+/// A user's login name; `None` where there is no such user here.
+#[must_use]
+pub fn user_name(uid: u32) -> Option<String> {
+    imp::owner::user_name(uid)
+}
+
+/// The user of that login name, else of that number; `None` where there is no such user here.
+#[must_use]
+pub fn user_named(name: &str) -> Option<u32> {
+    imp::owner::user_named(name).or_else(|| name.parse().ok())
+}
+
 /// Whether the processes of other users may be looked at. False only where that is certain: without the capabilities
 /// for it, every search for such a process ends in `PermissionDenied`.
 pub fn may_see_others() -> bool {

@@ -45,6 +45,16 @@ pub fn own_listener(at: impl Display) -> String {
     format!("loop guard: own listener: {at} is where Pointsman itself listens")
 }
 
+/// Why a flow is refused that goes to a proxy of this host where `most` go to the same place already, and nobody can
+/// tell whether the proxy itself sends them.
+#[must_use]
+pub fn like_a_loop(outbound: &str, most: usize) -> String {
+    format!(
+        "loop guard: this looks like a loop: {most} flows to one destination by `{outbound}` at once, and whether the \
+         program behind it sends them cannot be told"
+    )
+}
+
 /// Why a flow of a client of another host is refused that would go direct to such an address.
 #[must_use]
 pub fn local_address(address: IpAddr) -> String {

@@ -154,6 +154,18 @@ impl Files for Recorder {
         Disk.is_directory(path)
     }
 
+    fn may_be_there(&self, path: &Path) -> bool {
+        Disk.may_be_there(path)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Disk.real_path(path)
+    }
+
+    fn has_user(&self, name: &str) -> Option<bool> {
+        Disk.has_user(name)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         Disk.variable(name)
     }

@@ -83,7 +83,7 @@ fn door(setup: &Setup, inbound: &Inbound) -> DoorSpec {
 
 /// Who serves upstream proxies: what the configuration says, else whoever listens at their address, where that is one
 /// of this host. The data plane tells which addresses are.
-fn guards(outbounds: &[Outbound]) -> Vec<Guard> {
+pub(crate) fn guards<'o>(outbounds: impl IntoIterator<Item = &'o Outbound>) -> Vec<Guard> {
     let mut guards = Vec::new();
     for outbound in outbounds {
         let Some(Upstream {
@@ -92,19 +92,22 @@ fn guards(outbounds: &[Outbound]) -> Vec<Guard> {
         else {
             continue;
         };
-        let by = match served_by {
-            Some(spec::ServedBy::Program(path)) => vec![ServedBy::Program(path.clone())],
-            Some(spec::ServedBy::User(name)) => vec![ServedBy::User(Arc::clone(name))],
-            None => addresses(&server.host)
-                .into_iter()
-                .map(|ip| ServedBy::Endpoint(SocketAddr::new(ip, server.port)))
-                .collect(),
-        };
-        let guard = |by| Guard {
+        let endpoints = addresses(&server.host).into_iter();
+        let endpoints = endpoints.map(|ip| SocketAddr::new(ip, server.port));
+        let guard = |by, instead| Guard {
             outbound: Arc::clone(&outbound.name),
             by,
+            instead,
         };
-        guards.extend(by.into_iter().map(guard));
+        let said = match served_by {
+            Some(spec::ServedBy::Program(path)) => ServedBy::Program(path.clone()),
+            Some(spec::ServedBy::User(name)) => ServedBy::User(Arc::clone(name)),
+            None => {
+                guards.extend(endpoints.map(|at| guard(ServedBy::Endpoint(at), Vec::new())));
+                continue;
+            }
+        };
+        guards.push(guard(said, endpoints.collect()));
     }
     guards
 }

@@ -294,7 +294,12 @@ pub(crate) fn program(process: &Process) -> api::request::Program {
 }
 
 fn process(process: &Process) -> String {
-    let name = process.name.known().map_or("a process", |name| &**name);
+    let Some(name) = process.name.known() else {
+        return match process.user.known() {
+            Some(user) => format!("a process of {user}"),
+            None => "a process".to_owned(),
+        };
+    };
     let pid = process.pid.known().map(|pid| format!(" ({pid})"));
     format!("{name}{}", pid.unwrap_or_default())
 }

@@ -6,7 +6,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead as _, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Files, Opened, Stamp};
@@ -57,6 +57,29 @@ impl Files for Disk {
 
     fn is_directory(&self, path: &Path) -> Option<bool> {
         std::fs::metadata(path).ok().map(|m| m.is_dir())
+    }
+
+    fn may_be_there(&self, path: &Path) -> bool {
+        let leads_nowhere = |path: &Path| path.is_symlink() && std::fs::metadata(path).is_err();
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.ancestors().skip(1).any(leads_nowhere)
+            }
+            Ok(_) | Err(_) => true,
+        }
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn has_user(&self, name: &str) -> Option<bool> {
+        /// A large host's.
+        const LONGEST: u64 = 16 << 20;
+        let users = self.read(Path::new("/etc/passwd"), LONGEST).ok()?;
+        let mut lines = users.split(|byte| *byte == b'\n');
+        let is_it = |line: &[u8]| line.split(|byte| *byte == b':').next() == Some(name.as_bytes());
+        Some(name.parse::<u32>().is_ok() || lines.any(is_it))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -13,15 +13,17 @@ use pointsman_policy::fact::Fact;
 use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Case;
+use crate::doubt::MOST;
 use crate::guest::{Gone, Guest, while_here};
 use crate::ledger::Lack;
 use crate::outbound::{Lent, Pick};
+use crate::owner::Serves;
 use crate::{facts, owner};
 
 impl Case {
     /// The decision with the loop guard applied, and the way that it comes to.
     pub(super) async fn guarded(
-        &self,
+        &mut self,
         decision: Decision,
         guest: &impl Guest,
     ) -> Result<(Decision, Option<Pick>), Gone> {
@@ -42,7 +44,7 @@ impl Case {
     }
 
     /// Finds whether the client's process serves an outbound, as long as there is a client.
-    pub(super) async fn find_serves(&self, guest: &impl Guest) -> Result<(), Gone> {
+    pub(super) async fn find_serves(&mut self, guest: &impl Guest) -> Result<(), Gone> {
         let (network, asked) = {
             let facts = &self.known().facts;
             let asked = !matches!(facts.sought.serves, Fact::Unknown);
@@ -54,12 +56,31 @@ impl Case {
         let memory = &self.ways.shared().memory;
         let guards = self.ways.generation().guards();
         let search = owner::serves(memory, &guards, network, &self.ends);
-        let found = while_here(guest, search).await?;
-        if let Some(why) = found.failure() {
+        let Serves { outbound, untold } = while_here(guest, search).await?;
+        if let Some(why) = outbound.failure() {
             self.ticket.lacks(Lack::Program, why);
         }
-        self.note(|record| record.facts.sought.to_mut().serves = found);
+        self.untold = untold;
+        self.note(|record| record.facts.sought.to_mut().serves = outbound);
         Ok(())
+    }
+
+    /// Why the flow is refused as one of a loop: it goes to a proxy that may have sent it, and too many do.
+    pub(super) fn like_a_loop(&mut self, pick: &Pick, action: Option<Action>) -> Option<String> {
+        if self.untold.is_empty() || !guard::concerns(action) {
+            return None;
+        }
+        let nearest = self.ways.nearest(pick)?;
+        if !self.untold.contains(nearest) {
+            return None;
+        }
+        let known = self.known();
+        let (host, port) = (known.facts.destination.known()?, known.facts.port.known()?);
+        self.doubt = self.ways.shared().doubtful.admit(nearest, host, *port);
+        match self.doubt {
+            Some(_) => None,
+            None => Some(guard::like_a_loop(nearest, MOST)),
+        }
     }
 
     /// Why the flow is refused although the rules let it go, as far as its addresses are known by now.

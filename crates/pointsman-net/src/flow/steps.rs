@@ -143,6 +143,7 @@ impl Flow {
             read_timeout,
             write_timeout,
         } = opened;
+        let stay = stay.in_doubt(self.case.take_doubt());
         let token = server.take_token();
         let flow = Arc::clone(self.case.ticket.live());
         let times = &self.case.ways.generation().spec().timeouts;

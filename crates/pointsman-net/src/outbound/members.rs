@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::target::{Aim, Errand};
 use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
+use crate::doubt::Doubt;
 use crate::group::{Group as Tried, Left, Permit, Trying, Turn};
 use crate::record::chain;
 
@@ -39,6 +40,17 @@ impl Pick {
 pub(crate) struct Stay {
     _permit: Option<Permit>,
     _turn: Option<Turn>,
+    _doubt: Option<Doubt>,
+}
+
+impl Stay {
+    /// Also for what may be a flow of a loop.
+    pub(crate) fn in_doubt(self, doubt: Option<Doubt>) -> Self {
+        Self {
+            _doubt: doubt,
+            ..self
+        }
+    }
 }
 
 impl Ways {
@@ -64,6 +76,22 @@ impl Ways {
             pick.member = member;
         }
         pick
+    }
+
+    /// The outbound whose server is connected to first on that way.
+    pub(crate) fn nearest(&self, pick: &Pick) -> Option<&Arc<str>> {
+        let mut id = pick.member;
+        for _ in 0..MAX_DEPTH {
+            let outbound = self.generation.outbound(id)?;
+            match &outbound.kind {
+                Kind::Through(hops) => id = self.member(*hops.first()?),
+                Kind::Carry(Carrier::Upstream(_)) => return Some(&outbound.name),
+                Kind::Carry(_) | Kind::Choose(_) | Kind::NotYet { .. } | Kind::Refuse(_) => {
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     /// The member that is selected now; `None` for what is no group, or one that tries its members.
@@ -164,6 +192,7 @@ impl Ways {
                         stay: Stay {
                             _permit: Some(permit),
                             _turn: turn,
+                            _doubt: None,
                         },
                         read_timeout: target.read_timeout,
                         write_timeout: target.write_timeout,

@@ -172,6 +172,7 @@ async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy
         spec.guards.push(Guard {
             outbound: "core".into(),
             by: by.clone(),
+            instead: Vec::new(),
         });
         stage.plane().apply(spec).await.unwrap();
         let before = stage.plane().recent().len();
@@ -214,6 +215,7 @@ async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
         spec.guards.push(Guard {
             outbound: "core".into(),
             by: ServedBy::Endpoint(endpoint),
+            instead: Vec::new(),
         });
         stage.plane().apply(spec).await.unwrap();
         let answered;

@@ -44,6 +44,14 @@ pub(crate) fn parents(_: u32, _: usize) -> Vec<Ancestor> {
     Vec::new()
 }
 
+pub(crate) fn user_name(_: u32) -> Option<String> {
+    None
+}
+
+pub(crate) fn user_named(_: &str) -> Option<u32> {
+    None
+}
+
 pub(crate) fn may_see_others() -> bool {
     true
 }

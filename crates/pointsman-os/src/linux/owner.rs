@@ -9,7 +9,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::diag::{self, Answer, Query};
 pub(crate) use super::process::{
-    command_line, may_see_others, owns, parents, pids_by_user, process, variable,
+    command_line, may_see_others, owns, parents, pids_by_user, process, user_name, user_named,
+    variable,
 };
 use crate::owner::{Network, SocketOwner};
 

@@ -76,9 +76,7 @@ pub(crate) fn process(pid: u32) -> io::Result<ProcessInfo> {
         .ok()
         .and_then(|text| cgroup_of(&text));
     let unit = cgroup.as_deref().and_then(unit_of);
-    let user = fs::read("/etc/passwd")
-        .ok()
-        .and_then(|text| user_of(&text, uid));
+    let user = user_name(uid);
     Ok(ProcessInfo {
         pid,
         name,
@@ -88,6 +86,14 @@ pub(crate) fn process(pid: u32) -> io::Result<ProcessInfo> {
         cgroup,
         unit,
     })
+}
+
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    user_of(&fs::read("/etc/passwd").ok()?, uid)
+}
+
+pub(crate) fn user_named(name: &str) -> Option<u32> {
+    number_of(&fs::read("/etc/passwd").ok()?, name)
 }
 
 pub(crate) fn command_line(pid: u32) -> io::Result<String> {
@@ -200,11 +206,24 @@ fn unit_of(cgroup: &str) -> Option<String> {
 }
 
 fn user_of(passwd: &[u8], uid: u32) -> Option<String> {
-    passwd.split(|byte| *byte == b'\n').find_map(|line| {
+    let mut users = users(passwd);
+    let (name, _) = users.find(|(_, number)| *number == uid)?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+fn number_of(passwd: &[u8], name: &str) -> Option<u32> {
+    let mut users = users(passwd);
+    let (_, number) = users.find(|(known, _)| *known == name.as_bytes())?;
+    Some(number)
+}
+
+/// The users of `/etc/passwd`, with their numbers.
+fn users(passwd: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
+    passwd.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b':');
         let name = fields.next()?;
         let number = std::str::from_utf8(fields.nth(1)?).ok()?;
-        (number.parse() == Ok(uid)).then(|| String::from_utf8_lossy(name).into_owned())
+        Some((name, number.parse().ok()?))
     })
 }
 
@@ -274,6 +293,12 @@ mod tests {
         let passwd = b"root:x:0:0::/root:/bin/sh\n# c\nbad\nalice:x:1000:1000::/:/bin/sh";
         for (uid, expected) in [(0, Some("root")), (1000, Some("alice")), (5, None)] {
             assert_eq!(user_of(passwd, uid).as_deref(), expected);
+            if let Some(name) = expected {
+                assert_eq!(number_of(passwd, name), Some(uid));
+            }
+        }
+        for name in ["bad", "# c", "", "ali"] {
+            assert_eq!(number_of(passwd, name), None, "{name}");
         }
     }
 }

@@ -49,10 +49,21 @@ impl<'a> Walk<'a, '_> {
             TextField::InboundName => {
                 settled(&self.facts.inbound).part(|inbound| one(inbound.name.as_ref()))
             }
-            TextField::ParentName => self.owner()?.part(|process| {
-                let named = process.parents.iter().any(|parent| parent.name.is_some());
-                named.then_some(Texts::Parents(&process.parents))
-            }),
+            // Of a process that could not be looked at no parents are known, which is not that there are none.
+            TextField::ParentName => match self.owner()? {
+                Value::Known(
+                    Process {
+                        pid: Fact::Failed(why),
+                        parents,
+                        ..
+                    },
+                    _,
+                ) if parents.is_empty() => Value::Failed(why),
+                owner => owner.part(|process| {
+                    let named = process.parents.iter().any(|parent| parent.name.is_some());
+                    named.then_some(Texts::Parents(&process.parents))
+                }),
+            },
             TextField::Cgroup => self.process(|process| &process.cgroup)?,
             TextField::CommandLine => self.process(|process| &process.command_line)?,
             TextField::ProcessName => self.process(|process| &process.name)?,

@@ -3,7 +3,7 @@
 //! Invariant: [`Policy::decide`] never names a need that [`Policy::wants`] denies.
 
 use super::message::needed;
-use crate::condition::{AddressOf, Asks, Condition, NumberField, ZoneOf};
+use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
 use crate::fact::Need;
 use crate::model::{DomainOrder, Node, Policy, SelectOn};
 use crate::origin::Origin;
@@ -20,25 +20,32 @@ impl Policy {
     /// The first rule, from the top, that may ask for this fact.
     #[must_use]
     pub fn first_asking(&self, need: Need) -> Option<&Origin> {
-        let need = Some(need);
-        Wants { policy: self, need }.first(self.body.iter())
+        Wants::new(self, Some(need)).first(self.body.iter())
+    }
+
+    /// The first rule, from the top, that may ask for more of the client's process than its user: for what is known
+    /// only to whom may look at the process.
+    #[must_use]
+    pub fn first_asking_for_a_program(&self) -> Option<&Origin> {
+        let need = Some(Need::Owner);
+        let wants = Wants {
+            user: true,
+            ..Wants::new(self, need)
+        };
+        wants.first(self.body.iter())
     }
 
     /// Whether this condition may ask for this fact.
     #[must_use]
     pub fn condition_wants(&self, condition: &Condition, need: Need) -> bool {
-        let need = Some(need);
-        Wants { policy: self, need }.condition(condition, Asks::Resolve, 0)
+        Wants::new(self, Some(need)).condition(condition, Asks::Resolve, 0)
     }
 
     /// Whether some rule or message looks at the code point of the client's packets, which costs a daemon two
     /// calls of the system a flow.
     #[must_use]
     pub fn reads_dscp(&self) -> bool {
-        let need = None;
-        Wants { policy: self, need }
-            .first(self.body.iter())
-            .is_some()
+        Wants::new(self, None).first(self.body.iter()).is_some()
     }
 }
 
@@ -46,9 +53,19 @@ struct Wants<'a> {
     policy: &'a Policy,
     /// `None`: DSCP, which is known at accept and so never asked for.
     need: Option<Need>,
+    /// Whether a process's user is none of its facts.
+    user: bool,
 }
 
-impl Wants<'_> {
+impl<'a> Wants<'a> {
+    fn new(policy: &'a Policy, need: Option<Need>) -> Self {
+        Self {
+            policy,
+            need,
+            user: false,
+        }
+    }
+
     /// The first of these steps, or of those within them, that may ask.
     fn first<'p>(&self, mut nodes: impl Iterator<Item = &'p Node>) -> Option<&'p Origin> {
         nodes.find_map(|node| self.within(node))
@@ -132,6 +149,7 @@ impl Wants<'_> {
                             .iter()
                             .any(|other| self.condition(&other.condition, asks, depth + 1)))
             }
+            Condition::Text(TextField::User, _) if self.user => false,
             Condition::Text(field, _) => self.need.is_some() && field.need() == self.need,
             Condition::Zone(ZoneOf::Address, _, asks) => self.address(least(*asks)),
             Condition::Zone(ZoneOf::Domain, ..) => self.domain(),

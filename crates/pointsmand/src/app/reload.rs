@@ -66,14 +66,16 @@ impl App {
         if let Some(before) = self.taken_at_start(content) {
             tracing::warn!("{before}");
         }
-        self.warn_of_blindness();
+        self.warn_of_blindness().await;
         self.warn_of_strays();
         self.settle();
         Ok(())
     }
 
-    fn warn_of_blindness(&self) {
-        if let Some(told) = blind::of(&self.generation().1) {
+    async fn warn_of_blindness(&self) {
+        let setup = self.generation().1;
+        let told = tokio::task::spawn_blocking(move || blind::of(&setup)).await;
+        for told in told.unwrap_or_default() {
             tracing::warn!("{told}");
         }
     }
@@ -158,9 +160,9 @@ impl App {
                 if let Some(before) = &news.before {
                     tracing::warn!("{before}");
                 }
-                self.warn_of_blindness();
                 retired.retire().await;
                 self.settle();
+                self.warn_of_blindness().await;
                 Ok(news)
             }
             Err(why @ Refused::RolledBack) => {

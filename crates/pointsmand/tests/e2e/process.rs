@@ -1,5 +1,7 @@
 //! Rules on processes with real programs, and the loop guard with a real proxy core.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -139,21 +141,172 @@ fn decided(daemon: &Daemon) -> Vec<(String, bool)> {
 
 const CURL_BY_7890: &str = "http://127.0.0.1:7890";
 
-#[test]
-fn the_core_behind_an_outbound_is_not_sent_back_to_itself() {
-    let host = Namespace::new("core");
-    let _web = host.inet(&["web"]);
+/// A core that sends all that it gets by our proxy, as one does that follows the system's settings; `starter` starts it.
+fn core(host: &Namespace, starter: &[&str]) -> (Running, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    // A core that sends all that it gets by our proxy, as one does that follows the system's settings.
     let file = directory.path().join("core.json");
     let text = r#"{"log":{"disabled":true},
         "inbounds":[{"type":"mixed","listen":"127.0.0.1","listen_port":1080}],
         "outbounds":[{"type":"socks","server":"127.0.0.1","server_port":7890}]}"#;
     std::fs::write(&file, text).unwrap();
-    let mut command = host.command(crate::sing_box().to_str().unwrap());
-    command.arg("run").arg("-c").arg(&file);
-    let _core = Running::start(command);
+    for (path, mode) in [(directory.path(), 0o755), (&*file, 0o644)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let sing_box = crate::sing_box();
+    let mut words = starter.to_vec();
+    words.push(sing_box.to_str().unwrap());
+    let mut command = host.command(words[0]);
+    command.args(&words[1..]).arg("run").arg("-c").arg(&file);
+    let core = Running::start(command);
     host.until_listening(1080);
+    (core, directory)
+}
+
+/// As the kernel tells it.
+fn program(running: &Running) -> PathBuf {
+    std::fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap()
+}
+
+/// What takes from a daemon the rights to look at the processes of others, as the service's user has none.
+const BLIND: &str = "setpriv --bounding-set=-sys_ptrace,-dac_read_search,-dac_override";
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// A configuration whose `core` is served as `served_by` says, with these first rules.
+fn by_core(served_by: &str, rules: &str) -> String {
+    format!(
+        "version: 1\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:7890\" }}\n\
+         outbounds:\n  core: {{ type: socks5, server: \"127.0.0.1:1080\"{served_by} }}\n\
+         rules:\n{rules}  - FALLBACK, core\n"
+    )
+}
+
+fn blind(host: &Namespace, text: String) -> Daemon {
+    Daemon::start(&Start {
+        files: vec![("pointsman.yaml", text)],
+        config: "pointsman.yaml",
+        namespace: Some(&host.name),
+        starter: words(BLIND),
+        ..Start::default()
+    })
+}
+
+#[test]
+fn a_blind_daemon_knows_a_core_by_its_user() {
+    let host = Namespace::new("blinduser");
+    let _web = host.inet(&["web"]);
+    let _core = core(&host, &["setpriv", "--reuid=nobody", "--clear-groups"]);
+    let daemon = blind(&host, by_core(", served_by: { user: nobody }", ""));
+    let ask = || status(host.command("curl"), CURL_BY_7890, &[], "http://127.0.0.1/").1;
+    assert_eq!(ask(), "200");
+    let expected = [("core".to_owned(), false), ("DIRECT".to_owned(), true)];
+    assert_eq!(decided(&daemon), expected);
+    assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
+    // A rule on the user needs no more either, and nothing is missing then.
+    let rule = "  - PROCESS-USER, nobody, DIRECT\n";
+    daemon.write("pointsman.yaml", &by_core("", rule));
+    daemon.json(&["reload"]);
+    assert_eq!(ask(), "200");
+    let flow = daemon.last_flow();
+    let text = flow["rule"]["text"].as_str().unwrap();
+    assert_eq!(text, "PROCESS-USER, nobody, DIRECT", "{flow}");
+    let explained = daemon.json(&["explain", "--id", &flow["id"].to_string()]);
+    let told = explained["steps"][0]["outcome"].as_str();
+    assert_eq!(told, Some("a process of nobody"), "{explained}");
+    assert!(!daemon.log().contains("rules that ask for programs"));
+}
+
+#[test]
+fn a_loop_that_a_blind_daemon_cannot_see_ends_and_is_told() {
+    let host = Namespace::new("blindloop");
+    let _web = host.inet(&["web"]);
+    // Another user's than the daemon's.
+    let (core, _directory) = core(&host, &["setpriv", "--reuid=nobody", "--clear-groups"]);
+    let program = format!(", served_by: {{ program: {} }}", program(&core).display());
+    for served_by in ["", &program] {
+        let daemon = blind(&host, by_core(served_by, ""));
+        let log = daemon.log();
+        let at_load = log.lines().find(|line| line.contains("cannot tell"));
+        let at_load = at_load.unwrap_or_else(|| panic!("{served_by}: {log}"));
+        for part in ["WARN", "`core`", "served_by: { user: ", "CAP_SYS_PTRACE"] {
+            assert!(at_load.contains(part), "{part}: {at_load}");
+        }
+        let code = status(host.command("curl"), CURL_BY_7890, &[], "http://127.0.0.1/").1;
+        assert_ne!(code, "200", "{served_by}");
+        let flows = daemon.json(&["status"])["flows_total"].as_u64();
+        let flows = flows.unwrap_or_else(|| daemon.last_flow()["id"].as_u64().unwrap());
+        assert!((100..300).contains(&flows), "{served_by}: {flows} flows");
+        let list = daemon.json(&["flows", "list", "--recent"]);
+        let list = list["flows"].as_array().unwrap();
+        let refused = list.iter().filter(|flow| flow["action"] == "reject");
+        let reasons: Vec<_> = refused.map(|flow| flow["reason"].to_string()).collect();
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        assert!(reasons[0].contains("looks like a loop"), "{reasons:?}");
+        let log = daemon.log();
+        let told = log
+            .lines()
+            .filter(|line| line.contains("looks like a loop"));
+        assert_eq!(told.count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_guard_that_names_nobody_goes_by_the_endpoint_and_says_so() {
+    let host = Namespace::new("mistyped");
+    let _web = host.inet(&["web"]);
+    let (core, directory) = core(&host, &[]);
+    let link = directory.path().join("core");
+    std::os::unix::fs::symlink(program(&core), &link).unwrap();
+    let link = format!("program: {}", link.display());
+    for (by, told) in [
+        (
+            "program: /usr/bin/sing-bocks",
+            Some("there is no program `/usr/bin/sing-bocks` on this host"),
+        ),
+        (
+            "user: nosuch",
+            Some("there is no user `nosuch` on this host"),
+        ),
+        (&link, None),
+        ("user: 0", None),
+    ] {
+        let served_by = format!(", served_by: {{ {by} }}");
+        let daemon = Daemon::start(&Start {
+            files: vec![("pointsman.yaml", by_core(&served_by, ""))],
+            config: "pointsman.yaml",
+            namespace: Some(&host.name),
+            ..Start::default()
+        });
+        let curl = || {
+            let mut curl = host.command("setpriv");
+            curl.args(["--reuid=nobody", "--clear-groups", "curl"]);
+            curl
+        };
+        assert_eq!(
+            status(curl(), CURL_BY_7890, &[], "http://127.0.0.1/").1,
+            "200",
+            "{by}"
+        );
+        let expected = [("core".to_owned(), false), ("DIRECT".to_owned(), true)];
+        assert_eq!(decided(&daemon), expected, "{by}");
+        let log = daemon.log();
+        match told {
+            Some(told) => assert!(
+                log.contains(told) && log.contains("pointsman.yaml:5:"),
+                "{log}"
+            ),
+            None => assert!(!log.contains("there is no"), "{log}"),
+        }
+    }
+}
+
+#[test]
+fn the_core_behind_an_outbound_is_not_sent_back_to_itself() {
+    let host = Namespace::new("core");
+    let _web = host.inet(&["web"]);
+    let _core = core(&host, &[]);
     for kind in ["socks5", "http"] {
         let daemon = within(
             &host,
@@ -416,8 +569,7 @@ fn two_daemons_that_point_at_each_other_do_not_go_round() {
 #[test]
 fn a_daemon_that_may_not_look_at_other_users_says_so() {
     let origin = Http::start("origin");
-    let without = "setpriv --bounding-set=-sys_ptrace,-dac_read_search,-dac_override";
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let without = BLIND;
     let text = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\nrules:\n\
                 \x20 - PROCESS-NAME, curl, REJECT\n  - FALLBACK, DIRECT\n";
     let daemon = Daemon::start(&Start {

@@ -147,10 +147,10 @@ fn the_whole_example_loads() {
             pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
               |   house:  { type: tun }
               |                   ^^^
-            pointsman.yaml:7:3: warning[guard-by-endpoint]: any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy
+            pointsman.yaml:7:3: warning[guard-by-endpoint]: any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy, if the daemon may look at it
               |   privacy: { type: socks5, server: "127.0.0.1:2123" }
               |   ^^^^^^^
-              hint: say who it is: `served_by: { program: PATH }` or `{ user: NAME }`
+              hint: say who it is: `served_by: { user: NAME }` or `{ program: PATH }`
             pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; `auto` refuses every flow
               |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
               |                    ^^^^^^^
@@ -268,7 +268,7 @@ fn the_examples_of_the_documents_load() {
         1,
         &[
             "not yet: inbounds of type `tun`; this one is not opened",
-            "any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy",
+            "any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy, if the daemon may look at it",
             "not yet: outbounds of type `fastest`; `auto` refuses every flow",
         ],
     );

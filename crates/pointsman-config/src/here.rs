@@ -1,0 +1,152 @@
+//! What a configuration says of this host's programs and users, and is not so here.
+//!
+//! Invariant: warnings alone. A configuration may be checked on another host than it is for, and what is missing may come.
+
+use pointsman_policy::condition::{Condition, TextField, TextTest};
+use pointsman_policy::model::each_node;
+use pointsman_spec::outbound::{ServedBy, Upstream};
+use std::io;
+use std::path::Path;
+
+use crate::files::Files;
+use crate::places::Places;
+use crate::problem::Problems;
+use crate::setup::{Outbound, Setup};
+
+/// Tells of who serves outbounds and is not here, and of paths by which the kernel calls no program.
+pub(crate) fn check(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
+    for outbound in &setup.outbounds {
+        serving(outbound, files, problems);
+    }
+    let mut linked = Vec::new();
+    for policy in &setup.policies {
+        each_node(&policy.body, &mut |node| {
+            let (Some(condition), Some(origin)) = (node.condition(), node.origin()) else {
+                return;
+            };
+            condition.each_test(&mut |test| {
+                let Condition::Text(TextField::ProcessPath, TextTest::Exact(path)) = test else {
+                    return;
+                };
+                if let Some(real) = elsewhere(path, files) {
+                    linked.push((origin, path, real));
+                }
+            });
+        });
+    }
+    if linked.is_empty() {
+        return;
+    }
+    let mut places = Places::new(setup, files, problems);
+    let mut told = Vec::new();
+    for (origin, path, real) in linked {
+        // Policies share rules.
+        if told.contains(&(origin, path)) {
+            continue;
+        }
+        told.push((origin, path));
+        let place = places.of(origin);
+        let message =
+            format!("`{path}` leads to `{real}` by a link, and so no program runs as `{path}`");
+        problems.warning("linked-path", &place, message).hint = Some(format!("write `{real}`"));
+    }
+}
+
+fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
+    let Some(Upstream { served_by, .. }) = outbound.kind.upstream() else {
+        return;
+    };
+    let (code, what) = match served_by {
+        Some(ServedBy::Program(path)) if is_missing(path, files) => {
+            ("no-such-program", format!("program `{}`", path.display()))
+        }
+        Some(ServedBy::User(name)) if files.has_user(name) == Some(false) => {
+            ("no-such-user", format!("user `{name}`"))
+        }
+        Some(ServedBy::Program(_) | ServedBy::User(_)) | None => return,
+    };
+    let Some(span) = &outbound.span else { return };
+    let message = format!(
+        "there is no {what} on this host: until there is, any program that listens at its address is taken for the one \
+         behind `{}`",
+        outbound.name
+    );
+    problems.warning(code, span, message).hint = Some(
+        "mend `served_by`; where this is not the host that it is for, this says nothing".into(),
+    );
+}
+
+fn is_missing(path: &Path, files: &dyn Files) -> bool {
+    let real = files.real_path(path);
+    real.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Where a path leads, where that is another one.
+fn elsewhere(path: &str, files: &dyn Files) -> Option<String> {
+    let path = Path::new(path);
+    if !path.is_absolute() {
+        return None;
+    }
+    let real = files.real_path(path).ok()?;
+    (real != path).then(|| real.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::files::Disk;
+    use crate::load;
+
+    #[test]
+    fn what_is_not_here_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+        std::fs::create_dir(at("usr")).unwrap();
+        std::fs::write(at("usr/curl"), "").unwrap();
+        std::os::unix::fs::symlink("usr", at("bin")).unwrap();
+        let check = |served_by: &str, rule: &str, expected: &[&str]| {
+            let text = format!(
+                "version: 1\ninbounds: {{ a: {{ type: mixed, listen: \"127.0.0.1:1080\" }} }}\n\
+                 outbounds: {{ up: {{ type: http, server: \"192.0.2.1:1\", served_by: {{ {served_by} }} }} }}\n\
+                 rules:\n  - {rule}, up\n  - FALLBACK, DIRECT\n"
+            );
+            let path = at("c.yaml");
+            std::fs::write(&path, text).unwrap();
+            let told = load(&path, None, None, &Disk).problems;
+            let told: Vec<String> = told
+                .0
+                .iter()
+                .map(|it| format!("{}: {}", it.span.line(), it.sentence()))
+                .collect();
+            assert_eq!(told.len(), expected.len(), "{told:?}");
+            for (told, expected) in told.iter().zip(expected) {
+                assert!(told.starts_with(expected), "{told} {expected}");
+            }
+        };
+        let (real, link) = (at("usr/curl"), at("bin/curl"));
+        let (real, link) = (real.display(), link.display());
+        let rule = "DST-PORT, 1";
+        check(&format!("program: {real}"), rule, &[]);
+        check(&format!("program: {link}"), rule, &[]);
+        check(
+            "program: /no/such",
+            rule,
+            &["3: there is no program `/no/such` on this host"],
+        );
+        check("user: root", rule, &[]);
+        check("user: 4321", rule, &[]);
+        check(
+            "user: no-such",
+            rule,
+            &["3: there is no user `no-such` on this host"],
+        );
+        check("user: root", &format!("PROCESS-PATH, {real}"), &[]);
+        check("user: root", "PROCESS-PATH, /not/here", &[]);
+        let linked = format!("5: `{link}` leads to `{real}` by a link");
+        check("user: root", &format!("PROCESS-PATH, {link}"), &[&linked]);
+        check(
+            "user: root",
+            &format!("AND, [DST-PORT, 1], [NOT, [PROCESS-PATH, {link}]]"),
+            &[&linked],
+        );
+    }
+}

@@ -1,0 +1,377 @@
+//! Whether a client's process serves one of our ways out: what the loop guard asks.
+//!
+//! Invariant: "no" is said only where that was seen. What a daemon without rights cannot look at is neither yes nor no, and
+//! is told as such. The kernel says whose a socket is to everybody: a program with a user of its own is known without any
+//! right.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pointsman_os::owner::{self, ProcessInfo, SocketOwner};
+use pointsman_policy::fact::{Fact, Network as Transport, Provenance};
+use tokio::time::Instant;
+
+use super::{LONGEST_SEARCH, Memory, beside, of_sockets, of_this_host};
+use crate::ends::Ends;
+use crate::spec::{Guard, ServedBy};
+
+/// What came of the question.
+#[derive(Debug)]
+pub(crate) struct Serves {
+    /// The outbound that it serves.
+    pub(crate) outbound: Fact<Arc<str>>,
+    /// Outbounds that it may serve or not: nobody could tell.
+    pub(crate) untold: Vec<Arc<str>>,
+}
+
+/// What is remembered of those who serve outbounds.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Who listens at the endpoint of an outbound, and when that was asked.
+    serving: Table<SocketAddr, Serving>,
+    /// The numbers of users that serve outbounds.
+    users: Table<Arc<str>, Option<u32>>,
+}
+
+/// What was found, and when.
+type Table<K, V> = Mutex<HashMap<K, (Instant, V)>>;
+
+/// How long the process at an endpoint, and a user, is taken to be the same.
+const STILL_SERVING: Duration = Duration::from_secs(5);
+
+/// Who listens at an endpoint.
+#[derive(Clone, Debug)]
+enum Serving {
+    Nobody,
+    /// Somebody whom we cannot look at.
+    Hidden {
+        user: u32,
+        why: Arc<str>,
+    },
+    Process {
+        pid: u32,
+        /// Who made the socket, and whose the process is: not the same where it has given up its rights since.
+        users: [u32; 2],
+    },
+}
+
+/// What a guard says of a client.
+#[derive(Clone, Debug)]
+enum Answer {
+    No,
+    /// And why that is worth a word in the log.
+    Untold(Option<Arc<str>>),
+    Yes,
+}
+
+/// The outbound of one of `guards` that the client's process serves.
+pub(crate) async fn serves(
+    memory: &Arc<Memory>,
+    guards: &Arc<Vec<Guard>>,
+    network: Transport,
+    ends: &Ends,
+) -> Serves {
+    let nobody = Serves {
+        outbound: Fact::Absent,
+        untold: Vec::new(),
+    };
+    if guards.is_empty() {
+        return nobody;
+    }
+    let (Some(network), Some((client, far))) = (of_sockets(network), of_this_host(ends)) else {
+        return nobody;
+    };
+    let socket = match owner::lookup(network, client, far) {
+        Ok(Some(socket)) => socket,
+        Ok(None) => return nobody,
+        Err(error) => return Serves::untold(guards, error.to_string().into()),
+    };
+    let now = Instant::now();
+    let at_once = |guard: &Guard| memory.known.at_once(guard, &socket, now);
+    let at_once: Option<Vec<Answer>> = guards.iter().map(at_once).collect();
+    if let Some(answers) = at_once {
+        return Serves::of(guards, answers);
+    }
+    let (memory, asked) = (Arc::clone(memory), Arc::clone(guards));
+    let search = move || {
+        let look = Look {
+            memory: &memory,
+            socket,
+            now,
+            process: OnceCell::new(),
+        };
+        let answers = asked.iter().map(|guard| look.answer(guard));
+        Serves::of(&asked, answers.collect())
+    };
+    match beside(LONGEST_SEARCH, search).await {
+        Ok(found) => found,
+        Err(why) => Serves::untold(guards, why),
+    }
+}
+
+impl Serves {
+    fn of(guards: &[Guard], answers: Vec<Answer>) -> Self {
+        let mut found = Self {
+            outbound: Fact::Absent,
+            untold: Vec::new(),
+        };
+        for (guard, answer) in guards.iter().zip(answers) {
+            match answer {
+                Answer::No => {}
+                Answer::Untold(why) => {
+                    found.untold.push(Arc::clone(&guard.outbound));
+                    if let (Some(why), Fact::Absent) = (why, &found.outbound) {
+                        found.outbound = Fact::Failed(why);
+                    }
+                }
+                Answer::Yes => {
+                    found.outbound = Fact::Known(Arc::clone(&guard.outbound), Provenance::System);
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn untold(guards: &[Guard], why: Arc<str>) -> Self {
+        let untold = |_: &Guard| Answer::Untold(Some(Arc::clone(&why)));
+        Self::of(guards, guards.iter().map(untold).collect())
+    }
+}
+
+impl Known {
+    /// The answer where none but the kernel must be asked: so nearly all flows are answered where a proxy core has a user
+    /// of its own.
+    fn at_once(&self, guard: &Guard, socket: &SocketOwner, now: Instant) -> Option<Answer> {
+        let at = |endpoint: &SocketAddr| match self.serving(*endpoint, now)? {
+            Serving::Nobody => Some(Answer::No),
+            Serving::Process { users, .. } if !users.contains(&socket.uid) => Some(Answer::No),
+            Serving::Hidden { user, .. } if user != socket.uid => Some(Answer::Untold(None)),
+            Serving::Hidden { .. } | Serving::Process { .. } => None,
+        };
+        match &guard.by {
+            ServedBy::Endpoint(endpoint) => at(endpoint),
+            ServedBy::Program(_) => None,
+            ServedBy::User(name) => self.user(name, now)?.map(|user| of_user(user, socket)),
+        }
+    }
+
+    fn serving(&self, endpoint: SocketAddr, now: Instant) -> Option<Serving> {
+        lately(&self.serving, &endpoint, now)
+    }
+
+    fn user(&self, name: &Arc<str>, now: Instant) -> Option<Option<u32>> {
+        lately(&self.users, name, now)
+    }
+}
+
+fn lately<K: std::hash::Hash + Eq, V: Clone>(
+    known: &Table<K, V>,
+    key: &K,
+    now: Instant,
+) -> Option<V> {
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let (at, value) = known.get(key)?;
+    let is_fresh = now.saturating_duration_since(*at) < STILL_SERVING;
+    is_fresh.then(|| value.clone())
+}
+
+fn of_user(user: u32, socket: &SocketOwner) -> Answer {
+    match user == socket.uid {
+        true => Answer::Yes,
+        false => Answer::No,
+    }
+}
+
+/// A search for the client's process, as far as that is needed.
+struct Look<'a> {
+    memory: &'a Memory,
+    socket: SocketOwner,
+    now: Instant,
+    process: OnceCell<io::Result<Option<ProcessInfo>>>,
+}
+
+impl Look<'_> {
+    fn answer(&self, guard: &Guard) -> Answer {
+        match &guard.by {
+            ServedBy::Endpoint(endpoint) => self.at(*endpoint),
+            ServedBy::Program(path) => self.program(path, &guard.instead),
+            ServedBy::User(name) => match self.user(name) {
+                Some(user) => of_user(user, &self.socket),
+                None => self.at_one_of(&guard.instead),
+            },
+        }
+    }
+
+    fn program(&self, path: &Path, instead: &[SocketAddr]) -> Answer {
+        // The kernel names what runs by where links led then; in a container by the path there.
+        let real = path.canonicalize();
+        let found = self.process.get_or_init(|| {
+            let owners = &self.memory.owners;
+            owners.process_of(&self.socket)
+        });
+        match found {
+            Ok(Some(ProcessInfo {
+                path: Some(runs), ..
+            })) => {
+                let is_it = runs == path || real.as_ref().is_ok_and(|real| real == runs);
+                match (is_it, real) {
+                    (true, _) => Answer::Yes,
+                    (false, Ok(_)) => Answer::No,
+                    (false, Err(_)) => self.at_one_of(instead),
+                }
+            }
+            // It has gone, or it is where this daemon sees no processes.
+            Ok(_) => Answer::Untold(None),
+            Err(error) => Answer::Untold(Some(error.to_string().into())),
+        }
+    }
+
+    /// Whether it listens at one of these.
+    fn at_one_of(&self, endpoints: &[SocketAddr]) -> Answer {
+        let mut answer = Answer::No;
+        for endpoint in endpoints {
+            match self.at(*endpoint) {
+                Answer::No => {}
+                Answer::Yes => return Answer::Yes,
+                untold @ Answer::Untold(_) => answer = untold,
+            }
+        }
+        answer
+    }
+
+    fn at(&self, endpoint: SocketAddr) -> Answer {
+        let known = &self.memory.known;
+        let serving = known.serving(endpoint, self.now).unwrap_or_else(|| {
+            let found = self.search(endpoint);
+            let mut all = known.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(endpoint, (self.now, found.clone()));
+            found
+        });
+        match serving {
+            Serving::Nobody => Answer::No,
+            // It may have given up its rights since it listens; most others are of another user.
+            Serving::Hidden { user, why } => {
+                Answer::Untold((user == self.socket.uid).then_some(why))
+            }
+            // Our own connections are known by their tokens, see `guard`.
+            Serving::Process { pid, .. } if pid == std::process::id() => Answer::No,
+            Serving::Process { users, .. } if !users.contains(&self.socket.uid) => Answer::No,
+            Serving::Process { pid, .. } => match owner::pid_owns_inode(pid, self.socket.inode) {
+                Ok(true) => Answer::Yes,
+                Ok(false) => Answer::No,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::No,
+                Err(error) => Answer::Untold(Some(error.to_string().into())),
+            },
+        }
+    }
+
+    fn search(&self, endpoint: SocketAddr) -> Serving {
+        let Ok(Some(socket)) = owner::listener(endpoint) else {
+            return Serving::Nobody;
+        };
+        let hidden = |why: Arc<str>| Serving::Hidden {
+            user: socket.uid,
+            why,
+        };
+        match self.memory.owners.process_of(&socket) {
+            Ok(Some(process)) => Serving::Process {
+                pid: process.pid,
+                users: [socket.uid, process.uid],
+            },
+            Ok(None) => hidden(format!("who listens at {endpoint} is not to be seen here").into()),
+            Err(error) => hidden(error.to_string().into()),
+        }
+    }
+
+    fn user(&self, name: &Arc<str>) -> Option<u32> {
+        let known = &self.memory.known;
+        known.user(name, self.now).unwrap_or_else(|| {
+            let found = owner::user_named(name);
+            let mut all = known.users.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(Arc::clone(name), (self.now, found));
+            found
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(outbound: &str) -> Guard {
+        Guard {
+            outbound: outbound.into(),
+            by: ServedBy::User("core".into()),
+            instead: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_tell_is_no_no() {
+        let guards = ["a", "b", "c"].map(guard);
+        let why = || Some(Arc::from("denied"));
+        let check = |answers: [Answer; 3], outbound: Fact<Arc<str>>, untold: &[&str]| {
+            let told = format!("{answers:?}");
+            let found = Serves::of(&guards, answers.into());
+            assert_eq!(found.outbound, outbound, "{told}");
+            let names: Vec<&str> = found.untold.iter().map(|name| &**name).collect();
+            assert_eq!(names, untold, "{told}");
+        };
+        let (no, yes) = (|| Answer::No, || Answer::Yes);
+        check([no(), no(), no()], Fact::Absent, &[]);
+        let b = Fact::Known("b".into(), Provenance::System);
+        check([no(), yes(), no()], b.clone(), &[]);
+        check([Answer::Untold(why()), yes(), no()], b, &["a"]);
+        let failed = Fact::Failed("denied".into());
+        check(
+            [no(), Answer::Untold(why()), Answer::Untold(None)],
+            failed,
+            &["b", "c"],
+        );
+        check([no(), Answer::Untold(None), no()], Fact::Absent, &["b"]);
+    }
+
+    #[test]
+    fn a_user_is_known_by_the_socket_alone() {
+        let memory = Memory::default();
+        let now = Instant::now();
+        let look = |uid| Look {
+            memory: &memory,
+            socket: SocketOwner {
+                inode: 1,
+                uid,
+                cgroup_id: None,
+            },
+            now,
+            process: OnceCell::new(),
+        };
+        let by = |name: &str| Guard {
+            by: ServedBy::User(name.into()),
+            ..guard("a")
+        };
+        let check = |uid, name: &str, yes: bool| {
+            let look = look(uid);
+            let answer = look.answer(&by(name));
+            assert_eq!(
+                matches!(answer, Answer::Yes),
+                yes,
+                "{uid} {name}: {answer:?}"
+            );
+            assert!(look.process.get().is_none(), "nobody looked at processes");
+            let at_once = memory.known.at_once(&by(name), &look.socket, now);
+            assert_eq!(at_once.is_some(), name != "no such user", "{name}");
+        };
+        check(0, "root", true);
+        check(7, "root", false);
+        // Without a name in /etc/passwd.
+        check(54_321, "54321", true);
+        check(0, "54321", false);
+        check(0, "no such user", false);
+    }
+}
