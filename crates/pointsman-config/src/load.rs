@@ -1,13 +1,14 @@
 //! Loading a configuration: which dialect it is, and its reader.
 
 use std::cell::RefCell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::dialect::{self, foreign::Document};
 use crate::files::{Files, PIPES_WITHIN, Patience};
-use crate::input::{Input, MAX_FILE, text_of};
 use crate::here;
+use crate::input::{Input, MAX_FILE, text_of};
 use crate::list::Shelf;
 use crate::list_file;
 use crate::own;
@@ -178,8 +179,8 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
         setup.lists = input.lists.take();
         own::check(setup, &mut problems);
         list_file::check_places(&setup.sources, &mut problems);
-        unbuilt::check(setup, &mut problems);
         here::check(setup, input.files, &mut problems);
+        unbuilt::check(setup, &mut problems);
     }
     problems.sort();
     let mut setup = setup.filter(|_| !problems.has_errors());

@@ -16,10 +16,11 @@ pub fn candidates(files: &dyn Files) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The configuration where none is named: the first of [`candidates`] that is there; `None`: the embedded default.
+/// The configuration where none is named: the first of [`candidates`] that is there; `None`: the embedded default. One that
+/// cannot be reached is there: what it says is not known, and so nothing else is taken in its stead.
 pub fn configuration(files: &dyn Files) -> Option<PathBuf> {
     let mut candidates = candidates(files).into_iter();
-    candidates.find(|path| files.is_directory(path).is_some())
+    candidates.find(|path| files.may_be_there(path))
 }
 
 /// The directory of state: what was said, else the service manager's, else by user.

@@ -210,3 +210,49 @@ fn the_summary_comes_behind_the_problems() {
     let last = "c.yaml: native, 1 error (1 warning by `--deny warnings`)\n";
     assert!(said.ends_with(last), "{said}");
 }
+
+/// The embedded default sends everything direct: it stands for no configuration, and not for one that cannot be read.
+#[test]
+fn a_configuration_that_cannot_be_reached_is_not_left_out() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let own = directory(&[("pointsman/other", "")]);
+    let link = own.path().join("pointsman/pointsman.yaml");
+    symlink("nowhere", &link).unwrap();
+    let (code, stdout, stderr) = check(own.path(), &[]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    let said = format!("{}: error[unreadable]: cannot be read: ", link.display());
+    assert!(
+        stdout.contains(&said) || stderr.contains(&said),
+        "{stdout}{stderr}"
+    );
+    assert!((stdout + &stderr).contains("a link that leads nowhere"));
+    // The directory is such a link.
+    let own = directory(&[("other", "")]);
+    symlink("nowhere", own.path().join("pointsman")).unwrap();
+    assert_eq!(check(own.path(), &[]).0, Some(1));
+
+    let own = directory(&[("pointsman/pointsman.yaml", CONFIG)]);
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(own.path(), 0o755);
+    mode(&own.path().join("pointsman"), 0o700);
+    let done = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_pointsman"))
+        .arg("check")
+        .current_dir("/")
+        .env("XDG_CONFIG_HOME", own.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+    if told.contains("setpriv: ") {
+        eprintln!(
+            "skipped: the tests do not run as root, or others may not enter the target directory"
+        );
+        return;
+    }
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains("may not enter a directory"), "{told}");
+}
