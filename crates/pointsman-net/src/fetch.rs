@@ -5,6 +5,7 @@
 //! never leaves TLS.
 //! Absent: when to fetch, and where the bytes are kept.
 
+mod metered;
 mod tls;
 mod url;
 
@@ -25,6 +26,7 @@ use pointsman_policy::OutboundId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use self::metered::{Allowance, Metered};
 pub use self::url::{BadUrl, Url};
 use crate::outbound::{DialError, Target, Ways};
 
@@ -175,10 +177,16 @@ async fn exchange(
     url: &Url,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Answer, FetchError> {
+    let allowance = Allowance::for_a_head();
+    let stream = Metered {
+        stream,
+        allowance: allowance.clone(),
+    };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut connection = pin!(connection);
     let mut asking = pin!(async {
         let response = sender.send_request(request(what, url)?).await?;
+        allowance.lift();
         read(response, what, url.tls, keep).await
     });
     // Whoever asks is done only when the answer is read; the connection may end before that.

@@ -182,3 +182,20 @@ async fn it_ends_in_time() {
     let done = fetch(&ways, &what, &mut |_| Ok(())).await;
     assert_eq!(chain(&done.unwrap_err()), "not done within 100ms");
 }
+
+/// Interim answers without end are refused; before, the thread that read them did nothing else any more.
+#[tokio::test]
+async fn interim_answers_without_end_are_refused() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let interim = b"HTTP/1.1 100 C\r\n\r\n".repeat(1000);
+        while std::io::Write::write_all(&mut client, &interim).is_ok() {}
+    });
+    let url = format!("http://lists.test:{port}/list");
+    let got = fetched(&Script::new(), "DIRECT", &url, Validators::default()).await;
+    let expected =
+        "the connection broke: connection error: more than 1048576 bytes came before the answer";
+    assert_eq!(got, expected);
+}
