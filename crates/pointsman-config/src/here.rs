@@ -72,7 +72,8 @@ fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
         outbound.name
     );
     problems.warning(code, span, message).hint = Some(
-        "mend `served_by`; where this is not the host that it is for, this says nothing".into(),
+        "mend `served_by`; on another host than the one that it is for, this is to be expected"
+            .into(),
     );
 }
 

@@ -221,7 +221,10 @@ fn a_configuration_that_cannot_be_reached_is_not_left_out() {
     symlink("nowhere", &link).unwrap();
     let (code, stdout, stderr) = check(own.path(), &[]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
-    let said = format!("{}:1:1: error[unreadable]: cannot be read: ", link.display());
+    let said = format!(
+        "{}:1:1: error[unreadable]: cannot be read: ",
+        link.display()
+    );
     assert!(
         stdout.contains(&said) || stderr.contains(&said),
         "{stdout}{stderr}"
