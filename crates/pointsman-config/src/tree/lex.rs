@@ -220,7 +220,7 @@ pub(super) fn unquote(written: &str) -> String {
     out
 }
 
-/// A text in double quotes that [`unquote`] gives back.
+/// A text in double quotes that `unquote` gives back.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
