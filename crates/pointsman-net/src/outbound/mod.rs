@@ -470,10 +470,11 @@ impl Ways {
             .probed_by(dialer.keepalive.later())
     }
 
-    /// By which uplink that outbound goes out directly, by what groups have selected; `None` where it does not.
+    /// By which uplink that outbound goes out directly, by what groups have selected, whose word is stronger than their
+    /// members'; `None` where it does not.
     fn direct_by(&self, mut id: OutboundId) -> Option<Uplink> {
         let mut path = Path::default();
-        for _ in 0..=MAX_DEPTH {
+        for _ in 0..MAX_DEPTH {
             let outbound = self.generation.outbound(id)?;
             match &outbound.kind {
                 Kind::Carry(Carrier::Direct(uplink)) => return Some(path.or(uplink).uplink),

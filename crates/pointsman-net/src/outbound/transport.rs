@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::Uplink;
-use pointsman_spec::outbound::{Carrier, Group, How, Kind};
+use pointsman_spec::outbound::Kind;
 
-use super::{DialError, MAX_DEPTH, Path, Target, Ways};
+use super::{DialError, Target, Ways};
 use crate::dial::Dialer;
 use crate::lookup::{Picks, Streaming, Transport};
 use crate::record::chain;
@@ -19,24 +19,8 @@ impl Transport for Ways {
         self.shared.dialer()
     }
 
-    /// A group's word is stronger than its member's.
-    fn datagrams(&self, mut via: OutboundId) -> Option<Uplink> {
-        let mut path = Path::default();
-        for _ in 0..MAX_DEPTH {
-            let outbound = self.generation.outbound(via)?;
-            match &outbound.kind {
-                Kind::Carry(Carrier::Direct(uplink)) => return Some(path.or(uplink).uplink),
-                Kind::Choose(Group {
-                    members: _,
-                    how: How::Selected { uplink },
-                }) => {
-                    path = path.or(uplink);
-                    via = self.selected(outbound)?;
-                }
-                _ => return None,
-            }
-        }
-        None
+    fn datagrams(&self, via: OutboundId) -> Option<Uplink> {
+        self.direct_by(via)
     }
 
     fn stream(
