@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use crate::http::{ChunkedScanner, Persistence, ResponseBody, Scan, Target};
+use crate::http::{ChunkedBody, Persistence, ResponseBody, Scan, Target};
 use crate::{Parse, http, proxy_protocol, sniff, socks};
 
 #[cfg(test)]
@@ -176,18 +176,18 @@ fn outgrown(sent: &[u8], headers: usize) -> bool {
     sent.len() > http::MAX_HEAD || headers + 3 > http::MAX_HEADERS
 }
 
-/// Chunked bodies: the cut of the bytes must not matter.
+/// Chunked bodies: the cut of the bytes must not matter, and what goes on is read as what was read.
 pub fn check_chunked(bytes: &[u8]) {
-    let mut whole = ChunkedScanner::new();
-    let at_once = whole.feed(bytes);
-    let mut dripped = ChunkedScanner::new();
+    let (mut written, mut dropped) = (Vec::new(), Vec::new());
+    let at_once = ChunkedBody::new().feed(bytes, &mut written);
+    let mut dripped = ChunkedBody::new();
     let mut used = 0;
     let mut by_drops = Ok(Scan {
         used: 0,
         done: false,
     });
     for byte in bytes {
-        match dripped.feed(&[*byte]) {
+        match dripped.feed(&[*byte], &mut dropped) {
             Ok(scan) => {
                 used += scan.used;
                 by_drops = Ok(Scan {
@@ -204,7 +204,13 @@ pub fn check_chunked(bytes: &[u8]) {
             }
         }
     }
-    assert_eq!(at_once, by_drops);
+    assert_eq!((at_once, &written), (by_drops, &dropped));
+    let mut again = Vec::new();
+    let read = ChunkedBody::new().feed(&written, &mut again);
+    assert_eq!(again, written);
+    let done = at_once.is_ok_and(|scan| scan.done);
+    let used = written.len();
+    assert_eq!(read, Ok(Scan { used, done }));
     if let Ok(Scan { used, done }) = at_once {
         assert!(used <= bytes.len() && (done || used == bytes.len()));
     }

@@ -197,10 +197,9 @@ impl Upload {
 
     /// Takes what the client sent next.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Cut> {
-        let taken = self.ends.take(bytes);
+        let taken = self.ends.take(bytes, &mut self.out.bytes);
         let (used, done) =
             taken.map_err(|why| Cut::Request(format!("the body of the request: {why}")))?;
-        self.out.bytes.extend_from_slice(&bytes[..used]);
         if done {
             self.state = Sending::Read;
             self.behind.extend_from_slice(&bytes[used..]);

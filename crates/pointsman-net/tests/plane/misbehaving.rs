@@ -389,6 +389,42 @@ async fn a_body_that_is_none_is_the_clients_mistake() {
 }
 
 #[tokio::test]
+async fn of_a_chunked_body_its_data_alone_goes_on() {
+    let told = "4;a=\"b\" ; c\r\ndata\r\n000\t\r\nProxy-Authorization: Basic am9lOnB3\r\nContent-Length: 9\r\n\r\n";
+    let written = "4\r\ndata\r\n0\r\n\r\n";
+    let (at, mut servers) = servers().await;
+    let stage = Script::new().play().await;
+    let head = format!("POST http://{at}/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut client = asking(&stage, format!("{head}{told}{}", get(at))).await;
+    let (mut server, _) = servers.next().await;
+    server.expect(written).await;
+    server
+        .send(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{told}"
+        ))
+        .await;
+    client.head().await;
+    client.expect(written).await;
+    // Both ended where they say: the next request is one.
+    assert!(servers.next().await.1.starts_with("GET / "));
+}
+
+#[tokio::test]
+async fn a_trailer_that_is_no_field_is_refused() {
+    for trailer in ["GET / HTTP/1.1", "A : b", " folded", ": b", "A"] {
+        let (at, mut servers) = servers().await;
+        let stage = Script::new().play().await;
+        let request = format!("POST http://{at}/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut client = asking(&stage, request).await;
+        let (mut server, _) = servers.next().await;
+        client.send(format!("0\r\n{trailer}\r\n\r\n")).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{trailer}: {head}");
+        assert!(server.is_reset().await, "{trailer}");
+    }
+}
+
+#[tokio::test]
 async fn an_old_client_is_answered_once_and_in_its_own_words() {
     let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let request = "GET http://HOST/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";

@@ -1,13 +1,20 @@
-//! Where a chunked body ends (RFC 9112 §7.1), told while the bytes pass by.
+//! A chunked body (RFC 9112 §7.1), read and written again while the bytes pass by.
 //!
-//! Invariant: nothing is buffered, and the verdict does not depend on how the bytes are cut.
-//! Strict: CR LF only, hexadecimal digits only, bounded lines; what is passed on unread must
-//! mean the same to the next reader.
+//! Invariant: of the framing nothing goes on but what was understood: sizes are written again, and extensions
+//! and trailers are left behind. So no reader behind us can take a line of the sender's for anything else,
+//! and a password or a length in a trailer (RFC 9110 §6.5.1) reaches nobody. RFC 9110 allows that, and nobody
+//! was promised them: no server hears `TE: trailers` from us. Nothing is buffered, nothing is allocated for a
+//! chunk, and the outcome does not depend on how the bytes are cut.
+//! Strict: CR LF only, hexadecimal digits only, trailers that are fields, bounded lines.
 
 use crate::WhyNot;
+use crate::http::is_token_byte;
 
 /// The longest size line with its extensions, in bytes.
 const MAX_SIZE_LINE: u16 = 4_096;
+/// The most bytes of extensions in a body beyond those of its data: who sends a page of them for each byte
+/// has us read for nothing. Signatures of chunks, the longest that are known, are shorter than their chunks.
+const MAX_IDLE: u16 = 16_384;
 /// The longest trailer section, in bytes.
 const MAX_TRAILERS: u16 = 16_384;
 /// The most digits of a size: more would not fit 64 bits.
@@ -22,10 +29,12 @@ pub struct Scan {
     pub done: bool,
 }
 
-/// Follows a chunked body.
+/// Follows a chunked body and writes it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChunkedScanner {
+pub struct ChunkedBody {
     state: State,
+    /// How many bytes of extensions the data so far do not make up for.
+    idle: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +44,12 @@ enum State {
         size: u64,
         digits: u8,
     },
-    /// After the digits, within white space and extensions.
+    /// After the digits, within white space: old servers fill their lines up.
+    Blank {
+        size: u64,
+        line: u16,
+    },
+    /// Within extensions.
     Extension {
         size: u64,
         line: u16,
@@ -43,6 +57,7 @@ enum State {
     /// After the CR of a size line.
     SizeLf {
         size: u64,
+        line: u16,
     },
     /// So many bytes of data are left, at least one.
     Data {
@@ -55,7 +70,10 @@ enum State {
     TrailerStart {
         total: u16,
     },
-    Trailer {
+    TrailerName {
+        total: u16,
+    },
+    TrailerValue {
         total: u16,
     },
     TrailerLf {
@@ -67,25 +85,27 @@ enum State {
     Failed(WhyNot),
 }
 
-impl Default for ChunkedScanner {
+impl Default for ChunkedBody {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl ChunkedScanner {
+impl ChunkedBody {
     /// Starts before the first size.
     pub fn new() -> Self {
         Self {
             state: State::Size { size: 0, digits: 0 },
+            idle: 0,
         }
     }
 
-    /// Reads on; after an error or the end, says the same again and uses nothing.
+    /// Reads on and appends to `out` what goes on; after an error or the end, says the same again and uses
+    /// nothing.
     ///
     /// # Errors
     /// [`WhyNot::Malformed`] or [`WhyNot::TooLong`] when this is no chunked body.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Scan, WhyNot> {
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Scan, WhyNot> {
         let mut used = 0;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -93,9 +113,11 @@ impl ChunkedScanner {
                 State::Done => return Ok(Scan { used, done: true }),
                 State::Failed(why) => return Err(why),
                 State::Data { left } => {
-                    let passed = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    used += passed;
-                    let left = left - passed as u64;
+                    let passed = usize::try_from(left).unwrap_or(usize::MAX);
+                    let passed = rest.get(..passed).unwrap_or(rest);
+                    out.extend_from_slice(passed);
+                    used += passed.len();
+                    let left = left - passed.len() as u64;
                     if left > 0 {
                         self.state = State::Data { left };
                         return Ok(Scan { used, done: false });
@@ -107,11 +129,44 @@ impl ChunkedScanner {
                         return Ok(Scan { used, done: false });
                     };
                     used += 1;
-                    self.state = state.after(*byte).unwrap_or_else(State::Failed);
+                    let next = state
+                        .after(*byte)
+                        .and_then(|next| self.heard(state, next, out));
+                    self.state = next.unwrap_or_else(State::Failed);
                 }
             }
         }
     }
+
+    /// Writes what is known of the body by the step from `state` to `next`.
+    fn heard(&mut self, state: State, next: State, out: &mut Vec<u8>) -> Result<State, WhyNot> {
+        match (state, next) {
+            (State::SizeLf { line, size }, _) => {
+                let data = u16::try_from(size).unwrap_or(u16::MAX);
+                self.idle = (self.idle + line).saturating_sub(data);
+                if self.idle > MAX_IDLE {
+                    return Err(WhyNot::TooLong);
+                }
+                if size > 0 {
+                    write_size(out, size);
+                }
+            }
+            (State::DataLf, _) => out.extend_from_slice(b"\r\n"),
+            (_, State::Done) => out.extend_from_slice(b"0\r\n\r\n"),
+            _ => {}
+        }
+        Ok(next)
+    }
+}
+
+/// Appends a size line.
+fn write_size(out: &mut Vec<u8>, size: u64) {
+    let digits = (u64::BITS - size.leading_zeros()).div_ceil(4);
+    out.extend((0..digits).rev().map(|place| {
+        let digit = (size >> (4 * place) & 0xf) as u8;
+        digit + if digit < 10 { b'0' } else { b'a' - 10 }
+    }));
+    out.extend_from_slice(b"\r\n");
 }
 
 impl State {
@@ -132,22 +187,41 @@ impl State {
                 })
             }
             (Self::Size { digits: 0, .. }, _) => Err(WhyNot::Malformed("chunk size")),
-            (Self::Size { size, .. }, b'\r') => Ok(Self::SizeLf { size }),
-            (Self::Size { size, .. }, b';' | b' ' | b'\t') => Ok(Self::Extension { size, line: 0 }),
+            (Self::Size { size, .. }, b'\r') => Ok(Self::SizeLf { size, line: 0 }),
+            (Self::Size { size, .. }, b';') => Ok(Self::Extension { size, line: 0 }),
+            (Self::Size { size, .. }, b' ' | b'\t') => Ok(Self::Blank { size, line: 0 }),
             (Self::Size { .. }, _) => Err(WhyNot::Malformed("chunk size")),
-            (Self::Extension { size, .. }, b'\r') => Ok(Self::SizeLf { size }),
+            (Self::Blank { size, line } | Self::Extension { size, line }, b'\r') => {
+                Ok(Self::SizeLf { size, line })
+            }
+            (Self::Blank { size, line }, b';') => Ok(Self::Extension { size, line }),
+            (Self::Blank { size, line }, b' ' | b'\t') => {
+                let line = count(byte, line, MAX_SIZE_LINE)?;
+                Ok(Self::Blank { size, line })
+            }
+            (Self::Blank { .. }, _) => Err(WhyNot::Malformed("chunk size")),
             (Self::Extension { size, line }, _) => {
                 let line = count(byte, line, MAX_SIZE_LINE)?;
                 Ok(Self::Extension { size, line })
             }
-            (Self::SizeLf { size: 0 }, b'\n') => Ok(Self::TrailerStart { total: 0 }),
-            (Self::SizeLf { size }, b'\n') => Ok(Self::Data { left: size }),
+            (Self::SizeLf { size: 0, .. }, b'\n') => Ok(Self::TrailerStart { total: 0 }),
+            (Self::SizeLf { size, .. }, b'\n') => Ok(Self::Data { left: size }),
             (Self::DataCr, b'\r') => Ok(Self::DataLf),
             (Self::DataLf, b'\n') => Ok(Self::Size { size: 0, digits: 0 }),
             (Self::DataCr | Self::DataLf, _) => Err(WhyNot::Malformed("end of a chunk")),
             (Self::TrailerStart { .. }, b'\r') => Ok(Self::LastLf),
-            (Self::Trailer { total }, b'\r') => Ok(Self::TrailerLf { total }),
-            (Self::TrailerStart { total } | Self::Trailer { total }, _) => Ok(Self::Trailer {
+            (Self::TrailerName { total }, b':') => Ok(Self::TrailerValue {
+                total: count(byte, total, MAX_TRAILERS)?,
+            }),
+            (Self::TrailerStart { total } | Self::TrailerName { total }, _) => {
+                let total = count(byte, total, MAX_TRAILERS)?;
+                match is_token_byte(byte) {
+                    true => Ok(Self::TrailerName { total }),
+                    false => Err(WhyNot::Malformed("trailer")),
+                }
+            }
+            (Self::TrailerValue { total }, b'\r') => Ok(Self::TrailerLf { total }),
+            (Self::TrailerValue { total }, _) => Ok(Self::TrailerValue {
                 total: count(byte, total, MAX_TRAILERS)?,
             }),
             (Self::TrailerLf { total }, b'\n') => Ok(Self::TrailerStart { total }),

@@ -11,7 +11,7 @@ use super::head::{Header, is_identity};
 /// How the body of a request ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// In chunks, see [`ChunkedScanner`](super::ChunkedScanner).
+    /// In chunks, see [`ChunkedBody`](super::ChunkedBody).
     Chunked,
     /// After so many bytes.
     Length(u64),
@@ -22,7 +22,7 @@ pub enum BodyLength {
 /// How the body of a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseBody {
-    /// In chunks, see [`ChunkedScanner`](super::ChunkedScanner).
+    /// In chunks, see [`ChunkedBody`](super::ChunkedBody).
     Chunked,
     /// After so many bytes.
     Length(u64),

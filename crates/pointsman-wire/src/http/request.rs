@@ -157,7 +157,7 @@ impl RequestHead {
     /// The target is in origin form and `Host` is the target's authority; headers for one hop are
     /// gone; `Connection` says what `persistence` is (to an old server always `close`), or `Upgrade`
     /// where the client asked for it. The version stays the client's, so that an old client gets no
-    /// chunks. `Trailer` stays, as bodies are passed on as they are. A tunnel's head is not for
+    /// chunks. `Trailer` stays: it tells what was left behind (RFC 9110 §6.6.2). A tunnel's head is not for
     /// sending on; its form is `CONNECT` again.
     pub fn rewritten(&self, persistence: Persistence) -> Vec<u8> {
         let (target, host) = match &self.target {

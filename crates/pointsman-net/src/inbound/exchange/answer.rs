@@ -200,8 +200,7 @@ impl<'r> Answer<'r> {
             });
         };
         let broken = |_| "the server's answer breaks its framing".to_owned();
-        let (used, done) = ends.take(bytes).map_err(broken)?;
-        out.extend_from_slice(&bytes[..used]);
+        let (used, done) = ends.take(bytes, out).map_err(broken)?;
         if !done {
             return Ok(Heard::Body);
         }

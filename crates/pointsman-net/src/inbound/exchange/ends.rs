@@ -1,12 +1,12 @@
-//! Where a body ends, told while its bytes pass by.
+//! Bodies on their way: where they end, and what of their bytes goes on.
 
 use pointsman_wire::WhyNot;
-use pointsman_wire::http::{BodyLength, ChunkedScanner, ResponseBody};
+use pointsman_wire::http::{BodyLength, ChunkedBody, ResponseBody};
 
 /// How a body ends, whichever direction.
 #[derive(Debug)]
 pub(super) enum Ends {
-    Chunked(ChunkedScanner),
+    Chunked(ChunkedBody),
     Length(u64),
     UntilClose,
 }
@@ -14,7 +14,7 @@ pub(super) enum Ends {
 impl From<BodyLength> for Ends {
     fn from(body: BodyLength) -> Self {
         match body {
-            BodyLength::Chunked => Self::Chunked(ChunkedScanner::new()),
+            BodyLength::Chunked => Self::Chunked(ChunkedBody::new()),
             BodyLength::Length(length) => Self::Length(length),
             BodyLength::None => Self::Length(0),
         }
@@ -24,7 +24,7 @@ impl From<BodyLength> for Ends {
 impl From<ResponseBody> for Ends {
     fn from(body: ResponseBody) -> Self {
         match body {
-            ResponseBody::Chunked => Self::Chunked(ChunkedScanner::new()),
+            ResponseBody::Chunked => Self::Chunked(ChunkedBody::new()),
             ResponseBody::Length(length) => Self::Length(length),
             ResponseBody::None => Self::Length(0),
             ResponseBody::UntilClose => Self::UntilClose,
@@ -33,18 +33,27 @@ impl From<ResponseBody> for Ends {
 }
 
 impl Ends {
-    /// How many of `bytes` belong to the body, and whether it ends with them.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), WhyNot> {
-        match self {
-            Self::Chunked(scanner) => scanner.feed(bytes).map(|scan| (scan.used, scan.done)),
+    /// How many of `bytes` belong to the body, and whether it ends with them; what goes on is appended to `out`.
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, bool), WhyNot> {
+        let used = match self {
+            Self::Chunked(chunks) => {
+                let scan = chunks.feed(bytes, out)?;
+                return Ok((scan.used, scan.done));
+            }
             Self::Length(left) => {
                 let used = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len());
                 *left -= used as u64;
-                Ok((used, *left == 0))
+                used
             }
-            Self::UntilClose => Ok((bytes.len(), false)),
-        }
+            Self::UntilClose => bytes.len(),
+        };
+        out.extend_from_slice(&bytes[..used]);
+        Ok((used, matches!(self, Self::Length(0))))
     }
 }
