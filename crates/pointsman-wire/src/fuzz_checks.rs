@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use crate::http::{ChunkedBody, Persistence, ResponseBody, Scan, Target};
+use crate::http::{ChunkedBody, Chunks, Persistence, ResponseBody, Scan, Target};
 use crate::{Parse, http, proxy_protocol, sniff, socks};
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ pub fn check_http_response(bytes: &[u8]) {
     let Parse::Done(head, _) = promises(bytes, http::MAX_HEAD, parse) else {
         return;
     };
-    let sent = head.rewritten(Persistence::Keep);
+    let sent = head.rewritten(Persistence::Keep, Chunks::Kept);
     if outgrown(&sent, head.headers.len()) {
         return;
     }
@@ -179,8 +179,8 @@ fn outgrown(sent: &[u8], headers: usize) -> bool {
 /// Chunked bodies: the cut of the bytes must not matter, and what goes on is read as what was read.
 pub fn check_chunked(bytes: &[u8]) {
     let (mut written, mut dropped) = (Vec::new(), Vec::new());
-    let at_once = ChunkedBody::new().feed(bytes, &mut written);
-    let mut dripped = ChunkedBody::new();
+    let at_once = ChunkedBody::new(Chunks::Kept).feed(bytes, &mut written);
+    let mut dripped = ChunkedBody::new(Chunks::Kept);
     let mut used = 0;
     let mut by_drops = Ok(Scan {
         used: 0,
@@ -206,8 +206,15 @@ pub fn check_chunked(bytes: &[u8]) {
     }
     assert_eq!((at_once, &written), (by_drops, &dropped));
     let mut again = Vec::new();
-    let read = ChunkedBody::new().feed(&written, &mut again);
+    let read = ChunkedBody::new(Chunks::Kept).feed(&written, &mut again);
     assert_eq!(again, written);
+    let (mut joined, mut data) = (Vec::new(), Vec::new());
+    assert_eq!(
+        ChunkedBody::new(Chunks::Joined).feed(bytes, &mut joined),
+        at_once
+    );
+    let _ = ChunkedBody::new(Chunks::Joined).feed(&written, &mut data);
+    assert_eq!(joined, data);
     let done = at_once.is_ok_and(|scan| scan.done);
     let used = written.len();
     assert_eq!(read, Ok(Scan { used, done }));

@@ -15,7 +15,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use chunked::{ChunkedBody, Scan};
+pub use chunked::{ChunkedBody, Chunks, Scan};
 pub use client::{ConnectResponse, parse_connect_response, write_connect_request};
 pub use framing::{BodyLength, ResponseBody};
 pub use head::{Header, MAX_HEAD, MAX_HEADERS, Persistence};

@@ -187,7 +187,7 @@ impl Upload {
             sent: 0,
         };
         Self {
-            ends: Ends::from(request.head.body),
+            ends: Ends::of_request(request.head.body),
             state: Sending::More,
             out,
             behind: Vec::new(),

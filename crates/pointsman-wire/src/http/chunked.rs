@@ -29,9 +29,30 @@ pub struct Scan {
     pub done: bool,
 }
 
+/// How a chunked body goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunks {
+    /// In chunks again.
+    Kept,
+    /// As its data alone, to a reader of HTTP/1.0, who knows no chunks (RFC 9112 §6.1): for whom it ends with
+    /// the connection.
+    Joined,
+}
+
+impl Chunks {
+    /// What a reader of HTTP/1.`version_minor` gets.
+    pub fn of(version_minor: u8) -> Self {
+        match version_minor {
+            0 => Self::Joined,
+            _ => Self::Kept,
+        }
+    }
+}
+
 /// Follows a chunked body and writes it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkedBody {
+    goes_on: Chunks,
     state: State,
     /// How many bytes of extensions the data so far do not make up for.
     idle: u16,
@@ -85,16 +106,11 @@ enum State {
     Failed(WhyNot),
 }
 
-impl Default for ChunkedBody {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl ChunkedBody {
     /// Starts before the first size.
-    pub fn new() -> Self {
+    pub fn new(goes_on: Chunks) -> Self {
         Self {
+            goes_on,
             state: State::Size { size: 0, digits: 0 },
             idle: 0,
         }
@@ -140,6 +156,7 @@ impl ChunkedBody {
 
     /// Writes what is known of the body by the step from `state` to `next`.
     fn heard(&mut self, state: State, next: State, out: &mut Vec<u8>) -> Result<State, WhyNot> {
+        let kept = self.goes_on == Chunks::Kept;
         match (state, next) {
             (State::SizeLf { line, size }, _) => {
                 let data = u16::try_from(size).unwrap_or(u16::MAX);
@@ -147,12 +164,12 @@ impl ChunkedBody {
                 if self.idle > MAX_IDLE {
                     return Err(WhyNot::TooLong);
                 }
-                if size > 0 {
+                if size > 0 && kept {
                     write_size(out, size);
                 }
             }
-            (State::DataLf, _) => out.extend_from_slice(b"\r\n"),
-            (_, State::Done) => out.extend_from_slice(b"0\r\n\r\n"),
+            (State::DataLf, _) if kept => out.extend_from_slice(b"\r\n"),
+            (_, State::Done) if kept => out.extend_from_slice(b"0\r\n\r\n"),
             _ => {}
         }
         Ok(next)

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::http::chunked::Chunks;
 use crate::http::framing::{self, Declared, Message, ResponseBody};
 use crate::http::head::{self, Header, MAX_HEAD, Persistence, Reading};
 use crate::http::request::RequestHead;
@@ -115,8 +116,9 @@ impl ResponseHead {
     /// Writes the head to send to the client, whose connection is to be kept or closed afterwards.
     ///
     /// Headers for one hop are gone. A body that ends with the connection cannot be followed by
-    /// anything, so then `Connection` says `close` whatever `persistence` is.
-    pub fn rewritten(&self, persistence: Persistence) -> Vec<u8> {
+    /// anything, so then `Connection` says `close` whatever `persistence` is. `chunks` says what becomes of a
+    /// chunked body; where they are joined, `persistence` has to be [`Persistence::Close`].
+    pub fn rewritten(&self, persistence: Persistence, chunks: Chunks) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {:03} ", self.status).into_bytes();
         out.extend_from_slice(&self.reason);
         out.extend_from_slice(b"\r\n");
@@ -128,7 +130,9 @@ impl ResponseHead {
             if let Some(length) = length {
                 head::write_header(&mut out, "Content-Length", length);
             }
-            head::write_codings(&mut out, &self.headers);
+            if chunks == Chunks::Kept {
+                head::write_codings(&mut out, &self.headers);
+            }
         }
         if !self.is_interim() {
             let keep = persistence == Persistence::Keep && self.body != ResponseBody::UntilClose;

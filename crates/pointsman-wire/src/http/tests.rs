@@ -408,8 +408,11 @@ proptest! {
         let used = body.len();
         body.extend_from_slice(&tail);
         let mut out = Vec::new();
-        prop_assert_eq!(ChunkedBody::new().feed(&body, &mut out), Ok(Scan { used, done: true }));
+        prop_assert_eq!(ChunkedBody::new(Chunks::Kept).feed(&body, &mut out), Ok(Scan { used, done: true }));
         prop_assert_eq!(out, written);
+        let mut joined = Vec::new();
+        ChunkedBody::new(Chunks::Joined).feed(&body, &mut joined).unwrap();
+        prop_assert_eq!(joined, chunks.concat());
         check_chunked(&body);
     }
 }

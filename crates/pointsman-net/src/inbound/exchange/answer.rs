@@ -4,7 +4,7 @@
 //! cannot be understood nothing has been passed on; only interim answers may have gone before it.
 
 use pointsman_wire::Parse;
-use pointsman_wire::http::{self, Persistence, RequestHead, ResponseBody, ResponseHead};
+use pointsman_wire::http::{self, Chunks, Persistence, RequestHead, ResponseBody, ResponseHead};
 
 use super::ends::Ends;
 use crate::exact::{why_no_head, worth_a_look};
@@ -172,7 +172,7 @@ impl<'r> Answer<'r> {
             self.interim += 1;
             // To an old client they would be the answer (RFC 9110 §15.2).
             if self.request.version_minor >= 1 {
-                out.extend_from_slice(&head.rewritten(Persistence::Keep));
+                out.extend_from_slice(&head.rewritten(Persistence::Keep, Chunks::Kept));
             }
             return Ok(true);
         }
@@ -183,10 +183,11 @@ impl<'r> Answer<'r> {
             true => Persistence::Keep,
             false => Persistence::Close,
         };
-        out.extend_from_slice(&head.rewritten(persistence));
+        let chunks = Chunks::of(self.request.version_minor);
+        out.extend_from_slice(&head.rewritten(persistence, chunks));
         self.state = match head.upgrade {
             true => State::Switched,
-            false => State::Body(Ends::from(head.body)),
+            false => State::Body(Ends::of_answer(head.body, chunks)),
         };
         Ok(false)
     }

@@ -1,7 +1,7 @@
 //! Bodies on their way: where they end, and what of their bytes goes on.
 
 use pointsman_wire::WhyNot;
-use pointsman_wire::http::{BodyLength, ChunkedBody, ResponseBody};
+use pointsman_wire::http::{BodyLength, ChunkedBody, Chunks, ResponseBody};
 
 /// How a body ends, whichever direction.
 #[derive(Debug)]
@@ -11,28 +11,26 @@ pub(super) enum Ends {
     UntilClose,
 }
 
-impl From<BodyLength> for Ends {
-    fn from(body: BodyLength) -> Self {
+impl Ends {
+    /// Of a request.
+    pub(super) fn of_request(body: BodyLength) -> Self {
         match body {
-            BodyLength::Chunked => Self::Chunked(ChunkedBody::new()),
+            BodyLength::Chunked => Self::Chunked(ChunkedBody::new(Chunks::Kept)),
             BodyLength::Length(length) => Self::Length(length),
             BodyLength::None => Self::Length(0),
         }
     }
-}
 
-impl From<ResponseBody> for Ends {
-    fn from(body: ResponseBody) -> Self {
+    /// Of an answer.
+    pub(super) fn of_answer(body: ResponseBody, chunks: Chunks) -> Self {
         match body {
-            ResponseBody::Chunked => Self::Chunked(ChunkedBody::new()),
+            ResponseBody::Chunked => Self::Chunked(ChunkedBody::new(chunks)),
             ResponseBody::Length(length) => Self::Length(length),
             ResponseBody::None => Self::Length(0),
             ResponseBody::UntilClose => Self::UntilClose,
         }
     }
-}
 
-impl Ends {
     /// How many of `bytes` belong to the body, and whether it ends with them; what goes on is appended to `out`.
     pub(super) fn take(
         &mut self,

@@ -7,7 +7,7 @@ fn chunked_bodies() {
     let check = |body: &[u8], expected: Result<Scan, WhyNot>| {
         check_chunked(body);
         assert_eq!(
-            ChunkedBody::new().feed(body, &mut Vec::new()),
+            ChunkedBody::new(Chunks::Kept).feed(body, &mut Vec::new()),
             expected,
             "{:?}",
             String::from_utf8_lossy(body)
@@ -72,7 +72,9 @@ fn of_chunks_sizes_and_data_go_on() {
     let check = |body: &str, expected: &str| {
         check_chunked(body.as_bytes());
         let mut out = Vec::new();
-        ChunkedBody::new().feed(body.as_bytes(), &mut out).unwrap();
+        ChunkedBody::new(Chunks::Kept)
+            .feed(body.as_bytes(), &mut out)
+            .unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{body:?}");
     };
     let none = "0\r\n\r\n";
@@ -95,7 +97,7 @@ fn trailers_are_fields() {
     let check = |line: &str, expected: Result<(), WhyNot>| {
         let body = format!("0\r\n{line}\r\n\r\n");
         check_chunked(body.as_bytes());
-        let read = ChunkedBody::new().feed(body.as_bytes(), &mut Vec::new());
+        let read = ChunkedBody::new(Chunks::Kept).feed(body.as_bytes(), &mut Vec::new());
         assert_eq!(read.map(|scan| assert!(scan.done)), expected, "{line:?}");
     };
     check("A:", Ok(()));
@@ -121,7 +123,7 @@ fn extensions_are_no_more_than_their_data() {
     let check = |size: usize, ext: usize, chunks: usize, expected: Result<bool, WhyNot>| {
         let chunk = format!("{size:x};{}\r\n{}\r\n", "x".repeat(ext), "d".repeat(size));
         let body = format!("{}0\r\n\r\n", chunk.repeat(chunks));
-        let read = ChunkedBody::new().feed(body.as_bytes(), &mut Vec::new());
+        let read = ChunkedBody::new(Chunks::Kept).feed(body.as_bytes(), &mut Vec::new());
         assert_eq!(read.map(|scan| scan.done), expected, "{size} {ext}");
     };
     check(1, 4_096, 4, Ok(true));
@@ -135,7 +137,7 @@ fn extensions_are_no_more_than_their_data() {
 #[test]
 fn a_body_that_ended_stays_ended() {
     let mut out = Vec::new();
-    let mut body = ChunkedBody::new();
+    let mut body = ChunkedBody::new(Chunks::Kept);
     assert_eq!(
         body.feed(b"0\r\n\r\n", &mut out),
         Ok(Scan {
@@ -150,7 +152,7 @@ fn a_body_that_ended_stays_ended() {
             done: true
         })
     );
-    let mut body = ChunkedBody::new();
+    let mut body = ChunkedBody::new(Chunks::Kept);
     body.feed(b"x", &mut out).unwrap_err();
     body.feed(b"0\r\n\r\n", &mut out).unwrap_err();
     assert_eq!(out, b"0\r\n\r\n");

@@ -168,7 +168,7 @@ fn radio_streams_are_answers_of_old_servers() {
     );
     assert_eq!((head.version_minor, head.status), (0, 200));
     assert_eq!(head.body, ResponseBody::UntilClose);
-    let sent = String::from_utf8(head.rewritten(Persistence::Keep)).unwrap();
+    let sent = String::from_utf8(head.rewritten(Persistence::Keep, Chunks::Kept)).unwrap();
     assert_eq!(
         sent,
         "HTTP/1.1 200 OK\r\nicy-name: jazz\r\nContent-Type: audio/mpeg\r\nConnection: close\r\n\r\n"

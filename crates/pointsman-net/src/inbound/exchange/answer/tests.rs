@@ -168,6 +168,34 @@ fn interim_answers_have_a_limit_and_never_reach_an_old_client() {
 }
 
 #[test]
+fn an_old_client_gets_no_chunks() {
+    let check = |method: &str, status: u16, body: &str, expected: Result<&str, &str>| {
+        let old = request(&format!("{method} http://a.test/ HTTP/1.0\r\n\r\n"));
+        let fields = "Transfer-Encoding: chunked\r\nA: b\r\n";
+        let answer = format!("HTTP/1.1 {status} X\r\n{fields}\r\n{body}");
+        let (text, ended) = told(&old, true, &answer);
+        match expected {
+            Ok(_) => assert_eq!(ended, Ok(Heard::Whole), "{body:?}"),
+            Err(_) => assert!(ended.is_err(), "{body:?}"),
+        }
+        let data = expected.unwrap_or_else(|data| data);
+        let head = format!("HTTP/1.1 {status} X\r\nA: b\r\nConnection: close\r\n\r\n");
+        assert_eq!(text, format!("{head}{data}"), "{method} {body:?}");
+    };
+    check(
+        "GET",
+        200,
+        "2\r\nab\r\n1;x\r\nc\r\n0\r\nT: x\r\n\r\n",
+        Ok("abc"),
+    );
+    check("GET", 200, "0\r\n\r\nmore", Ok(""));
+    check("GET", 200, "2\r\nab\r\n", Err("ab"));
+    check("GET", 200, "2\r\nabc", Err("ab"));
+    check("HEAD", 200, "", Ok(""));
+    check("GET", 304, "", Ok(""));
+}
+
+#[test]
 fn an_answer_before_the_body_ends_the_connection() {
     let answer = "HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\nno";
     let (text, _) = told(&get(""), false, answer);
