@@ -9,8 +9,13 @@ use std::fmt::Debug;
 use crate::http::{ChunkedBody, Chunks, Persistence, ResponseBody, Scan, Target};
 use crate::{Parse, http, proxy_protocol, sniff, socks};
 
+mod datagrams;
 #[cfg(test)]
 mod tests;
+
+pub use datagrams::{check_datagrams, check_quic_frames};
+#[cfg(test)]
+pub(crate) use datagrams::{initial, joined, parts};
 
 /// Asserts the three promises of a parser on `bytes` and returns its verdict on all of them.
 pub fn promises<T: Debug + PartialEq>(
@@ -43,15 +48,15 @@ pub fn promises<T: Debug + PartialEq>(
 /// The sniffers.
 pub fn check_sniff(bytes: &[u8]) {
     let verdict = promises(bytes, sniff::MAX_LOOK, sniff::look);
-    if let Parse::Done(
-        sniff::Glance {
-            name: Some(name), ..
-        },
-        _,
-    ) = verdict
-    {
+    if let Parse::Done(glance, _) = verdict {
+        check_name(&glance);
+    }
+}
+
+fn check_name(glance: &sniff::Glance) {
+    if let Some(name) = &glance.name {
         assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
-        assert_eq!(name, name.to_ascii_lowercase());
+        assert_eq!(*name, name.to_ascii_lowercase());
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Invariant: cheap on incomplete input. A dripped ClientHello costs a walk over its record headers
 //! per look and is decoded once.
-//! Absent: decryption, HTTP/2 header blocks, protocols whose server speaks first, QUIC.
+//! [`look`] is for streams, [`FirstDatagrams`] for datagrams.
+//! Absent: decryption with secrets, HTTP/2 header blocks, protocols whose server speaks first.
 
+mod datagrams;
 mod http;
+pub(crate) mod quic;
 mod ssh;
 mod tls;
+
+pub use datagrams::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD};
 
 use crate::Parse;
 use crate::read::bounded;
@@ -23,6 +28,8 @@ pub const MAX_LOOK: usize = 16_384;
 pub enum Protocol {
     /// HTTP/1.x, or HTTP/2 by prior knowledge.
     Http,
+    /// QUIC.
+    Quic,
     /// SSH 2.
     Ssh,
     /// TLS of any version.
@@ -30,10 +37,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name that policies and records use: `http`, `ssh`, `tls`.
+    /// The name that policies and records use: `http`, `quic`, `ssh`, `tls`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Quic => "quic",
             Self::Ssh => "ssh",
             Self::Tls => "tls",
         }
@@ -55,6 +63,8 @@ pub struct Glance {
     pub name: Option<String>,
     /// The protocol.
     pub protocol: Protocol,
+    /// The version of QUIC, as on the wire (1; 0x6b3343cf is version 2).
+    pub quic_version: Option<u32>,
     /// The software version of the SSH client, such as `OpenSSH_9.6`.
     pub ssh_software: Option<String>,
     /// The highest TLS version offered, as on the wire (0x0304 is TLS 1.3).
@@ -71,6 +81,7 @@ impl Glance {
             method: None,
             name: None,
             protocol,
+            quic_version: None,
             ssh_software: None,
             tls_version: None,
             user_agent: None,

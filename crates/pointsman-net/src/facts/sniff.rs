@@ -138,6 +138,7 @@ fn name_of(text: &str) -> Option<Domain> {
 fn seen(glance: Glance) -> Fact<Look> {
     let (protocol, from) = match glance.protocol {
         sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
+        sniff::Protocol::Quic => (Protocol::Quic, Provenance::Quic),
         sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
         sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
     };
@@ -149,7 +150,7 @@ fn seen(glance: Glance) -> Fact<Look> {
         user_agent: glance.user_agent.map(Into::into),
         method: glance.method.map(Into::into),
         ech: glance.ech,
-        quic_version: None,
+        quic_version: glance.quic_version,
         ssh_software: glance.ssh_software.map(Into::into),
         tls_version: glance.tls_version,
     };

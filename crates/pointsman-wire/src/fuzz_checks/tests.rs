@@ -14,6 +14,7 @@ use super::*;
 use crate::RequestHost;
 use crate::proxy_protocol::ProxyHeader;
 use crate::sniff::tests::hello::Hello;
+use crate::sniff::tests::quic;
 
 /// Each target with its check and its seeds, by name.
 type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
@@ -21,6 +22,8 @@ type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
 fn targets() -> Vec<Target> {
     vec![
         ("sniff", check_sniff, sniff_seeds()),
+        ("datagrams", check_datagrams, quic::seeds()),
+        ("quic_frames", check_quic_frames, quic::frames_seeds()),
         ("socks", check_socks, socks_seeds()),
         ("http_request", check_http_request, http_request_seeds()),
         ("http_response", check_http_response, http_response_seeds()),
@@ -230,6 +233,11 @@ fn every_seed_but_the_refused_is_understood() {
     let refused = ["smtp", "both"];
     let understood = |target: &str, bytes: &[u8]| match target {
         "sniff" => matches!(sniff::look(bytes), Parse::Done(..)),
+        "datagrams" => {
+            let mut first = sniff::FirstDatagrams::default();
+            let last = parts(bytes).into_iter().map(|part| first.push(part)).last();
+            matches!(last, Some(Parse::Done(..)))
+        }
         "http_request" => matches!(http::parse_request_head(bytes), Parse::Done(..)),
         "http_response" => matches!(
             http::parse_response_head(&bytes[1..], "GET"),

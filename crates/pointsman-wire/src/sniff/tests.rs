@@ -9,14 +9,18 @@ use super::*;
 use crate::fuzz_checks::check_sniff;
 
 pub(crate) mod hello;
+pub(crate) mod quic;
 
 /// The verdict in one line: `protocol name key=value ...`.
-fn told(bytes: &[u8]) -> String {
-    let glance = match look(bytes) {
-        Parse::Done(glance, _) => glance,
-        Parse::NeedMore => return "more".into(),
-        Parse::Not(why) => return format!("not: {why}"),
-    };
+fn told(verdict: Parse<Glance>) -> String {
+    match verdict {
+        Parse::Done(glance, _) => described(glance),
+        Parse::NeedMore => "more".into(),
+        Parse::Not(why) => format!("not: {why}"),
+    }
+}
+
+fn described(glance: Glance) -> String {
     let mut words = vec![glance.protocol.as_str().to_owned()];
     words.push(glance.name.unwrap_or_else(|| "-".into()));
     words.extend(glance.method.map(|method| format!("method={method}")));
@@ -37,13 +41,18 @@ fn told(bytes: &[u8]) -> String {
             .ssh_software
             .map(|software| format!("software={software}")),
     );
+    words.extend(
+        glance
+            .quic_version
+            .map(|version| format!("quic={version:x}")),
+    );
     words.join(" ")
 }
 
 fn check(bytes: impl AsRef<[u8]>, expected: &str) {
     let bytes = bytes.as_ref();
     assert_eq!(
-        told(bytes),
+        told(look(bytes)),
         expected,
         "{:?}",
         String::from_utf8_lossy(bytes)
@@ -241,9 +250,13 @@ fn client_hellos() {
 #[test]
 fn a_hello_in_any_records_is_the_same_hello() {
     for hello in [Hello::named("a.test"), Hello::browser("a.test")] {
-        let whole = told(&hello.bytes());
+        let whole = told(look(&hello.bytes()));
         for size in [1, 2, 3, 4, 5, 7, 100, 1_000] {
-            assert_eq!(told(&hello.in_records_of(size)), whole, "records of {size}");
+            assert_eq!(
+                told(look(&hello.in_records_of(size))),
+                whole,
+                "records of {size}"
+            );
         }
     }
     check_sniff(&Hello::named("a.test").in_records_of(1));

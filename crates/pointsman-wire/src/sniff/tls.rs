@@ -1,4 +1,4 @@
-//! The TLS ClientHello (RFC 8446 §4.1.2) over any number of records.
+//! The TLS ClientHello (RFC 8446 §4.1.2) over any number of records, or bare.
 //!
 //! Invariant: while the hello is incomplete only record headers are read; its body is decoded once.
 //! Absent: anything after the hello, SSL 2 hellos, the inner hello of ECH.
@@ -40,6 +40,29 @@ pub(super) fn look(bytes: &[u8], cut: bool) -> Result<(Glance, usize), Stop> {
             Err(stop) => Err(stop),
         },
         Walk::Partial => Err(Stop::More),
+    }
+}
+
+/// Reads the message without records, as QUIC carries it; [`Stop::More`] while it is incomplete.
+///
+/// With `cut`, no more bytes will ever be shown and what is there must do.
+pub(super) fn look_at_message(message: &[u8], cut: bool, glance: &mut Glance) -> Result<(), Stop> {
+    let mut header = Reader::new(message);
+    if header.u8()? != CLIENT_HELLO {
+        return Err(Stop::Not(WhyNot::AnotherProtocol));
+    }
+    let [a, b, c] = header.array::<3>()?.map(usize::from);
+    let end = MESSAGE_HEADER + (a << 16 | b << 8 | c);
+    match message.get(..end) {
+        Some(whole) => match decode(whole, glance) {
+            Err(Stop::More) => malformed("ClientHello shorter than its fields"),
+            read => read,
+        },
+        None if cut => match decode(message, glance) {
+            Err(Stop::More) => Ok(()),
+            read => read,
+        },
+        None => Err(Stop::More),
     }
 }
 

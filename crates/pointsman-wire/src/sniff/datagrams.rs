@@ -1,0 +1,89 @@
+//! What the first datagrams of a flow say.
+//!
+//! Most protocols show in the first; a QUIC hello may need several, so the looks at them share a state.
+//! Invariant: the first datagram tells the protocol; those that follow only tell more of it. After
+//! [`MAX_DATAGRAMS`] datagrams or [`MAX_HELD`] bytes there is a verdict.
+//! Its user is what decides flows over UDP: it holds datagrams back while it asks.
+
+use super::Glance;
+use super::quic::Initials;
+use crate::{Parse, WhyNot};
+
+/// The most datagrams that are ever looked at: a client sends at most two before the first answer,
+/// and repeats them once.
+pub const MAX_DATAGRAMS: usize = 4;
+
+/// The bytes after which no more datagrams are looked at.
+pub const MAX_HELD: usize = 16_384;
+
+/// The first datagrams of a flow, as they come.
+///
+/// The promises of the crate hold for the datagrams pushed so far: a verdict is final, and
+/// [`Parse::NeedMore`] is never said at [`MAX_DATAGRAMS`] datagrams or [`MAX_HELD`] bytes.
+///
+/// ```
+/// use pointsman_wire::{Parse, sniff::FirstDatagrams};
+///
+/// let mut first = FirstDatagrams::default();
+/// assert!(matches!(first.push(b"neither this nor that"), Parse::Not(_)));
+/// assert_eq!(first.so_far(), None);
+/// ```
+#[derive(Debug, Default)]
+pub struct FirstDatagrams {
+    datagrams: usize,
+    bytes: usize,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Nothing,
+    Quic(Box<Initials>),
+    Told(Box<Glance>),
+    Not(WhyNot),
+}
+
+impl FirstDatagrams {
+    /// Looks at the next datagram that the client sent.
+    ///
+    /// `Done` tells of all of them, and uses the whole of the last: datagrams are held back and sent
+    /// on by the caller, and nothing is taken out of them. After a verdict, more are not looked at.
+    pub fn push(&mut self, datagram: &[u8]) -> Parse<Glance> {
+        self.datagrams += 1;
+        self.bytes = self.bytes.saturating_add(datagram.len());
+        let full = self.datagrams >= MAX_DATAGRAMS || self.bytes >= MAX_HELD;
+        if matches!(self.state, State::Nothing) {
+            self.state = begin(datagram);
+        }
+        if let State::Quic(initials) = &mut self.state {
+            let told = initials.push(datagram);
+            let told = told.or_else(|| full.then(|| initials.cut()));
+            if let Some(glance) = told {
+                self.state = State::Told(Box::new(glance));
+            }
+        }
+        match &self.state {
+            State::Nothing | State::Quic(_) => Parse::NeedMore,
+            State::Told(glance) => Parse::Done(Glance::clone(glance), datagram.len()),
+            State::Not(why) => Parse::Not(*why),
+        }
+    }
+
+    /// What is known if no more datagrams come, or there is no time for them; `None`: nothing.
+    pub fn so_far(&self) -> Option<Glance> {
+        match &self.state {
+            State::Nothing | State::Not(_) => None,
+            State::Quic(initials) => Some(initials.cut()),
+            State::Told(glance) => Some(Glance::clone(glance)),
+        }
+    }
+}
+
+/// What a first datagram begins.
+fn begin(datagram: &[u8]) -> State {
+    match Initials::begin(datagram) {
+        Some(initials) => State::Quic(Box::new(initials)),
+        None => State::Not(WhyNot::AnotherProtocol),
+    }
+}
