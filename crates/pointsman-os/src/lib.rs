@@ -14,6 +14,10 @@ mod imp;
 mod imp;
 
 #[cfg(feature = "data-plane")]
+pub mod clock;
+#[cfg(feature = "data-plane")]
+pub mod datagram;
+#[cfg(feature = "data-plane")]
 pub mod descriptors;
 #[cfg(all(feature = "data-plane", target_os = "linux"))]
 mod leaving;

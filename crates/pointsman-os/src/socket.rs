@@ -63,7 +63,17 @@ pub fn connect_prepare(destination: SocketAddr, uplink: Uplink<'_>) -> io::Resul
 /// # Errors
 /// As [`connect_prepare`].
 pub fn datagram_prepare(destination: SocketAddr, uplink: Uplink<'_>) -> io::Result<UdpSocket> {
+    bound_datagram(destination, uplink, |_| Ok(()))
+}
+
+/// As [`datagram_prepare`], with options set before anything can come.
+pub(crate) fn bound_datagram(
+    destination: SocketAddr,
+    uplink: Uplink<'_>,
+    set: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<UdpSocket> {
     let socket = prepared(destination, Type::DGRAM, Protocol::UDP, uplink)?;
+    set(&socket)?;
     let source =
         source_of(destination, uplink)?.unwrap_or_else(|| SocketAddr::new(any_of(destination), 0));
     socket

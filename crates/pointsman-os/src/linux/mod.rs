@@ -2,6 +2,9 @@
 //!
 //! Invariant: each function here has a twin of the same name and type in `fallback/`.
 
+pub(crate) mod clock;
+mod control;
+pub(crate) mod datagram;
 pub(crate) mod descriptors;
 mod diag;
 mod lasting;

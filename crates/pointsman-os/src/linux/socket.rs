@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{links, route};
+use super::{control, links, route};
 use crate::leaving::{Leaving, Owner, Wanted, leaving};
 
 /// A socket that never blocks, by one call.
@@ -151,31 +151,12 @@ pub(crate) fn traffic_class(socket: &impl AsFd, v6: bool) -> io::Result<Option<u
     }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let told = bytes.get(..length as usize).unwrap_or_default();
-    Ok(control_message(told, level, kind))
+    let mut messages = control::messages(told);
+    let class = messages.find(|message| (message.level, message.kind) == (level, kind));
+    Ok(class.and_then(|message| message.octet()))
 }
 
-/// The first octet of the control message of a level and kind: length, level, kind, data (cmsg(3)).
-fn control_message(mut bytes: &[u8], level: i32, kind: i32) -> Option<u8> {
-    const WORD: usize = size_of::<usize>();
-    const HEADER: usize = WORD + 8;
-    let int = |bytes: &[u8]| bytes.first_chunk().map(|four| i32::from_ne_bytes(*four));
-    loop {
-        let length = usize::from_ne_bytes(*bytes.first_chunk::<WORD>()?);
-        let message = bytes
-            .get(..length)
-            .filter(|message| message.len() > HEADER)?;
-        if int(&message[WORD..]) == Some(level) && int(&message[WORD + 4..]) == Some(kind) {
-            let data = &message[HEADER..];
-            // Old kernels give one octet, others a whole number.
-            return int(data)
-                .map(|class| class as u8)
-                .or_else(|| data.first().copied());
-        }
-        bytes = bytes.get(length.next_multiple_of(WORD)..)?;
-    }
-}
-
-fn set_int(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set_int(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed for the call; the pointer and the length describe `value`, which outlives it.
     let done = unsafe {
         libc::setsockopt(

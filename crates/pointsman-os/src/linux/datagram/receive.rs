@@ -1,0 +1,147 @@
+//! Receiving in batches.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::super::control::{self, Room};
+use super::address::Name;
+use super::no_header;
+use crate::datagram::{Datagram, MOST_MESSAGES};
+
+/// What a batch is received into. The headers that point to it live as long as a call.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    each: usize,
+    /// As it comes from the system: zeroed pages, which are none before they are touched.
+    bytes: Box<[u8]>,
+    rooms: Box<[Slot]>,
+}
+
+/// What is told of one datagram.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    name: Name,
+    control: Room,
+    length: usize,
+    name_length: usize,
+    control_length: usize,
+    flags: i32,
+}
+
+impl Inbox {
+    pub(crate) fn new(messages: usize, each: usize) -> Self {
+        let slot = Slot {
+            name: Name::new(),
+            control: Room::new(),
+            length: 0,
+            name_length: 0,
+            control_length: 0,
+            flags: 0,
+        };
+        Self {
+            each,
+            bytes: vec![0; messages * each].into_boxed_slice(),
+            rooms: vec![slot; messages].into_boxed_slice(),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.rooms.len()
+    }
+
+    pub(crate) fn fill(&mut self, socket: &impl AsFd) -> io::Result<usize> {
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MOST_MESSAGES];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MOST_MESSAGES];
+        let mut offered = 0;
+        let places = headers.iter_mut().zip(&mut vectors);
+        let rooms = self
+            .rooms
+            .iter_mut()
+            .zip(self.bytes.chunks_exact_mut(self.each));
+        for ((header, vector), (slot, bytes)) in places.zip(rooms) {
+            let vector = vector.write(libc::iovec {
+                iov_base: bytes.as_mut_ptr().cast(),
+                iov_len: bytes.len(),
+            });
+            let mut blank = no_header();
+            let message = &mut blank.msg_hdr;
+            (message.msg_name, message.msg_namelen) = slot.name.raw();
+            (message.msg_iov, message.msg_iovlen) = (vector, 1);
+            let (control, length) = slot.control.raw();
+            (message.msg_control, message.msg_controllen) = (control, length as _);
+            header.write(blank);
+            offered += 1;
+        }
+        // SAFETY: the descriptor is borrowed for the call. The first `offered` headers are written; each points to one
+        // written vector, and these to a chunk of `bytes`, a name and a control room of a slot, no two of which overlap and
+        // none of which is touched by anybody else before the call returns, for `self` and the arrays are borrowed here.
+        // The lengths are those of what they point to; the kernel writes no more. No time-out is pointed to.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_fd().as_raw_fd(),
+                headers.as_mut_ptr().cast(),
+                offered as _,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        let count = usize::try_from(count).map_err(|_negative| io::Error::last_os_error())?;
+        for (slot, header) in self.rooms.iter_mut().zip(&headers).take(count) {
+            // SAFETY: `count` is no more than `offered`, and the first `offered` headers are written.
+            let header = unsafe { header.assume_init_ref() };
+            slot.length = header.msg_len as usize;
+            slot.name_length = header.msg_hdr.msg_namelen as usize;
+            slot.control_length = header.msg_hdr.msg_controllen as _;
+            slot.flags = header.msg_hdr.msg_flags;
+        }
+        Ok(count)
+    }
+
+    /// What the last filling brought at `index`; `None` where the sender has no address.
+    pub(crate) fn datagram(&self, index: usize) -> Option<Datagram<'_>> {
+        let slot = self.rooms.get(index)?;
+        let from = slot.name.address(slot.name_length)?;
+        let payload = self
+            .bytes
+            .chunks_exact(self.each)
+            .nth(index)?
+            .get(..slot.length)?;
+        let mut datagram = Datagram {
+            payload,
+            from,
+            segment: payload.len(),
+            to: None,
+            class: None,
+            truncated: slot.flags & libc::MSG_TRUNC != 0,
+        };
+        let told = slot.control.bytes().get(..slot.control_length);
+        for message in control::messages(told.unwrap_or_default()) {
+            match (message.level, message.kind) {
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let segment = message.int().and_then(|it| usize::try_from(it).ok());
+                    datagram.segment = segment.filter(|it| *it > 0).unwrap_or(payload.len());
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => datagram.to = sent_to_v4(message.data),
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => datagram.to = sent_to_v6(message.data),
+                (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    datagram.class = message.octet();
+                }
+                _ => {}
+            }
+        }
+        Some(datagram)
+    }
+}
+
+/// The last member of `in_pktinfo`: the destination in the packet's header.
+fn sent_to_v4(data: &[u8]) -> Option<IpAddr> {
+    let octets = *data.get(8..)?.first_chunk::<4>()?;
+    Some(Ipv4Addr::from(octets).into())
+}
+
+/// The first member of `in6_pktinfo`.
+fn sent_to_v6(data: &[u8]) -> Option<IpAddr> {
+    Some(Ipv6Addr::from(*data.first_chunk::<16>()?).into())
+}
