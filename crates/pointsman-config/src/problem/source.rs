@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::mask::{Form, Mask};
 use super::work::looked;
@@ -31,6 +31,8 @@ pub struct Source {
     form: OnceLock<Form>,
     /// What of it is not shown.
     mask: OnceLock<Mask>,
+    /// Other texts of the same configuration, whose names may be said of this one.
+    kin: Mutex<Vec<Weak<Self>>>,
 }
 
 impl PartialEq for Source {
@@ -107,6 +109,7 @@ impl Source {
             blocks: OnceLock::new(),
             form: OnceLock::new(),
             mask: OnceLock::new(),
+            kin: Mutex::default(),
         }
     }
 
@@ -123,10 +126,38 @@ impl Source {
         })
     }
 
+    /// Says that a text belongs to this one, before its first problem is shown: names of the one are said of the other.
+    pub fn includes(self: &Arc<Self>, other: &Arc<Self>) {
+        for (one, other) in [(self, other), (other, self)] {
+            let mut kin = one.kin.lock().unwrap_or_else(PoisonError::into_inner);
+            kin.push(Arc::downgrade(other));
+        }
+    }
+
+    fn kin(&self) -> Vec<Arc<Self>> {
+        let kin = self.kin.lock().unwrap_or_else(PoisonError::into_inner);
+        kin.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What things are called in the texts of the same configuration: in those that this one includes, in the one that
+    /// includes it, and in the others of that.
+    fn kin_names(&self) -> Vec<String> {
+        let near = self.kin();
+        let far = near.iter().flat_map(|one| one.kin());
+        let mut all: Vec<Arc<Self>> = far.collect();
+        all.extend(near);
+        all.sort_by_key(Arc::as_ptr);
+        all.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        all.retain(|one| !std::ptr::eq(&raw const **one, self));
+        let names = all.iter().flat_map(|one| one.mask().names());
+        names.cloned().collect()
+    }
+
     /// A sentence about the text, without what is not shown of it.
     #[must_use]
     pub fn said<'s>(&self, sentence: &'s str) -> Cow<'s, str> {
-        self.mask().said(&self.text, sentence)
+        let kin = || self.kin_names();
+        self.mask().said(&self.text, sentence, kin)
     }
 
     /// The place of a line, from 1, without the white space around its text.

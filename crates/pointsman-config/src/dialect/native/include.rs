@@ -141,6 +141,7 @@ impl Includer<'_, '_> {
         self.files.push(path.to_owned());
         self.read.push(own.clone());
         let source = Source::new(&self.shown(&own), text);
+        self.input.source.includes(&source);
         let root = yaml::parse(&source, problems)?;
         let Value::Map(pairs) = &root.value else {
             if !root.is_null() {

@@ -34,6 +34,12 @@ pub(super) enum Class {
     Table,
     /// Below a table, under a name: a list or a block is shown, a scalar where it is an address.
     Entry,
+    /// What a thing in a list is called.
+    Called,
+    /// Its keys are names of things that are maps: nobody knows what a scalar there is.
+    Names,
+    /// As [`Class::Entry`], under a name that sounds like a secret's: of scalars those in lists are shown.
+    Sounding,
 }
 
 /// Words in the name of a key that make all below it a secret.
@@ -74,6 +80,20 @@ const TABLES: [&str; 16] = [
     "rule_sets",
 ];
 
+/// Keys that name what is a map, or that list such names.
+const NAMES: [&str; 10] = [
+    "egress",
+    "forwards",
+    "inbounds",
+    "outbounds",
+    "providers",
+    "proxy_local",
+    "proxy_provider",
+    "proxy_providers",
+    "rule_provider",
+    "rule_providers",
+];
+
 /// Keys whose values are harmless.
 const OPEN: &str = " access_log action address address_resolver alias allow allow_lan alterid any application \
     application_protocols asn asn_db attempts authorized_sources auto auto_detect_interface backoff balance behavior \
@@ -83,27 +103,27 @@ const OPEN: &str = " access_log action address address_resolver alias allow allo
     default_interface default_mark default_nameserver default_selected defaults detour dialer_proxy direct \
     direct_nameserver disable_cache disable_expire disable_tcp_keep_alive disable_udp disabled dispatching dns \
     dns_preference domain_keyword domain_order domain_regex domain_resolver domain_strategy domain_suffix \
-    download_detour dst dst_port ech egress empty_fallback enable enable_dual_stack enable_dump enable_icmp_proxy \
+    download_detour dst dst_port ech empty_fallback enable enable_dual_stack enable_dump enable_icmp_proxy \
     enable_proxy_header enable_tun enabled endpoint endpoints enhanced_mode exclude_filter exclude_type expect \
     expected_status external_controller fake_ip fake_ip_filter fake_ip_filter_mode fake_ip_range fallback \
     fallback_delay fallback_filter family file filter final find_process find_process_mode first_byte flow format \
-    forwards from_env from_file geodata_mode geoip geoip_db geosite geox_url global_ua grace half_closed hidden \
+    from_env from_file geodata_mode geoip geoip_db geosite geox_url global_ua grace half_closed hidden \
     history hops host http http_port https icon id_length idle_timeout image inbound inbound_mptcp inbound_tfo \
-    inbounds include include_all include_all_providers include_all_proxies independent_cache inet4_bind_address \
+    include include_all include_all_providers include_all_proxies independent_cache inet4_bind_address \
     intercept_rule interface interface_name interrupt_exist_connections interval invert ip ip_cidr ip_is_private \
     ip_rules_resolve ip_version ipcidr ips ipv4 ipv6 keep keep_alive_interval keepalive keepalive_interval \
     lan_allowed_ips lan_disallowed_ips lazy level lifetime limit listen listen_port listener listeners local_addr \
     local_addr6 local_addr_v6 local_port location log log_level mark matches message max_bytes max_failed_times members \
-    method metrics mixed mixed_port mode module mptcp mtu name nameserver network network_strategy network_type \
-    no_drop no_resolve no_tcp no_udp nodelay ntp on_unknown options other outbound outbounds output over_tcp \
+    method metrics mixed mixed_port mode module mptcp mtu nameserver network network_strategy network_type \
+    no_drop no_resolve no_tcp no_udp nodelay ntp on_unknown options other outbound output over_tcp \
     override_address override_port parents path payload pid_file port port_range prefer_h3 preference prefix \
-    private probe process process_info_depth process_name process_path protect_path protocol providers proxies \
-    proxy proxy_header proxy_local proxy_provider proxy_server_nameserver query_type range read_timeout redact \
+    private probe process process_info_depth process_name process_path protect_path protocol proxies \
+    proxy proxy_header proxy_server_nameserver query_type range read_timeout redact \
     redir_port relay reload request_route resolve_timeout resolver respect_rules reuse_addr reverse_mapping rewrite \
-    rewrite_ttl route routing_mark rule rule_local rule_provider rule_providers rule_set rules same_family select server \
+    rewrite_ttl route routing_mark rule rule_local rule_set rules same_family select server \
     server_name server_port servers shutdown size_limit skip_auth_prefixes skip_cert_verify sni sni_sniff sniff \
     sniff_override_destination sniff_timeout sniffer socks socks4 socks5 socks5_port socks_port source \
-    source_ip_cidr source_port source_port_range speedtest_url src standard store strategy strict tag target \
+    source_ip_cidr source_port source_port_range speedtest_url src standard store strategy strict target \
     targets tcp tcp_concurrent tcp_fast_open tcp_multi_path tests tfo timeout timeouts timestamp tls tls_context \
     tls_fragment to tolerance tproxy_port trim tun tunnels type udp udp_connect udp_fragment udp_over_tcp \
     udp_timeout unified_delay unix uot update_interval url use use_hosts use_system_hosts user_agent verify_mode \
@@ -150,7 +170,18 @@ pub(super) fn class(key: &str, above: Class) -> Class {
         return Class::Serves;
     }
     if is_secret(&key) {
-        return Class::Secret;
+        // In a table it may be what somebody calls a thing: only the very words of logins are none.
+        return match above {
+            Class::Names if !is_login(&key) => Class::Unknown,
+            Class::Table if !is_login(&key) => Class::Sounding,
+            _ => Class::Secret,
+        };
+    }
+    if matches!(&*key, "name" | "tag") {
+        return Class::Called;
+    }
+    if NAMES.contains(&&*key) {
+        return Class::Names;
     }
     if TABLES.contains(&&*key) {
         return Class::Table;
@@ -172,7 +203,9 @@ pub(super) fn class(key: &str, above: Class) -> Class {
 pub(super) fn is_known_word(word: &str) -> bool {
     let key = normal(word);
     KNOWN_WORDS.contains(word)
+        || matches!(&*key, "name" | "tag")
         || OPEN_KEYS.contains(&*key)
+        || NAMES.contains(&&*key)
         || TABLES.contains(&&*key)
         || LOGIN.contains(&&*key)
 }
@@ -207,7 +240,7 @@ pub(super) fn is_title(key: &str) -> bool {
     let own = |c: char| !c.is_ascii() && !c.is_control() && !c.is_whitespace();
     let sign = |c: char| matches!(c, '|' | '(' | ')' | '&' | '[' | ']');
     let words = key.split(|c: char| c == ' ' || own(c) && !c.is_alphanumeric() || sign(c));
-    key.len() <= 96 && words.filter(|word| !word.is_empty()).all(is_name)
+    key.len() <= MOST_NAME && words.filter(|word| !word.is_empty()).all(is_name)
 }
 
 /// Whether it is a category of names, as Clash's policies of name servers say it.
@@ -223,6 +256,28 @@ fn is_category(key: &str) -> bool {
 /// A value that says nothing of anybody.
 pub(super) fn is_literal(value: &str) -> bool {
     KNOWN_WORDS.contains(value)
+}
+
+/// Whether a key is a name by its place, in a table of names: any name, but none that could be a text which lost its own
+/// key.
+pub(super) fn is_named(key: &str, above: Class) -> bool {
+    let sign = |c: char| c.is_control() || "{}\"'`".contains(c);
+    let login = |word: &str| is_login(&normal(word));
+    let in_table = match above {
+        Class::Names | Class::Table => true,
+        // Of a login that lost its colon the password would be shown.
+        Class::Users => !key.contains(' '),
+        _ => false,
+    };
+    in_table && key.len() <= MOST_NAME && !key.contains(sign) && !key.split(' ').any(login)
+}
+
+/// The longest name that is shown, in bytes.
+const MOST_NAME: usize = 96;
+
+/// Whether a key is a word of logins itself.
+fn is_login(key: &str) -> bool {
+    LOGIN.contains(&key) || SECRET_KEYS.contains(&key) || SECRET.contains(&key)
 }
 
 fn is_secret(key: &str) -> bool {

@@ -132,8 +132,9 @@ impl Scan<'_> {
         let mut start = at + opening;
         for part in line[opening..close].split('.') {
             let name = part.trim().trim_matches(['"', '\'']);
-            class = keys::class(name, class);
-            self.key(start..start + part.len(), name, class);
+            let above = class;
+            class = keys::class(name, above);
+            self.key(start..start + part.len(), name, class, above);
             start += part.len() + 1;
         }
         self.above.push(Above {
@@ -174,7 +175,8 @@ impl Scan<'_> {
                     self.above.pop();
                 }
             }
-            let mut class = self.above.last().map_or(Class::Unknown, |top| top.class);
+            let above = self.above.last().map_or(Class::Unknown, |top| top.class);
+            let mut class = above;
             // TOML's dotted keys are as many as they have parts.
             let dotted = self.toml && !self.text[key.clone()].starts_with(['"', '\'']);
             for part in name.split(|c| dotted && c == '.') {
@@ -182,8 +184,8 @@ impl Scan<'_> {
             }
             let typed = !self.toml && self.is_typed(value, end);
             match typed && self.is_table_entry() && keys::is_title(&name) {
-                true => self.out.1.push(key),
-                false => self.key(key, &name, class),
+                true => self.out.names.push(key),
+                false => self.key(key, &name, class, above),
             }
             if !self.toml {
                 let bare = self.text[value..end].trim();
@@ -269,17 +271,15 @@ impl Scan<'_> {
     }
 
     /// Shows a key that is a name.
-    fn key(&mut self, place: Range<usize>, name: &str, class: Class) {
+    fn key(&mut self, place: Range<usize>, name: &str, class: Class, above: Class) {
         let own = keys::is_known_word(name);
-        let hidden = class == Class::Secret
-            && !own
-            && self
-                .above
-                .last()
-                .is_some_and(|top| top.class == Class::Secret);
-        match keys::is_name(name) && !hidden {
-            true => self.out.1.push(place),
-            false => self.hide(place),
+        let hidden = class == Class::Secret && !own && above == Class::Secret;
+        if keys::is_named(name, above) {
+            self.out.names.push(place);
+        } else if keys::is_name(name) && !hidden {
+            self.out.shown.push(place);
+        } else {
+            self.hide(place);
         }
     }
 
@@ -299,7 +299,12 @@ impl Scan<'_> {
         };
         let shown = matches!(
             class,
-            Class::Entry | Class::Open | Class::Serves | Class::Table
+            Class::Called
+                | Class::Entry
+                | Class::Names
+                | Class::Open
+                | Class::Serves
+                | Class::Table
         );
         match first {
             '#' => self.hide(at..end),
@@ -444,11 +449,7 @@ impl Scan<'_> {
             let name = words::unescaped(&self.text[inner.clone()]);
             let class = keys::class(&name, above);
             top.key = Some(class);
-            let hidden = matches!(above, Class::Secret) && !keys::is_known_word(&name);
-            match keys::is_name(&name) && !hidden {
-                true => self.out.1.push(inner),
-                false => self.hide(inner),
-            }
+            self.key(inner, &name, class, above);
             return Some((behind + 1, false));
         }
         let (class, listed) = match (top.key.take(), top.map) {
@@ -465,22 +466,28 @@ impl Scan<'_> {
         let value = self.text[range.clone()].trim();
         let literal = !matches!(class, Class::Secret | Class::Users) && keys::is_literal(value);
         let shown = match class {
-            Class::Open | Class::Serves | Class::Table => true,
+            Class::Called | Class::Names | Class::Open | Class::Serves | Class::Table => true,
+            Class::Sounding => listed,
             Class::Entry => listed || value.contains(['.', ':']) || is_word(value),
             Class::Secret | Class::Unknown | Class::Users | Class::Url => false,
         };
         if class == Class::Url && !literal {
             return words::guard_url(self.text, range, &mut self.out);
         }
-        match shown || literal {
-            true => words::guard(self.text, range, &mut self.out),
-            false => self.hide(range),
+        if class == Class::Called && words::is_plain_name(value) {
+            self.out.names.push(range);
+        } else if shown || literal {
+            words::guard(self.text, range, &mut self.out);
+        } else if matches!(class, Class::Secret | Class::Users) {
+            self.hide(range);
+        } else if !range.is_empty() {
+            self.out.doubted.push(range);
         }
     }
 
     fn hide(&mut self, range: Range<usize>) {
         if !range.is_empty() {
-            self.out.0.push(range);
+            self.out.hidden.push(range);
         }
     }
 }

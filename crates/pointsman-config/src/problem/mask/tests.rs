@@ -198,14 +198,134 @@ fn names_of_several_words_are_said_where_a_type_follows() {
         "  \"HK | 02 (fast)\": { type: vmess, password: ******* }",
     );
     check("HK 02:\n    type: vmess", "  HK 02:");
-    // What is like a token is none of it, nor what has no type.
+    // What stands where names do is a name, whatever it looks like, but for texts that lost their keys.
     check(
         "my a1b2c3d4e5: { type: vmess }",
-        "  *************: { type: vmess }",
+        "  my a1b2c3d4e5: { type: vmess }",
     );
-    check("alice hunter: { port: 80 }", "  ************: { port: 80 }");
+    check("alice hunter: { port: 80 }", "  alice hunter: { port: 80 }");
+    check(
+        "password hunter: { port: 80 }",
+        "  ***************: { port: 80 }",
+    );
     assert_eq!(
         shown("users:\n  alice hunter: { type: x }\n", 2),
         "|   ************: { type: * }"
     );
+}
+
+/// Names by their place, in each language: with digits between letters, as parts of secrets, like words of logins.
+#[test]
+fn names_are_said_whatever_they_look_like() {
+    let names = [
+        "top100k",
+        "geo2ip",
+        "s-404ok",
+        "ads-2024a",
+        "secret-sites",
+        "my-token-7b",
+        "nothing",
+    ];
+    for name in names {
+        let native = format!(
+            "inbounds:\n  {name}: {{ type: http, users: {{ {name}: X7x8x9 }} }}\n\
+             outbounds:\n  {name}: {{ type: http, username: X{name}, password: {name}X }}\n\
+             rule_sets: {{ {name}: {{ path: {name}.txt }} }}\n\
+             policies:\n  {name}:\n    - RULE-SET, {name}, {name}\n\
+             dns: {{ upstreams: {{ {name}: system }}, resolver: {name} }}\n\
+             policy: {name}\n",
+        );
+        let clash = format!(
+            "proxies:\n  - {{ name: {name}, type: ss, password: {name}X }}\n\
+             rule-providers: {{ {name}: {{ path: {name} }} }}\n\
+             rules: [ \"MATCH,{name}\" ]\n\
+             sub-rules: {{ {name}: [ \"MATCH,{name}\" ] }}\n",
+        );
+        let toml = format!(
+            "[egress.{name}]\ntype = \"direct\"\npassword = \"{name}X\"\n[rules.app]\n{name} = [ \"a\" ]\n"
+        );
+        let reflow = format!(
+            "egress {name} = socks5 127.0.0.1:1 a {name}X\n\
+             rule {name} = any [\n  cond domain {{\n    {name} => {name}\n  }}\n  {name}\n]\n\
+             relay {{\n  rule={name}\n}}\n",
+        );
+        let texts = [
+            (Form::Keyed, native),
+            (Form::Keyed, clash),
+            (Form::Toml, toml),
+            (Form::Reflow, reflow),
+        ];
+        for (form, text) in texts {
+            let source = Source::new("c", text.clone());
+            source.written(form);
+            let sentences = [
+                format!("there is no outbound `{name}`"),
+                format!("defined: direct, {name}, other"),
+            ];
+            for sentence in sentences {
+                assert_eq!(source.said(&sentence), sentence, "{text}");
+            }
+            let shown = |number| {
+                let mut problems = Problems::default();
+                problems.error("unknown-key", &source.line(number), "no");
+                let shown = problems.0[0].to_string();
+                shown.lines().nth(1).unwrap_or_default().to_owned()
+            };
+            for (number, line) in (1..).zip(text.lines()) {
+                let secret = |line: &str| {
+                    line.replace(&format!("{name}X"), "")
+                        .replace(&format!("X{name}"), "")
+                };
+                let expected = secret(line).matches(name).count();
+                let shown = shown(number);
+                assert_eq!(shown.matches(name).count(), expected, "{shown}\n{line}");
+                assert!(!shown.contains('X'), "{shown}");
+            }
+        }
+    }
+}
+
+/// Our own words stay, whichever of them a secret has.
+#[test]
+fn ordinary_words_are_said_beside_pass_phrases() {
+    let check = |secret: &str, sentence: &str, expected: &str| {
+        let source = Source::new("c", format!("password: {secret}\nother: 1\n"));
+        assert_eq!(source.said(sentence), expected, "{secret}");
+    };
+    let same = |secret: &str, sentence: &str| check(secret, sentence, sentence);
+    same(
+        "nothing to hide",
+        "as if nothing were given, nothing to do here",
+    );
+    same("nothing7", "defined: nothing, x7");
+    same("there is no key for it", "there is no key `x`");
+    check(
+        "nothing to hide",
+        "it says nothing to hide, not `x`",
+        "it says *** to *** not `x`",
+    );
+}
+
+/// A name that another file of the configuration gives is one here, too.
+#[test]
+fn names_of_included_files_are_said() {
+    let main = Source::new(
+        "main",
+        "outbounds: { office12: { password: shared34x } }\n".to_owned(),
+    );
+    let one = Source::new(
+        "one",
+        "outbounds: { shared34: { password: office123 } }\n".to_owned(),
+    );
+    let two = Source::new(
+        "two",
+        "outbounds: { up: { password: office12x-shared34 } }\n".to_owned(),
+    );
+    main.includes(&one);
+    main.includes(&two);
+    for source in [&main, &one, &two] {
+        let sentence = "defined: office12, shared34; did you mean `office12`?";
+        assert_eq!(source.said(sentence), sentence, "{source:?}");
+    }
+    assert_eq!(two.said("`office12x` is no number"), "`***` is no number");
 }

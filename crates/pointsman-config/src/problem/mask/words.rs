@@ -6,7 +6,17 @@ use std::ops::Range;
 use crate::problem::work::looked;
 
 /// What of a text is hidden, and what is shown.
-pub(super) type Parts = (Vec<Range<usize>>, Vec<Range<usize>>);
+#[derive(Default)]
+pub(super) struct Parts {
+    /// What is not shown.
+    pub(super) hidden: Vec<Range<usize>>,
+    /// What is known to be harmless.
+    pub(super) shown: Vec<Range<usize>>,
+    /// What things are called, by where it stands; shown, too.
+    pub(super) names: Vec<Range<usize>>,
+    /// Where no secret is expected and nobody knows: shown where it is one of the names.
+    pub(super) doubted: Vec<Range<usize>>,
+}
 
 /// Schemes behind which an address or a path stands.
 const SCHEMES: [&str; 20] = [
@@ -35,7 +45,10 @@ pub(super) fn scan(text: &str) -> Parts {
             hidden.extend(of_url(text, &word));
         });
     }
-    (hidden, Vec::new())
+    Parts {
+        hidden,
+        ..Parts::default()
+    }
 }
 
 /// Whether a line begins as an item of reflow's does.
@@ -51,14 +64,14 @@ pub(super) fn has_items(text: &str) -> bool {
 
 /// reflow's items: of an egress the name, the method and the address are shown, and no comment of it.
 pub(super) fn scan_reflow(text: &str) -> Parts {
-    let (mut hidden, mut shown) = scan(text);
+    let mut out = scan(text);
     let mut depth = 0_usize;
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let at = start;
         start += line.len();
         let code = &line[..line.find('#').unwrap_or(line.len())];
-        hidden.push((at + code.len() + 1).min(start)..start);
+        out.hidden.push((at + code.len() + 1).min(start)..start);
         let first = code
             .trim_start()
             .split(|c: char| !c.is_ascii_alphanumeric())
@@ -77,34 +90,51 @@ pub(super) fn scan_reflow(text: &str) -> Parts {
             number += usize::from(said != "=");
             let named = number == 1 && said.chars().all(char::is_alphabetic);
             let own = (item || within || named) && (!egress || number <= EGRESS_WORDS);
-            match own && of_login(text, &word).is_empty() && !is_mixed(said) {
-                true => shown.push(word),
-                false => hidden.push(word),
+            let harmless = own && of_login(text, &word).is_empty();
+            // `egress NAME`, `rule NAME`, `rule=NAME`, and in a branch `NAME => NAME`.
+            let declared = number == 2 && matches!(first, "egress" | "rule");
+            let branch = !egress
+                && (text[word.end..].trim_start().starts_with("=>")
+                    || text[..word.start].trim_end().ends_with("=>"));
+            let name = declared || branch || said.starts_with("rule=");
+            if harmless && name {
+                out.names.push(word);
+            } else if harmless && !is_mixed(said) {
+                out.shown.push(word);
+            } else if harmless {
+                out.doubted.push(word);
+            } else {
+                out.hidden.push(word);
             }
         });
     }
-    (hidden, shown)
+    out
+}
+
+/// Whether what a thing is called holds no sign of a login or an address.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains([':', '@', '/'])
 }
 
 /// A value that is harmless but for logins.
 pub(super) fn guard(text: &str, range: Range<usize>, out: &mut Parts) {
-    let before = out.0.len();
+    let before = out.hidden.len();
     each_word(text, range.clone(), |word| {
-        let from = out.0.len();
-        out.0.extend(of_login(text, &word));
-        if out.0.len() == from {
-            out.1.push(word);
+        let from = out.hidden.len();
+        out.hidden.extend(of_login(text, &word));
+        if out.hidden.len() == from {
+            out.shown.push(word);
         } else {
             let mut at = word.start;
-            for hidden in &out.0[from..] {
-                out.1.push(at..hidden.start.max(at));
+            for hidden in &out.hidden[from..] {
+                out.shown.push(at..hidden.start.max(at));
                 at = hidden.end;
             }
-            out.1.push(at..word.end.max(at));
+            out.shown.push(at..word.end.max(at));
         }
     });
-    if out.0.len() == before {
-        out.1.push(range);
+    if out.hidden.len() == before {
+        out.shown.push(range);
     }
 }
 
@@ -126,11 +156,11 @@ pub(super) fn guard_url(text: &str, range: Range<usize>, out: &mut Parts) {
     };
     let mut at = range.start;
     for hidden in &hidden {
-        out.1.push(at..hidden.start.max(at));
+        out.shown.push(at..hidden.start.max(at));
         at = at.max(hidden.end);
     }
-    out.1.push(at..range.end.max(at));
-    out.0
+    out.shown.push(at..range.end.max(at));
+    out.hidden
         .extend(hidden.into_iter().filter(|range| !range.is_empty()));
 }
 
