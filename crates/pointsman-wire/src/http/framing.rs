@@ -1,7 +1,8 @@
 //! Where a body ends (RFC 9112 §6).
 //!
 //! Invariant: what two readers could understand differently is refused: both lengths and codings,
-//! lengths that differ, lengths that are not plain digits, codings in HTTP/1.0.
+//! lengths that differ, lengths that are not plain digits, codings in HTTP/1.0, and any coding but `chunked`:
+//! nobody was asked for one, as `TE` goes on to nobody, and readers differ in what they do with it.
 
 use crate::read::{Stop, malformed};
 use crate::{WhyNot, http::head};
@@ -44,14 +45,12 @@ pub(super) enum Message {
 /// What the headers say of the body, the same for both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Declared {
-    /// `Transfer-Encoding` that ends in `chunked`.
+    /// `Transfer-Encoding: chunked`.
     Chunked,
     /// `Content-Length`.
     Length(u64),
     /// Nothing.
     Nothing,
-    /// `Transfer-Encoding` that does not end in `chunked`.
-    OtherCoding,
 }
 
 /// Reads `Content-Length` and `Transfer-Encoding`, refusing what is ambiguous.
@@ -82,8 +81,8 @@ pub(super) fn declared(
         Some((_, before)) if before.iter().any(|coding| is_chunked(coding)) => {
             malformed("Transfer-Encoding with chunked before its end")
         }
-        Some((last, _)) if is_chunked(last) => Ok(Declared::Chunked),
-        Some(_) => Ok(Declared::OtherCoding),
+        Some((last, [])) if is_chunked(last) => Ok(Declared::Chunked),
+        Some(_) => Err(WhyNot::Unsupported("transfer coding").into()),
     }
 }
 

@@ -159,17 +159,17 @@ pub(super) fn write_end_to_end(
     }
 }
 
-/// Appends the transfer codings, for the body is passed on as it comes; `identity`, which is none and
-/// which readers today do not know, is left out.
-pub(super) fn write_codings(out: &mut Vec<u8>, headers: &[Header]) {
-    let codings = items(headers, "transfer-encoding");
-    let codings: Vec<&[u8]> = codings.filter(|coding| !is_identity(coding)).collect();
-    if !codings.is_empty() {
-        write_header(out, "Transfer-Encoding", &codings.join(&b", "[..]));
-    }
+/// Whether the body is, or would be, in chunks; no other coding is read.
+pub(super) fn says_chunked(headers: &[Header]) -> bool {
+    has_item(headers, "transfer-encoding", "chunked")
 }
 
-/// Whether a transfer coding says that there is none.
+/// Appends that the body comes in chunks.
+pub(super) fn write_chunked(out: &mut Vec<u8>) {
+    write_header(out, "Transfer-Encoding", b"chunked");
+}
+
+/// Whether a transfer coding says that there is none; it never goes on, for readers today do not know it.
 pub(super) fn is_identity(coding: &[u8]) -> bool {
     coding.eq_ignore_ascii_case(b"identity")
 }

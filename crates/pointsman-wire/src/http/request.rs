@@ -118,9 +118,6 @@ pub fn parse_request_head(bytes: &[u8]) -> Parse<RequestHead> {
         let target = target(&line)?;
         let declared = framing::declared(&headers, line.version_minor, Message::Request)?;
         let body = match (&target, declared) {
-            (_, Declared::OtherCoding) => {
-                return Err(WhyNot::Unsupported("transfer coding").into());
-            }
             // What follows the head is the tunnel's (RFC 9110 §9.3.6).
             (Target::Connect { .. }, _) | (_, Declared::Nothing) => BodyLength::None,
             (_, Declared::Chunked) => BodyLength::Chunked,
@@ -193,7 +190,7 @@ impl RequestHead {
             head::write_header(&mut out, "Max-Forwards", most.to_string().as_bytes());
         }
         match self.body {
-            BodyLength::Chunked => head::write_codings(&mut out, &self.headers),
+            BodyLength::Chunked => head::write_chunked(&mut out),
             BodyLength::Length(length) => {
                 head::write_header(&mut out, "Content-Length", length.to_string().as_bytes());
             }

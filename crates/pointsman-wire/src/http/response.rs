@@ -63,7 +63,7 @@ pub fn parse_response_head(bytes: &[u8], request_method: &str) -> Parse<Response
             _ if bare || tunnel => ResponseBody::None,
             Declared::Chunked => ResponseBody::Chunked,
             Declared::Length(length) => ResponseBody::Length(length),
-            Declared::Nothing | Declared::OtherCoding => ResponseBody::UntilClose,
+            Declared::Nothing => ResponseBody::UntilClose,
         };
         let persists = head::persists(&headers, line.version_minor);
         Ok(ResponseHead {
@@ -130,8 +130,8 @@ impl ResponseHead {
             if let Some(length) = length {
                 head::write_header(&mut out, "Content-Length", length);
             }
-            if chunks == Chunks::Kept {
-                head::write_codings(&mut out, &self.headers);
+            if chunks == Chunks::Kept && head::says_chunked(&self.headers) {
+                head::write_chunked(&mut out);
             }
         }
         if !self.is_interim() {

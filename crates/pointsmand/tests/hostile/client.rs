@@ -137,6 +137,7 @@ fn what_two_readers_could_read_differently_goes_nowhere() {
         "Transfer-Encoding: chunked, identity\r\n".into(),
         "Transfer-Encoding: chunked, chunked\r\n".into(),
         "Transfer-Encoding: xchunked\r\n".into(),
+        "Transfer-Encoding: gzip, chunked\r\n".into(),
         "Transfer-Encoding: \"chunked\"\r\n".into(),
         "Transfer-Encoding:\r\n".into(),
         "Transfer-Encoding : chunked\r\n".into(),

@@ -19,7 +19,7 @@ fn requests_are_sent_in_origin_form() {
     );
     check(
         "POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nTrailer: X\r\nTE: trailers\r\nKeep-Alive: 5\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTrailer: X\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a.test\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
     );
     // What Connection lists goes, but never what frames the message or names the host.
     check(

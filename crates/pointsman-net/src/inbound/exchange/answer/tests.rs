@@ -112,6 +112,10 @@ fn what_breaks_off_is_not_whole() {
         &long,
         "the server's answer: its head is longer than 64 KiB or has more than 200 fields",
     );
+    check(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "the server's answer: not supported: transfer coding",
+    );
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(201));
     check(
         &many,
