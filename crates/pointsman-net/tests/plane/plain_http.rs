@@ -310,7 +310,7 @@ async fn no_field_hides_behind_others() {
     let stage = Script::new().rule(agent, "REJECT").play().await;
     let cookies = format!("Cookie: {}\r\n", "c".repeat(20_000));
     let many = "X: y\r\n".repeat(150);
-    for (before, stuffing) in [("", &*cookies), ("", &*many), ("\r\n", "")] {
+    for (before, stuffing) in [("", &*cookies), ("", &*many), ("\r\n\r\n", "")] {
         let mut client = stage.connect().await;
         client
             .send(format!(

@@ -16,6 +16,9 @@ use crate::http::is_token_byte;
 use crate::read::{Reader, Stop, bounded, malformed};
 use crate::{Parse, RequestHost, WhyNot};
 
+/// The most empty lines that are passed over before a request: clients send one after a body, and servers
+/// ought to take at least one (RFC 9112 §2.2). More are no request that begins.
+pub(super) const MAX_EMPTY_LINES: usize = 8;
 /// The longest method.
 const MAX_METHOD: usize = 32;
 
@@ -104,11 +107,13 @@ impl fmt::Debug for RequestHead {
 
 /// Reads the head of a request, at most [`MAX_HEAD`] bytes; the body follows after the bytes used.
 ///
-/// One empty line before it is skipped: some clients send one after a body (RFC 9112 §2.2).
+/// A few empty lines before it are skipped: some clients send one after a body (RFC 9112 §2.2).
 pub fn parse_request_head(bytes: &[u8]) -> Parse<RequestHead> {
     bounded(bytes, MAX_HEAD, |reader| {
-        if reader.rest().first() == Some(&b'\r') {
-            reader.literal(b"\r\n", WhyNot::AnotherProtocol)?;
+        for _ in 0..MAX_EMPTY_LINES {
+            if reader.rest().first() == Some(&b'\r') {
+                reader.literal(b"\r\n", WhyNot::AnotherProtocol)?;
+            }
         }
         let line = request_line(reader)?;
         let headers = head::headers(reader, Reading::Strict)?;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz_checks::{check_chunked, check_http_request, check_http_response};
+use crate::http::request::MAX_EMPTY_LINES;
 use crate::{Parse, RequestHost, WhyNot};
 
 mod chunks;
@@ -90,7 +91,10 @@ fn requests_that_are_refused() {
     };
     let bad = WhyNot::Malformed;
     check("\x05\x01\0", WhyNot::AnotherProtocol);
-    check("\r\n\r\nGET / HTTP/1.1\r\n", WhyNot::AnotherProtocol);
+    let lines = "\r\n".repeat(MAX_EMPTY_LINES + 1);
+    check(&lines, WhyNot::AnotherProtocol);
+    check("\nGET / HTTP/1.1\r\n", WhyNot::AnotherProtocol);
+    check("\r\n\nGET / HTTP/1.1\r\n", WhyNot::AnotherProtocol);
     check(&"A".repeat(33), WhyNot::AnotherProtocol);
     check("GET  ", bad("request target"));
     check("GET a.test HTTP/1.1\r\n\r\n", bad("request target"));
@@ -219,8 +223,9 @@ fn long_heads_are_taken_up_to_the_limit() {
 }
 
 #[test]
-fn a_head_may_come_in_parts_and_after_an_empty_line() {
-    let text = "\r\nGET http://a.test/ HTTP/1.1\r\nA: b\r\n\r\nbody";
+fn a_head_may_come_in_parts_and_after_empty_lines() {
+    let lines = "\r\n".repeat(MAX_EMPTY_LINES);
+    let text = &format!("{lines}GET http://a.test/ HTTP/1.1\r\nA: b\r\n\r\nbody");
     for end in 0..text.len() - 4 {
         assert_eq!(
             parse_request_head(&text.as_bytes()[..end]),
