@@ -158,6 +158,9 @@ pub struct FetchedList {
     /// When it is asked for next, in milliseconds since 1970; null where that is never or under way.
     #[serde(default)]
     pub next_ms: Option<u64>,
+    /// Why its copy could not be written: it is in memory, and gone when the daemon ends. Null where it is on the disk.
+    #[serde(default)]
+    pub unwritten: Option<String>,
 }
 
 /// What is asked of a reload.

@@ -55,6 +55,26 @@ pub struct Opened {
     pub stamp: Stamp,
 }
 
+impl Opened {
+    /// What is in memory, as if it stood in a file that was last modified then, in nanoseconds since 1970.
+    #[must_use]
+    pub fn in_memory(bytes: impl AsRef<[u8]> + 'static, modified: u64) -> Self {
+        let all = bytes.as_ref();
+        let stamp = Stamp {
+            length: all.len() as u64,
+            modified,
+            ..Stamp::of_content(&all[..all.len().min(BEGINNING)])
+        };
+        Self {
+            bytes: Box::new(io::Cursor::new(bytes)),
+            stamp,
+        }
+    }
+}
+
+/// How much of a file's beginning its stamp holds, in bytes.
+const BEGINNING: usize = 64 << 10;
+
 /// What changes when a file does, as far as can be told without reading all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::files::{Disk, Files, Opened, Stamp};
+use pointsman_config::files::{Files, Opened, Stamp};
 use pointsman_config::setup::ListSource;
-use pointsman_os::local::read_handed;
 use serde::{Deserialize, Serialize};
+
+use crate::spare::Spares;
 
 /// The files and directories that were asked for, as they were named.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +56,8 @@ fn hashed(value: &impl Hash) -> u64 {
 /// The disk, which notes what it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// The disk, and copies that could not be written there.
+    disk: Arc<Spares>,
     asked: RefCell<Asked>,
     /// A hash of what was read, by file.
     texts: RefCell<BTreeMap<PathBuf, u64>>,
@@ -64,6 +68,13 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    pub(crate) fn new(disk: Arc<Spares>) -> Self {
+        Self {
+            disk,
+            ..Self::default()
+        }
+    }
+
     /// What was asked for.
     pub(crate) fn into_asked(self) -> Asked {
         let mut asked = self.asked.into_inner();
@@ -113,7 +124,7 @@ impl Recorder {
 impl Files for Recorder {
     fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
         self.file(path);
-        let opened = Disk.open(path, limit)?;
+        let opened = self.disk.open(path, limit)?;
         self.lists
             .borrow_mut()
             .insert(path.to_owned(), opened.stamp);
@@ -125,7 +136,7 @@ impl Files for Recorder {
             return Ok(text.to_owned().into_bytes());
         }
         self.file(path);
-        self.noted(path, Disk.read(path, limit))
+        self.noted(path, self.disk.read(path, limit))
     }
 
     fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
@@ -133,17 +144,17 @@ impl Files for Recorder {
             return Ok(text.to_owned().into_bytes());
         }
         self.file(path);
-        self.noted(path, read_handed(path, limit, within))
+        self.noted(path, self.disk.read_handed(path, limit, within))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
         self.listing(path, "*");
-        Disk.list(path)
+        self.disk.list(path)
     }
 
     fn matching(&self, path: &Path, pattern: &str) -> io::Result<Vec<(String, bool)>> {
         self.listing(path, pattern);
-        Disk.matching(path, pattern)
+        self.disk.matching(path, pattern)
     }
 
     fn is_directory(&self, path: &Path) -> Option<bool> {
@@ -151,22 +162,22 @@ impl Files for Recorder {
             return Some(false);
         }
         self.file(path);
-        Disk.is_directory(path)
+        self.disk.is_directory(path)
     }
 
     fn may_be_there(&self, path: &Path) -> bool {
-        Disk.may_be_there(path)
+        self.disk.may_be_there(path)
     }
 
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        Disk.real_path(path)
+        self.disk.real_path(path)
     }
 
     fn has_user(&self, name: &str) -> Option<bool> {
-        Disk.has_user(name)
+        self.disk.has_user(name)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        Disk.variable(name)
+        self.disk.variable(name)
     }
 }

@@ -12,6 +12,7 @@ use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
 
 use crate::asked::{Asked, Recorder};
+use crate::spare::Spares;
 
 /// Where the configuration comes from and what goes with it.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Origin {
     pub state: Option<PathBuf>,
     /// The rule sets that were read before.
     pub shelf: Arc<Shelf>,
+    /// Copies of lists that could not be written.
+    pub spares: Arc<Spares>,
     /// The control socket.
     pub control: PathBuf,
 }
@@ -121,7 +124,7 @@ pub(crate) async fn read(
 
 /// Reads and checks a configuration, and runs its own tests; also tells what was read for that.
 pub(crate) fn check(origin: &Origin, occasion: &Occasion) -> (Result<Checked, Refused>, Asked) {
-    let files = Recorder::default();
+    let files = Recorder::new(Arc::clone(&origin.spares));
     let checked = checked(origin, occasion, &files);
     (checked, files.into_asked())
 }

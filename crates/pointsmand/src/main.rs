@@ -25,6 +25,7 @@ mod replay;
 mod rules;
 mod selections;
 mod shelf;
+mod spare;
 mod watching;
 
 use std::io::Write as _;
@@ -97,6 +98,7 @@ fn run(args: &Args, broken: u8) -> anyhow::Result<ExitCode> {
         on_unknown: args.on_unknown.map(UnknownChoice::chosen),
         state,
         shelf: Arc::new(shelf),
+        spares: Arc::default(),
         control,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

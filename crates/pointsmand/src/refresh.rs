@@ -6,14 +6,17 @@
 //! configuration was in force is put in force, and a server is told of no copy that is not.
 
 mod copy;
+mod draft;
+mod said;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_config::case;
-use pointsman_config::files::{Disk, Stamp};
+use pointsman_config::files::{Files as _, Stamp};
 use pointsman_config::setup::ListSource;
 use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
 use pointsman_net::generation::Generation;
@@ -25,6 +28,7 @@ use pointsman_policy::set::RuleSet;
 
 use self::copy::Copy;
 use crate::app::App;
+use crate::candidate::Origin;
 use crate::clock::unix_ms;
 
 /// The longest that one list may take. A slow link brings 64 MiB in this time at 0.4 MB/s.
@@ -35,6 +39,9 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// The longest pause after failures.
 const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// How often it is tried to write a copy that is in memory alone.
+const WRITE_AGAIN: Duration = Duration::from_secs(300);
 
 /// The longest that the clock is not looked at.
 const LOOK: Duration = Duration::from_secs(3600);
@@ -90,7 +97,9 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
     };
     app.lists.tell(&source, |list| list.url = url.to_string());
     let wanted = Arc::clone(&source.url);
-    let copy = match app.lists.read(move || Copy::find(path, &wanted)).await {
+    let spares = Arc::clone(&app.origin.spares);
+    let finding = move || Copy::find(path, &wanted, &spares);
+    let copy = match app.lists.read(finding).await {
         Ok(copy) => copy,
         Err(why) => {
             tracing::warn!("{}: {why}", Place(&source));
@@ -117,6 +126,7 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
         copy,
         in_doubt,
     };
+    list.write_spare();
     if list.catch_up().await != Outcome::Gone {
         list.refresh().await;
     }
@@ -183,9 +193,10 @@ impl Keeping {
         if fetched.is_none() || fetched == self.in_force {
             return Outcome::Unchanged;
         }
-        let (source, shelf) = (self.source.clone(), Arc::clone(&self.app.origin.shelf));
+        let source = self.source.clone();
+        let Origin { shelf, spares, .. } = self.app.origin.clone();
         let lists = &self.app.lists;
-        match lists.read(move || source.load(&Disk, &shelf)).await {
+        match lists.read(move || source.load(&*spares, &shelf)).await {
             Ok(Ok(read)) if !read.0.is_empty() => {
                 // What the system says then is what a fetch finds, too.
                 self.put_in_force(read).await.unwrap_or(Outcome::Unchanged)
@@ -244,6 +255,7 @@ impl Keeping {
                     Some(why)
                 }
             };
+            self.write_spare();
             let copy = &self.copy;
             let next = match error {
                 Some(_) => Some(pause),
@@ -261,7 +273,7 @@ impl Keeping {
 
     /// Waits until it is to be fetched, by the clock on the wall as that is then: it may be set meanwhile, and hosts
     /// sleep. For ever where it is not to be fetched again.
-    async fn until_due(&self) {
+    async fn until_due(&mut self) {
         let interval = self.source.interval.map(jittered);
         while let Some(left) = self.due(interval) {
             self.app
@@ -270,9 +282,51 @@ impl Keeping {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            self.wait_at_most(left).await;
         }
-        std::future::pending::<()>().await;
+        loop {
+            self.wait_at_most(LOOK).await;
+        }
+    }
+
+    /// Waits so long, or less, and meanwhile writes what is in memory alone if it can be.
+    async fn wait_at_most(&mut self, left: Duration) {
+        if self.copy.unwritten().is_none() {
+            return tokio::time::sleep(left.min(LOOK)).await;
+        }
+        tokio::time::sleep(left.min(WRITE_AGAIN)).await;
+        self.write_spare();
+    }
+
+    /// Writes the copy that is in memory alone if it can be by now.
+    fn write_spare(&mut self) {
+        let before = self.copy.stamp();
+        if let Some(written) = self.copy.write_spare()
+            && self.in_force == before
+        {
+            self.in_force = Some(written);
+        }
+        self.tell_unwritten();
+    }
+
+    /// Tells that the copy is in memory alone, and once it is not.
+    fn tell_unwritten(&self) {
+        let why = self.copy.unwritten();
+        let mut before = None;
+        self.app.lists.tell(&self.source, |list| {
+            before = std::mem::replace(&mut list.unwritten, why.as_deref().map(str::to_owned));
+        });
+        let place = Place(&self.source);
+        let path = self.copy.path().display();
+        match (why, before) {
+            (Some(why), None) => tracing::warn!(
+                "{place}: its copy cannot be written to {path}: {why}; it serves from memory, and is gone when the \
+                 daemon ends"
+            ),
+            (None, Some(_)) => tracing::info!("{place}: its copy is written to {path} now"),
+            // It was told.
+            (Some(_), Some(_)) | (None, None) => {}
+        }
     }
 
     /// How long it is until it is to be fetched; `None` for ever.
@@ -321,7 +375,7 @@ impl Keeping {
             limit: self.source.limit,
             within: WITHIN,
         };
-        let mut draft = self.copy.draft().map_err(|error| error.to_string())?;
+        let mut draft = self.copy.draft();
         let fetched = fetch(&ways, &what, &mut |bytes| draft.write(bytes)).await;
         let validators = match fetched.map_err(|error| chain(&error))? {
             Fetched::Unchanged if !self.has_copy() => {
@@ -337,9 +391,11 @@ impl Keeping {
         let reading = self.source.clone();
         let key = self.app.origin.shelf.key();
         let known = self.has_copy().then(|| self.copy.path().to_owned());
+        let spares = Arc::clone(&self.app.origin.spares);
         let read = self.app.lists.read(move || {
             // Of a server that tells no versions: what is the same makes no generation.
-            if known.is_some_and(|path| draft.is_as(&path).unwrap_or(false)) {
+            let same = |path: PathBuf| draft.is_as(spares.open(&path, u64::MAX)?);
+            if known.is_some_and(|path| same(path).unwrap_or(false)) {
                 return Ok(None);
             }
             let mut opened = draft.read()?;

@@ -96,7 +96,7 @@ async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems),
         origin.path = Some(config.clone());
         origin.dialect = asked.dialect;
     }
-    let mut files = Recorder::default();
+    let mut files = Recorder::new(Arc::clone(&app.origin.spares));
     if let (Some(path), Some(text)) = (&origin.path, &asked.text) {
         files.pretend(path.clone(), text.clone());
     }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Files, Opened, Stamp};
+use super::{BEGINNING, Files, Opened, Stamp};
 
 /// The most entries of a directory that are looked at: with more of them it is none of a configuration.
 const MOST_LISTED: usize = 100_000;
@@ -28,7 +28,7 @@ impl Files for Disk {
         let modified = metadata.modified().ok().and_then(since);
         let modified = modified.and_then(|at| u64::try_from(at.as_nanos()).ok());
         let within = Within { file, at: 0, limit };
-        let mut bytes = Box::new(io::BufReader::with_capacity(64 << 10, within));
+        let mut bytes = Box::new(io::BufReader::with_capacity(BEGINNING, within));
         let mut stamp = Stamp::of_content(bytes.fill_buf()?);
         stamp.length = metadata.len();
         stamp.modified = modified.unwrap_or(0);
@@ -191,6 +191,19 @@ mod tests {
         check(&at("link"), "it is a pipe, and a regular file is wanted");
         std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();
         assert!(said(Disk.read(&at("loop"), 10)).contains("symbolic link"));
+    }
+
+    #[test]
+    fn what_is_in_memory_has_the_stamp_that_it_would_have_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        for length in [0, 1, BEGINNING, BEGINNING + 1, 3 * BEGINNING] {
+            let bytes = vec![b'a'; length];
+            std::fs::write(&path, &bytes).unwrap();
+            let on_disk = Disk.open(&path, u64::MAX).unwrap().stamp;
+            let held = Opened::in_memory(bytes, on_disk.modified).stamp;
+            assert_eq!(held, on_disk, "{length}");
+        }
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
         changed_ms: _,
         error,
         next_ms,
+        unwritten,
     } = list;
     let count = entries.map_or_else(String::new, |count| format!("{count} entries, "));
     let state = match (checked_ms, error) {
@@ -104,5 +105,10 @@ fn list_line(list: &FetchedList, out: &mut Out) -> Result<(), Stop> {
     let next = next_ms.map_or_else(String::new, |at| {
         format!(", next attempt in {}", span(at.saturating_sub(now())))
     });
-    out.line(format_args!("rule set {name}: {state}{next} ({url})"))
+    let unwritten = unwritten.as_ref().map_or_else(String::new, |why| {
+        format!(", in memory until the daemon ends, for it cannot be written: {why}")
+    });
+    out.line(format_args!(
+        "rule set {name}: {state}{unwritten}{next} ({url})"
+    ))
 }

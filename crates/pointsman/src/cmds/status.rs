@@ -55,9 +55,9 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         }
         for list in &status.lists {
             let told = fetched(list, now());
-            let told = match &list.error {
-                Some(_) => format!("{}: {told}", out.colored(33, "warning")),
-                None => told,
+            let told = match (&list.error, &list.unwritten) {
+                (Some(_), _) | (None, Some(_)) => format!("{}: {told}", out.colored(33, "warning")),
+                (None, None) => told,
             };
             out.line(format_args!("  {}", plain(&told)))?;
         }
@@ -91,6 +91,9 @@ fn fetched(list: &FetchedList, now: u64) -> String {
     }
     if let Some(error) = &list.error {
         text = format!("{text}, the last attempt failed: {error}");
+    }
+    if let Some(why) = &list.unwritten {
+        text = format!("{text}, in memory until the daemon ends, for it cannot be written: {why}");
     }
     match list.next_ms {
         Some(next) => format!("{text}, next attempt in {}", span(next.saturating_sub(now))),
@@ -314,6 +317,17 @@ mod tests {
         check(
             failing,
             "ads: 0 entries, not fetched yet, the last attempt failed: status 404, next attempt in 30 s",
+        );
+        let unwritten = FetchedList {
+            unwritten: Some("it is full".into()),
+            checked_ms: list.changed_ms,
+            next_ms: None,
+            ..list.clone()
+        };
+        check(
+            unwritten,
+            "ads: 1200 entries, fetched 3 h 0 min ago, in memory until the daemon ends, for it cannot be written: it is \
+             full",
         );
         let for_ever = FetchedList {
             entries: None,

@@ -338,6 +338,9 @@ impl App {
         };
         if sweep {
             self.origin.shelf.sweep();
+            let setup = self.generation().1;
+            let copies = setup.sources.iter().filter_map(|list| list.path.as_deref());
+            self.origin.spares.keep(&copies.collect());
         }
         if let Some(trouble) = self.origin.shelf.trouble() {
             tracing::warn!("{trouble}");

@@ -14,7 +14,6 @@ use pointsman_api::flow::Untold;
 use pointsman_api::route::MOST_FLOWS;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View, World};
-use pointsman_config::files::Disk;
 use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::ResolverId;
@@ -172,7 +171,7 @@ pub(crate) async fn explain_one(
     };
     let explanation = explanation(&app, &record, which.full);
     match app.like(record.generation) {
-        Some(setup) => Json(verified(explanation, setup).await).into_response(),
+        Some(setup) => Json(verified(&app, explanation, setup).await).into_response(),
         None => Json(explanation).into_response(),
     }
 }
@@ -289,16 +288,17 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     explanation.generation = Some(in_force.number().to_string());
     if request.verify {
         drop(situation);
-        explanation = verified(explanation, setup).await;
+        explanation = verified(&app, explanation, setup).await;
     }
     Json(explanation).into_response()
 }
 
 /// An explanation whose entry of a list was compared with the file, which may take a while.
-async fn verified(explanation: api::Explanation, setup: Arc<Setup>) -> api::Explanation {
+async fn verified(app: &App, explanation: api::Explanation, setup: Arc<Setup>) -> api::Explanation {
     let mut compared = explanation.clone();
+    let files = Arc::clone(&app.origin.spares);
     let comparing = tokio::task::spawn_blocking(move || {
-        explain::verify(&mut compared, &setup.lists, &Disk);
+        explain::verify(&mut compared, &setup.lists, &*files);
         compared
     });
     comparing.await.unwrap_or(explanation)

@@ -1,28 +1,22 @@
 //! The copy of a list on disk, and what the server said of it.
 //!
-//! Invariant: the copy is whole or as it was: a draft beside it takes its place in one step. What the server said
-//! stands in a file beside it and counts only for the URL that it is of and for the copy of those very bytes: another
-//! one is damaged, or of somebody else, and is asked for anew. Which state of the copy is meant says its [`Stamp`].
+//! Invariant: the copy is whole or as it was: a draft beside it takes its place in one step. Where it cannot be written
+//! there is a spare one in memory instead, which is written as soon as it can be. Which state of the copy is meant says
+//! its [`Stamp`].
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use pointsman_config::files::{Bytes, Disk, Files as _, Opened, Stamp};
+use pointsman_config::files::{Files as _, Stamp};
 use pointsman_net::fetch::Validators;
-use pointsman_os::local::{create_private, make_directory, read_regular, replace_private};
-use serde::{Deserialize, Serialize};
+use pointsman_os::local::replace_private;
 
-/// The most that stands beside a copy, in bytes.
-const MOST_SAID: u64 = 64 << 10;
-
-/// What is compared at once, in bytes.
-const PIECE: usize = 16 << 10;
-
-/// The drafts of this process.
-static DRAFTS: AtomicU64 = AtomicU64::new(0);
+use super::draft::{Beside, Draft};
+use super::said::{self, Said, beside, with_ending};
+use crate::spare::{Spare, Spares, on_disk};
 
 /// A copy of a list.
 pub(super) struct Copy {
@@ -34,33 +28,23 @@ pub(super) struct Copy {
     doubt: Option<String>,
     /// `None`: there is none.
     stamp: Option<Stamp>,
-}
-
-/// What stands beside the copy.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Said {
-    url: String,
-    length: u64,
-    /// Of all bytes; `None` of what was fetched before this was kept.
-    #[serde(default)]
-    hash: Option<u64>,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    /// Milliseconds since 1970: when the server last confirmed it.
-    checked: u64,
-    /// Milliseconds since 1970: when it was fetched.
-    changed: u64,
+    spares: Arc<Spares>,
 }
 
 impl Copy {
     /// What there is at `path`; reads all of it.
-    pub(super) fn find(path: PathBuf, url: &str) -> Self {
+    pub(super) fn find(path: PathBuf, url: &str, spares: &Arc<Spares>) -> Self {
+        let spare = spares.of(&path);
+        if spare.is_none() {
+            spares.remove(&path);
+        }
         // What is no file was no copy; it is in the way, which is told when a better one is there.
-        let opened = Disk.open(&path, u64::MAX).ok();
+        let opened = spares.open(&path, u64::MAX).ok();
         let stamp = opened.as_ref().map(|opened| opened.stamp);
-        let (said, doubt) = match opened {
-            Some(opened) => found(&path, url, opened),
-            None => (None, None),
+        let (said, doubt) = match (opened, spare) {
+            (Some(opened), Some(spare)) => said::understood(&spare.beside, url, opened),
+            (Some(opened), None) => said::found(&path, url, opened),
+            (None, _) => (None, None),
         };
         let modified = stamp.map_or(0, |stamp| stamp.modified / 1_000_000);
         Self {
@@ -75,6 +59,7 @@ impl Copy {
                 ..Said::default()
             }),
             path,
+            spares: Arc::clone(spares),
         }
     }
 
@@ -118,21 +103,14 @@ impl Copy {
         }
     }
 
-    /// A new file beside the copy.
-    pub(super) fn draft(&self) -> io::Result<Draft> {
-        if let Some(directory) = self.path.parent() {
-            make_directory(directory)?;
-        }
-        // One that was given up may still be read: none has the name of another.
-        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-        let ending = format!(".{}-{number}.new", std::process::id());
-        let path = with_ending(&self.path, &ending);
-        let file = create_private(&path)?;
-        Ok(Draft {
-            path,
-            file,
-            hash: Hash::default(),
-        })
+    /// An empty list beside the copy.
+    pub(super) fn draft(&self) -> Draft {
+        Draft::begin(&self.path, &self.spares)
+    }
+
+    /// Why it is in memory alone, where it is.
+    pub(super) fn unwritten(&self) -> Option<Arc<str>> {
+        Some(self.spares.of(&self.path)?.why)
     }
 
     /// Where it is.
@@ -159,13 +137,26 @@ impl Copy {
         validators: Validators,
         now: u64,
     ) -> io::Result<()> {
-        draft.file.sync_all()?;
-        fs::rename(&draft.path, &self.path)?;
+        let hash = draft.hash();
+        let instead_of = on_disk(&self.path);
+        match draft.become_copy(&self.path)? {
+            None => self.spares.remove(&self.path),
+            Some(held) => {
+                let spare = Spare {
+                    bytes: held.bytes,
+                    stamp,
+                    instead_of,
+                    beside: Arc::default(),
+                    why: held.why,
+                };
+                self.spares.put(&self.path, spare);
+            }
+        }
         (self.stamp, self.told, self.doubt) = (Some(stamp), true, None);
         self.said = Said {
             url: std::mem::take(&mut self.said.url),
             length: stamp.length,
-            hash: Some(draft.hash.0),
+            hash: Some(hash.0),
             etag: validators.etag,
             last_modified: validators.last_modified,
             checked: now,
@@ -175,126 +166,35 @@ impl Copy {
         Ok(())
     }
 
+    /// Writes what is in memory alone, if it can be written by now. Answers with which state it is then.
+    pub(super) fn write_spare(&mut self) -> Option<Stamp> {
+        let spare = self.spares.of(&self.path)?;
+        match write(&self.path, &spare) {
+            Ok(()) => self.spares.remove(&self.path),
+            Err(error) => {
+                let why = error.to_string().into();
+                self.spares.put(&self.path, Spare { why, ..spare });
+                return None;
+            }
+        }
+        self.stamp = on_disk(&self.path);
+        self.note();
+        self.stamp
+    }
+
     fn note(&self) {
         let path = beside(&self.path);
         let fresh = with_ending(&path, ".new");
-        let write = || replace_private(&path, &fresh, &serde_json::to_vec(&self.said)?);
+        let write = || {
+            let said = serde_json::to_vec(&self.said)?;
+            match self.unwritten() {
+                Some(_) => self.spares.tell(&self.path, said),
+                None => replace_private(&path, &fresh, &said)?,
+            }
+            Ok::<_, io::Error>(())
+        };
         if let Err(error) = write() {
             tracing::warn!("{}: {error}", path.display());
-        }
-    }
-}
-
-/// A list that is being fetched. It is gone when this is, unless it has become the copy.
-pub(super) struct Draft {
-    path: PathBuf,
-    file: File,
-    hash: Hash,
-}
-
-impl Draft {
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hash.add(bytes);
-        self.file.write_all(bytes)
-    }
-
-    pub(super) fn read(&self) -> io::Result<Opened> {
-        Disk.open(&self.path, u64::MAX)
-    }
-
-    /// Whether it holds the very bytes of that file.
-    pub(super) fn is_as(&self, path: &Path) -> io::Result<bool> {
-        let (mut one, mut other) = (self.read()?, Disk.open(path, u64::MAX)?);
-        if one.stamp.length != other.stamp.length {
-            return Ok(false);
-        }
-        let (mut ours, mut theirs) = ([0; PIECE], [0; PIECE]);
-        loop {
-            let read = one.bytes.read(&mut ours)?;
-            if read == 0 {
-                return Ok(true);
-            }
-            other.bytes.read_exact(&mut theirs[..read])?;
-            if ours[..read] != theirs[..read] {
-                return Ok(false);
-            }
-        }
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Renamed, where it became the copy.
-        let _gone = fs::remove_file(&self.path);
-    }
-}
-
-/// What was said of this copy, and else why it is another one.
-fn found(path: &Path, url: &str, opened: Opened) -> (Option<Said>, Option<String>) {
-    let text = match read_regular(&beside(path), MOST_SAID) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
-        Err(error) => return (None, Some(format!("what stands beside it: {error}"))),
-    };
-    let said: Said = match serde_json::from_slice(&text) {
-        Ok(said) => said,
-        Err(_other) => {
-            let why = "what stands beside it is damaged".to_owned();
-            return (None, Some(why));
-        }
-    };
-    match differs(&said, url, opened) {
-        Some(why) => (None, Some(why)),
-        None => (Some(said), None),
-    }
-}
-
-fn differs(said: &Said, url: &str, mut opened: Opened) -> Option<String> {
-    if said.url != url {
-        return Some("it was fetched from another URL".to_owned());
-    }
-    let length = opened.stamp.length;
-    if said.length != length {
-        return Some(format!(
-            "it has {length} bytes, and what was fetched has {}",
-            said.length
-        ));
-    }
-    let fetched = said.hash?;
-    match Hash::of(&mut *opened.bytes) {
-        Ok(hash) if hash == fetched => None,
-        Ok(_) => Some("its bytes are not those that were fetched".to_owned()),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// FNV-1a of 64 bits: it tells damage, not malice, and is the same in every version.
-struct Hash(u64);
-
-impl Default for Hash {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hash {
-    fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-
-    /// Of all bytes.
-    fn of(bytes: &mut dyn Bytes) -> io::Result<u64> {
-        let mut hash = Self::default();
-        loop {
-            let piece = bytes.fill_buf()?;
-            if piece.is_empty() {
-                return Ok(hash.0);
-            }
-            hash.add(piece);
-            let read = piece.len();
-            bytes.consume(read);
         }
     }
 }
@@ -318,30 +218,34 @@ pub(super) fn sweep(path: &Path) {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
-    with_ending(path, ".fetched")
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
+/// Puts a spare copy where it belongs. It keeps its time where the file system can keep it, so that it stays the one that
+/// is in force.
+fn write(path: &Path, spare: &Spare) -> io::Result<()> {
+    let mut beside = Beside::create(path)?;
+    beside.file.write_all(spare.bytes.bytes())?;
+    let modified = UNIX_EPOCH + Duration::from_nanos(spare.stamp.modified);
+    // Else it is another state of the same bytes.
+    let _kept = beside.file.set_modified(modified);
+    beside.rename(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
     fn what_the_server_said_counts_for_its_own_copy() {
         let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
         let path = directory.path().join("deep/list");
-        let mut copy = Copy::find(path.clone(), "http://a.b/");
+        let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
         assert_eq!(
             (copy.age(9), copy.validators()),
             (None, Validators::default())
         );
-        let mut draft = copy.draft().unwrap();
+        let mut draft = copy.draft();
         draft.write(b"a.b\n").unwrap();
         let validators = Validators {
             etag: Some("\"v1\"".into()),
@@ -353,16 +257,16 @@ mod tests {
         assert_eq!(copy.fetched(), Some(stamp));
         assert_eq!(fs::read(&path).unwrap(), b"a.b\n");
 
-        let again = Copy::find(path.clone(), "http://a.b/");
+        let again = Copy::find(path.clone(), "http://a.b/", &spares);
         assert_eq!(again.validators(), validators);
         assert_eq!(again.fetched(), Some(stamp), "renamed, it is the same");
         assert_eq!(again.age(3000), Some(Duration::from_secs(2)));
         assert_eq!(again.age(999), None, "a clock was wrong");
-        let other = Copy::find(path.clone(), "http://c.d/");
+        let other = Copy::find(path.clone(), "http://c.d/", &spares);
         assert_eq!(other.validators(), Validators::default());
         assert_eq!((other.stamp(), other.fetched()), (Some(stamp), None));
         fs::write(&path, "longer than it was\n").unwrap();
-        let changed = Copy::find(path.clone(), "http://a.b/");
+        let changed = Copy::find(path.clone(), "http://a.b/", &spares);
         assert_eq!(changed.validators(), Validators::default());
         assert!(changed.doubt().is_some());
         let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
@@ -373,10 +277,11 @@ mod tests {
     #[test]
     fn a_copy_that_was_damaged_is_in_doubt() {
         let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
         let path = directory.path().join("list");
-        let find = || Copy::find(path.clone(), "http://a.b/");
+        let find = || Copy::find(path.clone(), "http://a.b/", &spares);
         let mut copy = find();
-        let mut draft = copy.draft().unwrap();
+        let mut draft = copy.draft();
         draft.write(b"a.b\n").unwrap();
         draft.write(b"c.d\n").unwrap();
         let stamp = draft.read().unwrap().stamp;
@@ -394,7 +299,7 @@ mod tests {
         }
         fs::write(&path, "a.b\nc.d\n").unwrap();
         assert_eq!(find().doubt(), None, "as it was fetched");
-        let other = Copy::find(path.clone(), "http://c.d/");
+        let other = Copy::find(path.clone(), "http://c.d/", &spares);
         assert!(other.doubt().is_some(), "the list of another address");
         fs::write(beside(&path), "").unwrap();
         assert!(find().doubt().is_some());
@@ -407,9 +312,10 @@ mod tests {
     #[test]
     fn the_same_bytes_are_the_same_list() {
         let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
         let path = directory.path().join("list");
-        let copy = Copy::find(path.clone(), "http://a.b/");
-        let long = b"a.b\n".repeat(PIECE);
+        let copy = Copy::find(path.clone(), "http://a.b/", &spares);
+        let long = b"a.b\n".repeat(16 << 10);
         for (copied, fetched, same) in [
             (&b"a.b\n"[..], &b"a.b\n"[..], true),
             (b"a.b\n", b"a.c\n", false),
@@ -417,21 +323,25 @@ mod tests {
             (&long, &long, true),
         ] {
             fs::write(&path, copied).unwrap();
-            let mut draft = copy.draft().unwrap();
+            let mut draft = copy.draft();
             draft.write(fetched).unwrap();
-            assert_eq!(draft.is_as(&path).unwrap(), same);
+            assert_eq!(
+                draft.is_as(spares.open(&path, u64::MAX).unwrap()).unwrap(),
+                same
+            );
         }
     }
 
     #[test]
     fn drafts_are_in_nobodys_way() {
         let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
         let path = directory.path().join("list");
-        let mut copy = Copy::find(path.clone(), "http://a.b/");
+        let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
         // A reload gave it up, and it is still read.
-        let mut old = copy.draft().unwrap();
+        let mut old = copy.draft();
         old.write(b"old\n").unwrap();
-        let mut new = copy.draft().unwrap();
+        let mut new = copy.draft();
         new.write(b"new\n").unwrap();
         assert_eq!(old.read().unwrap().stamp.length, 4);
         drop(old);
@@ -453,13 +363,85 @@ mod tests {
     #[test]
     fn a_draft_that_is_given_up_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
         let path = directory.path().join("list");
         fs::write(&path, "good\n").unwrap();
-        let copy = Copy::find(path.clone(), "http://a.b/");
-        let mut draft = copy.draft().unwrap();
+        let copy = Copy::find(path.clone(), "http://a.b/", &spares);
+        let mut draft = copy.draft();
         draft.write(b"half").unwrap();
         drop(draft);
         assert_eq!(fs::read(&path).unwrap(), b"good\n");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// A draft was not begun, and a list that refuses let everything through.
+    #[test]
+    fn a_copy_that_cannot_be_written_is_in_memory_until_it_can_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let spares = Arc::<Spares>::default();
+        let (home, path) = (
+            directory.path().join("home"),
+            directory.path().join("home/list"),
+        );
+        let find = || Copy::find(path.clone(), "http://a.b/", &spares);
+        // What is in the way is no directory.
+        fs::write(&home, "").unwrap();
+        let mut copy = find();
+        let mut draft = copy.draft();
+        draft.write(b"a.b\n").unwrap();
+        draft.write(b"c.d\n").unwrap();
+        let stamp = draft.read().unwrap().stamp;
+        let validators = Validators {
+            etag: Some("\"v1\"".into()),
+            last_modified: None,
+        };
+        copy.replace((draft, stamp), validators.clone(), 1000)
+            .unwrap();
+        assert!(copy.unwritten().is_some() && copy.write_spare().is_none());
+        // As for the next load.
+        let again = find();
+        assert_eq!((again.fetched(), again.doubt()), (Some(stamp), None));
+        assert_eq!(
+            (again.checked(), again.validators()),
+            (Some(1000), validators)
+        );
+        copy.confirm(2000);
+        assert_eq!(find().checked(), Some(2000));
+        let other = Copy::find(path.clone(), "http://c.d/", &spares);
+        assert!(other.doubt().is_some() && other.fetched().is_none());
+
+        fs::remove_file(&home).unwrap();
+        let written = copy.write_spare();
+        assert_eq!((written, copy.unwritten()), (Some(stamp), None));
+        assert_eq!(fs::read(&path).unwrap(), b"a.b\nc.d\n");
+        let found = find();
+        assert_eq!(
+            (found.fetched(), found.checked()),
+            (Some(stamp), Some(2000))
+        );
+    }
+
+    #[test]
+    fn a_draft_outlives_a_disk_that_fails_in_the_middle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        fs::write(&path, "old.test\n").unwrap();
+        let spares = Arc::<Spares>::default();
+        let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
+        let mut draft = copy.draft();
+        draft.write(b"a.b\n").unwrap();
+        draft.fail_from_now_on();
+        draft.write(b"c.d\n").unwrap();
+        let mut opened = draft.read().unwrap();
+        let mut text = String::new();
+        opened.bytes.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a.b\nc.d\n");
+        let stamp = opened.stamp;
+        copy.replace((draft, stamp), Validators::default(), 1)
+            .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old.test\n");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let again = Copy::find(path.clone(), "http://a.b/", &spares);
+        assert_eq!(again.fetched(), Some(stamp));
     }
 }

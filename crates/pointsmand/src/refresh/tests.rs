@@ -91,6 +91,7 @@ async fn daemon(text: &str) -> (Arc<App>, TempDir) {
         on_unknown: None,
         state: Some(at("state")),
         shelf: Arc::new(Shelf::fresh()),
+        spares: Arc::default(),
         control: at("control.sock"),
     };
     let (checked, asked) = check(&origin, &Occasion::Start);
@@ -107,8 +108,8 @@ const CONFIG: &str = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"12
 
 /// A server sent this.
 fn fetched(directory: &Path, text: &str) {
-    let mut copy = Copy::find(directory.join("state/rules-ads"), URL);
-    let mut draft = copy.draft().unwrap();
+    let mut copy = Copy::find(directory.join("state/rules-ads"), URL, &Arc::default());
+    let mut draft = copy.draft();
     draft.write(text.as_bytes()).unwrap();
     let stamp = draft.read().unwrap().stamp;
     copy.replace((draft, stamp), Validators::default(), unix_ms())
@@ -154,7 +155,7 @@ fn keeping(app: &Arc<App>, directory: &Path, url: &str) -> Keeping {
         load: 1,
         in_force: source.read,
         url: Url::parse(url).unwrap(),
-        copy: Copy::find(directory.join("state/rules-ads"), URL),
+        copy: Copy::find(directory.join("state/rules-ads"), URL, &Arc::default()),
         source,
         in_doubt: false,
     }

@@ -12,15 +12,15 @@ use crate::daemon::{Daemon, Running, Start, eventually};
 use crate::origin::Http;
 
 /// A web server with one list, and what it was asked.
-struct Lists {
-    address: SocketAddr,
+pub(crate) struct Lists {
+    pub(crate) address: SocketAddr,
     list: Arc<Mutex<(&'static str, &'static str)>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Lists {
     /// Serves this list under this validator.
-    fn serve(list: &'static str, tag: &'static str) -> Self {
+    pub(crate) fn serve(list: &'static str, tag: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (list, asked) = (
@@ -53,11 +53,11 @@ impl Lists {
         }
     }
 
-    fn change(&self, list: &'static str, tag: &'static str) {
+    pub(crate) fn change(&self, list: &'static str, tag: &'static str) {
         *self.list.lock().unwrap() = (list, tag);
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 }
@@ -73,7 +73,7 @@ fn head(client: &TcpStream) -> String {
 }
 
 /// A set by that URL refuses, all else goes direct.
-fn config(url: &str, more: &str) -> String {
+pub(crate) fn config(url: &str, more: &str) -> String {
     format!(
         "version: 1\nwatch: true\ninbounds:\n  desk: {{ type: mixed, listen: \"127.0.0.1:0\" }}\n\
          rule_sets:\n  ads: {{ url: \"{url}\", format: domains{more} }}\n\
@@ -82,7 +82,7 @@ fn config(url: &str, more: &str) -> String {
 }
 
 /// What curl gets for a name by the daemon: `200`, `403`.
-fn code(daemon: &Daemon, origin: &Http, name: &str) -> String {
+pub(crate) fn code(daemon: &Daemon, origin: &Http, name: &str) -> String {
     let proxy = format!("http://{}", daemon.address("desk"));
     let url = origin.url();
     let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
@@ -100,11 +100,11 @@ fn code(daemon: &Daemon, origin: &Http, name: &str) -> String {
     curl(&words).0
 }
 
-fn list(daemon: &Daemon) -> serde_json::Value {
+pub(crate) fn list(daemon: &Daemon) -> serde_json::Value {
     daemon.json(&["diagnostics"])["lists"][0].clone()
 }
 
-fn generation(daemon: &Daemon) -> String {
+pub(crate) fn generation(daemon: &Daemon) -> String {
     daemon.json(&["status"])["generation"]
         .as_str()
         .unwrap()

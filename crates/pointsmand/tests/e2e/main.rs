@@ -28,6 +28,7 @@ mod chain;
 mod compat;
 mod dialects;
 mod forwards;
+mod full;
 mod hardening;
 mod lists;
 mod live;

@@ -49,6 +49,7 @@ async fn daemon_with(directory: &Path, shelf: Shelf) -> Arc<App> {
         on_unknown: None,
         state: Some(directory.join("state")),
         shelf: Arc::new(shelf),
+        spares: Arc::default(),
         control: directory.join("control.sock"),
     };
     let (checked, asked) = check(&origin, &Occasion::Start);
