@@ -10,7 +10,8 @@ use crate::socket::AsSocket;
 /// Anybody who guesses addresses and ports can say so: it is a reason to give a flow up early, not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Whom it was sent to.
+    /// Whom it was sent to. The port is 0 where this host itself says something of IPv4: whoever sent it knows already, by
+    /// [`Stop::Refused`](super::Stop::Refused).
     pub to: SocketAddr,
     /// What is said.
     pub what: Fault,

@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod carried;
 #[cfg(target_os = "linux")]
+mod narrow;
+#[cfg(target_os = "linux")]
 mod order;
 #[cfg(target_os = "linux")]
 mod told;

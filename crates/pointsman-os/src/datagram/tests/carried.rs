@@ -35,7 +35,11 @@ pub(super) fn send(socket: &UdpSocket, offload: &Offload, messages: &[Outgoing<'
 }
 
 /// Receives until `enough`, for a second at most; the loopback may need a moment.
-fn receive(inbox: &mut Inbox, socket: &UdpSocket, mut each: impl FnMut(Datagram<'_>) -> bool) {
+pub(super) fn receive(
+    inbox: &mut Inbox,
+    socket: &UdpSocket,
+    mut each: impl FnMut(Datagram<'_>) -> bool,
+) {
     let until = Instant::now() + Duration::from_secs(1);
     loop {
         match inbox.receive(socket) {

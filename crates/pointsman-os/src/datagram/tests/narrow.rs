@@ -1,0 +1,143 @@
+//! Paths that are narrow, full or dead, in namespaces of their own.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::super::*;
+use super::carried::{LOOPBACKS, bound, mapping, plain, receive};
+
+/// Says to a run of one of these tests that it is within.
+const WITHIN: &str = "POINTSMAN_TEST_WITHIN";
+
+/// Runs `test`, which is the test of that name, behind a command of the shell and in a network of its own.
+fn within(setup: &str, name: &str, test: impl FnOnce()) {
+    if std::env::var_os(WITHIN).is_some() {
+        return test();
+    }
+    let program = std::env::current_exe().unwrap();
+    let unshare = |command: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--net", "sh", "-c", command]);
+        unshare.arg(&program).env(WITHIN, "yes").output()
+    };
+    if !unshare(setup).is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no network of its own can be made here");
+        return;
+    }
+    let name = format!("datagram::tests::narrow::{name}");
+    let output = unshare(&format!("{setup} && exec \"$0\" --exact {name}")).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let done = output.status.success() && said.contains("1 passed");
+    assert!(done, "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_narrow_path_is_told_and_segments_stay_on() {
+    let setup = "ip link set lo mtu 1300 up";
+    within(setup, "a_narrow_path_is_told_and_segments_stay_on", narrow);
+}
+
+fn narrow() {
+    let whole = Options {
+        whole: true,
+        tell_errors: true,
+        ..Options::default()
+    };
+    for address in LOOPBACKS {
+        let (listening, to) = bound(address, Options::default());
+        let (bytes, offload) = ([7; 3 * 1290], Offload::new());
+        let (parts, long) = ([IoSlice::new(&bytes)], [IoSlice::new(&bytes[..1290])]);
+        let segments = |segment| Outgoing {
+            segment: Some(segment),
+            ..plain(to, &parts)
+        };
+        let come = |expected: &[usize]| {
+            let mut lengths = Vec::new();
+            receive(&mut Inbox::new(8, 2000), &listening, |datagram| {
+                lengths.push(datagram.payload.len());
+                lengths.len() == expected.len()
+            });
+            assert_eq!(lengths, expected, "{address}");
+        };
+        let send = |options, message| {
+            let socket = mapping(to, options);
+            let sent = Outbox::new().send(&socket, &offload, &[message], Place::default());
+            (sent.stopped, errors(&socket))
+        };
+        // Cut for the path, one by one.
+        let (stopped, _) = send(Options::default(), segments(1290));
+        assert!(stopped.is_none(), "{stopped:?}");
+        come(&[1290; 3]);
+        // Never cut.
+        for message in [plain(to, &long), segments(1290)] {
+            let (stopped, told) = send(whole, message);
+            assert!(matches!(stopped, Some(Stop::Refused(_))), "{stopped:?}");
+            // The system leaves the port out, for v4.
+            let port = if to.is_ipv4() { 0 } else { to.port() };
+            let to = SocketAddr::new(to.ip(), port);
+            let what = Fault::TooBig { mtu: 1300 };
+            let from_network = false;
+            let expected = Failure {
+                to,
+                what,
+                from_network,
+            };
+            assert!(
+                !told.is_empty() && told.iter().all(|it| *it == expected),
+                "{told:?}"
+            );
+        }
+        assert!(offload.allows(1200), "the device is not to blame");
+        let (stopped, told) = send(whole, segments(1200));
+        assert!(stopped.is_none() && told.is_empty(), "{stopped:?} {told:?}");
+        come(&[1200, 1200, 1200, 270]);
+    }
+}
+
+/// Nobody answers for an address of the link: what is sent waits, then fails.
+const NOBODY: &str = "ip link add va type veth peer name vb && ip addr add 10.9.0.1/24 dev va && \
+     ip link set va up && ip link set vb up && ip link set lo up";
+
+#[test]
+fn a_full_socket_and_a_dead_neighbour_are_told() {
+    within(NOBODY, "a_full_socket_and_a_dead_neighbour_are_told", full);
+}
+
+fn full() {
+    let to: SocketAddr = "10.9.0.2:9".parse().unwrap();
+    let options = Options {
+        tell_errors: true,
+        ..Options::default()
+    };
+    let socket = mapping(to, options);
+    // The system makes the least of it that it has.
+    socket2::SockRef::from(&socket)
+        .set_send_buffer_size(1)
+        .unwrap();
+    let parts = [IoSlice::new(&[7; 500])];
+    let (offload, messages) = (Offload::new(), [plain(to, &parts); 40]);
+    let mut outbox = Outbox::new();
+    let sent = outbox.send(&socket, &offload, &messages, Place::default());
+    assert!(matches!(sent.stopped, Some(Stop::Full)), "{sent:?}");
+    assert!((1..40).contains(&sent.until.message), "{sent:?}");
+    // It stays full, and nothing more goes.
+    let again = outbox.send(&socket, &offload, &messages, sent.until);
+    assert!(matches!(again.stopped, Some(Stop::Full)), "{again:?}");
+    assert_eq!(again.until, sent.until);
+    // Three questions for the neighbour, a second apart.
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut told = Vec::new();
+    while told.len() < sent.until.message {
+        assert!(Instant::now() < until, "{told:?} of {sent:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        told.extend(errors(&socket));
+    }
+    assert!(
+        told.iter()
+            .all(|it| (it.to, it.what) == (to, Fault::HostUnreachable)),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), sent.until.message, "each went once");
+    let on = outbox.send(&socket, &offload, &messages, sent.until);
+    assert!(on.until.message > sent.until.message, "{on:?}");
+}
