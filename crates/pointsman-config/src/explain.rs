@@ -183,7 +183,7 @@ pub fn render(view: &View<'_>) -> Explanation {
             reason = format!("{reason}; {refusal}");
             Some(("network udp", refusal))
         }
-        Some(Above::OwnListener(_) | Above::LocalAddress(_)) => None,
+        Some(Above::OwnListener(_) | Above::LocalAddress(_) | Above::Nowhere(_)) => None,
     };
     let rule = decision
         .and_then(|decision| decision.rule.as_ref())
@@ -236,6 +236,7 @@ pub fn render(view: &View<'_>) -> Explanation {
     match way.refused {
         Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
+        Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.to_string()),
         Some(Above::NoUdp) | None => {}
     }
     explanation

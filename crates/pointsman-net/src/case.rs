@@ -276,9 +276,10 @@ impl Case {
         let action = generation.action(member);
         let (outbound, member) = (name(chosen), name(member).filter(|_| member != chosen));
         let groups = pick.between().filter_map(name).collect();
-        let above = self
-            .above_rules(action)
-            .or_else(|| self.like_a_loop(&pick, action));
+        let above = self.above_rules(action).or_else(|| {
+            let why = self.like_a_loop(&pick, action)?;
+            Some((Unserved::Reject, why))
+        });
         let refuse = |refusal| Choice::Refuse(refusal, REFUSED.into());
         self.note(|record| {
             record.outbound = outbound;
@@ -286,13 +287,18 @@ impl Case {
             record.groups = groups;
             record.action = action;
             record.decision = Some(decision);
-            if let Some(above) = &above {
-                record.note = above.as_str().into();
+            if let Some((_, why)) = &above {
+                record.note = why.as_str().into();
                 record.action = Some(Action::Reject);
             }
         });
-        if above.is_some() {
-            return refuse(Unserved::Reject);
+        match above {
+            // What the client asked for is its own business.
+            Some((refusal @ Unserved::Failed(_), why)) => {
+                return Choice::Refuse(refusal, why.into());
+            }
+            Some((refusal, _)) => return refuse(refusal),
+            None => {}
         }
         match action {
             Some(Action::Reset) => refuse(Unserved::Reset),

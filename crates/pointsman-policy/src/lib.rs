@@ -26,6 +26,7 @@ pub mod line;
 pub mod local;
 pub mod model;
 pub mod near;
+pub mod nowhere;
 mod number;
 mod origin;
 pub mod pattern;

@@ -9,6 +9,7 @@ use pointsman_api::Action;
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Facts, InboundKind, Network};
 use pointsman_policy::model::OutboundKind;
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Host, OutboundId, Policy, guard, local};
 
 use super::{Way, World, chain, said};
@@ -18,6 +19,8 @@ use super::{Way, World, chain, said};
 pub enum Above {
     /// Its client is of another host, and the address is loopback, link-local or metadata.
     LocalAddress(IpAddr),
+    /// Its destination is none.
+    Nowhere(Nowhere),
     /// It is UDP, and what was chosen cannot carry it.
     NoUdp,
     /// It goes to a listener of this daemon.
@@ -103,6 +106,10 @@ fn refusal(
     let dialled = resolved.unwrap_or(world.dialled);
     let addresses = || literal.into_iter().chain(dialled.iter().copied());
     if !udp {
+        let nowhere = Nowhere::of(literal, facts.port.known().copied());
+        if let Some(nowhere) = nowhere {
+            return Some(Above::Nowhere(nowhere));
+        }
         let arrives = |host: &Host| world.listeners.at(host, port, is_own).is_some();
         let own = addresses().find(|address| arrives(&Host::Address(*address)));
         if let Some(address) = own {

@@ -1,4 +1,5 @@
-//! What stands above the rules: the loop guard, own listeners, and what of this host strangers are lent.
+//! What stands above the rules: the loop guard, own listeners, what of this host strangers are lent, and what is no
+//! destination.
 //!
 //! Invariant: nothing here lets by what the rules refuse; and what it takes to know is asked only where it matters: who
 //! serves an outbound where a proxy was chosen, who the client is where an address of this host is about to be dialled.
@@ -9,14 +10,16 @@ use std::sync::Arc;
 
 use pointsman_os::socket::peer_is_local;
 use pointsman_policy::decision::{Decision, Reason, Step};
-use pointsman_policy::fact::Fact;
+use pointsman_policy::fact::{Fact, Network};
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Case;
 use crate::doubt::MOST;
 use crate::guest::{Gone, Guest, while_here};
+use crate::inbound::Unserved;
 use crate::ledger::Lack;
-use crate::outbound::{Lent, Pick};
+use crate::outbound::{Failure, Lent, Pick};
 use crate::owner::Serves;
 use crate::{facts, owner};
 
@@ -83,8 +86,8 @@ impl Case {
         }
     }
 
-    /// Why the flow is refused although the rules let it go, as far as its addresses are known by now.
-    pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<String> {
+    /// How and why the flow is refused although the rules let it go, as far as its addresses are known by now.
+    pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<(Unserved, String)> {
         let carried = matches!(action, Some(Action::Direct | Action::Proxy));
         if !carried {
             return None;
@@ -92,6 +95,15 @@ impl Case {
         let record = self.known();
         let facts = &record.facts;
         let literal = facts.destination.known().and_then(Host::address);
+        if facts.network == Network::Tcp
+            && let Some(nowhere) = Nowhere::of(literal, facts.port.known().copied())
+        {
+            let failure = match nowhere {
+                Nowhere::Broadcast(_) | Nowhere::Multicast(_) => Failure::NetworkUnreachable,
+                Nowhere::NoPort => Failure::Refused,
+            };
+            return Some((Unserved::Failed(failure), nowhere.to_string()));
+        }
         let known = match (facts.destination_name(), &literal) {
             (Some(_), _) => facts.sought.resolved.known().map_or(&[][..], Vec::as_slice),
             (None, Some(address)) => slice::from_ref(address),
@@ -101,7 +113,7 @@ impl Case {
             for address in known {
                 let to = SocketAddr::new(*address, *port);
                 if let Err(error) = self.ways.refuse_own(&[to]) {
-                    return Some(error.to_string());
+                    return Some((Unserved::Reject, error.to_string()));
                 }
             }
         }
@@ -113,7 +125,7 @@ impl Case {
         if action != Some(Action::Direct) || self.lends(local) {
             return None;
         }
-        Some(guard::local_address(local))
+        Some((Unserved::Reject, guard::local_address(local)))
     }
 
     /// Whether the flow may be taken to a local address; asked of the system and of the rules once.

@@ -232,3 +232,55 @@ async fn failures_have_their_codes() {
         "{texts:?}"
     );
 }
+
+#[tokio::test]
+async fn what_is_no_destination_is_not_dialled() {
+    let proxy = nobody().await;
+    let proxied = Script::new().outbound("up", socks5(proxy)).fallback("up");
+    let refused = async |stage: &Stage, count: usize, why: &str| {
+        let record = stage.records(count).await.pop().unwrap();
+        assert_eq!(record.ended, Some(End::Refused), "{why}");
+        assert_eq!(&*record.note, why);
+    };
+    for stage in [Script::new().play().await, proxied.play().await] {
+        let mut count = 0;
+        for (host, port, code, why) in [
+            ("127.0.0.1", 0, 5, "nothing listens on port 0"),
+            ("echo.test", 0, 5, "nothing listens on port 0"),
+            ("224.0.0.1", 80, 3, "224.0.0.1 is a multicast address"),
+            ("ff02::1", 80, 3, "ff02::1 is a multicast address"),
+            (
+                "::ffff:239.1.2.3",
+                80,
+                3,
+                "239.1.2.3 is a multicast address",
+            ),
+            (
+                "255.255.255.255",
+                80,
+                3,
+                "255.255.255.255 is the broadcast address",
+            ),
+        ] {
+            let mut client = stage.connect().await;
+            assert_eq!(client.socks5(host, port).await, code, "{host}:{port}");
+            count += 1;
+            refused(&stage, count, &format!("no destination: {why}")).await;
+        }
+        for (request, answer) in [
+            ("\x04\x01\0\0\x7f\0\0\x01\0", "\0\x5b"),
+            ("CONNECT 224.0.0.1:80 HTTP/1.1\r\n\r\n", "HTTP/1.1 502 "),
+            (
+                "GET http://255.255.255.255/ HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 502 ",
+            ),
+            ("CONNECT a.test:0 HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
+            ("GET http://a.test:0/ HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
+        ] {
+            let mut client = stage.connect().await;
+            client.send(request).await;
+            let got = client.rest().await.unwrap();
+            assert!(got.starts_with(answer.as_bytes()), "{request:?}");
+        }
+    }
+}

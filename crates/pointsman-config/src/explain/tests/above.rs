@@ -33,7 +33,11 @@ fn told(flow: &str) -> String {
     let outbound = explained.decision.outbound.unwrap_or_default();
     let action = explained.decision.action.as_str();
     let reason = &explained.reason;
-    let above = ["loop guard: own listener", "local address"];
+    let above = [
+        "loop guard: own listener",
+        "local address",
+        "no destination",
+    ];
     let above = above.iter().find(|above| reason.starts_with(**above));
     format!("{outbound} {action} {}", above.unwrap_or(&""))
 }
@@ -100,6 +104,26 @@ fn clients_of_other_hosts_are_not_lent_this_hosts_addresses() {
             "{dst}"
         );
     }
+}
+
+#[test]
+fn what_is_no_destination_is_refused() {
+    for dst in [
+        "10.1.1.1:0",
+        "a.test:0",
+        "224.0.0.1:80",
+        "[ff02::1]:80",
+        "255.255.255.255:80",
+    ] {
+        assert_eq!(
+            told(&format!("dst={dst}")),
+            "DIRECT reject no destination",
+            "{dst}"
+        );
+    }
+    assert_eq!(told("dst=far.test:0"), "up reject no destination");
+    assert_eq!(told("dst=no.test:0"), "REJECT reject ");
+    assert_eq!(told("dst=0.0.0.0:80"), "DIRECT direct ");
 }
 
 /// The hints of a flow in a configuration.
