@@ -47,6 +47,7 @@ fn measure(address: SocketAddr, bytes: usize) {
     let payload = vec![7; bytes];
     for (way, nanos) in [
         ("one by one", one_by_one(address, &payload)),
+        ("a batch of one", alone(address, &payload)),
         ("batches", batched(address, &payload, &usual, 1, None)),
         (
             "batches, with class and address",
@@ -71,9 +72,31 @@ fn one_by_one(address: SocketAddr, payload: &[u8]) -> u128 {
     best(|| {
         for _ in 0..BATCH {
             socket.send_to(payload, to).unwrap();
-        }
-        for _ in 0..BATCH {
             listening.recv_from(&mut room).unwrap();
+            // How a socket of a runtime learns that there is no more.
+            listening.recv_from(&mut room).unwrap_err();
+        }
+    })
+}
+
+/// What an empty room for many costs.
+fn alone(address: SocketAddr, payload: &[u8]) -> u128 {
+    let (listening, socket, to) = pair(address, &Options::default());
+    let (mut inbox, mut outbox) = (Inbox::new(BATCH, 65_535), Outbox::new());
+    let parts = [IoSlice::new(payload)];
+    let message = Outgoing {
+        to,
+        from: None,
+        class: None,
+        segment: None,
+        parts: &parts,
+    };
+    let offload = Offload::new();
+    best(|| {
+        for _ in 0..BATCH {
+            let sent = outbox.send(&socket, &offload, &[message], Place::default());
+            assert!(sent.stopped.is_none(), "{sent:?}");
+            assert_eq!(inbox.receive(&listening).unwrap().iter().count(), 1);
         }
     })
 }

@@ -152,7 +152,8 @@ pub struct Sent {
 pub enum Stop {
     /// The socket takes nothing now.
     Full,
-    /// The datagram at [`Sent::until`] was refused; those behind it were not tried.
+    /// The datagram at [`Sent::until`] was refused; those behind it were not tried. Also where the link's queue is full
+    /// (`ENOBUFS`): sent again, some of its segments could go twice.
     Refused(io::Error),
 }
 
@@ -191,9 +192,11 @@ impl Outbox {
     }
 }
 
-/// Whether an error is what a destination's host or a router told of an earlier datagram, perhaps to somebody else.
+/// Whether an error of [`Inbox::receive`] is what was told of an earlier datagram, to whomever it went: no datagram was
+/// lost by it, and [`errors`] has it where the socket keeps them.
 pub fn is_told(error: &io::Error) -> bool {
-    imp::datagram::blame(error) == Blame::Told
+    let blame = imp::datagram::blame(error);
+    matches!(blame, Blame::Told | Blame::Route | Blame::Size)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn within(setup: &str, name: &str, test: impl FnOnce()) {
     let program = std::env::current_exe().unwrap();
     let unshare = |command: &str| {
         let mut unshare = Command::new("unshare");
-        unshare.args(["--map-root-user", "--net", "sh", "-c", command]);
+        unshare.args(["--map-root-user", "--net", "--mount", "sh", "-c", command]);
         unshare.arg(&program).env(WITHIN, "yes").output()
     };
     if !unshare(setup).is_ok_and(|output| output.status.success()) {
@@ -140,4 +140,67 @@ fn full() {
     assert_eq!(told.len(), sent.until.message, "each went once");
     let on = outbox.send(&socket, &offload, &messages, sent.until);
     assert!(on.until.message > sent.until.message, "{on:?}");
+}
+
+/// `r` routes between this network and a link with an MTU of 1300, at whose end is `s`; it refuses two others.
+const ROUTER: &str = "set -e; mount -t tmpfs tmpfs /run; ip netns add r; ip netns add s; ip link set lo up; \
+     ip link add c1 type veth peer name r1 netns r; \
+     ip -n r link add r2 mtu 1300 type veth peer name s1 mtu 1300 netns s; \
+     ip addr add 10.9.1.1/24 dev c1; ip addr add fd09:1::1/64 dev c1 nodad; ip link set c1 up; \
+     ip netns exec r sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'; \
+     ip -n r addr add 10.9.1.2/24 dev r1; ip -n r addr add fd09:1::2/64 dev r1 nodad; ip -n r link set r1 up; \
+     ip -n r addr add 10.9.2.1/24 dev r2; ip -n r addr add fd09:2::1/64 dev r2 nodad; ip -n r link set r2 up; \
+     ip -n s addr add 10.9.2.2/24 dev s1; ip -n s addr add fd09:2::2/64 dev s1 nodad; ip -n s link set s1 up; \
+     ip route add default via 10.9.1.2; ip route add default via fd09:1::2; \
+     ip -n s route add default via 10.9.2.1; ip -n s route add default via fd09:2::1; \
+     ip -n r route add prohibit 10.9.3.0/24; ip -n r route add prohibit fd09:3::/64; \
+     ip -n r route add unreachable 10.9.4.0/24; ip -n r route add unreachable fd09:4::/64; true";
+
+#[test]
+fn what_a_router_says_is_told() {
+    within(ROUTER, "what_a_router_says_is_told", routed);
+}
+
+fn routed() {
+    let whole = Options {
+        whole: true,
+        tell_errors: true,
+        ..Options::default()
+    };
+    let mtu = 1300;
+    for (to, length, what) in [
+        ("10.9.2.2:9", 100, Fault::PortUnreachable),
+        ("10.9.2.2:9", 1400, Fault::TooBig { mtu }),
+        ("10.9.3.1:9", 100, Fault::Prohibited),
+        ("10.9.4.1:9", 100, Fault::HostUnreachable),
+        ("[fd09:2::2]:9", 100, Fault::PortUnreachable),
+        ("[fd09:2::2]:9", 1400, Fault::TooBig { mtu }),
+        ("[fd09:3::1]:9", 100, Fault::Prohibited),
+        ("[fd09:4::1]:9", 100, Fault::NetUnreachable),
+    ] {
+        let to: SocketAddr = to.parse().unwrap();
+        let socket = mapping(to, whole);
+        let bytes = vec![7; length];
+        let parts = [IoSlice::new(&bytes)];
+        let (offload, message) = (Offload::new(), [plain(to, &parts)]);
+        let sent = Outbox::new().send(&socket, &offload, &message, Place::default());
+        assert!(sent.stopped.is_none(), "{to} {sent:?}");
+        let until = Instant::now() + Duration::from_secs(5);
+        let error = loop {
+            let error = Inbox::new(1, 9).receive(&socket).unwrap_err();
+            if error.kind() != io::ErrorKind::WouldBlock {
+                break error;
+            }
+            assert!(Instant::now() < until, "{to}: nothing is told");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert!(is_told(&error), "{to} {error:?}");
+        let from_network = true;
+        let expected = Failure {
+            to,
+            what,
+            from_network,
+        };
+        assert_eq!(errors(&socket), [expected]);
+    }
 }
