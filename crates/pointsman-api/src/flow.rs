@@ -37,6 +37,10 @@ pub struct FlowRecord {
     /// The groups between `outbound` and `member`, outermost first; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Targets of a forward that had their turn and were not tried, because they rest after failures, in order; absent
+    /// where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_by: Vec<PassedBy>,
     /// Attempts at targets of a forward that failed before `member` was reached, in order; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
@@ -67,6 +71,15 @@ pub struct FlowRecord {
     /// How long each step took.
     #[serde(default)]
     pub took_us: Took,
+}
+
+/// A target that was passed by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedBy {
+    /// The target.
+    pub target: String,
+    /// What kept the flow from it, in words: `rests for 12 s after 3 failures`.
+    pub reason: String,
 }
 
 /// An attempt at a target that failed.

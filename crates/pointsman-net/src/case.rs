@@ -159,13 +159,13 @@ impl Case {
             messages: &mut messages,
         };
         let step = self.policy().decide_with(&known.facts, watch);
-        let said = known.messages.len();
+        let said = known.incidents.messages.len();
         drop(known);
         // Each walk begins anew and passes the same rules: what is new is what was not reached before.
         for (id, text) in messages.drain(..).skip(said) {
             let text = text.into();
             self.ticket.say(id, &text);
-            self.note(|record| record.messages.push((id, text)));
+            self.note(|record| record.incidents.to_mut().messages.push((id, text)));
         }
         step
     }
@@ -230,7 +230,7 @@ impl Case {
         self.note(|record| {
             record.facts.answer(request, verdict);
             record.took.verdict_us += waited;
-            record.waits.push((request, waited));
+            record.incidents.to_mut().waits.push((request, waited));
         });
         self.tell_lack(Need::Verdict(request));
         Ok(())

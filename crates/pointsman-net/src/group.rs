@@ -10,14 +10,15 @@ mod order;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pointsman_policy::OutboundId;
 use tokio::time::Instant;
 
+use crate::record::Rest;
+
 pub(crate) use self::inherited::{Connected, NotNow, Turn};
 pub(crate) use self::kept::{Kept, Permit, State, Unfit};
-pub(crate) use self::order::{Left, Member, Trying};
+pub(crate) use self::order::{Left, Member, Next, Trying};
 
 /// The groups of a generation that try their members.
 #[derive(Debug, Default)]
@@ -37,8 +38,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Its members that could not be reached, by name, and for how long each is still passed by.
-    pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Duration)> {
+    /// Its members that could not be reached, by name, and what keeps flows from each.
+    pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Rest)> {
         self.state.failures.failing(&self.members, now)
     }
 }

@@ -4,6 +4,7 @@
 //! it. Payload, passwords and header values never stand in it.
 
 mod end;
+mod incidents;
 mod json;
 pub(crate) mod line;
 pub mod log;
@@ -14,11 +15,11 @@ use std::time::Duration;
 use pointsman_policy::decision::Decision;
 use pointsman_policy::fact::{Look, Parent, Process};
 use pointsman_policy::model::Origin;
-use pointsman_policy::request::RequestId;
 pub use pointsman_policy::time::rfc3339;
 use pointsman_policy::{Action, Fact, Facts};
 
 pub use self::end::{By, End, Fault, Limit, Side};
+pub use self::incidents::{Attempt, Befell, Incidents, MOST, PassedBy, Rest};
 use crate::spec::Number;
 
 /// All that is known of one flow; of a live one, so far.
@@ -46,14 +47,10 @@ pub struct FlowRecord {
     pub member: Option<Arc<str>>,
     /// The groups between the outbound chosen and the member, outermost first.
     pub groups: Vec<Arc<str>>,
-    /// Attempts at targets of a forward that failed, in order, at most [`ATTEMPTS`]; equal ones in a row are one.
-    pub attempts: Vec<Attempt>,
     /// What was done with it.
     pub action: Option<Action>,
     /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request); else empty.
     pub note: Arc<str>,
-    /// What rules said on the way: subscription and text.
-    pub messages: Vec<(u32, Arc<str>)>,
     /// Whether the client was told of success before the decision.
     pub answered_early: bool,
     /// Payload bytes that the client sent on, without the inbound protocol's own.
@@ -64,46 +61,11 @@ pub struct FlowRecord {
     pub ended: Option<End>,
     /// How long each step took.
     pub took: Timings,
-    /// How long each request waited for its answer, in microseconds.
-    pub waits: Vec<(RequestId, u64)>,
+    /// What befell it that befalls few.
+    pub incidents: Incidents,
 }
-
-/// Attempts that failed: one, or several in a row that failed alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The target.
-    pub target: Arc<str>,
-    /// What went wrong.
-    pub error: Arc<str>,
-    /// How many times in a row.
-    pub times: u32,
-    /// How long they took together, in microseconds, pauses apart.
-    pub took_us: u64,
-}
-
-/// The most attempts that a record keeps: more targets in one forward fail for one reason.
-pub const ATTEMPTS: usize = 16;
 
 impl FlowRecord {
-    /// One more attempt at a target failed; where there is no room the last one gives way.
-    pub(crate) fn attempted(&mut self, target: &Arc<str>, error: &str, took_us: u64) {
-        if let Some(last) = self.attempts.last_mut()
-            && last.target == *target
-            && *last.error == *error
-        {
-            last.times = last.times.saturating_add(1);
-            last.took_us = last.took_us.saturating_add(took_us);
-            return;
-        }
-        self.attempts.truncate(ATTEMPTS - 1);
-        self.attempts.push(Attempt {
-            target: Arc::clone(target),
-            error: error.into(),
-            times: 1,
-            took_us,
-        });
-    }
-
     /// The rule that decided.
     pub(crate) fn rule(&self) -> Option<&Origin> {
         self.decision.as_ref()?.rule.as_ref()
@@ -135,18 +97,16 @@ impl FlowRecord {
             .resolved
             .known()
             .map_or(0, |all| all.len() * 17);
-        let messages: usize = self.messages.iter().map(|(_, text)| 24 + text.len()).sum();
-        let attempts: usize = self
-            .attempts
-            .iter()
-            .map(|attempt| size_of::<Attempt>() + attempt.error.len())
-            .sum();
+        let incidents = match self.incidents.is_empty() {
+            true => 0,
+            false => self.incidents.weight(),
+        };
         let ended = self
             .ended
             .as_ref()
             .and_then(End::error)
             .map_or(0, |why| why.len());
-        size_of::<Self>() + process + look + resolved + messages + attempts + ended
+        size_of::<Self>() + process + look + resolved + incidents + ended
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::{flow, refuse};
-use pointsman_net::record::{Attempt, End, FlowRecord, rfc3339};
+use pointsman_net::record::{Attempt, End, FlowRecord, PassedBy, rfc3339};
 use pointsman_policy::fact::{Geo, InboundKind, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Fact, Facts, Host, Matched, Need, Step, explain};
@@ -18,6 +18,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
     let process = facts.sought.owner.known();
     let decision = record.decision.as_ref();
     let rule = decision.and_then(|d| d.rule.as_ref());
+    let incidents = &record.incidents;
     let text = |text: &Arc<str>| text.to_string();
     api::FlowRecord {
         id: record.id,
@@ -49,7 +50,8 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
         groups: record.groups.iter().map(text).collect(),
-        attempts: record.attempts.iter().map(attempt).collect(),
+        passed_by: incidents.passed_by.iter().map(passed_by).collect(),
+        attempts: incidents.attempts.iter().map(attempt).collect(),
         action: record.action.map_or(api::Action::None, action),
         rule: rule.map(self::rule),
         reason: reason(record, setup),
@@ -63,7 +65,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             name: p.name.known().map(text),
             pid: p.pid.known().copied(),
         }),
-        messages: record
+        messages: incidents
             .messages
             .iter()
             .map(|(_, message)| text(message))
@@ -77,6 +79,13 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             verdict: record.took.verdict_us,
             dial: record.took.dial_us,
         },
+    }
+}
+
+fn passed_by(PassedBy { target, rest }: &PassedBy) -> api::flow::PassedBy {
+    api::flow::PassedBy {
+        target: target.to_string(),
+        reason: rest.to_string(),
     }
 }
 
@@ -232,7 +241,7 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
             Need::Sniff => (outcome(&facts.sought.look, |it| look(it)), took.sniff_us),
             Need::Verdict(request) => {
                 let said = outcome(facts.verdict(*request), |it| it.as_str().to_owned());
-                let mut waits = record.waits.iter();
+                let mut waits = record.incidents.waits.iter();
                 let waited = waits.find(|(of, _)| of == request).map_or(0, |(_, us)| *us);
                 (said, waited)
             }
@@ -240,7 +249,12 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
         step(need.as_str(), outcome, us)
     };
     let mut steps: Vec<_> = asked.iter().map(of_need).collect();
-    let failed = record.attempts.iter().map(|attempt| {
+    let passed_by = record.incidents.passed_by.iter();
+    steps.extend(passed_by.map(|PassedBy { target, rest }| {
+        let outcome = format!("{target}: passed by, {rest}");
+        step("dial", outcome, 0)
+    }));
+    let failed = record.incidents.attempts.iter().map(|attempt| {
         let times = match attempt.times {
             1 => String::new(),
             times => format!("{times} times "),
@@ -249,6 +263,8 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
         step("dial", outcome, attempt.took_us)
     });
     steps.extend(failed);
+    let incidents = &record.incidents;
+    let of_several = !incidents.attempts.is_empty() || !incidents.passed_by.is_empty();
     let dialled = match (&record.ended, &record.member) {
         // What broke later was open.
         (Some(end @ End::Failed(_, why)), _) if end.by() == Some("dial") => {
@@ -256,7 +272,7 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
         }
         (Some(End::ClientGone | End::Refused), _) => None,
         _ if record.took.dial_us == 0 => None,
-        (_, Some(member)) if !record.attempts.is_empty() => Some(format!("{member}: open")),
+        (_, Some(member)) if of_several => Some(format!("{member}: open")),
         _ => Some("open".to_owned()),
     };
     steps.extend(dialled.map(|outcome| step("dial", outcome, took.dial_us)));

@@ -152,7 +152,7 @@ async fn a_guest_without_a_socket_is_decided_on() {
     assert_eq!(record.facts.network, Network::Udp);
     assert_eq!(record.outbound.as_deref(), Some("DIRECT"));
     assert_eq!(found(&record), 3);
-    assert_eq!(record.waits.len(), 1);
+    assert_eq!(record.incidents.waits.len(), 1);
     let resolved = record.facts.sought.resolved.known();
     assert_eq!(resolved.map(Vec::as_slice), Some(&[FOUND][..]));
 }

@@ -13,6 +13,8 @@ use pointsman_spec::address::{Endpoint, Server};
 use pointsman_spec::outbound::{Balance, Balancing, Carrier, Kind, Outbound};
 use tokio::time::Instant;
 
+use crate::record::{MOST, Rest};
+
 /// After the first failure a member rests for so long: some of a client's patience is saved, and a server that
 /// restarts is soon asked again.
 const FIRST_REST: Duration = Duration::from_secs(2);
@@ -44,15 +46,29 @@ impl Member {
             via: via.map(|outbound| (Arc::clone(&outbound.name), server(outbound))),
         }
     }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
 }
 
 #[derive(Debug)]
 struct Failed {
     rest: Duration,
+    /// Since it was last reached.
+    times: u32,
     /// Its rest is over.
     over: Instant,
     /// Somebody tries it after its rest, since then; the others wait for the outcome.
     asked: Option<Instant>,
+}
+
+/// The member to try, and those before it that are passed by.
+#[derive(Debug)]
+pub(crate) struct Next {
+    pub(crate) index: usize,
+    /// In order, at most [`MOST`]; none where the one to try rests like all others.
+    pub(crate) passed_by: Vec<(usize, Rest)>,
 }
 
 /// The members that a connection has yet to try, in their order.
@@ -109,17 +125,19 @@ impl Failures {
         if all.len() >= members.len() {
             all.retain(|known, _| members.contains(known));
         }
-        let (rest, asked) = match all.get(member) {
+        let (rest, times, asked) = match all.get(member) {
             // Of many that fail together one counts: it is one failure.
             Some(failed) if begun < failed.over => return,
             Some(failed) => {
                 let others = failed.asked.filter(|asked| *asked != begun);
-                ((failed.rest * 2).min(LONGEST_REST), others)
+                let times = failed.times.saturating_add(1);
+                ((failed.rest * 2).min(LONGEST_REST), times, others)
             }
-            None => (FIRST_REST, None),
+            None => (FIRST_REST, 1, None),
         };
         let failed = Failed {
             rest,
+            times,
             over: now + rest,
             asked,
         };
@@ -134,39 +152,50 @@ impl Failures {
         }
     }
 
-    /// The index of the one to try now: the first that does not rest, else the first.
-    pub(crate) fn next(&self, members: &[Member], left: &mut Left, now: Instant) -> Option<usize> {
+    /// The one to try now: the first that does not rest, else the first.
+    pub(crate) fn next(&self, members: &[Member], left: &mut Left, now: Instant) -> Option<Next> {
         left.tries = left.tries.checked_sub(1)?;
         let mut all = self.all();
-        let awake = |index: &usize| {
-            let failed = all.get(&members[*index]);
-            failed.is_none_or(|failed| !failed.rests(now))
+        let mut passed_by = Vec::new();
+        let awake = left.in_order().find(|index| {
+            // Most groups have none that failed.
+            let failed = match all.is_empty() {
+                true => None,
+                false => all.get(&members[*index]),
+            };
+            let rest = failed.map(|failed| failed.rest(now));
+            let Some(rest) = rest.filter(Rest::passes) else {
+                return true;
+            };
+            if passed_by.len() < MOST {
+                passed_by.push((*index, rest));
+            }
+            false
+        });
+        let index = match awake {
+            Some(index) => index,
+            None => {
+                passed_by.clear();
+                left.in_order().next()?
+            }
         };
-        let index = match all.is_empty() {
-            true => left.in_order().next(),
-            false => left
-                .in_order()
-                .find(awake)
-                .or_else(|| left.in_order().next()),
-        }?;
         left.take(index);
         if !all.is_empty()
             && let Some(failed) = all.get_mut(&members[index])
-            && !failed.rests(now)
+            && !failed.rest(now).passes()
         {
             failed.asked = Some(now);
         }
-        Some(index)
+        Some(Next { index, passed_by })
     }
 
-    /// Those of `members` that could not be reached, by name, and for how long each is still passed by. What is remembered
+    /// Those of `members` that could not be reached, by name, and what keeps flows from each. What is remembered
     /// outlives a reload; a member that went with it, or has another address by now, does not fail.
-    pub(crate) fn failing(&self, members: &[Member], now: Instant) -> Vec<(Arc<str>, Duration)> {
+    pub(crate) fn failing(&self, members: &[Member], now: Instant) -> Vec<(Arc<str>, Rest)> {
         let all = self.all();
-        let rests = |failed: &Failed| failed.over.saturating_duration_since(now);
         let failed = |member: &Member| {
             let failed = all.get(member)?;
-            Some((Arc::clone(&member.name), rests(failed)))
+            Some((Arc::clone(&member.name), failed.rest(now)))
         };
         let mut failing: Vec<_> = members.iter().filter_map(failed).collect();
         failing.sort();
@@ -220,9 +249,14 @@ impl Drop for Trying<'_> {
 }
 
 impl Failed {
-    /// Whether it is passed by.
-    fn rests(&self, now: Instant) -> bool {
-        now < self.over || self.asked.is_some()
+    /// What keeps flows from it.
+    fn rest(&self, now: Instant) -> Rest {
+        let left = self.over.saturating_duration_since(now);
+        Rest {
+            failures: self.times,
+            left,
+            tried: left.is_zero() && self.asked.is_some(),
+        }
     }
 }
 
@@ -262,13 +296,15 @@ mod tests {
     /// In which order a connection tries all that it may.
     fn order(failures: &Failures, group: &Group, turn: usize, now: Instant) -> Vec<usize> {
         let mut left = Left::new(&group.how, group.members.len(), turn);
-        std::iter::from_fn(|| failures.next(&group.members, &mut left, now)).collect()
+        let next = || failures.next(&group.members, &mut left, now);
+        std::iter::from_fn(next).map(|next| next.index).collect()
     }
 
     /// The target that a connection gets where the first one that it tries can be reached.
     fn first(failures: &Failures, group: &Group, turn: usize, now: Instant) -> usize {
         let mut left = Left::new(&group.how, group.members.len(), turn);
-        failures.next(&group.members, &mut left, now).unwrap()
+        let next = failures.next(&group.members, &mut left, now);
+        next.unwrap().index
     }
 
     #[test]
@@ -302,6 +338,37 @@ mod tests {
         failures.forgive(&group.members[0]);
         assert_eq!(first(&failures, &group, 0, now), 0);
         assert_eq!(first(&failures, &group, 0, now), 0);
+    }
+
+    #[test]
+    fn those_before_the_one_to_try_are_named_with_what_keeps_it_from_them() {
+        let three = group(Balance::Failover, 3, 0);
+        let failures = Failures::default();
+        let now = Instant::now();
+        let check = |now, expected: &[&str]| {
+            let mut left = Left::new(&three.how, 3, 0);
+            let next = failures.next(&three.members, &mut left, now).unwrap();
+            let told = |(index, rest): &(usize, Rest)| format!("{index} {rest}");
+            let told: Vec<String> = next.passed_by.iter().map(told).collect();
+            assert_eq!(told, expected);
+            next.index
+        };
+        failures.note(&three.members, &three.members[0], now, now);
+        assert_eq!(check(now, &["0 rests for 2 s after 1 failure"]), 1);
+        let over = now + FIRST_REST;
+        assert_eq!(check(over, &[]), 0);
+        let tried = "0 is tried by another connection after 1 failure";
+        assert_eq!(check(over, &[tried]), 1);
+        failures.note(&three.members, &three.members[0], over, over);
+        failures.note(&three.members, &three.members[1], over, over);
+        let (longer, short) = (
+            "0 rests for 4 s after 2 failures",
+            "1 rests for 2 s after 1 failure",
+        );
+        assert_eq!(check(over, &[longer, short]), 2);
+        // Where all rest none is passed by.
+        failures.note(&three.members, &three.members[2], over, over);
+        assert_eq!(check(over, &[]), 0);
     }
 
     #[test]

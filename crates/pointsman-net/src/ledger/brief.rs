@@ -10,7 +10,7 @@ use std::time::Duration;
 use pointsman_policy::fact::{Fact, Sought};
 use pointsman_policy::{Host, Matched};
 
-use crate::record::{End, FlowRecord, Timings};
+use crate::record::{End, FlowRecord, Incidents, Timings};
 
 /// Records that are kept for others to be alike; where there are more kinds of flows all are forgotten, which costs each
 /// kind one record more.
@@ -39,6 +39,7 @@ struct Seldom {
     entry: Option<Matched>,
     /// But for the dial's.
     took: Timings,
+    incidents: Incidents,
 }
 
 /// Where a value stood that a brief has of its own.
@@ -53,9 +54,6 @@ impl Brief {
     pub(super) fn of(mut record: FlowRecord, kinds: &Kinds) -> Result<Self, FlowRecord> {
         let FlowRecord {
             facts,
-            messages,
-            attempts,
-            waits,
             ended: None,
             bytes_sent: 0,
             bytes_received: 0,
@@ -64,13 +62,9 @@ impl Brief {
         else {
             return Err(record);
         };
-        let said_all = messages.is_empty() && attempts.is_empty() && waits.is_empty();
-        let (Fact::Known(source, _), Fact::Known(destination, _), Fact::Known(port, _), true) = (
-            &mut facts.source,
-            &mut facts.destination,
-            &mut facts.port,
-            said_all,
-        ) else {
+        let (Fact::Known(source, _), Fact::Known(destination, _), Fact::Known(port, _)) =
+            (&mut facts.source, &mut facts.destination, &mut facts.port)
+        else {
             return Err(record);
         };
         let source = std::mem::replace(source, NOWHERE);
@@ -81,7 +75,8 @@ impl Brief {
         let took = std::mem::take(&mut record.took);
         let entry = record.decision.as_mut();
         let entry = entry.and_then(|decision| decision.entry.take());
-        let is_seldom = entry.is_some() || took != Timings::default();
+        let incidents = std::mem::take(&mut record.incidents);
+        let is_seldom = entry.is_some() || took != Timings::default() || !incidents.is_empty();
         let started_ms = std::mem::take(&mut record.started_ms);
         record.id = 0;
         record.lasted = Duration::ZERO;
@@ -93,7 +88,13 @@ impl Brief {
             port,
             dial_us,
             sought,
-            seldom: is_seldom.then(|| Box::new(Seldom { entry, took })),
+            seldom: is_seldom.then(|| {
+                Box::new(Seldom {
+                    entry,
+                    took,
+                    incidents,
+                })
+            }),
             ended: None,
         })
     }
@@ -116,6 +117,7 @@ impl Brief {
         facts.sought = self.sought.clone();
         if let Some(seldom) = &self.seldom {
             record.took = seldom.took;
+            record.incidents = seldom.incidents.clone();
             if let Some(decision) = &mut record.decision {
                 decision.entry.clone_from(&seldom.entry);
             }

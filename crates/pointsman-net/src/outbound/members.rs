@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::target::{Aim, Errand};
 use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
 use crate::doubt::Doubt;
-use crate::group::{Group as Tried, Left, Permit, Trying, Turn};
+use crate::group::{Group as Tried, Left, Next, Permit, Trying, Turn};
 use crate::record::chain;
 
 /// An outbound as far as to what carries, or to the group that tries its members; groups of which a member is selected
@@ -155,7 +155,8 @@ impl Ways {
             }
             let begun = Instant::now();
             let known = &tried.state.failures;
-            let Some(index) = known.next(&tried.members, &mut left, begun) else {
+            let Some(Next { index, passed_by }) = known.next(&tried.members, &mut left, begun)
+            else {
                 break;
             };
             let remembered = &tried.members[index];
@@ -167,6 +168,9 @@ impl Ways {
             errand.ticket.note(|record| {
                 record.member = Some(Arc::clone(member));
                 record.action = Some(action.unwrap_or(Action::Direct));
+                for (index, rest) in &passed_by {
+                    record.passed_by(tried.members[*index].name(), *rest);
+                }
             });
             let aim = Aim {
                 ways: self,

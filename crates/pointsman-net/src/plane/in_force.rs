@@ -3,13 +3,13 @@
 //! Invariant: it never changes; what is selected, and which targets fail, is asked of what lives on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pointsman_spec::outbound::{Group, How, Kind};
 
 use crate::generation::Generation;
 use crate::ledger::RuleTally;
 use crate::outbound::Ways;
+use crate::record::Rest;
 use crate::shared::Shared;
 use crate::spec::Number;
 use crate::spec::listening::Listening;
@@ -61,10 +61,9 @@ impl<S> InForce<S> {
         self.generation.rules().all()
     }
 
-    /// The targets of a forward that could not be reached, in the order of their names, and for how long each is still
-    /// passed by.
+    /// The targets of a forward that could not be reached, in the order of their names, and what keeps flows from each.
     #[must_use]
-    pub fn failing(&self, forward: &str) -> Vec<(Arc<str>, Duration)> {
+    pub fn failing(&self, forward: &str) -> Vec<(Arc<str>, Rest)> {
         let found = self.generation.outbound_named(forward);
         let group = found.and_then(|(id, _)| self.generation.groups().get(id));
         group.map_or_else(Vec::new, |group| group.failing(tokio::time::Instant::now()))

@@ -27,7 +27,11 @@ impl FlowRecord {
         let known = facts.sought.look.known();
         let protocol = known.map(|look| look.protocol.as_str());
         let lasted = u64::try_from(self.lasted.as_millis()).unwrap_or(u64::MAX);
-        let messages = self.messages.iter().map(|(_, text)| json!(&**text));
+        let messages = self
+            .incidents
+            .messages
+            .iter()
+            .map(|(_, text)| json!(&**text));
         let line = [
             ("id", always(json!(self.id))),
             ("generation", always(json!(self.generation.to_string()))),
@@ -48,10 +52,9 @@ impl FlowRecord {
             ("inbound", always(inbound(self))),
             ("outbound", always(json!(self.outbound.as_deref()))),
             ("member", always(json!(self.member.as_deref()))),
-            (
-                "attempts",
-                Some(self.attempts_json()).filter(|_| !self.attempts.is_empty()),
-            ),
+            ("groups", filled(self.groups.iter().map(|it| json!(&**it)))),
+            ("passed_by", filled(self.passed_by_json())),
+            ("attempts", filled(self.attempts_json())),
             ("action", always(json!(action(self.action)))),
             ("rule", always(json!(rule.map(origin)))),
             ("reason", always(json!(self.reason()))),
@@ -115,20 +118,30 @@ impl FlowRecord {
         }
     }
 
-    /// The attempts that failed, for logs.
-    pub(crate) fn attempts_json(&self) -> Value {
-        let attempts = self.attempts.iter();
-        attempts
-            .map(|attempt| {
-                json!({
-                    "target": &*attempt.target,
-                    "error": &*attempt.error,
-                    "times": attempt.times,
-                    "took_us": attempt.took_us,
-                })
+    /// The attempts that failed.
+    fn attempts_json(&self) -> impl Iterator<Item = Value> {
+        let attempts = self.incidents.attempts.iter();
+        attempts.map(|attempt| {
+            json!({
+                "target": &*attempt.target,
+                "error": &*attempt.error,
+                "times": attempt.times,
+                "took_us": attempt.took_us,
             })
-            .collect()
+        })
     }
+
+    /// The targets that were passed by.
+    fn passed_by_json(&self) -> impl Iterator<Item = Value> {
+        let passed_by = self.incidents.passed_by.iter();
+        passed_by.map(|it| json!({"target": &*it.target, "reason": it.rest.to_string()}))
+    }
+}
+
+/// A list, where anything is in it.
+fn filled(all: impl Iterator<Item = Value>) -> Option<Value> {
+    let all: Vec<Value> = all.collect();
+    (!all.is_empty()).then_some(Value::Array(all))
 }
 
 fn destination(record: &FlowRecord) -> Value {

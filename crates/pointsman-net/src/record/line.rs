@@ -18,13 +18,14 @@ use super::{End, FlowRecord, rfc3339};
 use crate::stream::{Socket, Stream};
 
 /// Keys of a record that each line has.
-const RECORD: [&str; 12] = [
+const RECORD: [&str; 13] = [
     "id",
     "generation",
     "time",
     "duration_ms",
     "source",
     "member",
+    "passed_by",
     "action",
     "bytes_sent",
     "bytes_received",

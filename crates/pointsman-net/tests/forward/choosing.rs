@@ -65,7 +65,7 @@ async fn without_a_balance_the_first_alone_is_tried() {
 /// The target that each connection reached, and those that failed before it.
 fn ways(records: &[std::sync::Arc<FlowRecord>]) -> Vec<String> {
     let way = |record: &std::sync::Arc<FlowRecord>| {
-        let tried = record.attempts.iter().map(|attempt| {
+        let tried = record.incidents.attempts.iter().map(|attempt| {
             assert!(attempt.error.contains("refused"), "{}", attempt.error);
             format!("{} x{}, ", attempt.target, attempt.times)
         });
@@ -108,7 +108,15 @@ async fn a_dead_first_target_costs_one_connection_and_not_each() {
     assert_eq!(json["attempts"][0]["target"], "dead");
     assert_eq!(json["attempts"][0]["times"], 2);
     assert_eq!(json["member"], "live");
-    assert!(records[1].to_json().get("attempts").is_none());
+    assert!(json.get("passed_by").is_none(), "{json}");
+    for record in &records[1..] {
+        let json = record.to_json();
+        assert!(json.get("attempts").is_none(), "{json}");
+        assert_eq!(json["passed_by"][0]["target"], "dead", "{json}");
+        let reason = json["passed_by"][0]["reason"].as_str().unwrap();
+        assert!(reason.starts_with("rests for "), "{reason}");
+        assert!(reason.ends_with(" s after 1 failure"), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -220,7 +228,7 @@ async fn a_client_that_said_all_waits_for_a_target_that_comes_back() {
             .plane()
             .flows()
             .iter()
-            .all(|flow| flow.record().attempts.is_empty())
+            .all(|flow| flow.record().incidents.attempts.is_empty())
         {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

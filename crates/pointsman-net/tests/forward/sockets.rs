@@ -71,7 +71,7 @@ async fn tried(stage: &Stage) {
             .plane()
             .flows()
             .iter()
-            .all(|flow| flow.record().attempts.is_empty())
+            .all(|flow| flow.record().incidents.attempts.is_empty())
         {
             assert!(stage.plane().recent().is_empty(), "the flow is over");
             tokio::time::sleep(Duration::from_millis(2)).await;

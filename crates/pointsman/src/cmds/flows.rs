@@ -197,13 +197,18 @@ fn row(record: &FlowRecord) -> [String; 9] {
     .map(|cell| plain(&cell))
 }
 
-/// `live`, or how it ended and after how long.
+/// `live`, or how it ended and after how long; and which targets rested when it began.
 fn state(record: &FlowRecord) -> String {
     let lasted = span(record.duration_ms);
-    match (&record.ended, &record.error) {
+    let state = match (&record.ended, &record.error) {
         (None, _) => "live".to_owned(),
         (Some(ended), None) => format!("{ended} after {lasted}"),
         (Some(ended), Some(error)) => format!("{ended} after {lasted}: {error}"),
+    };
+    let passed_by = record.passed_by.iter().map(|it| &*it.target);
+    match passed_by.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => state,
+        targets => format!("{state}; {targets} rested"),
     }
 }
 

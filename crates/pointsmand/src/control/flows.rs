@@ -16,7 +16,7 @@ use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View, World};
 use pointsman_config::flow::{Query as Flow, Situation};
 use pointsman_config::own::Listeners;
-use pointsman_config::setup::ResolverId;
+use pointsman_config::setup::{Balance, ResolverId};
 use pointsman_net::lookup::{self, NotFound};
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::{FlowRecord, rfc3339};
@@ -284,6 +284,7 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let how = (&Listeners::bound(reached), request.full);
     let mut explanation = render(&selection, &setup, policy, facts, find, said, how);
     explain::hint_of_the_way(&mut explanation, &setup);
+    explanation.hints.extend(resting(&in_force, &explanation));
     explanation.id = flow.id.clone();
     explanation.generation = Some(in_force.number().to_string());
     if request.verify {
@@ -291,6 +292,33 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         explanation = verified(&app, explanation, setup).await;
     }
     Json(explanation).into_response()
+}
+
+/// Of the forward that a described flow would take: which targets it would pass by, for they failed.
+fn resting(in_force: &InForce, explanation: &api::Explanation) -> Option<String> {
+    let name = explanation.decision.outbound.as_deref()?;
+    let setup = in_force.about();
+    let chosen = setup.outbounds.iter().find(|it| *it.name == *name)?;
+    let balancing = chosen.kind.balancing()?;
+    // The only one that such a forward tries is not passed by.
+    if balancing.balance == Balance::None || balancing.not_yet.is_some() {
+        return None;
+    }
+    let failing = in_force.failing(name);
+    if failing.is_empty() {
+        return None;
+    }
+    let told = failing
+        .iter()
+        .map(|(target, rest)| format!("target `{target}` {rest}"));
+    let told = told.collect::<Vec<_>>().join(", ");
+    let passed_by = failing.iter().filter(|(_, rest)| rest.passes()).count();
+    let then = match passed_by {
+        0 => return Some(told),
+        all if all == chosen.kind.members().len() => "as all rest, they are tried all the same",
+        _ => "the next one is taken",
+    };
+    Some(format!("{told}; {then}"))
 }
 
 /// An explanation whose entry of a list was compared with the file, which may take a while.

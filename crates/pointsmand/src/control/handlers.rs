@@ -391,9 +391,9 @@ fn failing(in_force: &InForce, outbound: &Outbound) -> Vec<api::outbound::Failin
     }
     let failing = in_force.failing(&outbound.name).into_iter();
     failing
-        .map(|(target, rests)| api::outbound::Failing {
+        .map(|(target, rest)| api::outbound::Failing {
             target: target.to_string(),
-            rests_ms: u64::try_from(rests.as_millis()).unwrap_or(u64::MAX),
+            rests_ms: u64::try_from(rest.left.as_millis()).unwrap_or(u64::MAX),
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pointsman_net::record::{Fault, Limit};
+use pointsman_net::record::{Befell, Fault, Incidents, Limit, Rest};
 use pointsman_policy::Host;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::fact::{Inbound, InboundKind, Parent, Protocol, Provenance};
@@ -13,6 +13,29 @@ use super::*;
 
 fn known<T>(value: T) -> Fact<T> {
     Fact::Known(value, Provenance::Request)
+}
+
+fn incidents() -> Incidents {
+    let rest = Rest {
+        failures: 3,
+        left: Duration::from_millis(11_500),
+        tried: false,
+    };
+    let befell = Befell {
+        passed_by: vec![PassedBy {
+            target: "z".into(),
+            rest,
+        }],
+        attempts: vec![Attempt {
+            target: "a".into(),
+            error: "refused".into(),
+            times: 2,
+            took_us: 9,
+        }],
+        messages: vec![(3, "hello".into())],
+        waits: Vec::new(),
+    };
+    befell.into()
 }
 
 /// One in which nothing is lacking.
@@ -28,13 +51,8 @@ fn full() -> FlowRecord {
         answered_early: true,
         bytes_sent: 1,
         bytes_received: 2,
-        messages: vec![(3, "hello".into())],
-        attempts: vec![Attempt {
-            target: "a".into(),
-            error: "refused".into(),
-            times: 2,
-            took_us: 9,
-        }],
+        groups: vec!["inner".into()],
+        incidents: incidents(),
         decision: Some(Decision {
             outbound: None,
             reason: Reason::Rule,
@@ -153,7 +171,7 @@ fn the_reference_has_each_limit() {
 #[test]
 fn what_broke_after_the_dial_is_not_the_dials_fault() {
     let mut record = full();
-    record.attempts.clear();
+    record.incidents = Incidents::default();
     record.took.dial_us = 1000;
     let dials = |record: &FlowRecord| -> Vec<String> {
         let dials = steps(record, &[]).into_iter();
@@ -170,4 +188,18 @@ fn what_broke_after_the_dial_is_not_the_dials_fault() {
         record.ended = Some(End::Failed(fault, "no".into()));
         assert_eq!(dials(&record), [dial], "{fault:?}");
     }
+}
+
+#[test]
+fn steps_tell_of_targets_in_the_order_in_which_they_had_their_turn() {
+    let mut record = full();
+    record.ended = Some(End::Closed);
+    let steps = steps(&record, &[]).into_iter();
+    let steps: Vec<String> = steps.map(|step| step.outcome).collect();
+    let expected = [
+        "z: passed by, rests for 12 s after 3 failures",
+        "a: 2 times failed: refused",
+        "b: open",
+    ];
+    assert_eq!(steps, expected);
 }

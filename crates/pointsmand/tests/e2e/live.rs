@@ -239,14 +239,16 @@ fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
         nobody(),
         live.trim_end_matches('/'),
     ));
-    let mut client = std::net::TcpStream::connect(daemon.address("web")).unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    client.write_all(request).unwrap();
-    client.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1."), "{answer}");
-    drop(client);
+    let asks = || {
+        let mut client = std::net::TcpStream::connect(daemon.address("web")).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        client.write_all(request).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1."), "{answer}");
+    };
+    asks();
     ended(&daemon, 1);
     let explained = daemon.json(&["explain", "--id", "1"]);
     let steps = explained["steps"].as_array().unwrap();
@@ -264,6 +266,26 @@ fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
     assert_eq!(flow["member"], "live", "{flow}");
     assert_eq!(flow["attempts"][0]["target"], "dead", "{flow}");
     assert_eq!(flow["attempts"][0]["times"], 2, "{flow}");
+    // It rests now, longer each time that it fails again, and who comes before that is over is told so.
+    let mut id = 1;
+    while daemon.last_flow()["passed_by"].is_null() {
+        asks();
+        id += 1;
+        ended(&daemon, id);
+    }
+    let explained = daemon.json(&["explain", "--id", &id.to_string()]);
+    let outcome = explained["steps"][0]["outcome"].as_str().unwrap();
+    let (dead, after) = ("dead: passed by, rests for ", " s after ");
+    assert!(outcome.starts_with(dead), "{explained}");
+    assert!(outcome.contains(after), "{explained}");
+    assert_eq!(explained["steps"][1]["outcome"], "live: open");
+    let flow = daemon.last_flow();
+    assert_eq!(flow["passed_by"][0]["target"], "dead", "{flow}");
+    let live = daemon.json(&["explain", "--inbound", "web"]);
+    let hint = live["hints"][0].as_str().unwrap_or_default();
+    // Its rest may be over by now.
+    assert!(hint.starts_with("target `dead` "), "{live}");
+    assert!(hint.contains(" after "), "{live}");
 }
 
 #[test]

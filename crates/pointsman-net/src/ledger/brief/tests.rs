@@ -7,7 +7,7 @@ use pointsman_policy::model::Origin;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Attempt, By};
+use crate::record::{Attempt, By, Rest};
 use crate::spec::Number;
 
 /// A record of a flow that relays, with what most have; `seed` is what no two have alike.
@@ -105,8 +105,11 @@ fn odd(record: &mut FlowRecord, which: usize) {
         3 => facts.sought.to_mut().dscp = Fact::Known(8, Provenance::System),
         4 => took.sniff_us = 9,
         5 => took.verdict_us = 10,
-        6 => record.messages.push((1, "said".into())),
-        7 => record.attempts.push(Attempt {
+        6 => {
+            let said = (1, "said".into());
+            record.incidents.to_mut().messages.push(said);
+        }
+        7 => record.incidents.to_mut().attempts.push(Attempt {
             target: "a".into(),
             error: "refused".into(),
             times: 1,
@@ -130,9 +133,28 @@ fn odd(record: &mut FlowRecord, which: usize) {
                 inbound.user = Some("bob".into());
             }
         }
-        18 => record
-            .waits
-            .push((pointsman_policy::request::RequestId(1), 4)),
+        18 => {
+            let wait = (pointsman_policy::request::RequestId(1), 4);
+            record.incidents.to_mut().waits.push(wait);
+        }
+        19 => {
+            let rest = Rest {
+                failures: 2,
+                left: Duration::from_secs(3),
+                tried: false,
+            };
+            record.passed_by(&"a".into(), rest);
+        }
+        20 => {
+            if let Some(decision) = decision {
+                let entry = pointsman_policy::Entry {
+                    text: "a.test".into(),
+                    file: "ads.txt".into(),
+                    line: 7,
+                };
+                decision.entry = Some(entry.into());
+            }
+        }
         _ => {
             let all = vec![[192, 0, 2, 1].into()];
             facts.sought.to_mut().resolved = Fact::Known(all, Provenance::Resolver);
@@ -140,7 +162,7 @@ fn odd(record: &mut FlowRecord, which: usize) {
     }
 }
 
-const ODD: usize = 20;
+const ODD: usize = 22;
 
 proptest! {
     #[test]
