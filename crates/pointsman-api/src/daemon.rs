@@ -196,7 +196,8 @@ pub struct Reload {
     /// That the configuration was rolled back before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
-    /// What was selected and is gone with the configuration before, a sentence each.
+    /// What was selected and is gone with the configuration before; that what is on trial, or that the trial is over, cannot
+    /// be kept over a restart. A sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -24,19 +24,17 @@ impl App {
         self.book().pending.as_ref().map(Pending::told)
     }
 
-    /// Keeps what is in force for now; `false` where nothing waits. It waits for nobody: until the earlier configuration
+    /// Keeps what is in force for now, and answers with what is to be said of that; `None` where nothing waits. It waits for nobody: until the earlier configuration
     /// is back, a confirmation is in time.
-    pub(crate) fn confirm(self: &Arc<Self>) -> bool {
-        let Some(pending) = self.book().pending.take() else {
-            return false;
-        };
+    pub(crate) fn confirm(self: &Arc<Self>) -> Option<Vec<String>> {
+        let pending = self.book().pending.take()?;
         self.plane.end_trial();
-        self.end_trial();
+        let unwritten = self.end_trial();
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
         self.settle();
         self.pay();
-        true
+        Some(unwritten.into_iter().collect())
     }
 
     /// Tells that a generation waits, and rolls it back then.

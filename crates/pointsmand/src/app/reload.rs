@@ -46,8 +46,9 @@ pub(crate) struct Taken {
     pub(crate) problems: Problems,
     /// That it was rolled back before.
     pub(crate) before: Option<String>,
-    /// What was selected and is gone with the configuration before.
-    pub(crate) lost: Vec<String>,
+    /// That it is on trial and the next daemon would not know; what was selected and is gone with the configuration
+    /// before.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl App {
@@ -135,19 +136,20 @@ impl App {
         let committed = ready.and_then(|(ready, problems)| {
             let content = ready.asked.content;
             let is_trial = matches!(terms, Terms::For(_));
-            if is_trial {
-                self.begin_trial(content);
-            }
+            let unwritten = match is_trial {
+                true => self.begin_trial(content),
+                false => None,
+            };
             let (retired, lost) = self.commit(ready, terms).inspect_err(|_refused| {
                 if is_trial {
-                    self.end_trial();
+                    let _in_the_log = self.end_trial();
                 }
             })?;
             let before = self.taken(content);
             let taken = Taken {
                 problems,
                 before,
-                lost,
+                warnings: unwritten.into_iter().chain(lost).collect(),
             };
             Ok((retired, taken))
         });

@@ -184,20 +184,38 @@ impl App {
     }
 
     /// A text is about to be in force for a while: known on the disk before it is, for the daemon may end at any moment.
-    pub(super) fn begin_trial(&self, content: Content) {
+    /// Answers with what is to be said where that cannot be written.
+    ///
+    /// The trial is not refused then: the daemon rolls back all the same, and a daemon that is started anew reads what is
+    /// on disk in any case. What is lost is that this one says that it was on trial. Who were refused would reload without
+    /// a trial, and have less.
+    pub(super) fn begin_trial(&self, content: Content) -> Option<String> {
         let why = "the daemon ended before it was confirmed".to_owned();
         let setback = Setback::new(content, What::Unconfirmed, why);
-        self.remember(|known| known.trial = Some(setback));
+        let ((), unwritten) = self.remember(|known| known.trial = Some(setback));
+        unwritten.map(|why| {
+            format!(
+                "that this configuration is on trial cannot be kept on the disk ({why}): it is rolled back as long as this \
+                 daemon lives; one that is started anew takes it for good, and without a word"
+            )
+        })
     }
 
-    /// There is no trial any more, or there never was: on the disk stands what stood there before.
-    pub(super) fn end_trial(&self) {
-        self.remember(|known| known.trial = None);
+    /// There is no trial any more, or there never was: on the disk stands what stood there before. Answers with what is to
+    /// be said where that cannot be written.
+    pub(super) fn end_trial(&self) -> Option<String> {
+        let ((), unwritten) = self.remember(|known| known.trial = None);
+        unwritten.map(|why| {
+            format!(
+                "that the trial is over cannot be kept on the disk ({why}): the next daemon says that this configuration is \
+                 unconfirmed, and takes it all the same"
+            )
+        })
     }
 
     /// A text is in force. Answers with what is to be said of it: it was rolled back before.
     pub(super) fn taken(&self, content: Content) -> Option<String> {
-        self.remember(|known| known.taken(content, unix_ms()))
+        self.remember(|known| known.taken(content, unix_ms())).0
     }
 
     /// As [`Self::taken`], for the first text of a daemon: what was said of it once is not said at each start.
@@ -213,6 +231,7 @@ impl App {
             }
             known.taken(content, unix_ms())
         })
+        .0
     }
 
     /// Whether that was rolled back last, its lists included, and not taken since.
@@ -237,33 +256,37 @@ impl App {
         }
     }
 
-    /// Changes what is remembered, and keeps what of it outlives the daemon.
-    fn remember<T>(&self, change: impl FnOnce(&mut Setbacks) -> T) -> T {
+    /// Changes what is remembered, and keeps what of it outlives the daemon. Answers also with why it does not, where it
+    /// does not; that is in the log then.
+    fn remember<T>(&self, change: impl FnOnce(&mut Setbacks) -> T) -> (T, Option<String>) {
         // Held while it is written: what is written last is what was remembered last.
         let mut known = self.setbacks();
         let before = known.stored().cloned();
         let told = change(&mut known);
-        if known.stored() != before.as_ref() {
-            self.keep(known.stored());
-        }
-        told
+        let unwritten = match known.stored() != before.as_ref() {
+            true => self.keep(known.stored()),
+            false => None,
+        };
+        (told, unwritten)
     }
 
-    /// Keeps it over a restart, or no longer.
-    fn keep(&self, setback: Option<&Setback>) {
+    /// Keeps it over a restart, or no longer; answers with why that cannot be.
+    fn keep(&self, setback: Option<&Setback>) -> Option<String> {
         let Some(state) = &self.origin.state else {
-            return;
+            return setback.map(|_| "there is no directory of state".to_owned());
         };
         let done = match setback {
             Some(setback) => store(state, setback),
+            // Where nothing may be written there is an error also for what is not there.
+            None if !state.join(FILE).exists() => Ok(()),
             None => std::fs::remove_file(state.join(FILE)),
         };
-        if let Err(error) = done
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            let path = state.join(FILE);
-            tracing::warn!("{}: {error}", path.display());
-        }
+        let error = done
+            .err()
+            .filter(|error| error.kind() != io::ErrorKind::NotFound)?;
+        let why = format!("{}: {error}", state.join(FILE).display());
+        tracing::warn!("{why}");
+        Some(why)
     }
 }
 

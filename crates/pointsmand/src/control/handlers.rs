@@ -175,7 +175,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     } else {
         let taken = app.reload(within.map(Duration::from_millis)).await;
         let taken = taken.map(|taken| {
-            (notice, warnings) = (taken.before, taken.lost);
+            (notice, warnings) = (taken.before, taken.warnings);
             taken.problems
         });
         (taken.is_ok(), None, taken)
@@ -242,10 +242,10 @@ pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, 
 
 /// `POST /v1/reload/confirm`
 pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
-    if !app.confirm() {
+    let Some(warnings) = app.confirm() else {
         let text = "no reload waits for confirmation".to_owned();
         return Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response();
-    }
+    };
     Json(api::Reload {
         generation: app.generation().0.to_string(),
         applied: true,
@@ -253,7 +253,7 @@ pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
         plan: None,
         awaiting: None,
         notice: None,
-        warnings: Vec::new(),
+        warnings,
     })
     .into_response()
 }

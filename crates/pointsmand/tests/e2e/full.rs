@@ -117,3 +117,39 @@ fn a_list_is_written_when_there_is_room_again() {
         daemon.log()
     );
 }
+
+/// The answer had neither problems nor warnings, and the next daemon knew of no trial.
+#[test]
+fn a_trial_that_the_next_daemon_would_not_know_of_is_told() {
+    let state = tempfile::tempdir().unwrap();
+    let text = config("http://127.0.0.1:9/", "").replace("watch: true\n", "");
+    for (mount, why) in [
+        (FULL, "No space left"),
+        (READ_ONLY, "Read-only file system"),
+    ] {
+        let daemon = start(text.clone(), state.path(), mount);
+        let told = daemon.json(&["reload", "--confirm-within", "1m"]);
+        let warning = told["warnings"][0].as_str().unwrap_or_default();
+        assert!(warning.contains("is on trial cannot be kept"), "{told}");
+        assert!(
+            warning.contains(why) && warning.contains("rolled-back.json"),
+            "{told}"
+        );
+        assert!(told["awaiting"].is_object(), "{told}");
+        let confirmed = daemon.json(&["reload", "--confirm"]);
+        assert!(
+            confirmed["warnings"].is_null(),
+            "nothing was written: {confirmed}"
+        );
+        let said = daemon.client(&["reload", "--confirm-within", "300ms"]);
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(
+            said.contains("warning: that this configuration is on trial"),
+            "{said}"
+        );
+        eventually("it is rolled back", || generation(&daemon) == "4");
+    }
+    let daemon = Daemon::native(&text);
+    let told = daemon.json(&["reload", "--confirm-within", "1m"]);
+    assert!(told["warnings"].is_null(), "{told}");
+}

@@ -96,7 +96,7 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
         assert_eq!(awaiting.generation, now.number().to_string());
         assert_eq!(awaiting.earlier, seen.to_string());
         assert_eq!(listening, [format!("in-{}", times + 2)]);
-        assert!(app.confirm());
+        assert!(app.confirm().is_some());
         seen = now.number().load;
         whole += 1;
     };
@@ -104,7 +104,7 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
     assert!(last.is_ok(), "{last:?}");
     assert!(polls > 1, "it waits");
     assert_eq!(whole, polls - 1);
-    assert!(app.confirm());
+    assert!(app.confirm().is_some());
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
         .prepare(app.generation().1, Asked::default(), app.next())
         .await
         .unwrap();
-    assert!(app.confirm());
+    assert!(app.confirm().is_some());
     let refused = app.commit(ready, Terms::Instead(waiting)).map(drop);
     assert!(matches!(refused, Err(Refused::Awaiting(_))), "{refused:?}");
     assert_eq!(app.generation().0, waiting);
@@ -192,7 +192,7 @@ async fn a_trial_leaves_the_compiled_lists_of_what_may_come_back() {
     write_list(directory.path(), "two");
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     assert_eq!(compiled().len(), 2, "both are needed");
-    assert!(app.confirm());
+    assert!(app.confirm().is_some());
     let second = compiled();
     assert!(second.len() == 1 && second.is_disjoint(&first));
 
@@ -233,7 +233,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
     // Files are not watched.
     app.reload_for(Asker::Change).await;
     assert_eq!(app.generation().0.to_string(), "2");
-    assert!(app.confirm());
+    assert!(app.confirm().is_some());
     in_force(&app, "3", "in-3").await;
 
     // What is rolled back comes not by itself again.
@@ -256,7 +256,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     write(path, "in-6");
     app.reload_for(Asker::Change).await;
-    assert!(app.confirm());
+    assert!(app.confirm().is_some());
     tokio::time::sleep(Duration::from_millis(300)).await;
     in_force(&app, "9", "in-5").await;
 }
