@@ -16,7 +16,9 @@ pub use control::{
     named_control_path, peer_allowed, user_control_path, usual_control_path,
 };
 pub use endpoint::{UnixEndpoint, bind_unix, private_directory};
-pub use files::{is_locked, open_lockable, open_log, open_regular, read_handed, read_regular};
+pub use files::{
+    ends_within_line, is_locked, open_lockable, open_log, open_regular, read_handed, read_regular,
+};
 pub use given::make_directory;
 pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,

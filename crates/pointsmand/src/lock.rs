@@ -59,7 +59,30 @@ pub(crate) fn take(state: &Path) -> Result<Lock, Unlocked> {
     }
     // What a daemon left that was killed.
     file.set_len(0).map_err(Unlocked::Unable)?;
+    sweep(state);
     Ok(Lock(file))
+}
+
+/// Removes what a daemon that was killed left half written: nobody else writes here.
+fn sweep(state: &Path) {
+    for entry in std::fs::read_dir(state).into_iter().flatten().flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && is_half_written(&entry.file_name().to_string_lossy()) {
+            let _gone = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file of that name is one that would have taken another's place.
+fn is_half_written(name: &str) -> bool {
+    let Some(wanted) = name.strip_suffix(".new") else {
+        return false;
+    };
+    let numbers = |text: &str| text.split('-').all(|it| it.parse::<u64>().is_ok());
+    let last = wanted.rsplit_once('.').map(|(_, last)| last);
+    // Of a file's own kind, of what stands beside the copy of a list, and of the copy.
+    ["rolled-back.json", "selections.json"].contains(&wanted)
+        || last.is_some_and(|last| last == "fetched" || numbers(last))
 }
 
 const TRIES: u32 = 5;
@@ -118,6 +141,32 @@ mod tests {
         drop(first);
         assert_eq!(std::fs::read(state.join(LOCK)).unwrap(), b"");
         take(&state).unwrap();
+    }
+
+    #[test]
+    fn what_was_half_written_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let left = [
+            "rolled-back.json.new",
+            "selections.json.new",
+            "rules-ads.fetched.new",
+            "rules-gone.71-3.new",
+        ];
+        let mine = [
+            "rules-ads",
+            "rules-ads.fetched",
+            "notes.new",
+            "a.old.new",
+            "rolled-back.json",
+        ];
+        for name in left.iter().chain(&mine) {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(directory.path().join("selections.json.1.new")).unwrap();
+        let _lock = take(directory.path()).unwrap();
+        let there = |name: &&str| directory.path().join(name).exists();
+        assert!(!left.iter().any(there) && mine.iter().all(there));
+        assert!(there(&"selections.json.1.new"), "it is no file");
     }
 
     #[test]

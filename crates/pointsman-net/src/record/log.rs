@@ -161,21 +161,23 @@ impl Output<File> {
         if let Some(directory) = path.parent() {
             local::make_directory(directory)?;
         }
+        let file = local::open_log(path)?;
         Ok(Self {
-            file: local::open_log(path)?,
+            // Of a daemon that was killed, or of the log before, whose disk was full.
+            inside: local::ends_within_line(path, &file),
+            file,
             pending: Vec::new(),
-            inside: false,
         })
     }
 
     /// Goes on in the file that is at `path` now.
     fn reopen(&mut self, path: &Path) -> io::Result<()> {
-        self.file = Self::open(path)?.file;
-        let metadata = self.file.metadata()?;
-        // Half a line stayed behind in another file.
-        if metadata.is_file() && metadata.len() == 0 {
-            self.inside = false;
+        let Self { file, inside, .. } = Self::open(path)?;
+        // Half a line stayed behind in another file; a pipe is the same one.
+        if file.metadata()?.is_file() {
+            self.inside = inside;
         }
+        self.file = file;
         Ok(())
     }
 }
@@ -312,6 +314,35 @@ mod tests {
         }
         let holds = String::from_utf8(output.file.holds).unwrap();
         (holds, lost.all.count())
+    }
+
+    /// A reload opens the log anew, and so does the next daemon.
+    #[test]
+    fn a_log_that_ends_within_a_line_goes_on_in_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flows.log");
+        let lost = Lost {
+            path: PathBuf::new(),
+            all: Arc::default(),
+        };
+        for (before, after) in [
+            ("", "new\n"),
+            ("one\n", "one\nnew\n"),
+            ("one\ntw", "one\ntw\nnew\n"),
+        ] {
+            let opened = |output: &mut Output<File>| {
+                output.add(&"new", &lost);
+                output.flush(&lost);
+                std::fs::read_to_string(&path).unwrap()
+            };
+            std::fs::write(&path, before).unwrap();
+            let mut output = Output::open(&path).unwrap();
+            assert_eq!(opened(&mut output), after);
+            std::fs::write(&path, before).unwrap();
+            output.inside = true;
+            output.reopen(&path).unwrap();
+            assert_eq!(opened(&mut output), after);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,20 @@ pub fn open_log(path: &Path) -> io::Result<File> {
     }
     // A pipe without a reader: opened for both it is there for the one who comes.
     options.create(false).read(true).open(path)
+}
+
+/// Whether the log that was opened there is a file that ends within a line: whoever wrote it was killed, or its disk was
+/// full. `false` where that cannot be read.
+#[must_use]
+pub fn ends_within_line(path: &Path, log: &File) -> bool {
+    let last = || {
+        let length = log.metadata().ok().filter(Metadata::is_file)?.len();
+        let mut byte = [0];
+        let file = open_regular(path).ok()?;
+        file.read_exact_at(&mut byte, length.checked_sub(1)?).ok()?;
+        Some(byte[0])
+    };
+    last().is_some_and(|last| last != b'\n')
 }
 
 /// A regular file to read and write and to lock, made with mode 0600 where it is missing, by root in another user's

@@ -208,6 +208,9 @@ pub(super) fn sweep(path: &Path) {
     let is_draft = |other: &str| {
         let number = other.strip_prefix(&*name)?.strip_suffix(".new")?;
         let digit = |c: char| c.is_ascii_digit() || c == '-';
+        if number == ".fetched" {
+            return Some(());
+        }
         // Drafts of old had no number.
         (number.is_empty() || number.strip_prefix('.')?.chars().all(digit)).then_some(())
     };
@@ -350,13 +353,19 @@ mod tests {
             .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new\n");
 
-        let left = ["list.new", "list.7-3.new", "list.old.new", "lists.1-1.new"];
+        let left = [
+            "list.new",
+            "list.7-3.new",
+            "list.fetched.new",
+            "list.old.new",
+            "lists.1-1.new",
+        ];
         for name in left {
             fs::write(directory.path().join(name), "").unwrap();
         }
         sweep(&path);
         let there = left.map(|name| directory.path().join(name).exists());
-        assert_eq!(there, [false, false, true, true]);
+        assert_eq!(there, [false, false, false, true, true]);
         assert!(path.exists());
     }
 
