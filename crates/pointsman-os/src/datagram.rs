@@ -59,8 +59,7 @@ pub struct Inbox(imp::datagram::Inbox);
 impl Inbox {
     /// Room for `messages` (1 to 64) of at most `each` bytes.
     ///
-    /// A socket that coalesces needs 65,535 for each, or loses the ends. Memory is the system's until a datagram
-    /// touches it.
+    /// A socket that coalesces needs 65,535 for each, or loses the ends. It costs the pages that datagrams have touched.
     pub fn new(messages: usize, each: usize) -> Self {
         let messages = messages.clamp(1, MOST_MESSAGES);
         Self(imp::datagram::Inbox::new(messages, each.max(1)))

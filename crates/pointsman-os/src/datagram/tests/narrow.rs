@@ -1,4 +1,4 @@
-//! Paths that are narrow, full or dead, in namespaces of their own.
+//! Paths that are narrow, full or dead, and what is left behind, in processes and namespaces of their own.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -92,6 +92,42 @@ fn narrow() {
         assert!(stopped.is_none() && told.is_empty(), "{stopped:?} {told:?}");
         come(&[1200, 1200, 1200, 270]);
     }
+}
+
+#[test]
+fn nothing_is_left_behind_and_room_costs_what_was_used() {
+    let name = "nothing_is_left_behind_and_room_costs_what_was_used";
+    within("ip link set lo up", name, || {
+        let (open, resident) = (descriptors(), resident_pages());
+        for round in 0..200 {
+            let (listening, to) = bound("127.0.0.1:0", Options::default());
+            assert!(first_listener(to, true, &Options::default()).is_err());
+            let nowhere = crate::socket::Uplink {
+                interface: Some("nosuch0"),
+                ..crate::socket::Uplink::default()
+            };
+            assert!(mapping_socket(to, nowhere, &Options::default()).is_err());
+            // 4 MiB, of which a datagram touches little.
+            let mut inbox = Inbox::new(64, 65_535);
+            let (socket, parts) = (mapping(to, Options::default()), [IoSlice::new(b"?")]);
+            let message = [plain(to, &parts)];
+            let sent = Outbox::new().send(&socket, &Offload::new(), &message, Place::default());
+            assert!(sent.stopped.is_none());
+            receive(&mut inbox, &listening, |_| true);
+            let more = resident_pages() - resident;
+            assert!(more < 256, "{more} pages more, in round {round}");
+        }
+        assert_eq!(descriptors(), open);
+    });
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn resident_pages() -> i64 {
+    let counts = std::fs::read_to_string("/proc/self/statm").unwrap();
+    counts.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Nobody answers for an address of the link: what is sent waits, then fails.

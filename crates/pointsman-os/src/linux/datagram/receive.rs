@@ -14,8 +14,8 @@ use crate::datagram::{Datagram, MOST_MESSAGES};
 #[derive(Debug)]
 pub(crate) struct Inbox {
     each: usize,
-    /// As it comes from the system: zeroed pages, which are none before they are touched.
-    bytes: Box<[u8]>,
+    /// Not zeroed, for that would touch them all: the C library has fresh pages only where it asks the system for them.
+    bytes: Box<[MaybeUninit<u8>]>,
     rooms: Box<[Slot]>,
 }
 
@@ -42,7 +42,7 @@ impl Inbox {
         };
         Self {
             each,
-            bytes: vec![0; messages * each].into_boxed_slice(),
+            bytes: Box::new_uninit_slice(messages * each),
             rooms: vec![slot; messages].into_boxed_slice(),
         }
     }
@@ -103,11 +103,10 @@ impl Inbox {
     pub(crate) fn datagram(&self, index: usize) -> Option<Datagram<'_>> {
         let slot = self.rooms.get(index)?;
         let from = slot.name.address(slot.name_length)?;
-        let payload = self
-            .bytes
-            .chunks_exact(self.each)
-            .nth(index)?
-            .get(..slot.length)?;
+        let bytes = self.bytes.chunks_exact(self.each).nth(index)?;
+        // SAFETY: `length` is zero, or what the kernel said that it wrote to this chunk when it last wrote to it; without
+        // MSG_TRUNC among the flags of the call that is what it wrote, and not what the datagram had.
+        let payload = unsafe { bytes.get(..slot.length)?.assume_init_ref() };
         let mut datagram = Datagram {
             payload,
             from,

@@ -51,16 +51,22 @@ impl Outbox {
             header.write(blank);
             offered += 1;
         }
-        // SAFETY: the descriptor is borrowed for the call. The first `offered` headers are written; each points to a name
+        let count: libc::c_uint = offered;
+        let flags: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // By its number: musl's function of this name sends one by one. The headers are as the kernel has them in every C
+        // library, for what some have as padding is zero.
+        //
+        // SAFETY: the descriptor is borrowed for the call. The first `count` headers are written; each points to a name
         // and a control room of its own slot, borrowed until the call returns, with the lengths that were written to them,
         // and to the parts of its piece, which `batch` borrows, with their number. The kernel reads all these, and writes
-        // to the headers alone: how much of each went.
+        // to the headers alone: how much of each went. The arguments have the types of the call.
         let count = unsafe {
-            libc::sendmmsg(
+            libc::syscall(
+                libc::SYS_sendmmsg,
                 socket.as_fd().as_raw_fd(),
-                headers.as_mut_ptr().cast(),
-                offered as _,
-                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+                headers.as_mut_ptr(),
+                count,
+                flags,
             )
         };
         usize::try_from(count).map_err(|_negative| io::Error::last_os_error())
