@@ -65,9 +65,10 @@ pub(crate) fn load(
     };
     match input.shelf.take(opened, &want, scope) {
         Ok((set, told)) => {
-            let before = problems.0.len();
-            told.report(list.shown, list.recipe.strict, problems);
-            name(list, before, problems);
+            let mut own = problems.apart();
+            told.report(list.shown, list.recipe.strict, &mut own);
+            name(list, &mut own);
+            problems.absorb(own);
             input.lists.borrow_mut().push(ListFile {
                 name: list.name.into(),
                 origin: Origin::File {
@@ -80,22 +81,23 @@ pub(crate) fn load(
             (set, Some(stamp))
         }
         Err(error) => {
-            let before = problems.0.len();
-            error.report(list.shown, Some(list.place), problems);
-            name(list, before, problems);
-            for problem in problems.0.iter_mut().skip(before).filter(|_| list.fetched) {
+            let mut own = problems.apart();
+            error.report(list.shown, Some(list.place), &mut own);
+            name(list, &mut own);
+            for problem in own.0.iter_mut().filter(|_| list.fetched) {
                 problem.severity = Severity::Warning;
                 problem.hint = Some(EMPTY.into());
             }
+            problems.absorb(own);
             none
         }
     }
 }
 
-/// Says of the last problems which rule set they are of, and where that is named.
-fn name(list: &FileList<'_>, from: usize, problems: &mut Problems) {
+/// Says of problems which rule set they are of, and where that is named.
+fn name(list: &FileList<'_>, problems: &mut Problems) {
     let elsewhere = |problem: &&mut Problem| problem.span != *list.place;
-    for problem in problems.0.iter_mut().skip(from).filter(elsewhere) {
+    for problem in problems.0.iter_mut().filter(elsewhere) {
         let why = format!("rule set `{}` reads this list", list.name);
         problem.related = Some((list.place.clone(), why));
     }

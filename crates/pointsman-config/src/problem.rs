@@ -2,6 +2,7 @@
 //!
 //! Readers never stop at the first problem: they push into [`Problems`] and go on with what is left.
 
+mod beyond;
 mod excerpt;
 mod mask;
 mod same;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use pointsman_policy::near::nearest;
 
+use beyond::Beyond;
 use excerpt::{Excerpt, excerpt};
 
 pub use mask::Form;
@@ -248,11 +250,83 @@ fn bounded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// All problems found so far.
-#[derive(Clone, Debug, Default)]
-pub struct Problems(pub Vec<Problem>);
+/// All problems found so far: of each code and severity the first with their words, and how many there are besides.
+#[derive(Clone, Default)]
+pub struct Problems(pub Vec<Problem>, Box<Beyond>);
+
+impl fmt::Debug for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Problems").field(&self.told()).finish()
+    }
+}
 
 impl Problems {
+    /// None so far, and all will be kept, however many there are: for programs that mend each.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        Self(Vec::new(), Box::new(Beyond::nothing(true)))
+    }
+
+    /// None so far, for a part whose problems are looked at or put in other words before they are [absorbed](Self::absorb).
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self(Vec::new(), Box::new(Beyond::nothing(self.1.is_nothing())))
+    }
+
+    /// Adds all problems of a part.
+    pub fn absorb(&mut self, part: Self) {
+        let Self(kept, beyond) = part;
+        for problem in kept {
+            self.add(problem);
+        }
+        self.1.absorb(*beyond);
+    }
+
+    /// Adds a problem, and returns it for a hint.
+    pub fn add(&mut self, problem: Problem) -> &mut Problem {
+        if self.1.keeps(&problem) {
+            let at = self.0.len();
+            self.0.push(problem);
+            return &mut self.0[at];
+        }
+        self.1.last.insert(Box::new(problem))
+    }
+
+    /// The one that was added last.
+    pub fn last_mut(&mut self) -> Option<&mut Problem> {
+        let Self(kept, beyond) = self;
+        match &mut beyond.last {
+            Some(last) => Some(last),
+            None => kept.last_mut(),
+        }
+    }
+
+    /// How many are of a severity; of many that are equal one, once they are sorted.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        let kept = self.0.iter().filter(|it| it.severity == severity);
+        kept.count() + self.1.of(severity)
+    }
+
+    /// How many there are, as in [`Self::count`].
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let all = [Severity::Note, Severity::Warning, Severity::Error];
+        all.into_iter().map(|severity| self.count(severity)).sum()
+    }
+
+    /// Leaves out all that are of certain codes or severities.
+    pub fn retain(&mut self, stays: impl Fn(&'static str, Severity) -> bool) {
+        self.0.retain(|it| stays(it.code, it.severity));
+        self.1.retain(stays);
+    }
+
+    /// Those that are kept, and for each kind with more of them one that says how many.
+    #[must_use]
+    pub fn told(&self) -> Vec<Problem> {
+        self.0.iter().cloned().chain(self.1.told()).collect()
+    }
+
     /// Adds an error and returns it for a hint.
     pub fn error(
         &mut self,
@@ -291,10 +365,10 @@ impl Problems {
     /// Whether an error is among them.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.errors().next().is_some()
+        self.count(Severity::Error) > 0
     }
 
-    /// The errors among them.
+    /// The errors among those that are kept.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().filter(|p| p.severity == Severity::Error)
     }
@@ -309,14 +383,14 @@ impl Problems {
                 std::cmp::Reverse(*severity),
             )
         });
-        same::join(&mut self.0);
+        same::join(&mut self.0, &mut self.1);
     }
 
     /// As people read them: of notes that an ordinary file has for many rules one of each code in a file, with the
     /// lines of the others.
     #[must_use]
     pub fn folded(&self) -> Self {
-        Self(same::folded(&self.0))
+        Self(same::folded(&self.0), self.1.clone())
     }
 
     /// At most so many of them, in their order, and how many are left out: the graver ones come first.
@@ -326,7 +400,7 @@ impl Problems {
         chosen.sort_by_key(|(_, problem)| std::cmp::Reverse(problem.severity));
         chosen.truncate(most);
         chosen.sort_by_key(|(at, _)| *at);
-        let left_out = self.0.len() - chosen.len();
+        let left_out = self.total() - chosen.len();
         (chosen.into_iter().map(|(_, it)| it).collect(), left_out)
     }
 
@@ -338,13 +412,12 @@ impl Problems {
         span: &Span,
         message: String,
     ) -> &mut Problem {
-        let at = self.0.len();
-        self.0
-            .push(Problem::new(severity, code, span.clone(), message));
-        &mut self.0[at]
+        self.add(Problem::new(severity, code, span.clone(), message))
     }
 }
 
+#[cfg(test)]
+mod beyond_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

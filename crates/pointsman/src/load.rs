@@ -29,7 +29,8 @@ pub(crate) fn setup_and_problems(path: &Path, dialect: Dialect) -> Result<(Setup
     match loaded.setup {
         Some(setup) => Ok((setup, loaded.problems)),
         None => {
-            let errors = loaded.problems.0.iter();
+            let told = loaded.problems.told();
+            let errors = told.iter();
             let errors = errors.filter(|problem| problem.severity == Severity::Error);
             let directory = directory(path);
             let refusal = Refusal {

@@ -67,8 +67,7 @@ impl std::fmt::Display for Refused {
                 let (first, _) = problems.first(MOST_TOLD);
                 let errors = first.iter().filter(|p| p.severity == Severity::Error);
                 let mut lines: Vec<String> = errors.map(ToString::to_string).collect();
-                let all = problems.0.iter().filter(|p| p.severity == Severity::Error);
-                let more = all.count() - lines.len();
+                let more = problems.count(Severity::Error) - lines.len();
                 if more > 0 {
                     lines.push(left_out(more));
                 }
@@ -150,9 +149,8 @@ pub(crate) fn checked(
     // The embedded default has no tests, and what lies where the daemon started is not beside it.
     let lenience = occasion.lenience();
     if origin.path.is_some() && !case::verify(&mut setup, files, lenience, &mut problems) {
-        let mut failures = problems.0;
-        failures.retain(|problem| problem.severity == Severity::Error);
-        return Err(Refused::Tests(Problems(failures)));
+        problems.retain(|_, severity| severity == Severity::Error);
+        return Err(Refused::Tests(problems));
     }
     Ok(Checked { setup, problems })
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{Hash as _, Hasher as _};
 
 use super::Problem;
+use super::beyond::Beyond;
 
 /// The most equal problems that are told one by one.
 const MOST_APART: usize = 3;
@@ -97,7 +98,21 @@ pub(super) fn folded(problems: &[Problem]) -> Vec<Problem> {
 }
 
 /// Makes one of many that are equal; the others keep their order.
-pub(super) fn join(problems: &mut Vec<Problem>) {
+pub(super) fn join(problems: &mut Vec<Problem>, beyond: &mut Beyond) {
+    join_kept(problems);
+    for problem in problems {
+        let Some(more) = beyond.take_same(problem) else {
+            continue;
+        };
+        let again = problem.again.get_or_insert_default();
+        again.count += more.count;
+        if again.lines.len() < MOST_APART - 1 {
+            again.lines.push(more.line());
+        }
+    }
+}
+
+fn join_kept(problems: &mut Vec<Problem>) {
     if problems.len() <= MOST_APART {
         return;
     }

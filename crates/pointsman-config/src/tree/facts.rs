@@ -171,8 +171,8 @@ fn operator(lowerer: &mut Lowerer<'_>, op: &Name, known: &[&str]) -> Option<()> 
     if known.contains(&op.text.as_str()) {
         return Some(());
     }
-    let told = |p: &crate::Problem| p.code == "unknown-operator" && p.span == op.span;
-    if lowerer.problems.0.last().is_some_and(told) {
+    let told = |p: &mut crate::Problem| p.code == "unknown-operator" && p.span == op.span;
+    if lowerer.problems.last_mut().is_some_and(told) {
         return None;
     }
     let message = format!("`{}` is no operator here", op.text);

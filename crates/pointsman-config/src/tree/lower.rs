@@ -276,7 +276,7 @@ impl<'a> Lowerer<'a> {
             &name.text,
             words.chain(["resolve", "any", "cond", "only", "log", "ask"]),
         );
-        if let (Some(near), Some(problem)) = (near, self.problems.0.last_mut())
+        if let (Some(near), Some(problem)) = (near, self.problems.last_mut())
             && problem.about != Some(About::Misspelt)
         {
             problem.hint = Some(format!("did you mean `{near}`?"));

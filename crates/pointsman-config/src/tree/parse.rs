@@ -141,9 +141,9 @@ fn is_misspelled(cursor: &mut Cursor<'_>, name: &Name) -> bool {
 
 fn branches(cursor: &mut Cursor<'_>, start: Token, word: &str) -> Option<Vec<Branch>> {
     let open = cursor.expect(Kind::BracketOpen, &format!("`{word}`"))?;
-    let before = cursor.problems.0.len();
+    let before = cursor.problems.total();
     let branches = cursor.list(open, Kind::BracketClose, "branch", branch);
-    if branches.is_empty() && cursor.problems.0.len() == before {
+    if branches.is_empty() && cursor.problems.total() == before {
         let span = cursor.span_from(start);
         let message = format!("this `{word}` has no branches");
         let problem = cursor.problems.error("empty-list", &span, message);
@@ -258,10 +258,10 @@ fn arrow(cursor: &mut Cursor<'_>) -> Option<Token> {
 
 fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> {
     let open = cursor.expect(Kind::BraceOpen, &format!("`cond {}`", subject.text))?;
-    let before = cursor.problems.0.len();
+    let before = cursor.problems.total();
     let arms = cursor.list(open, Kind::BraceClose, "`key => branch`", arm);
     let span = cursor.span_from(start);
-    if arms.is_empty() && cursor.problems.0.len() == before {
+    if arms.is_empty() && cursor.problems.total() == before {
         let message = format!("this `cond {}` has no keys", subject.text);
         let problem = cursor.problems.error("empty-list", &span, message);
         problem.hint = Some("add a line `key => branch`, or remove it".into());

@@ -264,7 +264,7 @@ pub fn endpoint(
     };
     if bare
         && parse_endpoint(&meant, directory, empty_host).is_ok()
-        && let Some(problem) = problems.0.last_mut()
+        && let Some(problem) = problems.last_mut()
     {
         problem.hint = Some(format!("write `{meant}`"));
     }

@@ -29,7 +29,7 @@ impl Parsed {
 
     /// Hands the tree on, and pushes what is wrong with the text.
     pub fn take(self, problems: &mut Problems) -> Option<Node> {
-        problems.0.extend(self.problems.0);
+        problems.absorb(self.problems);
         self.root
     }
 }

@@ -102,7 +102,7 @@ fn loaded(text: &str, directory: &Path, files: &dyn Files) -> Loaded {
         lists: RefCell::default(),
         patience: Default::default(),
     };
-    load_text(input, Some(Dialect::Native), Problems::default())
+    load_text(input, Some(Dialect::Native), Problems::unbounded())
 }
 
 fn own_faults(problems: &Problems) -> impl Iterator<Item = &Problem> {

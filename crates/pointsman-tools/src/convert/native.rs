@@ -21,7 +21,8 @@ use pointsman_config::tree::print::as_tree;
 pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversion {
     let mut report = Report::default();
     let native = setup.dialect == Dialect::Native;
-    for problem in problems.0.iter().filter(|p| p.code == "not-yet" && !native) {
+    let told = problems.told();
+    for problem in told.iter().filter(|p| p.code == "not-yet" && !native) {
         let place = format!("{}:{}", problem.span.file(), problem.span.line());
         report.note(place, format!("not built yet: {}", problem.what()));
     }

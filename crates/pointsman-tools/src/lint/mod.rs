@@ -173,7 +173,6 @@ fn misled(
     for finding in &found {
         tell.finding(finding);
     }
-    tell.close();
 }
 
 /// What a policy is given, where that can be told: rules without a listener of their own are meant for others than
@@ -263,7 +262,6 @@ fn never_matching<'s>(
             tell.dead(policy, dead);
         }
     }
-    tell.close();
     found.retain(|_, verdict| verdict.is_some());
     found.into_keys().collect()
 }

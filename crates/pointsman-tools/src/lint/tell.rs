@@ -1,6 +1,6 @@
 //! Findings about rules that never match, in words.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use pointsman_policy::Policy;
 use pointsman_policy::model::{Node, Origin};
@@ -10,9 +10,6 @@ use super::reach::Dead;
 use super::search::{Takers, Why};
 use pointsman_config::places::Places;
 use pointsman_config::problem::{About, Problem, Problems, Severity};
-
-/// The most findings of one code that are told one by one.
-pub(super) const MOST_TOLD: usize = 50;
 
 /// A finding about a rule.
 pub(super) struct Finding {
@@ -31,13 +28,10 @@ impl Finding {
     }
 }
 
-/// Tells, a bounded number of each kind.
+/// Tells of findings.
 pub(super) struct Tell<'t, 'a> {
     places: &'t mut Places<'a>,
     problems: &'t mut Problems,
-    told: HashMap<&'static str, usize>,
-    /// The first that was not told, by code.
-    more: HashMap<&'static str, (Origin, usize, Severity)>,
     /// What the dialect's reader said already: file, line, pattern.
     known: HashSet<(String, u32, String)>,
 }
@@ -55,18 +49,16 @@ impl<'t, 'a> Tell<'t, 'a> {
             known: known.collect(),
             places,
             problems,
-            told: HashMap::new(),
-            more: HashMap::new(),
         }
     }
 
     /// Tells of one finding.
     pub(super) fn finding(&mut self, finding: &Finding) {
         let message = finding.message.clone();
-        let problem = self.push(finding.code, finding.severity, &finding.origin, message);
+        self.push(finding.code, finding.severity, &finding.origin, message);
         let related = finding.related.as_ref();
         let related = related.map(|(origin, why)| (origin, why.as_str()));
-        self.finish(problem, &finding.hint, related);
+        self.finish(&finding.hint, related);
     }
 
     /// Tells of one rule.
@@ -85,20 +77,20 @@ impl<'t, 'a> Tell<'t, 'a> {
                     clipped(&after.text)
                 );
                 let hint = "remove what is never reached, or move it up";
-                let problem = self.push("shadowed-rule", Severity::Warning, dead.origin, message);
-                self.finish(problem, hint, Some((after, "this one takes every flow")));
+                self.push("shadowed-rule", Severity::Warning, dead.origin, message);
+                self.finish(hint, Some((after, "this one takes every flow")));
             }
             Why::Empty(what) => {
                 let message = format!("`{rule}` never matches: {what}");
-                let problem = self.push("empty-set", Severity::Warning, dead.origin, message);
+                self.push("empty-set", Severity::Warning, dead.origin, message);
                 let hint = "fill the list, or see whether its format is the one that is said";
-                self.finish(problem, hint, None);
+                self.finish(hint, None);
             }
             Why::Given(why) => {
                 let message = format!("`{rule}` never matches: {why}");
-                let problem = self.push("never-given", Severity::Warning, dead.origin, message);
+                self.push("never-given", Severity::Warning, dead.origin, message);
                 let hint = "remove it, or add an inbound that gives what it asks for";
-                self.finish(problem, hint, None);
+                self.finish(hint, None);
             }
             Why::Impossible(why) => {
                 let message = format!("`{rule}` never matches: {why}");
@@ -114,9 +106,9 @@ impl<'t, 'a> Tell<'t, 'a> {
     }
 
     fn impossible(&mut self, severity: Severity, origin: &Origin, message: String) {
-        let problem = self.push("impossible-rule", severity, origin, message);
+        self.push("impossible-rule", severity, origin, message);
         let hint = "remove it, or mend its condition: where one of several is enough write `OR`";
-        self.finish(problem, hint, None);
+        self.finish(hint, None);
     }
 
     fn taken(&mut self, policy: &Policy, dead: &Dead<'_>, by: &Takers<'_>) {
@@ -156,8 +148,8 @@ impl<'t, 'a> Tell<'t, 'a> {
             }
         };
         let message = format!("`{rule}` never matches: {takers}");
-        let problem = self.push("shadowed-rule", severity, dead.origin, message);
-        self.finish(problem, &hint, Some((first, "this rule comes first")));
+        self.push("shadowed-rule", severity, dead.origin, message);
+        self.finish(&hint, Some((first, "this rule comes first")));
     }
 
     /// Whether the dialect's reader told of this pattern: app and domain rules of one kind.
@@ -179,49 +171,18 @@ impl<'t, 'a> Tell<'t, 'a> {
         })
     }
 
-    fn push(
-        &mut self,
-        code: &'static str,
-        severity: Severity,
-        origin: &Origin,
-        message: String,
-    ) -> Option<usize> {
-        let told = self.told.entry(code).or_default();
-        *told += 1;
-        if *told > MOST_TOLD {
-            let first = || (origin.clone(), 0, severity);
-            let (_, count, worst) = self.more.entry(code).or_insert_with(first);
-            *count += 1;
-            *worst = severity.max(*worst);
-            return None;
-        }
+    fn push(&mut self, code: &'static str, severity: Severity, origin: &Origin, message: String) {
         let span = self.places.of(origin);
-        self.problems
-            .0
-            .push(Problem::new(severity, code, span, message));
-        Some(self.problems.0.len() - 1)
+        let problem = Problem::new(severity, code, span, message);
+        self.problems.add(problem);
     }
 
-    fn finish(&mut self, at: Option<usize>, hint: &str, related: Option<(&Origin, &str)>) {
+    /// Says of the last one what to do.
+    fn finish(&mut self, hint: &str, related: Option<(&Origin, &str)>) {
         let related = related.map(|(origin, why)| (self.places.of(origin), why.to_owned()));
-        if let Some(problem) = at.and_then(|at| self.problems.0.get_mut(at)) {
+        if let Some(problem) = self.problems.last_mut() {
             problem.hint = Some(hint.to_owned());
             problem.related = related;
-        }
-    }
-
-    /// Counts what was not told.
-    pub(super) fn close(self) {
-        let mut more: Vec<_> = self.more.into_iter().collect();
-        more.sort_by_key(|(code, _)| *code);
-        for (code, (origin, count, severity)) in more {
-            let span = self.places.of(&origin);
-            let rules = if count == 1 { "rule" } else { "rules" };
-            let message =
-                format!("{count} more {rules} with the same finding; this is the first of them");
-            self.problems
-                .0
-                .push(Problem::new(severity, code, span, message));
         }
     }
 }

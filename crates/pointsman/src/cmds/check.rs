@@ -110,37 +110,37 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
             case::verify(setup, &ThisHost, Lenience::None, &mut loaded.problems);
         }
     }
-    let all = loaded.problems.0.len();
+    let all = loaded.problems.total();
     if let Some(code) = allow(&args.allow, &mut loaded.problems) {
         return Err(Stop::Usage(format!(
             "`--allow {code}`: here it is the code of an error, and errors cannot be allowed; without it `check` says where"
         )));
     }
-    let allowed = all - loaded.problems.0.len();
+    let allowed = all - loaded.problems.total();
     let directory = load::directory(&path);
-    let problems: Vec<_> = loaded
-        .problems
-        .0
-        .iter()
-        .map(|p| load::wire(p, &directory))
-        .collect();
+    let told = loaded.problems.told();
+    let problems = told.iter().map(|p| load::wire(p, &directory)).collect();
     let denies = |severity: &str| {
         severity == "error" || (severity == "warning" && args.deny == Some(Deny::Warnings))
     };
-    let count = |severity: &str| problems.iter().filter(|p| p.severity == severity).count();
+    let errors = loaded.problems.count(Severity::Error);
+    let warnings = loaded.problems.count(Severity::Warning);
     let list = ProblemList {
         config: Some(path.display().to_string()),
         dialect: loaded.dialect.map(|dialect| dialect.as_str().to_owned()),
-        errors: count("error"),
-        warnings: count("warning"),
-        denied: problems.iter().filter(|it| denies(&it.severity)).count(),
+        errors,
+        warnings,
+        denied: match args.deny {
+            Some(Deny::Warnings) => errors + warnings,
+            None => errors,
+        },
         problems,
     };
     out.answer(&list, |out| {
         // Whoever wants quiet is told what made it fail, and nothing else.
         let quiet = out.quiet;
-        let folded = loaded.problems.folded();
-        let told = folded.0.iter().map(|it| load::wire(it, &directory));
+        let folded = loaded.problems.folded().told();
+        let told = folded.iter().map(|it| load::wire(it, &directory));
         for problem in told.filter(|problem| !quiet || denies(&problem.severity)) {
             let color = match problem.severity.as_str() {
                 "error" => 31,
@@ -193,9 +193,7 @@ fn allow<'a>(codes: &'a [String], problems: &mut Problems) -> Option<&'a str> {
     if let Some(code) = codes.iter().find(is_error) {
         return Some(code);
     }
-    problems
-        .0
-        .retain(|problem| !codes.iter().any(|code| has_code(problem, code)));
+    problems.retain(|code, _| !codes.iter().any(|allowed| allowed == code));
     None
 }
 

@@ -145,7 +145,8 @@ fn converted(args: &ConvertArgs) -> Result<Conversion, Stop> {
         setup, problems, ..
     } = load::loaded(path, dialect);
     let Some(setup) = setup else {
-        let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+        let told = problems.told();
+        let errors = told.iter().filter(|p| p.severity == Severity::Error);
         let error = format!("{} has errors", path.display());
         return Err(refused(error, wires(errors, path)));
     };
@@ -192,7 +193,7 @@ fn converted_from(document: Document, path: &Path) -> Result<Conversion, Stop> {
     let language = document.language().as_str();
     from_foreign(document, &load::directory(path), &ThisHost).map_err(|problems| {
         let error = format!("{} cannot be read as {language}", path.display());
-        refused(error, wires(&problems.0, path))
+        refused(error, wires(&problems.told(), path))
     })
 }
 

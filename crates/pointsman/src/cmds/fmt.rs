@@ -136,7 +136,8 @@ fn laid_out(args: &FmtArgs, path: &Path, text: &str) -> Result<String, Stop> {
     let mut problems = Problems::default();
     let new = format(kind, &source, &mut problems);
     problems.sort();
-    let errors = problems.0.iter().filter(|p| p.severity == Severity::Error);
+    let told = problems.told();
+    let errors = told.iter().filter(|p| p.severity == Severity::Error);
     for problem in errors {
         complain(load::wire(problem, &load::directory(path)).text);
     }

@@ -136,3 +136,58 @@ fn a_directory_with_a_configuration_in_it_is_told() {
         assert!(told.contains(&format!("{reflow}{rest}")), "{told}");
     }
 }
+
+/// A thousand problems are a bounded text, and what goes by their number is exact.
+#[test]
+fn many_problems_are_counted_and_not_all_told() {
+    let outbound = |at: usize| {
+        format!(
+            "  up{at}: {{ type: socks5, server: \"127.0.0.1:{}\" }}\n",
+            10_000 + at
+        )
+    };
+    let outbounds: String = (0..1_000).map(outbound).collect();
+    let file = format!("version: 1\npolicy: direct\noutbounds:\n{outbounds}");
+    let home = directory(&[("c.yaml", file.as_str())]);
+    let check = |arguments: &[&str], code: i32, summary: &str| {
+        let arguments = [&["check", "c.yaml"], arguments].concat();
+        let done = run(home.path(), &arguments, "");
+        assert_eq!(done.code, code, "{}", done.stderr);
+        assert!(done.stderr.contains(summary), "{}", done.stderr);
+        assert!(done.stdout.len() < 120_000, "{}", done.stdout.len());
+        done.stdout
+    };
+    let all = check(&[], 0, "0 errors, 1001 warnings");
+    let more = "warning[guard-by-endpoint]: 900 more of this kind";
+    assert!(all.contains(more), "{all}");
+    check(
+        &["--deny", "warnings"],
+        1,
+        "1001 errors (1001 warnings by `--deny warnings`)",
+    );
+    let allow = ["--allow", "guard-by-endpoint", "--deny", "warnings"];
+    check(
+        &allow,
+        1,
+        "1 error (1 warning by `--deny warnings`), 1000 allowed",
+    );
+    let list: serde_json::Value =
+        serde_json::from_str(&check(&["--format", "json"], 0, "")).unwrap();
+    assert_eq!(list["warnings"], 1001);
+    // What would not be there is an error in each of its rules.
+    let rules: String = (0..1_000)
+        .map(|at| format!("  - DOMAIN, a{at}.test, nope{at}\n"))
+        .collect();
+    let file = format!("version: 1\nrules:\n{rules}  - FALLBACK, DIRECT\n");
+    let home = directory(&[("c.yaml", file.as_str())]);
+    let done = run(home.path(), &["check", "c.yaml"], "");
+    assert!(
+        done.stderr.contains("1000 errors") && done.code == 1,
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stdout
+            .contains("error[unknown-outbound]: 900 more of this kind")
+    );
+}

@@ -58,7 +58,8 @@ pub(crate) async fn replay(
         Ok((replay, _warnings)) => Json(replay).into_response(),
         Err(refused) if shown == Shown::All => not_taken(&app, path, &refused),
         Err(ref refused @ (Refused::Check(ref problems) | Refused::Tests(ref problems))) => {
-            let problems = problems.0.iter().map(|problem| shown.of(problem)).collect();
+            let problems = problems.told();
+            let problems = problems.iter().map(|problem| shown.of(problem)).collect();
             let path = path.unwrap_or_default();
             let why = match refused {
                 Refused::Tests(_) => "the candidate's own tests fail: `pointsman test` runs them",

@@ -48,8 +48,7 @@ impl Log {
             return None;
         }
         self.problems(problems);
-        let errors = problems.0.iter();
-        Some(errors.filter(|it| it.severity == Severity::Error).count())
+        Some(problems.count(Severity::Error))
     }
 
     fn problem(&self, problem: &Problem) {

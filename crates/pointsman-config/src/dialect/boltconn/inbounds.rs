@@ -31,11 +31,12 @@ pub(super) fn read(sections: &Sections<'_>, problems: &mut Problems) -> Vec<Inbo
         let mut keys = node.keys("`inbound`", KeyStyle::KebabIsSnake, problems);
         let http = keys.take("http");
         let socks5 = keys.take("socks5");
-        let before = problems.0.len();
-        keys.not_yet(&["enable_tun"], problems);
-        for tun in problems.0.iter_mut().skip(before) {
+        let mut own = problems.apart();
+        keys.not_yet(&["enable_tun"], &mut own);
+        for tun in &mut own.0 {
             tun.about = Some(About::NotTaken);
         }
+        problems.absorb(own);
         keys.not_yet(&["enable_icmp_proxy", "firewall"], problems);
         keys.finish(problems);
         for (node, kind) in [(http, InboundKind::Http), (socks5, InboundKind::Socks5)] {

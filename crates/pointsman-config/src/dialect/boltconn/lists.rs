@@ -338,15 +338,16 @@ fn rule_set(
         fetched: located.url.is_some(),
         place: &located.place,
     };
-    let before = problems.0.len();
-    let (set, read) = list_file::load(&file, &surroundings, reading.input, problems);
+    let mut own = problems.apart();
+    let (set, read) = list_file::load(&file, &surroundings, reading.input, &mut own);
     if let Some(source) = sets.sources.last_mut().filter(|_| located.url.is_some()) {
         source.read = read;
     }
     let missing = |problem: &Problem| problem.code == "missing-file";
-    if located.url.is_none() && !problems.0.iter().skip(before).any(missing) {
+    if located.url.is_none() && !own.0.iter().any(missing) {
         reading.files.push(path);
     }
+    problems.absorb(own);
     set
 }
 

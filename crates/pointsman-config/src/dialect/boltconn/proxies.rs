@@ -223,7 +223,7 @@ impl Maker<'_> {
                 let hint = "a proxy of a provider that is wrong is left out";
                 problem.hint.get_or_insert_with(|| hint.to_owned());
             }
-            problems.0.push(problem);
+            problems.add(problem);
         }
         let node = name?;
         let name = node.scalar().filter(|_| !node.is_null())?;

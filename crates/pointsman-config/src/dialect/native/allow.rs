@@ -19,10 +19,10 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<(Vec<Prefix>, Origin)> {
     let (key, list) = pair?;
-    let before = problems.0.len();
+    let before = problems.total();
     let ranges = value::prefixes(list, "`allow`", problems);
     if ranges.is_empty() {
-        if problems.0.len() == before {
+        if problems.total() == before {
             let message = "`allow` is empty: nobody could use it";
             let hint = "leave `allow` out for everybody, or write the ranges that may: `allow: [127.0.0.0/8]`";
             problems.error("empty-list", &list.span, message).hint = Some(hint.into());

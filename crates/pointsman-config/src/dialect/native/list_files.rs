@@ -209,7 +209,7 @@ impl<'a> Written<'a> {
             list_file::not_fetched(name, None, input, place, problems);
             return none;
         };
-        let before = problems.0.len();
+        let mut own = problems.apart();
         let file = FileList {
             name,
             shown,
@@ -218,20 +218,15 @@ impl<'a> Written<'a> {
             fetched: self.url.is_some(),
             place,
         };
-        let (set, read) = list_file::load(&file, &scope, input, problems);
+        let (set, read) = list_file::load(&file, &scope, input, &mut own);
         if let Some(fetched) = around.fetched.last_mut().filter(|_| self.url.is_some()) {
             fetched.source.read = read;
         }
-        plain_keys(problems, before);
-        if self.url.is_none()
-            && !problems
-                .0
-                .iter()
-                .skip(before)
-                .any(|p| p.code == "missing-file")
-        {
+        plain_keys(&mut own);
+        if self.url.is_none() && !own.0.iter().any(|p| p.code == "missing-file") {
             around.files.push(path);
         }
+        problems.absorb(own);
         set
     }
 
@@ -289,9 +284,9 @@ fn url_of<'n>(node: &'n Node, problems: &mut Problems) -> Option<&'n str> {
     Some(text)
 }
 
-/// Takes the name of BoltConn's section off the hints that came last: here its keys stand at the top.
-pub(super) fn plain_keys(problems: &mut Problems, from: usize) {
-    for problem in problems.0.iter_mut().skip(from) {
+/// Takes the name of BoltConn's section off the hints: here its keys stand at the top.
+pub(super) fn plain_keys(problems: &mut Problems) {
+    for problem in &mut problems.0 {
         problem.reword(|words| words.replace("dispatching.", ""));
     }
 }

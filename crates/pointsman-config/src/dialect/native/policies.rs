@@ -16,7 +16,7 @@ use super::list_files::plain_keys;
 use super::rule_sets::RuleSets;
 use super::{first_line, given, named};
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, Severity, Source, Span, nearest};
+use crate::problem::{Problems, Source, Span, nearest};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::PolicyId;
 use crate::tree::{self, Ast, Expansion, Lists, LowerContext};
@@ -229,14 +229,14 @@ impl Lowerer<'_> {
             scope: self,
             sets: &self.rule_sets.sets,
         };
-        let before = problems.0.len();
-        let body = lists.read(node, "the rule list", Fallback::Required, problems);
+        let mut own = problems.apart();
+        let body = lists.read(node, "the rule list", Fallback::Required, &mut own);
         for source in sources(node) {
-            lists.note_blind_rules(&body, false, &source, problems);
+            lists.note_blind_rules(&body, false, &source, &mut own);
         }
-        plain_keys(problems, before);
-        let new = problems.0.get(before..).unwrap_or_default();
-        let failed = new.iter().any(|p| p.severity == Severity::Error);
+        plain_keys(&mut own);
+        let failed = own.has_errors();
+        problems.absorb(own);
         (!failed).then_some(body)
     }
 }

@@ -268,9 +268,9 @@ fn dns(cursor: &mut Cursor<'_>, start: Token) -> Option<Dns> {
             }
             _ => {
                 let open = cursor.expect(Kind::BraceOpen, "`forward =`")?;
-                let before = cursor.problems.0.len();
+                let before = cursor.problems.total();
                 forward = cursor.list(open, Kind::BraceClose, "`zone => server`", forward_line);
-                let good = cursor.problems.0.len() == before;
+                let good = cursor.problems.total() == before;
                 if good && !forward.iter().any(|(zone, _)| zone.text == "else") {
                     let span = cursor.span(open);
                     let problem = cursor.problems.error(

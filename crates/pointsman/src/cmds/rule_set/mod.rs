@@ -131,7 +131,7 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &mut Out) -> Resul
     })?;
     let mut problems = Problems::default();
     notes.report(&shown, false, &mut problems);
-    problems.0.iter().for_each(|problem| out.say(problem));
+    problems.told().iter().for_each(|problem| out.say(problem));
     Ok(notes)
 }
 
