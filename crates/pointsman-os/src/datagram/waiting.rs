@@ -11,7 +11,8 @@
 //! ```
 //!
 //! What is told of a datagram makes a socket neither readable nor does it wake who polls for that
-//! (`poll_recv_ready`, `readable`, `recv_from`): [`ready`] it must be. And it makes the runtime believe, for good, that
+//! (`poll_recv_ready`, `readable`, `recv_from`): [`ready`] it must be. Who polls many sockets from one task asks
+//! [`errors`] for them now and then, a call each. And it makes the runtime believe, for good, that
 //! the socket is closed for writing: who waits for `writable` of a socket with `tell_errors` waits for nothing and spins.
 //! Who meets [`Stop::Full`](super::Stop::Full) drops, as a router does, or tries again a little later.
 
