@@ -23,7 +23,9 @@ pub use server::{
     parse_request, parse_userpass, write_auth_status, write_method, write_reply,
     write_unbound_reply,
 };
-pub use udp::{MAX_UDP_HEADER, UdpHeader, parse_udp_header, write_udp_header};
+pub use udp::{
+    MAX_UDP_HEADER, UdpHeader, parse_udp_header, write_udp_header, write_udp_header_before,
+};
 pub use v4::{MAX_SOCKS4, Socks4Request, parse_socks4, write_socks4_reply};
 
 /// The first byte of SOCKS 5.

@@ -48,30 +48,47 @@ pub(super) fn name(bytes: &[u8]) -> Result<RequestHost, Stop> {
 /// Appends type, address and port.
 ///
 /// A name longer than [`MAX_NAME`] bytes, or empty, is declined.
-pub(super) fn write(out: &mut Vec<u8>, host: &RequestHost, port: u16) -> Result<(), Unwritable> {
+pub(super) fn write(
+    out: &mut impl Extend<u8>,
+    host: &RequestHost,
+    port: u16,
+) -> Result<(), Unwritable> {
     match host {
         RequestHost::Address(address) => write_address(out, *address),
         RequestHost::Name(name) => {
-            let length = u8::try_from(name.len()).ok().filter(|length| *length != 0);
-            let length = length.ok_or(Unwritable("a name of no or more than 255 bytes"))?;
-            out.extend_from_slice(&[NAME, length]);
-            out.extend_from_slice(name.as_bytes());
+            out.extend([NAME, name_length(name)?]);
+            out.extend(name.bytes());
         }
     }
-    out.extend_from_slice(&port.to_be_bytes());
+    out.extend(port.to_be_bytes());
     Ok(())
 }
 
+/// How many bytes [`write()`] makes.
+pub(super) fn length(host: &RequestHost) -> Result<usize, Unwritable> {
+    let address = match host {
+        RequestHost::Address(IpAddr::V4(_)) => 4,
+        RequestHost::Address(IpAddr::V6(_)) => 16,
+        RequestHost::Name(name) => 1 + usize::from(name_length(name)?),
+    };
+    Ok(1 + address + 2)
+}
+
+fn name_length(name: &str) -> Result<u8, Unwritable> {
+    let length = u8::try_from(name.len()).ok().filter(|length| *length != 0);
+    length.ok_or(Unwritable("a name of no or more than 255 bytes"))
+}
+
 /// Appends type and address.
-pub(super) fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+pub(super) fn write_address(out: &mut impl Extend<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            out.push(IPV4);
-            out.extend_from_slice(&address.octets());
+            out.extend([IPV4]);
+            out.extend(address.octets());
         }
         IpAddr::V6(address) => {
-            out.push(IPV6);
-            out.extend_from_slice(&address.octets());
+            out.extend([IPV6]);
+            out.extend(address.octets());
         }
     }
 }

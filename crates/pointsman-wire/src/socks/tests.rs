@@ -346,12 +346,60 @@ fn datagrams() {
         port: 53,
     };
     check(parse_udp_header(bytes), bytes, Parse::Done(header, 10));
-    let fragment = b"\0\0\x01\x01\xc0\0\x02\x01\0\x35";
-    let why = WhyNot::Unsupported("fragmented datagram");
-    check(parse_udp_header(fragment), fragment, Parse::Not(why));
+    // Of both families, and by name; a name that is an address is one. No payload is a payload.
+    let read = |bytes: &[u8], host, port| {
+        let expected = Parse::Done(UdpHeader { host, port }, bytes.len());
+        check(parse_udp_header(bytes), bytes, expected);
+    };
+    let v6 = b"\0\0\0\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb";
+    read(v6, address("2001:db8::1"), 443);
+    read(b"\0\0\0\x03\x06a.test\0\0", name("a.test"), 0);
+    read(b"\0\0\0\x03\x09192.0.2.1\0\x35", address("192.0.2.1"), 53);
+    // Others put something into the reserved bytes.
+    read(
+        b"\x5a\x01\0\x01\xc0\0\x02\x01\0\x35",
+        address("192.0.2.1"),
+        53,
+    );
+    // Every fragment, also the one that ends a sequence of one.
+    for number in [1, 2, 0x7f, 0x80, 0x81, 0xff] {
+        let fragment = [0, 0, number, 1, 192, 0, 2, 1, 0, 53];
+        let why = WhyNot::Unsupported("fragmented datagram");
+        check(parse_udp_header(&fragment), &fragment, Parse::Not(why));
+    }
+    let not = |bytes: &[u8], why| check(parse_udp_header(bytes), bytes, Parse::Not(why));
+    not(b"\0\0\0\x02", WhyNot::Unsupported("address type"));
+    not(b"\0\0\0\x03\0\0\x35", WhyNot::Malformed("host name"));
+    not(b"\0\0\0\x03\x03a b\0\x35", WhyNot::Malformed("host name"));
+    // Cut anywhere within the header.
+    for end in 0..v6.len() {
+        check(parse_udp_header(&v6[..end]), &v6[..end], Parse::NeedMore);
+    }
+    let longest = [&b"\0\0\0\x03\xff"[..], &[b'a'; 255], &[0, 53]].concat();
+    assert_eq!(longest.len(), MAX_UDP_HEADER);
+    read(&longest, name(&"a".repeat(255)), 53);
     let mut out = b"kept".to_vec();
     write_udp_header(&mut out, &name(""), 1).unwrap_err();
     assert_eq!(out, b"kept");
+}
+
+#[test]
+fn a_header_is_written_before_its_payload() {
+    let mut buffer = *b"....................payload";
+    let host = address("192.0.2.1");
+    let start = write_udp_header_before(&mut buffer, 20, &host, 53).unwrap();
+    assert_eq!(start, 10);
+    assert_eq!(&buffer, b"..........\0\0\0\x01\xc0\0\x02\x01\0\x35payload");
+    // Room for exactly one, and for less; a payload beyond the buffer; a name that is none.
+    assert_eq!(write_udp_header_before(&mut buffer, 10, &host, 53), Ok(0));
+    let before = buffer;
+    write_udp_header_before(&mut buffer, 9, &host, 53).unwrap_err();
+    write_udp_header_before(&mut buffer, 28, &host, 53).unwrap_err();
+    write_udp_header_before(&mut buffer, 20, &name(""), 53).unwrap_err();
+    write_udp_header_before(&mut buffer, 20, &name(&"a".repeat(256)), 53).unwrap_err();
+    assert_eq!(buffer, before);
+    // An empty payload at the end.
+    assert_eq!(write_udp_header_before(&mut buffer, 27, &host, 53), Ok(17));
 }
 
 #[test]
@@ -403,6 +451,10 @@ proptest! {
     fn datagram_headers_come_back(host in hosts(), port: u16) {
         let mut bytes = Vec::new();
         write_udp_header(&mut bytes, &host, port).unwrap();
+        let mut buffer = [0x5a; MAX_UDP_HEADER + 4];
+        let start = write_udp_header_before(&mut buffer, MAX_UDP_HEADER, &host, port).unwrap();
+        prop_assert_eq!(&buffer[start..MAX_UDP_HEADER], &bytes[..]);
+        prop_assert!(buffer[..start].iter().chain(&buffer[MAX_UDP_HEADER..]).all(|byte| *byte == 0x5a));
         prop_assert_eq!(parse_udp_header(&bytes), Parse::Done(UdpHeader { host, port }, bytes.len()));
     }
 
