@@ -110,15 +110,29 @@ pub enum Network {
 /// What the first bytes turned out to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
+    /// BitTorrent, of peers, trackers and the table of peers.
+    Bittorrent,
+    /// A DNS query.
+    Dns,
+    /// DTLS.
+    Dtls,
     /// HTTP/1.x.
     Http,
+    /// An NTP client.
+    Ntp,
     /// Looked at, and nothing that we know.
     #[default]
     Other,
+    /// A PostgreSQL client.
+    Postgresql,
     /// QUIC.
     Quic,
+    /// An RDP client.
+    Rdp,
     /// SSH.
     Ssh,
+    /// STUN, and TURN.
+    Stun,
     /// TLS.
     Tls,
 }
@@ -473,15 +487,55 @@ impl Network {
 }
 
 impl Protocol {
+    /// All of them, by their words.
+    pub const ALL: [Self; 12] = [
+        Self::Bittorrent,
+        Self::Dns,
+        Self::Dtls,
+        Self::Http,
+        Self::Ntp,
+        Self::Other,
+        Self::Postgresql,
+        Self::Quic,
+        Self::Rdp,
+        Self::Ssh,
+        Self::Stun,
+        Self::Tls,
+    ];
+
     /// Its word in rules and explanations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Bittorrent => "bittorrent",
+            Self::Dns => "dns",
+            Self::Dtls => "dtls",
             Self::Http => "http",
+            Self::Ntp => "ntp",
             Self::Other => "other",
+            Self::Postgresql => "postgresql",
             Self::Quic => "quic",
+            Self::Rdp => "rdp",
             Self::Ssh => "ssh",
+            Self::Stun => "stun",
             Self::Tls => "tls",
+        }
+    }
+
+    /// The protocol of a word, in any case.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        let same = |one: &Self| one.as_str().eq_ignore_ascii_case(word);
+        Self::ALL.into_iter().find(same)
+    }
+
+    /// The transport that it is told over, if that is one alone.
+    #[must_use]
+    pub fn network(self) -> Option<Network> {
+        match self {
+            Self::Bittorrent | Self::Dns | Self::Other => None,
+            Self::Http | Self::Postgresql | Self::Rdp | Self::Ssh | Self::Tls => Some(Network::Tcp),
+            Self::Dtls | Self::Ntp | Self::Quic | Self::Stun => Some(Network::Udp),
         }
     }
 }

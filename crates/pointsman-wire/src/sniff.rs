@@ -5,16 +5,24 @@
 //! [`look`] is for streams, [`FirstDatagrams`] for datagrams.
 //! Absent: decryption with secrets, HTTP/2 header blocks, protocols whose server speaks first.
 
+mod bittorrent;
 mod datagrams;
+mod dns;
+mod dtls;
 mod http;
+mod ntp;
+mod postgresql;
 pub(crate) mod quic;
+mod rdp;
 mod ssh;
+mod stun;
 mod tls;
 
+pub(crate) use datagrams::claims;
 pub use datagrams::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD};
 
 use crate::Parse;
-use crate::read::bounded;
+use crate::read::{Stop, bounded};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -26,23 +34,44 @@ pub const MAX_LOOK: usize = 16_384;
 /// A protocol that first bytes can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
+    /// BitTorrent: between peers, to trackers, and its table of peers.
+    Bittorrent,
+    /// A DNS query.
+    Dns,
+    /// DTLS.
+    Dtls,
     /// HTTP/1.x, or HTTP/2 by prior knowledge.
     Http,
+    /// An NTP client.
+    Ntp,
+    /// PostgreSQL.
+    Postgresql,
     /// QUIC.
     Quic,
+    /// RDP.
+    Rdp,
     /// SSH 2.
     Ssh,
+    /// STUN.
+    Stun,
     /// TLS of any version.
     Tls,
 }
 
 impl Protocol {
-    /// The name that policies and records use: `http`, `quic`, `ssh`, `tls`.
+    /// The name that policies and records use: lower-case, such as `tls`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Bittorrent => "bittorrent",
+            Self::Dns => "dns",
+            Self::Dtls => "dtls",
             Self::Http => "http",
+            Self::Ntp => "ntp",
+            Self::Postgresql => "postgresql",
             Self::Quic => "quic",
+            Self::Rdp => "rdp",
             Self::Ssh => "ssh",
+            Self::Stun => "stun",
             Self::Tls => "tls",
         }
     }
@@ -99,8 +128,17 @@ pub fn look(bytes: &[u8]) -> Parse<Glance> {
     bounded(bytes, MAX_LOOK, |reader| {
         let seen = reader.rest();
         let cut = seen.len() == MAX_LOOK;
+        let bare = |protocol| move |used| (Glance::of(protocol), used);
+        // By the first bytes: each protocol has its own, so that none has to wait for another.
         let (glance, used) = match seen {
             [tls::HANDSHAKE, ..] => tls::look(seen, cut)?,
+            [bittorrent::NAME_LENGTH, ..] => {
+                bittorrent::stream(seen).map(bare(Protocol::Bittorrent))?
+            }
+            [rdp::TPKT, ..] => rdp::stream(seen).map(bare(Protocol::Rdp))?,
+            [0] => return Err(Stop::More),
+            [0, 0, ..] => postgresql::stream(seen).map(bare(Protocol::Postgresql))?,
+            [0..=2, ..] => dns::stream(seen).map(bare(Protocol::Dns))?,
             [b'S', b'S', b'H', b'-', ..] => ssh::look(seen)?,
             _ => http::look(seen, cut)?,
         };
@@ -112,14 +150,12 @@ pub fn look(bytes: &[u8]) -> Parse<Glance> {
 /// Whether the server usually speaks first on `port`, so that waiting for a client's bytes only
 /// delays the flow.
 ///
-/// FTP, SMTP and submission, POP3, NNTP, IMAP, MySQL, VNC and IRC greet first. PostgreSQL's client
-/// speaks first in truth, but what it says is none of the protocols told here, and its users feel
-/// the wait. SSH (22) is not listed, for its clients send their banner without waiting; nor are the ports of
+/// FTP, SMTP and submission, POP3, NNTP, IMAP, MySQL, VNC and IRC greet first. SSH (22) is not listed, for its clients send their banner without waiting; nor are the ports of
 /// implicit TLS (465, 993, 995), where the client does.
 pub fn server_speaks_first(port: u16) -> bool {
     matches!(
         port,
-        21 | 25 | 110 | 119 | 143 | 587 | 2525 | 3306 | 5432 | 5900 | 6667
+        21 | 25 | 110 | 119 | 143 | 587 | 2525 | 3306 | 5900 | 6667
     )
 }
 

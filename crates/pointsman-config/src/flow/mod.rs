@@ -217,12 +217,7 @@ fn network(key: &str, text: &str) -> Result<Network, BadFlow> {
 }
 
 fn protocol(key: &str, text: &str) -> Result<Protocol, BadFlow> {
-    use Protocol::{Http, Other, Quic, Ssh, Tls};
-    word(
-        key,
-        text,
-        [Http, Other, Quic, Ssh, Tls].map(|kind| (kind.as_str(), kind)),
-    )
+    word(key, text, Protocol::ALL.map(|kind| (kind.as_str(), kind)))
 }
 
 /// `CONTINUE`, or `200:CONTINUE,201:REJECT`.

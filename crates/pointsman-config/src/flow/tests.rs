@@ -322,7 +322,9 @@ fn mistakes_in_words() {
     );
     read(
         "protocol=ftp",
-        expect!["error: `protocol`: `ftp` is none of http, other, quic, ssh, tls"],
+        expect![
+            "error: `protocol`: `ftp` is none of bittorrent, dns, dtls, http, ntp, other, postgresql, quic, rdp, ssh, stun, tls"
+        ],
     );
     read(
         "src=x",

@@ -40,7 +40,7 @@ pub const KEYS: [(&str, &str); 27] = [
     ("serves", "the outbound whose endpoint it serves"),
     (
         "protocol",
-        "what the first bytes are: tls, http, ssh, quic, other",
+        "what the first bytes are: tls, http, ssh, quic, dns, dtls, ntp, stun, bittorrent, rdp, postgresql, other",
     ),
     ("domain", "the name in the first bytes"),
     ("sni", "the same, as TLS calls it"),

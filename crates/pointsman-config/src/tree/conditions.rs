@@ -3,7 +3,7 @@
 use pointsman_policy::condition::{
     AddressKind, AddressOf, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
-use pointsman_policy::fact::{InboundKind, Network, Protocol};
+use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Condition, Policy};
 
@@ -241,7 +241,7 @@ fn simple(condition: &Condition, policy: &Policy) -> Simple {
         }
         Condition::Protocol(protocol) => (
             "protocol eq".into(),
-            protocol_word(*protocol).into(),
+            protocol.as_str().into(),
             Asks::Resolve,
         ),
         Condition::Set(id, asks) => {
@@ -320,16 +320,6 @@ pub(super) fn zone_name(policy: &Policy, of: ZoneOf, zone: ZoneId) -> String {
         Some(name) if **name == *"else" => quote(name),
         Some(name) => word(name),
         None => "?".to_owned(),
-    }
-}
-
-pub(super) fn protocol_word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Other => "other",
-        Protocol::Quic => "quic",
-        Protocol::Ssh => "ssh",
-        Protocol::Tls => "tls",
     }
 }
 

@@ -60,20 +60,15 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn protocol(&mut self, name: &Name) -> Option<Protocol> {
-        let known = ["http", "tls", "ssh", "quic", "other"];
-        let protocol = match name.text.as_str() {
-            "http" => Protocol::Http,
-            "tls" => Protocol::Tls,
-            "ssh" => Protocol::Ssh,
-            "quic" => Protocol::Quic,
-            "other" => Protocol::Other,
-            text => {
-                let message = format!("there is no protocol `{text}`");
-                self.error("unknown-protocol", &name.span, message, offer(text, known));
-                return None;
-            }
-        };
-        Some(protocol)
+        let known = Protocol::ALL.map(|protocol| (protocol.as_str(), protocol));
+        let text = name.text.as_str();
+        if let Some((_, protocol)) = known.iter().find(|(word, _)| *word == text) {
+            return Some(*protocol);
+        }
+        let message = format!("there is no protocol `{text}`");
+        let hint = offer(text, known.map(|(word, _)| word));
+        self.error("unknown-protocol", &name.span, message, hint);
+        None
     }
 
     pub(super) fn zone(&mut self, of: ZoneOf, name: &Name) -> Option<ZoneId> {

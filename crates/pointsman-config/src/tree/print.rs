@@ -8,7 +8,7 @@ use pointsman_policy::model::{Arm, ArmKey, Node, OutboundId, Select, SelectOn, T
 use pointsman_policy::{Condition, Policy};
 
 use super::ask::Ask;
-use super::conditions::{self, is_always, protocol_word, zone_name};
+use super::conditions::{self, is_always, zone_name};
 use super::lex::{quote, word};
 
 /// The policy as a tree, with a final line end.
@@ -147,7 +147,7 @@ impl Printer<'_> {
         for Arm { key, then, .. } in &select.arms {
             self.line();
             let key = match (key, select.on) {
-                (ArmKey::Protocol(protocol), _) => protocol_word(*protocol).to_owned(),
+                (ArmKey::Protocol(protocol), _) => protocol.as_str().to_owned(),
                 (ArmKey::Zone(zone), SelectOn::Zone(of, _)) => zone_name(self.policy, of, *zone),
                 // A zone is no key of protocols.
                 (ArmKey::Zone(_), SelectOn::Protocol) => "?".to_owned(),

@@ -137,9 +137,16 @@ fn name_of(text: &str) -> Option<Domain> {
 
 fn seen(glance: Glance) -> Fact<Look> {
     let (protocol, from) = match glance.protocol {
+        sniff::Protocol::Bittorrent => (Protocol::Bittorrent, Provenance::Inbound),
+        sniff::Protocol::Dns => (Protocol::Dns, Provenance::Inbound),
+        sniff::Protocol::Dtls => (Protocol::Dtls, Provenance::Inbound),
         sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
+        sniff::Protocol::Ntp => (Protocol::Ntp, Provenance::Inbound),
+        sniff::Protocol::Postgresql => (Protocol::Postgresql, Provenance::Inbound),
         sniff::Protocol::Quic => (Protocol::Quic, Provenance::Quic),
+        sniff::Protocol::Rdp => (Protocol::Rdp, Provenance::Inbound),
         sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
+        sniff::Protocol::Stun => (Protocol::Stun, Provenance::Inbound),
         sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
     };
     let domain = glance.name.and_then(|name| name_of(&name));
@@ -160,6 +167,32 @@ fn seen(glance: Glance) -> Fact<Look> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn protocols_have_the_words_of_rules() {
+        let check = |bytes: &[u8], expected: &str| {
+            let looked = look_at(bytes);
+            let told = looked.known().map(|look| look.protocol.as_str());
+            assert_eq!(told, Some(expected));
+            if let Parse::Done(glance, _) = sniff::look(bytes) {
+                assert_eq!(glance.protocol.as_str(), expected);
+            }
+        };
+        check(b"GET / HTTP/1.1\r\n\r\n", "http");
+        check(b"SSH-2.0-x\r\n", "ssh");
+        check(&hello("a.test", 200), "tls");
+        check(b"\x13BitTorrent protocol", "bittorrent");
+        check(b"\0\0\0\x08\x04\xd2\x16\x2f", "postgresql");
+        check(
+            b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+            "rdp",
+        );
+        check(
+            b"\0\x18\x17\x64\x01\x20\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01",
+            "dns",
+        );
+        check(b"EHLO a.test\r\n", "other");
+    }
 
     #[test]
     fn the_kernel_is_told_where_a_record_ends() {

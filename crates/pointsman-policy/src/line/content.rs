@@ -185,16 +185,9 @@ pub(super) fn network(text: &str) -> Made {
 }
 
 pub(super) fn protocol(text: &str) -> Made {
-    Ok(Condition::Protocol(
-        match text.to_ascii_lowercase().as_str() {
-            "http" => Protocol::Http,
-            "other" => Protocol::Other,
-            "quic" => Protocol::Quic,
-            "ssh" => Protocol::Ssh,
-            "tls" => Protocol::Tls,
-            _ => return Err(one_of(text, "http, tls, ssh, quic, other")),
-        },
-    ))
+    Protocol::of(text)
+        .map(Condition::Protocol)
+        .ok_or_else(|| one_of(text, &Protocol::ALL.map(Protocol::as_str).join(", ")))
 }
 
 /// A value or a range, and several of them with `|` between.

@@ -7,7 +7,7 @@ use super::kind::{TestKind, spelling};
 use crate::condition::{
     AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
-use crate::fact::{InboundKind, Network, Protocol};
+use crate::fact::{InboundKind, Network};
 use crate::ids::{SetId, ZoneId};
 use crate::set::RuleSet;
 use crate::zone::Zones;
@@ -98,7 +98,7 @@ fn write(condition: &Condition, names: Names<'_>, to: &mut String) {
             let all: Vec<String> = ranges.iter().map(one).collect();
             pair(word, &all.join("|"), to);
         }
-        Condition::Protocol(protocol) => pair("PROTOCOL", protocol_word(*protocol), to),
+        Condition::Protocol(protocol) => pair("PROTOCOL", protocol.as_str(), to),
         Condition::Set(id, asks) => {
             pair("RULE-SET", set_name(*id, names), to);
             flag(*asks, names, to);
@@ -233,15 +233,5 @@ fn network_word(network: Network) -> &'static str {
         Network::Icmp => "icmp",
         Network::Tcp => "tcp",
         Network::Udp => "udp",
-    }
-}
-
-fn protocol_word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Other => "other",
-        Protocol::Quic => "quic",
-        Protocol::Ssh => "ssh",
-        Protocol::Tls => "tls",
     }
 }

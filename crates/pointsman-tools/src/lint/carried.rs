@@ -1,7 +1,7 @@
 //! Ways out that cannot carry what a rule sends them: UDP.
 
 use pointsman_policy::condition::Condition;
-use pointsman_policy::fact::{Network, Protocol};
+use pointsman_policy::fact::Network;
 use pointsman_policy::model::OutboundKind;
 use pointsman_policy::{Action, OutboundId, Policy};
 
@@ -56,15 +56,12 @@ fn on_udp(site: &Site<'_>) -> bool {
 fn names_udp(case: &Case<'_>) -> bool {
     case.iter().any(|literal| {
         literal.holds
-            && matches!(
-                &*literal.atom.test,
-                Condition::Network(Network::Udp)
-                    | Condition::Port {
-                        network: Some(Network::Udp),
-                        ..
-                    }
-                    | Condition::Protocol(Protocol::Quic)
-            )
+            && match &*literal.atom.test {
+                Condition::Network(network) => *network == Network::Udp,
+                Condition::Port { network, .. } => *network == Some(Network::Udp),
+                Condition::Protocol(protocol) => protocol.network() == Some(Network::Udp),
+                _ => false,
+            }
     })
 }
 

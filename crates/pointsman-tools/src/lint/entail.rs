@@ -166,13 +166,12 @@ pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
         (Condition::Protocol(protocol), Condition::Text(field, _))
         | (Condition::Text(field, _), Condition::Protocol(protocol)) => !spoken(*field, *protocol),
         (Condition::Text(a, _), Condition::Text(b, _)) => {
-            use Protocol::{Http, Other, Quic, Ssh, Tls};
             let both = |protocol| spoken(*a, protocol) && spoken(*b, protocol);
-            ![Http, Other, Quic, Ssh, Tls].into_iter().any(both)
+            !Protocol::ALL.into_iter().any(both)
         }
         (Condition::Network(network), Condition::Protocol(protocol))
         | (Condition::Protocol(protocol), Condition::Network(network)) => {
-            *protocol == Protocol::Quic && *network != Network::Udp
+            protocol.network().is_some_and(|told| told != *network)
         }
         (Condition::Protocol(protocol), Condition::Number(field, _))
         | (Condition::Number(field, _), Condition::Protocol(protocol)) => match field {

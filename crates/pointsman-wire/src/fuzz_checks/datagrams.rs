@@ -6,7 +6,7 @@ use crate::Parse;
 use crate::sniff::quic::MIN_INITIAL;
 use crate::sniff::quic::keys::Keys;
 use crate::sniff::quic::packet::{MAX_ID, Version};
-use crate::sniff::{FirstDatagrams, Glance, MAX_DATAGRAMS, MAX_HELD, Protocol};
+use crate::sniff::{FirstDatagrams, Glance, MAX_DATAGRAMS, MAX_HELD, Protocol, claims};
 
 /// The parts of an input; the last may be cut.
 pub(crate) fn parts(bytes: &[u8]) -> Vec<&[u8]> {
@@ -36,7 +36,13 @@ pub(crate) fn joined<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
 
 /// First datagrams of every protocol.
 pub fn check_datagrams(bytes: &[u8]) {
-    pushed(&parts(bytes));
+    let parts = parts(bytes);
+    pushed(&parts);
+    for part in parts {
+        let mut claims = claims(part);
+        claims.retain(|protocol| *protocol != Protocol::Ntp);
+        assert!(claims.len() <= 1, "{claims:?}");
+    }
 }
 
 /// The frames of QUIC's Initial packets, one packet of each part; the first byte chooses the version

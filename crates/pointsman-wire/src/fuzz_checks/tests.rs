@@ -14,7 +14,7 @@ use super::*;
 use crate::RequestHost;
 use crate::proxy_protocol::ProxyHeader;
 use crate::sniff::tests::hello::Hello;
-use crate::sniff::tests::quic;
+use crate::sniff::tests::{datagrams, quic, streams};
 
 /// Each target with its check and its seeds, by name.
 type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
@@ -22,7 +22,7 @@ type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
 fn targets() -> Vec<Target> {
     vec![
         ("sniff", check_sniff, sniff_seeds()),
-        ("datagrams", check_datagrams, quic::seeds()),
+        ("datagrams", check_datagrams, datagram_seeds()),
         ("quic_frames", check_quic_frames, quic::frames_seeds()),
         ("socks", check_socks, socks_seeds()),
         ("http_request", check_http_request, http_request_seeds()),
@@ -36,13 +36,17 @@ fn targets() -> Vec<Target> {
     ]
 }
 
+fn datagram_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    [quic::seeds(), datagrams::seeds()].concat()
+}
+
 fn sniff_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let ech = Hello {
         ech: true,
         key_share: 0,
         ..Hello::browser("outer.test")
     };
-    vec![
+    let mut seeds = vec![
         (
             "http-behind-blanks",
             b"\r\n\nGET / HTTP/1.1\r\nHost: a.test\r\n\r\n".into(),
@@ -67,7 +71,9 @@ fn sniff_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("http-2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into()),
         ("ssh", b"SSH-2.0-OpenSSH_9.6p1 Ubuntu-3\r\n".into()),
         ("smtp", b"EHLO a.test\r\n".into()),
-    ]
+    ];
+    seeds.extend(streams::seeds());
+    seeds
 }
 
 fn socks_seeds() -> Vec<(&'static str, Vec<u8>)> {

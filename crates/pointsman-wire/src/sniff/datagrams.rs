@@ -5,8 +5,8 @@
 //! [`MAX_DATAGRAMS`] datagrams or [`MAX_HELD`] bytes there is a verdict.
 //! Its user is what decides flows over UDP: it holds datagrams back while it asks.
 
-use super::Glance;
 use super::quic::Initials;
+use super::{Glance, Protocol, bittorrent, dns, dtls, ntp, stun};
 use crate::{Parse, WhyNot};
 
 /// The most datagrams that are ever looked at: a client sends at most two before the first answer,
@@ -80,10 +80,35 @@ impl FirstDatagrams {
     }
 }
 
+/// A protocol that a first datagram tells by itself, and whether it does.
+type Sniffer = (Protocol, fn(&[u8]) -> bool);
+
+/// In the order in which they are asked. No datagram is told by two of them but for NTP, whose
+/// questions have the least to be known by.
+const SNIFFERS: [Sniffer; 5] = [
+    (Protocol::Stun, stun::datagram),
+    (Protocol::Dtls, dtls::datagram),
+    (Protocol::Bittorrent, bittorrent::datagram),
+    (Protocol::Dns, dns::datagram),
+    (Protocol::Ntp, ntp::datagram),
+];
+
 /// What a first datagram begins.
 fn begin(datagram: &[u8]) -> State {
-    match Initials::begin(datagram) {
-        Some(initials) => State::Quic(Box::new(initials)),
+    if let Some(initials) = Initials::begin(datagram) {
+        return State::Quic(Box::new(initials));
+    }
+    match SNIFFERS.iter().find(|(_, tells)| tells(datagram)) {
+        Some((protocol, _)) => State::Told(Box::new(Glance::of(*protocol))),
         None => State::Not(WhyNot::AnotherProtocol),
     }
+}
+
+/// The protocols that would each tell a first datagram, for the checks.
+pub(crate) fn claims(datagram: &[u8]) -> Vec<Protocol> {
+    let quic = Initials::begin(datagram).map(|_| Protocol::Quic);
+    let others = SNIFFERS.iter().filter(|(_, tells)| tells(datagram));
+    quic.into_iter()
+        .chain(others.map(|(protocol, _)| *protocol))
+        .collect()
 }

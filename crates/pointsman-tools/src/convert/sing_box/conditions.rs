@@ -13,6 +13,20 @@ use pointsman_config::list::from_cased;
 /// How deep logic may stand in logic.
 const MAX_DEPTH: usize = 16;
 
+/// What sing-box tells by first bytes; the words are ours, too.
+pub(super) const SNIFFED: [&str; 10] = [
+    "bittorrent",
+    "dns",
+    "dtls",
+    "http",
+    "ntp",
+    "quic",
+    "rdp",
+    "ssh",
+    "stun",
+    "tls",
+];
+
 /// Keys that are no condition: what the rule is, and how its flows are dialled.
 const APART: [&str; 23] = [
     "action",
@@ -312,8 +326,7 @@ impl SingBox<'_> {
                 others.push(vec!["NEVER".to_owned()]);
             }
             "protocol" => {
-                let known = ["http", "quic", "ssh", "tls"];
-                let is_known = |v: &&String| known.contains(&v.as_str());
+                let is_known = |v: &&String| SNIFFED.contains(&v.as_str());
                 let any = values.iter().any(|v| is_known(&v));
                 for other in values.iter().filter(|v| !is_known(v)) {
                     let why = format!("there is no protocol `{other}`");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::told::{left, words};
-use super::conditions::Found;
+use super::conditions::{Found, SNIFFED};
 use super::{SingBox, items, shown, strings, tag_of, text_of};
 
 /// Keys of `route` that are carried over.
@@ -230,8 +230,11 @@ impl SingBox<'_> {
             said("rules on names that stand before this one see the name in the first bytes, too");
         }
         let sniffers = strings(&rule["sniffer"]).unwrap_or_default();
-        let all = ["http", "quic", "ssh", "tls"];
-        if !sniffers.is_empty() && !all.iter().all(|known| sniffers.iter().any(|s| s == known)) {
+        if !sniffers.is_empty()
+            && !SNIFFED
+                .iter()
+                .all(|known| sniffers.iter().any(|s| s == known))
+        {
             said("first bytes are looked at for every protocol");
         }
         self.sniffed = true;

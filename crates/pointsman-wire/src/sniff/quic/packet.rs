@@ -58,7 +58,7 @@ impl Version {
 /// Whether an unknown version is one that clients are known to send: greased, to have the server name
 /// those that it speaks (RFC 9000 §15), or a draft's.
 pub(super) fn may_be_quic(version: u32) -> bool {
-    version & 0x0f0f_0f0f == 0x0a0a_0a0a || version & 0xffff_ff00 == 0xff00_0000
+    version & 0x0f0f_0f0f == 0x0a0a_0a0a || (0xff00_0001..=0xff00_00ff).contains(&version)
 }
 
 /// A packet with a long header.
