@@ -53,6 +53,15 @@ pub fn check_sniff(bytes: &[u8]) {
     }
 }
 
+/// What servers say first.
+pub fn check_banner(bytes: &[u8]) {
+    let verdict = promises(bytes, sniff::MAX_BANNER, sniff::banner);
+    if let Parse::Done(banner, _) = verdict {
+        let software = banner.software.unwrap_or_default();
+        assert!(software.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
+}
+
 fn check_name(glance: &sniff::Glance) {
     if let Some(name) = &glance.name {
         assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));

@@ -2,9 +2,10 @@
 //!
 //! Invariant: cheap on incomplete input. A dripped ClientHello costs a walk over its record headers
 //! per look and is decoded once.
-//! [`look`] is for streams, [`FirstDatagrams`] for datagrams.
-//! Absent: decryption with secrets, HTTP/2 header blocks, protocols whose server speaks first.
+//! [`look`] is for streams, [`FirstDatagrams`] for datagrams, [`banner()`] for servers that speak first.
+//! Absent: decryption with secrets, HTTP/2 header blocks.
 
+mod banner;
 mod bittorrent;
 mod datagrams;
 mod dns;
@@ -18,6 +19,7 @@ mod ssh;
 mod stun;
 mod tls;
 
+pub use banner::{Banner, MAX_BANNER, ServerProtocol, banner};
 pub(crate) use datagrams::claims;
 pub use datagrams::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD};
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::RequestHost;
 use crate::proxy_protocol::ProxyHeader;
 use crate::sniff::tests::hello::Hello;
-use crate::sniff::tests::{datagrams, quic, streams};
+use crate::sniff::tests::{banner, datagrams, quic, streams};
 
 /// Each target with its check and its seeds, by name.
 type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
@@ -22,6 +22,7 @@ type Target = (&'static str, fn(&[u8]), Vec<(&'static str, Vec<u8>)>);
 fn targets() -> Vec<Target> {
     vec![
         ("sniff", check_sniff, sniff_seeds()),
+        ("banner", check_banner, banner::seeds()),
         ("datagrams", check_datagrams, datagram_seeds()),
         ("quic_frames", check_quic_frames, quic::frames_seeds()),
         ("socks", check_socks, socks_seeds()),
@@ -239,6 +240,7 @@ fn every_seed_but_the_refused_is_understood() {
     let refused = ["smtp", "both"];
     let understood = |target: &str, bytes: &[u8]| match target {
         "sniff" => matches!(sniff::look(bytes), Parse::Done(..)),
+        "banner" => matches!(sniff::banner(bytes), Parse::Done(..)),
         "datagrams" => {
             let mut first = sniff::FirstDatagrams::default();
             let last = parts(bytes).into_iter().map(|part| first.push(part)).last();

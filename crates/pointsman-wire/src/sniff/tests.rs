@@ -8,6 +8,7 @@ use self::hello::{Hello, record, vec16};
 use super::*;
 use crate::fuzz_checks::check_sniff;
 
+pub(crate) mod banner;
 pub(crate) mod datagrams;
 pub(crate) mod hello;
 pub(crate) mod quic;
