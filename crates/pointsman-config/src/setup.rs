@@ -20,7 +20,7 @@ use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
-pub use pointsman_spec::limits::{SniffLimits, Timeouts};
+pub use pointsman_spec::limits::{DatagramLimits, Filtering, SniffLimits, Timeouts};
 pub use pointsman_spec::login::{Credentials, Secret, User};
 use pointsman_spec::outbound as spec;
 pub use pointsman_spec::outbound::{
@@ -99,6 +99,8 @@ pub struct Setup {
     pub sniff: SniffLimits,
     /// Time limits of flows.
     pub timeouts: Timeouts,
+    /// Limits of flows over UDP.
+    pub datagrams: DatagramLimits,
     /// The policy's own tests.
     pub tests: Vec<FlowTest>,
     /// Rule sets that are fetched.

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_os::datagram;
 use pointsman_os::descriptors::for_a_flow;
 use pointsman_os::local::LocalStream;
 use pointsman_os::socket as os;
@@ -149,6 +150,23 @@ impl Dialer {
         UdpSocket::from_std(for_a_flow(socket)?)
     }
 
+    /// A UDP socket for a client's datagrams: as [`Self::udp`], with all that is told of datagrams.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn datagrams(&self, first: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
+        let options = datagram::Options {
+            coalesce: true,
+            tell_class: true,
+            tell_errors: true,
+            receive_buffer: BUFFER,
+            send_buffer: BUFFER,
+            ..datagram::Options::default()
+        };
+        let socket = datagram::mapping_socket(first, self.marked(uplink), &options)?;
+        UdpSocket::from_std(for_a_flow(socket)?)
+    }
+
     /// Whether this host has a route to an address, by its own routes; nothing is sent.
     pub(crate) fn has_route(&self, address: IpAddr) -> bool {
         // Any port: that of "discard".
@@ -231,6 +249,9 @@ impl Dialer {
         }
     }
 }
+
+/// Bytes that may wait in a socket for datagrams: some milliseconds of a gigabit link.
+const BUFFER: usize = 1 << 20;
 
 /// "Connection Attempt Delay" of RFC 8305, section 8.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 pub(crate) use self::bound::Bound;
 use self::client::Client;
 use crate::case::{Case, Choice};
+use crate::datagram::Association;
 use crate::guard::Token;
 use crate::guest::Gone;
 use crate::ledger::{LiveFlow, Ticket};
@@ -75,6 +76,8 @@ pub(crate) struct Flow {
 pub(crate) enum Next {
     /// The client may bring another request, with the server's connection that its login belongs to.
     Again(Stream, Option<Box<Bound>>),
+    /// Datagrams, each flow of which is decided by itself.
+    Associate(Box<Association>),
     /// Nothing.
     Over,
     /// Bytes, until both sides have ended.

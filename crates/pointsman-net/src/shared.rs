@@ -11,13 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use pointsman_os::datagram::Offload;
 use pointsman_os::local::is_one_file;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
+use pointsman_spec::address::Uplink;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::datagram::held::Holding;
+use crate::datagram::room::Room;
 use crate::dial::Dialer;
 use crate::doubt::Doubtful;
 use crate::generation::Generation;
@@ -47,6 +51,12 @@ pub(crate) struct Shared {
     pub(crate) questions: Tasks,
     /// Who guessed passwords of late.
     pub(crate) brake: Brake,
+    /// How many flows over UDP there may be.
+    pub(crate) datagrams: Arc<Room>,
+    /// What is held of those that are decided.
+    pub(crate) holding: Arc<Holding>,
+    /// What each uplink showed that it can send as one.
+    offloads: Mutex<Vec<(Uplink, Arc<Offload>)>>,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Silences,
     dialer: Dialer,
@@ -64,6 +74,9 @@ pub(crate) struct Shared {
 }
 
 pub(crate) const SILENCES: usize = 1024;
+
+/// Uplinks of which it is kept what they can send.
+const UPLINKS: usize = 64;
 
 /// Between two lines that say that all are taken.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
@@ -126,6 +139,9 @@ impl Shared {
             requests: Arc::default(),
             questions: Tasks::new(),
             brake: Brake::default(),
+            datagrams: Arc::default(),
+            holding: Arc::default(),
+            offloads: Mutex::default(),
             silences: Silences::default(),
             dialer,
             generation: ArcSwapOption::empty(),
@@ -152,6 +168,20 @@ impl Shared {
 
     pub(crate) fn listens_at(&self, listening: Vec<At>) {
         self.listening.store(Arc::new(listening));
+    }
+
+    /// What is known of how datagrams leave by that uplink.
+    pub(crate) fn offload(&self, uplink: &Uplink) -> Arc<Offload> {
+        let mut all = self.offloads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = all.iter().find(|(known, _)| known == uplink) {
+            return Arc::clone(known);
+        }
+        let offload = Arc::<Offload>::default();
+        // Of more uplinks than any host has, those that come last learn each for itself.
+        if all.len() < UPLINKS {
+            all.push((uplink.clone(), Arc::clone(&offload)));
+        }
+        offload
     }
 
     /// Whether a connection to that port of some address of this host might arrive at us: cheap, for each that is made.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use pointsman_policy::Policy;
 use pointsman_spec::door::DoorSpec;
-use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::outbound::Outbound;
 
 use crate::lookup::Resolve;
@@ -56,6 +56,8 @@ pub struct Spec {
     pub guards: Vec<Guard>,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Limits of flows over UDP.
+    pub datagrams: DatagramLimits,
     /// What is kept of flows.
     pub records: Records,
 }

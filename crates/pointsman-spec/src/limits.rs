@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pointsman_policy::fact::Protocol;
+
 /// Limits of looking at first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SniffLimits {
@@ -63,6 +65,53 @@ impl Default for Timeouts {
             keep_alive: Duration::from_secs(60),
             // Longer than any client's patience for a connection's first byte.
             blackhole: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Limits of flows over UDP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatagramLimits {
+    /// A flow without a datagram in either direction.
+    pub idle: Duration,
+    /// The same, by what its first datagrams are.
+    pub idle_by_protocol: Vec<(Protocol, Duration)>,
+    /// From whom a mapping takes datagrams.
+    pub filtering: Filtering,
+    /// Flows at once.
+    pub flows: usize,
+    /// Of those: of one client's address.
+    pub flows_by_client: usize,
+    /// Bytes of a flow that are held while it is decided; at most four datagrams.
+    pub held: usize,
+}
+
+/// From whom a client's mapping takes datagrams (RFC 4787, section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filtering {
+    /// From addresses that the client sent something to, from whatever port.
+    #[default]
+    Address,
+    /// From anybody: what game consoles ask for.
+    FullCone,
+    /// From the very places that the client sent something to.
+    Port,
+}
+
+impl Default for DatagramLimits {
+    fn default() -> Self {
+        Self {
+            // RFC 4787, REQ-5: two minutes at least, five are recommended.
+            idle: Duration::from_secs(300),
+            idle_by_protocol: Vec::new(),
+            // RFC 4787, REQ-8, for applications whose peers are many.
+            filtering: Filtering::Address,
+            // Some 20 MiB.
+            flows: 20_000,
+            // A browser has some hundred, a BitTorrent client a thousand.
+            flows_by_client: 2_000,
+            // A ClientHello with post-quantum key shares takes two or three datagrams of QUIC.
+            held: 16 * 1024,
         }
     }
 }

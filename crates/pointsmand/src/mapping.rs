@@ -40,6 +40,7 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         server_resolver,
         sniff: setup.sniff,
         timeouts: setup.timeouts,
+        datagrams: setup.datagrams.clone(),
         records: Records {
             access_log: setup.access_log.clone(),
             keep: setup.history.keep,

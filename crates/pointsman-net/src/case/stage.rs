@@ -10,7 +10,7 @@ use pointsman_policy::{Action, Domain, Facts, Node, OutboundId, Policy};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
-use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::outbound::{Carrier, Kind, Outbound, Refusal};
 use tokio::task::yield_now;
 
@@ -109,6 +109,7 @@ impl Stage {
                 blackhole: Duration::from_millis(50),
                 ..Timeouts::default()
             },
+            datagrams: DatagramLimits::default(),
             records: Records::default(),
         };
         let door = DoorSpec {

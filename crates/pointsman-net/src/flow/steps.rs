@@ -15,6 +15,7 @@ use super::bound::{Bound, To};
 use super::client::Client;
 use super::{Begin, Flow, Next, Relaying};
 use crate::case::{Case, micros};
+use crate::datagram::Association;
 use crate::guest::Gone;
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Server, Unserved};
 use crate::outbound::{DialError, Errand, Opened, Pick};
@@ -70,7 +71,19 @@ impl Flow {
         if came_back {
             return Err(flow.refuse(Unserved::Reject, CAME_BACK).await);
         }
-        Ok(flow)
+        match flow.client.payload {
+            Payload::Datagrams(announced) => Err(flow.associate(announced)),
+            Payload::Bytes | Payload::Request(_) => Ok(flow),
+        }
+    }
+
+    /// The connection stands for the association from now on.
+    fn associate(mut self, announced: u16) -> Next {
+        Next::Associate(Box::new(Association {
+            client: self.client.stream.take(),
+            case: self.case,
+            announced,
+        }))
     }
 
     /// The way out, as long as there is a client.
@@ -149,7 +162,7 @@ impl Flow {
         let times = &self.case.ways.generation().spec().timeouts;
         let client = self.client.stream.take();
         let (client, server) = match &self.client.payload {
-            Payload::Bytes => (client, server),
+            Payload::Bytes | Payload::Datagrams(_) => (client, server),
             Payload::Request(request) => {
                 let server = Server {
                     stream: server,

@@ -47,6 +47,8 @@ pub(crate) struct Arrival {
 pub(crate) enum Payload {
     /// Whatever both sides say.
     Bytes,
+    /// Datagrams, as long as the connection lasts: from the client's address, and from that port where it is none of 0.
+    Datagrams(u16),
     /// One request and its answer; the client may then bring another.
     Request(Box<Request>),
 }

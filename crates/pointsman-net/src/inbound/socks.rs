@@ -1,8 +1,11 @@
 //! SOCKS5 (RFC 1928, RFC 1929) and SOCKS 4a, the server's side.
 //!
 //! Invariant: where there are users, nobody passes without a password; SOCKS 4 knows none, so there
-//! it is refused. Absent: BIND; datagrams.
+//! it is refused. Absent: BIND; what becomes of datagrams.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 use pointsman_spec::door::DoorSpec;
 use pointsman_spec::login::User;
@@ -13,6 +16,9 @@ use super::{Asked, Denial, Heard, Payload, Reply, host};
 use crate::exact;
 use crate::login::{NOT_FROM_THERE, admit};
 use crate::stream::Stream;
+
+/// What a client asks for that wants its datagrams relayed.
+const ANY: Host = Host::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
     let silent = |broken| Denial::of(broken, |_| Vec::new());
@@ -46,8 +52,16 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
     })?;
     let unserved = match request.command {
         Command::Connect => None,
+        Command::UdpAssociate if client.peer_addr().is_some() => {
+            let asked = Asked {
+                host: None,
+                port: None,
+                ..Asked::new(door, InboundKind::Socks5, ANY, 0, user)
+            };
+            return Ok((asked, Reply::Socks5, Payload::Datagrams(request.port)));
+        }
+        Command::UdpAssociate => Some("UDP is relayed for clients that connect over TCP"),
         Command::Bind => Some("BIND is not supported"),
-        Command::UdpAssociate => Some("UDP ASSOCIATE is not built yet"),
         Command::Other(_) => Some("an unknown command"),
     };
     if let Some(why) = unserved {

@@ -46,6 +46,14 @@ pub enum DialError {
         /// The address.
         at: At,
     },
+    /// Something on the way carries no UDP.
+    #[error("outbound `{outbound}` carries no UDP: {why}")]
+    NoDatagrams {
+        /// The outbound.
+        outbound: Arc<str>,
+        /// Why it does not.
+        why: &'static str,
+    },
     /// An outbound of a type that is not built yet.
     #[error("outbound `{outbound}` is of type {kind}, which is not built yet")]
     NotYet {
@@ -174,6 +182,8 @@ pub enum Asked {
     Http,
     /// By SOCKS 5, to connect.
     Socks5,
+    /// By SOCKS 5, to relay datagrams.
+    Socks5Associate,
     /// By SOCKS 5, which methods it takes.
     Socks5Greeting,
     /// By SOCKS 5, whether it takes our login.
@@ -187,6 +197,7 @@ impl Asked {
         match self {
             Self::Http => ": is it an HTTP proxy?",
             Self::Socks5 => ": it may not reach the target (`ssh -D` says so in this way)",
+            Self::Socks5Associate => ": it may carry no UDP",
             Self::Socks5Greeting => ": is it a SOCKS5 proxy?",
             Self::Socks5Login => ": it may not accept our login",
         }
@@ -227,6 +238,7 @@ impl fmt::Display for Asked {
         f.write_str(match self {
             Self::Http => "the HTTP request to connect (CONNECT)",
             Self::Socks5 => "the SOCKS5 request to connect",
+            Self::Socks5Associate => "the SOCKS5 request to relay UDP",
             Self::Socks5Greeting => "the SOCKS5 greeting",
             Self::Socks5Login => "the SOCKS5 login",
         })
@@ -257,6 +269,7 @@ impl DialError {
         match self {
             Self::LikeAddress { .. }
             | Self::LocalAddress { .. }
+            | Self::NoDatagrams { .. }
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::Refuses { .. }
@@ -280,7 +293,10 @@ impl DialError {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::LikeAddress { .. } | Self::LocalAddress { .. } | Self::OwnListener { .. }
+            Self::LikeAddress { .. }
+                | Self::LocalAddress { .. }
+                | Self::NoDatagrams { .. }
+                | Self::OwnListener { .. }
         )
     }
 
@@ -291,6 +307,7 @@ impl DialError {
             // Refusals: nobody counts them as failures.
             Self::LikeAddress { .. }
             | Self::LocalAddress { .. }
+            | Self::NoDatagrams { .. }
             | Self::OwnListener { .. }
             | Self::Shut { .. } => Fault::OutboundRefuses,
             Self::Login { .. } => Fault::Login,
@@ -321,6 +338,7 @@ impl DialError {
             Self::LikeAddress { .. }
             | Self::LocalAddress { .. }
             | Self::Login { .. }
+            | Self::NoDatagrams { .. }
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::ProxyBroke { .. }
@@ -343,7 +361,8 @@ impl DialError {
     }
 }
 
-fn of_the_system(error: &io::Error) -> Fault {
+/// What kind of failure an error of the system is.
+pub(crate) fn of_the_system(error: &io::Error) -> Fault {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::AddrInUse | Kind::AddrNotAvailable => Fault::Address,

@@ -7,6 +7,7 @@
 //! A chain is no kind of connection of its own: "through these hops" is a list, and whoever needs
 //! a stream to somewhere asks for it through what is left of the list.
 
+mod datagrams;
 mod error;
 mod http;
 mod members;
@@ -29,6 +30,8 @@ use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(crate) use self::datagrams::{DatagramWay, Link};
+pub(crate) use self::error::of_the_system;
 pub use self::error::{Asked, DialError, Failure};
 pub(crate) use self::members::{Pick, Stay};
 pub(crate) use self::target::Errand;
@@ -61,7 +64,7 @@ impl Target {
     }
 
     /// As proxies are told it.
-    fn on_the_wire(&self) -> RequestHost {
+    pub(crate) fn on_the_wire(&self) -> RequestHost {
         match &self.host {
             Host::Address(address) => RequestHost::Address(*address),
             Host::Name(name) => RequestHost::Name(name.as_str().to_owned()),

@@ -1,12 +1,13 @@
-//! Asking a SOCKS5 proxy for a stream (RFC 1928, RFC 1929).
+//! Asking a SOCKS5 proxy for a stream, or for a relay of datagrams (RFC 1928, RFC 1929).
 //!
 //! Invariant: only the bytes of its answers are consumed; what follows stays the stream's.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_spec::login::Credentials;
-use pointsman_wire::Unwritable;
-use pointsman_wire::socks::{self, Method, ReplyCode};
+use pointsman_wire::socks::{self, Command, Method, ReplyCode};
+use pointsman_wire::{RequestHost, Unwritable};
 
 use super::waiting::Waiting;
 use super::{Asked, DialError, Failure, Target};
@@ -21,50 +22,90 @@ pub(super) async fn connect(
     target: &Target,
     waiting: &Waiting,
 ) -> Result<Stream, DialError> {
+    log_in(outbound, &mut stream, login, waiting).await?;
+    waiting.asked(Asked::Socks5);
+    let request = socks::write_connect(&target.on_the_wire(), target.port);
+    let request = request.map_err(|what| unwritable(outbound, what))?;
+    ask(outbound, &mut stream, &request, Asked::Socks5).await?;
+    Ok(stream)
+}
+
+/// Has the proxy relay datagrams, as long as the stream is open; where it takes and sends them: its address, as it
+/// says it.
+pub(super) async fn associate(
+    outbound: &Arc<str>,
+    mut stream: Stream,
+    login: Option<&Credentials>,
+    waiting: &Waiting,
+) -> Result<(Stream, SocketAddr), DialError> {
+    log_in(outbound, &mut stream, login, waiting).await?;
+    waiting.asked(Asked::Socks5Associate);
+    // From where our datagrams come we cannot say: there may be others between.
+    let anywhere = RequestHost::Address(Ipv4Addr::UNSPECIFIED.into());
+    let request = socks::write_request(Command::UdpAssociate, &anywhere, 0);
+    let request = request.map_err(|what| unwritable(outbound, what))?;
+    let bound = ask(outbound, &mut stream, &request, Asked::Socks5Associate).await?;
+    match bound.filter(|bound| bound.port() != 0) {
+        Some(bound) => Ok((stream, bound)),
+        None => Err(DialError::ProxyBroke {
+            outbound: Arc::clone(outbound),
+            why: "it did not say at which address it relays UDP".to_owned(),
+        }),
+    }
+}
+
+/// Agrees with the proxy on who we are.
+async fn log_in(
+    outbound: &Arc<str>,
+    stream: &mut Stream,
+    login: Option<&Credentials>,
+    waiting: &Waiting,
+) -> Result<(), DialError> {
     let asked = Asked::Socks5Greeting;
     let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
     waiting.asked(asked);
-    let unwritable = |Unwritable(what): Unwritable| DialError::ProxyBroke {
-        outbound: Arc::clone(outbound),
-        why: format!("its protocol cannot carry {what}"),
-    };
-    send(&mut stream, &socks::write_client_greeting(login.is_some()))
+    send(stream, &socks::write_client_greeting(login.is_some()))
         .await
         .map_err(broken)?;
-    let method = exact::read(&mut stream, 2, socks::parse_method_choice)
+    let method = exact::read(stream, 2, socks::parse_method_choice)
         .await
         .map_err(broken)?;
     match (method, login) {
-        (Method::NoAuthentication, _) => {}
+        (Method::NoAuthentication, _) => Ok(()),
         (Method::Password, Some(login)) => {
             let asked = Asked::Socks5Login;
             let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
             waiting.asked(asked);
             let message = socks::write_userpass(&login.user, login.password.reveal());
-            send(&mut stream, &message.map_err(unwritable)?)
-                .await
-                .map_err(broken)?;
-            let status = exact::read(&mut stream, 2, socks::parse_auth_status).await;
-            if !status.map_err(broken)? {
-                return Err(DialError::Login {
+            let message = message.map_err(|what| unwritable(outbound, what))?;
+            send(stream, &message).await.map_err(broken)?;
+            let status = exact::read(stream, 2, socks::parse_auth_status).await;
+            match status.map_err(broken)? {
+                true => Ok(()),
+                false => Err(DialError::Login {
                     outbound: Arc::clone(outbound),
-                });
+                }),
             }
         }
-        _ => {
-            return Err(DialError::Login {
-                outbound: Arc::clone(outbound),
-            });
-        }
+        _ => Err(DialError::Login {
+            outbound: Arc::clone(outbound),
+        }),
     }
-    let asked = Asked::Socks5;
+}
+
+/// What the proxy bound for a request that it grants.
+async fn ask(
+    outbound: &Arc<str>,
+    stream: &mut Stream,
+    request: &[u8],
+    asked: Asked,
+) -> Result<Option<SocketAddr>, DialError> {
     let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
-    waiting.asked(asked);
-    let request = socks::write_connect(&target.on_the_wire(), target.port).map_err(unwritable)?;
-    send(&mut stream, &request).await.map_err(broken)?;
-    let reply = exact::read(&mut stream, socks::MAX_REPLY, socks::parse_reply).await;
-    match reply.map_err(broken)?.code {
-        ReplyCode::Succeeded => Ok(stream),
+    send(stream, request).await.map_err(broken)?;
+    let reply = exact::read(stream, socks::MAX_REPLY, socks::parse_reply).await;
+    let reply = reply.map_err(broken)?;
+    match reply.code {
+        ReplyCode::Succeeded => Ok(reply.bound),
         code => {
             let (answer, failure) = meaning(code);
             let outbound = Arc::clone(outbound);
@@ -74,6 +115,13 @@ pub(super) async fn connect(
                 failure,
             })
         }
+    }
+}
+
+fn unwritable(outbound: &Arc<str>, Unwritable(what): Unwritable) -> DialError {
+    DialError::ProxyBroke {
+        outbound: Arc::clone(outbound),
+        why: format!("its protocol cannot carry {what}"),
     }
 }
 

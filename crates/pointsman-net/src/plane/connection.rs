@@ -11,6 +11,7 @@ use pointsman_spec::door::DoorSpec;
 use tokio::time::timeout;
 
 use crate::case::Case;
+use crate::datagram::{self, Relay};
 use crate::door::Door;
 use crate::ends::ClientAddr;
 use crate::flow::{self, Next, Relaying};
@@ -35,8 +36,20 @@ pub(super) struct Arriving {
     pub(super) accepted: Accepted,
 }
 
+/// What is left of a connection after its conversation.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all connections come to relay bytes"
+)]
+pub(super) enum Left {
+    /// Bytes, until both sides have ended.
+    Bytes(Relaying),
+    /// Datagrams, until the client ends the connection.
+    Datagrams(Box<Relay>),
+}
+
 /// All that comes before the relay; `None`: there is none.
-pub(super) async fn converse(arriving: Arriving) -> Option<Relaying> {
+pub(super) async fn converse(arriving: Arriving) -> Option<Left> {
     let Arriving {
         shared,
         tasks,
@@ -75,7 +88,12 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Relaying> {
             () = live.stopped() => return None,
         };
         match next {
-            Next::Relay(relaying) => return Some(relaying),
+            Next::Relay(relaying) => return Some(Left::Bytes(relaying)),
+            Next::Associate(association) => {
+                let begin = datagram::begin(*association, listener, &tasks);
+                // On the heap: the room is not every flow's.
+                return Box::pin(begin).await.map(Left::Datagrams);
+            }
             Next::Over => return None,
             Next::Again(again, kept) => (client, bound) = (again, kept),
         }

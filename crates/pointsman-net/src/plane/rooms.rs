@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::connection::{Arriving, converse};
+use super::connection::{Arriving, Left, converse};
+use crate::datagram::Relay;
 use crate::flow::Relaying;
 
 /// Rooms that a worker keeps: about as many as begin at once, and 100 kB at most.
@@ -29,6 +30,8 @@ pub(super) fn serve(arriving: Arriving) -> Connection {
     reason = "nearly all connections come to relay"
 )]
 pub(super) enum Connection {
+    /// The datagrams of an association.
+    Associated(Box<Relay>),
     /// Before the relay.
     Talking(Talk),
     /// Nothing but the relay is left.
@@ -42,10 +45,12 @@ impl Future for Connection {
         loop {
             match &mut *self {
                 Self::Talking(talk) => match Pin::new(talk).poll(cx) {
-                    Poll::Ready(Some(relaying)) => *self = Self::Relaying(relaying),
+                    Poll::Ready(Some(Left::Bytes(relaying))) => *self = Self::Relaying(relaying),
+                    Poll::Ready(Some(Left::Datagrams(relay))) => *self = Self::Associated(relay),
                     Poll::Ready(None) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 },
+                Self::Associated(relay) => return Pin::new(&mut **relay).poll(cx),
                 Self::Relaying(relaying) => return Pin::new(relaying).poll(cx),
             }
         }
@@ -74,7 +79,7 @@ impl Talk {
 }
 
 impl Future for Talk {
-    type Output = Option<Relaying>;
+    type Output = Option<Left>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.room {
@@ -104,7 +109,7 @@ impl Drop for Talk {
 trait Room: Send {
     fn begin(&mut self, arriving: Arriving);
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Relaying>>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Left>>;
 
     fn end(&mut self);
 }
@@ -116,14 +121,14 @@ struct Furnished<T, B> {
 
 impl<T, B> Room for Furnished<T, B>
 where
-    T: Future<Output = Option<Relaying>> + Send,
+    T: Future<Output = Option<Left>> + Send,
     B: Fn(Arriving) -> T + Send,
 {
     fn begin(&mut self, arriving: Arriving) {
         self.talk.set(Some((self.begin)(arriving)));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Relaying>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Left>> {
         match self.talk.as_mut().as_pin_mut() {
             Some(talk) => talk.poll(cx),
             None => Poll::Ready(None),

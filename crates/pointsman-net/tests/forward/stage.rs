@@ -24,7 +24,7 @@ use pointsman_spec::address::Uplink;
 use pointsman_spec::door::Listen;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
-use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::outbound::{
     Balance, Balancing, Carrier, Group, How, Kind, Outbound, Refusal, Retry,
 };
@@ -264,6 +264,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
         sniff: SniffLimits::default(),
         guards: Vec::new(),
         timeouts: Timeouts::default(),
+        datagrams: DatagramLimits::default(),
         records: Records::default(),
     }
 }

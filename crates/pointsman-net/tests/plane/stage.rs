@@ -20,7 +20,7 @@ use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
-use pointsman_spec::limits::{SniffLimits, Timeouts};
+use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::login::{Secret, User};
 use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Refusal, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -181,6 +181,7 @@ impl Script {
             sniff: self.sniff,
             guards: Vec::new(),
             timeouts: self.limits,
+            datagrams: DatagramLimits::default(),
             records: Records::default(),
         }
     }

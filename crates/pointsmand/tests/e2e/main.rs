@@ -26,6 +26,7 @@ mod bitflow;
 mod budget;
 mod chain;
 mod compat;
+mod datagrams;
 mod dialects;
 mod forwards;
 mod full;

@@ -20,7 +20,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    DataFiles, Dialect, History, Kind, Log, PolicyId, Refusal, Setup, SniffLimits, Timeouts,
+    DataFiles, DatagramLimits, Dialect, History, Kind, Log, PolicyId, Refusal, Setup, SniffLimits,
+    Timeouts,
 };
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Parsed};
@@ -90,6 +91,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         shutdown_grace: GRACE,
         sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
+        datagrams: DatagramLimits::default(),
         tests: Vec::new(),
         sources: Vec::new(),
         data: DataFiles::default(),

@@ -23,7 +23,9 @@ use crate::input::{Input, read_text};
 use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts, Uplink};
+use crate::setup::{
+    DatagramLimits, Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts, Uplink,
+};
 use crate::yaml::{self, KeyStyle, Node, Parsed};
 
 /// Reads a configuration of this dialect from its tree; pushes every problem.
@@ -147,6 +149,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         shutdown_grace: SHUTDOWN_GRACE,
         sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
+        datagrams: DatagramLimits::default(),
         tests: Vec::new(),
         sources,
         data,

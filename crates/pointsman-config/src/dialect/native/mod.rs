@@ -34,7 +34,8 @@ use crate::forward::{self, Chosen};
 use crate::input::{Input, MAX_FILE};
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    Balance, DataFiles, Dialect, Families, History, Log, PolicyId, Setup, SniffLimits, Timeouts,
+    Balance, DataFiles, DatagramLimits, Dialect, Families, History, Log, PolicyId, Setup,
+    SniffLimits, Timeouts,
 };
 use crate::value::{self, Others};
 use crate::yaml::{KeyStyle, Keys, Node, Parsed};
@@ -194,6 +195,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         shutdown_grace: general.grace,
         sniff: general.sniff,
         timeouts: general.timeouts,
+        datagrams: DatagramLimits::default(),
         tests: tests.unwrap_or_default(),
         sources,
         data: DataFiles::default(),

@@ -25,7 +25,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    DataFiles, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup, SniffLimits, Timeouts,
+    DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup,
+    SniffLimits, Timeouts,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -248,6 +249,7 @@ impl Reader {
             shutdown_grace: Duration::from_secs(10),
             sniff: SniffLimits::default(),
             timeouts: Timeouts::default(),
+            datagrams: DatagramLimits::default(),
             tests: Vec::new(),
             sources: Vec::new(),
             data: DataFiles::default(),

@@ -28,8 +28,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    DataFiles, Dialect, Families, History, Inbound, Kind, Log, NameServer, Place, PolicyId,
-    Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
+    DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log, NameServer, Place,
+    PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
 };
 use crate::tree::{self, Ast, Expansion, Lists, LowerContext, Name};
 use crate::value;
@@ -134,6 +134,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         shutdown_grace: Duration::from_secs(10),
         sniff: SniffLimits::default(),
         timeouts: Timeouts::default(),
+        datagrams: DatagramLimits::default(),
         tests: Vec::new(),
         sources: Vec::new(),
         data: DataFiles::default(),

@@ -1,0 +1,109 @@
+//! The beginning of an association: a client asked over TCP that its datagrams be relayed (RFC 1928, section 7).
+//!
+//! Invariant: datagrams are taken at the address of this host that the client connected to, at a port that is the
+//! association's alone.
+
+use std::io;
+use std::net::SocketAddr;
+
+use pointsman_os::datagram::{self, Options};
+use pointsman_os::descriptors::for_a_flow;
+use pointsman_wire::socks::{self, ReplyCode};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::relay::{Begin, Relay};
+use crate::case::Case;
+use crate::ends::{Ends, LocalAddr};
+use crate::record::{End, Fault};
+use crate::spec::listening::ListenerId;
+use crate::stream::Stream;
+use crate::tasks::Tasks;
+
+/// A client that asked for an association.
+#[derive(Debug)]
+pub(crate) struct Association {
+    /// Its connection's.
+    pub(crate) case: Case,
+    pub(crate) client: Stream,
+    /// The port from which it says that it will send; 0: it did not say.
+    pub(crate) announced: u16,
+}
+
+/// Bytes that may wait in the socket of an association.
+const BUFFER: usize = 1 << 20;
+
+/// Answers the client; `None`: nothing came about, and the record says why.
+pub(crate) async fn begin(
+    association: Association,
+    listener: ListenerId,
+    tasks: &Tasks,
+) -> Option<Box<Relay>> {
+    let Association {
+        case,
+        mut client,
+        announced,
+    } = association;
+    let Ends {
+        client: Some(from),
+        local: Some(local),
+        ..
+    } = case.ends
+    else {
+        case.end(End::Denied(
+            "a client without an address has no datagrams".into(),
+        ));
+        return None;
+    };
+    let limit = case.ways.generation().spec().timeouts.handshake;
+    let (socket, local) = match listen(local) {
+        Ok(bound) => bound,
+        Err(error) => {
+            let answer = socks::write_unbound_reply(ReplyCode::GeneralFailure);
+            let _ = timeout(limit, client.write_all(&answer)).await;
+            let why = format!("no socket for its datagrams: {error}");
+            case.end(End::Failed(Fault::Exhausted, why.into()));
+            return None;
+        }
+    };
+    let answer = socks::write_reply(ReplyCode::Succeeded, local.get());
+    if !matches!(timeout(limit, client.write_all(&answer)).await, Ok(Ok(()))) {
+        case.end(End::ClientGone);
+        return None;
+    }
+    let known = case.known();
+    let inbound = known.facts.inbound.known().cloned()?;
+    drop(known);
+    case.note(|record| record.note = "UDP association: its flows have records of their own".into());
+    case.ticket.relays();
+    let Case { ways, ticket, .. } = case;
+    Some(Box::new(Relay::new(Begin {
+        shared: ways.shared().clone(),
+        tasks: tasks.clone(),
+        generation: ways.generation().clone(),
+        listener,
+        control: client,
+        ticket,
+        client: from,
+        announced,
+        socket,
+        local,
+        inbound,
+    })))
+}
+
+/// A socket at the address of this host that the client connected to.
+fn listen(local: LocalAddr) -> io::Result<(UdpSocket, LocalAddr)> {
+    let options = Options {
+        coalesce: true,
+        tell_class: true,
+        receive_buffer: BUFFER,
+        send_buffer: BUFFER,
+        ..Options::default()
+    };
+    let at = SocketAddr::new(local.get().ip(), 0);
+    let socket = for_a_flow(datagram::listener(at, false, &options)?)?;
+    let socket = UdpSocket::from_std(socket)?;
+    let at = socket.local_addr()?;
+    Ok((socket, LocalAddr::new(at)))
+}

@@ -1,0 +1,363 @@
+//! Batches of datagrams, from the client's socket to those of its mappings and back.
+//!
+//! Invariants: what came is sent at most once, in the order of its coming for each flow; what cannot be sent now is
+//! dropped, as on any link that is full; no allocation for a datagram of a flow that is carried.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pointsman_os::datagram::{self, Failure, Offload, Outgoing, Received};
+use pointsman_wire::RequestHost;
+
+use super::front;
+use super::kept::{Ending, FlowId, MappingId, Out};
+use super::nat::{Back, Towards};
+use super::relay::{Relay, now};
+use super::scratch::{Batch, Move, Scratch};
+use crate::outbound::of_the_system;
+use crate::record::{End, Fault};
+
+/// Batches of one socket in one turn; then it is the others'.
+const TURNS: usize = 4;
+
+impl Relay {
+    /// What the client said meanwhile.
+    pub(super) fn take_from_client(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
+        for _ in 0..TURNS {
+            if self.socket.poll_recv_ready(cx).is_pending() {
+                return;
+            }
+            let Scratch { inbox, batch } = scratch;
+            if let Ok(received) = inbox.try_receive(&self.socket) {
+                self.outward(received, batch);
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// What came to a mapping meanwhile.
+    pub(super) fn take_from_peers(&mut self, key: MappingId, scratch: &mut Scratch) {
+        for _ in 0..TURNS {
+            let Some(Out {
+                link,
+                bell,
+                controls,
+                waiting,
+                ..
+            }) = self.nat.mapping_of_mut(key).map(|it| &mut it.kept)
+            else {
+                return;
+            };
+            let mut cx = Context::from_waker(bell);
+            let ended = |control: &mut Ending| control.as_mut().poll(&mut cx).is_ready();
+            if controls.iter_mut().any(ended) {
+                return self.unlinked(key);
+            }
+            let mut cx = Context::from_waker(bell);
+            let Poll::Ready(Ok(ready)) = waiting.poll(&mut cx) else {
+                return;
+            };
+            let socket = Arc::clone(&link.socket);
+            if ready.is_error() {
+                for failure in datagram::try_errors(&socket) {
+                    self.told(key, failure);
+                }
+            }
+            let Scratch { inbox, batch } = scratch;
+            if let Ok(received) = inbox.try_receive(&socket) {
+                self.inward(key, received, batch);
+            }
+        }
+        self.ring(key);
+    }
+
+    /// A datagram that was held.
+    pub(super) fn send_one(&mut self, flow: FlowId, payload: &[u8]) {
+        let mut scratch = Scratch::take();
+        let moves = [Move {
+            flow: Some(flow),
+            head: 0..0,
+            payload,
+            class: None,
+        }];
+        self.send(&moves, &mut scratch.batch);
+        scratch.give_back();
+    }
+
+    fn outward(&mut self, received: Received<'_>, batch: &mut Batch) {
+        let now = now();
+        let mut moves = batch.moves();
+        for datagram in received.iter().filter(|datagram| !datagram.truncated) {
+            for bytes in datagram.each() {
+                let Some(said) = self.front.hear(datagram.from, bytes) else {
+                    continue;
+                };
+                let payload = &bytes[said.skip..];
+                match self.nat.sent(said.client, said.place, now) {
+                    Towards::Carried(flow) => moves.push(Move {
+                        flow: Some(flow),
+                        head: 0..0,
+                        payload,
+                        class: datagram.class,
+                    }),
+                    Towards::New => self.begin(said.client, said.place, payload),
+                    Towards::Refused(flow) => {
+                        self.again(said.client, flow, said.place, payload);
+                    }
+                    Towards::Waiting(flow) => self.hold(flow, payload),
+                }
+            }
+        }
+        self.send(&moves, batch);
+        batch.keep_moves(moves);
+    }
+
+    /// Sends what belongs to flows that are carried, each by its mapping.
+    fn send(&mut self, mut moves: &[Move<'_>], batch: &mut Batch) {
+        let by = |relay: &Self, it: &Move<'_>| {
+            let (mapping, _) = relay.nat.flow(it.flow?)?.way()?;
+            Some(mapping)
+        };
+        while let Some(first) = moves.first() {
+            let mapping = by(self, first);
+            let same = moves.iter().take_while(|it| by(self, it) == mapping);
+            let (run, rest) = moves.split_at(same.count());
+            if let Some(key) = mapping.and_then(|mapping| self.nat.mapping_at(mapping)) {
+                let failed = self.send_by(key, run, batch);
+                for (flow, error) in failed {
+                    self.fail(flow, of_the_system(&error), &error.to_string());
+                }
+            }
+            moves = rest;
+        }
+    }
+
+    /// Sends by one mapping; those that failed for good, and why.
+    fn send_by(
+        &self,
+        key: MappingId,
+        moves: &[Move<'_>],
+        batch: &mut Batch,
+    ) -> Vec<(FlowId, io::Error)> {
+        let Some(Out { link, offload, .. }) = self.nat.mapping_of(key).map(|it| &it.kept) else {
+            return Vec::new();
+        };
+        let (mut slices, mut messages) = batch.lists();
+        let carried = |it: &Move<'_>| {
+            let flow = self.nat.flow(it.flow?)?;
+            let (_, to) = flow.way()?;
+            Some((flow.kept.carried.as_ref()?, link.relay.unwrap_or(to)))
+        };
+        for it in moves {
+            let lead = carried(it).map_or(&[][..], |(carried, _)| &carried.lead);
+            slices.extend([IoSlice::new(lead), IoSlice::new(it.payload)]);
+        }
+        gather(moves, &slices, offload, &mut messages, |it| {
+            carried(it).map(|(_, to)| to)
+        });
+        let mut failed = Vec::new();
+        let socket = &link.socket;
+        batch.send(socket, offload, &messages, |at, error| {
+            // The datagrams of a message are of one flow.
+            let flow = moves.get(first_move(&messages, at)).and_then(|it| it.flow);
+            if let Some(flow) = flow.filter(|_| !is_passing(&error)) {
+                failed.push((flow, error));
+            }
+        });
+        for it in moves {
+            if let Some((carried, _)) = carried(it) {
+                let bytes = u64::try_from(it.payload.len()).unwrap_or(u64::MAX);
+                carried.ticket.live().bytes.add_up(bytes);
+            }
+        }
+        batch.keep_messages(messages);
+        batch.keep_slices(slices);
+        failed
+    }
+
+    fn inward(&mut self, key: MappingId, received: Received<'_>, batch: &mut Batch) {
+        let now = now();
+        let mut moves = batch.moves();
+        batch.heads.clear();
+        for datagram in received.iter().filter(|datagram| !datagram.truncated) {
+            for bytes in datagram.each() {
+                let Some((from, payload)) = self.unwrap(key, datagram.from, bytes) else {
+                    continue;
+                };
+                let (flow, head) = match self.nat.came(key, from, now) {
+                    Back::Filtered => continue,
+                    Back::Flow(flow) => (Some(flow), 0..0),
+                    Back::Stranger => {
+                        let start = batch.heads.len();
+                        let host = RequestHost::Address(from.ip());
+                        front::write_head(&mut batch.heads, &host, from.port());
+                        (None, start..batch.heads.len())
+                    }
+                };
+                moves.push(Move {
+                    flow,
+                    head,
+                    payload,
+                    class: datagram.class,
+                });
+            }
+        }
+        self.answer(&moves, batch);
+        batch.keep_moves(moves);
+    }
+
+    /// What a datagram says behind the headers of proxies, and where it comes from.
+    fn unwrap<'a>(
+        &self,
+        key: MappingId,
+        from: SocketAddr,
+        mut bytes: &'a [u8],
+    ) -> Option<(SocketAddr, &'a [u8])> {
+        let Out { link, is_own, .. } = &self.nat.mapping_of(key)?.kept;
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let Some(relay) = link.relay else {
+            return Some((from, bytes));
+        };
+        if from != relay {
+            return None;
+        }
+        for between in &link.between {
+            let (from, used) = front::relayed(bytes)?;
+            // A relay that says where it is by a name, or not at all, is believed.
+            if from.is_some_and(|from| from != *between && !from.ip().is_unspecified()) {
+                return None;
+            }
+            bytes = &bytes[used..];
+        }
+        let (from, used) = front::relayed(bytes)?;
+        let from = match is_own {
+            true => self.nat.only_peer(key)?,
+            false => from?,
+        };
+        Some((from, &bytes[used..]))
+    }
+
+    /// Sends to the client.
+    fn answer(&self, moves: &[Move<'_>], batch: &mut Batch) {
+        let Some(client) = self.front.client() else {
+            return;
+        };
+        let heads = std::mem::take(&mut batch.heads);
+        let (mut slices, mut messages) = batch.lists();
+        let carried = |it: &Move<'_>| self.nat.flow(it.flow?)?.kept.carried.as_ref();
+        for it in moves {
+            let head = match carried(it) {
+                Some(carried) => &*carried.head,
+                None => heads.get(it.head.clone()).unwrap_or(&[]),
+            };
+            slices.extend([IoSlice::new(head), IoSlice::new(it.payload)]);
+        }
+        gather(moves, &slices, &self.offload, &mut messages, |_| {
+            Some(client)
+        });
+        // Whoever left says so by its connection.
+        batch.send(&self.socket, &self.offload, &messages, |_, _| {});
+        for it in moves {
+            if let Some(carried) = carried(it) {
+                let bytes = u64::try_from(it.payload.len()).unwrap_or(u64::MAX);
+                carried.ticket.live().bytes.add_down(bytes);
+            }
+        }
+        batch.keep_messages(messages);
+        batch.keep_slices(slices);
+        batch.heads = heads;
+    }
+
+    /// A datagram did not arrive, as its destination's host or a router says. Where that says that none does, its flow
+    /// ends at once: the next one is another's.
+    fn told(&mut self, key: MappingId, failure: Failure) {
+        use datagram::Fault as What;
+        let (fault, why) = match failure.what {
+            What::PortUnreachable => (Fault::ConnectionRefused, "nobody listens there"),
+            What::HostUnreachable => (Fault::HostUnreachable, "the host is not reached"),
+            What::NetUnreachable => (Fault::NetworkUnreachable, "no way leads there"),
+            What::Prohibited => (Fault::HostUnreachable, "a router or firewall forbids it"),
+            // The system cuts what follows to that length; what a detour lost may arrive the next time.
+            What::TooBig { .. } | What::TimeExceeded | What::Other(_) => return,
+        };
+        let Some(link) = self.nat.mapping_of(key).map(|it| &it.kept.link) else {
+            return;
+        };
+        let to = SocketAddr::new(failure.to.ip().to_canonical(), failure.to.port());
+        let (flows, whose) = match link.relay {
+            Some(relay) if relay == to => (self.nat.carried_by(key), "the proxy's relay "),
+            Some(_) => return,
+            None => (self.nat.towards(key, to).into_iter().collect(), ""),
+        };
+        for flow in flows {
+            let why = format!("{whose}{to}: {why} (ICMP)");
+            self.end(flow, End::Failed(fault, why.into()));
+        }
+    }
+
+    /// The proxy ended an association, and with it all flows that it carried.
+    fn unlinked(&mut self, key: MappingId) {
+        for flow in self.nat.carried_by(key) {
+            let why = "the proxy ended the association";
+            self.fail(flow, Fault::Proxy, why);
+        }
+    }
+}
+
+/// One message for each datagram, or for several in a row that the kernel may cut; two slices are of one datagram.
+fn gather<'a>(
+    moves: &[Move<'a>],
+    slices: &'a [IoSlice<'a>],
+    offload: &Offload,
+    messages: &mut Vec<Outgoing<'a>>,
+    to: impl Fn(&Move<'a>) -> Option<SocketAddr>,
+) {
+    let length = |index: usize| {
+        let parts = slices.get(2 * index..2 * index + 2);
+        parts.map_or(0, |parts| {
+            parts.iter().map(|part| part.len()).sum::<usize>()
+        })
+    };
+    let mut at = 0;
+    while let Some(first) = moves.get(at) {
+        let Some(address) = to(first) else {
+            at += 1;
+            continue;
+        };
+        let like = |it: &&Move<'a>| it.flow == first.flow && it.class == first.class;
+        let alike = moves[at..].iter().take_while(like).count();
+        let run = offload
+            .run(address.ip(), (at..at + alike).map(length))
+            .max(1);
+        let segment = (run > 1).then(|| u16::try_from(length(at)).ok()).flatten();
+        messages.push(Outgoing {
+            to: address,
+            from: None,
+            class: first.class.filter(|class| *class != 0),
+            segment,
+            parts: &slices[2 * at..2 * (at + run)],
+        });
+        at += run;
+    }
+}
+
+/// The number of the first datagram of a message.
+fn first_move(messages: &[Outgoing<'_>], message: usize) -> usize {
+    let before = messages.iter().take(message);
+    before.map(|it| it.parts.len() / 2).sum()
+}
+
+/// Whether a datagram that was refused says nothing of the next one: it was too long for the path, or there was no memory.
+fn is_passing(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::InvalidInput
+    )
+}

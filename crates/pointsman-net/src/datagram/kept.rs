@@ -1,0 +1,73 @@
+//! What is kept of flows and mappings, and what tasks tell of them that decide and open.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Waker;
+
+use pointsman_os::datagram::Offload;
+
+use super::held::Held;
+use super::nat::{Client, FlowKey, MappingKey, Nat};
+use super::room::Place;
+use super::story::Leaves;
+use super::waiting::Waiting;
+use crate::doubt::Doubt;
+use crate::ledger::Ticket;
+use crate::outbound::{DatagramWay, DialError, Link};
+
+pub(super) type Table = Nat<Kept, DatagramWay, Out>;
+pub(super) type FlowId = FlowKey<Kept>;
+pub(super) type MappingId = MappingKey<DatagramWay, Out>;
+
+/// What is kept of a flow.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// While it is decided.
+    pub(super) held: Option<Arc<Held>>,
+    /// From then on; none of one that is refused.
+    pub(super) carried: Option<Carried>,
+    pub(super) _place: Place,
+}
+
+/// What is kept of a flow that is carried.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) ticket: Ticket,
+    /// Goes before its answers.
+    pub(super) head: Box<[u8]>,
+    /// Goes before its datagrams.
+    pub(super) lead: Box<[u8]>,
+    pub(super) _doubt: Option<Doubt>,
+}
+
+/// What is kept of a mapping.
+pub(super) struct Out {
+    pub(super) link: Link,
+    pub(super) bell: Waker,
+    pub(super) offload: Arc<Offload>,
+    /// The flow that has it for itself is answered from wherever the answer comes.
+    pub(super) is_own: bool,
+    /// Connections that the way lives as long as.
+    pub(super) controls: Vec<Ending>,
+    pub(super) waiting: Waiting,
+}
+
+/// Done when a connection has ended.
+pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A way that is being opened, with the flows that wait for it.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) client: Client,
+    pub(super) way: DatagramWay,
+    pub(super) number: u64,
+    pub(super) waiting: Vec<(FlowId, Box<Leaves>)>,
+}
+
+/// What a task came to that this one began.
+#[derive(Debug)]
+pub(super) enum Settled {
+    Decided(FlowId, Option<Box<Leaves>>),
+    /// The number of the opening, how many microseconds it took, and what came of it.
+    Linked(u64, u64, Result<Box<Link>, Arc<DialError>>),
+}

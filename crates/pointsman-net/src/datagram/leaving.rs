@@ -1,0 +1,209 @@
+//! Flows that were decided: their ways out, and the mappings that carry them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pointsman_wire::RequestHost;
+use tokio::time::Instant;
+
+use super::front;
+use super::kept::{Carried, Ending, FlowId, MappingId, Opening, Out, Settled};
+use super::nat::Seconds;
+use super::relay::{CLOSED, Relay, ended, now};
+use super::story::{self, Leaves};
+use super::waiting::Waiting;
+use crate::case::micros;
+use crate::outbound::{DialError, Link, Target};
+use crate::record::{End, Fault};
+
+/// How long a flow that was refused, or that failed, goes nowhere before it is decided anew. Long enough that a client
+/// that repeats itself does not fill the records; short enough for one who changed the rules.
+const REST: Seconds = 10;
+
+impl Relay {
+    /// A flow was decided, and is to be carried.
+    pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>) {
+        let Some(client) = self.nat.flow(flow).map(|flow| flow.client()) else {
+            return leaves.ticket.end(End::ClientGone);
+        };
+        if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
+            return self.carry(flow, mapping, *leaves);
+        }
+        let mut openings = self.openings.iter_mut();
+        let opening =
+            openings.find(|opening| opening.client == client && opening.way == leaves.way);
+        if let Some(opening) = opening {
+            return opening.waiting.push((flow, leaves));
+        }
+        if leaves.way.is_direct() {
+            return match leaves.ways.link_directly(&leaves.way, leaves.to) {
+                Ok(link) => self.open(flow, leaves, link),
+                Err(error) => {
+                    self.rest(flow);
+                    story::fail(leaves.ticket, &error);
+                }
+            };
+        }
+        let number = self.next_opening;
+        self.next_opening += 1;
+        let (ways, way, tell) = (leaves.ways.clone(), leaves.way.clone(), self.tell.clone());
+        self.openings.push(Opening {
+            client,
+            way: way.clone(),
+            number,
+            waiting: vec![(flow, leaves)],
+        });
+        self.tasks.spawn(async move {
+            let begun = Instant::now();
+            let linked = Box::pin(ways.link(&way)).await;
+            let took_us = micros(begun);
+            let linked = linked.map(Box::new).map_err(Arc::new);
+            // Nobody is left to be told: the association ended meanwhile.
+            let _ = tell.send(Settled::Linked(number, took_us, linked)).await;
+        });
+    }
+
+    /// A way was opened, or was not.
+    pub(super) fn linked(
+        &mut self,
+        number: u64,
+        took_us: u64,
+        link: Result<Box<Link>, Arc<DialError>>,
+    ) {
+        let mut openings = self.openings.iter();
+        let Some(index) = openings.position(|opening| opening.number == number) else {
+            return;
+        };
+        let waiting = self.openings.swap_remove(index).waiting;
+        for (_, leaves) in &waiting {
+            leaves.ticket.note(|record| record.took.dial_us = took_us);
+        }
+        let mut waiting = waiting.into_iter();
+        match link {
+            Ok(link) => {
+                // The first that is still there brings the others in.
+                let first = waiting.find(|(flow, _)| self.nat.flow(*flow).is_some());
+                if let Some((flow, leaves)) = first {
+                    self.open(flow, leaves, *link);
+                }
+                for (flow, leaves) in waiting {
+                    self.leaves(flow, leaves);
+                }
+            }
+            Err(error) => {
+                for (flow, leaves) in waiting {
+                    self.rest(flow);
+                    story::fail(leaves.ticket, &error);
+                }
+            }
+        }
+    }
+
+    /// A mapping for that flow.
+    fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link) {
+        let offload = self.shared.offload(leaves.way.uplink());
+        let controls = link.controls.drain(..);
+        let controls = controls.map(|control| -> Ending { Box::pin(ended(control)) });
+        let controls = controls.collect();
+        let out = Out {
+            bell: self.closing.clone(),
+            offload,
+            is_own: leaves.way.is_own(),
+            waiting: Waiting::new(&link.socket),
+            link,
+            controls,
+        };
+        let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {
+            return leaves.ticket.end(End::ClientGone);
+        };
+        let bell = self.bells.bell(mapping.place());
+        if let Some(entry) = self.nat.mapping_of_mut(mapping) {
+            entry.kept.bell = bell;
+        }
+        // Readiness is asked for by the first look.
+        self.ring(mapping);
+        self.carry(flow, mapping, *leaves);
+    }
+
+    fn carry(&mut self, flow: FlowId, mapping: MappingId, leaves: Leaves) {
+        let Some(out) = self.nat.mapping_of(mapping).map(|mapping| &mapping.kept) else {
+            return leaves.ticket.end(End::ClientGone);
+        };
+        let mut lead = Vec::new();
+        let to = match leaves.to {
+            Some(to) => to,
+            None => {
+                lead.extend_from_slice(&out.link.before);
+                let host = leaves.target.on_the_wire();
+                if !front::write_head(&mut lead, &host, leaves.target.port) {
+                    self.rest(flow);
+                    let why = "a name that SOCKS5 cannot carry".into();
+                    return leaves.ticket.end(End::Failed(Fault::Proxy, why));
+                }
+                answered_from(&leaves.target)
+            }
+        };
+        let limits = &self.generation.spec().datagrams;
+        let by_protocol = limits.idle_by_protocol.iter();
+        let idle = by_protocol
+            .filter(|(protocol, _)| Some(*protocol) == leaves.protocol)
+            .map(|(_, idle)| *idle)
+            .next()
+            .unwrap_or(limits.idle);
+        if !self
+            .nat
+            .carry(flow, mapping, to, idle.as_secs().max(1), now())
+        {
+            return leaves.ticket.end(End::ClientGone);
+        }
+        let Some(entry) = self.nat.flow_mut(flow) else {
+            return leaves.ticket.end(End::ClientGone);
+        };
+        leaves.ticket.relays();
+        let closed = leaves.ticket.live().bytes.closed_or_wake(&self.closing);
+        let head = front::head(entry.spelled());
+        entry.kept.carried = Some(Carried {
+            ticket: leaves.ticket,
+            head,
+            lead: lead.into(),
+            _doubt: leaves.doubt,
+        });
+        let held = entry.kept.held.take();
+        if closed.is_some() {
+            self.bells.ring(CLOSED);
+            return;
+        }
+        for datagram in held.iter().flat_map(|held| held.take()) {
+            self.send_one(flow, &datagram);
+        }
+    }
+
+    /// A flow ended before it was carried, or cannot be: its datagrams go nowhere for a while.
+    pub(super) fn rest(&mut self, flow: FlowId) {
+        self.nat.refuse(flow, REST, now());
+        if let Some(entry) = self.nat.flow_mut(flow) {
+            entry.kept.held = None;
+        }
+    }
+
+    /// A flow failed for good: the same, with its record filed.
+    pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str) {
+        let Some(entry) = self.nat.flow_mut(flow) else {
+            return;
+        };
+        if let Some(carried) = entry.kept.carried.take() {
+            carried.ticket.end(End::Failed(fault, why.into()));
+        }
+        self.nat.rest(flow, REST, now());
+    }
+}
+
+/// From where the answers of a place come, as far as it is an address.
+fn answered_from(target: &Target) -> SocketAddr {
+    let address = match target.on_the_wire() {
+        RequestHost::Address(address) => address,
+        // Its mapping has no other flow.
+        RequestHost::Name(_) => [0, 0, 0, 0].into(),
+    };
+    (address, target.port).into()
+}

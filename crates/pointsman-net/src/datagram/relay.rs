@@ -1,0 +1,278 @@
+//! The datagrams of one association, both ways: one task for all of its flows and sockets.
+//!
+//! Invariants: a flow is decided once, by [`super::story`], and from then on is an entry of the table ([`super::nat`]);
+//! whatever ends the association ends its flows, each with its record; a turn takes a bounded number of datagrams of each
+//! socket.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use pointsman_os::datagram::Offload;
+use pointsman_policy::fact::Inbound;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::bells::Bells;
+use super::front::Front;
+use super::kept::{Ending, FlowId, MappingId, Opening, Settled, Table};
+use super::nat::Seconds;
+use super::scratch::Scratch;
+use crate::ends::{ClientAddr, LocalAddr};
+use crate::generation::Generation;
+use crate::ledger::Ticket;
+use crate::record::{By, End, Limit};
+use crate::relay::Closed;
+use crate::shared::Shared;
+use crate::spec::listening::ListenerId;
+use crate::stream::Stream;
+use crate::tasks::Tasks;
+
+/// What there is of an association at its beginning.
+pub(crate) struct Begin {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tasks: Tasks,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) listener: ListenerId,
+    /// By which the client asked for it, and with which it ends.
+    pub(crate) control: Stream,
+    /// The place of that connection among the live flows.
+    pub(crate) ticket: Ticket,
+    pub(crate) client: ClientAddr,
+    /// The port from which the client says that it will send; 0: it did not say.
+    pub(crate) announced: u16,
+    pub(crate) socket: UdpSocket,
+    pub(crate) local: LocalAddr,
+    pub(crate) inbound: Inbound,
+}
+
+/// The datagrams of one association.
+pub(crate) struct Relay {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: Tasks,
+    pub(super) generation: Arc<Generation>,
+    pub(super) listener: ListenerId,
+    pub(super) inbound: Inbound,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) control: Ending,
+    pub(super) front: Front,
+    pub(super) socket: UdpSocket,
+    pub(super) local: LocalAddr,
+    pub(super) offload: Arc<Offload>,
+    pub(super) nat: Table,
+    pub(super) openings: Vec<Opening>,
+    pub(super) next_opening: u64,
+    pub(super) tell: mpsc::Sender<Settled>,
+    pub(super) told: mpsc::Receiver<Settled>,
+    pub(super) bells: Arc<Bells>,
+    pub(super) heard: Vec<u32>,
+    pub(super) closing: Waker,
+    pub(super) sleep: Pin<Box<Sleep>>,
+    /// What [`Self::sleep`] waits for.
+    pub(super) due: Option<Seconds>,
+    /// When it was last recorded that there is no room.
+    pub(super) full: Option<Seconds>,
+}
+
+/// Which bell says that somebody closed a flow.
+pub(super) const CLOSED: u32 = u32::MAX;
+/// Results that wait for the task; those that make them wait then, too.
+const RESULTS: usize = 16;
+
+impl Relay {
+    pub(crate) fn new(begin: Begin) -> Self {
+        let Begin {
+            shared,
+            tasks,
+            generation,
+            listener,
+            control,
+            ticket,
+            client,
+            announced,
+            socket,
+            local,
+            inbound,
+        } = begin;
+        let (tell, told) = mpsc::channel(RESULTS);
+        let bells = Arc::<Bells>::default();
+        let filtering = generation.spec().datagrams.filtering;
+        Self {
+            control: Box::pin(ended(control)),
+            front: Front::new(client.get().ip(), announced),
+            nat: Table::new(filtering),
+            closing: bells.bell(CLOSED),
+            offload: Arc::default(),
+            openings: Vec::new(),
+            next_opening: 0,
+            heard: Vec::new(),
+            sleep: Box::pin(sleep_until(Instant::now())),
+            due: None,
+            full: None,
+            ticket: Some(ticket),
+            shared,
+            tasks,
+            generation,
+            listener,
+            inbound,
+            socket,
+            local,
+            tell,
+            told,
+            bells,
+        }
+    }
+
+    /// One turn; ready: the association has ended.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<End> {
+        if self.control.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Closed);
+        }
+        let live = self.ticket.as_ref().map(Ticket::live);
+        if let Some(by) = live.and_then(|live| live.bytes.closed_or_wake(cx.waker())) {
+            return Poll::Ready(stopped(by));
+        }
+        while let Poll::Ready(Some(settled)) = self.told.poll_recv(cx) {
+            match settled {
+                Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves),
+                Settled::Decided(flow, None) => self.rest(flow),
+                Settled::Linked(number, took_us, link) => self.linked(number, took_us, link),
+            }
+        }
+        self.take_from_client(cx, scratch);
+        let mut heard = std::mem::take(&mut self.heard);
+        self.bells.heard(cx.waker(), &mut heard);
+        heard.sort_unstable();
+        heard.dedup();
+        for place in heard.drain(..) {
+            match (place, self.nat.mapping_at(place)) {
+                (CLOSED, _) => self.end_closed(),
+                (_, Some(mapping)) => self.take_from_peers(mapping, scratch),
+                (_, None) => {}
+            }
+        }
+        self.heard = heard;
+        self.end_idle(cx);
+        Poll::Pending
+    }
+
+    /// Another turn is due for that mapping.
+    pub(super) fn ring(&self, mapping: MappingId) {
+        self.bells.ring(mapping.place());
+    }
+
+    pub(super) fn end(&mut self, flow: FlowId, end: End) {
+        let Some(ended) = self.nat.end(flow) else {
+            return;
+        };
+        if let Some(held) = &ended.flow.held {
+            held.leave();
+        }
+        if let Some(carried) = ended.flow.carried {
+            carried.ticket.end(end);
+        }
+    }
+
+    /// Ends the flows that somebody closed.
+    fn end_closed(&mut self) {
+        let closed = |flow: FlowId| {
+            let kept = &self.nat.flow(flow)?.kept;
+            let live = kept.carried.as_ref()?.ticket.live();
+            live.bytes.closed().map(|by| (flow, by))
+        };
+        let all: Vec<_> = self.nat.flows().filter_map(closed).collect();
+        for (flow, by) in all {
+            self.end(flow, stopped(by));
+        }
+    }
+
+    /// Ends what was idle for too long, and sleeps until the next may be.
+    fn end_idle(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let Some(due) = self.nat.next_due() else {
+                self.due = None;
+                return;
+            };
+            let now = now();
+            if due <= now {
+                while let Some(flow) = self.nat.overdue(now) {
+                    self.end(flow, End::TimedOut(Limit::Idle));
+                }
+                continue;
+            }
+            if self.due != Some(due) {
+                self.due = Some(due);
+                let at = Instant::now() + Duration::from_secs(due - now);
+                self.sleep.as_mut().reset(at);
+            }
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            // The clock of the machine and that of the runtime differ by less than a second.
+            self.due = None;
+            self.sleep
+                .as_mut()
+                .reset(Instant::now() + Duration::from_millis(200));
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// The end of all flows.
+    fn over(&mut self, end: &End) {
+        let flows: Vec<_> = self.nat.flows().collect();
+        for flow in flows {
+            self.end(flow, end.clone());
+        }
+        for opening in self.openings.drain(..) {
+            for (_, leaves) in opening.waiting {
+                leaves.ticket.end(End::ClientGone);
+            }
+        }
+        if let Some(ticket) = self.ticket.take() {
+            ticket.end(end.clone());
+        }
+    }
+}
+
+impl Future for Relay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = Scratch::take();
+        let turn = self.turn(cx, &mut scratch);
+        scratch.give_back();
+        turn.map(|end| self.over(&end))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Aborted, else there is nothing left.
+        self.over(&End::Stopped(By::Shutdown));
+    }
+}
+
+/// Reads over what comes, until nothing more does.
+pub(super) async fn ended(mut control: Stream) {
+    let mut scratch = Vec::new();
+    while matches!(control.read_some(&mut scratch, 512).await, Ok(1..)) {
+        scratch.clear();
+    }
+}
+
+fn stopped(by: Closed) -> End {
+    match by {
+        Closed::Operator => End::Stopped(By::Operator),
+        Closed::Shutdown => End::Stopped(By::Shutdown),
+        Closed::Idle => End::TimedOut(Limit::Idle),
+        Closed::HalfClosed => End::TimedOut(Limit::HalfClosed),
+    }
+}
+
+pub(super) fn now() -> Seconds {
+    pointsman_os::clock::boottime() / 1000
+}

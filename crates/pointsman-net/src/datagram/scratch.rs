@@ -1,0 +1,138 @@
+//! Memory for the batch that a worker has in hand: one for each worker, whatever it serves.
+//!
+//! Invariant: nothing in it is anybody's between two turns.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use pointsman_os::datagram::{Inbox, Offload, Outbox, Outgoing, Place, Stop};
+use tokio::net::UdpSocket;
+
+use super::kept::FlowId;
+
+/// Datagrams that are taken by one call. More would let others wait longer, and few sockets have so many.
+const BATCH: usize = 32;
+/// The longest message: datagrams that the kernel put together.
+const EACH: usize = 65_535;
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// A datagram of the batch in hand.
+#[derive(Clone, Debug)]
+pub(super) struct Move<'a> {
+    /// The flow that it belongs to.
+    pub(super) flow: Option<FlowId>,
+    /// What goes before it, where the flow does not say: a part of [`Batch::heads`].
+    pub(super) head: Range<usize>,
+    pub(super) payload: &'a [u8],
+    pub(super) class: Option<u8>,
+}
+
+/// Memory for one batch.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) inbox: Inbox,
+    pub(super) batch: Batch,
+}
+
+/// Memory for what goes out.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    outbox: Outbox,
+    moves: Vec<Move<'static>>,
+    slices: Vec<IoSlice<'static>>,
+    messages: Vec<Outgoing<'static>>,
+    /// Headers that stand nowhere else.
+    pub(super) heads: Vec<u8>,
+}
+
+impl Scratch {
+    /// That of this worker; another one where it is in use.
+    pub(super) fn take() -> Box<Self> {
+        let kept = SCRATCH.try_with(Cell::take).ok().flatten();
+        kept.unwrap_or_else(|| {
+            Box::new(Self {
+                inbox: Inbox::new(BATCH, EACH),
+                batch: Batch::default(),
+            })
+        })
+    }
+
+    /// For the next turn.
+    pub(super) fn give_back(self: Box<Self>) {
+        // Where the thread ends there is no next one.
+        let _ending = SCRATCH.try_with(|scratch| scratch.set(Some(self)));
+    }
+}
+
+impl Batch {
+    /// Room for a batch, as large as the largest before: no allocation.
+    pub(super) fn lists<'a>(&mut self) -> (Vec<IoSlice<'a>>, Vec<Outgoing<'a>>) {
+        let slices = std::mem::take(&mut self.slices);
+        let messages = std::mem::take(&mut self.messages);
+        (emptied(slices), emptied(messages))
+    }
+
+    /// The same for what is to be sorted.
+    pub(super) fn moves<'a>(&mut self) -> Vec<Move<'a>> {
+        emptied(std::mem::take(&mut self.moves))
+    }
+
+    pub(super) fn keep_moves(&mut self, moves: Vec<Move<'_>>) {
+        self.moves = emptied(moves);
+    }
+
+    /// Sends all messages that the system takes now; `refused` hears which were not taken, and why.
+    pub(super) fn send(
+        &mut self,
+        socket: &UdpSocket,
+        offload: &Offload,
+        messages: &[Outgoing<'_>],
+        mut refused: impl FnMut(usize, io::Error),
+    ) {
+        let mut at = Place::default();
+        while at.message < messages.len() {
+            let sent = self.outbox.send(socket, offload, messages, at);
+            at = sent.until;
+            match sent.stopped {
+                None | Some(Stop::Full) => return,
+                Some(Stop::Refused(error)) => {
+                    refused(at.message, error);
+                    at = at.skip();
+                }
+            }
+        }
+    }
+
+    pub(super) fn keep_messages(&mut self, messages: Vec<Outgoing<'_>>) {
+        self.messages = emptied(messages);
+    }
+
+    pub(super) fn keep_slices(&mut self, slices: Vec<IoSlice<'_>>) {
+        self.slices = emptied(slices);
+    }
+}
+
+/// The same memory for entries of the same shape: of an empty list the library keeps it.
+fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter()
+        .map(|_| unreachable!("it is empty"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_keep_their_memory() {
+        let list: Vec<IoSlice<'_>> = (0..100).map(|_| IoSlice::new(b"x")).collect();
+        let (at, capacity) = (list.as_ptr().addr(), list.capacity());
+        let again: Vec<IoSlice<'static>> = emptied(list);
+        assert_eq!((again.as_ptr().addr(), again.capacity()), (at, capacity));
+    }
+}

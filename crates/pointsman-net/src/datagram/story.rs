@@ -1,0 +1,154 @@
+//! How a flow over UDP is decided, and its way out opened: the story of [`crate::flow`] without a connection. What comes
+//! after is the [`super::relay`]'s: no task, no timer and no buffer for each flow.
+//!
+//! Invariant: whatever ends a flow before it is carried, its record says why.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pointsman_policy::Action;
+use pointsman_policy::fact::Protocol;
+use tokio::time::Instant;
+
+use super::held::Sender;
+use crate::case::{Case, Choice, micros};
+use crate::doubt::Doubt;
+use crate::guest::{Gone, while_here};
+use crate::ledger::Ticket;
+use crate::outbound::{DatagramWay, DialError, Target, Ways};
+use crate::record::{End, chain};
+
+/// A flow that is to be carried.
+#[derive(Debug)]
+pub(super) struct Leaves {
+    pub(super) ticket: Ticket,
+    pub(super) ways: Ways,
+    pub(super) way: DatagramWay,
+    /// Where it goes, as proxies are told.
+    pub(super) target: Target,
+    /// Where it goes from here, with no proxy between.
+    pub(super) to: Option<SocketAddr>,
+    /// What its first datagrams are.
+    pub(super) protocol: Option<Protocol>,
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Decides a flow; `None`: it has ended, and its record is filed.
+pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leaves>> {
+    let live = Arc::clone(case.ticket.live());
+    tokio::select! {
+        leaves = Box::pin(lead(&mut case, &mut guest)) => match leaves {
+            Ok(way) => Some(Box::new(way.with(case))),
+            Err(Over::Gone) => {
+                case.end(End::ClientGone);
+                None
+            }
+            Err(Over::Refused) => {
+                case.end(End::Refused);
+                None
+            }
+            Err(Over::Failed(error)) => {
+                fail(case.ticket, &error);
+                None
+            }
+        },
+        () = live.stopped() => None,
+    }
+}
+
+/// The flow cannot be carried; its record says why.
+pub(super) fn fail(ticket: Ticket, error: &DialError) {
+    let why = chain(error);
+    if !error.is_refusal() {
+        return ticket.end(End::Failed(error.fault(), why.into()));
+    }
+    ticket.note(|record| {
+        record.note = why.as_str().into();
+        record.action = Some(Action::Reject);
+    });
+    ticket.end(End::Refused);
+}
+
+enum Over {
+    Failed(DialError),
+    Gone,
+    Refused,
+}
+
+impl From<Gone> for Over {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<DialError> for Over {
+    fn from(error: DialError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Where a decision leads.
+struct Led {
+    way: DatagramWay,
+    target: Target,
+    to: Option<SocketAddr>,
+}
+
+impl Led {
+    fn with(self, mut case: Case) -> Leaves {
+        let doubt = case.take_doubt();
+        let known = case.known();
+        let look = known.facts.sought.look.known();
+        let protocol = look.map(|look| look.protocol);
+        drop(known);
+        let Case { ways, ticket, .. } = case;
+        Leaves {
+            ticket,
+            ways,
+            way: self.way,
+            target: self.target,
+            to: self.to,
+            protocol,
+            doubt,
+        }
+    }
+}
+
+async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
+    let pick = match case.decide(guest).await? {
+        Choice::Open(pick) => pick,
+        Choice::Refuse(_, why) => {
+            case.undecided(&why);
+            return Err(Over::Refused);
+        }
+    };
+    let way = case.ways.datagram_way(&pick)?;
+    let target = case.target();
+    if !way.is_direct() {
+        case.ways.refuse_like_address(&target)?;
+        return Ok(Led {
+            way: way.to(&target, None),
+            target,
+            to: None,
+        });
+    }
+    let begun = Instant::now();
+    let to = loop {
+        let lent = case.lent();
+        let found = while_here(guest, case.ways.datagram_address(&target, &lent)).await?;
+        // Only now that it matters it is asked who the client is, and what the rules name.
+        if let Err(DialError::LocalAddress { address }) = &found
+            && case.lends(*address)
+        {
+            continue;
+        }
+        break found?;
+    };
+    let took = micros(begun);
+    case.note(|record| record.took.dial_us = took);
+    Ok(Led {
+        way: way.to(&target, Some(to)),
+        target,
+        to: Some(to),
+    })
+}

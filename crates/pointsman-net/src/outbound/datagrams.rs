@@ -1,0 +1,334 @@
+//! Ways out for datagrams: from the outbound of a flow over UDP to a socket, and what goes before each datagram.
+//!
+//! Invariants: what cannot carry UDP refuses the flow and says why, and nothing leaves in its stead; each server of a chain
+//! is asked through those before it, and its relay is reached through theirs; a way lives no longer than the connections
+//! by which its servers were asked (RFC 1928, section 7).
+//!
+//! A proxy that is told a name answers from an address, so that two names at one association could not be told apart:
+//! a flow to a name has an association of its own there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::{Host, OutboundId};
+use pointsman_spec::address::Uplink;
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Protocol, Upstream};
+use pointsman_wire::RequestHost;
+use pointsman_wire::socks;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::waiting::{Limit, Waiting};
+use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, ends_in_number, socks5};
+use crate::stream::Stream;
+
+/// By which way the datagrams of a flow leave: flows with the same one may share a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DatagramWay {
+    /// The configuration whose outbounds it goes by.
+    load: u64,
+    /// The outbound that carries, for whoever reads what went wrong.
+    outbound: Arc<str>,
+    /// Servers on the way, nearest first; none: from here.
+    hops: Vec<OutboundId>,
+    uplink: Uplink,
+    /// The place of a flow that has the way for itself.
+    own: Option<(Host, u16)>,
+    /// The family of the address that its socket sends to first.
+    is_v6: bool,
+}
+
+impl DatagramWay {
+    /// Whether it leaves from here, with no server between.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.hops.is_empty()
+    }
+
+    /// Whether one flow has it for itself.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// How it leaves this host.
+    pub(crate) fn uplink(&self) -> &Uplink {
+        &self.uplink
+    }
+
+    /// As a way of its own for a flow to that place, or to an address of that family.
+    pub(crate) fn to(mut self, target: &Target, address: Option<SocketAddr>) -> Self {
+        if self.is_direct() {
+            self.is_v6 = address.is_some_and(|address| address.is_ipv6());
+        } else if let Host::Name(_) = target.host {
+            self.own = Some((target.host.clone(), target.port));
+        }
+        self
+    }
+}
+
+/// A way that is open for datagrams.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) socket: Arc<UdpSocket>,
+    /// Where all of them go first; `None`: each to where its flow goes.
+    pub(crate) relay: Option<SocketAddr>,
+    /// Goes before the last header: one header for each further relay.
+    pub(crate) before: Vec<u8>,
+    /// The relays that those are for.
+    pub(crate) between: Vec<SocketAddr>,
+    /// The connections by which the servers were asked; the way ends with the first of them.
+    pub(crate) controls: Vec<Stream>,
+}
+
+/// What is left of an outbound on the way to its servers.
+#[derive(Debug, Default)]
+struct Hops {
+    servers: Vec<OutboundId>,
+    uplink: Uplink,
+    depth: u8,
+}
+
+impl Ways {
+    /// By which way the datagrams of a flow leave that was given that outbound.
+    ///
+    /// # Errors
+    /// [`DialError::NoDatagrams`] where something on the way carries none.
+    pub(crate) fn datagram_way(&self, pick: &Pick) -> Result<DatagramWay, DialError> {
+        let mut hops = Hops::default();
+        self.hops(pick.outbound, pick, &mut hops)?;
+        Ok(DatagramWay {
+            load: self.generation().number().load,
+            outbound: self.name(pick.member),
+            hops: hops.servers,
+            uplink: hops.uplink,
+            own: None,
+            is_v6: false,
+        })
+    }
+
+    fn hops(&self, id: OutboundId, pick: &Pick, hops: &mut Hops) -> Result<(), DialError> {
+        let name = || self.name(id);
+        hops.depth += 1;
+        let outbound = self.generation().outbound(id);
+        let Some(outbound) = outbound.filter(|_| hops.depth <= MAX_DEPTH) else {
+            return Err(DialError::TooDeep { outbound: name() });
+        };
+        // What a group says is stronger than what its member says; further servers are reached by the nearest.
+        if let Some(uplink) = outbound.kind.uplink()
+            && hops.servers.is_empty()
+            && hops.uplink == Uplink::default()
+        {
+            hops.uplink = uplink.clone();
+        }
+        match &outbound.kind {
+            Kind::Carry(Carrier::Direct(_)) => Ok(()),
+            Kind::Carry(Carrier::Upstream(upstream)) => {
+                if let Some(why) = carries_none(upstream) {
+                    return Err(DialError::NoDatagrams {
+                        outbound: name(),
+                        why,
+                    });
+                }
+                hops.servers.push(id);
+                Ok(())
+            }
+            Kind::Choose(Group {
+                members: _,
+                how: How::Selected { .. },
+            }) => {
+                let mut groups = pick.groups.iter();
+                let picked = groups.find(|(group, _)| *group == id);
+                let picked = picked.map(|(_, member)| *member);
+                match picked.or_else(|| self.selected(outbound)) {
+                    Some(member) => self.hops(member, pick, hops)?,
+                    None => return Err(DialError::TooDeep { outbound: name() }),
+                }
+                hops.depth -= 1;
+                Ok(())
+            }
+            Kind::Through(all) => {
+                for hop in all {
+                    let depth = hops.depth;
+                    self.hops(*hop, pick, hops)?;
+                    hops.depth = depth;
+                }
+                Ok(())
+            }
+            Kind::NotYet { kind, .. } => Err(DialError::NotYet {
+                outbound: name(),
+                kind: Arc::clone(kind),
+            }),
+            Kind::Carry(Carrier::Target(_)) | Kind::Choose(_) => Err(DialError::NoDatagrams {
+                outbound: name(),
+                why: "forwards over UDP are not built yet",
+            }),
+            Kind::Refuse(_) => Err(DialError::Refuses { outbound: name() }),
+        }
+    }
+
+    /// The address that datagrams go to which leave from here; names are looked up.
+    ///
+    /// # Errors
+    /// Those of the look-up, and refusals of addresses that the client may not be taken to.
+    pub(crate) async fn datagram_address(
+        &self,
+        target: &Target,
+        lent: &super::Lent,
+    ) -> Result<SocketAddr, DialError> {
+        let looked_up;
+        let addresses = match &target.host {
+            Host::Address(address) => std::slice::from_ref(address),
+            Host::Name(_) if !target.resolved.is_empty() => &target.resolved,
+            Host::Name(name) => {
+                looked_up = self.look_up_for(&Path::default(), name).await?;
+                &looked_up
+            }
+        };
+        let first = addresses.iter().find(|address| lent.allows(**address));
+        match (first, addresses.first()) {
+            (Some(address), _) => Ok(SocketAddr::new(*address, target.port)),
+            (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),
+            (None, None) => Err(DialError::TooDeep {
+                outbound: "?".into(),
+            }),
+        }
+    }
+
+    /// Refuses what a proxy would take for an address that the rules did not see.
+    ///
+    /// # Errors
+    /// [`DialError::LikeAddress`].
+    pub(crate) fn refuse_like_address(&self, target: &Target) -> Result<(), DialError> {
+        match &target.host {
+            Host::Name(name) if ends_in_number(name) => {
+                Err(DialError::LikeAddress { name: name.clone() })
+            }
+            Host::Name(_) | Host::Address(_) => Ok(()),
+        }
+    }
+
+    /// Opens a way from here; `first` is where the first datagram goes.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn link_directly(
+        &self,
+        way: &DatagramWay,
+        first: Option<SocketAddr>,
+    ) -> Result<Link, DialError> {
+        // Every flow that leaves from here has an address.
+        let first = first.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
+        let socket = self.dialer().datagrams(first, &way.uplink);
+        let socket = socket.map_err(|source| DialError::Unreachable {
+            outbound: Arc::clone(&way.outbound),
+            source,
+        })?;
+        Ok(Link {
+            socket: Arc::new(socket),
+            relay: None,
+            before: Vec::new(),
+            between: Vec::new(),
+            controls: Vec::new(),
+        })
+    }
+
+    /// Opens a way by proxies, asked one after the other.
+    ///
+    /// # Errors
+    /// [`DialError`], as for streams.
+    pub(crate) async fn link(&self, way: &DatagramWay) -> Result<Link, DialError> {
+        let limit = self.generation().spec().timeouts.dial;
+        let waiting = Waiting::default();
+        let within = Limit {
+            within: limit,
+            waiting: &waiting,
+        };
+        match timeout(limit, self.associate(way, within)).await {
+            Ok(linked) => linked,
+            Err(_elapsed) => Err(waiting.over(Arc::clone(&way.outbound), limit)),
+        }
+    }
+
+    async fn associate(&self, way: &DatagramWay, limit: Limit<'_>) -> Result<Link, DialError> {
+        let mut relays = Vec::with_capacity(way.hops.len());
+        let mut controls = Vec::with_capacity(way.hops.len());
+        for (index, id) in way.hops.iter().enumerate() {
+            let (relay, control) = self.ask_for_relay(way, index, *id, limit).await?;
+            relays.push(relay);
+            controls.push(control);
+        }
+        let mut before = Vec::new();
+        for relay in relays.iter().skip(1) {
+            let host = RequestHost::Address(relay.ip());
+            // Addresses can always be written.
+            let _ = socks::write_udp_header(&mut before, &host, relay.port());
+        }
+        let relay = relays.first().copied();
+        let between = relays.split_off(relays.len().min(1));
+        let link = self.link_directly(way, relay)?;
+        Ok(Link {
+            relay,
+            before,
+            between,
+            controls,
+            ..link
+        })
+    }
+
+    /// The relay of the server `id`, which is asked through those before it, and the connection by which it was.
+    async fn ask_for_relay(
+        &self,
+        way: &DatagramWay,
+        index: usize,
+        id: OutboundId,
+        limit: Limit<'_>,
+    ) -> Result<(SocketAddr, Stream), DialError> {
+        let name = self.name(id);
+        let outbound = self.generation().outbound(id);
+        let Some(upstream) = outbound.and_then(|outbound| outbound.kind.upstream()) else {
+            return Err(DialError::TooDeep { outbound: name });
+        };
+        let path = Path {
+            before: way.hops[..index].to_vec(),
+            uplink: way.uplink.clone(),
+            depth: self.depth + 1,
+            ..Path::default()
+        };
+        let path = path.towards_server();
+        let server = Target::of_server(upstream);
+        let stream = self.reach(&name, path, server.clone(), limit).await?;
+        limit.waiting.connected(&name, upstream);
+        let login = upstream.protocol.credentials();
+        let (stream, bound) = socks5::associate(&name, stream, login, limit.waiting).await?;
+        // Servers behind an address translator, or that never thought of it, say "where you found me" so.
+        if !bound.ip().is_unspecified() {
+            return Ok((bound, stream));
+        }
+        let at = match (index, stream.peer_addr(), &server.host) {
+            (0, Some(peer), _) => peer.ip().to_canonical(),
+            (_, _, Host::Address(address)) => *address,
+            (_, _, Host::Name(named)) => {
+                let path = Path::default().towards_server();
+                let found = self.look_up_for(&path, named).await?;
+                let unspecified = || IpAddr::from([0, 0, 0, 0]);
+                found.first().copied().unwrap_or_else(unspecified)
+            }
+        };
+        Ok((SocketAddr::new(at, bound.port()), stream))
+    }
+
+    /// How long a way may take to open.
+    pub(crate) fn patience(&self) -> Duration {
+        let times = &self.generation().spec().timeouts;
+        times.resolve + times.dial
+    }
+}
+
+/// Why no datagram leaves by that server.
+fn carries_none(upstream: &Upstream) -> Option<&'static str> {
+    match &upstream.protocol {
+        Protocol::HttpConnect(_) => Some("`http` proxies carry no UDP"),
+        Protocol::Socks5(_) if !upstream.carries_udp => Some("`udp: true` is not set"),
+        Protocol::Socks5(_) => None,
+    }
+}

@@ -1,0 +1,362 @@
+//! UDP through SOCKS5: by real proxies, by chains of them, and by what carries none.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::client::connect;
+use crate::daemon::{Daemon, eventually};
+use crate::upstream::{NAME, PASSWORD, SingBox, USER};
+
+const MIXED: &str = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n";
+
+/// A client of SOCKS5 that had its datagrams relayed.
+struct Client {
+    control: TcpStream,
+    relay: SocketAddr,
+    socket: UdpSocket,
+}
+
+impl Client {
+    fn new(daemon: &Daemon) -> Self {
+        let mut control = connect(daemon.address("desk"));
+        control.write_all(&[5, 1, 0]).unwrap();
+        let mut method = [0; 2];
+        control.read_exact(&mut method).unwrap();
+        assert_eq!(method, [5, 0]);
+        control.write_all(&[5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let mut reply = [0; 10];
+        control.read_exact(&mut reply).unwrap();
+        assert_eq!(reply[..4], [5, 0, 0, 1]);
+        let address: [u8; 4] = reply[4..8].try_into().unwrap();
+        let port = u16::from_be_bytes([reply[8], reply[9]]);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        Self {
+            control,
+            relay: (Ipv4Addr::from(address), port).into(),
+            socket,
+        }
+    }
+
+    fn send(&self, head: &[u8], payload: &[u8]) {
+        self.socket
+            .send_to(&[head, payload].concat(), self.relay)
+            .unwrap();
+    }
+
+    /// The next datagram, with its header.
+    fn receive(&self) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 65_535];
+        let length = self.socket.recv(&mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    /// Whether a datagram to that place is answered from there, spelled as it was.
+    fn echoes(&self, head: &[u8], payload: &[u8]) -> bool {
+        self.send(head, payload);
+        let expected = [head, &reversed(payload)].concat();
+        self.receive() == Some(expected)
+    }
+
+    /// Nothing comes for a while.
+    fn hears_nothing(&self) -> bool {
+        self.socket
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        let nothing = self.receive().is_none();
+        self.socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        nothing
+    }
+}
+
+fn reversed(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().rev().copied().collect()
+}
+
+/// The header of a datagram to an address.
+fn to(address: SocketAddr) -> Vec<u8> {
+    let mut head = vec![0, 0, 0];
+    match address.ip() {
+        IpAddr::V4(address) => {
+            head.push(1);
+            head.extend(address.octets());
+        }
+        IpAddr::V6(address) => {
+            head.push(4);
+            head.extend(address.octets());
+        }
+    }
+    head.extend(address.port().to_be_bytes());
+    head
+}
+
+/// The header of a datagram to a name.
+fn to_name(name: &str, port: u16) -> Vec<u8> {
+    let mut head = vec![0, 0, 0, 3, u8::try_from(name.len()).unwrap()];
+    head.extend(name.as_bytes());
+    head.extend(port.to_be_bytes());
+    head
+}
+
+/// Answers each datagram with its bytes in reverse; ends with the test.
+fn echo(at: &str) -> SocketAddr {
+    let socket = UdpSocket::bind(at).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 65_535];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+            let _ = socket.send_to(&reversed(&bytes[..length]), from);
+        }
+    });
+    address
+}
+
+/// The records of flows over UDP, oldest first.
+fn records(daemon: &Daemon) -> Vec<serde_json::Value> {
+    let flows = daemon.json(&["flows", "list", "--recent"]);
+    let flows = flows["flows"].as_array().unwrap().clone();
+    let udp = |flow: &serde_json::Value| flow["network"] == "udp";
+    flows.into_iter().filter(udp).collect()
+}
+
+fn host(record: &serde_json::Value) -> &str {
+    record["destination"]["host"].as_str().unwrap()
+}
+
+#[test]
+fn answers_name_the_place_as_the_client_did() {
+    let daemon = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let (v4, v6) = (echo("127.0.0.1:0"), echo("[::1]:0"));
+    let client = Client::new(&daemon);
+    let by_name = to_name("localhost", v4.port());
+    for head in [to(v4), to(v6), by_name.clone(), to(v4), by_name] {
+        assert!(client.echoes(&head, b"hello"), "{head:?}");
+    }
+    let large = vec![7; 60_000];
+    assert!(client.echoes(&to(v4), &large));
+    assert!(client.echoes(&to(v4), b""), "an empty datagram is one");
+    let mut fragment = to(v4);
+    fragment[2] = 1;
+    client.send(&fragment, b"a part");
+    assert!(client.hears_nothing());
+    // Another socket of the same host is not the client.
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other
+        .send_to(&[&to(v4), &b"who?"[..]].concat(), client.relay)
+        .unwrap();
+    assert!(client.hears_nothing());
+    let Client {
+        control,
+        relay,
+        socket,
+    } = client;
+    let ended = Instant::now();
+    drop(control);
+    eventually("the relay's port is closed", || {
+        UdpSocket::bind(relay).is_ok()
+    });
+    assert!(ended.elapsed() < Duration::from_secs(1));
+    let records = records(&daemon);
+    let told: Vec<_> = records
+        .iter()
+        .map(|it| (host(it), it["ended"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("127.0.0.1", "closed"),
+            ("::1", "closed"),
+            ("localhost", "closed")
+        ]
+    );
+    assert_eq!(records[0]["bytes_sent"], 60_010);
+    assert_eq!(records[0]["bytes_received"], 60_010);
+    assert_eq!(
+        records[0]["source"],
+        socket.local_addr().unwrap().to_string()
+    );
+}
+
+#[test]
+fn each_flow_goes_its_own_way_and_what_carries_none_refuses() {
+    let (one, two, three) = (
+        echo("127.0.0.1:0"),
+        echo("127.0.0.1:0"),
+        echo("127.0.0.1:0"),
+    );
+    let sing_box = SingBox::start();
+    let (socks, http) = (sing_box.socks, sing_box.http);
+    let login = format!("username: {USER}, password: \"{PASSWORD}\"");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}outbounds:\n\
+         \x20 p: {{ type: socks5, server: \"{socks}\", udp: true, {login} }}\n\
+         \x20 web: {{ type: http, server: \"{http}\", {login} }}\n\
+         rules:\n\
+         \x20 - DST-PORT, {}, DIRECT\n\
+         \x20 - DST-PORT, {}, web\n\
+         \x20 - FALLBACK, p\n",
+        one.port(),
+        three.port()
+    ));
+    let client = Client::new(&daemon);
+    assert!(client.echoes(&to(one), b"direct"));
+    assert!(client.echoes(&to(two), b"by the proxy"));
+    assert!(client.echoes(&to_name(NAME, two.port()), b"a name that it alone knows"));
+    client.send(&to(three), b"nowhere");
+    client.send(&to(three), b"nowhere, again");
+    assert!(client.hears_nothing());
+    let log = sing_box.log();
+    assert!(
+        log.contains(&format!("packet connection to {two}")),
+        "{log}"
+    );
+    assert!(!log.contains(&one.port().to_string()), "{log}");
+    assert!(!log.contains(&three.port().to_string()), "{log}");
+    drop(client);
+    eventually("all have ended", || records(&daemon).len() == 4);
+    let records = records(&daemon);
+    let refused = records.iter().find(|it| it["ended"] == "refused").unwrap();
+    assert_eq!(refused["action"], "reject");
+    let why = refused["reason"].as_str().unwrap();
+    assert!(
+        why.contains("`web` carries no UDP: `http` proxies carry no UDP"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn chains_carry_datagrams_through_every_hop() {
+    let place = echo("127.0.0.1:0");
+    let sing_box = SingBox::start();
+    let socks = sing_box.socks;
+    let login = format!("username: {USER}, password: \"{PASSWORD}\"");
+    let first = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let second = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let (one, two) = (first.address("desk"), second.address("desk"));
+    let daemon = Daemon::native(&format!(
+        "{MIXED}outbounds:\n\
+         \x20 one: {{ type: socks5, server: \"{one}\", udp: true }}\n\
+         \x20 two: {{ type: socks5, server: \"{two}\", udp: true }}\n\
+         \x20 three: {{ type: socks5, server: \"{socks}\", udp: true, {login} }}\n\
+         \x20 pick: {{ type: select, members: [two] }}\n\
+         \x20 all: {{ type: chain, hops: [one, pick, three] }}\n\
+         rules:\n  - FALLBACK, all\n"
+    ));
+    let client = Client::new(&daemon);
+    assert!(client.echoes(&to(place), b"through three"));
+    assert!(client.echoes(
+        &to_name(NAME, place.port()),
+        b"a name that the last one knows"
+    ));
+    // Asked through each other, and carrying datagrams to each other's relays.
+    let to_next = |daemon: &Daemon| {
+        let udp = records(daemon);
+        assert_eq!(udp.len(), 2, "{udp:?}");
+    };
+    drop(client);
+    eventually("the first has ended them", || records(&first).len() == 2);
+    eventually("the second has ended them", || records(&second).len() == 2);
+    to_next(&first);
+    to_next(&second);
+}
+
+#[test]
+fn a_port_where_nobody_listens_ends_its_flow_at_once() {
+    let daemon = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let nobody = {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    };
+    let other = echo("127.0.0.1:0");
+    let client = Client::new(&daemon);
+    assert!(client.echoes(&to(other), b"before"));
+    client.send(&to(nobody), b"hello?");
+    eventually("the flow ends", || {
+        records(&daemon).iter().any(|it| it["ended"] == "failed")
+    });
+    assert!(client.echoes(&to(other), b"after"));
+    let records = records(&daemon);
+    let failed = records.iter().find(|it| it["ended"] == "failed").unwrap();
+    assert_eq!(failed["destination"]["port"], nobody.port());
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("nobody listens there (ICMP)"),
+        "{failed}"
+    );
+}
+
+#[test]
+fn a_proxy_that_ends_its_association_ends_the_flows_by_it() {
+    let place = echo("127.0.0.1:0");
+    let mut sing_box = SingBox::start();
+    let socks = sing_box.socks;
+    let login = format!("username: {USER}, password: \"{PASSWORD}\"");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}outbounds:\n\
+         \x20 p: {{ type: socks5, server: \"{socks}\", udp: true, {login} }}\n\
+         rules:\n  - FALLBACK, p\n"
+    ));
+    let client = Client::new(&daemon);
+    assert!(client.echoes(&to(place), b"hello"));
+    sing_box.kill();
+    eventually("the flow ends", || {
+        records(&daemon).iter().any(|it| it["ended"] == "failed")
+    });
+    let records = records(&daemon);
+    let why = records[0]["error"].as_str().unwrap();
+    assert!(why.contains("the proxy"), "{why}");
+}
+
+#[test]
+fn what_was_refused_is_decided_anew_by_other_rules() {
+    let place = echo("127.0.0.1:0");
+    let with = |fallback: &str| format!("{MIXED}rules:\n  - FALLBACK, {fallback}\n");
+    let daemon = Daemon::native(&with("REJECT"));
+    let client = Client::new(&daemon);
+    client.send(&to(place), b"hello?");
+    assert!(client.hears_nothing());
+    daemon.write("pointsman.yaml", &with("DIRECT"));
+    assert!(daemon.client(&["reload"]).status.success());
+    assert!(client.echoes(&to(place), b"hello"));
+}
+
+#[test]
+fn an_operator_closes_a_flow_and_an_association() {
+    let place = echo("127.0.0.1:0");
+    let daemon = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let client = Client::new(&daemon);
+    assert!(client.echoes(&to(place), b"hello"));
+    let live = daemon.json(&["flows", "list"]);
+    let live = live["flows"].as_array().unwrap();
+    let id = |network: &str| {
+        let flow = live.iter().find(|it| it["network"] == network).unwrap();
+        flow["id"].to_string()
+    };
+    assert!(
+        daemon
+            .client(&["flows", "close", &id("udp")])
+            .status
+            .success()
+    );
+    eventually("it ends", || {
+        records(&daemon).iter().any(|it| it["ended"] == "stopped")
+    });
+    assert!(client.echoes(&to(place), b"a new flow"));
+    assert!(
+        daemon
+            .client(&["flows", "close", &id("tcp")])
+            .status
+            .success()
+    );
+    eventually("the association ends", || {
+        UdpSocket::bind(client.relay).is_ok()
+    });
+}
