@@ -290,7 +290,7 @@ async fn serve(
     let tasks = app.tasks.clone();
     tasks.spawn(control::serve(Arc::clone(app), control, tasks.clone()));
     // Before anybody is told that we serve, so that no change after that is missed.
-    tasks.spawn(refresh::run(Arc::clone(app)));
+    tasks.spawn(refresh::begin(app)?);
     tasks.spawn(Arc::clone(app).save_counts_at_intervals());
     tasks.spawn(logging::flows::run(Arc::clone(app), tasks.clone()));
     if let Some(watching) = Watching::begin(app) {

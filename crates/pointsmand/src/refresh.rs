@@ -11,6 +11,7 @@ mod said;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use pointsman_net::spec::Number;
 use pointsman_net::tasks::Tasks;
 use pointsman_policy::OutboundId;
 use pointsman_policy::set::RuleSet;
+use tokio::sync::oneshot;
 
 use self::copy::Copy;
 use crate::app::App;
@@ -45,6 +47,30 @@ const WRITE_AGAIN: Duration = Duration::from_secs(300);
 
 /// The longest that the clock is not looked at.
 const LOOK: Duration = Duration::from_secs(3600);
+
+/// Begins [`run`] on a thread of its own: signals and the control socket wait for no list and no disk. What is answered
+/// ends when the thread has.
+///
+/// # Errors
+/// Those of starting a thread.
+pub(crate) fn begin(app: &Arc<App>) -> io::Result<impl Future<Output = ()> + use<>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (running, ended) = oneshot::channel::<()>();
+    let app = Arc::clone(app);
+    std::thread::Builder::new()
+        .name("lists".into())
+        .spawn(move || {
+            runtime.block_on(run(app));
+            // What is still read is of no use any more.
+            runtime.shutdown_background();
+            drop(running);
+        })?;
+    Ok(async move {
+        let _gone = ended.await;
+    })
+}
 
 /// Keeps the lists of whatever configuration is in force fresh, until the daemon ends.
 pub(crate) async fn run(app: Arc<App>) {
@@ -404,7 +430,7 @@ impl Keeping {
                 // What it took until then; of a good one it is given back once that is in force.
                 pointsman_os::memory::give_back();
             }
-            Ok::<_, std::io::Error>(Some((draft, opened.stamp, compiled)))
+            Ok::<_, io::Error>(Some((draft, opened.stamp, compiled)))
         });
         let read = read.await?.map_err(|error| error.to_string())?;
         let Some((draft, stamp, set)) = read else {
