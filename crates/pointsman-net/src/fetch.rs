@@ -236,10 +236,12 @@ async fn read(
         }
         status => return Err(FetchError::Status(status)),
     }
-    if let Some(encoding) = header(headers, &CONTENT_ENCODING)
-        && !encoding.eq_ignore_ascii_case("identity")
-    {
-        return Err(FetchError::Encoded(encoding));
+    // All of them: a server may name `identity` first, and bytes that are no text still name something.
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let packed = encodings.find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if let Some(encoding) = packed {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        return Err(FetchError::Encoded(encoding.into_owned()));
     }
     let validators = Validators {
         etag: header(headers, &ETAG),

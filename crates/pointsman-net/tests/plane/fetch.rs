@@ -66,6 +66,10 @@ const ANSWERS: &[(&str, &str)] = &[
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-encoding: gzip\r\n\r\nx",
     ),
     (
+        "/packedtwice",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-encoding: identity\r\ncontent-encoding: br\r\n\r\nx",
+    ),
+    (
         "/moved",
         "HTTP/1.1 302 Found\r\nlocation: /list\r\ncontent-length: 0\r\n\r\n",
     ),
@@ -127,6 +131,7 @@ async fn what_servers_send_is_kept_or_refused() {
     check("/half", "it ends in the middle of a line").await;
     check("/large", "larger than 10 bytes").await;
     check("/packed", "the server sent `gzip`").await;
+    check("/packedtwice", "the server sent `br`").await;
     check("/moved", "6 \"a.b").await;
     check(
         "/round",
