@@ -3,6 +3,7 @@
 //! Invariant: the message's bytes are consumed and no more; what follows it is put back. The buffer
 //! never exceeds what the parser can want.
 
+use std::cell::Cell;
 use std::io;
 
 use pointsman_wire::{Parse, WhyNot, http};
@@ -59,6 +60,25 @@ pub(crate) fn why_no_head(why: WhyNot) -> String {
         ),
         why => why.to_string(),
     }
+}
+
+/// Room to read a message into: what the conversation before gave back, where it did.
+pub(crate) fn room() -> Vec<u8> {
+    SPARE.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Keeps room for the next conversation of this thread, where it is of the usual size: one, for as long as nobody
+/// begins.
+pub(crate) fn give_back(mut room: Vec<u8>) {
+    if (1..=STEP).contains(&room.capacity()) {
+        room.clear();
+        // Where the thread ends there is no next one.
+        let _ending = SPARE.try_with(|spare| spare.set(room));
+    }
+}
+
+thread_local! {
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 async fn read_when<T>(

@@ -265,6 +265,14 @@ impl Stream {
         self.prefix = bytes;
     }
 
+    /// The room that reads have left, where nothing is in it.
+    pub(crate) fn take_room(&mut self) -> Vec<u8> {
+        match self.prefix.is_empty() {
+            true => std::mem::take(&mut self.prefix),
+            false => Vec::new(),
+        }
+    }
+
     /// Drops the first `count` bytes of the stream, which must have been seen by a look before.
     ///
     /// # Errors

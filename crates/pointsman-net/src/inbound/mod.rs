@@ -129,12 +129,15 @@ pub(crate) async fn receive(
         return Err(End::TimedOut(Limit::Handshake));
     };
     match heard {
-        Ok((asked, reply, payload)) => Ok(Arrival {
-            client,
-            reply,
-            payload,
-            asked,
-        }),
+        Ok((asked, reply, payload)) => {
+            exact::give_back(client.take_room());
+            Ok(Arrival {
+                client,
+                reply,
+                payload,
+                asked,
+            })
+        }
         Err(Denial::Gone) => Err(End::ClientGone),
         Err(Denial::Told { why, answer }) => {
             reply::farewell(client, &answer).await;
@@ -155,7 +158,7 @@ type Heard = Result<(Asked, Reply, Payload), Denial>;
 
 /// A mixed port tells by the first byte: SOCKS begins with its version, and no method of HTTP does.
 async fn hear(door: &DoorSpec, client: &mut Stream) -> Heard {
-    let mut begun = Vec::new();
+    let mut begun = exact::room();
     match client.read_some(&mut begun, exact::STEP).await {
         Ok(1..) => {}
         Ok(0) | Err(_) => return Err(Denial::Gone),

@@ -25,7 +25,7 @@ use pointsman_policy::fact::InboundKind;
 
 /// For a connection with one question and one answer, from its accept to its record.
 const FORWARDED: usize = 6;
-const BY_SOCKS5: usize = 7;
+const BY_SOCKS5: usize = 6;
 
 /// For a connection that has carried one question and one answer and rests, by either way: what was asked of the
 /// allocator, without what that adds of its own. Of it two times 256 bytes are the runtime's, one for each socket.
