@@ -8,6 +8,7 @@ mod flows;
 mod lacking;
 mod live;
 mod news;
+mod ranked;
 mod tallies;
 mod trouble;
 

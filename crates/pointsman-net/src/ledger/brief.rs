@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Sought};
 use pointsman_policy::{Host, Matched};
 
+use super::ranked::{Rank, Ranked};
 use crate::record::{End, FlowRecord, Incidents, Timings};
 
 /// Records that are kept for others to be alike; where there are more kinds of flows all are forgotten, which costs each
@@ -151,8 +152,14 @@ impl Brief {
 }
 
 /// Records that flows are alike to.
-#[derive(Debug, Default)]
-pub(super) struct Kinds(Mutex<HashMap<Hint, Arc<FlowRecord>>>);
+#[derive(Debug)]
+pub(super) struct Kinds(Ranked<HashMap<Hint, Arc<FlowRecord>>>);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self(Ranked::new(Rank::Kinds, HashMap::new()))
+    }
+}
 
 /// By what one that is alike is looked for: where the texts of its rule, its member and its user lie. Whether it is
 /// alike, the records say.
@@ -162,7 +169,7 @@ impl Kinds {
     /// One that equals `record`, or that itself from now on.
     fn like(&self, record: FlowRecord) -> Arc<FlowRecord> {
         let hint = hint(&record);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if let Some(like) = all.get(&hint)
             && **like == record
         {
@@ -178,7 +185,7 @@ impl Kinds {
 
     /// Forgets those that no flow is like: they hold on to the texts of a configuration that may be gone.
     pub(super) fn forget_unused(&self) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|_, like| Arc::strong_count(like) > 1);
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
 use pointsman_policy::Facts;
@@ -15,6 +15,7 @@ use super::brief::Kinds;
 use super::lacking::Lack;
 use super::live::LiveFlow;
 use super::news::{News, Readers};
+use super::ranked::{self, Rank, Ranked};
 use super::tallies::Rules;
 use super::trouble::{FLOW_LOG, Gravity, Trouble, Troubles};
 use crate::record::line::Line;
@@ -55,9 +56,9 @@ pub struct Counters {
 pub(crate) struct Flows {
     clock: fn() -> u64,
     next: AtomicU64,
-    live: [Mutex<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
+    live: [Ranked<HashMap<u64, Arc<LiveFlow>>>; SHARDS],
     kinds: Kinds,
-    ended: Mutex<Ended>,
+    ended: Ranked<Ended>,
     readers: Readers,
     troubles: Troubles,
     keep: AtomicUsize,
@@ -81,9 +82,9 @@ impl Flows {
         Self {
             clock,
             next: AtomicU64::new(1),
-            live: std::array::from_fn(|_| Mutex::default()),
+            live: std::array::from_fn(|_| Ranked::new(Rank::Live, HashMap::new())),
             kinds: Kinds::default(),
-            ended: Mutex::default(),
+            ended: Ranked::new(Rank::Ended, Ended::default()),
             readers: Readers::default(),
             troubles: Troubles::default(),
             keep: AtomicUsize::new(Records::default().keep),
@@ -91,15 +92,13 @@ impl Flows {
         }
     }
 
-    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Arc<LiveFlow>>> {
+    fn shard(&self, id: u64) -> ranked::Guard<'_, HashMap<u64, Arc<LiveFlow>>> {
         let shard = usize::try_from(id).unwrap_or(0) % SHARDS;
-        self.live[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.live[shard].lock()
     }
 
-    fn ended(&self) -> MutexGuard<'_, Ended> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ended(&self) -> ranked::Guard<'_, Ended> {
+        self.ended.lock()
     }
 
     pub(crate) fn find(&self, id: u64) -> Option<Arc<LiveFlow>> {
@@ -109,11 +108,7 @@ impl Flows {
     /// Looks at all live flows for those that are quiet for too long.
     pub(crate) fn look(&self) {
         for shard in &self.live {
-            for flow in shard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-            {
+            for flow in shard.lock().values() {
                 flow.look();
             }
         }
@@ -122,10 +117,8 @@ impl Flows {
 
     pub(crate) fn live(&self) -> Vec<Arc<LiveFlow>> {
         let shards = self.live.iter();
-        let locked = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut all: Vec<_> = locked
-            .flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
-            .collect();
+        let flows = shards.flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>());
+        let mut all: Vec<_> = flows.collect();
         all.sort_by_key(|flow| flow.id);
         all
     }
@@ -186,7 +179,7 @@ impl Flows {
         let counters = self.ended().counters;
         let (mut sent, mut received) = (counters.bytes_sent, counters.bytes_received);
         for shard in &self.live {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             for flow in shard.values() {
                 sent += flow.bytes.up();
                 received += flow.bytes.down();
@@ -395,3 +388,6 @@ impl Drop for Ticket {
         self.file(End::Stopped(by));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,14 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::brief::{Brief, Kinds};
+use super::ranked::{Guard, Rank, Ranked};
 use super::tallies::{Rules, Tally};
 use crate::record::{End, FlowRecord};
 use crate::relay::{Closed, Counts, FlowBytes};
@@ -24,7 +25,7 @@ pub struct LiveFlow {
     /// Its number.
     pub id: u64,
     begun: Instant,
-    known: Mutex<Known>,
+    known: Ranked<Known>,
     pub(crate) bytes: FlowBytes,
     quiet: Quiet,
     /// Of the rule that decided.
@@ -101,7 +102,7 @@ impl LiveFlow {
         Self {
             id,
             begun: Instant::now(),
-            known: Mutex::new(Known::Whole(Arc::new(record))),
+            known: Ranked::new(Rank::Known, Known::Whole(Arc::new(record))),
             bytes: FlowBytes::default(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
@@ -199,8 +200,8 @@ impl LiveFlow {
         }
     }
 
-    pub(super) fn so_far(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn so_far(&self) -> Guard<'_, Known> {
+        self.known.lock()
     }
 
     /// Writes down what was found out.

@@ -73,7 +73,7 @@ fn what_is_alike_is_kept_once_and_no_longer_than_it_is_wanted() {
     assert!(other.whole(3).answered_early && !two.whole(2).answered_early);
     drop((one, two, other));
     kinds.forget_unused();
-    assert_eq!(kinds.0.lock().unwrap().len(), 0);
+    assert_eq!(kinds.0.lock().len(), 0);
 }
 
 #[test]
