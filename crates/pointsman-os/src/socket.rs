@@ -241,12 +241,14 @@ pub fn receive(socket: &impl AsSocket, buf: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// Those of `send`; `WouldBlock` when nothing fits.
 pub fn send(socket: &impl AsSocket, buf: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(
-        socket,
-        buf,
-        rustix::net::SendFlags::NOSIGNAL,
-    )?)
+    Ok(rustix::net::send(socket, buf, QUIETLY)?)
 }
+
+#[cfg(not(windows))]
+const QUIETLY: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
+/// There are no signals.
+#[cfg(windows)]
+const QUIETLY: rustix::net::SendFlags = rustix::net::SendFlags::empty();
 
 /// Says "no more bytes from this side"; the other direction lives on.
 ///

@@ -197,3 +197,13 @@ impl std::os::fd::AsFd for Socket {
         }
     }
 }
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Socket {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_socket(),
+            Self::Local(socket) => socket.as_socket(),
+        }
+    }
+}
