@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,37 @@ pub(super) fn connect(door: &Door, count: usize) -> anyhow::Result<f64> {
         echo(&mut door.open()?)?;
     }
     Ok(begun.elapsed().as_secs_f64())
+}
+
+/// Clients of [`crowd`].
+pub(super) const CROWD: usize = 32;
+
+/// Many clients at once, each of which connects, asks once and closes so many times, one after the other; returns the
+/// sorted microseconds that each of all connections took, up to its answer.
+pub(super) fn crowd(door: &Door, count: usize) -> anyhow::Result<Vec<f64>> {
+    let begin = Barrier::new(CROWD);
+    let client = || -> anyhow::Result<Vec<f64>> {
+        let mut times = Vec::with_capacity(count);
+        // All begin together, or the first ones would meet nobody.
+        begin.wait();
+        for _ in 0..count {
+            let begun = Instant::now();
+            echo(&mut door.open()?)?;
+            times.push(begun.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(times)
+    };
+    let mut all = Vec::with_capacity(CROWD * count);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(client)).collect();
+        for thread in threads {
+            let times = thread.join();
+            all.extend(times.unwrap_or_else(|_| bail!("a client's thread panicked"))?);
+        }
+        anyhow::Ok(())
+    })?;
+    all.sort_unstable_by(f64::total_cmp);
+    Ok(all)
 }
 
 /// Connections that have each carried a message and now rest.

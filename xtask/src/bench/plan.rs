@@ -12,28 +12,32 @@ pub(super) enum Load {
     Streams,
     /// Messages of 64 bytes over one connection.
     Small,
-    /// Connections that carry one message.
+    /// Connections that carry one message, one after the other.
     Connect,
+    /// The same by many clients at once.
+    Crowd,
     /// Connections that carry nothing.
     Idle,
 }
 
 impl Load {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Stream,
         Self::Streams,
         Self::Small,
         Self::Connect,
+        Self::Crowd,
         Self::Idle,
     ];
 
     /// Its name on the command line.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Stream => "stream",
             Self::Streams => "streams",
             Self::Small => "small",
             Self::Connect => "connect",
+            Self::Crowd => "crowd",
             Self::Idle => "idle",
         }
     }
@@ -54,6 +58,8 @@ pub(super) struct Plan {
     pub(super) messages: usize,
     /// Connections of a sample, one after the other.
     pub(super) connects: usize,
+    /// Connections of each of the clients that connect at once.
+    pub(super) crowd_connects: usize,
     /// Connections that rest at once.
     pub(super) idle: usize,
     /// Small sizes, to try the benchmark itself: nothing is written.
@@ -71,6 +77,7 @@ impl Plan {
             bytes: 1_000_000_000,
             messages: 15_000,
             connects: 1_500,
+            crowd_connects: 200,
             idle: connections(2),
             quick,
         };
@@ -81,6 +88,7 @@ impl Plan {
                 bytes: 100_000_000,
                 messages: 1_000,
                 connects: 200,
+                crowd_connects: 20,
                 idle: connections(2).min(1_000),
                 ..plan
             };
@@ -146,6 +154,7 @@ mod tests {
         check("--quick", Some((None, 2, true)));
         check("--pairs 5 --quick", Some((None, 5, true)));
         check("--only idle", Some((Some(Load::Idle), 10, false)));
+        check("--only crowd", Some((Some(Load::Crowd), 10, false)));
         check("--only", None);
         check("--only everything", None);
         check("--pairs 0", None);

@@ -48,7 +48,13 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
     let text = bench.report.markdown();
     println!("{text}");
     if !bench.plan.quick {
-        let file = format!("benches/results/relay-{}.md", bench.report.date);
+        // One column does not take the place of a whole report.
+        let only = bench.plan.only.map(|load| format!("-{}", load.word()));
+        let file = format!(
+            "benches/results/relay-{}{}.md",
+            bench.report.date,
+            only.unwrap_or_default()
+        );
         std::fs::create_dir_all("benches/results")?;
         std::fs::write(&file, text).with_context(|| file.clone())?;
         println!("written to {file}");
@@ -266,6 +272,14 @@ fn measure(plan: &Plan, load: Load, running: &Running) -> anyhow::Result<Vec<(Me
             // The relay hears of the last closes after the client is done.
             std::thread::sleep(Duration::from_millis(20));
             spent(plan.connects as f64 / 1e6)?.map(|spent| (Metric::ConnectCost, spent))
+        }
+        Load::Crowd => {
+            let times = load::crowd(door, plan.crowd_connects)?;
+            let at = |part: f64| times[(times.len() as f64 * part) as usize];
+            values.push((Metric::CrowdMedian, at(0.50)));
+            values.push((Metric::CrowdTail, at(0.99)));
+            std::thread::sleep(Duration::from_millis(20));
+            spent(times.len() as f64 / 1e6)?.map(|spent| (Metric::CrowdCost, spent))
         }
         Load::Idle => None,
     };

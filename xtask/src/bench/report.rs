@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 
+use super::load::CROWD;
 use super::plan::Plan;
 use super::subject::{FORWARDS, PROXIES, Subject};
 
@@ -22,6 +23,9 @@ pub(super) enum Metric {
     SmallCost,
     Connect,
     ConnectCost,
+    CrowdMedian,
+    CrowdTail,
+    CrowdCost,
     IdleUser,
     IdleKernel,
     Idle,
@@ -30,11 +34,11 @@ pub(super) enum Metric {
 }
 
 use Metric::{
-    Connect, ConnectCost, Cost1, Cost8, Idle, IdleDescriptors, IdleKernel, IdleSlab, IdleUser,
-    Median, Rate1, Rate8, SmallCost, Tail,
+    Connect, ConnectCost, Cost1, Cost8, CrowdCost, CrowdMedian, CrowdTail, Idle, IdleDescriptors,
+    IdleKernel, IdleSlab, IdleUser, Median, Rate1, Rate8, SmallCost, Tail,
 };
 
-const METRICS: [Metric; 14] = [
+const METRICS: [Metric; 17] = [
     Cost1,
     Cost8,
     Rate1,
@@ -44,6 +48,9 @@ const METRICS: [Metric; 14] = [
     SmallCost,
     Connect,
     ConnectCost,
+    CrowdMedian,
+    CrowdTail,
+    CrowdCost,
     IdleUser,
     IdleKernel,
     Idle,
@@ -69,6 +76,9 @@ impl Metric {
             SmallCost => "64 B, CPU µs",
             Connect => "connect-close, µs",
             ConnectCost => "connect-close, CPU µs",
+            CrowdMedian => "connect by 32 at once, p50, µs",
+            CrowdTail => "connect by 32 at once, p99, µs",
+            CrowdCost => "connect by 32 at once, CPU µs",
             IdleUser => "idle, user B",
             IdleKernel => "idle, kernel B",
             Idle => "idle, B",
@@ -80,7 +90,8 @@ impl Metric {
     fn digits(self) -> usize {
         match self {
             Cost1 | Cost8 | Rate1 | Rate8 => 3,
-            Median | Tail | SmallCost | Connect | ConnectCost | IdleDescriptors => 1,
+            Median | Tail | SmallCost | Connect | ConnectCost | CrowdMedian | CrowdTail
+            | CrowdCost | IdleDescriptors => 1,
             IdleUser | IdleKernel | Idle | IdleSlab => 0,
         }
     }
@@ -193,12 +204,13 @@ impl Report {
                 said("git", &["rev-parse", "--short", "HEAD"])
             ),
             format!(
-                "- sizes: {} pairs; downloads of {} MB; {} messages of 64 bytes; {} connections in a row; {} idle \
-                 connections, {} rounds{}",
+                "- sizes: {} pairs; downloads of {} MB; {} messages of 64 bytes; {} connections in a row, \
+                 {} by each of {CROWD} at once; {} idle connections, {} rounds{}",
                 plan.pairs,
                 plan.bytes / 1_000_000,
                 plan.messages,
                 plan.connects,
+                plan.crowd_connects,
                 plan.idle,
                 plan.idle_rounds,
                 if plan.quick {
