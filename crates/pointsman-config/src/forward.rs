@@ -5,6 +5,7 @@
 //! socket's) is not on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::condition::AddressOf;
 use pointsman_policy::condition::Asks;
@@ -19,6 +20,9 @@ use crate::setup::{
     PolicyId, Setup, Target,
 };
 use crate::yaml::Node as Key;
+
+/// The longest silence before a probe that Linux takes (`MAX_TCP_KEEPIDLE`).
+pub(crate) const LONGEST_PROBES: Duration = Duration::from_secs(32_767);
 
 /// Where the parts of a forward stand, for explanations.
 #[derive(Clone, Debug, Default)]

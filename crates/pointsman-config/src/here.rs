@@ -56,25 +56,29 @@ fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
     let Some(Upstream { served_by, .. }) = outbound.kind.upstream() else {
         return;
     };
-    let (code, what) = match served_by {
-        Some(ServedBy::Program(path)) if is_missing(path, files) => {
-            ("no-such-program", format!("program `{}`", path.display()))
-        }
-        Some(ServedBy::User(name)) if files.has_user(name) == Some(false) => {
-            ("no-such-user", format!("user `{name}`"))
-        }
+    let (code, what, hint) = match served_by {
+        Some(ServedBy::Program(path)) if is_missing(path, files) => (
+            "no-such-program",
+            format!("there is no program `{}` on this host", path.display()),
+            "mend `served_by`",
+        ),
+        // The daemon finds users where this does.
+        Some(ServedBy::User(name)) if files.has_user(name) == Some(false) => (
+            "no-such-user",
+            format!("`/etc/passwd` of this host has no user `{name}`"),
+            "mend `served_by`, or write the user's number where another directory (LDAP) has the user",
+        ),
         Some(ServedBy::Program(_) | ServedBy::User(_)) | None => return,
     };
     let Some(span) = &outbound.span else { return };
     let message = format!(
-        "there is no {what} on this host: until there is, any program that listens at its address is taken for the one \
+        "{what}: until it is there, any program that listens at its address is taken for the one \
          behind `{}`",
         outbound.name
     );
-    problems.warning(code, span, message).hint = Some(
-        "mend `served_by`; on another host than the one that it is for, this is to be expected"
-            .into(),
-    );
+    problems.warning(code, span, message).hint = Some(format!(
+        "{hint}; on another host than the one that it is for, this is to be expected"
+    ));
 }
 
 fn is_missing(path: &Path, files: &dyn Files) -> bool {
@@ -138,7 +142,7 @@ mod tests {
         check(
             "user: no-such",
             rule,
-            &["3: there is no user `no-such` on this host"],
+            &["3: `/etc/passwd` of this host has no user `no-such`: until it is there"],
         );
         check("user: root", &format!("PROCESS-PATH, {real}"), &[]);
         check("user: root", "PROCESS-PATH, /not/here", &[]);

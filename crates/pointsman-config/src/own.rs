@@ -4,6 +4,7 @@
 //! data plane's to refuse when it dials.
 
 mod circle;
+mod groups;
 mod twice;
 pub(crate) mod ways;
 
@@ -131,9 +132,9 @@ fn addresses(host: &Host) -> Vec<IpAddr> {
 }
 
 /// Refuses servers and targets that are listeners of this very configuration, and listeners that are in each other's
-/// way; tells of guards that go by
-/// an endpoint alone.
+/// way, or where no flow comes; tells of guards that go by an endpoint alone.
 pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
+    groups::check(setup, problems);
     let listeners = Listeners::of(setup);
     let ways = Ways::of(setup);
     let nobody_else = |_| false;

@@ -131,7 +131,11 @@ fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowL
 }
 
 /// `GET /v1/flows/{id}`
-pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let id = match number(&id) {
+        Ok(id) => id,
+        Err(refusal) => return refusal.into_response(),
+    };
     match app.plane.record(id) {
         Some(record) => Json(app.wire(&record)).into_response(),
         None => unknown(id).into_response(),
@@ -139,7 +143,11 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Res
 }
 
 /// `DELETE /v1/flows/{id}`
-pub(crate) async fn close(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response {
+pub(crate) async fn close(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let id = match number(&id) {
+        Ok(id) => id,
+        Err(refusal) => return refusal.into_response(),
+    };
     match app.plane.close(id) {
         Some(flow) => Json(app.wire(&ended(&flow).await)).into_response(),
         None => unknown(id).into_response(),
@@ -163,9 +171,13 @@ async fn ended(flow: &LiveFlow) -> FlowRecord {
 /// `GET /v1/flows/{id}/explain`: what the policy of its generation says of what was known of it.
 pub(crate) async fn explain_one(
     State(app): State<Arc<App>>,
-    Path(id): Path<u64>,
+    Path(id): Path<String>,
     Query(which): Query<Which>,
 ) -> Response {
+    let id = match number(&id) {
+        Ok(id) => id,
+        Err(refusal) => return refusal.into_response(),
+    };
     let Some(record) = app.plane.record(id) else {
         return unknown(id).into_response();
     };
@@ -436,6 +448,14 @@ fn render(
         explain::hint_of_sets(&mut explanation, setup, policy, &trace);
     }
     explanation
+}
+
+/// The number of a flow, as a path has it.
+fn number(id: &str) -> Result<u64, Refusal> {
+    id.parse().map_err(|_not_one| {
+        let text = format!("`{id}` is no number of a flow");
+        Refusal(StatusCode::BAD_REQUEST, "bad-request", text)
+    })
 }
 
 fn unknown(id: u64) -> Refusal {

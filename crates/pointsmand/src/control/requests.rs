@@ -146,12 +146,16 @@ fn told(app: &App, sub_id: u64, question: &Question) -> Request {
 /// `POST /v1/requests/{id}`: an answer. What is no route gives the flow its fallback.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
-    Path(request_id): Path<u64>,
+    Path(request): Path<String>,
     Json(verdict): Json<Verdict>,
 ) -> Response {
     let answer = Answer::of(&verdict.route);
     let requests = app.plane.requests();
     let refuse = |status, code, text: String| Refusal(status, code, text).into_response();
+    let Ok(request_id) = request.parse() else {
+        let text = format!("`{request}` is no number of a request");
+        return refuse(StatusCode::BAD_REQUEST, "bad-request", text);
+    };
     match requests.answer(verdict.sub_id, request_id, answer) {
         Outcome::Taken => {
             let route = answer.map_or("", Answer::as_str).to_owned();

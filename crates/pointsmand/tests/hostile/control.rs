@@ -173,6 +173,25 @@ fn errors_are_json_whoever_finds_them() {
             assert!(answer.head.contains("allow: get"), "{}", answer.head);
         }
     }
+    // What is wrong with a number is said in our words, and not in a library's.
+    let route = r#"{"sub_id":1,"route":"REJECT"}"#;
+    for (asked, said) in [
+        (
+            request("GET /v1/flows/-1", "", ""),
+            "`-1` is no number of a flow",
+        ),
+        (
+            request("POST /v1/requests/-1", json, route),
+            "`-1` is no number of a request",
+        ),
+    ] {
+        let answer = ask(&daemon, &asked);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "bad-request".to_owned())
+        );
+        assert!(answer.body.contains(said), "{}", answer.body);
+    }
     let head = ask(&daemon, &request("HEAD /v1/nothing", "", ""));
     assert_eq!((head.status, &*head.body), (404, ""));
 }

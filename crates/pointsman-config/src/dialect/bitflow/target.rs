@@ -10,6 +10,7 @@ use pointsman_policy::{Host, OutboundId};
 
 use super::timeout;
 use super::{given, tls};
+use crate::forward::LONGEST_PROBES;
 use crate::outbounds::Outbounds;
 use crate::problem::Problems;
 use crate::setup::{Carrier, Endpoint, Families, Keepalive, Kind, Protocol, Target, Upstream};
@@ -67,8 +68,14 @@ pub(super) fn read(
     let read_timeout = limit("read_timeout", "`read_timeout`");
     let attempts = given(&mut keys, "connect_attempts")
         .and_then(|node| node.number("`connect_attempts`", 0..=1_000_000, problems));
-    let keepalive = given(&mut keys, "keepalive_interval")
-        .and_then(|node| value::go_duration(node, "`keepalive_interval`", problems));
+    let keepalive = given(&mut keys, "keepalive_interval").and_then(|node| {
+        let wait = value::go_duration(node, "`keepalive_interval`", problems)?;
+        if u64::try_from(wait).is_ok_and(|wait| Duration::from_nanos(wait) > LONGEST_PROBES) {
+            let message = "`keepalive_interval` counts as 32767s (9h6m7s), which is the longest that systems wait";
+            problems.warning("invalid-value", &node.span, message);
+        }
+        Some(wait)
+    });
     let mut not_yet = None;
     if let Some((key, context)) = keys.take_pair("tls_context")
         && !context.is_null()

@@ -8,7 +8,7 @@ use pointsman_spec::door::DoorLimits;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
 use super::{BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
-use crate::forward::{self, Draft, NOT_BY_NAME, Origins};
+use crate::forward::{self, Draft, LONGEST_PROBES, NOT_BY_NAME, Origins};
 use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
@@ -250,9 +250,6 @@ fn target(
     };
     Some((name?.into(), target))
 }
-
-/// The longest silence before a probe that Linux takes (`MAX_TCP_KEEPIDLE`).
-const LONGEST_PROBES: Duration = Duration::from_secs(32_767);
 
 /// Whether systems take that.
 fn is_probed(every: Duration, node: &Node, problems: &mut Problems) -> bool {

@@ -6,6 +6,26 @@ use expect_test::expect;
 
 use super::{check, reads, setup};
 
+/// Systems wait for no longer: whoever writes more is told.
+#[test]
+fn long_silences_are_what_systems_can_do() {
+    let told = |seconds: u32| {
+        let text = format!(
+            "server: {{ proxies: [ {{ name: a, listener: {{ address: ':1' }}, target: {{ address: 'b:1', keepalive_interval: {seconds}s }} }} ] }}\n"
+        );
+        let files = crate::files::Memory::new([("config.yaml", text.as_str())]);
+        let path = std::path::Path::new("config.yaml");
+        let told = crate::load(path, Some(crate::setup::Dialect::Bitflow), None, &files).problems;
+        let long = told.0.iter().filter(|it| it.code == "invalid-value");
+        long.map(|it| it.sentence()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(32_767), [""; 0]);
+    assert_eq!(
+        told(32_768),
+        ["`keepalive_interval` counts as 32767s (9h6m7s), which is the longest that systems wait"]
+    );
+}
+
 #[test]
 fn options_are_checked() {
     let options = |options: &str, expected: &[&str]| {
