@@ -1,6 +1,6 @@
 //! What first bytes tell, one case per line.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -341,25 +341,37 @@ fn ports_whose_server_speaks_first() {
     );
 }
 
+/// What this thread has spent on a CPU, where the system says it: the machine may be busy.
+fn spent() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
 /// A hello that comes byte by byte must not cost what a slow client likes it to.
 #[test]
 fn a_dripped_hello_is_cheap() {
+    if spent().is_none() {
+        eprintln!("skipped: this system does not say what a thread has spent");
+        return;
+    }
+    // Of ten runs, for the system counts in milliseconds.
     let drip = |bytes: &[u8]| {
-        let start = Instant::now();
-        for end in 0..bytes.len() {
+        let before = spent().unwrap();
+        for end in (0..bytes.len()).cycle().take(10 * bytes.len()) {
             assert_eq!(look(&bytes[..end]), Parse::NeedMore);
         }
-        start.elapsed()
+        spent().unwrap() - before
     };
     let hello = Hello::browser("a.test").bytes();
     assert!(hello.len() > 1_300);
-    // The best of several runs, for the machine may be busy. Unoptimised, it takes about 0.2 ms.
-    let best = (0..10).map(|_| drip(&hello)).min();
-    assert!(best < Some(Duration::from_millis(3)), "{best:?}");
+    // Unoptimised, it takes about 2 ms.
+    let took = drip(&hello);
+    assert!(took < Duration::from_millis(30), "{took:?}");
     // A byte in each record, where every look walks over all of them.
     let split = Hello::named("a.test").in_records_of(1);
-    let best = (0..10).map(|_| drip(&split)).min();
-    assert!(best < Some(Duration::from_millis(50)), "{best:?}");
+    let took = drip(&split);
+    assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
 proptest! {
