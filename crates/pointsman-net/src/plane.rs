@@ -32,8 +32,8 @@ use self::listeners::{Kept, Listeners};
 pub use self::transaction::{Prepared, PreparedRefresh, Retired};
 use crate::dial::Dialer;
 pub use crate::ledger::{
-    Attempt, Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally,
-    Tail, Tallied, Tally, Told, Trouble,
+    Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,
+    Tallied, Tally, TargetTrouble, Told, Trouble,
 };
 use crate::relay::Closed;
 use crate::requests::Requests;

@@ -79,7 +79,7 @@ pub enum Told {
         count: u64,
     },
     /// A forward's target was not reached, and the flow is not over: the same or another is tried next.
-    Target(Attempt),
+    Target(TargetTrouble),
     /// More like it, which are not told one by one.
     TargetsLeftOut {
         /// The forward and its target; `None`: many of them.
@@ -120,7 +120,7 @@ pub enum Told {
 
 /// An attempt at a forward's target that failed.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct TargetTrouble {
     /// The flow's number.
     pub flow: u64,
     /// The forward.
@@ -326,7 +326,7 @@ impl Troubles {
         let trouble = Trouble::Fault(fault);
         let way = (Arc::clone(forward), Arc::clone(target));
         self.queue(&Kind::Target(Some(way), trouble), || {
-            Told::Target(Attempt {
+            Told::Target(TargetTrouble {
                 flow,
                 forward: Arc::clone(forward),
                 target: Arc::clone(target),

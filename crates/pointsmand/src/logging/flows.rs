@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use pointsman_net::plane::{Attempt, FLOW_LOG, Gravity, Lack, Told, Trouble};
+use pointsman_net::plane::{FLOW_LOG, Gravity, Lack, TargetTrouble, Told, Trouble};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::tasks::Tasks;
 use pointsman_os::owner::may_see_others;
@@ -157,7 +157,7 @@ impl Line {
     }
 }
 
-fn target(attempt: &Attempt, redact: bool) {
+fn target(attempt: &TargetTrouble, redact: bool) {
     let (outbound, member) = (&*attempt.forward, &*attempt.target);
     let (flow, reason) = (attempt.flow, attempt.trouble.as_str());
     let error = cause(attempt, redact);
@@ -168,7 +168,7 @@ fn target(attempt: &Attempt, redact: bool) {
 }
 
 /// Why a target was not reached, as it may be written.
-fn cause(attempt: &Attempt, redact: bool) -> &str {
+fn cause(attempt: &TargetTrouble, redact: bool) -> &str {
     match redact {
         true => attempt.trouble.sentence(),
         false => &attempt.error,
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_target_that_failed_is_told_without_addresses_where_they_are_hidden() {
-        let attempt = Attempt {
+        let attempt = TargetTrouble {
             flow: 1,
             forward: "edge".into(),
             target: "a".into(),
