@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::line::{self, LineError, RuleLine, Scope};
-use pointsman_policy::model::{Node as Step, Origin, Rule, SetId, Template};
+use pointsman_policy::model::{Node as PolicyNode, Origin, Rule, SetId, Template};
 use pointsman_policy::set::RuleSet;
 use pointsman_policy::{OutboundId, near::nearest};
 
@@ -53,7 +53,7 @@ impl RuleLists<'_> {
         what: &str,
         fallback: Fallback,
         problems: &mut Problems,
-    ) -> Vec<Step> {
+    ) -> Vec<PolicyNode> {
         let mut steps = Vec::new();
         let mut list = List {
             lists: self,
@@ -68,7 +68,7 @@ impl RuleLists<'_> {
     /// resolves, and it does not ask. `resolved`: whether an earlier list resolves.
     pub fn note_blind_rules(
         &self,
-        steps: &[Step],
+        steps: &[PolicyNode],
         resolved: bool,
         source: &Arc<Source>,
         problems: &mut Problems,
@@ -80,7 +80,7 @@ impl RuleLists<'_> {
 
     fn note_blind(
         &self,
-        steps: &[Step],
+        steps: &[PolicyNode],
         resolved: bool,
         source: &Arc<Source>,
         problems: &mut Problems,
@@ -88,18 +88,18 @@ impl RuleLists<'_> {
         let mut resolved = resolved;
         for step in steps {
             let (condition, origin) = match step {
-                Step::Resolve(_) => {
+                PolicyNode::Resolve(_) => {
                     resolved = true;
                     continue;
                 }
-                Step::Rule(rule) => (&rule.condition, &rule.origin),
-                Step::Instrument {
+                PolicyNode::Rule(rule) => (&rule.condition, &rule.origin),
+                PolicyNode::Instrument {
                     condition, origin, ..
                 }
-                | Step::Request {
+                | PolicyNode::Request {
                     condition, origin, ..
                 } => (condition, origin),
-                Step::Sub {
+                PolicyNode::Sub {
                     condition,
                     origin,
                     body,
@@ -161,7 +161,7 @@ struct List<'l, 'a> {
 }
 
 impl List<'_, '_> {
-    fn read(&mut self, node: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
+    fn read(&mut self, node: &Node, steps: &mut Vec<PolicyNode>, problems: &mut Problems) {
         let items = node.rules(self.what, problems);
         if !node.is_null() && !matches!(node.value, Value::List(_)) {
             return;
@@ -211,7 +211,7 @@ impl List<'_, '_> {
     }
 
     /// Reads one item; whether it was a `FALLBACK`.
-    fn item(&mut self, item: &Node, steps: &mut Vec<Step>, problems: &mut Problems) -> bool {
+    fn item(&mut self, item: &Node, steps: &mut Vec<PolicyNode>, problems: &mut Problems) -> bool {
         match &item.value {
             Value::Scalar(..) if item.is_null() => {
                 problems.error("rule-syntax", &item.span, "the rule is empty");
@@ -243,12 +243,12 @@ impl List<'_, '_> {
         &self,
         item: &Node,
         text: &str,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<PolicyNode>,
         problems: &mut Problems,
     ) -> bool {
         let word = line::without_comment(text);
         if word.eq_ignore_ascii_case(".LOCAL-RESOLVE") {
-            steps.push(Step::Resolve(self.origin(&item.span, word)));
+            steps.push(PolicyNode::Resolve(self.origin(&item.span, word)));
             return false;
         }
         if word.starts_with('.') {
@@ -259,7 +259,7 @@ impl List<'_, '_> {
             Ok(RuleLine::Fallback { outbound }) => {
                 let place = part(item, text, outbound.start, outbound.end);
                 if let Some(id) = (self.lists.outbound)(&outbound.text, &place, problems) {
-                    steps.push(Step::Leaf {
+                    steps.push(PolicyNode::Leaf {
                         outbound: id,
                         origin: self.origin(&item.span, word),
                     });
@@ -273,7 +273,7 @@ impl List<'_, '_> {
             }) => {
                 let place = part(item, text, outbound.start, outbound.end);
                 if let Some(id) = (self.lists.outbound)(&outbound.text, &place, problems) {
-                    steps.push(Step::Rule(Rule {
+                    steps.push(PolicyNode::Rule(Rule {
                         condition,
                         outbound: id,
                         origin: self.origin(&item.span, word),
@@ -296,7 +296,7 @@ impl List<'_, '_> {
         &mut self,
         item: &Node,
         pairs: &[(Node, Node)],
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<PolicyNode>,
         problems: &mut Problems,
     ) {
         let [(key, value)] = pairs else {
@@ -318,7 +318,7 @@ impl List<'_, '_> {
             ".SUB-DISPATCH" => self.sub_dispatch(key, value, steps, problems),
             ".INSTRUMENT" => self.instrument(key, value, steps, problems),
             ".LOCAL-RESOLVE" if value.is_null() => {
-                steps.push(Step::Resolve(self.origin(&key.span, word)));
+                steps.push(PolicyNode::Resolve(self.origin(&key.span, word)));
             }
             ".REQUEST" => self.request(key, value, steps, problems),
             _ if word.starts_with('.') => unknown_action(word, &key.span, problems),
@@ -338,7 +338,7 @@ impl List<'_, '_> {
         &mut self,
         key: &Node,
         value: &Node,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<PolicyNode>,
         problems: &mut Problems,
     ) {
         let mut keys = value.keys("`.SUB-DISPATCH`", KeyStyle::KebabIsSnake, problems);
@@ -365,7 +365,7 @@ impl List<'_, '_> {
         };
         inner.read(subrules, &mut body, problems);
         if let Some((condition, text)) = found {
-            steps.push(Step::Sub {
+            steps.push(PolicyNode::Sub {
                 condition,
                 body,
                 origin: self.origin(&key.span, &format!(".SUB-DISPATCH: {text}")),
@@ -373,7 +373,13 @@ impl List<'_, '_> {
         }
     }
 
-    fn instrument(&self, key: &Node, value: &Node, steps: &mut Vec<Step>, problems: &mut Problems) {
+    fn instrument(
+        &self,
+        key: &Node,
+        value: &Node,
+        steps: &mut Vec<PolicyNode>,
+        problems: &mut Problems,
+    ) {
         let mut keys = value.keys("`.INSTRUMENT`", KeyStyle::KebabIsSnake, problems);
         let id = keys.require("id", problems);
         let matches = keys.require("matches", problems);
@@ -395,7 +401,7 @@ impl List<'_, '_> {
         });
         let id = id.and_then(|id| u32::try_from(id).ok());
         if let (Some(id), Some((condition, text)), Some(message)) = (id, found, template) {
-            steps.push(Step::Instrument {
+            steps.push(PolicyNode::Instrument {
                 condition,
                 id,
                 message,

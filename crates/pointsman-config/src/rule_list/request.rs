@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pointsman_policy::OutboundId;
-use pointsman_policy::model::Node as Step;
+use pointsman_policy::model::Node as PolicyNode;
 use pointsman_policy::request::{Request, Route};
 
 use super::List;
@@ -16,7 +16,7 @@ impl List<'_, '_> {
         &self,
         key: &Node,
         value: &Node,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<PolicyNode>,
         problems: &mut Problems,
     ) {
         let mut keys = value.keys("`.REQUEST`", KeyStyle::KebabIsSnake, problems);
@@ -54,7 +54,7 @@ impl List<'_, '_> {
             }
         }
         if let (Some(_), Some((condition, text)), (Some(_), Some(_))) = (id, found, refusals) {
-            steps.push(Step::Request {
+            steps.push(PolicyNode::Request {
                 condition,
                 request,
                 origin: self.origin(&key.span, &format!(".REQUEST: {text}")),

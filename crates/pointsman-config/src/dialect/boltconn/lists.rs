@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pointsman_policy::Condition;
 use pointsman_policy::geo::{GeoDatabase, GeoDatabases};
 use pointsman_policy::line::Scope;
-use pointsman_policy::model::{Node as Step, SetId};
+use pointsman_policy::model::{Node as PolicyNode, SetId};
 use pointsman_policy::set::RuleSet;
 
 use super::{Named, Reading};
@@ -145,8 +145,10 @@ pub(super) fn modules(
 }
 
 /// Whether a list has resolved the destination when its end is reached.
-pub(super) fn resolves(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Resolve(_)))
+pub(super) fn resolves(steps: &[PolicyNode]) -> bool {
+    steps
+        .iter()
+        .any(|step| matches!(step, PolicyNode::Resolve(_)))
 }
 
 /// All rule sets.

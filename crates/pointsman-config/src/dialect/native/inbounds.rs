@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::{Origin, Rule};
-use pointsman_policy::{Node as Step, OutboundId, Policy, Prefix};
+use pointsman_policy::{Node as PolicyNode, OutboundId, Policy, Prefix};
 
 use super::dns::Dns;
 use super::policies::Policies;
@@ -74,7 +74,7 @@ impl Inbounds {
                 origin,
                 class: None,
             };
-            let mut body = vec![Step::Rule(rule)];
+            let mut body = vec![PolicyNode::Rule(rule)];
             body.extend_from_slice(&policy.body);
             policy.body = body.into();
             inbound.policy = PolicyId(policies.len());

@@ -10,7 +10,7 @@ use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::Scope;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetId, each_node};
 use pointsman_policy::zone::Zones;
-use pointsman_policy::{Condition, Node as Step, OutboundId, Policy};
+use pointsman_policy::{Condition, Node as PolicyNode, OutboundId, Policy};
 
 use super::list_files::plain_keys;
 use super::rule_sets::RuleSets;
@@ -198,9 +198,9 @@ impl Lowerer<'_> {
     fn with_databases(
         &self,
         node: &Node,
-        body: Option<Vec<Step>>,
+        body: Option<Vec<PolicyNode>>,
         problems: &mut Problems,
-    ) -> Option<Vec<Step>> {
+    ) -> Option<Vec<PolicyNode>> {
         let body = body?;
         let has = (self.databases.has_country(), self.databases.has_asn());
         if let Some((origin, key)) = lacks(&body, has) {
@@ -212,7 +212,7 @@ impl Lowerer<'_> {
         Some(body)
     }
 
-    fn rules(&self, node: &Node, problems: &mut Problems) -> Option<Vec<Step>> {
+    fn rules(&self, node: &Node, problems: &mut Problems) -> Option<Vec<PolicyNode>> {
         let find = |name: &str, span: &Span, problems: &mut Problems| {
             // Rule lists write the built-in names in any case.
             let upper = name.to_ascii_uppercase();
@@ -261,7 +261,7 @@ impl Scope for Lowerer<'_> {
 }
 
 /// The first step that asks a database that is not there, and the key that would give it.
-fn lacks(steps: &[Step], has: (bool, bool)) -> Option<(&Origin, &'static str)> {
+fn lacks(steps: &[PolicyNode], has: (bool, bool)) -> Option<(&Origin, &'static str)> {
     let mut found = None;
     each_node(steps, &mut |step| {
         let key = step.condition().and_then(|it| asks_for(it, has));
@@ -290,12 +290,12 @@ pub(super) struct Policies {
     pub(super) main: Option<PolicyId>,
     /// Whether one could not be lowered; then nothing more is said of policies that lack.
     pub(super) broken: bool,
-    bodies: Vec<(Arc<str>, Vec<Step>)>,
+    bodies: Vec<(Arc<str>, Vec<PolicyNode>)>,
     domain_order: DomainOrder,
 }
 
 impl Policies {
-    fn add(&mut self, name: &str, body: Option<Vec<Step>>) -> Option<PolicyId> {
+    fn add(&mut self, name: &str, body: Option<Vec<PolicyNode>>) -> Option<PolicyId> {
         self.broken |= body.is_none();
         self.bodies.push((name.into(), body.unwrap_or_default()));
         Some(PolicyId(self.bodies.len() - 1))
