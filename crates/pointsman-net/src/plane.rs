@@ -44,7 +44,7 @@ use crate::workers::Workers;
 
 /// How a plane is set up; the same over all generations.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct PlaneSetup {
     /// Threads that carry flows; 0: as many as the machine runs at once.
     pub workers: usize,
     /// Makes all outgoing sockets.
@@ -130,7 +130,7 @@ impl<S> Plane<S> {
     ///
     /// # Errors
     /// When the system has no thread or descriptor left.
-    pub fn start(setup: Setup) -> io::Result<Self> {
+    pub fn start(setup: PlaneSetup) -> io::Result<Self> {
         let workers = match setup.workers {
             0 => Workers::start_default()?,
             count => Workers::start(count)?,

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use pointsman_net::dial::Dialer;
-use pointsman_net::plane::{Plane, Setup as PlaneSetup};
+use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_os::descriptors;
 use pointsman_os::local::{self, Signal, Signals};
 use pointsman_os::memory::Blocks;

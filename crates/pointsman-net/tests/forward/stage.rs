@@ -10,7 +10,7 @@ use pointsman_net::dial::Dialer;
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
 };
-use pointsman_net::plane::{Plane, Setup};
+use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::listening::Listening;
 use pointsman_net::spec::{Number, Records, Spec};
@@ -327,7 +327,7 @@ impl Stage {
 
     /// Nothing is listened on yet.
     pub(crate) fn dark() -> Self {
-        let plane = Plane::start(Setup {
+        let plane = Plane::start(PlaneSetup {
             workers: 2,
             dialer: Dialer::default(),
             clock: || 1_700_000_000_000,

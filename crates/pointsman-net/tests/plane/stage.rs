@@ -9,7 +9,7 @@ use pointsman_net::dial::Dialer;
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, NotFound, Question, Resolve, Source, Transport,
 };
-use pointsman_net::plane::{Plane, Setup};
+use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::{Number, Records, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
@@ -271,7 +271,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// A plane with that in force.
     pub(crate) async fn of(spec: Spec) -> Self {
-        let plane = Plane::start(Setup {
+        let plane = Plane::start(PlaneSetup {
             workers: 2,
             dialer: Dialer::default(),
             clock: || 1_700_000_000_000,

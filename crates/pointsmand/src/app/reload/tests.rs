@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
-use pointsman_net::plane::{Plane, Setup as PlaneSetup};
+use pointsman_net::plane::{Plane, PlaneSetup};
 use tempfile::TempDir;
 
 use super::dropping::dropped_at_each_wait;
