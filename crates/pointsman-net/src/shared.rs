@@ -20,7 +20,7 @@ use pointsman_spec::address::Uplink;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::datagram::held::Holding;
+use crate::datagram::holding::Holding;
 use crate::datagram::room::Room;
 use crate::dial::Dialer;
 use crate::doubt::Doubtful;

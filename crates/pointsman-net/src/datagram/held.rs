@@ -2,24 +2,21 @@
 //!
 //! Invariant: no more are held than the limits allow; the rest is dropped, as on any way that is full.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointsman_policy::fact::{Fact, Look};
+use pointsman_policy::fact::{Fact, Look, Protocol};
 use pointsman_spec::limits::SniffLimits;
+use pointsman_wire::Parse;
+use pointsman_wire::sniff::{FirstDatagrams, Glance};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
+use super::holding::Holding;
+use crate::facts;
 use crate::guest::{Gone, Guest};
 
 /// Datagrams of one flow.
 const MOST: usize = 4;
-/// Bytes of all flows together.
-const ALL: usize = 4 << 20;
-
-/// How many bytes are held for all flows.
-#[derive(Debug, Default)]
-pub(crate) struct Holding(AtomicUsize);
-
 /// The first datagrams of a flow.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -53,9 +50,7 @@ impl Held {
         if state.datagrams.len() == MOST || bytes > self.most {
             return false;
         }
-        let all = self.holding.0.fetch_add(datagram.len(), Ordering::Relaxed);
-        if all + datagram.len() > ALL {
-            self.holding.0.fetch_sub(datagram.len(), Ordering::Relaxed);
+        if !self.holding.take(datagram.len()) {
             return false;
         }
         state.datagrams.push(datagram.into());
@@ -68,9 +63,32 @@ impl Held {
     /// The flow goes on: what was held goes first.
     pub(super) fn take(&self) -> Vec<Box<[u8]>> {
         let mut state = self.state();
-        self.holding.0.fetch_sub(state.bytes, Ordering::Relaxed);
+        self.holding.give_back(state.bytes);
         state.bytes = 0;
         std::mem::take(&mut state.datagrams)
+    }
+
+    /// Looks at those that were not seen before; `None`: more have to be waited for.
+    fn look(&self, first: &mut FirstDatagrams, seen: &mut usize) -> Option<Option<Glance>> {
+        let state = self.state();
+        let unseen = state.datagrams.get(*seen..).unwrap_or_default();
+        *seen = state.datagrams.len();
+        for datagram in unseen {
+            match first.push(datagram) {
+                Parse::Done(glance, _) => return Some(Some(glance)),
+                Parse::Not(_) => return Some(None),
+                Parse::NeedMore => {}
+            }
+        }
+        None
+    }
+
+    /// What the first datagram is, without waiting for others.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        let mut first = FirstDatagrams::default();
+        let told = self.look(&mut first, &mut 0);
+        let looked = facts::told_in(told.unwrap_or_else(|| first.so_far()));
+        looked.known().map(|look| look.protocol)
     }
 
     /// The client left.
@@ -95,11 +113,25 @@ impl Drop for Held {
 pub(super) struct Sender(pub(super) Arc<Held>);
 
 impl Guest for Sender {
-    async fn look(&mut self, _: SniffLimits, _: u16) -> Result<Fact<Look>, Gone> {
-        if self.0.state().gone {
-            return Err(Gone);
+    /// Waits for more where the first tells that more have to come (a hello of QUIC), and for nothing else.
+    async fn look(&mut self, limits: SniffLimits, _: u16) -> Result<Fact<Look>, Gone> {
+        let deadline = Instant::now() + limits.timeout;
+        let mut first = FirstDatagrams::default();
+        let mut seen = 0;
+        loop {
+            if self.0.state().gone {
+                return Err(Gone);
+            }
+            if let Some(told) = self.0.look(&mut first, &mut seen) {
+                return Ok(facts::told_in(told));
+            }
+            if timeout_at(deadline, self.0.changed.notified())
+                .await
+                .is_err()
+            {
+                return Ok(facts::told_in(first.so_far()));
+            }
         }
-        Ok(Fact::Absent)
     }
 
     async fn gone(&self) {
@@ -117,6 +149,7 @@ impl Guest for Sender {
 
 #[cfg(test)]
 mod tests {
+    use super::super::holding::MOST_HELD;
     use super::*;
 
     #[test]
@@ -127,19 +160,19 @@ mod tests {
         assert!(!held.push(b"123456"), "more than ten bytes");
         assert!(held.push(b"1") && held.push(b"2") && held.push(b"3"));
         assert!(!held.push(b"4"), "a fifth datagram");
-        assert_eq!(holding.0.load(Ordering::Relaxed), 8);
+        assert_eq!(holding.bytes(), 8);
         let datagrams = held.take();
         assert_eq!(datagrams.concat(), b"12345123");
-        assert_eq!(holding.0.load(Ordering::Relaxed), 0);
+        assert_eq!(holding.bytes(), 0);
         assert!(held.push(b"again"));
         drop(held);
-        assert_eq!(holding.0.load(Ordering::Relaxed), 0);
+        assert_eq!(holding.bytes(), 0);
     }
 
     #[test]
     fn what_all_flows_hold_has_a_bound() {
         let holding = Arc::new(Holding::default());
-        let large = vec![0; ALL / 2];
+        let large = vec![0; MOST_HELD / 2];
         let of = || Held::new(usize::MAX, &holding);
         let (one, two, three) = (of(), of(), of());
         assert!(one.push(&large) && two.push(&large));

@@ -38,7 +38,7 @@ pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leav
     let live = Arc::clone(case.ticket.live());
     tokio::select! {
         leaves = Box::pin(lead(&mut case, &mut guest)) => match leaves {
-            Ok(way) => Some(Box::new(way.with(case))),
+            Ok(led) => Some(Box::new(led.with(case, &guest))),
             Err(Over::Gone) => {
                 case.end(End::ClientGone);
                 None
@@ -95,13 +95,17 @@ struct Led {
 }
 
 impl Led {
-    fn with(self, mut case: Case) -> Leaves {
+    fn with(self, mut case: Case, guest: &Sender) -> Leaves {
         let doubt = case.take_doubt();
         let known = case.known();
         let look = known.facts.sought.look.known();
         let protocol = look.map(|look| look.protocol);
         drop(known);
         let Case { ways, ticket, .. } = case;
+        let limits = &ways.generation().spec().datagrams;
+        let matters = !limits.idle_by_protocol.is_empty();
+        // Looked at where a rule asked for it, else where it says how long the flow may be idle.
+        let protocol = protocol.or_else(|| matters.then(|| guest.0.protocol()).flatten());
         Leaves {
             ticket,
             ways,

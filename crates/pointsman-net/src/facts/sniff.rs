@@ -119,6 +119,11 @@ fn enough(seen: &[u8]) -> usize {
     }
 }
 
+/// What the first datagrams of a flow say, as far as they were looked at.
+pub(crate) fn told_in(glance: Option<Glance>) -> Fact<Look> {
+    glance.map_or_else(other, seen)
+}
+
 fn other() -> Fact<Look> {
     Fact::Known(
         Look {

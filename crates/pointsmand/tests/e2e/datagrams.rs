@@ -360,3 +360,52 @@ fn an_operator_closes_a_flow_and_an_association() {
         UdpSocket::bind(client.relay).is_ok()
     });
 }
+
+/// The datagrams of a captured hello: each behind its length in two bytes.
+fn captured(name: &str) -> Vec<Vec<u8>> {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/datagrams");
+    let bytes = std::fs::read(format!("{corpus}/{name}")).unwrap();
+    let (mut datagrams, mut rest) = (Vec::new(), &bytes[..]);
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length));
+        datagrams.push(behind[..length].to_vec());
+        rest = &behind[length..];
+    }
+    datagrams
+}
+
+#[test]
+fn the_name_in_a_quic_hello_decides_and_its_datagrams_are_held_until_then() {
+    let place = echo("127.0.0.1:0");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}sniff: {{ timeout: 10s }}\n\
+         rules:\n  - AND, [PROTOCOL, quic], [DOMAIN-SUFFIX, secret.test], DIRECT\n  - FALLBACK, REJECT\n"
+    ));
+    for name in ["aioquic-v1", "aioquic-v2", "aioquic-two-initials-reordered"] {
+        let client = Client::new(&daemon);
+        let datagrams = captured(name);
+        for datagram in &datagrams {
+            client.send(&to(place), datagram);
+        }
+        for datagram in &datagrams {
+            let expected = [to(place), reversed(datagram)].concat();
+            assert_eq!(client.receive(), Some(expected), "{name}");
+        }
+        drop(client);
+        eventually("it has ended", || {
+            records(&daemon)
+                .last()
+                .is_some_and(|it| it["ended"] == "closed")
+        });
+        let records = records(&daemon);
+        let record = records.last().unwrap();
+        assert_eq!(record["protocol"], "quic", "{name}");
+        assert_eq!(
+            record["bytes_sent"],
+            datagrams.iter().map(Vec::len).sum::<usize>()
+        );
+    }
+    let client = Client::new(&daemon);
+    client.send(&to(place), b"no hello at all");
+    assert!(client.hears_nothing());
+}
