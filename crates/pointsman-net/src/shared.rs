@@ -17,6 +17,7 @@ use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
 use pointsman_policy::local::takes;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::limits::DatagramLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -170,8 +171,11 @@ impl Shared {
         self.listening.store(Arc::new(listening));
     }
 
-    /// What is known of how datagrams leave by that uplink.
-    pub(crate) fn offload(&self, uplink: &Uplink) -> Arc<Offload> {
+    /// What is known of how datagrams leave by that uplink, where they may leave as one.
+    pub(crate) fn offload(&self, uplink: &Uplink, limits: &DatagramLimits) -> Arc<Offload> {
+        if !limits.offload {
+            return Arc::new(Offload::off());
+        }
         let mut all = self.offloads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = all.iter().find(|(known, _)| known == uplink) {
             return Arc::clone(known);

@@ -84,6 +84,8 @@ pub struct DatagramLimits {
     pub flows_by_client: usize,
     /// Bytes of a flow that are held while it is decided; at most four datagrams.
     pub held: usize,
+    /// Whether several datagrams are handed to the system as one, as long as that goes well.
+    pub offload: bool,
 }
 
 /// From whom a client's mapping takes datagrams (RFC 4787, section 5).
@@ -98,12 +100,31 @@ pub enum Filtering {
     Port,
 }
 
+impl Filtering {
+    /// Its word in configurations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::FullCone => "full-cone",
+            Self::Port => "port",
+        }
+    }
+}
+
 impl Default for DatagramLimits {
     fn default() -> Self {
         Self {
             // RFC 4787, REQ-5: two minutes at least, five are recommended.
             idle: Duration::from_secs(300),
-            idle_by_protocol: Vec::new(),
+            // A question and its answer: who asks again a minute later begins a new flow, and a client that asks often
+            // would fill the table with what is over. STUN is asked every half a minute by calls, which are other
+            // flows and last on.
+            idle_by_protocol: vec![
+                (Protocol::Dns, Duration::from_secs(10)),
+                (Protocol::Ntp, Duration::from_secs(10)),
+                (Protocol::Stun, Duration::from_secs(30)),
+            ],
             // RFC 4787, REQ-8, for applications whose peers are many.
             filtering: Filtering::Address,
             // Some 20 MiB.
@@ -112,6 +133,8 @@ impl Default for DatagramLimits {
             flows_by_client: 2_000,
             // A ClientHello with post-quantum key shares takes two or three datagrams of QUIC.
             held: 16 * 1024,
+            // A system call for each datagram costs more than all else that is done for it; what fails is turned off.
+            offload: true,
         }
     }
 }

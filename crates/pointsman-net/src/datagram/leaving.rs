@@ -101,7 +101,8 @@ impl Relay {
 
     /// A mapping for that flow.
     fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link) {
-        let offload = self.shared.offload(leaves.way.uplink());
+        let limits = &self.generation.spec().datagrams;
+        let offload = self.shared.offload(leaves.way.uplink(), limits);
         let controls = link.controls.drain(..);
         let controls = controls.map(|control| -> Ending { Box::pin(ended(control)) });
         let controls = controls.collect();

@@ -98,13 +98,19 @@ impl Relay {
         } = begin;
         let (tell, told) = mpsc::channel(RESULTS);
         let bells = Arc::<Bells>::default();
-        let filtering = generation.spec().datagrams.filtering;
+        let limits = &generation.spec().datagrams;
+        let filtering = limits.filtering;
+        // Towards the client: its link is nobody else's.
+        let offload = match limits.offload {
+            true => Offload::new(),
+            false => Offload::off(),
+        };
         Self {
             control: Box::pin(ended(control)),
             front: Front::new(client.get().ip(), announced),
             nat: Table::new(filtering),
             closing: bells.bell(CLOSED),
-            offload: Arc::default(),
+            offload: Arc::new(offload),
             openings: Vec::new(),
             next_opening: 0,
             heard: Vec::new(),

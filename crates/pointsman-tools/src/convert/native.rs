@@ -12,7 +12,9 @@ use super::summary::{self, Known, Summary};
 use super::{Conversion, LISTS_STAY, PASSWORDS, Report, dns, forwards, lists, outbounds};
 use pointsman_config::list_print::as_list;
 use pointsman_config::problem::Problems;
-use pointsman_config::setup::{Dialect, History, Inbound, Setup, SniffLimits, Timeouts};
+use pointsman_config::setup::{
+    DatagramLimits, Dialect, History, Inbound, Setup, SniffLimits, Timeouts,
+};
 use pointsman_config::tree::print::as_tree;
 
 /// The configuration in the native language. `written` is the text it was read from: one that is
@@ -281,6 +283,7 @@ fn general(setup: &Setup, main: &Main<'_>, page: &mut Page) {
         );
     }
     timeouts(setup.timeouts, page);
+    datagrams(&setup.datagrams, page);
     let policy = main
         .written
         .first()
@@ -325,6 +328,54 @@ fn timeouts(timeouts: Timeouts, page: &mut Page) {
     }
     if !map.is_empty() {
         page.line(0, &format!("timeouts: {}", map.flow()));
+    }
+}
+
+/// What of flows over UDP is not as usual.
+fn datagrams(limits: &DatagramLimits, page: &mut Page) {
+    let DatagramLimits {
+        idle,
+        idle_by_protocol,
+        filtering,
+        flows,
+        flows_by_client,
+        held,
+        offload,
+    } = limits;
+    let usual = DatagramLimits::default();
+    let mut map = Map::default();
+    if *idle != usual.idle {
+        map.raw("idle", duration(*idle));
+    }
+    let mut protocols = Map::default();
+    for (protocol, idle) in idle_by_protocol {
+        if !usual.idle_by_protocol.contains(&(*protocol, *idle)) {
+            protocols.raw(protocol.as_str(), duration(*idle));
+        }
+    }
+    if !protocols.is_empty() {
+        map.map("idle_by_protocol", &protocols);
+    }
+    if *filtering != usual.filtering {
+        map.text("nat", filtering.as_str());
+    }
+    let numbers = [
+        ("flows", *flows, usual.flows),
+        ("flows_by_client", *flows_by_client, usual.flows_by_client),
+    ];
+    for (key, number, usual) in numbers {
+        if number != usual {
+            map.raw(key, number.to_string());
+        }
+    }
+    if *held != usual.held {
+        map.raw("held", format!("{held}B"));
+    }
+    if !offload {
+        map.raw("offload", "off");
+    }
+    if !map.is_empty() {
+        page.line(0, &format!("udp: {}", map.flow()));
     }
 }
 

@@ -250,9 +250,21 @@ fn native_stays_as_it_is_written() {
 }
 
 #[test]
-fn timeouts_that_are_not_the_usual_ones_are_written() {
-    let text = "version: 1\npolicy: direct\ninbounds: { a: { type: mixed, listen: 0 } }\ntimeouts: { dial: 3s, first_byte: off, idle: 1d }\n";
-    let files = Memory::new([("c.yaml", text)]);
+fn limits_that_are_not_the_usual_ones_are_written() {
+    for line in [
+        "timeouts: { dial: 3s, first_byte: off, idle: 1d }",
+        "udp: { idle: 2m, idle_by_protocol: { dns: 5s, quic: 1m }, nat: full-cone, flows: 10, flows_by_client: 5, held: 2048B, offload: off }",
+        "udp: { nat: port }",
+    ] {
+        limits_are_written(line);
+    }
+}
+
+fn limits_are_written(line: &str) {
+    let text = format!(
+        "version: 1\npolicy: direct\ninbounds: {{ a: {{ type: mixed, listen: 0 }} }}\n{line}\n"
+    );
+    let files = Memory::new([("c.yaml", text.as_str())]);
     let Loaded {
         setup, problems, ..
     } = load(Path::new("c.yaml"), None, None, &files);
@@ -262,7 +274,7 @@ fn timeouts_that_are_not_the_usual_ones_are_written() {
     let conversion = from_setup(&setup, "", &problems);
     let native = loaded(&conversion.text, Path::new(""), &Memory::default());
     assert_eq!(native.timeouts, setup.timeouts);
-    let line = "timeouts: { dial: 3s, first_byte: off, idle: 1d }";
+    assert_eq!(native.datagrams, setup.datagrams);
     assert!(
         conversion.text.lines().any(|l| l == line),
         "{}",

@@ -20,6 +20,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod udp;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -195,7 +196,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         shutdown_grace: general.grace,
         sniff: general.sniff,
         timeouts: general.timeouts,
-        datagrams: DatagramLimits::default(),
+        datagrams: general.datagrams,
         tests: tests.unwrap_or_default(),
         sources,
         data: DataFiles::default(),
@@ -248,6 +249,7 @@ struct General {
     grace: Duration,
     sniff: SniffLimits,
     timeouts: Timeouts,
+    datagrams: DatagramLimits,
     on_unknown: OnUnknown,
 }
 
@@ -265,6 +267,7 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
     });
     let sniff = given(keys, "sniff").map(|node| sniff(node, problems));
     let timeouts = given(keys, "timeouts").map(|node| timeouts::read(node, problems));
+    let datagrams = given(keys, "udp").map(|node| udp::read(node, problems));
     let on_unknown = given(keys, "on_unknown")
         .and_then(|node| value::choice(node, "`on_unknown`", &UNKNOWN, problems));
     General {
@@ -275,6 +278,7 @@ fn general<'a>(keys: &mut Keys<'a>, input: &Input<'_>, problems: &mut Problems) 
         grace: grace.unwrap_or(defaults::GRACE),
         sniff: sniff.unwrap_or_default(),
         timeouts: timeouts.unwrap_or_default(),
+        datagrams: datagrams.unwrap_or_default(),
         on_unknown: on_unknown.unwrap_or_default(),
     }
 }

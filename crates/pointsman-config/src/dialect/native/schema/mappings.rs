@@ -4,7 +4,7 @@ use pointsman_policy::model::DomainOrder;
 
 use super::super::{
     BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, OTHER_BALANCES, UNKNOWN, inbounds, list_files,
-    outbounds,
+    outbounds, udp,
 };
 use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
 
@@ -64,6 +64,11 @@ pub(super) const ROOT: Mapping = mapping(
             "timeouts",
             Kind::Mapping(&TIMEOUTS),
             "How long flows may wait",
+        ),
+        told(
+            "udp",
+            Kind::Mapping(&UDP),
+            "Flows over UDP: how long and how many they are",
         ),
         key("on_unknown", Words(|| words(&UNKNOWN))),
         key("ip_rules_resolve", Flag),
@@ -140,6 +145,19 @@ const TIMEOUTS: Mapping = mapping(
         key("idle", DURATION_OR_OFF),
         key("keep_alive", DURATION),
         key("blackhole", DURATION),
+    ],
+);
+
+const UDP: Mapping = mapping(
+    (TOP, "udp."),
+    &[
+        key("idle", DURATION),
+        key("idle_by_protocol", ByName(&DURATION)),
+        key("nat", Words(|| words(&udp::NATS))),
+        key("flows", Whole(1, udp::MOST_FLOWS)),
+        key("flows_by_client", Whole(1, udp::MOST_FLOWS)),
+        key("held", SIZE),
+        key("offload", Words(|| words(&udp::OFFLOADS))),
     ],
 );
 

@@ -19,6 +19,7 @@ watch: true
 shutdown: { grace: 30s }
 sniff: { timeout: 300ms, max_bytes: 16KiB }
 timeouts: { handshake: 10s, dial: 10s, resolve: 1s, first_byte: 10s, half_closed: off, idle: 1d, keep_alive: 60s, blackhole: 30s }
+udp: { idle: 5m, idle_by_protocol: { dns: 10s, quic: 1m }, nat: full-cone, flows: 20000, flows_by_client: 2000, held: 16KiB, offload: off }
 on_unknown: skip
 ip_rules_resolve: true
 domain_order: all
@@ -192,6 +193,7 @@ fn schema_keys() -> seen::Known {
         ("`shutdown`", "/properties/shutdown".to_owned()),
         ("`sniff`", "/properties/sniff".to_owned()),
         ("`timeouts`", "/properties/timeouts".to_owned()),
+        ("`udp`", "/properties/udp".to_owned()),
         ("`dns`", "/properties/dns".to_owned()),
         ("a test", "/properties/tests/items/anyOf/1".to_owned()),
         ("a forward", format!("/properties/forwards/{by_name}")),
@@ -406,6 +408,9 @@ fn wrong_configurations_are_not_valid() {
         "sniff: { max_bytes: 16 }",
         "timeouts: { dial: off }",
         "timeouts: { idle: 1h30m }",
+        "udp: { idle: off }",
+        "udp: { nat: symmetric }",
+        "udp: { flows: 0 }",
         "inbounds: { a: { listen: 1080 } }",
         "inbounds: { a: { type: mixed } }",
         "inbounds: { a: { type: socks4, listen: 1080 } }",
