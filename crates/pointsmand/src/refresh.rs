@@ -5,42 +5,33 @@
 //! reloads nothing else. Each set in force knows which state of its copy it holds: a copy that came while another
 //! configuration was in force is put in force, and a server is told of no copy that is not.
 
+mod attempt;
 mod copy;
 mod draft;
+mod due;
+mod outcome;
 mod said;
 
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_config::case;
-use pointsman_config::files::{Files as _, Stamp};
+use pointsman_config::files::Stamp;
 use pointsman_config::setup::ListSource;
-use pointsman_net::fetch::{Fetch, Fetched, Url, Validators, fetch};
-use pointsman_net::generation::Generation;
-use pointsman_net::record::chain;
+use pointsman_net::fetch::Url;
 use pointsman_net::spec::Number;
 use pointsman_net::tasks::Tasks;
-use pointsman_policy::OutboundId;
 use pointsman_policy::set::RuleSet;
 use tokio::sync::oneshot;
 
 use self::copy::Copy;
+use self::due::{again, at, jittered, wait};
+use self::outcome::{Outcome, Size};
 use crate::app::App;
 use crate::candidate::Origin;
 use crate::clock::unix_ms;
-
-/// The longest that one list may take. A slow link brings 64 MiB in this time at 0.4 MB/s.
-const WITHIN: Duration = Duration::from_secs(180);
-
-/// The pause after a first failure; doubled with each further one.
-const AGAIN: Duration = Duration::from_secs(30);
-
-/// The longest pause after failures.
-const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// How often it is tried to write a copy that is in memory alone.
 const WRITE_AGAIN: Duration = Duration::from_secs(300);
@@ -168,47 +159,6 @@ struct Keeping {
     in_force: Option<Stamp>,
     /// Whether the copy is not what was fetched, or a test of the policy failed with it when the configuration was read.
     in_doubt: bool,
-}
-
-/// How large a list is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
-    entries: usize,
-    /// What it had before; `None` where no policy uses it.
-    before: Option<usize>,
-    /// Of its copy, unpacked.
-    bytes: u64,
-}
-
-/// What came of a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// A newer list is in force.
-    Changed(Size),
-    /// There is none.
-    Unchanged,
-    /// Another configuration is in force, which keeps its lists itself.
-    Gone,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Changed(size) = self else {
-            return f.write_str("unchanged");
-        };
-        let Size {
-            entries,
-            before,
-            bytes,
-        } = size;
-        let noun = if *entries == 1 { "entry" } else { "entries" };
-        write!(f, "fetched, {entries} {noun}")?;
-        match before {
-            Some(before) => write!(f, " (before {before})")?,
-            None => f.write_str(" (used by no rule)")?,
-        }
-        write!(f, ", {bytes} bytes")
-    }
 }
 
 impl Keeping {
@@ -381,76 +331,6 @@ impl Keeping {
             "{place} was not fetched from {url}: {why}; {kept}; the next attempt is in {next:?}"
         );
     }
-
-    /// Fetches it, and puts it in force where it is a new one.
-    async fn once(&mut self) -> Result<Outcome, String> {
-        let ways = self.app.in_force().ways();
-        let now = Arc::clone(ways.generation());
-        // The number of its outbound would be another's.
-        if now.number().load != self.load {
-            return Ok(Outcome::Gone);
-        }
-        let what = Fetch {
-            url: self.url.clone(),
-            via: self.source.via.unwrap_or_else(|| direct(&now)),
-            // Else what is unchanged since would never come into force.
-            validators: match self.has_copy() {
-                true => self.copy.validators(),
-                false => Validators::default(),
-            },
-            limit: self.source.limit,
-            within: WITHIN,
-        };
-        let mut draft = self.copy.draft();
-        let fetched = fetch(&ways, &what, &mut |bytes| draft.write(bytes)).await;
-        let validators = match fetched.map_err(|error| chain(&error))? {
-            Fetched::Unchanged if !self.has_copy() => {
-                return Err("the server says that it is unchanged, and was told of no copy".into());
-            }
-            Fetched::Unchanged => {
-                self.copy.confirm(unix_ms());
-                return Ok(Outcome::Unchanged);
-            }
-            Fetched::New { validators, .. } => validators,
-        };
-        // Lists of a million names take their time.
-        let reading = self.source.clone();
-        let key = self.app.origin.shelf.key();
-        let known = self.has_copy().then(|| self.copy.path().to_owned());
-        let spares = Arc::clone(&self.app.origin.spares);
-        let read = self.app.lists.read(move || {
-            // Of a server that tells no versions: what is the same makes no generation.
-            let same = |path: PathBuf| draft.is_as(spares.open(&path, u64::MAX)?);
-            if known.is_some_and(|path| same(path).unwrap_or(false)) {
-                return Ok(None);
-            }
-            let mut opened = draft.read()?;
-            let compiled = reading.compile(&mut *opened.bytes, key);
-            if compiled.is_err() {
-                // What it took until then; of a good one it is given back once that is in force.
-                pointsman_os::memory::give_back();
-            }
-            Ok::<_, io::Error>(Some((draft, opened.stamp, compiled)))
-        });
-        let read = read.await?.map_err(|error| error.to_string())?;
-        let Some((draft, stamp, set)) = read else {
-            self.copy.confirm_as(validators, unix_ms());
-            return Ok(Outcome::Unchanged);
-        };
-        let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
-        let left_out = told.left_out();
-        if left_out > 0 {
-            let place = Place(&self.source);
-            tracing::warn!("{place}: {left_out} entries cannot be read and are left out");
-        }
-        if set.is_empty() {
-            return Err("it holds no entry".to_owned());
-        }
-        self.copy
-            .replace((draft, stamp), validators, unix_ms())
-            .map_err(|error| error.to_string())?;
-        self.put_in_force((set, stamp)).await
-    }
 }
 
 /// A rule set and where it stands, for the log: ``rule set `ads` (pointsman.yaml:7)``.
@@ -466,41 +346,6 @@ impl fmt::Display for Place<'_> {
             span.line_column().0
         )
     }
-}
-
-/// How long to wait where there is a copy, and where it is so old, if that is known; `None` for ever.
-fn wait(interval: Option<Duration>, copy: bool, age: Option<Duration>) -> Option<Duration> {
-    match (interval, age) {
-        _ if !copy => Some(Duration::ZERO),
-        (Some(interval), Some(age)) => Some(interval.saturating_sub(age)),
-        // It is of a time to come: who knows how old it is.
-        (Some(_), None) => Some(Duration::ZERO),
-        (None, _) => None,
-    }
-}
-
-/// What the clock on the wall says then, in milliseconds since 1970.
-fn at(left: Duration) -> u64 {
-    let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    unix_ms().saturating_add(left)
-}
-
-/// The pause after so many failures in a row: at most the interval, where there is one.
-fn again(failures: u32, interval: Option<Duration>) -> Duration {
-    let doubled = AGAIN.saturating_mul(1 << (failures - 1).min(16));
-    let most = interval.map_or(AGAIN_AT_MOST, |interval| interval.min(AGAIN_AT_MOST));
-    doubled.min(most.max(Duration::from_secs(1)))
-}
-
-/// Up to a tenth more or less, so that a thousand routers do not ask at once.
-fn jittered(time: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0) % 2001;
-    time.mul_f64(0.9 + random as f64 / 10_000.0)
-}
-
-fn direct(generation: &Generation) -> OutboundId {
-    let policy = generation.spec().policies.first();
-    policy.map_or(OutboundId(0), |policy| policy.direct)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use pointsman_config::list::Shelf;
 use pointsman_net::dial::Dialer;
+use pointsman_net::fetch::Validators;
 use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_policy::Domain;
 use tempfile::TempDir;
