@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pointsman_config::case::{self, Lenience};
 use pointsman_config::input::Input;
-use pointsman_config::list::Shelf;
+use pointsman_config::list::{NO_DIRECTORY, Shelf};
 use pointsman_config::load::load_text;
 use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
@@ -31,6 +31,14 @@ pub(crate) struct Origin {
     pub spares: Arc<Spares>,
     /// The control socket.
     pub control: PathBuf,
+}
+
+impl Origin {
+    /// Where copies of lists stand, or would if there were a directory of state.
+    fn copies(&self) -> PathBuf {
+        let state = self.state.clone();
+        state.unwrap_or_else(|| NO_DIRECTORY.into())
+    }
 }
 
 /// The most problems of a configuration that are logged, or answered; `check` tells all.
@@ -159,7 +167,7 @@ fn load(origin: &Origin, files: &Recorder) -> Loaded {
     if let Some(path) = &origin.path {
         let loading = Loading {
             dialect: origin.dialect,
-            state: origin.state.clone(),
+            state: Some(origin.copies()),
             files,
             shelf: &origin.shelf,
         };
@@ -171,7 +179,7 @@ fn load(origin: &Origin, files: &Recorder) -> Loaded {
         path: "pointsman.yaml".into(),
         directory: PathBuf::new(),
         files,
-        state: origin.state.clone(),
+        state: Some(origin.copies()),
         shelf: &origin.shelf,
         lists: Default::default(),
         patience: Default::default(),

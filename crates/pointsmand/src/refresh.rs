@@ -32,6 +32,7 @@ use self::outcome::{Outcome, Size};
 use crate::app::App;
 use crate::candidate::Origin;
 use crate::clock::unix_ms;
+use crate::spare::has_place;
 
 /// How often it is tried to write a copy that is in memory alone.
 const WRITE_AGAIN: Duration = Duration::from_secs(300);
@@ -99,8 +100,8 @@ pub(crate) async fn run(app: Arc<App>) {
 /// at once.
 async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
     let Some(path) = source.path.clone() else {
-        let place = Place(&source);
-        tracing::warn!("{place}: there is no directory to keep it in; `--state` names one");
+        // A daemon's loads have a place for each, see `Origin`.
+        tracing::warn!("{}: nothing says where it is kept", Place(&source));
         return;
     };
     let url = match Url::parse(&source.url) {
@@ -293,13 +294,19 @@ impl Keeping {
             before = std::mem::replace(&mut list.unwritten, why.as_deref().map(str::to_owned));
         });
         let place = Place(&self.source);
-        let path = self.copy.path().display();
+        let path = self.copy.path();
         match (why, before) {
-            (Some(why), None) => tracing::warn!(
-                "{place}: its copy cannot be written to {path}: {why}; it serves from memory, and is gone when the \
-                 daemon ends"
+            (Some(why), None) if !has_place(path) => tracing::warn!(
+                "{place}: its copy is not kept: {why}; it serves from memory, and is gone when the daemon ends"
             ),
-            (None, Some(_)) => tracing::info!("{place}: its copy is written to {path} now"),
+            (Some(why), None) => tracing::warn!(
+                "{place}: its copy cannot be written to {}: {why}; it serves from memory, and is gone when the \
+                 daemon ends",
+                path.display()
+            ),
+            (None, Some(_)) => {
+                tracing::info!("{place}: its copy is written to {} now", path.display());
+            }
             // It was told.
             (Some(_), Some(_)) | (None, None) => {}
         }

@@ -1,4 +1,5 @@
-//! Spare copies: lists that were fetched and could not be written, kept in memory until they can be.
+//! Spare copies: lists that were fetched and could not be written, kept in memory until they can be; for good where
+//! there is no directory of state.
 //!
 //! Invariants: all together they take no more than [`MOST`]. A spare copy counts as long as there stands on the disk what
 //! stood there when it came: what somebody puts there afterwards is newer. It goes with the daemon.
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_config::files::{Disk, Files, Opened, Stamp};
+use pointsman_config::list::NO_DIRECTORY;
 use pointsman_os::local::read_handed;
 
 /// The most that all of them take with those that are being fetched, in bytes: a list of the usual limit beside the one
@@ -97,6 +99,11 @@ impl Spares {
     }
 }
 
+/// Whether a copy could stand there: whether there is a directory of state.
+pub(crate) fn has_place(path: &Path) -> bool {
+    !path.starts_with(NO_DIRECTORY)
+}
+
 /// Which state of the copy stands there; `None`: none that can be read.
 pub(crate) fn on_disk(path: &Path) -> Option<Stamp> {
     Disk.open(path, u64::MAX).ok().map(|opened| opened.stamp)
@@ -110,6 +117,7 @@ impl Files for Spares {
                 stamp: spare.stamp,
                 ..spare.bytes.opened(spare.stamp.modified)
             }),
+            None if !has_place(path) => Err(io::ErrorKind::NotFound.into()),
             None => Disk.open(path, limit),
         }
     }

@@ -63,7 +63,7 @@ pub use room::MOST_OF_A_FILE;
 pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub use shown::shown;
-pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, Origin, searched};
+pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, NO_DIRECTORY, Origin, searched};
 pub use told::{Kind, Reason, Spot, Told};
 
 /// How a list is written.

@@ -35,7 +35,7 @@ pub struct ListSource {
     pub interval: Option<Duration>,
     /// The most that is fetched, in bytes.
     pub limit: u64,
-    /// Where its copy is kept; `None`: there is no directory of state.
+    /// Where its copy is kept, maybe in [`NO_DIRECTORY`]; `None`: there is no directory of state.
     pub path: Option<PathBuf>,
     /// The copy, as explanations name it.
     pub file: Arc<str>,
@@ -185,10 +185,13 @@ impl ListFile {
     }
 }
 
+/// The directory of state of whoever has none and keeps copies in memory: nothing can stand there, on any disk.
+pub const NO_DIRECTORY: &str = "/dev/null/pointsman";
+
 /// Where a copy of what is fetched was looked for, and what chooses that.
 #[must_use]
 pub fn searched(copy: Option<&Path>, state: Option<&Path>) -> String {
-    match (copy, state) {
+    match (copy.filter(|copy| !copy.starts_with(NO_DIRECTORY)), state) {
         (Some(copy), Some(state)) if copy.starts_with(state) => format!(
             "there is no `{}`: `--state DIR` names the directory in which the daemon keeps what it fetched",
             copy.display()

@@ -14,7 +14,7 @@ use pointsman_os::local::{create_private, make_directory};
 
 use super::said::{Hash, with_ending};
 use crate::clock::unix_ms;
-use crate::spare::{Held, Spares};
+use crate::spare::{Held, Spares, has_place};
 
 /// What is compared or copied at once, in bytes.
 const PIECE: usize = 16 << 10;
@@ -182,6 +182,10 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) fn create(copy: &Path) -> io::Result<Self> {
+        if !has_place(copy) {
+            let why = "there is no directory to keep it in; `--state` names one";
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
         if let Some(directory) = copy.parent() {
             make_directory(directory)?;
         }

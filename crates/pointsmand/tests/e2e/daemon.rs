@@ -28,6 +28,8 @@ pub(crate) struct Start<'a> {
     pub(crate) namespace: Option<&'a str>,
     /// The program that starts it, with its arguments, and keeps the process id; empty: the test does.
     pub(crate) starter: Vec<String>,
+    /// Whether it has no directory of state.
+    pub(crate) stateless: bool,
     /// What it finds in `/etc/hosts`; empty: the host's own. Needs root.
     pub(crate) hosts: &'a str,
 }
@@ -105,7 +107,12 @@ impl Daemon {
                 .arg("--control")
                 .arg(directory.path().join("control.sock"));
         }
-        if !start.args.contains(&"--state") {
+        if start.stateless {
+            command.arg("--rootless");
+            for name in ["HOME", "XDG_STATE_HOME", "STATE_DIRECTORY"] {
+                command.env_remove(name);
+            }
+        } else if !start.args.contains(&"--state") {
             command.arg("--state").arg(directory.path().join("state"));
         }
         command

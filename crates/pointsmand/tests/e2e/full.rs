@@ -1,4 +1,4 @@
-//! A directory of state that cannot be written, for the disk is full or read-only.
+//! A directory of state that cannot be written, for the disk is full or read-only, or that there is none.
 
 use std::path::{Path, PathBuf};
 
@@ -92,6 +92,36 @@ fn a_list_that_cannot_be_written_serves_from_memory() {
         assert!(!unwritten(&daemon).is_empty());
         assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
     }
+}
+
+/// It stayed empty over all reloads, and was never asked for.
+#[test]
+fn without_a_directory_of_state_lists_serve_from_memory() {
+    let lists = Lists::serve("ads.test\n", "v1");
+    let origin = Http::start("origin");
+    let url = format!("http://{}/", lists.address);
+    let text = config(&url, ", interval: 1s").replace("watch: true\n", "");
+    let daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", text)],
+        config: "pointsman.yaml",
+        stateless: true,
+        ..Start::default()
+    });
+    let refuses = |name: &str| code(&daemon, &origin, name) == "403";
+    eventually("the list is in force", || refuses("ads.test"));
+    let why = "there is no directory to keep it in; `--state` names one";
+    eventually("it is told", || unwritten(&daemon) == why);
+    let told = format!("its copy is not kept: {why}; it serves from memory");
+    assert_eq!(daemon.log().matches(&told).count(), 1, "{}", daemon.log());
+    lists.change("other.test\n", "v2");
+    eventually("the newer list is in force", || refuses("other.test"));
+    // The server is gone, so whatever is in force comes from memory.
+    lists.change("", "v3");
+    daemon.json(&["reload"]);
+    assert_eq!(generation(&daemon), "2");
+    assert!(refuses("other.test") && !refuses("ads.test"));
+    let told = format!("{}{}", daemon.log(), daemon.json(&["status"]));
+    assert!(!told.contains("/dev/"), "a place that is none: {told}");
 }
 
 #[test]
