@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use pointsman_policy::{Action, Host};
 
-use super::front;
+use super::front::{self, Said};
 use super::held::{Held, Sender};
 use super::kept::{FlowId, Kept, Settled};
 use super::nat::{Client, Seconds};
@@ -22,7 +22,13 @@ use crate::record::{End, Fault};
 
 impl Relay {
     /// The first datagram of a flow.
-    pub(super) fn begin(&mut self, client: Client, spelled: &[u8], payload: &[u8]) {
+    pub(super) fn begin(
+        &mut self,
+        client: Client,
+        spelled: &[u8],
+        payload: &[u8],
+        class: Option<u8>,
+    ) {
         let now = now();
         self.renew();
         let Some(door) = self.generation.door(self.listener).map(Arc::clone) else {
@@ -43,10 +49,12 @@ impl Relay {
         let held = Arc::new(Held::new(most, &self.shared.holding));
         held.push(payload);
         let case = self.case(client, host, port, door);
+        self.note_class(&case, class);
         let patience = case.ways.patience() + self.generation.spec().sniff.timeout;
         let kept = Kept {
             held: Some(Arc::clone(&held)),
             carried: None,
+            generation: self.generation.number(),
             _place: place,
         };
         // Those who decide and open have limits of their own; this is the fence around them.
@@ -64,11 +72,18 @@ impl Relay {
     }
 
     /// One more of a flow that is refused; what was refused by rules that are not in force any more is decided anew.
-    pub(super) fn again(&mut self, client: Client, flow: FlowId, spelled: &[u8], payload: &[u8]) {
-        let now = self.shared.generation();
-        if now.is_some_and(|now| now.number() != self.generation.number()) {
+    pub(super) fn again(
+        &mut self,
+        flow: FlowId,
+        said: Said<'_>,
+        payload: &[u8],
+        class: Option<u8>,
+    ) {
+        let by = self.nat.flow(flow).map(|it| it.kept.generation);
+        let now = self.shared.generation().map(|now| now.number());
+        if by != now {
             self.end(flow, End::Refused);
-            self.begin(client, spelled, payload);
+            self.begin(said.client, said.place, payload, class);
         }
     }
 
@@ -88,6 +103,16 @@ impl Relay {
         if now.number() != self.generation.number() && now.door(self.listener).is_some() {
             self.generation = now;
         }
+    }
+
+    /// What the client asks of the network, where a rule looks at it.
+    fn note_class(&self, case: &Case, class: Option<u8>) {
+        if !self.generation.reads_dscp(case.door.spec.policy) {
+            return;
+        }
+        // The two lowest bits tell of congestion (RFC 3168).
+        let dscp = Fact::from_option(class.map(|class| class >> 2), Provenance::System);
+        case.note(|record| record.facts.sought.to_mut().dscp = dscp);
     }
 
     fn case(&self, client: Client, host: Host, port: u16, door: Arc<Door>) -> Case {

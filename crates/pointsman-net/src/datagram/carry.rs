@@ -102,9 +102,11 @@ impl Relay {
                         payload,
                         class: datagram.class,
                     }),
-                    Towards::New => self.begin(said.client, said.place, payload),
+                    Towards::New => {
+                        self.begin(said.client, said.place, payload, datagram.class);
+                    }
                     Towards::Refused(flow) => {
-                        self.again(said.client, flow, said.place, payload);
+                        self.again(flow, said, payload, datagram.class);
                     }
                     Towards::Waiting(flow) => self.hold(flow, payload),
                 }

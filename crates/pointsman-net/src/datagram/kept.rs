@@ -14,6 +14,7 @@ use super::waiting::Waiting;
 use crate::doubt::Doubt;
 use crate::ledger::Ticket;
 use crate::outbound::{DatagramWay, DialError, Link};
+use crate::spec::Number;
 
 pub(super) type Table = Nat<Kept, DatagramWay, Out>;
 pub(super) type FlowId = FlowKey<Kept>;
@@ -26,6 +27,8 @@ pub(super) struct Kept {
     pub(super) held: Option<Arc<Held>>,
     /// From then on; none of one that is refused.
     pub(super) carried: Option<Carried>,
+    /// By whose rules it was decided.
+    pub(super) generation: Number,
     pub(super) _place: Place,
 }
 

@@ -184,7 +184,13 @@ impl Ways {
                 &looked_up
             }
         };
-        let first = addresses.iter().find(|address| lent.allows(**address));
+        let allowed = || addresses.iter().filter(|address| lent.allows(**address));
+        // Nothing tells whether a datagram arrived: of several addresses one that this host has a way to.
+        let routed = allowed().find(|address| self.dialer().has_route(**address));
+        let first = match addresses.len() {
+            0 | 1 => allowed().next(),
+            _ => routed.or_else(|| allowed().next()),
+        };
         match (first, addresses.first()) {
             (Some(address), _) => Ok(SocketAddr::new(*address, target.port)),
             (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::client::connect;
@@ -321,11 +322,15 @@ fn what_was_refused_is_decided_anew_by_other_rules() {
     let with = |fallback: &str| format!("{MIXED}rules:\n  - FALLBACK, {fallback}\n");
     let daemon = Daemon::native(&with("REJECT"));
     let client = Client::new(&daemon);
+    let other = echo("127.0.0.1:0");
     client.send(&to(place), b"hello?");
+    client.send(&to(other), b"and you?");
     assert!(client.hears_nothing());
     daemon.write("pointsman.yaml", &with("DIRECT"));
     assert!(daemon.client(&["reload"]).status.success());
+    // The second, too: that another one was decided by the new rules changes nothing for it.
     assert!(client.echoes(&to(place), b"hello"));
+    assert!(client.echoes(&to(other), b"and you"));
 }
 
 #[test]
@@ -408,4 +413,43 @@ fn the_name_in_a_quic_hello_decides_and_its_datagrams_are_held_until_then() {
     let client = Client::new(&daemon);
     client.send(&to(place), b"no hello at all");
     assert!(client.hears_nothing());
+}
+
+/// Sends a datagram of that traffic class to a place, through a daemon, and says whether it was answered.
+const WITH_CLASS: &str = "\
+import socket, sys
+desk, place, tos = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+control = socket.create_connection(('127.0.0.1', desk))
+control.sendall(bytes([5, 1, 0])); control.recv(2)
+control.sendall(bytes([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]))
+reply = control.recv(10)
+relay = ('127.0.0.1', int.from_bytes(reply[8:10], 'big'))
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+client.settimeout(0.5)
+client.sendto(bytes([0, 0, 0, 1, 127, 0, 0, 1]) + place.to_bytes(2, 'big') + b'hello', relay)
+try: print('answered' if client.recv(100).endswith(b'olleh') else 'otherwise')
+except TimeoutError: print('silence')
+";
+
+#[test]
+fn rules_see_the_code_point_of_datagrams() {
+    let place = echo("127.0.0.1:0").port().to_string();
+    let daemon = Daemon::native(&format!(
+        "{MIXED}rules:\n  - DSCP, 46, DIRECT\n  - FALLBACK, REJECT\n"
+    ));
+    let desk = daemon.address("desk").port().to_string();
+    let check = |class: &str, expected: &str| {
+        let mut python = Command::new("python3");
+        let output = python
+            .args(["-c", WITH_CLASS, &desk, &place, class])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.trim(), expected, "{output:?}");
+    };
+    check("184", "answered");
+    // The bits that tell of congestion are no part of it.
+    check("185", "answered");
+    check("0", "silence");
 }
