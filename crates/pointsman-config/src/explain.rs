@@ -16,6 +16,7 @@ use pointsman_api::explain::{self as api, AppDomain, Explained, TraceLine};
 use pointsman_api::{Action, Explanation};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need};
+use pointsman_policy::model::udp::NoUdp;
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
 use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
@@ -164,7 +165,7 @@ pub fn render(view: &View<'_>) -> Explanation {
         Step::Need(_) | Step::NoRoute => None,
     };
     let app_domain = app_domain(view, decision, &way);
-    let mut reason = match (&app_domain, decision) {
+    let reason = match (&app_domain, decision) {
         (
             Some(app_domain),
             Some(Decision {
@@ -177,13 +178,7 @@ pub fn render(view: &View<'_>) -> Explanation {
     let above = match way.refused {
         None if way.guarded => Some(("loop guard", reason.clone())),
         None => None,
-        Some(Above::NoUdp) => {
-            let leaf = way.member.or(way.outbound).map(name).unwrap_or_default();
-            let refusal = format!("`{leaf}` cannot carry UDP, so the flow is rejected");
-            reason = format!("{reason}; {refusal}");
-            Some(("network udp", refusal))
-        }
-        Some(Above::OwnListener(_) | Above::LocalAddress(_) | Above::Nowhere(_)) => None,
+        Some(_) => None,
     };
     let rule = decision
         .and_then(|decision| decision.rule.as_ref())
@@ -237,7 +232,10 @@ pub fn render(view: &View<'_>) -> Explanation {
         Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
         Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.to_string()),
-        Some(Above::NoUdp) | None => {}
+        Some(Above::NoUdp(NoUdp { outbound, why })) => {
+            refuse(&mut explanation, &guard::no_udp(&name(outbound), why));
+        }
+        None => {}
     }
     explanation
 }

@@ -278,7 +278,7 @@ impl Outbound {
         OutboundInfo {
             name: Arc::clone(&self.name),
             kind,
-            carries_udp: self.kind.carries_udp(),
+            udp: self.kind.udp(),
         }
     }
 }

@@ -63,6 +63,12 @@ pub fn local_address(address: IpAddr) -> String {
     )
 }
 
+/// Why a flow over UDP is refused that would go by an outbound which carries none.
+#[must_use]
+pub fn no_udp(outbound: &str, why: &str) -> String {
+    format!("outbound `{outbound}` carries no UDP: {why}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 mod body;
 mod node;
 mod requests;
+pub mod udp;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use crate::ids::{OutboundId, SetId};
 pub use crate::origin::{Class, Matcher, Origin, Source};
 use crate::set::RuleSet;
 use crate::zone::Zones;
+use udp::Udp;
 
 /// The most outbounds that a flow passes on its way: groups, chains, and each of a chain's hops. More are refused where
 /// a configuration is read, and not followed where it runs.
@@ -47,8 +49,8 @@ pub struct OutboundInfo {
     pub name: Arc<str>,
     /// What it is.
     pub kind: OutboundKind,
-    /// Whether it can carry UDP. For a group it is the member's that counts.
-    pub carries_udp: bool,
+    /// Whether it carries UDP.
+    pub udp: Udp,
 }
 
 /// What an outbound is.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::model::udp::Udp;
 use pointsman_policy::{Action, OutboundId};
 
 use crate::address::{Server, Uplink};
@@ -188,6 +189,9 @@ impl Protocol {
     }
 }
 
+/// Why no flow over UDP leaves by what belongs to a forward.
+const NO_FORWARD: &str = "forwards carry flows over TCP alone";
+
 impl Kind {
     /// From this host, by its own routes.
     #[must_use]
@@ -280,18 +284,26 @@ impl Kind {
         }
     }
 
-    /// Whether it takes UDP, as far as the configuration says.
+    /// Whether it carries UDP, as far as the configuration says.
     #[must_use]
-    pub fn carries_udp(&self) -> bool {
+    pub fn udp(&self) -> Udp {
         match self {
-            Self::Carry(Carrier::Direct(_)) | Self::Refuse(_) => true,
-            Self::Carry(Carrier::Target(_)) => false,
-            Self::Carry(Carrier::Upstream(upstream)) => upstream.carries_udp,
-            // Members are asked one by one.
-            Self::Choose(group) => matches!(group.how, How::Selected { .. }),
-            Self::NotYet { carries_udp, .. } => *carries_udp,
-            // The links of a chain are checked one by one when UDP is built.
-            Self::Through(_) => false,
+            Self::Carry(Carrier::Direct(_)) | Self::Refuse(_) => Udp::Carried,
+            Self::Carry(Carrier::Target(_)) => Udp::Not(NO_FORWARD),
+            Self::Carry(Carrier::Upstream(upstream)) => match &upstream.protocol {
+                Protocol::HttpConnect(_) => Udp::Not("`http` proxies carry no UDP"),
+                Protocol::Socks5(_) if !upstream.carries_udp => Udp::Not("`udp: true` is not set"),
+                Protocol::Socks5(_) => Udp::Carried,
+            },
+            Self::Choose(group) => match group.how {
+                How::Balanced(_) => Udp::Not(NO_FORWARD),
+                How::Selected { .. } => Udp::Carried,
+            },
+            Self::NotYet { carries_udp, .. } => match carries_udp {
+                true => Udp::Carried,
+                false => Udp::Not("neither its type nor its settings say that it does"),
+            },
+            Self::Through(hops) => Udp::Each(hops.as_slice().into()),
         }
     }
 }
@@ -348,7 +360,11 @@ mod tests {
         let action = action.map(|it| format!("{it:?}"));
         let mut words = vec![action.unwrap_or_else(|| "a member's".to_owned())];
         let mut add = |is: bool, word: &str| words.extend(is.then(|| word.to_owned()));
-        add(kind.carries_udp(), "udp");
+        match kind.udp() {
+            Udp::Carried => add(true, "udp"),
+            Udp::Each(hops) => add(true, &format!("udp by {} hops", hops.len())),
+            Udp::Not(why) => assert!(!why.is_empty()),
+        }
         add(kind.selectable().is_some(), "selectable");
         add(kind.balancing().is_some(), "balanced");
         add(kind.upstream().is_some(), "by a server");
@@ -401,7 +417,7 @@ mod tests {
         );
         check(not_yet(true), "Proxy, udp");
         check(not_yet(false), "Proxy");
-        check(Kind::Through(vec![OutboundId(0)]), "Proxy");
+        check(Kind::Through(vec![OutboundId(0)]), "Proxy, udp by 1 hops");
         check(Kind::Refuse(Refusal::Blackhole), "Blackhole, udp");
         check(Kind::Refuse(Refusal::Reject), "Reject, udp");
         check(Kind::Refuse(Refusal::Reset), "Reset, udp");

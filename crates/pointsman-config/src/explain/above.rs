@@ -9,6 +9,7 @@ use pointsman_api::Action;
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Facts, InboundKind, Network};
 use pointsman_policy::model::OutboundKind;
+use pointsman_policy::model::udp::{NoUdp, no_udp};
 use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Host, OutboundId, Policy, guard, local};
 
@@ -21,8 +22,8 @@ pub enum Above {
     LocalAddress(IpAddr),
     /// Its destination is none.
     Nowhere(Nowhere),
-    /// It is UDP, and what was chosen cannot carry it.
-    NoUdp,
+    /// It is UDP, and something on the way carries none.
+    NoUdp(NoUdp),
     /// It goes to a listener of this daemon.
     OwnListener(SocketAddr),
 }
@@ -91,8 +92,11 @@ fn refusal(
     if !carried {
         return None;
     }
-    if udp && !policy.outbound(leaf).carries_udp {
-        return Some(Above::NoUdp);
+    if udp {
+        let selected = |group| world.selection.selected(group);
+        if let Some(no_udp) = no_udp(&policy.outbounds, leaf, &selected) {
+            return Some(Above::NoUdp(no_udp));
+        }
     }
     // A forward's destination is where the client came in; its targets are the operator's own.
     if forwarded {

@@ -109,7 +109,10 @@ impl Case {
             (None, Some(address)) => slice::from_ref(address),
             (None, None) => &[],
         };
-        if let Some(port) = facts.port.known() {
+        // Listeners take no datagrams: what has the same port over UDP is somebody else's.
+        if facts.network == Network::Tcp
+            && let Some(port) = facts.port.known()
+        {
             for address in known {
                 let to = SocketAddr::new(*address, *port);
                 if let Err(error) = self.ways.refuse_own(&[to]) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
-use pointsman_policy::{Action, Domain, Facts, Node, OutboundId, Policy};
+use pointsman_policy::{Domain, Facts, Node, OutboundId, Policy};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
@@ -63,23 +63,27 @@ pub(crate) struct Stage {
 impl Stage {
     /// A policy of these rules, and who finds names.
     pub(crate) fn of(body: Vec<Node>, names: Slow) -> Self {
-        let outbounds = [
-            (
-                "DIRECT",
-                Kind::Carry(Carrier::Direct(Uplink::default())),
-                Action::Direct,
-            ),
-            ("REJECT", Kind::Refuse(Refusal::Reject), Action::Reject),
-            (
-                "BLACKHOLE",
-                Kind::Refuse(Refusal::Blackhole),
-                Action::Blackhole,
-            ),
+        let kinds = [
+            ("DIRECT", Kind::Carry(Carrier::Direct(Uplink::default()))),
+            ("REJECT", Kind::Refuse(Refusal::Reject)),
+            ("BLACKHOLE", Kind::Refuse(Refusal::Blackhole)),
         ];
-        let infos = outbounds.iter().map(|(name, _, action)| OutboundInfo {
-            name: (*name).into(),
-            kind: OutboundKind::Plain(*action),
-            carries_udp: true,
+        let outbounds = kinds.map(|(name, kind)| Outbound {
+            name: name.into(),
+            kind,
+        });
+        Self::with(outbounds.into(), body, names)
+    }
+
+    /// The same with these outbounds; the first is the direct one.
+    pub(crate) fn with(outbounds: Vec<Outbound>, body: Vec<Node>, names: Slow) -> Self {
+        let infos = outbounds.iter().map(|outbound| OutboundInfo {
+            name: Arc::clone(&outbound.name),
+            kind: match outbound.kind.action() {
+                Some(action) => OutboundKind::Plain(action),
+                None => OutboundKind::Group(outbound.kind.members().to_vec()),
+            },
+            udp: outbound.kind.udp(),
         });
         let policy = Policy {
             name: "main".into(),
@@ -92,14 +96,10 @@ impl Stage {
             domain_order: DomainOrder::Native,
             on_unknown: OnUnknown::Skip,
         };
-        let outbounds = outbounds.map(|(name, kind, _)| Outbound {
-            name: name.into(),
-            kind,
-        });
         let spec = Spec {
             number: Number::default(),
             policies: vec![Arc::new(policy)],
-            outbounds: outbounds.into(),
+            outbounds,
             inbounds: Vec::new(),
             resolvers: Vec::new(),
             server_resolver: Arc::new(names),

@@ -15,6 +15,7 @@ use super::*;
 use crate::drops::dropped_at_each_wait;
 use crate::record::By;
 use crate::requests::Event;
+use crate::spec::listening::At;
 
 const FOUND: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Who is asked by the policy.
@@ -155,6 +156,37 @@ async fn a_guest_without_a_socket_is_decided_on() {
     assert_eq!(record.incidents.waits.len(), 1);
     let resolved = record.facts.sought.resolved.known();
     assert_eq!(resolved.map(Vec::as_slice), Some(&[FOUND][..]));
+}
+
+/// What has the number of a listener's port, but of UDP, is another program's.
+#[tokio::test]
+async fn a_listener_takes_no_datagrams() {
+    let direct = Node::Rule(Rule {
+        condition: Condition::Always,
+        outbound: DIRECT,
+        origin: Origin::default(),
+        class: None,
+    });
+    let names = Slow {
+        waits: 0,
+        address: FOUND,
+    };
+    let stage = Stage::of(vec![direct], names);
+    stage
+        .shared
+        .listens_at(vec![At::Tcp(([192, 0, 2, 9], 443).into())]);
+    for (network, is_served) in [(Network::Tcp, false), (Network::Udp, true)] {
+        let facts = Facts {
+            network,
+            destination: Fact::Known(Host::parse("192.0.2.9").unwrap(), Provenance::Request),
+            port: Fact::Known(443, Provenance::Request),
+            ..Facts::default()
+        };
+        let mut case = stage.case(facts, Ends::default());
+        let choice = case.decide(&mut quic()).await;
+        let opened = matches!(choice, Ok(Choice::Open(_)));
+        assert_eq!(opened, is_served, "{network:?}: {choice:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::model::udp::Udp;
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::Uplink;
-use pointsman_spec::outbound::{Carrier, Group, How, Kind, Protocol, Upstream};
+use pointsman_spec::outbound::{Carrier, Group, How, Kind};
 use pointsman_wire::RequestHost;
 use pointsman_wire::socks;
 use tokio::net::UdpSocket;
@@ -120,15 +121,16 @@ impl Ways {
         {
             hops.uplink = uplink.clone();
         }
+        // The same that explanations and `check` know of it.
+        if let Udp::Not(why) = outbound.kind.udp() {
+            return Err(DialError::NoDatagrams {
+                outbound: name(),
+                why,
+            });
+        }
         match &outbound.kind {
             Kind::Carry(Carrier::Direct(_)) => Ok(()),
-            Kind::Carry(Carrier::Upstream(upstream)) => {
-                if let Some(why) = carries_none(upstream) {
-                    return Err(DialError::NoDatagrams {
-                        outbound: name(),
-                        why,
-                    });
-                }
+            Kind::Carry(Carrier::Upstream(_)) => {
                 hops.servers.push(id);
                 Ok(())
             }
@@ -158,11 +160,9 @@ impl Ways {
                 outbound: name(),
                 kind: Arc::clone(kind),
             }),
-            Kind::Carry(Carrier::Target(_)) | Kind::Choose(_) => Err(DialError::NoDatagrams {
-                outbound: name(),
-                why: "forwards over UDP are not built yet",
-            }),
-            Kind::Refuse(_) => Err(DialError::Refuses { outbound: name() }),
+            Kind::Carry(Carrier::Target(_)) | Kind::Choose(_) | Kind::Refuse(_) => {
+                Err(DialError::Refuses { outbound: name() })
+            }
         }
     }
 
@@ -330,11 +330,5 @@ impl Ways {
     }
 }
 
-/// Why no datagram leaves by that server.
-fn carries_none(upstream: &Upstream) -> Option<&'static str> {
-    match &upstream.protocol {
-        Protocol::HttpConnect(_) => Some("`http` proxies carry no UDP"),
-        Protocol::Socks5(_) if !upstream.carries_udp => Some("`udp: true` is not set"),
-        Protocol::Socks5(_) => None,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub enum DialError {
         at: At,
     },
     /// Something on the way carries no UDP.
-    #[error("outbound `{outbound}` carries no UDP: {why}")]
+    #[error("{}", guard::no_udp(outbound, why))]
     NoDatagrams {
         /// The outbound.
         outbound: Arc<str>,

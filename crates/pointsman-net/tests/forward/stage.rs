@@ -15,6 +15,7 @@ use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::listening::Listening;
 use pointsman_net::spec::{Number, Records, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
+use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
 use pointsman_spec::address::Endpoint;
@@ -242,7 +243,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
             Some(action) => OutboundKind::Plain(action),
             None => OutboundKind::Group(vec![]),
         },
-        carries_udp: false,
+        udp: Udp::Not("not here"),
     };
     let infos: Arc<[OutboundInfo]> = outbounds.iter().map(info).collect();
     let policies = forwards.iter().zip(groups);

@@ -14,6 +14,7 @@ use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::{Number, Records, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
+use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
 use pointsman_policy::{Domain, Host, Node, OutboundId, Policy};
 use pointsman_spec::address::Server;
@@ -199,7 +200,7 @@ fn info(outbound: &Outbound) -> OutboundInfo {
     OutboundInfo {
         name: Arc::clone(&outbound.name),
         kind,
-        carries_udp: false,
+        udp: Udp::Not("not here"),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::fact::{
 };
 use crate::ids::{OutboundId, RequestId, SetId, ZoneId};
 use crate::key::Key;
+use crate::model::udp::Udp;
 use crate::model::{
     Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, OutboundInfo, OutboundKind, Policy, Rule,
     Select, SelectOn, Template,
@@ -178,7 +179,7 @@ impl Reader<'_> {
         let outbound = |name: &str| OutboundInfo {
             name: name.into(),
             kind: OutboundKind::Plain(Action::Direct),
-            carries_udp: true,
+            udp: Udp::Carried,
         };
         let mut body = Vec::new();
         while !self.0.is_empty() && body.len() < 64 && self.below(16) != 15 {

@@ -18,6 +18,7 @@ use pointsman_policy::fact::{
     Fact, Facts, Geo, Inbound, InboundKind, Look, Need, Network, Parent, Process, Protocol,
     Provenance,
 };
+use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{
     Action, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo, OutboundKind, Policy,
     Rule,
@@ -36,7 +37,7 @@ pub(crate) fn policy(body: Vec<Node>) -> Policy {
     let outbound = |name: &str, action| OutboundInfo {
         name: name.into(),
         kind: OutboundKind::Plain(action),
-        carries_udp: true,
+        udp: Udp::Carried,
     };
     Policy {
         name: "main".into(),

@@ -3,7 +3,8 @@
 use pointsman_policy::condition::Condition;
 use pointsman_policy::fact::Network;
 use pointsman_policy::model::OutboundKind;
-use pointsman_policy::{Action, OutboundId, Policy};
+use pointsman_policy::model::udp::{NoUdp, never_udp};
+use pointsman_policy::{OutboundId, Policy};
 
 use super::logic::{Case, Excess, cases};
 use super::tell::Finding;
@@ -65,22 +66,18 @@ fn names_udp(case: &Case<'_>) -> bool {
     })
 }
 
-/// Why no UDP leaves by this outbound.
+/// Why no UDP leaves by this outbound, whichever members of groups are selected.
 fn carries_none(policy: &Policy, outbound: OutboundId) -> Option<String> {
-    let info = policy.outbound(outbound);
-    match &info.kind {
-        OutboundKind::Plain(Action::Direct | Action::Proxy) if !info.carries_udp => {
-            Some(format!("`{}` carries none", info.name))
+    let NoUdp { outbound: at, why } = never_udp(&policy.outbounds, outbound)?;
+    let named = &policy.outbound(outbound).name;
+    Some(match &policy.outbound(outbound).kind {
+        OutboundKind::Group(_) => format!("no member of `{named}` carries any"),
+        OutboundKind::Plain(_) if at == outbound => format!("`{named}` carries none ({why})"),
+        OutboundKind::Plain(_) => {
+            let hop = &policy.outbound(at).name;
+            format!("`{named}` carries none, because its hop `{hop}` does not ({why})")
         }
-        OutboundKind::Plain(_) => None,
-        OutboundKind::Group(_) => {
-            let mut ways = Vec::new();
-            ways_out(policy, outbound, 0, &mut ways);
-            let none =
-                !ways.is_empty() && !ways.iter().any(|way| policy.outbound(*way).carries_udp);
-            none.then(|| format!("no member of `{}` carries any", info.name))
-        }
-    }
+    })
 }
 
 /// The ways out behind a group; groups within each other are followed a bounded way.

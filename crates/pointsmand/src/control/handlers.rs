@@ -16,7 +16,9 @@ use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::setup::{Carrier, Group, How, Kind, Outbound, Protocol};
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::{Problems, Setup};
-use pointsman_policy::Policy;
+use pointsman_policy::model::OutboundInfo;
+use pointsman_policy::model::udp::no_udp;
+use pointsman_policy::{OutboundId, Policy};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -401,7 +403,7 @@ fn failing(in_force: &InForce, outbound: &Outbound) -> Vec<api::outbound::Failin
 /// The outbounds that rules can name, with the members that are selected now.
 fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
     let setup = in_force.about();
-    let name_of = |id: &pointsman_policy::OutboundId| {
+    let name_of = |id: &OutboundId| {
         setup
             .outbounds
             .get(id.0 as usize)
@@ -413,7 +415,17 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
             *live.entry(outbound).or_default() += 1;
         }
     }
-    let state = |outbound: &Outbound| {
+    let infos: Vec<OutboundInfo> = setup.outbounds.iter().map(Outbound::info).collect();
+    let by_name: HashMap<&str, OutboundId> = (0..)
+        .map(OutboundId)
+        .zip(&infos)
+        .map(|(id, info)| (&*info.name, id))
+        .collect();
+    let member_of = |group: OutboundId| {
+        let name = in_force.selected(&infos.get(group.0 as usize)?.name)?;
+        by_name.get(&*name).copied()
+    };
+    let state = |(id, outbound): (OutboundId, &Outbound)| {
         let kind = match &outbound.kind {
             Kind::Carry(Carrier::Direct(_)) => "direct",
             Kind::Carry(Carrier::Target(_)) => return None,
@@ -448,7 +460,7 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
             kind: kind.to_owned(),
             declared: outbound.declared.map(str::to_owned),
             endpoint,
-            udp: outbound.kind.carries_udp(),
+            udp: no_udp(&infos, id, &member_of).is_none(),
             selected: selected.map(|name| name.to_string()),
             members,
             failing: failing(in_force, outbound),
@@ -457,8 +469,8 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
         })
     };
     let mut states: Vec<api::OutboundState> = Vec::new();
-    for outbound in &setup.outbounds {
-        let Some(state) = state(outbound) else {
+    for (id, outbound) in (0..).map(OutboundId).zip(&setup.outbounds) {
+        let Some(state) = state((id, outbound)) else {
             continue;
         };
         // Built-in outbounds have a name for each language: `direct`, `DIRECT`.

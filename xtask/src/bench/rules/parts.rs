@@ -153,7 +153,7 @@ fn policy(set: RuleSet) -> Policy {
     let outbound = |name: &str| OutboundInfo {
         name: name.into(),
         kind: OutboundKind::Plain(Action::Direct),
-        carries_udp: true,
+        udp: pointsman_policy::model::udp::Udp::Carried,
     };
     let origin = Origin::default;
     let body = vec![

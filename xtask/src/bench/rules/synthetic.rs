@@ -102,7 +102,7 @@ impl Synthetic {
         let outbound = |name: &str| OutboundInfo {
             name: name.into(),
             kind: OutboundKind::Plain(Action::Direct),
-            carries_udp: true,
+            udp: pointsman_policy::model::udp::Udp::Carried,
         };
         Policy {
             name: "main".into(),

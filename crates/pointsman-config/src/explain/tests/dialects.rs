@@ -223,7 +223,7 @@ fn groups_and_transport() {
         &setup,
         "dst=group.example:1 network=udp",
         expect![[
-            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"`DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given); `near` cannot carry UDP, so the flow is rejected","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"network udp","result":"yes","because":"`near` cannot carry UDP, so the flow is rejected"}],"asked":[],"flow":{"network":"udp","dst":"group.example:1"}}"#
+            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"outbound `near` carries no UDP: `udp: true` is not set; `DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given)","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"outbound `near` carries no UDP","result":"yes","because":"outbound `near` carries no UDP: `udp: true` is not set"}],"asked":[],"flow":{"network":"udp","dst":"group.example:1"}}"#
         ]],
     );
     short(
@@ -459,7 +459,7 @@ fn boltconn_lists() {
         &setup,
         "dst=a.example:1 resolved=192.0.2.7 network=udp",
         expect![
-            "far reject: `IP-CIDR, 192.0.2.0/24, far` (c.yml:18): ip is 192.0.2.7 (given); `far` cannot carry UDP, so the flow is rejected"
+            "far reject: outbound `far` carries no UDP: `udp: true` is not set; `IP-CIDR, 192.0.2.0/24, far` (c.yml:18): ip is 192.0.2.7 (given)"
         ],
     );
     short(

@@ -174,13 +174,6 @@ impl<'a> Clash<'a> {
                 .raw("hops", list([text(&by), text(&inner)]));
             self.draft.item(Section::Outbounds, &inner, &map, &at);
             map = chain;
-            if carries {
-                let what = format!(
-                    "`{name}` goes through another proxy: it carries no UDP here, and refuses it"
-                );
-                self.draft.report.lost(&at, what);
-                self.udp.insert(name.to_owned(), false);
-            }
         }
         if let Some(why) = refuses {
             self.draft.known.refusing.insert(own.clone(), why);
@@ -191,17 +184,22 @@ impl<'a> Clash<'a> {
     pub(super) fn groups(&mut self) {
         let root = self.root;
         let groups = items(get(root, "proxy-groups"));
-        // Groups may name groups that stand below them: a group carries UDP where any that it leads to does.
+        // Groups may name groups that stand below them: a group carries UDP where any that it leads to does, a
+        // relay where all do.
         let mut found = true;
         while found {
             found = false;
             for node in groups {
-                let Some(name) = scalar(node, "name").filter(|_| carries(node)) else {
+                let Some(name) = scalar(node, "name") else {
                     continue;
                 };
                 let mut members = items(get(node, "proxies")).iter().filter_map(Node::scalar);
-                let any = members.any(|member| self.udp.get(member) == Some(&true));
-                if any && self.udp.get(name) != Some(&true) {
+                let does = |member: &str| self.udp.get(member) == Some(&true);
+                let carries = match scalar(node, "type") == Some("relay") {
+                    true => members.all(does),
+                    false => members.any(does),
+                };
+                if carries && self.udp.get(name) != Some(&true) {
                     self.udp.insert(name.to_owned(), true);
                     found = true;
                 }
@@ -271,8 +269,15 @@ impl<'a> Clash<'a> {
         }
         let known = named.iter().filter_map(|(member, _)| self.udp.get(*member));
         let carried: Vec<bool> = known.copied().collect();
-        let any = carried.contains(&true) && carries(node);
+        let any = carried.contains(&true);
         self.udp.insert(name.to_owned(), any || named.is_empty());
+        if any && get(node, "disable-udp").is_some_and(is_on) {
+            let what = format!(
+                "`disable-udp` of `{name}` is not carried over: UDP goes by its members that carry it, in Clash it goes \
+                 on to the rules below"
+            );
+            self.draft.report.lost(&at, what);
+        }
         let mut members: Vec<String> = named.iter().map(|(_, own)| text(own)).collect();
         if members.is_empty() {
             let what = format!("the group `{name}` has no members: it refuses every flow");
@@ -368,11 +373,8 @@ impl<'a> Clash<'a> {
                 .raw("hops", list(hops.iter().map(|(_, hop)| text(hop))));
         }
         let chained = refusals.is_empty() && !hops.is_empty();
-        if chained && !carried.contains(&false) {
-            let what = format!("`{name}` carries no UDP here, and refuses it");
-            self.draft.report.lost(at, what);
-        }
-        self.udp.insert(name.to_owned(), !chained);
+        let all = !carried.contains(&false);
+        self.udp.insert(name.to_owned(), !chained || all);
         self.draft.item(Section::Outbounds, own, &map, at);
     }
 
@@ -388,11 +390,6 @@ impl<'a> Clash<'a> {
             }),
         }
     }
-}
-
-/// Whether a group carries UDP where its members do.
-fn carries(node: &Node) -> bool {
-    !get(node, "disable-udp").is_some_and(is_on) && scalar(node, "type") != Some("relay")
 }
 
 /// By which link it leaves: its own, else that of the top.

@@ -136,7 +136,6 @@ impl SingBox<'_> {
         let mut map = Map::default();
         let tls = outbound["tls"]["enabled"] == true;
         let mut known: Vec<&str> = DIAL.to_vec();
-        let mut carries = false;
         let mut refuses = None;
         match kind {
             "direct" => {
@@ -167,8 +166,7 @@ impl SingBox<'_> {
                 }
                 let networks = strings(&outbound["network"]).unwrap_or_default();
                 let udp = networks.is_empty() || networks.iter().any(|n| n == "udp");
-                carries = kind == "socks" && udp;
-                map.flag("udp", carries);
+                map.flag("udp", kind == "socks" && udp);
                 self.link(outbound, &mut map);
                 self.domain_resolver(outbound, part);
             }
@@ -215,10 +213,6 @@ impl SingBox<'_> {
             // Directly is the same as by no way.
             Some(Some(by)) if by == "DIRECT" => {}
             Some(Some(by)) => {
-                if carries {
-                    let what = format!("`{own}` goes through another outbound: it carries no UDP");
-                    self.draft.report.lost(&place, what);
-                }
                 let (inner, mut chain) = (format!("{own}{ITSELF}"), Map::default());
                 if let Some(why) = refuses.take() {
                     self.draft.known.refusing.insert(inner.clone(), why);
