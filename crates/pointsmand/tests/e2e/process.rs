@@ -267,7 +267,7 @@ fn a_guard_that_names_nobody_goes_by_the_endpoint_and_says_so() {
         ),
         (
             "user: nosuch",
-            Some("there is no user `nosuch` on this host"),
+            Some("`/etc/passwd` of this host has no user `nosuch`"),
         ),
         (&link, None),
         ("user: 0", None),
