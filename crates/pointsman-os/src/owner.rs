@@ -155,6 +155,9 @@ pub struct Owners {
 /// One directory of descriptors is read in 0.1 ms: all of these cost a tenth of the default budget at most.
 const RECENT: usize = 32;
 
+/// A server has a worker for each core, or some more.
+const MOST_HOLDERS: usize = 256;
+
 impl Default for Owners {
     /// A quarter of a second: enough for 1,500 processes of one user, short beside a connection's handshakes.
     fn default() -> Self {
@@ -196,13 +199,7 @@ impl Owners {
                 .filter(|pid| !recent.contains(pid))
             {
                 if Instant::now() >= deadline {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!(
-                            "the process of socket {} was not found within {:?}",
-                            owner.inode, self.budget
-                        ),
-                    ));
+                    return Err(self.timed_out(owner));
                 }
                 if holds(pid) {
                     found = Some(pid);
@@ -211,11 +208,9 @@ impl Owners {
             }
         }
         let Some(pid) = found else {
-            return if denied {
-                let text = format!("not allowed to look at the processes of user {}", owner.uid);
-                Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
-            } else {
-                Ok(None)
+            return match denied {
+                true => Err(not_allowed(owner)),
+                false => Ok(None),
             };
         };
         self.remember(pid);
@@ -224,6 +219,54 @@ impl Owners {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// All processes that hold the socket, as a master and its workers do; at most [`MOST_HOLDERS`]. Where the budget is
+    /// over first, those that were found by then. Empty: all were looked at. This process counts where no other does.
+    ///
+    /// # Errors
+    /// As [`Owners::process_of`]; where at least one was found there is none.
+    pub fn holders_of(&self, owner: &SocketOwner) -> io::Result<Vec<ProcessInfo>> {
+        let deadline = Instant::now() + self.budget;
+        let this = std::process::id();
+        let (of_user, others) = imp::owner::pids_by_user(owner.uid)?;
+        // This one may have a hundred thousand descriptors.
+        let all = of_user.into_iter().chain(others);
+        let all = all.filter(|pid| *pid != this);
+        let mut found = Vec::new();
+        let mut trouble = None;
+        for pid in all {
+            if Instant::now() >= deadline || found.len() >= MOST_HOLDERS {
+                trouble = Some(io::ErrorKind::TimedOut);
+                break;
+            }
+            match imp::owner::owns(pid, owner.inode) {
+                // One that has ended meanwhile holds nothing.
+                Ok(true) => found.extend(imp::owner::process(pid)),
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    trouble = Some(error.kind());
+                }
+                Err(_gone) => {}
+            }
+        }
+        match trouble {
+            _ if !found.is_empty() => Ok(found),
+            _ if imp::owner::owns(this, owner.inode).unwrap_or(false) => {
+                Ok(vec![imp::owner::process(this)?])
+            }
+            None => Ok(found),
+            Some(io::ErrorKind::TimedOut) => Err(self.timed_out(owner)),
+            Some(_denied) => Err(not_allowed(owner)),
+        }
+    }
+
+    fn timed_out(&self, owner: &SocketOwner) -> io::Error {
+        let text = format!(
+            "the process of socket {} was not found within {:?}",
+            owner.inode, self.budget
+        );
+        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 
     fn remember(&self, pid: u32) {
@@ -236,6 +279,11 @@ impl Owners {
     fn recent(&self) -> std::sync::MutexGuard<'_, VecDeque<u32>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn not_allowed(owner: &SocketOwner) -> io::Error {
+    let text = format!("not allowed to look at the processes of user {}", owner.uid);
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
 #[cfg(test)]

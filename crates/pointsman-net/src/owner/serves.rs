@@ -36,6 +36,8 @@ pub(super) struct Known {
     serving: Table<SocketAddr, Serving>,
     /// The numbers of users that serve outbounds.
     users: Table<Arc<str>, Option<u32>>,
+    /// Held while processes are searched: many flows that come at once need one search.
+    search: Mutex<()>,
 }
 
 /// What was found, and when.
@@ -53,10 +55,11 @@ enum Serving {
         user: u32,
         why: Arc<str>,
     },
-    Process {
-        pid: u32,
-        /// Who made the socket, and whose the process is: not the same where it has given up its rights since.
-        users: [u32; 2],
+    /// All that hold the socket: a master and its workers, of whom any may ask.
+    Processes {
+        pids: Arc<[u32]>,
+        /// Who made the socket, and whose the processes are: others where they have given up their rights since.
+        users: Arc<[u32]>,
     },
 }
 
@@ -150,9 +153,9 @@ impl Known {
     fn at_once(&self, guard: &Guard, socket: &SocketOwner, now: Instant) -> Option<Answer> {
         let at = |endpoint: &SocketAddr| match self.serving(*endpoint, now)? {
             Serving::Nobody => Some(Answer::No),
-            Serving::Process { users, .. } if !users.contains(&socket.uid) => Some(Answer::No),
+            Serving::Processes { users, .. } if !users.contains(&socket.uid) => Some(Answer::No),
             Serving::Hidden { user, .. } if user != socket.uid => Some(Answer::Untold(None)),
-            Serving::Hidden { .. } | Serving::Process { .. } => None,
+            Serving::Hidden { .. } | Serving::Processes { .. } => None,
         };
         match &guard.by {
             ServedBy::Endpoint(endpoint) => at(endpoint),
@@ -246,29 +249,43 @@ impl Look<'_> {
     }
 
     fn at(&self, endpoint: SocketAddr) -> Answer {
-        let known = &self.memory.known;
-        let serving = known.serving(endpoint, self.now).unwrap_or_else(|| {
-            let found = self.search(endpoint);
-            let mut all = known.serving.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(endpoint, (self.now, found.clone()));
-            found
-        });
-        match serving {
+        match self.serving(endpoint) {
             Serving::Nobody => Answer::No,
             // It may have given up its rights since it listens; most others are of another user.
             Serving::Hidden { user, why } => {
                 Answer::Untold((user == self.socket.uid).then_some(why))
             }
-            // Our own connections are known by their tokens, see `guard`.
-            Serving::Process { pid, .. } if pid == std::process::id() => Answer::No,
-            Serving::Process { users, .. } if !users.contains(&self.socket.uid) => Answer::No,
-            Serving::Process { pid, .. } => match owner::pid_owns_inode(pid, self.socket.inode) {
-                Ok(true) => Answer::Yes,
-                Ok(false) => Answer::No,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::No,
-                Err(error) => Answer::Untold(Some(error.to_string().into())),
-            },
+            Serving::Processes { users, .. } if !users.contains(&self.socket.uid) => Answer::No,
+            Serving::Processes { pids, .. } => self.is_of(&pids),
         }
+    }
+
+    /// Whether the client's socket is held by one of these.
+    fn is_of(&self, pids: &[u32]) -> Answer {
+        let mut answer = Answer::No;
+        for pid in pids {
+            match owner::pid_owns_inode(*pid, self.socket.inode) {
+                Ok(true) => return Answer::Yes,
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => answer = Answer::Untold(Some(error.to_string().into())),
+            }
+        }
+        answer
+    }
+
+    fn serving(&self, endpoint: SocketAddr) -> Serving {
+        let known = &self.memory.known;
+        if let Some(serving) = known.serving(endpoint, self.now) {
+            return serving;
+        }
+        let _one_at_a_time = known.search.lock().unwrap_or_else(PoisonError::into_inner);
+        known.serving(endpoint, self.now).unwrap_or_else(|| {
+            let found = self.search(endpoint);
+            let mut all = known.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(endpoint, (self.now, found.clone()));
+            found
+        })
     }
 
     fn search(&self, endpoint: SocketAddr) -> Serving {
@@ -279,13 +296,23 @@ impl Look<'_> {
             user: socket.uid,
             why,
         };
-        match self.memory.owners.process_of(&socket) {
-            Ok(Some(process)) => Serving::Process {
-                pid: process.pid,
-                users: [socket.uid, process.uid],
-            },
-            Ok(None) => hidden(format!("who listens at {endpoint} is not to be seen here").into()),
-            Err(error) => hidden(error.to_string().into()),
+        let processes = match self.memory.owners.holders_of(&socket) {
+            Ok(processes) if processes.is_empty() => {
+                return hidden(format!("who listens at {endpoint} is not to be seen here").into());
+            }
+            Ok(processes) => processes,
+            Err(error) => return hidden(error.to_string().into()),
+        };
+        // Our own connections are known by their tokens, see `guard`.
+        let this = std::process::id();
+        let pids = processes.iter().map(|process| process.pid);
+        let mut users: Vec<u32> = processes.iter().map(|process| process.uid).collect();
+        users.push(socket.uid);
+        users.sort_unstable();
+        users.dedup();
+        Serving::Processes {
+            pids: pids.filter(|pid| *pid != this).collect(),
+            users: users.into(),
         }
     }
 
@@ -301,77 +328,4 @@ impl Look<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn guard(outbound: &str) -> Guard {
-        Guard {
-            outbound: outbound.into(),
-            by: ServedBy::User("core".into()),
-            instead: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn what_nobody_can_tell_is_no_no() {
-        let guards = ["a", "b", "c"].map(guard);
-        let why = || Some(Arc::from("denied"));
-        let check = |answers: [Answer; 3], outbound: Fact<Arc<str>>, untold: &[&str]| {
-            let told = format!("{answers:?}");
-            let found = Serves::of(&guards, answers.into());
-            assert_eq!(found.outbound, outbound, "{told}");
-            let names: Vec<&str> = found.untold.iter().map(|name| &**name).collect();
-            assert_eq!(names, untold, "{told}");
-        };
-        let (no, yes) = (|| Answer::No, || Answer::Yes);
-        check([no(), no(), no()], Fact::Absent, &[]);
-        let b = Fact::Known("b".into(), Provenance::System);
-        check([no(), yes(), no()], b.clone(), &[]);
-        check([Answer::Untold(why()), yes(), no()], b, &["a"]);
-        let failed = Fact::Failed("denied".into());
-        check(
-            [no(), Answer::Untold(why()), Answer::Untold(None)],
-            failed,
-            &["b", "c"],
-        );
-        check([no(), Answer::Untold(None), no()], Fact::Absent, &["b"]);
-    }
-
-    #[test]
-    fn a_user_is_known_by_the_socket_alone() {
-        let memory = Memory::default();
-        let now = Instant::now();
-        let look = |uid| Look {
-            memory: &memory,
-            socket: SocketOwner {
-                inode: 1,
-                uid,
-                cgroup_id: None,
-            },
-            now,
-            process: OnceCell::new(),
-        };
-        let by = |name: &str| Guard {
-            by: ServedBy::User(name.into()),
-            ..guard("a")
-        };
-        let check = |uid, name: &str, yes: bool| {
-            let look = look(uid);
-            let answer = look.answer(&by(name));
-            assert_eq!(
-                matches!(answer, Answer::Yes),
-                yes,
-                "{uid} {name}: {answer:?}"
-            );
-            assert!(look.process.get().is_none(), "nobody looked at processes");
-            let at_once = memory.known.at_once(&by(name), &look.socket, now);
-            assert_eq!(at_once.is_some(), name != "no such user", "{name}");
-        };
-        check(0, "root", true);
-        check(7, "root", false);
-        // Without a name in /etc/passwd.
-        check(54_321, "54321", true);
-        check(0, "54321", false);
-        check(0, "no such user", false);
-    }
-}
+mod tests;

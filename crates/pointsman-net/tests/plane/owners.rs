@@ -97,10 +97,13 @@ struct Core {
 }
 
 impl Core {
-    /// `None` where there is no python3.
-    fn start() -> Option<Self> {
-        let script = "import socket,sys\n\
+    /// `None` where there is no python3. What stands in `forks` says who asks.
+    fn start(forks: &str) -> Option<Self> {
+        let script = "import encodings.idna,os,socket,sys\n\
             l=socket.create_server(('127.0.0.1',0)); print(l.getsockname()[1],flush=True)\n\
+            r,w=os.pipe()\n\
+            def waits(): os.close(w); os.read(r,1); os._exit(0)\n\
+            FORKS\n\
             for line in sys.stdin:\n\
             \x20 p,t=map(int,line.split()); s=socket.create_connection(('127.0.0.1',p))\n\
             \x20 s.sendall(bytes([5,1,0])); s.recv(2)\n\
@@ -108,7 +111,7 @@ impl Core {
             \x20 print(s.recv(10)[1],flush=True)\n\
             \x20 s.close()";
         let python = std::process::Command::new("python3")
-            .args(["-c", script])
+            .args(["-c", &script.replace("FORKS", forks)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -153,7 +156,7 @@ impl Drop for Core {
 #[tokio::test]
 async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy() {
     let server = echo().await;
-    let Some(mut core) = Core::start() else {
+    let Some(mut core) = Core::start("") else {
         eprintln!("skipped: there is no python3");
         return;
     };
@@ -197,10 +200,53 @@ async fn a_process_that_serves_an_outbound_goes_direct_where_the_rules_say_proxy
     }
 }
 
+/// Of a master and its workers one was known, and the flows of all others went round.
+#[tokio::test]
+async fn whoever_holds_the_listening_socket_serves() {
+    let server = echo().await;
+    let closed = nobody().await;
+    let script = Script::new()
+        .outbound("core", socks5(closed))
+        .fallback("core");
+    let stage = script.play().await;
+    for (who, forks) in [
+        ("the master of a worker", "os.fork() or waits()"),
+        (
+            "the older of two workers",
+            "if os.fork():\n os.fork() or waits()\n os.close(w); os.wait(); sys.exit()",
+        ),
+        (
+            "a worker of another user",
+            "if os.fork():\n os.close(w); os.wait(); sys.exit()\nos.getuid() or os.setuid(65534)",
+        ),
+    ] {
+        let Some(core) = Core::start(forks) else {
+            eprintln!("skipped: there is no python3");
+            return;
+        };
+        let mut spec = script.spec();
+        spec.guards.push(Guard {
+            outbound: "core".into(),
+            by: ServedBy::Endpoint(core.endpoint),
+            instead: Vec::new(),
+        });
+        stage.plane().apply(spec).await.unwrap();
+        let before = stage.plane().recent().len();
+        let (_core, code) = core.ask(stage.ports[0], server).await;
+        assert_eq!(code, 0, "{who}");
+        let record = stage.records(before + 1).await.pop().unwrap();
+        assert_eq!(record.outbound.as_deref(), Some("DIRECT"), "{who}");
+        // Whoever else asks is sent to the proxy, where nobody is.
+        let mut client = stage.connect().await;
+        assert_eq!(client.socks5("127.0.0.1", server.port()).await, 5, "{who}");
+        stage.records(before + 2).await;
+    }
+}
+
 #[tokio::test]
 async fn the_guard_is_no_way_past_a_refusal_or_another_direct_way() {
     let server = echo().await;
-    let Some(mut core) = Core::start() else {
+    let Some(mut core) = Core::start("") else {
         eprintln!("skipped: there is no python3");
         return;
     };

@@ -22,6 +22,35 @@ fn udp(address: &str) -> UdpSocket {
 }
 
 #[test]
+fn all_that_hold_a_socket_are_found() {
+    let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+    let heir = || {
+        let inherited = std::os::fd::OwnedFd::from(ours.try_clone().unwrap());
+        let sleeping = Command::new("sleep").arg("60").stdin(inherited).spawn();
+        Program(sleeping.unwrap())
+    };
+    let heirs = [heir(), heir()];
+    let socket = listener(ours.local_addr().unwrap()).unwrap().unwrap();
+    // The budget of a machine that is busy with other tests.
+    let owners = Owners::new(Duration::from_secs(10));
+    let holders = || {
+        let found = owners.holders_of(&socket).unwrap();
+        let mut pids: Vec<u32> = found.iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids
+    };
+    let mut pids = heirs.each_ref().map(|heir| heir.0.id());
+    pids.sort_unstable();
+    assert_eq!(holders(), pids);
+    drop(heirs);
+    assert_eq!(holders(), [std::process::id()]);
+    drop(ours);
+    // It may be one that we may not look at, also for root.
+    let nobody = owners.holders_of(&socket);
+    assert!(nobody.map_or(true, |found| found.is_empty()));
+}
+
+#[test]
 fn the_program_behind_a_connection_is_found() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(listener) = TcpListener::bind(address) else {
