@@ -18,6 +18,7 @@ use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
 use pointsman_policy::fact::{Facts, Need};
 use pointsman_policy::model::udp::NoUdp;
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
+use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
 pub use self::above::{Above, way};
@@ -176,9 +177,8 @@ pub fn render(view: &View<'_>) -> Explanation {
         _ => explain::sentence(policy, step, Some(trace)),
     };
     let above = match way.refused {
-        None if way.guarded => Some(("loop guard", reason.clone())),
-        None => None,
-        Some(_) => None,
+        None if way.guarded => Some((Refuser::LoopGuard, reason.clone())),
+        Some(_) | None => None,
     };
     let rule = decision
         .and_then(|decision| decision.rule.as_ref())
@@ -231,7 +231,7 @@ pub fn render(view: &View<'_>) -> Explanation {
     match way.refused {
         Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
-        Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.to_string()),
+        Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.refused()),
         Some(Above::NoUdp(NoUdp { outbound, why })) => {
             refuse(&mut explanation, &guard::no_udp(&name(outbound), why));
         }
@@ -259,12 +259,11 @@ pub fn flow(facts: &Facts) -> Explained {
     told::flow(facts)
 }
 
-/// Says that a flow is refused which the rules let go, and why: `loop guard: ...`, `local address: ...`.
-pub fn refuse(explanation: &mut Explanation, why: &str) {
-    let (row, _) = why.split_once(':').unwrap_or((why, ""));
-    let line = above_rules(row, why.to_owned());
+/// Says that a flow is refused which the rules let go, by what and why; in the trace that is a row of its own.
+pub fn refuse(explanation: &mut Explanation, refused: &Refused) {
+    let line = above_rules(refused.by(), refused.why().to_owned());
     explanation.trace.push(line);
-    explanation.reason = format!("{why}; {}", explanation.reason);
+    explanation.reason = format!("{refused}; {}", explanation.reason);
     explanation.decision.action = Action::Reject;
 }
 
@@ -301,7 +300,7 @@ fn said(action: pointsman_policy::Action) -> Action {
     }
 }
 
-fn trace_lines(view: &View<'_>, above: Option<(&str, String)>) -> Vec<TraceLine> {
+fn trace_lines(view: &View<'_>, above: Option<(Refuser, String)>) -> Vec<TraceLine> {
     let mut lines = Vec::new();
     for visit in &view.trace.visits {
         let no = visit.verdict == Verdict::No;
@@ -315,7 +314,7 @@ fn trace_lines(view: &View<'_>, above: Option<(&str, String)>) -> Vec<TraceLine>
             _ => lines.push(TraceLine::Visit(visited(visit))),
         }
     }
-    lines.extend(above.map(|(text, because)| above_rules(text, because)));
+    lines.extend(above.map(|(by, because)| above_rules(by, because)));
     lines
 }
 
@@ -335,11 +334,11 @@ fn visited(visit: &Visit) -> api::Visit {
 }
 
 /// What stands in no file.
-fn above_rules(text: &str, because: String) -> TraceLine {
+fn above_rules(by: Refuser, because: String) -> TraceLine {
     TraceLine::Visit(api::Visit {
         file: String::new(),
         line: 0,
-        text: text.to_owned(),
+        text: by.as_str().to_owned(),
         result: "yes".to_owned(),
         because,
     })

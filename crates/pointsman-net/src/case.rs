@@ -22,7 +22,7 @@ use crate::guest::{Gone, Guest, while_here};
 use crate::inbound::{REFUSED, Unserved};
 use crate::ledger::{Lack, Ticket};
 use crate::outbound::{Lent, Pick, Target, Ways};
-use crate::record::{End, FlowRecord, Timings};
+use crate::record::{End, FlowRecord, Note, Timings};
 
 /// A flow as it is decided on.
 #[derive(Debug)]
@@ -107,12 +107,12 @@ impl Case {
     }
 
     /// Notes that no rule decided: `why` instead. A flow that was decided keeps what was noted then.
-    pub(crate) fn undecided(&self, why: &str) {
+    pub(crate) fn undecided(&self, why: Note) {
         let mut undecided = false;
         self.note(|record| {
             if record.decision.is_none() {
                 undecided = true;
-                record.note = why.into();
+                record.note = why;
                 record.action = Some(Action::Reset);
             }
         });
@@ -260,7 +260,7 @@ impl Case {
                 _ => "refused by the policy".into(),
             };
             self.note(|record| {
-                record.note = Arc::clone(&why);
+                record.note = Arc::clone(&why).into();
                 record.action = Some(Action::Reject);
                 record.decision = Some(decision);
             });
@@ -287,15 +287,15 @@ impl Case {
             record.groups = groups;
             record.action = action;
             record.decision = Some(decision);
-            if let Some((_, why)) = &above {
-                record.note = why.as_str().into();
+            if let Some((_, refused)) = &above {
+                record.note = refused.clone().into();
                 record.action = Some(Action::Reject);
             }
         });
         match above {
             // What the client asked for is its own business.
             Some((refusal @ Unserved::Failed(_), why)) => {
-                return Choice::Refuse(refusal, why.into());
+                return Choice::Refuse(refusal, Arc::clone(why.text()));
             }
             Some((refusal, _)) => return refuse(refusal),
             None => {}

@@ -33,7 +33,7 @@ pub(crate) async fn run(begin: Begin) -> Next {
     };
     let pick = match flow.case.decide(&mut flow.client).await {
         Ok(Choice::Open(pick)) => pick,
-        Ok(Choice::Refuse(refusal, why)) => return flow.refuse(refusal, &why).await,
+        Ok(Choice::Refuse(refusal, why)) => return flow.refuse(refusal, why).await,
         Err(Gone) => return flow.over(End::ClientGone),
     };
     let to = flow.leads_to(&pick);

@@ -8,6 +8,7 @@ mod incidents;
 mod json;
 pub(crate) mod line;
 pub mod log;
+mod note;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use pointsman_policy::{Action, Fact, Facts};
 
 pub use self::end::{By, End, Fault, Limit, Side};
 pub use self::incidents::{Attempt, Befell, Incidents, MOST, PassedBy, Rest};
+pub use self::note::Note;
 use crate::spec::Number;
 
 /// All that is known of one flow; of a live one, so far.
@@ -49,8 +51,9 @@ pub struct FlowRecord {
     pub groups: Vec<Arc<str>>,
     /// What was done with it.
     pub action: Option<Action>,
-    /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request); else empty.
-    pub note: Arc<str>,
+    /// Why nothing was decided, in a sentence (`no route`, what was wrong with a request), or what refuses it above the
+    /// rules; else empty.
+    pub note: Note,
     /// Whether the client was told of success before the decision.
     pub answered_early: bool,
     /// Payload bytes that the client sent on, without the inbound protocol's own.

@@ -11,6 +11,7 @@ use crate::decision::{Decision, Reason};
 use crate::fact::Fact;
 use crate::ids::OutboundId;
 use crate::model::Action;
+use crate::refused::{Refused, Refuser};
 
 /// Whether the guard has to know whose flow it is, once the rules chose a way that does `action`.
 #[must_use]
@@ -41,32 +42,42 @@ pub fn apply(
 
 /// Why a flow to a listener of this daemon is refused, whatever its rules say.
 #[must_use]
-pub fn own_listener(at: impl Display) -> String {
-    format!("loop guard: own listener: {at} is where Pointsman itself listens")
+pub fn own_listener(at: impl Display) -> Refused {
+    let why = format_args!("own listener: {at} is where Pointsman itself listens");
+    Refused::new(Refuser::LoopGuard, why)
+}
+
+/// Why a connection of our own that arrives at us is refused.
+#[must_use]
+pub fn came_back() -> Refused {
+    Refused::new(Refuser::LoopGuard, "own connection: it came back to us")
 }
 
 /// Why a flow is refused that goes to a proxy of this host where `most` go to the same place already, and nobody can
 /// tell whether the proxy itself sends them.
 #[must_use]
-pub fn like_a_loop(outbound: &str, most: usize) -> String {
-    format!(
-        "loop guard: this looks like a loop: {most} flows to one destination by `{outbound}` at once, and whether the \
+pub fn like_a_loop(outbound: &str, most: usize) -> Refused {
+    let why = format_args!(
+        "this looks like a loop: {most} flows to one destination by `{outbound}` at once, and whether the \
          program behind it sends them cannot be told"
-    )
+    );
+    Refused::new(Refuser::LoopGuard, why)
 }
 
 /// Why a flow of a client of another host is refused that would go direct to such an address.
 #[must_use]
-pub fn local_address(address: IpAddr) -> String {
-    format!(
-        "local address: {address} is not for clients of other hosts, unless a rule names it in particular"
-    )
+pub fn local_address(address: IpAddr) -> Refused {
+    let why = format_args!(
+        "{address} is not for clients of other hosts, unless a rule names it in particular"
+    );
+    Refused::new(Refuser::LocalAddress, why)
 }
 
 /// Why a flow over UDP is refused that would go by an outbound which carries none.
 #[must_use]
-pub fn no_udp(outbound: &str, why: &str) -> String {
-    format!("outbound `{outbound}` carries no UDP: {why}")
+pub fn no_udp(outbound: &str, why: &str) -> Refused {
+    let text = format!("outbound `{outbound}` carries no UDP: {why}");
+    Refused::sentence(Refuser::NetworkUdp, text)
 }
 
 #[cfg(test)]

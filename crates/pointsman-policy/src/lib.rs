@@ -32,6 +32,7 @@ mod origin;
 pub mod pattern;
 mod plan;
 pub mod project;
+pub mod refused;
 pub mod request;
 pub mod rewrite;
 mod rule_text;

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::refused::{Refused, Refuser};
+
 /// Why a flow over TCP leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nowhere {
@@ -31,11 +33,16 @@ impl Nowhere {
         let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
         broadcast.then_some(Self::Broadcast(address))
     }
+
+    /// As a refusal.
+    #[must_use]
+    pub fn refused(self) -> Refused {
+        Refused::new(Refuser::NoDestination, self)
+    }
 }
 
 impl fmt::Display for Nowhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no destination: ")?;
         match self {
             Self::Broadcast(address) => write!(f, "{address} is the broadcast address"),
             Self::Multicast(address) => write!(f, "{address} is a multicast address"),

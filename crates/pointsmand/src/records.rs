@@ -117,9 +117,11 @@ pub(crate) fn rule(origin: &Origin) -> api::flow::RuleRef {
 /// more than the facts tell, as the address that a name was dialled at, or how many connections there were.
 pub(crate) fn above_rules(record: &FlowRecord, explanation: &mut api::Explanation) {
     let carried = [api::Action::Direct, api::Action::Proxy];
-    let refused = record.action == Some(Action::Reject) && !record.note.is_empty();
-    if refused && carried.contains(&explanation.decision.action) {
-        refuse(explanation, &record.note);
+    let refused = record.note.refused();
+    if let Some(refused) = refused.filter(|_| record.action == Some(Action::Reject))
+        && carried.contains(&explanation.decision.action)
+    {
+        refuse(explanation, refused);
         if record
             .facts
             .inbound

@@ -12,6 +12,7 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::fact::{Fact, Network};
 use pointsman_policy::nowhere::Nowhere;
+use pointsman_policy::refused::Refused;
 use pointsman_policy::{Action, Facts, Host, Need, guard, local, settle};
 
 use super::Case;
@@ -21,6 +22,7 @@ use crate::inbound::Unserved;
 use crate::ledger::Lack;
 use crate::outbound::{Failure, Lent, Pick};
 use crate::owner::Serves;
+use crate::spec::listening::At;
 use crate::{facts, owner};
 
 impl Case {
@@ -69,7 +71,7 @@ impl Case {
     }
 
     /// Why the flow is refused as one of a loop: it goes to a proxy that may have sent it, and too many do.
-    pub(super) fn like_a_loop(&mut self, pick: &Pick, action: Option<Action>) -> Option<String> {
+    pub(super) fn like_a_loop(&mut self, pick: &Pick, action: Option<Action>) -> Option<Refused> {
         if self.untold.is_empty() || !guard::concerns(action) {
             return None;
         }
@@ -87,7 +89,7 @@ impl Case {
     }
 
     /// How and why the flow is refused although the rules let it go, as far as its addresses are known by now.
-    pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<(Unserved, String)> {
+    pub(super) fn above_rules(&mut self, action: Option<Action>) -> Option<(Unserved, Refused)> {
         let carried = matches!(action, Some(Action::Direct | Action::Proxy));
         if !carried {
             return None;
@@ -102,7 +104,7 @@ impl Case {
                 Nowhere::Broadcast(_) | Nowhere::Multicast(_) => Failure::NetworkUnreachable,
                 Nowhere::NoPort => Failure::Refused,
             };
-            return Some((Unserved::Failed(failure), nowhere.to_string()));
+            return Some((Unserved::Failed(failure), nowhere.refused()));
         }
         let known = match (facts.destination_name(), &literal) {
             (Some(_), _) => facts.sought.resolved.known().map_or(&[][..], Vec::as_slice),
@@ -115,8 +117,8 @@ impl Case {
         {
             for address in known {
                 let to = SocketAddr::new(*address, *port);
-                if let Err(error) = self.ways.refuse_own(&[to]) {
-                    return Some((Unserved::Reject, error.to_string()));
+                if self.ways.shared().arrives_at(to) {
+                    return Some((Unserved::Reject, guard::own_listener(At::Tcp(to))));
                 }
             }
         }

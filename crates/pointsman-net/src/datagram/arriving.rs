@@ -166,7 +166,7 @@ impl Relay {
         let why = full.why(&self.generation.spec().datagrams);
         let case = self.case(client, host, port, Arc::clone(door));
         case.note(|record| {
-            record.note = why.as_str().into();
+            record.note = why.into();
             record.action = Some(Action::Reject);
         });
         case.end(End::Refused);

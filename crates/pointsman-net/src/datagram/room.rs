@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_spec::limits::DatagramLimits;
 
 /// The places of all flows over UDP.
@@ -35,13 +36,12 @@ pub(super) enum Full {
 }
 
 impl Full {
-    pub(super) fn why(self, limits: &DatagramLimits) -> String {
-        match self {
-            Self::All => format!("limit: `udp.flows` is {}", limits.flows),
-            Self::Client => {
-                format!("limit: `udp.flows_by_client` is {}", limits.flows_by_client)
-            }
-        }
+    pub(super) fn why(self, limits: &DatagramLimits) -> Refused {
+        let (key, most) = match self {
+            Self::All => ("udp.flows", limits.flows),
+            Self::Client => ("udp.flows_by_client", limits.flows_by_client),
+        };
+        Refused::new(Refuser::FlowLimit, format_args!("`{key}` is {most}"))
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
         places.push(room.enter(client(2), &limits).unwrap());
         assert_eq!(room.enter(client(3), &limits).err(), Some(Full::All));
         assert_eq!(
-            Full::All.why(&limits),
+            Full::All.why(&limits).to_string(),
             "limit: `udp.flows` is 3",
             "what is to be changed is named"
         );

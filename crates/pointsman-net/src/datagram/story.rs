@@ -58,12 +58,11 @@ pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leav
 
 /// The flow cannot be carried; its record says why.
 pub(super) fn fail(ticket: Ticket, error: &DialError) {
-    let why = chain(error);
-    if !error.is_refusal() {
-        return ticket.end(End::Failed(error.fault(), why.into()));
-    }
+    let Some(refused) = error.refused() else {
+        return ticket.end(End::Failed(error.fault(), chain(error).into()));
+    };
     ticket.note(|record| {
-        record.note = why.as_str().into();
+        record.note = refused.into();
         record.action = Some(Action::Reject);
     });
     ticket.end(End::Refused);
@@ -122,7 +121,7 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
     let pick = match case.decide(guest).await? {
         Choice::Open(pick) => pick,
         Choice::Refuse(_, why) => {
-            case.undecided(&why);
+            case.undecided(why.into());
             return Err(Over::Refused);
         }
     };

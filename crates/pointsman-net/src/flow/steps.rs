@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::Action;
 use pointsman_policy::fact::{Fact, Inbound, Provenance};
+use pointsman_policy::{Action, guard};
 use pointsman_spec::door::Speaks;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -19,7 +19,7 @@ use crate::datagram::Association;
 use crate::guest::Gone;
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Server, Unserved};
 use crate::outbound::{DialError, Errand, Opened, Pick};
-use crate::record::{End, chain};
+use crate::record::{End, Note, chain};
 use crate::relay::{self, Limits};
 use crate::stream::Stream;
 
@@ -69,7 +69,7 @@ impl Flow {
             bound,
         };
         if came_back {
-            return Err(flow.refuse(Unserved::Reject, CAME_BACK).await);
+            return Err(flow.refuse(Unserved::Reject, guard::came_back()).await);
         }
         match flow.client.payload {
             Payload::Datagrams(announced) => Err(flow.associate(announced)),
@@ -210,31 +210,32 @@ impl Flow {
     }
 
     /// Ends the flow by refusing it.
-    pub(super) async fn refuse(self, refusal: Unserved, why: &str) -> Next {
-        self.case.undecided(why);
-        self.say_no(refusal, why, End::Refused).await
+    pub(super) async fn refuse(self, refusal: Unserved, why: impl Into<Note>) -> Next {
+        let why = why.into();
+        self.case.undecided(why.clone());
+        self.say_no(refusal, &why, End::Refused).await
     }
 
     /// Ends the flow because no way out could be opened.
     pub(super) async fn fail(self, error: &DialError) -> Next {
         if let DialError::Shut { why, .. } = error {
             self.case.note(|record| {
-                record.note = Arc::clone(why);
+                record.note = why.clone().into();
                 record.action = Some(Action::Reject);
                 // No target was tried: the one that the policy named is none.
                 record.member = None;
             });
             // An orderly end would mean that all bytes came.
-            return self.say_no(Unserved::Reset, why, End::Refused).await;
+            return self.say_no(Unserved::Reset, why.text(), End::Refused).await;
         }
-        let why = chain(error);
-        if error.is_refusal() {
+        if let Some(refused) = error.refused() {
             self.case.note(|record| {
-                record.note = why.as_str().into();
+                record.note = refused.into();
                 record.action = Some(Action::Reject);
             });
             return self.say_no(Unserved::Reject, REFUSED, End::Refused).await;
         }
+        let why = chain(error);
         self.say_no(
             Unserved::Failed(error.failure()),
             &why,
@@ -287,6 +288,3 @@ async fn leaves(client: &mut Stream, ends: bool, failed: Option<&Notify>) {
 /// How long a client that ended without a word waits for its target: such a one may want to hear a server that
 /// speaks first, and most have left.
 const WORDLESS: Duration = Duration::from_secs(1);
-
-/// Why a connection of our own that arrives at us is refused.
-const CAME_BACK: &str = "loop guard: own connection: it came back to us";

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pointsman_os::descriptors;
 use pointsman_policy::model::MOST_NESTED;
+use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Domain, guard};
 use pointsman_wire::WhyNot;
 use pointsman_wire::likeness::{self, Likeness};
@@ -33,9 +34,7 @@ pub enum DialError {
         address: IpAddr,
     },
     /// Proxies take such a name for an address, which the rules did not see.
-    #[error(
-        "a name like an address: `{name}` ends in a number, and a proxy may take it for an address"
-    )]
+    #[error("{}", like_address(name))]
     LikeAddress {
         /// The name.
         name: Domain,
@@ -132,7 +131,7 @@ pub enum DialError {
         /// The forward or the target.
         outbound: Arc<str>,
         /// Why.
-        why: Arc<str>,
+        why: Refused,
     },
     /// Time was over.
     #[error("outbound `{outbound}` did not connect within {limit:?}")]
@@ -166,6 +165,11 @@ pub enum DialError {
         /// Why.
         why: NotFound,
     },
+}
+
+fn like_address(name: &Domain) -> Refused {
+    let why = format_args!("`{name}` ends in a number, and a proxy may take it for an address");
+    Refused::new(Refuser::NameLikeAddress, why)
 }
 
 fn unresolved(name: &Domain, why: &NotFound) -> String {
@@ -288,16 +292,16 @@ impl DialError {
         }
     }
 
-    /// Whether it is no failure but a refusal: nothing was tried, and nothing may be.
+    /// What refuses the flow, where it is no failure but a refusal: nothing was tried, and nothing may be.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::LikeAddress { .. }
-                | Self::LocalAddress { .. }
-                | Self::NoDatagrams { .. }
-                | Self::OwnListener { .. }
-        )
+    pub fn refused(&self) -> Option<Refused> {
+        match self {
+            Self::LikeAddress { name } => Some(like_address(name)),
+            Self::LocalAddress { address } => Some(guard::local_address(*address)),
+            Self::NoDatagrams { outbound, why } => Some(guard::no_udp(outbound, why)),
+            Self::OwnListener { at } => Some(guard::own_listener(at)),
+            _ => None,
+        }
     }
 
     /// What kind of failure it is, as it is counted and logged.

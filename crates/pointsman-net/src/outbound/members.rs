@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Action, OutboundId};
 use pointsman_spec::outbound::{Balance, Balancing, Carrier, Group, How, Kind, Outbound};
 use pointsman_spec::target::Target;
@@ -248,12 +249,13 @@ impl Balanced<'_> {
             why,
         };
         if let Some(why) = &self.how.not_yet {
-            return Err(shut(Arc::clone(why)));
+            return Err(shut(Refused::sentence(Refuser::NotBuilt, Arc::clone(why))));
         }
         let most = self.how.connection_limit;
         let over = || {
-            let why = "connection limit: as many connections are open as `connection_limit` allows";
-            shut(format!("{why} ({most})").into())
+            let why = "as many connections are open as `connection_limit` allows";
+            let why = format_args!("{why} ({most})");
+            shut(Refused::new(Refuser::ConnectionLimit, why))
         };
         self.tried.state.admit(most).ok_or_else(over)
     }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::{Endpoint, Families, Uplink};
 use pointsman_spec::target::{Keepalive, Target};
@@ -131,7 +132,7 @@ impl Aim<'_> {
             Some(Err(NotNow::Broken(source))) => Err(self.unreachable(source)),
             Some(Err(NotNow::Busy)) | None => Err(DialError::Shut {
                 outbound: Arc::clone(self.name),
-                why: "target busy".into(),
+                why: Refused::sentence(Refuser::TargetBusy, "target busy"),
             }),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pointsman_net::record::{End, FlowRecord, Limit};
 use pointsman_policy::Action;
+use pointsman_policy::refused::Refuser;
 use pointsman_spec::address::Endpoint;
 
 use crate::stage::*;
@@ -77,10 +78,11 @@ async fn the_one_too_many_is_reset_at_once_and_makes_no_difference_later() {
     }
     let record = stage.records(1).await.remove(0);
     assert_eq!(record.ended, Some(End::Refused));
-    assert!(
-        record.note.contains("`connection_limit` allows (1)"),
-        "{}",
-        record.note
+    let refused = record.note.refused().unwrap();
+    assert_eq!(refused.by(), Refuser::ConnectionLimit);
+    assert_eq!(
+        refused.why(),
+        "as many connections are open as `connection_limit` allows (1)"
     );
     first.send("b").await;
     first.expect("b").await;

@@ -7,6 +7,7 @@ use pointsman_net::record::{Befell, Fault, Incidents, Limit, Rest};
 use pointsman_policy::Host;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::fact::{Inbound, InboundKind, Parent, Protocol, Provenance};
+use pointsman_policy::refused::{Refused, Refuser};
 use serde_json::Value;
 
 use super::*;
@@ -202,4 +203,36 @@ fn steps_tell_of_targets_in_the_order_in_which_they_had_their_turn() {
         "b: open",
     ];
     assert_eq!(steps, expected);
+}
+
+#[test]
+fn what_refused_a_flow_above_its_rules_is_a_row_of_its_trace_and_says_so_once() {
+    let check = |refused: Refused, row: &str, because: &str| {
+        let mut record = full();
+        let mut explanation = remembered(&record);
+        record.action = Some(Action::Reject);
+        record.note = refused.into();
+        above_rules(&record, &mut explanation);
+        let Some(api::explain::TraceLine::Visit(last)) = explanation.trace.last() else {
+            panic!("{:?}", explanation.trace);
+        };
+        assert_eq!((&*last.text, &*last.because), (row, because));
+        assert_eq!(explanation.decision.action, api::Action::Reject);
+        assert!(
+            explanation.reason.starts_with(&*record.note),
+            "{}",
+            explanation.reason
+        );
+    };
+    check(
+        Refused::new(Refuser::ConnectionLimit, "as many as may be (1)"),
+        "connection limit",
+        "as many as may be (1)",
+    );
+    // A colon in it is no end of a name.
+    check(
+        Refused::sentence(Refuser::NetworkUdp, "`a` carries no UDP: it cannot"),
+        "network udp",
+        "`a` carries no UDP: it cannot",
+    );
 }

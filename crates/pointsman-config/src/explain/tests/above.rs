@@ -126,6 +126,42 @@ fn what_is_no_destination_is_refused() {
     assert_eq!(told("dst=0.0.0.0:80"), "DIRECT direct ");
 }
 
+#[test]
+fn what_refuses_is_a_row_that_does_not_say_twice_what_it_is() {
+    let files = Memory::new([("c.yaml", TEXT)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded.setup.unwrap();
+    for (flow, row, because) in [
+        (
+            "dst=127.0.0.1:7890 inbound=desk",
+            "loop guard",
+            "own listener: ",
+        ),
+        (
+            "src=10.0.0.7:5000 dst=[::1]:22",
+            "local address",
+            "::1 is not for ",
+        ),
+        (
+            "dst=10.1.1.1:0",
+            "no destination",
+            "nothing listens on port 0",
+        ),
+    ] {
+        let query = Query::parse(flow).unwrap();
+        let explained = explain(&setup, &query, &First, Detail::Folded).unwrap();
+        let Some(TraceLine::Visit(last)) = explained.trace.last() else {
+            panic!("{:?}", explained.trace);
+        };
+        assert_eq!(last.text, row, "{flow}");
+        assert!(
+            last.because.starts_with(because),
+            "{flow}: {}",
+            last.because
+        );
+    }
+}
+
 /// The hints of a flow in a configuration.
 fn hints(text: &str, flow: &str) -> Vec<String> {
     let files = Memory::new([("c.yaml", text)]);

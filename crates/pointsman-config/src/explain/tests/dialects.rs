@@ -223,7 +223,7 @@ fn groups_and_transport() {
         &setup,
         "dst=group.example:1 network=udp",
         expect![[
-            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"outbound `near` carries no UDP: `udp: true` is not set; `DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given)","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"outbound `near` carries no UDP","result":"yes","because":"outbound `near` carries no UDP: `udp: true` is not set"}],"asked":[],"flow":{"network":"udp","dst":"group.example:1"}}"#
+            r#"{"decision":{"outbound":"one","action":"reject","member":"near"},"rule":{"text":"DOMAIN, group.example, one","file":"n.yaml","line":11,"entry":null},"reason":"outbound `near` carries no UDP: `udp: true` is not set; `DOMAIN, group.example, one` (n.yaml:11): domain is group.example (given)","trace":[{"file":"n.yaml","line":11,"text":"DOMAIN, group.example, one","result":"yes","because":"domain is group.example (given)"},{"file":"","line":0,"text":"network udp","result":"yes","because":"outbound `near` carries no UDP: `udp: true` is not set"}],"asked":[],"flow":{"network":"udp","dst":"group.example:1"}}"#
         ]],
     );
     short(

@@ -101,7 +101,7 @@ fn explanations_refuse_for_udp_what_the_data_plane_refuses() {
             let told = no_udp(&infos, id, &member);
             let told = told.map(|it| guard::no_udp(&infos[it.outbound.0 as usize].name, it.why));
             let done = match ways.datagram_way(&pick) {
-                Err(error @ DialError::NoDatagrams { .. }) => Some(error.to_string()),
+                Err(error @ DialError::NoDatagrams { .. }) => error.refused(),
                 // Those refuse flows over TCP as well, and are told so.
                 Err(DialError::NotYet { .. } | DialError::Refuses { .. }) | Ok(_) => None,
                 Err(error) => panic!("{id:?}: {error}"),
