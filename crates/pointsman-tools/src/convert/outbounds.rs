@@ -1,6 +1,7 @@
 //! Ways out in the native language: their names, their kinds.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use pointsman_policy::OutboundId;
 
@@ -30,11 +31,33 @@ const LATER: [(&str, &str); 12] = [
 ];
 
 /// The native word for a type that is not built yet.
-pub(super) fn later(kind: &str) -> Option<&'static str> {
+fn later(kind: &str) -> Option<&'static str> {
     let found = LATER
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(kind));
     found.map(|(_, word)| *word)
+}
+
+/// Writes an outbound of a type that is not built, and that it refuses every flow; `is_tls`: all that is not built is its
+/// TLS. Why it refuses, where the native language has no word for its type.
+pub(super) fn not_built(
+    who: &str,
+    kind: &str,
+    is_tls: bool,
+    map: &mut Map,
+    at: impl fmt::Display,
+    report: &mut Report,
+) -> Option<String> {
+    let with = if is_tls { " over TLS" } else { "" };
+    let what =
+        format!("{who} is of type `{kind}`{with}, which is not built yet: it refuses every flow");
+    report.lost(at, what);
+    if let Some(word) = later(kind) {
+        map.text("type", word);
+        return None;
+    }
+    map.text("type", "select").raw("members", "[reject]");
+    Some(format!("{kind}{with}, not built yet"))
 }
 
 /// Whether a name is built in.

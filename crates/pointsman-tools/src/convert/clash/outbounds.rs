@@ -3,7 +3,7 @@
 use super::super::ITSELF;
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
-use super::super::outbounds::{is_builtin, later};
+use super::super::outbounds::{is_builtin, not_built};
 use super::{Clash, endpoint, get, is_on, items, place, scalar};
 use pointsman_config::yaml::Node;
 
@@ -132,24 +132,9 @@ impl<'a> Clash<'a> {
             }
             kind => {
                 carries |= ALWAYS_UDP.contains(&kind);
-                let with = if matches!(kind, "socks5" | "http") {
-                    " over TLS"
-                } else {
-                    ""
-                };
-                let what = format!(
-                    "the proxy `{name}` is of type `{kind}`{with}, which is not built yet: it refuses every flow"
-                );
-                self.draft.report.lost(&at, what);
-                match later(kind) {
-                    Some(word) => {
-                        map.text("type", word);
-                    }
-                    None => {
-                        map.text("type", "select").raw("members", "[reject]");
-                        refuses = Some(format!("{kind}{with}, not built yet"));
-                    }
-                }
+                let is_tls = matches!(kind, "socks5" | "http");
+                let who = format!("the proxy `{name}`");
+                refuses = not_built(&who, kind, is_tls, &mut map, &at, &mut self.draft.report);
             }
         }
         self.udp.insert(name.to_owned(), carries);

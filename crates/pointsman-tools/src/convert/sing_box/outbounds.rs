@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::ITSELF;
 use super::super::draft::Section;
 use super::super::emit::{Map, list, quoted, text};
-use super::super::outbounds::{is_builtin, later};
+use super::super::outbounds::{is_builtin, not_built};
 use super::{SingBox, endpoint, items, strings, tag_of, text_of};
 
 /// Keys of what dials that are written.
@@ -182,24 +182,9 @@ impl SingBox<'_> {
                         .flatten()
                         .map(|(key, _)| key.as_str()),
                 );
-                let with = if tls && matches!(kind, "socks" | "http") {
-                    " over TLS"
-                } else {
-                    ""
-                };
-                let what = format!(
-                    "`{own}` is of type `{kind}`{with}, which is not built yet: it refuses every flow"
-                );
-                self.draft.report.lost(&place, what);
-                match later(kind) {
-                    Some(word) => {
-                        map.text("type", word);
-                    }
-                    None => {
-                        map.text("type", "select").raw("members", "[reject]");
-                        refuses = Some(format!("{kind}{with}, not built yet"));
-                    }
-                }
+                let is_tls = tls && matches!(kind, "socks" | "http");
+                let who = format!("`{own}`");
+                refuses = not_built(&who, kind, is_tls, &mut map, &place, &mut self.draft.report);
             }
         }
         self.unknown(part, outbound, &known, &QUIET);
