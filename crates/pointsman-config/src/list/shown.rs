@@ -42,12 +42,12 @@ fn bounded(entry: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// A sentence of which each quotation is shown so.
-pub(super) fn sentence(message: String) -> String {
-    if message.chars().nth(MOST).is_none() && !message.contains(is_unseen) {
-        return message;
+pub(super) fn sentence(text: String) -> String {
+    if text.chars().nth(MOST).is_none() && !text.contains(is_unseen) {
+        return text;
     }
     // An entry may have such a sign itself: of very many parts the first and the last are shown.
-    let parts: Vec<&str> = message.split('`').collect();
+    let parts: Vec<&str> = text.split('`').collect();
     let left_out = parts.len().saturating_sub(MOST_PARTS);
     let gap = MOST_PARTS / 2..MOST_PARTS / 2 + left_out;
     let shown = parts.iter().enumerate().filter_map(|(at, part)| {

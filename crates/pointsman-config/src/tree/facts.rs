@@ -499,9 +499,10 @@ fn regex(lowerer: &mut Lowerer<'_>, value: &Name) -> Option<regex::Regex> {
     built.map_or_else(|why| broken(lowerer, value, &why.to_string()), Some)
 }
 
-fn broken<T>(lowerer: &mut Lowerer<'_>, value: &Name, why: &str) -> Option<T> {
-    let why = why.lines().last().unwrap_or("").trim();
-    let why = why.strip_prefix("error: ").unwrap_or(why);
+fn broken<T>(lowerer: &mut Lowerer<'_>, value: &Name, told: &str) -> Option<T> {
+    // The parser draws the place, too; its last line says what is wrong.
+    let last = told.lines().last().unwrap_or("").trim();
+    let why = last.strip_prefix("error: ").unwrap_or(last);
     let message = format!("this regular expression is broken: {why}");
     let hint = match value.span.text().starts_with(['"', '\'']) {
         true => "a sign that is meant as text needs a backslash before it, two in double quotes",
