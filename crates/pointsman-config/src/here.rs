@@ -4,9 +4,11 @@
 
 use pointsman_policy::condition::{Condition, TextField, TextTest};
 use pointsman_policy::model::each_node;
+use pointsman_policy::set::RuleSet;
 use pointsman_spec::outbound::{ServedBy, Upstream};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::files::Files;
 use crate::places::Places;
@@ -24,32 +26,81 @@ pub(crate) fn check(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
             let (Some(condition), Some(origin)) = (node.condition(), node.origin()) else {
                 return;
             };
-            condition.each_test(&mut |test| {
-                let Condition::Text(TextField::ProcessPath, TextTest::Exact(path)) = test else {
-                    return;
-                };
-                if let Some(real) = elsewhere(path, files) {
-                    linked.push((origin, path, real));
-                }
+            linked_paths(condition, files, &mut |path, real| {
+                linked.push((&origin.file, origin.line, path, real));
             });
         });
     }
+    in_sets(setup, files, &mut linked);
     if linked.is_empty() {
         return;
     }
     let mut places = Places::new(setup, files, problems);
     let mut told = Vec::new();
-    for (origin, path, real) in linked {
-        // Policies share rules.
-        if told.contains(&(origin, path)) {
+    for (file, line, path, real) in linked {
+        // Policies share rules and sets.
+        if told.contains(&(file, line, path)) {
             continue;
         }
-        told.push((origin, path));
-        let place = places.of(origin);
+        told.push((file, line, path));
+        let place = places.line(file, line);
         let message =
             format!("`{path}` leads to `{real}` by a link, and so no program runs as `{path}`");
         problems.warning("linked-path", &place, message).hint = Some(format!("write `{real}`"));
     }
+}
+
+/// File, line, path, and where it leads.
+type Linked<'s> = (&'s Arc<str>, u32, &'s str, String);
+
+/// Entries of rule sets that are asked about, of all sets together: each question is one to the disk.
+const MOST_ENTRIES: usize = 1_000;
+
+/// Entries of rule sets that are told of.
+const MOST_TOLD: usize = 20;
+
+fn in_sets<'s>(setup: &'s Setup, files: &dyn Files, linked: &mut Vec<Linked<'s>>) {
+    let mut seen: Vec<&RuleSet> = Vec::new();
+    let (mut left, most) = (MOST_ENTRIES, linked.len() + MOST_TOLD);
+    for set in setup.policies.iter().flat_map(|policy| policy.sets.iter()) {
+        // Policies share sets.
+        if seen.iter().any(|known| known.shares_with(set)) {
+            continue;
+        }
+        seen.push(set);
+        for other in set.others() {
+            if left == 0 || linked.len() >= most {
+                return;
+            }
+            left -= usize::from(asks_for_a_path(&other.condition));
+            linked_paths(&other.condition, files, &mut |path, real| {
+                linked.push((&set.file, other.line, path, real));
+            });
+        }
+    }
+}
+
+fn asks_for_a_path(condition: &Condition) -> bool {
+    let mut asks = false;
+    condition.each_test(&mut |test| {
+        asks |= matches!(test, Condition::Text(TextField::ProcessPath, _));
+    });
+    asks
+}
+
+/// The paths that a condition asks for and that lead elsewhere, and where.
+fn linked_paths<'c>(
+    condition: &'c Condition,
+    files: &dyn Files,
+    tell: &mut dyn FnMut(&'c str, String),
+) {
+    condition.each_test(&mut |test| {
+        if let Condition::Text(TextField::ProcessPath, TextTest::Exact(path)) = test
+            && let Some(real) = elsewhere(path, files)
+        {
+            tell(path, real);
+        }
+    });
 }
 
 fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
@@ -153,5 +204,19 @@ mod tests {
             &format!("AND, [DST-PORT, 1], [NOT, [PROCESS-PATH, {link}]]"),
             &[&linked],
         );
+        // So in a rule set, which says it in its own file.
+        let list = at("l.list");
+        std::fs::write(&list, format!("DOMAIN,a.test\nPROCESS-PATH,{link}\n")).unwrap();
+        let text = "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\n\
+                    rule_sets: { s: { path: l.list } }\n\
+                    rules:\n  - RULE-SET, s, DIRECT\n  - FALLBACK, DIRECT\n";
+        let path = at("c.yaml");
+        std::fs::write(&path, text).unwrap();
+        let told = load(&path, None, None, &Disk).problems.0;
+        let told: Vec<String> = told
+            .iter()
+            .map(|it| format!("{}:{}: {}", it.span.file(), it.span.line(), it.code))
+            .collect();
+        assert_eq!(told, ["l.list:2: linked-path"]);
     }
 }
