@@ -16,6 +16,7 @@ mod report;
 mod rules;
 mod splice;
 mod subject;
+mod udp;
 
 use std::os::unix::process::CommandExt as _;
 
@@ -30,6 +31,8 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
         Some("policy") => policy::run(&words[1..]),
         Some("relay") if cfg!(debug_assertions) => optimised(words, &["-p", "pointsmand"]),
         Some("relay") => relay::run(&words[1..]),
+        Some("udp") if cfg!(debug_assertions) => optimised(words, &["-p", "pointsmand"]),
+        Some("udp") => udp::run(&words[1..]),
         Some(other) => bail!("there is no benchmark `{other}`"),
         None => bail!("which benchmark?"),
     }
@@ -39,6 +42,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
 /// does.
 pub(crate) fn child(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
+        Some("datagrams") => udp::origin(),
         Some("names") => names::measure(&words[1..]),
         Some("origin") => origin::run(),
         Some("prefixes") => prefixes::measure(&words[1..]),

@@ -54,6 +54,46 @@ impl Cpu {
     }
 }
 
+/// CPU time of the whole machine, and of some processes on it.
+pub(super) struct Machine {
+    /// Seconds in which its processors could have worked.
+    all: f64,
+    /// In which they worked, or another machine had them.
+    used: f64,
+    /// In which these processes worked.
+    ours: Vec<Cpu>,
+}
+
+impl Machine {
+    /// What it is now.
+    pub(super) fn read(ours: &[u32]) -> anyhow::Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().context("a strange stat")?;
+        let ticks = line.split_whitespace().skip(1).map(str::parse::<u64>);
+        // User, nice, system, idle, waiting for a disk, interrupts of two kinds, stolen; guests are users.
+        let ticks: Vec<u64> = ticks.take(8).collect::<Result<_, _>>()?;
+        let seconds = |ticks: u64| (ticks * TICK) as f64 / 1e9;
+        let all: u64 = ticks.iter().sum();
+        let idle: u64 = ticks.iter().skip(3).take(2).sum();
+        Ok(Self {
+            all: seconds(all),
+            used: seconds(all - idle),
+            ours: ours
+                .iter()
+                .map(|pid| Cpu::read(*pid))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Which part of the machine was used by others since `earlier`.
+    pub(super) fn others_since(&self, earlier: &Self) -> f64 {
+        let pairs = self.ours.iter().zip(&earlier.ours);
+        let ours: f64 = pairs.map(|(now, before)| now.since(*before)).sum();
+        let used = self.used - earlier.used - ours;
+        (used / (self.all - earlier.all).max(1e-9)).max(0.0)
+    }
+}
+
 /// Anonymous resident memory of a process, in bytes.
 pub(super) fn user_bytes(pid: u32) -> anyhow::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;

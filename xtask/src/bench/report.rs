@@ -187,39 +187,24 @@ impl Report {
     }
 
     fn machine(&self, text: &mut String) {
-        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = info.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            (key.trim() == "model name").then(|| value.trim())
-        });
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        text.push_str(&machine(&self.load_before));
         let plan = &self.plan;
-        let lines = [
-            format!("- machine: {}, {cores} cores", model.unwrap_or("unknown")),
-            format!("- kernel: Linux {}", release.trim()),
-            format!("- load average at the start: {}", self.load_before.trim()),
-            format!(
-                "- revision: {}",
-                said("git", &["rev-parse", "--short", "HEAD"])
-            ),
-            format!(
-                "- sizes: {} pairs; downloads of {} MB; {} messages of 64 bytes; {} connections in a row, \
+        let lines = [format!(
+            "- sizes: {} pairs; downloads of {} MB; {} messages of 64 bytes; {} connections in a row, \
                  {} by each of {CROWD} at once; {} idle connections, {} rounds{}",
-                plan.pairs,
-                plan.bytes / 1_000_000,
-                plan.messages,
-                plan.connects,
-                plan.crowd_connects,
-                plan.idle,
-                plan.idle_rounds,
-                if plan.quick {
-                    " (quick: a trial, no measurement)"
-                } else {
-                    ""
-                },
-            ),
-        ];
+            plan.pairs,
+            plan.bytes / 1_000_000,
+            plan.messages,
+            plan.connects,
+            plan.crowd_connects,
+            plan.idle,
+            plan.idle_rounds,
+            if plan.quick {
+                " (quick: a trial, no measurement)"
+            } else {
+                ""
+            },
+        )];
         let named = |subject: &Subject, said: &str| format!("- {}: {said}", subject.name());
         let versions = self
             .versions
@@ -336,7 +321,25 @@ impl Report {
     }
 }
 
-fn median(samples: &[f64]) -> Option<f64> {
+/// The machine, its load when the run began, and the revision: lines of a list.
+pub(super) fn machine(load_before: &str) -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim())
+    });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "- machine: {}, {cores} cores\n- kernel: Linux {}\n- load average at the start: {}\n- revision: {}\n",
+        model.unwrap_or("unknown"),
+        release.trim(),
+        load_before.trim(),
+        said("git", &["rev-parse", "--short", "HEAD"])
+    )
+}
+
+pub(super) fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -347,12 +350,12 @@ fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
-fn row(text: &mut String, cells: &[String]) {
+pub(super) fn row(text: &mut String, cells: &[String]) {
     let _infallible = writeln!(text, "| {} |", cells.join(" | "));
 }
 
 /// What a command prints, or nothing.
-fn said(program: &str, words: &[&str]) -> String {
+pub(super) fn said(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output();
     output.map_or_else(
         |_| String::new(),
