@@ -19,3 +19,6 @@ mod waiting;
 
 pub(crate) use self::association::{Association, begin};
 pub(crate) use self::relay::Relay;
+
+#[cfg(test)]
+mod tests;

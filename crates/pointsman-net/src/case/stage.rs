@@ -1,6 +1,5 @@
 //! What tests of cases and flows play on: all that flows share, a generation, and one door.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ use crate::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Tra
 use crate::outbound::Ways;
 use crate::record::FlowRecord;
 use crate::shared::Shared;
+use crate::spec::listening::ListenerId;
 use crate::spec::{Number, Records, Spec};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
@@ -63,6 +63,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// A policy of these rules, and who finds names.
     pub(crate) fn of(body: Vec<Node>, names: Slow) -> Self {
+        Self::led_to_by(&[], body, names)
+    }
+
+    /// The same, where listeners lead to the door.
+    pub(crate) fn led_to_by(listeners: &[ListenerId], body: Vec<Node>, names: Slow) -> Self {
         let kinds = [
             ("DIRECT", Kind::Carry(Carrier::Direct(Uplink::default()))),
             ("REJECT", Kind::Refuse(Refusal::Reject)),
@@ -72,11 +77,20 @@ impl Stage {
             name: name.into(),
             kind,
         });
-        Self::with(outbounds.into(), body, names)
+        Self::made(listeners, outbounds.into(), body, names)
     }
 
     /// The same with these outbounds; the first is the direct one.
     pub(crate) fn with(outbounds: Vec<Outbound>, body: Vec<Node>, names: Slow) -> Self {
+        Self::made(&[], outbounds, body, names)
+    }
+
+    fn made(
+        listeners: &[ListenerId],
+        outbounds: Vec<Outbound>,
+        body: Vec<Node>,
+        names: Slow,
+    ) -> Self {
         let infos = outbounds.iter().map(|outbound| OutboundInfo {
             name: Arc::clone(&outbound.name),
             kind: match outbound.kind.action() {
@@ -124,10 +138,15 @@ impl Stage {
             limits: DoorLimits::default(),
             access_log: None,
         };
+        let door = Arc::new(Door {
+            spec: door,
+            log: None,
+        });
         let shared = Shared::new(Dialer::default(), || 0);
+        let doors = listeners.iter().map(|id| (*id, Arc::clone(&door)));
         let generation = Generation::new(
             spec,
-            HashMap::new(),
+            doors.collect(),
             Groups::default(),
             Rules::default(),
             Vec::new(),
@@ -135,10 +154,7 @@ impl Stage {
         Self {
             shared: Arc::new(shared),
             generation: Arc::new(generation),
-            door: Arc::new(Door {
-                spec: door,
-                log: None,
-            }),
+            door,
         }
     }
 

@@ -71,6 +71,13 @@ impl Room {
         })
     }
 
+    /// Places that are taken, and clients that have some.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> (usize, usize) {
+        let taken = self.taken();
+        (taken.all, taken.by_client.len())
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,7 +124,6 @@ mod tests {
         places.remove(0);
         assert!(room.enter(client(3), &limits).is_ok());
         drop(places);
-        let taken = room.taken();
-        assert_eq!((taken.all, taken.by_client.len()), (0, 0));
+        assert_eq!(room.count(), (0, 0));
     }
 }
