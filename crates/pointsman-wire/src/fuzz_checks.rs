@@ -109,6 +109,13 @@ pub fn check_socks(bytes: &[u8]) {
         );
     }
     let header = promises(bytes, socks::MAX_UDP_HEADER, socks::parse_udp_header);
+    let length = socks::udp_header_length(bytes);
+    match &header {
+        Parse::Done(_, used) => assert_eq!(length, Some(*used)),
+        Parse::NeedMore => assert_eq!(length, None),
+        // A name that is none has a length.
+        Parse::Not(_) => assert!(length.is_none_or(|length| length <= bytes.len())),
+    }
     if let Parse::Done(read, _) = header {
         let mut written = Vec::new();
         assert_eq!(

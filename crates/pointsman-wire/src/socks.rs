@@ -24,7 +24,8 @@ pub use server::{
     write_unbound_reply,
 };
 pub use udp::{
-    MAX_UDP_HEADER, UdpHeader, parse_udp_header, write_udp_header, write_udp_header_before,
+    MAX_UDP_HEADER, UdpHeader, parse_udp_header, udp_header_length, write_udp_header,
+    write_udp_header_before,
 };
 pub use v4::{MAX_SOCKS4, Socks4Request, parse_socks4, write_socks4_reply};
 

@@ -9,7 +9,7 @@ use super::front::{self, Said};
 use super::held::{Held, Sender};
 use super::kept::{FlowId, Kept, Settled};
 use super::nat::{Client, Seconds};
-use super::relay::{Relay, now};
+use super::relay::Relay;
 use super::room::{Full, Place};
 use super::story;
 use crate::case::Case;
@@ -29,7 +29,7 @@ impl Relay {
         payload: &[u8],
         class: Option<u8>,
     ) {
-        let now = now();
+        let now = self.now;
         self.renew();
         let Some(door) = self.generation.door(self.listener).map(Arc::clone) else {
             return;

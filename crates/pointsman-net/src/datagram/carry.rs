@@ -14,7 +14,7 @@ use pointsman_wire::RequestHost;
 use super::front;
 use super::kept::{Ending, FlowId, MappingId, Out};
 use super::nat::{Back, Towards};
-use super::relay::{Relay, now};
+use super::relay::Relay;
 use super::scratch::{Batch, Move, Scratch};
 use crate::outbound::of_the_system;
 use crate::record::{End, Fault};
@@ -87,7 +87,7 @@ impl Relay {
     }
 
     fn outward(&mut self, received: Received<'_>, batch: &mut Batch) {
-        let now = now();
+        let now = self.now;
         let mut moves = batch.moves();
         for datagram in received.iter().filter(|datagram| !datagram.truncated) {
             for bytes in datagram.each() {
@@ -180,7 +180,7 @@ impl Relay {
     }
 
     fn inward(&mut self, key: MappingId, received: Received<'_>, batch: &mut Batch) {
-        let now = now();
+        let now = self.now;
         let mut moves = batch.moves();
         batch.heads.clear();
         for datagram in received.iter().filter(|datagram| !datagram.truncated) {

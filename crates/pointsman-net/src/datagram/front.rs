@@ -6,7 +6,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use pointsman_policy::Host;
-use pointsman_wire::socks::{MAX_UDP_HEADER, parse_udp_header, write_udp_header};
+use pointsman_wire::socks::{
+    MAX_UDP_HEADER, parse_udp_header, udp_header_length, write_udp_header,
+};
 use pointsman_wire::{Parse, RequestHost};
 
 use super::nat::Client;
@@ -48,14 +50,18 @@ impl Front {
     /// What a datagram says; `None`: it is not the client's, or not understood.
     pub(super) fn hear<'a>(&mut self, from: SocketAddr, datagram: &'a [u8]) -> Option<Said<'a>> {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let is_the_client = match self.client {
-            Some(client) => client == from,
-            None => from.ip() == self.address && self.port.is_none_or(|port| port == from.port()),
+        let skip = match self.client {
+            // The place is read where it is new.
+            Some(client) if client == from => udp_header_length(datagram)?,
+            Some(_) => return None,
+            None => {
+                let may_be = |port: u16| self.port.is_none_or(|announced| announced == port);
+                if from.ip() != self.address || !may_be(from.port()) {
+                    return None;
+                }
+                header(datagram)?
+            }
         };
-        if !is_the_client {
-            return None;
-        }
-        let skip = header(datagram)?;
         self.client = Some(from);
         Some(Said {
             client: from,
@@ -70,7 +76,7 @@ impl Front {
     }
 }
 
-/// The length of a datagram's header; `None`: it has none, or is a fragment.
+/// The length of a datagram's header; `None`: it has none, or names nothing, or is a fragment.
 fn header(datagram: &[u8]) -> Option<usize> {
     match parse_udp_header(datagram) {
         Parse::Done(_, used) => Some(used),

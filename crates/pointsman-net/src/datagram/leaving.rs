@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::front;
 use super::kept::{Carried, Ending, FlowId, MappingId, Opening, Out, Settled};
 use super::nat::Seconds;
-use super::relay::{CLOSED, Relay, ended, now};
+use super::relay::{CLOSED, Relay, ended};
 use super::story::{self, Leaves};
 use super::waiting::Waiting;
 use crate::case::micros;
@@ -153,7 +153,7 @@ impl Relay {
             .unwrap_or(limits.idle);
         if !self
             .nat
-            .carry(flow, mapping, to, idle.as_secs().max(1), now())
+            .carry(flow, mapping, to, idle.as_secs().max(1), self.now)
         {
             return leaves.ticket.end(End::ClientGone);
         }
@@ -181,7 +181,7 @@ impl Relay {
 
     /// A flow ended before it was carried, or cannot be: its datagrams go nowhere for a while.
     pub(super) fn rest(&mut self, flow: FlowId) {
-        self.nat.refuse(flow, REST, now());
+        self.nat.refuse(flow, REST, self.now);
         if let Some(entry) = self.nat.flow_mut(flow) {
             entry.kept.held = None;
         }
@@ -195,7 +195,7 @@ impl Relay {
         if let Some(carried) = entry.kept.carried.take() {
             carried.ticket.end(End::Failed(fault, why.into()));
         }
-        self.nat.rest(flow, REST, now());
+        self.nat.rest(flow, REST, self.now);
     }
 }
 

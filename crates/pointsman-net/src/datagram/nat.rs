@@ -33,6 +33,8 @@ pub(super) struct Nat<F, W, M> {
     flows: Slab<Flow<F>>,
     mappings: Slab<Mapping<W, M>>,
     clients: HashMap<Client, Known<F, W, M>>,
+    /// The flow of which the last datagram of a client was: the next one is of the same for the most part.
+    latest: Option<FlowKey<F>>,
     /// When flows are looked at next; the entry that counts is the one of the flow's own `due`.
     due: BinaryHeap<Reverse<(Seconds, u32)>>,
     /// Flows in the order in which they began, those that were answered left out as they are met.
@@ -85,6 +87,8 @@ pub(super) struct Mapping<W, M> {
     way: W,
     client: Client,
     flows: usize,
+    /// The place of the flow that was answered last.
+    latest: u32,
     /// Where its flows go.
     peers: HashMap<SocketAddr, Peer>,
     /// How many of those places are at an address.
@@ -137,6 +141,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             flows: Slab::default(),
             mappings: Slab::default(),
             clients: HashMap::new(),
+            latest: None,
             due: BinaryHeap::new(),
             unanswered: VecDeque::new(),
             filtering,
@@ -145,10 +150,10 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
 
     /// A datagram of that client to that place.
     pub(super) fn sent(&mut self, client: Client, place: &[u8], now: Seconds) -> Towards<F> {
-        let found = self.clients.get(&client);
-        let Some(key) = found.and_then(|known| known.flows.get(place)).copied() else {
+        let Some(key) = self.find(client, place) else {
             return Towards::New;
         };
+        self.latest = Some(key);
         let Some(flow) = self.flows.get_mut(key) else {
             return Towards::New;
         };
@@ -163,6 +168,17 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
                 Towards::Carried(key)
             }
         }
+    }
+
+    /// The flow of that client to that place: nothing is hashed where it is the latest.
+    fn find(&self, client: Client, place: &[u8]) -> Option<FlowKey<F>> {
+        let is_it = |flow: &Flow<F>| flow.client == client && *flow.place == *place;
+        if let Some(key) = self.latest
+            && self.flows.get(key).is_some_and(is_it)
+        {
+            return Some(key);
+        }
+        self.clients.get(&client)?.flows.get(place).copied()
     }
 
     /// A flow begins; until it is decided it may wait for so long.
@@ -224,6 +240,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             way,
             client,
             flows: 0,
+            latest: flow.place(),
             peers: HashMap::new(),
             hosts: HashMap::new(),
         });
@@ -329,11 +346,20 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         from: SocketAddr,
         now: Seconds,
     ) -> Back<F> {
-        let Some(by) = self.mappings.get(mapping) else {
+        let Some(by) = self.mappings.get_mut(mapping) else {
             return Back::Filtered;
         };
-        let key = by.peers.get(&from).and_then(|it| self.flows.at(it.flow));
+        let carried = State::Carried {
+            mapping: mapping.place(),
+            to: from,
+        };
+        // Nothing is hashed where it is from where the last one was.
+        let is_it = |flow: &Flow<F>| flow.state == carried && !flow.shares;
+        let latest = self.flows.at(by.latest);
+        let latest = latest.filter(|key| self.flows.get(*key).is_some_and(is_it));
+        let key = latest.or_else(|| self.flows.at(by.peers.get(&from)?.flow));
         if let Some((key, flow)) = key.and_then(|key| Some((key, self.flows.get_mut(key)?))) {
+            by.latest = key.place();
             flow.last = now;
             flow.answered = true;
             return Back::Flow(key);

@@ -69,15 +69,33 @@ pub(crate) struct Relay {
     pub(super) bells: Arc<Bells>,
     pub(super) heard: Vec<u32>,
     pub(super) closing: Waker,
+    rare: Rare,
     pub(super) sleep: Pin<Box<Sleep>>,
     /// What [`Self::sleep`] waits for.
     pub(super) due: Option<Seconds>,
+    /// When this turn began.
+    pub(super) now: Seconds,
     /// When it was last recorded that there is no room.
     pub(super) full: Option<Seconds>,
 }
 
+/// What happens once in many turns, and is looked at where its bell rang: to ask each of them in each turn would cost
+/// more than to sort the datagrams.
+#[derive(Debug)]
+struct Rare {
+    ended: Waker,
+    settled: Waker,
+    due: Waker,
+}
+
 /// Which bell says that somebody closed a flow.
 pub(super) const CLOSED: u32 = u32::MAX;
+/// That something came from the connection that the association lives as long as, or that it was closed.
+const ENDED: u32 = u32::MAX - 1;
+/// That a task came to a result.
+const SETTLED: u32 = u32::MAX - 2;
+/// That a flow may have been idle for too long.
+const DUE: u32 = u32::MAX - 3;
 /// Results that wait for the task; those that make them wait then, too.
 const RESULTS: usize = 16;
 
@@ -98,6 +116,10 @@ impl Relay {
         } = begin;
         let (tell, told) = mpsc::channel(RESULTS);
         let bells = Arc::<Bells>::default();
+        // Asked for the first time by the first turn.
+        for rare in [ENDED, SETTLED] {
+            bells.ring(rare);
+        }
         let limits = &generation.spec().datagrams;
         let filtering = limits.filtering;
         // Towards the client: its link is nobody else's.
@@ -110,12 +132,18 @@ impl Relay {
             front: Front::new(client.get().ip(), announced),
             nat: Table::new(filtering),
             closing: bells.bell(CLOSED),
+            rare: Rare {
+                ended: bells.bell(ENDED),
+                settled: bells.bell(SETTLED),
+                due: bells.bell(DUE),
+            },
             offload: Arc::new(offload),
             openings: Vec::new(),
             next_opening: 0,
             heard: Vec::new(),
             sleep: Box::pin(sleep_until(Instant::now())),
             due: None,
+            now: 0,
             full: None,
             ticket: Some(ticket),
             shared,
@@ -133,35 +161,58 @@ impl Relay {
 
     /// One turn; ready: the association has ended.
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<End> {
-        if self.control.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(End::Closed);
+        self.now = now();
+        let mut heard = std::mem::take(&mut self.heard);
+        self.bells.heard(cx.waker(), &mut heard);
+        // The rare ones first: they have the highest numbers.
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        heard.dedup();
+        for rare in heard.iter().take_while(|place| **place >= DUE) {
+            match *rare {
+                ENDED => {
+                    if let Some(end) = self.ended() {
+                        return Poll::Ready(end);
+                    }
+                }
+                SETTLED => self.settle(),
+                CLOSED => self.end_closed(),
+                _ => self.due = None,
+            }
+        }
+        self.take_from_client(cx, scratch);
+        for place in heard.drain(..) {
+            if let Some(mapping) = self.nat.mapping_at(place) {
+                self.take_from_peers(mapping, scratch);
+            }
+        }
+        self.heard = heard;
+        self.end_idle();
+        Poll::Pending
+    }
+
+    /// Whether the association has ended, and how.
+    fn ended(&mut self) -> Option<End> {
+        let waker = &self.rare.ended;
+        let mut cx = Context::from_waker(waker);
+        if self.control.as_mut().poll(&mut cx).is_ready() {
+            return Some(End::Closed);
         }
         let live = self.ticket.as_ref().map(Ticket::live);
-        if let Some(by) = live.and_then(|live| live.bytes.closed_or_wake(cx.waker())) {
-            return Poll::Ready(stopped(by));
-        }
-        while let Poll::Ready(Some(settled)) = self.told.poll_recv(cx) {
+        let by = live.and_then(|live| live.bytes.closed_or_wake(waker));
+        by.map(stopped)
+    }
+
+    /// Takes what tasks came to.
+    fn settle(&mut self) {
+        let waker = self.rare.settled.clone();
+        let mut cx = Context::from_waker(&waker);
+        while let Poll::Ready(Some(settled)) = self.told.poll_recv(&mut cx) {
             match settled {
                 Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves),
                 Settled::Decided(flow, None) => self.rest(flow),
                 Settled::Linked(number, took_us, link) => self.linked(number, took_us, link),
             }
         }
-        self.take_from_client(cx, scratch);
-        let mut heard = std::mem::take(&mut self.heard);
-        self.bells.heard(cx.waker(), &mut heard);
-        heard.sort_unstable();
-        heard.dedup();
-        for place in heard.drain(..) {
-            match (place, self.nat.mapping_at(place)) {
-                (CLOSED, _) => self.end_closed(),
-                (_, Some(mapping)) => self.take_from_peers(mapping, scratch),
-                (_, None) => {}
-            }
-        }
-        self.heard = heard;
-        self.end_idle(cx);
-        Poll::Pending
     }
 
     /// Another turn is due for that mapping.
@@ -195,35 +246,22 @@ impl Relay {
     }
 
     /// Ends what was idle for too long, and sleeps until the next may be.
-    fn end_idle(&mut self, cx: &mut Context<'_>) {
-        loop {
-            let Some(due) = self.nat.next_due() else {
-                self.due = None;
-                return;
-            };
-            let now = now();
-            if due <= now {
-                while let Some(flow) = self.nat.overdue(now) {
-                    self.end(flow, End::TimedOut(Limit::Idle));
-                }
-                continue;
-            }
-            if self.due != Some(due) {
-                self.due = Some(due);
-                let at = Instant::now() + Duration::from_secs(due - now);
-                self.sleep.as_mut().reset(at);
-            }
-            if self.sleep.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            // The clock of the machine and that of the runtime differ by less than a second.
-            self.due = None;
-            self.sleep
-                .as_mut()
-                .reset(Instant::now() + Duration::from_millis(200));
-            if self.sleep.as_mut().poll(cx).is_pending() {
-                return;
-            }
+    fn end_idle(&mut self) {
+        while let Some(flow) = self.nat.overdue(self.now) {
+            self.end(flow, End::TimedOut(Limit::Idle));
+        }
+        let due = self.nat.next_due();
+        let Some(at) = due.filter(|_| self.due != due) else {
+            return;
+        };
+        // Seconds are cut off, so that it is never too early; where the clock of the machine and that of the runtime differ
+        // it sleeps once more.
+        let wait = Duration::from_secs(at.saturating_sub(self.now).max(1));
+        self.sleep.as_mut().reset(Instant::now() + wait);
+        self.due = due;
+        let mut cx = Context::from_waker(&self.rare.due);
+        if self.sleep.as_mut().poll(&mut cx).is_ready() {
+            self.rare.due.wake_by_ref();
         }
     }
 
@@ -279,6 +317,6 @@ fn stopped(by: Closed) -> End {
     }
 }
 
-pub(super) fn now() -> Seconds {
+fn now() -> Seconds {
     pointsman_os::clock::boottime() / 1000
 }

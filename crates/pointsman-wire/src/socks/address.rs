@@ -26,6 +26,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<(RequestHost, u16), Stop> 
     Ok((host, reader.u16()?))
 }
 
+/// How many bytes [`read()`] takes, from the type on; of a name its first byte is looked at alone.
+pub(super) fn spelled_length(kind: u8, behind: &[u8]) -> Option<usize> {
+    let host = match kind {
+        IPV4 => 4,
+        IPV6 => 16,
+        NAME => 1 + usize::from(*behind.first()?),
+        _ => return None,
+    };
+    Some(1 + host + 2)
+}
+
 /// Reads type, address and port of what a server bound; a name there is read over, whatever it is.
 pub(super) fn read_bound(reader: &mut Reader<'_>) -> Result<Option<SocketAddr>, Stop> {
     if reader.rest().first() == Some(&NAME) {

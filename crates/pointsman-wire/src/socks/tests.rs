@@ -350,6 +350,8 @@ fn datagrams() {
     let read = |bytes: &[u8], host, port| {
         let expected = Parse::Done(UdpHeader { host, port }, bytes.len());
         check(parse_udp_header(bytes), bytes, expected);
+        assert_eq!(udp_header_length(bytes), Some(bytes.len()));
+        assert_eq!(udp_header_length(&bytes[..bytes.len() - 1]), None);
     };
     let v6 = b"\0\0\0\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb";
     read(v6, address("2001:db8::1"), 443);
@@ -366,6 +368,7 @@ fn datagrams() {
         let fragment = [0, 0, number, 1, 192, 0, 2, 1, 0, 53];
         let why = WhyNot::Unsupported("fragmented datagram");
         check(parse_udp_header(&fragment), &fragment, Parse::Not(why));
+        assert_eq!(udp_header_length(&fragment), None);
     }
     let not = |bytes: &[u8], why| check(parse_udp_header(bytes), bytes, Parse::Not(why));
     not(b"\0\0\0\x02", WhyNot::Unsupported("address type"));

@@ -35,6 +35,19 @@ pub fn parse_udp_header(datagram: &[u8]) -> Parse<UdpHeader> {
     })
 }
 
+/// How long the header of a datagram is: all that is asked of one whose place is known by its spelling. A name is neither
+/// read nor copied.
+///
+/// What [`parse_udp_header`] reads is as long as this says. It may also tell a length where that declines the name.
+#[must_use]
+pub fn udp_header_length(datagram: &[u8]) -> Option<usize> {
+    let [_, _, 0, kind, rest @ ..] = datagram else {
+        return None;
+    };
+    let length = RESERVED.len() + address::spelled_length(*kind, rest)?;
+    (length <= datagram.len()).then_some(length)
+}
+
 /// Appends the header of a datagram to `out`, which may be reused: an address allocates nothing more.
 /// A name that is declined leaves `out` as it was.
 pub fn write_udp_header(
