@@ -65,7 +65,7 @@ impl Inbox {
         Self(imp::datagram::Inbox::new(messages, each.max(1)))
     }
 
-    /// Takes what is there, by one call. Never waits.
+    /// Takes what is there, by one call: of many datagrams the first, see [`Received::is_all`]. Never waits.
     ///
     /// # Errors
     /// `WouldBlock` where there is nothing. Those that a destination's host or a router told of what was sent before
@@ -93,7 +93,7 @@ pub struct Received<'a> {
 impl<'a> Received<'a> {
     /// Whether the socket had no more: what comes from now on is announced anew.
     pub fn is_all(&self) -> bool {
-        self.count < self.inbox.messages()
+        self.count < self.inbox.offered()
     }
 
     /// In the order of their coming.

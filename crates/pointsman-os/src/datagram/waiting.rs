@@ -53,7 +53,7 @@ impl Inbox {
         let done = socket.try_io(Interest::READABLE, || {
             let count = self.0.fill(socket)?;
             came = Some(count);
-            all_or(count == self.0.messages())
+            all_or(count == self.0.offered())
         });
         match (came, done) {
             (Some(count), _) => Ok(self.received(count)),

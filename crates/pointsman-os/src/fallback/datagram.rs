@@ -26,7 +26,7 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn messages(&self) -> usize {
+    pub(crate) fn offered(&self) -> usize {
         self.messages
     }
 

@@ -87,6 +87,33 @@ fn parts_of_all_lengths_arrive_as_one() {
     }
 }
 
+/// Linux alone is offered little room first.
+#[test]
+fn a_socket_that_has_more_is_given_more_room() {
+    let mut inbox = Inbox::new(32, 100);
+    let (listening, to) = bound("127.0.0.1:0", Options::default());
+    let socket = mapping(to, Options::default());
+    let bytes: Vec<[u8; 1]> = (0..30).map(|it| [it]).collect();
+    let parts: Vec<[IoSlice<'_>; 1]> = bytes.iter().map(|it| [IoSlice::new(it)]).collect();
+    let messages: Vec<Outgoing<'_>> = parts.iter().map(|it| plain(to, it)).collect();
+    let mut batches = Vec::new();
+    for _ in 0..2 {
+        send(&socket, &Offload::off(), &messages);
+        let mut read = Vec::new();
+        loop {
+            let received = inbox.receive(&listening).unwrap();
+            let before = read.len();
+            read.extend(received.iter().map(|it| it.payload[0]));
+            batches.push(read.len() - before);
+            if received.is_all() {
+                break;
+            }
+        }
+        assert_eq!(read, bytes.concat());
+    }
+    assert_eq!(batches, [8, 22, 30]);
+}
+
 #[test]
 fn a_batch_goes_to_several_and_is_told_whole_or_not() {
     let mut inbox = Inbox::new(4, 100);

@@ -14,10 +14,20 @@ use crate::datagram::{Datagram, MOST_MESSAGES};
 #[derive(Debug)]
 pub(crate) struct Inbox {
     each: usize,
+    /// For so many calls all room is offered, and then little again.
+    busy: u8,
+    /// For how many messages the last call had room.
+    offered: usize,
     /// Not zeroed, for that would touch them all: the C library has fresh pages only where it asks the system for them.
     bytes: Box<[MaybeUninit<u8>]>,
     rooms: Box<[Slot]>,
 }
+
+/// For how many messages room is offered while sockets have few: to write the headers of all costs more than the call that
+/// tells that there is more.
+const FEW: usize = 8;
+/// So many calls follow one that found more.
+const BUSY: u8 = 32;
 
 /// What is told of one datagram.
 #[derive(Clone, Copy, Debug)]
@@ -42,20 +52,24 @@ impl Inbox {
         };
         Self {
             each,
+            busy: 0,
+            offered: 0,
             bytes: Box::new_uninit_slice(messages * each),
             rooms: vec![slot; messages].into_boxed_slice(),
         }
     }
 
-    pub(crate) fn messages(&self) -> usize {
-        self.rooms.len()
+    /// For how many messages the last filling had room.
+    pub(crate) fn offered(&self) -> usize {
+        self.offered
     }
 
     pub(crate) fn fill(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MOST_MESSAGES];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MOST_MESSAGES];
         let mut offered = 0;
-        let places = headers.iter_mut().zip(&mut vectors);
+        let room = if self.busy > 0 { self.rooms.len() } else { FEW };
+        let places = headers.iter_mut().zip(&mut vectors).take(room);
         let rooms = self
             .rooms
             .iter_mut()
@@ -87,7 +101,12 @@ impl Inbox {
                 std::ptr::null_mut(),
             )
         };
+        self.offered = offered;
         let count = usize::try_from(count).map_err(|_negative| io::Error::last_os_error())?;
+        self.busy = match count >= FEW {
+            true => BUSY,
+            false => self.busy.saturating_sub(1),
+        };
         for (slot, header) in self.rooms.iter_mut().zip(&headers).take(count) {
             // SAFETY: `count` is no more than `offered`, and the first `offered` headers are written.
             let header = unsafe { header.assume_init_ref() };
