@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-dnsutils", "/usr/bin/dig"),
     ("curl", "/usr/bin/curl"),
     ("haproxy", "/usr/sbin/haproxy"),
+    ("iperf3", "/usr/bin/iperf3"),
     ("iproute2", "/usr/sbin/ip"),
     ("netcat-openbsd", "/usr/bin/nc.openbsd"),
     ("openssh-client", "/usr/bin/ssh"),

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use pointsman_api::explain::{self as api, AppDomain, Explained, TraceLine};
 use pointsman_api::{Action, Explanation};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict, Visit};
-use pointsman_policy::fact::{Facts, Need};
+use pointsman_policy::fact::{Facts, Need, Network};
 use pointsman_policy::model::udp::NoUdp;
 use pointsman_policy::model::{Matcher, OutboundKind, Source};
 use pointsman_policy::refused::{Refused, Refuser};
@@ -224,12 +224,18 @@ pub fn render(view: &View<'_>) -> Explanation {
             told::complete(flow, query);
         }
         explanation.hints = told::hints(query, view.asked, trace, view.facts);
-        if let (Some(Above::OwnListener(at)), None) = (way.refused, &query.inbound) {
-            explanation.hints.extend(told::whose(at, view.world));
+        if let (Some(Above::OwnListener(network, at)), None) = (way.refused, &query.inbound) {
+            explanation
+                .hints
+                .extend(told::whose(network, at, view.world));
         }
     }
     match way.refused {
-        Some(Above::OwnListener(at)) => refuse(&mut explanation, &guard::own_listener(at)),
+        Some(Above::OwnListener(Network::Udp, at)) => {
+            let at = format!("udp://{at}");
+            refuse(&mut explanation, &guard::own_listener(at));
+        }
+        Some(Above::OwnListener(_, at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
         Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.refused()),
         Some(Above::NoUdp(NoUdp { outbound, why })) => {

@@ -11,6 +11,7 @@ pub(crate) mod ways;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use pointsman_policy::fact::Network;
 use pointsman_policy::local::takes;
 use pointsman_policy::{Host, OutboundId};
 
@@ -39,6 +40,7 @@ impl<'s> Listener<'s> {
 #[derive(Clone, Debug, Default)]
 pub struct Listeners<'s> {
     tcp: Vec<(Host, u16, Listener<'s>)>,
+    udp: Vec<(Host, u16, Listener<'s>)>,
     unix: Vec<(&'s Path, &'s str)>,
 }
 
@@ -60,6 +62,10 @@ impl<'s> Listeners<'s> {
                         let listener = Listener::Forward(&forward.name);
                         found.tcp.push((host.clone(), *port, listener));
                     }
+                    Endpoint::Udp(Server { host, port }) => {
+                        let listener = Listener::Forward(&forward.name);
+                        found.udp.push((host.clone(), *port, listener));
+                    }
                     Endpoint::Unix(path) => found.unix.push((path, &forward.name)),
                 }
             }
@@ -68,31 +74,43 @@ impl<'s> Listeners<'s> {
     }
 
     /// Those that are listened on in truth, with the port that port 0 got: name, whether it is a forward's, and where
-    /// connections reach it.
+    /// flows of that transport reach it.
     #[must_use]
-    pub fn bound(listening: impl IntoIterator<Item = (&'s str, bool, SocketAddr)>) -> Self {
-        let listening = listening.into_iter().map(|(name, is_forward, at)| {
+    pub fn bound(
+        listening: impl IntoIterator<Item = (&'s str, bool, Network, SocketAddr)>,
+    ) -> Self {
+        let mut found = Self::default();
+        for (name, is_forward, network, at) in listening {
             let listener = match is_forward {
                 true => Listener::Forward(name),
                 false => Listener::Inbound(name),
             };
-            (Host::Address(at.ip().to_canonical()), at.port(), listener)
-        });
-        Self {
-            tcp: listening.collect(),
-            unix: Vec::new(),
+            let all = match network {
+                Network::Udp => &mut found.udp,
+                Network::Icmp | Network::Tcp => &mut found.tcp,
+            };
+            all.push((Host::Address(at.ip().to_canonical()), at.port(), listener));
         }
+        found
     }
 
-    /// The name of the listener that a connection to `host` and `port` would arrive at. `is_own` tells further
+    /// The name of the listener that a flow of that transport to `host` and `port` would arrive at. `is_own` tells further
     /// addresses of this host, loopback apart.
-    pub fn at(&self, host: &Host, port: u16, is_own: impl Fn(IpAddr) -> bool) -> Option<&'s str> {
-        self.whose(host, port, is_own).map(Listener::name)
+    pub fn at(
+        &self,
+        network: Network,
+        host: &Host,
+        port: u16,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Option<&'s str> {
+        let whose = self.whose(network, host, port, is_own);
+        whose.map(Listener::name)
     }
 
     /// As [`Self::at`], with what it is.
     pub(crate) fn whose(
         &self,
+        network: Network,
         host: &Host,
         port: u16,
         is_own: impl Fn(IpAddr) -> bool,
@@ -109,7 +127,11 @@ impl<'s> Listeners<'s> {
                     }),
                 }
         };
-        self.tcp.iter().find(hit).map(|(_, _, whose)| *whose)
+        let all = match network {
+            Network::Udp => &self.udp,
+            Network::Icmp | Network::Tcp => &self.tcp,
+        };
+        all.iter().find(hit).map(|(_, _, whose)| *whose)
     }
 
     fn unix_at(&self, path: &Path) -> Option<&'s str> {
@@ -152,7 +174,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             continue;
         }
         if let (Some(whose), Some(span)) = (
-            listeners.at(&server.host, server.port, nobody_else),
+            listeners.at(Network::Tcp, &server.host, server.port, nobody_else),
             &outbound.span,
         ) {
             own(
@@ -166,8 +188,17 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
         for (name, target) in setup.targets_of(forward) {
             let whose = match &target.address {
                 Endpoint::Fd(_) => None,
-                Endpoint::Tcp(_) if target.via.is_some_and(|via| ways.leads_away(via)) => None,
-                Endpoint::Tcp(Server { host, port }) => listeners.at(host, *port, nobody_else),
+                Endpoint::Tcp(_) | Endpoint::Udp(_)
+                    if target.via.is_some_and(|via| ways.leads_away(via)) =>
+                {
+                    None
+                }
+                Endpoint::Tcp(Server { host, port }) => {
+                    listeners.at(Network::Tcp, host, *port, nobody_else)
+                }
+                Endpoint::Udp(Server { host, port }) => {
+                    listeners.at(Network::Udp, host, *port, nobody_else)
+                }
                 Endpoint::Unix(path) => listeners.unix_at(path),
             };
             if let Some(whose) = whose {
@@ -177,7 +208,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
     }
     for (place, span) in streams(setup, &ways) {
         let (host, port) = (Host::Address(place.address.ip()), place.address.port());
-        if let Some(whose) = listeners.at(&host, port, nobody_else) {
+        if let Some(whose) = listeners.at(Network::Tcp, &host, port, nobody_else) {
             own(span, format!("the name server tcp {place}"), whose);
         }
     }
@@ -191,8 +222,8 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
     }
 }
 
-/// The name servers that are asked over TCP from this host, each once. Listeners take no datagrams: what asks by UDP
-/// gets to one only by an answer that is cut short, and is refused then.
+/// The name servers that are asked over TCP from this host, each once. What asks a forward over UDP is answered by its
+/// target, which may be another.
 fn streams<'s>(setup: &'s Setup, ways: &Ways) -> Vec<(&'s Place, &'s Span)> {
     let mut found: Vec<(&Place, &Span)> = Vec::new();
     for resolver in &setup.resolvers {

@@ -230,6 +230,14 @@ pub struct Forward {
     pub span: Span,
 }
 
+impl Forward {
+    /// Whether its flows are datagrams.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        self.listen.iter().any(|listen| listen.at.is_udp())
+    }
+}
+
 impl Deref for Forward {
     type Target = DoorSpec;
 

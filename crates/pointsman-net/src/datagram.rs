@@ -4,6 +4,7 @@ mod arriving;
 mod association;
 mod bells;
 mod carry;
+mod entrance;
 mod front;
 mod held;
 pub(crate) mod holding;
@@ -13,11 +14,14 @@ mod nat;
 mod relay;
 pub(crate) mod room;
 mod scratch;
+mod silence;
 mod slab;
 mod story;
+mod targets;
 mod waiting;
 
 pub(crate) use self::association::{Association, begin};
+pub(crate) use self::entrance::{Entrance, serve};
 pub(crate) use self::relay::Relay;
 
 #[cfg(test)]

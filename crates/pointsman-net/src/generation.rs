@@ -157,7 +157,7 @@ impl Generation {
             idle, half_closed, ..
         } = self.spec.timeouts;
         let doors = self.spec.inbounds.iter();
-        let own = doors.map(|door| door.limits.half_closed);
+        let own = doors.flat_map(|door| [door.limits.half_closed, door.limits.idle]);
         own.chain([idle, half_closed]).flatten().min()
     }
 

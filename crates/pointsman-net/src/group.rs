@@ -4,9 +4,11 @@
 //! is keyed by the group's name, or by the descriptor.
 //! Absent: how a flow is taken to a member: see [`crate::outbound`].
 
+mod heard;
 mod inherited;
 mod kept;
 mod order;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +18,11 @@ use tokio::time::Instant;
 
 use crate::record::Rest;
 
+use self::heard::Heard;
 pub(crate) use self::inherited::{Connected, NotNow, Turn};
 pub(crate) use self::kept::{Kept, Permit, State, Unfit};
 pub(crate) use self::order::{Left, Member, Next, Trying};
+pub(crate) use self::watch::Watch;
 
 /// The groups of a generation that try their members.
 #[derive(Debug, Default)]
@@ -34,13 +38,24 @@ pub(crate) struct Group {
     name: Arc<str>,
     pub(crate) state: Arc<State>,
     /// In order.
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Arc<[Member]>,
+    /// When each answered last.
+    heard: Box<[Arc<Heard>]>,
 }
 
 impl Group {
     /// Its members that could not be reached, by name, and what keeps flows from each.
     pub(crate) fn failing(&self, now: Instant) -> Vec<(Arc<str>, Rest)> {
         self.state.failures.failing(&self.members, now)
+    }
+
+    /// For a flow over UDP that was given a member at that moment.
+    ///
+    /// `one_way`: it is expected to say nothing.
+    pub(crate) fn watch(&self, index: usize, begun: Instant, one_way: bool) -> Watch {
+        let heard = self.heard.get(index).map(Arc::clone).unwrap_or_default();
+        let (state, members) = (Arc::clone(&self.state), Arc::clone(&self.members));
+        Watch::new(state, members, heard, index, begun, one_way)
     }
 }
 

@@ -9,7 +9,7 @@ mod bound;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -114,6 +114,8 @@ impl Listener {
                     tasks.spawn_on(workers.handle(index), accepting);
                 }
             }
+            // They accept nothing: [`Self::serve_datagrams`].
+            Listening::Udp(_) => {}
             Listening::Unix(socket) => {
                 let accepting = accept_local(socket, Arc::clone(&shared), tasks.clone());
                 tasks.spawn_on(workers.handle(0), accepting);
@@ -123,6 +125,30 @@ impl Listener {
             address,
             tasks,
             _path: path,
+        }
+    }
+
+    /// Serves what listens for datagrams: `begin` makes of each socket what serves it on its worker, until the tasks that it
+    /// is told are asked to stop.
+    pub(crate) fn serve_datagrams<F>(
+        bound: Bound,
+        workers: &Workers,
+        begin: impl Fn(StdUdpSocket, Tasks) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tasks = workers.tasks().child();
+        if let Listening::Udp(sockets) = bound.listening {
+            for (index, socket) in sockets.into_iter().enumerate() {
+                let serving = begin(socket, tasks.clone());
+                tasks.spawn_on(workers.handle(index), serving);
+            }
+        }
+        Self {
+            address: bound.address,
+            tasks,
+            _path: None,
         }
     }
 

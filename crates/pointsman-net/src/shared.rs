@@ -4,7 +4,6 @@
 //! here is touched per packet.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -194,11 +193,13 @@ impl Shared {
         self.listening.load().iter().any(of)
     }
 
-    /// Whether a connection to `address`, however it is spelled, arrives at a listener of ours.
-    pub(crate) fn arrives_at(&self, address: SocketAddr) -> bool {
+    /// Whether what goes to an address of TCP or UDP, however it is spelled, arrives at a listener of ours.
+    pub(crate) fn arrives_at(&self, to: &At) -> bool {
         let hit = |at: &At| {
-            let bound = at.tcp().filter(|bound| bound.port() == address.port());
-            bound.is_some_and(|bound| takes(bound.ip(), address.ip(), is_own_address))
+            let both = at.beside(to).zip(to.address());
+            both.is_some_and(|(bound, to)| {
+                bound.port() == to.port() && takes(bound.ip(), to.ip(), is_own_address)
+            })
         };
         self.listening.load().iter().any(hit)
     }
@@ -207,7 +208,7 @@ impl Shared {
     pub(crate) fn arrives_at_path(&self, path: &Path) -> bool {
         let hit = |at: &At| match at {
             At::Unix(bound) => bound == path || is_one_file(bound, path),
-            At::Fd(_) | At::Tcp(_) => false,
+            At::Fd(_) | At::Tcp(_) | At::Udp(_) => false,
         };
         self.listening.load().iter().any(hit)
     }

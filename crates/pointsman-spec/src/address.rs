@@ -24,7 +24,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Where streams of bytes begin or end.
+/// Where flows come in, or where they go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// A descriptor that was handed over, by its number: one that listens, or one connection, which serves one flow at a
@@ -32,8 +32,18 @@ pub enum Endpoint {
     Fd(i32),
     /// TCP.
     Tcp(Server),
+    /// UDP.
+    Udp(Server),
     /// A Unix stream socket.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Whether it is of datagrams, and of no stream.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
 }
 
 impl From<SocketAddr> for Endpoint {

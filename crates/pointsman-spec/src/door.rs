@@ -46,6 +46,9 @@ pub struct DoorLimits {
     pub read_timeout: Option<Duration>,
     /// The longest that the client may take nothing while there is something for it.
     pub write_timeout: Option<Duration>,
+    /// The longest that nothing may go either way; `None`: [`Timeouts::idle`](crate::limits::Timeouts::idle), over UDP
+    /// [`DatagramLimits::idle`](crate::limits::DatagramLimits::idle).
+    pub idle: Option<Duration>,
     /// The longest that no byte may move once one side has ended; `None`:
     /// [`Timeouts::half_closed`](crate::limits::Timeouts::half_closed).
     pub half_closed: Option<Duration>,

@@ -82,6 +82,9 @@ pub struct Balancing {
     pub retry: Retry,
     /// The most flows at once; 0: any number. Those above are refused at once.
     pub connection_limit: usize,
+    /// Members are sent datagrams and are heard by nobody: what they answer goes nowhere, and that they do not says
+    /// nothing of them.
+    pub one_way: bool,
     /// Every flow is refused, for this reason.
     pub not_yet: Option<Arc<str>>,
 }
@@ -96,6 +99,8 @@ pub enum Balance {
     None,
     /// Each in turn; the next one where it cannot be reached.
     RoundRobin,
+    /// Each client's address has its own; the next one where it cannot be reached.
+    Source,
 }
 
 /// How a flow goes on to the next member.
@@ -190,7 +195,7 @@ impl Protocol {
 }
 
 /// Why no flow over UDP leaves by what belongs to a forward.
-const NO_FORWARD: &str = "forwards carry flows over TCP alone";
+const NOT_THERE: &str = "its address is none of UDP";
 
 impl Kind {
     /// From this host, by its own routes.
@@ -289,16 +294,16 @@ impl Kind {
     pub fn udp(&self) -> Udp {
         match self {
             Self::Carry(Carrier::Direct(_)) | Self::Refuse(_) => Udp::Carried,
-            Self::Carry(Carrier::Target(_)) => Udp::Not(NO_FORWARD),
+            Self::Carry(Carrier::Target(target)) => match target.address.is_udp() {
+                true => Udp::Carried,
+                false => Udp::Not(NOT_THERE),
+            },
             Self::Carry(Carrier::Upstream(upstream)) => match &upstream.protocol {
                 Protocol::HttpConnect(_) => Udp::Not("`http` proxies carry no UDP"),
                 Protocol::Socks5(_) if !upstream.carries_udp => Udp::Not("`udp: true` is not set"),
                 Protocol::Socks5(_) => Udp::Carried,
             },
-            Self::Choose(group) => match group.how {
-                How::Balanced(_) => Udp::Not(NO_FORWARD),
-                How::Selected { .. } => Udp::Carried,
-            },
+            Self::Choose(_) => Udp::Carried,
             Self::NotYet { carries_udp, .. } => match carries_udp {
                 true => Udp::Carried,
                 false => Udp::Not("neither its type nor its settings say that it does"),
@@ -413,7 +418,7 @@ mod tests {
         );
         check(
             group(How::Balanced(Balancing::default())),
-            "a member's, balanced, 2 members",
+            "a member's, udp, balanced, 2 members",
         );
         check(not_yet(true), "Proxy, udp");
         check(not_yet(false), "Proxy");

@@ -11,7 +11,7 @@ use crate::address::{Endpoint, Families};
 pub struct Target {
     /// Where.
     pub address: Endpoint,
-    /// The way to it; `None`: plain direct. TCP targets alone have one.
+    /// The way to it; `None`: plain direct. Targets of TCP and UDP alone have one.
     pub via: Option<OutboundId>,
     /// Attempts to connect; 0 counts as 1.
     pub attempts: u32,

@@ -25,7 +25,7 @@ pub enum Above {
     /// It is UDP, and something on the way carries none.
     NoUdp(NoUdp),
     /// It goes to a listener of this daemon.
-    OwnListener(SocketAddr),
+    OwnListener(Network, SocketAddr),
 }
 
 /// What becomes of a flow: the decision with the loop guard applied, and the way that it goes.
@@ -114,11 +114,16 @@ fn refusal(
         if let Some(nowhere) = nowhere {
             return Some(Above::Nowhere(nowhere));
         }
-        let arrives = |host: &Host| world.listeners.at(host, port, is_own).is_some();
-        let own = addresses().find(|address| arrives(&Host::Address(*address)));
-        if let Some(address) = own {
-            return Some(Above::OwnListener(SocketAddr::new(address, port)));
-        }
+    }
+    let network = facts.network;
+    let arrives = |host: &Host| {
+        let found = world.listeners.at(network, host, port, is_own);
+        found.is_some()
+    };
+    let own = addresses().find(|address| arrives(&Host::Address(*address)));
+    if let Some(address) = own {
+        let at = SocketAddr::new(address, port);
+        return Some(Above::OwnListener(network, at));
     }
     let stranger = facts
         .source

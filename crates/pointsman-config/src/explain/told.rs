@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use pointsman_api::explain::Explained;
 use pointsman_api::flow::{Inbound, ProcessRef};
 use pointsman_policy::decision::{Trace, Visit};
-use pointsman_policy::fact::{Facts, Look, Need, Process, Protocol};
+use pointsman_policy::fact::{Facts, Look, Need, Network, Process, Protocol};
 use pointsman_policy::{Fact, Host};
 
 use super::World;
@@ -89,17 +89,19 @@ fn look_up_failed(why: &str) -> String {
 }
 
 /// What to ask where the destination is a listener of the configuration's own.
-pub(super) fn whose(at: SocketAddr, world: World<'_>) -> Option<String> {
+pub(super) fn whose(network: Network, at: SocketAddr, world: World<'_>) -> Option<String> {
     let host = Host::Address(at.ip());
     let is_own = |address| world.selection.is_own(address);
-    Some(match world.listeners.whose(&host, at.port(), is_own)? {
-        Listener::Forward(name) => format!(
-            "this is where forward `{name}` listens: `inbound=forward:{name}` explains what its clients get"
-        ),
-        Listener::Inbound(name) => format!(
-            "this is where inbound `{name}` listens: `dst=HOST:PORT inbound={name}` explains what its clients get"
-        ),
-    })
+    Some(
+        match world.listeners.whose(network, &host, at.port(), is_own)? {
+            Listener::Forward(name) => format!(
+                "this is where forward `{name}` listens: `inbound=forward:{name}` explains what its clients get"
+            ),
+            Listener::Inbound(name) => format!(
+                "this is where inbound `{name}` listens: `dst=HOST:PORT inbound={name}` explains what its clients get"
+            ),
+        },
+    )
 }
 
 fn hint(query: &Query, asked: &[Need], visit: &Visit, fact: &str) -> Option<String> {

@@ -157,7 +157,7 @@ fn names(inbound: &Inbound) -> impl Iterator<Item = &Arc<str>> {
 
 fn ports(forward: &Forward) -> impl Iterator<Item = u16> {
     forward.listen.iter().filter_map(|listen| match &listen.at {
-        Endpoint::Tcp(server) => Some(server.port),
+        Endpoint::Tcp(server) | Endpoint::Udp(server) => Some(server.port),
         Endpoint::Fd(_) | Endpoint::Unix(_) => None,
     })
 }

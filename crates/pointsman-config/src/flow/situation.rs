@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_policy::fact::{Facts, Inbound as InboundFact, InboundKind, Provenance, SoughtFacts};
+use pointsman_policy::fact::{
+    Facts, Inbound as InboundFact, InboundKind, Network, Provenance, SoughtFacts,
+};
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::{Fact, Need, Policy};
 
 use super::door::{Door, has_name};
 use super::names::{listed, meant};
-use super::{BadFlow, Query, Via};
+use super::{BadFlow, Query, Via, bad};
 use crate::setup::{Dialect, Forward, Inbound, PolicyId, ResolverId, Setup};
 
 /// Where a flow stands before its policy is asked.
@@ -41,6 +43,16 @@ impl<'s> Situation<'s> {
             Some(Door::Inbound(inbound)) => (None, Some(inbound)),
             None => (None, None),
         };
+        let usual = match forward.is_some_and(Forward::is_udp) {
+            true => Network::Udp,
+            false => Network::Tcp,
+        };
+        let network = query.network.unwrap_or(usual);
+        if let Some(forward) = forward.filter(|_| network != usual) {
+            let name = &forward.name;
+            let why = format!("`{name}` takes flows over {} alone", usual.as_str());
+            return Err(bad("network", why));
+        }
         let needs_destination = setup.dialect != Dialect::PolicyRouter && forward.is_none();
         if needs_destination && query.destination.is_none() {
             return Err(BadFlow::NoDestination);
@@ -65,7 +77,7 @@ impl<'s> Situation<'s> {
             .as_ref()
             .map(|via| inbound_fact(via, inbound, forward));
         let facts = Facts {
-            network: query.network.unwrap_or_default(),
+            network,
             inbound: Fact::from_option(via, Provenance::Given),
             source: Fact::from_option(query.source, Provenance::Given),
             destination: Fact::from_option(query.destination.clone(), Provenance::Given),

@@ -1,4 +1,4 @@
-//! Listeners at addresses that are no single host's: no flow over TCP comes there.
+//! Listeners at addresses that are no single host's: no flow over TCP comes there, and no flow is answered from there.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use pointsman_policy::Host;
 use pointsman_policy::nowhere::Nowhere;
 
 use crate::problem::{Problems, Span};
-use crate::setup::{Endpoint, Server, Setup};
+use crate::setup::{Endpoint, Setup};
 
 /// Refuses inbounds and forwards that are to listen on a multicast address, or on everybody's.
 pub(super) fn check(setup: &Setup, problems: &mut Problems) {
@@ -25,10 +25,8 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
     }
     for forward in &setup.forwards {
         for listen in &forward.listen {
-            if let Endpoint::Tcp(Server {
-                host: Host::Address(address),
-                ..
-            }) = &listen.at
+            if let Endpoint::Tcp(server) | Endpoint::Udp(server) = &listen.at
+                && let Host::Address(address) = &server.host
             {
                 look(*address, &forward.name, &forward.span);
             }

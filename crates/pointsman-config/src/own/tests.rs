@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use pointsman_policy::fact::Network;
+
 use crate::files::Memory;
 use crate::{Dialect, load};
 
@@ -79,6 +81,23 @@ fn targets_that_are_own_listeners_are_errors() {
 }
 
 #[test]
+fn each_transport_has_listeners_of_its_own() {
+    let forwards = |target: &str, via: &str| {
+        problems(&format!(
+            "version: 1\noutbounds: {{ far: {{ type: socks5, server: \"192.0.2.1:1080\", udp: true }} }}\n\
+             forwards:\n  a: {{ listen: \"udp://127.0.0.1:1001\", targets: [{{ name: t, address: \"udp://{target}\", via: {via} }}] }}\n\
+             \x20 b: {{ listen: \"tcp://127.0.0.1:1002\", targets: [{{ name: t, address: \"tcp://127.0.0.1:1001\" }}] }}\n"
+        ))
+    };
+    for target in ["127.0.0.1:1001", "localhost:1001", "0.0.0.0:1001"] {
+        let told = forwards(target, "direct");
+        assert_eq!(told.len(), 1, "{target}: {told:?}");
+        assert_eq!(forwards(target, "far"), [""; 0], "{target}");
+    }
+    assert_eq!(forwards("127.0.0.1:1002", "direct"), [""; 0]);
+}
+
+#[test]
 fn what_another_host_reaches_is_no_own_listener() {
     let forward = |via: &str| {
         problems(&format!(
@@ -150,13 +169,17 @@ fn a_chain_that_never_leaves_this_host_is_direct() {
 fn what_is_listened_on_in_truth_is_known_by_its_port() {
     let at = |text: &str| text.parse().unwrap();
     let listeners = super::Listeners::bound([
-        ("i", false, at("127.0.0.1:40001")),
-        ("f", true, at("[::]:40002")),
+        ("i", false, Network::Tcp, at("127.0.0.1:40001")),
+        ("f", true, Network::Tcp, at("[::]:40002")),
+        ("u", true, Network::Udp, at("127.0.0.1:40001")),
     ]);
-    let whose = |host: &str, port| {
+    let of = |network, host: &str, port| {
         let host = pointsman_policy::Host::parse(host).unwrap();
-        listeners.at(&host, port, |_| false)
+        listeners.at(network, &host, port, |_| false)
     };
+    let whose = |host: &str, port| of(Network::Tcp, host, port);
+    assert_eq!(of(Network::Udp, "localhost", 40001), Some("u"));
+    assert_eq!(of(Network::Udp, "localhost", 40002), None);
     assert_eq!(whose("127.0.0.1", 40001), Some("i"));
     assert_eq!(whose("localhost", 40002), Some("f"));
     assert_eq!(whose("127.0.0.1", 40003), None);

@@ -24,7 +24,9 @@ struct Claim<'s> {
 #[derive(Clone, Copy, PartialEq)]
 enum At<'s> {
     Tcp(SocketAddr),
+    Udp(SocketAddr),
     Named(&'s Host, u16),
+    NamedUdp(&'s Host, u16),
     Unix(&'s Path),
     Fd(i32),
 }
@@ -33,7 +35,9 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Named(host, port) => write!(f, "{host}:{port}"),
+            Self::NamedUdp(host, port) => write!(f, "udp://{host}:{port}"),
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Fd(number) => write!(f, "fd://{number}"),
         }
@@ -101,6 +105,10 @@ fn claims(setup: &Setup) -> Vec<Claim<'_>> {
                     Host::Address(address) => At::Tcp(SocketAddr::new(*address, *port)),
                     host @ Host::Name(_) => At::Named(host, *port),
                 },
+                Endpoint::Udp(Server { host, port }) => match host {
+                    Host::Address(address) => At::Udp(SocketAddr::new(*address, *port)),
+                    host @ Host::Name(_) => At::NamedUdp(host, *port),
+                },
             },
             span: &forward.span,
         })
@@ -110,15 +118,17 @@ fn claims(setup: &Setup) -> Vec<Claim<'_>> {
 
 fn clash(first: At<'_>, second: At<'_>) -> Option<Clash> {
     match (first, second) {
-        (At::Tcp(first), At::Tcp(second)) if overlap(first, second) => {
+        (At::Tcp(first), At::Tcp(second)) | (At::Udp(first), At::Udp(second))
+            if overlap(first, second) =>
+        {
             Some(match first == second {
                 true => Clash::Same,
                 false if covers(first, second) => Clash::Part,
                 false => Clash::Whole,
             })
         }
-        (At::Tcp(_), _) => None,
-        (At::Named(_, 0), _) => None,
+        (At::Tcp(_) | At::Udp(_), _) => None,
+        (At::Named(_, 0) | At::NamedUdp(_, 0), _) => None,
         (first, second) => (first == second).then_some(Clash::Same),
     }
 }

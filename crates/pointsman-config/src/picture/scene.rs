@@ -199,6 +199,7 @@ pub(super) fn address(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Fd(number) => format!("fd://{number}"),
         Endpoint::Tcp(server) => format!("tcp://{server}"),
+        Endpoint::Udp(server) => format!("udp://{server}"),
         Endpoint::Unix(path) => format!("unix://{}", path.display()),
     }
 }

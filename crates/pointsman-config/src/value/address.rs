@@ -99,7 +99,7 @@ fn parse_port(text: &str, lowest: u16) -> Result<u16, BadAddress> {
         .ok_or_else(|| BadAddress::Port(text.to_owned(), lowest))
 }
 
-/// Parses `tcp://host:port`, `unix:///path`, `fd://N`. Relative paths start from `directory`.
+/// Parses `tcp://host:port`, `udp://host:port`, `unix:///path`, `fd://N`. Relative paths start from `directory`.
 ///
 /// # Errors
 /// [`BadAddress`], saying which part is wrong.
@@ -110,11 +110,12 @@ pub fn parse_endpoint(
 ) -> Result<Endpoint, BadAddress> {
     match text.split_once("://") {
         Some(("tcp", rest)) => parse_host_port(rest, empty_host).map(Endpoint::Tcp),
+        Some(("udp", rest)) => parse_host_port(rest, empty_host).map(Endpoint::Udp),
         Some(("unix", rest)) => parse_unix(rest, directory),
         Some(("fd", rest)) => parse_descriptor(rest),
         Some(_) | None => Err(BadAddress::Scheme(
             text.to_owned(),
-            "`tcp://`, `unix://`, `fd://`",
+            "`tcp://`, `udp://`, `unix://`, `fd://`",
         )),
     }
 }

@@ -77,6 +77,7 @@ fn endpoints() {
         let got = parse_endpoint(text, Path::new("conf"), EmptyHost::Any);
         let got = match got {
             Ok(Endpoint::Tcp(server)) => format!("tcp {server}"),
+            Ok(Endpoint::Udp(server)) => format!("udp {server}"),
             Ok(Endpoint::Unix(path)) => format!("unix {}", path.display()),
             Ok(Endpoint::Fd(number)) => format!("fd {number}"),
             Err(error) => error.to_string(),
@@ -125,11 +126,11 @@ fn endpoints() {
     check("tcp://a b:80", "`a b` is neither a name nor an address");
     check(
         "a:80",
-        "`a:80` must begin with one of `tcp://`, `unix://`, `fd://`",
+        "`a:80` must begin with one of `tcp://`, `udp://`, `unix://`, `fd://`",
     );
     check(
-        "udp://a:80",
-        "`udp://a:80` must begin with one of `tcp://`, `unix://`, `fd://`",
+        "quic://a:80",
+        "`quic://a:80` must begin with one of `tcp://`, `udp://`, `unix://`, `fd://`",
     );
 }
 

@@ -111,14 +111,15 @@ impl Case {
             (None, Some(address)) => slice::from_ref(address),
             (None, None) => &[],
         };
-        // Listeners take no datagrams: what has the same port over UDP is somebody else's.
-        if facts.network == Network::Tcp
-            && let Some(port) = facts.port.known()
-        {
+        if let Some(port) = facts.port.known() {
             for address in known {
                 let to = SocketAddr::new(*address, *port);
-                if self.ways.shared().arrives_at(to) {
-                    return Some((Unserved::Reject, guard::own_listener(At::Tcp(to))));
+                let to = match facts.network {
+                    Network::Udp => At::Udp(to),
+                    Network::Icmp | Network::Tcp => At::Tcp(to),
+                };
+                if self.ways.shared().arrives_at(&to) {
+                    return Some((Unserved::Reject, guard::own_listener(to)));
                 }
             }
         }

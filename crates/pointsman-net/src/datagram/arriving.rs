@@ -5,10 +5,10 @@ use std::sync::Arc;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use pointsman_policy::{Action, Host};
 
-use super::front::{self, Said};
+use super::front::Said;
 use super::held::{Held, Sender};
 use super::kept::{FlowId, Kept, Settled};
-use super::nat::{Client, Seconds};
+use super::nat::Client;
 use super::relay::Relay;
 use super::room::{Full, Place};
 use super::story;
@@ -34,7 +34,7 @@ impl Relay {
         let Some(door) = self.generation.door(self.listener).map(Arc::clone) else {
             return;
         };
-        let Some((host, port)) = front::place(spelled) else {
+        let Some((host, port)) = self.front.place(spelled, self.local) else {
             return;
         };
         let limits = &self.generation.spec().datagrams;
@@ -42,13 +42,20 @@ impl Relay {
             Ok(place) => place,
             Err(full) => match self.make_room(client, full) {
                 Some(place) => place,
-                None => return self.no_room(full, client, (host, port), &door, now),
+                None => {
+                    // A record for each datagram would be the next flood: one a second tells.
+                    if self.full.replace(now) != Some(now) {
+                        let case = self.case(client, spelled, (host, port), door);
+                        self.no_room(full, case);
+                    }
+                    return;
+                }
             },
         };
         let most = self.generation.spec().datagrams.held;
         let held = Arc::new(Held::new(most, &self.shared.holding));
         held.push(payload);
-        let case = self.case(client, host, port, door);
+        let case = self.case(client, spelled, (host, port), door);
         self.note_class(&case, class);
         let patience = case.ways.patience() + self.generation.spec().sniff.timeout;
         let kept = Kept {
@@ -83,7 +90,7 @@ impl Relay {
         let now = self.shared.generation().map(|now| now.number());
         if by != now {
             self.end(flow, End::Refused);
-            self.begin(said.client, said.place, payload, class);
+            self.begin(said.client, &said.place, payload, class);
         }
     }
 
@@ -115,10 +122,17 @@ impl Relay {
         case.note(|record| record.facts.sought.to_mut().dscp = dscp);
     }
 
-    fn case(&self, client: Client, host: Host, port: u16, door: Arc<Door>) -> Case {
+    fn case(
+        &self,
+        client: Client,
+        spelled: &[u8],
+        (host, port): (Host, u16),
+        door: Arc<Door>,
+    ) -> Case {
+        let inbound = self.front.inbound(&door.spec, self.local);
         let facts = Facts {
             network: Network::Udp,
-            inbound: Fact::Known(self.inbound.clone(), Provenance::Inbound),
+            inbound: Fact::Known(inbound, Provenance::Inbound),
             source: Fact::Known(client, Provenance::Inbound),
             destination: Fact::Known(host, Provenance::Request),
             port: Fact::Known(port, Provenance::Request),
@@ -134,7 +148,7 @@ impl Relay {
         ticket.keep_line(door.log.as_ref().map(Line::new));
         let ends = Ends {
             client: Some(ClientAddr::new(client)),
-            local: Some(self.local),
+            local: Some(self.front.asked(spelled, self.local)),
             original: None,
         };
         let ways = Ways::new(Arc::clone(&self.shared), Arc::clone(&self.generation));
@@ -143,7 +157,12 @@ impl Relay {
 
     /// A flow for which nothing came back gives way to a new one.
     fn make_room(&mut self, client: Client, full: Full) -> Option<Place> {
-        let flow = self.nat.oldest_unanswered()?;
+        let of = match full {
+            Full::All => None,
+            // Nobody makes room for what another has too much of.
+            Full::Client => Some(client.ip()),
+        };
+        let flow = self.nat.oldest_unanswered(of)?;
         let limits = &self.generation.spec().datagrams;
         let why = format!("{}: it gave way to a new one", full.why(limits));
         self.end(flow, End::Failed(Fault::Exhausted, why.into()));
@@ -151,20 +170,8 @@ impl Relay {
         self.shared.datagrams.enter(client.ip(), limits).ok()
     }
 
-    /// That there is no room is recorded once a second: a record for each datagram would be the next flood.
-    fn no_room(
-        &mut self,
-        full: Full,
-        client: Client,
-        (host, port): (Host, u16),
-        door: &Arc<Door>,
-        now: Seconds,
-    ) {
-        if self.full.replace(now) == Some(now) {
-            return;
-        }
+    fn no_room(&self, full: Full, case: Case) {
         let why = full.why(&self.generation.spec().datagrams);
-        let case = self.case(client, host, port, Arc::clone(door));
         case.note(|record| {
             record.note = why.into();
             record.action = Some(Action::Reject);

@@ -12,7 +12,8 @@ use pointsman_wire::socks::{self, ReplyCode};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::relay::{Begin, Relay};
+use super::front::{Associated, Front};
+use super::relay::{Begin, Relay, ended};
 use crate::case::Case;
 use crate::ends::{Ends, LocalAddr};
 use crate::record::{End, Fault};
@@ -82,13 +83,11 @@ pub(crate) async fn begin(
         tasks: tasks.clone(),
         generation: ways.generation().clone(),
         listener,
-        control: client,
-        ticket,
-        client: from,
-        announced,
+        front: Front::Association(Associated::new(from.get().ip(), announced), inbound),
+        control: Box::pin(ended(client)),
+        ticket: Some(ticket),
         socket,
         local,
-        inbound,
     })))
 }
 

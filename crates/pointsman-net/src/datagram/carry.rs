@@ -4,7 +4,7 @@
 //! dropped, as on any link that is full; no allocation for a datagram of a flow that is carried.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,8 +12,8 @@ use pointsman_os::datagram::{self, Failure, Offload, Outgoing, Received};
 use pointsman_wire::RequestHost;
 
 use super::front;
-use super::kept::{Ending, FlowId, MappingId, Out};
-use super::nat::{Back, Towards};
+use super::kept::{Carried, Ending, FlowId, MappingId, Out};
+use super::nat::{Back, Seconds, Towards};
 use super::relay::Relay;
 use super::scratch::{Batch, Move, Scratch};
 use crate::outbound::of_the_system;
@@ -45,6 +45,7 @@ impl Relay {
                 bell,
                 controls,
                 waiting,
+                one_way,
                 ..
             }) = self.nat.mapping_of_mut(key).map(|it| &mut it.kept)
             else {
@@ -59,11 +60,14 @@ impl Relay {
             let Poll::Ready(Ok(ready)) = waiting.poll(&mut cx) else {
                 return;
             };
-            let socket = Arc::clone(&link.socket);
+            let (socket, one_way) = (Arc::clone(&link.socket), *one_way);
             if ready.is_error() {
                 for failure in datagram::try_errors(&socket) {
                     self.told(key, failure);
                 }
+            }
+            if one_way {
+                continue;
             }
             let Scratch { inbox, batch } = scratch;
             if let Ok(received) = inbox.try_receive(&socket) {
@@ -91,11 +95,11 @@ impl Relay {
         let mut moves = batch.moves();
         for datagram in received.iter().filter(|datagram| !datagram.truncated) {
             for bytes in datagram.each() {
-                let Some(said) = self.front.hear(datagram.from, bytes) else {
+                let Some(said) = self.front.hear(datagram.from, datagram.to, bytes) else {
                     continue;
                 };
                 let payload = &bytes[said.skip..];
-                match self.nat.sent(said.client, said.place, now) {
+                match self.nat.sent(said.client, &said.place, now) {
                     Towards::Carried(flow) => moves.push(Move {
                         flow: Some(flow),
                         head: 0..0,
@@ -103,7 +107,7 @@ impl Relay {
                         class: datagram.class,
                     }),
                     Towards::New => {
-                        self.begin(said.client, said.place, payload, datagram.class);
+                        self.begin(said.client, &said.place, payload, datagram.class);
                     }
                     Towards::Refused(flow) => {
                         self.again(flow, said, payload, datagram.class);
@@ -157,7 +161,7 @@ impl Relay {
             slices.extend([IoSlice::new(lead), IoSlice::new(it.payload)]);
         }
         gather(moves, &slices, offload, &mut messages, |it| {
-            carried(it).map(|(_, to)| to)
+            carried(it).map(|(_, to)| (to, None))
         });
         let mut failed = Vec::new();
         let socket = &link.socket;
@@ -190,7 +194,10 @@ impl Relay {
                 };
                 let (flow, head) = match self.nat.came(key, from, now) {
                     Back::Filtered => continue,
-                    Back::Flow(flow) => (Some(flow), 0..0),
+                    Back::Flow(flow) => {
+                        self.hears(flow, now);
+                        (Some(flow), 0..0)
+                    }
                     Back::Stranger => {
                         let start = batch.heads.len();
                         let host = RequestHost::Address(from.ip());
@@ -208,6 +215,17 @@ impl Relay {
         }
         self.answer(&moves, batch);
         batch.keep_moves(moves);
+    }
+
+    /// A target that answers is there.
+    fn hears(&mut self, flow: FlowId, now: Seconds) {
+        let carried = self.nat.flow_mut(flow).map(|flow| &mut flow.kept.carried);
+        if let Some(Some(Carried {
+            watch: Some(watch), ..
+        })) = carried
+        {
+            watch.heard(now);
+        }
     }
 
     /// What a datagram says behind the headers of proxies, and where it comes from.
@@ -243,9 +261,6 @@ impl Relay {
 
     /// Sends to the client.
     fn answer(&self, moves: &[Move<'_>], batch: &mut Batch) {
-        let Some(client) = self.front.client() else {
-            return;
-        };
         let heads = std::mem::take(&mut batch.heads);
         let (mut slices, mut messages) = batch.lists();
         let carried = |it: &Move<'_>| self.nat.flow(it.flow?)?.kept.carried.as_ref();
@@ -256,8 +271,14 @@ impl Relay {
             };
             slices.extend([IoSlice::new(head), IoSlice::new(it.payload)]);
         }
-        gather(moves, &slices, &self.offload, &mut messages, |_| {
-            Some(client)
+        // Whom no flow brought hears nothing but an association's client.
+        let only = self.front.client().map(|client| (client, None));
+        let to = |it: &Move<'_>| match self.nat.flow(it.flow?) {
+            Some(flow) => Some((flow.client(), flow.kept.carried.as_ref()?.from)),
+            None => None,
+        };
+        gather(moves, &slices, &self.offload, &mut messages, |it| {
+            to(it).or(only)
         });
         // Whoever left says so by its connection.
         batch.send(&self.socket, &self.offload, &messages, |_, _| {});
@@ -295,6 +316,7 @@ impl Relay {
         };
         for flow in flows {
             let why = format!("{whose}{to}: {why} (ICMP)");
+            self.target_fails(flow);
             self.end(flow, End::Failed(fault, why.into()));
         }
     }
@@ -314,7 +336,7 @@ fn gather<'a>(
     slices: &'a [IoSlice<'a>],
     offload: &Offload,
     messages: &mut Vec<Outgoing<'a>>,
-    to: impl Fn(&Move<'a>) -> Option<SocketAddr>,
+    to: impl Fn(&Move<'a>) -> Option<(SocketAddr, Option<IpAddr>)>,
 ) {
     let length = |index: usize| {
         let parts = slices.get(2 * index..2 * index + 2);
@@ -324,7 +346,7 @@ fn gather<'a>(
     };
     let mut at = 0;
     while let Some(first) = moves.get(at) {
-        let Some(address) = to(first) else {
+        let Some((address, from)) = to(first) else {
             at += 1;
             continue;
         };
@@ -336,7 +358,7 @@ fn gather<'a>(
         let segment = (run > 1).then(|| u16::try_from(length(at)).ok()).flatten();
         messages.push(Outgoing {
             to: address,
-            from: None,
+            from,
             class: first.class.filter(|class| *class != 0),
             segment,
             parts: &slices[2 * at..2 * (at + run)],

@@ -1,203 +1,198 @@
-//! The client's side of a relay: what its datagrams say of where they go, and what goes before its answers.
+//! The clients' side of a relay: whose datagrams are taken, which place they are for, and how they are answered.
 //!
-//! Invariant: of an association (RFC 1928, section 7) datagrams are taken from the client alone that asked for it:
-//! from its address, and from the port that it announced or used first. Answers name the place as the client did.
+//! Invariant: what came to a forward is answered from the address that it was sent to.
 
-use std::net::{IpAddr, SocketAddr};
+mod associated;
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use pointsman_os::socket::is_own_address;
 use pointsman_policy::Host;
-use pointsman_wire::socks::{
-    MAX_UDP_HEADER, parse_udp_header, udp_header_length, write_udp_header,
-};
-use pointsman_wire::{Parse, RequestHost};
+use pointsman_policy::fact::Inbound;
+use pointsman_spec::door::DoorSpec;
+use pointsman_spec::limits::Filtering;
 
+pub(super) use self::associated::{Associated, relayed, write_head};
 use super::nat::Client;
+use crate::ends::LocalAddr;
 
-/// The client of an association.
+/// Whose datagrams a relay takes.
 #[derive(Debug)]
-pub(super) struct Front {
-    /// Where its connection comes from.
-    address: IpAddr,
-    /// From where it sends; `None` until it does.
-    client: Option<Client>,
-    /// The port that it announced.
-    port: Option<u16>,
+pub(super) enum Front {
+    /// One client's, which asked for it as a flow of that inbound.
+    Association(Associated, Inbound),
+    /// Everybody's: the place that they are for is the forward's.
+    Forward,
 }
 
-/// A datagram of the client.
+/// A datagram of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Said<'a> {
     pub(super) client: Client,
     /// The place that it is for, as the client spells it.
-    pub(super) place: &'a [u8],
+    pub(super) place: Spelled<'a>,
     /// How many bytes come before what is to be carried.
     pub(super) skip: usize,
 }
 
-/// Bytes before the place in a header: reserved ones, and the number of a fragment.
-const BEFORE: usize = 3;
+/// A place as a client spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelled<'a> {
+    /// As in a header of SOCKS.
+    Bytes(&'a [u8]),
+    /// The address of this host that it sends to.
+    Asked([u8; 16]),
+    /// There is but one.
+    Only,
+}
+
+impl Deref for Spelled<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Asked(address) => address,
+            Self::Only => &[],
+        }
+    }
+}
 
 impl Front {
-    /// `announced`: from where the client says that it will send; port 0 is none.
-    pub(super) fn new(address: IpAddr, announced: u16) -> Self {
-        Self {
-            address: address.to_canonical(),
-            client: None,
-            port: (announced != 0).then_some(announced),
+    /// What a datagram says that was sent to that address, as far as that is told; `None`: it is not taken.
+    pub(super) fn hear<'a>(
+        &mut self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        datagram: &'a [u8],
+    ) -> Option<Said<'a>> {
+        match self {
+            Self::Association(client, _) => client.hear(from, datagram),
+            Self::Forward => Some(Said {
+                client: SocketAddr::new(from.ip().to_canonical(), from.port()),
+                place: to.map_or(Spelled::Only, |to| Spelled::Asked(octets(to))),
+                skip: 0,
+            }),
         }
     }
 
-    /// What a datagram says; `None`: it is not the client's, or not understood.
-    pub(super) fn hear<'a>(&mut self, from: SocketAddr, datagram: &'a [u8]) -> Option<Said<'a>> {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let skip = match self.client {
-            // The place is read where it is new.
-            Some(client) if client == from => udp_header_length(datagram)?,
-            Some(_) => return None,
-            None => {
-                let may_be = |port: u16| self.port.is_none_or(|announced| announced == port);
-                if from.ip() != self.address || !may_be(from.port()) {
-                    return None;
-                }
-                header(datagram)?
+    /// The place in words, where the relay listens at `local`; `None`: it is no place that a flow can go to.
+    pub(super) fn place(&self, spelled: &[u8], local: LocalAddr) -> Option<(Host, u16)> {
+        match self {
+            Self::Association(..) => associated::place(spelled),
+            Self::Forward => {
+                let asked = self.asked(spelled, local).get();
+                Some((Host::Address(asked.ip()), asked.port()))
             }
-        };
-        self.client = Some(from);
-        Some(Said {
-            client: from,
-            place: &datagram[BEFORE..skip],
-            skip,
-        })
+        }
     }
 
-    /// The client, once it has sent something.
+    /// The address of this host that a client sends to, where the relay listens at `local`.
+    pub(super) fn asked(&self, spelled: &[u8], local: LocalAddr) -> LocalAddr {
+        match self {
+            Self::Association(..) => local,
+            Self::Forward => address(spelled).map_or(local, |address| {
+                LocalAddr::new(SocketAddr::new(address, local.get().port()))
+            }),
+        }
+    }
+
+    /// What goes before answers from a place that the client spelled so.
+    pub(super) fn head(&self, spelled: &[u8]) -> Box<[u8]> {
+        match self {
+            Self::Association(..) => associated::head(spelled),
+            Self::Forward => Box::default(),
+        }
+    }
+
+    /// The address that answers come from; `None`: the socket's. An address of many hosts is nobody's to answer from.
+    pub(super) fn answers_from(&self, spelled: &[u8]) -> Option<IpAddr> {
+        match self {
+            Self::Association(..) => None,
+            Self::Forward => address(spelled).filter(|address| is_own_address(*address)),
+        }
+    }
+
+    /// By which door a client came in.
+    pub(super) fn inbound(&self, door: &DoorSpec, local: LocalAddr) -> Inbound {
+        match self {
+            Self::Association(_, inbound) => inbound.clone(),
+            Self::Forward => Inbound {
+                kind: door.speaks.kind(),
+                name: door.alias.as_ref().map(Arc::clone),
+                port: Some(local.get().port()),
+                user: None,
+            },
+        }
+    }
+
+    /// From whom answers are taken. A client of a forward hears its target alone: it could not be told who else speaks.
+    pub(super) fn filtering(&self, usual: Filtering) -> Filtering {
+        match self {
+            Self::Association(..) => usual,
+            Self::Forward => Filtering::Port,
+        }
+    }
+
+    /// The one client there is, once it has sent something.
     pub(super) fn client(&self) -> Option<Client> {
-        self.client
+        match self {
+            Self::Association(client, _) => client.client(),
+            Self::Forward => None,
+        }
     }
 }
 
-/// The length of a datagram's header; `None`: it has none, or names nothing, or is a fragment.
-fn header(datagram: &[u8]) -> Option<usize> {
-    match parse_udp_header(datagram) {
-        Parse::Done(_, used) => Some(used),
-        Parse::NeedMore | Parse::Not(_) => None,
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
     }
 }
 
-/// The place in words; `None`: it is no place that a flow can go to.
-pub(super) fn place(spelled: &[u8]) -> Option<(Host, u16)> {
-    let mut whole = vec![0; BEFORE];
-    whole.extend_from_slice(spelled);
-    let Parse::Done(header, _) = parse_udp_header(&whole) else {
-        return None;
-    };
-    if header.port == 0 {
-        return None;
-    }
-    let host = match &header.host {
-        RequestHost::Address(address) => Host::Address(address.to_canonical()),
-        RequestHost::Name(name) => Host::parse(name).ok()?,
-    };
-    Some((host, header.port))
-}
-
-/// What goes before answers from a place that the client spelled so.
-pub(super) fn head(spelled: &[u8]) -> Box<[u8]> {
-    let mut head = vec![0; BEFORE];
-    head.extend_from_slice(spelled);
-    head.into()
-}
-
-/// Appends what goes before a datagram from or to that place.
-pub(super) fn write_head(out: &mut Vec<u8>, host: &RequestHost, port: u16) -> bool {
-    out.reserve(MAX_UDP_HEADER);
-    write_udp_header(out, host, port).is_ok()
-}
-
-/// From where a datagram comes that a proxy relayed, and how long its header is.
-pub(super) fn relayed(datagram: &[u8]) -> Option<(Option<SocketAddr>, usize)> {
-    let Parse::Done(header, used) = parse_udp_header(datagram) else {
-        return None;
-    };
-    let from = match header.host {
-        RequestHost::Address(address) => Some(SocketAddr::new(address.to_canonical(), header.port)),
-        RequestHost::Name(_) => None,
-    };
-    Some((from, used))
+fn address(spelled: &[u8]) -> Option<IpAddr> {
+    let octets: [u8; 16] = spelled.try_into().ok()?;
+    Some(IpAddr::from(Ipv6Addr::from(octets)).to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    fn datagram(host: &str, port: u16) -> Vec<u8> {
-        let mut out = Vec::new();
-        assert!(write_head(
-            &mut out,
-            &RequestHost::parse(host).unwrap(),
-            port
-        ));
-        out.extend_from_slice(b"payload");
-        out
-    }
-
     #[test]
-    fn a_datagram_is_taken_from_the_client_alone() {
-        let datagram = datagram("192.0.2.1", 53);
-        let mut front = Front::new("127.0.0.1".parse().unwrap(), 0);
-        assert_eq!(front.hear(at("127.0.0.2:5000"), &datagram), None);
-        assert_eq!(front.client(), None);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
-        assert_eq!(&datagram[said.skip..], b"payload");
+    fn clients_of_a_forward_are_told_apart_by_where_they_come_from_and_what_they_ask() {
+        let local = LocalAddr::new("0.0.0.0:53".parse().unwrap());
+        let check = |from: &str, to: Option<&str>, client: &str, asked: &str| {
+            let mut front = Front::Forward;
+            let to = to.map(|to| to.parse().unwrap());
+            let said = front.hear(from.parse().unwrap(), to, b"hello").unwrap();
+            assert_eq!(said.client.to_string(), client);
+            assert_eq!(said.skip, 0);
+            assert_eq!(front.asked(&said.place, local).get().to_string(), asked);
+            let host = Host::Address(asked.parse::<SocketAddr>().unwrap().ip());
+            assert_eq!(front.place(&said.place, local), Some((host, 53)));
+            assert!(front.head(&said.place).is_empty());
+            front.answers_from(&said.place)
+        };
+        let loopback = Some(IpAddr::from([127, 0, 0, 1]));
+        let one = "192.0.2.1:7";
+        assert_eq!(check(one, None, one, "0.0.0.0:53"), None);
+        assert_eq!(check(one, Some("127.0.0.1"), one, "127.0.0.1:53"), loopback);
         assert_eq!(
-            place(said.place),
-            Some((Host::parse("192.0.2.1").unwrap(), 53))
+            check(
+                "[::ffff:192.0.2.1]:7",
+                Some("::ffff:127.0.0.1"),
+                one,
+                "127.0.0.1:53"
+            ),
+            loopback
         );
-        assert_eq!(&*head(said.place), &datagram[..said.skip]);
-        assert!(
-            front
-                .hear(at("[::ffff:127.0.0.1]:5000"), &datagram)
-                .is_some()
-        );
-        assert_eq!(front.hear(at("127.0.0.1:5001"), &datagram), None);
-    }
-
-    #[test]
-    fn a_port_that_was_announced_is_the_only_one() {
-        let datagram = datagram("a.test", 53);
-        let mut front = Front::new("127.0.0.1".parse().unwrap(), 5000);
-        assert_eq!(front.hear(at("127.0.0.1:5001"), &datagram), None);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
-        assert_eq!(
-            place(said.place),
-            Some((Host::parse("a.test").unwrap(), 53))
-        );
-    }
-
-    #[test]
-    fn fragments_and_what_has_no_header_are_dropped() {
-        let mut front = Front::new("127.0.0.1".parse().unwrap(), 0);
-        let mut fragment = datagram("192.0.2.1", 53);
-        fragment[2] = 1;
-        for bytes in [&fragment[..], b"", b"\0\0\0\x01", b"\0\0\0\x09abcdefg"] {
-            assert_eq!(front.hear(at("127.0.0.1:5000"), bytes), None, "{bytes:?}");
-            assert_eq!(
-                front.client(),
-                None,
-                "nobody is taken for the client by that"
-            );
-        }
-    }
-
-    #[test]
-    fn no_flow_goes_to_port_0() {
-        let datagram = datagram("192.0.2.1", 0);
-        let mut front = Front::new("127.0.0.1".parse().unwrap(), 0);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
-        assert_eq!(place(said.place), None);
+        // A broadcast is answered from wherever the system says.
+        let all = "255.255.255.255";
+        assert_eq!(check(one, Some(all), one, "255.255.255.255:53"), None);
+        let six = "[2001:db8::1]:7";
+        assert_eq!(check(six, Some("::1"), six, "[::1]:53"), "::1".parse().ok());
     }
 }

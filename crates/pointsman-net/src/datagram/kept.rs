@@ -1,5 +1,6 @@
 //! What is kept of flows and mappings, and what tasks tell of them that decide and open.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,9 +12,9 @@ use super::nat::{Client, FlowKey, MappingKey, Nat};
 use super::room::Place;
 use super::story::Leaves;
 use super::waiting::Waiting;
-use crate::doubt::Doubt;
+use crate::group::Watch;
 use crate::ledger::Ticket;
-use crate::outbound::{DatagramWay, DialError, Link};
+use crate::outbound::{DatagramWay, DialError, Link, Stay};
 use crate::spec::Number;
 
 pub(super) type Table = Nat<Kept, DatagramWay, Out>;
@@ -38,9 +39,13 @@ pub(super) struct Carried {
     pub(super) ticket: Ticket,
     /// Goes before its answers.
     pub(super) head: Box<[u8]>,
+    /// The address of this host that they come from; `None`: the socket's.
+    pub(super) from: Option<IpAddr>,
     /// Goes before its datagrams.
     pub(super) lead: Box<[u8]>,
-    pub(super) _doubt: Option<Doubt>,
+    pub(super) _stay: Stay,
+    /// The target that it was given, as long as it is a forward's.
+    pub(super) watch: Option<Watch>,
 }
 
 /// What is kept of a mapping.
@@ -50,6 +55,8 @@ pub(super) struct Out {
     pub(super) offload: Arc<Offload>,
     /// The flow that has it for itself is answered from wherever the answer comes.
     pub(super) is_own: bool,
+    /// What comes back is read by nobody.
+    pub(super) one_way: bool,
     /// Connections that the way lives as long as.
     pub(super) controls: Vec<Ending>,
     pub(super) waiting: Waiting,

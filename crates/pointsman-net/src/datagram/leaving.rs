@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pointsman_os::datagram;
 use pointsman_wire::RequestHost;
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use super::relay::{CLOSED, Relay, ended};
 use super::story::{self, Leaves};
 use super::waiting::Waiting;
 use crate::case::micros;
+use crate::group::Watch;
 use crate::outbound::{DialError, Link, Target};
 use crate::record::{End, Fault};
 
@@ -39,7 +41,7 @@ impl Relay {
             return match leaves.ways.link_directly(&leaves.way, leaves.to) {
                 Ok(link) => self.open(flow, leaves, link),
                 Err(error) => {
-                    self.rest(flow);
+                    self.not_linked(flow, leaves.watch, &error);
                     story::fail(leaves.ticket, &error);
                 }
             };
@@ -92,7 +94,7 @@ impl Relay {
             }
             Err(error) => {
                 for (flow, leaves) in waiting {
-                    self.rest(flow);
+                    self.not_linked(flow, leaves.watch, &error);
                     story::fail(leaves.ticket, &error);
                 }
             }
@@ -103,6 +105,11 @@ impl Relay {
     fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link) {
         let limits = &self.generation.spec().datagrams;
         let offload = self.shared.offload(leaves.way.uplink(), limits);
+        let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
+        if one_way {
+            // Nobody reads what comes. Where the system keeps some of it, that is all that happens.
+            let _kept = datagram::keep_little(&link.socket);
+        }
         let controls = link.controls.drain(..);
         let controls = controls.map(|control| -> Ending { Box::pin(ended(control)) });
         let controls = controls.collect();
@@ -110,7 +117,8 @@ impl Relay {
             bell: self.closing.clone(),
             offload,
             is_own: leaves.way.is_own(),
-            waiting: Waiting::new(&link.socket),
+            one_way,
+            waiting: Waiting::new(&link.socket, one_way),
             link,
             controls,
         };
@@ -146,11 +154,11 @@ impl Relay {
         };
         let limits = &self.generation.spec().datagrams;
         let by_protocol = limits.idle_by_protocol.iter();
-        let idle = by_protocol
+        let of_protocol = by_protocol
             .filter(|(protocol, _)| Some(*protocol) == leaves.protocol)
             .map(|(_, idle)| *idle)
-            .next()
-            .unwrap_or(limits.idle);
+            .next();
+        let idle = leaves.idle.or(of_protocol).unwrap_or(limits.idle);
         if !self
             .nat
             .carry(flow, mapping, to, idle.as_secs().max(1), self.now)
@@ -161,15 +169,22 @@ impl Relay {
             return leaves.ticket.end(End::ClientGone);
         };
         leaves.ticket.relays();
+        let is_given = leaves.watch.is_some();
         let closed = leaves.ticket.live().bytes.closed_or_wake(&self.closing);
-        let head = front::head(entry.spelled());
+        let head = self.front.head(entry.spelled());
+        let from = self.front.answers_from(entry.spelled());
         entry.kept.carried = Some(Carried {
             ticket: leaves.ticket,
             head,
+            from,
             lead: lead.into(),
-            _doubt: leaves.doubt,
+            _stay: leaves.stay,
+            watch: leaves.watch,
         });
         let held = entry.kept.held.take();
+        if is_given {
+            self.silent.wait(flow, self.now);
+        }
         if closed.is_some() {
             self.bells.ring(CLOSED);
             return;
@@ -189,6 +204,10 @@ impl Relay {
 
     /// A flow failed for good: the same, with its record filed.
     pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str) {
+        if self.target_fails(flow) {
+            // Its client's next datagram goes to another.
+            return self.end(flow, End::Failed(fault, why.into()));
+        }
         let Some(entry) = self.nat.flow_mut(flow) else {
             return;
         };

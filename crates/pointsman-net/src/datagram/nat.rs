@@ -135,6 +135,9 @@ pub(super) struct Ended<F, M> {
     pub(super) _mapping: Option<M>,
 }
 
+/// Flows that are looked at to find one that gives way: a flood is not to cost more than it brings.
+const LOOKED_AT: usize = 1024;
+
 impl<F, W: PartialEq, M> Nat<F, W, M> {
     pub(super) fn new(filtering: Filtering) -> Self {
         Self {
@@ -483,11 +486,20 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Of the flows for which nothing came back the one that began first; those that wait are left alone.
-    pub(super) fn oldest_unanswered(&mut self) -> Option<FlowKey<F>> {
-        for _ in 0..self.unanswered.len() {
+    /// Of the flows for which nothing came back one of those that began first; those that wait are left alone. `of`: of
+    /// that client's address alone.
+    pub(super) fn oldest_unanswered(&mut self, of: Option<IpAddr>) -> Option<FlowKey<F>> {
+        let flows = &self.flows;
+        if let Some(of) = of {
+            let is_it = |flow: &Flow<F>| !flow.answered && !flow.waits() && flow.client.ip() == of;
+            let mut first = self.unanswered.iter().take(LOOKED_AT);
+            return first
+                .find(|key| flows.get(**key).is_some_and(is_it))
+                .copied();
+        }
+        for _ in 0..self.unanswered.len().min(LOOKED_AT) {
             let key = self.unanswered.pop_front()?;
-            let Some(flow) = self.flows.get(key).filter(|flow| !flow.answered) else {
+            let Some(flow) = flows.get(key).filter(|flow| !flow.answered) else {
                 continue;
             };
             let waits = flow.waits();

@@ -1,16 +1,16 @@
-//! The datagrams of one association, both ways: one task for all of its flows and sockets.
+//! The datagrams of one association, or of one socket of a forward, both ways: one task for all flows and sockets of them.
 //!
 //! Invariants: a flow is decided once, by [`super::story`], and from then on is an entry of the table ([`super::nat`]);
-//! whatever ends the association ends its flows, each with its record; a turn takes a bounded number of datagrams of each
+//! whatever ends the relay ends its flows, each with its record; a turn takes a bounded number of datagrams of each
 //! socket.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pointsman_os::datagram::Offload;
-use pointsman_policy::fact::Inbound;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,7 +20,8 @@ use super::front::Front;
 use super::kept::{Ending, FlowId, MappingId, Opening, Settled, Table};
 use super::nat::Seconds;
 use super::scratch::Scratch;
-use crate::ends::{ClientAddr, LocalAddr};
+use super::silence::Silent;
+use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::ledger::Ticket;
 use crate::record::{By, End, Limit};
@@ -30,34 +31,30 @@ use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 
-/// What there is of an association at its beginning.
-pub(crate) struct Begin {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) tasks: Tasks,
-    pub(crate) generation: Arc<Generation>,
-    pub(crate) listener: ListenerId,
-    /// By which the client asked for it, and with which it ends.
-    pub(crate) control: Stream,
-    /// The place of that connection among the live flows.
-    pub(crate) ticket: Ticket,
-    pub(crate) client: ClientAddr,
-    /// The port from which the client says that it will send; 0: it did not say.
-    pub(crate) announced: u16,
-    pub(crate) socket: UdpSocket,
-    pub(crate) local: LocalAddr,
-    pub(crate) inbound: Inbound,
+/// What there is of a relay at its beginning.
+pub(super) struct Begin {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: Tasks,
+    pub(super) generation: Arc<Generation>,
+    pub(super) listener: ListenerId,
+    pub(super) front: Front,
+    /// With what it ends.
+    pub(super) control: Ending,
+    /// The place of an association's connection among the live flows.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) socket: UdpSocket,
+    pub(super) local: LocalAddr,
 }
 
-/// The datagrams of one association.
+/// The datagrams of one association, or of one socket of a forward.
 pub(crate) struct Relay {
     pub(super) shared: Arc<Shared>,
     pub(super) tasks: Tasks,
     pub(super) generation: Arc<Generation>,
     pub(super) listener: ListenerId,
-    pub(super) inbound: Inbound,
-    pub(super) ticket: Option<Ticket>,
-    pub(super) control: Ending,
     pub(super) front: Front,
+    pub(super) control: Ending,
+    pub(super) ticket: Option<Ticket>,
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
     pub(super) offload: Arc<Offload>,
@@ -75,6 +72,8 @@ pub(crate) struct Relay {
     pub(super) due: Option<Seconds>,
     /// When this turn began.
     pub(super) now: Seconds,
+    /// Flows whose targets are to answer.
+    pub(super) silent: Silent,
     /// When it was last recorded that there is no room.
     pub(super) full: Option<Seconds>,
 }
@@ -100,19 +99,17 @@ const DUE: u32 = u32::MAX - 3;
 const RESULTS: usize = 16;
 
 impl Relay {
-    pub(crate) fn new(begin: Begin) -> Self {
+    pub(super) fn new(begin: Begin) -> Self {
         let Begin {
             shared,
             tasks,
             generation,
             listener,
+            front,
             control,
             ticket,
-            client,
-            announced,
             socket,
             local,
-            inbound,
         } = begin;
         let (tell, told) = mpsc::channel(RESULTS);
         let bells = Arc::<Bells>::default();
@@ -121,15 +118,13 @@ impl Relay {
             bells.ring(rare);
         }
         let limits = &generation.spec().datagrams;
-        let filtering = limits.filtering;
+        let filtering = front.filtering(limits.filtering);
         // Towards the client: its link is nobody else's.
         let offload = match limits.offload {
             true => Offload::new(),
             false => Offload::off(),
         };
         Self {
-            control: Box::pin(ended(control)),
-            front: Front::new(client.get().ip(), announced),
             nat: Table::new(filtering),
             closing: bells.bell(CLOSED),
             rare: Rare {
@@ -144,13 +139,15 @@ impl Relay {
             sleep: Box::pin(sleep_until(Instant::now())),
             due: None,
             now: 0,
+            silent: Silent::default(),
             full: None,
-            ticket: Some(ticket),
             shared,
             tasks,
             generation,
             listener,
-            inbound,
+            front,
+            control,
+            ticket,
             socket,
             local,
             tell,
@@ -159,7 +156,7 @@ impl Relay {
         }
     }
 
-    /// One turn; ready: the association has ended.
+    /// One turn; ready: the relay has ended.
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<End> {
         self.now = now();
         let mut heard = std::mem::take(&mut self.heard);
@@ -195,7 +192,7 @@ impl Relay {
         let waker = &self.rare.ended;
         let mut cx = Context::from_waker(waker);
         if self.control.as_mut().poll(&mut cx).is_ready() {
-            return Some(End::Closed);
+            return Some(self.over_with());
         }
         let live = self.ticket.as_ref().map(Ticket::live);
         let by = live.and_then(|live| live.bytes.closed_or_wake(waker));
@@ -212,6 +209,15 @@ impl Relay {
                 Settled::Decided(flow, None) => self.rest(flow),
                 Settled::Linked(number, took_us, link) => self.linked(number, took_us, link),
             }
+        }
+    }
+
+    /// How flows end that end with what the relay ends with.
+    fn over_with(&self) -> End {
+        match (&self.front, self.shared.stopped.load(Ordering::Relaxed)) {
+            (Front::Association(..), _) => End::Closed,
+            (Front::Forward, false) => End::Stopped(By::Reload),
+            (Front::Forward, true) => End::Stopped(By::Shutdown),
         }
     }
 
@@ -250,7 +256,9 @@ impl Relay {
         while let Some(flow) = self.nat.overdue(self.now) {
             self.end(flow, End::TimedOut(Limit::Idle));
         }
-        let due = self.nat.next_due();
+        self.look_at_silent(self.now);
+        let due = self.nat.next_due().into_iter();
+        let due = due.chain(self.silent.next_due()).min();
         let Some(at) = due.filter(|_| self.due != due) else {
             return;
         };

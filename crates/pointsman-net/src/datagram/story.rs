@@ -5,17 +5,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::Action;
 use pointsman_policy::fact::Protocol;
+use pointsman_spec::door::Speaks;
 use tokio::time::Instant;
 
 use super::held::Sender;
 use crate::case::{Case, Choice, micros};
-use crate::doubt::Doubt;
+use crate::group::Watch;
 use crate::guest::{Gone, while_here};
 use crate::ledger::Ticket;
-use crate::outbound::{DatagramWay, DialError, Target, Ways};
+use crate::outbound::{DatagramWay, DialError, Given, Stay, Target, Ways};
 use crate::record::{End, chain};
 
 /// A flow that is to be carried.
@@ -30,7 +32,12 @@ pub(super) struct Leaves {
     pub(super) to: Option<SocketAddr>,
     /// What its first datagrams are.
     pub(super) protocol: Option<Protocol>,
-    pub(super) doubt: Option<Doubt>,
+    /// What it occupies.
+    pub(super) stay: Stay,
+    /// The target that it was given, of a forward.
+    pub(super) watch: Option<Watch>,
+    /// For how long nothing may go either way, where its door says so.
+    pub(super) idle: Option<Duration>,
 }
 
 /// Decides a flow; `None`: it has ended, and its record is filed.
@@ -91,6 +98,8 @@ struct Led {
     way: DatagramWay,
     target: Target,
     to: Option<SocketAddr>,
+    stay: Stay,
+    watch: Option<Watch>,
 }
 
 impl Led {
@@ -100,7 +109,9 @@ impl Led {
         let look = known.facts.sought.look.known();
         let protocol = look.map(|look| look.protocol);
         drop(known);
-        let Case { ways, ticket, .. } = case;
+        let Case {
+            ways, ticket, door, ..
+        } = case;
         let limits = &ways.generation().spec().datagrams;
         let matters = !limits.idle_by_protocol.is_empty();
         // Looked at where a rule asked for it, else where it says how long the flow may be idle.
@@ -112,7 +123,9 @@ impl Led {
             target: self.target,
             to: self.to,
             protocol,
-            doubt,
+            stay: self.stay.in_doubt(doubt),
+            watch: self.watch,
+            idle: door.spec.limits.idle,
         }
     }
 }
@@ -125,6 +138,29 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
             return Err(Over::Refused);
         }
     };
+    let begun = Instant::now();
+    if case.door.spec.speaks == Speaks::Nothing {
+        let same_family = case.door.spec.same_family;
+        let giving = case
+            .ways
+            .give(&pick, &case.ends, same_family, &mut case.ticket);
+        let Given {
+            way,
+            target,
+            to,
+            stay,
+            watch,
+        } = while_here(guest, giving).await??;
+        let took = micros(begun);
+        case.note(|record| record.took.dial_us = took);
+        return Ok(Led {
+            way,
+            target,
+            to,
+            stay,
+            watch: Some(watch),
+        });
+    }
     let way = case.ways.datagram_way(&pick)?;
     let target = case.target();
     if !way.is_direct() {
@@ -133,9 +169,10 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
             way: way.to(&target, None),
             target,
             to: None,
+            stay: Stay::default(),
+            watch: None,
         });
     }
-    let begun = Instant::now();
     let to = loop {
         let lent = case.lent();
         let found = while_here(guest, case.ways.datagram_address(&target, &lent)).await?;
@@ -153,5 +190,7 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         way: way.to(&target, Some(to)),
         target,
         to: Some(to),
+        stay: Stay::default(),
+        watch: None,
     })
 }

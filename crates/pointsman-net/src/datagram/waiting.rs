@@ -16,11 +16,17 @@ use tokio::net::UdpSocket;
 pub(super) struct Waiting(Box<dyn Wait>);
 
 impl Waiting {
-    pub(super) fn new(socket: &Arc<UdpSocket>) -> Self {
+    /// `one_way`: for what is told alone.
+    pub(super) fn new(socket: &Arc<UdpSocket>, one_way: bool) -> Self {
         let socket = Arc::clone(socket);
         let again = move || {
             let socket = Arc::clone(&socket);
-            async move { datagram::ready(&socket).await }
+            async move {
+                match one_way {
+                    true => datagram::told(&socket).await,
+                    false => datagram::ready(&socket).await,
+                }
+            }
         };
         Self(Box::new(Again {
             future: Box::pin(None),

@@ -192,7 +192,7 @@ impl Flow {
         };
         let own = &self.case.door.spec.limits;
         let half_closed = own.half_closed.or(times.half_closed);
-        flow.may_be_quiet_for(times.idle, half_closed);
+        flow.may_be_quiet_for(own.idle.or(times.idle), half_closed);
         let limits = Limits {
             // The plane ends what is quiet for too long.
             idle: None,

@@ -15,6 +15,7 @@ use pointsman_spec::address::Endpoint;
 use pointsman_spec::outbound::{Carrier, How, Kind, Outbound};
 use pointsman_spec::target::Target;
 
+use super::heard::Heard;
 use super::inherited::Connected;
 use super::order::{Failures, Member};
 use super::{Group, Groups};
@@ -70,10 +71,13 @@ impl Kept {
                 members.push(Member::new(name, &target.address, via));
             }
             let state = things.states.get(&group.name).and_then(Weak::upgrade);
+            let state = state.unwrap_or_default();
+            let heard = members.iter().map(|member| state.heard(member));
             let group = Group {
                 name: Arc::clone(&group.name),
-                state: state.unwrap_or_default(),
-                members,
+                heard: heard.collect(),
+                state,
+                members: members.into(),
             };
             prepared.groups.insert(id, group);
         }
@@ -144,6 +148,8 @@ pub(crate) struct State {
     active: AtomicUsize,
     next: AtomicUsize,
     pub(crate) failures: Failures,
+    /// When members answered last, of those that a generation has.
+    heard: Mutex<HashMap<Member, Weak<Heard>>>,
 }
 
 /// A connection that is counted until it is dropped.
@@ -157,6 +163,18 @@ impl State {
         let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
         self.active.fetch_update(set, fetch, one_more).ok()?;
         Some(Permit(Arc::clone(self)))
+    }
+
+    /// When that member answered last.
+    fn heard(&self, member: &Member) -> Arc<Heard> {
+        let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(heard) = all.get(member).and_then(Weak::upgrade) {
+            return heard;
+        }
+        all.retain(|_, heard| heard.strong_count() > 0);
+        let heard = Arc::<Heard>::default();
+        all.insert(member.clone(), Arc::downgrade(&heard));
+        heard
     }
 
     /// Counts the connections that ask whose turn it is.

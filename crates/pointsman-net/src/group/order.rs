@@ -4,7 +4,9 @@
 //! have failed they are tried anyway. Who fails is asked again by one connection at a time: by the one that is about to
 //! try it, not by those that have others to try.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub(crate) struct Left {
     /// The order begins here, goes on to the last one, and around.
     first: usize,
     count: usize,
+    /// The order, where it is another.
+    order: Box<[usize]>,
     /// Those before the last one that was tried: most connections try one, and keep no list.
     gone: Vec<usize>,
     last: Option<usize>,
@@ -84,11 +88,17 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// Of `all` members; `turn` is whose turn it is.
-    pub(crate) fn new(how: &Balancing, all: usize, turn: usize) -> Self {
+    /// Of those members; `turn` is whose turn it is.
+    pub(crate) fn new(
+        how: &Balancing,
+        members: &[Member],
+        turn: usize,
+        client: Option<IpAddr>,
+    ) -> Self {
+        let all = members.len();
         let (first, count) = match how.balance {
             Balance::None => (0, all.min(1)),
-            Balance::Failover => (0, all),
+            Balance::Failover | Balance::Source => (0, all),
             Balance::RoundRobin => (turn % all.max(1), all),
         };
         let most = how.retry.targets.map_or(count, NonZeroUsize::get);
@@ -96,6 +106,10 @@ impl Left {
         Self {
             first,
             count,
+            order: match how.balance {
+                Balance::Source => by_source(members, client),
+                Balance::Failover | Balance::None | Balance::RoundRobin => Box::default(),
+            },
             gone: Vec::new(),
             last: None,
             tries,
@@ -103,8 +117,9 @@ impl Left {
     }
 
     fn in_order(&self) -> impl Iterator<Item = usize> {
+        let nth = |place: usize| (self.first + place) % self.count;
         (0..self.count)
-            .map(|place| (self.first + place) % self.count)
+            .map(move |place| self.order.get(place).copied().unwrap_or_else(|| nth(place)))
             .filter(|index| self.last != Some(*index) && !self.gone.contains(index))
     }
 
@@ -142,6 +157,13 @@ impl Failures {
             asked,
         };
         all.insert(member.clone(), failed);
+    }
+
+    /// Whether flows that have another to go to pass it by.
+    pub(crate) fn rests(&self, member: &Member, now: Instant) -> bool {
+        let all = self.all();
+        all.get(member)
+            .is_some_and(|failed| failed.rest(now).passes())
     }
 
     /// It was reached: nothing is held against it.
@@ -203,7 +225,7 @@ impl Failures {
     }
 
     /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
-    fn left(&self, member: &Member, begun: Instant) {
+    pub(super) fn left(&self, member: &Member, begun: Instant) {
         if let Some(failed) = self.all().get_mut(member)
             && failed.asked == Some(begun)
         {
@@ -214,6 +236,33 @@ impl Failures {
     fn all(&self) -> MutexGuard<'_, HashMap<Member, Failed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The members in the order of that client (rendezvous hashing): each client has an order of its own, and where a member
+/// goes, only its clients go elsewhere. Members are told apart by their names, which are the operator's to keep.
+fn by_source(members: &[Member], client: Option<IpAddr>) -> Box<[usize]> {
+    let octets = match client.map(|client| client.to_canonical()) {
+        Some(IpAddr::V4(client)) => client.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(client)) => client.octets(),
+        None => [0; 16],
+    };
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_by_cached_key(|index| {
+        let name = members[*index].name.as_bytes();
+        (Reverse(weight(&octets, name)), *index)
+    });
+    order.into()
+}
+
+/// How much a client is a member's: the same in each process and version, for several daemons may share clients. FNV-1a,
+/// whose bits are then mixed as splitmix64 does.
+fn weight(client: &[u8], name: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let bytes = name.iter().chain(client);
+    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325, step);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }
 
 /// One that tries a member whose rest is over, until it is known whether it can be reached.
@@ -285,6 +334,7 @@ mod tests {
                 ..Retry::default()
             },
             connection_limit: 0,
+            one_way: false,
             not_yet: None,
         };
         Group {
@@ -295,14 +345,14 @@ mod tests {
 
     /// In which order a connection tries all that it may.
     fn order(failures: &Failures, group: &Group, turn: usize, now: Instant) -> Vec<usize> {
-        let mut left = Left::new(&group.how, group.members.len(), turn);
+        let mut left = Left::new(&group.how, &group.members, turn, None);
         let next = || failures.next(&group.members, &mut left, now);
         std::iter::from_fn(next).map(|next| next.index).collect()
     }
 
     /// The target that a connection gets where the first one that it tries can be reached.
     fn first(failures: &Failures, group: &Group, turn: usize, now: Instant) -> usize {
-        let mut left = Left::new(&group.how, group.members.len(), turn);
+        let mut left = Left::new(&group.how, &group.members, turn, None);
         let next = failures.next(&group.members, &mut left, now);
         next.unwrap().index
     }
@@ -319,6 +369,37 @@ mod tests {
         assert_eq!(order(Balance::RoundRobin, 0, 4), [1, 2, 0]);
         assert_eq!(order(Balance::RoundRobin, 1, 5), [2]);
         assert_eq!(order(Balance::None, 0, 1), [0]);
+    }
+
+    #[test]
+    fn a_client_keeps_its_target_where_others_come_and_go() {
+        let (four, five) = (group(Balance::Source, 4, 0), group(Balance::Source, 5, 0));
+        let now = Instant::now();
+        let clients = || (0..10_000_u32).map(|n| IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
+        let first = |group: &Group, client| {
+            let mut left = Left::new(&group.how, &group.members, 7, Some(client));
+            let next = Failures::default().next(&group.members, &mut left, now);
+            next.unwrap().index
+        };
+        let moved = clients().filter(|client| first(&four, *client) != first(&five, *client));
+        let moved: Vec<IpAddr> = moved.collect();
+        assert!(moved.iter().all(|client| first(&five, *client) == 4));
+        assert!((1_700..2_300).contains(&moved.len()), "{}", moved.len());
+        for index in 0..5 {
+            let share = clients()
+                .filter(|client| first(&five, *client) == index)
+                .count();
+            assert!((1_700..2_300).contains(&share), "{index}: {share}");
+        }
+        // A rest sends its clients elsewhere, and nobody else.
+        let failures = Failures::default();
+        failures.note(&five.members, &five.members[4], now, now);
+        for client in clients().take(1000) {
+            let mut left = Left::new(&five.how, &five.members, 0, Some(client));
+            let next = failures.next(&five.members, &mut left, now).unwrap().index;
+            let usual = first(&five, client);
+            assert!(next != 4 && (usual == 4 || next == usual));
+        }
     }
 
     #[test]
@@ -346,7 +427,7 @@ mod tests {
         let failures = Failures::default();
         let now = Instant::now();
         let check = |now, expected: &[&str]| {
-            let mut left = Left::new(&three.how, 3, 0);
+            let mut left = Left::new(&three.how, &three.members, 0, None);
             let next = failures.next(&three.members, &mut left, now).unwrap();
             let told = |(index, rest): &(usize, Rest)| format!("{index} {rest}");
             let told: Vec<String> = next.passed_by.iter().map(told).collect();

@@ -5,9 +5,10 @@
 //! one that is in service. A v6 address takes v6 only: the other family has a socket of its own.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 
+use pointsman_os::datagram;
 use pointsman_os::local::{self, OwnLocalListener, UnixEndpoint};
 use pointsman_os::socket as os;
 
@@ -16,6 +17,8 @@ use pointsman_os::socket as os;
 pub enum Endpoint {
     /// An address; port 0 takes a free one.
     Tcp(SocketAddr),
+    /// The same, for datagrams.
+    Udp(SocketAddr),
     /// A path; a dead socket there is replaced, a living one is an error.
     Unix {
         /// Where.
@@ -53,6 +56,8 @@ pub struct Bound {
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(Vec<StdTcpListener>),
+    /// What comes is there from the moment that they are bound.
+    Udp(Vec<StdUdpSocket>),
     Unix(OwnLocalListener),
 }
 
@@ -87,6 +92,22 @@ impl Bound {
                 }
                 Listening::Tcp(sockets)
             }
+            Endpoint::Udp(wanted) => {
+                let options = datagrams(wanted);
+                let shared = os::CAN_SHARE_PORTS;
+                let first = match beside {
+                    Beside::Nobody => datagram::first_listener(wanted, shared, &options)?,
+                    Beside::Ours => datagram::listener(wanted, shared, &options)?,
+                };
+                let address = first.local_addr()?;
+                bound.address = Some(address);
+                bound.each = shared && workers > 1;
+                let mut sockets = vec![first];
+                while bound.each && sockets.len() < workers {
+                    sockets.push(datagram::listener(address, true, &options)?);
+                }
+                Listening::Udp(sockets)
+            }
             Endpoint::Unix { path, mode } => {
                 let (socket, endpoint) = local::bind_unix(&path, mode)?;
                 bound.path = Some(endpoint);
@@ -118,8 +139,29 @@ impl Bound {
         Ok(())
     }
 
+    /// Whether it is of datagrams.
+    pub fn is_udp(&self) -> bool {
+        matches!(self.listening, Listening::Udp(_))
+    }
+
     /// The bound address, with its port; none for a local socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+}
+
+/// Bytes that may wait in a socket that takes datagrams of many clients.
+const BUFFER: usize = 1 << 20;
+
+/// What is asked of a socket that takes datagrams there. Of all addresses, the one that was asked is the one that
+/// answers.
+fn datagrams(at: SocketAddr) -> datagram::Options {
+    datagram::Options {
+        coalesce: true,
+        tell_address: at.ip().is_unspecified(),
+        tell_class: true,
+        receive_buffer: BUFFER,
+        send_buffer: BUFFER,
+        ..datagram::Options::default()
     }
 }

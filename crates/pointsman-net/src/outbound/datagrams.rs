@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::waiting::{Limit, Waiting};
 use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, ends_in_number, socks5};
+use crate::spec::listening::At;
 use crate::stream::Stream;
 
 /// By which way the datagrams of a flow leave: flows with the same one may share a socket.
@@ -107,6 +108,18 @@ impl Ways {
         })
     }
 
+    /// From here, by the host's own routes; `outbound` is told where that goes wrong.
+    pub(super) fn direct_datagrams(&self, outbound: &Arc<str>) -> DatagramWay {
+        DatagramWay {
+            load: self.generation().number().load,
+            outbound: Arc::clone(outbound),
+            hops: Vec::new(),
+            uplink: Uplink::default(),
+            own: None,
+            is_v6: false,
+        }
+    }
+
     fn hops(&self, id: OutboundId, pick: &Pick, hops: &mut Hops) -> Result<(), DialError> {
         let name = || self.name(id);
         hops.depth += 1;
@@ -160,6 +173,7 @@ impl Ways {
                 outbound: name(),
                 kind: Arc::clone(kind),
             }),
+            // What asks for a place of its own is not taken to another.
             Kind::Carry(Carrier::Target(_)) | Kind::Choose(_) | Kind::Refuse(_) => {
                 Err(DialError::Refuses { outbound: name() })
             }
@@ -192,7 +206,11 @@ impl Ways {
             _ => routed.or_else(|| allowed().next()),
         };
         match (first, addresses.first()) {
-            (Some(address), _) => Ok(SocketAddr::new(*address, target.port)),
+            (Some(address), _) => {
+                let to = SocketAddr::new(*address, target.port);
+                self.refuse_own_at(At::Udp(to))?;
+                Ok(to)
+            }
             (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),
             (None, None) => Err(DialError::TooDeep {
                 outbound: "?".into(),

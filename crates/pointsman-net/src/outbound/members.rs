@@ -3,6 +3,7 @@
 //! Invariants: a flow is carried by what was selected when it was decided, whatever is selected meanwhile; and whatever
 //! was tried, its record names the member that was tried last, and each attempt that failed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pointsman_policy::refused::{Refused, Refuser};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::target::{Aim, Errand};
 use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
 use crate::doubt::Doubt;
+use crate::ends::ClientAddr;
 use crate::group::{Group as Tried, Left, Next, Permit, Trying, Turn};
 use crate::record::chain;
 
@@ -42,6 +44,15 @@ pub(crate) struct Stay {
     _permit: Option<Permit>,
     _turn: Option<Turn>,
     _doubt: Option<Doubt>,
+}
+
+impl From<Permit> for Stay {
+    fn from(permit: Permit) -> Self {
+        Self {
+            _permit: Some(permit),
+            ..Self::default()
+        }
+    }
 }
 
 impl Stay {
@@ -135,18 +146,14 @@ impl Ways {
         group: Balanced<'_>,
         errand: Errand<'_>,
     ) -> Result<Opened, DialError> {
+        let permit = group.admit()?;
+        let mut left = group.left(errand.ends.client.map(ClientAddr::get));
         let Balanced {
             name,
             members,
             how,
             tried,
         } = group;
-        let permit = group.admit()?;
-        let turn = match how.balance {
-            Balance::RoundRobin => tried.state.turn(),
-            Balance::Failover | Balance::None => 0,
-        };
-        let mut left = Left::new(how, tried.members.len(), turn);
         let mut failures: Vec<(&Arc<str>, DialError)> = Vec::new();
         let mut pause = how.retry.pause;
         while left.any() {
@@ -222,7 +229,7 @@ impl Ways {
     }
 
     /// The target of that number, with its name.
-    fn target(&self, id: OutboundId) -> Option<(&Arc<str>, &Target)> {
+    pub(super) fn target(&self, id: OutboundId) -> Option<(&Arc<str>, &Target)> {
         let outbound = self.generation.outbound(id)?;
         match &outbound.kind {
             Kind::Carry(Carrier::Target(target)) => Some((&outbound.name, target)),
@@ -234,16 +241,26 @@ impl Ways {
 /// A group that tries its members.
 #[derive(Clone, Copy)]
 pub(super) struct Balanced<'a> {
-    name: &'a Arc<str>,
-    members: &'a [OutboundId],
-    how: &'a Balancing,
+    pub(super) name: &'a Arc<str>,
+    pub(super) members: &'a [OutboundId],
+    pub(super) how: &'a Balancing,
     /// What is known of it, and of its members.
-    tried: &'a Tried,
+    pub(super) tried: &'a Tried,
 }
 
 impl Balanced<'_> {
+    /// The members that a flow of that client may try, in its order.
+    pub(super) fn left(&self, client: Option<SocketAddr>) -> Left {
+        let turn = match self.how.balance {
+            Balance::RoundRobin => self.tried.state.turn(),
+            Balance::Failover | Balance::None | Balance::Source => 0,
+        };
+        let client = client.map(|client| client.ip());
+        Left::new(self.how, &self.tried.members, turn, client)
+    }
+
     /// Counts one more flow.
-    fn admit(&self) -> Result<Permit, DialError> {
+    pub(super) fn admit(&self) -> Result<Permit, DialError> {
         let shut = |why| DialError::Shut {
             outbound: Arc::clone(self.name),
             why,
@@ -262,7 +279,7 @@ impl Balanced<'_> {
 }
 
 /// One error of all that went wrong.
-fn none_of(group: &Arc<str>, mut failures: Vec<(&Arc<str>, DialError)>) -> DialError {
+pub(super) fn none_of(group: &Arc<str>, mut failures: Vec<(&Arc<str>, DialError)>) -> DialError {
     if failures.len() == 1
         && let Some((_, only)) = failures.pop()
     {

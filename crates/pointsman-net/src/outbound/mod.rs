@@ -9,6 +9,7 @@
 
 mod datagrams;
 mod error;
+mod given;
 mod http;
 mod members;
 mod socks5;
@@ -33,6 +34,7 @@ use tokio::time::timeout;
 pub(crate) use self::datagrams::{DatagramWay, Link};
 pub(crate) use self::error::of_the_system;
 pub use self::error::{Asked, DialError, Failure};
+pub(crate) use self::given::Given;
 pub(crate) use self::members::{Pick, Stay};
 pub(crate) use self::target::Errand;
 use self::waiting::{Limit, Waiting};
@@ -518,12 +520,17 @@ impl Ways {
 
     /// Refuses addresses of which one is a listener of ours.
     pub(crate) fn refuse_own(&self, addresses: &[SocketAddr]) -> Result<(), DialError> {
-        let own = |address: &&SocketAddr| self.shared.arrives_at(**address);
-        match addresses.iter().find(own) {
-            Some(address) => Err(DialError::OwnListener {
-                at: At::Tcp(*address),
-            }),
-            None => Ok(()),
+        for address in addresses {
+            self.refuse_own_at(At::Tcp(*address))?;
+        }
+        Ok(())
+    }
+
+    /// The same of an address of either transport.
+    pub(crate) fn refuse_own_at(&self, at: At) -> Result<(), DialError> {
+        match self.shared.arrives_at(&at) {
+            true => Err(DialError::OwnListener { at }),
+            false => Ok(()),
         }
     }
 

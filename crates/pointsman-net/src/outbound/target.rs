@@ -92,6 +92,7 @@ impl Aim<'_> {
     async fn attempt(&self, errand: &Errand<'_>) -> Result<Reached, DialError> {
         let usual = self.ways.generation().spec().timeouts.dial;
         let limit = self.target.connect_timeout.unwrap_or(usual);
+        let families = self.families(&errand.ends, errand.same_family);
         let mut turn = None;
         let mut stream = match &self.target.address {
             Endpoint::Fd(number) => {
@@ -102,9 +103,10 @@ impl Aim<'_> {
                 turn = Some(taken);
                 stream
             }
-            Endpoint::Tcp(server) => {
-                let families = self.families(errand);
-                self.tcp(&server.host, server.port, families, limit).await?
+            Endpoint::Tcp(server) => self.tcp(&server.host, server.port, families, limit).await?,
+            Endpoint::Udp(_) => {
+                let why = io::Error::other("it takes datagrams, and no connection");
+                return Err(self.unreachable(why));
             }
             Endpoint::Unix(path) => {
                 self.ways.refuse_own_path(path)?;
@@ -137,8 +139,8 @@ impl Aim<'_> {
         }
     }
 
-    fn families(&self, errand: &Errand<'_>) -> Families {
-        match errand.ends.client.filter(|_| errand.same_family) {
+    pub(super) fn families(&self, ends: &Ends, same_family: bool) -> Families {
+        match ends.client.filter(|_| same_family) {
             Some(client) => match client.get() {
                 SocketAddr::V4(_) => Families::Ipv4Only,
                 SocketAddr::V6(_) => Families::Ipv6Only,
@@ -172,13 +174,40 @@ impl Aim<'_> {
             };
             return self.ways.open(*via, &to, limit).await;
         }
-        let addresses = match (host, &way) {
-            (Host::Address(address), Way::Direct(uplink)) if allows(families, *address) => {
-                let to = SocketAddr::new(*address, port);
-                return self.connect(&[to], uplink, limit).await;
+        if let (Host::Address(address), Way::Direct(uplink)) = (host, &way)
+            && allows(families, *address)
+        {
+            let to = SocketAddr::new(*address, port);
+            return self.connect(&[to], uplink, limit).await;
+        }
+        let (first, others) = self.addresses(host, families).await?;
+        match way {
+            Way::Direct(uplink) => {
+                let all = std::iter::once(first).chain(others);
+                let to: Vec<SocketAddr> =
+                    all.map(|address| SocketAddr::new(address, port)).collect();
+                self.connect(&to, &uplink, limit).await
             }
-            (Host::Address(address), _) => vec![*address],
-            (Host::Name(name), _) => {
+            Way::By(via) => {
+                let to = Destination {
+                    host: Host::Address(first),
+                    port,
+                    resolved: Vec::new(),
+                };
+                self.ways.open(via, &to, limit).await
+            }
+        }
+    }
+
+    /// The addresses of a host that may be gone to, preferred ones first: at least one.
+    pub(super) async fn addresses(
+        &self,
+        host: &Host,
+        families: Families,
+    ) -> Result<(IpAddr, impl Iterator<Item = IpAddr> + use<>), DialError> {
+        let addresses = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => {
                 let generation = self.ways.generation();
                 let usual = generation.spec().timeouts.resolve;
                 let most = self.target.resolve_timeout.unwrap_or(usual);
@@ -191,27 +220,14 @@ impl Aim<'_> {
                 found.list
             }
         };
-        let addresses = of_families(addresses, families);
-        let Some(first) = addresses.first() else {
-            let text = format!("{host} has no address of the family that it is to be reached over");
-            let source = io::Error::new(io::ErrorKind::AddrNotAvailable, text);
-            return Err(self.unreachable(source));
-        };
-        match way {
-            Way::Direct(uplink) => {
-                let to: Vec<SocketAddr> = addresses
-                    .iter()
-                    .map(|address| SocketAddr::new(*address, port))
-                    .collect();
-                self.connect(&to, &uplink, limit).await
-            }
-            Way::By(via) => {
-                let to = Destination {
-                    host: Host::Address(*first),
-                    port,
-                    resolved: Vec::new(),
-                };
-                self.ways.open(via, &to, limit).await
+        let mut addresses = of_families(addresses, families).into_iter();
+        match addresses.next() {
+            Some(first) => Ok((first, addresses)),
+            None => {
+                let text =
+                    format!("{host} has no address of the family that it is to be reached over");
+                let source = io::Error::new(io::ErrorKind::AddrNotAvailable, text);
+                Err(self.unreachable(source))
             }
         }
     }

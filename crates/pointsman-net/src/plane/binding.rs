@@ -77,10 +77,12 @@ impl Binding {
     }
 
     /// The parts of an address that listeners have from now on which were bound for that.
-    pub(super) fn heirs(&self, whole: Option<SocketAddr>) -> Option<Vec<SocketAddr>> {
-        let whole = whole?;
+    ///
+    /// Of UDP there are none: nobody has begun to connect.
+    pub(super) fn heirs(&self, gone: &Standing) -> Option<Vec<SocketAddr>> {
+        let whole = gone.bound.filter(|_| !gone.asked.is_udp())?;
         let fresh = self.0.iter().filter(|stand| stand.fresh.is_some());
-        let bound = fresh.filter_map(|stand| stand.place.bound);
+        let bound = fresh.filter_map(|stand| stand.place.bound_beside(&gone.asked));
         let heirs: Vec<SocketAddr> = bound.filter(|heir| covers(whole, *heir)).collect();
         (!heirs.is_empty()).then_some(heirs)
     }
@@ -103,8 +105,9 @@ impl Listeners {
         let old: Vec<Standing> = self.kept.iter().map(|kept| kept.place.clone()).collect();
         let Plan { taken, within } = listeners::plan(&wanted, &old);
         let beside = |wanted: &Wanted| {
-            let at = wanted.at.tcp()?;
-            let ours = |old: &Standing| old.bound.is_some_and(|bound| overlap(bound, at));
+            let at = wanted.at.address()?;
+            let bound = |old: &Standing| old.bound_beside(&wanted.at);
+            let ours = |old: &Standing| bound(old).is_some_and(|bound| overlap(bound, at));
             old.iter().any(ours).then_some(at)
         };
         let mut places: Vec<Option<Place>> = taken
@@ -126,9 +129,7 @@ impl Listeners {
                 None if part => Beside::Ours,
                 None => Beside::Nobody,
             };
-            if let Some(at) = this.at.tcp() {
-                self.share(at);
-            }
+            self.share(&this.at);
             // Both families of port 0 get one port, where that is free.
             let first = index.checked_sub(1).filter(|first| wanted[*first].implied);
             let first = first.and_then(|first| places[first].as_ref());
@@ -205,9 +206,13 @@ impl Listeners {
         port: Option<u16>,
         workers: usize,
     ) -> io::Result<Bound> {
-        let free = wanted.at.tcp().filter(|at| at.port() == 0);
+        let free = wanted.at.address().filter(|at| at.port() == 0);
         if let (Some(at), Some(port)) = (free, port) {
-            let hinted = Endpoint::Tcp(SocketAddr::new(at.ip(), port));
+            let hinted = SocketAddr::new(at.ip(), port);
+            let hinted = match wanted.at.is_udp() {
+                true => Endpoint::Udp(hinted),
+                false => Endpoint::Tcp(hinted),
+            };
             if let Ok(bound) = Bound::new(hinted, workers, beside) {
                 return Ok(bound);
             }
@@ -218,6 +223,6 @@ impl Listeners {
 
 /// Whether both are wanted by one generation, and share a part.
 fn at_once(one: &Wanted, other: &Wanted) -> bool {
-    let both = one.at.tcp().zip(other.at.tcp());
+    let both = one.at.beside(&other.at).zip(other.at.address());
     both.is_some_and(|(one, other)| overlap(one, other))
 }

@@ -75,7 +75,7 @@ fn check_group(spec: &Spec, group: &Outbound) -> Result<(), ApplyError> {
             let at = |listen: &Listen| matches!(&listen.at, Endpoint::Unix(own) if own == path);
             door.listen.iter().any(at)
         }),
-        Endpoint::Fd(_) | Endpoint::Tcp(_) => false,
+        Endpoint::Fd(_) | Endpoint::Tcp(_) | Endpoint::Udp(_) => false,
     };
     match targets.iter().find(|(_, target)| circle(&target.address)) {
         Some((target, _)) => {

@@ -73,7 +73,7 @@ impl Standing {
             bound,
             inherited: match &wanted.at {
                 At::Fd(number) => Some(*number),
-                At::Tcp(_) | At::Unix(_) => None,
+                At::Tcp(_) | At::Udp(_) | At::Unix(_) => None,
             },
             within: false,
         }
@@ -100,14 +100,20 @@ impl Standing {
     pub(super) fn listening(&self) -> Listening {
         let at = match (&self.asked, self.bound) {
             (At::Tcp(_), Some(bound)) => At::Tcp(bound),
+            (At::Udp(_), Some(bound)) => At::Udp(bound),
             (asked, _) => asked.clone(),
         };
         Listening {
             name: Arc::clone(&self.name),
             kind: self.kind,
             at,
-            reached: self.bound,
+            reached: self.bound.filter(|_| !self.asked.is_udp()),
         }
+    }
+
+    /// Where it is bound, as far as it may be in the way of one there: both are of one transport.
+    pub(super) fn bound_beside(&self, at: &At) -> Option<SocketAddr> {
+        self.bound.filter(|_| self.asked.is_udp() == at.is_udp())
     }
 }
 
@@ -130,8 +136,8 @@ pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
         at => old.asked == *at && !old.within,
     };
     let same_address = |old: &Standing, at: &At| {
-        at.tcp()
-            .is_some_and(|at| at.port() != 0 && old.bound == Some(at))
+        at.address()
+            .is_some_and(|address| address.port() != 0 && old.bound_beside(at) == Some(address))
     };
     let fits: [fn(&Standing, &At) -> bool; 2] = [same_words, same_address];
     for fits in fits {
@@ -146,8 +152,11 @@ pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
         }
     }
     let part_of = |index: usize| {
-        let bound = old[index].bound?;
-        let whole = |wanted: &Wanted| wanted.at.tcp().is_some_and(|at| covers(at, bound));
+        let old = &old[index];
+        let whole = |wanted: &Wanted| {
+            let both = wanted.at.address().zip(old.bound_beside(&wanted.at));
+            both.is_some_and(|(whole, part)| covers(whole, part))
+        };
         Some((index, wanted.iter().position(whole)?))
     };
     let within = (0..old.len())
@@ -165,6 +174,7 @@ impl Listeners {
     pub(super) fn endpoint(&mut self, at: &At) -> io::Result<Endpoint> {
         match at {
             At::Tcp(address) => Ok(Endpoint::Tcp(*address)),
+            At::Udp(address) => Ok(Endpoint::Udp(*address)),
             At::Unix(path) => Ok(Endpoint::Unix {
                 path: path.clone(),
                 mode: UNIX_MODE,
@@ -194,6 +204,7 @@ impl Listeners {
         let inherited = place.inherited;
         let socket = inherited.and_then(|number| self.inherited.get(&number));
         match (place.bound, socket) {
+            (Some(bound), _) if place.asked.is_udp() => At::Udp(bound),
             (Some(bound), _) => At::Tcp(bound),
             (None, Some(Inherited::UnixListener(socket))) => {
                 let address = socket.local_addr().ok();
@@ -206,7 +217,10 @@ impl Listeners {
 
     /// Lets `address` be listened on beside what was handed over for a part of it, as all sockets of ours allow. Where
     /// the system refuses, binding tells.
-    pub(super) fn share(&self, address: SocketAddr) {
+    pub(super) fn share(&self, at: &At) {
+        let Some(address) = at.tcp() else {
+            return;
+        };
         for kept in &self.kept {
             let place = &kept.place;
             let socket = place

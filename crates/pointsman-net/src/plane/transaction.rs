@@ -27,6 +27,7 @@ use super::in_force::InForce;
 use super::listeners::{Kept, Listeners, Standing};
 use super::wanted::{self, in_words};
 use super::{ApplyError, Plane};
+use crate::datagram;
 use crate::door::{Door, Opening};
 use crate::generation::Generation;
 use crate::group::{Groups, Unfit};
@@ -248,7 +249,7 @@ impl<S> Plane<S> {
             return;
         };
         for kept in gone {
-            let heirs = binding.heirs(kept.place.bound);
+            let heirs = binding.heirs(&kept.place);
             let generation = Arc::clone(&generation);
             let farewell = Farewell { generation, heirs };
             kept.entrance.farewell.store(Some(Arc::new(farewell)));
@@ -269,10 +270,28 @@ impl<S> Plane<S> {
             id: place.id,
             farewell: ArcSwapOption::empty(),
         });
-        let handler = entrance.handler(&self.shared, &self.tasks);
-        let refused = Arc::clone(&self.refused);
+        let listener = match self.shared.generation().filter(|_| bound.is_udp()) {
+            Some(generation) => {
+                Listener::serve_datagrams(bound, &self.workers, |socket, listening| {
+                    let entrance = datagram::Entrance {
+                        shared: Arc::clone(&self.shared),
+                        tasks: self.tasks.clone(),
+                        generation: Arc::clone(&generation),
+                        listener: place.id,
+                        socket,
+                        listening,
+                    };
+                    datagram::serve(entrance)
+                })
+            }
+            None => {
+                let handler = entrance.handler(&self.shared, &self.tasks);
+                let refused = Arc::clone(&self.refused);
+                Listener::serve(bound, &self.workers, handler, refused)
+            }
+        };
         Kept {
-            listener: Listener::serve(bound, &self.workers, handler, refused),
+            listener,
             entrance,
             place,
         }

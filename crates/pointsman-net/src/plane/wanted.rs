@@ -102,10 +102,11 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
         source,
     };
     let Listen { at, families } = listen;
-    let Server { host, port } = match at {
+    let (Server { host, port }, of): (_, fn(SocketAddr) -> At) = match at {
         Endpoint::Fd(number) => return Ok(vec![Socket::plain(At::Fd(*number))]),
         Endpoint::Unix(path) => return Ok(vec![Socket::plain(At::Unix(path.clone()))]),
-        Endpoint::Tcp(server) => server,
+        Endpoint::Tcp(server) => (server, At::Tcp),
+        Endpoint::Udp(server) => (server, At::Udp),
     };
     let both = matches!(families, Families::PreferIpv4 | Families::PreferIpv6);
     let any = |address: &IpAddr| both && address.is_ipv6() && address.is_unspecified();
@@ -141,7 +142,7 @@ async fn places(door: &DoorSpec, listen: &Listen, ways: &Ways) -> Result<Vec<Soc
     }
     let several = addresses.len() > 1;
     let socket = |address: IpAddr| Socket {
-        at: At::Tcp(SocketAddr::new(address, *port)),
+        at: of(SocketAddr::new(address, *port)),
         spare: several && address.is_ipv6(),
         implied: implied && address.is_ipv4(),
     };
@@ -158,7 +159,8 @@ pub(super) fn without_conflicts(mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>, 
     wanted
         .retain(|wanted| !wanted.implied || has_no_port(&wanted.at) || !said.contains(&wanted.at));
     for (index, second) in wanted.iter().enumerate() {
-        let in_the_way = |first: &Wanted| match (first.at.tcp(), second.at.tcp()) {
+        let beside = |first: &Wanted| first.at.beside(&second.at);
+        let in_the_way = |first: &Wanted| match (beside(first), second.at.address()) {
             // `::` twice wants the other family twice.
             (Some(first_at), Some(second_at)) if first.implied == second.implied => {
                 overlap(first_at, second_at)
@@ -173,7 +175,7 @@ pub(super) fn without_conflicts(mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>, 
 }
 
 fn has_no_port(at: &At) -> bool {
-    at.tcp().is_some_and(|address| address.port() == 0)
+    at.address().is_some_and(|address| address.port() == 0)
 }
 
 /// Whether the host lacks what the address needs, so that a spare one can be done without.

@@ -31,6 +31,8 @@ pub enum End {
 pub enum By {
     /// An operator: `flows close`.
     Operator,
+    /// A reload, after which nothing listens any more where it came in.
+    Reload,
     /// The daemon, which ends.
     Shutdown,
 }
@@ -125,7 +127,7 @@ impl End {
         }
     }
 
-    /// What ended it, in one word: `client`, `target`, `dial`, `operator`, `shutdown` or a limit; `None` where it ended in
+    /// What ended it, in one word: `client`, `target`, `dial`, `operator`, `reload`, `shutdown` or a limit; `None` where it ended in
     /// order, or was not let in.
     #[must_use]
     pub fn by(&self) -> Option<&'static str> {
@@ -135,6 +137,7 @@ impl End {
             Self::Failed(fault, _) => Some(fault.side().map_or("dial", Side::as_str)),
             Self::TimedOut(limit) => Some(limit.as_str()),
             Self::Stopped(By::Operator) => Some("operator"),
+            Self::Stopped(By::Reload) => Some("reload"),
             Self::Stopped(By::Shutdown) => Some("shutdown"),
             Self::Closed | Self::Denied(_) | Self::Refused => None,
         }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_policy::Host;
+use pointsman_policy::fact::Network;
 use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Server;
 use pointsman_spec::target::Target;
@@ -62,7 +63,15 @@ impl Line {
     /// The target was connected.
     pub(crate) fn reached(&mut self, target: &Target, stream: &Stream) {
         self.destination = match (&stream.socket, target.via, stream.peer_addr()) {
-            (Socket::Tcp(_), None, Some(peer)) => Place::of(peer),
+            (Socket::Tcp(_), None, Some(peer)) => Place::of(peer, Network::Tcp),
+            _ => Place::asked(target),
+        };
+    }
+
+    /// Datagrams go to the target: to that address, where no proxy is between.
+    pub(crate) fn sent_to(&mut self, target: &Target, to: Option<SocketAddr>) {
+        self.destination = match (target.via, to) {
+            (None, Some(to)) => Place::of(to, Network::Udp),
             _ => Place::asked(target),
         };
     }
@@ -83,11 +92,23 @@ impl Line {
 }
 
 impl Place {
-    fn of(address: SocketAddr) -> Self {
+    fn of(address: SocketAddr, network: Network) -> Self {
         Self {
             at: address.ip().to_canonical().to_string(),
             port: address.port(),
-            protocol: protocol(address.ip()),
+            protocol: protocol(address.ip(), network),
+        }
+    }
+
+    fn server(Server { host, port }: &Server, network: Network) -> Self {
+        Self {
+            at: host.to_string(),
+            port: *port,
+            protocol: match (host, network) {
+                (Host::Address(address), _) => protocol(*address, network),
+                (Host::Name(_), Network::Udp) => "udp",
+                (Host::Name(_), _) => "tcp",
+            },
         }
     }
 
@@ -98,14 +119,8 @@ impl Place {
                 port: 0,
                 protocol: "fd",
             },
-            Endpoint::Tcp(Server { host, port }) => Self {
-                at: host.to_string(),
-                port: *port,
-                protocol: match host {
-                    Host::Address(address) => protocol(*address),
-                    Host::Name(_) => "tcp",
-                },
-            },
+            Endpoint::Tcp(server) => Self::server(server, Network::Tcp),
+            Endpoint::Udp(server) => Self::server(server, Network::Udp),
             Endpoint::Unix(path) => Self {
                 at: path.display().to_string(),
                 port: 0,
@@ -115,10 +130,12 @@ impl Place {
     }
 }
 
-fn protocol(address: IpAddr) -> &'static str {
-    match address.to_canonical() {
-        IpAddr::V4(_) => "tcp4",
-        IpAddr::V6(_) => "tcp6",
+fn protocol(address: IpAddr, network: Network) -> &'static str {
+    match (address.to_canonical(), network) {
+        (IpAddr::V4(_), Network::Udp) => "udp4",
+        (IpAddr::V6(_), Network::Udp) => "udp6",
+        (IpAddr::V4(_), _) => "tcp4",
+        (IpAddr::V6(_), _) => "tcp6",
     }
 }
 
@@ -132,7 +149,7 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = &self.record;
         let source = match record.facts.source.known() {
-            Some(source) => Place::of(*source),
+            Some(source) => Place::of(*source, record.facts.network),
             None => Place {
                 protocol: "unix",
                 ..Place::default()

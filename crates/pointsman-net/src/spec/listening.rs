@@ -24,13 +24,15 @@ pub struct Listening {
     pub reached: Option<SocketAddr>,
 }
 
-/// An address that can be listened on: `127.0.0.1:5432`, `unix:/run/x.sock`, `fd:3`.
+/// An address that can be listened on: `127.0.0.1:5432`, `udp://127.0.0.1:53`, `unix:/run/x.sock`, `fd:3`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum At {
     /// An inherited descriptor.
     Fd(i32),
     /// TCP.
     Tcp(SocketAddr),
+    /// UDP.
+    Udp(SocketAddr),
     /// A path.
     Unix(PathBuf),
 }
@@ -41,8 +43,28 @@ impl At {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
+            Self::Fd(_) | Self::Udp(_) | Self::Unix(_) => None,
+        }
+    }
+
+    /// The address, of either transport.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(*address),
             Self::Fd(_) | Self::Unix(_) => None,
         }
+    }
+
+    /// Whether it is of datagrams.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+
+    /// The address, where both are of one transport: what listens there may be in the way of the other.
+    pub(crate) fn beside(&self, other: &Self) -> Option<SocketAddr> {
+        self.address().filter(|_| self.is_udp() == other.is_udp())
     }
 }
 
@@ -51,6 +73,7 @@ impl fmt::Display for At {
         match self {
             Self::Fd(number) => write!(f, "fd:{number}"),
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

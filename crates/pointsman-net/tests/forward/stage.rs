@@ -128,6 +128,8 @@ pub(crate) struct Forward {
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) half_closed: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) one_way: bool,
     pub(crate) retry: Retry,
     pub(crate) not_yet: Option<Arc<str>>,
 }
@@ -148,6 +150,7 @@ impl Forward {
                 read_timeout: self.read_timeout,
                 write_timeout: self.write_timeout,
                 half_closed: self.half_closed,
+                idle: self.idle,
             },
             access_log: self.access_log.clone(),
         }
@@ -160,6 +163,7 @@ impl Forward {
                 balance: self.balance,
                 retry: self.retry,
                 connection_limit: self.connection_limit,
+                one_way: self.one_way,
                 not_yet: self.not_yet.clone(),
             }),
         })
@@ -206,6 +210,8 @@ pub(crate) fn to(targets: impl IntoIterator<Item = Target>) -> Forward {
         read_timeout: None,
         write_timeout: None,
         half_closed: None,
+        idle: None,
+        one_way: false,
         retry: Retry::default(),
         not_yet: None,
     }

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::imp;
-use crate::socket::{Uplink, bound_datagram};
+use crate::socket::{AsSocket, Uplink, bound_datagram};
 
 /// What is asked of a socket. The default asks for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +84,14 @@ pub fn first_listener(
         unbound(address)?.bind(&address.into())?;
     }
     listener(address, shared, options)
+}
+
+/// Has the system keep as little as it can of what comes: nobody will read it.
+///
+/// # Errors
+/// Those of `setsockopt`.
+pub fn keep_little(socket: &impl AsSocket) -> io::Result<()> {
+    SockRef::from(socket).set_recv_buffer_size(0)
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {

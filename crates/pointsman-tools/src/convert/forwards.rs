@@ -15,8 +15,10 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> M
         let mut map = Map::default();
         let listen = forward.listen.iter();
         map.raw("listen", list(listen.map(|it| endpoint(&it.at, setup))));
-        let narrow =
-            |it: &Listen| it.families != Families::default() && matches!(it.at, Endpoint::Tcp(_));
+        let narrow = |it: &Listen| {
+            it.families != Families::default()
+                && matches!(it.at, Endpoint::Tcp(_) | Endpoint::Udp(_))
+        };
         if forward.listen.iter().any(narrow) {
             let what = format!(
                 "`{}` listens on one family alone; in the native language the address says it",
@@ -60,8 +62,12 @@ fn limits(forward: &Forward, balancing: &Balancing, setup: &Setup, map: &mut Map
         .time("read_timeout", forward.limits.read_timeout)
         .time("write_timeout", forward.limits.write_timeout)
         .time("half_closed", forward.limits.half_closed)
+        .time("idle", forward.limits.idle)
         .flag("proxy_header", proxy_header)
         .flag("same_family", forward.same_family);
+    if balancing.one_way {
+        map.raw("answers", quoted("off"));
+    }
     if balancing.retry != Retry::default() {
         let Retry {
             targets,
@@ -95,6 +101,13 @@ fn target(
     map.raw("address", endpoint(&target.address, setup));
     let via = target.via.and_then(|id| names.get(id.0 as usize));
     map.some("via", via.map(String::as_str));
+    if target.families != Families::default() {
+        map.text("family", families(target.families));
+    }
+    map.time("resolve_timeout", target.resolve_timeout);
+    if target.address.is_udp() {
+        return map.flow();
+    }
     map.raw("attempts", target.attempts.to_string());
     if target.attempts > 1 && target.backoff.is_zero() {
         let what = format!("`{name}` tried again at once; the native form waits 100ms");
@@ -107,7 +120,6 @@ fn target(
         report.lost(place, what);
     }
     map.time("connect_timeout", target.connect_timeout)
-        .time("resolve_timeout", target.resolve_timeout)
         .time("read_timeout", target.read_timeout)
         .time("write_timeout", target.write_timeout);
     match target.keepalive {
@@ -119,9 +131,6 @@ fn target(
             map.raw("keepalive", quoted("off"));
         }
     }
-    if target.families != Families::default() {
-        map.text("family", families(target.families));
-    }
     map.flow()
 }
 
@@ -130,6 +139,7 @@ fn balance(balance: Balance) -> &'static str {
         Balance::Failover => "failover",
         Balance::None => "none",
         Balance::RoundRobin => "round-robin",
+        Balance::Source => "source",
     }
 }
 
@@ -137,6 +147,7 @@ fn endpoint(endpoint: &Endpoint, setup: &Setup) -> String {
     let said = match endpoint {
         Endpoint::Fd(number) => format!("fd://{number}"),
         Endpoint::Tcp(server) => format!("tcp://{server}"),
+        Endpoint::Udp(server) => format!("udp://{server}"),
         Endpoint::Unix(path) => format!("unix://{}", relative(path, &setup.directory)),
     };
     quoted(&said)

@@ -20,7 +20,8 @@ use pointsman_config::setup::{Balance, ResolverId};
 use pointsman_net::lookup::{self, NotFound};
 use pointsman_net::plane::LiveFlow;
 use pointsman_net::record::{FlowRecord, rfc3339};
-use pointsman_policy::fact::InboundKind;
+use pointsman_net::spec::listening::At;
+use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trace, settle};
 use serde::Deserialize;
 
@@ -291,7 +292,11 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let listening = in_force.listening();
     let reached = listening.iter().filter_map(|it| {
         let is_forward = it.kind == InboundKind::Forward;
-        Some((&*it.name, is_forward, it.reached?))
+        let (network, at) = match (&it.at, it.reached) {
+            (At::Udp(at), _) => (Network::Udp, *at),
+            (_, reached) => (Network::Tcp, reached?),
+        };
+        Some((&*it.name, is_forward, network, at))
     });
     let how = (&Listeners::bound(reached), request.full);
     let mut explanation = render(&selection, &setup, policy, facts, find, said, how);

@@ -125,6 +125,7 @@ impl<H: std::hash::Hasher> Telling<'_, H> {
         match &target.address {
             Endpoint::Fd(number) => self.say(format_args!("fd:{number}")),
             Endpoint::Tcp(server) => self.say(format_args!("tcp://{server}")),
+            Endpoint::Udp(server) => self.say(format_args!("udp://{server}")),
             Endpoint::Unix(path) => self.say(format_args!("unix:{}", path.display())),
         }
         if let Some(via) = target.via {

@@ -30,6 +30,7 @@ mod datagrams;
 mod dialects;
 mod forwards;
 mod full;
+mod games;
 mod hardening;
 mod lists;
 mod live;

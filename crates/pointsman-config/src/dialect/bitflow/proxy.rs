@@ -95,6 +95,7 @@ pub(super) fn read(
         balance: options.chosen.unwrap_or_default(),
         retry: Retry::default(),
         connection_limit: options.connection_limit,
+        one_way: false,
         not_yet: not_yet.map(Arc::from),
     };
     let names = draft.names();
@@ -118,7 +119,7 @@ pub(super) fn read(
                 lifetime: options.lifetime,
                 read_timeout: listener.read_timeout,
                 write_timeout: listener.write_timeout,
-                half_closed: None,
+                ..DoorLimits::default()
             },
             access_log: options.access_log,
             ..forward::door(name, vec![listen])

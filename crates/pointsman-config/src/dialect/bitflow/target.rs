@@ -166,7 +166,7 @@ fn through(
                 Protocol::Socks5(None),
             ))),
         ),
-        Endpoint::Tcp(_) | Endpoint::Unix(_) => {
+        Endpoint::Tcp(_) | Endpoint::Udp(_) | Endpoint::Unix(_) => {
             let what = "a `proxy` that is not plain `tcp:`; connections through it are refused";
             problems.not_yet(&node.span, what);
             let kind = Kind::NotYet {

@@ -1,5 +1,7 @@
 //! `forwards:`: L4 forwards by name.
 
+mod udp;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use pointsman_spec::door::DoorLimits;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
-use super::{BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
+use super::{ANSWERS, BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
 use crate::forward::{self, Draft, LONGEST_PROBES, NOT_BY_NAME, Origins};
 use crate::input::Input;
 use crate::outbounds::Outbounds;
@@ -51,6 +53,10 @@ fn read_one(
     let mut not_yet = None;
     let listen = keys.require("listen", problems);
     let listen = listen.map(|node| listeners(node, input, problems));
+    let is_udp = listen.iter().flatten().any(|listen| listen.at.is_udp());
+    if is_udp {
+        udp::refuse_words(node, "a forward", &udp::OF_FORWARDS, problems);
+    }
     let mut origins = Origins::default();
     let mut allowed = Vec::new();
     let pair = keys.take_pair("allow");
@@ -74,6 +80,9 @@ fn read_one(
     let mut named = Vec::new();
     for node in targets {
         if let Some((name, target)) = target(node, outbounds, input, &mut not_yet, problems) {
+            if listen.is_some() {
+                udp::check_target(node, &target, is_udp, problems);
+            }
             named.push((Arc::clone(&name), first_line(&node.span)));
             draft.targets.push((name, target));
         }
@@ -84,7 +93,10 @@ fn read_one(
             value::choice_with(node, "`balance`", &BALANCES, &OTHER_BALANCES, problems)
         })
         .unwrap_or(Some(BALANCE));
-    if let (None, Some(node)) = (chosen, balance_node) {
+    if let (None, Some(node), true) = (chosen, balance_node, is_udp) {
+        let message = "`sni` is a name of TLS over TCP; datagrams have none to choose by";
+        problems.error("invalid-value", &node.span, message);
+    } else if let (None, Some(node)) = (chosen, balance_node) {
         problems.not_yet(&node.span, "the balance `sni`; every connection is refused");
         not_yet = Some(NOT_BY_NAME);
     }
@@ -100,7 +112,16 @@ fn read_one(
         read_timeout: limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems),
         write_timeout: limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems),
         half_closed: limit_of_time(&mut keys, "half_closed", "`half_closed`", problems),
+        idle: limit_of_time(&mut keys, "idle", "`idle`", problems),
     };
+    let answers = keys.take_pair("answers").and_then(|(key, node)| {
+        let answers = value::choice(node, "`answers`", &ANSWERS, problems)?;
+        if !is_udp {
+            let message = "`answers` is for forwards of UDP: over TCP both sides speak";
+            problems.error("invalid-value", &key.span, message);
+        }
+        Some(answers)
+    });
     let retry = given(&mut keys, "retry").map(|node| retry(node, problems));
     let access_log = given(&mut keys, "access_log")
         .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
@@ -119,11 +140,11 @@ fn read_one(
         balance: chosen.unwrap_or_default(),
         retry: retry.unwrap_or_default(),
         connection_limit: limit.and_then(|n| n.try_into().ok()).unwrap_or(0),
+        one_way: answers == Some(false),
         not_yet: not_yet.map(Arc::from),
     };
     let place = targets_key.map_or(&node.span, |list| &list.span);
     origins.targets = forward::origin(place, format!("targets: {}", draft.names()));
-    // All that it listens on may be of a kind that is not opened yet.
     let listen = listen.filter(|listen| !listen.is_empty())?;
     let forward = Forward {
         door: DoorSpec {
@@ -155,13 +176,18 @@ fn listeners(node: &Node, input: &Input<'_>, problems: &mut Problems) -> Vec<Lis
     }
     let mut listeners = Vec::new();
     for item in items {
-        if item.scalar().is_some_and(|text| text.starts_with("udp://")) {
-            let message = "forwards of UDP; this address is not opened";
-            problems.not_yet(&item.span, message);
+        let found = value::endpoint(item, "`listen`", &input.directory, EmptyHost::Any, problems);
+        let Some(found) = found.map(Listen::from) else {
+            continue;
+        };
+        let differs = |first: &Listen| first.at.is_udp() != found.at.is_udp();
+        if listeners.first().is_some_and(differs) {
+            let message = "a forward is of TCP or of UDP, and this address is of the other one";
+            problems.error("invalid-value", &item.span, message).hint =
+                Some("make two forwards of it, of which each has targets of its own".into());
             continue;
         }
-        let found = value::endpoint(item, "`listen`", &input.directory, EmptyHost::Any, problems);
-        listeners.extend(found.map(Listen::from));
+        listeners.push(found);
     }
     listeners
 }

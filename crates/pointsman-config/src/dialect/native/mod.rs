@@ -42,9 +42,10 @@ use crate::value::{self, Others};
 use crate::yaml::{KeyStyle, Keys, Node, Parsed};
 
 /// The words of `balance`.
-const BALANCES: [(&str, Chosen); 4] = [
+const BALANCES: [(&str, Chosen); 5] = [
     ("failover", Some(Balance::Failover)),
     ("round-robin", Some(Balance::RoundRobin)),
+    ("source", Some(Balance::Source)),
     ("none", Some(Balance::None)),
     ("sni", None),
 ];
@@ -65,7 +66,6 @@ const OTHER_BALANCES: Others = Others {
             "least_conn",
             "there is no choice by the number of connections; write `round-robin`",
         ),
-        ("source", BY_CLIENT),
         ("ip_hash", BY_CLIENT),
         ("hash", BY_CLIENT),
         ("consistent-hashing", BY_CLIENT),
@@ -86,8 +86,10 @@ const OTHER_BALANCES: Others = Others {
     ],
 };
 const ROUND_ROBIN: &str = "write `round-robin`";
-const BY_CLIENT: &str = "there is no choice by the client's address; write `round-robin`";
+const BY_CLIENT: &str = "write `source`";
 const BY_SPEED: &str = "there is no choice by speed; write `failover`";
+/// The words of `answers`, and whether they mean that there are any.
+const ANSWERS: [(&str, bool); 2] = [("on", true), ("off", false)];
 /// The words of `family`.
 const FAMILIES: [(&str, Families); 4] = [
     ("prefer-ipv4", Families::PreferIpv4),

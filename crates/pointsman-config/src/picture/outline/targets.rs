@@ -24,6 +24,7 @@ impl Outliner<'_> {
             Balance::Failover => "the first that can be reached",
             Balance::None => "the first alone",
             Balance::RoundRobin => "each in turn",
+            Balance::Source => "each client's own",
         };
         let mut choice = row(Kind::Branch, text.to_owned(), None);
         choice.rows = targets;

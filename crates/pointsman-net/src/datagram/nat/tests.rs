@@ -186,17 +186,23 @@ fn the_first_that_was_never_answered_gives_way() {
     let (mut nat, first, mapping) = carried(Filtering::Address, to);
     let second = nat.begin(client(), b"b", "b", PATIENCE, 1);
     let third = nat.begin(client(), b"c", "c", PATIENCE, 1);
-    assert!(nat.oldest_unanswered() == Some(first));
+    assert!(nat.oldest_unanswered(None) == Some(first));
     nat.came(mapping, to, 2);
     assert!(
-        nat.oldest_unanswered().is_none(),
+        nat.oldest_unanswered(None).is_none(),
         "two wait, one was answered"
     );
     assert!(nat.carry(third, mapping, at("192.0.2.3:53"), IDLE, 2));
-    assert!(nat.oldest_unanswered() == Some(third));
+    assert!(nat.oldest_unanswered(None) == Some(third));
     nat.end(third);
     assert!(nat.refuse(second, 10, 2));
-    assert!(nat.oldest_unanswered() == Some(second));
+    assert!(nat.oldest_unanswered(None) == Some(second));
+    let other = nat.begin(at("127.0.0.2:5000"), b"c", "c", PATIENCE, 3);
+    assert!(nat.refuse(other, 10, 3));
+    let of = |text: &str| Some(at(text).ip());
+    assert!(nat.oldest_unanswered(of("127.0.0.2:1")) == Some(other));
+    assert!(nat.oldest_unanswered(of("127.0.0.1:1")) == Some(second));
+    assert!(nat.oldest_unanswered(of("127.0.0.3:1")).is_none());
 }
 
 #[derive(Clone, Copy, Debug)]

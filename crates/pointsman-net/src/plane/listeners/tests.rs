@@ -4,9 +4,10 @@ use super::super::wanted::without_conflicts;
 use super::*;
 
 fn at(text: &str) -> At {
-    match text.strip_prefix("fd:") {
-        Some(number) => At::Fd(number.parse().unwrap()),
-        None => At::Tcp(text.parse().unwrap()),
+    match text.split_once(':') {
+        Some(("fd", number)) => At::Fd(number.parse().unwrap()),
+        Some(("udp", address)) => At::Udp(address.parse().unwrap()),
+        _ => At::Tcp(text.parse().unwrap()),
     }
 }
 
@@ -35,10 +36,10 @@ fn standing(text: &str) -> Standing {
         kind: InboundKind::Mixed,
         inherited: match asked {
             At::Fd(number) => Some(number),
-            At::Tcp(_) | At::Unix(_) => None,
+            At::Tcp(_) | At::Udp(_) | At::Unix(_) => None,
         },
         asked,
-        bound: bound.parse().ok(),
+        bound: bound.trim_start_matches("udp:").parse().ok(),
         within,
     }
 }
@@ -64,6 +65,17 @@ fn the_same_address_is_taken_over() {
     // The port that 0 got may be asked for by its number, and not the other way round.
     check(&ports, &["127.0.0.1:6"], &[Some(1)], &[]);
     check(&["127.0.0.1:6"], &["127.0.0.1:0"], &[None], &[]);
+}
+
+#[test]
+fn nothing_of_one_transport_is_taken_for_the_other() {
+    let (tcp, udp) = ("127.0.0.1:80", "udp:127.0.0.1:80");
+    check(&[tcp], &[udp], &[None], &[]);
+    check(&[udp], &[tcp], &[None], &[]);
+    check(&[tcp, udp], &[udp, tcp], &[Some(1), Some(0)], &[]);
+    let wide = "udp:0.0.0.0:80";
+    check(&[tcp, udp], &[wide], &[None], &[(1, 0)]);
+    check(&[wide], &[udp], &[None], &[]);
 }
 
 #[test]

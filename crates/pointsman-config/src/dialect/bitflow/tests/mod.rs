@@ -344,6 +344,7 @@ fn listeners_and_targets_mean_what_they_say() {
         let forward = &setup.forwards[0];
         let shown = |endpoint: &Endpoint| match endpoint {
             Endpoint::Tcp(server) => server.to_string(),
+            Endpoint::Udp(server) => format!("udp {server}"),
             Endpoint::Unix(path) => path.display().to_string(),
             Endpoint::Fd(number) => format!("fd {number}"),
         };

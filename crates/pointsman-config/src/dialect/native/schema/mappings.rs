@@ -3,8 +3,8 @@
 use pointsman_policy::model::DomainOrder;
 
 use super::super::{
-    BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, OTHER_BALANCES, UNKNOWN, inbounds, list_files,
-    outbounds, udp,
+    ANSWERS, BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, OTHER_BALANCES, UNKNOWN, inbounds,
+    list_files, outbounds, udp,
 };
 use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
 
@@ -367,6 +367,8 @@ const FORWARD: Mapping = mapping(
         key("read_timeout", DURATION),
         key("write_timeout", DURATION),
         key("half_closed", DURATION),
+        key("idle", DURATION),
+        key("answers", Words(|| words(&ANSWERS))),
         told(
             "retry",
             Kind::Mapping(&RETRY),
@@ -395,7 +397,7 @@ const TARGET: Mapping = mapping(
         needed("name", NAME),
         needed(
             "address",
-            Matching("^(tcp://.+:[0-9]+|unix://.+|fd://[0-9]+)$"),
+            Matching("^((tcp|udp)://.+:[0-9]+|unix://.+|fd://[0-9]+)$"),
         ),
         key("via", NAME),
         key("attempts", Whole(1, 1000)),

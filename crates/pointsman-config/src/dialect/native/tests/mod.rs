@@ -399,7 +399,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:11:89: error[unknown-key]: a forward has no key `limit`
               |   f: { listen: 'fd://3', targets: [ { name: a, adress: '******', address: 'fd://4' } ], limit: 1 }
               |                                                                                         ^^^^^
-              hint: there is: listen, allow, targets, balance, tls, connection_limit, lifetime, read_timeout, write_timeout, half_closed, retry, access_log, proxy_header, same_family
+              hint: there is: listen, allow, targets, balance, tls, connection_limit, lifetime, read_timeout, write_timeout, half_closed, idle, answers, retry, access_log, proxy_header, same_family
             pointsman.yaml:13:8: error[unknown-key]: a rule set has no key `domain`
               |   r: { domain: [a], domains: [a] }
               |        ^^^^^^

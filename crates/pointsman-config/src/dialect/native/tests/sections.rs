@@ -237,8 +237,8 @@ fn forwards_are_checked() {
     forward(
         "listen: ':80', targets: [ { name: a, address: 'a:1' } ]",
         &[
-            "2:16: error[invalid-address]: `listen`: `:80` must begin with one of `tcp://`, `unix://`, `fd://`",
-            "2:54: error[invalid-address]: `address`: `a:1` must begin with one of `tcp://`, `unix://`, `fd://`",
+            "2:16: error[invalid-address]: `listen`: `:80` must begin with one of `tcp://`, `udp://`, `unix://`, `fd://`",
+            "2:54: error[invalid-address]: `address`: `a:1` must begin with one of `tcp://`, `udp://`, `unix://`, `fd://`",
         ],
     );
     forward(
@@ -261,7 +261,9 @@ fn forwards_are_checked() {
     );
     forward(
         "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], balance: random",
-        &["2:86: error[invalid-value]: `balance` must be one of `failover`, `round-robin`, `none`"],
+        &[
+            "2:86: error[invalid-value]: `balance` must be one of `failover`, `round-robin`, `source`, `none`",
+        ],
     );
     forward(
         "listen: 'unix://x', allow: [10.0.0.0/8], targets: [ { name: a, address: 'tcp://a:1' } ]",
@@ -277,10 +279,44 @@ fn forwards_are_checked() {
         ],
     );
     forward(
-        "listen: ['tcp://:80', 'udp://:53'], targets: [ { name: a, address: 'tcp://a:1' } ], tls: {}",
+        "listen: 'tcp://:80', targets: [ { name: a, address: 'tcp://a:1' } ], tls: {}",
+        &["2:77: note[not-yet]: not yet: TLS at a listener; every connection is refused"],
+    );
+}
+
+#[test]
+fn forwards_of_udp_are_checked() {
+    let forward =
+        |text: &str, expected: &[&str]| check(&format!("forwards:\n  f: {{ {text} }}"), expected);
+    forward(
+        "listen: ['udp://:53', 'udp://[::1]:54'], targets: [ { name: a, address: 'udp://a:1', via: direct, family: ipv4 } ], idle: 10s, answers: off, balance: source, connection_limit: 5",
+        &[],
+    );
+    forward(
+        "listen: ['tcp://:80', 'udp://:53'], targets: [ { name: a, address: 'tcp://a:1' } ]",
         &[
-            "2:30: note[not-yet]: not yet: forwards of UDP; this address is not opened",
-            "2:92: note[not-yet]: not yet: TLS at a listener; every connection is refused",
+            "2:30: error[invalid-value]: a forward is of TCP or of UDP, and this address is of the other one",
+        ],
+    );
+    forward(
+        "listen: 'udp://:53', targets: [ { name: a, address: 'tcp://a:1' }, { name: b, address: 'udp://a:1' } ]",
+        &["2:40: error[invalid-value]: the forward listens for UDP, and this target takes none"],
+    );
+    forward(
+        "listen: 'tcp://:53', targets: [ { name: a, address: 'udp://a:1' } ], idle: 1h, answers: on",
+        &[
+            "2:40: error[invalid-value]: the forward listens for connections, and this target takes none",
+            "2:87: error[invalid-value]: `answers` is for forwards of UDP: over TCP both sides speak",
+        ],
+    );
+    forward(
+        "listen: 'udp://:53', targets: [ { name: a, address: 'udp://a:1', attempts: 2, keepalive: 5s } ], lifetime: 1h, proxy_header: true, balance: sni",
+        &[
+            "2:73: error[invalid-value]: `attempts` is no word for a target of UDP",
+            "2:86: error[invalid-value]: `keepalive` is no word for a target of UDP",
+            "2:105: error[invalid-value]: `lifetime` is no word for a forward of UDP",
+            "2:119: error[invalid-value]: `proxy_header` is no word for a forward of UDP",
+            "2:148: error[invalid-value]: `sni` is a name of TLS over TCP; datagrams have none to choose by",
         ],
     );
 }

@@ -1,0 +1,53 @@
+//! Targets that are not there: what a relay tells their group, and what becomes of the flows that were given them.
+//!
+//! Invariant: of a target that says nothing to one flow it is believed that it is not there only where it said nothing to
+//! any other meanwhile: who sends what nobody answers takes it from nobody.
+
+use tokio::time::Instant;
+
+use super::kept::FlowId;
+use super::nat::Seconds;
+use super::relay::Relay;
+use super::silence::SILENCE;
+use crate::group::Watch;
+use crate::outbound::DialError;
+use crate::record::{End, Fault};
+
+impl Relay {
+    /// Tells the groups whose targets said nothing; their flows go elsewhere, where there is a target that is thought to be
+    /// there.
+    pub(super) fn look_at_silent(&mut self, now: Seconds) {
+        while let Some((flow, since)) = self.silent.overdue(now) {
+            let Some(watch) = self.watch(flow) else {
+                continue;
+            };
+            if watch.is_one_way() {
+                // Nobody refused what was sent there: that is all that is ever known of it.
+                watch.heard(now);
+            } else if watch.is_silent(since) && watch.fails(Instant::now()) {
+                let why = format!("the target did not answer within {SILENCE} s");
+                self.end(flow, End::Failed(Fault::TimedOut, why.into()));
+            }
+        }
+    }
+
+    /// A flow's target is not there. Whether its next flow would be given another.
+    pub(super) fn target_fails(&mut self, flow: FlowId) -> bool {
+        let watch = self.watch(flow);
+        watch.is_some_and(|watch| watch.fails(Instant::now()))
+    }
+
+    fn watch(&mut self, flow: FlowId) -> Option<&mut Watch> {
+        let kept = &mut self.nat.flow_mut(flow)?.kept;
+        kept.carried.as_mut()?.watch.as_mut()
+    }
+
+    /// No way was opened for a flow: where its target is to blame, its client's next datagram goes to another.
+    pub(super) fn not_linked(&mut self, flow: FlowId, watch: Option<Watch>, error: &DialError) {
+        let fails = |mut watch: Watch| watch.fails(Instant::now());
+        match error.may_pass() && watch.is_some_and(fails) {
+            true => self.end(flow, End::ClientGone),
+            false => self.rest(flow),
+        }
+    }
+}

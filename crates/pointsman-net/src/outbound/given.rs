@@ -1,0 +1,167 @@
+//! Groups of targets over UDP: the member that a flow is given.
+//!
+//! Invariant: nothing is sent to find out whether a target is there. Who is given one is told so in its record, with those
+//! that it was not given, and why.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pointsman_policy::{Action, Host};
+use pointsman_spec::address::{Endpoint, Families, Server};
+use tokio::time::{Instant, sleep};
+
+use super::members::{Balanced, none_of};
+use super::target::Aim;
+use super::{DatagramWay, DialError, Pick, Stay, Target, Ways};
+use crate::ends::{ClientAddr, Ends};
+use crate::group::{Next, Watch};
+use crate::ledger::Ticket;
+use crate::spec::listening::At;
+
+/// A target that a flow over UDP is given, and by which way it is reached.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) way: DatagramWay,
+    /// Where it is, as proxies are told.
+    pub(crate) target: Target,
+    /// Where it is from here, with no proxy between.
+    pub(crate) to: Option<SocketAddr>,
+    /// What the flow occupies.
+    pub(crate) stay: Stay,
+    /// Tells the group what becomes of it.
+    pub(crate) watch: Watch,
+}
+
+impl Ways {
+    /// The target for a flow of a forward: the first, by the group's balance, that does not rest and of which it is known
+    /// where it is.
+    ///
+    /// # Errors
+    /// [`DialError::Shut`]: the flow is refused. Else no member has an address.
+    pub(crate) async fn give(
+        &self,
+        pick: &Pick,
+        ends: &Ends,
+        same_family: bool,
+        ticket: &mut Ticket,
+    ) -> Result<Given, DialError> {
+        let Some(group) = self.balanced(pick.member) else {
+            return Err(DialError::NoDatagrams {
+                outbound: self.name(pick.member),
+                why: "it is no group of targets",
+            });
+        };
+        let stay = group.admit()?;
+        let Balanced {
+            name,
+            members,
+            how,
+            tried,
+        } = group;
+        let mut left = group.left(ends.client.map(ClientAddr::get));
+        let mut failures: Vec<(&Arc<str>, DialError)> = Vec::new();
+        let mut pause = how.retry.pause;
+        while left.any() {
+            if !failures.is_empty() && !pause.is_zero() {
+                sleep(pause.min(how.retry.most)).await;
+                pause = pause.saturating_mul(2);
+            }
+            let begun = Instant::now();
+            // The one who is to find out whether it is there lets the next one try where it leaves before.
+            let known = &tried.state.failures;
+            let Some(Next { index, passed_by }) = known.next(&tried.members, &mut left, begun)
+            else {
+                break;
+            };
+            let mut watch = tried.watch(index, begun, how.one_way);
+            let Some((member, target)) = members.get(index).and_then(|id| self.target(*id)) else {
+                continue;
+            };
+            let action = target.via.and_then(|via| self.action(via));
+            ticket.note(|record| {
+                record.member = Some(Arc::clone(member));
+                record.action = Some(action.unwrap_or(Action::Direct));
+                for (index, rest) in &passed_by {
+                    record.passed_by(tried.members[*index].name(), *rest);
+                }
+            });
+            let aim = Aim {
+                ways: self,
+                group: name,
+                name: member,
+                target,
+            };
+            match aim.datagrams(ends, same_family).await {
+                Ok((way, place, to)) => {
+                    if let Some(line) = ticket.line() {
+                        line.sent_to(target, to);
+                    }
+                    return Ok(Given {
+                        way,
+                        target: place,
+                        to,
+                        stay: stay.into(),
+                        watch,
+                    });
+                }
+                Err(error) => {
+                    if error.may_pass() {
+                        watch.fails(Instant::now());
+                    }
+                    if let Some(line) = ticket.line() {
+                        line.tried(target);
+                    }
+                    // The last one's is told of the flow itself.
+                    if left.any() {
+                        ticket.tried(name, member, error.fault(), &error);
+                    }
+                    failures.push((member, error));
+                }
+            }
+        }
+        Err(none_of(name, failures))
+    }
+}
+
+impl Aim<'_> {
+    /// By which way datagrams go to the target, and where; nothing is sent. From here they go to an address, a proxy may be
+    /// told a name.
+    async fn datagrams(
+        &self,
+        ends: &Ends,
+        same_family: bool,
+    ) -> Result<(DatagramWay, Target, Option<SocketAddr>), DialError> {
+        let Endpoint::Udp(Server { host, port }) = &self.target.address else {
+            return Err(DialError::NoDatagrams {
+                outbound: Arc::clone(self.name),
+                why: "its address is none of UDP",
+            });
+        };
+        let way = match self.target.via {
+            Some(via) => self.ways.datagram_way(&self.ways.pick(via))?,
+            None => self.ways.direct_datagrams(self.name),
+        };
+        let families = self.families(ends, same_family);
+        let bound = matches!(families, Families::Ipv4Only | Families::Ipv6Only);
+        let place = |host| Target {
+            host,
+            port: *port,
+            resolved: Vec::new(),
+        };
+        if let (false, Host::Name(_), false) = (way.is_direct(), host, bound) {
+            let target = place(host.clone());
+            self.ways.refuse_like_address(&target)?;
+            return Ok((way.to(&target, None), target, None));
+        }
+        let (address, _others) = self.addresses(host, families).await?;
+        let (target, to) = (
+            place(Host::Address(address)),
+            SocketAddr::new(address, *port),
+        );
+        if !way.is_direct() {
+            return Ok((way.to(&target, None), target, None));
+        }
+        self.ways.refuse_own_at(At::Udp(to))?;
+        Ok((way.to(&target, Some(to)), target, Some(to)))
+    }
+}
