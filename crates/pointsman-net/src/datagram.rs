@@ -12,6 +12,7 @@ mod kept;
 mod leaving;
 mod nat;
 mod relay;
+pub(crate) mod relays;
 pub(crate) mod room;
 mod scratch;
 mod silence;

@@ -167,11 +167,11 @@ impl Dialer {
         UdpSocket::from_std(for_a_flow(socket)?)
     }
 
-    /// Whether this host has a route to an address, by its own routes; nothing is sent.
-    pub(crate) fn has_route(&self, address: IpAddr) -> bool {
+    /// Whether this host has a route to an address, by that uplink; nothing is sent.
+    pub(crate) fn has_route(&self, address: IpAddr, uplink: &Uplink) -> bool {
         // Any port: that of "discard".
         let destination = SocketAddr::new(address, 9);
-        let socket = os::datagram_prepare(destination, self.marked(&Uplink::default()));
+        let socket = os::datagram_prepare(destination, self.marked(uplink));
         socket.is_ok_and(|socket| socket.connect(destination).is_ok())
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::datagram::holding::Holding;
+use crate::datagram::relays::Relays;
 use crate::datagram::room::Room;
 use crate::dial::Dialer;
 use crate::doubt::Doubtful;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) questions: Tasks,
     /// Who guessed passwords of late.
     pub(crate) brake: Brake,
+    /// Where associations take datagrams.
+    pub(crate) relays: Arc<Relays>,
     /// How many flows over UDP there may be.
     pub(crate) datagrams: Arc<Room>,
     /// What is held of those that are decided.
@@ -139,6 +142,7 @@ impl Shared {
             requests: Arc::default(),
             questions: Tasks::new(),
             brake: Brake::default(),
+            relays: Arc::default(),
             datagrams: Arc::default(),
             holding: Arc::default(),
             offloads: Mutex::default(),

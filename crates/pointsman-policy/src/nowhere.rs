@@ -1,4 +1,4 @@
-//! Destinations that no TCP flow has, whatever its rules say.
+//! Destinations that no flow is taken to, whatever its rules say.
 //!
 //! Invariant: a plain function of address and port, the same for whoever carries flows and whoever explains them.
 //! Absent: the unspecified address, which leads to this host ([`loopback_of`](crate::local::loopback_of)).
@@ -6,9 +6,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::fact::Network;
 use crate::refused::{Refused, Refuser};
 
-/// Why a flow over TCP leads nowhere.
+/// Why a flow leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nowhere {
     /// `255.255.255.255` is everybody.
@@ -38,6 +39,18 @@ impl Nowhere {
     #[must_use]
     pub fn refused(self) -> Refused {
         Refused::new(Refuser::NoDestination, self)
+    }
+
+    /// Whether that holds for a flow over `network`. Datagrams may go to groups, but not those of a client of another
+    /// host: the groups on this host's links are no more its own than the addresses there.
+    #[must_use]
+    pub fn concerns(self, network: Network, is_of_a_stranger: impl FnOnce() -> bool) -> bool {
+        match (network, self) {
+            (Network::Tcp, _) | (_, Self::NoPort) => true,
+            (Network::Icmp | Network::Udp, Self::Broadcast(_) | Self::Multicast(_)) => {
+                is_of_a_stranger()
+            }
+        }
     }
 }
 

@@ -109,6 +109,14 @@ fn refusal(
     let resolved = facts.sought.resolved.known().map(Vec::as_slice);
     let dialled = resolved.unwrap_or(world.dialled);
     let addresses = || literal.into_iter().chain(dialled.iter().copied());
+    let stranger = facts
+        .source
+        .known()
+        .is_some_and(|source| !is_own(source.ip().to_canonical()));
+    let nowhere = Nowhere::of(literal, facts.port.known().copied());
+    if let Some(nowhere) = nowhere.filter(|it| it.concerns(facts.network, || stranger)) {
+        return Some(Above::Nowhere(nowhere));
+    }
     if !udp {
         let nowhere = Nowhere::of(literal, facts.port.known().copied());
         if let Some(nowhere) = nowhere {
@@ -125,10 +133,6 @@ fn refusal(
         let at = SocketAddr::new(address, port);
         return Some(Above::OwnListener(network, at));
     }
-    let stranger = facts
-        .source
-        .known()
-        .is_some_and(|source| !is_own(source.ip().to_canonical()));
     if action != Action::Direct || !stranger {
         return None;
     }

@@ -97,9 +97,9 @@ impl Case {
         let record = self.known();
         let facts = &record.facts;
         let literal = facts.destination.known().and_then(Host::address);
-        if facts.network == Network::Tcp
-            && let Some(nowhere) = Nowhere::of(literal, facts.port.known().copied())
-        {
+        let nowhere = Nowhere::of(literal, facts.port.known().copied());
+        let concerns = |it: &Nowhere| it.concerns(facts.network, || self.is_of_a_stranger());
+        if let Some(nowhere) = nowhere.filter(concerns) {
             let failure = match nowhere {
                 Nowhere::Broadcast(_) | Nowhere::Multicast(_) => Failure::NetworkUnreachable,
                 Nowhere::NoPort => Failure::Refused,

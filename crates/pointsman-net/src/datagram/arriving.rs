@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use pointsman_policy::{Action, Host};
+use pointsman_spec::door::DoorSpec;
 
-use super::front::Said;
+use super::front::{Front, Said};
 use super::held::{Held, Sender};
 use super::kept::{FlowId, Kept, Settled};
-use super::nat::Client;
+use super::nat::{Client, Seconds};
 use super::relay::Relay;
 use super::room::{Full, Place};
 use super::story;
@@ -19,6 +20,10 @@ use crate::ledger::Ticket;
 use crate::outbound::Ways;
 use crate::record::line::Line;
 use crate::record::{End, Fault};
+
+/// How long a flow may be decided on, and its way be opened. Whoever does that has limits of its own (a question to a
+/// subscriber may take an hour), and always tells what it came to: this is the fence around them.
+const PATIENCE: Seconds = 2 * 3600;
 
 impl Relay {
     /// The first datagram of a flow.
@@ -31,6 +36,9 @@ impl Relay {
     ) {
         let now = self.now;
         self.renew();
+        if self.stops || self.ending.is_some() {
+            return;
+        }
         let Some(door) = self.generation.door(self.listener).map(Arc::clone) else {
             return;
         };
@@ -54,19 +62,16 @@ impl Relay {
         };
         let most = self.generation.spec().datagrams.held;
         let held = Arc::new(Held::new(most, &self.shared.holding));
-        held.push(payload);
+        held.push(payload, class);
         let case = self.case(client, spelled, (host, port), door);
         self.note_class(&case, class);
-        let patience = case.ways.patience() + self.generation.spec().sniff.timeout;
         let kept = Kept {
             held: Some(Arc::clone(&held)),
             carried: None,
             generation: self.generation.number(),
             _place: place,
         };
-        // Those who decide and open have limits of their own; this is the fence around them.
-        let patience = patience.as_secs().max(1) * 2;
-        let flow = self.nat.begin(client, spelled, kept, patience, now);
+        let flow = self.nat.begin(client, spelled, kept, PATIENCE, now);
         let tell = self.tell.clone();
         self.tasks.spawn(async move {
             let leaves = story::decide(case, Sender(held)).await;
@@ -86,30 +91,52 @@ impl Relay {
         payload: &[u8],
         class: Option<u8>,
     ) {
+        self.renew();
         let by = self.nat.flow(flow).map(|it| it.kept.generation);
-        let now = self.shared.generation().map(|now| now.number());
-        if by != now {
+        if by != Some(self.generation.number()) {
             self.end(flow, End::Refused);
             self.begin(said.client, &said.place, payload, class);
         }
     }
 
     /// One more of a flow that is decided.
-    pub(super) fn hold(&self, flow: FlowId, payload: &[u8]) {
+    pub(super) fn hold(&self, flow: FlowId, payload: &[u8], class: Option<u8>) {
         let held = self.nat.flow(flow).and_then(|it| it.kept.held.as_ref());
         if let Some(held) = held {
-            held.push(payload);
+            held.push(payload, class);
         }
     }
 
-    /// New flows belong to the generation in force, where that has the door.
+    /// New flows belong to the generation in force. Where that would not admit the client any more, the association ends,
+    /// as a kept connection does before its next request.
     fn renew(&mut self) {
         let Some(now) = self.shared.generation() else {
             return;
         };
-        if now.number() != self.generation.number() && now.door(self.listener).is_some() {
-            self.generation = now;
+        if now.number() == self.generation.number() {
+            return;
         }
+        let doors = (self.generation.door(self.listener), now.door(self.listener));
+        let is_admitted = match (&self.front, doors) {
+            // A forward whose listener is gone hears of that by itself, and has no others to admit.
+            (Front::Forward, (_, None)) => return,
+            (Front::Forward, (_, Some(_))) => true,
+            (Front::Association(client, inbound), (Some(was), Some(door))) => is_admitted(
+                inbound.user.as_deref(),
+                client.client(),
+                &was.spec,
+                &door.spec,
+            ),
+            (Front::Association(..), _) => false,
+        };
+        if !is_admitted {
+            let why = "the configuration in force does not admit its client";
+            self.ending = Some(End::Denied(why.into()));
+            return;
+        }
+        let filtering = self.front.filtering(now.spec().datagrams.filtering);
+        self.nat.filter_by(filtering);
+        self.generation = now;
     }
 
     /// What the client asks of the network, where a rule looks at it.
@@ -178,4 +205,22 @@ impl Relay {
         });
         case.end(End::Refused);
     }
+}
+
+/// Whether who came in by a door would come in by what it is now: with the login that was right then.
+fn is_admitted(
+    user: Option<&str>,
+    client: Option<Client>,
+    was: &DoorSpec,
+    door: &DoorSpec,
+) -> bool {
+    let login = |door: &DoorSpec, name: &str| {
+        let users = &door.admits.users;
+        users.iter().find(|user| *user.name == *name).cloned()
+    };
+    let knows = match user {
+        Some(name) => login(was, name).is_some() && login(was, name) == login(door, name),
+        None => door.admits.users.is_empty(),
+    };
+    knows && door.speaks == was.speaks && (client.is_none() || door.admits.allows(client))
 }

@@ -12,12 +12,12 @@ use pointsman_os::datagram::{self, Failure, Offload, Outgoing, Received};
 use pointsman_wire::RequestHost;
 
 use super::front;
-use super::kept::{Carried, Ending, FlowId, MappingId, Out};
+use super::kept::{Carried, Ending, FlowId, MappingId, Out, REST, SHORT_REST};
 use super::nat::{Back, Seconds, Towards};
 use super::relay::Relay;
 use super::scratch::{Batch, Move, Scratch};
 use crate::outbound::of_the_system;
-use crate::record::{End, Fault};
+use crate::record::Fault;
 
 /// Batches of one socket in one turn; then it is the others'.
 const TURNS: usize = 4;
@@ -78,16 +78,20 @@ impl Relay {
     }
 
     /// A datagram that was held.
-    pub(super) fn send_one(&mut self, flow: FlowId, payload: &[u8]) {
-        let mut scratch = Scratch::take();
+    pub(super) fn send_one(
+        &mut self,
+        flow: FlowId,
+        payload: &[u8],
+        class: Option<u8>,
+        batch: &mut Batch,
+    ) {
         let moves = [Move {
             flow: Some(flow),
             head: 0..0,
             payload,
-            class: None,
+            class,
         }];
-        self.send(&moves, &mut scratch.batch);
-        scratch.give_back();
+        self.send(&moves, batch);
     }
 
     fn outward(&mut self, received: Received<'_>, batch: &mut Batch) {
@@ -112,7 +116,7 @@ impl Relay {
                     Towards::Refused(flow) => {
                         self.again(flow, said, payload, datagram.class);
                     }
-                    Towards::Waiting(flow) => self.hold(flow, payload),
+                    Towards::Waiting(flow) => self.hold(flow, payload, datagram.class),
                 }
             }
         }
@@ -133,7 +137,7 @@ impl Relay {
             if let Some(key) = mapping.and_then(|mapping| self.nat.mapping_at(mapping)) {
                 let failed = self.send_by(key, run, batch);
                 for (flow, error) in failed {
-                    self.fail(flow, of_the_system(&error), &error.to_string());
+                    self.fail(flow, of_the_system(&error), &error.to_string(), REST);
                 }
             }
             moves = rest;
@@ -316,8 +320,7 @@ impl Relay {
         };
         for flow in flows {
             let why = format!("{whose}{to}: {why} (ICMP)");
-            self.target_fails(flow);
-            self.end(flow, End::Failed(fault, why.into()));
+            self.fail(flow, fault, &why, SHORT_REST);
         }
     }
 
@@ -325,7 +328,7 @@ impl Relay {
     fn unlinked(&mut self, key: MappingId) {
         for flow in self.nat.carried_by(key) {
             let why = "the proxy ended the association";
-            self.fail(flow, Fault::Proxy, why);
+            self.fail(flow, Fault::Proxy, why, SHORT_REST);
         }
     }
 }

@@ -28,7 +28,8 @@ pub(super) struct Held {
 
 #[derive(Debug, Default)]
 struct State {
-    datagrams: Vec<Box<[u8]>>,
+    /// Each with its traffic class.
+    datagrams: Vec<(Box<[u8]>, Option<u8>)>,
     bytes: usize,
     gone: bool,
 }
@@ -44,16 +45,18 @@ impl Held {
     }
 
     /// One more; `false`: there is no room for it.
-    pub(super) fn push(&self, datagram: &[u8]) -> bool {
+    pub(super) fn push(&self, datagram: &[u8], class: Option<u8>) -> bool {
         let mut state = self.state();
         let bytes = state.bytes + datagram.len();
-        if state.datagrams.len() == MOST || bytes > self.most {
+        // The first is all that there is of most flows, and no longer than a datagram may be.
+        let fits = bytes <= self.most || state.datagrams.is_empty();
+        if state.datagrams.len() == MOST || !fits {
             return false;
         }
         if !self.holding.take(datagram.len()) {
             return false;
         }
-        state.datagrams.push(datagram.into());
+        state.datagrams.push((datagram.into(), class));
         state.bytes = bytes;
         drop(state);
         self.changed.notify_one();
@@ -61,7 +64,7 @@ impl Held {
     }
 
     /// The flow goes on: what was held goes first.
-    pub(super) fn take(&self) -> Vec<Box<[u8]>> {
+    pub(super) fn take(&self) -> Vec<(Box<[u8]>, Option<u8>)> {
         let mut state = self.state();
         self.holding.give_back(state.bytes);
         state.bytes = 0;
@@ -73,7 +76,7 @@ impl Held {
         let state = self.state();
         let unseen = state.datagrams.get(*seen..).unwrap_or_default();
         *seen = state.datagrams.len();
-        for datagram in unseen {
+        for (datagram, _) in unseen {
             match first.push(datagram) {
                 Parse::Done(glance, _) => return Some(Some(glance)),
                 Parse::Not(_) => return Some(None),
@@ -156,15 +159,19 @@ mod tests {
     fn no_more_is_held_than_fits_and_all_of_it_is_given_back() {
         let holding = Arc::new(Holding::default());
         let held = Held::new(10, &holding);
-        assert!(held.push(b"12345"));
-        assert!(!held.push(b"123456"), "more than ten bytes");
-        assert!(held.push(b"1") && held.push(b"2") && held.push(b"3"));
-        assert!(!held.push(b"4"), "a fifth datagram");
+        assert!(held.push(b"12345", None));
+        assert!(!held.push(b"123456", None), "more than ten bytes");
+        assert!(held.push(b"1", None) && held.push(b"2", None) && held.push(b"3", None));
+        assert!(!held.push(b"4", None), "a fifth datagram");
         assert_eq!(holding.bytes(), 8);
         let datagrams = held.take();
-        assert_eq!(datagrams.concat(), b"12345123");
+        let bytes: Vec<_> = datagrams
+            .iter()
+            .flat_map(|(bytes, _)| bytes.to_vec())
+            .collect();
+        assert_eq!(bytes, b"12345123");
         assert_eq!(holding.bytes(), 0);
-        assert!(held.push(b"again"));
+        assert!(held.push(b"the first, however long it is", None));
         drop(held);
         assert_eq!(holding.bytes(), 0);
     }
@@ -175,10 +182,10 @@ mod tests {
         let large = vec![0; MOST_HELD / 2];
         let of = || Held::new(usize::MAX, &holding);
         let (one, two, three) = (of(), of(), of());
-        assert!(one.push(&large) && two.push(&large));
-        assert!(!three.push(b"1"));
+        assert!(one.push(&large, None) && two.push(&large, None));
+        assert!(!three.push(b"1", None));
         drop(one);
-        assert!(three.push(b"1"));
+        assert!(three.push(b"1", None));
     }
 
     #[tokio::test]

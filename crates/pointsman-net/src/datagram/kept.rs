@@ -8,7 +8,7 @@ use std::task::Waker;
 use pointsman_os::datagram::Offload;
 
 use super::held::Held;
-use super::nat::{Client, FlowKey, MappingKey, Nat};
+use super::nat::{Client, FlowKey, MappingKey, Nat, Seconds};
 use super::room::Place;
 use super::story::Leaves;
 use super::waiting::Waiting;
@@ -16,6 +16,13 @@ use crate::group::Watch;
 use crate::ledger::Ticket;
 use crate::outbound::{DatagramWay, DialError, Link, Stay};
 use crate::spec::Number;
+
+/// How long a flow that was refused, or that failed, goes nowhere before it is decided anew. Long enough that a client
+/// that repeats itself does not fill the records; short enough for one who changed the rules.
+pub(super) const REST: Seconds = 10;
+/// The same where something is broken on its way, or nobody is there: it may be mended by the time that the client asks
+/// again.
+pub(super) const SHORT_REST: Seconds = 1;
 
 pub(super) type Table = Nat<Kept, DatagramWay, Out>;
 pub(super) type FlowId = FlowKey<Kept>;

@@ -8,9 +8,10 @@ use pointsman_wire::RequestHost;
 use tokio::time::Instant;
 
 use super::front;
-use super::kept::{Carried, Ending, FlowId, MappingId, Opening, Out, Settled};
+use super::kept::{Carried, Ending, FlowId, MappingId, Opening, Out, REST, Settled};
 use super::nat::Seconds;
 use super::relay::{CLOSED, Relay, ended};
+use super::scratch::Batch;
 use super::story::{self, Leaves};
 use super::waiting::Waiting;
 use crate::case::micros;
@@ -18,18 +19,14 @@ use crate::group::Watch;
 use crate::outbound::{DialError, Link, Target};
 use crate::record::{End, Fault};
 
-/// How long a flow that was refused, or that failed, goes nowhere before it is decided anew. Long enough that a client
-/// that repeats itself does not fill the records; short enough for one who changed the rules.
-const REST: Seconds = 10;
-
 impl Relay {
     /// A flow was decided, and is to be carried.
-    pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>) {
+    pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>, batch: &mut Batch) {
         let Some(client) = self.nat.flow(flow).map(|flow| flow.client()) else {
             return leaves.ticket.end(End::ClientGone);
         };
         if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
-            return self.carry(flow, mapping, *leaves);
+            return self.carry(flow, mapping, *leaves, batch);
         }
         let mut openings = self.openings.iter_mut();
         let opening =
@@ -39,7 +36,7 @@ impl Relay {
         }
         if leaves.way.is_direct() {
             return match leaves.ways.link_directly(&leaves.way, leaves.to) {
-                Ok(link) => self.open(flow, leaves, link),
+                Ok(link) => self.open(flow, leaves, link, batch),
                 Err(error) => {
                     self.not_linked(flow, leaves.watch, &error);
                     story::fail(leaves.ticket, &error);
@@ -68,9 +65,9 @@ impl Relay {
     /// A way was opened, or was not.
     pub(super) fn linked(
         &mut self,
-        number: u64,
-        took_us: u64,
+        (number, took_us): (u64, u64),
         link: Result<Box<Link>, Arc<DialError>>,
+        batch: &mut Batch,
     ) {
         let mut openings = self.openings.iter();
         let Some(index) = openings.position(|opening| opening.number == number) else {
@@ -80,16 +77,16 @@ impl Relay {
         for (_, leaves) in &waiting {
             leaves.ticket.note(|record| record.took.dial_us = took_us);
         }
-        let mut waiting = waiting.into_iter();
         match link {
             Ok(link) => {
-                // The first that is still there brings the others in.
-                let first = waiting.find(|(flow, _)| self.nat.flow(*flow).is_some());
-                if let Some((flow, leaves)) = first {
-                    self.open(flow, leaves, *link);
-                }
+                // The first that is still there opens it for the others.
+                let mut link = Some(*link);
                 for (flow, leaves) in waiting {
-                    self.leaves(flow, leaves);
+                    let is_there = self.nat.flow(flow).is_some();
+                    match link.take_if(|_| is_there) {
+                        Some(link) => self.open(flow, leaves, link, batch),
+                        None => self.leaves(flow, leaves, batch),
+                    }
                 }
             }
             Err(error) => {
@@ -102,7 +99,7 @@ impl Relay {
     }
 
     /// A mapping for that flow.
-    fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link) {
+    fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link, batch: &mut Batch) {
         let limits = &self.generation.spec().datagrams;
         let offload = self.shared.offload(leaves.way.uplink(), limits);
         let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
@@ -111,7 +108,13 @@ impl Relay {
             let _kept = datagram::keep_little(&link.socket);
         }
         let controls = link.controls.drain(..);
-        let controls = controls.map(|control| -> Ending { Box::pin(ended(control)) });
+        let controls = controls.map(|mut control| -> Ending {
+            // Nothing else tells that a proxy is gone which says no more.
+            if let Some(probes) = control.take_probes() {
+                probes.set(&control.socket);
+            }
+            Box::pin(ended(control))
+        });
         let controls = controls.collect();
         let out = Out {
             bell: self.closing.clone(),
@@ -131,10 +134,10 @@ impl Relay {
         }
         // Readiness is asked for by the first look.
         self.ring(mapping);
-        self.carry(flow, mapping, *leaves);
+        self.carry(flow, mapping, *leaves, batch);
     }
 
-    fn carry(&mut self, flow: FlowId, mapping: MappingId, leaves: Leaves) {
+    fn carry(&mut self, flow: FlowId, mapping: MappingId, leaves: Leaves, batch: &mut Batch) {
         let Some(out) = self.nat.mapping_of(mapping).map(|mapping| &mapping.kept) else {
             return leaves.ticket.end(End::ClientGone);
         };
@@ -145,7 +148,7 @@ impl Relay {
                 lead.extend_from_slice(&out.link.before);
                 let host = leaves.target.on_the_wire();
                 if !front::write_head(&mut lead, &host, leaves.target.port) {
-                    self.rest(flow);
+                    self.rest(flow, REST);
                     let why = "a name that SOCKS5 cannot carry".into();
                     return leaves.ticket.end(End::Failed(Fault::Proxy, why));
                 }
@@ -189,21 +192,21 @@ impl Relay {
             self.bells.ring(CLOSED);
             return;
         }
-        for datagram in held.iter().flat_map(|held| held.take()) {
-            self.send_one(flow, &datagram);
+        for (datagram, class) in held.iter().flat_map(|held| held.take()) {
+            self.send_one(flow, &datagram, class, batch);
         }
     }
 
     /// A flow ended before it was carried, or cannot be: its datagrams go nowhere for a while.
-    pub(super) fn rest(&mut self, flow: FlowId) {
-        self.nat.refuse(flow, REST, self.now);
+    pub(super) fn rest(&mut self, flow: FlowId, rest: Seconds) {
+        self.nat.refuse(flow, rest, self.now);
         if let Some(entry) = self.nat.flow_mut(flow) {
             entry.kept.held = None;
         }
     }
 
-    /// A flow failed for good: the same, with its record filed.
-    pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str) {
+    /// A flow failed: the same, for so long, with its record filed.
+    pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str, rest: Seconds) {
         if self.target_fails(flow) {
             // Its client's next datagram goes to another.
             return self.end(flow, End::Failed(fault, why.into()));
@@ -214,7 +217,7 @@ impl Relay {
         if let Some(carried) = entry.kept.carried.take() {
             carried.ticket.end(End::Failed(fault, why.into()));
         }
-        self.nat.rest(flow, REST, self.now);
+        self.nat.rest(flow, rest, self.now);
     }
 }
 

@@ -205,6 +205,14 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             shares: false,
         });
         self.due.push(Reverse((now + patience, key.place())));
+        if self.due.len() > 2 * self.flows.len() + 64 {
+            let flows = &self.flows;
+            let counts = |at: Seconds, place: u32| {
+                let flow = flows.at(place).and_then(|key| flows.get(key));
+                flow.is_some_and(|flow| flow.due == at)
+            };
+            self.due.retain(|Reverse((at, place))| counts(*at, *place));
+        }
         if self.unanswered.len() > 2 * self.flows.len() + 64 {
             let flows = &self.flows;
             self.unanswered
@@ -533,6 +541,15 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
 
     pub(super) fn flows(&self) -> impl Iterator<Item = FlowKey<F>> + '_ {
         self.flows.keys()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.flows.len() == 0
+    }
+
+    /// From whom mappings take datagrams from now on.
+    pub(super) fn filter_by(&mut self, filtering: Filtering) {
+        self.filtering = filtering;
     }
 
     #[cfg(test)]

@@ -17,9 +17,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::bells::Bells;
 use super::front::Front;
-use super::kept::{Ending, FlowId, MappingId, Opening, Settled, Table};
+use super::kept::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::nat::Seconds;
-use super::scratch::Scratch;
+use super::relays::Taken;
+use super::scratch::{Batch, Scratch};
 use super::silence::Silent;
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
@@ -48,6 +49,11 @@ pub(super) struct Begin {
 
 /// The datagrams of one association, or of one socket of a forward.
 pub(crate) struct Relay {
+    /// Why it ends at the next turn.
+    pub(super) ending: Option<End>,
+    /// The daemon's end has begun.
+    stopping: Ending,
+    pub(super) stops: bool,
     pub(super) shared: Arc<Shared>,
     pub(super) tasks: Tasks,
     pub(super) generation: Arc<Generation>,
@@ -57,6 +63,8 @@ pub(crate) struct Relay {
     pub(super) ticket: Option<Ticket>,
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
+    /// Of an association.
+    _taken: Option<Taken>,
     pub(super) offload: Arc<Offload>,
     pub(super) nat: Table,
     pub(super) openings: Vec<Opening>,
@@ -124,7 +132,13 @@ impl Relay {
             true => Offload::new(),
             false => Offload::off(),
         };
+        let is_association = matches!(front, Front::Association(..));
+        let taken = is_association.then(|| shared.relays.take(local.get()));
         Self {
+            ending: None,
+            stopping: Box::pin(tasks.stopping()),
+            stops: false,
+            _taken: taken,
             nat: Table::new(filtering),
             closing: bells.bell(CLOSED),
             rare: Rare {
@@ -171,7 +185,7 @@ impl Relay {
                         return Poll::Ready(end);
                     }
                 }
-                SETTLED => self.settle(),
+                SETTLED => self.settle(&mut scratch.batch),
                 CLOSED => self.end_closed(),
                 _ => self.due = None,
             }
@@ -184,7 +198,14 @@ impl Relay {
         }
         self.heard = heard;
         self.end_idle();
-        Poll::Pending
+        // As a kept connection between two requests, one without flows does not wait for the end of others.
+        if self.stops && self.nat.is_empty() {
+            return Poll::Ready(End::Stopped(By::Shutdown));
+        }
+        match self.ending.take() {
+            Some(end) => Poll::Ready(end),
+            None => Poll::Pending,
+        }
     }
 
     /// Whether the association has ended, and how.
@@ -194,20 +215,27 @@ impl Relay {
         if self.control.as_mut().poll(&mut cx).is_ready() {
             return Some(self.over_with());
         }
+        // What a forward ends with is told by its listener.
+        let is_association = self.ticket.is_some();
+        if is_association && !self.stops && self.stopping.as_mut().poll(&mut cx).is_ready() {
+            self.stops = true;
+        }
         let live = self.ticket.as_ref().map(Ticket::live);
         let by = live.and_then(|live| live.bytes.closed_or_wake(waker));
         by.map(stopped)
     }
 
     /// Takes what tasks came to.
-    fn settle(&mut self) {
+    fn settle(&mut self, batch: &mut Batch) {
         let waker = self.rare.settled.clone();
         let mut cx = Context::from_waker(&waker);
         while let Poll::Ready(Some(settled)) = self.told.poll_recv(&mut cx) {
             match settled {
-                Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves),
-                Settled::Decided(flow, None) => self.rest(flow),
-                Settled::Linked(number, took_us, link) => self.linked(number, took_us, link),
+                Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves, batch),
+                Settled::Decided(flow, None) => self.rest(flow, REST),
+                Settled::Linked(number, took_us, link) => {
+                    self.linked((number, took_us), link, batch);
+                }
             }
         }
     }
@@ -238,12 +266,14 @@ impl Relay {
         }
     }
 
-    /// Ends the flows that somebody closed.
+    /// Ends the flows that somebody closed. Whoever rang for something else, as for the age of a flow, took the bell down:
+    /// it is hung up again.
     fn end_closed(&mut self) {
         let closed = |flow: FlowId| {
             let kept = &self.nat.flow(flow)?.kept;
             let live = kept.carried.as_ref()?.ticket.live();
-            live.bytes.closed().map(|by| (flow, by))
+            let by = live.bytes.closed_or_wake(&self.closing)?;
+            Some((flow, by))
         };
         let all: Vec<_> = self.nat.flows().filter_map(closed).collect();
         for (flow, by) in all {
@@ -281,7 +311,13 @@ impl Relay {
         }
         for opening in self.openings.drain(..) {
             for (_, leaves) in opening.waiting {
-                leaves.ticket.end(End::ClientGone);
+                leaves.ticket.end(end.clone());
+            }
+        }
+        self.told.close();
+        while let Ok(settled) = self.told.try_recv() {
+            if let Settled::Decided(_, Some(leaves)) = settled {
+                leaves.ticket.end(end.clone());
             }
         }
         if let Some(ticket) = self.ticket.take() {
@@ -313,6 +349,8 @@ pub(super) async fn ended(mut control: Stream) {
     let mut scratch = Vec::new();
     while matches!(control.read_some(&mut scratch, 512).await, Ok(1..)) {
         scratch.clear();
+        // Nobody has to say anything there: who does so without end is not to hold up others.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -328,3 +366,6 @@ fn stopped(by: Closed) -> End {
 fn now() -> Seconds {
     pointsman_os::clock::boottime() / 1000
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,7 +175,11 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
     }
     let to = loop {
         let lent = case.lent();
-        let found = while_here(guest, case.ways.datagram_address(&target, &lent)).await?;
+        let found = while_here(
+            guest,
+            case.ways.datagram_address(&target, &lent, way.uplink()),
+        )
+        .await?;
         // Only now that it matters it is asked who the client is, and what the rules name.
         if let Err(DialError::LocalAddress { address }) = &found
             && case.lends(*address)

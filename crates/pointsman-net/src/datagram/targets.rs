@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::kept::FlowId;
+use super::kept::{FlowId, REST, SHORT_REST};
 use super::nat::Seconds;
 use super::relay::Relay;
 use super::silence::SILENCE;
@@ -47,7 +47,15 @@ impl Relay {
         let fails = |mut watch: Watch| watch.fails(Instant::now());
         match error.may_pass() && watch.is_some_and(fails) {
             true => self.end(flow, End::ClientGone),
-            false => self.rest(flow),
+            false => self.rest(flow, after(error)),
         }
+    }
+}
+
+/// How long a flow rests that came to that: what is broken may be mended by the time that the client asks again.
+fn after(error: &DialError) -> Seconds {
+    match error.refused() {
+        Some(_) => REST,
+        None => SHORT_REST,
     }
 }

@@ -87,7 +87,7 @@ async fn a_flow_that_is_dropped_while_it_is_decided_leaves_its_record_and_nothin
         let limits = &stage.generation.spec().datagrams;
         let place = stage.shared.datagrams.enter(client().ip(), limits).unwrap();
         let held = Arc::new(Held::new(limits.held, &stage.shared.holding));
-        assert!(held.push(PAYLOAD));
+        assert!(held.push(PAYLOAD, None));
         async move {
             let leaves = story::decide(case, Sender(held)).await;
             drop(place);

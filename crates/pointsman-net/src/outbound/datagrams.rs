@@ -9,10 +9,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
+use pointsman_os::socket::is_own_address;
 use pointsman_policy::model::udp::Udp;
-use pointsman_policy::{Host, OutboundId};
+use pointsman_policy::{Host, OutboundId, local};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind};
 use pointsman_wire::RequestHost;
@@ -188,6 +188,7 @@ impl Ways {
         &self,
         target: &Target,
         lent: &super::Lent,
+        uplink: &Uplink,
     ) -> Result<SocketAddr, DialError> {
         let looked_up;
         let addresses = match &target.host {
@@ -200,21 +201,33 @@ impl Ways {
         };
         let allowed = || addresses.iter().filter(|address| lent.allows(**address));
         // Nothing tells whether a datagram arrived: of several addresses one that this host has a way to.
-        let routed = allowed().find(|address| self.dialer().has_route(**address));
+        let routed = allowed().find(|address| self.dialer().has_route(**address, uplink));
         let first = match addresses.len() {
             0 | 1 => allowed().next(),
             _ => routed.or_else(|| allowed().next()),
         };
         match (first, addresses.first()) {
             (Some(address), _) => {
-                let to = SocketAddr::new(*address, target.port);
+                // As over TCP: to no address in particular is to this host.
+                let address = local::loopback_of(*address).unwrap_or(*address);
+                let to = SocketAddr::new(address, target.port);
                 self.refuse_own_at(At::Udp(to))?;
+                self.refuse_relay(to)?;
                 Ok(to)
             }
             (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),
             (None, None) => Err(DialError::TooDeep {
                 outbound: "?".into(),
             }),
+        }
+    }
+
+    /// Refuses an address where an association of ours takes datagrams.
+    fn refuse_relay(&self, at: SocketAddr) -> Result<(), DialError> {
+        let canonical = SocketAddr::new(at.ip().to_canonical(), at.port());
+        match self.shared().relays.has(canonical) {
+            true => Err(DialError::OwnListener { at: At::Udp(at) }),
+            false => Ok(()),
         }
     }
 
@@ -288,6 +301,7 @@ impl Ways {
             let _ = socks::write_udp_header(&mut before, &host, relay.port());
         }
         let relay = relays.first().copied();
+        relay.map_or(Ok(()), |relay| self.refuse_relay(relay))?;
         let between = relays.split_off(relays.len().min(1));
         let link = self.link_directly(way, relay)?;
         Ok(Link {
@@ -324,12 +338,18 @@ impl Ways {
         limit.waiting.connected(&name, upstream);
         let login = upstream.protocol.credentials();
         let (stream, bound) = socks5::associate(&name, stream, login, limit.waiting).await?;
+        let bound = SocketAddr::new(bound.ip().to_canonical(), bound.port());
+        let peer = stream.peer_addr().map(|peer| peer.ip().to_canonical());
+        // Of a server on another host an address that is this host's alone is not its own: datagrams would be brought to
+        // whoever listens here.
+        let is_here = |address: IpAddr| local::is_local(address) || is_own_address(address);
+        let is_strange = index == 0 && is_here(bound.ip()) && !peer.is_some_and(is_here);
         // Servers behind an address translator, or that never thought of it, say "where you found me" so.
-        if !bound.ip().is_unspecified() {
+        if !bound.ip().is_unspecified() && !is_strange {
             return Ok((bound, stream));
         }
-        let at = match (index, stream.peer_addr(), &server.host) {
-            (0, Some(peer), _) => peer.ip().to_canonical(),
+        let at = match (index, peer, &server.host) {
+            (0, Some(peer), _) => peer,
             (_, _, Host::Address(address)) => *address,
             (_, _, Host::Name(named)) => {
                 let path = Path::default().towards_server();
@@ -339,12 +359,6 @@ impl Ways {
             }
         };
         Ok((SocketAddr::new(at, bound.port()), stream))
-    }
-
-    /// How long a way may take to open.
-    pub(crate) fn patience(&self) -> Duration {
-        let times = &self.generation().spec().timeouts;
-        times.resolve + times.dial
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use pointsman_policy::Domain;
 use pointsman_spec::address::Families;
+use pointsman_spec::address::Uplink;
 use tokio::time::Instant;
 
 use super::asker::Asker;
@@ -64,8 +65,8 @@ impl LookUp<'_> {
             Ok(known) => Half::Told(known.clone()),
             Err(hearing) => Half::Asking(Box::pin(super::asker::wait(hearing.clone(), until))),
         });
-        let dialer = self.asker.transport.dialer();
-        let halves = both(halves, out, |address| dialer.has_route(address)).await;
+        let (dialer, own) = (self.asker.transport.dialer(), Uplink::default());
+        let halves = both(halves, out, |address| dialer.has_route(address, &own)).await;
         let mut answers = Vec::new();
         for (half, begun) in halves.into_iter().zip(begun) {
             match (half, begun) {

@@ -86,9 +86,6 @@ pub(in crate::datagram) fn place(spelled: &[u8]) -> Option<(Host, u16)> {
     let Parse::Done(header, _) = parse_udp_header(&whole) else {
         return None;
     };
-    if header.port == 0 {
-        return None;
-    }
     let host = match &header.host {
         RequestHost::Address(address) => Host::Address(address.to_canonical()),
         RequestHost::Name(name) => Host::parse(name).ok()?,
@@ -189,10 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn no_flow_goes_to_port_0() {
+    fn port_0_is_a_place_that_others_refuse() {
         let datagram = datagram("192.0.2.1", 0);
         let mut front = Associated::new("127.0.0.1".parse().unwrap(), 0);
         let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
-        assert_eq!(place(&said.place), None);
+        let host = Host::parse("192.0.2.1").unwrap();
+        assert_eq!(place(&said.place), Some((host, 0)));
     }
 }

@@ -291,7 +291,7 @@ proptest! {
             let carried = nat.flows().filter(|key| nat.flow(*key).unwrap().way().is_some()).count();
             prop_assert_eq!(counted, carried);
             prop_assert!(nat.mappings.keys().all(|key| nat.mappings.get(key).unwrap().flows > 0));
-            prop_assert!(nat.due.len() <= 3 * nat.len() + 200);
+            prop_assert!(nat.due.len() <= 3 * nat.len() + 130);
         }
         now += 10_000;
         while let Some(key) = nat.overdue(now) {
