@@ -322,7 +322,7 @@ mod tests {
             .filter_map(|p| p.hint.as_deref())
             .collect();
         assert_eq!(
-            (problems.0.len(), hints.len()),
+            (problems.count(crate::problem::Severity::Error), hints.len()),
             (3000, MOST_COMPARED / 3002)
         );
         assert!(
