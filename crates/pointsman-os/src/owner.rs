@@ -221,7 +221,7 @@ impl Owners {
         }
     }
 
-    /// All processes that hold the socket, as a master and its workers do; at most [`MOST_HOLDERS`]. Where the budget is
+    /// All processes that hold the socket, as a master and its workers do; at most `MOST_HOLDERS`. Where the budget is
     /// over first, those that were found by then. Empty: all were looked at. This process counts where no other does.
     ///
     /// # Errors
