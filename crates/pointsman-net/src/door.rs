@@ -8,9 +8,13 @@ mod logs;
 use std::sync::Arc;
 
 pub(crate) use self::logs::{Logs, Opening};
+use pointsman_policy::Facts;
 use pointsman_spec::door::DoorSpec;
 
+use crate::ledger::{Flows, Ticket};
+use crate::record::line::Line;
 use crate::record::log::AccessLog;
+use crate::spec::Number;
 
 /// A door of one generation.
 #[derive(Debug)]
@@ -18,4 +22,14 @@ pub(crate) struct Door {
     pub(crate) spec: DoorSpec,
     /// Its own log.
     pub(crate) log: Option<Arc<AccessLog>>,
+}
+
+impl Door {
+    /// A flow that comes in by it begins.
+    pub(crate) fn ticket(&self, flows: &Arc<Flows>, generation: Number, facts: Facts) -> Ticket {
+        let name = Arc::clone(&self.spec.name);
+        let mut ticket = Ticket::take(flows, generation, name, self.spec.policy.0, facts);
+        ticket.keep_line(self.log.as_ref().map(Line::new));
+        ticket
+    }
 }

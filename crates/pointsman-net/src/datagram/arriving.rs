@@ -16,9 +16,7 @@ use super::story;
 use crate::case::Case;
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends};
-use crate::ledger::Ticket;
 use crate::outbound::Ways;
-use crate::record::line::Line;
 use crate::record::{End, Fault};
 
 /// How long a flow may be decided on, and its way be opened. Whoever does that has limits of its own (a question to a
@@ -165,14 +163,7 @@ impl Relay {
             port: Fact::Known(port, Provenance::Request),
             ..Facts::default()
         };
-        let mut ticket = Ticket::take(
-            &self.shared.flows,
-            self.generation.number(),
-            Arc::clone(&door.spec.name),
-            door.spec.policy.0,
-            facts,
-        );
-        ticket.keep_line(door.log.as_ref().map(Line::new));
+        let ticket = door.ticket(&self.shared.flows, self.generation.number(), facts);
         let ends = Ends {
             client: Some(ClientAddr::new(client)),
             local: Some(self.front.asked(spelled, self.local)),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
-use pointsman_spec::door::DoorSpec;
 use tokio::time::timeout;
 
 use crate::case::Case;
@@ -16,10 +15,8 @@ use crate::door::Door;
 use crate::ends::ClientAddr;
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
-use crate::ledger::Ticket;
 use crate::listen::Accepted;
 use crate::outbound::Ways;
-use crate::record::line::Line;
 use crate::shared::Shared;
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
@@ -75,8 +72,7 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Left> {
             source: Fact::from_option(source, Provenance::Inbound),
             ..Facts::default()
         };
-        let mut ticket = take_ticket(&shared, &generation, &door.spec, facts);
-        ticket.keep_line(door.log.as_ref().map(Line::new));
+        let ticket = door.ticket(&shared.flows, generation.number(), facts);
         let live = Arc::clone(ticket.live());
         let run = flow::run(flow::Begin {
             case: Case::new(ways, door, ends, ticket),
@@ -108,21 +104,6 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Left> {
             return None;
         }
     }
-}
-
-fn take_ticket(
-    shared: &Arc<Shared>,
-    generation: &Generation,
-    door: &DoorSpec,
-    facts: Facts,
-) -> Ticket {
-    Ticket::take(
-        &shared.flows,
-        generation.number(),
-        Arc::clone(&door.name),
-        door.policy.0,
-        facts,
-    )
 }
 
 /// Whether the client brings another request before it goes, before `limit`, and before the end.
