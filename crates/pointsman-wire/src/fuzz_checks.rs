@@ -10,12 +10,14 @@ use crate::http::{ChunkedBody, Chunks, Persistence, ResponseBody, Scan, Target};
 use crate::{Parse, http, proxy_protocol, sniff, socks};
 
 mod datagrams;
+mod dns;
 #[cfg(test)]
 mod tests;
 
 pub use datagrams::{check_datagrams, check_quic_frames};
 #[cfg(test)]
 pub(crate) use datagrams::{initial, joined, parts};
+pub use dns::check_dns;
 
 /// Asserts the three promises of a parser on `bytes` and returns its verdict on all of them.
 pub fn promises<T: Debug + PartialEq>(

@@ -24,6 +24,7 @@ fn targets() -> Vec<Target> {
         ("sniff", check_sniff, sniff_seeds()),
         ("banner", check_banner, banner::seeds()),
         ("datagrams", check_datagrams, datagram_seeds()),
+        ("dns", check_dns, crate::dns::tests::seeds()),
         ("quic_frames", check_quic_frames, quic::frames_seeds()),
         ("socks", check_socks, socks_seeds()),
         ("http_request", check_http_request, http_request_seeds()),
