@@ -214,17 +214,28 @@ mod tests {
 
     /// A client that sends its hello byte by byte must not make us work for each of them.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the client is not ours")]
     fn a_dripped_hello_costs_next_to_nothing() {
-        use std::io::Write;
         if cpu_ns().is_none() {
             eprintln!("skipped: this system does not say what a thread has spent");
             return;
         }
         let hello = hello("dripped.test", 1800);
+        // Others on the machine may make a run dearer, and none cheaper.
+        let least = (0..5).map(|_| drip(&hello)).min();
+        assert!(
+            least.is_some_and(|spent| spent < 1_000_000),
+            "{least:?} ns of CPU for {} bytes",
+            hello.len()
+        );
+    }
+
+    /// What looking at a hello that comes byte by byte costs, in nanoseconds.
+    #[expect(clippy::disallowed_methods, reason = "the client is not ours")]
+    fn drip(hello: &[u8]) -> u64 {
+        use std::io::Write;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let dripping = hello.clone();
+        let dripping = hello.to_vec();
         let client = std::thread::spawn(move || {
             let mut socket = std::net::TcpStream::connect(address).unwrap();
             socket.set_nodelay(true).unwrap();
@@ -259,12 +270,7 @@ mod tests {
             .and_then(|look| look.domain.as_ref())
             .map(Domain::as_str);
         assert_eq!(domain, Some("dripped.test"));
-        let spent = spent.unwrap();
-        assert!(
-            spent < 1_000_000,
-            "{spent} ns of CPU for {} bytes",
-            hello.len()
-        );
+        spent.unwrap()
     }
 
     /// What this thread has spent on a CPU, where the system says it.
