@@ -159,8 +159,8 @@ impl Dialer {
             coalesce: true,
             tell_class: true,
             tell_errors: true,
-            receive_buffer: BUFFER,
-            send_buffer: BUFFER,
+            receive_buffer: DATAGRAM_BUFFER,
+            send_buffer: DATAGRAM_BUFFER,
             ..datagram::Options::default()
         };
         let socket = datagram::mapping_socket(first, self.marked(uplink), &options)?;
@@ -250,8 +250,8 @@ impl Dialer {
     }
 }
 
-/// Bytes that may wait in a socket for datagrams: some milliseconds of a gigabit link.
-const BUFFER: usize = 1 << 20;
+/// Bytes that may wait in a socket for datagrams, of whichever side: some milliseconds of a gigabit link.
+pub(crate) const DATAGRAM_BUFFER: usize = 1 << 20;
 
 /// "Connection Attempt Delay" of RFC 8305, section 8.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::front::{Associated, Front};
 use super::relay::{Begin, Relay, ended};
 use crate::case::Case;
+use crate::dial::DATAGRAM_BUFFER;
 use crate::ends::{Ends, LocalAddr};
 use crate::record::{End, Fault};
 use crate::spec::listening::ListenerId;
@@ -30,9 +31,6 @@ pub(crate) struct Association {
     /// The port from which it says that it will send; 0: it did not say.
     pub(crate) announced: u16,
 }
-
-/// Bytes that may wait in the socket of an association.
-const BUFFER: usize = 1 << 20;
 
 /// Answers the client; `None`: nothing came about, and the record says why.
 pub(crate) async fn begin(
@@ -96,8 +94,8 @@ fn listen(local: LocalAddr) -> io::Result<(UdpSocket, LocalAddr)> {
     let options = Options {
         coalesce: true,
         tell_class: true,
-        receive_buffer: BUFFER,
-        send_buffer: BUFFER,
+        receive_buffer: DATAGRAM_BUFFER,
+        send_buffer: DATAGRAM_BUFFER,
         ..Options::default()
     };
     let at = SocketAddr::new(local.get().ip(), 0);

@@ -12,6 +12,8 @@ use pointsman_os::datagram;
 use pointsman_os::local::{self, OwnLocalListener, UnixEndpoint};
 use pointsman_os::socket as os;
 
+use crate::dial::DATAGRAM_BUFFER;
+
 /// What to listen on.
 #[derive(Debug)]
 pub enum Endpoint {
@@ -150,9 +152,6 @@ impl Bound {
     }
 }
 
-/// Bytes that may wait in a socket that takes datagrams of many clients.
-const BUFFER: usize = 1 << 20;
-
 /// What is asked of a socket that takes datagrams there. Of all addresses, the one that was asked is the one that
 /// answers.
 fn datagrams(at: SocketAddr) -> datagram::Options {
@@ -160,8 +159,8 @@ fn datagrams(at: SocketAddr) -> datagram::Options {
         coalesce: true,
         tell_address: at.ip().is_unspecified(),
         tell_class: true,
-        receive_buffer: BUFFER,
-        send_buffer: BUFFER,
+        receive_buffer: DATAGRAM_BUFFER,
+        send_buffer: DATAGRAM_BUFFER,
         ..datagram::Options::default()
     }
 }

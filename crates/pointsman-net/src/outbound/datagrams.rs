@@ -151,10 +151,7 @@ impl Ways {
                 members: _,
                 how: How::Selected { .. },
             }) => {
-                let mut groups = pick.groups.iter();
-                let picked = groups.find(|(group, _)| *group == id);
-                let picked = picked.map(|(_, member)| *member);
-                match picked.or_else(|| self.selected(outbound)) {
+                match self.picked(id, outbound, &pick.groups) {
                     Some(member) => self.hops(member, pick, hops)?,
                     None => return Err(DialError::TooDeep { outbound: name() }),
                 }
@@ -190,15 +187,7 @@ impl Ways {
         lent: &super::Lent,
         uplink: &Uplink,
     ) -> Result<SocketAddr, DialError> {
-        let looked_up;
-        let addresses = match &target.host {
-            Host::Address(address) => std::slice::from_ref(address),
-            Host::Name(_) if !target.resolved.is_empty() => &target.resolved,
-            Host::Name(name) => {
-                looked_up = self.look_up_for(&Path::default(), name).await?;
-                &looked_up
-            }
-        };
+        let addresses = self.addresses_of(&Path::default(), target).await?;
         let allowed = || addresses.iter().filter(|address| lent.allows(**address));
         // Nothing tells whether a datagram arrived: of several addresses one that this host has a way to.
         let routed = allowed().find(|address| self.dialer().has_route(**address, uplink));

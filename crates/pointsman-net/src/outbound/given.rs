@@ -6,15 +6,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pointsman_policy::{Action, Host};
+use pointsman_policy::Host;
 use pointsman_spec::address::{Endpoint, Families, Server};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::members::{Balanced, none_of};
 use super::target::Aim;
+use super::trials::{Trial, Trials};
 use super::{DatagramWay, DialError, Pick, Stay, Target, Ways};
 use crate::ends::{ClientAddr, Ends};
-use crate::group::{Next, Watch};
+use crate::group::Watch;
 use crate::ledger::Ticket;
 use crate::spec::listening::At;
 
@@ -52,49 +52,22 @@ impl Ways {
             });
         };
         let stay = group.admit()?;
-        let Balanced {
-            name,
-            members,
-            how,
-            tried,
-        } = group;
-        let mut left = group.left(ends.client.map(ClientAddr::get));
-        let mut failures: Vec<(&Arc<str>, DialError)> = Vec::new();
-        let mut pause = how.retry.pause;
-        while left.any() {
-            if !failures.is_empty() && !pause.is_zero() {
-                sleep(pause.min(how.retry.most)).await;
-                pause = pause.saturating_mul(2);
-            }
-            let begun = Instant::now();
-            // The one who is to find out whether it is there lets the next one try where it leaves before.
-            let known = &tried.state.failures;
-            let Some(Next { index, passed_by }) = known.next(&tried.members, &mut left, begun)
-            else {
-                break;
-            };
-            let mut watch = tried.watch(index, begun, how.one_way);
-            let Some((member, target)) = members.get(index).and_then(|id| self.target(*id)) else {
-                continue;
-            };
-            let action = target.via.and_then(|via| self.action(via));
-            ticket.note(|record| {
-                record.member = Some(Arc::clone(member));
-                record.action = Some(action.unwrap_or(Action::Direct));
-                for (index, rest) in &passed_by {
-                    record.passed_by(tried.members[*index].name(), *rest);
-                }
-            });
-            let aim = Aim {
-                ways: self,
-                group: name,
-                name: member,
-                target,
-            };
+        let (tried, one_way) = (group.tried, group.how.one_way);
+        let mut trials = Trials::new(self, group, ends.client.map(ClientAddr::get));
+        while let Some(trial) = trials.next(ticket).await {
+            let Trial {
+                aim,
+                index,
+                begun,
+                trying,
+            } = trial;
+            // It lives on with the flow, which is to find out whether the member is there.
+            let mut watch = tried.watch(index, begun, one_way);
+            trying.known();
             match aim.datagrams(ends, same_family).await {
                 Ok((way, place, to)) => {
                     if let Some(line) = ticket.line() {
-                        line.sent_to(target, to);
+                        line.sent_to(aim.target, to);
                     }
                     return Ok(Given {
                         way,
@@ -108,18 +81,11 @@ impl Ways {
                     if error.may_pass() {
                         watch.fails(Instant::now());
                     }
-                    if let Some(line) = ticket.line() {
-                        line.tried(target);
-                    }
-                    // The last one's is told of the flow itself.
-                    if left.any() {
-                        ticket.tried(name, member, error.fault(), &error);
-                    }
-                    failures.push((member, error));
+                    trials.failed(&aim, error, ticket);
                 }
             }
         }
-        Err(none_of(name, failures))
+        Err(trials.over())
     }
 }
 

@@ -3,21 +3,19 @@
 //! Invariants: a flow is carried by what was selected when it was decided, whatever is selected meanwhile; and whatever
 //! was tried, its record names the member that was tried last, and each attempt that failed.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pointsman_policy::refused::{Refused, Refuser};
-use pointsman_policy::{Action, OutboundId};
-use pointsman_spec::outbound::{Balance, Balancing, Carrier, Group, How, Kind, Outbound};
+use pointsman_policy::OutboundId;
+use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
 use pointsman_spec::target::Target;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::target::{Aim, Errand};
-use super::{DialError, Failure, MAX_DEPTH, Opened, Ways};
+use super::target::Errand;
+use super::trials::{Balanced, Trial, Trials};
+use super::{DialError, MAX_DEPTH, Opened, Ways};
 use crate::doubt::Doubt;
 use crate::ends::ClientAddr;
-use crate::group::{Group as Tried, Left, Next, Permit, Trying, Turn};
-use crate::record::chain;
+use crate::group::{Permit, Turn};
 
 /// An outbound as far as to what carries, or to the group that tries its members; groups of which a member is selected
 /// are followed once: what is recorded, guarded and opened is one way, also when somebody selects another meanwhile.
@@ -147,45 +145,16 @@ impl Ways {
         errand: Errand<'_>,
     ) -> Result<Opened, DialError> {
         let permit = group.admit()?;
-        let mut left = group.left(errand.ends.client.map(ClientAddr::get));
-        let Balanced {
-            name,
-            members,
-            how,
-            tried,
-        } = group;
-        let mut failures: Vec<(&Arc<str>, DialError)> = Vec::new();
-        let mut pause = how.retry.pause;
-        while left.any() {
-            if !failures.is_empty() && !pause.is_zero() {
-                sleep(pause.min(how.retry.most)).await;
-                pause = pause.saturating_mul(2);
-            }
-            let begun = Instant::now();
-            let known = &tried.state.failures;
-            let Some(Next { index, passed_by }) = known.next(&tried.members, &mut left, begun)
-            else {
-                break;
-            };
-            let remembered = &tried.members[index];
-            let trying = Trying::new(known, remembered, begun);
-            let Some((member, target)) = members.get(index).and_then(|id| self.target(*id)) else {
-                continue;
-            };
-            let action = target.via.and_then(|via| self.action(via));
-            errand.ticket.note(|record| {
-                record.member = Some(Arc::clone(member));
-                record.action = Some(action.unwrap_or(Action::Direct));
-                for (index, rest) in &passed_by {
-                    record.passed_by(tried.members[*index].name(), *rest);
-                }
-            });
-            let aim = Aim {
-                ways: self,
-                group: name,
-                name: member,
-                target,
-            };
+        let (failures, members) = (&group.tried.state.failures, &group.tried.members);
+        let mut trials = Trials::new(self, group, errand.ends.client.map(ClientAddr::get));
+        while let Some(trial) = trials.next(errand.ticket).await {
+            let Trial {
+                aim,
+                index,
+                begun,
+                trying,
+            } = trial;
+            let member = &members[index];
             let reached = aim.reach(&errand).await;
             // Else the next one tries: a failure that says nothing of the target is as none.
             if reached.as_ref().err().is_none_or(DialError::may_pass) {
@@ -193,9 +162,9 @@ impl Ways {
             }
             match reached {
                 Ok((stream, mut turn)) => {
-                    known.forgive(remembered);
+                    failures.forgive(member);
                     if let Some(line) = errand.ticket.line() {
-                        line.reached(target, &stream);
+                        line.reached(aim.target, &stream);
                     }
                     // The flow's bytes go there from now on.
                     turn.iter_mut().for_each(Turn::used);
@@ -206,26 +175,19 @@ impl Ways {
                             _turn: turn,
                             _doubt: None,
                         },
-                        read_timeout: target.read_timeout,
-                        write_timeout: target.write_timeout,
+                        read_timeout: aim.target.read_timeout,
+                        write_timeout: aim.target.write_timeout,
                     });
                 }
                 Err(error) => {
                     if error.may_pass() {
-                        known.note(&tried.members, remembered, begun, Instant::now());
+                        failures.note(members, member, begun, Instant::now());
                     }
-                    if let Some(line) = errand.ticket.line() {
-                        line.tried(target);
-                    }
-                    // The last one's is told of the flow itself.
-                    if left.any() {
-                        errand.ticket.tried(name, member, error.fault(), &error);
-                    }
-                    failures.push((member, error));
+                    trials.failed(&aim, error, errand.ticket);
                 }
             }
         }
-        Err(none_of(name, failures))
+        Err(trials.over())
     }
 
     /// The target of that number, with its name.
@@ -235,65 +197,5 @@ impl Ways {
             Kind::Carry(Carrier::Target(target)) => Some((&outbound.name, target)),
             _ => None,
         }
-    }
-}
-
-/// A group that tries its members.
-#[derive(Clone, Copy)]
-pub(super) struct Balanced<'a> {
-    pub(super) name: &'a Arc<str>,
-    pub(super) members: &'a [OutboundId],
-    pub(super) how: &'a Balancing,
-    /// What is known of it, and of its members.
-    pub(super) tried: &'a Tried,
-}
-
-impl Balanced<'_> {
-    /// The members that a flow of that client may try, in its order.
-    pub(super) fn left(&self, client: Option<SocketAddr>) -> Left {
-        let turn = match self.how.balance {
-            Balance::RoundRobin => self.tried.state.turn(),
-            Balance::Failover | Balance::None | Balance::Source => 0,
-        };
-        let client = client.map(|client| client.ip());
-        Left::new(self.how, &self.tried.members, turn, client)
-    }
-
-    /// Counts one more flow.
-    pub(super) fn admit(&self) -> Result<Permit, DialError> {
-        let shut = |why| DialError::Shut {
-            outbound: Arc::clone(self.name),
-            why,
-        };
-        if let Some(why) = &self.how.not_yet {
-            return Err(shut(Refused::sentence(Refuser::NotBuilt, Arc::clone(why))));
-        }
-        let most = self.how.connection_limit;
-        let over = || {
-            let why = "as many connections are open as `connection_limit` allows";
-            let why = format_args!("{why} ({most})");
-            shut(Refused::new(Refuser::ConnectionLimit, why))
-        };
-        self.tried.state.admit(most).ok_or_else(over)
-    }
-}
-
-/// One error of all that went wrong.
-pub(super) fn none_of(group: &Arc<str>, mut failures: Vec<(&Arc<str>, DialError)>) -> DialError {
-    if failures.len() == 1
-        && let Some((_, only)) = failures.pop()
-    {
-        return only;
-    }
-    let each = failures
-        .iter()
-        .map(|(member, error)| format!("{member}: {}", chain(error)));
-    let failure = failures
-        .last()
-        .map_or(Failure::General, |(_, error)| error.failure());
-    DialError::NoTarget {
-        outbound: Arc::clone(group),
-        why: each.collect::<Vec<_>>().join("; "),
-        failure,
     }
 }

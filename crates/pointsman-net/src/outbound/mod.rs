@@ -15,8 +15,10 @@ mod members;
 mod socks5;
 mod target;
 mod transport;
+mod trials;
 mod waiting;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -321,16 +323,12 @@ impl Ways {
                 Kind::Choose(Group {
                     members: _,
                     how: How::Selected { uplink },
-                }) => {
-                    let picked = path.picks.iter().find(|(group, _)| *group == id);
-                    let picked = picked.map(|(_, member)| *member);
-                    match picked.or_else(|| self.selected(outbound)) {
-                        Some(member) => self.through(member, path.or(uplink), target, limit).await,
-                        None => Err(DialError::TooDeep {
-                            outbound: Arc::clone(name),
-                        }),
-                    }
-                }
+                }) => match self.picked(id, outbound, &path.picks) {
+                    Some(member) => self.through(member, path.or(uplink), target, limit).await,
+                    None => Err(DialError::TooDeep {
+                        outbound: Arc::clone(name),
+                    }),
+                },
                 Kind::Through(hops) => match hops.split_last() {
                     Some((last, before)) => {
                         path.before.extend_from_slice(before);
@@ -410,15 +408,7 @@ impl Ways {
         target: &Target,
         limit: Duration,
     ) -> Result<Stream, DialError> {
-        let looked_up;
-        let addresses = match &target.host {
-            Host::Address(address) => std::slice::from_ref(address),
-            Host::Name(_) if !target.resolved.is_empty() => &target.resolved,
-            Host::Name(name) => {
-                looked_up = self.look_up_for(&path, name).await?;
-                &looked_up
-            }
-        };
+        let addresses = &*self.addresses_of(&path, target).await?;
         let with_port = |address: &IpAddr| SocketAddr::new(*address, target.port);
         let (one, many);
         let addresses = match addresses {
@@ -442,6 +432,31 @@ impl Ways {
             source,
         })?;
         Ok(self.known(socket, addresses, self.dialer()))
+    }
+
+    /// Where a target is: its own address, those that the policy saw, else what is looked up.
+    async fn addresses_of<'a>(
+        &self,
+        path: &Path,
+        target: &'a Target,
+    ) -> Result<Cow<'a, [IpAddr]>, DialError> {
+        Ok(match &target.host {
+            Host::Address(address) => std::slice::from_ref(address).into(),
+            Host::Name(_) if !target.resolved.is_empty() => (&*target.resolved).into(),
+            Host::Name(name) => self.look_up_for(path, name).await?.into(),
+        })
+    }
+
+    /// The member of a group where one is selected: as it was when the flow was decided, else as it is now.
+    fn picked(
+        &self,
+        id: OutboundId,
+        outbound: &Outbound,
+        picks: &[(OutboundId, OutboundId)],
+    ) -> Option<OutboundId> {
+        let picked = picks.iter().find(|(group, _)| *group == id);
+        let picked = picked.map(|(_, member)| *member);
+        picked.or_else(|| self.selected(outbound))
     }
 
     async fn look_up_for(&self, path: &Path, name: &Domain) -> Result<Vec<IpAddr>, DialError> {
