@@ -87,6 +87,8 @@ pub(crate) struct Link {
 struct Hops {
     servers: Vec<OutboundId>,
     uplink: Uplink,
+    /// Whether the nearest one is known, a server or this host's own way.
+    left: bool,
     depth: u8,
 }
 
@@ -129,7 +131,7 @@ impl Ways {
         };
         // What a group says is stronger than what its member says; further servers are reached by the nearest.
         if let Some(uplink) = outbound.kind.uplink()
-            && hops.servers.is_empty()
+            && !hops.left
             && hops.uplink == Uplink::default()
         {
             hops.uplink = uplink.clone();
@@ -142,8 +144,12 @@ impl Ways {
             });
         }
         match &outbound.kind {
-            Kind::Carry(Carrier::Direct(_)) => Ok(()),
+            Kind::Carry(Carrier::Direct(_)) => {
+                hops.left = true;
+                Ok(())
+            }
             Kind::Carry(Carrier::Upstream(_)) => {
+                hops.left = true;
                 hops.servers.push(id);
                 Ok(())
             }

@@ -112,3 +112,42 @@ fn explanations_refuse_for_udp_what_the_data_plane_refuses() {
         assert!((6..count).contains(&refused), "{refused} of {count}");
     }
 }
+
+/// As over TCP: servers behind the nearest hop are reached by that one, whatever they say of an uplink.
+#[test]
+fn the_nearest_hop_alone_says_by_which_uplink_it_is_left() {
+    let by = |interface: &str| Uplink {
+        interface: Some(interface.into()),
+        ..Uplink::default()
+    };
+    let mut far = upstream(Protocol::Socks5(None), true);
+    if let Kind::Carry(Carrier::Upstream(upstream)) = &mut far {
+        upstream.uplink = by("far0");
+    }
+    let kinds = [
+        Kind::direct(),
+        far,
+        Kind::Carry(Carrier::Direct(by("near0"))),
+        chain(&[0, 1]),
+        chain(&[2, 1]),
+        chain(&[1, 1]),
+    ];
+    let outbounds = (0..).zip(kinds).map(|(at, kind)| Outbound {
+        name: format!("{at}").into(),
+        kind,
+    });
+    let names = Slow {
+        waits: 0,
+        address: IpAddr::from([192, 0, 2, 7]),
+    };
+    let stage = Stage::with(outbounds.collect(), Vec::new(), names);
+    let ways = Ways::new(stage.shared.clone(), stage.generation.clone());
+    let uplink = |id| {
+        let way = ways.datagram_way(&ways.pick(OutboundId(id))).unwrap();
+        way.uplink().clone()
+    };
+    assert_eq!(uplink(1), by("far0"));
+    assert_eq!(uplink(3), Uplink::default(), "by the routes of this host");
+    assert_eq!(uplink(4), by("near0"));
+    assert_eq!(uplink(5), by("far0"));
+}
