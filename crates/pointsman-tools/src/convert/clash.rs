@@ -153,6 +153,15 @@ impl Clash<'_> {
             Some(level @ ("debug" | "error" | "info")) => {
                 self.draft.head.push(format!("log: {{ level: {level} }}"));
             }
+            Some("silent") => {
+                self.draft.head.push("log: { level: error }".to_owned());
+                self.log_level("there is no level `silent` here: errors are logged");
+            }
+            Some(level) if !level.is_empty() => {
+                self.log_level(&format!(
+                    "there is no level `{level}`: it is not carried over"
+                ));
+            }
             _ => {}
         }
         for (key, value) in pairs(Some(root)) {
@@ -175,6 +184,11 @@ impl Clash<'_> {
             }
         }
         self.told_apart();
+    }
+
+    fn log_level(&mut self, what: &str) {
+        let at = get(self.root, "log-level").map_or_else(String::new, place);
+        self.draft.report.note(at, what);
     }
 
     /// Parts of which each item is a loss of its own.

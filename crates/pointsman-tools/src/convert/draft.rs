@@ -9,11 +9,12 @@ use pointsman_policy::Condition;
 use pointsman_policy::line::{Scope, parse_condition, word};
 use pointsman_policy::model::SetId;
 
-use super::emit::{Map, Page, quoted, text};
+use super::emit::Map;
 use super::policies::lacks;
 use super::summary::{Known, Ruled};
 use super::{LISTS_STAY, PASSWORDS, Report};
-use pointsman_config::yaml::write;
+
+mod page;
 
 /// The parts of the file.
 #[derive(Default)]
@@ -48,10 +49,6 @@ pub(super) enum Section {
     Hosts,
     Domains,
 }
-
-/// The sections that stand at the top, and those below `dns`.
-const AT_TOP: [Section; 3] = [Section::Inbounds, Section::Outbounds, Section::RuleSets];
-const OF_DNS: [Section; 3] = [Section::Upstreams, Section::Hosts, Section::Domains];
 
 impl Section {
     fn as_str(self) -> &'static str {
@@ -93,6 +90,8 @@ struct Rule {
     last: bool,
     /// Where it leads; `None`: it is no rule.
     out: Option<String>,
+    /// What its flows got instead of the refusal that it is here.
+    stands_for: Option<String>,
     place: String,
     /// As it was written.
     written: String,
@@ -206,6 +205,28 @@ impl Draft {
 
     /// Adds a rule: a condition in the words of rule lists, and a way out by its name.
     pub(super) fn rule(&mut self, place: &str, written: &str, condition: &str, out: &str) {
+        self.rule_to(place, written, condition, out, None);
+    }
+
+    /// Adds a rule that refuses, because what its flows got is not here.
+    pub(super) fn refusal(
+        &mut self,
+        place: &str,
+        written: &str,
+        condition: &str,
+        stands_for: &str,
+    ) {
+        self.rule_to(place, written, condition, "REJECT", Some(stands_for));
+    }
+
+    fn rule_to(
+        &mut self,
+        place: &str,
+        written: &str,
+        condition: &str,
+        out: &str,
+        stands_for: Option<&str>,
+    ) {
         let parsed = match parse_condition(condition, &Sets(&self.sets)) {
             Ok(parsed) => parsed,
             Err(error) => return self.left_out(place, written, &error.to_string()),
@@ -230,6 +251,7 @@ impl Draft {
         self.add(Rule {
             last: false,
             out: Some(out.to_owned()),
+            stands_for: stands_for.map(str::to_owned),
             place: place.to_owned(),
             written: written.to_owned(),
             text,
@@ -260,6 +282,7 @@ impl Draft {
         self.add(Rule {
             last: true,
             out: Some(out.to_owned()),
+            stands_for: None,
             place: place.to_owned(),
             written: rule.clone(),
             text: rule,
@@ -273,6 +296,7 @@ impl Draft {
         self.add(Rule {
             last: false,
             out: None,
+            stands_for: None,
             place: place.to_owned(),
             written: item.to_owned(),
             text: item.to_owned(),
@@ -355,6 +379,7 @@ impl Draft {
             return;
         }
         self.fallback(place, "REJECT");
+        self.known.rest_is_refused = true;
         let what = "`FALLBACK, REJECT` is added in its place: what no rule takes is refused";
         self.report.lost(place, what);
     }
@@ -437,28 +462,17 @@ impl Draft {
         found.map(|(at, _)| Part::Rule(at)).collect()
     }
 
-    /// The file, and which part stands on which line.
-    pub(super) fn page(&self) -> (String, Lines) {
-        let mut page = Page::default();
-        let mut lines = Lines::new();
-        self.head(&AT_TOP, &mut page, &mut lines);
-        page.line(0, "");
-        page.line(0, "rules:");
-        for (at, rule) in self.rules.iter().enumerate() {
-            page.line(1, &format!("- {}", write::line(&rule.text)));
-            lines.insert(page.lines(), Part::Rule(at));
-        }
-        (page.finish(), lines)
+    /// Where a thing of this name stood in the original.
+    pub(super) fn place_of(&self, section: Section, name: &str) -> Option<&str> {
+        let mut items = self.items.iter();
+        let item = items.find(|item| item.section == section && item.name == name)?;
+        Some(&item.place)
     }
 
-    /// The file without its lists and the rules that ask for them: it loads wherever the lists are.
-    pub(super) fn without_lists(&self) -> String {
-        let mut page = Page::default();
-        self.head(&AT_TOP[..2], &mut page, &mut Lines::new());
-        page.line(0, "");
-        let last = self.rules.last().map_or("FALLBACK, REJECT", |r| &r.text);
-        page.line(0, &format!("rules: [{}]", quoted(last)));
-        page.finish()
+    /// Says of a group that a refusal replaces its first member: the member's name, and why it is not there.
+    pub(super) fn first_is_replaced(&mut self, group: &str, member: &str, why: &str) {
+        let first = (member.to_owned(), why.to_owned());
+        self.known.replaced.insert(group.to_owned(), first);
     }
 
     /// What the summary tells of the rules and lists.
@@ -469,6 +483,7 @@ impl Draft {
         let rules = self.rules.iter().filter(|rule| !rule.last);
         let rules = rules.map(|rule| Ruled {
             out: rule.out.clone(),
+            stands_for: rule.stands_for.clone(),
             sets: asked(&rule.condition)
                 .into_iter()
                 .filter_map(named)
@@ -478,40 +493,6 @@ impl Draft {
             rules: rules.collect(),
             fetched: names.cloned().collect(),
             ..self.known.clone()
-        }
-    }
-
-    /// All before the rules.
-    fn head(&self, sections: &[Section], page: &mut Page, lines: &mut Lines) {
-        page.line(0, &format!("# Converted from {}.", self.from));
-        page.line(0, "version: 1");
-        for line in &self.head {
-            page.line(0, line);
-        }
-        for section in sections.iter().filter(|section| self.has_any(**section)) {
-            page.line(0, "");
-            self.section(*section, 0, page, lines);
-        }
-        if !self.dns.is_empty() || OF_DNS.into_iter().any(|section| self.has_any(section)) {
-            page.line(0, "");
-            page.line(0, "dns:");
-            for section in OF_DNS {
-                self.section(section, 1, page, lines);
-            }
-            page.pairs(1, &self.dns);
-        }
-    }
-
-    /// Writes a section, where anything stands in it.
-    fn section(&self, section: Section, indent: usize, page: &mut Page, lines: &mut Lines) {
-        if !self.has_any(section) {
-            return;
-        }
-        page.line(indent, &format!("{}:", section.as_str()));
-        let items = self.items.iter().enumerate();
-        for (at, item) in items.filter(|(_, item)| item.section == section) {
-            page.line(indent + 1, &format!("{}: {}", text(&item.name), item.value));
-            lines.insert(page.lines(), Part::Item(at));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::draft::{Draft, LACKS};
+use super::draft::{Draft, LACKS, Section};
 use super::{Conversion, summary};
 use pointsman_config::files::Files;
 use pointsman_config::input::Input;
@@ -73,6 +73,17 @@ pub(super) fn finish(mut draft: Draft, directory: &Path, files: &dyn Files) -> C
     // The lists may not be at hand; what the summary tells does not depend on them.
     let rest = loaded(&draft.without_lists(), directory, files);
     let known = draft.known();
+    for (group, what) in rest
+        .setup
+        .iter()
+        .flat_map(|setup| summary::refusing_groups(setup, &known))
+    {
+        let place = draft
+            .place_of(Section::Outbounds, &group)
+            .unwrap_or_default();
+        let place = place.to_owned();
+        draft.report.lost(place, what);
+    }
     let told = rest.setup.map(|setup| summary::of(&setup, &known));
     Conversion {
         text,

@@ -5,7 +5,9 @@
 
 mod conditions;
 mod dns;
+mod hosts;
 mod inbounds;
+mod log;
 mod outbounds;
 mod route;
 mod servers;
@@ -32,6 +34,8 @@ pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problem
         file: source.file.to_string(),
         lines,
         names: BTreeMap::new(),
+        answering: BTreeSet::new(),
+        hosts: BTreeMap::new(),
         sets: BTreeMap::new(),
         inbounds: BTreeSet::new(),
         sniffed: false,
@@ -42,15 +46,12 @@ pub(super) fn convert(root: &Value, source: &Arc<Source>, problems: &mut Problem
         "dns",
         "endpoints",
         "inbounds",
+        "log",
         "outbounds",
         "route",
     ];
-    this.unknown(
-        "",
-        root,
-        &known,
-        &["certificate", "experimental", "log", "ntp"],
-    );
+    this.unknown("", root, &known, &["certificate", "experimental", "ntp"]);
+    this.log();
     this.inbounds();
     this.outbounds();
     this.rule_sets();
@@ -89,6 +90,10 @@ struct SingBox<'a> {
     lines: Lines,
     /// Native names of outbounds.
     names: BTreeMap<String, String>,
+    /// Outbounds that answer DNS questions.
+    answering: BTreeSet<String>,
+    /// Name servers of type `hosts`.
+    hosts: BTreeMap<String, hosts::Hosts>,
     /// Of rule sets: what their rules ask for.
     sets: BTreeMap<String, conditions::Asked>,
     /// Tags of the inbounds that are written.

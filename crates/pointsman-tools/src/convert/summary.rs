@@ -10,6 +10,7 @@ use pointsman_policy::OutboundId;
 
 use pointsman_config::setup::{Carrier, Kind, Setup};
 
+mod groups;
 mod lists;
 mod names;
 mod rules;
@@ -41,6 +42,8 @@ pub(super) struct Known {
     pub(super) refusing: BTreeMap<String, String>,
     /// Groups without members.
     pub(super) empty: BTreeSet<String>,
+    /// Groups of which a refusal replaces the first member: its name, and why it is not there.
+    pub(super) replaced: BTreeMap<String, (String, String)>,
     /// The rules, without the one that ends the list.
     pub(super) rules: Vec<Ruled>,
     /// How many are not carried over.
@@ -49,6 +52,8 @@ pub(super) struct Known {
     pub(super) all: Option<String>,
     /// Where flows go that no rule takes.
     pub(super) last: Option<String>,
+    /// Whether they are refused, because where they went is not here.
+    pub(super) rest_is_refused: bool,
     /// Rule sets that are fetched.
     pub(super) fetched: Vec<String>,
     /// Rule sets whose files are not there.
@@ -74,6 +79,8 @@ pub(super) struct Known {
 pub(super) struct Ruled {
     /// The outbound that it leads to.
     pub(super) out: Option<String>,
+    /// What its flows got instead of the refusal that it is here.
+    pub(super) stands_for: Option<String>,
     /// The rule sets that it asks.
     pub(super) sets: Vec<String>,
 }
@@ -107,6 +114,11 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
             .to_owned(),
     );
     summary
+}
+
+/// What to say of each group that refuses until another member is selected, by its name.
+pub(super) fn refusing_groups(setup: &Setup, known: &Known) -> Vec<(String, String)> {
+    Told { setup, known }.refusing_groups()
 }
 
 struct Told<'a> {
@@ -185,104 +197,6 @@ impl Told<'_> {
         }
     }
 
-    /// Tells of groups; answers with those for which a member to select is named.
-    fn groups(&self, summary: &mut Summary) -> BTreeSet<OutboundId> {
-        let (mut good, mut refused, mut broken) = (0, Vec::new(), Vec::new());
-        let (mut selects, mut fixed) = (Vec::new(), Vec::new());
-        for (number, outbound) in (0_u32..).zip(&self.setup.outbounds) {
-            let name = &outbound.name;
-            let members = match &outbound.kind {
-                Kind::Choose(group) if outbound.kind.selectable().is_some() => &group.members,
-                Kind::Through(hops) => {
-                    let own = |hop: &OutboundId| self.name(*hop) == &**name;
-                    if let End::RefusedNow(why) = self.end(OutboundId(number)).1
-                        && !hops.iter().any(own)
-                    {
-                        broken.push(format!(
-                            "`{name}` goes through a proxy that refuses ({why}), so flows to it are refused"
-                        ));
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            if self.known.refusing.contains_key(&**name) {
-                continue;
-            }
-            let (way, end) = self.end(OutboundId(number));
-            let changed = self.known.changing.contains(&**name) && members.len() > 1;
-            let works = !matches!(end, End::RefusedNow(_));
-            if let (true, Some(first)) = (changed && works, members.first()) {
-                fixed.push((name, self.name(*first)));
-            }
-            match end {
-                End::Goes if changed => {}
-                End::Goes => good += 1,
-                End::Refused => refused.push(format!("`{name}` ({})", way.join(", then "))),
-                End::RefusedNow(_) if way.is_empty() => {
-                    broken.push(format!(
-                        "the group `{name}` has no members, so flows to it are refused until you write some"
-                    ));
-                }
-                End::RefusedNow(why) => {
-                    broken.push(format!(
-                        "the group `{name}` begins with {} ({why}), so flows to it are refused until another member is \
-                         selected",
-                        way.join(", then ")
-                    ));
-                    let proxy = |id: &&OutboundId| self.is_proxied(**id);
-                    if let Some(member) = members.iter().find(proxy) {
-                        let step = format!(
-                            "`pointsman outbounds select '{name}' '{}'` selects a member of `{name}` that is built",
-                            self.name(*member)
-                        );
-                        selects.push((OutboundId(number), step));
-                    }
-                }
-            }
-        }
-        if good > 0 {
-            summary.works.push(count(good, "group"));
-        }
-        if !refused.is_empty() {
-            summary.works.push(format!(
-                "{} with a refusal as the first member, so flows to it are refused until another member is selected: {}",
-                count(refused.len(), "group"),
-                named(refused)
-            ));
-        }
-        let more = broken.len().saturating_sub(MOST_NAMED);
-        summary.changed.extend(broken.into_iter().take(MOST_NAMED));
-        if more > 0 {
-            let what = format!("flows to {more} more of the groups are refused, too");
-            summary.changed.push(what);
-        }
-        let firsts = fixed
-            .iter()
-            .map(|(name, first)| format!("`{name}` is `{first}`"));
-        match fixed.len() {
-            0 => {}
-            1 => summary.changed.push(format!(
-                "1 group no longer changes by itself: {} until you select another member",
-                named(firsts)
-            )),
-            many => summary.changed.push(format!(
-                "{many} groups no longer change by themselves, and are their first members until you select others: {}",
-                named(firsts)
-            )),
-        }
-        selects.truncate(MOST_NAMED);
-        let (selected, mut selects): (BTreeSet<OutboundId>, Vec<String>) =
-            selects.into_iter().unzip();
-        if !fixed.is_empty() {
-            let what =
-                "`pointsman outbounds select GROUP MEMBER` selects another member of a group";
-            selects.push(what.to_owned());
-        }
-        summary.next.splice(0..0, selects);
-        selected
-    }
-
     fn rules(&self, summary: &mut Summary) {
         let known = self.known;
         self.working_rules(summary);
@@ -307,6 +221,11 @@ impl Told<'_> {
         let Some(id) = self.id(out) else { return };
         match self.end(id).1 {
             End::Goes => summary.works.push(what),
+            End::Refused if known.all.is_none() && known.rest_is_refused => {
+                summary
+                    .changed
+                    .push("flows that no rule takes are refused".to_owned());
+            }
             End::Refused => summary.works.push(format!("{what}, and are refused")),
             End::RefusedNow(_) => summary.changed.push(format!("{what}, and are refused")),
         }
@@ -345,6 +264,10 @@ impl Told<'_> {
             }
             if self.known.empty.contains(&*outbound.name) {
                 return (way, End::RefusedNow("no members".to_owned()));
+            }
+            if let Some((first, why)) = self.known.replaced.get(&*outbound.name) {
+                way.push(format!("`{first}`"));
+                return (way, End::RefusedNow(why.clone()));
             }
             match &outbound.kind {
                 kind @ Kind::Choose(_) if kind.selectable().is_some() => {

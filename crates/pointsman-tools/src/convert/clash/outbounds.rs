@@ -237,6 +237,14 @@ impl<'a> Clash<'a> {
                 ),
             };
             self.draft.report.lost(&at, what);
+            if named.is_empty() && kind != "relay" {
+                let why = if member == "PASS" {
+                    "not built yet"
+                } else {
+                    "not there"
+                };
+                self.draft.first_is_replaced(&own, member, why);
+            }
             named.push((member, "REJECT".to_owned()));
         }
         if let Some((_, first)) = named.first() {

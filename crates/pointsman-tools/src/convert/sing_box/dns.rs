@@ -121,9 +121,11 @@ impl SingBox<'_> {
             return;
         };
         self.stand_in(&last, "dns.final");
+        self.no_name_here(&last);
         let of_servers = self.server_resolver().filter(|tag| *tag != last);
         if let Some(tag) = &of_servers {
             self.stand_in(tag, "route.default_domain_resolver");
+            self.no_name_here(tag);
             if self.resolves() {
                 let place = self.place("route.default_domain_resolver");
                 let what = format!(
@@ -145,11 +147,21 @@ impl SingBox<'_> {
     }
 
     fn stand_in_at(&mut self, tag: &str, place: &str) {
-        if !self.draft.has(Section::Upstreams, tag) {
+        if let Some(hosts) = self.hosts.get_mut(tag) {
+            hosts.asked = true;
+        } else if !self.draft.has(Section::Upstreams, tag) {
             let what =
                 format!("there is no name server `{tag}`: what is asked of it gets no answer");
             self.draft.report.lost(place, what);
             self.draft.silent(tag, place);
+        }
+    }
+
+    /// Makes sure that there is an upstream for the names that a server of type `hosts` does not have.
+    fn no_name_here(&mut self, tag: &str) {
+        let hosts = self.hosts.get(tag).map(|hosts| hosts.place.clone());
+        if let Some(place) = hosts.filter(|_| !self.draft.has(Section::Upstreams, tag)) {
+            self.draft.silent(tag, &place);
         }
     }
 
@@ -168,6 +180,10 @@ impl SingBox<'_> {
                 self.draft.report.lost(&place, what);
             }
         }
+        self.fixed_names(|name| {
+            let first = asked.iter().find(|asked| asked.holds(name));
+            first.map_or(last, |first| &first.upstream).to_owned()
+        });
         // The most specific name counts natively: what an earlier rule took stays with that.
         for at in 0..asked.len() {
             let (before, rest) = asked.split_at(at);
@@ -181,7 +197,11 @@ impl SingBox<'_> {
                 Which::Alone => format!("={}", one.name.as_str()),
                 Which::Below | Which::WithBelow => one.name.as_str().to_owned(),
             };
-            if !self.draft.has(Section::Domains, &key) {
+            let fixed = one.which == Which::Alone
+                && self.draft.has(Section::Hosts, one.name.as_str())
+                && self.hosts.contains_key(&one.upstream);
+            if !fixed && !self.draft.has(Section::Domains, &key) {
+                self.no_name_here(&one.upstream);
                 self.draft
                     .entry(Section::Domains, &key, text(&one.upstream), &one.place);
             }
@@ -189,6 +209,7 @@ impl SingBox<'_> {
             if one.which == Which::Below && !self.draft.has(Section::Domains, &alone) {
                 let found = asked.iter().find(|asked| asked.holds(&one.name));
                 let upstream = found.map_or(last, |found| &found.upstream);
+                self.no_name_here(upstream);
                 self.draft
                     .entry(Section::Domains, &alone, text(upstream), &one.place);
             }
@@ -212,6 +233,8 @@ impl SingBox<'_> {
             "disable_cache",
             "domain",
             "domain_suffix",
+            "ip_accept_any",
+            "preferred_by",
             "rewrite_ttl",
             "server",
             "type",
@@ -235,7 +258,8 @@ impl SingBox<'_> {
             strings(&rule[key]).ok_or_else(|| format!("`{key}` is not a list of names"))
         };
         let (names, suffixes) = (list("domain")?, list("domain_suffix")?);
-        if names.is_empty() && suffixes.is_empty() {
+        let given = self.given_names(rule)?;
+        if names.is_empty() && suffixes.is_empty() && given.is_none() {
             return Err("it names no names".to_owned());
         }
         let upstream = match rule["action"].as_str().unwrap_or("route") {
@@ -247,11 +271,16 @@ impl SingBox<'_> {
             }
             "reject" => self.refused(place),
             action => {
-                let what = format!("`{action}`: its names get no answer");
+                let what = format!(
+                    "the action `{action}` is not built yet: the names of `{}` get no answer",
+                    shown(rule)
+                );
                 self.draft.report.lost(place, what);
                 self.refused(place)
             }
         };
+        // Of names that a server of type `hosts` has, the rule takes those that it names.
+        let before = asked.len();
         let mut add = |name: &str, which| match Domain::parse(name) {
             Ok(name) => asked.push(Asked {
                 name,
@@ -273,7 +302,45 @@ impl SingBox<'_> {
                 None => add(name, Which::WithBelow),
             }
         }
+        if let Some(given) = given {
+            let named = asked.split_off(before);
+            let all = names.is_empty() && suffixes.is_empty();
+            let taken = given
+                .into_iter()
+                .filter(|name| all || named.iter().any(|asked| asked.holds(name)));
+            asked.extend(taken.map(|name| Asked {
+                name,
+                which: Which::Alone,
+                upstream: upstream.clone(),
+                place: place.to_owned(),
+            }));
+        }
         Ok(())
+    }
+
+    /// The names to which a rule limits itself by what servers of type `hosts` have.
+    fn given_names(&self, rule: &Value) -> Result<Option<Vec<Domain>>, String> {
+        let mut tags = strings(&rule["preferred_by"]).unwrap_or_default();
+        if rule["ip_accept_any"] == true {
+            tags.extend(rule["server"].as_str().map(str::to_owned));
+            if !rule["preferred_by"].is_null() {
+                return Err("it asks for `ip_accept_any` and `preferred_by`".to_owned());
+            }
+        }
+        let mut names = Vec::new();
+        for tag in &tags {
+            let Some(hosts) = self.hosts.get(&own_tag(tag)) else {
+                let key = match rule["ip_accept_any"] == true {
+                    true => "ip_accept_any",
+                    false => "preferred_by",
+                };
+                return Err(format!(
+                    "it asks for `{key}` of `{tag}`; which server is asked depends on the name alone here"
+                ));
+            };
+            names.extend(hosts.names.keys().cloned());
+        }
+        Ok((!tags.is_empty()).then_some(names))
     }
 
     /// The upstream that gives no answer, for names whose questions are refused.

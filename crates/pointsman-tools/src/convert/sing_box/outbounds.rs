@@ -78,6 +78,9 @@ impl SingBox<'_> {
             let plain = keys.all(|(key, _)| {
                 ["tag", "type"].contains(&key.as_str()) || QUIET.contains(&key.as_str())
             });
+            if outbound["type"] == "dns" {
+                self.answering.insert(tag.clone());
+            }
             let own = match outbound["type"].as_str() {
                 Some("direct")
                     if plain && !self.is_linked() && tag.eq_ignore_ascii_case("direct") =>
@@ -263,9 +266,15 @@ impl SingBox<'_> {
         }
         let mut written = Vec::new();
         for member in &members {
+            if written.is_empty() && self.answering.contains(member) {
+                self.draft.first_is_replaced(own, member, "not built yet");
+            }
             match self.names.get(member) {
                 Some(member) => written.push(text(member)),
                 None => {
+                    if written.is_empty() {
+                        self.draft.first_is_replaced(own, member, "not there");
+                    }
                     let what = format!(
                         "`{own}` names `{member}`, which is not there: a member that refuses every flow replaces it"
                     );

@@ -120,7 +120,10 @@ impl SingBox<'_> {
                         self.draft.report.note(&place, what);
                     }
                     self.draft.parts_lost(&place, &written, &found.lost, &out);
-                    self.draft.rule(&place, &written, &condition, &out);
+                    match self.answers_names(rule, action) {
+                        None => self.draft.rule(&place, &written, &condition, &out),
+                        Some(name) => self.draft.refusal(&place, &written, &condition, name),
+                    }
                 }
                 Ok(None) => {}
                 Err(why) => self.draft.left_out(&place, &shown(rule), &why),
@@ -137,9 +140,13 @@ impl SingBox<'_> {
             Err(tag) => {
                 let what = format!("there is no outbound `{tag}`: what no rule takes is refused");
                 self.draft.report.lost(&place, what);
+                self.draft.known.rest_is_refused = true;
                 "REJECT".to_owned()
             }
         };
+        let first = items(&root["outbounds"]).first();
+        let last = text_of(&route["final"]).or_else(|| text_of(&first?["tag"]));
+        self.draft.known.rest_is_refused |= last.is_some_and(|tag| self.answering.contains(tag));
         self.draft.fallback(&place, &out);
     }
 
@@ -207,7 +214,27 @@ impl SingBox<'_> {
             }
             "reject" if rule["method"].as_str() == Some("drop") => Ok(Some("BLACKHOLE".to_owned())),
             "reject" => Ok(Some("REJECT".to_owned())),
+            "hijack-dns" => {
+                let what = format!(
+                    "`{}` answers the DNS questions of programs, which is not built yet: its flows are refused",
+                    shown(rule)
+                );
+                self.draft.report.lost(place, what);
+                Ok(Some("REJECT".to_owned()))
+            }
             other => Err(format!("there is no action `{other}`")),
+        }
+    }
+
+    /// The name of what a rule hands DNS questions to, so that they are answered: not built here.
+    fn answers_names<'r>(&self, rule: &'r Value, action: &'r str) -> Option<&'r str> {
+        match action {
+            "hijack-dns" => Some(action),
+            "route" => {
+                let tag = rule["outbound"].as_str()?;
+                self.answering.contains(tag).then_some(tag)
+            }
+            _ => None,
         }
     }
 

@@ -24,6 +24,16 @@ impl SingBox<'_> {
         if self.draft.is_taken(Section::Upstreams, &tag, &place) {
             return;
         }
+        if let Some(first) = self.hosts.get(&tag) {
+            let what = format!(
+                "the name `{tag}` is given twice in `dns.servers`: the first counts ({}), this one is left out",
+                first.place
+            );
+            return self.draft.report.lost(&place, what);
+        }
+        if server["type"] == "hosts" {
+            return self.hosts_server(&part, &tag, server);
+        }
         let value = match self.server(server) {
             Ok(value) => value,
             Err(why) => {

@@ -24,6 +24,9 @@ impl Told<'_> {
             if let Some(name) = rule.sets.iter().find(lacks) {
                 empty += 1;
                 sets.insert(format!("`{name}`"));
+            } else if let Some(name) = &rule.stands_for {
+                refused += 1;
+                outs.insert(format!("`{name}`"));
             } else if let Some(out) = &rule.out
                 && *ends.entry(out).or_insert_with(|| refuses(out))
             {

@@ -302,7 +302,12 @@ fn what_does_not_load_is_taken_out() {
             ("dst=t.test:1", "b proxy"),
             ("dst=x.test:1", "b proxy"),
         ],
-        &["`g` is not", "`s` of `rule_sets`", "RULE-SET,s"],
+        &[
+            "`g` is not",
+            "begins with `g`",
+            "`s` of `rule_sets`",
+            "RULE-SET,s",
+        ],
     );
 }
 

@@ -5,7 +5,7 @@ use crate::convert::Summary;
 use pointsman_config::dialect::foreign::Foreign;
 
 /// Each of these words stands in the part, and with `!` before it in none.
-fn check(told: &Summary, works: &[&str], changed: &[&str], next: &[&str]) {
+pub(super) fn check(told: &Summary, works: &[&str], changed: &[&str], next: &[&str]) {
     let parts = [
         (&told.works, works),
         (&told.changed, changed),

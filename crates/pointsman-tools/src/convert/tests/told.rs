@@ -93,13 +93,13 @@ fn keys_that_change_the_way_are_told() {
 
 #[test]
 fn keys_of_sing_box_that_are_not_carried_over_are_told() {
-    let text = r#"{"log": {"level": "info"}, "inbounds": [], "outbounds": [{"type": "direct", "tag": "d"}],
+    let text = r#"{"log": {"timestamp": true}, "inbounds": [], "outbounds": [{"type": "direct", "tag": "d"}],
         "route": {"geoip": {"path": "x"}, "rules": [{"port": 1, "outbound": "d", "tls_fragment": true}]}}"#;
     let note = "c:2: route.rules[0]: note: `tls_fragment` of the rule is not carried over";
     told(
         Foreign::SingBox,
         text,
-        &["note: `log`", "note: `geoip`", note],
+        &["note: `timestamp`", "note: `geoip`", note],
     );
 }
 
