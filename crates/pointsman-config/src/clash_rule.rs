@@ -141,7 +141,8 @@ pub(crate) fn asks_for_program(rule: &str) -> bool {
 }
 
 /// Types of Clash that native rules lack or call otherwise.
-const FOREIGN: [&str; 17] = [
+const FOREIGN: [&str; 19] = [
+    "DEST-PORT",
     "DOMAIN-WILDCARD",
     "GEOSITE",
     "IN-NAME",
@@ -153,6 +154,7 @@ const FOREIGN: [&str; 17] = [
     "PROCESS-PATH-WILDCARD",
     "SCRIPT",
     "SRC-GEOIP",
+    "SRC-IP",
     "SRC-IP-ASN",
     "SRC-IP-SUFFIX",
     "SRC-MAC",
@@ -273,6 +275,10 @@ impl Reader<'_> {
             }
             "DOMAIN-WILDCARD" => Ok(format!("DOMAIN-REGEX, {}", word(&wildcard(content)))),
             "DSCP" | "DST-PORT" | "SRC-PORT" => numbers(kind, content),
+            // Surge's words.
+            "DEST-PORT" => numbers("DST-PORT", content),
+            "PROTOCOL" if matches!(lower.as_str(), "tcp" | "udp") => said("NETWORK"),
+            "SRC-IP" => said("SRC-IP-CIDR"),
             "GEOIP" if matches!(lower.as_str(), "lan" | "private") => self.base(Base::Lan, flag),
             "GEOIP" => self.base(Base::Country(lower), flag),
             "GEOSITE" => self.base(Base::Site(lower), ""),

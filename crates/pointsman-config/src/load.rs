@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::dialect::{self, foreign::Document};
+use crate::dialect::{self, Stranger, foreign::Document};
 use crate::files::{Files, PIPES_WITHIN, Patience};
 use crate::here;
 use crate::input::{Input, MAX_FILE, text_of};
@@ -151,7 +151,21 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
     let (dialect, parsed) = match dialect {
         Some(dialect) => (dialect, None),
         None => match Document::tell(&input.source) {
-            Err(parsed) => (tell(&input.path, &parsed), Some(parsed)),
+            Err(parsed) => {
+                let dialect = tell(&input.path, &parsed);
+                let stranger = (dialect == Dialect::Native)
+                    .then(|| dialect::stranger(&input.source.text, &parsed))
+                    .flatten();
+                if let Some(stranger) = stranger {
+                    not_read(stranger, &input.source, &mut problems);
+                    return Loaded {
+                        dialect: None,
+                        setup: None,
+                        problems,
+                    };
+                }
+                (dialect, Some(parsed))
+            }
             Ok(foreign) => {
                 foreign_configuration(&foreign, &input.source, &mut problems);
                 return Loaded {
@@ -198,10 +212,25 @@ pub fn load_text(input: Input<'_>, dialect: Option<Dialect>, mut problems: Probl
 fn foreign_configuration(foreign: &Document, source: &Arc<Source>, problems: &mut Problems) {
     let name = foreign.language().as_str();
     let message = format!("this is a {name} configuration, which is not served as it is");
+    of_others(
+        message,
+        "`pointsman convert` makes a native one of it",
+        source,
+        problems,
+    );
+}
+
+/// Says of a configuration that is not read at all what it is.
+fn not_read(stranger: Stranger, source: &Arc<Source>, problems: &mut Problems) {
+    let message = format!("this is {}, which is not read", stranger.what);
+    of_others(message, stranger.todo, source, problems);
+}
+
+fn of_others(message: String, hint: &str, source: &Arc<Source>, problems: &mut Problems) {
     let first = source.text.find('\n').unwrap_or(source.text.len());
     problems
         .error("foreign-configuration", &source.span(0, first), message)
-        .hint = Some("`pointsman convert` makes a native one of it".into());
+        .hint = Some(hint.to_owned());
 }
 
 /// Tells the dialect by the file's shape.

@@ -106,7 +106,12 @@ pub const CLASH_KEYS_OF_OLD: [(&str, &str); 6] = [
 fn is_sing_box(root: &serde_json::Value) -> bool {
     let has = |key: &str| root.get(key).is_some();
     let parts = has("route") || has("inbounds");
-    root["outbounds"].is_array() && parts && !has("version")
+    // V2Ray's have the same keys, and say `protocol` where sing-box says `type`.
+    let others = ["inbounds", "outbounds"].iter().any(|key| {
+        let first = root[*key].get(0);
+        first.is_some_and(|one| one["protocol"].is_string() && one["type"].is_null())
+    });
+    root["outbounds"].is_array() && parts && !others && !has("version")
 }
 
 fn names_sing_box(text: &str) -> bool {

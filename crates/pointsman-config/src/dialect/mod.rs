@@ -6,3 +6,6 @@ pub mod foreign;
 pub mod native;
 pub mod policy_router;
 pub mod reflow;
+mod stranger;
+
+pub use stranger::{Stranger, tell as stranger};

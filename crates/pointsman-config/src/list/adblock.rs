@@ -214,6 +214,13 @@ fn network(reading: &mut Reading<'_>, sign: Sign, pattern: &str, number: u32, wr
     if let Some(name) = body.strip_prefix("*.").filter(|name| !name.contains('*')) {
         return below(reading, sign, name, number, written);
     }
+    // `.x.test` stands in addresses of names below `x.test`, and seldom elsewhere.
+    if anchor == Anchor::None
+        && let Some(name) = body.strip_prefix('.')
+        && is_below(name)
+    {
+        return below(reading, sign, name, number, written);
+    }
     if anchor == Anchor::None && !closed && is_part(body) {
         return reading.told.pass(PARTS, number, written);
     }
@@ -290,6 +297,14 @@ fn below(reading: &mut Reading<'_>, sign: Sign, name: &str, number: u32, written
     if let Err(why) = taken {
         reading.bad(number, written, format!("`{written}` is no domain: {why}"));
     }
+}
+
+/// Whether what stands behind a dot is a name of two labels or more, whose last one is letters.
+fn is_below(name: &str) -> bool {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let last = name.rsplit_once('.').map(|(_, last)| last);
+    let lettered = |last: &str| last.len() > 1 && last.bytes().all(|b| b.is_ascii_alphabetic());
+    last.is_some_and(|last| lettered(last) || last.starts_with("xn--")) && name.chars().all(in_name)
 }
 
 /// Whether a pattern without its anchors is a part of an address and no name: `-ads.`, `_ad_impression.`, `banner`.

@@ -131,6 +131,9 @@ fn is_inverse(proto: &mut Proto<'_>, end: u64) -> Result<bool, Unreadable> {
     Ok(inverse)
 }
 
+/// So many lists are named where one is missing.
+const MOST_LIKE: usize = 5;
+
 /// Which list is wanted: `google`, `google@cn`.
 struct Selection {
     name: String,
@@ -171,6 +174,19 @@ impl Selection {
         let wanted = self.name.to_ascii_lowercase();
         let lower: Vec<String> = names.iter().map(|n| n.to_ascii_lowercase()).collect();
         let error = Unreadable::malformed(format!("there is no list `{wanted}` in the file"));
+        // `ru` is meant as `category-ru`, more likely than as `rb`.
+        let named: Vec<String> = lower
+            .iter()
+            .filter(|name| name.split('-').any(|part| part == wanted))
+            .take(MOST_LIKE)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if !named.is_empty() {
+            let names = named.join(", ");
+            return error.hint(format!(
+                "lists with this word: {names}; `pointsman rule-set list` names all"
+            ));
+        }
         match nearest(&wanted, lower.iter().map(String::as_str)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,

@@ -1,10 +1,10 @@
-//! dnsmasq's lists: `server=/a.com/b.com/1.2.3.4` and its kin.
+//! dnsmasq's lists: `server=/a.com/b.com/1.2.3.4` and its kin; and SmartDNS', `address /a.com/#`.
 //!
 //! Invariant: what a line says of names is kept, what is done with them is not: a set only holds. A
-//! name stands for all below it. `server=/x/#` (the usual servers) is an exception.
+//! name stands for all below it. `server=/x/#` (the usual servers) is an exception, so is `address /x/-`.
 
 use super::lines::{before_comment, each, is_comment};
-use super::look::{KEYS, Look, look};
+use super::look::{Look, Named, look, option};
 use super::{Bytes, Reading, Unreadable};
 
 const PASSED: &str = "options that name no names";
@@ -26,14 +26,9 @@ fn bare(line: &str) -> &str {
 /// Takes a line without its comment.
 pub(super) fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
     let written = line;
-    let option = line.strip_prefix("--").unwrap_or(written);
-    let names = option.split_once('=').and_then(|(key, value)| {
-        let key = key.trim_end();
-        let value = value.trim_start().strip_prefix('/')?;
-        KEYS.contains(&key).then_some((key, value))
-    });
     // `server=//1.2.3.4` is about names without a dot.
-    let Some((key, value)) = names.filter(|(_, value)| !value.starts_with('/')) else {
+    let named = option(line).filter(|named| named.names != Some(""));
+    let Some(Named { names, except }) = named else {
         if reading.foreign(line, number) {
             return;
         }
@@ -47,12 +42,11 @@ pub(super) fn take(line: &str, number: u32, reading: &mut Reading<'_>) {
         reading.told.pass(PASSED, number, written);
         return;
     };
-    let Some((names, target)) = value.rsplit_once('/') else {
+    let Some(names) = names else {
         let message = format!("`{written}` has no `/` behind the name");
         reading.bad(number, written, message);
         return;
     };
-    let except = key == "server" && target == "#";
     let alone = !names.contains('/');
     for name in names.split('/') {
         let written = if alone { written } else { name };

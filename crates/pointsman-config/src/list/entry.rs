@@ -1,5 +1,6 @@
 //! One entry of a list: a name, a range, or a condition, handed to the sink.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
 use pointsman_policy::Domain;
@@ -42,12 +43,36 @@ const QUANTUMULT: [&str; 5] = [
     "ip6-cidr",
 ];
 
+/// Types of rules that nobody means as a name.
+const TYPES: [&str; 13] = [
+    "DOMAIN",
+    "DOMAIN-KEYWORD",
+    "DOMAIN-REGEX",
+    "DOMAIN-SUFFIX",
+    "FINAL",
+    "GEOIP",
+    "GEOSITE",
+    "IP-CIDR",
+    "IP-CIDR6",
+    "MATCH",
+    "PROCESS-NAME",
+    "RULE-SET",
+    "URL-REGEX",
+];
+
+const SERVERS: &str = "addresses behind names";
+
 const ATTRIBUTES: &str = "attributes of entries (`@...`)";
 
 impl Reading<'_> {
     /// Takes an entry by the list's behaviour. It stands in `line` from the byte `start` on, unless it
     /// was quoted or escaped there.
     pub(super) fn entry(&mut self, entry: &str, number: u32, line: &str, start: usize) {
+        // A comma alone parts it from the next line, as in sets of nftables and JSON.
+        let entry = match entry.strip_suffix(',') {
+            Some(alone) if !alone.contains(',') => alone.trim_end(),
+            _ => entry,
+        };
         let command = match self.recipe.behavior {
             Some(Behavior::IpCidr) | None => self.command(entry, number),
             Some(_) => None,
@@ -219,9 +244,17 @@ impl Reading<'_> {
         if entry.len() < bare.len() {
             self.told.pass(ATTRIBUTES, number, bare);
         }
+        let (entry, bare) = (without_servers(entry), entry);
+        if entry.len() < bare.len() {
+            self.told.pass(SERVERS, number, bare);
+        }
         // Few names end so: the others are not looked at twice.
         if entry.ends_with(|c: char| c.is_ascii_digit() || c == '*') && looks_like_range(entry) {
             let message = format!("`{entry}` is a range of addresses, and this is a list of names");
+            return Err((message, 0, entry.len()));
+        }
+        if TYPES.contains(&entry) {
+            let message = format!("`{entry}` is a type of rules, and its content is missing");
             return Err((message, 0, entry.len()));
         }
         if let Some((mark, content)) = entry.split_once(':') {
@@ -446,6 +479,24 @@ fn without_attributes(entry: &str) -> &str {
     };
     match entry[at..].split_ascii_whitespace().all(is_attribute) {
         true => &entry[..at],
+        false => entry,
+    }
+}
+
+/// An entry without the servers that dnscrypt-proxy's forwarding rules, or the addresses that its cloaking rules have
+/// behind a name: `a.test 192.0.2.1,192.0.2.2:53`.
+fn without_servers(entry: &str) -> &str {
+    let Some((name, rest)) = entry.split_once([' ', '\t']) else {
+        return entry;
+    };
+    let is_server =
+        |text: &str| text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    let mut servers = rest
+        .split([' ', '\t', ','])
+        .filter(|text| !text.is_empty())
+        .peekable();
+    match servers.peek().is_some() && servers.all(is_server) && name.contains('.') {
+        true => name,
         false => entry,
     }
 }

@@ -22,7 +22,13 @@ pub(super) enum Look {
 }
 
 /// The options of dnsmasq that name names.
-pub(super) const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "server"];
+const KEYS: &[&str] = &["address", "ipset", "local", "nftset", "server"];
+
+/// Those of SmartDNS, which writes them with a space.
+const SMARTDNS_KEYS: &[&str] = &["address", "domain-rules", "ipset", "nameserver", "nftset"];
+
+/// Options of dnsmasq that stand in files of their own and name no names.
+const OTHER_KEYS: &[&str] = &["bogus-nxdomain", "ignore-address"];
 
 /// Names that every hosts file gives to the host itself or to its links.
 const OWN: &[&str] = &[
@@ -88,10 +94,36 @@ fn is_adblock(line: &str) -> bool {
 }
 
 fn is_option(line: &str) -> bool {
-    let option = line.strip_prefix("--").unwrap_or(line);
-    option.split_once('=').is_some_and(|(key, value)| {
-        KEYS.contains(&key.trim_end()) && value.trim_start().starts_with('/')
-    })
+    let is_other = |key: &str| OTHER_KEYS.contains(&key);
+    option(line).is_some() || line.split_once('=').is_some_and(|(key, _)| is_other(key))
+}
+
+/// An option of dnsmasq's that names names, or of SmartDNS'.
+pub(super) struct Named<'l> {
+    /// What stands between its slashes, parted by slashes; `None`: the last slash is missing.
+    pub(super) names: Option<&'l str>,
+    /// Whether the names are asked as usual: they are exceptions.
+    pub(super) except: bool,
+}
+
+/// Such an option in a line without its comment.
+pub(super) fn option(line: &str) -> Option<Named<'_>> {
+    let bare = line.strip_prefix("--").unwrap_or(line);
+    if let Some((key, value)) = bare.split_once('=')
+        && KEYS.contains(&key.trim_end())
+    {
+        let value = value.trim_start().strip_prefix('/')?;
+        let (names, target) = value.rsplit_once('/').unzip();
+        let except = key.trim_end() == "server" && target == Some("#");
+        return Some(Named { names, except });
+    }
+    let (key, value) = line.split_once([' ', '\t'])?;
+    let value = value.trim_start().strip_prefix('/')?;
+    let (names, target) = value.split_once('/').unzip();
+    let except = matches!(key, "address" | "nameserver") && target == Some("-");
+    SMARTDNS_KEYS
+        .contains(&key)
+        .then_some(Named { names, except })
 }
 
 /// Whether what stands behind an address is meant as its names: not as a number, a country or an organisation.
@@ -189,6 +221,10 @@ mod tests {
                 "server=/a.test/1.1.1.1#53",
                 "--address=/a.test/",
                 "ipset=/a/x",
+                "address /a.test/#",
+                "nameserver /a.test/far",
+                "domain-rules /a.test/ -address #",
+                "bogus-nxdomain=192.0.2.1",
             ],
         );
         check(

@@ -8,6 +8,7 @@
 
 mod adblock;
 mod addresses;
+mod base64;
 mod blocks;
 mod cache;
 mod cased;
@@ -64,6 +65,7 @@ pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub use shown::shown;
 pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, NO_DIRECTORY, Origin, searched};
+pub(crate) use strange::is_of_servers;
 pub use told::{Kind, Reason, Spot, Told};
 
 /// How a list is written.

@@ -24,7 +24,7 @@ const SMALL: u64 = 64 << 10;
 
 /// Changes with every change of what a cache holds or of how lists are read. A test compares it with what is read of
 /// a few lists.
-pub(super) const VERSION: u32 = 10;
+pub(super) const VERSION: u32 = 11;
 
 /// A list that is wanted as a set.
 #[derive(Clone, Copy, Debug)]

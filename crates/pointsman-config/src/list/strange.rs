@@ -2,7 +2,7 @@
 //!
 //! Invariant: one such line among others is an odd line; only what the beginning or most lines are is what all is.
 
-use super::Unreadable;
+use super::{Unreadable, base64};
 
 /// A form that is no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,26 @@ const CLASH: Stranger = Stranger {
     what: "a configuration of Clash",
     todo: "`pointsman convert` reads it; a list of Clash begins with `payload:`",
 };
+const BIND: Stranger = Stranger {
+    what: "a configuration of BIND",
+    todo: PUBLISHED_OTHERWISE,
+};
+const REGISTRY: Stranger = Stranger {
+    what: "a table of who holds which addresses, as their registries publish it",
+    todo: "take a list of the ranges of one country: such lists are made of this table",
+};
+const TABLE: Stranger = Stranger {
+    what: "a table (CSV)",
+    todo: "take the same list as plain text, or take the column out: `cut -d, -f2 FILE | tr -d '\"'`",
+};
+const ACL: Stranger = Stranger {
+    what: "an access list (ACL) of Shadowsocks",
+    todo: "its sections mean different things: write the entries of one of them into a file of their own",
+};
+const ROUTES: Stranger = Stranger {
+    what: "a script that sets routes",
+    todo: "write its ranges one a line",
+};
 const IPTABLES: Stranger = Stranger {
     what: "a rule set of iptables or nftables",
     todo: "write its addresses one a line",
@@ -80,6 +100,26 @@ pub(super) fn of_line(line: &str) -> Option<Stranger> {
     let record = words.any(|word| word == "CNAME") && words.next().is_some();
     if begins(&["local-zone:", "local-data:"]) {
         Some(UNBOUND)
+    } else if begins(&[
+        "zone \"",
+        "type forward;",
+        "type master;",
+        "type slave;",
+        "forwarders {",
+    ]) || line == "};"
+    {
+        Some(BIND)
+    } else if begins(REGISTRIES) {
+        Some(REGISTRY)
+    } else if line.starts_with('"') && line.contains("\",\"") {
+        Some(TABLE)
+    } else if begins(&[
+        "route add ",
+        "route -n add ",
+        "ip route add ",
+        "ip -6 route add ",
+    ]) {
+        Some(ROUTES)
     } else if record || begins(&["$TTL", "$ORIGIN"]) {
         Some(ZONE)
     } else if begins(&[
@@ -115,6 +155,27 @@ pub(super) fn of_line(line: &str) -> Option<Stranger> {
     } else {
         None
     }
+}
+
+/// How lines of registries begin.
+const REGISTRIES: &[&str] = &["afrinic|", "apnic|", "arin|", "lacnic|", "ripencc|"];
+
+/// Sections of Shadowsocks' access lists.
+const SECTIONS: [&str; 9] = [
+    "[accept_all]",
+    "[black_list]",
+    "[bypass_all]",
+    "[bypass_list]",
+    "[outbound_block_list]",
+    "[proxy_all]",
+    "[proxy_list]",
+    "[reject_all]",
+    "[white_list]",
+];
+
+/// What the first line that is no comment says of all of them.
+pub(super) fn of_first_line(line: &str) -> Option<Stranger> {
+    SECTIONS.contains(&line).then_some(ACL)
 }
 
 /// Keys that only configurations of Clash have.
@@ -162,35 +223,20 @@ const SERVERS: [&[u8]; 8] = [
     b"vmess://",
 ];
 
+/// Whether a text is a subscription: addresses of proxy servers, perhaps as base64.
+pub(crate) fn is_of_servers(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    first.is_some_and(|line| is_server(line) || is_subscription(line))
+}
+
 fn is_server(line: &[u8]) -> bool {
     SERVERS.iter().any(|begin| line.starts_with(begin))
 }
 
 /// Whether a text is base64 of addresses of servers: it is told by its first ones.
 fn is_subscription(text: &[u8]) -> bool {
-    let digit = |byte: u8| {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        Some(u32::from(value))
-    };
-    let mut decoded = Vec::new();
-    for four in text.get(..24).unwrap_or(text).chunks_exact(4) {
-        let mut bits = 0;
-        for byte in four {
-            match digit(*byte) {
-                Some(value) => bits = bits << 6 | value,
-                None => return false,
-            }
-        }
-        decoded.extend_from_slice(&bits.to_be_bytes()[1..]);
-    }
-    is_server(&decoded)
+    is_server(&base64::beginning(text))
 }
 
 #[cfg(test)]
@@ -211,6 +257,11 @@ mod tests {
             "vless://x@a.test:443",
             "mixed-port: 7890",
             "rules:",
+            "zone \"a.test.\" {",
+            "  type forward;".trim(),
+            "apnic|JP|ipv4|192.0.2.0|256|20110412|allocated",
+            "\"2024-01-01\",\"192.0.2.1\",\"443\"",
+            "route add -net 192.0.2.0 netmask 255.255.255.0 gw 10.0.0.1",
         ] {
             assert!(of_line(line).is_some(), "{line}");
         }

@@ -11,7 +11,7 @@ use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
 use super::look::{Look, is_comment_of_text, look};
 use super::marks::{self, Marked};
-use super::strange::{Stranger, of_beginning, of_line};
+use super::strange::{Stranger, of_beginning, of_first_line, of_line};
 use super::told::Told;
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable, blocks};
@@ -265,6 +265,11 @@ fn text(
         if seen == 0 && line.starts_with('{') {
             return Ok(braced(first, name));
         }
+        if seen == 0
+            && let Some(stranger) = of_first_line(line)
+        {
+            return Err(stranger.error());
+        }
         if seen == 0 && line == "---" {
             return Ok(Format::Yaml);
         }
@@ -299,6 +304,8 @@ struct Votes {
     dnsmasq: usize,
     hosts: usize,
     text: usize,
+    /// Of these, those that begin with a dot, which AdBlock's lists have, too.
+    dotted: usize,
     /// Names, which stand in lists of text, and in AdBlock's.
     names: usize,
     /// Comments as AdBlock has them.
@@ -315,7 +322,10 @@ struct Votes {
 impl Votes {
     /// Counts a line that is a comment; whether it was.
     fn comment(&mut self, line: &str) -> bool {
-        if line.starts_with("[Adblock") || line.starts_with("[uBlock") {
+        if ["[Adblock", "[AutoProxy", "[uBlock"]
+            .iter()
+            .any(|head| line.starts_with(head))
+        {
             self.headed |= self.is_none();
             return true;
         }
@@ -339,7 +349,10 @@ impl Votes {
             Look::Of(Format::Adblock) => self.adblock += 1,
             Look::Of(Format::Dnsmasq) => self.dnsmasq += 1,
             Look::Of(Format::Hosts) => self.hosts += 1,
-            Look::Of(_) => self.text += 1,
+            Look::Of(_) => {
+                self.text += 1;
+                self.dotted += usize::from(line.starts_with('.'));
+            }
             Look::Name => self.names += 1,
             Look::Unknown => {}
         }
@@ -371,11 +384,12 @@ impl Votes {
             dnsmasq,
             hosts,
             text,
+            dotted,
             names,
             strange,
             ..
         } = self;
-        for count in [adblock, dnsmasq, hosts, text, names, strange] {
+        for count in [adblock, dnsmasq, hosts, text, dotted, names, strange] {
             *count = *count * to / from;
         }
     }
@@ -398,6 +412,10 @@ impl Votes {
             adblock += names;
             if adblock > 0 {
                 adblock += std::mem::take(&mut hosts);
+            }
+            if self.headed {
+                adblock += self.dotted;
+                text -= self.dotted.min(text);
             }
         } else {
             text += names;
@@ -428,7 +446,9 @@ fn begins_braced(first: &[u8]) -> bool {
 
 fn braced(first: &[u8], name: &str) -> Format {
     let holds = |word: &[u8]| first.windows(word.len()).any(|w| w == word);
-    if holds(b"\"rules\"") || holds(b"\"version\"") || extension(name) == "json" {
+    // Behind long comments nothing is seen of it.
+    let commented = || !first.trim_ascii_start().starts_with(b"{") || !first.contains(&b'"');
+    if holds(b"\"rules\"") || holds(b"\"version\"") || extension(name) == "json" && commented() {
         Format::SrsJson
     } else {
         Format::Yaml

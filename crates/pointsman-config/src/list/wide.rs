@@ -1,10 +1,10 @@
-//! Lists in UTF-16, as some editors and shells of Windows save them, and with line ends of old Macs.
+//! Lists in UTF-16, as some editors and shells of Windows save them, with line ends of old Macs, or as base64.
 //!
 //! Invariant: such a list is bounded, for it is in memory whole.
 
 use std::io::{Cursor, Read as _};
 
-use super::{Bytes, Unreadable};
+use super::{Bytes, Unreadable, base64};
 
 /// The largest list in UTF-16, in bytes: half a million names.
 const MOST: u64 = 32 << 20;
@@ -12,7 +12,8 @@ const MOST: u64 = 32 << 20;
 /// How many bytes at the beginning tell the line ends.
 const BEGINNING: u64 = 4096;
 
-/// The list as UTF-8, where a mark at its beginning says that it is UTF-16, or with line feeds; else nothing.
+/// The list as UTF-8, where a mark at its beginning says that it is UTF-16; with line feeds; or as the text that its
+/// base64 stands for; else nothing.
 pub(super) fn as_utf8(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unreadable> {
     bytes.rewind()?;
     let mut mark = Vec::new();
@@ -43,6 +44,9 @@ fn with_line_feeds(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unr
     bytes.rewind()?;
     let mut first = Vec::new();
     (&mut *bytes).take(BEGINNING).read_to_end(&mut first)?;
+    if base64::is_list(&first) {
+        return unpacked(bytes);
+    }
     // Binary lists may have any byte.
     let binary = first
         .iter()
@@ -62,6 +66,18 @@ fn with_line_feeds(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unr
         }
     }
     Ok(Some(Cursor::new(text)))
+}
+
+/// A list that is published as base64; nothing where it has other characters.
+fn unpacked(bytes: &mut dyn Bytes) -> Result<Option<Cursor<Vec<u8>>>, Unreadable> {
+    bytes.rewind()?;
+    let mut text = Vec::new();
+    (&mut *bytes).take(MOST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST {
+        let error = Unreadable::malformed("the list is base64 and has more than 32 MiB");
+        return Err(error.hint("decode it first: `base64 -d FILE`"));
+    }
+    Ok(base64::decoded(&text).map(Cursor::new))
 }
 
 #[cfg(test)]

@@ -97,9 +97,9 @@ fn plain_scalar(written: &str) -> Result<(&str, usize), Odd> {
     }
     let entry = before_comment(written);
     // `*.name` is an alias to YAML and a wildcard to everybody who writes lists.
-    let special = entry.starts_with([
-        '[', ']', '{', '}', '&', '!', '|', '>', '%', '@', '`', '?', ',', '-',
-    ]) || (entry.starts_with('*') && !entry.starts_with("*."));
+    // What begins with `%`, `@` or a backtick is nothing in YAML: it is one bad entry, the others serve.
+    let special = entry.starts_with(['[', ']', '{', '}', '&', '!', '|', '>', '?', ',', '-'])
+        || (entry.starts_with('*') && !entry.starts_with("*."));
     if special || entry.contains(": ") || entry.ends_with(':') || entry.contains('\t') {
         return Err(Odd);
     }

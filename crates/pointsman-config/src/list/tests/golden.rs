@@ -5,7 +5,7 @@ use super::*;
 use crate::list::shelf::VERSION;
 
 /// The shelf's version, and the digest of what it stands for.
-const KNOWN: (u32, u64) = (10, 0x23d4_dbcf_6350_c172);
+const KNOWN: (u32, u64) = (11, 0x8f8b_f6bd_33a8_e0b8);
 
 /// Lists in every format of text, with what is easily read in two ways.
 const LISTS: &[(&str, Option<Format>, Option<Behavior>)] = &[
@@ -72,17 +72,28 @@ const LISTS: &[(&str, Option<Format>, Option<Behavior>)] = &[
         None,
     ),
     (
-        "server=/a.test/b.test/1.1.1.1\nserver=/c.test/#\nipset=/d.test/x\nno-resolv",
+        "server=/a.test/b.test/1.1.1.1\nserver=/c.test/#\nipset=/d.test/x\nno-resolv\naddress /e.test/#\nnameserver /f.test/-",
         None,
         None,
     ),
     (
-        "||a.test^\n|b.test^\nc.test\n@@||d.test^\n||*.e.test^\n||*.f.test^$important\n||g.test^$important\n@@||*.h.test^\n/^i/\n||j*.test^\n||k.test^$third-party\n@@||l.test^$3p\n||m.test^$popup\n||n.test/x\no.test##.ad\n-ads.\n||p.test^$badfilter\n||p.test^\n||q.test^$dnstype=A",
+        "||a.test^\n|b.test^\nc.test\n@@||d.test^\n||*.e.test^\n||*.f.test^$important\n||g.test^$important\n@@||*.h.test^\n/^i/\n||j*.test^\n||k.test^$third-party\n@@||l.test^$3p\n||m.test^$popup\n||n.test/x\no.test##.ad\n-ads.\n||p.test^$badfilter\n||p.test^\n||q.test^$dnstype=A\n.r.test\n@@.s.test",
         None,
         None,
     ),
     (
         "{\"version\":2,\"rules\":[{\"domain\":\"a.test\",\"domain_suffix\":[\".b.test\",\"c.test\"],\"ip_cidr\":\"10.1.2.3/8\"},{\"port\":443,\"domain_regex\":\"^D\"}]}",
+        None,
+        None,
+    ),
+    ("[AutoProxy 0.2.9]\n||a.test\n|http://b.test", None, None),
+    (
+        "a.test 192.0.2.1\nb.test,\n192.0.2.0/24,\nDEST-PORT,5223\nSRC-IP,192.0.2.7\nPROTOCOL,UDP",
+        None,
+        None,
+    ),
+    (
+        "W0F1dG9Qcm94eSAwLjIuOV0KISBUaXRsZTogeAp8fGEudGVz\ndAouYi50ZXN0CkBAfHxjLnRlc3QK",
         None,
         None,
     ),

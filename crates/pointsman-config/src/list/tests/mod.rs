@@ -17,6 +17,7 @@ mod golden;
 mod majority;
 mod odd;
 mod precedence;
+mod published;
 mod real;
 mod sense;
 mod shelf;

@@ -82,9 +82,17 @@ impl<'a> Clash<'a> {
     pub(super) fn proxies(&mut self) {
         let proxies = items(get(self.root, "proxies"));
         for node in proxies.iter().chain(items(get(self.root, "proxy-groups"))) {
-            if let Some(name) = scalar(node, "name").filter(|name| !self.names.contains_key(*name))
-            {
-                self.own_name(name);
+            let name = scalar(node, "name").filter(|name| !self.names.contains_key(*name));
+            match (name, scalar(node, "type")) {
+                (None, _) => {}
+                // Of all types of proxies and groups this one alone is a word here.
+                (Some(name), Some("reject")) => {
+                    self.names.insert(name.to_owned(), "REJECT".to_owned());
+                    self.udp.insert(name.to_owned(), true);
+                }
+                (Some(name), _) => {
+                    self.own_name(name);
+                }
             }
         }
         for node in proxies {
@@ -102,6 +110,9 @@ impl<'a> Clash<'a> {
         let Some(own) = own.filter(|own| !self.draft.is_taken(Section::Outbounds, own, &at)) else {
             return;
         };
+        if own == "REJECT" {
+            return;
+        }
         let tls = get(node, "tls").is_some_and(is_on);
         let udp = get(node, "udp").is_some_and(is_on);
         let mut map = Map::default();
@@ -223,6 +234,9 @@ impl<'a> Clash<'a> {
         let mut named = Vec::new();
         let members = items(get(node, "proxies")).iter().filter_map(Node::scalar);
         for member in members.chain(self.included(node, name, &at)) {
+            if named.iter().any(|(known, _)| *known == member) {
+                continue;
+            }
             if let Some(own) = self.out(member) {
                 named.push((member, own));
                 continue;
@@ -253,7 +267,7 @@ impl<'a> Clash<'a> {
         if kind == "relay" {
             return self.relay(name, &own, named, &at);
         }
-        if kind != "select" {
+        if kind != "select" && !named.is_empty() {
             let what = format!(
                 "the group `{name}` is of type `{kind}`, which is not built yet: it uses its first member until another is selected"
             );

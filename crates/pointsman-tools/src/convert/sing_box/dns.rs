@@ -229,12 +229,19 @@ impl SingBox<'_> {
         }
         let known = [
             "action",
+            "answer",
             "clash_mode",
             "disable_cache",
             "domain",
             "domain_suffix",
+            "extra",
             "ip_accept_any",
+            "method",
+            "no_drop",
+            "ns",
             "preferred_by",
+            "query_type",
+            "rcode",
             "rewrite_ttl",
             "server",
             "type",
@@ -246,6 +253,28 @@ impl SingBox<'_> {
             return Err(format!(
                 "it asks for `{key}`; which server is asked depends on the name alone here"
             ));
+        }
+        let asks = |four: &str, number: &str| {
+            let types = strings(&rule["query_type"]).unwrap_or_default();
+            types.is_empty()
+                || types
+                    .iter()
+                    .any(|one| one.eq_ignore_ascii_case(four) || one == number)
+        };
+        match (asks("A", "1"), asks("AAAA", "28")) {
+            (true, true) => {}
+            // Addresses alone are looked up here.
+            (false, false) if rule["invert"] != true => {
+                let what = format!(
+                    "`{}` is left out: it is about records that are not looked up here",
+                    shown(rule)
+                );
+                self.draft.report.note(place, what);
+                return Ok(());
+            }
+            _ => {
+                return Err("it asks for `query_type`; which server is asked depends on the name alone here".to_owned());
+            }
         }
         let modes = strings(&rule["clash_mode"]).unwrap_or_default();
         let holds = |mode: &String| Some(mode.to_lowercase()) == self.mode();

@@ -89,8 +89,25 @@ fn a_name_that_is_asked_elsewhere_has_no_fixed_address() {
         "`preferred_by` of `isp`",
     );
     left(
-        r#"{"ip_accept_any": true, "query_type": "A", "server": "own"}"#,
+        r#"{"ip_accept_any": true, "query_type": "AAAA", "server": "own"}"#,
         "it asks for `query_type`",
+    );
+}
+
+/// Addresses alone are looked up here: a rule on other records says nothing, and one on both kinds of addresses no more
+/// than one without the types.
+#[test]
+fn rules_on_types_of_records_are_told_where_they_matter() {
+    let other = r#"{"query_type": ["HTTPS", 64], "action": "reject"}"#;
+    says(other, "isp", &["!domains", "!no-answer"], &[]);
+    let both = r#"{"query_type": ["a", 28], "domain": "x.test", "server": "own"}"#;
+    says(both, "isp", &["\"=x.test\": own"], &[]);
+    let predefined = r#"{"domain": "x.test", "action": "predefined", "rcode": "NXDOMAIN", "answer": ["x.test. IN A 10.0.0.7"]}"#;
+    says(
+        predefined,
+        "isp",
+        &["\"=x.test\": no-answer"],
+        &["the action `predefined` is not built yet"],
     );
 }
 

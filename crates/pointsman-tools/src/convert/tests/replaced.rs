@@ -39,6 +39,33 @@ rules:
     assert!(told.iter().any(|line| line == outer), "{told:#?}");
 }
 
+/// A proxy that refuses is a word here.
+#[test]
+fn a_proxy_of_type_reject_works_as_before() {
+    let text = "mixed-port: 1
+proxies:
+- { name: no, type: reject }
+- { name: near, type: socks5, server: 127.0.0.1, port: 1080, udp: true }
+proxy-groups:
+- { name: all, type: select, proxies: [near], include-all: true }
+rules:
+- DOMAIN,a.test,no
+- MATCH,all
+";
+    let conversion = converted(Foreign::Clash, text);
+    assert!(conversion.is_equal(), "{:?}", conversion.report);
+    check(
+        &conversion.summary,
+        &["1 proxy: `near`", "1 rule"],
+        &["!refuse"],
+        &[],
+    );
+    let has = |line: &str| assert!(conversion.text.contains(line), "{}", conversion.text);
+    has("- DOMAIN, a.test, REJECT");
+    // What a group names is not there twice.
+    has("all: { type: select, members: [near, REJECT] }");
+}
+
 /// Of groups that begin with what is not built the line is named, in either language.
 #[test]
 fn a_group_that_begins_with_what_is_not_built_is_told_with_its_line() {
