@@ -6,6 +6,7 @@ mod bells;
 mod carry;
 mod entrance;
 mod front;
+mod giving_way;
 mod held;
 pub(crate) mod holding;
 mod kept;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use pointsman_policy::Host;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
-use pointsman_policy::{Action, Host};
 use pointsman_spec::door::DoorSpec;
 
 use super::front::{Front, Said};
@@ -11,13 +11,13 @@ use super::held::{Held, Sender};
 use super::kept::{FlowId, Kept, Settled};
 use super::nat::{Client, Seconds};
 use super::relay::Relay;
-use super::room::{Full, Place};
+use super::room::counted;
 use super::story;
 use crate::case::Case;
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends};
 use crate::outbound::Ways;
-use crate::record::{End, Fault};
+use crate::record::End;
 
 /// How long a flow may be decided on, and its way be opened. Whoever does that has limits of its own (a question to a
 /// subscriber may take an hour), and always tells what it came to: this is the fence around them.
@@ -43,20 +43,20 @@ impl Relay {
         let Some((host, port)) = self.front.place(spelled, self.local) else {
             return;
         };
-        let limits = &self.generation.spec().datagrams;
-        let place = match self.shared.datagrams.enter(client.ip(), limits) {
+        let by = counted(
+            client.ip(),
+            self.front.asked(spelled, self.local).get().ip(),
+        );
+        let place = match self.place(by) {
             Ok(place) => place,
-            Err(full) => match self.make_room(client, full) {
-                Some(place) => place,
-                None => {
-                    // A record for each datagram would be the next flood: one a second tells.
-                    if self.full.replace(now) != Some(now) {
-                        let case = self.case(client, spelled, (host, port), door);
-                        self.no_room(full, case);
-                    }
-                    return;
+            Err(full) => {
+                // A record for each datagram would be the next flood: one a second tells.
+                if self.full.replace(now) != Some(now) {
+                    let case = self.case(client, spelled, (host, port), door);
+                    self.no_room(full, case);
                 }
-            },
+                return;
+            }
         };
         let most = self.generation.spec().datagrams.held;
         let held = Arc::new(Held::new(most, &self.shared.holding));
@@ -67,7 +67,7 @@ impl Relay {
             held: Some(Arc::clone(&held)),
             carried: None,
             generation: self.generation.number(),
-            _place: place,
+            place,
         };
         let flow = self.nat.begin(client, spelled, kept, PATIENCE, now);
         let tell = self.tell.clone();
@@ -171,30 +171,6 @@ impl Relay {
         };
         let ways = Ways::new(Arc::clone(&self.shared), Arc::clone(&self.generation));
         Case::new(ways.asking(door.spec.resolver), door, ends, ticket)
-    }
-
-    /// A flow for which nothing came back gives way to a new one.
-    fn make_room(&mut self, client: Client, full: Full) -> Option<Place> {
-        let of = match full {
-            Full::All => None,
-            // Nobody makes room for what another has too much of.
-            Full::Client => Some(client.ip()),
-        };
-        let flow = self.nat.oldest_unanswered(of)?;
-        let limits = &self.generation.spec().datagrams;
-        let why = format!("{}: it gave way to a new one", full.why(limits));
-        self.end(flow, End::Failed(Fault::Exhausted, why.into()));
-        let limits = &self.generation.spec().datagrams;
-        self.shared.datagrams.enter(client.ip(), limits).ok()
-    }
-
-    fn no_room(&self, full: Full, case: Case) {
-        let why = full.why(&self.generation.spec().datagrams);
-        case.note(|record| {
-            record.note = why.into();
-            record.action = Some(Action::Reject);
-        });
-        case.end(End::Refused);
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Kept {
     pub(super) carried: Option<Carried>,
     /// By whose rules it was decided.
     pub(super) generation: Number,
-    pub(super) _place: Place,
+    pub(super) place: Place,
 }
 
 /// What is kept of a flow that is carried.

@@ -8,6 +8,8 @@
 //! as long as it may be idle.
 //! Absent: what is said in datagrams, sockets, and who counts flows over all tables.
 
+mod sparing;
+
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -39,6 +41,8 @@ pub(super) struct Nat<F, W, M> {
     due: BinaryHeap<Reverse<(Seconds, u32)>>,
     /// Flows in the order in which they began, those that were answered left out as they are met.
     unanswered: VecDeque<FlowKey<F>>,
+    /// From which place on [`Self::some`] looks next.
+    looked: usize,
     filtering: Filtering,
 }
 
@@ -135,9 +139,6 @@ pub(super) struct Ended<F, M> {
     pub(super) _mapping: Option<M>,
 }
 
-/// Flows that are looked at to find one that gives way: a flood is not to cost more than it brings.
-const LOOKED_AT: usize = 1024;
-
 impl<F, W: PartialEq, M> Nat<F, W, M> {
     pub(super) fn new(filtering: Filtering) -> Self {
         Self {
@@ -147,6 +148,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             latest: None,
             due: BinaryHeap::new(),
             unanswered: VecDeque::new(),
+            looked: 0,
             filtering,
         }
     }
@@ -494,31 +496,6 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Of the flows for which nothing came back one of those that began first; those that wait are left alone. `of`: of
-    /// that client's address alone.
-    pub(super) fn oldest_unanswered(&mut self, of: Option<IpAddr>) -> Option<FlowKey<F>> {
-        let flows = &self.flows;
-        if let Some(of) = of {
-            let is_it = |flow: &Flow<F>| !flow.answered && !flow.waits() && flow.client.ip() == of;
-            let mut first = self.unanswered.iter().take(LOOKED_AT);
-            return first
-                .find(|key| flows.get(**key).is_some_and(is_it))
-                .copied();
-        }
-        for _ in 0..self.unanswered.len().min(LOOKED_AT) {
-            let key = self.unanswered.pop_front()?;
-            let Some(flow) = flows.get(key).filter(|flow| !flow.answered) else {
-                continue;
-            };
-            let waits = flow.waits();
-            self.unanswered.push_back(key);
-            if !waits {
-                return Some(key);
-            }
-        }
-        None
-    }
-
     pub(super) fn flow(&self, key: FlowKey<F>) -> Option<&Flow<F>> {
         self.flows.get(key)
     }
@@ -574,6 +551,11 @@ impl<F> Flow<F> {
             State::Carried { mapping, to } => Some((mapping, to)),
             State::Refused | State::Waiting => None,
         }
+    }
+
+    /// When a datagram last went either way.
+    pub(super) fn last(&self) -> Seconds {
+        self.last
     }
 
     /// Whether it waits.

@@ -20,6 +20,7 @@ use super::front::Front;
 use super::kept::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::nat::Seconds;
 use super::relays::Taken;
+use super::room::{Owner, Seat, counted};
 use super::scratch::{Batch, Scratch};
 use super::silence::Silent;
 use crate::ends::LocalAddr;
@@ -65,6 +66,8 @@ pub(crate) struct Relay {
     pub(super) local: LocalAddr,
     /// Of an association.
     _taken: Option<Taken>,
+    /// Its flows' places.
+    pub(super) seat: Arc<Seat>,
     pub(super) offload: Arc<Offload>,
     pub(super) nat: Table,
     pub(super) openings: Vec<Opening>,
@@ -103,6 +106,8 @@ const ENDED: u32 = u32::MAX - 1;
 const SETTLED: u32 = u32::MAX - 2;
 /// That a flow may have been idle for too long.
 const DUE: u32 = u32::MAX - 3;
+/// That flows have to give way to others'.
+const GIVES_WAY: u32 = u32::MAX - 4;
 /// Results that wait for the task; those that make them wait then, too.
 const RESULTS: usize = 16;
 
@@ -134,8 +139,16 @@ impl Relay {
         };
         let is_association = matches!(front, Front::Association(..));
         let taken = is_association.then(|| shared.relays.take(local.get()));
+        let owner = match &front {
+            Front::Association(client, _) => {
+                Owner::Client(counted(client.address(), local.get().ip()))
+            }
+            Front::Forward => Owner::Forward(listener),
+        };
+        let seat = shared.datagrams.join(owner, bells.bell(GIVES_WAY));
         Self {
             ending: None,
+            seat,
             stopping: Box::pin(tasks.stopping()),
             stops: false,
             _taken: taken,
@@ -178,7 +191,7 @@ impl Relay {
         // The rare ones first: they have the highest numbers.
         heard.sort_unstable_by(|a, b| b.cmp(a));
         heard.dedup();
-        for rare in heard.iter().take_while(|place| **place >= DUE) {
+        for rare in heard.iter().take_while(|place| **place >= GIVES_WAY) {
             match *rare {
                 ENDED => {
                     if let Some(end) = self.ended() {
@@ -187,7 +200,8 @@ impl Relay {
                 }
                 SETTLED => self.settle(&mut scratch.batch),
                 CLOSED => self.end_closed(),
-                _ => self.due = None,
+                DUE => self.due = None,
+                _ => self.give_way(),
             }
         }
         self.take_from_client(cx, scratch);
@@ -238,6 +252,8 @@ impl Relay {
                 }
             }
         }
+        // Those that waited were left alone.
+        self.give_way();
     }
 
     /// How flows end that end with what the relay ends with.

@@ -1,28 +1,39 @@
-//! How many flows over UDP there may be, in all and of one client.
+//! How many flows over UDP there may be, in all and of one client, and who gives way where all places are taken.
 //!
-//! Invariant: a place that was taken is given back with its [`Place`], however the flow ends.
+//! Invariants: a place that was taken is given back with its [`Place`], however the flow ends; who has more than another
+//! takes nothing from it, and whoever has less takes a place from who has most, in whatever relay that flow is.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+mod shares;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_spec::limits::DatagramLimits;
 
+pub(super) use self::shares::Owner;
+use self::shares::{Number, Shares};
+
 /// The places of all flows over UDP.
 #[derive(Debug, Default)]
-pub(crate) struct Room(Mutex<Taken>);
+pub(crate) struct Room(Mutex<Shares>);
 
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_client: HashMap<IpAddr, usize>,
+/// A relay, as far as its flows take places. The relay and each of the places have it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    room: Arc<Room>,
+    owner: Owner,
+    number: Number,
+    /// Flows that it is to end: their places are others' already.
+    owed: Arc<AtomicUsize>,
 }
 
 /// A flow's place.
 #[derive(Debug)]
 pub(super) struct Place {
-    room: Arc<Room>,
+    seat: Arc<Seat>,
     client: IpAddr,
 }
 
@@ -46,84 +57,101 @@ impl Full {
 }
 
 impl Room {
-    /// A place for one more flow of that client.
+    /// A relay begins, whose flows are `owner`'s; the bell rings where it is to end some of them ([`Seat::owes`]).
+    pub(super) fn join(self: &Arc<Self>, owner: Owner, bell: Waker) -> Arc<Seat> {
+        let (number, owed) = self.shares().join(owner, bell);
+        Arc::new(Seat {
+            room: Arc::clone(self),
+            owner,
+            number,
+            owed,
+        })
+    }
+
+    /// Places that are taken, and those whose flows they are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> (usize, usize) {
+        self.shares().count()
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// A place for one more flow of that client, as it is counted ([`counted`]).
     ///
     /// # Errors
-    /// [`Full`].
+    /// [`Full`]: all are taken, and nobody has so many more that it has to give way.
     pub(super) fn enter(
         self: &Arc<Self>,
         client: IpAddr,
         limits: &DatagramLimits,
     ) -> Result<Place, Full> {
-        let mut taken = self.taken();
-        let of_client = taken.by_client.get(&client).copied().unwrap_or(0);
-        if of_client >= limits.flows_by_client {
-            return Err(Full::Client);
+        let asked = self.room.shares().enter(self.number, client, limits)?;
+        if let Some(bell) = asked {
+            bell.wake();
         }
-        if taken.all >= limits.flows {
-            return Err(Full::All);
-        }
-        taken.all += 1;
-        taken.by_client.insert(client, of_client + 1);
         Ok(Place {
-            room: Arc::clone(self),
+            seat: Arc::clone(self),
             client,
         })
     }
 
-    /// Places that are taken, and clients that have some.
-    #[cfg(test)]
-    pub(super) fn count(&self) -> (usize, usize) {
-        let taken = self.taken();
-        (taken.all, taken.by_client.len())
+    /// Why a flow of this relay is to end whose place is another's already; `None`: none is.
+    pub(super) fn owes(&self) -> Option<Full> {
+        if self.owed.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.room.shares().owes(self.number)
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether those who send there have each no more than an address that may be forged.
+    pub(super) fn is_forward(&self) -> bool {
+        matches!(self.owner, Owner::Forward(_))
+    }
+
+    /// Looks how many flows clients have here.
+    pub(super) fn with_counts<T>(&self, look: impl FnOnce(&dyn Fn(IpAddr) -> usize) -> T) -> T {
+        let shares = self.room.shares();
+        look(&|client| shares.of(self.owner, client))
+    }
+}
+
+impl Place {
+    /// Whose it is, as that is counted.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.room.taken();
-        taken.all -= 1;
-        if let Some(count) = taken.by_client.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_client.remove(&self.client);
-            }
-        }
+        let seat = &self.seat;
+        seat.room.shares().give_back(seat.number, self.client);
     }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.shares().leave(self.number);
+    }
+}
+
+/// By what a client is counted that talks to an address of this host: a host gets a /64 of IPv6, and may take any address
+/// in it. Those of the same link share one, and are told apart, as are programs of this host.
+pub(super) fn counted(client: IpAddr, here: IpAddr) -> IpAddr {
+    let IpAddr::V6(address) = client.to_canonical() else {
+        return client.to_canonical();
+    };
+    let network = |address: Ipv6Addr| u128::from(address) >> 64;
+    let is_near = matches!(here, IpAddr::V6(here) if network(here) == network(address));
+    if is_near || address.is_loopback() || address.is_unicast_link_local() {
+        return address.into();
+    }
+    Ipv6Addr::from(network(address) << 64).into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_has_its_share_and_all_have_theirs() {
-        let room = Arc::new(Room::default());
-        let limits = DatagramLimits {
-            flows: 3,
-            flows_by_client: 2,
-            ..DatagramLimits::default()
-        };
-        let client = |last| IpAddr::from([192, 0, 2, last]);
-        let mut places = vec![
-            room.enter(client(1), &limits).unwrap(),
-            room.enter(client(1), &limits).unwrap(),
-        ];
-        assert_eq!(room.enter(client(1), &limits).err(), Some(Full::Client));
-        places.push(room.enter(client(2), &limits).unwrap());
-        assert_eq!(room.enter(client(3), &limits).err(), Some(Full::All));
-        assert_eq!(
-            Full::All.why(&limits).to_string(),
-            "limit: `udp.flows` is 3",
-            "what is to be changed is named"
-        );
-        places.remove(0);
-        assert!(room.enter(client(3), &limits).is_ok());
-        drop(places);
-        assert_eq!(room.count(), (0, 0));
-    }
-}
+mod tests;

@@ -113,6 +113,11 @@ impl<T> Slab<T> {
         indices.filter_map(|index| self.at(index))
     }
 
+    /// How many places there are, taken or free: keys have lower ones.
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }

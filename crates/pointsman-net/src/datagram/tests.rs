@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 
 use super::association::{self, Association};
 use super::held::{Held, Sender};
+use super::room::Owner;
 use super::story;
 use crate::case::stage::{DIRECT, REJECT, Slow, Stage};
 use crate::drops::{dropped_at_each_wait, polled};
@@ -85,12 +87,14 @@ async fn a_flow_that_is_dropped_while_it_is_decided_leaves_its_record_and_nothin
         };
         let case = stage.case(facts, Ends::default());
         let limits = &stage.generation.spec().datagrams;
-        let place = stage.shared.datagrams.enter(client().ip(), limits).unwrap();
+        let owner = Owner::Client(client().ip());
+        let seat = stage.shared.datagrams.join(owner, Waker::noop().clone());
+        let place = seat.enter(client().ip(), limits).unwrap();
         let held = Arc::new(Held::new(limits.held, &stage.shared.holding));
         assert!(held.push(PAYLOAD, None));
         async move {
             let leaves = story::decide(case, Sender(held)).await;
-            drop(place);
+            drop((place, seat));
             leaves
         }
     };

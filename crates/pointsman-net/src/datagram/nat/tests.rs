@@ -186,23 +186,50 @@ fn the_first_that_was_never_answered_gives_way() {
     let (mut nat, first, mapping) = carried(Filtering::Address, to);
     let second = nat.begin(client(), b"b", "b", PATIENCE, 1);
     let third = nat.begin(client(), b"c", "c", PATIENCE, 1);
-    assert!(nat.oldest_unanswered(None) == Some(first));
+    assert!(nat.oldest_unanswered() == Some(first));
     nat.came(mapping, to, 2);
     assert!(
-        nat.oldest_unanswered(None).is_none(),
+        nat.oldest_unanswered().is_none(),
         "two wait, one was answered"
     );
     assert!(nat.carry(third, mapping, at("192.0.2.3:53"), IDLE, 2));
-    assert!(nat.oldest_unanswered(None) == Some(third));
+    assert!(nat.oldest_unanswered() == Some(third));
     nat.end(third);
     assert!(nat.refuse(second, 10, 2));
-    assert!(nat.oldest_unanswered(None) == Some(second));
+    assert!(nat.oldest_unanswered() == Some(second));
     let other = nat.begin(at("127.0.0.2:5000"), b"c", "c", PATIENCE, 3);
     assert!(nat.refuse(other, 10, 3));
-    let of = |text: &str| Some(at(text).ip());
-    assert!(nat.oldest_unanswered(of("127.0.0.2:1")) == Some(other));
-    assert!(nat.oldest_unanswered(of("127.0.0.1:1")) == Some(second));
-    assert!(nat.oldest_unanswered(of("127.0.0.3:1")).is_none());
+    let of = |text: &str| nat.oldest_unanswered_of(|flow| flow.client().ip() == at(text).ip());
+    assert!(of("127.0.0.2:1") == Some(other));
+    assert!(of("127.0.0.1:1") == Some(second));
+    assert!(of("127.0.0.3:1").is_none());
+}
+
+#[test]
+fn some_flows_are_compared_and_others_the_next_time() {
+    let mut nat = Table::new(Filtering::Address);
+    assert!(nat.some().is_empty());
+    let mut flows = Vec::new();
+    for place in 0..100 {
+        let flow = nat.begin(client(), &[place], "a", PATIENCE, 0);
+        if place % 2 == 0 {
+            nat.refuse(flow, 10, place.into());
+            flows.push(flow);
+        }
+    }
+    let all = nat.some();
+    assert_eq!(all.len(), 50, "those that wait are left alone");
+    assert!(flows.iter().all(|flow| all.contains(flow)));
+    for place in 100..200 {
+        let flow = nat.begin(client(), &[place], "a", PATIENCE, 0);
+        nat.refuse(flow, 10, 0);
+    }
+    let (some, others) = (nat.some(), nat.some());
+    assert_eq!(
+        (some.len(), others.len()),
+        (sparing::COMPARED, sparing::COMPARED)
+    );
+    assert!(some.iter().all(|flow| !others.contains(flow)));
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -74,6 +74,42 @@ fn more_flows_than_there_may_be_are_refused_and_places_are_given_back() {
 }
 
 #[test]
+fn a_program_that_took_all_places_gives_way_to_others_of_its_address() {
+    let daemon = limited("flows_by_client: 12");
+    let places: Vec<_> = (0..12).map(|_| echo("127.0.0.1:0")).collect();
+    let greedy = Client::new(&daemon);
+    // All are answered, and none is idle.
+    for place in &places {
+        assert!(greedy.echoes(&to(*place), b"mine"));
+    }
+    let modest = Client::new(&daemon);
+    for place in &places[..5] {
+        assert!(modest.echoes(&to(*place), b"at once"));
+    }
+    // Neither takes more than the other from now on, however much it asks for.
+    for _ in 0..3 {
+        for place in &places {
+            greedy.send(&to(*place), b"mine");
+        }
+        while !greedy.hears_nothing() {}
+        for place in &places[..5] {
+            assert!(modest.echoes(&to(*place), b"still there"));
+        }
+    }
+    let gave_way: Vec<_> = ended(&daemon)
+        .into_iter()
+        .filter(|it| it["ended"] == "failed")
+        .collect();
+    assert!(gave_way.len() >= 5, "{gave_way:?}");
+    let all = records(&daemon);
+    let live = all.iter().filter(|it| it["ended"].is_null()).count();
+    assert_eq!(live, 12, "all places are taken");
+    let text = gave_way[0].to_string();
+    assert!(text.contains("`udp.flows_by_client` is 12"), "{text}");
+    assert!(text.contains("gave way"), "{text}");
+}
+
+#[test]
 fn who_answers_from_elsewhere_is_heard_as_far_as_the_limits_say() {
     for (nat, other_port, other_address) in [
         ("address", true, false),

@@ -1,0 +1,110 @@
+//! Flows that give way to others, where there are as many as there may be.
+//!
+//! Invariant: what is being decided, or whose way is being opened, is left alone: somebody works at it, and it may be asked
+//! for by a person.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use pointsman_policy::Action;
+
+use super::kept::FlowId;
+use super::nat::Seconds;
+use super::relay::Relay;
+use super::room::{Full, Place};
+use crate::case::Case;
+use crate::record::{End, Fault};
+
+/// A flow that was answered, and then silent for so long, gives way to a new one of who has it: no mapping may be
+/// forgotten earlier (RFC 4787, REQ-5).
+const QUIET: Seconds = 120;
+
+impl Relay {
+    /// A place for a flow of that client; where it can have none of others, a flow of this relay gives way that is not
+    /// missed.
+    pub(super) fn place(&mut self, client: IpAddr) -> Result<Place, Full> {
+        let limits = &self.generation.spec().datagrams;
+        let full = match self.seat.enter(client, limits) {
+            Ok(place) => return Ok(place),
+            Err(full) => full,
+        };
+        let flow = self.spared(client, full).ok_or(full)?;
+        self.end_for_another(flow, full);
+        let limits = &self.generation.spec().datagrams;
+        self.seat.enter(client, limits)
+    }
+
+    /// Ends flows whose places were given to others.
+    pub(super) fn give_way(&mut self) {
+        while let Some(full) = self.seat.owes() {
+            let flow = self.nat.oldest_unanswered();
+            let Some(flow) = flow.or_else(|| self.idlest_of_most(0)) else {
+                return;
+            };
+            self.end_for_another(flow, full);
+        }
+    }
+
+    /// Nobody gives way.
+    pub(super) fn no_room(&self, full: Full, case: Case) {
+        let why = full.why(&self.generation.spec().datagrams);
+        case.note(|record| {
+            record.note = why.into();
+            record.action = Some(Action::Reject);
+        });
+        case.end(End::Refused);
+    }
+
+    fn end_for_another(&mut self, flow: FlowId, full: Full) {
+        let limits = &self.generation.spec().datagrams;
+        let why = format!("{}: it gave way to a new one", full.why(limits));
+        self.end(flow, End::Failed(Fault::Exhausted, why.into()));
+    }
+
+    /// The flow that a new one of that client is given the place of.
+    fn spared(&mut self, client: IpAddr, full: Full) -> Option<FlowId> {
+        if full == Full::Client {
+            // Nobody makes room for what another has too much of.
+            let of = |place: &Place| place.client() == client;
+            let flow = self.nat.oldest_unanswered_of(|flow| of(&flow.kept.place));
+            return flow.or_else(|| self.quietest(of));
+        }
+        if let Some(flow) = self.nat.oldest_unanswered() {
+            return Some(flow);
+        }
+        if self.seat.is_forward() {
+            let mine = self.seat.with_counts(|count| count(client));
+            if let Some(flow) = self.idlest_of_most(mine + 2) {
+                return Some(flow);
+            }
+        }
+        self.quietest(|_| true)
+    }
+
+    /// Of some flows the one that was idle for longest among those of the client that has most, and no fewer than that.
+    fn idlest_of_most(&mut self, least: usize) -> Option<FlowId> {
+        let some = self.nat.some();
+        let nat = &self.nat;
+        self.seat.with_counts(|count| {
+            let ranked = some.iter().filter_map(|key| {
+                let flow = nat.flow(*key)?;
+                let count = count(flow.kept.place.client());
+                (count >= least).then_some(((count, Reverse(flow.last())), *key))
+            });
+            let first = ranked.max_by_key(|(rank, _)| *rank);
+            first.map(|(_, key)| key)
+        })
+    }
+
+    /// Of some flows the one that was idle for longest, and for long.
+    fn quietest(&mut self, is_asked: impl Fn(&Place) -> bool) -> Option<FlowId> {
+        let some = self.nat.some();
+        let idle = some.iter().filter_map(|key| {
+            let flow = self.nat.flow(*key)?;
+            let is_it = flow.last() + QUIET <= self.now && is_asked(&flow.kept.place);
+            is_it.then_some((flow.last(), *key))
+        });
+        let first = idle.min_by_key(|(last, _)| *last);
+        first.map(|(_, key)| key)
+    }
+}

@@ -1,0 +1,59 @@
+//! Which flows of a table may give way to others.
+//!
+//! Invariant: those that wait are left alone, and a look costs no more for a table that is larger.
+
+use super::{Flow, FlowKey, Nat};
+
+/// Flows that are looked at to find one that gives way: a flood is not to cost more than it brings.
+const LOOKED_AT: usize = 1024;
+/// Of those: flows that are compared with each other. Of so many by chance the one that was idle for longest is in the
+/// longest twentieth of all but once in thirty times.
+pub(super) const COMPARED: usize = 64;
+
+impl<F, W, M> Nat<F, W, M> {
+    /// Of the flows for which nothing came back, and that are of those that are asked for, one of those that began first;
+    /// those that wait are left alone.
+    pub(in crate::datagram) fn oldest_unanswered_of(
+        &self,
+        is_asked: impl Fn(&Flow<F>) -> bool,
+    ) -> Option<FlowKey<F>> {
+        let is_it = |flow: &Flow<F>| !flow.answered && !flow.waits() && is_asked(flow);
+        let mut first = self.unanswered.iter().take(LOOKED_AT);
+        let found = first.find(|key| self.flows.get(**key).is_some_and(is_it));
+        found.copied()
+    }
+
+    /// The same of all flows.
+    pub(in crate::datagram) fn oldest_unanswered(&mut self) -> Option<FlowKey<F>> {
+        let flows = &self.flows;
+        for _ in 0..self.unanswered.len().min(LOOKED_AT) {
+            let key = self.unanswered.pop_front()?;
+            let Some(flow) = flows.get(key).filter(|flow| !flow.answered) else {
+                continue;
+            };
+            let waits = flow.waits();
+            self.unanswered.push_back(key);
+            if !waits {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Some of the flows that do not wait, and others the next time: of few flows all.
+    pub(in crate::datagram) fn some(&mut self) -> Vec<FlowKey<F>> {
+        let places = self.flows.places();
+        let mut some = Vec::new();
+        for _ in 0..places.min(LOOKED_AT) {
+            self.looked = (self.looked + 1) % places;
+            let key = u32::try_from(self.looked).ok();
+            let key = key.and_then(|place| self.flows.at(place));
+            let is_it = |key: &FlowKey<F>| self.flows.get(*key).is_some_and(|it| !it.waits());
+            some.extend(key.filter(is_it));
+            if some.len() == COMPARED {
+                break;
+            }
+        }
+        some
+    }
+}

@@ -1,0 +1,226 @@
+//! Who has how many places, and from whom one is taken. No flow is known here: of a relay that is to end some of its flows
+//! it is known how many.
+//!
+//! Invariants: all counts are of places as they are promised; where a flow's place was given to another, it is owed until
+//! a flow of that relay ends, and what is owed has a bound. All costs grow with the logarithm of how many relays there are.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use pointsman_spec::limits::DatagramLimits;
+
+use super::Full;
+use crate::spec::listening::ListenerId;
+
+/// The number of a relay.
+pub(super) type Number = u64;
+
+/// Whose flows they are, where all together are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::datagram) enum Owner {
+    /// A client's that connected: its address is its own.
+    Client(IpAddr),
+    /// Of all together who send to a forward: an address that a datagram comes from proves nothing.
+    Forward(ListenerId),
+}
+
+/// Flows that one relay may be asked at once to end: what begins meanwhile is so many more than the limits say.
+const OWED: usize = 64;
+
+/// All who have places.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    all: usize,
+    /// Of all relays.
+    owed: usize,
+    parts: HashMap<Number, Part>,
+    owners: HashMap<Owner, Share>,
+    /// Those of `owners`, by how many places they have.
+    most: BTreeSet<(usize, Owner)>,
+    /// Flows of a forward's clients.
+    senders: HashMap<(ListenerId, IpAddr), usize>,
+    next: Number,
+}
+
+/// What an owner has.
+#[derive(Debug, Default)]
+struct Share {
+    flows: usize,
+    /// Its relays, by how many places they have.
+    parts: BTreeSet<(usize, Number)>,
+}
+
+/// What a relay has.
+#[derive(Debug)]
+struct Part {
+    owner: Owner,
+    flows: usize,
+    owed: Arc<AtomicUsize>,
+    /// Why it was last asked to end one.
+    full: Full,
+    bell: Waker,
+}
+
+impl Shares {
+    pub(super) fn join(&mut self, owner: Owner, bell: Waker) -> (Number, Arc<AtomicUsize>) {
+        let number = self.next;
+        self.next += 1;
+        let owed = Arc::<AtomicUsize>::default();
+        self.parts.insert(
+            number,
+            Part {
+                owner,
+                flows: 0,
+                owed: Arc::clone(&owed),
+                full: Full::All,
+                bell,
+            },
+        );
+        let share = self.owners.entry(owner).or_default();
+        share.parts.insert((0, number));
+        self.most.insert((share.flows, owner));
+        (number, owed)
+    }
+
+    /// A relay ended, after all of its flows.
+    pub(super) fn leave(&mut self, number: Number) {
+        let Some(part) = self.parts.remove(&number) else {
+            return;
+        };
+        let Some(share) = self.owners.get_mut(&part.owner) else {
+            return;
+        };
+        share.parts.remove(&(part.flows, number));
+        if share.parts.is_empty() {
+            self.most.remove(&(share.flows, part.owner));
+            self.owners.remove(&part.owner);
+        }
+    }
+
+    /// One place more for a client of that relay; whose bell is to be rung, where a flow of another has to end for it.
+    pub(super) fn enter(
+        &mut self,
+        number: Number,
+        client: IpAddr,
+        limits: &DatagramLimits,
+    ) -> Result<Option<Waker>, Full> {
+        let owner = self.parts.get(&number).ok_or(Full::All)?.owner;
+        let full = if self.of(owner, client) >= limits.flows_by_client {
+            Some(Full::Client)
+        } else if self.all >= limits.flows {
+            Some(Full::All)
+        } else {
+            None
+        };
+        let bell = match full {
+            Some(full) => Some(self.take_for(number, owner, full, limits)?),
+            None => None,
+        };
+        self.change(number, 1);
+        if let Owner::Forward(listener) = owner {
+            *self.senders.entry((listener, client)).or_default() += 1;
+        }
+        Ok(bell)
+    }
+
+    /// Takes a place from who has most, where that is more than who asks will have.
+    fn take_for(
+        &mut self,
+        number: Number,
+        owner: Owner,
+        full: Full,
+        limits: &DatagramLimits,
+    ) -> Result<Waker, Full> {
+        let flows_of = |owner: &Owner| self.owners.get(owner).map_or(0, |share| share.flows);
+        let other = self.most.last().map(|(_, other)| *other);
+        let other =
+            other.filter(|other| full == Full::All && flows_of(other) > flows_of(&owner) + 1);
+        let from = match (other, owner) {
+            (Some(other), _) => other,
+            (None, Owner::Client(_)) => owner,
+            // Its relays have about the same, for the system spreads who sends there.
+            (None, Owner::Forward(_)) => return Err(full),
+        };
+        let mine = self.parts.get(&number).map_or(0, |part| part.flows);
+        let largest = self.owners.get(&from).and_then(|share| share.parts.last());
+        let (flows, other) = *largest.ok_or(full)?;
+        if from == owner && flows <= mine + 1 {
+            return Err(full);
+        }
+        let most_owed = limits.flows / 8 + OWED;
+        let part = self.parts.get_mut(&other).ok_or(full)?;
+        if part.owed.load(Ordering::Relaxed) >= OWED || self.owed >= most_owed {
+            return Err(full);
+        }
+        part.owed.fetch_add(1, Ordering::Relaxed);
+        part.full = full;
+        let bell = part.bell.clone();
+        self.owed += 1;
+        self.change(other, -1);
+        Ok(bell)
+    }
+
+    /// A flow ended.
+    pub(super) fn give_back(&mut self, number: Number, client: IpAddr) {
+        let Some(part) = self.parts.get(&number) else {
+            return;
+        };
+        if let Owner::Forward(listener) = part.owner
+            && let Some(count) = self.senders.get_mut(&(listener, client))
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.senders.remove(&(listener, client));
+            }
+        }
+        if part.owed.load(Ordering::Relaxed) > 0 {
+            part.owed.fetch_sub(1, Ordering::Relaxed);
+            self.owed -= 1;
+        } else {
+            self.change(number, -1);
+        }
+    }
+
+    /// Why that relay is to end a flow, if it is.
+    pub(super) fn owes(&self, number: Number) -> Option<Full> {
+        let part = self.parts.get(&number)?;
+        (part.owed.load(Ordering::Relaxed) > 0).then_some(part.full)
+    }
+
+    /// How many flows count for that client, where they are that owner's.
+    pub(super) fn of(&self, owner: Owner, client: IpAddr) -> usize {
+        match owner {
+            Owner::Client(_) => self.owners.get(&owner).map_or(0, |share| share.flows),
+            Owner::Forward(listener) => {
+                let count = self.senders.get(&(listener, client));
+                count.copied().unwrap_or(0)
+            }
+        }
+    }
+
+    fn change(&mut self, number: Number, by: isize) {
+        let Some(part) = self.parts.get_mut(&number) else {
+            return;
+        };
+        let Some(share) = self.owners.get_mut(&part.owner) else {
+            return;
+        };
+        share.parts.remove(&(part.flows, number));
+        self.most.remove(&(share.flows, part.owner));
+        part.flows = part.flows.saturating_add_signed(by);
+        share.flows = share.flows.saturating_add_signed(by);
+        self.all = self.all.saturating_add_signed(by);
+        share.parts.insert((part.flows, number));
+        self.most.insert((share.flows, part.owner));
+    }
+
+    /// Places that are taken, and those whose flows they are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> (usize, usize) {
+        assert_eq!(self.most.len(), self.owners.len());
+        (self.all + self.owed, self.owners.len())
+    }
+}

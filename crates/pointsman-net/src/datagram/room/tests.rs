@@ -1,0 +1,204 @@
+//! Who gets places, and who gives way, without relays.
+
+use std::task::Wake;
+
+use super::*;
+use crate::spec::listening::ListenerId;
+
+/// A relay that was asked to give way so often.
+#[derive(Default)]
+struct Rung(AtomicUsize);
+
+impl Wake for Rung {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Relay {
+    seat: Arc<Seat>,
+    rung: Arc<Rung>,
+    places: Vec<Place>,
+}
+
+impl Relay {
+    fn new(room: &Arc<Room>, owner: Owner) -> Self {
+        let rung = Arc::<Rung>::default();
+        Self {
+            seat: room.join(owner, Waker::from(Arc::clone(&rung))),
+            rung,
+            places: Vec::new(),
+        }
+    }
+
+    fn of(room: &Arc<Room>, last: u8) -> Self {
+        Self::new(room, Owner::Client(client(last)))
+    }
+
+    fn takes(&mut self, last: u8, limits: &DatagramLimits) -> Result<(), Full> {
+        let place = self.seat.enter(client(last), limits)?;
+        self.places.push(place);
+        Ok(())
+    }
+
+    /// Takes places until there is none.
+    fn fills(&mut self, last: u8, limits: &DatagramLimits) {
+        while self.takes(last, limits).is_ok() {}
+    }
+
+    /// Ends what it has to; how many that were.
+    fn gives_way(&mut self) -> usize {
+        let mut ended = 0;
+        while self.seat.owes().is_some() {
+            self.places.pop();
+            ended += 1;
+        }
+        ended
+    }
+
+    fn rung(&self) -> usize {
+        self.rung.0.load(Ordering::Relaxed)
+    }
+}
+
+fn client(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+fn limits(flows: usize, flows_by_client: usize) -> DatagramLimits {
+    DatagramLimits {
+        flows,
+        flows_by_client,
+        ..DatagramLimits::default()
+    }
+}
+
+#[test]
+fn a_client_has_its_share_and_all_have_theirs() {
+    let room = Arc::new(Room::default());
+    let limits = limits(3, 2);
+    let mut relays: Vec<_> = (1..4).map(|last| Relay::of(&room, last)).collect();
+    assert_eq!(relays[0].takes(1, &limits), Ok(()));
+    assert_eq!(relays[0].takes(1, &limits), Ok(()));
+    assert_eq!(relays[0].takes(1, &limits), Err(Full::Client));
+    assert_eq!(relays[1].takes(2, &limits), Ok(()));
+    assert_eq!(relays[1].takes(2, &limits), Err(Full::All));
+    assert_eq!(
+        Full::All.why(&limits).to_string(),
+        "limit: `udp.flows` is 3",
+        "what is to be changed is named"
+    );
+    relays[0].places.pop();
+    assert_eq!(relays[2].takes(3, &limits), Ok(()));
+    drop(relays);
+    assert_eq!(room.count(), (0, 0));
+}
+
+#[test]
+fn who_has_most_gives_way_until_all_have_the_same() {
+    let room = Arc::new(Room::default());
+    let limits = limits(100, 50);
+    let (mut one, mut two) = (Relay::of(&room, 1), Relay::of(&room, 2));
+    one.fills(1, &limits);
+    two.fills(2, &limits);
+    assert_eq!((one.places.len(), two.places.len()), (50, 50));
+    let mut third = Relay::of(&room, 3);
+    third.fills(3, &limits);
+    assert_eq!(third.places.len(), 33);
+    let ended = (one.gives_way(), two.gives_way());
+    assert_eq!(ended.0 + ended.1, 33);
+    assert_eq!((one.places.len(), two.places.len()), (34, 33));
+    // However often they ask again.
+    one.fills(1, &limits);
+    two.fills(2, &limits);
+    assert_eq!((two.gives_way(), third.gives_way()), (0, 0));
+    assert_eq!(room.count().0, 100);
+}
+
+#[test]
+fn an_association_gives_way_to_another_of_its_client() {
+    let room = Arc::new(Room::default());
+    let limits = limits(100, 10);
+    let mut greedy = Relay::of(&room, 1);
+    greedy.fills(1, &limits);
+    let mut other = Relay::of(&room, 1);
+    other.fills(1, &limits);
+    assert_eq!((other.places.len(), greedy.rung()), (5, 5));
+    assert_eq!(greedy.gives_way(), 5);
+    greedy.fills(1, &limits);
+    assert_eq!((greedy.places.len(), other.gives_way()), (5, 0));
+}
+
+#[test]
+fn what_ends_meanwhile_is_not_owed_any_more() {
+    let room = Arc::new(Room::default());
+    let limits = limits(100, 10);
+    let (mut greedy, mut other) = (Relay::of(&room, 1), Relay::of(&room, 1));
+    greedy.fills(1, &limits);
+    assert_eq!(other.takes(1, &limits), Ok(()));
+    assert_eq!(other.takes(1, &limits), Ok(()));
+    greedy.places.pop();
+    assert_eq!(greedy.gives_way(), 1);
+    assert_eq!(room.count().0, 10);
+    drop(greedy);
+    assert_eq!(room.count(), (2, 1));
+}
+
+#[test]
+fn what_is_owed_has_a_bound() {
+    let room = Arc::new(Room::default());
+    let limits = limits(1000, 1000);
+    // It ends none: all of its flows wait to be decided.
+    let mut stuck = Relay::of(&room, 1);
+    stuck.fills(1, &limits);
+    let mut other = Relay::of(&room, 2);
+    other.fills(2, &limits);
+    assert_eq!(other.places.len(), 64);
+    assert_eq!(room.count().0, 1064);
+    // As soon as one ends the next may begin.
+    stuck.places.pop();
+    assert_eq!(other.takes(2, &limits), Ok(()));
+    assert_eq!(other.takes(2, &limits), Err(Full::All));
+}
+
+#[test]
+fn forged_addresses_take_nothing_from_who_connected_and_have_to_give_way() {
+    let room = Arc::new(Room::default());
+    let limits = limits(100, 20);
+    let mut forward = Relay::new(&room, Owner::Forward(ListenerId(1)));
+    let mut connected = Relay::of(&room, 1);
+    for _ in 0..5 {
+        assert_eq!(connected.takes(1, &limits), Ok(()));
+    }
+    for last in 0..=255 {
+        let _full = forward.takes(last, &limits);
+    }
+    assert_eq!(forward.places.len(), 95);
+    assert_eq!(connected.gives_way(), 0);
+    connected.fills(1, &limits);
+    assert_eq!(connected.places.len(), 20);
+    assert_eq!(forward.gives_way(), 15);
+    // Whose address was forged has its own places still.
+    let mut forged = Relay::new(&room, Owner::Forward(ListenerId(2)));
+    for _ in 0..20 {
+        assert_eq!(forged.takes(2, &limits), Ok(()));
+    }
+    assert_eq!(forged.takes(2, &limits), Err(Full::Client));
+    let mut two = Relay::of(&room, 2);
+    assert_eq!(two.takes(2, &limits), Ok(()));
+}
+
+#[test]
+fn a_client_of_ipv6_is_a_network_where_it_is_not_near() {
+    let check = |client: &str, here: &str, expected: &str| {
+        let counted = counted(client.parse().unwrap(), here.parse().unwrap());
+        assert_eq!(counted.to_string(), expected, "{client} {here}");
+    };
+    check("192.0.2.7", "192.0.2.1", "192.0.2.7");
+    check("::ffff:192.0.2.7", "::ffff:192.0.2.1", "192.0.2.7");
+    check("2001:db8:1:2::7", "2001:db8:1:3::1", "2001:db8:1:2::");
+    check("2001:db8:1:2::7", "192.0.2.1", "2001:db8:1:2::");
+    check("2001:db8:1:2::7", "2001:db8:1:2::1", "2001:db8:1:2::7");
+    check("::1", "::1", "::1");
+    check("fe80::7", "fe80::1", "fe80::7");
+}
