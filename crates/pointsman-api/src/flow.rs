@@ -78,7 +78,7 @@ pub struct FlowRecord {
 pub struct PassedBy {
     /// The target.
     pub target: String,
-    /// What kept the flow from it, in words: `rests for 12 s after 3 failures`.
+    /// What kept the flow from it, in words: `is not tried for 12 s after 3 failures`.
     pub reason: String,
 }
 

@@ -111,13 +111,13 @@ fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
         Some(ServedBy::Program(path)) if is_missing(path, files) => (
             "no-such-program",
             format!("there is no program `{}` on this host", path.display()),
-            "mend `served_by`",
+            "correct `served_by`",
         ),
         // The daemon finds users where this does.
         Some(ServedBy::User(name)) if files.has_user(name) == Some(false) => (
             "no-such-user",
             format!("`/etc/passwd` of this host has no user `{name}`"),
-            "mend `served_by`, or write the user's number where another directory (LDAP) has the user",
+            "correct `served_by`, or write the user's number where another directory (LDAP) has the user",
         ),
         Some(ServedBy::Program(_) | ServedBy::User(_)) | None => return,
     };

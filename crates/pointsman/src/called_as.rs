@@ -262,8 +262,8 @@ fn stem(word: &OsStr) -> String {
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Pointsman)");
 
-const OTHERS: &str = "This is Pointsman under another program's name; all that it can do itself, `pointsman --help` \
-                      tells.";
+const OTHERS: &str = "This is Pointsman under another program's name; see `pointsman --help` for all \
+                      that it can do.";
 
 /// The command line is wrong.
 const USAGE: u8 = 2;

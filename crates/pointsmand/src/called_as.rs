@@ -334,8 +334,8 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-const OTHERS: &str = "This is Pointsman under another program's name; all that it can do itself, `pointsmand --help` \
-                      tells.";
+const OTHERS: &str = "This is Pointsman under another program's name; see `pointsmand --help` for all \
+                      that it can do.";
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Pointsman)");
 

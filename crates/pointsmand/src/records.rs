@@ -253,7 +253,7 @@ pub(crate) fn steps(record: &FlowRecord, asked: &[Need]) -> Vec<api::explain::Fl
     let mut steps: Vec<_> = asked.iter().map(of_need).collect();
     let passed_by = record.incidents.passed_by.iter();
     steps.extend(passed_by.map(|PassedBy { target, rest }| {
-        let outcome = format!("{target}: passed by, {rest}");
+        let outcome = format!("{target}: passed by: it {rest}");
         step("dial", outcome, 0)
     }));
     let failed = record.incidents.attempts.iter().map(|attempt| {

@@ -435,7 +435,7 @@ mod tests {
             next.index
         };
         failures.note(&three.members, &three.members[0], now, now);
-        assert_eq!(check(now, &["0 rests for 2 s after 1 failure"]), 1);
+        assert_eq!(check(now, &["0 is not tried for 2 s after 1 failure"]), 1);
         let over = now + FIRST_REST;
         assert_eq!(check(over, &[]), 0);
         let tried = "0 is tried by another connection after 1 failure";
@@ -443,8 +443,8 @@ mod tests {
         failures.note(&three.members, &three.members[0], over, over);
         failures.note(&three.members, &three.members[1], over, over);
         let (longer, short) = (
-            "0 rests for 4 s after 2 failures",
-            "1 rests for 2 s after 1 failure",
+            "0 is not tried for 4 s after 2 failures",
+            "1 is not tried for 2 s after 1 failure",
         );
         assert_eq!(check(over, &[longer, short]), 2);
         // Where all rest none is passed by.

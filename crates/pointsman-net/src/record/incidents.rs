@@ -137,7 +137,7 @@ impl Rest {
     }
 }
 
-/// `rests for 12 s after 3 failures`.
+/// `is not tried for 12 s after 3 failures`.
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -146,7 +146,7 @@ impl fmt::Display for Rest {
             tried,
         } = self;
         match (left.is_zero(), tried) {
-            (false, _) => write!(f, "rests for {} s", left.as_millis().div_ceil(1000))?,
+            (false, _) => write!(f, "is not tried for {} s", left.as_millis().div_ceil(1000))?,
             (true, true) => write!(f, "is tried by another connection")?,
             (true, false) => write!(f, "is tried by the next connection")?,
         }
@@ -203,8 +203,8 @@ mod tests {
             assert_eq!(rest.to_string(), expected);
             assert_eq!(rest.passes(), left_ms > 0 || tried);
         };
-        check(3, 11_001, false, "rests for 12 s after 3 failures");
-        check(1, 1, false, "rests for 1 s after 1 failure");
+        check(3, 11_001, false, "is not tried for 12 s after 3 failures");
+        check(1, 1, false, "is not tried for 1 s after 1 failure");
         check(
             2,
             0,

@@ -114,7 +114,7 @@ async fn a_dead_first_target_costs_one_connection_and_not_each() {
         assert!(json.get("attempts").is_none(), "{json}");
         assert_eq!(json["passed_by"][0]["target"], "dead", "{json}");
         let reason = json["passed_by"][0]["reason"].as_str().unwrap();
-        assert!(reason.starts_with("rests for "), "{reason}");
+        assert!(reason.starts_with("is not tried for "), "{reason}");
         assert!(reason.ends_with(" s after 1 failure"), "{reason}");
     }
 }

@@ -141,7 +141,7 @@ impl Clash<'_> {
             let rule = "IP-CIDR, ::/0, no-resolve";
             self.draft.rule(&place(node), "ipv6: false", rule, "REJECT");
             let what = format!(
-                "`ipv6: false` stands among the rules: `{rule}` is added and refuses what goes to an IPv6 address, as Clash does"
+                "`ipv6: false` is written as a rule: `{rule}` refuses flows to IPv6 addresses, as Clash does"
             );
             self.draft.report.note(place(node), what);
         }
@@ -225,7 +225,7 @@ impl Clash<'_> {
         let at = node.map_or_else(String::new, place);
         self.direct = "direct by link".to_owned();
         self.draft.item(Section::Outbounds, &self.direct, &map, &at);
-        let what = "`DIRECT` leaves by the link that the top names; look-ups of the system's resolver, and lists that are fetched, leave as the system says";
+        let what = "`DIRECT` leaves by the link that `interface-name` or `routing-mark` names; look-ups by the system's resolver, and fetched lists, leave as the system decides";
         self.draft.report.lost(at, what);
     }
 

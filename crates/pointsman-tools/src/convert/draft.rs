@@ -339,8 +339,8 @@ impl Draft {
     /// a proxy.
     pub(super) fn in_clear(&mut self, place: &str, kind: &str, who: &str, proxied: bool) {
         let what = format!(
-            "{kind} is not built yet: {who} asked instead, without encryption, so others on the way can read and change what \
-             is asked"
+            "{kind} is not built yet: {who} asked instead, without encryption, so others on the way can read and change the \
+             questions"
         );
         self.report.lost(place, what);
         self.known.in_clear.insert(who.to_owned(), proxied);
@@ -348,9 +348,7 @@ impl Draft {
 
     /// Says of an entry of a list that it is not there.
     pub(super) fn entry_left_out(&mut self, place: &str, written: &str, why: &str) {
-        let what = format!(
-            "`{written}` is left out ({why}): flows that it took now fall to the rules below"
-        );
+        let what = format!("`{written}` is left out ({why}): its flows now go to the rules below");
         self.report.lost(place, what);
     }
 
@@ -366,7 +364,7 @@ impl Draft {
         }
         self.fallback("", out);
         let what = format!(
-            "no rule takes all that is left: `FALLBACK, {}` is added, because that is where {} sends it",
+            "no rule takes all other flows: `FALLBACK, {}` is added, because that is where {} sends them",
             word(out),
             self.from
         );

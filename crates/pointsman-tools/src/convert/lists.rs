@@ -51,7 +51,7 @@ pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> (
                     beyond.lacking.insert(SetId(number));
                     let what = format!(
                         "entries of the rule set `{}` refer to other sets, which the native language leaves out: \
-                         flows that they took go to the rules below",
+                         their flows go to the rules below",
                         set.name
                     );
                     report.lost(place(source), what);

@@ -134,7 +134,7 @@ impl Rewrite for Said<'_> {
                 };
                 let what = format!(
                     "`{text}` is left out: it takes what is not in a rule set, the rule set lacks entries here, and so it would \
-                     take more flows; flows that it took now fall to the rules below"
+                     take more flows; its flows now go to the rules below"
                 );
                 self.report.lost(place, what);
                 continue;

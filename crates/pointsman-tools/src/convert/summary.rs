@@ -109,7 +109,7 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
     summary.next.extend(known.next.iter().cloned());
     told.fetched(&selected, &mut summary);
     summary.next.push(
-        "`pointsman check FILE` says what is odd about the result, and `pointsman explain --config FILE NAME:443` where a \
+        "`pointsman check FILE` lists problems of the result, and `pointsman explain --config FILE NAME:443` where a \
          connection goes"
             .to_owned(),
     );

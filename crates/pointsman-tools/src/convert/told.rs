@@ -36,8 +36,8 @@ impl Draft {
         };
         for (part, why) in parts {
             let what = format!(
-                "`{part}` of `{written}` is left out ({why}): flows that the rule {did} for that alone now fall to \
-                 the rules below"
+                "`{part}` of `{written}` is left out ({why}): flows that the rule {did} only for that now go to the \
+                 rules below"
             );
             self.report.lost(place, what);
         }

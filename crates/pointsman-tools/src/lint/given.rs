@@ -45,7 +45,7 @@ impl<'s> Given<'s> {
             return alone;
         }
         Some(format!(
-            "none of the inbounds here ({}) fits it",
+            "no inbound of this configuration ({}) matches it",
             self.shown()
         ))
     }
@@ -71,7 +71,10 @@ impl<'s> Given<'s> {
                 let names: Vec<&str> = self.inbounds.iter().flat_map(|i| names(i)).collect();
                 match names.is_empty() {
                     true => "no inbound here has a name".to_owned(),
-                    false => format!("the inbounds here are named {}", names.join(", ")),
+                    false => format!(
+                        "the inbounds of this configuration are named {}",
+                        names.join(", ")
+                    ),
                 }
             }
             Condition::Network(Network::Icmp)
@@ -82,7 +85,10 @@ impl<'s> Given<'s> {
             Condition::Network(_) | Condition::Port { .. } => {
                 "HTTP proxies carry no UDP".to_owned()
             }
-            _ => format!("none of the inbounds here ({}) fits it", self.shown()),
+            _ => format!(
+                "no inbound of this configuration ({}) matches it",
+                self.shown()
+            ),
         })
     }
 

@@ -83,7 +83,7 @@ impl<'t, 'a> Tell<'t, 'a> {
             Why::Empty(what) => {
                 let message = format!("`{rule}` never matches: {what}");
                 self.push("empty-set", Severity::Warning, dead.origin, message);
-                let hint = "fill the list, or see whether its format is the one that is said";
+                let hint = "fill the list, or check that its format is the one that is given";
                 self.finish(hint, None);
             }
             Why::Given(why) => {
@@ -107,7 +107,7 @@ impl<'t, 'a> Tell<'t, 'a> {
 
     fn impossible(&mut self, severity: Severity, origin: &Origin, message: String) {
         self.push("impossible-rule", severity, origin, message);
-        let hint = "remove it, or mend its condition: where one of several is enough write `OR`";
+        let hint = "remove it, or correct its condition: write `OR` where one of several is enough";
         self.finish(hint, None);
     }
 

@@ -66,7 +66,7 @@ fn sets(setup: &Setup, seen: &Seen, problems: &mut Problems) {
         let place = source.line(defined_at(source, &set.name));
         let message = format!("no rule uses the rule set `{}`", set.name);
         problems.note("unused-set", &place, message).hint =
-            Some("remove it: it is read and kept for nothing".into());
+            Some("remove it: it is loaded and never used".into());
     }
 }
 

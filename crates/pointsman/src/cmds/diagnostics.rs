@@ -63,7 +63,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         }
         if *tests_failing > 0 {
             out.line(format_args!(
-                "tests that fail with what fetched lists say: {tests_failing} (`pointsman status` tells them)"
+                "tests that fail with what fetched lists say: {tests_failing} (`pointsman status` names them)"
             ))?;
         }
         out.line(format_args!("bytes: {bytes_sent} sent, {bytes_received} received"))?;

@@ -208,7 +208,7 @@ fn state(record: &FlowRecord) -> String {
     let passed_by = record.passed_by.iter().map(|it| &*it.target);
     match passed_by.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => state,
-        targets => format!("{state}; {targets} rested"),
+        targets => format!("{state}; {targets} passed by"),
     }
 }
 

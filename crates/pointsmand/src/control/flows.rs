@@ -332,7 +332,9 @@ fn resting(in_force: &InForce, explanation: &api::Explanation) -> Option<String>
     let passed_by = failing.iter().filter(|(_, rest)| rest.passes()).count();
     let then = match passed_by {
         0 => return Some(told),
-        all if all == chosen.kind.members().len() => "as all rest, they are tried all the same",
+        all if all == chosen.kind.members().len() => {
+            "as all of them failed, they are tried all the same"
+        }
         _ => "the next one is taken",
     };
     Some(format!("{told}; {then}"))

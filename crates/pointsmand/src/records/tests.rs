@@ -198,7 +198,7 @@ fn steps_tell_of_targets_in_the_order_in_which_they_had_their_turn() {
     let steps = steps(&record, &[]).into_iter();
     let steps: Vec<String> = steps.map(|step| step.outcome).collect();
     let expected = [
-        "z: passed by, rests for 12 s after 3 failures",
+        "z: passed by: it is not tried for 12 s after 3 failures",
         "a: 2 times failed: refused",
         "b: open",
     ];

@@ -275,7 +275,7 @@ fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
     }
     let explained = daemon.json(&["explain", "--id", &id.to_string()]);
     let outcome = explained["steps"][0]["outcome"].as_str().unwrap();
-    let (dead, after) = ("dead: passed by, rests for ", " s after ");
+    let (dead, after) = ("dead: passed by: it is not tried for ", " s after ");
     assert!(outcome.starts_with(dead), "{explained}");
     assert!(outcome.contains(after), "{explained}");
     assert_eq!(explained["steps"][1]["outcome"], "live: open");

@@ -93,9 +93,9 @@ impl<'a> Written<'a> {
             let message = if self.url.is_some() {
                 continue;
             } else if fetching.contains(name) {
-                format!("`{name}` tells of fetching; there is no `url`")
+                format!("`{name}` is for lists that are fetched, and there is no `url`")
             } else if self.path.is_none() && *name != "strict" {
-                format!("`{name}` tells of a file; there is no `path`")
+                format!("`{name}` is for lists in files, and there is no `path`")
             } else {
                 continue;
             };

@@ -132,7 +132,7 @@ fn protocols(node: &Node, all: &mut Vec<(Protocol, Duration)>, problems: &mut Pr
             }
             None => {
                 let known: Vec<_> = told().map(Protocol::as_str).collect();
-                let message = format!("no flow over UDP is told to be `{word}`");
+                let message = format!("no flow over UDP is recognised as `{word}`");
                 let near = nearest(word, known.iter().copied());
                 let near = near.map(|near| format!("did you mean `{near}`?"));
                 problems.error("invalid-value", &key.span, message).hint =

@@ -105,7 +105,8 @@ impl Clash<'_> {
             self.draft.report.lost(place(node), what);
             let what = "no name server listens: clients that ask it get no answer";
             self.draft.known.changed.push(what.to_owned());
-            let what = "let those who asked `dns` of the original ask another name server";
+            let what =
+                "configure the clients that asked `dns` of the original to ask another name server";
             self.draft.known.next.push(what.to_owned());
         }
         let mode = get(dns, "enhanced-mode").filter(|node| super::says(node));
@@ -233,7 +234,7 @@ impl Clash<'_> {
                 Pattern::Below(name) | Pattern::WithBelow(name) => name.clone(),
                 Pattern::OneBelow(name) => {
                     let what = format!(
-                        "`*.{name}` is one label below `{name}`: all names below it are asked so now"
+                        "`*.{name}` means names one label below `{name}`: here all names below it are asked of this server"
                     );
                     self.draft.report.lost(at, what);
                     name.clone()
@@ -271,7 +272,7 @@ impl Clash<'_> {
         }
         let proxied = self.draft.has_any(Section::Outbounds);
         if carried && proxied {
-            let what = "`hosts` hold for what is looked up here: names that go through a proxy are looked up there";
+            let what = "`hosts` is used only for names that are looked up here: names that go through a proxy are looked up by the proxy";
             self.draft.report.lost(place(hosts), what);
         }
     }
@@ -309,7 +310,7 @@ impl Clash<'_> {
         let read = |value: &Node| value.scalar()?.parse::<IpAddr>().ok();
         let addresses: Option<Vec<IpAddr>> = values.iter().map(read).collect();
         let Some(addresses) = addresses.filter(|all| !all.is_empty()) else {
-            let what = "is no address, and another name cannot stand for one";
+            let what = "is not an address, and a name cannot be given in its place";
             lost(format!(
                 "`{name}` of `hosts` is left out (its value {what}): it is looked up"
             ));

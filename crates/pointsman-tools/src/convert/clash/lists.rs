@@ -117,7 +117,7 @@ impl Clash<'_> {
                 None => {
                     lacks = true;
                     let what = format!(
-                        "the entry `{entry}` is left out: flows that it took now fall to the rules below"
+                        "the entry `{entry}` is left out: its flows now go to the rules below"
                     );
                     self.draft.report.lost(place(item), what);
                 }

@@ -152,12 +152,12 @@ impl<'a> Clash<'a> {
         if let Some(by) = scalar(node, "dialer-proxy").filter(|by| !matches!(*by, "" | "DIRECT")) {
             let Some(by) = self.out(by) else {
                 let what = format!(
-                    "`{name}` goes through `{by}`, which is not there: it refuses every flow"
+                    "`{name}` goes through `{by}`, which does not exist: it refuses every flow"
                 );
                 self.draft.report.lost(&at, what);
                 map = Map::default();
                 map.text("type", "select").raw("members", "[reject]");
-                let why = "its `dialer-proxy` is not there".to_owned();
+                let why = "its `dialer-proxy` does not exist".to_owned();
                 self.draft.known.refusing.insert(own.clone(), why);
                 return self.draft.item(Section::Outbounds, &own, &map, &at);
             };
@@ -247,7 +247,7 @@ impl<'a> Clash<'a> {
                      refuses every flow replaces it"
                 ),
                 _ => format!(
-                    "`{name}` names `{member}`, which is not there: a member that refuses every flow replaces it"
+                    "`{name}` names `{member}`, which does not exist: a member that refuses every flow replaces it"
                 ),
             };
             self.draft.report.lost(&at, what);
@@ -255,7 +255,7 @@ impl<'a> Clash<'a> {
                 let why = if member == "PASS" {
                     "not built yet"
                 } else {
-                    "not there"
+                    "does not exist"
                 };
                 self.draft.first_is_replaced(&own, member, why);
             }

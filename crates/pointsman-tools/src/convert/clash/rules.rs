@@ -43,7 +43,7 @@ impl Clash<'_> {
             return self.no_way_out(&parts, above, place, rule, "it names no way out");
         };
         if target == "PASS" {
-            let what = format!("`{rule}` passes flows on, as if it were not there: it is left out");
+            let what = format!("`{rule}` does nothing in Clash: it is left out");
             return self.draft.report.note(place, what);
         }
         let global = target == GLOBAL;

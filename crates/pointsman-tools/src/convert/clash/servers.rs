@@ -216,7 +216,7 @@ impl Clash<'_> {
             NameServer::Tcp(place) | NameServer::Udp(place) => place,
         };
         if place.lacks_interface() {
-            return Err("a link-local address is on every link, and it names none".into());
+            return Err("a link-local address needs an interface, and none is given".into());
         }
         let by = match by {
             Some("RULES") => {
@@ -234,7 +234,7 @@ impl Clash<'_> {
         match by.as_str() {
             "DIRECT" => Ok(None),
             _ if place.interface.is_some() => {
-                Err("a link-local server is reached by its link alone".into())
+                Err("a link-local server can only be reached by its own link".into())
             }
             _ => Ok(Some(by)),
         }

@@ -251,7 +251,7 @@ impl SingBox<'_> {
             !known.contains(&key.as_str()) && !value.is_null() && **value != false
         }) {
             return Err(format!(
-                "it asks for `{key}`; which server is asked depends on the name alone here"
+                "it asks for `{key}`; here only the name decides which server is asked"
             ));
         }
         let asks = |four: &str, number: &str| {
@@ -273,7 +273,10 @@ impl SingBox<'_> {
                 return Ok(());
             }
             _ => {
-                return Err("it asks for `query_type`; which server is asked depends on the name alone here".to_owned());
+                return Err(
+                    "it asks for `query_type`; here only the name decides which server is asked"
+                        .to_owned(),
+                );
             }
         }
         let modes = strings(&rule["clash_mode"]).unwrap_or_default();
@@ -364,7 +367,7 @@ impl SingBox<'_> {
                     false => "preferred_by",
                 };
                 return Err(format!(
-                    "it asks for `{key}` of `{tag}`; which server is asked depends on the name alone here"
+                    "it asks for `{key}` of `{tag}`; here only the name decides which server is asked"
                 ));
             };
             names.extend(hosts.names.keys().cloned());

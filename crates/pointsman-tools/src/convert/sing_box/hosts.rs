@@ -95,7 +95,7 @@ fn fixed(name: &str, value: &Value) -> Result<(Domain, String), String> {
         Ok(addresses) if !addresses.is_empty() => addresses,
         Ok(_) => return Err("it has no address".to_owned()),
         Err(_) => {
-            let why = "its value is no address, and another name cannot stand for one";
+            let why = "its value is not an address, and a name cannot be given in its place";
             return Err(why.to_owned());
         }
     };

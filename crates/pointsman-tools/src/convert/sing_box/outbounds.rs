@@ -195,7 +195,7 @@ impl SingBox<'_> {
             None => {}
             Some(None) => {
                 let what =
-                    format!("`{own}` goes through an outbound that is not there: it is left out");
+                    format!("`{own}` goes through an outbound that does not exist: it is left out");
                 return self.draft.report.lost(&place, what);
             }
             // Directly is the same as by no way.
@@ -273,10 +273,10 @@ impl SingBox<'_> {
                 Some(member) => written.push(text(member)),
                 None => {
                     if written.is_empty() {
-                        self.draft.first_is_replaced(own, member, "not there");
+                        self.draft.first_is_replaced(own, member, "does not exist");
                     }
                     let what = format!(
-                        "`{own}` names `{member}`, which is not there: a member that refuses every flow replaces it"
+                        "`{own}` names `{member}`, which does not exist: a member that refuses every flow replaces it"
                     );
                     self.draft.report.lost(place, what);
                     written.push("reject".to_owned());

@@ -39,8 +39,7 @@ const OPTIONS: [&str; 9] = [
 ];
 
 /// Why a rule of another mode is not there.
-pub(super) const OTHER_MODE: &str =
-    "it holds in another mode than the file begins with, and modes are not switched here";
+pub(super) const OTHER_MODE: &str = "it is for another mode than the one that the file begins with, and modes are not switched here";
 
 /// Keys of a `resolve` and of a `sniff` that are no condition.
 const RESOLVE: [&str; 6] = [

@@ -130,12 +130,12 @@ impl SingBox<'_> {
             }
         }
         if place.as_ref().is_some_and(|place| place.lacks_interface()) {
-            return Err("a link-local address is on every link, and it names none".to_owned());
+            return Err("a link-local address needs an interface, and none is given".to_owned());
         }
         match self.way_to(server)? {
             None => Ok(quoted(&address)),
             Some(_) if place.is_none() => {
-                Err("the system's resolver is asked directly alone".to_owned())
+                Err("the system's resolver can only be asked directly".to_owned())
             }
             Some(via) => Ok(format!(
                 "{{ address: {}, via: {} }}",

@@ -58,7 +58,7 @@ impl Told<'_> {
         }
         if self.known.in_clear.values().any(|proxied| !proxied) {
             summary.next.push(
-                "where nobody may see which names are looked up, write a name server that is reached by a proxy under \
+                "to hide which names are looked up, write a name server that is reached by a proxy under \
                  `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"
                     .to_owned(),
             );

@@ -59,7 +59,7 @@ impl Told<'_> {
                 _ => ("ask", "they take"),
             };
             summary.changed.push(format!(
-                "{} {ask} for a rule set that is not there, so {they} no flow by it: {}",
+                "{} {ask} for a rule set that is not available, so {they} no flow by it: {}",
                 count(empty, "rule"),
                 named(sets)
             ));

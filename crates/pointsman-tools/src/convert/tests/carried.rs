@@ -314,7 +314,7 @@ fn fixed_addresses_are_carried_over() {
     clash(
         "mixed-port: 1\nproxies: [{ name: a, type: socks5, server: h, port: 1, udp: true }]\nhosts: { nas.test: 10.0.0.5 }",
         &["nas.test: \"10.0.0.5\""],
-        &["c:3: warning: `hosts` hold for what is looked up here"],
+        &["c:3: warning: `hosts` is used only for names that are looked up here"],
     );
 }
 

@@ -20,8 +20,8 @@ const GO: (&str, &str) = ("dst=a.test:1", "direct direct");
 
 #[test]
 fn known_alternatives_are_kept() {
-    let lost = "flows that the rule refused for that alone now fall to the rules below";
-    let whole = "): flows that it took now fall to the rules below";
+    let lost = "flows that the rule refused only for that now go to the rules below";
+    let whole = "): its flows now go to the rules below";
     clash(
         "OR,((DOMAIN,a.test),(SRC-MAC,x)),REJECT",
         &[NO, ("dst=b.test:1", "direct direct")],

@@ -26,16 +26,16 @@ rules:
         &conversion.summary,
         &["1 group", "2 of 4 rules", "!REJECT"],
         &[
-            "the group `miss` begins with `gone` (not there)",
+            "the group `miss` begins with `gone` (does not exist)",
             "the group `pass` begins with `PASS` (not built yet)",
-            "the group `outer` begins with `miss`, then `gone` (not there)",
+            "the group `outer` begins with `miss`, then `gone` (does not exist)",
             "2 rules lead to what refuses every flow, so what they take is refused: `miss`, `outer`",
             "flows that no rule takes go to `pass`, and are refused",
         ],
         &["`pointsman outbounds select 'miss' 'near'`"],
     );
     let told: Vec<String> = conversion.report.iter().map(ToString::to_string).collect();
-    let outer = "c:7: warning: the group begins with `miss`, then `gone` (not there): its flows are refused";
+    let outer = "c:7: warning: the group begins with `miss`, then `gone` (does not exist): its flows are refused";
     assert!(told.iter().any(|line| line == outer), "{told:#?}");
 }
 

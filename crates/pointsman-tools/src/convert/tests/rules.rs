@@ -117,7 +117,7 @@ fn of_configuration(rule: &str) -> (Option<String>, Option<String>) {
         _ => None,
     };
     let mut report = converted.report.iter();
-    let partly = report.any(|remark| remark.text.contains("for that alone"));
+    let partly = report.any(|remark| remark.text.contains("only for that"));
     let rules = first(root.as_ref().and_then(|root| find(root, "rules")));
     let rules = rules.filter(|_| !partly);
     let sets = root.as_ref().and_then(|root| find(root, "rule_sets"));

@@ -291,12 +291,12 @@ fn rules_that_are_added_are_told() {
     check(
         &format!("{head}ipv6: false\nrules: ['MATCH,DIRECT']\n"),
         "::/0, REJECT",
-        "`IP-CIDR, ::/0, no-resolve` is added",
+        "`IP-CIDR, ::/0, no-resolve` refuses",
     );
     check(
         &format!("{head}rules: ['DOMAIN,a.test,REJECT']\n"),
         "FALLBACK, DIRECT",
-        "`FALLBACK, DIRECT` is added, because that is where Clash sends it",
+        "`FALLBACK, DIRECT` is added, because that is where Clash sends them",
     );
     check(
         &format!("{head}rules: ['MATCH,gone']\n"),
@@ -331,7 +331,7 @@ rules:
         &["2 of 6 rules", "flows that no rule takes go to `DIRECT`"],
         &[
             "2 rules lead to what refuses every flow, so what they take is refused: `auto`, `hk`",
-            "2 rules ask for a rule set that is not there, so they take no flow by it: `gone`, `stuck`",
+            "2 rules ask for a rule set that is not available, so they take no flow by it: `gone`, `stuck`",
         ],
         &[
             "put the files of these rule sets where the result looks for them, else nothing is served: `gone`",

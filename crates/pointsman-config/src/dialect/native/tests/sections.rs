@@ -386,13 +386,13 @@ fn rule_sets_are_checked() {
     set(
         "{ path: lists/ads.txt, interval: 1d, via: direct }",
         &[
-            "3:39: error[conflicting-keys]: `interval` tells of fetching; there is no `url`",
-            "3:48: error[conflicting-keys]: `via` tells of fetching; there is no `url`",
+            "3:39: error[conflicting-keys]: `interval` is for lists that are fetched, and there is no `url`",
+            "3:48: error[conflicting-keys]: `via` is for lists that are fetched, and there is no `url`",
         ],
     );
     set(
         "{ domains: [a], format: text }",
-        &["3:30: error[conflicting-keys]: `format` tells of a file; there is no `path`"],
+        &["3:30: error[conflicting-keys]: `format` is for lists in files, and there is no `path`"],
     );
     set(
         "{ url: 'https://a.test/l' }",
@@ -779,7 +779,7 @@ fn limits_of_udp_are_checked_all_at_once() {
             &format!("2:44: error[invalid-value]: `dns` {never}"),
             "2:49: error[invalid-value]: `tls` is spoken over TCP",
             "2:58: error[invalid-value]: `other` is no protocol by itself",
-            "2:69: error[invalid-value]: no flow over UDP is told to be `dsn`",
+            "2:69: error[invalid-value]: no flow over UDP is recognised as `dsn`",
             "2:74: error[invalid-value]: `dsn` must be longer than zero",
             "2:87: error[wrong-type]: `flows` must be a whole number from 1 to 1000000",
             "2:96: error[invalid-value]: `held` must be from 1500B, which a datagram of Ethernet may have, to 256KiB, which is four of the longest",
