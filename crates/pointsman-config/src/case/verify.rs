@@ -237,7 +237,7 @@ impl Telling<'_> {
         let problem = if failure.is_open() {
             let sets = failure.looked_into.unfetched.join("`, `");
             let message = format!(
-                "`{flow}`: it cannot be told yet whether it gets `{expect}`: the rule set `{sets}` was not \
+                "`{flow}`: it is not known yet whether it gets `{expect}`: the rule set `{sets}` was not \
                  fetched yet; without it `{got}`"
             );
             problems.warning("test-open", place, message)

@@ -25,7 +25,7 @@ pub(crate) struct FlowsArgs {
 /// What is done with flows; without a word they are listed.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Live flows; with FLOW only those that match it
+    /// List live flows; with FLOW only those that match it
     List(ListArgs),
     /// End a flow
     Close {

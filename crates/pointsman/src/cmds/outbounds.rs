@@ -18,7 +18,7 @@ pub(crate) struct OutboundsArgs {
 /// What is done with outbounds; without a word they are listed.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// All of them
+    /// List all outbounds
     List,
     /// Select a member of a group
     Select {

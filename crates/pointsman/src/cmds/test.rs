@@ -31,7 +31,7 @@ pub(crate) struct TestArgs {
 /// What else counts as a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Deny {
-    /// Tests that cannot be told yet, because a rule set was never fetched.
+    /// Tests whose result is not known yet, because a rule set was never fetched.
     Open,
 }
 
@@ -127,13 +127,13 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
         } = &failure.case;
         let sets = failure.looked_into.unfetched.join("`, `");
         out.say(format_args!(
-            "{file}:{line}: {flow} => {expect}: cannot be told yet: the rule set `{sets}` was not fetched"
+            "{file}:{line}: {flow} => {expect}: not known yet: the rule set `{sets}` was not fetched"
         ));
     }
     let denied = args.deny == Some(Deny::Open) && !open.is_empty();
     let open = match open.len() {
         0 => String::new(),
-        open => format!(", {open} cannot be told yet"),
+        open => format!(", {open} not known yet"),
     };
     let unread = match beside.unread.len() {
         0 => String::new(),

@@ -23,9 +23,9 @@ use crate::output::{Out, Stop, complain};
 pub(crate) enum RuleSetVerb {
     /// Which entry matches a host, by file and line; exit code 1: none, 2: the list cannot be read
     Match(ask::MatchArgs),
-    /// A list in another format
+    /// Convert a list to another format
     Convert(convert::ConvertArgs),
-    /// The lists inside a file that holds many (`geosite.dat`, `geoip.dat`)
+    /// Name the lists inside a file that holds many (`geosite.dat`, `geoip.dat`)
     List(ListArgs),
 }
 
@@ -83,7 +83,7 @@ enum ListBehavior {
     Clash,
     /// Rules without outbounds
     Classical,
-    /// Names: plain ones alone, `+.x` with all below
+    /// Names: plain ones exact, `+.x` with all below
     Domain,
     /// Address ranges
     Ipcidr,

@@ -78,13 +78,12 @@ fn a_test_of_a_list_that_was_never_fetched_is_open() {
     );
     assert!(
         told.stderr
-            .contains("c.yaml:6: ads.test:1 => REJECT: cannot be told yet: the rule set `ads`"),
+            .contains("c.yaml:6: ads.test:1 => REJECT: not known yet: the rule set `ads`"),
         "{}",
         told.stderr
     );
     assert!(
-        told.stderr
-            .contains("0 passed, 1 failed, 1 cannot be told yet"),
+        told.stderr.contains("0 passed, 1 failed, 1 not known yet"),
         "{}",
         told.stderr
     );
@@ -171,8 +170,7 @@ fn open_tests_fail_where_they_are_denied_and_where_nothing_can_mend_them() {
     let told = test(&["open/c.yaml", "--deny", "open"]);
     assert_eq!(told.code, 1, "{}", told.stderr);
     assert!(
-        told.stderr
-            .contains("0 passed, 0 failed, 1 cannot be told yet"),
+        told.stderr.contains("0 passed, 0 failed, 1 not known yet"),
         "{}",
         told.stderr
     );
