@@ -2,7 +2,11 @@
 
 mod crossed;
 mod expansions;
+mod forwards;
 mod hints;
+mod limits;
+mod resolvers;
+mod rule_sets;
 mod sections;
 
 use std::net::SocketAddr;

@@ -1,0 +1,152 @@
+//! `dns` of a native file: keys, defaults and problems.
+
+use super::{check, setup};
+use crate::setup::NameServer;
+
+#[test]
+fn resolvers_are_checked() {
+    let dns = |text: &str, expected: &[&str]| {
+        check(
+            &format!(
+                "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ] }} }}\ndns: {{ {text} }}"
+            ),
+            expected,
+        );
+    };
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1', b: { address: 'tcp://1.1.1.1', via: direct } }, resolver: b",
+        &[],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, resolver: system, hosts: { nas: 192.168.1.5, .lan: [192.168.1.6, '::1'] }, domains: { corp.example: a }, family: ipv4",
+        &[],
+    );
+    dns(
+        "upstreams: { a: 1.1.1.1 }",
+        &[
+            "2:24: error[invalid-address]: an upstream: `1.1.1.1` must begin with one of `udp://`, `tcp://`, `tls://`, `https://`",
+        ],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, resolver: b",
+        &["2:53: error[unknown-resolver]: `dns.upstreams` has no `b`"],
+    );
+    dns(
+        "upstreams: { system: 'udp://1.1.1.1' }",
+        &[
+            "2:21: error[reserved-name]: `system` is the system's own configuration and cannot be redefined",
+        ],
+    );
+    dns(
+        "upstreams: { a: { address: 'udp://1.1.1.1', via: b } }",
+        &["2:57: error[unknown-outbound]: there is no outbound `b`"],
+    );
+    dns(
+        "upstreams: { a: system, b: [{ address: 'udp://fe80::1', via: direct }, 'udp://[fe80::1%eth0]'] }",
+        &[],
+    );
+    dns(
+        "upstreams: { a: { address: system, via: direct } }",
+        &[
+            "2:48: error[invalid-value]: `system` is asked as the system is configured, by no other way",
+        ],
+    );
+    dns(
+        "upstreams: { a: { address: 'udp://fe80::1%eth0', via: direct } }",
+        &[
+            "2:62: error[invalid-value]: a link-local server is reached by its interface, by no other way",
+        ],
+    );
+    dns(
+        "upstreams: { a: 'udp://fe80::1' }",
+        &["2:24: error[invalid-address]: `fe80::1` is on every link: say on which interface"],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
+        &["2:55: error[invalid-address]: `hosts`: `b` is no address"],
+    );
+    let note = "2:24: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail";
+    let unbuilt = "warning[unbuilt-resolver]: none of these name servers is of a kind that is built: all that needs this resolver fails";
+    dns(
+        "upstreams: { a: 'https://a/q' }",
+        &[&format!("2:24: {unbuilt}"), note],
+    );
+    dns(
+        "upstreams: { a: ['https://a/q', 'udp://1.1.1.1'] }",
+        &[&note.replace("2:24", "2:25")],
+    );
+    // What stands for a server that could not be converted says nothing of DNS over HTTPS.
+    dns(
+        "upstreams: { a: ['https://not-carried-over.invalid', 'udp://1.1.1.1'] }",
+        &[
+            "2:25: note[no-name-server]: `https://not-carried-over.invalid` is no name server: look-ups through it fail",
+        ],
+    );
+    let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
+    let setup = setup(&format!("dns: {{ {dns} }}"));
+    let by_domain = &setup.resolvers[0].by_domain;
+    assert_eq!(by_domain[0].0.as_str(), "www.example");
+    assert!(
+        matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `https://` is not built yet")
+    );
+    // A name alone stands before all that is below it.
+    let dns = "upstreams: { a: 'udp://1.1.1.1' }, domains: { x.example: a, =x.example: system, =example: a }";
+    let setup = super::setup(&format!("dns: {{ {dns} }}"));
+    let shown = setup.resolvers[0].by_domain.iter();
+    let shown: Vec<_> = shown
+        .map(|(name, below, _)| (name.as_str(), *below))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("x.example", false),
+            ("x.example", true),
+            ("example", false)
+        ]
+    );
+}
+
+#[test]
+fn the_systems_resolver_has_hosts_domains_and_family_like_any() {
+    // The section; the resolver for servers, as (its servers, hosts, domains).
+    for (dns, servers, hosts, domains) in [
+        ("hosts: { a: 1.1.1.1 }", "[System]", 1, 0),
+        ("family: ipv6", "[System]", 0, 0),
+        (
+            "upstreams: { corp: 'udp://10.3.0.53' }, resolver: system, hosts: { a: 1.1.1.1 }, domains: { corp.example: corp }",
+            "[System]",
+            1,
+            1,
+        ),
+        (
+            "upstreams: { own: system, corp: 'udp://10.3.0.53' }, domains: { x.example: own }",
+            "[System]",
+            0,
+            1,
+        ),
+        (
+            "upstreams: { far: 'udp://10.3.0.53' }, domains: { x.example: system }, family: ipv6",
+            "[Udp(",
+            0,
+            1,
+        ),
+    ] {
+        let setup = setup(&format!("dns: {{ {dns} }}"));
+        let resolver = &setup.resolvers[setup.server_resolver.unwrap().0];
+        let shown = format!("{:?}", resolver.servers);
+        assert!(shown.starts_with(servers), "{dns}: {shown}");
+        assert_eq!(resolver.hosts.len(), hosts, "{dns}");
+        assert_eq!(resolver.by_domain.len(), domains, "{dns}");
+        let last = setup.resolvers.last().unwrap();
+        assert_eq!(last.servers, [NameServer::System]);
+        assert_eq!(
+            last.families == crate::setup::Families::Ipv6Only,
+            dns.contains("ipv6")
+        );
+    }
+    // An inbound that names the system's does not get the first upstream in its stead.
+    let text = "inbounds: { a: { type: mixed, listen: 1, resolver: system } }\ndns: { upstreams: { far: 'udp://10.3.0.53' } }";
+    let setup = setup(text);
+    let own = setup.inbounds[0].resolver.unwrap();
+    assert_eq!(setup.resolvers[own.0].servers, [NameServer::System]);
+}
