@@ -122,6 +122,10 @@ pub struct Diagnostics {
     /// Lines that access logs lost: nobody read them fast enough, or the disk was full.
     #[serde(default)]
     pub log_lines_dropped: u64,
+    /// What was lost over UDP, by word: flows that a limit refused or that gave way to others, and datagrams that were
+    /// dropped. Words may be added.
+    #[serde(default)]
+    pub udp_lost: BTreeMap<String, u64>,
     /// Payload bytes that clients sent, those of live flows too.
     pub bytes_sent: u64,
     /// Payload bytes that clients got, those of live flows too.

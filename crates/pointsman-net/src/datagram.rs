@@ -8,9 +8,9 @@ mod entrance;
 mod front;
 mod giving_way;
 mod held;
-pub(crate) mod holding;
 mod kept;
 mod leaving;
+mod losses;
 mod nat;
 mod relay;
 pub(crate) mod relays;
@@ -24,6 +24,7 @@ mod waiting;
 
 pub(crate) use self::association::{Association, begin};
 pub(crate) use self::entrance::{Entrance, serve};
+pub use self::losses::Loss;
 pub(crate) use self::relay::Relay;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use pointsman_spec::outbound::{Group, How, Kind};
 pub use self::in_force::InForce;
 use self::listeners::{Kept, Listeners};
 pub use self::transaction::{Prepared, PreparedRefresh, Retired};
+pub use crate::datagram::Loss;
 use crate::dial::Dialer;
 pub use crate::ledger::{
     Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,

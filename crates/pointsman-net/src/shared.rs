@@ -20,7 +20,6 @@ use pointsman_spec::limits::DatagramLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::datagram::holding::Holding;
 use crate::datagram::relays::Relays;
 use crate::datagram::room::Room;
 use crate::dial::Dialer;
@@ -54,10 +53,8 @@ pub(crate) struct Shared {
     pub(crate) brake: Brake,
     /// Where associations take datagrams.
     pub(crate) relays: Arc<Relays>,
-    /// How many flows over UDP there may be.
+    /// How many flows over UDP there may be, and how much may wait for decisions on them.
     pub(crate) datagrams: Arc<Room>,
-    /// What is held of those that are decided.
-    pub(crate) holding: Arc<Holding>,
     /// What each uplink showed that it can send as one.
     offloads: Mutex<Vec<(Uplink, Arc<Offload>)>>,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
@@ -144,7 +141,6 @@ impl Shared {
             brake: Brake::default(),
             relays: Arc::default(),
             datagrams: Arc::default(),
-            holding: Arc::default(),
             offloads: Mutex::default(),
             silences: Silences::default(),
             dialer,

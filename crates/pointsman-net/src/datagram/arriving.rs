@@ -50,6 +50,7 @@ impl Relay {
         let place = match self.place(by) {
             Ok(place) => place,
             Err(full) => {
+                self.seat.lost(full.loss(), 1);
                 // A record for each datagram would be the next flood: one a second tells.
                 if self.full.replace(now) != Some(now) {
                     let case = self.case(client, spelled, (host, port), door);
@@ -59,7 +60,7 @@ impl Relay {
             }
         };
         let most = self.generation.spec().datagrams.held;
-        let held = Arc::new(Held::new(most, &self.shared.holding));
+        let held = Arc::new(Held::new(most, &self.seat));
         held.push(payload, class);
         let case = self.case(client, spelled, (host, port), door);
         self.note_class(&case, class);

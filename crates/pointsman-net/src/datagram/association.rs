@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 
 use pointsman_os::datagram::{self, Options};
 use pointsman_os::descriptors::for_a_flow;
+use pointsman_policy::Action;
 use pointsman_wire::socks::{self, ReplyCode};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::front::{Associated, Front};
 use super::relay::{Begin, Relay, ended};
+use super::room::{Owner, counted};
 use crate::case::Case;
 use crate::dial::DATAGRAM_BUFFER;
 use crate::ends::{Ends, LocalAddr};
@@ -55,6 +57,22 @@ pub(crate) async fn begin(
         return None;
     };
     let limit = case.ways.generation().spec().timeouts.handshake;
+    let limits = &case.ways.generation().spec().datagrams;
+    let owner = Owner::Client(counted(from.get().ip(), local.get().ip()));
+    let (bells, seat) = match Begin::sit(case.ways.shared(), owner, limits) {
+        Ok(sitting) => sitting,
+        Err(full) => {
+            let why = full.why(limits);
+            let answer = socks::write_unbound_reply(ReplyCode::GeneralFailure);
+            let _ = timeout(limit, client.write_all(&answer)).await;
+            case.note(|record| {
+                record.note = why.into();
+                record.action = Some(Action::Reject);
+            });
+            case.end(End::Refused);
+            return None;
+        }
+    };
     let (socket, local) = match listen(local) {
         Ok(bound) => bound,
         Err(error) => {
@@ -65,6 +83,8 @@ pub(crate) async fn begin(
             return None;
         }
     };
+    // Before anybody knows of it: no other client's flow is taken there.
+    let taken = case.ways.shared().relays.take(local.get());
     let answer = socks::write_reply(ReplyCode::Succeeded, local.get());
     if !matches!(timeout(limit, client.write_all(&answer)).await, Ok(Ok(()))) {
         case.end(End::ClientGone);
@@ -86,6 +106,9 @@ pub(crate) async fn begin(
         ticket: Some(ticket),
         socket,
         local,
+        taken: Some(taken),
+        bells,
+        seat,
     })))
 }
 

@@ -13,9 +13,10 @@ use pointsman_wire::RequestHost;
 
 use super::front;
 use super::kept::{Carried, Ending, FlowId, MappingId, Out, REST, SHORT_REST};
+use super::losses::Loss;
 use super::nat::{Back, Seconds, Towards};
 use super::relay::Relay;
-use super::scratch::{Batch, Move, Scratch};
+use super::scratch::{Batch, Fate, Move, Scratch};
 use crate::outbound::of_the_system;
 use crate::record::Fault;
 
@@ -169,18 +170,26 @@ impl Relay {
         });
         let mut failed = Vec::new();
         let socket = &link.socket;
-        batch.send(socket, offload, &messages, |at, error| {
-            // The datagrams of a message are of one flow.
-            let flow = moves.get(first_move(&messages, at)).and_then(|it| it.flow);
-            if let Some(flow) = flow.filter(|_| !is_passing(&error)) {
-                failed.push((flow, error));
+        let mut dropped = moves.len();
+        // The datagrams of a message are of one flow.
+        batch.send(socket, offload, &messages, |fate| match fate {
+            Fate::Sent(at, which) => {
+                let sent = &of_message(moves, &slices, &messages[at])[which];
+                dropped -= sent.len();
+                if let Some((carried, _)) = sent.first().and_then(carried) {
+                    carried.ticket.live().bytes.add_up(bytes_of(sent));
+                }
+            }
+            Fate::Refused(at, error) => {
+                let first = of_message(moves, &slices, &messages[at]).first();
+                let flow = first.and_then(|it| it.flow);
+                if let Some(flow) = flow.filter(|_| !is_passing(&error)) {
+                    failed.push((flow, error));
+                }
             }
         });
-        for it in moves {
-            if let Some((carried, _)) = carried(it) {
-                let bytes = u64::try_from(it.payload.len()).unwrap_or(u64::MAX);
-                carried.ticket.live().bytes.add_up(bytes);
-            }
+        if dropped > 0 {
+            self.seat.lost(Loss::Unsent, dropped);
         }
         batch.keep_messages(messages);
         batch.keep_slices(slices);
@@ -284,13 +293,20 @@ impl Relay {
         gather(moves, &slices, &self.offload, &mut messages, |it| {
             to(it).or(only)
         });
-        // Whoever left says so by its connection.
-        batch.send(&self.socket, &self.offload, &messages, |_, _| {});
-        for it in moves {
-            if let Some(carried) = carried(it) {
-                let bytes = u64::try_from(it.payload.len()).unwrap_or(u64::MAX);
-                carried.ticket.live().bytes.add_down(bytes);
+        let mut dropped = moves.len();
+        batch.send(&self.socket, &self.offload, &messages, |fate| {
+            // Whoever left says so by its connection.
+            let Fate::Sent(at, which) = fate else {
+                return;
+            };
+            let sent = &of_message(moves, &slices, &messages[at])[which];
+            dropped -= sent.len();
+            if let Some(carried) = sent.first().and_then(carried) {
+                carried.ticket.live().bytes.add_down(bytes_of(sent));
             }
+        });
+        if dropped > 0 {
+            self.seat.lost(Loss::Unsent, dropped);
         }
         batch.keep_messages(messages);
         batch.keep_slices(slices);
@@ -370,10 +386,20 @@ fn gather<'a>(
     }
 }
 
-/// The number of the first datagram of a message.
-fn first_move(messages: &[Outgoing<'_>], message: usize) -> usize {
-    let before = messages.iter().take(message);
-    before.map(|it| it.parts.len() / 2).sum()
+/// What a message was made of, which is a part of `slices`: two of them are of one datagram.
+fn of_message<'m, 'a>(
+    moves: &'m [Move<'a>],
+    slices: &[IoSlice<'a>],
+    message: &Outgoing<'_>,
+) -> &'m [Move<'a>] {
+    let before = message.parts.as_ptr().addr() - slices.as_ptr().addr();
+    let first = before / size_of::<IoSlice<'_>>() / 2;
+    &moves[first..first + message.parts.len() / 2]
+}
+
+fn bytes_of(moves: &[Move<'_>]) -> u64 {
+    let bytes = moves.iter().map(|it| it.payload.len()).sum::<usize>();
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Whether a datagram that was refused says nothing of the next one: it was too long for the path, or there was no memory.

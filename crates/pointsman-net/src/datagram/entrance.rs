@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 
 use super::front::Front;
 use super::relay::{Begin, Relay};
+use super::room::Owner;
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::shared::Shared;
@@ -49,6 +50,10 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
     } = entrance;
     let socket = UdpSocket::from_std(socket)?;
     let local = LocalAddr::new(socket.local_addr()?);
+    let owner = Owner::Forward(listener);
+    let limits = &generation.spec().datagrams;
+    let sitting = Begin::sit(&shared, owner, limits);
+    let (bells, seat) = sitting.map_err(|full| io::Error::other(full.why(limits).to_string()))?;
     Ok(Relay::new(Begin {
         shared,
         tasks,
@@ -59,5 +64,8 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
         ticket: None,
         socket,
         local,
+        taken: None,
+        bells,
+        seat,
     }))
 }

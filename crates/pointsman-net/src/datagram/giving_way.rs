@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use pointsman_policy::Action;
 
 use super::kept::FlowId;
+use super::losses::Loss;
 use super::nat::Seconds;
 use super::relay::Relay;
 use super::room::{Full, Place};
@@ -34,8 +35,17 @@ impl Relay {
         self.seat.enter(client, limits)
     }
 
-    /// Ends flows whose places were given to others.
+    /// Ends flows whose places were given to others, and an association without flows that another one is there for.
     pub(super) fn give_way(&mut self) {
+        if self.nat.is_empty() && self.seat.is_to_leave() && self.ending.is_none() {
+            let most = self.generation.spec().datagrams.flows_by_client;
+            let why = format!(
+                "`udp.flows_by_client` is {most}: it had no flows, and gave way to a new association"
+            );
+            self.seat.lost(Loss::GaveWay, 1);
+            self.ending = Some(End::Failed(Fault::Exhausted, why.into()));
+            return;
+        }
         while let Some(full) = self.seat.owes() {
             let flow = self.nat.oldest_unanswered();
             let Some(flow) = flow.or_else(|| self.idlest_of_most(0)) else {
@@ -59,6 +69,7 @@ impl Relay {
         let limits = &self.generation.spec().datagrams;
         let why = format!("{}: it gave way to a new one", full.why(limits));
         self.end(flow, End::Failed(Fault::Exhausted, why.into()));
+        self.seat.lost(Loss::GaveWay, 1);
     }
 
     /// The flow that a new one of that client is given the place of.

@@ -11,19 +11,20 @@ use pointsman_wire::sniff::{FirstDatagrams, Glance};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::holding::Holding;
+use super::room::Seat;
 use crate::facts;
 use crate::guest::{Gone, Guest};
 
 /// Datagrams of one flow.
 const MOST: usize = 4;
+
 /// The first datagrams of a flow.
 #[derive(Debug)]
 pub(super) struct Held {
     state: Mutex<State>,
     changed: Notify,
     most: usize,
-    holding: Arc<Holding>,
+    seat: Arc<Seat>,
 }
 
 #[derive(Debug, Default)]
@@ -35,12 +36,12 @@ struct State {
 }
 
 impl Held {
-    pub(super) fn new(most: usize, holding: &Arc<Holding>) -> Self {
+    pub(super) fn new(most: usize, seat: &Arc<Seat>) -> Self {
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
             most,
-            holding: Arc::clone(holding),
+            seat: Arc::clone(seat),
         }
     }
 
@@ -53,7 +54,7 @@ impl Held {
         if state.datagrams.len() == MOST || !fits {
             return false;
         }
-        if !self.holding.take(datagram.len()) {
+        if !self.seat.hold(datagram.len()) {
             return false;
         }
         state.datagrams.push((datagram.into(), class));
@@ -66,7 +67,7 @@ impl Held {
     /// The flow goes on: what was held goes first.
     pub(super) fn take(&self) -> Vec<(Box<[u8]>, Option<u8>)> {
         let mut state = self.state();
-        self.holding.give_back(state.bytes);
+        self.seat.let_go(state.bytes);
         state.bytes = 0;
         std::mem::take(&mut state.datagrams)
     }
@@ -152,46 +153,60 @@ impl Guest for Sender {
 
 #[cfg(test)]
 mod tests {
-    use super::super::holding::MOST_HELD;
+    use std::task::Waker;
+
+    use pointsman_spec::limits::DatagramLimits;
+
+    use super::super::room::{Owner, Room};
     use super::*;
+
+    fn seat(room: &Arc<Room>, client: [u8; 4]) -> Arc<Seat> {
+        let limits = DatagramLimits::default();
+        let owner = Owner::Client(client.into());
+        room.join(owner, Waker::noop().clone(), &limits).unwrap()
+    }
 
     #[test]
     fn no_more_is_held_than_fits_and_all_of_it_is_given_back() {
-        let holding = Arc::new(Holding::default());
-        let held = Held::new(10, &holding);
+        let room = Arc::<Room>::default();
+        let held = Held::new(10, &seat(&room, [192, 0, 2, 1]));
         assert!(held.push(b"12345", None));
         assert!(!held.push(b"123456", None), "more than ten bytes");
         assert!(held.push(b"1", None) && held.push(b"2", None) && held.push(b"3", None));
         assert!(!held.push(b"4", None), "a fifth datagram");
-        assert_eq!(holding.bytes(), 8);
+        assert_eq!(room.held(), 8);
         let datagrams = held.take();
         let bytes: Vec<_> = datagrams
             .iter()
             .flat_map(|(bytes, _)| bytes.to_vec())
             .collect();
         assert_eq!(bytes, b"12345123");
-        assert_eq!(holding.bytes(), 0);
+        assert_eq!(room.held(), 0);
         assert!(held.push(b"the first, however long it is", None));
         drop(held);
-        assert_eq!(holding.bytes(), 0);
+        assert_eq!(room.held(), 0);
     }
 
     #[test]
     fn what_all_flows_hold_has_a_bound() {
-        let holding = Arc::new(Holding::default());
-        let large = vec![0; MOST_HELD / 2];
-        let of = || Held::new(usize::MAX, &holding);
-        let (one, two, three) = (of(), of(), of());
-        assert!(one.push(&large, None) && two.push(&large, None));
-        assert!(!three.push(b"1", None));
-        drop(one);
-        assert!(three.push(b"1", None));
+        let room = Arc::<Room>::default();
+        let large = vec![0; 64 << 10];
+        // As many clients as it takes.
+        let all: Vec<_> = (0..=255)
+            .map(|last| Held::new(usize::MAX, &seat(&room, [192, 0, 2, last])))
+            .collect();
+        let fitted = all.iter().filter(|held| held.push(&large, None)).count();
+        assert!((60..=64).contains(&fitted), "{fitted}");
+        drop(all);
+        assert_eq!(room.held(), 0);
+        let held = Held::new(usize::MAX, &seat(&room, [192, 0, 2, 1]));
+        assert!(held.push(&large, None));
     }
 
     #[tokio::test]
     async fn a_client_that_leaves_is_noticed_by_all_who_wait() {
-        let holding = Arc::new(Holding::default());
-        let held = Arc::new(Held::new(10, &holding));
+        let room = Arc::<Room>::default();
+        let held = Arc::new(Held::new(10, &seat(&room, [192, 0, 2, 1])));
         let guests = [Sender(Arc::clone(&held)), Sender(Arc::clone(&held))];
         let waiting = async { tokio::join!(guests[0].gone(), guests[1].gone()) };
         let leaving = async {

@@ -9,7 +9,7 @@ use pointsman_os::datagram::Offload;
 
 use super::held::Held;
 use super::nat::{Client, FlowKey, MappingKey, Nat, Seconds};
-use super::room::Place;
+use super::room::{OwnWay, Place};
 use super::story::Leaves;
 use super::waiting::Waiting;
 use crate::group::Watch;
@@ -62,6 +62,8 @@ pub(super) struct Out {
     pub(super) offload: Arc<Offload>,
     /// The flow that has it for itself is answered from wherever the answer comes.
     pub(super) is_own: bool,
+    /// Its place among the ways that flows have for themselves.
+    pub(super) _place: Option<OwnWay>,
     /// What comes back is read by nobody.
     pub(super) one_way: bool,
     /// Connections that the way lives as long as.
@@ -81,10 +83,13 @@ pub(super) struct Opening {
     pub(super) waiting: Vec<(FlowId, Box<Leaves>)>,
 }
 
+/// A way that was opened, with its place where one flow has it for itself.
+pub(super) type Linked = (Box<Link>, Option<OwnWay>);
+
 /// What a task came to that this one began.
 #[derive(Debug)]
 pub(super) enum Settled {
     Decided(FlowId, Option<Box<Leaves>>),
     /// The number of the opening, how many microseconds it took, and what came of it.
-    Linked(u64, u64, Result<Box<Link>, Arc<DialError>>),
+    Linked(u64, u64, Result<Linked, Arc<DialError>>),
 }

@@ -4,19 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pointsman_os::datagram;
+use pointsman_policy::Action;
 use pointsman_wire::RequestHost;
 use tokio::time::Instant;
 
 use super::front;
-use super::kept::{Carried, Ending, FlowId, MappingId, Opening, Out, REST, Settled};
+use super::kept::{Carried, Ending, FlowId, Linked, MappingId, Opening, Out, REST, Settled};
 use super::nat::Seconds;
 use super::relay::{CLOSED, Relay, ended};
+use super::room::{Full, OwnWay};
 use super::scratch::Batch;
 use super::story::{self, Leaves};
 use super::waiting::Waiting;
 use crate::case::micros;
 use crate::group::Watch;
-use crate::outbound::{DialError, Link, Target};
+use crate::outbound::{DialError, Target};
 use crate::record::{End, Fault};
 
 impl Relay {
@@ -36,13 +38,17 @@ impl Relay {
         }
         if leaves.way.is_direct() {
             return match leaves.ways.link_directly(&leaves.way, leaves.to) {
-                Ok(link) => self.open(flow, leaves, link, batch),
+                Ok(link) => self.open(flow, leaves, (Box::new(link), None), batch),
                 Err(error) => {
                     self.not_linked(flow, leaves.watch, &error);
                     story::fail(leaves.ticket, &error);
                 }
             };
         }
+        let own = match self.own_way(&leaves) {
+            Ok(own) => own,
+            Err(full) => return self.no_way(flow, leaves, full),
+        };
         let number = self.next_opening;
         self.next_opening += 1;
         let (ways, way, tell) = (leaves.ways.clone(), leaves.way.clone(), self.tell.clone());
@@ -56,7 +62,8 @@ impl Relay {
             let begun = Instant::now();
             let linked = Box::pin(ways.link(&way)).await;
             let took_us = micros(begun);
-            let linked = linked.map(Box::new).map_err(Arc::new);
+            let linked = linked.map(|link| (Box::new(link), own));
+            let linked = linked.map_err(Arc::new);
             // Nobody is left to be told: the association ended meanwhile.
             let _ = tell.send(Settled::Linked(number, took_us, linked)).await;
         });
@@ -66,7 +73,7 @@ impl Relay {
     pub(super) fn linked(
         &mut self,
         (number, took_us): (u64, u64),
-        link: Result<Box<Link>, Arc<DialError>>,
+        link: Result<Linked, Arc<DialError>>,
         batch: &mut Batch,
     ) {
         let mut openings = self.openings.iter();
@@ -80,7 +87,7 @@ impl Relay {
         match link {
             Ok(link) => {
                 // The first that is still there opens it for the others.
-                let mut link = Some(*link);
+                let mut link = Some(link);
                 for (flow, leaves) in waiting {
                     let is_there = self.nat.flow(flow).is_some();
                     match link.take_if(|_| is_there) {
@@ -98,8 +105,32 @@ impl Relay {
         }
     }
 
+    /// The place of a way that one flow has for itself.
+    fn own_way(&self, leaves: &Leaves) -> Result<Option<OwnWay>, Full> {
+        let limits = &self.generation.spec().datagrams;
+        let is_own = leaves.way.is_own();
+        is_own.then(|| self.seat.own_way(limits)).transpose()
+    }
+
+    /// There are too many such ways: refused, on record.
+    fn no_way(&mut self, flow: FlowId, leaves: Box<Leaves>, full: Full) {
+        let why = full.why(&self.generation.spec().datagrams);
+        leaves.ticket.note(|record| {
+            record.note = why.into();
+            record.action = Some(Action::Reject);
+        });
+        leaves.ticket.end(End::Refused);
+        self.rest(flow, REST);
+    }
+
     /// A mapping for that flow.
-    fn open(&mut self, flow: FlowId, leaves: Box<Leaves>, mut link: Link, batch: &mut Batch) {
+    fn open(
+        &mut self,
+        flow: FlowId,
+        leaves: Box<Leaves>,
+        (mut link, place): Linked,
+        batch: &mut Batch,
+    ) {
         let limits = &self.generation.spec().datagrams;
         let offload = self.shared.offload(leaves.way.uplink(), limits);
         let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
@@ -120,9 +151,10 @@ impl Relay {
             bell: self.closing.clone(),
             offload,
             is_own: leaves.way.is_own(),
+            _place: place,
             one_way,
             waiting: Waiting::new(&link.socket, one_way),
-            link,
+            link: *link,
             controls,
         };
         let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pointsman_os::datagram::Offload;
+use pointsman_spec::limits::DatagramLimits;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,7 +21,7 @@ use super::front::Front;
 use super::kept::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::nat::Seconds;
 use super::relays::Taken;
-use super::room::{Owner, Seat, counted};
+use super::room::{Full, Owner, Seat};
 use super::scratch::{Batch, Scratch};
 use super::silence::Silent;
 use crate::ends::LocalAddr;
@@ -46,6 +47,28 @@ pub(super) struct Begin {
     pub(super) ticket: Option<Ticket>,
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
+    /// Of an association: from before its client is answered.
+    pub(super) taken: Option<Taken>,
+    pub(super) bells: Arc<Bells>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Begin {
+    /// A place for the flows of a relay, and its bells.
+    ///
+    /// # Errors
+    /// [`Full`]: the client has too many associations.
+    pub(super) fn sit(
+        shared: &Shared,
+        owner: Owner,
+        limits: &DatagramLimits,
+    ) -> Result<(Arc<Bells>, Arc<Seat>), Full> {
+        let bells = Arc::<Bells>::default();
+        let seat = shared
+            .datagrams
+            .join(owner, bells.bell(GIVES_WAY), limits)?;
+        Ok((bells, seat))
+    }
 }
 
 /// The datagrams of one association, or of one socket of a forward.
@@ -87,6 +110,8 @@ pub(crate) struct Relay {
     pub(super) silent: Silent,
     /// When it was last recorded that there is no room.
     pub(super) full: Option<Seconds>,
+    /// Since when an association has no flows.
+    idle_since: Option<Seconds>,
 }
 
 /// What happens once in many turns, and is looked at where its bell rang: to ask each of them in each turn would cost
@@ -123,9 +148,11 @@ impl Relay {
             ticket,
             socket,
             local,
+            taken,
+            bells,
+            seat,
         } = begin;
         let (tell, told) = mpsc::channel(RESULTS);
-        let bells = Arc::<Bells>::default();
         // Asked for the first time by the first turn.
         for rare in [ENDED, SETTLED] {
             bells.ring(rare);
@@ -137,15 +164,6 @@ impl Relay {
             true => Offload::new(),
             false => Offload::off(),
         };
-        let is_association = matches!(front, Front::Association(..));
-        let taken = is_association.then(|| shared.relays.take(local.get()));
-        let owner = match &front {
-            Front::Association(client, _) => {
-                Owner::Client(counted(client.address(), local.get().ip()))
-            }
-            Front::Forward => Owner::Forward(listener),
-        };
-        let seat = shared.datagrams.join(owner, bells.bell(GIVES_WAY));
         Self {
             ending: None,
             seat,
@@ -168,6 +186,7 @@ impl Relay {
             now: 0,
             silent: Silent::default(),
             full: None,
+            idle_since: None,
             shared,
             tasks,
             generation,
@@ -304,7 +323,8 @@ impl Relay {
         }
         self.look_at_silent(self.now);
         let due = self.nat.next_due().into_iter();
-        let due = due.chain(self.silent.next_due()).min();
+        let due = due.chain(self.silent.next_due());
+        let due = due.chain(self.due_without_flows()).min();
         let Some(at) = due.filter(|_| self.due != due) else {
             return;
         };
@@ -317,6 +337,21 @@ impl Relay {
         if self.sleep.as_mut().poll(&mut cx).is_ready() {
             self.rare.due.wake_by_ref();
         }
+    }
+
+    /// When an association is over that has no flows: nothing else would end it where its client forgot it.
+    fn due_without_flows(&mut self) -> Option<Seconds> {
+        if self.ticket.is_none() || !self.nat.is_empty() {
+            self.idle_since = None;
+            return None;
+        }
+        let since = *self.idle_since.get_or_insert(self.now);
+        let limit = self.generation.spec().timeouts.idle?;
+        let due = since + limit.as_secs().max(1);
+        if due <= self.now {
+            self.ending = Some(End::TimedOut(Limit::Idle));
+        }
+        Some(due)
     }
 
     /// The end of all flows.

@@ -6,7 +6,7 @@
 mod shares;
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -15,10 +15,14 @@ use pointsman_spec::limits::DatagramLimits;
 
 pub(super) use self::shares::Owner;
 use self::shares::{Number, Shares};
+use super::losses::{Loss, Losses};
 
 /// The places of all flows over UDP.
 #[derive(Debug, Default)]
-pub(crate) struct Room(Mutex<Shares>);
+pub(crate) struct Room {
+    shares: Mutex<Shares>,
+    losses: Losses,
+}
 
 /// A relay, as far as its flows take places. The relay and each of the places have it.
 #[derive(Debug)]
@@ -26,9 +30,21 @@ pub(super) struct Seat {
     room: Arc<Room>,
     owner: Owner,
     number: Number,
-    /// Flows that it is to end: their places are others' already.
-    owed: Arc<AtomicUsize>,
+    asked: Arc<Asked>,
 }
+
+/// What a relay is asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Flows that it is to end: their places are others' already.
+    owed: AtomicUsize,
+    /// To end, if it has none.
+    leave: AtomicBool,
+}
+
+/// The place of a way that one flow has for itself, and that takes two descriptors or more.
+#[derive(Debug)]
+pub(super) struct OwnWay(Arc<Seat>);
 
 /// A flow's place.
 #[derive(Debug)]
@@ -44,28 +60,73 @@ pub(super) enum Full {
     All,
     /// `udp.flows_by_client` of that client are there.
     Client,
+    /// That client has as many associations, and all of them have flows.
+    Associations,
+    /// Of all flows too many go to names by proxies.
+    Names,
+    /// Of that client's.
+    NamesOfClient,
 }
 
 impl Full {
+    /// As it is counted.
+    pub(super) fn loss(self) -> Loss {
+        match self {
+            Self::All => Loss::Flows,
+            Self::Client => Loss::FlowsByClient,
+            Self::Associations => Loss::Associations,
+            Self::Names | Self::NamesOfClient => Loss::Names,
+        }
+    }
+
     pub(super) fn why(self, limits: &DatagramLimits) -> Refused {
         let (key, most) = match self {
-            Self::All => ("udp.flows", limits.flows),
-            Self::Client => ("udp.flows_by_client", limits.flows_by_client),
+            Self::All | Self::Names => ("udp.flows", limits.flows),
+            _ => ("udp.flows_by_client", limits.flows_by_client),
         };
-        Refused::new(Refuser::FlowLimit, format_args!("`{key}` is {most}"))
+        let more = match self {
+            Self::All | Self::Client => "",
+            Self::Associations => ", and the client has as many associations, all with flows",
+            Self::Names | Self::NamesOfClient => ", of which an eighth may go to names by proxies",
+        };
+        Refused::new(Refuser::FlowLimit, format_args!("`{key}` is {most}{more}"))
     }
 }
 
 impl Room {
-    /// A relay begins, whose flows are `owner`'s; the bell rings where it is to end some of them ([`Seat::owes`]).
-    pub(super) fn join(self: &Arc<Self>, owner: Owner, bell: Waker) -> Arc<Seat> {
-        let (number, owed) = self.shares().join(owner, bell);
-        Arc::new(Seat {
+    /// A relay begins, whose flows are `owner`'s; the bell rings where it is to end some of them ([`Seat::owes`]), or to
+    /// end by itself ([`Seat::is_to_leave`]).
+    ///
+    /// # Errors
+    /// [`Full::Associations`].
+    pub(super) fn join(
+        self: &Arc<Self>,
+        owner: Owner,
+        bell: Waker,
+        limits: &DatagramLimits,
+    ) -> Result<Arc<Seat>, Full> {
+        let joined = self.shares().join(owner, bell, limits);
+        let (number, asked, leaves) = joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
+        if let Some(bell) = leaves {
+            bell.wake();
+        }
+        Ok(Arc::new(Seat {
             room: Arc::clone(self),
             owner,
             number,
-            owed,
-        })
+            asked,
+        }))
+    }
+
+    /// What was lost so far.
+    pub(crate) fn lost(&self, loss: Loss) -> u64 {
+        self.losses.count(loss)
+    }
+
+    /// How much is held of flows that are decided.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.shares().held()
     }
 
     /// Places that are taken, and those whose flows they are.
@@ -75,7 +136,7 @@ impl Room {
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,10 +162,46 @@ impl Seat {
 
     /// Why a flow of this relay is to end whose place is another's already; `None`: none is.
     pub(super) fn owes(&self) -> Option<Full> {
-        if self.owed.load(Ordering::Relaxed) == 0 {
+        if self.asked.owed.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.room.shares().owes(self.number)
+    }
+
+    /// Whether it is to end where it has no flows, for another association.
+    pub(super) fn is_to_leave(&self) -> bool {
+        self.asked.leave.load(Ordering::Relaxed)
+    }
+
+    /// One more way that a flow has for itself.
+    ///
+    /// # Errors
+    /// [`Full`]: there are too many.
+    pub(super) fn own_way(self: &Arc<Self>, limits: &DatagramLimits) -> Result<OwnWay, Full> {
+        let own = self.room.shares().own_way(self.number, limits);
+        own.inspect_err(|full| self.lost(full.loss(), 1))?;
+        Ok(OwnWay(Arc::clone(self)))
+    }
+
+    /// So many bytes of a datagram are held from now on; `false`: there is no room for them.
+    pub(super) fn hold(&self, bytes: usize) -> bool {
+        let fits = self.room.shares().hold(self.number, bytes);
+        if !fits {
+            self.lost(Loss::Held, 1);
+        }
+        fits
+    }
+
+    /// So many are not any more.
+    pub(super) fn let_go(&self, bytes: usize) {
+        if bytes > 0 {
+            self.room.shares().let_go(self.number, bytes);
+        }
+    }
+
+    /// Something was lost.
+    pub(super) fn lost(&self, loss: Loss, count: usize) {
+        self.room.losses.add(loss, count);
     }
 
     /// Whether those who send there have each no more than an address that may be forged.
@@ -130,6 +227,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let seat = &self.seat;
         seat.room.shares().give_back(seat.number, self.client);
+    }
+}
+
+impl Drop for OwnWay {
+    fn drop(&mut self) {
+        self.0.room.shares().end_own_way(self.0.owner);
     }
 }
 

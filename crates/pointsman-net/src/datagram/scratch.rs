@@ -3,6 +3,7 @@
 //! Invariant: nothing in it is anybody's between two turns.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
@@ -29,6 +30,15 @@ pub(super) struct Move<'a> {
     pub(super) head: Range<usize>,
     pub(super) payload: &'a [u8],
     pub(super) class: Option<u8>,
+}
+
+/// What became of messages.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// These datagrams of that message went.
+    Sent(usize, Range<usize>),
+    /// A datagram of that message was not taken, and why; those behind it in the message are dropped with it.
+    Refused(usize, io::Error),
 }
 
 /// Memory for one batch.
@@ -85,22 +95,34 @@ impl Batch {
         self.moves = emptied(moves);
     }
 
-    /// Sends all messages that the system takes now; `refused` hears which were not taken, and why.
+    /// Sends all messages that the system takes now; `hears` what became of them. Two parts of a message are a datagram.
     pub(super) fn send(
         &mut self,
         socket: &UdpSocket,
         offload: &Offload,
         messages: &[Outgoing<'_>],
-        mut refused: impl FnMut(usize, io::Error),
+        mut hears: impl FnMut(Fate),
     ) {
         let mut at = Place::default();
         while at.message < messages.len() {
             let sent = self.outbox.send(socket, offload, messages, at);
-            at = sent.until;
+            let until = sent.until;
+            for (message, outgoing) in messages.iter().enumerate().skip(at.message) {
+                let from = if message == at.message { at.segment } else { 0 };
+                let to = match message.cmp(&until.message) {
+                    Ordering::Less => outgoing.parts.len() / 2,
+                    Ordering::Equal => until.segment,
+                    Ordering::Greater => break,
+                };
+                if from < to {
+                    hears(Fate::Sent(message, from..to));
+                }
+            }
+            at = until;
             match sent.stopped {
                 None | Some(Stop::Full) => return,
                 Some(Stop::Refused(error)) => {
-                    refused(at.message, error);
+                    hears(Fate::Refused(at.message, error));
                     at = at.skip();
                 }
             }

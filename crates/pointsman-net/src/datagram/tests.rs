@@ -70,7 +70,8 @@ fn is_empty(stage: &Stage) -> bool {
     let shared = &stage.shared;
     shared.flows.live().is_empty()
         && shared.datagrams.count() == (0, 0)
-        && shared.holding.bytes() == 0
+        && shared.datagrams.held() == 0
+        && shared.relays.count() == 0
         && Arc::strong_count(&stage.generation) == 1
 }
 
@@ -88,9 +89,13 @@ async fn a_flow_that_is_dropped_while_it_is_decided_leaves_its_record_and_nothin
         let case = stage.case(facts, Ends::default());
         let limits = &stage.generation.spec().datagrams;
         let owner = Owner::Client(client().ip());
-        let seat = stage.shared.datagrams.join(owner, Waker::noop().clone());
+        let seat = stage
+            .shared
+            .datagrams
+            .join(owner, Waker::noop().clone(), limits);
+        let seat = seat.unwrap();
         let place = seat.enter(client().ip(), limits).unwrap();
-        let held = Arc::new(Held::new(limits.held, &stage.shared.holding));
+        let held = Arc::new(Held::new(limits.held, &seat));
         assert!(held.push(PAYLOAD, None));
         async move {
             let leaves = story::decide(case, Sender(held)).await;
@@ -170,6 +175,22 @@ async fn one_that_is_dropped_while_its_client_is_answered_leaves_nothing() {
     assert!(polls > 1, "{polls}");
     assert_eq!(stage.last().ended, Some(End::ClientGone));
     assert!(is_empty(&stage));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_its_datagrams_come_is_known_before_its_client_is() {
+    let stage = stage();
+    let tasks = Tasks::new();
+    let (_client, mut association) = asked(&stage);
+    let filling = vec![0; 64 << 10];
+    while polled(1, association.client.write_all(&filling))
+        .await
+        .is_some()
+    {}
+    let begun = std::pin::pin!(association::begin(association, LISTENER, &tasks));
+    // Its answer waits: nobody can have heard where it is.
+    assert!(polled(1, begun).await.is_none());
+    assert_eq!(stage.shared.relays.count(), 1);
 }
 
 /// Sends what belongs to an association whose answer came.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pointsman_policy::Action;
 use pointsman_policy::decision::Reason;
 use pointsman_policy::fact::InboundKind;
+use pointsman_policy::refused::{Refused, Refuser};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -60,7 +61,7 @@ pub enum Trouble {
     NotTold,
     /// Above the rules: own listeners, addresses of this host, the loop guard.
     AboveRules,
-    /// The forward takes no more.
+    /// The forward takes no more, or there are as many flows over UDP as there may be.
     Full,
 }
 
@@ -166,6 +167,10 @@ impl Trouble {
     }
 
     fn refusal(record: &FlowRecord) -> Self {
+        let refused = record.note.refused().map(Refused::by);
+        if refused == Some(Refuser::FlowLimit) {
+            return Self::Full;
+        }
         let above = !record.note.is_empty();
         let inbound = record.facts.inbound.known();
         // Its targets are the operator's choice: one that is refused above the rules is named.
@@ -232,7 +237,7 @@ impl Trouble {
             Self::NoRoute => "no rule matches it",
             Self::NotTold => "a rule could not be decided, and `on_unknown` refuses then",
             Self::AboveRules => "it would reach this host or Pointsman itself",
-            Self::Full => "the forward takes no more, or is not built yet",
+            Self::Full => "a limit of flows is reached, or what it asks for is not built yet",
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Plane;
+use crate::datagram::Loss;
 use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, Tail, Told};
 use crate::record::FlowRecord;
 
@@ -68,6 +69,12 @@ impl<S> Plane<S> {
     #[must_use]
     pub fn access_log_dropped(&self) -> u64 {
         self.shared.dropped.count()
+    }
+
+    /// What was lost over UDP since the start, beyond what records tell.
+    pub fn lost(&self) -> impl Iterator<Item = (Loss, u64)> {
+        let room = &self.shared.datagrams;
+        Loss::ALL.into_iter().map(|loss| (loss, room.lost(loss)))
     }
 
     /// Opens the access logs again, those of forwards too, after they were moved away.

@@ -30,6 +30,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             flows_denied,
             accept_refused,
             log_lines_dropped,
+            udp_lost,
             bytes_sent,
             bytes_received,
             tests_failing,
@@ -60,6 +61,11 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             out.line(format_args!(
                 "lines lost by access logs: {log_lines_dropped}"
             ))?;
+        }
+        let lost = udp_lost.iter().filter(|(_, count)| **count > 0);
+        let lost: Vec<_> = lost.map(|(what, count)| format!("{count} {what}")).collect();
+        if !lost.is_empty() {
+            out.line(format_args!("lost over UDP: {}", lost.join(", ")))?;
         }
         if *tests_failing > 0 {
             out.line(format_args!(

@@ -108,6 +108,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         flows_denied: counters.denied,
         accept_refused: counters.accept_refused,
         log_lines_dropped: app.plane.access_log_dropped(),
+        udp_lost: lost(&app),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         tests_failing: failing_tests(setup).count(),
@@ -141,6 +142,12 @@ fn lists(app: &App, setup: &Setup) -> Vec<api::FetchedList> {
         list.entries = entries.get(&*list.name).map(|count| *count as u64);
     }
     lists
+}
+
+fn lost(app: &App) -> BTreeMap<String, u64> {
+    let lost = app.plane.lost();
+    lost.map(|(loss, count)| (loss.as_str().to_owned(), count))
+        .collect()
 }
 
 fn lacking(app: &App) -> BTreeMap<String, u64> {

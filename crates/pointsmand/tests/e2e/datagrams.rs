@@ -1,5 +1,6 @@
 //! UDP through SOCKS5: by real proxies, by chains of them, and by what carries none.
 
+mod abuse;
 mod limits;
 
 use std::io::{Read as _, Write as _};

@@ -65,11 +65,6 @@ impl Associated {
         })
     }
 
-    /// Where the client's connection comes from.
-    pub(in crate::datagram) fn address(&self) -> IpAddr {
-        self.address
-    }
-
     /// The client, once it has sent something.
     pub(in crate::datagram) fn client(&self) -> Option<Client> {
         self.client

@@ -67,7 +67,13 @@ async fn play() -> Play {
         port: None,
         user: None,
     };
+    let owner = Owner::Client(from.ip());
+    let limits = &generation.spec().datagrams;
+    let (bells, seat) = Begin::sit(&stage.shared, owner, limits).unwrap();
     let relay = Relay::new(Begin {
+        taken: None,
+        bells,
+        seat,
         shared: Arc::clone(&stage.shared),
         tasks: Tasks::new(),
         generation: Arc::new(generation),
@@ -136,4 +142,33 @@ async fn a_flow_that_has_lived_for_long_is_still_closed_by_an_operator() {
     })
     .await;
     assert_eq!(flow.record().ended, Some(End::Stopped(By::Operator)));
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_not_counted_as_carried() {
+    let mut play = play().await;
+    // The system refuses it: the socket may not send to all hosts of a network.
+    let all_hosts = RequestHost::Address([127, 255, 255, 255].into());
+    let mut datagram = Vec::new();
+    front::write_head(&mut datagram, &all_hosts, 9);
+    datagram.extend_from_slice(b"to nobody");
+    play.client.send_to(&datagram, play.at).await.unwrap();
+    play.say(b"hello").await;
+    let relay = &mut play.relay;
+    let flows = Arc::clone(&play.shared.flows);
+    let failed = poll_fn(|cx| {
+        assert!(Pin::new(&mut *relay).poll(cx).is_pending());
+        match flows.recent().last() {
+            Some(record) => Poll::Ready(Arc::clone(record)),
+            None => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    assert!(matches!(failed.ended, Some(End::Failed(..))), "{failed:?}");
+    assert_eq!(failed.bytes_sent, 0);
+    let carried = flows.live();
+    assert_eq!(carried.last().unwrap().record().bytes_sent, 5);
 }

@@ -7,12 +7,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use pointsman_spec::limits::DatagramLimits;
 
-use super::Full;
+use super::{Asked, Full};
 use crate::spec::listening::ListenerId;
 
 /// The number of a relay.
@@ -30,6 +30,16 @@ pub(in crate::datagram) enum Owner {
 /// Flows that one relay may be asked at once to end: what begins meanwhile is so many more than the limits say.
 const OWED: usize = 64;
 
+/// Bytes of datagrams that wait while their flows are decided: a hundred flows that begin at once, each with a long hello,
+/// are a tenth of it.
+pub(super) const MOST_HELD: usize = 4 << 20;
+
+/// Of all flows, and of a client's, that part may go to names by proxies.
+const OF_NAMES: usize = 8;
+
+/// Its number, what it is asked for, and the bell of another that is to end.
+pub(super) type Joined = (Number, Arc<Asked>, Option<Waker>);
+
 /// All who have places.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
@@ -42,6 +52,9 @@ pub(super) struct Shares {
     most: BTreeSet<(usize, Owner)>,
     /// Flows of a forward's clients.
     senders: HashMap<(ListenerId, IpAddr), usize>,
+    /// Bytes of datagrams that wait.
+    held: usize,
+    own_ways: usize,
     next: Number,
 }
 
@@ -49,6 +62,8 @@ pub(super) struct Shares {
 #[derive(Debug, Default)]
 struct Share {
     flows: usize,
+    held: usize,
+    own_ways: usize,
     /// Its relays, by how many places they have.
     parts: BTreeSet<(usize, Number)>,
 }
@@ -58,31 +73,55 @@ struct Share {
 struct Part {
     owner: Owner,
     flows: usize,
-    owed: Arc<AtomicUsize>,
+    held: usize,
+    asked: Arc<Asked>,
     /// Why it was last asked to end one.
     full: Full,
     bell: Waker,
 }
 
 impl Shares {
-    pub(super) fn join(&mut self, owner: Owner, bell: Waker) -> (Number, Arc<AtomicUsize>) {
+    /// One relay more; the bell of another that is to end for it, if it has no flows.
+    pub(super) fn join(
+        &mut self,
+        owner: Owner,
+        bell: Waker,
+        limits: &DatagramLimits,
+    ) -> Result<Joined, Full> {
+        let share = self.owners.entry(owner).or_default();
+        let mut leaves = None;
+        if matches!(owner, Owner::Client(_)) && share.parts.len() >= limits.flows_by_client {
+            // The one that came first.
+            let empty = share
+                .parts
+                .first()
+                .copied()
+                .filter(|(flows, _)| *flows == 0);
+            let empty = empty.ok_or(Full::Associations)?;
+            if let Some(part) = self.parts.get(&empty.1) {
+                part.asked.leave.store(true, Ordering::Relaxed);
+                leaves = Some(part.bell.clone());
+            }
+            // It counts no more, unless a flow begins there first.
+            share.parts.remove(&empty);
+        }
         let number = self.next;
         self.next += 1;
-        let owed = Arc::<AtomicUsize>::default();
+        let asked = Arc::<Asked>::default();
         self.parts.insert(
             number,
             Part {
                 owner,
                 flows: 0,
-                owed: Arc::clone(&owed),
+                held: 0,
+                asked: Arc::clone(&asked),
                 full: Full::All,
                 bell,
             },
         );
-        let share = self.owners.entry(owner).or_default();
         share.parts.insert((0, number));
         self.most.insert((share.flows, owner));
-        (number, owed)
+        Ok((number, asked, leaves))
     }
 
     /// A relay ended, after all of its flows.
@@ -94,7 +133,7 @@ impl Shares {
             return;
         };
         share.parts.remove(&(part.flows, number));
-        if share.parts.is_empty() {
+        if share.parts.is_empty() && share.flows + share.own_ways == 0 {
             self.most.remove(&(share.flows, part.owner));
             self.owners.remove(&part.owner);
         }
@@ -152,10 +191,10 @@ impl Shares {
         }
         let most_owed = limits.flows / 8 + OWED;
         let part = self.parts.get_mut(&other).ok_or(full)?;
-        if part.owed.load(Ordering::Relaxed) >= OWED || self.owed >= most_owed {
+        if part.asked.owed.load(Ordering::Relaxed) >= OWED || self.owed >= most_owed {
             return Err(full);
         }
-        part.owed.fetch_add(1, Ordering::Relaxed);
+        part.asked.owed.fetch_add(1, Ordering::Relaxed);
         part.full = full;
         let bell = part.bell.clone();
         self.owed += 1;
@@ -176,8 +215,8 @@ impl Shares {
                 self.senders.remove(&(listener, client));
             }
         }
-        if part.owed.load(Ordering::Relaxed) > 0 {
-            part.owed.fetch_sub(1, Ordering::Relaxed);
+        if part.asked.owed.load(Ordering::Relaxed) > 0 {
+            part.asked.owed.fetch_sub(1, Ordering::Relaxed);
             self.owed -= 1;
         } else {
             self.change(number, -1);
@@ -187,7 +226,7 @@ impl Shares {
     /// Why that relay is to end a flow, if it is.
     pub(super) fn owes(&self, number: Number) -> Option<Full> {
         let part = self.parts.get(&number)?;
-        (part.owed.load(Ordering::Relaxed) > 0).then_some(part.full)
+        (part.asked.owed.load(Ordering::Relaxed) > 0).then_some(part.full)
     }
 
     /// How many flows count for that client, where they are that owner's.
@@ -201,6 +240,67 @@ impl Shares {
         }
     }
 
+    /// One more way that a flow of that relay has for itself.
+    pub(super) fn own_way(&mut self, number: Number, limits: &DatagramLimits) -> Result<(), Full> {
+        let owner = self.parts.get(&number).ok_or(Full::Names)?.owner;
+        let share = self.owners.get_mut(&owner).ok_or(Full::Names)?;
+        let most = |flows: usize| (flows / OF_NAMES).max(1);
+        let is_client = matches!(owner, Owner::Client(_));
+        if is_client && share.own_ways >= most(limits.flows_by_client) {
+            return Err(Full::NamesOfClient);
+        }
+        if self.own_ways >= most(limits.flows) {
+            return Err(Full::Names);
+        }
+        share.own_ways += 1;
+        self.own_ways += 1;
+        Ok(())
+    }
+
+    pub(super) fn end_own_way(&mut self, owner: Owner) {
+        self.own_ways -= 1;
+        if let Some(share) = self.owners.get_mut(&owner) {
+            share.own_ways -= 1;
+        }
+    }
+
+    /// So many bytes more, unless that is too many. Whoever has much leaves as much for others: an owner has at most as
+    /// much as is free, and a relay what its owner leaves of that. So one owner has half at most, two have a third each.
+    pub(super) fn hold(&mut self, number: Number, bytes: usize) -> bool {
+        let Some(part) = self.parts.get_mut(&number) else {
+            return false;
+        };
+        let Some(share) = self.owners.get_mut(&part.owner) else {
+            return false;
+        };
+        let free = MOST_HELD.saturating_sub(self.held);
+        let fits = |held: usize, most: usize| held.saturating_add(bytes) <= most;
+        let fits = fits(share.held, free) && fits(part.held, free.saturating_sub(share.held));
+        if fits {
+            part.held += bytes;
+            share.held += bytes;
+            self.held += bytes;
+        }
+        fits
+    }
+
+    /// So many are not held any more.
+    pub(super) fn let_go(&mut self, number: Number, bytes: usize) {
+        let Some(part) = self.parts.get_mut(&number) else {
+            return;
+        };
+        part.held -= bytes;
+        self.held -= bytes;
+        if let Some(share) = self.owners.get_mut(&part.owner) {
+            share.held -= bytes;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     fn change(&mut self, number: Number, by: isize) {
         let Some(part) = self.parts.get_mut(&number) else {
             return;
@@ -208,6 +308,7 @@ impl Shares {
         let Some(share) = self.owners.get_mut(&part.owner) else {
             return;
         };
+        part.asked.leave.store(false, Ordering::Relaxed);
         share.parts.remove(&(part.flows, number));
         self.most.remove(&(share.flows, part.owner));
         part.flows = part.flows.saturating_add_signed(by);

@@ -25,7 +25,9 @@ impl Relay {
     fn new(room: &Arc<Room>, owner: Owner) -> Self {
         let rung = Arc::<Rung>::default();
         Self {
-            seat: room.join(owner, Waker::from(Arc::clone(&rung))),
+            seat: room
+                .join(owner, Waker::from(Arc::clone(&rung)), &limits(100, 100))
+                .unwrap(),
             rung,
             places: Vec::new(),
         }
@@ -201,4 +203,80 @@ fn a_client_of_ipv6_is_a_network_where_it_is_not_near() {
     check("2001:db8:1:2::7", "2001:db8:1:2::1", "2001:db8:1:2::7");
     check("::1", "::1", "::1");
     check("fe80::7", "fe80::1", "fe80::7");
+}
+
+#[test]
+fn who_floods_leaves_room_for_what_others_hold() {
+    const EACH: usize = 1200;
+    let room = Arc::new(Room::default());
+    let fills = |relay: &Relay| {
+        let mut held = 0;
+        while relay.seat.hold(EACH) {
+            held += EACH;
+        }
+        held
+    };
+    let (one, other) = (Relay::of(&room, 1), Relay::of(&room, 1));
+    let most = fills(&one);
+    assert!(most > shares::MOST_HELD / 4, "{most}");
+    // Another association of its address, and another address.
+    let by_other = fills(&other);
+    assert!(by_other > shares::MOST_HELD / 20, "{by_other}");
+    let two = Relay::of(&room, 2);
+    let by_two = fills(&two);
+    assert!(by_two > shares::MOST_HELD / 20, "{by_two}");
+    assert_eq!(room.held(), most + by_other + by_two);
+    assert!(room.held() <= shares::MOST_HELD);
+    assert_eq!(room.lost(Loss::Held), 3);
+    one.seat.let_go(most);
+    other.seat.let_go(by_other);
+    two.seat.let_go(by_two);
+    assert_eq!(room.held(), 0);
+    assert_eq!(fills(&one), most);
+}
+
+#[test]
+fn associations_are_no_more_than_flows_and_those_without_give_way() {
+    let room = Arc::new(Room::default());
+    let limits = limits(100, 2);
+    let joins = |rung: &Arc<Rung>| {
+        let bell = Waker::from(Arc::clone(rung));
+        room.join(Owner::Client(client(1)), bell, &limits)
+    };
+    let rung = Arc::<Rung>::default();
+    let first = joins(&rung).unwrap();
+    let second = joins(&rung).unwrap();
+    let place = second.enter(client(1), &limits).unwrap();
+    let third = joins(&rung).unwrap();
+    assert!(first.is_to_leave() && !second.is_to_leave() && !third.is_to_leave());
+    assert_eq!(rung.0.load(Ordering::Relaxed), 1);
+    // A flow began there before it left.
+    let other = first.enter(client(1), &limits).unwrap();
+    assert!(!first.is_to_leave());
+    drop(third);
+    assert_eq!(joins(&rung).unwrap_err(), Full::Associations);
+    assert_eq!(room.lost(Loss::Associations), 1);
+    drop((place, other, first, second));
+    assert_eq!(room.count(), (0, 0));
+}
+
+#[test]
+fn ways_that_one_flow_has_for_itself_have_a_limit() {
+    let room = Arc::new(Room::default());
+    let limits = limits(32, 16);
+    let relays: Vec<_> = (1..4).map(|last| Relay::of(&room, last)).collect();
+    let own = |relay: &Relay| relay.seat.own_way(&limits);
+    let mut ways = vec![own(&relays[0]).unwrap(), own(&relays[0]).unwrap()];
+    assert_eq!(own(&relays[0]).unwrap_err(), Full::NamesOfClient);
+    ways.push(own(&relays[1]).unwrap());
+    ways.push(own(&relays[1]).unwrap());
+    assert_eq!(own(&relays[2]).unwrap_err(), Full::Names);
+    assert_eq!(
+        Full::Names.why(&limits).to_string(),
+        "limit: `udp.flows` is 32, of which an eighth may go to names by proxies"
+    );
+    ways.clear();
+    assert!(own(&relays[2]).is_ok());
+    drop(relays);
+    assert_eq!(room.count(), (0, 0));
 }

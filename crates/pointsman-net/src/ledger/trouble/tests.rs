@@ -230,6 +230,15 @@ fn a_forward_that_takes_no_more_is_full_and_one_of_our_own_listeners_is_above_th
         record.facts.inbound = Fact::Known(inbound, Provenance::Inbound);
         assert_eq!(Trouble::of(&record), Some(expected));
     };
+    let mut limited = FlowRecord {
+        note: Refused::new(Refuser::FlowLimit, "`udp.flows` is 2").into(),
+        action: Some(Action::Reject),
+        ended: Some(End::Refused),
+        ..FlowRecord::default()
+    };
+    assert_eq!(Trouble::of(&limited), Some(Trouble::Full));
+    limited.note = Refused::new(Refuser::LoopGuard, "it would come back").into();
+    assert_eq!(Trouble::of(&limited), Some(Trouble::AboveRules));
     check(InboundKind::Forward, None, Trouble::Full);
     check(InboundKind::Forward, Some("a"), Trouble::AboveRules);
     check(InboundKind::Mixed, None, Trouble::AboveRules);

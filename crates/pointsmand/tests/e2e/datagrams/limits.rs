@@ -74,6 +74,31 @@ fn more_flows_than_there_may_be_are_refused_and_places_are_given_back() {
 }
 
 #[test]
+fn what_limits_refuse_is_told_and_counted() {
+    for (udp, names, counted) in [
+        (
+            "flows_by_client: 1",
+            "`udp.flows_by_client` is 1",
+            "flows-by-client",
+        ),
+        ("flows: 1", "`udp.flows` is 1", "flows"),
+    ] {
+        let daemon = limited(udp);
+        let client = Client::new(&daemon);
+        assert!(client.echoes(&to(echo("127.0.0.1:0")), b"one"));
+        let other = to(echo("127.0.0.1:0"));
+        eventually("the log warns", || {
+            client.send(&other, b"two");
+            let log = daemon.log();
+            let mut lines = log.lines();
+            lines.any(|line| line.contains("WARN") && line.contains(names))
+        });
+        let lost = daemon.json(&["diagnostics"])["udp_lost"][counted].clone();
+        assert!(lost.as_u64().unwrap() > 0, "{lost}");
+    }
+}
+
+#[test]
 fn a_program_that_took_all_places_gives_way_to_others_of_its_address() {
     let daemon = limited("flows_by_client: 12");
     let places: Vec<_> = (0..12).map(|_| echo("127.0.0.1:0")).collect();

@@ -1,0 +1,147 @@
+//! Clients and proxies that take without end: they are bounded, on record, and cost nobody else anything.
+
+use std::net::TcpListener;
+
+use super::*;
+
+/// Asks for an association, and says what the answer is: 0, it was granted.
+fn asks(daemon: &Daemon) -> (TcpStream, u8) {
+    let mut control = connect(daemon.address("desk"));
+    control.write_all(&[5, 1, 0]).unwrap();
+    control.read_exact(&mut [0; 2]).unwrap();
+    control.write_all(&[5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+    let mut reply = [0; 10];
+    control.read_exact(&mut reply).unwrap();
+    (control, reply[1])
+}
+
+/// Whether the daemon closes that connection.
+fn is_closed(control: &mut TcpStream, within: Duration) -> bool {
+    control.set_read_timeout(Some(within)).unwrap();
+    !matches!(control.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[test]
+fn an_association_without_flows_ends_when_it_was_idle_for_too_long() {
+    let place = echo("127.0.0.1:0");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}timeouts: {{ idle: 2s }}\nrules:\n  - FALLBACK, DIRECT\n"
+    ));
+    let mut client = Client::new(&daemon);
+    let (mut idle, _) = asks(&daemon);
+    assert!(client.echoes(&to(place), b"hello"));
+    assert!(is_closed(&mut idle, Duration::from_secs(10)));
+    let flows = daemon.json(&["flows", "list", "--recent"]);
+    let mut flows = flows["flows"].as_array().unwrap().iter();
+    assert!(flows.any(|it| it["ended"] == "timeout" && it["ended_by"] == "idle"));
+    // One that has a flow lives as long as that.
+    assert!(!is_closed(&mut client.control, Duration::from_secs(1)));
+    assert!(client.echoes(&to(place), b"still there"));
+}
+
+#[test]
+fn associations_without_flows_give_way_to_others_and_are_no_more_than_flows() {
+    let place = echo("127.0.0.1:0");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}udp: {{ flows_by_client: 3 }}\nrules:\n  - FALLBACK, DIRECT\n"
+    ));
+    let mut idle: Vec<_> = (0..20).map(|_| asks(&daemon)).collect();
+    assert!(idle.iter().all(|(_, answer)| *answer == 0));
+    for (control, _) in &mut idle[..17] {
+        assert!(is_closed(control, Duration::from_secs(5)));
+    }
+    let clients: Vec<_> = (0..3).map(|_| Client::new(&daemon)).collect();
+    for client in &clients {
+        assert!(client.echoes(&to(place), b"hello"));
+    }
+    let (_control, answer) = asks(&daemon);
+    assert_eq!(answer, 1, "all of them carry something");
+    let flows = daemon.json(&["flows", "list", "--recent"]);
+    let refused = flows["flows"].as_array().unwrap().iter();
+    let mut refused = refused.filter(|it| it["ended"] == "refused");
+    let why = refused.next().unwrap()["reason"].to_string();
+    assert!(why.contains("`udp.flows_by_client` is 3"), "{why}");
+    assert!(why.contains("associations"), "{why}");
+    let lost = &daemon.json(&["diagnostics"])["udp_lost"];
+    assert_eq!(
+        (&lost["associations"], &lost["gave-way"]),
+        (&1.into(), &20.into())
+    );
+    drop(clients);
+    eventually("there is room again", || asks(&daemon).1 == 0);
+}
+
+/// A proxy that grants every association, and carries nothing.
+fn granting() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            std::thread::spawn(move || {
+                let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.read_exact(&mut [0; 3]).unwrap();
+                client.write_all(&[5, 0]).unwrap();
+                client.read_exact(&mut [0; 10]).unwrap();
+                let [high, low] = relay.local_addr().unwrap().port().to_be_bytes();
+                client
+                    .write_all(&[5, 0, 0, 1, 127, 0, 0, 1, high, low])
+                    .unwrap();
+                let _closed = client.read(&mut [0]);
+            });
+        }
+    });
+    at
+}
+
+#[test]
+fn flows_to_names_by_proxies_have_a_limit_and_leave_nothing_behind() {
+    let proxy = granting();
+    let daemon = Daemon::native(&format!(
+        "{MIXED}udp: {{ flows_by_client: 32 }}\noutbounds:\n\
+         \x20 p: {{ type: socks5, server: \"{proxy}\", udp: true, served_by: {{ program: /usr/bin/true }} }}\nrules:\n  - FALLBACK, p\n"
+    ));
+    // What the daemon opens once, for itself, is open from then on.
+    let warming = Client::new(&daemon);
+    warming.send(&to_name("n.test", 443), b"hello");
+    eventually("it is carried", || records(&daemon).len() == 1);
+    drop(warming);
+    eventually("it has ended", || ended(&daemon).len() == 1);
+    let before = daemon.descriptors_at_rest();
+    let clients = [Client::new(&daemon), Client::new(&daemon)];
+    for number in 0..6_u16 {
+        for client in &clients {
+            client.send(&to_name(&format!("n{number}.test"), 443), b"hello");
+        }
+    }
+    let refused = || {
+        let mut all = ended(&daemon);
+        all.retain(|it| it["ended"] == "refused");
+        all
+    };
+    eventually("what is too much is refused", || refused().len() == 8);
+    let why = refused()[0]["reason"].to_string();
+    assert!(why.contains("`udp.flows_by_client` is 32"), "{why}");
+    assert!(why.contains("names by proxies"), "{why}");
+    // Addresses share one association with the proxy.
+    for port in 1..6 {
+        clients[0].send(&to(([192, 0, 2, 1], port).into()), b"hello");
+    }
+    let live = || {
+        let mut all = records(&daemon);
+        all.retain(|it| it["ended"].is_null());
+        all.len()
+    };
+    eventually("flows to addresses are carried", || live() == 4 + 5);
+    // Two for each association here, and two for each at the proxy; some are the daemon's own.
+    let opened = daemon.descriptors_at_rest() - before;
+    assert!(opened <= 4 + 2 * (4 + 1) + 4, "{opened}");
+    assert_eq!(daemon.json(&["diagnostics"])["udp_lost"]["names"], 8);
+    drop(clients);
+    eventually("all is given back", || {
+        live() == 0 && daemon.descriptors_at_rest() <= before + 4
+    });
+    let again = Client::new(&daemon);
+    again.send(&to_name("n9.test", 443), b"hello");
+    eventually("others get a place", || live() == 1);
+}
