@@ -286,7 +286,13 @@ impl List<'_, '_> {
                 let was_fallback = word
                     .get(..8)
                     .is_some_and(|w| w.eq_ignore_ascii_case("FALLBACK"));
+                let outbound = error.outbound.clone();
                 line_problem(item, text, error, problems);
+                // All that is wrong at once.
+                if let Some(outbound) = outbound {
+                    let place = part(item, text, outbound.start, outbound.end);
+                    (self.lists.outbound)(&outbound.text, &place, problems);
+                }
                 was_fallback
             }
         }

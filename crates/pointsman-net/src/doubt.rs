@@ -5,18 +5,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use pointsman_policy::Host;
 use tokio::time::Instant;
+
+use crate::seldom::Seldom;
 
 /// Such flows to one destination by one outbound. A browser has six connections to a host, a mirror or a crawler some
 /// dozens. A loop takes two descriptors of the proxy's each time round: 512, of the 1,024 that a process has by
 /// default, so that the proxy is there for others afterwards.
 pub(crate) const MOST: usize = 256;
-
-/// Between two lines that say that there are so many.
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// The outbound, and the destination with its port.
 type Key = (Arc<str>, Host, u16);
@@ -25,7 +23,7 @@ type Key = (Arc<str>, Host, u16);
 #[derive(Debug, Default)]
 pub(crate) struct Doubtful {
     flows: Mutex<HashMap<Key, usize>>,
-    told: Mutex<Option<Instant>>,
+    full: Seldom,
 }
 
 /// One of them; ends with it. Few flows are, so it takes a word of each.
@@ -53,7 +51,7 @@ impl Doubtful {
         let count = flows.entry(key.clone()).or_default();
         if *count >= MOST {
             drop(flows);
-            if self.is_news(Instant::now()) {
+            if self.full.is_due(Instant::now()) {
                 tracing::warn!(
                     "loop guard: what goes by `{outbound}` looks like a loop: {MOST} flows of this host to one destination \
                      at once, and this daemon cannot tell whether the program behind `{outbound}` sends them; more of them \
@@ -72,15 +70,6 @@ impl Doubtful {
 
     fn flows(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_news(&self, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN);
-        if is_news {
-            *told = Some(now);
-        }
-        is_news
     }
 }
 

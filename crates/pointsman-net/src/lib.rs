@@ -32,6 +32,7 @@ pub mod record;
 pub mod relay;
 pub mod requests;
 pub mod resolver;
+mod seldom;
 mod shared;
 pub mod spec;
 pub mod stream;

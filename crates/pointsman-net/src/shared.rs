@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pointsman_os::datagram::Offload;
@@ -32,6 +31,7 @@ use crate::owner::Memory;
 use crate::record::log::Dropped;
 use crate::relay::PipePool;
 use crate::requests::Requests;
+use crate::seldom::Seldom;
 use crate::spec::listening::At;
 use crate::tasks::Tasks;
 use crate::{door, group};
@@ -78,21 +78,18 @@ pub(crate) const SILENCES: usize = 1024;
 /// Uplinks of which it is kept what they can send.
 const UPLINKS: usize = 64;
 
-/// Between two lines that say that all are taken.
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
-
 /// Places for flows that are kept in silence.
 #[derive(Debug)]
 pub(crate) struct Silences {
     places: Semaphore,
-    told: Mutex<Option<Instant>>,
+    full: Seldom,
 }
 
 impl Default for Silences {
     fn default() -> Self {
         Self {
             places: Semaphore::new(SILENCES),
-            told: Mutex::default(),
+            full: Seldom::default(),
         }
     }
 }
@@ -103,7 +100,7 @@ impl Silences {
         if let Ok(place) = self.places.try_acquire() {
             return Some(place);
         }
-        if self.is_news(Instant::now()) {
+        if self.full.is_due(Instant::now()) {
             tracing::warn!(
                 "{SILENCES} flows are kept in silence (`blackhole`), which is the most: others like them are reset"
             );
@@ -115,15 +112,6 @@ impl Silences {
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
         self.places.available_permits()
-    }
-
-    fn is_news(&self, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN);
-        if is_news {
-            *told = Some(now);
-        }
-        is_news
     }
 }
 

@@ -59,6 +59,9 @@ pub(crate) fn said_wrongly(stop: Stop) -> Stop {
     }
 }
 
+/// What is said where [`events`] end, which nobody asked for.
+pub(crate) const ENDED: &str = "the daemon stops: there is nothing more to follow";
+
 /// GETs server-sent events and hands each over: its name and its data. Ends when the daemon ends or
 /// `each` says so.
 pub(crate) fn events(

@@ -13,14 +13,20 @@ use super::{
 };
 use crate::problem::nearest;
 
+const NO_OBJECT: &str = r#"a flow is a JSON object, as in `{"dst":"a.test:443"}`"#;
+
 impl Query {
     /// Reads the text of a JSON object.
     ///
     /// # Errors
     /// [`BadFlow`] names the key.
     pub fn from_json_text(text: &str) -> Result<Self, BadFlow> {
-        let value = serde_json::from_str(text)
-            .map_err(|error| BadFlow::NotJson(format!("this is no JSON: {error}")))?;
+        let value = serde_json::from_str(text).map_err(|error| {
+            match text.trim_start().starts_with('{') {
+                true => BadFlow::NotJson(format!("this is no JSON: {error}")),
+                false => BadFlow::NotJson(NO_OBJECT.into()),
+            }
+        })?;
         Self::from_json(&value)
     }
 
@@ -41,7 +47,7 @@ impl Query {
     /// [`BadFlow`] names the key.
     pub fn from_json(value: &Value) -> Result<Self, BadFlow> {
         let Value::Object(map) = value else {
-            return Err(BadFlow::NotJson("a flow is a JSON object".into()));
+            return Err(BadFlow::NotJson(NO_OBJECT.into()));
         };
         let mut object = Object::new("", map);
         let id = object.take("id").cloned();

@@ -392,6 +392,9 @@ fn mistakes_in_objects() {
         "{",
         expect!["error: this is no JSON: EOF while parsing an object at line 1 column 1"],
     );
+    let no_object = expect![[r#"error: a flow is a JSON object, as in `{"dst":"a.test:443"}`"#]];
+    let query = Query::from_json_text("a.test:443").map_err(|error| format!("error: {error}"));
+    no_object.assert_eq(&query.unwrap_err());
     read(r#"{"dst":5}"#, expect!["error: `dst`: must be a text"]);
     read(
         r#"{"dscp":64}"#,
@@ -456,7 +459,7 @@ fn mistakes_in_objects() {
         Query::from_json(&serde_json::json!([]))
             .unwrap_err()
             .to_string(),
-        "a flow is a JSON object"
+        "a flow is a JSON object, as in `{\"dst\":\"a.test:443\"}`"
     );
 }
 

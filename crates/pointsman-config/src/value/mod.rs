@@ -242,6 +242,12 @@ pub fn server(node: &Node, what: &str, problems: &mut Problems) -> Option<Server
         problems.error("invalid-address", &node.span, message).hint = Some(hint);
         return None;
     }
+    if text.contains('@') {
+        let message = format!("{what} must be `host:port`, without a login");
+        let hint = "write `host:port`; the login goes in `username` and `password`";
+        problems.error("invalid-address", &node.span, message).hint = Some(hint.to_owned());
+        return None;
+    }
     or_problem(parse_server(text), node, what, problems)
 }
 
@@ -271,8 +277,23 @@ pub fn endpoint(
     found
 }
 
-/// A path; relative ones start from `directory`.
+/// What people write for a yes or a no, in the spellings that YAML 1.1 knows.
+pub const SWITCHES: [&str; 18] = [
+    "true", "True", "TRUE", "false", "False", "FALSE", "yes", "Yes", "YES", "no", "No", "NO", "on",
+    "On", "ON", "off", "Off", "OFF",
+];
+
+/// A path; relative ones start from `directory`. What people write for a yes or a no is none.
 pub fn path(node: &Node, what: &str, directory: &Path, problems: &mut Problems) -> Option<PathBuf> {
+    if let Some(text) = node.scalar()
+        && SWITCHES.contains(&text)
+    {
+        let message = format!("{what} must be the path of a file, not `{text}`");
+        let hint =
+            format!("leave the key out where none is wanted; a file of that name is `./{text}`");
+        problems.error("wrong-type", &node.span, message).hint = Some(hint);
+        return None;
+    }
     Some(directory.join(name(node, what, problems)?))
 }
 

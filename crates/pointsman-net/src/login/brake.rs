@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
+use crate::seldom::Seldom;
 use crate::stream::Stream;
 
 /// Wrong passwords within [`WINDOW`] that are answered at once: who mistypes one does not notice.
@@ -28,6 +29,7 @@ const HELD: usize = 1024;
 pub(crate) struct Brake {
     wrongs: Mutex<Wrongs>,
     held: Semaphore,
+    guessed: Seldom,
 }
 
 /// What became of an answer.
@@ -46,6 +48,7 @@ impl Default for Brake {
         Self {
             wrongs: Mutex::default(),
             held: Semaphore::new(HELD),
+            guessed: Seldom::default(),
         }
     }
 }
@@ -61,10 +64,18 @@ impl Brake {
             let mut wrongs = self.wrongs.lock().unwrap_or_else(PoisonError::into_inner);
             wrongs.wrong(peer.ip(), Instant::now())
         };
-        match wait {
-            Some(wait) => self.hold(client, wait).await,
-            None => Held::Due,
+        let Some(wait) = wait else {
+            return Held::Due;
+        };
+        if self.guessed.is_due(Instant::now()) {
+            let address = peer.ip().to_canonical();
+            tracing::warn!(
+                client = %address,
+                "{address} sent more than {FREE} wrong passwords within a minute: the answers to such clients are held \
+                 back for a second each"
+            );
         }
+        self.hold(client, wait).await
     }
 
     async fn hold(&self, client: &Stream, wait: Duration) -> Held {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::model::udp::Udp;
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Host, OutboundId, local};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind};
@@ -208,7 +209,10 @@ impl Ways {
                 let to = SocketAddr::new(address, target.port);
                 self.refuse_own_at(At::Udp(to))?;
                 self.refuse_relay(to)?;
-                Ok(to)
+                match Nowhere::of(Some(address), None).filter(|_| *lent != super::Lent::All) {
+                    Some(nowhere) => Err(DialError::Nowhere(nowhere)),
+                    None => Ok(to),
+                }
             }
             (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),
             (None, None) => Err(DialError::TooDeep {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pointsman_os::descriptors;
 use pointsman_policy::model::MOST_NESTED;
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Domain, guard};
 use pointsman_wire::WhyNot;
@@ -33,6 +34,9 @@ pub enum DialError {
         /// The address.
         address: IpAddr,
     },
+    /// The name leads where no flow of that client is taken.
+    #[error("{0}")]
+    Nowhere(Nowhere),
     /// Proxies take such a name for an address, which the rules did not see.
     #[error("{}", like_address(name))]
     LikeAddress {
@@ -274,6 +278,7 @@ impl DialError {
             Self::LikeAddress { .. }
             | Self::LocalAddress { .. }
             | Self::NoDatagrams { .. }
+            | Self::Nowhere(_)
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::Refuses { .. }
@@ -299,6 +304,7 @@ impl DialError {
             Self::LikeAddress { name } => Some(like_address(name)),
             Self::LocalAddress { address } => Some(guard::local_address(*address)),
             Self::NoDatagrams { outbound, why } => Some(guard::no_udp(outbound, why)),
+            Self::Nowhere(nowhere) => Some(nowhere.refused()),
             Self::OwnListener { at } => Some(guard::own_listener(at)),
             _ => None,
         }
@@ -312,6 +318,7 @@ impl DialError {
             Self::LikeAddress { .. }
             | Self::LocalAddress { .. }
             | Self::NoDatagrams { .. }
+            | Self::Nowhere(_)
             | Self::OwnListener { .. }
             | Self::Shut { .. } => Fault::OutboundRefuses,
             Self::Login { .. } => Fault::Login,
@@ -343,6 +350,7 @@ impl DialError {
             | Self::LocalAddress { .. }
             | Self::Login { .. }
             | Self::NoDatagrams { .. }
+            | Self::Nowhere(_)
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::ProxyBroke { .. }

@@ -105,6 +105,8 @@ pub struct LineError {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// The outbound's name, where the fault is in what stands before it.
+    pub outbound: Option<Placed>,
 }
 
 impl LineError {
@@ -120,6 +122,7 @@ impl LineError {
             end,
             message: message.into(),
             hint: hint.into(),
+            outbound: None,
         }
     }
 }

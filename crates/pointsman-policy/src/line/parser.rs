@@ -60,7 +60,15 @@ pub fn parse_rule(line: &str, scope: &dyn Scope) -> Result<RuleLine, LineError> 
         asks: asks(scope, no_resolve),
         whole: true,
     };
-    let condition = reader.condition(parts, (0, line.len()))?;
+    let condition = match reader.condition(parts, (0, line.len())) {
+        Ok(condition) => condition,
+        // Of what is not as the rule wants it, the last part may be anything.
+        Err(error) if error.code == "rule-syntax" => return Err(error),
+        Err(error) => {
+            let outbound = Some(outbound);
+            return Err(LineError { outbound, ..error });
+        }
+    };
     Ok(RuleLine::Rule {
         condition,
         outbound,

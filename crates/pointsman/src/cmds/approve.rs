@@ -143,7 +143,9 @@ pub(crate) fn run(global: &Global, args: &ApproveArgs, out: &mut Out) -> Result<
             _ => {}
         }
         out.flush()
-    })
+    })?;
+    out.say(control::ENDED);
+    Ok(())
 }
 
 /// Requests that were shown and not answered, oldest first, each with whom it is asked.

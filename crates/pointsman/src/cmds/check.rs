@@ -170,9 +170,13 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         allowed => format!("{counts}, {allowed} allowed"),
     };
     out.say(format_args!(
-        "{}: {}, {counts}",
+        "{}: {}, {counts}{}",
         path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
+        match loaded.setup {
+            Some(_) => "",
+            None => "; the rules are checked further once there are no errors",
+        },
     ));
     match list.denied {
         0 => Ok(()),

@@ -169,7 +169,9 @@ fn follow(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop
         }
         out.flush()
     })
-    .map_err(control::said_wrongly)
+    .map_err(control::said_wrongly)?;
+    out.say(control::ENDED);
+    Ok(())
 }
 
 /// Who explains.

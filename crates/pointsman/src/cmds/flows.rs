@@ -108,7 +108,9 @@ pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<()
                 event(name, data, out)?;
                 out.flush()
             })
-            .map_err(control::said_wrongly)
+            .map_err(control::said_wrongly)?;
+            out.say(control::ENDED);
+            Ok(())
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `reload`: makes the daemon read its configuration again.
 
+use std::time::Duration;
+
 use clap::Args;
 use pointsman_api::{Reload, ReloadRequest, route};
 use pointsman_config::value::parse_duration;
@@ -27,12 +29,19 @@ pub(crate) struct ReloadArgs {
     confirm: bool,
 }
 
+/// The longest that a configuration may wait to be confirmed; the daemon has the same limit.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(), Stop> {
     let confirm_within_ms = match &args.confirm_within {
         None => None,
         Some(text) => {
             let duration = parse_duration(text)
                 .map_err(|error| Stop::Usage(format!("--confirm-within: {error}")))?;
+            if !(Duration::from_millis(1)..=A_DAY).contains(&duration) {
+                let why = format!("--confirm-within {text}: write a time from `1ms` to `24h`");
+                return Err(Stop::Usage(why));
+            }
             Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
         }
     };

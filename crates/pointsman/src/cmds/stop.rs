@@ -18,8 +18,11 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             flows_live,
             grace_ms,
         } = &told;
-        out.line(format_args!(
-            "{state}: {flows_live} live flows have {grace_ms} ms"
-        ))
+        let flows = match flows_live {
+            0 => "no live flows".to_owned(),
+            1 => format!("1 live flow has {grace_ms} ms"),
+            many => format!("{many} live flows have {grace_ms} ms"),
+        };
+        out.line(format_args!("{state}: {flows}"))
     })
 }

@@ -177,6 +177,7 @@ fn what_is_followed_and_cannot_be_told_is_said() {
             hint: say more
             --
             3 flows may be meant, too: no rule asked for their program, and so that is not known
+            the daemon stops: there is nothing more to follow
         "#]],
     );
     check(
@@ -189,6 +190,7 @@ fn what_is_followed_and_cannot_be_told_is_said() {
             {"untold":{"fact":"program","flows":3}}
             {"id":7,"decision":{"outbound":"g","action":"proxy","member":"a","groups":["in"]},"rule":null,"reason":"r","trace":[],"asked":[],"flow":{"time":"2026-01-02T03:04:05.678Z","network":"tcp","dst":"a.test:443","src":"127.0.0.1:5","process":{"name":"curl","pid":4}},"hints":["say more"]}
             --
+            the daemon stops: there is nothing more to follow
         "#]],
     );
 }
@@ -282,6 +284,7 @@ fn flows() {
             end 7 tcp 127.0.0.1:5 -> a.example:443 g › a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
             message flow 7 (1): hi
             --
+            the daemon stops: there is nothing more to follow
         "#]],
     );
     check(
@@ -293,6 +296,7 @@ fn flows() {
             0
             {"event":"end","data":{}}
             --
+            the daemon stops: there is nothing more to follow
         "#]],
     );
 }

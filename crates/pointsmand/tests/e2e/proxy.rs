@@ -1,5 +1,8 @@
 //! Proxy inbounds with curl: what a person does first.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use crate::curl;
 use crate::daemon::{Daemon, Start};
 use crate::namespace::Namespace;
@@ -120,6 +123,37 @@ policy: |
     assert_eq!(ask(&socks, "alice:wrong").1, 97);
     assert_eq!(curl(&["--proxy", &socks, &origin.url()]).1, 97);
     assert!(!daemon.log().contains("ecret"), "{}", daemon.log());
+}
+
+#[test]
+fn who_guesses_passwords_is_a_line_of_the_log() {
+    let daemon = Daemon::native(
+        "version: 1\ninbounds:\n  desk: { type: socks5, listen: \"127.0.0.1:0\", users: { alice: secret } }\n\
+         rules: [ \"FALLBACK, DIRECT\" ]\n",
+    );
+    let inbound = daemon.address("desk");
+    for guess in 0..12 {
+        let mut client = TcpStream::connect(inbound).unwrap();
+        client.write_all(&[5, 1, 2]).unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        if guess < 10 {
+            assert!(!daemon.log().contains("wrong passwords"), "{guess}");
+        }
+        client.write_all(b"\x01\x05alice\x01x").unwrap();
+        let mut answer = [0; 2];
+        client.read_exact(&mut answer).unwrap();
+        assert_ne!(answer[1], 0, "let in");
+    }
+    let log = daemon.log();
+    let told: Vec<_> = log
+        .lines()
+        .filter(|it| it.contains("wrong passwords"))
+        .collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(
+        told[0].contains("WARN") && told[0].contains("127.0.0.1"),
+        "{log}"
+    );
 }
 
 #[test]

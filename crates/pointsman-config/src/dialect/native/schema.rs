@@ -58,6 +58,8 @@ enum Kind {
     BuiltOrLater(fn() -> Vec<&'static str>, fn() -> Vec<&'static str>),
     /// A mapping with keys of its own.
     Mapping(&'static Mapping),
+    /// The path of a file that is written, or of a database.
+    File,
     /// A mapping whose keys are names that people choose.
     ByName(&'static Self),
     /// A list; the key may stand empty.
@@ -140,6 +142,11 @@ impl Kind {
             }
             Self::One => json!({ "enum": [1, "1"] }),
             Self::Text => json!({ "type": ["string", "number", "boolean"] }),
+            // What the reader takes for a switch is no path.
+            Self::File => json!({
+                "type": ["string", "number"],
+                "not": { "enum": crate::value::SWITCHES },
+            }),
             Self::Digits(pattern) => json!({ "type": ["string", "integer"], "pattern": pattern }),
             Self::Matching(pattern) => json!({ "type": "string", "pattern": pattern }),
             Self::Words(words) => json!({ "enum": words() }),

@@ -22,14 +22,14 @@ fn check_tells_problems() {
         &["check", "bad.toml"],
         "",
         expect![[r#"
-        1
-        bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
-          | vpm = ["zen.exe"]
-          | ^^^
-          hint: did you mean `vpn`?
-        --
-        bad.toml: policy-router, 1 error, 0 warnings
-    "#]],
+            1
+            bad.toml:12:1: error[unknown-outbound]: there is no egress `vpm`
+              | vpm = ["zen.exe"]
+              | ^^^
+              hint: did you mean `vpn`?
+            --
+            bad.toml: policy-router, 1 error, 0 warnings; the rules are checked further once there are no errors
+        "#]],
     );
     check(
         &["check", "warned/w.toml", "--quiet"],

@@ -100,7 +100,7 @@ fn explain_answers_flows_in_their_order() {
         expect![[r#"
             1
             {"id":"a","decision":{"outbound":"proxy","action":"proxy","member":null},"rule":{"text":"domain proxy = \"youtube.com\"","file":"r.toml","line":14,"entry":null},"reason":"domain rule: exact match 'youtube.com' -> egress 'proxy'","trace":[{"file":"r.toml","line":14,"text":"domain proxy = \"youtube.com\"","result":"yes","because":"domain is youtube.com (given)"}],"asked":[],"source":"domain_rule","rule_egress":"proxy","matcher":{"type":"exact","pattern":"youtube.com"},"flow":{"network":"tcp","dst":"youtube.com:1"}}
-            {"error":"this is no JSON: expected value at line 1 column 1","line":3}
+            {"error":"a flow is a JSON object, as in `{\"dst\":\"a.test:443\"}`","line":3}
             {"error":"`dst`: `a b`: the name has the character ' ', which no host name carries","line":4,"id":2}
             {"error":"there is no key `sniff.sni`","line":5}
             {"id":"z","decision":{"outbound":"vpn","action":"proxy","member":null},"rule":{"text":"app vpn = \"zen.exe\"","file":"r.toml","line":12,"entry":null},"reason":"app rule: exact match 'zen.exe' -> egress 'vpn'","trace":[{"skipped":1},{"file":"r.toml","line":12,"text":"app vpn = \"zen.exe\"","result":"yes","because":"process.name is zen.exe (given)"}],"asked":["sniff","owner"],"source":"app_rule","rule_egress":"vpn","matcher":{"type":"exact","pattern":"zen.exe"},"flow":{"network":"tcp","process":{"name":"zen.exe","pid":null}},"hints":["the name was not said, and a rule looks at it: add `domain=NAME`"]}

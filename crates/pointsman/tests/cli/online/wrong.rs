@@ -41,6 +41,17 @@ fn the_daemon_says_no() {
 }
 
 #[test]
+fn who_follows_hears_that_the_daemon_stops() {
+    let events = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    for verb in [&["flows", "tail"][..], &["explain", "--follow"]] {
+        let told = against(events, false, verb);
+        let told = (told.code, &*told.stdout, &*told.stderr);
+        let expected = "the daemon stops: there is nothing more to follow\n";
+        assert_eq!(told, (0, "", expected), "{verb:?}");
+    }
+}
+
+#[test]
 fn no_daemon_is_three() {
     let home = directory(&[]);
     for verb in [

@@ -9,8 +9,8 @@ use super::super::{
 use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
 
 use Kind::{
-    Any, BuiltOrLater, ByName, Digits, Either, Flag, Items, List, Matching, One, Rule, Text, Whole,
-    Words,
+    Any, BuiltOrLater, ByName, Digits, Either, File, Flag, Items, List, Matching, One, Rule, Text,
+    Whole, Words,
 };
 
 const DURATION: Kind = Matching("^0*[1-9][0-9]*(ms|s|m|h|d)$");
@@ -47,7 +47,7 @@ pub(super) const ROOT: Mapping = mapping(
     &[
         key("version", One),
         told("log", Kind::Mapping(&LOG), "The daemon's own log"),
-        key("access_log", PATH),
+        key("access_log", File),
         told(
             "history",
             Kind::Mapping(&HISTORY),
@@ -76,8 +76,8 @@ pub(super) const ROOT: Mapping = mapping(
             "domain_order",
             Words(|| DomainOrder::ALL.map(|order| order.as_str()).to_vec()),
         ),
-        key("geoip_db", PATH),
-        key("asn_db", PATH),
+        key("geoip_db", File),
+        key("asn_db", File),
         key("control", Any),
         key("include", Either(&[PATH, List(&PATH)])),
         told(
@@ -374,7 +374,7 @@ const FORWARD: Mapping = mapping(
             Kind::Mapping(&RETRY),
             "What is tried after a target that cannot be reached",
         ),
-        key("access_log", PATH),
+        key("access_log", File),
         key("proxy_header", Flag),
         key("same_family", Flag),
     ],

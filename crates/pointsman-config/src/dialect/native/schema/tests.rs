@@ -308,6 +308,7 @@ fn mappings_of(kind: &Kind, open: &mut Vec<&'static Mapping>) {
         Kind::ByName(kind) | Kind::List(kind) | Kind::Items(kind, _) => mappings_of(kind, open),
         Kind::Either(kinds) => kinds.iter().for_each(|kind| mappings_of(kind, open)),
         Kind::Any
+        | Kind::File
         | Kind::Flag
         | Kind::Whole(..)
         | Kind::Text

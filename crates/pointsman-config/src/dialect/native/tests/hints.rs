@@ -30,6 +30,36 @@ fn addresses_and_words_of_other_programs_have_one_here() {
 }
 
 #[test]
+fn what_yaml_takes_for_a_switch_is_no_path() {
+    for word in ["true", "No", "off"] {
+        let told = hint(&format!("access_log: {word}"));
+        assert!(told.contains(&format!("`./{word}`")), "{told}");
+    }
+    let named = read("version: 1\naccess_log: ./off\nrules: [ \"FALLBACK, direct\" ]\n");
+    assert!(named.problems.0.iter().all(|it| it.code != "wrong-type"));
+}
+
+#[test]
+fn a_login_has_keys_of_its_own() {
+    let server = "{ type: socks5, server: 'user:pw@10.0.0.1:1080' }";
+    let told = hint(&format!("outbounds: {{ up: {server} }}"));
+    assert_eq!(
+        told,
+        "write `host:port`; the login goes in `username` and `password`"
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_a_rule_is_told_at_once() {
+    let loaded =
+        read("version: 1\nrules: [ 'RULE-SET, a, b', 'DOMAIN-REGEX, (, c', 'FALLBACK, direct' ]\n");
+    let codes: Vec<_> = loaded.problems.0.iter().map(|it| it.code).collect();
+    let unknown = codes.iter().filter(|code| **code == "unknown-outbound");
+    assert_eq!(unknown.count(), 2, "{codes:?}");
+    assert!(codes.contains(&"unknown-rule-set") && codes.contains(&"bad-rule-content"));
+}
+
+#[test]
 fn types_of_other_programs_have_one_here() {
     let outbound = |word: &str, expected: &str| {
         let told = hint(&format!("outbounds: {{ up: {{ type: {word} }} }}"));

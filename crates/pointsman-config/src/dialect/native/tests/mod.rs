@@ -483,7 +483,11 @@ fn policies_are_checked_in_place() {
             pointsman.yaml:4:12: error[missing-database]: `GEOIP` needs a database
               |   - GEOIP, CN, nowhere
               |            ^^
-              hint: set `geoip_db`"#]],
+              hint: set `geoip_db`
+            pointsman.yaml:4:16: error[unknown-outbound]: there is no outbound `nowhere`
+              |   - GEOIP, CN, nowhere
+              |                ^^^^^^^
+              hint: defined: direct, reset, reject, blackhole"#]],
     );
     problems(
         "inbounds: { a: { type: mixed, listen: 1 } }\npolicy: |\n  any [\n    cond domain { nothing => direct }\n    cond country eq CN => direct\n    nowhere\n  ]\n",
