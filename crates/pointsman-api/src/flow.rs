@@ -30,6 +30,9 @@ pub struct FlowRecord {
     pub protocol: Option<String>,
     /// How it came in.
     pub inbound: Inbound,
+    /// Whether it is the connection of an association: its flows over UDP have records of their own; absent where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub association: bool,
     /// The outbound chosen; `null` where the policy does not decide.
     pub outbound: Option<String>,
     /// The member of a group, the target of a forward.

@@ -164,6 +164,7 @@ fn a_flow_record_is_frozen() {
             line: 3,
         }),
         reason: "because".into(),
+        association: false,
         passed_by: Vec::new(),
         attempts: Vec::new(),
         answered_early: false,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use pointsman_api as api;
 use pointsman_config::Setup;
 use pointsman_config::explain::{flow, refuse};
-use pointsman_net::record::{Attempt, End, FlowRecord, PassedBy, rfc3339};
+use pointsman_net::record::{Attempt, End, FlowRecord, Note, PassedBy, rfc3339};
 use pointsman_policy::fact::{Geo, InboundKind, Look, Process};
 use pointsman_policy::model::Origin;
+use pointsman_policy::refused::Refuser;
 use pointsman_policy::{Action, Fact, Facts, Host, Matched, Need, Step, explain};
 
 /// A record for clients; `setup` is its generation's.
@@ -47,6 +48,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             port: inbound.and_then(|i| i.port),
             user: inbound.and_then(|i| i.user.as_ref()).map(text),
         },
+        association: record.note == Note::Association,
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
         groups: record.groups.iter().map(text).collect(),
@@ -137,6 +139,44 @@ pub(crate) fn above_rules(record: &FlowRecord, explanation: &mut api::Explanatio
 
 /// What a record alone tells of its flow: no trace, for the configuration that decided it is no longer kept.
 pub(crate) fn remembered(record: &FlowRecord) -> api::Explanation {
+    let hint = format!(
+        "there is no trace: the configuration that decided this flow (generation {}) is no longer kept; \
+         the last three loads are",
+        record.generation
+    );
+    told(record, hint)
+}
+
+/// Whether a limit refused a flow before any rule was asked.
+pub(crate) fn is_over_a_limit(record: &FlowRecord) -> bool {
+    let refused = record.note.refused();
+    refused.is_some_and(|refused| refused.by() == Refuser::FlowLimit)
+}
+
+/// What is to be said of a flow about which no rule was asked; `None`: they were, or are yet to be.
+pub(crate) fn unasked(record: &FlowRecord) -> Option<api::Explanation> {
+    if record.decision.is_some() {
+        return None;
+    }
+    let why = match (&record.note, &record.ended) {
+        (Note::Association, _) => {
+            "no rule was asked: this is the connection of an association, and its flows are decided one by one \
+             (`pointsman flows list network=udp --recent`)"
+        }
+        _ if is_over_a_limit(record) => "no rule was asked: a limit refused the flow before",
+        (note, Some(_)) if note.is_empty() => "no rule was asked: the flow ended before",
+        _ => return None,
+    };
+    let mut told = told(record, why.to_owned());
+    if told.reason.is_empty() {
+        let ended = record.ended.as_ref();
+        let why = ended.and_then(End::error);
+        told.reason = why.unwrap_or("the client left").to_owned();
+    }
+    Some(told)
+}
+
+fn told(record: &FlowRecord, hint: String) -> api::Explanation {
     let decision = record.decision.as_ref();
     let rule = decision.and_then(|decision| decision.rule.as_ref());
     let entry = decision.and_then(|decision| decision.entry.as_ref());
@@ -170,11 +210,7 @@ pub(crate) fn remembered(record: &FlowRecord) -> api::Explanation {
         steps: Vec::new(),
         requests: Vec::new(),
         flow: Some(flow(&record.facts)),
-        hints: vec![format!(
-            "there is no trace: the configuration that decided this flow (generation {}) is no longer kept; \
-             the last three loads are",
-            record.generation
-        )],
+        hints: vec![hint],
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Asked {
 pub(crate) fn lately(app: &App, last: Option<usize>) -> Vec<Arc<FlowRecord>> {
     let mut all = app.plane.recent();
     all.extend(app.plane.flows().iter().map(|flow| Arc::new(flow.record())));
-    all.retain(|record| record.action.is_some());
+    all.retain(|record| record.action.is_some() && !records::is_over_a_limit(record));
     all.sort_by_key(|record| record.id);
     // One that ended in between is in both.
     all.dedup_by_key(|record| record.id);

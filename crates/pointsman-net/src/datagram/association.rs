@@ -19,7 +19,7 @@ use super::room::{Owner, counted};
 use crate::case::Case;
 use crate::dial::DATAGRAM_BUFFER;
 use crate::ends::{Ends, LocalAddr};
-use crate::record::{End, Fault};
+use crate::record::{End, Fault, Note};
 use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
@@ -93,7 +93,7 @@ pub(crate) async fn begin(
     let known = case.known();
     let inbound = known.facts.inbound.known().cloned()?;
     drop(known);
-    case.note(|record| record.note = "UDP association: its flows have records of their own".into());
+    case.note(|record| record.note = Note::Association);
     case.ticket.relays();
     let Case { ways, ticket, .. } = case;
     Some(Box::new(Relay::new(Begin {

@@ -15,6 +15,7 @@ use super::waiting::Waiting;
 use crate::group::Watch;
 use crate::ledger::Ticket;
 use crate::outbound::{DatagramWay, DialError, Link, Stay};
+use crate::record::Limit;
 use crate::spec::Number;
 
 /// How long a flow that was refused, or that failed, goes nowhere before it is decided anew. Long enough that a client
@@ -51,6 +52,8 @@ pub(super) struct Carried {
     /// Goes before its datagrams.
     pub(super) lead: Box<[u8]>,
     pub(super) _stay: Stay,
+    /// What says for how long it may be idle.
+    pub(super) idle_by: Limit,
     /// The target that it was given, as long as it is a forward's.
     pub(super) watch: Option<Watch>,
 }

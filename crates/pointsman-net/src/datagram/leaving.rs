@@ -19,7 +19,7 @@ use super::waiting::Waiting;
 use crate::case::micros;
 use crate::group::Watch;
 use crate::outbound::{DialError, Target};
-use crate::record::{End, Fault};
+use crate::record::{End, Fault, Limit};
 
 impl Relay {
     /// A flow was decided, and is to be carried.
@@ -193,7 +193,11 @@ impl Relay {
             .filter(|(protocol, _)| Some(*protocol) == leaves.protocol)
             .map(|(_, idle)| *idle)
             .next();
-        let idle = leaves.idle.or(of_protocol).unwrap_or(limits.idle);
+        let (idle, idle_by) = match (leaves.idle, of_protocol) {
+            (Some(of_door), _) => (of_door, Limit::Idle),
+            (None, Some(of_protocol)) => (of_protocol, Limit::UdpIdleByProtocol),
+            (None, None) => (limits.idle, Limit::UdpIdle),
+        };
         if !self
             .nat
             .carry(flow, mapping, to, idle.as_secs().max(1), self.now)
@@ -214,6 +218,7 @@ impl Relay {
             from,
             lead: lead.into(),
             _stay: leaves.stay,
+            idle_by,
             watch: leaves.watch,
         });
         let held = entry.kept.held.take();

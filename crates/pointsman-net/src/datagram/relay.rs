@@ -319,7 +319,9 @@ impl Relay {
     /// Ends what was idle for too long, and sleeps until the next may be.
     fn end_idle(&mut self) {
         while let Some(flow) = self.nat.overdue(self.now) {
-            self.end(flow, End::TimedOut(Limit::Idle));
+            let carried = self.nat.flow(flow).and_then(|it| it.kept.carried.as_ref());
+            let limit = carried.map_or(Limit::UdpIdle, |carried| carried.idle_by);
+            self.end(flow, End::TimedOut(limit));
         }
         self.look_at_silent(self.now);
         let due = self.nat.next_due().into_iter();

@@ -55,7 +55,7 @@ pub enum Limit {
     HalfClosed,
     /// `timeouts.handshake`.
     Handshake,
-    /// `timeouts.idle`.
+    /// `timeouts.idle`, or `idle` of a forward.
     Idle,
     /// `lifetime` of a forward.
     Lifetime,
@@ -65,6 +65,10 @@ pub enum Limit {
     TargetRead,
     /// `write_timeout` of a target.
     TargetWrite,
+    /// `udp.idle`.
+    UdpIdle,
+    /// `udp.idle_by_protocol`.
+    UdpIdleByProtocol,
     /// `write_timeout` of a forward: of its clients.
     Write,
 }
@@ -169,7 +173,7 @@ impl Side {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::FirstByte,
         Self::HalfClosed,
         Self::Handshake,
@@ -178,6 +182,8 @@ impl Limit {
         Self::Read,
         Self::TargetRead,
         Self::TargetWrite,
+        Self::UdpIdle,
+        Self::UdpIdleByProtocol,
         Self::Write,
     ];
 
@@ -193,6 +199,8 @@ impl Limit {
             Self::Read => "read_timeout",
             Self::TargetRead => "target_read_timeout",
             Self::TargetWrite => "target_write_timeout",
+            Self::UdpIdle => "udp.idle",
+            Self::UdpIdleByProtocol => "udp.idle_by_protocol",
             Self::Write => "write_timeout",
         }
     }
@@ -209,6 +217,10 @@ impl Limit {
             Self::Read => "no byte came from the client within `read_timeout`",
             Self::TargetRead => "no byte came from the target within its `read_timeout`",
             Self::TargetWrite => "the target took no byte within its `write_timeout`",
+            Self::UdpIdle => "no datagram went either way within `udp.idle`",
+            Self::UdpIdleByProtocol => {
+                "no datagram went either way within what `udp.idle_by_protocol` says"
+            }
             Self::Write => "the client took no byte within `write_timeout`",
         }
     }

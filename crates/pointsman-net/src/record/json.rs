@@ -11,7 +11,7 @@ use pointsman_policy::{Action, Domain, Host};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-use super::{End, FlowRecord, Timings, rfc3339};
+use super::{End, FlowRecord, Note, Timings, rfc3339};
 
 impl FlowRecord {
     /// The record as a JSON object.
@@ -50,6 +50,10 @@ impl FlowRecord {
             ),
             ("protocol", always(json!(protocol))),
             ("inbound", always(inbound(self))),
+            (
+                "association",
+                (self.note == Note::Association).then_some(Value::Bool(true)),
+            ),
             ("outbound", always(json!(self.outbound.as_deref()))),
             ("member", always(json!(self.member.as_deref()))),
             ("groups", filled(self.groups.iter().map(|it| json!(&**it)))),
@@ -192,6 +196,9 @@ fn look(look: &Look) -> Value {
         "ech": look.ech,
         "tls_version": look.tls_version.map(|version| {
             NumberField::TlsVersion.print(u32::from(version)).to_string()
+        }),
+        "quic_version": look.quic_version.map(|version| {
+            NumberField::QuicVersion.print(version).to_string()
         }),
     })
 }

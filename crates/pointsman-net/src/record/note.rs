@@ -8,9 +8,13 @@ use std::sync::Arc;
 
 use pointsman_policy::refused::Refused;
 
+const ASSOCIATION: &str = "UDP association: its flows have records of their own";
+
 /// Why nothing was decided, or why a flow is refused that its rules let go; empty where there is nothing to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// It is the connection of an association: no rule was asked about it, but about each of its flows.
+    Association,
     /// What refuses it, and why.
     Refused(Refused),
     /// A sentence.
@@ -23,7 +27,7 @@ impl Note {
     pub fn refused(&self) -> Option<&Refused> {
         match self {
             Self::Refused(refused) => Some(refused),
-            Self::Said(_) => None,
+            Self::Association | Self::Said(_) => None,
         }
     }
 }
@@ -39,6 +43,7 @@ impl Deref for Note {
 
     fn deref(&self) -> &str {
         match self {
+            Self::Association => ASSOCIATION,
             Self::Refused(refused) => refused.text(),
             Self::Said(text) => text,
         }

@@ -190,7 +190,7 @@ fn row(record: &FlowRecord) -> [String; 9] {
         span(since(record.start)),
         record.source.clone().unwrap_or_else(|| "-".into()),
         process.unwrap_or_else(|| "-".into()),
-        format!("{} {}", record.network, place(record)),
+        going(record),
         way(record),
         size(record.bytes_sent),
         size(record.bytes_received),
@@ -222,6 +222,14 @@ fn way(record: &FlowRecord) -> String {
         ..
     } = record;
     wording::way(outbound.as_deref(), groups, member.as_deref())
+}
+
+/// What it is, and where it goes: `tcp a.test:443`.
+fn going(record: &FlowRecord) -> String {
+    match record.association {
+        true => "UDP association".to_owned(),
+        false => format!("{} {}", record.network, place(record)),
+    }
 }
 
 /// Where it goes; for a forward, which knows its own targets, its name.
@@ -299,11 +307,15 @@ fn described(record: &FlowRecord) -> String {
         (Some(ended), None) => ended.clone(),
         (Some(ended), Some(error)) => format!("{ended}: {error}"),
     };
+    let place = match record.association {
+        true => "UDP association".to_owned(),
+        false => place(record),
+    };
     plain(&format!(
         "{} {} {source}{process} -> {} {} ({}) {} ms, {} B sent, {} B received, {ended}",
         record.id,
         record.network,
-        place(record),
+        place,
         way(record),
         record.action.as_str(),
         record.duration_ms,

@@ -192,10 +192,12 @@ pub(crate) async fn explain_one(
 /// What the policy of a flow's generation says of what was known of it, and what the flow went through. Where that
 /// generation is no longer kept, what the record says.
 pub(super) fn explanation(app: &App, record: &FlowRecord, full: bool) -> api::Explanation {
+    let unasked = records::unasked(record);
     // Where its lists were refreshed since, by what they are now.
     let setup = app.like(record.generation);
     let policy = setup
         .as_ref()
+        .filter(|_| unasked.is_none())
         .and_then(|setup| Some((setup, setup.policies.get(record.policy)?)));
     let again = policy.map(|(setup, policy)| decided_again(app, setup, policy, record, full));
     let refreshed = app.generation_of(record.generation).is_none();
@@ -206,7 +208,10 @@ pub(super) fn explanation(app: &App, record: &FlowRecord, full: bool) -> api::Ex
             told.hints = vec![records::refreshed_since(&again)];
             (told, asked)
         }
-        None => (records::remembered(record), records::sought(&record.facts)),
+        None => {
+            let told = unasked.unwrap_or_else(|| records::remembered(record));
+            (told, records::sought(&record.facts))
+        }
     };
     if let Some(flow) = &mut explanation.flow {
         flow.time = Some(rfc3339(record.started_ms));

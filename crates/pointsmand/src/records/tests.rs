@@ -54,6 +54,7 @@ fn full() -> FlowRecord {
         bytes_received: 2,
         groups: vec!["inner".into()],
         incidents: incidents(),
+        note: Note::Association,
         decision: Some(Decision {
             outbound: None,
             reason: Reason::Rule,

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod limits;
+mod told;
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};

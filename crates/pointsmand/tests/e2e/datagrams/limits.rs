@@ -38,7 +38,7 @@ fn datagrams_of_either_side_keep_a_flow_and_silence_ends_it() {
     assert!(silent.elapsed() >= Duration::from_millis(500));
     let records = ended(&daemon);
     assert_eq!(records[0]["ended"], "timeout", "{records:?}");
-    assert_eq!(records[0]["ended_by"], "idle", "{records:?}");
+    assert_eq!(records[0]["ended_by"], "udp.idle", "{records:?}");
     // Its socket is closed with it.
     eventually("the socket is closed", || UdpSocket::bind(outer).is_ok());
     client.send(&head, b"again");
