@@ -76,6 +76,22 @@ pub mod code {
     pub const REFUSED: u16 = 5;
     /// That version of EDNS is not spoken.
     pub const BAD_VERS: u16 = 16;
+
+    /// The name that people and tools know it by; a number, where it has none here.
+    #[must_use]
+    pub fn name(code: u16) -> String {
+        match code {
+            NO_ERROR => "NOERROR",
+            FORM_ERR => "FORMERR",
+            SERV_FAIL => "SERVFAIL",
+            NX_DOMAIN => "NXDOMAIN",
+            NOT_IMP => "NOTIMP",
+            REFUSED => "REFUSED",
+            BAD_VERS => "BADVERS",
+            _ => return format!("code {code}"),
+        }
+        .to_owned()
+    }
 }
 
 /// The class of the Internet.

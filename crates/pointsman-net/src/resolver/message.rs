@@ -5,9 +5,7 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, Record as Row, RecordType as Wire};
-use pointsman_policy::Domain;
+use pointsman_wire::dns::{self, Ask, CLASS_IN, Lifetime, WireName, code, kind};
 
 use crate::lookup::{Data, Question, Record, RecordType};
 
@@ -39,64 +37,46 @@ impl Response {
 
 /// The bytes of a query with recursion desired.
 pub(super) fn query(id: u16, question: &Question) -> Result<Vec<u8>, String> {
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(fqdn(&question.name)?, wire(question.kind)));
-    message
-        .to_vec()
-        .map_err(|error| format!("the query cannot be written: {error}"))
+    let mut query = Vec::new();
+    let ask = Ask {
+        id,
+        question: &wire(question)?,
+        // Answers to these fit without: what does not is asked for over TCP.
+        edns: None,
+        authentic_data: false,
+        checking_disabled: false,
+    };
+    ask.write(&mut query);
+    Ok(query)
 }
 
 /// Reads a response; `None` where it is not the one to that query (it is passed over).
 pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Response> {
-    let message = Message::from_vec(bytes).ok()?;
-    let meta = &message.metadata;
-    if meta.id != id || meta.message_type != MessageType::Response {
+    let response = dns::parse_response(bytes).ok()?;
+    if !response.is_to(id, &wire(question).ok()?) {
         return None;
     }
-    let fqdn = fqdn(&question.name).ok()?;
-    // A server that refuses may leave the question out; one that answers may not.
-    match message.queries.as_slice() {
-        [only]
-            if *only.name() == fqdn
-                && only.query_type() == wire(question.kind)
-                && only.query_class() == DNSClass::IN => {}
-        [] if meta.response_code != ResponseCode::NoError => {}
-        _ => return None,
-    }
-    if meta.truncation {
+    if response.is_truncated() {
         return Some(Response::Truncated);
     }
-    match meta.response_code {
-        ResponseCode::NoError => {}
-        ResponseCode::NXDomain => return Some(Response::NoName(negative_ttl(&message))),
-        code => return Some(Response::Failed(format!("the server says {code}"))),
-    }
-    // Aliases are followed within the answer, as far as resolvers do.
-    let mut owner = fqdn;
-    for _ in 0..MAX_ALIASES {
-        let alias = message
-            .answers
-            .iter()
-            .filter(is_internet)
-            .find_map(|record| match &record.data {
-                RData::CNAME(target) if record.name == owner => Some(target.0.clone()),
-                _ => None,
-            });
-        match alias {
-            Some(target) => owner = target,
-            None => break,
+    let negative = match response.lifetime() {
+        Lifetime::Negative(seconds) => seconds,
+        // Without a statement: long enough to spare the server a burst, short enough to forget soon.
+        Lifetime::Unstated | Lifetime::Records(_) | Lifetime::Failure => 10,
+    };
+    match response.code() {
+        code::NO_ERROR => {}
+        code::NX_DOMAIN => return Some(Response::NoName(negative)),
+        code => {
+            return Some(Response::Failed(format!(
+                "the server says {}",
+                code::name(code)
+            )));
         }
     }
     let mut records: Vec<Record> = Vec::new();
-    let answers = message.answers.iter().filter(is_internet);
-    for record in answers.filter(|record| record.name == owner) {
-        let data = match (&record.data, question.kind) {
-            (RData::A(address), RecordType::A) => Data::A(address.0),
-            (RData::AAAA(address), RecordType::Aaaa) => Data::Aaaa(address.0),
-            _ => continue,
-        };
-        let (ttl, room) = (record.ttl, records.len() < MAX_ADDRESSES);
+    for (address, ttl) in response.addresses() {
+        let (data, room) = (Data::from(address), records.len() < MAX_ADDRESSES);
         match records.iter_mut().find(|known| known.data == data) {
             Some(known) => known.ttl = known.ttl.min(ttl),
             None if room => records.push(Record { data, ttl }),
@@ -104,7 +84,7 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Res
         }
     }
     Some(match records.is_empty() {
-        true => Response::NoData(negative_ttl(&message)),
+        true => Response::NoData(negative),
         false => Response::Records(records),
     })
 }
@@ -121,47 +101,28 @@ pub(super) fn add(addresses: &mut Vec<IpAddr>, address: IpAddr) {
 /// More addresses of one name are not tried within the time of a dial.
 pub(super) const MAX_ADDRESSES: usize = 64;
 
-/// No server that means well has longer chains of aliases.
-const MAX_ALIASES: usize = 16;
-
-/// Whether a record is one of the internet: those of other classes (CH, HS) are no addresses of its hosts.
-fn is_internet(record: &&Row) -> bool {
-    record.dns_class == DNSClass::IN
-}
-
-/// How long "there is none" holds (RFC 2308, 5), in seconds.
-fn negative_ttl(message: &Message) -> u32 {
-    let soa = message
-        .authorities
-        .iter()
-        .filter(is_internet)
-        .find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-            _ => None,
-        });
-    // Without a statement: long enough to spare the server a burst, short enough to forget soon.
-    soa.unwrap_or(10)
-}
-
-fn fqdn(name: &Domain) -> Result<Name, String> {
-    let mut fqdn = Name::from_ascii(name.as_str())
-        .map_err(|error| format!("{name} cannot be asked for: {error}"))?;
-    fqdn.set_fqdn(true);
-    Ok(fqdn)
-}
-
-fn wire(kind: RecordType) -> Wire {
-    match kind {
-        RecordType::A => Wire::A,
-        RecordType::Aaaa => Wire::AAAA,
-    }
+/// Name, type and class as bytes of the wire.
+fn wire(question: &Question) -> Result<Vec<u8>, String> {
+    let name = &question.name;
+    let Some(wire) = WireName::from_text(name.as_str()) else {
+        return Err(format!("{name} cannot be asked for: it is too long"));
+    };
+    let kind = match question.kind {
+        RecordType::A => kind::A,
+        RecordType::Aaaa => kind::AAAA,
+    };
+    let numbers = [kind.to_be_bytes(), CLASS_IN.to_be_bytes()];
+    Ok([wire.as_bytes(), numbers.as_flattened()].concat())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
+    use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
     use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA};
+    use hickory_proto::rr::{DNSClass, Name, RData, Record as Row, RecordType as Wire};
+    use pointsman_policy::Domain;
 
     use super::*;
 
@@ -191,10 +152,17 @@ mod tests {
         let mut message = Message::new(7, MessageType::Response, OpCode::Query);
         message.add_query(Query::query(
             Name::from_ascii("a.test.").unwrap(),
-            wire(kind),
+            of_hickory(kind),
         ));
         edit(&mut message);
         message.to_vec().unwrap()
+    }
+
+    fn of_hickory(kind: RecordType) -> Wire {
+        match kind {
+            RecordType::A => Wire::A,
+            RecordType::Aaaa => Wire::AAAA,
+        }
     }
 
     fn record(name: &str, ttl: u32, data: RData) -> Row {

@@ -227,8 +227,7 @@ pub fn write_refusal(message: &[u8], code: u16, out: &mut Vec<u8>) {
     }
 }
 
-/// What a server is asked. Recursion is desired and it is asked what the server says of signatures; no option of a client
-/// goes along.
+/// What a server is asked. Recursion is desired; no option of a client goes along.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// The number by which the response is known.
@@ -237,6 +236,8 @@ pub struct Ask<'a> {
     pub question: &'a [u8],
     /// With EDNS, or as servers that do not know it want it.
     pub edns: Option<Edns>,
+    /// Whether the server shall say if it checked the answer's signatures (RFC 6840 §5.7).
+    pub authentic_data: bool,
     /// Whether the server shall answer what it found to be forged, too.
     pub checking_disabled: bool,
 }
@@ -244,9 +245,12 @@ pub struct Ask<'a> {
 impl Ask<'_> {
     /// Appends the query.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut flags = flag::RECURSION_DESIRED | flag::AUTHENTIC_DATA;
-        if self.checking_disabled {
-            flags |= flag::CHECKING_DISABLED;
+        let mut flags = flag::RECURSION_DESIRED;
+        for (wanted, bit) in [
+            (self.authentic_data, flag::AUTHENTIC_DATA),
+            (self.checking_disabled, flag::CHECKING_DISABLED),
+        ] {
+            flags |= if wanted { bit } else { 0 };
         }
         for number in [self.id, flags, 1, 0, 0, u16::from(self.edns.is_some())] {
             out.extend(number.to_be_bytes());

@@ -33,22 +33,22 @@ fn wire(text: &str) -> Vec<u8> {
 }
 
 fn query(text: &str, kind: u16) -> Vec<u8> {
-    asked(text, kind, Some(Edns::ours(false)), false)
+    asked(text, kind, Some(Edns::ours(false)), [true, false])
 }
 
 /// A query without EDNS, which does not ask of signatures either.
 fn plain(text: &str, kind: u16) -> Vec<u8> {
-    let mut bytes = asked(text, kind, None, false);
-    bytes[3] = 0;
-    bytes
+    asked(text, kind, None, [false, false])
 }
 
-fn asked(text: &str, kind: u16, edns: Option<Edns>, checking_disabled: bool) -> Vec<u8> {
+fn asked(text: &str, kind: u16, edns: Option<Edns>, wishes: [bool; 2]) -> Vec<u8> {
+    let [authentic_data, checking_disabled] = wishes;
     let mut bytes = Vec::new();
     let ask = Ask {
         id: 7,
         question: &question(text, kind),
         edns,
+        authentic_data,
         checking_disabled,
     };
     ask.write(&mut bytes);
@@ -184,7 +184,7 @@ fn queries() {
     let bytes = plain("a.test", kind::A);
     let read = parse_query(&bytes).unwrap();
     assert_eq!((read.edns(), read.datagram_limit()), (None, 512));
-    let signed = asked("a.test", kind::A, Some(Edns::ours(true)), true);
+    let signed = asked("a.test", kind::A, Some(Edns::ours(true)), [true, true]);
     let read = parse_query(&signed).unwrap();
     assert!(read.dnssec_ok() && read.checking_disabled());
 }

@@ -52,6 +52,7 @@ fn check_query(bytes: &[u8]) {
                 id: 1,
                 question: query.question(),
                 edns: query.edns(),
+                authentic_data: true,
                 checking_disabled: query.checking_disabled(),
             };
             copy.write(&mut out);
@@ -94,6 +95,7 @@ fn check_response(bytes: &[u8]) {
         id: 1,
         question: response.question(),
         edns: Some(Edns::ours(true)),
+        authentic_data: false,
         checking_disabled: false,
     };
     ask.write(&mut asked);
