@@ -53,9 +53,16 @@ impl Group {
     ///
     /// `one_way`: it is expected to say nothing.
     pub(crate) fn watch(&self, index: usize, begun: Instant, one_way: bool) -> Watch {
-        let heard = self.heard.get(index).map(Arc::clone).unwrap_or_default();
-        let (state, members) = (Arc::clone(&self.state), Arc::clone(&self.members));
-        Watch::new(state, members, heard, index, begun, one_way)
+        Watch {
+            state: Arc::clone(&self.state),
+            members: Arc::clone(&self.members),
+            heard: self.heard.get(index).map(Arc::clone).unwrap_or_default(),
+            index,
+            begun,
+            one_way,
+            told: 0,
+            known: false,
+        }
     }
 }
 

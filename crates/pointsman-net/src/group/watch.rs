@@ -13,41 +13,21 @@ use super::order::Member;
 /// A flow over UDP that was given a member of a group, until it has ended.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    state: Arc<State>,
-    members: Arc<[Member]>,
-    heard: Arc<Heard>,
-    index: usize,
-    begun: Instant,
+    pub(super) state: Arc<State>,
+    pub(super) members: Arc<[Member]>,
+    pub(super) heard: Arc<Heard>,
+    pub(super) index: usize,
+    /// When the member was chosen.
+    pub(super) begun: Instant,
     /// It is expected to say nothing.
-    one_way: bool,
+    pub(super) one_way: bool,
     /// When it was last told that the member answers; 0: never.
-    told: u64,
+    pub(super) told: u64,
     /// Whether it is known that the member is there, or is not.
-    known: bool,
+    pub(super) known: bool,
 }
 
 impl Watch {
-    /// `begun` is the moment at which the member was chosen.
-    pub(super) fn new(
-        state: Arc<State>,
-        members: Arc<[Member]>,
-        heard: Arc<Heard>,
-        index: usize,
-        begun: Instant,
-        one_way: bool,
-    ) -> Self {
-        Self {
-            state,
-            members,
-            heard,
-            index,
-            begun,
-            one_way,
-            told: 0,
-            known: false,
-        }
-    }
-
     /// The member answers, at that second: nothing is held against it. Cheap, for each datagram.
     pub(crate) fn heard(&mut self, now: u64) {
         if self.told == now {
@@ -110,14 +90,16 @@ mod tests {
         let known = Arc::clone(&state);
         let watch = move |index: usize, begun| {
             let (state, members) = (Arc::clone(&known), Arc::clone(&members));
-            Watch::new(
+            Watch {
                 state,
                 members,
-                Arc::clone(&heard[index]),
+                heard: Arc::clone(&heard[index]),
                 index,
                 begun,
-                false,
-            )
+                one_way: false,
+                told: 0,
+                known: false,
+            }
         };
         (state, watch)
     }
