@@ -86,20 +86,32 @@ pub struct Stamp {
     pub beginning: u64,
 }
 
-/// A source of configuration files.
+/// A source of configuration files. One that stands over another says so, and answers itself only what it knows
+/// better.
 pub trait Files {
+    /// The source that is asked for all that this one does not answer itself; without one, nothing is there.
+    fn beneath(&self) -> Option<&dyn Files> {
+        None
+    }
+
     /// Opens a file to read it as a stream, at most `limit` bytes; more is an error of kind
     /// `FileTooLarge`.
     ///
     /// # Errors
     /// Those of the file system.
-    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened>;
+    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
+        let beneath = self.beneath().ok_or(io::ErrorKind::NotFound)?;
+        beneath.open(path, limit)
+    }
 
     /// The bytes of a file, at most `limit`; more is an error of kind `FileTooLarge`.
     ///
     /// # Errors
     /// Those of the file system.
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let beneath = self.beneath().ok_or(io::ErrorKind::NotFound)?;
+        beneath.read(path, limit)
+    }
 
     /// As [`Self::read`], for a file that the command line or a secret's `from_file` names: it may be a pipe, which is
     /// waited for so long.
@@ -107,15 +119,21 @@ pub trait Files {
     /// # Errors
     /// Those of the file system; `TimedOut` where nothing more came into the pipe and it was not closed.
     fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
-        let _files_do_not_wait = within;
-        self.read(path, limit)
+        match self.beneath() {
+            Some(beneath) => beneath.read_handed(path, limit, within),
+            // Files do not wait.
+            None => self.read(path, limit),
+        }
     }
 
     /// Names of the entries of a directory, sorted; `(name, is a directory)`.
     ///
     /// # Errors
     /// Those of the file system; `NotADirectory` for a file.
-    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>>;
+    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
+        let beneath = self.beneath().ok_or(io::ErrorKind::NotFound)?;
+        beneath.list(path)
+    }
 
     /// As [`Self::list`], those alone that [`fits`] a pattern: so that a source that is watched knows which names
     /// matter.
@@ -123,17 +141,25 @@ pub trait Files {
     /// # Errors
     /// As [`Self::list`].
     fn matching(&self, path: &Path, pattern: &str) -> io::Result<Vec<(String, bool)>> {
+        if let Some(beneath) = self.beneath() {
+            return beneath.matching(path, pattern);
+        }
         let mut entries = self.list(path)?;
         entries.retain(|(name, _)| fits(pattern, name));
         Ok(entries)
     }
 
     /// Whether it is a directory; `None` when there is nothing at that path.
-    fn is_directory(&self, path: &Path) -> Option<bool>;
+    fn is_directory(&self, path: &Path) -> Option<bool> {
+        self.beneath()?.is_directory(path)
+    }
 
     /// Whether something is there, or may be: also a link that leads nowhere, and what stands where nobody may look.
     fn may_be_there(&self, path: &Path) -> bool {
-        self.is_directory(path).is_some()
+        match self.beneath() {
+            Some(beneath) => beneath.may_be_there(path),
+            None => self.is_directory(path).is_some(),
+        }
     }
 
     /// Where a path leads by its links. What has none, and no programs either, says that all are there.
@@ -141,17 +167,21 @@ pub trait Files {
     /// # Errors
     /// Those of the file system; `NotFound` for a path that leads nowhere.
     fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        Ok(path.to_owned())
+        match self.beneath() {
+            Some(beneath) => beneath.real_path(path),
+            None => Ok(path.to_owned()),
+        }
     }
 
     /// Whether this host has a user of that name or number; `None`: that is not known.
     fn has_user(&self, name: &str) -> Option<bool> {
-        let _nobody_knows = name;
-        None
+        self.beneath()?.has_user(name)
     }
 
     /// The value of an environment variable, for secrets `from_env`.
-    fn variable(&self, name: &str) -> Option<String>;
+    fn variable(&self, name: &str) -> Option<String> {
+        self.beneath()?.variable(name)
+    }
 }
 
 /// Whether a name matches a pattern of `*` (any text) and `?` (any byte). As shells do: a hidden file must be named.

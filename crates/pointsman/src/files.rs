@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pointsman_config::files::{Disk, Files, Opened};
+use pointsman_config::files::{Disk, Files};
 use pointsman_os::local::read_handed;
 
 /// What came out of pipes: several steps of a verb may ask for it.
@@ -45,8 +45,8 @@ fn stdin(limit: u64) -> io::Result<Vec<u8>> {
 }
 
 impl Files for ThisHost {
-    fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
-        Disk.open(path, limit)
+    fn beneath(&self) -> Option<&dyn Files> {
+        Some(&Disk)
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -70,31 +70,11 @@ impl Files for ThisHost {
         Ok(bytes)
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
-        Disk.list(path)
-    }
-
     fn is_directory(&self, path: &Path) -> Option<bool> {
         match is_stdin(path) {
             true => Some(false),
             false => Disk.is_directory(path),
         }
-    }
-
-    fn may_be_there(&self, path: &Path) -> bool {
-        Disk.may_be_there(path)
-    }
-
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        Disk.real_path(path)
-    }
-
-    fn has_user(&self, name: &str) -> Option<bool> {
-        Disk.has_user(name)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        Disk.variable(name)
     }
 }
 

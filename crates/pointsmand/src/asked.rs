@@ -122,6 +122,10 @@ impl Recorder {
 }
 
 impl Files for Recorder {
+    fn beneath(&self) -> Option<&dyn Files> {
+        Some(&*self.disk)
+    }
+
     fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
         self.file(path);
         let opened = self.disk.open(path, limit)?;
@@ -163,21 +167,5 @@ impl Files for Recorder {
         }
         self.file(path);
         self.disk.is_directory(path)
-    }
-
-    fn may_be_there(&self, path: &Path) -> bool {
-        self.disk.may_be_there(path)
-    }
-
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        self.disk.real_path(path)
-    }
-
-    fn has_user(&self, name: &str) -> Option<bool> {
-        self.disk.has_user(name)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.disk.variable(name)
     }
 }

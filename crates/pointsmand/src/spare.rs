@@ -110,6 +110,10 @@ pub(crate) fn on_disk(path: &Path) -> Option<Stamp> {
 }
 
 impl Files for Spares {
+    fn beneath(&self) -> Option<&dyn Files> {
+        Some(&Disk)
+    }
+
     fn open(&self, path: &Path, limit: u64) -> io::Result<Opened> {
         match self.of(path) {
             Some(spare) if spare.stamp.length > limit => Err(io::ErrorKind::FileTooLarge.into()),
@@ -122,40 +126,8 @@ impl Files for Spares {
         }
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        Disk.read(path, limit)
-    }
-
     fn read_handed(&self, path: &Path, limit: u64, within: Duration) -> io::Result<Vec<u8>> {
         read_handed(path, limit, within)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
-        Disk.list(path)
-    }
-
-    fn matching(&self, path: &Path, pattern: &str) -> io::Result<Vec<(String, bool)>> {
-        Disk.matching(path, pattern)
-    }
-
-    fn is_directory(&self, path: &Path) -> Option<bool> {
-        Disk.is_directory(path)
-    }
-
-    fn may_be_there(&self, path: &Path) -> bool {
-        Disk.may_be_there(path)
-    }
-
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        Disk.real_path(path)
-    }
-
-    fn has_user(&self, name: &str) -> Option<bool> {
-        Disk.has_user(name)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        Disk.variable(name)
     }
 }
 
