@@ -13,7 +13,7 @@ use pointsman_policy::{Domain, Need};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::ids::{PolicyId, ResolverId};
 
-pub(crate) use self::sniff::{glance, look, told_by, told_in};
+pub(crate) use self::sniff::{glance, header_of, look, told_by, told_in};
 use crate::ends::Ends;
 use crate::guest::{Gone, Guest, while_here};
 use crate::outbound::Ways;

@@ -216,6 +216,14 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// How datagrams leave by an outbound: as its streams do. `None` where it is not direct.
     fn datagrams(&self, via: OutboundId) -> Option<Uplink>;
 
+    /// Whether datagrams that leave from here for that address would come back to us.
+    ///
+    /// # Errors
+    /// They would: why they are not sent.
+    fn refuse_datagrams(&self, _to: SocketAddr) -> Result<(), String> {
+        Ok(())
+    }
+
     /// A stream to a server by way of an outbound; `None`: from here.
     fn stream(&self, via: Option<OutboundId>, server: SocketAddr, limit: Duration)
     -> Streaming<'_>;

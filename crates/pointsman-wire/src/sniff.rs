@@ -21,7 +21,7 @@ mod tls;
 
 pub use banner::{Banner, MAX_BANNER, ServerProtocol, banner};
 pub(crate) use datagrams::claims;
-pub use datagrams::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD};
+pub use datagrams::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD, header_of};
 
 use crate::Parse;
 use crate::read::{Stop, bounded};

@@ -159,7 +159,8 @@ impl Relay {
         let facts = Facts {
             network: Network::Udp,
             inbound: Fact::Known(inbound, Provenance::Inbound),
-            source: Fact::Known(client, Provenance::Inbound),
+            // As those of connections: without the link that an address is on.
+            source: Fact::Known(ClientAddr::new(client).get(), Provenance::Inbound),
             destination: Fact::Known(host, Provenance::Request),
             port: Fact::Known(port, Provenance::Request),
             ..Facts::default()

@@ -73,7 +73,7 @@ pub(crate) async fn begin(
             return None;
         }
     };
-    let (socket, local) = match listen(local) {
+    let (socket, local) = match listen(local, client.local_addr()) {
         Ok(bound) => bound,
         Err(error) => {
             let answer = socks::write_unbound_reply(ReplyCode::GeneralFailure);
@@ -112,8 +112,8 @@ pub(crate) async fn begin(
     })))
 }
 
-/// A socket at the address of this host that the client connected to.
-fn listen(local: LocalAddr) -> io::Result<(UdpSocket, LocalAddr)> {
+/// A socket at the address of this host that the client connected to; `with_link`: the same, with the link that it is on.
+fn listen(local: LocalAddr, with_link: Option<SocketAddr>) -> io::Result<(UdpSocket, LocalAddr)> {
     let options = Options {
         coalesce: true,
         tell_class: true,
@@ -121,7 +121,10 @@ fn listen(local: LocalAddr) -> io::Result<(UdpSocket, LocalAddr)> {
         send_buffer: DATAGRAM_BUFFER,
         ..Options::default()
     };
-    let at = SocketAddr::new(local.get().ip(), 0);
+    let mut at = SocketAddr::new(local.get().ip(), 0);
+    if let (SocketAddr::V6(at), Some(SocketAddr::V6(with_link))) = (&mut at, with_link) {
+        at.set_scope_id(with_link.scope_id());
+    }
     let socket = for_a_flow(datagram::listener(at, false, &options)?)?;
     let socket = UdpSocket::from_std(socket)?;
     let at = socket.local_addr()?;

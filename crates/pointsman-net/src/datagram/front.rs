@@ -4,7 +4,7 @@
 
 mod associated;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Front {
         match self {
             Self::Association(client, _) => client.hear(from, datagram),
             Self::Forward => Some(Said {
-                client: SocketAddr::new(from.ip().to_canonical(), from.port()),
+                client: canonical(from),
                 place: to.map_or(Spelled::Only, |to| Spelled::Asked(octets(to))),
                 skip: 0,
             }),
@@ -142,6 +142,17 @@ impl Front {
             Self::Association(client, _) => client.client(),
             Self::Forward => None,
         }
+    }
+}
+
+/// An address as it is told from others: an IPv4 one is one, however the socket spells it. That of a link keeps which link
+/// it is: without that nothing can be sent there.
+fn canonical(at: SocketAddr) -> Client {
+    match at {
+        SocketAddr::V6(at) if at.ip().to_ipv4_mapped().is_none() => {
+            SocketAddrV6::new(*at.ip(), at.port(), 0, at.scope_id()).into()
+        }
+        _ => SocketAddr::new(at.ip().to_canonical(), at.port()),
     }
 }
 

@@ -87,12 +87,11 @@ impl Held {
         None
     }
 
-    /// What the first datagram is, without waiting for others.
+    /// What the first datagram is by its header: for whoever asks for nothing else, no key is made.
     pub(super) fn protocol(&self) -> Option<Protocol> {
-        let mut first = FirstDatagrams::default();
-        let told = self.look(&mut first, &mut 0);
-        let looked = facts::told_in(told.unwrap_or_else(|| first.so_far()));
-        looked.known().map(|look| look.protocol)
+        let state = self.state();
+        let (first, _) = state.datagrams.first()?;
+        facts::header_of(first)
     }
 
     /// The client left.

@@ -124,6 +124,11 @@ pub(crate) fn told_in(glance: Option<Glance>) -> Fact<Look> {
     glance.map_or_else(other, seen)
 }
 
+/// What a flow's first datagram is by its header; nothing of it is opened.
+pub(crate) fn header_of(datagram: &[u8]) -> Option<Protocol> {
+    sniff::header_of(datagram).map(|protocol| named(protocol).0)
+}
+
 fn other() -> Fact<Look> {
     Fact::Known(
         Look {
@@ -141,19 +146,7 @@ fn name_of(text: &str) -> Option<Domain> {
 }
 
 fn seen(glance: Glance) -> Fact<Look> {
-    let (protocol, from) = match glance.protocol {
-        sniff::Protocol::Bittorrent => (Protocol::Bittorrent, Provenance::Inbound),
-        sniff::Protocol::Dns => (Protocol::Dns, Provenance::Inbound),
-        sniff::Protocol::Dtls => (Protocol::Dtls, Provenance::Inbound),
-        sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
-        sniff::Protocol::Ntp => (Protocol::Ntp, Provenance::Inbound),
-        sniff::Protocol::Postgresql => (Protocol::Postgresql, Provenance::Inbound),
-        sniff::Protocol::Quic => (Protocol::Quic, Provenance::Quic),
-        sniff::Protocol::Rdp => (Protocol::Rdp, Provenance::Inbound),
-        sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
-        sniff::Protocol::Stun => (Protocol::Stun, Provenance::Inbound),
-        sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
-    };
+    let (protocol, from) = named(glance.protocol);
     let domain = glance.name.and_then(|name| name_of(&name));
     let look = Look {
         protocol,
@@ -167,6 +160,23 @@ fn seen(glance: Glance) -> Fact<Look> {
         tls_version: glance.tls_version,
     };
     Fact::Known(look, from)
+}
+
+/// As policies know a protocol, and what tells it.
+fn named(protocol: sniff::Protocol) -> (Protocol, Provenance) {
+    match protocol {
+        sniff::Protocol::Bittorrent => (Protocol::Bittorrent, Provenance::Inbound),
+        sniff::Protocol::Dns => (Protocol::Dns, Provenance::Inbound),
+        sniff::Protocol::Dtls => (Protocol::Dtls, Provenance::Inbound),
+        sniff::Protocol::Http => (Protocol::Http, Provenance::HttpHost),
+        sniff::Protocol::Ntp => (Protocol::Ntp, Provenance::Inbound),
+        sniff::Protocol::Postgresql => (Protocol::Postgresql, Provenance::Inbound),
+        sniff::Protocol::Quic => (Protocol::Quic, Provenance::Quic),
+        sniff::Protocol::Rdp => (Protocol::Rdp, Provenance::Inbound),
+        sniff::Protocol::Ssh => (Protocol::Ssh, Provenance::SshBanner),
+        sniff::Protocol::Stun => (Protocol::Stun, Provenance::Inbound),
+        sniff::Protocol::Tls => (Protocol::Tls, Provenance::TlsHello),
+    }
 }
 
 #[cfg(test)]

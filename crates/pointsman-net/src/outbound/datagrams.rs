@@ -21,6 +21,7 @@ use pointsman_wire::socks;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use super::bound::is_believed;
 use super::waiting::{Limit, Waiting};
 use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, ends_in_number, socks5};
 use crate::spec::listening::At;
@@ -222,7 +223,7 @@ impl Ways {
     }
 
     /// Refuses an address where an association of ours takes datagrams.
-    fn refuse_relay(&self, at: SocketAddr) -> Result<(), DialError> {
+    pub(super) fn refuse_relay(&self, at: SocketAddr) -> Result<(), DialError> {
         let canonical = SocketAddr::new(at.ip().to_canonical(), at.port());
         match self.shared().relays.has(canonical) {
             true => Err(DialError::OwnListener { at: At::Udp(at) }),
@@ -339,12 +340,14 @@ impl Ways {
         let (stream, bound) = socks5::associate(&name, stream, login, limit.waiting).await?;
         let bound = SocketAddr::new(bound.ip().to_canonical(), bound.port());
         let peer = stream.peer_addr().map(|peer| peer.ip().to_canonical());
-        // Of a server on another host an address that is this host's alone is not its own: datagrams would be brought to
-        // whoever listens here.
-        let is_here = |address: IpAddr| local::is_local(address) || is_own_address(address);
-        let is_strange = index == 0 && is_here(bound.ip()) && !peer.is_some_and(is_here);
-        // Servers behind an address translator, or that never thought of it, say "where you found me" so.
-        if !bound.ip().is_unspecified() && !is_strange {
+        let found = match (index, &server.host) {
+            (0, _) => peer,
+            (_, Host::Address(address)) => Some(*address),
+            (_, Host::Name(_)) => None,
+        };
+        // What further proxies say is reached from those before them.
+        let is_own = |address| index == 0 && is_own_address(address);
+        if is_believed(bound.ip(), found, is_own) {
             return Ok((bound, stream));
         }
         let at = match (index, peer, &server.host) {

@@ -7,6 +7,7 @@
 //! A chain is no kind of connection of its own: "through these hops" is a list, and whoever needs
 //! a stream to somewhere asks for it through what is left of the list.
 
+mod bound;
 mod datagrams;
 mod error;
 mod given;

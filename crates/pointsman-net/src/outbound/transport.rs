@@ -12,6 +12,7 @@ use super::{DialError, Target, Ways};
 use crate::dial::Dialer;
 use crate::lookup::{Picks, Streaming, Transport};
 use crate::record::chain;
+use crate::spec::listening::At;
 use crate::tasks::Tasks;
 
 impl Transport for Ways {
@@ -21,6 +22,13 @@ impl Transport for Ways {
 
     fn datagrams(&self, via: OutboundId) -> Option<Uplink> {
         self.direct_by(via)
+    }
+
+    fn refuse_datagrams(&self, to: SocketAddr) -> Result<(), String> {
+        let refused = self
+            .refuse_own_at(At::Udp(to))
+            .and_then(|()| self.refuse_relay(to));
+        refused.map_err(|error| chain(&error))
     }
 
     fn stream(

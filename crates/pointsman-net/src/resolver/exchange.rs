@@ -87,6 +87,9 @@ impl Exchange<'_> {
             Ok(address) => address,
             Err(error) => return Response::Unreached(error.to_string()),
         };
+        if let Err(why) = self.transport.refuse_datagrams(address) {
+            return Response::Unreached(why);
+        }
         let mut sent = 0;
         let mut again = std::pin::pin!(sleep_until(Instant::now()));
         let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Response>> + Send + '_>>> =

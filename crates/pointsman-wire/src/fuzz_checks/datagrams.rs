@@ -6,7 +6,7 @@ use crate::Parse;
 use crate::sniff::quic::MIN_INITIAL;
 use crate::sniff::quic::keys::Keys;
 use crate::sniff::quic::packet::{MAX_ID, Version};
-use crate::sniff::{FirstDatagrams, Glance, MAX_DATAGRAMS, MAX_HELD, Protocol, claims};
+use crate::sniff::{FirstDatagrams, Glance, MAX_DATAGRAMS, MAX_HELD, Protocol, claims, header_of};
 
 /// The parts of an input; the last may be cut.
 pub(crate) fn parts(bytes: &[u8]) -> Vec<&[u8]> {
@@ -113,5 +113,9 @@ fn pushed<P: AsRef<[u8]>>(datagrams: &[P]) -> Option<Glance> {
         }
         verdict = now;
     }
+    let header = datagrams
+        .first()
+        .and_then(|first| header_of(first.as_ref()));
+    assert_eq!(header, first.so_far().map(|glance| glance.protocol));
     first.so_far()
 }

@@ -104,6 +104,25 @@ fn begin(datagram: &[u8]) -> State {
     }
 }
 
+/// What a flow's first datagram is by its header: nothing of it is opened, and nothing kept; `None`: nothing that is known.
+///
+/// The same that [`FirstDatagrams`] says of the protocol, for whoever asks for nothing else.
+///
+/// ```
+/// use pointsman_wire::sniff::{Protocol, header_of};
+///
+/// let question = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
+/// assert_eq!(header_of(question), Some(Protocol::Dns));
+/// assert_eq!(header_of(b"neither this nor that"), None);
+/// ```
+pub fn header_of(datagram: &[u8]) -> Option<Protocol> {
+    if Initials::is_first(datagram).is_some() {
+        return Some(Protocol::Quic);
+    }
+    let told = SNIFFERS.iter().find(|(_, tells)| tells(datagram));
+    told.map(|(protocol, _)| *protocol)
+}
+
 /// The protocols that would each tell a first datagram, for the checks.
 pub(crate) fn claims(datagram: &[u8]) -> Vec<Protocol> {
     let quic = Initials::begin(datagram).map(|_| Protocol::Quic);

@@ -42,15 +42,21 @@ impl Initials {
     ///
     /// The datagram is yet to be pushed.
     pub(super) fn begin(datagram: &[u8]) -> Option<Self> {
-        let first = Packets::new(datagram).next()?;
-        let known = Version::of(first.version).is_some();
-        let likely = known || (packet::may_be_quic(first.version) && datagram.len() >= MIN_INITIAL);
-        likely.then(|| Self {
-            version: first.version,
+        let version = Self::is_first(datagram)?;
+        Some(Self {
+            version,
             keys: [None, None],
             hello: Pieces::default(),
             scratch: Vec::new(),
         })
+    }
+
+    /// The version of the first packet of what a client of QUIC may send first: its header tells, nothing is opened.
+    pub(super) fn is_first(datagram: &[u8]) -> Option<u32> {
+        let first = Packets::new(datagram).next()?;
+        let known = Version::of(first.version).is_some();
+        let likely = known || (packet::may_be_quic(first.version) && datagram.len() >= MIN_INITIAL);
+        likely.then_some(first.version)
     }
 
     /// Takes a datagram; `Some` once there is no more to learn.

@@ -11,7 +11,7 @@ use pointsman_wire::socks::{
 };
 use pointsman_wire::{Parse, RequestHost};
 
-use super::{Said, Spelled};
+use super::{Said, Spelled, canonical};
 use crate::datagram::nat::Client;
 
 /// The client of an association.
@@ -44,7 +44,7 @@ impl Associated {
         from: SocketAddr,
         datagram: &'a [u8],
     ) -> Option<Said<'a>> {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let from = canonical(from);
         let skip = match self.client {
             // The place is read where it is new.
             Some(client) if client == from => udp_header_length(datagram)?,

@@ -17,6 +17,12 @@ const KEY: usize = 16;
 /// A secret of SHA-256.
 const SECRET: usize = 32;
 
+#[cfg(test)]
+thread_local! {
+    /// How often keys were derived by this thread.
+    pub(crate) static DERIVED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The keys of a client's Initial packets.
 pub(crate) struct Keys {
     header: HeaderProtectionKey,
@@ -28,6 +34,8 @@ impl Keys {
     /// Derives the keys from the connection ID that the client chose for the server, or was told by
     /// a Retry. `None` never happens: the lengths are those that the algorithms take.
     pub(crate) fn of_client(version: Version, id: &[u8]) -> Option<Self> {
+        #[cfg(test)]
+        DERIVED.with(|derived| derived.set(derived.get() + 1));
         let [key, iv, header] = match version {
             Version::One => ["quic key", "quic iv", "quic hp"],
             Version::Two => ["quicv2 key", "quicv2 iv", "quicv2 hp"],

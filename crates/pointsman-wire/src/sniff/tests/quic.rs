@@ -10,9 +10,9 @@ use super::hello::Hello;
 use super::{described, told};
 use crate::Parse;
 use crate::fuzz_checks::{check_datagrams, check_quic_frames, initial, joined, parts};
-use crate::sniff::quic::keys::Keys;
+use crate::sniff::quic::keys::{DERIVED, Keys};
 use crate::sniff::quic::packet::Version;
-use crate::sniff::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD};
+use crate::sniff::{FirstDatagrams, MAX_DATAGRAMS, MAX_HELD, Protocol, header_of};
 
 const ID: &[u8] = b"\x83\x94\xc8\xf0\x3e\x51\x57\x08";
 
@@ -103,6 +103,18 @@ fn keys_are_those_of_the_rfcs() {
     check_captured("rfc9001-a2", &expected);
     let expected = ["quic example.com version=0304 alpn=alpn quic=6b3343cf"];
     check_captured("rfc9369-a2", &expected);
+}
+
+#[test]
+fn the_header_tells_the_protocol_and_derives_no_keys() {
+    let whole = Hello::named("a.test").message();
+    let datagram = initial(Version::One, ID, 0, &crypto(0, &whole));
+    let derived = || DERIVED.with(std::cell::Cell::get);
+    let before = derived();
+    assert_eq!(header_of(&datagram), Some(Protocol::Quic));
+    assert_eq!(derived(), before);
+    let _told = FirstDatagrams::default().push(&datagram);
+    assert_eq!(derived(), before + 1);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 
 use super::*;
+use crate::daemon::Start;
+use crate::namespace::Namespace;
 
 /// Asks for an association, and says what the answer is: 0, it was granted.
 fn asks(daemon: &Daemon) -> (TcpStream, u8) {
@@ -144,4 +146,73 @@ fn flows_to_names_by_proxies_have_a_limit_and_leave_nothing_behind() {
     let again = Client::new(&daemon);
     again.send(&to_name("n9.test", 443), b"hello");
     eventually("others get a place", || live() == 1);
+}
+
+#[test]
+fn a_resolver_does_not_ask_a_forward_of_our_own() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    drop(taken);
+    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    target.set_nonblocking(true).unwrap();
+    let to = target.local_addr().unwrap();
+    let daemon = Daemon::native(&format!(
+        "{MIXED}dns: {{ upstreams: {{ round: \"udp://{at}\" }} }}\nforwards:\n\
+         \x20 ask: {{ listen: \"udp://{at}\", targets: [{{ name: t, address: \"udp://{to}\" }}] }}\n\
+         rules:\n  - FALLBACK, DIRECT\n"
+    ));
+    let client = Client::new(&daemon);
+    client.send(&to_name("somewhere.test", 443), b"hello");
+    eventually("the look-up fails", || ended(&daemon).len() == 1);
+    let why = ended(&daemon)[0]["error"].to_string();
+    assert!(why.contains("own listener"), "{why}");
+    assert!(target.recv(&mut [0; 64]).is_err(), "nothing went round");
+}
+
+/// Two datagrams by an association, from a link-local address.
+const LINK_LOCAL: &str = "
+import socket, sys
+port, place = int(sys.argv[1]), int(sys.argv[2])
+at = socket.getaddrinfo('fe80::1%lo', port, socket.AF_INET6, socket.SOCK_STREAM)[0][4]
+control = socket.socket(socket.AF_INET6)
+control.connect(at)
+control.sendall(bytes([5, 1, 0])); control.recv(2)
+control.sendall(bytes([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]))
+reply = control.recv(22)
+print('reply', reply[1])
+relay = (at[0], int.from_bytes(reply[-2:], 'big'), 0, at[3])
+client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+client.bind((at[0], 0, 0, at[3]))
+client.settimeout(5)
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind(('::1', place)); server.settimeout(5)
+for word in (b'one', b'two'):
+    client.sendto(bytes([0, 0, 0, 4]) + bytes(15) + b'\\x01' + place.to_bytes(2, 'big') + word, relay)
+    said, who = server.recvfrom(100)
+    server.sendto(said[::-1], who)
+    print(client.recv(100)[22:].decode())
+";
+
+#[test]
+fn a_client_with_a_link_local_address_has_datagrams() {
+    let home = Namespace::new("link");
+    home.ip(&["-6", "address", "add", "fe80::1/64", "dev", "lo"]);
+    let daemon = Daemon::start(&Start {
+        files: vec![(
+            "pointsman.yaml",
+            "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"[::]:7890\", allow: [\"::/0\"] }\n\
+             rules:\n  - FALLBACK, DIRECT\n"
+                .to_owned(),
+        )],
+        config: "pointsman.yaml",
+        namespace: Some(&home.name),
+        ..Start::default()
+    });
+    let output = home
+        .command("python3")
+        .args(["-c", LINK_LOCAL, "7890", "5353"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "reply 0\neno\nowt\n", "{output:?} {}", daemon.log());
 }
