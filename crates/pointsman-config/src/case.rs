@@ -201,7 +201,11 @@ fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
         Err(error) => return unreadable(error.to_string()),
     };
     let name = |outbound: Option<_>| outbound.map_or(NONE, |outbound| decided.name(outbound));
-    match names.meets(&case.expect, name(decided.way(&First).outbound)) {
+    let way = decided.way(&First);
+    if way.refused.is_some() && names.wants_rejected(&case.expect) {
+        return None;
+    }
+    match names.meets(&case.expect, name(way.outbound)) {
         Ok(true) => None,
         Ok(false) => {
             let looked_into = decided.looked_into();

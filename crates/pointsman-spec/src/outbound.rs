@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::model::udp::Udp;
+use pointsman_policy::model::udp::{NOT_SAID, Udp};
 use pointsman_policy::{Action, OutboundId};
 
 use crate::address::{Server, Uplink};
@@ -300,7 +300,7 @@ impl Kind {
             },
             Self::Carry(Carrier::Upstream(upstream)) => match &upstream.protocol {
                 Protocol::HttpConnect(_) => Udp::Not("`http` proxies carry no UDP"),
-                Protocol::Socks5(_) if !upstream.carries_udp => Udp::Not("`udp: true` is not set"),
+                Protocol::Socks5(_) if !upstream.carries_udp => Udp::Not(NOT_SAID),
                 Protocol::Socks5(_) => Udp::Carried,
             },
             Self::Choose(_) => Udp::Carried,

@@ -67,6 +67,16 @@ impl Expectable {
     }
 }
 
+impl Expectable {
+    /// Whether `expect` says that a flow is to be rejected, which is so where something above the rules refuses it: UDP
+    /// to an outbound that carries none. An outbound that is called like that is meant itself.
+    #[must_use]
+    pub fn wants_rejected(&self, expect: &str) -> bool {
+        let mut named = self.names.iter().filter(|(name, _)| name == expect);
+        expect.eq_ignore_ascii_case("reject") && named.all(|(_, builtin)| *builtin)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +115,10 @@ mod tests {
                 "there is no outbound `elsewhere` (there are: direct, DIRECT, RESET, Work, office)",
             ),
         );
+        assert!(names.wants_rejected("REJECT") && names.wants_rejected("reject"));
+        assert!(!names.wants_rejected("RESET") && !names.wants_rejected("Work"));
+        let own = Expectable::listed([("reject", "socks5"), ("REJECT", "reject")]);
+        assert!(own.wants_rejected("REJECT") && !own.wants_rejected("reject"));
         // What a flow got, there is, whatever the configuration has become since.
         check("gone", "gone", Ok(true));
     }

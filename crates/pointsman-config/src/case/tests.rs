@@ -324,3 +324,27 @@ fn a_test_that_no_list_can_mend_fails() {
     let codes: Vec<&str> = loaded.problems.0.iter().map(|it| it.code).collect();
     assert_eq!(codes, ["test-failed", "test-open"]);
 }
+
+#[test]
+fn udp_that_is_not_carried_is_rejected_and_named_as_the_rules_have_it() {
+    let native = "version: 1\n\
+        outbounds:\n  web: { type: http, server: \"127.0.0.1:1\" }\n  far: { type: socks5, server: \"127.0.0.1:2\", udp: true }\n\
+        rules:\n  - DOMAIN, a.test, web\n  - DOMAIN, b.test, far\n  - FALLBACK, DIRECT\n";
+    let files = Memory::new([("c.yaml", native)]);
+    let setup = load(Path::new("c.yaml"), None, None, &files).setup.unwrap();
+    let fails = |case: &str| {
+        let (cases, bad) = parse("t.case", case);
+        assert!(bad.is_empty(), "{case}");
+        run(&setup, &cases).len()
+    };
+    for (case, expected) in [
+        ("a.test:53 network=udp => REJECT", 0),
+        ("udp a.test:53 => reject", 0),
+        ("a.test:53 network=udp => web", 0),
+        ("a.test:53 network=udp => RESET", 1),
+        ("a.test:53 network=tcp => REJECT", 1),
+        ("b.test:53 network=udp => REJECT", 1),
+    ] {
+        assert_eq!(fails(case), expected, "{case}");
+    }
+}

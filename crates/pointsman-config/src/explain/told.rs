@@ -128,7 +128,10 @@ fn hint(query: &Query, asked: &[Need], visit: &Visit, fact: &str) -> Option<Stri
         "protocol" if asked.contains(&Need::Sniff) => said(
             query.first_bytes().is_some(),
             "the protocol of the first bytes",
-            "protocol=tls",
+            match query.network {
+                Some(Network::Udp) => "protocol=quic",
+                _ => "protocol=tls",
+            },
         ),
         _ if fact.starts_with("process.") && asked.contains(&Need::Owner) => {
             said(query.process.is_some(), "the program", "process=NAME")

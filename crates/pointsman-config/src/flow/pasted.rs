@@ -1,4 +1,4 @@
-//! A destination as people paste it: `a.test:443`, `[::1]:22`, `https://a.test/x`, `git@a.test:a/b.git`.
+//! A destination as people paste it: `a.test:443`, `[::1]:22`, `https://a.test/x`, `git@a.test:a/b.git`, `udp/a.test:53`.
 //!
 //! Invariant: a login that stands before the host is dropped here; neither an answer nor an error repeats it.
 
@@ -125,6 +125,12 @@ pub(super) fn read(key: &str, text: &str) -> Result<Pasted, BadFlow> {
         network: None,
         speaks: None,
     };
+    if let Some((network, place)) = with_network(text) {
+        return Ok(Pasted {
+            network: Some(network),
+            ..plain(host_and_port(key, place)?)
+        });
+    }
     if let Some((_login, rest)) = text.rsplit_once('@') {
         // As ssh and scp take it: `login@host`, `login@host:path`.
         let path = rest.rsplit_once(':').filter(|_| !rest.ends_with(']'));
@@ -148,6 +154,22 @@ pub(super) fn read(key: &str, text: &str) -> Result<Pasted, BadFlow> {
         return Err(bad(key, why));
     }
     host_and_port(key, before_path(text)).map(plain)
+}
+
+/// `udp 192.0.2.1:53`, `udp/192.0.2.1:53` and `192.0.2.1:53/udp`: what tools and rules write. Nobody has such a path on a
+/// server that is written without a scheme.
+fn with_network(text: &str) -> Option<(Network, &str)> {
+    [Network::Tcp, Network::Udp]
+        .into_iter()
+        .find_map(|network| {
+            let before = text.strip_prefix(network.as_str());
+            let before = before.and_then(|rest| rest.strip_prefix([' ', '/']));
+            let behind = text.strip_suffix(network.as_str());
+            let behind = behind.and_then(|rest| rest.strip_suffix([' ', '/']));
+            let place = before.or(behind)?.trim();
+            let (_, port) = place.rsplit_once(':')?;
+            port.parse::<u16>().ok().map(|_| (network, place))
+        })
 }
 
 fn url(key: &str, scheme: &str, rest: &str) -> Result<Pasted, BadFlow> {

@@ -210,6 +210,19 @@ fn destinations_as_they_are_pasted() {
         "udp://1.1.1.1:53 network=tcp",
         expect!["tcp dst=1.1.1.1 port=53"],
     );
+    for words in [
+        "udp 1.1.1.1:53",
+        "1.1.1.1:53 udp",
+        "\"udp 1.1.1.1:53\"",
+        "udp/1.1.1.1:53",
+        "1.1.1.1:53/udp",
+    ] {
+        read(words, expect!["udp dst=1.1.1.1 port=53"]);
+    }
+    read("[::1]:53/udp", expect!["udp dst=::1 port=53"]);
+    read("tcp/a.test:53", expect!["tcp dst=a.test port=53"]);
+    read("dst=udp", expect!["tcp dst=udp"]);
+    read("a.test/udp", expect!["tcp dst=a.test"]);
     read("dns://1.1.1.1", expect!["udp dst=1.1.1.1 port=53"]);
     read("foo://a.test:99/x", expect!["tcp dst=a.test port=99"]);
     read("a.test/x", expect!["tcp dst=a.test"]);

@@ -227,7 +227,7 @@ impl Query {
     }
 }
 
-/// What a word says: `key=value`, or a destination without its key, which may itself have a `=` in it.
+/// What a word says: `key=value`, a transport, or a destination without its key, which may itself have a `=` in it.
 ///
 /// # Errors
 /// [`BadFlow::NoValue`] where it is a key alone.
@@ -236,6 +236,8 @@ pub fn key_and_value(word: &str) -> Result<(&str, &str), BadFlow> {
     match word.split_once('=') {
         Some((key, value)) if key.bytes().all(of_a_key) => Ok((key, value)),
         None if KEYS.iter().any(|(key, _)| *key == word) => Err(BadFlow::NoValue(word.to_owned())),
+        // As rules have it: `udp 192.0.2.1:53`.
+        None if ["icmp", "tcp", "udp"].contains(&word) => Ok(("network", word)),
         _ => Ok(("dst", word)),
     }
 }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use super::{MOST_NESTED, OutboundId, OutboundInfo, OutboundKind};
 
+/// Why a proxy of SOCKS5 carries none that may well do: its key is not set.
+pub const NOT_SAID: &str = "`udp: true` is not set";
+
 /// Whether an outbound carries UDP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Udp {

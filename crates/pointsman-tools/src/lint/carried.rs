@@ -3,7 +3,7 @@
 use pointsman_policy::condition::Condition;
 use pointsman_policy::fact::Network;
 use pointsman_policy::model::OutboundKind;
-use pointsman_policy::model::udp::{NoUdp, never_udp};
+use pointsman_policy::model::udp::{NOT_SAID, NoUdp, never_udp};
 use pointsman_policy::{OutboundId, Policy};
 
 use super::logic::{Case, Excess, cases};
@@ -31,10 +31,24 @@ pub(super) fn look<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut Vec<F
                 severity: Severity::Warning,
                 origin: site.origin.clone(),
                 message: format!("`{rule}` is on UDP, and {why}: its flows are rejected"),
-                hint: "send them to an outbound that carries UDP, or refuse them outright".into(),
+                hint: hint(policy, outbound),
                 related: None,
             });
         }
+    }
+}
+
+/// What to do: a proxy that may well carry UDP needs a key.
+fn hint(policy: &Policy, outbound: OutboundId) -> String {
+    let end = never_udp(&policy.outbounds, outbound);
+    match end.filter(|end| end.why == NOT_SAID) {
+        Some(NoUdp { outbound: at, .. }) => {
+            let name = &policy.outbound(at).name;
+            format!(
+                "add `udp: true` to `{name}` if its server carries UDP; else refuse them outright"
+            )
+        }
+        None => "send them to an outbound that carries UDP, or refuse them outright".into(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::cell::OnceCell;
 
-use pointsman_api::{Explanation, OutboundList, route};
+use pointsman_api::explain::TraceLine;
+use pointsman_api::{Action, Explanation, OutboundList, route};
 use pointsman_config::case::Expectable;
 use pointsman_config::setup::Setup;
 
@@ -34,6 +35,17 @@ impl<'a> Expected<'a> {
             return Ok(());
         };
         let got = explanation.decision.outbound.as_deref().unwrap_or("none");
+        // The row of what refuses above the rules stands in no file.
+        let last = explanation.trace.last();
+        let above = last.is_some_and(|row| matches!(row, TraceLine::Visit(row) if row.line == 0));
+        if explanation.decision.action == Action::Reject
+            && above
+            && self
+                .names()
+                .is_some_and(|names| names.wants_rejected(expect))
+        {
+            return Ok(());
+        }
         // A daemon that does not tell its outbounds leaves names as they are.
         let meets = |names: &Expectable| names.meets(expect, got).map_err(Stop::Usage);
         if got == expect || self.names().map_or(Ok(false), meets)? {
