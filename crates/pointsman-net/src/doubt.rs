@@ -29,11 +29,11 @@ pub(crate) struct Doubtful {
 /// One of them; ends with it. Few flows are, so it takes a word of each.
 #[derive(Debug)]
 pub(crate) struct Doubt {
-    _held: Box<Held>,
+    _held: Box<CountGuard>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct CountGuard {
     all: Arc<Doubtful>,
     key: Key,
 }
@@ -64,7 +64,7 @@ impl Doubtful {
         drop(flows);
         let all = Arc::clone(self);
         Some(Doubt {
-            _held: Box::new(Held { all, key }),
+            _held: Box::new(CountGuard { all, key }),
         })
     }
 
@@ -73,7 +73,7 @@ impl Doubtful {
     }
 }
 
-impl Drop for Held {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         let mut flows = self.all.flows();
         if let Some(count) = flows.get_mut(&self.key) {

@@ -44,7 +44,7 @@ pub(crate) struct Means<'a> {
 
 /// What a search came to.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum FoundFact {
     Country(Fact<Geo>),
     Local(Fact<IpAddr>),
     Look(Fact<Look>),
@@ -65,7 +65,7 @@ impl Subject {
     }
 }
 
-impl Found {
+impl FoundFact {
     /// Writes it down.
     pub(crate) fn put(self, facts: &mut Facts) {
         let sought = match &self {
@@ -93,25 +93,25 @@ impl Means<'_> {
         need: Need,
         subject: Subject,
         guest: &mut impl Guest,
-    ) -> Result<Found, Gone> {
+    ) -> Result<FoundFact, Gone> {
         Ok(match need {
             Need::Sniff => {
                 let limits = self.ways.generation().spec().sniff;
                 let looked = guest.look(limits, subject.port.unwrap_or(0)).await;
-                Found::Look(looked?)
+                FoundFact::Look(looked?)
             }
-            Need::Resolve => Found::Resolved(match &subject.name {
+            Need::Resolve => FoundFact::Resolved(match &subject.name {
                 Some(name) => while_here(guest, self.resolve(name)).await?,
                 None => Fact::Absent,
             }),
             Need::Owner => {
                 let memory = &self.ways.shared().memory;
                 let search = owner::process(memory, subject.network, self.ends);
-                Found::Owner(while_here(guest, search).await?)
+                FoundFact::Owner(while_here(guest, search).await?)
             }
-            Need::Country => Found::Country(self.country(subject.address)),
-            Need::Local => Found::Local(local(self.ways, subject.address, subject.port)),
-            Need::Verdict(_) => Found::Nothing,
+            Need::Country => FoundFact::Country(self.country(subject.address)),
+            Need::Local => FoundFact::Local(local(self.ways, subject.address, subject.port)),
+            Need::Verdict(_) => FoundFact::Nothing,
         })
     }
 

@@ -131,8 +131,8 @@ async fn follow(
     let mut url = what.url.clone();
     for _ in 0..=MOST_REDIRECTS {
         match once(ways, what, &url, keep).await? {
-            Answer::Done(fetched) => return Ok(fetched),
-            Answer::Moved(to) => {
+            FetchStep::Done(fetched) => return Ok(fetched),
+            FetchStep::Moved(to) => {
                 url = url
                     .join(&to)
                     .map_err(|why| FetchError::Redirect(why.to_string()))?;
@@ -144,7 +144,7 @@ async fn follow(
     )))
 }
 
-enum Answer {
+enum FetchStep {
     Done(Fetched),
     Moved(String),
 }
@@ -154,7 +154,7 @@ async fn once(
     what: &Fetch,
     url: &Url,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
-) -> Result<Answer, FetchError> {
+) -> Result<FetchStep, FetchError> {
     let target = Target {
         host: url.host.clone(),
         port: url.port,
@@ -176,7 +176,7 @@ async fn exchange(
     what: &Fetch,
     url: &Url,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
-) -> Result<Answer, FetchError> {
+) -> Result<FetchStep, FetchError> {
     let allowance = Allowance::for_a_head();
     let stream = Metered {
         stream,
@@ -225,14 +225,14 @@ async fn read(
     what: &Fetch,
     tls: bool,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
-) -> Result<Answer, FetchError> {
+) -> Result<FetchStep, FetchError> {
     let headers = response.headers();
     match response.status() {
         StatusCode::OK => {}
-        StatusCode::NOT_MODIFIED => return Ok(Answer::Done(Fetched::Unchanged)),
+        StatusCode::NOT_MODIFIED => return Ok(FetchStep::Done(Fetched::Unchanged)),
         status if status.is_redirection() => {
             let to = header(headers, &LOCATION).ok_or(FetchError::Status(status))?;
-            return Ok(Answer::Moved(to));
+            return Ok(FetchStep::Moved(to));
         }
         status => return Err(FetchError::Status(status)),
     }
@@ -270,7 +270,7 @@ async fn read(
     if !bounded && in_a_line && !matches!(last, Some(b'}' | b']')) {
         return Err(FetchError::MaybeCut);
     }
-    Ok(Answer::Done(Fetched::New { validators, length }))
+    Ok(FetchStep::Done(Fetched::New { validators, length }))
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -7,7 +7,7 @@
 
 mod bound;
 mod client;
-mod held;
+mod reset_on_drop;
 mod steps;
 
 use std::pin::Pin;

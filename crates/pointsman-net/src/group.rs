@@ -4,10 +4,10 @@
 //! is keyed by the group's name, or by the descriptor.
 //! Absent: how a flow is taken to a member: see [`crate::outbound`].
 
-mod heard;
 mod inherited;
-mod kept;
+mod last_answer;
 mod order;
+mod states;
 mod watch;
 
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use crate::record::Rest;
 
-use self::heard::Heard;
 pub(crate) use self::inherited::{Connected, NotNow, Turn};
-pub(crate) use self::kept::{Kept, Permit, State, Unfit};
-pub(crate) use self::order::{Left, Member, Next, Trying};
+use self::last_answer::LastAnswer;
+pub(crate) use self::order::{Member, Next, Trying, Untried};
+pub(crate) use self::states::{GroupStates, Permit, State, Unfit};
 pub(crate) use self::watch::Watch;
 
 /// The groups of a generation that try their members.
@@ -40,7 +40,7 @@ pub(crate) struct Group {
     /// In order.
     pub(crate) members: Arc<[Member]>,
     /// When each answered last.
-    heard: Box<[Arc<Heard>]>,
+    heard: Box<[Arc<LastAnswer>]>,
 }
 
 impl Group {

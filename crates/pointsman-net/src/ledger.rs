@@ -19,4 +19,4 @@ pub use self::live::LiveFlow;
 pub use self::news::{Decisions, News, Tail};
 pub use self::tallies::{Remembered, RuleTally, Tallied, Tally};
 pub(crate) use self::tallies::{Rules, Tallies};
-pub use self::trouble::{FLOW_LOG, Gravity, TargetTrouble, Told, Trouble};
+pub use self::trouble::{FLOW_LOG, Gravity, TargetTrouble, Trouble, TroubleEvent};

@@ -106,9 +106,9 @@ impl Listener {
                         keep_lively(&socket);
                     }
                     let place = if each {
-                        Place::Here(index)
+                        WorkerChoice::Here(index)
                     } else {
-                        Place::InTurn
+                        WorkerChoice::InTurn
                     };
                     let accepting = accept_tcp(socket, place, Arc::clone(&shared), tasks.clone());
                     tasks.spawn_on(workers.handle(index), accepting);
@@ -183,7 +183,7 @@ fn keep_lively(socket: &impl os::AsSocket) {
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum WorkerChoice {
     Here(usize),
     InTurn,
 }
@@ -246,7 +246,12 @@ enum Moving {
     Local(OwnLocalStream),
 }
 
-async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, tasks: Tasks) {
+async fn accept_tcp(
+    socket: StdTcpListener,
+    place: WorkerChoice,
+    shared: Arc<Shared>,
+    tasks: Tasks,
+) {
     match TcpListener::from_std(socket) {
         Ok(listener) => accept_all(Queue::Tcp(listener), place, shared, tasks).await,
         Err(error) => tracing::error!(%error, "a listener could not be started"),
@@ -255,12 +260,14 @@ async fn accept_tcp(socket: StdTcpListener, place: Place, shared: Arc<Shared>, t
 
 async fn accept_local(socket: OwnLocalListener, shared: Arc<Shared>, tasks: Tasks) {
     match LocalListener::from_std(socket) {
-        Ok(listener) => accept_all(Queue::Local(listener), Place::InTurn, shared, tasks).await,
+        Ok(listener) => {
+            accept_all(Queue::Local(listener), WorkerChoice::InTurn, shared, tasks).await;
+        }
         Err(error) => tracing::error!(%error, "a listener could not be started"),
     }
 }
 
-async fn accept_all(queue: Queue, place: Place, shared: Arc<Shared>, tasks: Tasks) {
+async fn accept_all(queue: Queue, place: WorkerChoice, shared: Arc<Shared>, tasks: Tasks) {
     let mut reserve = Reserve::take();
     let mut pause = FIRST_PAUSE;
     // Once, until one is served again.
@@ -339,7 +346,11 @@ impl Shared {
 
     /// Hands it to its worker, unless the descriptor that it took is none for flows: then it is closed, and the
     /// client sees that at once.
-    fn admit(self: &Arc<Self>, (socket, peer): Arrived, place: Place) -> io::Result<Admitted> {
+    fn admit(
+        self: &Arc<Self>,
+        (socket, peer): Arrived,
+        place: WorkerChoice,
+    ) -> io::Result<Admitted> {
         let Ok(socket) = descriptors::for_a_flow(socket) else {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Ok(Admitted::Refused);
@@ -348,7 +359,7 @@ impl Shared {
         Ok(Admitted::Placed)
     }
 
-    fn place(self: &Arc<Self>, (socket, peer): Arrived, place: Place) -> io::Result<()> {
+    fn place(self: &Arc<Self>, (socket, peer): Arrived, place: WorkerChoice) -> io::Result<()> {
         if matches!(socket, Socket::Tcp(_)) && !os::ACCEPTED_INHERIT_OPTIONS {
             keep_lively(&socket);
         }
@@ -380,14 +391,14 @@ impl Shared {
     }
 
     /// `Ok` when the worker is the one we run on, `Err` when the socket has to move.
-    fn worker_for(&self, place: Place) -> Result<usize, usize> {
+    fn worker_for(&self, place: WorkerChoice) -> Result<usize, usize> {
         match place {
-            Place::Here(worker) => match self.idler_than(worker) {
+            WorkerChoice::Here(worker) => match self.idler_than(worker) {
                 Some(other) => Err(other),
                 None => Ok(worker),
             },
             // A listener that hands out in turn accepts on the first worker.
-            Place::InTurn => {
+            WorkerChoice::InTurn => {
                 match self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len() {
                     0 => Ok(0),
                     worker => Err(worker),

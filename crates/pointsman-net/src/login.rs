@@ -3,7 +3,7 @@
 //! Invariant: a password is never printed, and comparing one takes a time that does not depend on
 //! where it differs. Absent: hashes of passwords, accounts.
 
-pub(crate) mod brake;
+pub(crate) mod throttle;
 
 use pointsman_spec::login::User;
 

@@ -184,13 +184,13 @@ fn of(families: Families) -> &'static str {
 }
 
 /// What a look-up of addresses comes to.
-pub type Found = Result<Addresses, NotFound>;
+pub type AddressResult = Result<Addresses, NotFound>;
 
 /// A question under way. Dropping it gives it up, for oneself alone.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// A look-up under way. Dropping it gives it up, for oneself alone.
-pub type LookingUp<'a> = Pin<Box<dyn Future<Output = Found> + Send + 'a>>;
+pub type LookingUp<'a> = Pin<Box<dyn Future<Output = AddressResult> + Send + 'a>>;
 
 /// Knows names, or asks name servers by the transport given.
 pub trait Resolve: fmt::Debug + Send + Sync {

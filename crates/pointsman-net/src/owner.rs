@@ -16,7 +16,7 @@ use pointsman_os::socket::peer_is_local;
 use pointsman_policy::fact::{Fact, Network as Transport, Parent, Process, Provenance};
 use tokio::time::timeout;
 
-use self::serves::Known;
+use self::serves::OwnerCache;
 pub(crate) use self::serves::{Serves, serves};
 use crate::ends::Ends;
 
@@ -27,7 +27,7 @@ pub(crate) struct Memory {
     /// The last command lines that were long, newest last.
     lines: Mutex<VecDeque<Arc<str>>>,
     /// Of those who serve outbounds.
-    known: Known,
+    known: OwnerCache,
 }
 
 /// Ancestors that conditions can see: a shell, a terminal, a session and what started it.

@@ -28,13 +28,13 @@ use arc_swap::ArcSwapOption;
 use pointsman_spec::outbound::{Group, How, Kind};
 
 pub use self::in_force::InForce;
-use self::listeners::{Kept, Listeners};
+use self::listeners::{ActiveListener, Listeners};
 pub use self::transaction::{Prepared, PreparedRefresh, Retired};
 pub use crate::datagram::Loss;
 use crate::dial::Dialer;
 pub use crate::ledger::{
     Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,
-    Tallied, Tally, TargetTrouble, Told, Trouble,
+    Tallied, Tally, TargetTrouble, Trouble, TroubleEvent,
 };
 use crate::relay::Closed;
 use crate::requests::Requests;
@@ -251,7 +251,7 @@ impl<S> Plane<S> {
     }
 
     async fn close_listeners(&self) {
-        let gone: Vec<Kept> = {
+        let gone: Vec<ActiveListener> = {
             let mut listeners = self.listeners();
             listeners.stopped = true;
             self.shared.stopped.store(true, Ordering::Relaxed);

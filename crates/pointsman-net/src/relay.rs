@@ -176,8 +176,8 @@ struct Clock {
     lifetime: Option<Duration>,
     begun: Instant,
     progress: Instant,
-    client: Heard,
-    server: Heard,
+    client: LastRead,
+    server: LastRead,
     /// Of the few relays that have such limits.
     stalls: Option<Box<Stalls>>,
     /// Armed for the earliest limit and, when that has moved meanwhile, armed again: traffic never touches the timer.
@@ -416,12 +416,12 @@ impl Limits {
 
 /// When bytes came from a side last, or it was read from again after a while in which it was not.
 #[derive(Debug)]
-struct Heard {
+struct LastRead {
     at: Instant,
     reads: bool,
 }
 
-impl Heard {
+impl LastRead {
     fn new(at: Instant) -> Self {
         Self { at, reads: true }
     }
@@ -444,8 +444,8 @@ impl Clock {
             lifetime: limits.lifetime,
             begun: now,
             progress: now,
-            client: Heard::new(now),
-            server: Heard::new(now),
+            client: LastRead::new(now),
+            server: LastRead::new(now),
             stalls: Stalls::of(limits),
             timer: None,
         }

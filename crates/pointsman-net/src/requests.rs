@@ -58,7 +58,7 @@ pub enum Outcome {
 /// Somebody subscribes to this already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("request {0} already has a subscriber")]
-pub struct Taken(pub u32);
+pub struct AlreadySubscribed(pub u32);
 
 /// Who is asked, and who waits.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ struct State {
     /// Numbers given so far, to subscriptions and questions alike.
     last: u64,
     subscribers: HashMap<u32, Subscriber>,
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, PendingQuestion>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ struct Subscriber {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingQuestion {
     subscriber: u32,
     subscription: u64,
     answer: oneshot::Sender<Result<Answer, Arc<str>>>,
@@ -100,11 +100,11 @@ impl Requests {
     /// Subscribes to requests of these numbers, until the subscription is dropped.
     ///
     /// # Errors
-    /// [`Taken`] where one of them has a subscriber; then none is subscribed to.
-    pub fn subscribe(self: &Arc<Self>, ids: &[u32]) -> Result<Subscription, Taken> {
+    /// [`AlreadySubscribed`] where one of them has a subscriber; then none is subscribed to.
+    pub fn subscribe(self: &Arc<Self>, ids: &[u32]) -> Result<Subscription, AlreadySubscribed> {
         let mut state = self.state();
         if let Some(taken) = ids.iter().find(|id| state.subscribers.contains_key(id)) {
-            return Err(Taken(*taken));
+            return Err(AlreadySubscribed(*taken));
         }
         let number = state.number();
         let (sender, events) = mpsc::channel(QUEUE);
@@ -168,7 +168,11 @@ impl Requests {
         }
     }
 
-    fn put(&self, request: &Request, record: FlowRecord) -> Result<(Asked<'_>, Reply), Arc<str>> {
+    fn put(
+        &self,
+        request: &Request,
+        record: FlowRecord,
+    ) -> Result<(QuestionGuard<'_>, Reply), Arc<str>> {
         let who = request.subscriber;
         let mut state = self.state();
         let Some(Subscriber {
@@ -191,13 +195,13 @@ impl Requests {
             return Err(format!("subscriber {who} does not read").into());
         }
         let (answer, reply) = oneshot::channel();
-        let waiting = Waiting {
+        let waiting = PendingQuestion {
             subscriber: who,
             subscription,
             answer,
         };
         state.waiting.insert(number, waiting);
-        let asked = Asked {
+        let asked = QuestionGuard {
             requests: self,
             number,
             events,
@@ -209,13 +213,13 @@ impl Requests {
 type Reply = oneshot::Receiver<Result<Answer, Arc<str>>>;
 
 /// A question that was asked; nobody waits once it is dropped.
-struct Asked<'r> {
+struct QuestionGuard<'r> {
     requests: &'r Requests,
     number: u64,
     events: mpsc::Sender<Event>,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for QuestionGuard<'_> {
     fn drop(&mut self) {
         if self.requests.state().waiting.remove(&self.number).is_some() {
             // Who does not read need not know.

@@ -26,7 +26,7 @@ use crate::doubt::Doubtful;
 use crate::generation::Generation;
 use crate::guard::Own;
 use crate::ledger::Flows;
-use crate::login::brake::Brake;
+use crate::login::throttle::LoginThrottle;
 use crate::owner::Memory;
 use crate::record::log::Dropped;
 use crate::relay::PipePool;
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     /// Questions to name servers.
     pub(crate) questions: Tasks,
     /// Who guessed passwords of late.
-    pub(crate) brake: Brake,
+    pub(crate) throttle: LoginThrottle,
     /// Where associations take datagrams.
     pub(crate) relays: Arc<Relays>,
     /// How many flows over UDP there may be, and how much may wait for decisions on them.
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     listening: ArcSwap<Vec<At>>,
     /// Group's name to member's name.
     selections: Mutex<HashMap<Arc<str>, Arc<str>>>,
-    pub(crate) groups: group::Kept,
+    pub(crate) groups: group::GroupStates,
     /// Of doors.
     pub(crate) logs: door::Logs,
     /// Set at the beginning of an end: who comes from now on comes too late.
@@ -126,7 +126,7 @@ impl Shared {
             pipes: PipePool::default(),
             requests: Arc::default(),
             questions: Tasks::new(),
-            brake: Brake::default(),
+            throttle: LoginThrottle::default(),
             relays: Arc::default(),
             datagrams: Arc::default(),
             offloads: Mutex::default(),
@@ -135,7 +135,7 @@ impl Shared {
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),
             selections: Mutex::default(),
-            groups: group::Kept::default(),
+            groups: group::GroupStates::default(),
             logs: door::Logs::default(),
             stopped: AtomicBool::new(false),
             dropped: Arc::default(),

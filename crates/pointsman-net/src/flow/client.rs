@@ -5,7 +5,7 @@ use std::io;
 use pointsman_policy::fact::{Fact, Look};
 use pointsman_spec::limits::SniffLimits;
 
-use super::held::Held;
+use super::reset_on_drop::ResetOnDrop;
 use crate::facts;
 use crate::guest::{Gone, Guest};
 use crate::inbound::{Payload, Reply};
@@ -14,7 +14,7 @@ use crate::stream::Stream;
 /// The client of a flow between arrival and relay.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) stream: Held,
+    pub(super) stream: ResetOnDrop,
     pub(super) reply: Reply,
     pub(super) payload: Payload,
     answered_early: bool,
@@ -23,7 +23,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(stream: Stream, reply: Reply, payload: Payload) -> Self {
         Self {
-            stream: Held::new(stream),
+            stream: ResetOnDrop::new(stream),
             reply,
             payload,
             answered_early: false,

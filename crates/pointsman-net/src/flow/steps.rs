@@ -33,9 +33,9 @@ impl Flow {
         } = begin;
         let generation = case.ways.generation();
         let limit = generation.spec().timeouts.handshake;
-        let brake = &case.ways.shared().brake;
+        let throttle = &case.ways.shared().throttle;
         let (door, ends) = (&case.door.spec, &case.ends);
-        let arrival = match inbound::receive(door, client, ends, limit, brake).await {
+        let arrival = match inbound::receive(door, client, ends, limit, throttle).await {
             Ok(arrival) => arrival,
             Err(end) => {
                 case.end(end);

@@ -75,7 +75,7 @@ pub(crate) struct Next {
 
 /// The members that a connection has yet to try, in their order.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub(crate) struct Untried {
     /// The order begins here, goes on to the last one, and around.
     first: usize,
     count: usize,
@@ -87,7 +87,7 @@ pub(crate) struct Left {
     tries: usize,
 }
 
-impl Left {
+impl Untried {
     /// Of those members; `turn` is whose turn it is.
     pub(crate) fn new(
         how: &Balancing,
@@ -175,7 +175,12 @@ impl Failures {
     }
 
     /// The one to try now: the first that does not rest, else the first.
-    pub(crate) fn next(&self, members: &[Member], left: &mut Left, now: Instant) -> Option<Next> {
+    pub(crate) fn next(
+        &self,
+        members: &[Member],
+        left: &mut Untried,
+        now: Instant,
+    ) -> Option<Next> {
         left.tries = left.tries.checked_sub(1)?;
         let mut all = self.all();
         let mut passed_by = Vec::new();
@@ -225,7 +230,7 @@ impl Failures {
     }
 
     /// Who tried it since `begun` left before it was known whether it can be reached: the next one tries.
-    pub(super) fn left(&self, member: &Member, begun: Instant) {
+    pub(super) fn abandoned(&self, member: &Member, begun: Instant) {
         if let Some(failed) = self.all().get_mut(member)
             && failed.asked == Some(begun)
         {
@@ -292,7 +297,7 @@ impl<'a> Trying<'a> {
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
         if !self.known {
-            self.failures.left(self.member, self.begun);
+            self.failures.abandoned(self.member, self.begun);
         }
     }
 }
@@ -345,14 +350,14 @@ mod tests {
 
     /// In which order a connection tries all that it may.
     fn order(failures: &Failures, group: &Group, turn: usize, now: Instant) -> Vec<usize> {
-        let mut left = Left::new(&group.how, &group.members, turn, None);
+        let mut left = Untried::new(&group.how, &group.members, turn, None);
         let next = || failures.next(&group.members, &mut left, now);
         std::iter::from_fn(next).map(|next| next.index).collect()
     }
 
     /// The target that a connection gets where the first one that it tries can be reached.
     fn first(failures: &Failures, group: &Group, turn: usize, now: Instant) -> usize {
-        let mut left = Left::new(&group.how, &group.members, turn, None);
+        let mut left = Untried::new(&group.how, &group.members, turn, None);
         let next = failures.next(&group.members, &mut left, now);
         next.unwrap().index
     }
@@ -377,7 +382,7 @@ mod tests {
         let now = Instant::now();
         let clients = || (0..10_000_u32).map(|n| IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
         let first = |group: &Group, client| {
-            let mut left = Left::new(&group.how, &group.members, 7, Some(client));
+            let mut left = Untried::new(&group.how, &group.members, 7, Some(client));
             let next = Failures::default().next(&group.members, &mut left, now);
             next.unwrap().index
         };
@@ -395,7 +400,7 @@ mod tests {
         let failures = Failures::default();
         failures.note(&five.members, &five.members[4], now, now);
         for client in clients().take(1000) {
-            let mut left = Left::new(&five.how, &five.members, 0, Some(client));
+            let mut left = Untried::new(&five.how, &five.members, 0, Some(client));
             let next = failures.next(&five.members, &mut left, now).unwrap().index;
             let usual = first(&five, client);
             assert!(next != 4 && (usual == 4 || next == usual));
@@ -427,7 +432,7 @@ mod tests {
         let failures = Failures::default();
         let now = Instant::now();
         let check = |now, expected: &[&str]| {
-            let mut left = Left::new(&three.how, &three.members, 0, None);
+            let mut left = Untried::new(&three.how, &three.members, 0, None);
             let next = failures.next(&three.members, &mut left, now).unwrap();
             let told = |(index, rest): &(usize, Rest)| format!("{index} {rest}");
             let told: Vec<String> = next.passed_by.iter().map(told).collect();

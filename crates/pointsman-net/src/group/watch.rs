@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::heard::Heard;
-use super::kept::State;
+use super::last_answer::LastAnswer;
 use super::order::Member;
+use super::states::State;
 
 /// A flow over UDP that was given a member of a group, until it has ended.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(super) state: Arc<State>,
     pub(super) members: Arc<[Member]>,
-    pub(super) heard: Arc<Heard>,
+    pub(super) heard: Arc<LastAnswer>,
     pub(super) index: usize,
     /// When the member was chosen.
     pub(super) begun: Instant,
@@ -68,7 +68,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let (false, Some(member)) = (self.known, self.members.get(self.index)) {
-            self.state.failures.left(member, self.begun);
+            self.state.failures.abandoned(member, self.begun);
         }
     }
 }
@@ -86,7 +86,7 @@ mod tests {
         let members: Arc<[Member]> = (0..2)
             .map(|number: i32| Member::new(&number.to_string().into(), &Endpoint::Fd(number), None))
             .collect();
-        let heard: [Arc<Heard>; 2] = Default::default();
+        let heard: [Arc<LastAnswer>; 2] = Default::default();
         let known = Arc::clone(&state);
         let watch = move |index: usize, begun| {
             let (state, members) = (Arc::clone(&known), Arc::clone(&members));

@@ -5,8 +5,8 @@
 //! hung up, whatever the server is at, and frees both connections at once. An exchange that is cut, or dropped,
 //! ends with resets: an orderly end means that all bytes came.
 
-mod answer;
 mod ends;
+mod response;
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use pointsman_spec::limits::Timeouts;
 use pointsman_wire::http::{self, Persistence};
 use tokio::time::{Instant, sleep_until};
 
-use self::answer::{Answer, Heard};
 use self::ends::Ends;
+use self::response::{ResponsePart, ResponseReader};
 use super::http::Request;
 use super::reply::farewell;
 use crate::record::{End, Fault, Limit, Side};
@@ -59,7 +59,7 @@ pub(crate) async fn exchange(
         probes.set(&server.socket);
     }
     let mut upload = Upload::new(request, std::mem::take(&mut client.prefix));
-    let mut answer = Answer::new(&request.head);
+    let mut answer = ResponseReader::new(&request.head);
     let early = std::mem::take(&mut server.prefix);
     let passed = {
         let mut torn = [Torn::new(&client.socket), Torn::new(&server.socket)];
@@ -258,7 +258,7 @@ impl Passing<'_> {
     async fn pass(
         &self,
         upload: &mut Upload,
-        answer: &mut Answer<'_>,
+        answer: &mut ResponseReader<'_>,
         early: Vec<u8>,
     ) -> Result<(), Cut> {
         let mut down = Outgoing::default();
@@ -322,9 +322,9 @@ impl Passing<'_> {
                     }
                     let heard = answer.hear(&bytes, upload.is_whole(), &mut down.bytes);
                     match heard.map_err(Cut::Server)? {
-                        Heard::Head { interim: true } => times.asked_again(),
-                        Heard::Head { interim: false } => {}
-                        Heard::Body | Heard::Switched | Heard::Whole => times.answered(),
+                        ResponsePart::Head { interim: true } => times.asked_again(),
+                        ResponsePart::Head { interim: false } => {}
+                        ResponsePart::Body | ResponsePart::Switched | ResponsePart::Whole => times.answered(),
                     }
                 },
                 () = self.client.ended_by_peer(), if !upload.reads() => return Err(Cut::Client),
@@ -384,7 +384,7 @@ impl<'l> Times<'l> {
         }
     }
 
-    fn late(&self, upload: &Upload, answer: &Answer<'_>) -> Cut {
+    fn late(&self, upload: &Upload, answer: &ResponseReader<'_>) -> Cut {
         let (_, time, limit) = self.running();
         let time = time.unwrap_or_default();
         let (status, why) = match () {

@@ -10,7 +10,7 @@ use pointsman_spec::door::DoorSpec;
 use pointsman_wire::http::{self, RequestHead, Target};
 use pointsman_wire::{RequestHost, WhyNot};
 
-use super::{Asked, Denial, Heard, Payload, Reply, host};
+use super::{ClientRequest, Denial, HandshakeResult, Payload, Reply, host};
 use crate::exact;
 use crate::login::{NOT_FROM_THERE, WRONG_LOGIN, admit};
 use crate::stream::Stream;
@@ -21,7 +21,7 @@ pub(crate) struct Request {
     pub(crate) head: RequestHead,
 }
 
-pub(super) async fn request(door: &DoorSpec, client: &mut Stream) -> Heard {
+pub(super) async fn request(door: &DoorSpec, client: &mut Stream) -> HandshakeResult {
     let read = exact::read_head(client, http::parse_request_head).await;
     let mut head = read.map_err(|broken| Denial::of(broken, not_understood))?;
     let user = match (&head.proxy_authorization, door.admits.users.as_slice()) {
@@ -68,7 +68,7 @@ pub(super) async fn request(door: &DoorSpec, client: &mut Stream) -> Heard {
             Host::Address(address) => RequestHost::Address(*address),
         };
     }
-    let asked = Asked::new(door, InboundKind::Http, host, port, user);
+    let asked = ClientRequest::new(door, InboundKind::Http, host, port, user);
     Ok(match head.target {
         Target::Connect { .. } => (asked, Reply::Connect, Payload::Bytes),
         _ => (

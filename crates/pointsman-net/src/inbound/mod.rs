@@ -25,7 +25,7 @@ pub(crate) use self::reply::{REFUSED, Reply, Unserved};
 use crate::ends::{Ends, LocalAddr, OriginalDst};
 use crate::exact::{self, Broken};
 use crate::login::WRONG_LOGIN;
-use crate::login::brake::{Brake, Held};
+use crate::login::throttle::{DelayOutcome, LoginThrottle};
 use crate::record::{End, Limit};
 use crate::stream::Stream;
 
@@ -39,7 +39,7 @@ pub(crate) struct Arrival {
     /// What it brings.
     pub(crate) payload: Payload,
     /// What it asked for.
-    pub(crate) asked: Asked,
+    pub(crate) asked: ClientRequest,
 }
 
 /// What is to be carried.
@@ -55,7 +55,7 @@ pub(crate) enum Payload {
 
 /// What a client asked for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ClientRequest {
     /// The protocol that it spoke.
     pub(crate) kind: InboundKind,
     /// Where to; `None` where it came in by a local stream that says nothing of it.
@@ -115,14 +115,14 @@ pub(crate) async fn receive(
     mut client: Stream,
     ends: &Ends,
     limit: Duration,
-    brake: &Brake,
+    throttle: &LoginThrottle,
 ) -> Result<Arrival, End> {
     if door.speaks == Speaks::Nothing {
         return Ok(Arrival {
             client,
             reply: Reply::Nothing,
             payload: Payload::Bytes,
-            asked: Asked::of(door, ends),
+            asked: ClientRequest::of(door, ends),
         });
     }
     let Ok(heard) = timeout(limit, hear(door, &mut client)).await else {
@@ -144,20 +144,20 @@ pub(crate) async fn receive(
             Err(End::Denied(why))
         }
         Err(Denial::WrongLogin { answer }) => {
-            match brake.wrong(&client).await {
-                Held::Due => reply::farewell(client, &answer).await,
-                Held::Left => {}
-                Held::Spared => client.reset(),
+            match throttle.wrong(&client).await {
+                DelayOutcome::Due => reply::farewell(client, &answer).await,
+                DelayOutcome::Left => {}
+                DelayOutcome::Spared => client.reset(),
             }
             Err(End::Denied(WRONG_LOGIN.into()))
         }
     }
 }
 
-type Heard = Result<(Asked, Reply, Payload), Denial>;
+type HandshakeResult = Result<(ClientRequest, Reply, Payload), Denial>;
 
 /// A mixed port tells by the first byte: SOCKS begins with its version, and no method of HTTP does.
-async fn hear(door: &DoorSpec, client: &mut Stream) -> Heard {
+async fn hear(door: &DoorSpec, client: &mut Stream) -> HandshakeResult {
     let mut begun = exact::room();
     match client.read_some(&mut begun, exact::STEP).await {
         Ok(1..) => {}
@@ -187,7 +187,7 @@ async fn hear(door: &DoorSpec, client: &mut Stream) -> Heard {
     }
 }
 
-impl Asked {
+impl ClientRequest {
     /// By a client that says nothing: the address that it connected to.
     fn of(door: &DoorSpec, ends: &Ends) -> Self {
         let original = ends.original.map(OriginalDst::get);

@@ -12,7 +12,7 @@ use pointsman_spec::login::User;
 use pointsman_wire::WhyNot;
 use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 
-use super::{Asked, Denial, Heard, Payload, Reply, host};
+use super::{ClientRequest, Denial, HandshakeResult, Payload, Reply, host};
 use crate::exact;
 use crate::login::{NOT_FROM_THERE, admit};
 use crate::stream::Stream;
@@ -20,7 +20,7 @@ use crate::stream::Stream;
 /// What a client asks for that wants its datagrams relayed.
 const ANY: Host = Host::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
-pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
+pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> HandshakeResult {
     let silent = |broken| Denial::of(broken, |_| Vec::new());
     let greeting = exact::read(client, socks::MAX_GREETING, socks::parse_greeting).await;
     let greeting = greeting.map_err(silent)?;
@@ -53,10 +53,10 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
     let unserved = match request.command {
         Command::Connect => None,
         Command::UdpAssociate if client.peer_addr().is_some() => {
-            let asked = Asked {
+            let asked = ClientRequest {
                 host: None,
                 port: None,
-                ..Asked::new(door, InboundKind::Socks5, ANY, 0, user)
+                ..ClientRequest::new(door, InboundKind::Socks5, ANY, 0, user)
             };
             return Ok((asked, Reply::Socks5, Payload::Datagrams(request.port)));
         }
@@ -71,11 +71,11 @@ pub(super) async fn five(door: &DoorSpec, client: &mut Stream) -> Heard {
         let why = "what the client asked for is no name";
         return Err(Denial::told(why, refuse(ReplyCode::HostUnreachable)));
     };
-    let asked = Asked::new(door, InboundKind::Socks5, host, request.port, user);
+    let asked = ClientRequest::new(door, InboundKind::Socks5, host, request.port, user);
     Ok((asked, Reply::Socks5, Payload::Bytes))
 }
 
-pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> Heard {
+pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> HandshakeResult {
     let refused = || socks::write_socks4_reply(false).to_vec();
     let request = exact::read(client, socks::MAX_SOCKS4, socks::parse_socks4).await;
     let request = request.map_err(|broken| Denial::of(broken, |_| refused()))?;
@@ -97,7 +97,7 @@ pub(super) async fn four(door: &DoorSpec, client: &mut Stream) -> Heard {
             refused(),
         ));
     };
-    let asked = Asked::new(door, InboundKind::Socks5, host, request.port, None);
+    let asked = ClientRequest::new(door, InboundKind::Socks5, host, request.port, None);
     Ok((asked, Reply::Socks4, Payload::Bytes))
 }
 

@@ -25,7 +25,7 @@ pub struct LiveFlow {
     /// Its number.
     pub id: u64,
     begun: Instant,
-    known: Ranked<Known>,
+    known: Ranked<RecordState>,
     pub(crate) bytes: FlowBytes,
     quiet: Quiet,
     /// Of the rule that decided.
@@ -34,7 +34,7 @@ pub struct LiveFlow {
 
 /// What is known so far: the one place where it stands.
 #[derive(Debug)]
-pub(super) enum Known {
+pub(super) enum RecordState {
     /// Until it relays. Whoever reads takes a share and lets the lock go; whoever writes copies only what somebody
     /// still reads.
     Whole(Arc<FlowRecord>),
@@ -42,7 +42,7 @@ pub(super) enum Known {
     Brief(Brief),
 }
 
-impl Known {
+impl RecordState {
     fn record(&self, id: u64) -> Arc<FlowRecord> {
         match self {
             Self::Whole(record) => Arc::clone(record),
@@ -102,7 +102,7 @@ impl LiveFlow {
         Self {
             id,
             begun: Instant::now(),
-            known: Ranked::new(Rank::Known, Known::Whole(Arc::new(record))),
+            known: Ranked::new(Rank::Known, RecordState::Whole(Arc::new(record))),
             bytes: FlowBytes::default(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
@@ -200,7 +200,7 @@ impl LiveFlow {
         }
     }
 
-    pub(super) fn so_far(&self) -> Guard<'_, Known> {
+    pub(super) fn so_far(&self) -> Guard<'_, RecordState> {
         self.known.lock()
     }
 
@@ -208,11 +208,11 @@ impl LiveFlow {
     pub(super) fn note(&self, write: impl FnOnce(&mut FlowRecord)) {
         let mut known = self.so_far();
         match &mut *known {
-            Known::Whole(record) => write(Arc::make_mut(record)),
-            Known::Brief(brief) => {
+            RecordState::Whole(record) => write(Arc::make_mut(record)),
+            RecordState::Brief(brief) => {
                 let mut record = brief.whole(self.id);
                 write(&mut record);
-                *known = Known::Whole(Arc::new(record));
+                *known = RecordState::Whole(Arc::new(record));
             }
         }
     }
@@ -221,11 +221,11 @@ impl LiveFlow {
     pub(super) fn shorten(&self, kinds: &Kinds) {
         let mut known = self.so_far();
         // One that somebody reads just now stays as it is.
-        if let Known::Whole(shared) = &mut *known
+        if let RecordState::Whole(shared) = &mut *known
             && let Some(record) = Arc::get_mut(shared)
         {
             match Brief::of(std::mem::take(record), kinds) {
-                Ok(brief) => *known = Known::Brief(brief),
+                Ok(brief) => *known = RecordState::Brief(brief),
                 Err(whole) => *record = whole,
             }
         }
@@ -248,17 +248,17 @@ impl LiveFlow {
     pub(super) fn end(&self, end: End) -> bool {
         let lasted = self.begun.elapsed();
         match &mut *self.so_far() {
-            Known::Whole(record) if record.ended.is_none() => {
+            RecordState::Whole(record) if record.ended.is_none() => {
                 let record = Arc::make_mut(record);
                 record.lasted = lasted;
                 record.ended = Some(end);
                 true
             }
-            Known::Brief(brief) if brief.ended.is_none() => {
+            RecordState::Brief(brief) if brief.ended.is_none() => {
                 brief.ended = Some((end, lasted));
                 true
             }
-            Known::Whole(_) | Known::Brief(_) => false,
+            RecordState::Whole(_) | RecordState::Brief(_) => false,
         }
     }
 }

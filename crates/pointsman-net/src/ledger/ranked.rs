@@ -30,7 +30,7 @@ pub(super) struct Ranked<T> {
 pub(super) struct Guard<'a, T> {
     // Given back before the note of it, for fields are dropped in their order.
     guard: MutexGuard<'a, T>,
-    _held: Held,
+    _held: HeldRank,
 }
 
 impl<T> Ranked<T> {
@@ -42,7 +42,7 @@ impl<T> Ranked<T> {
     /// Waits for it; what a panic left behind is taken as it is.
     pub(super) fn lock(&self) -> Guard<'_, T> {
         // Noted first: who would wait for ever is told.
-        let held = Held::note(self.rank);
+        let held = HeldRank::note(self.rank);
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         Guard { guard, _held: held }
     }
@@ -69,13 +69,13 @@ impl<T> DerefMut for Guard<'_, T> {
 }
 
 /// That this thread holds a lock of that rank: nothing at all in a release build.
-struct Held {
+struct HeldRank {
     #[cfg(debug_assertions)]
     bit: u8,
 }
 
 #[cfg(debug_assertions)]
-impl Held {
+impl HeldRank {
     fn note(rank: Rank) -> Self {
         let bit = 1 << rank as u8;
         let held = HELD.get();
@@ -89,14 +89,14 @@ impl Held {
 }
 
 #[cfg(not(debug_assertions))]
-impl Held {
+impl HeldRank {
     fn note(_: Rank) -> Self {
         Self {}
     }
 }
 
 #[cfg(debug_assertions)]
-impl Drop for Held {
+impl Drop for HeldRank {
     fn drop(&mut self) {
         HELD.set(HELD.get() & !self.bit);
     }

@@ -67,7 +67,7 @@ pub enum Trouble {
 
 /// What is heard of trouble.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum TroubleEvent {
     /// A flow.
     Flow(Trouble, Arc<FlowRecord>),
     /// More like it, which are not told one by one.
@@ -290,7 +290,7 @@ pub(crate) struct Troubles {
 struct State {
     limiter: Limiter<Kind>,
     lacking: Lacking,
-    queue: VecDeque<Told>,
+    queue: VecDeque<TroubleEvent>,
 }
 
 impl Default for Troubles {
@@ -314,7 +314,7 @@ impl Troubles {
             return;
         }
         let kind = Kind::Flow(record.outbound.clone(), trouble);
-        self.queue(&kind, || Told::Flow(trouble, Arc::clone(record)));
+        self.queue(&kind, || TroubleEvent::Flow(trouble, Arc::clone(record)));
     }
 
     /// A forward's target was not reached, and the flow is not over.
@@ -331,7 +331,7 @@ impl Troubles {
         let trouble = Trouble::Fault(fault);
         let way = (Arc::clone(forward), Arc::clone(target));
         self.queue(&Kind::Target(Some(way), trouble), || {
-            Told::Target(TargetTrouble {
+            TroubleEvent::Target(TargetTrouble {
                 flow,
                 forward: Arc::clone(forward),
                 target: Arc::clone(target),
@@ -346,7 +346,7 @@ impl Troubles {
         if !self.heard.load(Ordering::Relaxed) {
             return;
         }
-        self.queue(&Kind::Message(Some(id)), || Told::Said {
+        self.queue(&Kind::Message(Some(id)), || TroubleEvent::Said {
             flow,
             id,
             text: Arc::clone(text),
@@ -363,7 +363,7 @@ impl Troubles {
         let Some(count) = state.lacking.tell(lack, self.begun.elapsed()) else {
             return;
         };
-        state.queue.push_back(Told::Lacks {
+        state.queue.push_back(TroubleEvent::Lacks {
             flow,
             lack,
             why: Arc::clone(why),
@@ -378,7 +378,7 @@ impl Troubles {
         self.state().lacking.counts()
     }
 
-    fn queue(&self, kind: &Kind, told: impl FnOnce() -> Told) {
+    fn queue(&self, kind: &Kind, told: impl FnOnce() -> TroubleEvent) {
         let now = self.begun.elapsed();
         let mut state = self.state();
         if state.queue.len() >= QUEUE {
@@ -391,7 +391,7 @@ impl Troubles {
     }
 
     /// The next one; dropping the future loses nothing.
-    pub(crate) async fn next(&self) -> Told {
+    pub(crate) async fn next(&self) -> TroubleEvent {
         self.heard.store(true, Ordering::Relaxed);
         loop {
             let owes = match self.take() {
@@ -409,7 +409,7 @@ impl Troubles {
     }
 
     /// What waits, else what was left out; where nothing is due, whether something will be.
-    fn take(&self) -> Result<Told, bool> {
+    fn take(&self) -> Result<TroubleEvent, bool> {
         let mut state = self.state();
         if let Some(told) = state.queue.pop_front() {
             return Ok(told);
@@ -418,17 +418,17 @@ impl Troubles {
             return Err(state.limiter.owes());
         };
         Ok(match kind {
-            Kind::Flow(outbound, trouble) => Told::LeftOut {
+            Kind::Flow(outbound, trouble) => TroubleEvent::LeftOut {
                 outbound,
                 trouble,
                 count,
             },
-            Kind::Target(way, trouble) => Told::TargetsLeftOut {
+            Kind::Target(way, trouble) => TroubleEvent::TargetsLeftOut {
                 way,
                 trouble,
                 count,
             },
-            Kind::Message(id) => Told::SaidMore { id, count },
+            Kind::Message(id) => TroubleEvent::SaidMore { id, count },
         })
     }
 

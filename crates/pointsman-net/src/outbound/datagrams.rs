@@ -22,7 +22,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::bound::is_believed;
-use super::waiting::{Limit, Waiting};
+use super::progress::{Limit, Progress};
 use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, ends_in_number, socks5};
 use crate::spec::listening::At;
 use crate::stream::Stream;
@@ -275,14 +275,14 @@ impl Ways {
     /// [`DialError`], as for streams.
     pub(crate) async fn link(&self, way: &DatagramWay) -> Result<Link, DialError> {
         let limit = self.generation().spec().timeouts.dial;
-        let waiting = Waiting::default();
+        let progress = Progress::default();
         let within = Limit {
             within: limit,
-            waiting: &waiting,
+            progress: &progress,
         };
         match timeout(limit, self.associate(way, within)).await {
             Ok(linked) => linked,
-            Err(_elapsed) => Err(waiting.over(Arc::clone(&way.outbound), limit)),
+            Err(_elapsed) => Err(progress.over(Arc::clone(&way.outbound), limit)),
         }
     }
 
@@ -335,9 +335,9 @@ impl Ways {
         let path = path.towards_server();
         let server = Target::of_server(upstream);
         let stream = self.reach(&name, path, server.clone(), limit).await?;
-        limit.waiting.connected(&name, upstream);
+        limit.progress.connected(&name, upstream);
         let login = upstream.protocol.credentials();
-        let (stream, bound) = socks5::associate(&name, stream, login, limit.waiting).await?;
+        let (stream, bound) = socks5::associate(&name, stream, login, limit.progress).await?;
         let bound = SocketAddr::new(bound.ip().to_canonical(), bound.port());
         let peer = stream.peer_addr().map(|peer| peer.ip().to_canonical());
         let found = match (index, &server.host) {

@@ -89,7 +89,7 @@ pub enum DialError {
         /// The proxy.
         outbound: Arc<str>,
         /// What it did not answer.
-        asked: Asked,
+        asked: ProxyStep,
     },
     /// The connection to the proxy broke while it was asked.
     #[error("the connection to the proxy `{outbound}` broke")]
@@ -119,7 +119,7 @@ pub enum DialError {
         /// Its server, with the port.
         at: String,
         /// What it did not answer.
-        asked: Asked,
+        asked: ProxyStep,
         /// The limit, of all of the way.
         limit: Duration,
     },
@@ -185,7 +185,7 @@ fn unresolved(name: &Domain, why: &NotFound) -> String {
 
 /// What a proxy was asked for last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum ProxyStep {
     /// By HTTP, to connect.
     Http,
     /// By SOCKS 5, to connect.
@@ -198,7 +198,7 @@ pub enum Asked {
     Socks5Login,
 }
 
-impl Asked {
+impl ProxyStep {
     /// What it may mean that the proxy closed the connection then. OpenSSH has no other words for a target that it does
     /// not reach.
     fn perhaps(self) -> &'static str {
@@ -241,7 +241,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for ProxyStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http => "the HTTP request to connect (CONNECT)",

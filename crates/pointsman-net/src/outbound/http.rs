@@ -8,9 +8,9 @@ use pointsman_spec::login::Credentials;
 use pointsman_wire::Unwritable;
 use pointsman_wire::http;
 
+use super::progress::Progress;
 use super::socks5::proxy_failed;
-use super::waiting::Waiting;
-use super::{Asked, DialError, Failure, Target};
+use super::{DialError, Failure, ProxyStep, Target};
 use crate::exact::{self, Broken};
 use crate::stream::Stream;
 
@@ -20,10 +20,10 @@ pub(super) async fn connect(
     mut stream: Stream,
     login: Option<&Credentials>,
     target: &Target,
-    waiting: &Waiting,
+    progress: &Progress,
 ) -> Result<Stream, DialError> {
-    let asked = Asked::Http;
-    waiting.asked(asked);
+    let asked = ProxyStep::Http;
+    progress.asked(asked);
     let login = login.map(|login| (&*login.user, login.password.reveal()));
     let request = http::write_connect_request(&target.on_the_wire(), target.port, login);
     let request = request.map_err(|Unwritable(what)| DialError::ProxyBroke {

@@ -13,11 +13,11 @@ mod error;
 mod given;
 mod http;
 mod members;
+mod progress;
 mod socks5;
 mod target;
 mod transport;
 mod trials;
-mod waiting;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -36,14 +36,14 @@ use tokio::time::timeout;
 
 pub(crate) use self::datagrams::{DatagramWay, Link};
 pub(crate) use self::error::of_the_system;
-pub use self::error::{Asked, DialError, Failure};
+pub use self::error::{DialError, Failure, ProxyStep};
 pub(crate) use self::given::Given;
 pub(crate) use self::members::{Pick, Stay};
+use self::progress::{Limit, Progress};
 pub(crate) use self::target::Errand;
-use self::waiting::{Limit, Waiting};
 use crate::dial::Dialer;
 use crate::generation::Generation;
-use crate::lookup::{Found, NotFound, Resolve};
+use crate::lookup::{AddressResult, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
 use crate::stream::Stream;
@@ -225,10 +225,10 @@ impl Ways {
             picks: pick.groups,
             ..Path::default()
         };
-        let waiting = Waiting::default();
+        let progress = Progress::default();
         let within = Limit {
             within: limit,
-            waiting: &waiting,
+            progress: &progress,
         };
         let opening = async {
             match self.generation.outbound(id) {
@@ -245,7 +245,7 @@ impl Ways {
         };
         match timeout(limit, opening).await {
             Ok(opened) => opened,
-            Err(_elapsed) => Err(waiting.over(self.name(id), limit)),
+            Err(_elapsed) => Err(progress.over(self.name(id), limit)),
         }
     }
 
@@ -275,7 +275,12 @@ impl Ways {
     ///
     /// # Errors
     /// [`NotFound`] tells a name that has no addresses from one that nobody could tell of.
-    pub async fn look_up(&self, resolver: &dyn Resolve, name: &Domain, limit: Duration) -> Found {
+    pub async fn look_up(
+        &self,
+        resolver: &dyn Resolve,
+        name: &Domain,
+        limit: Duration,
+    ) -> AddressResult {
         // The last outbound of the longest way may have a name, too.
         if self.depth > MAX_DEPTH {
             let message = format!("outbounds and look-ups are nested deeper than {MAX_DEPTH}");
@@ -376,14 +381,14 @@ impl Ways {
         let path = path.or(&upstream.uplink).towards_server();
         let server = Target::of_server(upstream);
         let stream = self.reach(outbound, path, server, limit).await?;
-        let waiting = limit.waiting;
-        waiting.connected(outbound, upstream);
+        let progress = limit.progress;
+        progress.connected(outbound, upstream);
         match &upstream.protocol {
             Protocol::HttpConnect(login) => {
-                http::connect(outbound, stream, login.as_ref(), target, waiting).await
+                http::connect(outbound, stream, login.as_ref(), target, progress).await
             }
             Protocol::Socks5(login) => {
-                socks5::connect(outbound, stream, login.as_ref(), target, waiting).await
+                socks5::connect(outbound, stream, login.as_ref(), target, progress).await
             }
         }
     }

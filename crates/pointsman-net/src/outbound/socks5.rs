@@ -9,8 +9,8 @@ use pointsman_spec::login::Credentials;
 use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 use pointsman_wire::{RequestHost, Unwritable};
 
-use super::waiting::Waiting;
-use super::{Asked, DialError, Failure, Target};
+use super::progress::Progress;
+use super::{DialError, Failure, ProxyStep, Target};
 use crate::exact::{self, Broken};
 use crate::stream::Stream;
 
@@ -20,13 +20,13 @@ pub(super) async fn connect(
     mut stream: Stream,
     login: Option<&Credentials>,
     target: &Target,
-    waiting: &Waiting,
+    progress: &Progress,
 ) -> Result<Stream, DialError> {
-    log_in(outbound, &mut stream, login, waiting).await?;
-    waiting.asked(Asked::Socks5);
+    log_in(outbound, &mut stream, login, progress).await?;
+    progress.asked(ProxyStep::Socks5);
     let request = socks::write_connect(&target.on_the_wire(), target.port);
     let request = request.map_err(|what| unwritable(outbound, what))?;
-    ask(outbound, &mut stream, &request, Asked::Socks5).await?;
+    ask(outbound, &mut stream, &request, ProxyStep::Socks5).await?;
     Ok(stream)
 }
 
@@ -36,15 +36,15 @@ pub(super) async fn associate(
     outbound: &Arc<str>,
     mut stream: Stream,
     login: Option<&Credentials>,
-    waiting: &Waiting,
+    progress: &Progress,
 ) -> Result<(Stream, SocketAddr), DialError> {
-    log_in(outbound, &mut stream, login, waiting).await?;
-    waiting.asked(Asked::Socks5Associate);
+    log_in(outbound, &mut stream, login, progress).await?;
+    progress.asked(ProxyStep::Socks5Associate);
     // From where our datagrams come we cannot say: there may be others between.
     let anywhere = RequestHost::Address(Ipv4Addr::UNSPECIFIED.into());
     let request = socks::write_request(Command::UdpAssociate, &anywhere, 0);
     let request = request.map_err(|what| unwritable(outbound, what))?;
-    let bound = ask(outbound, &mut stream, &request, Asked::Socks5Associate).await?;
+    let bound = ask(outbound, &mut stream, &request, ProxyStep::Socks5Associate).await?;
     match bound.filter(|bound| bound.port() != 0) {
         Some(bound) => Ok((stream, bound)),
         None => Err(DialError::ProxyBroke {
@@ -59,11 +59,11 @@ async fn log_in(
     outbound: &Arc<str>,
     stream: &mut Stream,
     login: Option<&Credentials>,
-    waiting: &Waiting,
+    progress: &Progress,
 ) -> Result<(), DialError> {
-    let asked = Asked::Socks5Greeting;
+    let asked = ProxyStep::Socks5Greeting;
     let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
-    waiting.asked(asked);
+    progress.asked(asked);
     send(stream, &socks::write_client_greeting(login.is_some()))
         .await
         .map_err(broken)?;
@@ -73,9 +73,9 @@ async fn log_in(
     match (method, login) {
         (Method::NoAuthentication, _) => Ok(()),
         (Method::Password, Some(login)) => {
-            let asked = Asked::Socks5Login;
+            let asked = ProxyStep::Socks5Login;
             let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
-            waiting.asked(asked);
+            progress.asked(asked);
             let message = socks::write_userpass(&login.user, login.password.reveal());
             let message = message.map_err(|what| unwritable(outbound, what))?;
             send(stream, &message).await.map_err(broken)?;
@@ -98,7 +98,7 @@ async fn ask(
     outbound: &Arc<str>,
     stream: &mut Stream,
     request: &[u8],
-    asked: Asked,
+    asked: ProxyStep,
 ) -> Result<Option<SocketAddr>, DialError> {
     let broken = |broken: Broken| proxy_failed(outbound, broken, asked);
     send(stream, request).await.map_err(broken)?;
@@ -130,7 +130,7 @@ async fn send(stream: &mut Stream, bytes: &[u8]) -> Result<(), Broken> {
 }
 
 /// The answer that could not be read, as the proxy's fault.
-pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken, asked: Asked) -> DialError {
+pub(super) fn proxy_failed(outbound: &Arc<str>, broken: Broken, asked: ProxyStep) -> DialError {
     let outbound = Arc::clone(outbound);
     match broken {
         Broken::Ended => DialError::ProxyClosed { outbound, asked },

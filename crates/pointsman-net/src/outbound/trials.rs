@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::target::Aim;
 use super::{DialError, Failure, Ways};
-use crate::group::{Group as Tried, Left, Next, Permit, Trying};
+use crate::group::{Group as Tried, Next, Permit, Trying, Untried};
 use crate::ledger::Ticket;
 use crate::record::chain;
 
@@ -31,13 +31,13 @@ pub(super) struct Balanced<'a> {
 
 impl Balanced<'_> {
     /// The members that a flow of that client may try, in its order.
-    pub(super) fn left(&self, client: Option<SocketAddr>) -> Left {
+    pub(super) fn untried(&self, client: Option<SocketAddr>) -> Untried {
         let turn = match self.how.balance {
             Balance::RoundRobin => self.tried.state.turn(),
             Balance::Failover | Balance::None | Balance::Source => 0,
         };
         let client = client.map(|client| client.ip());
-        Left::new(self.how, &self.tried.members, turn, client)
+        Untried::new(self.how, &self.tried.members, turn, client)
     }
 
     /// Counts one more flow.
@@ -63,7 +63,7 @@ impl Balanced<'_> {
 pub(super) struct Trials<'a> {
     ways: &'a Ways,
     group: Balanced<'a>,
-    left: Left,
+    untried: Untried,
     pause: Duration,
     failures: Vec<(&'a Arc<str>, DialError)>,
 }
@@ -84,7 +84,7 @@ impl<'a> Trials<'a> {
     pub(super) fn new(ways: &'a Ways, group: Balanced<'a>, client: Option<SocketAddr>) -> Self {
         Self {
             ways,
-            left: group.left(client),
+            untried: group.untried(client),
             pause: group.how.retry.pause,
             group,
             failures: Vec::new(),
@@ -100,14 +100,15 @@ impl<'a> Trials<'a> {
             how,
             tried,
         } = self.group;
-        while self.left.any() {
+        while self.untried.any() {
             if !self.failures.is_empty() && !self.pause.is_zero() {
                 sleep(self.pause.min(how.retry.most)).await;
                 self.pause = self.pause.saturating_mul(2);
             }
             let begun = Instant::now();
             let failures = &tried.state.failures;
-            let Next { index, passed_by } = failures.next(&tried.members, &mut self.left, begun)?;
+            let Next { index, passed_by } =
+                failures.next(&tried.members, &mut self.untried, begun)?;
             let trying = Trying::new(failures, &tried.members[index], begun);
             let target = members.get(index).and_then(|id| self.ways.target(*id));
             let Some((name, target)) = target else {
@@ -143,7 +144,7 @@ impl<'a> Trials<'a> {
             line.tried(aim.target);
         }
         // The last one's is told of the flow itself.
-        if self.left.any() {
+        if self.untried.any() {
             ticket.tried(aim.group, aim.name, error.fault(), &error);
         }
         self.failures.push((aim.name, error));

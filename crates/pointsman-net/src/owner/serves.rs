@@ -31,7 +31,7 @@ pub(crate) struct Serves {
 
 /// What is remembered of those who serve outbounds.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct OwnerCache {
     /// Who listens at the endpoint of an outbound, and when that was asked.
     serving: Table<SocketAddr, Serving>,
     /// The numbers of users that serve outbounds.
@@ -65,7 +65,7 @@ enum Serving {
 
 /// What a guard says of a client.
 #[derive(Clone, Debug)]
-enum Answer {
+enum GuardAnswer {
     No,
     /// And why that is worth a word in the log.
     Untold(Option<Arc<str>>),
@@ -96,7 +96,7 @@ pub(crate) async fn serves(
     };
     let now = Instant::now();
     let at_once = |guard: &Guard| memory.known.at_once(guard, &socket, now);
-    let at_once: Option<Vec<Answer>> = guards.iter().map(at_once).collect();
+    let at_once: Option<Vec<GuardAnswer>> = guards.iter().map(at_once).collect();
     if let Some(answers) = at_once {
         return Serves::of(guards, answers);
     }
@@ -118,21 +118,21 @@ pub(crate) async fn serves(
 }
 
 impl Serves {
-    fn of(guards: &[Guard], answers: Vec<Answer>) -> Self {
+    fn of(guards: &[Guard], answers: Vec<GuardAnswer>) -> Self {
         let mut found = Self {
             outbound: Fact::Absent,
             untold: Vec::new(),
         };
         for (guard, answer) in guards.iter().zip(answers) {
             match answer {
-                Answer::No => {}
-                Answer::Untold(why) => {
+                GuardAnswer::No => {}
+                GuardAnswer::Untold(why) => {
                     found.untold.push(Arc::clone(&guard.outbound));
                     if let (Some(why), Fact::Absent) = (why, &found.outbound) {
                         found.outbound = Fact::Failed(why);
                     }
                 }
-                Answer::Yes => {
+                GuardAnswer::Yes => {
                     found.outbound = Fact::Known(Arc::clone(&guard.outbound), Provenance::System);
                     break;
                 }
@@ -142,19 +142,21 @@ impl Serves {
     }
 
     fn untold(guards: &[Guard], why: Arc<str>) -> Self {
-        let untold = |_: &Guard| Answer::Untold(Some(Arc::clone(&why)));
+        let untold = |_: &Guard| GuardAnswer::Untold(Some(Arc::clone(&why)));
         Self::of(guards, guards.iter().map(untold).collect())
     }
 }
 
-impl Known {
+impl OwnerCache {
     /// The answer where none but the kernel must be asked: so nearly all flows are answered where a proxy core has a user
     /// of its own.
-    fn at_once(&self, guard: &Guard, socket: &SocketOwner, now: Instant) -> Option<Answer> {
+    fn at_once(&self, guard: &Guard, socket: &SocketOwner, now: Instant) -> Option<GuardAnswer> {
         let at = |endpoint: &SocketAddr| match self.serving(*endpoint, now)? {
-            Serving::Nobody => Some(Answer::No),
-            Serving::Processes { users, .. } if !users.contains(&socket.uid) => Some(Answer::No),
-            Serving::Hidden { user, .. } if user != socket.uid => Some(Answer::Untold(None)),
+            Serving::Nobody => Some(GuardAnswer::No),
+            Serving::Processes { users, .. } if !users.contains(&socket.uid) => {
+                Some(GuardAnswer::No)
+            }
+            Serving::Hidden { user, .. } if user != socket.uid => Some(GuardAnswer::Untold(None)),
             Serving::Hidden { .. } | Serving::Processes { .. } => None,
         };
         match &guard.by {
@@ -184,10 +186,10 @@ fn lately<K: std::hash::Hash + Eq, V: Clone>(
     is_fresh.then(|| value.clone())
 }
 
-fn of_user(user: u32, socket: &SocketOwner) -> Answer {
+fn of_user(user: u32, socket: &SocketOwner) -> GuardAnswer {
     match user == socket.uid {
-        true => Answer::Yes,
-        false => Answer::No,
+        true => GuardAnswer::Yes,
+        false => GuardAnswer::No,
     }
 }
 
@@ -200,7 +202,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn answer(&self, guard: &Guard) -> Answer {
+    fn answer(&self, guard: &Guard) -> GuardAnswer {
         match &guard.by {
             ServedBy::Endpoint(endpoint) => self.at(*endpoint),
             ServedBy::Program(path) => self.program(path, &guard.instead),
@@ -211,7 +213,7 @@ impl Look<'_> {
         }
     }
 
-    fn program(&self, path: &Path, instead: &[SocketAddr]) -> Answer {
+    fn program(&self, path: &Path, instead: &[SocketAddr]) -> GuardAnswer {
         // The kernel names what runs by where links led then; in a container by the path there.
         let real = path.canonicalize();
         let found = self.process.get_or_init(|| {
@@ -224,51 +226,53 @@ impl Look<'_> {
             })) => {
                 let is_it = runs == path || real.as_ref().is_ok_and(|real| real == runs);
                 match (is_it, real) {
-                    (true, _) => Answer::Yes,
-                    (false, Ok(_)) => Answer::No,
+                    (true, _) => GuardAnswer::Yes,
+                    (false, Ok(_)) => GuardAnswer::No,
                     (false, Err(_)) => self.at_one_of(instead),
                 }
             }
             // It has gone, or it is where this daemon sees no processes.
-            Ok(_) => Answer::Untold(None),
-            Err(error) => Answer::Untold(Some(error.to_string().into())),
+            Ok(_) => GuardAnswer::Untold(None),
+            Err(error) => GuardAnswer::Untold(Some(error.to_string().into())),
         }
     }
 
     /// Whether it listens at one of these.
-    fn at_one_of(&self, endpoints: &[SocketAddr]) -> Answer {
-        let mut answer = Answer::No;
+    fn at_one_of(&self, endpoints: &[SocketAddr]) -> GuardAnswer {
+        let mut answer = GuardAnswer::No;
         for endpoint in endpoints {
             match self.at(*endpoint) {
-                Answer::No => {}
-                Answer::Yes => return Answer::Yes,
-                untold @ Answer::Untold(_) => answer = untold,
+                GuardAnswer::No => {}
+                GuardAnswer::Yes => return GuardAnswer::Yes,
+                untold @ GuardAnswer::Untold(_) => answer = untold,
             }
         }
         answer
     }
 
-    fn at(&self, endpoint: SocketAddr) -> Answer {
+    fn at(&self, endpoint: SocketAddr) -> GuardAnswer {
         match self.serving(endpoint) {
-            Serving::Nobody => Answer::No,
+            Serving::Nobody => GuardAnswer::No,
             // It may have given up its rights since it listens; most others are of another user.
             Serving::Hidden { user, why } => {
-                Answer::Untold((user == self.socket.uid).then_some(why))
+                GuardAnswer::Untold((user == self.socket.uid).then_some(why))
             }
-            Serving::Processes { users, .. } if !users.contains(&self.socket.uid) => Answer::No,
+            Serving::Processes { users, .. } if !users.contains(&self.socket.uid) => {
+                GuardAnswer::No
+            }
             Serving::Processes { pids, .. } => self.is_of(&pids),
         }
     }
 
     /// Whether the client's socket is held by one of these.
-    fn is_of(&self, pids: &[u32]) -> Answer {
-        let mut answer = Answer::No;
+    fn is_of(&self, pids: &[u32]) -> GuardAnswer {
+        let mut answer = GuardAnswer::No;
         for pid in pids {
             match owner::pid_owns_inode(*pid, self.socket.inode) {
-                Ok(true) => return Answer::Yes,
+                Ok(true) => return GuardAnswer::Yes,
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => answer = Answer::Untold(Some(error.to_string().into())),
+                Err(error) => answer = GuardAnswer::Untold(Some(error.to_string().into())),
             }
         }
         answer

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::ApplyError;
-use super::listeners::{self, Kept, Listeners, Plan, Standing};
+use super::listeners::{self, ActiveListener, Listeners, Plan, Standing};
 use super::wanted::{Wanted, covers, is_lacking, overlap};
 use crate::door::Door;
 use crate::listen::{Beside, Bound, Endpoint};
@@ -31,13 +31,13 @@ struct Stand {
 }
 
 /// Where a wanted listener comes from.
-enum Place {
+enum ListenerSource {
     /// One in force, by its place among those.
     Kept(usize),
     New(Box<Bound>),
 }
 
-impl Place {
+impl ListenerSource {
     fn port(&self) -> Option<u16> {
         match self {
             Self::Kept(_) => None,
@@ -110,9 +110,9 @@ impl Listeners {
             let ours = |old: &Standing| bound(old).is_some_and(|bound| overlap(bound, at));
             old.iter().any(ours).then_some(at)
         };
-        let mut places: Vec<Option<Place>> = taken
+        let mut places: Vec<Option<ListenerSource>> = taken
             .into_iter()
-            .map(|taken| taken.map(Place::Kept))
+            .map(|taken| taken.map(ListenerSource::Kept))
             .collect();
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|index| beside(&wanted[*index]).is_some());
@@ -133,15 +133,15 @@ impl Listeners {
             // Both families of port 0 get one port, where that is free.
             let first = index.checked_sub(1).filter(|first| wanted[*first].implied);
             let first = first.and_then(|first| places[first].as_ref());
-            let port = first.and_then(Place::port);
+            let port = first.and_then(ListenerSource::port);
             match self.bind(this, beside, port, workers) {
-                Ok(bound) => places[index] = Some(Place::New(Box::new(bound))),
+                Ok(bound) => places[index] = Some(ListenerSource::New(Box::new(bound))),
                 Err(error) if this.spare && is_lacking(&error) => lacking[index] = true,
                 Err(error) => return Err(this.failed(error)),
             }
         }
         for (wanted, place) in wanted.iter().zip(&places) {
-            if let Some(Place::New(bound)) = place {
+            if let Some(ListenerSource::New(bound)) = place {
                 bound.listen().map_err(|error| wanted.failed(error))?;
             }
         }
@@ -161,8 +161,8 @@ impl Listeners {
     }
 
     /// Those that the next generation does not have. The others stand as it says from now on.
-    pub(super) fn part_with(&mut self, binding: &Binding) -> Vec<Kept> {
-        let goes = |kept: &Kept| !binding.0.iter().any(|it| it.place.id == kept.place.id);
+    pub(super) fn part_with(&mut self, binding: &Binding) -> Vec<ActiveListener> {
+        let goes = |kept: &ActiveListener| !binding.0.iter().any(|it| it.place.id == kept.place.id);
         self.kept.extract_if(.., |kept| goes(kept)).collect()
     }
 
@@ -170,23 +170,23 @@ impl Listeners {
     pub(super) fn take_up(
         &mut self,
         Binding(stands): Binding,
-        serve: impl Fn(Standing, Bound) -> Kept,
+        serve: impl Fn(Standing, Bound) -> ActiveListener,
     ) {
         let old = self.kept.drain(..).map(|kept| (kept.place.id, kept));
-        let mut old: HashMap<ListenerId, Kept> = old.collect();
+        let mut old: HashMap<ListenerId, ActiveListener> = old.collect();
         for Stand { place, fresh, .. } in stands {
             match (fresh, old.remove(&place.id)) {
                 (Some(bound), _) if !self.stopped => self.kept.push(serve(place, *bound)),
-                (None, Some(kept)) => self.kept.push(Kept { place, ..kept }),
+                (None, Some(kept)) => self.kept.push(ActiveListener { place, ..kept }),
                 (Some(_), _) | (None, None) => {}
             }
         }
     }
 
-    fn stand(&mut self, wanted: &Wanted, place: Place, old: &[Standing]) -> Stand {
+    fn stand(&mut self, wanted: &Wanted, place: ListenerSource, old: &[Standing]) -> Stand {
         let (place, fresh) = match place {
-            Place::Kept(index) => (old[index].asked_anew(wanted), None),
-            Place::New(bound) => {
+            ListenerSource::Kept(index) => (old[index].asked_anew(wanted), None),
+            ListenerSource::New(bound) => {
                 self.next += 1;
                 let place = Standing::new(ListenerId(self.next), wanted, bound.address());
                 (place, Some(bound))

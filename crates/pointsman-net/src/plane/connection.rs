@@ -38,7 +38,7 @@ pub(super) struct Arriving {
     clippy::large_enum_variant,
     reason = "nearly all connections come to relay bytes"
 )]
-pub(super) enum Left {
+pub(super) enum AfterHandshake {
     /// Bytes, until both sides have ended.
     Bytes(Relaying),
     /// Datagrams, until the client ends the connection.
@@ -46,7 +46,7 @@ pub(super) enum Left {
 }
 
 /// All that comes before the relay; `None`: there is none.
-pub(super) async fn converse(arriving: Arriving) -> Option<Left> {
+pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
     let Arriving {
         shared,
         tasks,
@@ -84,11 +84,11 @@ pub(super) async fn converse(arriving: Arriving) -> Option<Left> {
             () = live.stopped() => return None,
         };
         match next {
-            Next::Relay(relaying) => return Some(Left::Bytes(relaying)),
+            Next::Relay(relaying) => return Some(AfterHandshake::Bytes(relaying)),
             Next::Associate(association) => {
                 let begin = datagram::begin(*association, listener, &tasks);
                 // On the heap: the room is not every flow's.
-                return Box::pin(begin).await.map(Left::Datagrams);
+                return Box::pin(begin).await.map(AfterHandshake::Datagrams);
             }
             Next::Over => return None,
             Next::Again(again, kept) => (client, bound) = (again, kept),

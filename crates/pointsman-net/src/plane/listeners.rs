@@ -22,7 +22,7 @@ use crate::spec::listening::{At, ListenerId, Listening};
 /// The listeners in force.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<ActiveListener>,
     pub(super) next: u64,
     pub(super) stopped: bool,
     /// Listening sockets that were handed over, by number; each listener has a duplicate.
@@ -33,13 +33,13 @@ pub(super) struct Listeners {
 
 /// A listener in force.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ActiveListener {
     pub(super) place: Standing,
     pub(super) listener: Listener,
     pub(super) entrance: Arc<Entrance>,
 }
 
-impl Kept {
+impl ActiveListener {
     /// Whether it is gone, and still takes those who began to connect before that.
     pub(super) fn lingers(&self) -> bool {
         let farewell = self.entrance.farewell.load();

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::connection::{Arriving, Left, converse};
+use super::connection::{AfterHandshake, Arriving, converse};
 use crate::datagram::Relay;
 use crate::flow::Relaying;
 
@@ -45,8 +45,12 @@ impl Future for Connection {
         loop {
             match &mut *self {
                 Self::Talking(talk) => match Pin::new(talk).poll(cx) {
-                    Poll::Ready(Some(Left::Bytes(relaying))) => *self = Self::Relaying(relaying),
-                    Poll::Ready(Some(Left::Datagrams(relay))) => *self = Self::Associated(relay),
+                    Poll::Ready(Some(AfterHandshake::Bytes(relaying))) => {
+                        *self = Self::Relaying(relaying);
+                    }
+                    Poll::Ready(Some(AfterHandshake::Datagrams(relay))) => {
+                        *self = Self::Associated(relay);
+                    }
                     Poll::Ready(None) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 },
@@ -79,7 +83,7 @@ impl Talk {
 }
 
 impl Future for Talk {
-    type Output = Option<Left>;
+    type Output = Option<AfterHandshake>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.room {
@@ -109,7 +113,7 @@ impl Drop for Talk {
 trait Room: Send {
     fn begin(&mut self, arriving: Arriving);
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Left>>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<AfterHandshake>>;
 
     fn end(&mut self);
 }
@@ -121,14 +125,14 @@ struct Furnished<T, B> {
 
 impl<T, B> Room for Furnished<T, B>
 where
-    T: Future<Output = Option<Left>> + Send,
+    T: Future<Output = Option<AfterHandshake>> + Send,
     B: Fn(Arriving) -> T + Send,
 {
     fn begin(&mut self, arriving: Arriving) {
         self.talk.set(Some((self.begin)(arriving)));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Left>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<AfterHandshake>> {
         match self.talk.as_mut().as_pin_mut() {
             Some(talk) => talk.poll(cx),
             None => Poll::Ready(None),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Plane;
 use crate::datagram::Loss;
-use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, Tail, Told};
+use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, Tail, TroubleEvent};
 use crate::record::FlowRecord;
 
 impl<S> Plane<S> {
@@ -40,7 +40,7 @@ impl<S> Plane<S> {
 
     /// The next flow that failed or was refused, or message of a rule, for the daemon's log: at most ten a second of one
     /// kind, and how many were left out. Nothing is kept until it is called first; for one caller.
-    pub async fn trouble(&self) -> Told {
+    pub async fn trouble(&self) -> TroubleEvent {
         self.shared.flows.troubles().next().await
     }
 

@@ -24,7 +24,7 @@ use super::binding::Binding;
 use super::checks::check;
 use super::entrance::{Entrance, Farewell};
 use super::in_force::InForce;
-use super::listeners::{Kept, Listeners, Standing};
+use super::listeners::{ActiveListener, Listeners, Standing};
 use super::wanted::{self, in_words};
 use super::{ApplyError, Plane};
 use crate::datagram;
@@ -244,7 +244,7 @@ impl<S> Plane<S> {
     }
 
     /// Connections of those listeners belong to the generation that they came to.
-    fn bid_farewell(&self, gone: &[Kept], binding: &Binding) {
+    fn bid_farewell(&self, gone: &[ActiveListener], binding: &Binding) {
         let Some(generation) = self.shared.generation() else {
             return;
         };
@@ -265,7 +265,7 @@ impl<S> Plane<S> {
         }
     }
 
-    fn serve(&self, place: Standing, bound: Bound) -> Kept {
+    fn serve(&self, place: Standing, bound: Bound) -> ActiveListener {
         let entrance = Arc::new(Entrance {
             id: place.id,
             farewell: ArcSwapOption::empty(),
@@ -290,7 +290,7 @@ impl<S> Plane<S> {
                 Listener::serve(bound, &self.workers, handler, refused)
             }
         };
-        Kept {
+        ActiveListener {
             listener,
             entrance,
             place,
@@ -377,8 +377,9 @@ impl Plane {
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Closes listeners that are gone; those whose address narrowed linger, unless all end.
-async fn close(gone: Vec<Kept>, ending: Tasks) {
-    let (lingering, at_once): (Vec<Kept>, Vec<Kept>) = gone.into_iter().partition(Kept::lingers);
+async fn close(gone: Vec<ActiveListener>, ending: Tasks) {
+    let (lingering, at_once): (Vec<ActiveListener>, Vec<ActiveListener>) =
+        gone.into_iter().partition(ActiveListener::lingers);
     close_all(at_once).await;
     if !lingering.is_empty() {
         tokio::select! {
@@ -390,7 +391,7 @@ async fn close(gone: Vec<Kept>, ending: Tasks) {
 }
 
 /// All at once: a slow one keeps no other.
-pub(super) async fn close_all(gone: Vec<Kept>) {
+pub(super) async fn close_all(gone: Vec<ActiveListener>) {
     for kept in &gone {
         kept.listener.begin_to_close();
     }

@@ -39,12 +39,12 @@ const RECORD: [&str; 13] = [
 #[derive(Debug)]
 pub(crate) struct Line {
     log: Arc<AccessLog>,
-    destination: Place,
+    destination: LineEnd,
 }
 
 /// One side of a connection.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct LineEnd {
     /// Endpoint, path, or name.
     at: String,
     port: u16,
@@ -56,29 +56,29 @@ impl Line {
     pub(crate) fn new(log: &Arc<AccessLog>) -> Box<Self> {
         Box::new(Self {
             log: Arc::clone(log),
-            destination: Place::default(),
+            destination: LineEnd::default(),
         })
     }
 
     /// The target was connected.
     pub(crate) fn reached(&mut self, target: &Target, stream: &Stream) {
         self.destination = match (&stream.socket, target.via, stream.peer_addr()) {
-            (Socket::Tcp(_), None, Some(peer)) => Place::of(peer, Network::Tcp),
-            _ => Place::asked(target),
+            (Socket::Tcp(_), None, Some(peer)) => LineEnd::of(peer, Network::Tcp),
+            _ => LineEnd::asked(target),
         };
     }
 
     /// Datagrams go to the target: to that address, where no proxy is between.
     pub(crate) fn sent_to(&mut self, target: &Target, to: Option<SocketAddr>) {
         self.destination = match (target.via, to) {
-            (None, Some(to)) => Place::of(to, Network::Udp),
-            _ => Place::asked(target),
+            (None, Some(to)) => LineEnd::of(to, Network::Udp),
+            _ => LineEnd::asked(target),
         };
     }
 
     /// The target was not reached.
     pub(crate) fn tried(&mut self, target: &Target) {
-        self.destination = Place::asked(target);
+        self.destination = LineEnd::asked(target);
     }
 
     /// The connection is over.
@@ -91,7 +91,7 @@ impl Line {
     }
 }
 
-impl Place {
+impl LineEnd {
     fn of(address: SocketAddr, network: Network) -> Self {
         Self {
             at: address.ip().to_canonical().to_string(),
@@ -142,17 +142,17 @@ fn protocol(address: IpAddr, network: Network) -> &'static str {
 /// What a line says; put into words by the log's own thread.
 struct Entry {
     record: Arc<FlowRecord>,
-    destination: Place,
+    destination: LineEnd,
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = &self.record;
         let source = match record.facts.source.known() {
-            Some(source) => Place::of(*source, record.facts.network),
-            None => Place {
+            Some(source) => LineEnd::of(*source, record.facts.network),
+            None => LineEnd {
                 protocol: "unix",
-                ..Place::default()
+                ..LineEnd::default()
             },
         };
         let micros = (record.lasted.as_secs_f64() * 1e6).round();

@@ -12,7 +12,7 @@ use pointsman_os::socket as os;
 use tokio::io::Interest;
 
 use super::Side;
-use super::pool::{Lent, PipePool};
+use super::pool::{PipePool, PooledPipe};
 use crate::stream::Socket;
 
 #[derive(Debug)]
@@ -29,13 +29,13 @@ pub(super) struct Half {
 enum Unsent {
     Nothing,
     /// On the heap, for few relays have some: the room is not every relay's.
-    Bytes(Box<Left>),
-    Piped(Lent),
+    Bytes(Box<Remainder>),
+    Piped(PooledPipe),
 }
 
 /// Bytes that the target did not take yet.
 #[derive(Debug)]
-struct Left {
+struct Remainder {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -101,7 +101,7 @@ thread_local! {
 
 impl Unsent {
     fn left(bytes: Vec<u8>) -> Self {
-        Self::Bytes(Box::new(Left { bytes, sent: 0 }))
+        Self::Bytes(Box::new(Remainder { bytes, sent: 0 }))
     }
 }
 

@@ -25,7 +25,7 @@ struct Pool {
     existing: AtomicUsize,
     /// The system refused a pipe, or gave a small one: no more are asked for until one comes back.
     refused: AtomicBool,
-    free: Mutex<Vec<Lent>>,
+    free: Mutex<Vec<PooledPipe>>,
 }
 
 /// What is wanted: one burst of a fast sender. The system may give less (and does, to users with many pipes).
@@ -54,11 +54,11 @@ impl PipePool {
     }
 
     /// A pipe that is empty, or none.
-    pub(super) fn take(&self) -> Option<Lent> {
+    pub(super) fn take(&self) -> Option<PooledPipe> {
         let free = self.0.free().pop();
         let mut lent = match free {
             Some(free) => free,
-            None => Lent(Some(Box::new(Filled::from(self.make()?)))),
+            None => PooledPipe(Some(Box::new(Filled::from(self.make()?)))),
         };
         lent.0.as_mut()?.pool = Some(self.clone());
         PIPES_IN_USE.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Pool {
         }
     }
 
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Lent>> {
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<PooledPipe>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,14 +129,14 @@ impl From<Pipe> for Filled {
     }
 }
 
-/// A pipe in use, or in its pool. Dropped, it is closed with what it holds; [`Lent::give_back`] is for an empty one.
+/// A pipe in use, or in its pool. Dropped, it is closed with what it holds; [`PooledPipe::give_back`] is for an empty one.
 #[derive(Debug)]
-pub(super) struct Lent(
+pub(super) struct PooledPipe(
     /// None only while it is being given back.
     Option<Box<Filled>>,
 );
 
-impl Lent {
+impl PooledPipe {
     /// Bytes in it.
     pub(super) fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |filled| filled.held)
@@ -185,7 +185,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledPipe {
     fn drop(&mut self) {
         if let Some(pool) = self.0.as_mut().and_then(|filled| filled.pool.take()) {
             pool.0.ended(true);

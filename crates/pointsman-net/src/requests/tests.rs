@@ -48,7 +48,10 @@ async fn whoever_subscribes_is_asked_and_answers() {
 
     let mut own = requests.subscribe(&[7, 8]).unwrap();
     let mut other = requests.subscribe(&[9]).unwrap();
-    assert_eq!(requests.subscribe(&[10, 8]).unwrap_err(), Taken(8));
+    assert_eq!(
+        requests.subscribe(&[10, 8]).unwrap_err(),
+        AlreadySubscribed(8)
+    );
 
     let answers = async {
         let number = heard(&mut own).await;

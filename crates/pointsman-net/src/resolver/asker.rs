@@ -14,7 +14,7 @@ use super::list::List;
 use super::message::Response;
 use super::questions::Hearing;
 use super::station::{Station, Upstreams};
-use super::system::{Known, Patience};
+use super::system::{Patience, SystemFiles};
 use super::turns::{PASS_BY, in_turn};
 use crate::lookup::{Answer, Question, RecordType, Source, Transport};
 
@@ -36,7 +36,7 @@ impl<'a> Asker<'a> {
     pub(super) fn new(
         station: &'a Arc<Station>,
         list: &List,
-        known: Option<&Known>,
+        known: Option<&SystemFiles>,
         transport: &'a dyn Transport,
     ) -> Self {
         let (servers, upstreams) = list.upstreams(known, transport);
@@ -44,7 +44,7 @@ impl<'a> Asker<'a> {
             station,
             upstreams,
             servers,
-            patience: known.map_or_else(Patience::default, Known::patience),
+            patience: known.map_or_else(Patience::default, SystemFiles::patience),
             transport,
         }
     }

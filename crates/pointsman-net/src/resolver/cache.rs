@@ -14,7 +14,7 @@ use crate::lookup::{Answer, Question};
 const MAX_ENTRIES: usize = 8192;
 
 /// Who was asked: a number that is never given twice.
-pub(super) type Asked = u64;
+pub(super) type UpstreamId = u64;
 
 /// The lock is held for a look at the table, never over a wait.
 #[derive(Debug, Default)]
@@ -22,9 +22,9 @@ pub(super) struct Cache(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    entries: HashMap<Asked, HashMap<Question, Entry>>,
+    entries: HashMap<UpstreamId, HashMap<Question, Entry>>,
     /// All of them by their end; the number tells those of one moment apart.
-    ends: BTreeMap<(Instant, u64), (Asked, Question)>,
+    ends: BTreeMap<(Instant, u64), (UpstreamId, Question)>,
     next: u64,
 }
 
@@ -35,7 +35,12 @@ struct Entry {
 }
 
 impl Cache {
-    pub(super) fn get(&self, asked: Asked, question: &Question, now: Instant) -> Option<Answer> {
+    pub(super) fn get(
+        &self,
+        asked: UpstreamId,
+        question: &Question,
+        now: Instant,
+    ) -> Option<Answer> {
         let table = self.table();
         let entry = table.entries.get(&asked)?.get(question)?;
         (now < entry.end.0).then(|| entry.answer.clone())
@@ -44,7 +49,7 @@ impl Cache {
     /// Keeps an answer until then.
     pub(super) fn put(
         &self,
-        asked: Asked,
+        asked: UpstreamId,
         question: &Question,
         answer: Answer,
         until: Instant,
@@ -71,7 +76,7 @@ impl Cache {
     }
 
     /// Drops all that they answered: nobody asks them any more.
-    pub(super) fn forget(&self, asked: Asked) {
+    pub(super) fn forget(&self, asked: UpstreamId) {
         let mut table = self.table();
         for entry in table.entries.remove(&asked).unwrap_or_default().values() {
             table.ends.remove(&entry.end);
@@ -84,7 +89,7 @@ impl Cache {
 }
 
 impl Table {
-    fn remove(&mut self, asked: Asked, question: &Question) {
+    fn remove(&mut self, asked: UpstreamId, question: &Question) {
         let Some(entries) = self.entries.get_mut(&asked) else {
             return;
         };

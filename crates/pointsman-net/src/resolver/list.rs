@@ -9,7 +9,7 @@ use pointsman_spec::outbound::Outbound;
 use pointsman_spec::resolver::NameServer;
 
 use super::station::{Station, Upstreams};
-use super::system::Known;
+use super::system::SystemFiles;
 use super::way::Reached;
 use crate::lookup::Transport;
 
@@ -56,7 +56,7 @@ impl List {
     /// The servers with the system's own in their place, each with the way to it.
     pub(super) fn upstreams(
         &self,
-        known: Option<&Known>,
+        known: Option<&SystemFiles>,
         transport: &dyn Transport,
     ) -> (Arc<[NameServer]>, Arc<Upstreams>) {
         let servers = self.with(known).into_iter();
@@ -68,7 +68,7 @@ impl List {
         (servers.into(), self.hold(&now))
     }
 
-    fn with(&self, known: Option<&Known>) -> Vec<(NameServer, Reached)> {
+    fn with(&self, known: Option<&SystemFiles>) -> Vec<(NameServer, Reached)> {
         let mut all = Vec::new();
         for server in &self.servers {
             match server {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::asker::Asker;
 use super::families::{Half, Out, both};
-use crate::lookup::{Addresses, Answer, Found, NotFound, Question, RecordType, Source};
+use crate::lookup::{AddressResult, Addresses, Answer, NotFound, Question, RecordType, Source};
 
 pub(super) struct LookUp<'a> {
     pub(super) asker: Asker<'a>,
@@ -21,7 +21,12 @@ pub(super) struct LookUp<'a> {
 
 impl LookUp<'_> {
     /// Tries the longer names first, and then the name itself.
-    pub(super) async fn run(&self, name: &Domain, longer: Vec<Domain>, begun: Instant) -> Found {
+    pub(super) async fn run(
+        &self,
+        name: &Domain,
+        longer: Vec<Domain>,
+        begun: Instant,
+    ) -> AddressResult {
         let end = begun + self.asker.patience().whole;
         let mut left = u32::try_from(longer.len()).unwrap_or(u32::MAX);
         for longer in longer {
@@ -37,7 +42,7 @@ impl LookUp<'_> {
     }
 
     /// Asks for the families wanted, at once, and puts their addresses in order.
-    async fn addresses(&self, name: &Domain, until: Instant) -> Found {
+    async fn addresses(&self, name: &Domain, until: Instant) -> AddressResult {
         let question = |kind| Question {
             name: name.clone(),
             kind,
@@ -81,7 +86,7 @@ impl LookUp<'_> {
 }
 
 /// What the answers of the families come to; the first that says why there is nothing counts, and failures before all.
-fn found(name: &Domain, families: Families, answers: Vec<Answer>) -> Found {
+fn found(name: &Domain, families: Families, answers: Vec<Answer>) -> AddressResult {
     let (mut v4, mut v6): (Vec<IpAddr>, Vec<IpAddr>) = (Vec::new(), Vec::new());
     let mut holds: Option<(Instant, Source)> = None;
     let (mut failed, mut no_name, mut no_data) = (None, None, None);

@@ -32,12 +32,12 @@ use self::list::List;
 use self::look_up::LookUp;
 use self::names::ByName;
 pub use self::station::Station;
-use self::system::Known;
 pub use self::system::System;
+use self::system::SystemFiles;
 
 use crate::lookup::{
-    Addresses, Answer, Asking, Data, Found, LookingUp, NotFound, Question, Record, RecordType,
-    Resolve, Source, Transport,
+    AddressResult, Addresses, Answer, Asking, Data, LookingUp, NotFound, Question, Record,
+    RecordType, Resolve, Source, Transport,
 };
 
 /// A resolver of the configuration.
@@ -55,7 +55,7 @@ enum Teller<'a> {
     /// Nobody is asked.
     Fixed(Vec<IpAddr>, Source),
     /// With what the system's files say, where they count.
-    Servers(&'a List, Option<Arc<Known>>),
+    Servers(&'a List, Option<Arc<SystemFiles>>),
 }
 
 impl Resolver {
@@ -125,7 +125,7 @@ impl Resolver {
         }
     }
 
-    async fn find(&self, name: &Domain, transport: &dyn Transport) -> Found {
+    async fn find(&self, name: &Domain, transport: &dyn Transport) -> AddressResult {
         let begun = Instant::now();
         let (list, known) = match self.teller(name).await.map_err(NotFound::Failed)? {
             Teller::Fixed(addresses, from) => {
@@ -178,7 +178,7 @@ fn fixed_addresses(
     addresses: Vec<IpAddr>,
     families: Families,
     from: Source,
-) -> Found {
+) -> AddressResult {
     let (v4, v6) = addresses.into_iter().partition(IpAddr::is_ipv4);
     let list = families.ordered(v4, v6);
     let until = Instant::now();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::cache::Asked;
+use super::cache::UpstreamId;
 use crate::lookup::{Answer, Question};
 use crate::tasks::Tasks;
 
@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 const MAX_LATE: usize = 256;
 
 /// Who is asked what, and how deep within other look-ups: a question that waited for itself would never end.
-pub(super) type Key = (Asked, Question, u8);
+pub(super) type Key = (UpstreamId, Question, u8);
 
 /// What finds the answer.
 pub(super) type Finding = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -69,7 +69,7 @@ impl Questions {
         };
         table.open.insert(key.clone(), open);
         drop(table);
-        let place = Place {
+        let place = TableGuard {
             questions: Arc::clone(self),
             key: key.clone(),
             tell,
@@ -121,13 +121,13 @@ impl Hearing {
 }
 
 /// A question's place in the table: with it, it leaves.
-struct Place {
+struct TableGuard {
     questions: Arc<Questions>,
     key: Key,
     tell: watch::Sender<Option<Answer>>,
 }
 
-impl Place {
+impl TableGuard {
     async fn find(self, mut finding: Finding) {
         let mut late = false;
         loop {
@@ -155,7 +155,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TableGuard {
     fn drop(&mut self) {
         self.leave();
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::cache::{Asked, Cache};
+use super::cache::{Cache, UpstreamId};
 use super::questions::Questions;
 use super::system::System;
 use super::turns::Silences;
@@ -28,7 +28,7 @@ pub struct Station {
 /// Servers that are asked in turn, each by its way.
 #[derive(Debug)]
 pub(super) struct Upstreams {
-    pub(super) asked: Asked,
+    pub(super) asked: UpstreamId,
     pub(super) all: Arc<[Reached]>,
     station: Weak<Station>,
 }

@@ -40,9 +40,9 @@ const NEXT_READ: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct System {
     files: Files,
-    latest: Mutex<Option<(Arc<Known>, Instant)>>,
+    latest: Mutex<Option<(Arc<SystemFiles>, Instant)>>,
     /// The reading that is under way. On a disk that hangs, it is the only one.
-    reading: tokio::sync::Mutex<Option<JoinHandle<Arc<Known>>>>,
+    reading: tokio::sync::Mutex<Option<JoinHandle<Arc<SystemFiles>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ struct Files {
 
 /// What the files said when they were last read.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct SystemFiles {
     changed: [Option<(SystemTime, u64)>; 2],
     hosts: HashMap<Domain, Vec<IpAddr>>,
     configuration: Configuration,
@@ -122,7 +122,7 @@ impl System {
     }
 
     /// What the files say; where they cannot be looked at in time, what they said before.
-    pub(super) async fn known(&self) -> Result<Arc<Known>, Arc<str>> {
+    pub(super) async fn known(&self) -> Result<Arc<SystemFiles>, Arc<str>> {
         let latest = self.latest();
         let limit = match &latest {
             Some((known, seen)) if seen.elapsed() < LOOK_EVERY => return Ok(Arc::clone(known)),
@@ -141,16 +141,16 @@ impl System {
     }
 
     /// What they said when they were last read.
-    pub(super) fn last_known(&self) -> Option<Arc<Known>> {
+    pub(super) fn last_known(&self) -> Option<Arc<SystemFiles>> {
         self.latest().map(|(known, _)| known)
     }
 
-    fn latest(&self) -> Option<(Arc<Known>, Instant)> {
+    fn latest(&self) -> Option<(Arc<SystemFiles>, Instant)> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.clone()
     }
 
-    async fn read(&self) -> Option<Arc<Known>> {
+    async fn read(&self) -> Option<Arc<SystemFiles>> {
         let mut reading = self.reading.lock().await;
         let latest = match self.latest() {
             Some((known, seen)) if seen.elapsed() < LOOK_EVERY => return Some(known),
@@ -170,14 +170,14 @@ impl System {
 }
 
 impl Files {
-    fn read(&self, latest: Option<Arc<Known>>) -> Arc<Known> {
+    fn read(&self, latest: Option<Arc<SystemFiles>>) -> Arc<SystemFiles> {
         let changed = [&self.hosts, &self.configuration].map(|path| changed(path));
         if let Some(latest) = latest
             && latest.changed == changed
         {
             return latest;
         }
-        Arc::new(Known {
+        Arc::new(SystemFiles {
             changed,
             hosts: parse_hosts(&read(&self.hosts)),
             configuration: parse_configuration(&read(&self.configuration)),
@@ -185,7 +185,7 @@ impl Files {
     }
 }
 
-impl Known {
+impl SystemFiles {
     /// The addresses that the hosts file gives a name.
     pub(super) fn hosts(&self, name: &Domain) -> &[IpAddr] {
         self.hosts.get(name).map_or(&[], Vec::as_slice)

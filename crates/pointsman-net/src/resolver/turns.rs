@@ -33,7 +33,7 @@ pub(super) enum Sound {
     Silence,
 }
 
-struct Asked<F> {
+struct InFlight<F> {
     index: usize,
     passed_by: bool,
     response: Pin<Box<F>>,
@@ -56,7 +56,7 @@ pub(super) async fn in_turn<S, F>(
 where
     F: Future<Output = Response>,
 {
-    let mut asked: Vec<Asked<F>> = Vec::new();
+    let mut asked: Vec<InFlight<F>> = Vec::new();
     let mut failures = Vec::new();
     let mut next = 0;
     let mut turn = pin!(sleep_until(Instant::now()));
@@ -99,7 +99,7 @@ where
             if let Some(one) = those.get(next)
                 && (due || failed || asked.is_empty())
             {
-                asked.push(Asked {
+                asked.push(InFlight {
                     index: next,
                     passed_by: false,
                     response: Box::pin(ask(one)),

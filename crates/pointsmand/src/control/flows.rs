@@ -387,7 +387,7 @@ pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -
     Json(dns_reply(&name, answer)).into_response()
 }
 
-fn dns_reply(name: &Domain, answer: lookup::Found) -> api::daemon::DnsReply {
+fn dns_reply(name: &Domain, answer: lookup::AddressResult) -> api::daemon::DnsReply {
     let mut reply = api::daemon::DnsReply {
         name: name.to_string(),
         addresses: Vec::new(),
@@ -420,7 +420,11 @@ fn dns_reply(name: &Domain, answer: lookup::Found) -> api::daemon::DnsReply {
     reply
 }
 
-async fn look_up(in_force: &InForce, resolver: Option<ResolverId>, name: &Domain) -> lookup::Found {
+async fn look_up(
+    in_force: &InForce,
+    resolver: Option<ResolverId>,
+    name: &Domain,
+) -> lookup::AddressResult {
     let ways = in_force.ways();
     let spec = ways.generation().spec();
     let own = resolver.and_then(|id| spec.resolvers.get(id.0));

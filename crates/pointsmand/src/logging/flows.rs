@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use pointsman_net::plane::{FLOW_LOG, Gravity, Lack, TargetTrouble, Told, Trouble};
+use pointsman_net::plane::{FLOW_LOG, Gravity, Lack, TargetTrouble, Trouble, TroubleEvent};
 use pointsman_net::record::{End, FlowRecord};
 use pointsman_net::tasks::Tasks;
 use pointsman_os::owner::may_see_others;
@@ -27,14 +27,14 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
         };
         let redact = app.generation().1.history.redact;
         match told {
-            Told::Flow(trouble, record) => Line::of(trouble, &record, redact).say(),
-            Told::LeftOut {
+            TroubleEvent::Flow(trouble, record) => Line::of(trouble, &record, redact).say(),
+            TroubleEvent::LeftOut {
                 outbound,
                 trouble,
                 count,
             } => left_out(outbound.as_deref(), trouble, count),
-            Told::Target(attempt) => target(&attempt, redact),
-            Told::TargetsLeftOut {
+            TroubleEvent::Target(attempt) => target(&attempt, redact),
+            TroubleEvent::TargetsLeftOut {
                 way,
                 trouble,
                 count,
@@ -46,16 +46,16 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
                     count, outbound, member, reason, "more attempts failed alike and are not listed"
                 );
             }
-            Told::Lacks {
+            TroubleEvent::Lacks {
                 flow,
                 lack,
                 why,
                 count,
             } => lacks(flow, lack, &why, count, redact),
-            Told::Said { flow, id, text } => {
+            TroubleEvent::Said { flow, id, text } => {
                 tracing::info!(target: FLOW_LOG, flow, id, "{}", message(&text, redact));
             }
-            Told::SaidMore { id, count } => {
+            TroubleEvent::SaidMore { id, count } => {
                 tracing::info!(target: FLOW_LOG, id, count, "more messages of rules are not listed");
             }
         }

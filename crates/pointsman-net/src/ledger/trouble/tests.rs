@@ -21,11 +21,11 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
         let next = tokio::time::timeout(SPAN * 5, troubles.next()).await;
         let Ok(told) = next else { break };
         lines.push(match told {
-            Told::Flow(trouble, record) => {
+            TroubleEvent::Flow(trouble, record) => {
                 let outbound = record.outbound.as_deref().unwrap_or("-");
                 format!("{outbound} {}", trouble.as_str())
             }
-            Told::LeftOut {
+            TroubleEvent::LeftOut {
                 outbound,
                 trouble,
                 count,
@@ -33,11 +33,11 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
                 let outbound = outbound.as_deref().unwrap_or("-");
                 format!("{outbound} {} +{count}", trouble.as_str())
             }
-            Told::Target(it) => {
+            TroubleEvent::Target(it) => {
                 let (forward, target, reason) = (it.forward, it.target, it.trouble.as_str());
                 format!("{forward}/{target} {reason}: {}", it.error)
             }
-            Told::TargetsLeftOut {
+            TroubleEvent::TargetsLeftOut {
                 way,
                 trouble,
                 count,
@@ -45,14 +45,14 @@ async fn heard(troubles: &Troubles, most: usize) -> Vec<String> {
                 let (forward, target) = way.unwrap();
                 format!("{forward}/{target} {} +{count}", trouble.as_str())
             }
-            Told::Lacks {
+            TroubleEvent::Lacks {
                 flow,
                 lack,
                 why,
                 count,
             } => format!("flow {flow} lacks {}: {why} +{count}", lack.as_str()),
-            Told::Said { flow, id, text } => format!("flow {flow}: {id} {text}"),
-            Told::SaidMore { id, count } => format!("{id:?} +{count}"),
+            TroubleEvent::Said { flow, id, text } => format!("flow {flow}: {id} {text}"),
+            TroubleEvent::SaidMore { id, count } => format!("{id:?} +{count}"),
         });
     }
     lines

@@ -14,25 +14,29 @@ fn guard(outbound: &str) -> Guard {
 fn what_nobody_can_tell_is_no_no() {
     let guards = ["a", "b", "c"].map(guard);
     let why = || Some(Arc::from("denied"));
-    let check = |answers: [Answer; 3], outbound: Fact<Arc<str>>, untold: &[&str]| {
+    let check = |answers: [GuardAnswer; 3], outbound: Fact<Arc<str>>, untold: &[&str]| {
         let told = format!("{answers:?}");
         let found = Serves::of(&guards, answers.into());
         assert_eq!(found.outbound, outbound, "{told}");
         let names: Vec<&str> = found.untold.iter().map(|name| &**name).collect();
         assert_eq!(names, untold, "{told}");
     };
-    let (no, yes) = (|| Answer::No, || Answer::Yes);
+    let (no, yes) = (|| GuardAnswer::No, || GuardAnswer::Yes);
     check([no(), no(), no()], Fact::Absent, &[]);
     let b = Fact::Known("b".into(), Provenance::System);
     check([no(), yes(), no()], b.clone(), &[]);
-    check([Answer::Untold(why()), yes(), no()], b, &["a"]);
+    check([GuardAnswer::Untold(why()), yes(), no()], b, &["a"]);
     let failed = Fact::Failed("denied".into());
     check(
-        [no(), Answer::Untold(why()), Answer::Untold(None)],
+        [no(), GuardAnswer::Untold(why()), GuardAnswer::Untold(None)],
         failed,
         &["b", "c"],
     );
-    check([no(), Answer::Untold(None), no()], Fact::Absent, &["b"]);
+    check(
+        [no(), GuardAnswer::Untold(None), no()],
+        Fact::Absent,
+        &["b"],
+    );
 }
 
 #[test]
@@ -57,7 +61,7 @@ fn a_user_is_known_by_the_socket_alone() {
         let look = look(uid);
         let answer = look.answer(&by(name));
         assert_eq!(
-            matches!(answer, Answer::Yes),
+            matches!(answer, GuardAnswer::Yes),
             yes,
             "{uid} {name}: {answer:?}"
         );

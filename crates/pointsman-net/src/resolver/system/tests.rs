@@ -19,9 +19,9 @@ fn hosts_are_read_as_their_manual_says() {
     let hosts = parse_hosts(
         "127.0.0.1 localhost a # b\n\n::1 ip6 A\nx y\n127.0.0.1 a\n::ffff:10.0.0.5 mapped\n",
     );
-    let known = Known {
+    let known = SystemFiles {
         hosts,
-        ..Known::default()
+        ..SystemFiles::default()
     };
     let [four, six] = [[127, 0, 0, 1].into(), IpAddr::from(Ipv6Addr::LOCALHOST)];
     assert_eq!(known.hosts(&domain("a")), [four, six]);
@@ -46,9 +46,9 @@ fn the_configuration_is_read_as_its_manual_says() {
             "[::1]:53"
         ]
     );
-    let known = Known {
+    let known = SystemFiles {
         configuration,
-        ..Known::default()
+        ..SystemFiles::default()
     };
     assert_eq!(known.patience(), Patience::default());
     assert_eq!(
@@ -61,10 +61,10 @@ fn the_configuration_is_read_as_its_manual_says() {
     assert_eq!(parse_configuration(&many).servers.len(), MAX_SERVERS);
 }
 
-fn known(text: &str) -> Known {
-    Known {
+fn known(text: &str) -> SystemFiles {
+    SystemFiles {
         configuration: parse_configuration(text),
-        ..Known::default()
+        ..SystemFiles::default()
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_disk_that_hangs_holds_nobody_up() {
     assert!(second.is_err());
     assert_eq!(begun.elapsed(), FIRST_READ);
     // With something known it is taken instead.
-    let known = Arc::<Known>::default();
+    let known = Arc::<SystemFiles>::default();
     *system.latest.lock().unwrap() = Some((Arc::clone(&known), Instant::now()));
     tokio::time::advance(LOOK_EVERY).await;
     let begun = Instant::now();

@@ -15,17 +15,17 @@ use pointsman_spec::address::Endpoint;
 use pointsman_spec::outbound::{Carrier, How, Kind, Outbound};
 use pointsman_spec::target::Target;
 
-use super::heard::Heard;
 use super::inherited::Connected;
+use super::last_answer::LastAnswer;
 use super::order::{Failures, Member};
 use super::{Group, Groups};
 
 /// What groups keep over generations.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Things>);
+pub(crate) struct GroupStates(Mutex<Inner>);
 
 #[derive(Debug, Default)]
-struct Things {
+struct Inner {
     /// Each lives as long as a generation that flows have, or a connection that it counts.
     states: HashMap<Arc<str>, Weak<State>>,
     /// Those of the generation before one on trial.
@@ -41,7 +41,7 @@ pub(crate) struct Unfit {
     pub(crate) source: io::Error,
 }
 
-impl Kept {
+impl GroupStates {
     /// Those of `outbounds` that are groups which try their members, with what they had before.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Kept {
         });
     }
 
-    fn things(&self) -> MutexGuard<'_, Things> {
+    fn things(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,7 +131,7 @@ fn targets<'a>(
     members.iter().filter_map(target)
 }
 
-impl Things {
+impl Inner {
     fn connected(&mut self, number: i32) -> io::Result<Arc<Connected>> {
         if let Some(connected) = self.connected.get(&number) {
             return Ok(Arc::clone(connected));
@@ -149,7 +149,7 @@ pub(crate) struct State {
     next: AtomicUsize,
     pub(crate) failures: Failures,
     /// When members answered last, of those that a generation has.
-    heard: Mutex<HashMap<Member, Weak<Heard>>>,
+    heard: Mutex<HashMap<Member, Weak<LastAnswer>>>,
 }
 
 /// A connection that is counted until it is dropped.
@@ -166,13 +166,13 @@ impl State {
     }
 
     /// When that member answered last.
-    fn heard(&self, member: &Member) -> Arc<Heard> {
+    fn heard(&self, member: &Member) -> Arc<LastAnswer> {
         let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(heard) = all.get(member).and_then(Weak::upgrade) {
             return heard;
         }
         all.retain(|_, heard| heard.strong_count() > 0);
-        let heard = Arc::<Heard>::default();
+        let heard = Arc::<LastAnswer>::default();
         all.insert(member.clone(), Arc::downgrade(&heard));
         heard
     }

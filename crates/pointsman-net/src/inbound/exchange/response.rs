@@ -15,7 +15,7 @@ const MAX_INTERIM: u8 = 64;
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(super) struct Answer<'r> {
+pub(super) struct ResponseReader<'r> {
     request: &'r RequestHead,
     /// Bytes that belong to no head yet.
     seen: Vec<u8>,
@@ -39,7 +39,7 @@ enum State {
 
 /// What the bytes so far amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ResponsePart {
     /// The answer is still to come.
     Head {
         /// Whether the server said that it is at it.
@@ -56,7 +56,7 @@ pub(super) enum Heard {
 /// Why there is no answer, or none that is whole.
 pub(super) type Wrong = String;
 
-impl<'r> Answer<'r> {
+impl<'r> ResponseReader<'r> {
     pub(super) fn new(request: &'r RequestHead) -> Self {
         Self {
             request,
@@ -77,17 +77,17 @@ impl<'r> Answer<'r> {
         bytes: &[u8],
         sent: bool,
         out: &mut Vec<u8>,
-    ) -> Result<Heard, Wrong> {
+    ) -> Result<ResponsePart, Wrong> {
         let mut interim = false;
         if matches!(self.state, State::Head) {
             let before = self.seen.len();
             self.seen.extend_from_slice(bytes);
             if !worth_a_look(&self.seen, before) {
-                return Ok(Heard::Head { interim });
+                return Ok(ResponsePart::Head { interim });
             }
             while matches!(self.state, State::Head) {
                 match http::parse_response_head(&self.seen, &self.request.method) {
-                    Parse::NeedMore => return Ok(Heard::Head { interim }),
+                    Parse::NeedMore => return Ok(ResponsePart::Head { interim }),
                     Parse::Not(why) => return Err(told(why)),
                     Parse::Done(head, used) => {
                         self.seen.drain(..used);
@@ -192,22 +192,22 @@ impl<'r> Answer<'r> {
         Ok(false)
     }
 
-    fn take_body(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Heard, Wrong> {
+    fn take_body(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<ResponsePart, Wrong> {
         let State::Body(ends) = &mut self.state else {
             self.seen.extend_from_slice(bytes);
             return Ok(match self.state {
-                State::Switched => Heard::Switched,
-                _ => Heard::Whole,
+                State::Switched => ResponsePart::Switched,
+                _ => ResponsePart::Whole,
             });
         };
         let broken = |_| "the server's answer breaks its framing".to_owned();
         let (used, done) = ends.take(bytes, out).map_err(broken)?;
         if !done {
-            return Ok(Heard::Body);
+            return Ok(ResponsePart::Body);
         }
         self.seen.extend_from_slice(&bytes[used..]);
         self.state = State::Whole;
-        Ok(Heard::Whole)
+        Ok(ResponsePart::Whole)
     }
 }
 

@@ -6,28 +6,28 @@ use std::time::Duration;
 use pointsman_policy::Host;
 use pointsman_spec::outbound::Upstream;
 
-use super::{Asked, DialError};
+use super::{DialError, ProxyStep};
 
 /// Until when a way has to be open, and what it waits for meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit<'a> {
     pub(super) within: Duration,
-    pub(super) waiting: &'a Waiting,
+    pub(super) progress: &'a Progress,
 }
 
 /// Which proxy of the way was asked last, and for what. Ways are opened hop by hop, so there is but one at a time.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Option<Proxy>>);
+pub(super) struct Progress(Mutex<Option<Proxy>>);
 
 #[derive(Debug)]
 struct Proxy {
     outbound: Arc<str>,
     host: Host,
     port: u16,
-    asked: Option<Asked>,
+    asked: Option<ProxyStep>,
 }
 
-impl Waiting {
+impl Progress {
     /// The server of that outbound took the connection.
     pub(super) fn connected(&self, outbound: &Arc<str>, server: &Upstream) {
         *self.proxy() = Some(Proxy {
@@ -39,7 +39,7 @@ impl Waiting {
     }
 
     /// The proxy that was connected last is asked for that.
-    pub(super) fn asked(&self, asked: Asked) {
+    pub(super) fn asked(&self, asked: ProxyStep) {
         if let Some(proxy) = &mut *self.proxy() {
             proxy.asked = Some(asked);
         }

@@ -98,18 +98,21 @@ async fn pair() -> (Stream, tokio::net::TcpStream) {
 #[tokio::test]
 async fn who_leaves_frees_its_place_and_too_many_are_not_held() {
     const HOUR: Duration = Duration::from_secs(3600);
-    let brake = Brake {
+    let throttle = LoginThrottle {
         held: Semaphore::new(1),
-        ..Brake::default()
+        ..LoginThrottle::default()
     };
     let ((first, stays), (second, _stays)) = (pair().await, pair().await);
-    let mut holding = Box::pin(brake.hold(&first, HOUR));
+    let mut holding = Box::pin(throttle.hold(&first, HOUR));
     assert!(poll_once(&mut holding).await.is_none());
-    assert_eq!(brake.hold(&second, HOUR).await, Held::Spared);
+    assert_eq!(throttle.hold(&second, HOUR).await, DelayOutcome::Spared);
     drop(stays);
-    assert_eq!(holding.await, Held::Left);
-    assert_eq!(brake.held.available_permits(), 1);
-    assert_eq!(brake.hold(&second, Duration::ZERO).await, Held::Due);
+    assert_eq!(holding.await, DelayOutcome::Left);
+    assert_eq!(throttle.held.available_permits(), 1);
+    assert_eq!(
+        throttle.hold(&second, Duration::ZERO).await,
+        DelayOutcome::Due
+    );
 }
 
 /// Polls once.

@@ -9,9 +9,9 @@ use crate::stream::Stream;
 
 /// A client's connection until somebody takes it to answer, to carry or to close it.
 #[derive(Debug)]
-pub(super) struct Held(Option<Stream>);
+pub(super) struct ResetOnDrop(Option<Stream>);
 
-impl Held {
+impl ResetOnDrop {
     pub(super) fn new(client: Stream) -> Self {
         Self(Some(client))
     }
@@ -25,7 +25,7 @@ impl Held {
     }
 }
 
-impl Deref for Held {
+impl Deref for ResetOnDrop {
     type Target = Stream;
 
     fn deref(&self) -> &Stream {
@@ -36,7 +36,7 @@ impl Deref for Held {
     }
 }
 
-impl DerefMut for Held {
+impl DerefMut for ResetOnDrop {
     fn deref_mut(&mut self) -> &mut Stream {
         match &mut self.0 {
             Some(client) => client,
@@ -45,7 +45,7 @@ impl DerefMut for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ResetOnDrop {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
             client.reset();

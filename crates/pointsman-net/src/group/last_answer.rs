@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// When a member answered any flow last: seconds of the clock that relays go by; 0: never.
 #[derive(Debug, Default)]
-pub(crate) struct Heard(AtomicU64);
+pub(crate) struct LastAnswer(AtomicU64);
 
-impl Heard {
+impl LastAnswer {
     /// It answers, at that second.
     pub(super) fn at(&self, now: u64) {
         self.0.store(now, Ordering::Relaxed);

@@ -24,9 +24,9 @@ const ADDRESSES: usize = 4096;
 /// Answers that are held back at once: each holds a descriptor for nothing.
 const HELD: usize = 1024;
 
-/// The brake of a plane: one over all inbounds and generations.
+/// The throttle of a plane: one over all inbounds and generations.
 #[derive(Debug)]
-pub(crate) struct Brake {
+pub(crate) struct LoginThrottle {
     wrongs: Mutex<Wrongs>,
     held: Semaphore,
     guessed: Seldom,
@@ -34,7 +34,7 @@ pub(crate) struct Brake {
 
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum DelayOutcome {
     /// It is due.
     Due,
     /// Nobody waits for it any more.
@@ -43,7 +43,7 @@ pub(crate) enum Held {
     Spared,
 }
 
-impl Default for Brake {
+impl Default for LoginThrottle {
     fn default() -> Self {
         Self {
             wrongs: Mutex::default(),
@@ -53,19 +53,19 @@ impl Default for Brake {
     }
 }
 
-impl Brake {
+impl LoginThrottle {
     /// Notes a wrong password, and holds its answer back where there were many from that address.
-    pub(crate) async fn wrong(&self, client: &Stream) -> Held {
+    pub(crate) async fn wrong(&self, client: &Stream) -> DelayOutcome {
         // A local stream has no address, and an owner that the operator chose.
         let Some(peer) = client.peer_addr() else {
-            return Held::Due;
+            return DelayOutcome::Due;
         };
         let wait = {
             let mut wrongs = self.wrongs.lock().unwrap_or_else(PoisonError::into_inner);
             wrongs.wrong(peer.ip(), Instant::now())
         };
         let Some(wait) = wait else {
-            return Held::Due;
+            return DelayOutcome::Due;
         };
         if self.guessed.is_due(Instant::now()) {
             let address = peer.ip().to_canonical();
@@ -78,14 +78,14 @@ impl Brake {
         self.hold(client, wait).await
     }
 
-    async fn hold(&self, client: &Stream, wait: Duration) -> Held {
+    async fn hold(&self, client: &Stream, wait: Duration) -> DelayOutcome {
         let Ok(_place) = self.held.try_acquire() else {
-            return Held::Spared;
+            return DelayOutcome::Spared;
         };
         tokio::select! {
             biased;
-            () = client.hung_up(true) => Held::Left,
-            () = sleep(wait) => Held::Due,
+            () = client.hung_up(true) => DelayOutcome::Left,
+            () = sleep(wait) => DelayOutcome::Due,
         }
     }
 }

@@ -17,11 +17,11 @@ fn get(headers: &str) -> RequestHead {
 }
 
 /// What the client is told of `answer` after which the server closes, at once and byte by byte; and how it ended.
-fn told(request: &RequestHead, sent: bool, answer: &str) -> (String, Result<Heard, Wrong>) {
+fn told(request: &RequestHead, sent: bool, answer: &str) -> (String, Result<ResponsePart, Wrong>) {
     let play = |step: usize| {
         let mut out = Vec::new();
-        let mut heard = Answer::new(request);
-        let mut last = Ok(Heard::Head { interim: false });
+        let mut heard = ResponseReader::new(request);
+        let mut last = Ok(ResponsePart::Head { interim: false });
         for bytes in answer.as_bytes().chunks(step) {
             last = heard.hear(bytes, sent, &mut out);
             if last.is_err() {
@@ -29,7 +29,7 @@ fn told(request: &RequestHead, sent: bool, answer: &str) -> (String, Result<Hear
             }
         }
         if last.is_ok() && heard.wants_more() {
-            last = heard.ended().map(|()| Heard::Whole);
+            last = heard.ended().map(|()| ResponsePart::Whole);
         }
         let goes_on = heard.client_goes_on();
         (String::from_utf8(out).unwrap(), last, goes_on)
@@ -51,7 +51,7 @@ fn bodies_end_where_they_end() {
     let check = |method: &str, answer: &str, expected: &str| {
         let request = request(&format!("{method} http://a.test/ HTTP/1.1\r\n\r\n"));
         let (text, ended) = told(&request, true, answer);
-        assert_eq!(ended, Ok(Heard::Whole), "{answer:?}");
+        assert_eq!(ended, Ok(ResponsePart::Whole), "{answer:?}");
         assert_eq!(text, expected, "{method} {answer:?}");
     };
     let keep = "Connection: keep-alive\r\n\r\n";
@@ -140,11 +140,11 @@ fn a_switch_is_one_that_was_asked_for() {
     refused(&offer, &switch("echo, evil"));
     refused(&offer, "HTTP/1.1 101 X\r\n\r\nhi");
     let mut out = Vec::new();
-    let mut answer = Answer::new(&offer);
+    let mut answer = ResponseReader::new(&offer);
     let text = format!("HTTP/1.1 100 Continue\r\n\r\n{}", switch("echo"));
     assert_eq!(
         answer.hear(text.as_bytes(), true, &mut out),
-        Ok(Heard::Switched)
+        Ok(ResponsePart::Switched)
     );
     assert!(answer.has_switched() && !answer.client_goes_on());
     assert_eq!(answer.take_behind(), b"hi");
@@ -156,7 +156,7 @@ fn interim_answers_have_a_limit_and_never_reach_an_old_client() {
     let last = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let most = format!("{}{last}", interim.repeat(64));
     let (text, ended) = told(&get(""), true, &most);
-    assert_eq!(ended, Ok(Heard::Whole));
+    assert_eq!(ended, Ok(ResponsePart::Whole));
     assert_eq!(text.matches(interim).count(), 64);
     let (_, ended) = told(&get(""), true, &interim.repeat(65));
     assert_eq!(
@@ -179,7 +179,7 @@ fn an_old_client_gets_no_chunks() {
         let answer = format!("HTTP/1.1 {status} X\r\n{fields}\r\n{body}");
         let (text, ended) = told(&old, true, &answer);
         match expected {
-            Ok(_) => assert_eq!(ended, Ok(Heard::Whole), "{body:?}"),
+            Ok(_) => assert_eq!(ended, Ok(ResponsePart::Whole), "{body:?}"),
             Err(_) => assert!(ended.is_err(), "{body:?}"),
         }
         let data = expected.unwrap_or_else(|data| data);
@@ -213,11 +213,11 @@ fn an_answer_before_the_body_ends_the_connection() {
 fn only_a_server_with_nothing_more_to_say_goes_on() {
     let check = |answer: &str, expected: bool| {
         let request = get("");
-        let mut heard = Answer::new(&request);
+        let mut heard = ResponseReader::new(&request);
         let mut out = Vec::new();
         assert_eq!(
             heard.hear(answer.as_bytes(), true, &mut out),
-            Ok(Heard::Whole)
+            Ok(ResponsePart::Whole)
         );
         assert_eq!(heard.server_goes_on(), expected, "{answer:?}");
         assert!(heard.asks_login(), "{answer:?}");
