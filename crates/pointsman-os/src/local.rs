@@ -10,14 +10,14 @@ mod endpoint;
 #[cfg(unix)]
 mod files;
 #[cfg(unix)]
-mod given;
+mod hand_over;
 #[cfg(unix)]
 mod inherited;
-#[cfg(unix)]
-mod kept;
 #[cfg(not(unix))]
 #[path = "fallback/local.rs"]
 mod none;
+#[cfg(unix)]
+mod private_directory;
 #[cfg(unix)]
 mod service;
 #[cfg(unix)]
@@ -35,19 +35,19 @@ pub use files::{
     ends_within_line, is_locked, open_lockable, open_log, open_regular, read_handed, read_regular,
 };
 #[cfg(unix)]
-pub use given::make_directory;
+pub use hand_over::make_directory;
 #[cfg(unix)]
 pub use inherited::{
     Inherited, InheritedFd, inherited, inherited_listener, inherited_stream, listen_fds,
 };
-#[cfg(unix)]
-pub use kept::{Kept, create_private, replace_private};
 #[cfg(not(unix))]
 pub use none::{
     Inherited, LocalListener, LocalStream, OwnLocalListener, OwnLocalStream, UnixEndpoint,
     bind_unix, ends_within_line, inherited_listener, inherited_stream, is_one_file, make_directory,
     open_log,
 };
+#[cfg(unix)]
+pub use private_directory::{PrivateDirectory, create_private, replace_private};
 #[cfg(unix)]
 pub use service::{
     Signal, Signals, is_root, raise_descriptor_limit, sd_notify, sd_notify_reloading,

@@ -32,9 +32,9 @@ use tokio::sync::{broadcast, watch};
 use self::book::{Book, Pending};
 pub(crate) use self::owed::Asker;
 use self::setback::Setbacks;
-use crate::asked::Asked;
 use crate::candidate::Origin;
 use crate::counts::Counts;
+use crate::dependencies::Dependencies;
 use crate::hits::Hits;
 use crate::lists::Lists;
 use crate::logging::Log;
@@ -91,14 +91,14 @@ pub(crate) struct App {
 /// What loads asked the disk for.
 #[derive(Debug, Default)]
 pub(crate) struct LoadsAsked {
-    in_force: Asked,
+    in_force: Dependencies,
     /// By the last one, which may have been refused.
-    last: Asked,
+    last: Dependencies,
 }
 
 impl LoadsAsked {
     /// By both.
-    pub(crate) fn all(&self) -> Asked {
+    pub(crate) fn all(&self) -> Dependencies {
         let mut all = self.in_force.clone();
         all.join(&self.last);
         all

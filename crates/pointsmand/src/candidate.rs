@@ -11,8 +11,8 @@ use pointsman_config::load::load_text;
 use pointsman_config::setup::OnUnknown;
 use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
 
-use crate::asked::{Asked, Recorder};
-use crate::spare::Spares;
+use crate::dependencies::{Dependencies, Recorder};
+use crate::memory_copies::MemoryCopies;
 
 /// Where the configuration comes from and what goes with it.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Origin {
     /// The rule sets that were read before.
     pub shelf: Arc<Shelf>,
     /// Copies of lists that could not be written.
-    pub spares: Arc<Spares>,
+    pub spares: Arc<MemoryCopies>,
     /// The control socket.
     pub control: PathBuf,
 }
@@ -122,7 +122,7 @@ impl Occasion {
 pub(crate) async fn read(
     origin: Origin,
     occasion: Occasion,
-) -> Result<(Result<Checked, Refused>, Asked), Refused> {
+) -> Result<(Result<Checked, Refused>, Dependencies), Refused> {
     let reading = tokio::task::spawn_blocking(move || check(&origin, &occasion));
     reading
         .await
@@ -130,10 +130,13 @@ pub(crate) async fn read(
 }
 
 /// Reads and checks a configuration, and runs its own tests; also tells what was read for that.
-pub(crate) fn check(origin: &Origin, occasion: &Occasion) -> (Result<Checked, Refused>, Asked) {
+pub(crate) fn check(
+    origin: &Origin,
+    occasion: &Occasion,
+) -> (Result<Checked, Refused>, Dependencies) {
     let files = Recorder::new(Arc::clone(&origin.spares));
     let checked = checked(origin, occasion, &files);
-    (checked, files.into_asked())
+    (checked, files.into_dependencies())
 }
 
 /// As [`check`]; its files are asked of `files`.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pointsman_net::plane::{Remembered, Tallied};
-use pointsman_os::local::Kept;
+use pointsman_os::local::PrivateDirectory;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::unix_ms;
@@ -31,7 +31,7 @@ const FILE: &str = "counts.json";
 #[derive(Debug)]
 pub(crate) struct Counts {
     /// `None`: nowhere.
-    kept: Option<Kept>,
+    kept: Option<PrivateDirectory>,
     /// Of which configuration they are.
     config: String,
     since: AtomicU64,
@@ -72,7 +72,7 @@ struct Rule {
 impl Counts {
     /// Counts of the rules of that configuration.
     pub(crate) fn open(state: Option<&Path>, config: Option<&Path>) -> Self {
-        let kept = state.map(|state| Kept::open(&state.join("rules")));
+        let kept = state.map(|state| PrivateDirectory::open(&state.join("rules")));
         let kept = kept.transpose().unwrap_or_else(|error| {
             tracing::warn!("rule counts will not survive a restart: {error}");
             None
@@ -117,7 +117,7 @@ impl Counts {
         }
     }
 
-    fn read(&self, kept: &Kept) -> Result<File, Unread> {
+    fn read(&self, kept: &PrivateDirectory) -> Result<File, Unread> {
         let bytes = match kept.load(FILE, LARGEST as u64) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Nothing),

@@ -5,12 +5,12 @@
 
 mod app;
 mod args;
-mod asked;
 mod called_as;
 mod candidate;
 mod clock;
 mod control;
 mod counts;
+mod dependencies;
 mod hits;
 mod lists;
 mod lock;
@@ -18,6 +18,7 @@ mod logging;
 mod man;
 mod mapping;
 mod members;
+mod memory_copies;
 mod paths;
 mod records;
 mod refresh;
@@ -25,7 +26,6 @@ mod replay;
 mod rules;
 mod selections;
 mod shelf;
-mod spare;
 mod watching;
 
 use std::io::Write as _;
@@ -44,8 +44,8 @@ use tokio::sync::Notify;
 
 use crate::app::{App, Asker};
 use crate::args::{Args, UnknownChoice};
-use crate::asked::Asked;
 use crate::candidate::{Checked, MOST_TOLD, Occasion, Origin, Refused, left_out};
+use crate::dependencies::Dependencies;
 use crate::lock::{Lock, Unlocked};
 use crate::watching::Watching;
 
@@ -265,7 +265,7 @@ async fn reload_when_due(app: Arc<App>, due: Arc<Due>) {
 async fn serve(
     app: &Arc<App>,
     setup: pointsman_config::Setup,
-    asked: Asked,
+    asked: Dependencies,
     lock: Option<&Lock>,
     signals: &mut Signals,
     due: &Arc<Due>,

@@ -10,7 +10,7 @@ mod copy;
 mod draft;
 mod due;
 mod outcome;
-mod said;
+mod sidecar;
 
 use std::fmt;
 use std::io;
@@ -32,7 +32,7 @@ use self::outcome::{Outcome, Size};
 use crate::app::App;
 use crate::candidate::Origin;
 use crate::clock::unix_ms;
-use crate::spare::has_place;
+use crate::memory_copies::has_place;
 
 /// How often it is tried to write a copy that is in memory alone.
 const WRITE_AGAIN: Duration = Duration::from_secs(300);
@@ -101,7 +101,7 @@ pub(crate) async fn run(app: Arc<App>) {
 async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
     let Some(path) = source.path.clone() else {
         // A daemon's loads have a place for each, see `Origin`.
-        tracing::warn!("{}: nothing says where it is kept", Place(&source));
+        tracing::warn!("{}: nothing says where it is kept", ListPlace(&source));
         return;
     };
     let url = match Url::parse(&source.url) {
@@ -109,7 +109,7 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
         Err(why) => {
             app.lists
                 .tell(&source, |list| list.error = Some(why.to_string()));
-            tracing::warn!("{}: {why}", Place(&source));
+            tracing::warn!("{}: {why}", ListPlace(&source));
             return;
         }
     };
@@ -120,12 +120,12 @@ async fn keep(app: Arc<App>, load: u64, source: ListSource, in_doubt: bool) {
     let copy = match app.lists.read(finding).await {
         Ok(copy) => copy,
         Err(why) => {
-            tracing::warn!("{}: {why}", Place(&source));
+            tracing::warn!("{}: {why}", ListPlace(&source));
             return;
         }
     };
     if let Some(why) = copy.doubt() {
-        let place = Place(&source);
+        let place = ListPlace(&source);
         tracing::warn!(
             "{place}: its copy is in doubt: {why}; it serves until the list is fetched, which is tried now"
         );
@@ -293,7 +293,7 @@ impl Keeping {
         self.app.lists.tell(&self.source, |list| {
             before = std::mem::replace(&mut list.unwritten, why.as_deref().map(str::to_owned));
         });
-        let place = Place(&self.source);
+        let place = ListPlace(&self.source);
         let path = self.copy.path();
         match (why, before) {
             (Some(why), None) if !has_place(path) => tracing::warn!(
@@ -328,7 +328,7 @@ impl Keeping {
     }
 
     fn warn(&self, why: &str, next: Duration) {
-        let place = Place(&self.source);
+        let place = ListPlace(&self.source);
         let url = &self.url;
         let kept = match self.in_force {
             Some(_) => "its last copy stays in force",
@@ -341,9 +341,9 @@ impl Keeping {
 }
 
 /// A rule set and where it stands, for the log: ``rule set `ads` (pointsman.yaml:7)``.
-struct Place<'a>(&'a ListSource);
+struct ListPlace<'a>(&'a ListSource);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ListPlace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ListSource { name, span, .. } = self.0;
         write!(

@@ -24,8 +24,8 @@ use pointsman_policy::{Fact, Facts, Need, Policy, Step, Trace, explain};
 
 use self::behind::{Behind, Teller};
 use crate::app::{App, InForce};
-use crate::asked::Recorder;
 use crate::candidate::{Checked, Occasion, Refused, checked};
+use crate::dependencies::Recorder;
 use crate::members::Selected;
 use crate::records;
 
@@ -34,7 +34,7 @@ const EXAMPLES: usize = 3;
 
 /// What is asked of a replay.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ReplayOptions {
     /// The candidate; `None`: the daemon's own configuration as it is now.
     pub config: Option<PathBuf>,
     /// Its text, where it is not to be read.
@@ -80,7 +80,10 @@ pub(crate) fn find_country(policy: &Policy, facts: &mut Facts) {
 
 /// Reads, checks and tests a configuration (the daemon's as it is now, where no other is named), puts the flows of
 /// lately through it, and changes nothing. As [`App::reload`] it goes to its end.
-pub(crate) async fn run(app: &Arc<App>, asked: Asked) -> Result<(api::Replay, Problems), Refused> {
+pub(crate) async fn run(
+    app: &Arc<App>,
+    asked: ReplayOptions,
+) -> Result<(api::Replay, Problems), Refused> {
     let turn = app.turn_to_replay().await?;
     let going_on = Arc::clone(app);
     app.to_its_end(async move {
@@ -90,7 +93,7 @@ pub(crate) async fn run(app: &Arc<App>, asked: Asked) -> Result<(api::Replay, Pr
     .await
 }
 
-async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems), Refused> {
+async fn run_now(app: Arc<App>, asked: ReplayOptions) -> Result<(api::Replay, Problems), Refused> {
     let mut origin = app.origin.clone();
     if let Some(config) = &asked.config {
         origin.path = Some(config.clone());
@@ -114,7 +117,7 @@ async fn run_now(app: Arc<App>, asked: Asked) -> Result<(api::Replay, Problems),
 }
 
 /// Puts the flows of lately through the candidate.
-fn put_through(app: &App, candidate: &Setup, asked: &Asked) -> api::Replay {
+fn put_through(app: &App, candidate: &Setup, asked: &ReplayOptions) -> api::Replay {
     let in_force = app.in_force();
     let redact = asked.redact || in_force.about().history.redact || candidate.history.redact;
     let config = asked.config.as_ref().or(app.origin.path.as_ref());

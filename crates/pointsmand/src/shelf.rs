@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use pointsman_config::list::{Cache, Shelf};
-use pointsman_os::local::Kept;
+use pointsman_os::local::PrivateDirectory;
 
 /// The largest compiled set that is read back, in bytes.
 const LARGEST: u64 = 512 << 20;
@@ -15,7 +15,7 @@ pub(crate) fn open(state: Option<&Path>) -> Shelf {
         return Shelf::fresh();
     };
     let directory = state.join("rule-sets");
-    match Kept::open(&directory) {
+    match PrivateDirectory::open(&directory) {
         Ok(kept) => Shelf::kept(Box::new(Compiled(kept))),
         Err(error) => {
             tracing::info!("compiled rule sets are not cached: {error}");
@@ -24,7 +24,7 @@ pub(crate) fn open(state: Option<&Path>) -> Shelf {
     }
 }
 
-struct Compiled(Kept);
+struct Compiled(PrivateDirectory);
 
 impl Cache for Compiled {
     fn load(&self, name: &str) -> Option<Vec<u8>> {

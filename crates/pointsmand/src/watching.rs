@@ -28,7 +28,7 @@ const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
 /// The watching of files, begun.
 pub(crate) struct Watching {
     watcher: RecommendedWatcher,
-    heard: Arc<Heard>,
+    heard: Arc<WatchState>,
     watched: BTreeSet<PathBuf>,
     /// Loads, and what they asked for.
     loads: watch::Receiver<LoadsAsked>,
@@ -36,7 +36,7 @@ pub(crate) struct Watching {
 
 /// What the system's events are compared with, and what came of them.
 #[derive(Default)]
-struct Heard {
+struct WatchState {
     news: Mutex<News>,
     changed: Notify,
 }
@@ -48,7 +48,7 @@ struct News {
     moved: BTreeSet<PathBuf>,
 }
 
-impl Heard {
+impl WatchState {
     fn hear(&self, event: notify::Result<notify::Event>) {
         match event {
             Ok(event) if event.need_rescan() => self.miss(),
@@ -92,7 +92,7 @@ impl Watching {
     /// Watches what the configuration in force was read from; `None` where the system cannot.
     pub(crate) fn begin(app: &App) -> Option<Self> {
         let loads = app.asked();
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(WatchState::default());
         let ears = Arc::clone(&heard);
         let watcher = notify::recommended_watcher(move |event| ears.hear(event));
         match watcher {
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn what_is_heard() {
         let check = |event: notify::Result<Event>, changed: bool, anew: bool| {
-            let heard = Heard::default();
+            let heard = WatchState::default();
             let told = format!("{event:?}");
             heard.hear(event);
             let waits = std::pin::pin!(heard.changed.notified()).enable();

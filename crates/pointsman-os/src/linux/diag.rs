@@ -1,6 +1,6 @@
 //! The messages of `SOCK_DIAG_BY_FAMILY` (linux/inet_diag.h), by hand: one question, one answer.
 //!
-//! Invariant: decoding is total; what is too short is [`Answer::Nonsense`].
+//! Invariant: decoding is total; what is too short is [`DiagReply::Nonsense`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,15 +13,15 @@ pub(super) struct Query {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Found(Found),
+pub(super) enum DiagReply {
+    Found(DiagSocket),
     /// A positive errno.
     Error(i32),
     Nonsense,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct DiagSocket {
     pub(super) listening: bool,
     pub(super) local_port: u16,
     pub(super) remote_port: u16,
@@ -95,34 +95,34 @@ fn interface(one: SocketAddr, other: SocketAddr) -> u32 {
         .unwrap_or(0)
 }
 
-pub(super) fn decode(bytes: &[u8], sequence: u32) -> Answer {
+pub(super) fn decode(bytes: &[u8], sequence: u32) -> DiagReply {
     let Some(length) = u32_at(bytes, 0) else {
-        return Answer::Nonsense;
+        return DiagReply::Nonsense;
     };
     let Some(message) = bytes.get(..length as usize) else {
-        return Answer::Nonsense;
+        return DiagReply::Nonsense;
     };
     if u32_at(message, 8) != Some(sequence) {
-        return Answer::Nonsense;
+        return DiagReply::Nonsense;
     }
     let Some(body) = message.get(HEADER..) else {
-        return Answer::Nonsense;
+        return DiagReply::Nonsense;
     };
     let kind = u16_at(message, 4).unwrap_or(0);
     if i32::from(kind) == libc::NLMSG_ERROR {
-        return u32_at(body, 0).map_or(Answer::Nonsense, |code| {
-            Answer::Error((code as i32).wrapping_neg())
+        return u32_at(body, 0).map_or(DiagReply::Nonsense, |code| {
+            DiagReply::Error((code as i32).wrapping_neg())
         });
     }
     if kind != SOCK_DIAG_BY_FAMILY {
-        return Answer::Nonsense;
+        return DiagReply::Nonsense;
     }
-    found(body).map_or(Answer::Nonsense, Answer::Found)
+    found(body).map_or(DiagReply::Nonsense, DiagReply::Found)
 }
 
-fn found(body: &[u8]) -> Option<Found> {
+fn found(body: &[u8]) -> Option<DiagSocket> {
     let attributes = body.get(MESSAGE..)?;
-    Some(Found {
+    Some(DiagSocket {
         listening: body[1] == TCP_LISTEN,
         local_port: u16::from_be_bytes([body[4], body[5]]),
         remote_port: u16::from_be_bytes([body[6], body[7]]),
@@ -177,7 +177,7 @@ mod tests {
         body[68..72].copy_from_slice(&77_u32.to_ne_bytes());
         // An attribute of 5 bytes (padded to 8), then the cgroup.
         body.extend([5, 0, 8, 0, 1, 0, 0, 0, 12, 0, 21, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
-        let found = Found {
+        let found = DiagSocket {
             listening: true,
             local_port: 8080,
             remote_port: 80,
@@ -187,15 +187,15 @@ mod tests {
         };
         assert_eq!(
             decode(&message(&body, SOCK_DIAG_BY_FAMILY), 7),
-            Answer::Found(found)
+            DiagReply::Found(found)
         );
         assert_eq!(
             decode(&message(&body, SOCK_DIAG_BY_FAMILY), 8),
-            Answer::Nonsense
+            DiagReply::Nonsense
         );
         assert_eq!(
             decode(&message(&(-2_i32).to_ne_bytes(), 2), 7),
-            Answer::Error(2)
+            DiagReply::Error(2)
         );
     }
 

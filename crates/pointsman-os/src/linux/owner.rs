@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
-use super::diag::{self, Answer, Query};
+use super::diag::{self, DiagReply, Query};
 pub(crate) use super::process::{
     command_line, may_see_others, owns, parents, pids_by_user, process, user_name, user_named,
     variable,
@@ -59,7 +59,7 @@ pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<SocketOwner>> {
 }
 
 /// A socket without an inode is one that the kernel finishes alone.
-fn owner(found: diag::Found) -> Option<SocketOwner> {
+fn owner(found: diag::DiagSocket) -> Option<SocketOwner> {
     (found.inode != 0).then_some(SocketOwner {
         inode: found.inode.into(),
         uid: found.uid,
@@ -81,7 +81,7 @@ struct Netlink {
     sequence: u32,
 }
 
-fn ask(query: Query) -> io::Result<Option<diag::Found>> {
+fn ask(query: Query) -> io::Result<Option<diag::DiagSocket>> {
     NETLINK.with_borrow_mut(|kept| {
         let mut netlink = match kept.take() {
             Some(netlink) => netlink,
@@ -109,7 +109,7 @@ impl Netlink {
         })
     }
 
-    fn ask(&mut self, query: Query) -> io::Result<Option<diag::Found>> {
+    fn ask(&mut self, query: Query) -> io::Result<Option<diag::DiagSocket>> {
         self.sequence = self.sequence.wrapping_add(1);
         rustix::net::send(
             &self.socket,
@@ -120,10 +120,10 @@ impl Netlink {
         let mut buf = [0; 4096];
         let (read, _) = rustix::net::recv(&self.socket, &mut buf, RecvFlags::DONTWAIT)?;
         match diag::decode(&buf[..read], self.sequence) {
-            Answer::Found(found) => Ok(Some(found)),
-            Answer::Error(libc::ENOENT) => Ok(None),
-            Answer::Error(code) => Err(io::Error::from_raw_os_error(code)),
-            Answer::Nonsense => Err(io::Error::new(
+            DiagReply::Found(found) => Ok(Some(found)),
+            DiagReply::Error(libc::ENOENT) => Ok(None),
+            DiagReply::Error(code) => Err(io::Error::from_raw_os_error(code)),
+            DiagReply::Nonsense => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "an answer of sock_diag is cut short",
             )),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::given::make_one;
+use super::hand_over::make_one;
 
 /// The path of a listening socket; dropping it removes the path, if it is still ours.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
-use super::given::Anothers;
+use super::hand_over::Anothers;
 
 /// Opens a regular file.
 ///

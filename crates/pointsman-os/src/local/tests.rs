@@ -119,7 +119,7 @@ fn a_directory_that_others_may_enter_is_not_private() {
 fn what_is_kept_is_for_this_user_alone() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("state/kept");
-    let kept = Kept::open(&place).unwrap();
+    let kept = PrivateDirectory::open(&place).unwrap();
     kept.store("a", b"one").unwrap();
     kept.store("a", b"two").unwrap();
     kept.store("b", b"").unwrap();
@@ -137,7 +137,7 @@ fn what_is_kept_is_for_this_user_alone() {
     assert_eq!(kept.names(), ["b"]);
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(
-        Kept::open(&place).unwrap_err().kind(),
+        PrivateDirectory::open(&place).unwrap_err().kind(),
         io::ErrorKind::PermissionDenied
     );
 }
@@ -240,7 +240,7 @@ fn threads_that_keep_one_name_are_in_nobodys_way() {
     let store = |byte: u8| {
         let path = path.clone();
         std::thread::spawn(move || {
-            let kept = Kept::open(&path).unwrap();
+            let kept = PrivateDirectory::open(&path).unwrap();
             for _ in 0..100 {
                 kept.store("one", &[byte; 4096]).unwrap();
             }

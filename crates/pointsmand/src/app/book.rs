@@ -14,8 +14,8 @@ use pointsman_net::spec::Number;
 use tokio::time::Instant;
 
 use super::owed::Asker;
-use crate::asked::Asked;
 use crate::clock::unix_ms;
+use crate::dependencies::Dependencies;
 
 /// Loads before the one in force that `explain --id` can still ask, each with what its newest refresh of rule sets made
 /// of it.
@@ -68,7 +68,7 @@ pub(super) struct Pending {
     /// What comes back unless it is confirmed.
     pub(super) earlier: (Number, Arc<Setup>),
     /// What that one asked the disk for.
-    pub(super) earlier_asked: Asked,
+    pub(super) earlier_asked: Dependencies,
     until: Instant,
     until_ms: u64,
 }
@@ -78,7 +78,7 @@ impl Pending {
     pub(super) fn new(
         generation: Number,
         earlier: (Number, Arc<Setup>),
-        earlier_asked: Asked,
+        earlier_asked: Dependencies,
         within: Duration,
     ) -> Self {
         Self {

@@ -16,8 +16,8 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::book::Pending;
 use super::{App, blind, hints};
-use crate::asked::Asked;
 use crate::candidate::{Checked, Occasion, Refused, read};
+use crate::dependencies::Dependencies;
 use crate::{mapping, selections};
 
 /// A configuration that could come into force; dropping it changes nothing.
@@ -25,7 +25,7 @@ pub(super) struct Ready {
     number: Number,
     setup: Arc<Setup>,
     /// What it was read from.
-    asked: Asked,
+    asked: Dependencies,
     prepared: Prepared,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Terms {
 
 /// What is to be said of a configuration that was taken.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct ReloadReport {
     /// Its warnings and notes.
     pub(crate) problems: Problems,
     /// That it was rolled back before.
@@ -53,7 +53,11 @@ pub(crate) struct Taken {
 
 impl App {
     /// Puts a checked configuration in force: the first one.
-    pub(crate) async fn begin(self: &Arc<Self>, setup: Setup, asked: Asked) -> Result<(), Refused> {
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        setup: Setup,
+        asked: Dependencies,
+    ) -> Result<(), Refused> {
         let number = Number {
             load: 1,
             refresh: 0,
@@ -99,12 +103,12 @@ impl App {
     pub(crate) async fn reload(
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
-    ) -> Result<Taken, Refused> {
+    ) -> Result<ReloadReport, Refused> {
         self.reload_as(confirm_within, false).await
     }
 
     /// As [`Self::reload`], unless it is what was rolled back.
-    pub(super) async fn reload_unasked(self: &Arc<Self>) -> Result<Taken, Refused> {
+    pub(super) async fn reload_unasked(self: &Arc<Self>) -> Result<ReloadReport, Refused> {
         self.reload_as(None, true).await
     }
 
@@ -112,7 +116,7 @@ impl App {
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
         unasked: bool,
-    ) -> Result<Taken, Refused> {
+    ) -> Result<ReloadReport, Refused> {
         let turn = self.turn().await?;
         let app = Arc::clone(self);
         self.to_its_end(async move {
@@ -126,7 +130,7 @@ impl App {
         self: &Arc<Self>,
         confirm_within: Option<Duration>,
         unasked: bool,
-    ) -> Result<Taken, Refused> {
+    ) -> Result<ReloadReport, Refused> {
         let terms = confirm_within.map_or(Terms::ForGood, Terms::For);
         let ready = tokio::select! {
             biased;
@@ -146,7 +150,7 @@ impl App {
                 }
             })?;
             let before = self.taken(content);
-            let taken = Taken {
+            let taken = ReloadReport {
                 problems,
                 before,
                 warnings: unwritten.into_iter().chain(lost).collect(),
@@ -247,7 +251,7 @@ impl App {
     pub(super) async fn prepare(
         &self,
         setup: Arc<Setup>,
-        asked: Asked,
+        asked: Dependencies,
         number: Number,
     ) -> Result<Ready, Refused> {
         let spec = mapping::spec(&setup, number, &self.names);

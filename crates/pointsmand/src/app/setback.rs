@@ -14,9 +14,9 @@ use pointsman_os::local::{make_directory, read_regular, replace_private};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use crate::asked::Content;
 use crate::candidate::Refused;
 use crate::clock::unix_ms;
+use crate::dependencies::Content;
 
 /// What came of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::history::{Feed, Reader, Told};
+use super::history::{Delivery, Feed, Reader};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
 use super::untold::Count;
 use super::wanted::{Fit, Wanted};
@@ -27,7 +27,7 @@ use crate::app::App;
 
 /// Something that is told.
 #[derive(Clone, Debug)]
-pub(super) enum Heard {
+pub(super) enum StreamEvent {
     Change(Change),
     News(News),
 }
@@ -35,7 +35,7 @@ pub(super) enum Heard {
 /// `?flow=`, `?contains=`: which flows; the configuration is everybody's news.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct EventsQuery {
     #[serde(default)]
     flow: String,
     #[serde(default)]
@@ -46,7 +46,7 @@ pub(crate) struct Asked {
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
     Extension(streams): Extension<Arc<Streams>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Response {
     let (_, setup) = app.generation();
@@ -76,11 +76,11 @@ struct Both {
     changes: broadcast::Receiver<Change>,
 }
 
-impl Feed<Heard> for Both {
-    async fn next(&mut self) -> Result<Heard, RecvError> {
+impl Feed<StreamEvent> for Both {
+    async fn next(&mut self) -> Result<StreamEvent, RecvError> {
         tokio::select! {
-            news = self.tail.recv() => news.map(Heard::News),
-            change = self.changes.recv() => change.map(Heard::Change),
+            news = self.tail.recv() => news.map(StreamEvent::News),
+            change = self.changes.recv() => change.map(StreamEvent::Change),
         }
     }
 }
@@ -88,7 +88,7 @@ impl Feed<Heard> for Both {
 struct Events {
     hello: Option<String>,
     last: Option<String>,
-    reader: Reader<Heard>,
+    reader: Reader<StreamEvent>,
     app: Arc<App>,
     wanted: Wanted,
     untold: Count,
@@ -105,13 +105,13 @@ impl Source for Events {
         };
         let id = self.reader.id();
         let text = match heard {
-            Ok(Told::News(Heard::News(news))) => match self.told(news) {
+            Ok(Delivery::News(StreamEvent::News(news))) => match self.told(news) {
                 Some(text) => text,
                 None => return Some(String::new()),
             },
-            Ok(Told::News(Heard::Change(change))) => event(EVENT_GENERATION, &change),
-            Ok(Told::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
-            Ok(Told::Reset) => reset(self.last.take()),
+            Ok(Delivery::News(StreamEvent::Change(change))) => event(EVENT_GENERATION, &change),
+            Ok(Delivery::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
+            Ok(Delivery::Reset) => reset(self.last.take()),
             Err(_quiet) => return Some(place(&id, "quiet")),
         };
         Some(numbered(&id, &text))

@@ -86,7 +86,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Query(listed): Query<Liste
 }
 
 /// A flow of the list, live or ended.
-enum Found {
+enum ListedFlow {
     Live(Arc<LiveFlow>),
     Ended(Arc<FlowRecord>),
 }
@@ -94,13 +94,13 @@ enum Found {
 fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowList {
     // Live ones first: one that ends in between is in both, and in none of them never.
     let live = app.plane.flows();
-    let mut found: BTreeMap<u64, Found> = live
+    let mut found: BTreeMap<u64, ListedFlow> = live
         .into_iter()
-        .map(|flow| (flow.id, Found::Live(flow)))
+        .map(|flow| (flow.id, ListedFlow::Live(flow)))
         .collect();
     if listed.recent.unwrap_or(true) {
         let ended = app.plane.recent();
-        found.extend(ended.into_iter().map(|it| (it.id, Found::Ended(it))));
+        found.extend(ended.into_iter().map(|it| (it.id, ListedFlow::Ended(it))));
     }
     let mut list = api::FlowList::default();
     let mut seen = listed.after;
@@ -109,8 +109,8 @@ fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowL
         .into_values()
     {
         let record = match flow {
-            Found::Live(flow) => Arc::new(flow.record()),
-            Found::Ended(record) => record,
+            ListedFlow::Live(flow) => Arc::new(flow.record()),
+            ListedFlow::Ended(record) => record,
         };
         let fit = wanted.fits(&record);
         if fit == Fit::Yes && list.flows.len() == limit {

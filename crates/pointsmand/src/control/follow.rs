@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::history::{Feed, Reader, Told};
+use super::history::{Delivery, Feed, Reader};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
 use super::untold::Count;
 use super::wanted::{Fit, Wanted};
@@ -25,7 +25,7 @@ use crate::app::App;
 /// `?flow=`, `?contains=`, `?full=true`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct FollowQuery {
     #[serde(default)]
     flow: String,
     #[serde(default)]
@@ -38,7 +38,7 @@ pub(crate) struct Asked {
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
     Extension(streams): Extension<Arc<Streams>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<FollowQuery>,
     headers: HeaderMap,
 ) -> Response {
     let (_, setup) = app.generation();
@@ -90,7 +90,7 @@ impl Source for Following {
         };
         let id = self.reader.id();
         let text = match heard {
-            Ok(Told::News(record)) => match self.wanted.fits(&record) {
+            Ok(Delivery::News(record)) => match self.wanted.fits(&record) {
                 Fit::Yes => {
                     let explained = flows::explanation(&self.app, &record, self.full);
                     event(EVENT_DECISION, &explained)
@@ -104,8 +104,8 @@ impl Source for Following {
                 }
                 Fit::No => return Some(String::new()),
             },
-            Ok(Told::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
-            Ok(Told::Reset) => reset(self.last.take()),
+            Ok(Delivery::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
+            Ok(Delivery::Reset) => reset(self.last.take()),
             Err(_quiet) => match self.untold.due(Instant::now()) {
                 Some(untold) => event(EVENT_UNTOLD, &untold),
                 None => return Some(place(&id, "quiet")),

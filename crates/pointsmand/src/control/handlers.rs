@@ -173,9 +173,9 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     }
     let (mut notice, mut warnings) = (None, Vec::new());
     let (applied, plan, taken) = if request.plan {
-        let asked = replay::Asked {
+        let asked = replay::ReplayOptions {
             redact: request.redact,
-            ..replay::Asked::default()
+            ..replay::ReplayOptions::default()
         };
         match replay::run(&app, asked).await {
             Ok((plan, problems)) => (false, Some(plan), Ok(problems)),

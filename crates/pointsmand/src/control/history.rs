@@ -42,12 +42,12 @@ struct State<T> {
     /// The number of the next event, from 1.
     next: u64,
     /// The last ones before that.
-    kept: VecDeque<Told<T>>,
+    kept: VecDeque<Delivery<T>>,
 }
 
 /// What a reader is told.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Told<T> {
+pub(super) enum Delivery<T> {
     /// An event.
     News(T),
     /// So many are lost.
@@ -111,8 +111,8 @@ impl<T: Clone + Send + 'static> History<T> {
     pub(super) async fn collect(self: Arc<Self>, mut feed: impl Feed<T>) {
         loop {
             let told = match timeout(LINGER / 4, feed.next()).await {
-                Ok(Ok(news)) => Some(Told::News(news)),
-                Ok(Err(RecvError::Lagged(missed))) => Some(Told::Missed(missed)),
+                Ok(Ok(news)) => Some(Delivery::News(news)),
+                Ok(Err(RecvError::Lagged(missed))) => Some(Delivery::Missed(missed)),
                 Ok(Err(RecvError::Closed)) => return,
                 Err(_quiet) => None,
             };
@@ -123,7 +123,7 @@ impl<T: Clone + Send + 'static> History<T> {
     }
 
     /// Keeps an event; `false` where nobody has read for a while, and nothing is kept any more.
-    fn push(&self, told: Option<Told<T>>) -> bool {
+    fn push(&self, told: Option<Delivery<T>>) -> bool {
         let mut state = self.state();
         if state.readers == 0 && state.left.elapsed() >= LINGER {
             state.collecting = false;
@@ -160,9 +160,9 @@ impl<T: Clone + Send + 'static> Reader<T> {
     }
 
     /// What comes next; dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Told<T> {
+    pub(super) async fn next(&mut self) -> Delivery<T> {
         if std::mem::take(&mut self.reset) {
-            return Told::Reset;
+            return Delivery::Reset;
         }
         loop {
             if let Some(told) = self.there() {
@@ -176,13 +176,13 @@ impl<T: Clone + Send + 'static> Reader<T> {
         }
     }
 
-    fn there(&mut self) -> Option<Told<T>> {
+    fn there(&mut self) -> Option<Delivery<T>> {
         let state = self.history.state();
         let oldest = state.next - state.kept.len() as u64;
         let missed = oldest.saturating_sub(self.at);
         if missed > 0 {
             self.at = oldest;
-            return Some(Told::Missed(missed));
+            return Some(Delivery::Missed(missed));
         }
         let index = usize::try_from(self.at - oldest).ok()?;
         let told = state.kept.get(index)?.clone();
@@ -203,10 +203,10 @@ impl<T: Clone + Send + 'static> Drop for Reader<T> {
 mod tests {
     use super::*;
 
-    fn told(reader: &mut Reader<u64>) -> Vec<Told<u64>> {
+    fn told(reader: &mut Reader<u64>) -> Vec<Delivery<u64>> {
         let mut all = Vec::new();
         if std::mem::take(&mut reader.reset) {
-            all.push(Told::Reset);
+            all.push(Delivery::Reset);
         }
         all.extend(std::iter::from_fn(|| reader.there()));
         all
@@ -215,30 +215,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn readers_go_on_where_they_were() {
         let history = Arc::new(History::default());
-        let push = |number| history.push(Some(Told::News(number)));
+        let push = |number| history.push(Some(Delivery::News(number)));
         let (mut reader, begins) = history.read(None, 1000);
         assert!(begins);
         assert!(push(1) && push(2));
-        assert_eq!(reader.next().await, Told::News(1));
+        assert_eq!(reader.next().await, Delivery::News(1));
         let id = reader.id();
         assert_eq!(id, "1000-1");
         drop(reader);
         assert!(push(3));
         let (mut again, begins) = history.read(Some(&id), 2000);
         assert!(!begins);
-        assert_eq!(told(&mut again), [Told::News(2), Told::News(3)]);
+        assert_eq!(told(&mut again), [Delivery::News(2), Delivery::News(3)]);
         // Ids of another run, of the future, of nothing.
         for id in ["999-1", "1000-9", "x", "", "1000-", "-1"] {
             let (mut reader, _) = history.read(Some(id), 2000);
-            assert_eq!(told(&mut reader), [Told::Reset], "{id}");
+            assert_eq!(told(&mut reader), [Delivery::Reset], "{id}");
         }
         // Too slow: how much was missed, and then what is kept.
         for number in 4..=KEPT as u64 + 5 {
             assert!(push(number));
         }
         let missed = told(&mut again);
-        assert_eq!((&missed[0], missed.len()), (&Told::Missed(2), KEPT + 1));
-        assert_eq!(missed[1], Told::News(6));
+        assert_eq!((&missed[0], missed.len()), (&Delivery::Missed(2), KEPT + 1));
+        assert_eq!(missed[1], Delivery::News(6));
         // Nobody reads for a while: nothing is kept, and its ids are of another run.
         let id = again.id();
         drop(again);
@@ -247,7 +247,7 @@ mod tests {
         assert!(history.state().kept.is_empty());
         let (mut late, begins) = history.read(Some(&id), 1000);
         assert!(begins);
-        assert_eq!(told(&mut late), [Told::Reset]);
+        assert_eq!(told(&mut late), [Delivery::Reset]);
         assert_eq!(late.id(), "1001-0");
     }
 }

@@ -32,7 +32,7 @@ use pointsman_net::tasks::Tasks;
 use pointsman_os::local::ControlListener;
 
 use self::door::Places;
-use self::events::Heard;
+use self::events::StreamEvent;
 use self::history::{Feed, History, Reader};
 use crate::app::App;
 use crate::clock::unix_ms;
@@ -95,7 +95,7 @@ fn router(app: Arc<App>) -> Router {
 /// What followers read, over all of them.
 #[derive(Debug, Default)]
 struct Streams {
-    events: Arc<History<Heard>>,
+    events: Arc<History<StreamEvent>>,
     decisions: Arc<History<Arc<FlowRecord>>>,
 }
 

@@ -26,7 +26,7 @@ const MOST: usize = 256;
 /// `?id=200,201`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct RequestsQuery {
     #[serde(default)]
     id: String,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Asked {
 /// `GET /v1/requests?id=200,201`: the stream, until the client goes away or the daemon ends.
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RequestsQuery>,
     headers: HeaderMap,
 ) -> Response {
     let ids: Result<Vec<u32>, _> = asked.id.split(',').map(|id| id.trim().parse()).collect();

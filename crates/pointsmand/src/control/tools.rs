@@ -46,7 +46,7 @@ pub(crate) async fn replay(
             Shown::File(name.to_string_lossy().into_owned())
         }
     };
-    let asked = replay::Asked {
+    let asked = replay::ReplayOptions {
         config: request.config.map(Into::into),
         text: request.text,
         dialect,

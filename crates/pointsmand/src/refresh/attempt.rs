@@ -13,7 +13,7 @@ use pointsman_policy::OutboundId;
 use pointsman_policy::set::RuleSet;
 
 use super::outcome::Outcome;
-use super::{Keeping, Place};
+use super::{Keeping, ListPlace};
 use crate::clock::unix_ms;
 
 /// The longest that one list may take. A slow link brings 64 MiB in this time at 0.4 MB/s.
@@ -78,7 +78,7 @@ impl Keeping {
         let (set, told): (RuleSet, _) = set.map_err(|error| error.to_string())?;
         let left_out = told.left_out();
         if left_out > 0 {
-            let place = Place(&self.source);
+            let place = ListPlace(&self.source);
             tracing::warn!("{place}: {left_out} entries cannot be read and are left out");
         }
         if set.is_empty() {

@@ -15,25 +15,25 @@ use pointsman_net::fetch::Validators;
 use pointsman_os::local::replace_private;
 
 use super::draft::{Beside, Draft};
-use super::said::{self, Said, beside, with_ending};
-use crate::spare::{Spare, Spares, on_disk};
+use super::sidecar::{self, Sidecar, beside, with_ending};
+use crate::memory_copies::{MemoryCopies, MemoryCopy, on_disk};
 
 /// A copy of a list.
 pub(super) struct Copy {
     path: PathBuf,
-    said: Said,
+    sidecar: Sidecar,
     /// Whether the server of its URL said it.
     told: bool,
     /// Why it is not what was fetched, where something was.
     doubt: Option<String>,
     /// `None`: there is none.
     stamp: Option<Stamp>,
-    spares: Arc<Spares>,
+    spares: Arc<MemoryCopies>,
 }
 
 impl Copy {
     /// What there is at `path`; reads all of it.
-    pub(super) fn find(path: PathBuf, url: &str, spares: &Arc<Spares>) -> Self {
+    pub(super) fn find(path: PathBuf, url: &str, spares: &Arc<MemoryCopies>) -> Self {
         let spare = spares.of(&path);
         if spare.is_none() {
             spares.remove(&path);
@@ -41,22 +41,22 @@ impl Copy {
         // What is no file was no copy; it is in the way, which is told when a better one is there.
         let opened = spares.open(&path, u64::MAX).ok();
         let stamp = opened.as_ref().map(|opened| opened.stamp);
-        let (said, doubt) = match (opened, spare) {
-            (Some(opened), Some(spare)) => said::understood(&spare.beside, url, opened),
-            (Some(opened), None) => said::found(&path, url, opened),
+        let (sidecar, doubt) = match (opened, spare) {
+            (Some(opened), Some(spare)) => sidecar::understood(&spare.beside, url, opened),
+            (Some(opened), None) => sidecar::found(&path, url, opened),
             (None, _) => (None, None),
         };
         let modified = stamp.map_or(0, |stamp| stamp.modified / 1_000_000);
         Self {
             stamp,
-            told: said.is_some(),
+            told: sidecar.is_some(),
             doubt,
-            said: said.unwrap_or_else(|| Said {
+            sidecar: sidecar.unwrap_or_else(|| Sidecar {
                 url: url.to_owned(),
                 length: stamp.map_or(0, |stamp| stamp.length),
                 checked: modified,
                 changed: modified,
-                ..Said::default()
+                ..Sidecar::default()
             }),
             path,
             spares: Arc::clone(spares),
@@ -86,11 +86,11 @@ impl Copy {
     }
 
     pub(super) fn checked(&self) -> Option<u64> {
-        self.stamp.map(|_| self.said.checked)
+        self.stamp.map(|_| self.sidecar.checked)
     }
 
     pub(super) fn changed(&self) -> Option<u64> {
-        self.stamp.map(|_| self.said.changed)
+        self.stamp.map(|_| self.sidecar.changed)
     }
 
     pub(super) fn validators(&self) -> Validators {
@@ -98,8 +98,8 @@ impl Copy {
             return Validators::default();
         }
         Validators {
-            etag: self.said.etag.clone(),
-            last_modified: self.said.last_modified.clone(),
+            etag: self.sidecar.etag.clone(),
+            last_modified: self.sidecar.last_modified.clone(),
         }
     }
 
@@ -120,13 +120,14 @@ impl Copy {
 
     /// The server has nothing newer.
     pub(super) fn confirm(&mut self, now: u64) {
-        self.said.checked = now;
+        self.sidecar.checked = now;
         self.note();
     }
 
     /// The server sent the same once more, and says that of it now.
     pub(super) fn confirm_as(&mut self, validators: Validators, now: u64) {
-        (self.said.etag, self.said.last_modified) = (validators.etag, validators.last_modified);
+        (self.sidecar.etag, self.sidecar.last_modified) =
+            (validators.etag, validators.last_modified);
         self.confirm(now);
     }
 
@@ -142,7 +143,7 @@ impl Copy {
         match draft.become_copy(&self.path)? {
             None => self.spares.remove(&self.path),
             Some(held) => {
-                let spare = Spare {
+                let spare = MemoryCopy {
                     bytes: held.bytes,
                     stamp,
                     instead_of,
@@ -153,8 +154,8 @@ impl Copy {
             }
         }
         (self.stamp, self.told, self.doubt) = (Some(stamp), true, None);
-        self.said = Said {
-            url: std::mem::take(&mut self.said.url),
+        self.sidecar = Sidecar {
+            url: std::mem::take(&mut self.sidecar.url),
             length: stamp.length,
             hash: Some(hash.0),
             etag: validators.etag,
@@ -173,7 +174,7 @@ impl Copy {
             Ok(()) => self.spares.remove(&self.path),
             Err(error) => {
                 let why = error.to_string().into();
-                self.spares.put(&self.path, Spare { why, ..spare });
+                self.spares.put(&self.path, MemoryCopy { why, ..spare });
                 return None;
             }
         }
@@ -186,10 +187,10 @@ impl Copy {
         let path = beside(&self.path);
         let fresh = with_ending(&path, ".new");
         let write = || {
-            let said = serde_json::to_vec(&self.said)?;
+            let sidecar = serde_json::to_vec(&self.sidecar)?;
             match self.unwritten() {
-                Some(_) => self.spares.tell(&self.path, said),
-                None => replace_private(&path, &fresh, &said)?,
+                Some(_) => self.spares.tell(&self.path, sidecar),
+                None => replace_private(&path, &fresh, &sidecar)?,
             }
             Ok::<_, io::Error>(())
         };
@@ -223,7 +224,7 @@ pub(super) fn sweep(path: &Path) {
 
 /// Puts a spare copy where it belongs. It keeps its time where the file system can keep it, so that it stays the one that
 /// is in force.
-fn write(path: &Path, spare: &Spare) -> io::Result<()> {
+fn write(path: &Path, spare: &MemoryCopy) -> io::Result<()> {
     let mut beside = Beside::create(path)?;
     beside.file.write_all(spare.bytes.bytes())?;
     let modified = UNIX_EPOCH + Duration::from_nanos(spare.stamp.modified);

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pointsman_config::files::{Disk, Files as _, Opened};
 use pointsman_os::local::{create_private, make_directory};
 
-use super::said::{Hash, with_ending};
+use super::sidecar::{Hash, with_ending};
 use crate::clock::unix_ms;
-use crate::spare::{Held, Spares, has_place};
+use crate::memory_copies::{BoundedBytes, MemoryCopies, has_place};
 
 /// What is compared or copied at once, in bytes.
 const PIECE: usize = 16 << 10;
@@ -24,21 +24,21 @@ static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 /// A list that is being fetched. It is gone when this is, unless it has become the copy.
 pub(super) struct Draft {
-    place: Place,
+    place: Storage,
     length: u64,
     hash: Hash,
-    spares: Arc<Spares>,
+    spares: Arc<MemoryCopies>,
 }
 
 /// Where it is.
-enum Place {
+enum Storage {
     File(Beside),
     Memory(InMemory),
 }
 
 /// One whose bytes are in memory.
 pub(super) struct InMemory {
-    pub(super) bytes: Held,
+    pub(super) bytes: BoundedBytes,
     /// When it was begun, in nanoseconds since 1970.
     modified: u64,
     /// Why they cannot be written.
@@ -47,10 +47,10 @@ pub(super) struct InMemory {
 
 impl Draft {
     /// An empty one for that copy.
-    pub(super) fn begin(copy: &Path, spares: &Arc<Spares>) -> Self {
+    pub(super) fn begin(copy: &Path, spares: &Arc<MemoryCopies>) -> Self {
         let place = match Beside::create(copy) {
-            Ok(beside) => Place::File(beside),
-            Err(error) => Place::Memory(InMemory::begin(spares, &error)),
+            Ok(beside) => Storage::File(beside),
+            Err(error) => Storage::Memory(InMemory::begin(spares, &error)),
         };
         Self {
             place,
@@ -66,13 +66,13 @@ impl Draft {
     /// It can neither be written nor be kept in memory.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = match &mut self.place {
-            Place::File(beside) => beside.file.write_all(bytes),
-            Place::Memory(held) => held.add(bytes),
+            Storage::File(beside) => beside.file.write_all(bytes),
+            Storage::Memory(held) => held.add(bytes),
         };
         match (written, &self.place) {
             (Ok(()), _) => {}
-            (Err(error), Place::Memory(_)) => return Err(error),
-            (Err(error), Place::File(_)) => self.take_into_memory(&error)?.add(bytes)?,
+            (Err(error), Storage::Memory(_)) => return Err(error),
+            (Err(error), Storage::File(_)) => self.take_into_memory(&error)?.add(bytes)?,
         }
         self.hash.add(bytes);
         self.length += bytes.len() as u64;
@@ -82,7 +82,7 @@ impl Draft {
     /// Takes what there is into memory, for it cannot be written.
     fn take_into_memory(&mut self, why: &io::Error) -> io::Result<&mut InMemory> {
         let mut held = InMemory::begin(&self.spares, why);
-        if let Place::File(beside) = &self.place {
+        if let Storage::File(beside) = &self.place {
             // The last write may have left a part behind.
             let mut file = File::open(&beside.path)?.take(self.length);
             let mut piece = [0; PIECE];
@@ -94,17 +94,17 @@ impl Draft {
                 held.add(&piece[..read])?;
             }
         }
-        self.place = Place::Memory(held);
+        self.place = Storage::Memory(held);
         match &mut self.place {
-            Place::Memory(held) => Ok(held),
-            Place::File(_) => Err(io::ErrorKind::Other.into()),
+            Storage::Memory(held) => Ok(held),
+            Storage::File(_) => Err(io::ErrorKind::Other.into()),
         }
     }
 
     pub(super) fn read(&self) -> io::Result<Opened> {
         match &self.place {
-            Place::File(beside) => Disk.open(&beside.path, u64::MAX),
-            Place::Memory(held) => Ok(held.bytes.opened(held.modified)),
+            Storage::File(beside) => Disk.open(&beside.path, u64::MAX),
+            Storage::Memory(held) => Ok(held.bytes.opened(held.modified)),
         }
     }
 
@@ -137,14 +137,14 @@ impl Draft {
     /// # Errors
     /// It can neither be written nor be kept in memory.
     pub(super) fn become_copy(mut self, copy: &Path) -> io::Result<Option<InMemory>> {
-        if let Place::File(beside) = &self.place
+        if let Storage::File(beside) = &self.place
             && let Err(error) = beside.rename(copy)
         {
             self.take_into_memory(&error)?;
         }
         Ok(match self.place {
-            Place::File(_) => None,
-            Place::Memory(held) => Some(held),
+            Storage::File(_) => None,
+            Storage::Memory(held) => Some(held),
         })
     }
 }
@@ -153,14 +153,14 @@ impl Draft {
 impl Draft {
     /// The disk takes nothing more.
     pub(super) fn fail_from_now_on(&mut self) {
-        if let Place::File(beside) = &mut self.place {
+        if let Storage::File(beside) = &mut self.place {
             beside.file = File::open(&beside.path).unwrap();
         }
     }
 }
 
 impl InMemory {
-    fn begin(spares: &Spares, why: &io::Error) -> Self {
+    fn begin(spares: &MemoryCopies, why: &io::Error) -> Self {
         Self {
             bytes: spares.empty(),
             modified: unix_ms().saturating_mul(1_000_000),

@@ -112,7 +112,7 @@ async fn a_stop_waits_for_no_reload_and_lets_none_begin() {
     let (app, directory) = daemon().await;
     write(directory.path(), "in-2");
     let ready = app
-        .prepare(app.generation().1, Asked::default(), app.next())
+        .prepare(app.generation().1, Dependencies::default(), app.next())
         .await
         .unwrap();
     app.stop();
@@ -130,7 +130,7 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     let waiting = app.generation().0;
     let ready = app
-        .prepare(app.generation().1, Asked::default(), app.next())
+        .prepare(app.generation().1, Dependencies::default(), app.next())
         .await
         .unwrap();
     assert!(app.confirm().is_some());
@@ -145,7 +145,7 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
 async fn what_comes_into_force_and_replays_do_not_wait_for_each_other() {
     let (app, _directory) = daemon().await;
     let _reloading = app.turn().await.unwrap();
-    let asked = replay::Asked {
+    let asked = replay::ReplayOptions {
         config: None,
         text: None,
         dialect: None,
@@ -277,7 +277,7 @@ async fn selections_are_there_before_the_first_flow() {
     assert!(next.plane.in_force().is_none());
     let ready = next.prepare(
         Arc::new(checked.unwrap().setup),
-        Asked::default(),
+        Dependencies::default(),
         Number {
             load: 1,
             refresh: 0,

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn what_the_server_said_counts_for_its_own_copy() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let path = directory.path().join("deep/list");
     let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
     assert_eq!(
@@ -46,7 +46,7 @@ fn what_the_server_said_counts_for_its_own_copy() {
 #[test]
 fn a_copy_that_was_damaged_is_in_doubt() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let path = directory.path().join("list");
     let find = || Copy::find(path.clone(), "http://a.b/", &spares);
     let mut copy = find();
@@ -81,7 +81,7 @@ fn a_copy_that_was_damaged_is_in_doubt() {
 #[test]
 fn the_same_bytes_are_the_same_list() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let path = directory.path().join("list");
     let copy = Copy::find(path.clone(), "http://a.b/", &spares);
     let long = b"a.b\n".repeat(16 << 10);
@@ -104,7 +104,7 @@ fn the_same_bytes_are_the_same_list() {
 #[test]
 fn drafts_are_in_nobodys_way() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let path = directory.path().join("list");
     let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
     // A reload gave it up, and it is still read.
@@ -138,7 +138,7 @@ fn drafts_are_in_nobodys_way() {
 #[test]
 fn a_draft_that_is_given_up_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let path = directory.path().join("list");
     fs::write(&path, "good\n").unwrap();
     let copy = Copy::find(path.clone(), "http://a.b/", &spares);
@@ -153,7 +153,7 @@ fn a_draft_that_is_given_up_leaves_nothing() {
 #[test]
 fn a_copy_that_cannot_be_written_is_in_memory_until_it_can_be() {
     let directory = tempfile::tempdir().unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let (home, path) = (
         directory.path().join("home"),
         directory.path().join("home/list"),
@@ -201,7 +201,7 @@ fn a_draft_outlives_a_disk_that_fails_in_the_middle() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("list");
     fs::write(&path, "old.test\n").unwrap();
-    let spares = Arc::<Spares>::default();
+    let spares = Arc::<MemoryCopies>::default();
     let mut copy = Copy::find(path.clone(), "http://a.b/", &spares);
     let mut draft = copy.draft();
     draft.write(b"a.b\n").unwrap();

@@ -15,7 +15,7 @@ const MOST_SAID: u64 = 64 << 10;
 
 /// What stands beside the copy.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Sidecar {
     pub(super) url: String,
     pub(super) length: u64,
     /// Of all bytes; `None` of what was fetched before this was kept.
@@ -30,7 +30,7 @@ pub(super) struct Said {
 }
 
 /// What was said of this copy, and else why it is another one.
-pub(super) fn found(path: &Path, url: &str, opened: Opened) -> (Option<Said>, Option<String>) {
+pub(super) fn found(path: &Path, url: &str, opened: Opened) -> (Option<Sidecar>, Option<String>) {
     match read_regular(&beside(path), MOST_SAID) {
         Ok(text) => understood(&text, url, opened),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
@@ -39,32 +39,36 @@ pub(super) fn found(path: &Path, url: &str, opened: Opened) -> (Option<Said>, Op
 }
 
 /// As [`found`], where that text is what stands beside it.
-pub(super) fn understood(text: &[u8], url: &str, opened: Opened) -> (Option<Said>, Option<String>) {
-    let said: Said = match serde_json::from_slice(text) {
-        Ok(said) => said,
+pub(super) fn understood(
+    text: &[u8],
+    url: &str,
+    opened: Opened,
+) -> (Option<Sidecar>, Option<String>) {
+    let sidecar: Sidecar = match serde_json::from_slice(text) {
+        Ok(sidecar) => sidecar,
         Err(_other) => {
             let why = "what stands beside it is damaged".to_owned();
             return (None, Some(why));
         }
     };
-    match differs(&said, url, opened) {
+    match differs(&sidecar, url, opened) {
         Some(why) => (None, Some(why)),
-        None => (Some(said), None),
+        None => (Some(sidecar), None),
     }
 }
 
-fn differs(said: &Said, url: &str, mut opened: Opened) -> Option<String> {
-    if said.url != url {
+fn differs(sidecar: &Sidecar, url: &str, mut opened: Opened) -> Option<String> {
+    if sidecar.url != url {
         return Some("it was fetched from another URL".to_owned());
     }
     let length = opened.stamp.length;
-    if said.length != length {
+    if sidecar.length != length {
         return Some(format!(
             "it has {length} bytes, and what was fetched has {}",
-            said.length
+            sidecar.length
         ));
     }
-    let fetched = said.hash?;
+    let fetched = sidecar.hash?;
     match Hash::of(&mut *opened.bytes) {
         Ok(hash) if hash == fetched => None,
         Ok(_) => Some("its bytes are not those that were fetched".to_owned()),

@@ -1,5 +1,5 @@
-//! Spare copies: lists that were fetched and could not be written, kept in memory until they can be; for good where
-//! there is no directory of state.
+//! Copies in memory: lists that were fetched and could not be written, kept until they can be; for good where there is no
+//! directory of state.
 //!
 //! Invariants: all together they take no more than [`MOST`]. A spare copy counts as long as there stands on the disk what
 //! stood there when it came: what somebody puts there afterwards is newer. It goes with the daemon.
@@ -24,16 +24,16 @@ const STEP: usize = 64 << 10;
 
 /// The spare copies of a daemon, by the path at which they would stand; and the disk, where there is none.
 #[derive(Debug, Default)]
-pub(crate) struct Spares {
-    held: Mutex<BTreeMap<PathBuf, Spare>>,
+pub(crate) struct MemoryCopies {
+    held: Mutex<BTreeMap<PathBuf, MemoryCopy>>,
     taken: Arc<AtomicU64>,
 }
 
 /// A spare copy.
 #[derive(Clone, Debug)]
-pub(crate) struct Spare {
+pub(crate) struct MemoryCopy {
     /// All of it.
-    pub(crate) bytes: Held,
+    pub(crate) bytes: BoundedBytes,
     /// Which state of the copy it is.
     pub(crate) stamp: Stamp,
     /// What stood on the disk when it came; `None`: nothing that can be read.
@@ -46,10 +46,10 @@ pub(crate) struct Spare {
 
 /// Bytes in memory, as many as there is room for.
 #[derive(Clone, Debug)]
-pub(crate) struct Held(Arc<Room>);
+pub(crate) struct BoundedBytes(Arc<Buffer>);
 
 #[derive(Debug)]
-struct Room {
+struct Buffer {
     bytes: Vec<u8>,
     /// Of all, this one's part.
     part: u64,
@@ -58,14 +58,14 @@ struct Room {
 
 // === impl Spares ===
 
-impl Spares {
+impl MemoryCopies {
     /// The one that counts at that path.
-    pub(crate) fn of(&self, path: &Path) -> Option<Spare> {
+    pub(crate) fn of(&self, path: &Path) -> Option<MemoryCopy> {
         let spare = self.lock().get(path).cloned()?;
         (on_disk(path) == spare.instead_of).then_some(spare)
     }
 
-    pub(crate) fn put(&self, path: &Path, spare: Spare) {
+    pub(crate) fn put(&self, path: &Path, spare: MemoryCopy) {
         self.lock().insert(path.to_owned(), spare);
     }
 
@@ -86,15 +86,15 @@ impl Spares {
     }
 
     /// No bytes yet.
-    pub(crate) fn empty(&self) -> Held {
-        Held(Arc::new(Room {
+    pub(crate) fn empty(&self) -> BoundedBytes {
+        BoundedBytes(Arc::new(Buffer {
             bytes: Vec::new(),
             part: 0,
             taken: Arc::clone(&self.taken),
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Spare>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, MemoryCopy>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,7 +109,7 @@ pub(crate) fn on_disk(path: &Path) -> Option<Stamp> {
     Disk.open(path, u64::MAX).ok().map(|opened| opened.stamp)
 }
 
-impl Files for Spares {
+impl Files for MemoryCopies {
     fn beneath(&self) -> Option<&dyn Files> {
         Some(&Disk)
     }
@@ -133,7 +133,7 @@ impl Files for Spares {
 
 // === impl Held ===
 
-impl Held {
+impl BoundedBytes {
     /// Adds some. Only whoever has no clone of it may.
     ///
     /// # Errors
@@ -163,13 +163,13 @@ impl Held {
     }
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for BoundedBytes {
     fn as_ref(&self) -> &[u8] {
         self.bytes()
     }
 }
 
-impl Room {
+impl Buffer {
     fn take(&mut self, more: u64) -> io::Result<()> {
         let fits = |taken: u64| taken.checked_add(more).filter(|all| *all <= MOST);
         let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for Buffer {
     fn drop(&mut self) {
         self.taken.fetch_sub(self.part, Ordering::Relaxed);
     }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn all_together_have_a_limit() {
-        let spares = Spares::default();
+        let spares = MemoryCopies::default();
         let piece = vec![b'a'; 1 << 20];
         let (mut one, mut other) = (spares.empty(), spares.empty());
         let mut added = 0;
@@ -219,10 +219,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("list");
         std::fs::write(&path, "old.test\n").unwrap();
-        let spares = Spares::default();
+        let spares = MemoryCopies::default();
         let mut bytes = spares.empty();
         bytes.add(b"new.test\n").unwrap();
-        let spare = Spare {
+        let spare = MemoryCopy {
             stamp: bytes.opened(7).stamp,
             bytes,
             instead_of: on_disk(&path),
@@ -230,7 +230,7 @@ mod tests {
             why: "full".into(),
         };
         spares.put(&path, spare.clone());
-        let held = |spares: &Spares| {
+        let held = |spares: &MemoryCopies| {
             let mut text = String::new();
             let mut opened = spares.open(&path, 100).unwrap();
             io::Read::read_to_string(&mut opened.bytes, &mut text).unwrap();

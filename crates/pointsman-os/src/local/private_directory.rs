@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{Mode, OFlags};
 
 use super::endpoint::private_directory_of;
-use super::given::{Anothers, make_directory};
+use super::hand_over::{Anothers, make_directory};
 
 /// A directory of files by name.
 #[derive(Clone, Debug)]
-pub struct Kept(PathBuf);
+pub struct PrivateDirectory(PathBuf);
 
-impl Kept {
+impl PrivateDirectory {
     /// The files of a directory, which is made where it is missing.
     ///
     /// # Errors

@@ -15,11 +15,11 @@ use pointsman_config::files::{Files, Opened, Stamp};
 use pointsman_config::setup::ListSource;
 use serde::{Deserialize, Serialize};
 
-use crate::spare::Spares;
+use crate::memory_copies::MemoryCopies;
 
 /// The files and directories that were asked for, as they were named.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Dependencies {
     /// Files, and what might have been one.
     pub files: BTreeSet<PathBuf>,
     /// Directories, each with the pattern of the names that mattered.
@@ -39,7 +39,7 @@ pub(crate) struct Content {
     pub lists: u64,
 }
 
-impl Asked {
+impl Dependencies {
     /// Takes in what another load asked for.
     pub(crate) fn join(&mut self, other: &Self) {
         self.files.extend(other.files.iter().cloned());
@@ -57,8 +57,8 @@ fn hashed(value: &impl Hash) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     /// The disk, and copies that could not be written there.
-    disk: Arc<Spares>,
-    asked: RefCell<Asked>,
+    disk: Arc<MemoryCopies>,
+    asked: RefCell<Dependencies>,
     /// A hash of what was read, by file.
     texts: RefCell<BTreeMap<PathBuf, u64>>,
     /// Which state of a file was read as a stream.
@@ -68,7 +68,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(disk: Arc<Spares>) -> Self {
+    pub(crate) fn new(disk: Arc<MemoryCopies>) -> Self {
         Self {
             disk,
             ..Self::default()
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// What was asked for.
-    pub(crate) fn into_asked(self) -> Asked {
+    pub(crate) fn into_dependencies(self) -> Dependencies {
         let mut asked = self.asked.into_inner();
         asked.content = Content {
             text: hashed(&self.texts.into_inner()),
