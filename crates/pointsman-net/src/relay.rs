@@ -176,13 +176,22 @@ struct Clock {
     lifetime: Option<Duration>,
     begun: Instant,
     progress: Instant,
-    client: LastRead,
-    server: LastRead,
+    /// When bytes came from a side last, or it was read from again after a while in which it was not.
+    client: Instant,
+    server: Instant,
+    client_reads: bool,
+    server_reads: bool,
+    /// A limit was found to be over: it counts once the sockets were looked at again.
+    over: bool,
     /// Of the few relays that have such limits.
     stalls: Option<Box<Stalls>>,
     /// Armed for the earliest limit and, when that has moved meanwhile, armed again: traffic never touches the timer.
     timer: Option<Pin<Box<Sleep>>>,
 }
+
+/// Between the moment when a limit is over and its end: a thread that did not run for a while may hear of the time before
+/// it hears of what came meanwhile. Enough for the runtime to ask the system once.
+const LAST_LOOK: Duration = Duration::from_millis(1);
 
 /// For each side how long bytes may wait for it, and since when they do.
 #[derive(Debug)]
@@ -414,26 +423,6 @@ impl Limits {
     }
 }
 
-/// When bytes came from a side last, or it was read from again after a while in which it was not.
-#[derive(Debug)]
-struct LastRead {
-    at: Instant,
-    reads: bool,
-}
-
-impl LastRead {
-    fn new(at: Instant) -> Self {
-        Self { at, reads: true }
-    }
-
-    fn read(&mut self, reads: bool) {
-        if reads && !self.reads {
-            self.at = Instant::now();
-        }
-        self.reads = reads;
-    }
-}
-
 impl Clock {
     fn new(limits: &Limits) -> Self {
         let now = Instant::now();
@@ -444,8 +433,11 @@ impl Clock {
             lifetime: limits.lifetime,
             begun: now,
             progress: now,
-            client: LastRead::new(now),
-            server: LastRead::new(now),
+            client: now,
+            server: now,
+            client_reads: true,
+            server_reads: true,
+            over: false,
             stalls: Stalls::of(limits),
             timer: None,
         }
@@ -456,8 +448,8 @@ impl Clock {
         self.progress = now;
         if received {
             match source {
-                Who::Client => self.client.at = now,
-                Who::Server => self.server.at = now,
+                Who::Client => self.client = now,
+                Who::Server => self.server = now,
             }
         }
     }
@@ -483,20 +475,31 @@ impl Clock {
         server_reads: bool,
         cx: &mut Context<'_>,
     ) -> Option<Ended> {
-        self.client.read(client_reads);
-        self.server.read(server_reads);
+        if client_reads && !self.client_reads {
+            self.client = Instant::now();
+        }
+        if server_reads && !self.server_reads {
+            self.server = Instant::now();
+        }
+        (self.client_reads, self.server_reads) = (client_reads, server_reads);
         loop {
             let (at, ended) = self.next(client_reads, server_reads)?;
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-            if timer.as_mut().poll(cx).is_pending() && timer.deadline() <= at {
+            if timer.as_mut().poll(cx).is_pending() && (timer.deadline() <= at || self.over) {
                 return None;
             }
-            if at <= Instant::now() {
+            let now = Instant::now();
+            if at > now {
+                self.over = false;
+                timer.as_mut().reset(at);
+            } else if self.over {
                 return Some(ended);
+            } else {
+                self.over = true;
+                timer.as_mut().reset(now + LAST_LOOK);
             }
-            timer.as_mut().reset(at);
         }
     }
 
@@ -513,8 +516,8 @@ impl Clock {
         let idle_server = self.idle_server.filter(|_| server_reads);
         [
             of(self.progress, self.idle, Limit::Idle),
-            of(self.client.at, idle_client, Limit::Read),
-            of(self.server.at, idle_server, Limit::TargetRead),
+            of(self.client, idle_client, Limit::Read),
+            of(self.server, idle_server, Limit::TargetRead),
             stalled(|stalls| stalls.client, Limit::Write),
             stalled(|stalls| stalls.server, Limit::TargetWrite),
             of(self.begun, self.lifetime, Limit::Lifetime),

@@ -98,6 +98,33 @@ impl tokio::io::AsyncWrite for InMemory {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_when_the_limit_was_over_was_not_late() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut client, near_client) = tokio::io::duplex(64);
+    let (mut server, near_server) = tokio::io::duplex(64);
+    let (flow, pool) = (Arc::new(FlowBytes::default()), PipePool::default());
+    let conn = |stream| Conn::Woven(Box::new(InMemory(stream)));
+    let limits = Limits {
+        idle_client: None,
+        ..read_limits()
+    };
+    let carrying = crate::relay::carry(conn(near_client), conn(near_server), &limits, &flow, &pool);
+    let carrying = tokio::spawn(carrying);
+    // At the very moment, and so after whoever looks at the clock first: as on a machine under load, where a worker
+    // that did not run for a while hears of the time before it hears of what came meanwhile.
+    for _ in 0..8 {
+        tokio::time::sleep(SHORT).await;
+        tokio::task::yield_now().await;
+        server.write_all(b"x").await.unwrap();
+    }
+    let mut heard = [0; 8];
+    client.read_exact(&mut heard).await.unwrap();
+    // From now on it is silent.
+    let outcome = carrying.await.unwrap();
+    assert_eq!(outcome.ended, Ended::TimedOut(Limit::TargetRead));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_woven_source_is_not_late_either() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (mut client, near_client) = tokio::io::duplex(64);
