@@ -216,3 +216,120 @@ fn a_client_with_a_link_local_address_has_datagrams() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(said, "reply 0\neno\nowt\n", "{output:?} {}", daemon.log());
 }
+
+/// Takes what is sent to any address of the loopback, and says nothing.
+fn silent() -> u16 {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || while socket.recv(&mut [0; 16]).is_ok() {});
+    port
+}
+
+fn live(daemon: &Daemon) -> u64 {
+    daemon.json(&["diagnostics"])["flows_live"]
+        .as_u64()
+        .unwrap()
+}
+
+#[test]
+fn a_client_of_a_hundred_thousand_flows_starves_itself_alone() {
+    const FLOWS: u32 = 100_000;
+    let port = silent();
+    let daemon = Daemon::native(&format!(
+        "{MIXED}udp: {{ idle: 5s, flows_by_client: 1000 }}\nrules:\n  - FALLBACK, DIRECT\n"
+    ));
+    let place = to(echo("127.0.0.1:0"));
+    let old = Client::new(&daemon);
+    assert!(old.echoes(&place, b"before"));
+    let (descriptors, memory) = (daemon.descriptors_at_rest(), daemon.resident());
+    let hostile = Client::new(&daemon);
+    for number in 0..FLOWS {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let head = to(([127, high + 1, middle, low], port).into());
+        hostile.send(&head, b"flood");
+        if number % 10_000 == 0 {
+            assert!(old.echoes(&place, b"as ever"), "{number}");
+            // The first datagram of a flow may be lost while the other's flows end, as on any way that is full.
+            let new = Client::new(&daemon);
+            let place = to(echo("127.0.0.1:0"));
+            let tries = (0..10).any(|_| new.echoes(&place, b"new"));
+            assert!(tries, "{number}: {}", daemon.json(&["diagnostics"]));
+        }
+    }
+    assert!(live(&daemon) <= 1000 + 64 + 30);
+    let lost = &daemon.json(&["diagnostics"])["udp_lost"];
+    let count = |word: &str| lost[word].as_u64().unwrap();
+    // Many more are lost on the way to us, as on any link.
+    assert!(
+        count("gave-way") > 0 && count("gave-way") + count("flows-by-client") > 1000,
+        "{lost}"
+    );
+    drop(hostile);
+    eventually("its flows have ended", || live(&daemon) < 10);
+    assert!(old.echoes(&place, b"after"));
+    let more = daemon.descriptors_at_rest().saturating_sub(descriptors);
+    assert!(more <= 4, "{more} descriptors more than before");
+    // What the allocator keeps, and a thousand records.
+    let more = daemon.resident().saturating_sub(memory);
+    assert!(more < 48 << 10, "{more} kB more than before");
+}
+
+#[test]
+fn ten_thousand_forged_sources_leave_room_for_who_connects() {
+    // It answers: nothing tells a forged source from a client.
+    let target = echo("127.0.0.1:0");
+    let daemon = Daemon::native(&format!(
+        "{MIXED}udp: {{ flows: 500, idle: 3s }}\nforwards:\n\
+         \x20 games: {{ listen: \"udp://127.0.0.1:0\", targets: [{{ name: t, address: \"udp://{target}\" }}] }}\n\
+         rules:\n  - FALLBACK, DIRECT\n"
+    ));
+    let (_, games) = &daemon.ready["games"];
+    let games: SocketAddr = games.strip_prefix("udp://").unwrap().parse().unwrap();
+    let descriptors = daemon.descriptors_at_rest();
+    let player = UdpSocket::bind("127.0.0.1:0").unwrap();
+    player
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let plays = || {
+        player.send_to(b"move", games).unwrap();
+        player.recv(&mut [0; 16]).is_ok()
+    };
+    assert!(plays());
+    for number in 0..10_000_u32 {
+        let [_, _, high, low] = number.to_be_bytes();
+        let forged = UdpSocket::bind((Ipv4Addr::new(127, 8, high, low), 0)).unwrap();
+        let _full = forged.send_to(b"forged", games);
+        if number % 1000 == 999 {
+            assert!(plays(), "{number}: who was there stays");
+            let client = Client::new(&daemon);
+            let place = to(echo("127.0.0.1:0"));
+            let tries = (0..10).any(|_| client.echoes(&place, b"new"));
+            assert!(tries, "{number}: {}", daemon.json(&["diagnostics"]));
+        }
+    }
+    assert!(live(&daemon) <= 500 + 64 + 30);
+    eventually("all have ended", || live(&daemon) == 0);
+    let more = daemon.descriptors_at_rest().saturating_sub(descriptors);
+    assert!(more <= 4, "{more} descriptors more than before");
+}
+
+#[test]
+fn an_answer_that_fits_no_datagram_with_its_header_is_dropped_alone() {
+    let daemon = Daemon::native(&format!("{MIXED}rules:\n  - FALLBACK, DIRECT\n"));
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let head = to(server.local_addr().unwrap());
+    let client = Client::new(&daemon);
+    client.send(&head, b"hello");
+    let (_, outer) = server.recv_from(&mut [0; 16]).unwrap();
+    // The longest that UDP carries.
+    server.send_to(&vec![7; 65_507], outer).unwrap();
+    server.send_to(b"short", outer).unwrap();
+    assert_eq!(client.receive(), Some([&head, &b"short"[..]].concat()));
+    client.send(&head, &vec![7; 65_507 - head.len()]);
+    let (length, _) = server.recv_from(&mut vec![0; 65_535]).unwrap();
+    assert_eq!(length, 65_507 - head.len());
+    let flows = records(&daemon);
+    assert_eq!(flows.len(), 1, "{flows:?}");
+    assert_eq!(flows[0]["bytes_received"], 5);
+    assert_eq!(daemon.json(&["diagnostics"])["udp_lost"]["unsent"], 1);
+}
