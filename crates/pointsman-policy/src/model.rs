@@ -18,7 +18,7 @@ pub use node::{
 use crate::condition::{Condition, TextField, TextTest};
 use crate::geo::GeoDatabases;
 pub use crate::ids::{OutboundId, SetId};
-pub use crate::origin::{Class, Matcher, Origin, Source};
+pub use crate::origin::{Class, Matcher, Origin, RuleKey, Source};
 use crate::set::RuleSet;
 use crate::zone::Zones;
 use udp::Udp;

@@ -15,6 +15,25 @@ pub struct Origin {
     pub text: RuleText,
 }
 
+/// What tells a rule from every other one, as long as both are kept, and also from one that reads the same: where its
+/// text lies in memory, and its line. The copies of a policy share the keys of its rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RuleKey {
+    text: usize,
+    line: u32,
+}
+
+impl Origin {
+    /// Which rule it is of.
+    #[must_use]
+    pub fn key(&self) -> RuleKey {
+        RuleKey {
+            text: self.text.address(),
+            line: self.line,
+        }
+    }
+}
+
 /// policy-router's part of an explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {

@@ -26,7 +26,7 @@ impl RuleText {
     /// Where it lies in memory: what tells a rule's text from that of another rule that reads the same, as long as
     /// both are kept.
     #[must_use]
-    pub fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         self.as_ptr().addr()
     }
 

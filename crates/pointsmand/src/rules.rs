@@ -13,7 +13,7 @@ use pointsman_config::Setup;
 use pointsman_net::plane::{RuleTally, Tallied, Tally};
 use pointsman_net::record::FlowRecord;
 use pointsman_policy::decision::{Decision, Reason};
-use pointsman_policy::model::Origin;
+use pointsman_policy::model::{Origin, RuleKey};
 use pointsman_policy::{Policy, Step};
 
 use crate::app::App;
@@ -77,7 +77,7 @@ pub(crate) fn list(app: &App, shadowed: bool) -> api::RuleList {
             bytes_sent: hits.bytes_sent,
             bytes_received: hits.bytes_received,
             last_hit: (hits.last_ms > 0).then_some(hits.last_ms),
-            shadowed_by: shadows.remove(&place(&rule.origin)).unwrap_or_default(),
+            shadowed_by: shadows.remove(&rule.origin.key()).unwrap_or_default(),
         }
     };
     api::RuleList {
@@ -106,21 +106,13 @@ fn policies_met(setup: &Setup) -> HashSet<&str> {
         .collect()
 }
 
-/// A rule's text in memory and its line: two rules of a configuration never share both, and the copies of a policy,
-/// one for each inbound that admits not everybody, share them.
-type Place = (usize, u32);
-
-fn place(origin: &Origin) -> Place {
-    (origin.text.as_ptr().addr(), origin.line)
-}
-
-type Shadows = HashMap<Place, Vec<Shadow>>;
+type Shadows = HashMap<RuleKey, Vec<Shadow>>;
 
 /// For each rule the earlier ones that took its flows; and how many flows were looked at.
 fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
     let records = lately(app, Some(MOST_TRIED / rules.max(1)));
     // Later rule, earlier rule: flows, and those that would go another way.
-    let mut taken: HashMap<(Place, Place), (Origin, u64, u64)> = HashMap::new();
+    let mut taken: HashMap<(RuleKey, RuleKey), (Origin, u64, u64)> = HashMap::new();
     for record in &records {
         let Some(policy) = policy_of(setup, record) else {
             continue;
@@ -142,7 +134,7 @@ fn shadows(app: &App, setup: &Setup, rules: usize) -> (Shadows, u64) {
                 && decision.reason == Reason::Rule
                 && *later != earlier
             {
-                let key = (place(later), place(&earlier));
+                let key = (later.key(), earlier.key());
                 let entry = taken.entry(key);
                 let (_, flows, elsewhere) = entry.or_insert_with(|| (earlier.clone(), 0, 0));
                 *flows += 1;

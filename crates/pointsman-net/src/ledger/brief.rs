@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Sought};
+use pointsman_policy::model::{Origin, RuleKey};
 use pointsman_policy::{Host, Matched};
 
 use super::ranked::{Rank, Ranked};
@@ -163,7 +164,7 @@ impl Default for Kinds {
 
 /// By what one that is alike is looked for: where the texts of its rule, its member and its user lie. Whether it is
 /// alike, the records say.
-type Hint = (usize, u32, usize, usize);
+type Hint = (Option<RuleKey>, usize, usize);
 
 impl Kinds {
     /// One that equals `record`, or that itself from now on.
@@ -192,12 +193,10 @@ impl Kinds {
 
 fn hint(record: &FlowRecord) -> Hint {
     let at = |text: Option<&Arc<str>>| text.map_or(0, |text| text.as_ptr().addr());
-    let (rule, line) = record
-        .rule()
-        .map_or((0, 0), |rule| (rule.text.address(), rule.line));
+    let rule = record.rule().map(Origin::key);
     let inbound = record.facts.inbound.known();
     let user = inbound.and_then(|inbound| inbound.user.as_ref());
-    (rule, line, at(record.member.as_ref()), at(user))
+    (rule, at(record.member.as_ref()), at(user))
 }
 
 #[cfg(test)]

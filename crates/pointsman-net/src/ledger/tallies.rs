@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pointsman_policy::model::Origin;
+use pointsman_policy::model::{Origin, RuleKey};
 use pointsman_policy::{Node, Policy};
 
 use crate::relay::FlowBytes;
@@ -107,14 +107,7 @@ pub struct RuleTally {
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     all: Vec<RuleTally>,
-    by_text: HashMap<Place, u32>,
-}
-
-/// A rule's text in memory and its line: two rules never share both.
-type Place = (usize, u32);
-
-fn place(origin: &Origin) -> Place {
-    (origin.text.address(), origin.line)
+    by_text: HashMap<RuleKey, u32>,
 }
 
 impl Rules {
@@ -124,7 +117,7 @@ impl Rules {
 
     /// The tally of the rule that decided.
     pub(crate) fn tally(&self, rule: &Origin) -> Option<&Arc<Tally>> {
-        let index = *self.by_text.get(&place(rule))?;
+        let index = *self.by_text.get(&rule.key())?;
         let found = self.all.get(usize::try_from(index).ok()?)?;
         Some(&found.tally)
     }
@@ -160,10 +153,10 @@ impl Tallies {
             let mut equals: HashMap<(Arc<str>, Arc<str>), u32> = HashMap::new();
             each_rule(&policy.body, &mut |origin, role| {
                 let number = u32::try_from(rules.all.len()).unwrap_or(u32::MAX);
-                if rules.by_text.contains_key(&place(origin)) {
+                if rules.by_text.contains_key(&origin.key()) {
                     return;
                 }
-                rules.by_text.insert(place(origin), number);
+                rules.by_text.insert(origin.key(), number);
                 let text = canonical(&origin.text);
                 let key = (Arc::clone(&origin.file), Arc::clone(&text));
                 let equal = equals.entry(key).or_default();
