@@ -270,7 +270,7 @@ fn source(path: &Path, text: &str, findings: &mut Vec<String>) {
 
 /// Where what is told of a list's entries is grouped: those of which the same is said, but for what is quoted, are one.
 /// Nothing else is done by it.
-const GROUPED_BY_WORDS: &str = "crates/pointsman-config/src/list/told.rs";
+const GROUPED_BY_WORDS: &str = "crates/pointsman-config/src/list/report.rs";
 
 /// Whether a line asks what stands in a text for people: `message.contains("...")` and its like.
 fn steers(code: &str) -> bool {

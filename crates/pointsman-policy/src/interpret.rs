@@ -38,7 +38,7 @@ use crate::ids::{OutboundId, SetId, ZoneId};
 use crate::model::{Arm, ArmKey, Node, OnUnknown, Policy, Rule, Select, SelectOn, Template};
 use crate::origin::{Class, Matcher, Origin};
 use crate::plan::Plan;
-use crate::set::{Fingerprints, Found, Matched, Other, RuleSet};
+use crate::set::{Fingerprints, Matched, Other, RuleSet, SetMatch};
 
 impl Policy {
     /// Decides, or names the first fact that is missing.
@@ -139,7 +139,7 @@ impl Truth<'_> {
 #[derive(Clone, Copy)]
 enum Hit<'a> {
     Other(&'a RuleSet, &'a Other),
-    Set(&'a RuleSet, Found<'a>),
+    Set(&'a RuleSet, SetMatch<'a>),
     Zone(&'a Arc<str>, &'a Entry),
 }
 

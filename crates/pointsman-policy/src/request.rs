@@ -78,14 +78,14 @@ impl Request {
 
 /// A request and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct PlacedRequest {
     /// What is asked.
     pub request: Request,
     /// When.
     pub origin: Origin,
 }
 
-impl Asked {
+impl PlacedRequest {
     /// Whether it is the same question; it may stand on another line.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         self.request.asks_as(&other.request) && self.origin.text == other.origin.text

@@ -38,7 +38,7 @@ use crate::entry::Entry;
 pub use crate::key::Key;
 use forms::Forms;
 use jump::Jump;
-use names::{Answer, NameTable};
+use names::{NameTable, TableMatch};
 use places::At;
 use ranges::Ranges;
 
@@ -116,18 +116,18 @@ struct ExceptPattern {
 
 /// What a set's names say of a name.
 #[derive(Clone, Copy, Debug)]
-pub enum Held<'a> {
+pub enum NameMatch<'a> {
     /// An exception: the set does not hold, whatever else is in it.
     Excepted,
     /// No entry for it; prefixes and other entries may hold yet.
     No,
     /// This entry holds it.
-    Yes(Found<'a>),
+    Yes(SetMatch<'a>),
 }
 
 /// Which entry of a set matched.
 #[derive(Clone, Copy)]
-pub struct Found<'a> {
+pub struct SetMatch<'a> {
     content: &'a Content,
     what: What<'a>,
 }
@@ -256,7 +256,7 @@ impl RuleSet {
     /// anything of it, that is the answer. Allocates nothing.
     /// Those of another key than the set's are computed anew.
     #[must_use]
-    pub fn hold<'a>(&'a self, fingerprints: &Fingerprints<'a>) -> Held<'a> {
+    pub fn hold<'a>(&'a self, fingerprints: &Fingerprints<'a>) -> NameMatch<'a> {
         let content = &*self.content;
         let name = fingerprints.name();
         let anew;
@@ -267,22 +267,22 @@ impl RuleSet {
             &anew
         };
         let first = content.important.find(prints);
-        let important = first != Answer::No;
+        let important = first != TableMatch::No;
         let answer = if important {
             first
         } else if content.except.iter().any(|except| except.test.holds(name)) {
-            Answer::Excepted
+            TableMatch::Excepted
         } else {
             content.names.find(prints)
         };
         match answer {
-            Answer::Excepted => Held::Excepted,
-            Answer::No => Held::No,
-            Answer::Yes {
+            TableMatch::Excepted => NameMatch::Excepted,
+            TableMatch::No => NameMatch::No,
+            TableMatch::Yes {
                 entry,
                 labels,
                 reach,
-            } => Held::Yes(Found {
+            } => NameMatch::Yes(SetMatch {
                 content,
                 what: What::Name {
                     name,
@@ -297,18 +297,18 @@ impl RuleSet {
 
     /// The entry that holds `name`; see [`Self::hold`], which asks many sets faster.
     #[must_use]
-    pub fn find_name<'a>(&'a self, name: &'a Domain) -> Option<Found<'a>> {
+    pub fn find_name<'a>(&'a self, name: &'a Domain) -> Option<SetMatch<'a>> {
         match self.hold(&Fingerprints::of(self.content.key, name)) {
-            Held::Excepted | Held::No => None,
-            Held::Yes(found) => Some(found),
+            NameMatch::Excepted | NameMatch::No => None,
+            NameMatch::Yes(found) => Some(found),
         }
     }
 
     /// The longest prefix that holds `address` (canonical).
     #[must_use]
-    pub fn find_address(&self, address: IpAddr) -> Option<Found<'_>> {
+    pub fn find_address(&self, address: IpAddr) -> Option<SetMatch<'_>> {
         let (prefix, line) = self.content.ranges.find(address)?;
-        Some(Found {
+        Some(SetMatch {
             content: &self.content,
             what: What::Prefix { prefix, line },
         })
@@ -316,7 +316,7 @@ impl RuleSet {
 
     /// An entry of this set, to be kept. Allocates nothing.
     #[must_use]
-    pub fn matched(&self, found: Found<'_>) -> Matched {
+    pub fn matched(&self, found: SetMatch<'_>) -> Matched {
         let at = found.at();
         let from = matched::From {
             file: self.file.clone(),
@@ -332,12 +332,12 @@ impl RuleSet {
     /// The entry as written. Allocates its text. In the small form it has no line (0) and stands there in the
     /// canonical way.
     #[must_use]
-    pub fn entry(&self, found: Found<'_>) -> Entry {
+    pub fn entry(&self, found: SetMatch<'_>) -> Entry {
         self.matched(found).entry()
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> SetMatch<'a> {
     /// The line of the entry, from 1; `None` in the small form.
     #[must_use]
     pub fn line(&self) -> Option<u32> {
@@ -384,7 +384,7 @@ impl<'a> Found<'a> {
     }
 }
 
-impl fmt::Debug for Found<'_> {
+impl fmt::Debug for SetMatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = match self.what {
             What::Name { .. } => self.name().unwrap_or_default().to_owned(),

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use pointsman_policy::set::{Item, Key, Place, RuleSetBuilder, Sink};
 
 use super::check_problem;
-use crate::list::{Behavior, Format, Recipe, Surroundings, Told, read};
+use crate::list::{Behavior, Format, ReadReport, Recipe, Surroundings, read};
 use crate::problem::Problems;
 
 /// The formats, and the one that is recognised.
@@ -61,7 +61,7 @@ pub(super) fn once(bytes: &[u8], recipe: &Recipe) -> (usize, String) {
         set: RuleSetBuilder::new("l", "l", Key::default()),
         count: 0,
     };
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut problems = Problems::default();
     let mut cursor = Cursor::new(bytes);
     let scope = Surroundings::resolving();

@@ -9,7 +9,7 @@ use pointsman_policy::set::{Item, Place};
 use super::blocks::{self, Command, Emule, between, guarded};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
-use super::told::Kind;
+use super::report::Kind;
 use super::{Format, Reading, Spot};
 
 const COLUMNS: &str = "columns behind addresses";

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::numbered::canonical;
 use super::ranges::ranges_of;
-use super::{Behavior, Format, Recipe, Surroundings, Told, read};
+use super::{Behavior, Format, ReadReport, Recipe, Surroundings, read};
 use crate::damage;
 
 /// What a list holds, without places.
@@ -56,7 +56,7 @@ fn held(path: &str, format: Format, behavior: Option<Behavior>, select: Option<&
         select: select.map(str::to_owned),
         ..Recipe::default()
     };
-    let (mut sink, mut told) = (Held::default(), Told::default());
+    let (mut sink, mut told) = (Held::default(), ReadReport::default());
     let mut bytes = BufReader::new(file);
     let done = read(
         &mut bytes,
@@ -281,7 +281,7 @@ fn refused(path: &str, format: Format, select: Option<&str>) -> String {
         select: select.map(str::to_owned),
         ..Recipe::default()
     };
-    let (mut sink, mut told) = (Held::default(), Told::default());
+    let (mut sink, mut told) = (Held::default(), ReadReport::default());
     match read(
         &mut bytes,
         path,

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use super::srs_json::{Shown, told_of};
-use super::{Recipe, Surroundings, Told, read};
+use super::{ReadReport, Recipe, Surroundings, read};
 use crate::fuzz_checks::list_of;
 
 /// The recipe and the list of a seed.
@@ -181,7 +181,7 @@ fn damaged_databases_are_errors_at_once() {
     let cut = "the file is no database in MaxMind's format, or it is cut short";
     assert_eq!(damaged("mmdb_country", |list| list.truncate(0x60)), cut);
     // What is recognised by its name alone.
-    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let (mut sink, mut told) = (Shown::default(), ReadReport::default());
     let mut bytes = Cursor::new(b"\x00\x00\x01\x00".repeat(8));
     let recipe = Recipe::default();
     let read = read(

@@ -1,7 +1,7 @@
 //! Lines of another format among those of a list's own: each is read as what it is, and that is told.
 
 use super::look::{Look, look};
-use super::told::Kind;
+use super::report::Kind;
 use super::{Format, Reading, Spot, adblock, dnsmasq, hosts};
 
 impl Reading<'_> {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: where two readings are at hand, the one that is taken is told.
 
-use super::told::{Kind, Spot, Told};
+use super::report::{Kind, ReadReport, Spot};
 use super::{Behavior, Bytes, Unreadable};
 
 /// What the names of a list are by their marks.
@@ -32,7 +32,7 @@ pub(super) fn has_own_patterns(bytes: &mut dyn Bytes) -> Result<bool, Unreadable
 /// Tells whether a list marks names that stand for all below, so that a plain one stands for itself: most of its
 /// names are marked. All of it is looked at: such lists have the plain ones first. Its marks are mihomo's where most
 /// are `+.`, which nobody else has.
-pub(super) fn names(bytes: &mut dyn Bytes, told: &mut Told) -> Result<Marked, Unreadable> {
+pub(super) fn names(bytes: &mut dyn Bytes, told: &mut ReadReport) -> Result<Marked, Unreadable> {
     // Most lists have none, and are not looked at byte by byte.
     if !has_signs(bytes)? {
         return Ok(Marked::names(false));
@@ -133,7 +133,7 @@ impl Marks {
     fn of(bytes: &mut dyn Bytes) -> Result<Self, Unreadable> {
         bytes.rewind()?;
         let mut marks = Self::default();
-        let (mut line, mut number) = (Kept::default(), 1_u32);
+        let (mut line, mut number) = (LineShape::default(), 1_u32);
         loop {
             let available = bytes.fill_buf()?;
             if available.is_empty() {
@@ -157,7 +157,7 @@ impl Marks {
 
 /// What is kept of a line of which each byte is seen once.
 #[derive(Default)]
-struct Kept {
+struct LineShape {
     first: u8,
     second: u8,
     last: u8,
@@ -172,7 +172,7 @@ struct Kept {
     other: bool,
 }
 
-impl Kept {
+impl LineShape {
     fn take(&mut self, byte: u8) {
         match byte {
             _ if self.over => {}

@@ -29,6 +29,8 @@ mod packed;
 mod proto;
 pub mod query;
 mod ranges;
+mod recognise;
+mod report;
 mod room;
 mod scope;
 mod shelf;
@@ -37,9 +39,7 @@ mod source;
 mod srs;
 mod srs_json;
 mod strange;
-mod tell;
 mod text;
-mod told;
 mod trie;
 mod wide;
 mod wildcard;
@@ -59,6 +59,7 @@ pub(crate) use numbered::below;
 use room::{Measured, Room};
 
 pub use crate::files::Bytes;
+pub use report::{Kind, ReadReport, Reason, Spot};
 pub use room::MOST_ENTRIES;
 pub use room::MOST_OF_A_FILE;
 pub use scope::Surroundings;
@@ -66,7 +67,6 @@ pub use shelf::{Shelf, Want};
 pub use shown::shown;
 pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, NO_DIRECTORY, Origin, searched};
 pub(crate) use strange::is_of_servers;
-pub use told::{Kind, Reason, Spot, Told};
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -204,7 +204,7 @@ struct Reading<'a> {
     sink: &'a mut dyn Sink,
     /// What of the list may still come.
     room: &'a Room,
-    told: &'a mut Told,
+    told: &'a mut ReadReport,
     /// Whether the line is read as another format's.
     guest: bool,
     /// Whether two addresses in a line are the ends of a range.
@@ -228,17 +228,17 @@ pub fn read(
     recipe: &Recipe,
     scope: &dyn Scope,
     sink: &mut dyn Sink,
-    told: &mut Told,
+    told: &mut ReadReport,
 ) -> Result<(), Unreadable> {
     let mut narrow = wide::as_utf8(bytes)?;
     let bytes = narrow.as_mut().map_or(bytes, |text| text);
-    let tell::Found {
+    let recognise::Recognised {
         format,
         behavior,
         clash_marks,
         dnscrypt,
         pairs,
-    } = tell::tell(bytes, name, recipe, told)?;
+    } = recognise::recognise(bytes, name, recipe, told)?;
     told.format = Some(format);
     told.behavior = behavior;
     told.clash_marks = clash_marks;
@@ -296,7 +296,12 @@ pub fn lists_within(bytes: &mut dyn Bytes) -> Result<Vec<String>, Unreadable> {
 
 /// The condition of an entry that is neither a name nor a range (of an exception by pattern what it
 /// excepts), from its text as it was handed to the sink: in formats of text as written, in all others a rule. `None`: it is no such entry.
-fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Option<Condition> {
+fn again(
+    written: &str,
+    recipe: &Recipe,
+    told: &ReadReport,
+    scope: &dyn Scope,
+) -> Option<Condition> {
     let rules = Recipe {
         behavior: Some(Behavior::Classical),
         ..Recipe::default()
@@ -320,12 +325,12 @@ fn again(written: &str, recipe: &Recipe, told: &Told, scope: &dyn Scope) -> Opti
         }
     };
     let mut sink = Last(None);
-    let mut fresh = Told {
+    let mut fresh = ReadReport {
         format: told.format,
         behavior,
         clash_marks: told.clash_marks,
         dnscrypt: told.dnscrypt,
-        ..Told::default()
+        ..ReadReport::default()
     };
     let room = Room::of(recipe);
     let mut reading = Reading {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::told::{Kind, Told};
+use super::report::{Kind, ReadReport};
 
 /// Rules on whole names that are about some requests to them, such as scripts.
 pub(super) const SOME_REQUESTS: &str = "rules for some kinds of requests to a name";
@@ -54,7 +54,7 @@ impl Seen {
     }
 
     /// Adds to what was told of such rules which modifiers they have; it is a warning where they are many.
-    pub(super) fn tell(self, told: &mut Told) {
+    pub(super) fn tell(self, told: &mut ReadReport) {
         let known = |r: &&mut super::Reason| r.kind == Kind::Passed && r.message == SOME_REQUESTS;
         let Some(reason) = told.reasons.iter_mut().find(known) else {
             return;

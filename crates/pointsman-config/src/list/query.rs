@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use pointsman_policy::condition::{AddressKind, AddressOf, Condition, DomainTest};
 use pointsman_policy::domain::Name;
-use pointsman_policy::set::{Fingerprints, Held, Item, Place, Reach, RuleSet, Sink};
+use pointsman_policy::set::{Fingerprints, Item, NameMatch, Place, Reach, RuleSet, Sink};
 use pointsman_policy::{Domain, Host, Prefix};
 
 use super::{ListFile, Unreadable};
@@ -291,15 +291,15 @@ pub fn ask(set: &RuleSet, host: &Host) -> Answer {
     let mut answer = Answer::default();
     let found = match host {
         Host::Name(name) => match set.hold(&Fingerprints::of(set.key(), name)) {
-            Held::Excepted => {
+            NameMatch::Excepted => {
                 answer.exception = Some(Standing {
                     line: 0,
                     text: String::new(),
                 });
                 return answer;
             }
-            Held::No => None,
-            Held::Yes(found) => Some(found),
+            NameMatch::No => None,
+            NameMatch::Yes(found) => Some(found),
         },
         Host::Address(address) => set.find_address(*address),
     };

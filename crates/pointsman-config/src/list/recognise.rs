@@ -11,8 +11,8 @@ use super::entry::looks_like_rule;
 use super::lines::{Line, Lines, before_text_comment};
 use super::look::{Look, is_comment_of_text, look};
 use super::marks::{self, Marked};
+use super::report::ReadReport;
 use super::strange::{Stranger, of_beginning, of_first_line, of_line};
-use super::told::Told;
 use super::yaml::Block;
 use super::{Behavior, Bytes, Format, Recipe, Unreadable, blocks};
 use crate::json;
@@ -36,7 +36,7 @@ const FEWEST_PAIRS: usize = 3;
 const MMDB_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
 /// What a list is.
-pub(super) struct Found {
+pub(super) struct Recognised {
     pub(super) format: Format,
     pub(super) behavior: Option<Behavior>,
     /// Whether its marks are mihomo's.
@@ -48,12 +48,12 @@ pub(super) struct Found {
 }
 
 /// Tells what the recipe leaves open.
-pub(super) fn tell(
+pub(super) fn recognise(
     bytes: &mut dyn Bytes,
     name: &str,
     recipe: &Recipe,
-    told: &mut Told,
-) -> Result<Found, Unreadable> {
+    told: &mut ReadReport,
+) -> Result<Recognised, Unreadable> {
     bytes.rewind()?;
     let mut first = Vec::new();
     (&mut *bytes)
@@ -99,7 +99,7 @@ pub(super) fn tell(
         },
     };
     let of_ranges = format == Format::Text && behavior == Some(Behavior::IpCidr);
-    Ok(Found {
+    Ok(Recognised {
         format,
         behavior,
         clash_marks: clash && !recipe.wide_marks,
@@ -476,7 +476,11 @@ fn has_pairs(bytes: &mut dyn Bytes) -> Result<bool, Unreadable> {
 }
 
 /// Tells by the look of the first entries what most are, and whose marks and patterns they have.
-fn behavior(bytes: &mut dyn Bytes, format: Format, told: &mut Told) -> Result<Marked, Unreadable> {
+fn behavior(
+    bytes: &mut dyn Bytes,
+    format: Format,
+    told: &mut ReadReport,
+) -> Result<Marked, Unreadable> {
     bytes.rewind()?;
     let mut lines = Lines::new(bytes);
     let mut block = Block::default();

@@ -91,7 +91,7 @@ pub struct Reason {
 
 /// What was told while a list was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ReadReport {
     /// How it is written, named or recognised.
     pub format: Option<Format>,
     /// What its entries are, named or recognised; `None`: each by its own look or by the format.
@@ -104,7 +104,7 @@ pub struct Told {
     pub reasons: Vec<Reason>,
 }
 
-impl Told {
+impl ReadReport {
     /// Tells of a bad entry.
     pub fn bad(&mut self, spot: Spot, message: String) {
         self.say(Kind::LeftOut, spot, message);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{self, Cache, KEY};
 use super::scope::Watched;
-use super::{Recipe, Told, Unreadable, again, read};
+use super::{ReadReport, Recipe, Unreadable, again, read};
 use crate::files::{Opened, Stamp};
 
 /// A list that is read faster than its cache is opened, in bytes.
@@ -43,7 +43,7 @@ pub struct Want<'a> {
 pub struct Shelf {
     key: Key,
     cache: Option<Box<dyn Cache>>,
-    held: Mutex<HashMap<Identity, Held>>,
+    held: Mutex<HashMap<Identity, ShelvedSet>>,
     /// Names in the cache that were asked for since the last sweep.
     used: Mutex<BTreeSet<String>>,
     trouble: Mutex<Option<String>>,
@@ -59,9 +59,9 @@ struct Identity {
     ip_rules_resolve: bool,
 }
 
-struct Held {
+struct ShelvedSet {
     stamp: Stamp,
-    told: Told,
+    told: ReadReport,
     content: WeakContent,
 }
 
@@ -71,7 +71,7 @@ struct Head {
     version: u32,
     identity: Identity,
     stamp: Stamp,
-    told: Told,
+    told: ReadReport,
 }
 
 impl std::fmt::Debug for Shelf {
@@ -137,7 +137,7 @@ impl Shelf {
         mut opened: Opened,
         want: &Want<'_>,
         scope: &dyn Scope,
-    ) -> Result<(RuleSet, Told), Unreadable> {
+    ) -> Result<(RuleSet, ReadReport), Unreadable> {
         let identity = Identity {
             path: want.path.to_owned(),
             recipe: want.recipe.clone(),
@@ -162,7 +162,7 @@ impl Shelf {
             scope,
             asked: Cell::new(false),
         };
-        let mut told = Told::default();
+        let mut told = ReadReport::default();
         let mut set = RuleSetBuilder::new(want.name, want.file, self.key);
         let bytes = &mut *opened.bytes;
         read(bytes, want.file, want.recipe, &watched, &mut set, &mut told)?;
@@ -199,7 +199,12 @@ impl Shelf {
     }
 
     /// A set in memory.
-    fn known(&self, identity: &Identity, stamp: Stamp, want: &Want<'_>) -> Option<(RuleSet, Told)> {
+    fn known(
+        &self,
+        identity: &Identity,
+        stamp: Stamp,
+        want: &Want<'_>,
+    ) -> Option<(RuleSet, ReadReport)> {
         lock(&self.used).insert(identity.file_name());
         let held = lock(&self.held);
         let held = held.get(identity).filter(|held| held.stamp == stamp)?;
@@ -207,8 +212,8 @@ impl Shelf {
         Some((set, held.told.clone()))
     }
 
-    fn hold(&self, identity: Identity, stamp: Stamp, told: &Told, set: &RuleSet) {
-        let held = Held {
+    fn hold(&self, identity: Identity, stamp: Stamp, told: &ReadReport, set: &RuleSet) {
+        let held = ShelvedSet {
             stamp,
             told: told.clone(),
             content: set.downgrade(),
@@ -224,7 +229,7 @@ impl Shelf {
         stamp: Stamp,
         want: &Want<'_>,
         scope: &dyn Scope,
-    ) -> Option<(RuleSet, Told)> {
+    ) -> Option<(RuleSet, ReadReport)> {
         let end = bytes.iter().position(|b| *b == b'\n')?;
         let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
         if (head.version, &head.identity, head.stamp) != (VERSION, identity, stamp) {

@@ -13,7 +13,7 @@ use pointsman_policy::set::{Item, Key, Place, Reach, RuleSet, RuleSetBuilder, Si
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
 use super::MOST_OF_A_FILE;
-use super::{Bytes, Kind, Recipe, Shelf, Surroundings, Told, Unreadable, Want, read};
+use super::{Bytes, Kind, ReadReport, Recipe, Shelf, Surroundings, Unreadable, Want, read};
 use crate::files::{Files, Stamp};
 use crate::problem::Span;
 
@@ -54,9 +54,13 @@ impl ListSource {
     ///
     /// # Errors
     /// [`Unreadable`]; with `strict` also where an entry is bad.
-    pub fn compile(&self, bytes: &mut dyn Bytes, key: Key) -> Result<(RuleSet, Told), Unreadable> {
+    pub fn compile(
+        &self,
+        bytes: &mut dyn Bytes,
+        key: Key,
+    ) -> Result<(RuleSet, ReadReport), Unreadable> {
         let mut set = RuleSetBuilder::new(Arc::clone(&self.name), Arc::clone(&self.file), key);
-        let mut told = Told::default();
+        let mut told = ReadReport::default();
         let Self {
             file,
             recipe,
@@ -88,7 +92,7 @@ impl ListSource {
         Ok((set, stamp))
     }
 
-    fn proved(&self, set: RuleSet, told: Told) -> Result<(RuleSet, Told), Unreadable> {
+    fn proved(&self, set: RuleSet, told: ReadReport) -> Result<(RuleSet, ReadReport), Unreadable> {
         let bad = told.of(Kind::LeftOut).next();
         match bad.filter(|_| self.recipe.strict) {
             Some(reason) => Err(Unreadable::Malformed {
@@ -162,7 +166,7 @@ impl ListFile {
                 scope,
             } => {
                 let mut opened = files.open(path, MOST_OF_A_FILE)?;
-                let mut told = Told::default();
+                let mut told = ReadReport::default();
                 read(&mut *opened.bytes, shown, recipe, scope, sink, &mut told)
             }
             Origin::Inline(entries) => {

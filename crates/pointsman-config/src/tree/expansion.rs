@@ -82,7 +82,7 @@ impl Depth {
 }
 
 /// A named tree that is asked for.
-pub(super) enum Found {
+pub(super) enum TreeState {
     /// To be lowered now.
     Unknown,
     /// It has an error, which was told.
@@ -107,12 +107,12 @@ impl Default for Expansion {
 }
 
 impl Expansion {
-    pub(super) fn look(&self, name: &str) -> Found {
+    pub(super) fn look(&self, name: &str) -> TreeState {
         match self.found.get(name) {
-            _ if self.full => Found::Bad,
-            None => Found::Unknown,
-            Some(None) => Found::Bad,
-            Some(Some(lowered)) => Found::Good(lowered.size),
+            _ if self.full => TreeState::Bad,
+            None => TreeState::Unknown,
+            Some(None) => TreeState::Bad,
+            Some(Some(lowered)) => TreeState::Good(lowered.size),
         }
     }
 

@@ -9,7 +9,7 @@ use pointsman_policy::condition::{Asks, ZoneOf};
 use pointsman_policy::model::{Arm as PolicyArm, ArmKey, Origin, Rule, Select, SelectOn};
 use pointsman_policy::{Condition, Node};
 
-use super::expansion::{Depth, Expansion, Found, Full, REPEATED, REPEATED_A_BRANCH, Size};
+use super::expansion::{Depth, Expansion, Full, REPEATED, REPEATED_A_BRANCH, Size, TreeState};
 use super::facts;
 use super::lowering::{Lists, LowerContext, Lowerer};
 use super::nesting::Nesting;
@@ -291,12 +291,12 @@ impl<'a> Lowerer<'a> {
             return None;
         }
         match self.expansion.look(key) {
-            Found::Unknown => self.named_first(key, tree, place),
-            Found::Bad => {
+            TreeState::Unknown => self.named_first(key, tree, place),
+            TreeState::Bad => {
                 self.errors += 1;
                 None
             }
-            Found::Good(size) => {
+            TreeState::Good(size) => {
                 let deepest = self.open.plus(size.height);
                 if deepest.is_too_deep() {
                     self.too_deep(place);

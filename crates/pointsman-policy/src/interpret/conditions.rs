@@ -12,7 +12,7 @@ use crate::fact::{Inbound, InboundKind, Need, Protocol};
 use crate::ids::SetId;
 use crate::local::loopback_of;
 use crate::set::jump::Jump;
-use crate::set::{Fingerprints, Held, Other, RuleSet};
+use crate::set::{Fingerprints, NameMatch, Other, RuleSet};
 
 /// Rule sets within rule sets. Whoever loads them refuses circles and deeper ones; here they only
 /// end, as not matching.
@@ -266,13 +266,13 @@ impl<'a> Walk<'a, '_> {
                         .fingerprints
                         .get_or_insert_with(|| Fingerprints::of(set.key(), domain));
                     match set.hold(fingerprints) {
-                        Held::Excepted => {
+                        NameMatch::Excepted => {
                             name.note = Some(EXCEPTED);
                             self.see_domain(&name, None);
                             return Ok(Truth::No);
                         }
-                        Held::No => None,
-                        Held::Yes(found) => Some(Hit::Set(set, found)),
+                        NameMatch::No => None,
+                        NameMatch::Yes(found) => Some(Hit::Set(set, found)),
                     }
                 }
             };

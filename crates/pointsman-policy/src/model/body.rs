@@ -14,7 +14,7 @@ use crate::fact::Fact;
 use crate::ids::RequestId;
 use crate::key::Key;
 use crate::plan::{self, Plan};
-use crate::request::Asked;
+use crate::request::PlacedRequest;
 use crate::rule_text::{Block, RuleText};
 
 /// The steps of a policy, shared by its generations. Immutable: other steps are another body, so
@@ -23,7 +23,7 @@ use crate::rule_text::{Block, RuleText};
 pub struct Body {
     nodes: Arc<[Node]>,
     plan: Option<Arc<Plan>>,
-    requests: Arc<[Asked]>,
+    requests: Arc<[PlacedRequest]>,
 }
 
 impl Body {
@@ -73,13 +73,13 @@ impl Body {
 
     /// All requests, by number.
     #[must_use]
-    pub fn requests(&self) -> &[Asked] {
+    pub fn requests(&self) -> &[PlacedRequest] {
         &self.requests
     }
 
     /// The request of that number; `None` where it is another body's.
     #[must_use]
-    pub fn request(&self, number: RequestId) -> Option<&Asked> {
+    pub fn request(&self, number: RequestId) -> Option<&PlacedRequest> {
         self.requests.get(number.0 as usize)
     }
 

@@ -81,7 +81,7 @@ pub(super) struct NameTable {
 
 /// What a table says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum TableMatch {
     /// An exception holds it.
     Excepted,
     /// Nothing does.
@@ -134,9 +134,9 @@ impl NameTable {
     /// The name itself, else the longest suffix that holds it, of which one for itself, too, goes before one
     /// for names below alone; unless there is an exception.
     #[inline]
-    pub(super) fn find(&self, prints: &Fingerprints<'_>) -> Answer {
+    pub(super) fn find(&self, prints: &Fingerprints<'_>) -> TableMatch {
         if self.is_empty() {
-            return Answer::No;
+            return TableMatch::No;
         }
         let kept = prints.kept();
         if kept.len() == prints.labels() || self.deepest() <= kept.len() {
@@ -154,7 +154,7 @@ impl NameTable {
 
     /// Of a name of so many labels. `chain` are the fingerprints of its ancestors, the shortest first, and of
     /// itself; of those that are not there the table has no entry.
-    fn find_in(&self, chain: &[u64], labels: usize) -> Answer {
+    fn find_in(&self, chain: &[u64], labels: usize) -> TableMatch {
         let [
             exact,
             suffix,
@@ -167,7 +167,7 @@ impl NameTable {
         let anywhere = suffix | except_suffix;
         let mut open = (own & (exact | except_exact | anywhere))
             | (own.saturating_sub(1) & (anywhere | below | except_below));
-        let mut answer = Answer::No;
+        let mut answer = TableMatch::No;
         let mut buckets = [Bucket::default(); AT_ONCE];
         while open != 0 {
             let count = self.fetch(chain, &mut open, &mut buckets);
@@ -182,15 +182,15 @@ impl NameTable {
                     Kind::ExceptBelow
                 };
                 if met.has(Kind::ExceptSuffix) || met.has(except) {
-                    return Answer::Excepted;
+                    return TableMatch::Excepted;
                 }
                 let (kind, reach) = match answer {
-                    Answer::No if own && met.has(Kind::Exact) => (Kind::Exact, Reach::Exact),
-                    Answer::No if met.has(Kind::Suffix) => (Kind::Suffix, Reach::Suffix),
-                    Answer::No if !own && met.has(Kind::Below) => (Kind::Below, Reach::Below),
+                    TableMatch::No if own && met.has(Kind::Exact) => (Kind::Exact, Reach::Exact),
+                    TableMatch::No if met.has(Kind::Suffix) => (Kind::Suffix, Reach::Suffix),
+                    TableMatch::No if !own && met.has(Kind::Below) => (Kind::Below, Reach::Below),
                     _ => continue,
                 };
-                answer = Answer::Yes {
+                answer = TableMatch::Yes {
                     entry: met.entry(kind),
                     labels: bucket.depth + 1,
                     reach,

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use pointsman_policy::set::{Item, Place, Sink};
 
 use crate::list::numbered::canonical;
-use crate::list::{Format, Recipe, Surroundings, Told, read};
+use crate::list::{Format, ReadReport, Recipe, Surroundings, read};
 
 /// Entries as `LINE KIND TEXT`.
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl Sink for Shown {
 
 /// The entries, then what was told with its lines; the error where there is one.
 pub(in crate::list) fn told_of(list: &[u8], recipe: &Recipe) -> Result<Vec<String>, String> {
-    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let (mut sink, mut told) = (Shown::default(), ReadReport::default());
     let (mut bytes, scope) = (Cursor::new(list), Surroundings::default());
     let done = read(&mut bytes, "", recipe, &scope, &mut sink, &mut told);
     done.map_err(|error| error.to_string())?;
@@ -261,7 +261,7 @@ fn comments_and_last_commas_are_read_at_the_same_lines() {
 fn what_is_wrong_is_told_with_its_line() {
     let recipe = Recipe::default();
     let text = "// a\n{\"version\": 1,\n \"rules\": [ {\"domain\": [\"a.test\" \"b.test\"]} ]}";
-    let (mut sink, mut told) = (Shown::default(), Told::default());
+    let (mut sink, mut told) = (Shown::default(), ReadReport::default());
     let mut bytes = Cursor::new(text);
     let error = read(
         &mut bytes,

@@ -7,7 +7,7 @@ use flate2::write::ZlibEncoder;
 use pointsman_policy::set::{Item, Place, Sink};
 
 use crate::list::room::Room;
-use crate::list::{Format, MOST_ENTRIES, Recipe, Surroundings, Told, lists_within, read};
+use crate::list::{Format, MOST_ENTRIES, ReadReport, Recipe, Surroundings, lists_within, read};
 
 /// What the lists here may unfold to, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -29,7 +29,7 @@ fn taken(bytes: &[u8], format: Option<Format>) -> (u64, Result<(), String>) {
         limit: Some(LIMIT),
         ..Recipe::default()
     };
-    let (mut sink, mut told) = (Count::default(), Told::default());
+    let (mut sink, mut told) = (Count::default(), ReadReport::default());
     let mut bytes = Cursor::new(bytes);
     let done = read(
         &mut bytes,

@@ -53,7 +53,7 @@ impl Sink for Writer {
 /// The entries of a text, then `; ` and what was told.
 pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
     let mut sink = Writer::default();
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut bytes = Cursor::new(text);
     let read = read(
         &mut bytes,
@@ -350,7 +350,12 @@ fn formats_are_recognised() {
     let check = |text: &[u8], name: &str, expected: &str| {
         let mut bytes = Cursor::new(text);
         let shown = String::from_utf8_lossy(text).into_owned();
-        let told = tell::tell(&mut bytes, name, &Recipe::default(), &mut Told::default());
+        let told = recognise::recognise(
+            &mut bytes,
+            name,
+            &Recipe::default(),
+            &mut ReadReport::default(),
+        );
         let found = match told.map(|found| (found.format, found.behavior)) {
             Ok((format, Some(behavior))) => format!("{} {}", format.as_str(), behavior.as_str()),
             Ok((format, None)) => format.as_str().to_owned(),

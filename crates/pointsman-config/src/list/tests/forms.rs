@@ -174,7 +174,7 @@ fn sets_of_ipset_are_addresses() {
 #[test]
 fn what_is_of_another_form_is_named() {
     let error = |text: &str, recipe: &Recipe| {
-        let (mut sink, mut told) = (formats::Writer::default(), Told::default());
+        let (mut sink, mut told) = (formats::Writer::default(), ReadReport::default());
         let mut bytes = Cursor::new(text);
         match read(
             &mut bytes,

@@ -5,9 +5,9 @@ use super::*;
 
 /// `FORMAT BEHAVIOR: ` and what was written down of the list.
 fn told_and_written(text: &str, recipe: &Recipe) -> String {
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut bytes = Cursor::new(text);
-    let (format, behavior) = match tell::tell(&mut bytes, "", recipe, &mut told) {
+    let (format, behavior) = match recognise::recognise(&mut bytes, "", recipe, &mut told) {
         Ok(found) => (found.format, found.behavior),
         Err(error) => return format!("error: {error}"),
     };
@@ -121,7 +121,7 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
         "text domain: a.test@1 .b.test@2 .c.test@3",
     );
     let guessed = |text: &str| {
-        let (mut sink, mut told) = (formats::Writer::default(), Told::default());
+        let (mut sink, mut told) = (formats::Writer::default(), ReadReport::default());
         let recipe = Recipe::default();
         read(
             &mut Cursor::new(text),
@@ -258,7 +258,7 @@ fn odd_lines_are_found_again_in_kept_sets() {
     ] {
         let key = Key([3, 4]);
         let recipe = Recipe::default();
-        let mut told = Told::default();
+        let mut told = ReadReport::default();
         let mut set = RuleSetBuilder::new("l", "l", key);
         let mut bytes = Cursor::new(text);
         read(

@@ -31,7 +31,7 @@ fn read_text(text: &str, behavior: Behavior, format: Option<Format>) -> (RuleSet
         behavior: Some(behavior),
         ..Recipe::default()
     };
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut bytes = Cursor::new(text);
     match read(
         &mut bytes,

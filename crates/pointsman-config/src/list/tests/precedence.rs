@@ -1,7 +1,7 @@
 //! What goes before what in AdBlock lists, for a set, a question and a table alike, also from kept bytes.
 
 use pointsman_policy::Domain;
-use pointsman_policy::set::{Fingerprints, Held};
+use pointsman_policy::set::{Fingerprints, NameMatch};
 
 use super::*;
 use crate::list::again;
@@ -49,7 +49,7 @@ fn what_is_important_goes_before_exceptions() {
         ..Recipe::default()
     };
     let key = Key([3, 4]);
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut set = RuleSetBuilder::new("ads", "ads.txt", key);
     let mut table = Table::default();
     let mut bytes = Cursor::new(LIST);
@@ -68,7 +68,7 @@ fn what_is_important_goes_before_exceptions() {
         &recipe,
         &Surroundings::default(),
         &mut table,
-        &mut Told::default(),
+        &mut ReadReport::default(),
     )
     .unwrap();
     let set = set.finish();
@@ -84,7 +84,7 @@ fn what_is_important_goes_before_exceptions() {
             &recipe,
             &Surroundings::default(),
             &mut query,
-            &mut Told::default(),
+            &mut ReadReport::default(),
         )
         .unwrap();
         assert_eq!(shown(&query.answer()), expected, "{host} asked");
@@ -130,6 +130,6 @@ fn what_is_important_goes_before_exceptions() {
     check("x.sub.sub.test", "22");
     let name = Domain::parse("unsafe.org").unwrap();
     let prints = Fingerprints::of(set.key(), &name);
-    assert!(matches!(set.hold(&prints), Held::Excepted));
+    assert!(matches!(set.hold(&prints), NameMatch::Excepted));
     assert!(set.has_exceptions() && set.has_names());
 }

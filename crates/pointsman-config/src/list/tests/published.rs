@@ -109,7 +109,7 @@ fn words_of_surge_are_read() {
 #[test]
 fn more_strangers_are_named() {
     let error = |text: &str, name: &str| {
-        let mut told = Told::default();
+        let mut told = ReadReport::default();
         let mut set = RuleSetBuilder::new("l", "l", Key::default());
         match read(
             &mut Cursor::new(text),
@@ -205,7 +205,7 @@ fn a_list_that_is_missing_is_looked_for_by_its_word() {
         &recipe,
         &Surroundings::default(),
         &mut set,
-        &mut Told::default(),
+        &mut ReadReport::default(),
     );
     let Err(Unreadable::Malformed {
         hint: Some(hint), ..

@@ -10,10 +10,10 @@ use crate::damage::{shared, variants};
 use crate::fuzz_checks::check_list;
 
 /// The entries of a shared list, without their lines, and what was told; `None` where it is absent.
-fn entries(path: &str, recipe: &Recipe) -> Option<(BTreeSet<String>, Told)> {
+fn entries(path: &str, recipe: &Recipe) -> Option<(BTreeSet<String>, ReadReport)> {
     let file = File::open(shared(path)?).unwrap();
     let mut sink = Writer::default();
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     read(
         &mut BufReader::new(file),
         path,
@@ -29,7 +29,7 @@ fn entries(path: &str, recipe: &Recipe) -> Option<(BTreeSet<String>, Told)> {
     Some((entries.collect(), told))
 }
 
-fn recognised(told: &Told) -> String {
+fn recognised(told: &ReadReport) -> String {
     let format = told.format.map_or("-", Format::as_str);
     let behavior = told.behavior.map_or("-", Behavior::as_str);
     format!("{format} {behavior}")
@@ -144,7 +144,7 @@ fn damaged_lists_are_survived() {
 
 #[test]
 fn lines_without_end_are_bounded() {
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let mut sink = Writer::default();
     let endless = vec![b'x'; 3 << 20];
     let recipe = Recipe {

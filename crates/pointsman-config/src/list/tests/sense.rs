@@ -271,8 +271,8 @@ fn case_counts_in_patterns_where_their_program_minds_it() {
             format,
             ..Recipe::default()
         };
-        let mut kept = write::Kept::default();
-        let mut told = Told::default();
+        let mut kept = write::Collected::default();
+        let mut told = ReadReport::default();
         let mut bytes = Cursor::new(list.as_bytes());
         read(
             &mut bytes,
@@ -331,11 +331,11 @@ fn marks_of_clash_are_those_of_its_binary_lists() {
             behavior,
             ..Recipe::default()
         };
-        let mut told = Told::default();
+        let mut told = ReadReport::default();
         let mut set = RuleSetBuilder::new("l", "l", Key::default());
         let mut bytes = Cursor::new(list.as_bytes().to_vec());
         if let Some(target) = target {
-            let mut kept = write::Kept::default();
+            let mut kept = write::Collected::default();
             read(
                 &mut bytes,
                 "l",

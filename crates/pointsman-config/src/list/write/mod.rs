@@ -43,7 +43,7 @@ pub enum Only {
 
 /// The entries of a list, kept to be written.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Collected {
     only: Only,
     entries: Vec<Entry>,
 }
@@ -91,7 +91,7 @@ pub struct LeftOut {
     pub why: &'static str,
 }
 
-impl Kept {
+impl Collected {
     /// Keeps these entries.
     #[must_use]
     pub fn new(only: Only) -> Self {
@@ -127,7 +127,7 @@ impl Kept {
     }
 }
 
-impl Sink for Kept {
+impl Sink for Collected {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let text = |name: Name<'_>| name.as_str().into();
         let what = match item {

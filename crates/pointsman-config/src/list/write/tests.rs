@@ -15,10 +15,10 @@ use ruzstd::decoding::StreamingDecoder;
 use crate::damage::shared;
 use crate::list::query::{Query, Table};
 use crate::list::srs_json::Shown;
-use crate::list::{Kind, Recipe, Surroundings, Told, read};
+use crate::list::{Kind, ReadReport, Recipe, Surroundings, read};
 
 fn read_into(bytes: &[u8], sink: &mut dyn Sink) {
-    let mut told = Told::default();
+    let mut told = ReadReport::default();
     let recipe = Recipe::default();
     let mut bytes = Cursor::new(bytes);
     read(
@@ -45,7 +45,7 @@ fn entries(bytes: &[u8]) -> Vec<String> {
 }
 
 fn written(list: &str, target: Target) -> Written {
-    let mut kept = Kept::default();
+    let mut kept = Collected::default();
     read_into(list.as_bytes(), &mut kept);
     kept.write(target)
 }
@@ -274,8 +274,8 @@ fn real_lists_are_written_and_read_again() {
         "data/geoip/text/jp.txt",
     ] {
         let Some(file) = shared(path) else { return };
-        let mut kept = Kept::default();
-        let mut told = Told::default();
+        let mut kept = Collected::default();
+        let mut told = ReadReport::default();
         let mut bytes = BufReader::new(File::open(file).unwrap());
         read(
             &mut bytes,
@@ -398,7 +398,7 @@ fn what_is_written_is_what_the_peers_write() {
     ] {
         let Some(file) = shared(path) else { return };
         let theirs = std::fs::read(file).unwrap();
-        let mut kept = Kept::default();
+        let mut kept = Collected::default();
         read_into(&theirs, &mut kept);
         let ours = kept.write(target);
         let (ours, theirs) = (unpacked(&ours.bytes, target), unpacked(&theirs, target));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{Held, Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
+use super::super::{Item, Key, NameMatch, Place, RuleSet, RuleSetBuilder, Sink as _};
 use super::*;
 use crate::domain::{Domain, Name};
 use crate::set::Fingerprints;
@@ -73,9 +73,9 @@ fn plainly(entries: &[(String, Kind)], query: &str) -> String {
 
 fn told(set: &RuleSet, query: &Domain) -> String {
     match set.hold(&Fingerprints::of(set.key(), query)) {
-        Held::Excepted => "excepted".to_owned(),
-        Held::No => "-".to_owned(),
-        Held::Yes(found) => {
+        NameMatch::Excepted => "excepted".to_owned(),
+        NameMatch::No => "-".to_owned(),
+        NameMatch::Yes(found) => {
             let entry = set.entry(found);
             format!("{} {}", entry.line, entry.text)
         }

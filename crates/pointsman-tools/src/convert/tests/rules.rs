@@ -11,7 +11,7 @@ use super::foreign::convert;
 use pointsman_config::clash_rule::Parts;
 use pointsman_config::dialect::foreign::Foreign;
 use pointsman_config::files::Memory;
-use pointsman_config::list::{self, Behavior, Format, Recipe, Surroundings, Told};
+use pointsman_config::list::{self, Behavior, Format, ReadReport, Recipe, Surroundings};
 use pointsman_config::problem::{Problems, Source};
 use pointsman_config::yaml;
 
@@ -62,7 +62,7 @@ fn of_list(rule: &str, format: Format) -> Option<String> {
         behavior: Some(Behavior::Clash),
         ..Recipe::default()
     };
-    let (mut taken, mut told) = (Taken::default(), Told::default());
+    let (mut taken, mut told) = (Taken::default(), ReadReport::default());
     let mut bytes = std::io::Cursor::new(text);
     list::read(
         &mut bytes,

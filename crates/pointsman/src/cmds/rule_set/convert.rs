@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use pointsman_config::list::write::{Kept, LeftOut, Only, Target};
+use pointsman_config::list::write::{Collected, LeftOut, Only, Target};
 use serde_json::json;
 
 use super::{Reading, read};
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
         ));
     }
     args.output.ready()?;
-    let mut kept = Kept::new(match args.only {
+    let mut kept = Collected::new(match args.only {
         None => Only::All,
         Some(Half::Addresses) => Only::Addresses,
         Some(Half::Names) => Only::Names,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use pointsman_config::files::{Files as _, PIPES_WITHIN};
 use pointsman_config::list::{
-    self, Behavior, Bytes, Format, MOST_OF_A_FILE, Recipe, Surroundings, Told, Unreadable,
+    self, Behavior, Bytes, Format, MOST_OF_A_FILE, ReadReport, Recipe, Surroundings, Unreadable,
 };
 use pointsman_config::problem::Problems;
 use pointsman_policy::set::Sink;
@@ -112,7 +112,12 @@ fn lists(args: &ListArgs, out: &mut Out) -> Result<(), Stop> {
 }
 
 /// Reads a list into a sink, and tells on stderr what it had to say besides.
-fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &mut Out) -> Result<Told, Stop> {
+fn read(
+    file: &Path,
+    how: &Reading,
+    sink: &mut dyn Sink,
+    out: &mut Out,
+) -> Result<ReadReport, Stop> {
     let recipe = Recipe {
         wide_marks: false,
         format: how.list_format.map(ListFormat::chosen),
@@ -123,7 +128,7 @@ fn read(file: &Path, how: &Reading, sink: &mut dyn Sink, out: &mut Out) -> Resul
     };
     let scope = Surroundings::with_databases();
     let shown = file.display().to_string();
-    let mut notes = Told::default();
+    let mut notes = ReadReport::default();
     let mut bytes = open(file)?;
     list::read(&mut *bytes, &shown, &recipe, &scope, sink, &mut notes).map_err(|error| {
         told(&error, &shown);
