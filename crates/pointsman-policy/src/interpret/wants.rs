@@ -4,7 +4,7 @@
 
 use super::message::needed;
 use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
-use crate::fact::Need;
+use crate::fact::{Need, Network};
 use crate::model::{DomainOrder, Node, Policy, SelectOn};
 use crate::origin::Origin;
 use crate::template::Variable;
@@ -21,6 +21,16 @@ impl Policy {
     #[must_use]
     pub fn first_asking(&self, need: Need) -> Option<&Origin> {
         Wants::new(self, Some(need)).first(self.body.iter())
+    }
+
+    /// The same among the rules that may hold of a flow over TCP: those that say `NETWORK, udp` ask nothing of it.
+    #[must_use]
+    pub fn first_asking_of_streams(&self, need: Need) -> Option<&Origin> {
+        let wants = Wants {
+            streams: true,
+            ..Wants::new(self, Some(need))
+        };
+        wants.first(self.body.iter())
     }
 
     /// The first rule, from the top, that may ask for more of the client's process than its user: for what is known
@@ -55,6 +65,8 @@ struct Wants<'a> {
     need: Option<Need>,
     /// Whether a process's user is none of its facts.
     user: bool,
+    /// Of flows over TCP alone.
+    streams: bool,
 }
 
 impl<'a> Wants<'a> {
@@ -63,6 +75,7 @@ impl<'a> Wants<'a> {
             policy,
             need,
             user: false,
+            streams: false,
         }
     }
 
@@ -126,9 +139,13 @@ impl<'a> Wants<'a> {
                 AddressOf::Outgoing => self.need == Some(Need::Local),
                 AddressOf::Source => false,
             },
-            Condition::And(all) | Condition::Or(all) => {
-                all.iter().any(|inner| self.condition(inner, limit, depth))
+            // Conditions are tested in their order.
+            Condition::And(all) => {
+                let may_hold = |inner: &&Condition| !(self.streams && is_of_datagrams(inner));
+                let mut tested = all.iter().take_while(may_hold);
+                tested.any(|inner| self.condition(inner, limit, depth))
             }
+            Condition::Or(any) => any.iter().any(|inner| self.condition(inner, limit, depth)),
             Condition::Asn(_, asks) | Condition::Country(_, asks) => {
                 self.need == Some(Need::Country) || self.address(least(*asks))
             }
@@ -175,4 +192,9 @@ impl<'a> Wants<'a> {
     fn address(&self, asks: Asks) -> bool {
         self.need == Some(Need::Resolve) && asks == Asks::Resolve
     }
+}
+
+/// Whether no flow over TCP fits.
+fn is_of_datagrams(condition: &Condition) -> bool {
+    matches!(condition, Condition::Network(network) if *network != Network::Tcp)
 }

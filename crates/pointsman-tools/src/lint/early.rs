@@ -20,7 +20,7 @@ pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Proble
     let mut told = HashSet::new();
     for (number, policy) in setup.policies.iter().enumerate() {
         let Some(rule) = policy
-            .first_asking(Need::Sniff)
+            .first_asking_of_streams(Need::Sniff)
             .filter(|_| used.contains(&number))
         else {
             continue;

@@ -60,6 +60,26 @@ fn quiet_tells_what_made_it_fail() {
     );
 }
 
+/// Which rule is the first that makes flows over TCP wait for their first bytes.
+#[test]
+fn rules_on_datagrams_make_no_stream_wait() {
+    let early = |rule: &str| {
+        let text = format!(
+            "version: 1\ninbounds: {{ in: {{ type: socks5, listen: \"127.0.0.1:1080\" }} }}\nrules:\n  - {rule}, RESET\n  - FALLBACK, DIRECT\n"
+        );
+        let (_, heads, _) = told(&text, &[]);
+        heads.iter().any(|head| head.contains("answers-early"))
+    };
+    assert!(early("PROTOCOL, quic"));
+    assert!(!early("AND, [NETWORK, udp], [PROTOCOL, quic]"));
+    assert!(
+        early("AND, [PROTOCOL, quic], [NETWORK, udp]"),
+        "in their order"
+    );
+    assert!(early("OR, [NETWORK, udp], [PROTOCOL, quic]"));
+    assert!(early("AND, [NETWORK, tcp], [PROTOCOL, tls]"));
+}
+
 #[test]
 fn what_breaks_may_be_refused() {
     let (code, told, _) = told(ODD, &["--on-unknown", "reject"]);
