@@ -2,25 +2,25 @@
 
 mod arriving;
 mod association;
-mod bells;
 mod carry;
+mod decide;
 mod entrance;
+mod entries;
+mod eviction;
 mod front;
-mod giving_way;
-mod held;
-mod kept;
+mod hold_queue;
 mod leaving;
 mod losses;
 mod nat;
+pub(crate) mod quota;
 mod relay;
 pub(crate) mod relays;
-pub(crate) mod room;
 mod scratch;
-mod silence;
 mod slab;
-mod story;
 mod targets;
+mod unanswered;
 mod waiting;
+mod wakers;
 
 pub(crate) use self::association::{Association, begin};
 pub(crate) use self::entrance::{Entrance, serve};

@@ -19,8 +19,8 @@ use pointsman_spec::limits::DatagramLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::datagram::quota::FlowQuota;
 use crate::datagram::relays::Relays;
-use crate::datagram::room::Room;
 use crate::dial::Dialer;
 use crate::doubt::Doubtful;
 use crate::generation::Generation;
@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     /// Where associations take datagrams.
     pub(crate) relays: Arc<Relays>,
     /// How many flows over UDP there may be, and how much may wait for decisions on them.
-    pub(crate) datagrams: Arc<Room>,
+    pub(crate) datagrams: Arc<FlowQuota>,
     /// What each uplink showed that it can send as one.
     offloads: Mutex<Vec<(Uplink, Arc<Offload>)>>,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.

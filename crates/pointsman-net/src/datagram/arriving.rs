@@ -6,13 +6,13 @@ use pointsman_policy::Host;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
 use pointsman_spec::door::DoorSpec;
 
-use super::front::{Front, Said};
-use super::held::{Held, Sender};
-use super::kept::{FlowId, Kept, Settled};
+use super::decide;
+use super::entries::{FlowEntry, FlowId, Settled};
+use super::front::{ClientDatagram, Front};
+use super::hold_queue::{HoldQueue, Sender};
 use super::nat::{Client, Seconds};
+use super::quota::counted;
 use super::relay::Relay;
-use super::room::counted;
-use super::story;
 use crate::case::Case;
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends};
@@ -60,11 +60,11 @@ impl Relay {
             }
         };
         let most = self.generation.spec().datagrams.held;
-        let held = Arc::new(Held::new(most, &self.seat));
+        let held = Arc::new(HoldQueue::new(most, &self.seat));
         held.push(payload, class);
         let case = self.case(client, spelled, (host, port), door);
         self.note_class(&case, class);
-        let kept = Kept {
+        let kept = FlowEntry {
             held: Some(Arc::clone(&held)),
             carried: None,
             generation: self.generation.number(),
@@ -73,7 +73,7 @@ impl Relay {
         let flow = self.nat.begin(client, spelled, kept, PATIENCE, now);
         let tell = self.tell.clone();
         self.tasks.spawn(async move {
-            let leaves = story::decide(case, Sender(held)).await;
+            let leaves = decide::decide(case, Sender(held)).await;
             if let Err(unheard) = tell.send(Settled::Decided(flow, leaves)).await
                 && let Settled::Decided(_, Some(leaves)) = unheard.0
             {
@@ -86,7 +86,7 @@ impl Relay {
     pub(super) fn again(
         &mut self,
         flow: FlowId,
-        said: Said<'_>,
+        said: ClientDatagram<'_>,
         payload: &[u8],
         class: Option<u8>,
     ) {

@@ -14,8 +14,8 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::front::{Associated, Front};
+use super::quota::{Owner, counted};
 use super::relay::{Begin, Relay, ended};
-use super::room::{Owner, counted};
 use crate::case::Case;
 use crate::dial::DATAGRAM_BUFFER;
 use crate::ends::{Ends, LocalAddr};
@@ -59,7 +59,7 @@ pub(crate) async fn begin(
     let limit = case.ways.generation().spec().timeouts.handshake;
     let limits = &case.ways.generation().spec().datagrams;
     let owner = Owner::Client(counted(from.get().ip(), local.get().ip()));
-    let (bells, seat) = match Begin::sit(case.ways.shared(), owner, limits) {
+    let (wakers, seat) = match Begin::sit(case.ways.shared(), owner, limits) {
         Ok(sitting) => sitting,
         Err(full) => {
             let why = full.why(limits);
@@ -107,7 +107,7 @@ pub(crate) async fn begin(
         socket,
         local,
         taken: Some(taken),
-        bells,
+        wakers,
         seat,
     })))
 }

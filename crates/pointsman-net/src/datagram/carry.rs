@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use pointsman_os::datagram::{self, Failure, Offload, Outgoing, Received};
 use pointsman_wire::RequestHost;
 
+use super::entries::{Carried, Ending, FlowId, MappingEntry, MappingId, REST, SHORT_REST};
 use super::front;
-use super::kept::{Carried, Ending, FlowId, MappingId, Out, REST, SHORT_REST};
 use super::losses::Loss;
 use super::nat::{Back, Seconds, Towards};
 use super::relay::Relay;
@@ -41,9 +41,9 @@ impl Relay {
     /// What came to a mapping meanwhile.
     pub(super) fn take_from_peers(&mut self, key: MappingId, scratch: &mut Scratch) {
         for _ in 0..TURNS {
-            let Some(Out {
+            let Some(MappingEntry {
                 link,
-                bell,
+                waker,
                 controls,
                 waiting,
                 one_way,
@@ -52,12 +52,12 @@ impl Relay {
             else {
                 return;
             };
-            let mut cx = Context::from_waker(bell);
+            let mut cx = Context::from_waker(waker);
             let ended = |control: &mut Ending| control.as_mut().poll(&mut cx).is_ready();
             if controls.iter_mut().any(ended) {
                 return self.unlinked(key);
             }
-            let mut cx = Context::from_waker(bell);
+            let mut cx = Context::from_waker(waker);
             let Poll::Ready(Ok(ready)) = waiting.poll(&mut cx) else {
                 return;
             };
@@ -152,7 +152,8 @@ impl Relay {
         moves: &[Move<'_>],
         batch: &mut Batch,
     ) -> Vec<(FlowId, io::Error)> {
-        let Some(Out { link, offload, .. }) = self.nat.mapping_of(key).map(|it| &it.kept) else {
+        let Some(MappingEntry { link, offload, .. }) = self.nat.mapping_of(key).map(|it| &it.kept)
+        else {
             return Vec::new();
         };
         let (mut slices, mut messages) = batch.lists();
@@ -248,7 +249,7 @@ impl Relay {
         from: SocketAddr,
         mut bytes: &'a [u8],
     ) -> Option<(SocketAddr, &'a [u8])> {
-        let Out { link, is_own, .. } = &self.nat.mapping_of(key)?.kept;
+        let MappingEntry { link, is_own, .. } = &self.nat.mapping_of(key)?.kept;
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let Some(relay) = link.relay else {
             return Some((from, bytes));

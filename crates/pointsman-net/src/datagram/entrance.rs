@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 use super::front::Front;
+use super::quota::Owner;
 use super::relay::{Begin, Relay};
-use super::room::Owner;
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::shared::Shared;
@@ -53,7 +53,7 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
     let owner = Owner::Forward(listener);
     let limits = &generation.spec().datagrams;
     let sitting = Begin::sit(&shared, owner, limits);
-    let (bells, seat) = sitting.map_err(|full| io::Error::other(full.why(limits).to_string()))?;
+    let (wakers, seat) = sitting.map_err(|full| io::Error::other(full.why(limits).to_string()))?;
     Ok(Relay::new(Begin {
         shared,
         tasks,
@@ -65,7 +65,7 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
         socket,
         local,
         taken: None,
-        bells,
+        wakers,
         seat,
     }))
 }

@@ -29,7 +29,7 @@ pub(super) enum Front {
 
 /// A datagram of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Said<'a> {
+pub(super) struct ClientDatagram<'a> {
     pub(super) client: Client,
     /// The place that it is for, as the client spells it.
     pub(super) place: Spelled<'a>,
@@ -67,10 +67,10 @@ impl Front {
         from: SocketAddr,
         to: Option<IpAddr>,
         datagram: &'a [u8],
-    ) -> Option<Said<'a>> {
+    ) -> Option<ClientDatagram<'a>> {
         match self {
             Self::Association(client, _) => client.hear(from, datagram),
-            Self::Forward => Some(Said {
+            Self::Forward => Some(ClientDatagram {
                 client: canonical(from),
                 place: to.map_or(Spelled::Only, |to| Spelled::Asked(octets(to))),
                 skip: 0,

@@ -8,13 +8,15 @@ use pointsman_policy::Action;
 use pointsman_wire::RequestHost;
 use tokio::time::Instant;
 
+use super::decide::{self, Leaves};
+use super::entries::{
+    Carried, Ending, FlowId, Linked, MappingEntry, MappingId, Opening, REST, Settled,
+};
 use super::front;
-use super::kept::{Carried, Ending, FlowId, Linked, MappingId, Opening, Out, REST, Settled};
 use super::nat::Seconds;
+use super::quota::{Full, OwnWay};
 use super::relay::{CLOSED, Relay, ended};
-use super::room::{Full, OwnWay};
 use super::scratch::Batch;
-use super::story::{self, Leaves};
 use super::waiting::Waiting;
 use crate::case::micros;
 use crate::group::Watch;
@@ -41,7 +43,7 @@ impl Relay {
                 Ok(link) => self.open(flow, leaves, (Box::new(link), None), batch),
                 Err(error) => {
                     self.not_linked(flow, leaves.watch, &error);
-                    story::fail(leaves.ticket, &error);
+                    decide::fail(leaves.ticket, &error);
                 }
             };
         }
@@ -99,7 +101,7 @@ impl Relay {
             Err(error) => {
                 for (flow, leaves) in waiting {
                     self.not_linked(flow, leaves.watch, &error);
-                    story::fail(leaves.ticket, &error);
+                    decide::fail(leaves.ticket, &error);
                 }
             }
         }
@@ -147,8 +149,8 @@ impl Relay {
             Box::pin(ended(control))
         });
         let controls = controls.collect();
-        let out = Out {
-            bell: self.closing.clone(),
+        let out = MappingEntry {
+            waker: self.closing.clone(),
             offload,
             is_own: leaves.way.is_own(),
             _place: place,
@@ -160,9 +162,9 @@ impl Relay {
         let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {
             return leaves.ticket.end(End::ClientGone);
         };
-        let bell = self.bells.bell(mapping.place());
+        let waker = self.wakers.waker(mapping.place());
         if let Some(entry) = self.nat.mapping_of_mut(mapping) {
-            entry.kept.bell = bell;
+            entry.kept.waker = waker;
         }
         // Readiness is asked for by the first look.
         self.ring(mapping);
@@ -226,7 +228,7 @@ impl Relay {
             self.silent.wait(flow, self.now);
         }
         if closed.is_some() {
-            self.bells.ring(CLOSED);
+            self.wakers.ring(CLOSED);
             return;
         }
         for (datagram, class) in held.iter().flat_map(|held| held.take()) {

@@ -34,7 +34,7 @@ pub(super) type MappingKey<W, M> = slab::Key<Mapping<W, M>>;
 pub(super) struct Nat<F, W, M> {
     flows: Slab<Flow<F>>,
     mappings: Slab<Mapping<W, M>>,
-    clients: HashMap<Client, Known<F, W, M>>,
+    clients: HashMap<Client, ClientFlows<F, W, M>>,
     /// The flow of which the last datagram of a client was: the next one is of the same for the most part.
     latest: Option<FlowKey<F>>,
     /// When flows are looked at next; the entry that counts is the one of the flow's own `due`.
@@ -48,7 +48,7 @@ pub(super) struct Nat<F, W, M> {
 
 /// What is known of a client.
 #[derive(Debug)]
-struct Known<F, W, M> {
+struct ClientFlows<F, W, M> {
     /// By the place, as its datagrams spell it.
     flows: HashMap<Box<[u8]>, FlowKey<F>>,
     /// Few: one for each way out and family of addresses.
@@ -221,7 +221,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
                 .retain(|key| flows.get(*key).is_some_and(|flow| !flow.answered));
         }
         self.unanswered.push_back(key);
-        let known = self.clients.entry(client).or_insert_with(|| Known {
+        let known = self.clients.entry(client).or_insert_with(|| ClientFlows {
             flows: HashMap::new(),
             mappings: Vec::new(),
         });

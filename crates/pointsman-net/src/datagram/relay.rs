@@ -1,6 +1,6 @@
 //! The datagrams of one association, or of one socket of a forward, both ways: one task for all flows and sockets of them.
 //!
-//! Invariants: a flow is decided once, by [`super::story`], and from then on is an entry of the table ([`super::nat`]);
+//! Invariants: a flow is decided once, by [`super::decide`], and from then on is an entry of the table ([`super::nat`]);
 //! whatever ends the relay ends its flows, each with its record; a turn takes a bounded number of datagrams of each
 //! socket.
 
@@ -16,14 +16,14 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::bells::Bells;
+use super::entries::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::front::Front;
-use super::kept::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::nat::Seconds;
-use super::relays::Taken;
-use super::room::{Full, Owner, Seat};
+use super::quota::{Full, Owner, Seat};
+use super::relays::RelayGuard;
 use super::scratch::{Batch, Scratch};
-use super::silence::Silent;
+use super::unanswered::Unanswered;
+use super::wakers::WakerSet;
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::ledger::Ticket;
@@ -48,13 +48,13 @@ pub(super) struct Begin {
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
     /// Of an association: from before its client is answered.
-    pub(super) taken: Option<Taken>,
-    pub(super) bells: Arc<Bells>,
+    pub(super) taken: Option<RelayGuard>,
+    pub(super) wakers: Arc<WakerSet>,
     pub(super) seat: Arc<Seat>,
 }
 
 impl Begin {
-    /// A place for the flows of a relay, and its bells.
+    /// A place for the flows of a relay, and its wakers.
     ///
     /// # Errors
     /// [`Full`]: the client has too many associations.
@@ -62,12 +62,12 @@ impl Begin {
         shared: &Shared,
         owner: Owner,
         limits: &DatagramLimits,
-    ) -> Result<(Arc<Bells>, Arc<Seat>), Full> {
-        let bells = Arc::<Bells>::default();
+    ) -> Result<(Arc<WakerSet>, Arc<Seat>), Full> {
+        let wakers = Arc::<WakerSet>::default();
         let seat = shared
             .datagrams
-            .join(owner, bells.bell(GIVES_WAY), limits)?;
-        Ok((bells, seat))
+            .join(owner, wakers.waker(GIVES_WAY), limits)?;
+        Ok((wakers, seat))
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Relay {
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
     /// Of an association.
-    _taken: Option<Taken>,
+    _taken: Option<RelayGuard>,
     /// Its flows' places.
     pub(super) seat: Arc<Seat>,
     pub(super) offload: Arc<Offload>,
@@ -97,7 +97,7 @@ pub(crate) struct Relay {
     pub(super) next_opening: u64,
     pub(super) tell: mpsc::Sender<Settled>,
     pub(super) told: mpsc::Receiver<Settled>,
-    pub(super) bells: Arc<Bells>,
+    pub(super) wakers: Arc<WakerSet>,
     pub(super) heard: Vec<u32>,
     pub(super) closing: Waker,
     rare: Rare,
@@ -107,14 +107,14 @@ pub(crate) struct Relay {
     /// When this turn began.
     pub(super) now: Seconds,
     /// Flows whose targets are to answer.
-    pub(super) silent: Silent,
+    pub(super) silent: Unanswered,
     /// When it was last recorded that there is no room.
     pub(super) full: Option<Seconds>,
     /// Since when an association has no flows.
     idle_since: Option<Seconds>,
 }
 
-/// What happens once in many turns, and is looked at where its bell rang: to ask each of them in each turn would cost
+/// What happens once in many turns, and is looked at where its waker was woken: to ask each of them in each turn would cost
 /// more than to sort the datagrams.
 #[derive(Debug)]
 struct Rare {
@@ -123,7 +123,7 @@ struct Rare {
     due: Waker,
 }
 
-/// Which bell says that somebody closed a flow.
+/// Which waker says that somebody closed a flow.
 pub(super) const CLOSED: u32 = u32::MAX;
 /// That something came from the connection that the association lives as long as, or that it was closed.
 const ENDED: u32 = u32::MAX - 1;
@@ -149,13 +149,13 @@ impl Relay {
             socket,
             local,
             taken,
-            bells,
+            wakers,
             seat,
         } = begin;
         let (tell, told) = mpsc::channel(RESULTS);
         // Asked for the first time by the first turn.
         for rare in [ENDED, SETTLED] {
-            bells.ring(rare);
+            wakers.ring(rare);
         }
         let limits = &generation.spec().datagrams;
         let filtering = front.filtering(limits.filtering);
@@ -171,11 +171,11 @@ impl Relay {
             stops: false,
             _taken: taken,
             nat: Table::new(filtering),
-            closing: bells.bell(CLOSED),
+            closing: wakers.waker(CLOSED),
             rare: Rare {
-                ended: bells.bell(ENDED),
-                settled: bells.bell(SETTLED),
-                due: bells.bell(DUE),
+                ended: wakers.waker(ENDED),
+                settled: wakers.waker(SETTLED),
+                due: wakers.waker(DUE),
             },
             offload: Arc::new(offload),
             openings: Vec::new(),
@@ -184,7 +184,7 @@ impl Relay {
             sleep: Box::pin(sleep_until(Instant::now())),
             due: None,
             now: 0,
-            silent: Silent::default(),
+            silent: Unanswered::default(),
             full: None,
             idle_since: None,
             shared,
@@ -198,7 +198,7 @@ impl Relay {
             local,
             tell,
             told,
-            bells,
+            wakers,
         }
     }
 
@@ -206,7 +206,7 @@ impl Relay {
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<End> {
         self.now = now();
         let mut heard = std::mem::take(&mut self.heard);
-        self.bells.heard(cx.waker(), &mut heard);
+        self.wakers.heard(cx.waker(), &mut heard);
         // The rare ones first: they have the highest numbers.
         heard.sort_unstable_by(|a, b| b.cmp(a));
         heard.dedup();
@@ -286,7 +286,7 @@ impl Relay {
 
     /// Another turn is due for that mapping.
     pub(super) fn ring(&self, mapping: MappingId) {
-        self.bells.ring(mapping.place());
+        self.wakers.ring(mapping.place());
     }
 
     pub(super) fn end(&mut self, flow: FlowId, end: End) {
@@ -301,7 +301,7 @@ impl Relay {
         }
     }
 
-    /// Ends the flows that somebody closed. Whoever rang for something else, as for the age of a flow, took the bell down:
+    /// Ends the flows that somebody closed. Whoever rang for something else, as for the age of a flow, took the waker down:
     /// it is hung up again.
     fn end_closed(&mut self) {
         let closed = |flow: FlowId| {

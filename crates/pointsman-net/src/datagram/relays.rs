@@ -3,7 +3,7 @@
 //! An association whose client has sent nothing yet takes the first sender at the client's address for the client. A flow
 //! that another client has us send from there would be taken for it.
 //!
-//! Invariant: an address stands here as long as its [`Taken`] lives.
+//! Invariant: an address stands here as long as its [`RelayGuard`] lives.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ pub(crate) struct Relays(Mutex<HashSet<SocketAddr>>);
 
 /// Where one does.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct RelayGuard {
     relays: Arc<Relays>,
     at: SocketAddr,
 }
 
 impl Relays {
-    pub(super) fn take(self: &Arc<Self>, at: SocketAddr) -> Taken {
+    pub(super) fn take(self: &Arc<Self>, at: SocketAddr) -> RelayGuard {
         self.all().insert(at);
-        Taken {
+        RelayGuard {
             relays: Arc::clone(self),
             at,
         }
@@ -45,7 +45,7 @@ impl Relays {
     }
 }
 
-impl Drop for Taken {
+impl Drop for RelayGuard {
     fn drop(&mut self) {
         self.relays.all().remove(&self.at);
     }

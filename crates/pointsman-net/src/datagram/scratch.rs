@@ -10,7 +10,7 @@ use std::ops::Range;
 use pointsman_os::datagram::{Inbox, Offload, Outbox, Outgoing, Place, Stop};
 use tokio::net::UdpSocket;
 
-use super::kept::FlowId;
+use super::entries::FlowId;
 
 /// Datagrams that are taken by one call. More would let others wait longer, and few sockets have so many.
 const BATCH: usize = 32;

@@ -5,10 +5,10 @@
 
 use tokio::time::Instant;
 
-use super::kept::{FlowId, REST, SHORT_REST};
+use super::entries::{FlowId, REST, SHORT_REST};
 use super::nat::Seconds;
 use super::relay::Relay;
-use super::silence::SILENCE;
+use super::unanswered::SILENCE;
 use crate::group::Watch;
 use crate::outbound::DialError;
 use crate::record::{End, Fault};

@@ -14,9 +14,9 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::association::{self, Association};
-use super::held::{Held, Sender};
-use super::room::Owner;
-use super::story;
+use super::decide;
+use super::hold_queue::{HoldQueue, Sender};
+use super::quota::Owner;
 use crate::case::stage::{DIRECT, REJECT, Slow, Stage};
 use crate::drops::{dropped_at_each_wait, polled};
 use crate::ends::{ClientAddr, Ends, LocalAddr};
@@ -95,10 +95,10 @@ async fn a_flow_that_is_dropped_while_it_is_decided_leaves_its_record_and_nothin
             .join(owner, Waker::noop().clone(), limits);
         let seat = seat.unwrap();
         let place = seat.enter(client().ip(), limits).unwrap();
-        let held = Arc::new(Held::new(limits.held, &seat));
+        let held = Arc::new(HoldQueue::new(limits.held, &seat));
         assert!(held.push(PAYLOAD, None));
         async move {
-            let leaves = story::decide(case, Sender(held)).await;
+            let leaves = decide::decide(case, Sender(held)).await;
             drop((place, seat));
             leaves
         }

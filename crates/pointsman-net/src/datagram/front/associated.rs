@@ -11,7 +11,7 @@ use pointsman_wire::socks::{
 };
 use pointsman_wire::{Parse, RequestHost};
 
-use super::{Said, Spelled, canonical};
+use super::{ClientDatagram, Spelled, canonical};
 use crate::datagram::nat::Client;
 
 /// The client of an association.
@@ -43,7 +43,7 @@ impl Associated {
         &mut self,
         from: SocketAddr,
         datagram: &'a [u8],
-    ) -> Option<Said<'a>> {
+    ) -> Option<ClientDatagram<'a>> {
         let from = canonical(from);
         let skip = match self.client {
             // The place is read where it is new.
@@ -58,7 +58,7 @@ impl Associated {
             }
         };
         self.client = Some(from);
-        Some(Said {
+        Some(ClientDatagram {
             client: from,
             place: Spelled::Bytes(&datagram[BEFORE..skip]),
             skip,

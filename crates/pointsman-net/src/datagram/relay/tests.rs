@@ -69,10 +69,10 @@ async fn play() -> Play {
     };
     let owner = Owner::Client(from.ip());
     let limits = &generation.spec().datagrams;
-    let (bells, seat) = Begin::sit(&stage.shared, owner, limits).unwrap();
+    let (wakers, seat) = Begin::sit(&stage.shared, owner, limits).unwrap();
     let relay = Relay::new(Begin {
         taken: None,
-        bells,
+        wakers,
         seat,
         shared: Arc::clone(&stage.shared),
         tasks: Tasks::new(),

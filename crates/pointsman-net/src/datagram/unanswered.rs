@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::kept::FlowId;
+use super::entries::FlowId;
 use super::nat::Seconds;
 
 /// How long nothing may come back: a question that is asked again after five seconds, as resolvers do, goes to the next
@@ -17,9 +17,9 @@ const MOST: usize = 1 << 16;
 
 /// Flows whose targets are to answer, in the order of the moments when they should have.
 #[derive(Debug, Default)]
-pub(super) struct Silent(VecDeque<(Seconds, FlowId)>);
+pub(super) struct Unanswered(VecDeque<(Seconds, FlowId)>);
 
-impl Silent {
+impl Unanswered {
     /// A flow is carried to its target from now on.
     pub(super) fn wait(&mut self, flow: FlowId, now: Seconds) {
         if self.0.len() < MOST {

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use pointsman_spec::limits::DatagramLimits;
 
-use super::{Asked, Full};
+use super::{EvictionRequest, Full};
 use crate::spec::listening::ListenerId;
 
 /// The number of a relay.
@@ -37,8 +37,8 @@ pub(super) const MOST_HELD: usize = 4 << 20;
 /// Of all flows, and of a client's, that part may go to names by proxies.
 const OF_NAMES: usize = 8;
 
-/// Its number, what it is asked for, and the bell of another that is to end.
-pub(super) type Joined = (Number, Arc<Asked>, Option<Waker>);
+/// Its number, what it is asked for, and the waker of another that is to end.
+pub(super) type Joined = (Number, Arc<EvictionRequest>, Option<Waker>);
 
 /// All who have places.
 #[derive(Debug, Default)]
@@ -74,18 +74,18 @@ struct Part {
     owner: Owner,
     flows: usize,
     held: usize,
-    asked: Arc<Asked>,
+    asked: Arc<EvictionRequest>,
     /// Why it was last asked to end one.
     full: Full,
-    bell: Waker,
+    waker: Waker,
 }
 
 impl Shares {
-    /// One relay more; the bell of another that is to end for it, if it has no flows.
+    /// One relay more; the waker of another that is to end for it, if it has no flows.
     pub(super) fn join(
         &mut self,
         owner: Owner,
-        bell: Waker,
+        waker: Waker,
         limits: &DatagramLimits,
     ) -> Result<Joined, Full> {
         let share = self.owners.entry(owner).or_default();
@@ -100,14 +100,14 @@ impl Shares {
             let empty = empty.ok_or(Full::Associations)?;
             if let Some(part) = self.parts.get(&empty.1) {
                 part.asked.leave.store(true, Ordering::Relaxed);
-                leaves = Some(part.bell.clone());
+                leaves = Some(part.waker.clone());
             }
             // It counts no more, unless a flow begins there first.
             share.parts.remove(&empty);
         }
         let number = self.next;
         self.next += 1;
-        let asked = Arc::<Asked>::default();
+        let asked = Arc::<EvictionRequest>::default();
         self.parts.insert(
             number,
             Part {
@@ -116,7 +116,7 @@ impl Shares {
                 held: 0,
                 asked: Arc::clone(&asked),
                 full: Full::All,
-                bell,
+                waker,
             },
         );
         share.parts.insert((0, number));
@@ -139,7 +139,7 @@ impl Shares {
         }
     }
 
-    /// One place more for a client of that relay; whose bell is to be rung, where a flow of another has to end for it.
+    /// One place more for a client of that relay; whose waker is to be woken, where a flow of another has to end for it.
     pub(super) fn enter(
         &mut self,
         number: Number,
@@ -154,7 +154,7 @@ impl Shares {
         } else {
             None
         };
-        let bell = match full {
+        let waker = match full {
             Some(full) => Some(self.take_for(number, owner, full, limits)?),
             None => None,
         };
@@ -162,7 +162,7 @@ impl Shares {
         if let Owner::Forward(listener) = owner {
             *self.senders.entry((listener, client)).or_default() += 1;
         }
-        Ok(bell)
+        Ok(waker)
     }
 
     /// Takes a place from who has most, where that is more than who asks will have.
@@ -196,10 +196,10 @@ impl Shares {
         }
         part.asked.owed.fetch_add(1, Ordering::Relaxed);
         part.full = full;
-        let bell = part.bell.clone();
+        let waker = part.waker.clone();
         self.owed += 1;
         self.change(other, -1);
-        Ok(bell)
+        Ok(waker)
     }
 
     /// A flow ended.

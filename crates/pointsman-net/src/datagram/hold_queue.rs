@@ -11,7 +11,7 @@ use pointsman_wire::sniff::{FirstDatagrams, Glance};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::room::Seat;
+use super::quota::Seat;
 use crate::facts;
 use crate::guest::{Gone, Guest};
 
@@ -20,7 +20,7 @@ const MOST: usize = 4;
 
 /// The first datagrams of a flow.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HoldQueue {
     state: Mutex<State>,
     changed: Notify,
     most: usize,
@@ -35,7 +35,7 @@ struct State {
     gone: bool,
 }
 
-impl Held {
+impl HoldQueue {
     pub(super) fn new(most: usize, seat: &Arc<Seat>) -> Self {
         Self {
             state: Mutex::default(),
@@ -105,7 +105,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HoldQueue {
     fn drop(&mut self) {
         self.take();
     }
@@ -113,7 +113,7 @@ impl Drop for Held {
 
 /// The client of a flow over UDP, as long as the flow is decided.
 #[derive(Debug)]
-pub(super) struct Sender(pub(super) Arc<Held>);
+pub(super) struct Sender(pub(super) Arc<HoldQueue>);
 
 impl Guest for Sender {
     /// Waits for more where the first tells that more have to come (a hello of QUIC), and for nothing else.
@@ -156,10 +156,10 @@ mod tests {
 
     use pointsman_spec::limits::DatagramLimits;
 
-    use super::super::room::{Owner, Room};
+    use super::super::quota::{FlowQuota, Owner};
     use super::*;
 
-    fn seat(room: &Arc<Room>, client: [u8; 4]) -> Arc<Seat> {
+    fn seat(room: &Arc<FlowQuota>, client: [u8; 4]) -> Arc<Seat> {
         let limits = DatagramLimits::default();
         let owner = Owner::Client(client.into());
         room.join(owner, Waker::noop().clone(), &limits).unwrap()
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn no_more_is_held_than_fits_and_all_of_it_is_given_back() {
-        let room = Arc::<Room>::default();
-        let held = Held::new(10, &seat(&room, [192, 0, 2, 1]));
+        let room = Arc::<FlowQuota>::default();
+        let held = HoldQueue::new(10, &seat(&room, [192, 0, 2, 1]));
         assert!(held.push(b"12345", None));
         assert!(!held.push(b"123456", None), "more than ten bytes");
         assert!(held.push(b"1", None) && held.push(b"2", None) && held.push(b"3", None));
@@ -188,24 +188,24 @@ mod tests {
 
     #[test]
     fn what_all_flows_hold_has_a_bound() {
-        let room = Arc::<Room>::default();
+        let room = Arc::<FlowQuota>::default();
         let large = vec![0; 64 << 10];
         // As many clients as it takes.
         let all: Vec<_> = (0..=255)
-            .map(|last| Held::new(usize::MAX, &seat(&room, [192, 0, 2, last])))
+            .map(|last| HoldQueue::new(usize::MAX, &seat(&room, [192, 0, 2, last])))
             .collect();
         let fitted = all.iter().filter(|held| held.push(&large, None)).count();
         assert!((60..=64).contains(&fitted), "{fitted}");
         drop(all);
         assert_eq!(room.held(), 0);
-        let held = Held::new(usize::MAX, &seat(&room, [192, 0, 2, 1]));
+        let held = HoldQueue::new(usize::MAX, &seat(&room, [192, 0, 2, 1]));
         assert!(held.push(&large, None));
     }
 
     #[tokio::test]
     async fn a_client_that_leaves_is_noticed_by_all_who_wait() {
-        let room = Arc::<Room>::default();
-        let held = Arc::new(Held::new(10, &seat(&room, [192, 0, 2, 1])));
+        let room = Arc::<FlowQuota>::default();
+        let held = Arc::new(HoldQueue::new(10, &seat(&room, [192, 0, 2, 1])));
         let guests = [Sender(Arc::clone(&held)), Sender(Arc::clone(&held))];
         let waiting = async { tokio::join!(guests[0].gone(), guests[1].gone()) };
         let leaving = async {

@@ -8,11 +8,11 @@ use std::net::IpAddr;
 
 use pointsman_policy::Action;
 
-use super::kept::FlowId;
+use super::entries::FlowId;
 use super::losses::Loss;
 use super::nat::Seconds;
+use super::quota::{FlowPermit, Full};
 use super::relay::Relay;
-use super::room::{Full, Place};
 use crate::case::Case;
 use crate::record::{End, Fault};
 
@@ -23,7 +23,7 @@ const QUIET: Seconds = 120;
 impl Relay {
     /// A place for a flow of that client; where it can have none of others, a flow of this relay gives way that is not
     /// missed.
-    pub(super) fn place(&mut self, client: IpAddr) -> Result<Place, Full> {
+    pub(super) fn place(&mut self, client: IpAddr) -> Result<FlowPermit, Full> {
         let limits = &self.generation.spec().datagrams;
         let full = match self.seat.enter(client, limits) {
             Ok(place) => return Ok(place),
@@ -76,7 +76,7 @@ impl Relay {
     fn spared(&mut self, client: IpAddr, full: Full) -> Option<FlowId> {
         if full == Full::Client {
             // Nobody makes room for what another has too much of.
-            let of = |place: &Place| place.client() == client;
+            let of = |place: &FlowPermit| place.client() == client;
             let flow = self.nat.oldest_unanswered_of(|flow| of(&flow.kept.place));
             return flow.or_else(|| self.quietest(of));
         }
@@ -108,7 +108,7 @@ impl Relay {
     }
 
     /// Of some flows the one that was idle for longest, and for long.
-    fn quietest(&mut self, is_asked: impl Fn(&Place) -> bool) -> Option<FlowId> {
+    fn quietest(&mut self, is_asked: impl Fn(&FlowPermit) -> bool) -> Option<FlowId> {
         let some = self.nat.some();
         let idle = some.iter().filter_map(|key| {
             let flow = self.nat.flow(*key)?;

@@ -1,6 +1,6 @@
 //! How many flows over UDP there may be, in all and of one client, and who gives way where all places are taken.
 //!
-//! Invariants: a place that was taken is given back with its [`Place`], however the flow ends; who has more than another
+//! Invariants: a place that was taken is given back with its [`FlowPermit`], however the flow ends; who has more than another
 //! takes nothing from it, and whoever has less takes a place from who has most, in whatever relay that flow is.
 
 mod shares;
@@ -19,7 +19,7 @@ use super::losses::{Loss, Losses};
 
 /// The places of all flows over UDP.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct FlowQuota {
     shares: Mutex<Shares>,
     losses: Losses,
 }
@@ -27,15 +27,15 @@ pub(crate) struct Room {
 /// A relay, as far as its flows take places. The relay and each of the places have it.
 #[derive(Debug)]
 pub(super) struct Seat {
-    room: Arc<Room>,
+    room: Arc<FlowQuota>,
     owner: Owner,
     number: Number,
-    asked: Arc<Asked>,
+    asked: Arc<EvictionRequest>,
 }
 
 /// What a relay is asked for.
 #[derive(Debug, Default)]
-struct Asked {
+struct EvictionRequest {
     /// Flows that it is to end: their places are others' already.
     owed: AtomicUsize,
     /// To end, if it has none.
@@ -48,7 +48,7 @@ pub(super) struct OwnWay(Arc<Seat>);
 
 /// A flow's place.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct FlowPermit {
     seat: Arc<Seat>,
     client: IpAddr,
 }
@@ -93,8 +93,8 @@ impl Full {
     }
 }
 
-impl Room {
-    /// A relay begins, whose flows are `owner`'s; the bell rings where it is to end some of them ([`Seat::owes`]), or to
+impl FlowQuota {
+    /// A relay begins, whose flows are `owner`'s; the waker is woken where it is to end some of them ([`Seat::owes`]), or to
     /// end by itself ([`Seat::is_to_leave`]).
     ///
     /// # Errors
@@ -102,13 +102,13 @@ impl Room {
     pub(super) fn join(
         self: &Arc<Self>,
         owner: Owner,
-        bell: Waker,
+        waker: Waker,
         limits: &DatagramLimits,
     ) -> Result<Arc<Seat>, Full> {
-        let joined = self.shares().join(owner, bell, limits);
+        let joined = self.shares().join(owner, waker, limits);
         let (number, asked, leaves) = joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
-        if let Some(bell) = leaves {
-            bell.wake();
+        if let Some(waker) = leaves {
+            waker.wake();
         }
         Ok(Arc::new(Seat {
             room: Arc::clone(self),
@@ -149,12 +149,12 @@ impl Seat {
         self: &Arc<Self>,
         client: IpAddr,
         limits: &DatagramLimits,
-    ) -> Result<Place, Full> {
+    ) -> Result<FlowPermit, Full> {
         let asked = self.room.shares().enter(self.number, client, limits)?;
-        if let Some(bell) = asked {
-            bell.wake();
+        if let Some(waker) = asked {
+            waker.wake();
         }
-        Ok(Place {
+        Ok(FlowPermit {
             seat: Arc::clone(self),
             client,
         })
@@ -216,14 +216,14 @@ impl Seat {
     }
 }
 
-impl Place {
+impl FlowPermit {
     /// Whose it is, as that is counted.
     pub(super) fn client(&self) -> IpAddr {
         self.client
     }
 }
 
-impl Drop for Place {
+impl Drop for FlowPermit {
     fn drop(&mut self) {
         let seat = &self.seat;
         seat.room.shares().give_back(seat.number, self.client);

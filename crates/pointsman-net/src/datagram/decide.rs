@@ -12,7 +12,7 @@ use pointsman_policy::fact::Protocol;
 use pointsman_spec::door::Speaks;
 use tokio::time::Instant;
 
-use super::held::Sender;
+use super::hold_queue::Sender;
 use crate::case::{Case, Choice, micros};
 use crate::group::Watch;
 use crate::guest::{Gone, while_here};

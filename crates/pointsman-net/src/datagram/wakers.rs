@@ -1,68 +1,68 @@
 //! Which of many sockets woke the one task that serves them all.
 //!
-//! Invariant: a bell that rang is heard once, by whoever asks next; a task that asked is woken by the first that rings
-//! afterwards.
+//! Invariant: a waker that was woken is told of once, to whoever asks next; a task that asked is woken by the first that
+//! is woken afterwards.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-/// All bells of a task.
+/// All wakers of a task, by number.
 #[derive(Debug, Default)]
-pub(super) struct Bells(Mutex<Rung>);
+pub(super) struct WakerSet(Mutex<Woken>);
 
 #[derive(Debug, Default)]
-struct Rung {
-    /// Numbers of bells; one that rings twice before it is heard stands there twice.
+struct Woken {
+    /// Numbers of wakers; one that is woken twice before it is told of stands there twice.
     places: Vec<u32>,
     task: Option<Waker>,
 }
 
 /// One of them.
 #[derive(Debug)]
-struct Bell {
-    bells: Arc<Bells>,
+struct NumberedWaker {
+    wakers: Arc<WakerSet>,
     place: u32,
 }
 
-impl Bells {
-    /// A waker that rings as that number.
-    pub(super) fn bell(self: &Arc<Self>, place: u32) -> Waker {
-        Waker::from(Arc::new(Bell {
-            bells: Arc::clone(self),
+impl WakerSet {
+    /// A waker of that number.
+    pub(super) fn waker(self: &Arc<Self>, place: u32) -> Waker {
+        Waker::from(Arc::new(NumberedWaker {
+            wakers: Arc::clone(self),
             place,
         }))
     }
 
-    /// Those that rang since it was asked last; `task` is woken by the next.
+    /// Those that were woken since it was asked last; `task` is woken by the next.
     pub(super) fn heard(&self, task: &Waker, heard: &mut Vec<u32>) {
-        let mut rung = self.rung();
-        if !rung.task.as_ref().is_some_and(|old| old.will_wake(task)) {
-            rung.task = Some(task.clone());
+        let mut woken = self.woken();
+        if !woken.task.as_ref().is_some_and(|old| old.will_wake(task)) {
+            woken.task = Some(task.clone());
         }
-        heard.append(&mut rung.places);
+        heard.append(&mut woken.places);
     }
 
-    /// Rings, for the task itself: it will hear that number at its next turn.
+    /// Wakes that number for the task itself, which finds it at its next turn.
     pub(super) fn ring(&self, place: u32) {
-        let mut rung = self.rung();
-        rung.places.push(place);
-        if let Some(task) = &rung.task {
+        let mut woken = self.woken();
+        woken.places.push(place);
+        if let Some(task) = &woken.task {
             task.wake_by_ref();
         }
     }
 
-    fn rung(&self) -> MutexGuard<'_, Rung> {
+    fn woken(&self) -> MutexGuard<'_, Woken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Bell {
+impl Wake for NumberedWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.bells.ring(self.place);
+        self.wakers.ring(self.place);
     }
 }
 
@@ -83,22 +83,22 @@ mod tests {
 
     #[test]
     fn each_that_rang_is_heard_once_and_wakes_the_task() {
-        let bells = Arc::new(Bells::default());
+        let wakers = Arc::new(WakerSet::default());
         let task = Arc::new(Task::default());
         let waker = Waker::from(Arc::clone(&task));
-        let (three, five) = (bells.bell(3), bells.bell(5));
+        let (three, five) = (wakers.waker(3), wakers.waker(5));
         three.wake_by_ref();
         let mut heard = Vec::new();
-        bells.heard(&waker, &mut heard);
+        wakers.heard(&waker, &mut heard);
         assert_eq!(heard, [3]);
         five.wake();
-        bells.ring(7);
+        wakers.ring(7);
         assert_eq!(task.0.load(Ordering::Relaxed), 2);
         heard.clear();
-        bells.heard(&waker, &mut heard);
+        wakers.heard(&waker, &mut heard);
         assert_eq!(heard, [5, 7]);
         heard.clear();
-        bells.heard(&waker, &mut heard);
+        wakers.heard(&waker, &mut heard);
         assert!(heard.is_empty());
     }
 }

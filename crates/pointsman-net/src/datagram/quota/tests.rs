@@ -18,11 +18,11 @@ impl Wake for Rung {
 struct Relay {
     seat: Arc<Seat>,
     rung: Arc<Rung>,
-    places: Vec<Place>,
+    places: Vec<FlowPermit>,
 }
 
 impl Relay {
-    fn new(room: &Arc<Room>, owner: Owner) -> Self {
+    fn new(room: &Arc<FlowQuota>, owner: Owner) -> Self {
         let rung = Arc::<Rung>::default();
         Self {
             seat: room
@@ -33,7 +33,7 @@ impl Relay {
         }
     }
 
-    fn of(room: &Arc<Room>, last: u8) -> Self {
+    fn of(room: &Arc<FlowQuota>, last: u8) -> Self {
         Self::new(room, Owner::Client(client(last)))
     }
 
@@ -77,7 +77,7 @@ fn limits(flows: usize, flows_by_client: usize) -> DatagramLimits {
 
 #[test]
 fn a_client_has_its_share_and_all_have_theirs() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(3, 2);
     let mut relays: Vec<_> = (1..4).map(|last| Relay::of(&room, last)).collect();
     assert_eq!(relays[0].takes(1, &limits), Ok(()));
@@ -98,7 +98,7 @@ fn a_client_has_its_share_and_all_have_theirs() {
 
 #[test]
 fn who_has_most_gives_way_until_all_have_the_same() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 50);
     let (mut one, mut two) = (Relay::of(&room, 1), Relay::of(&room, 2));
     one.fills(1, &limits);
@@ -119,7 +119,7 @@ fn who_has_most_gives_way_until_all_have_the_same() {
 
 #[test]
 fn an_association_gives_way_to_another_of_its_client() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 10);
     let mut greedy = Relay::of(&room, 1);
     greedy.fills(1, &limits);
@@ -133,7 +133,7 @@ fn an_association_gives_way_to_another_of_its_client() {
 
 #[test]
 fn what_ends_meanwhile_is_not_owed_any_more() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 10);
     let (mut greedy, mut other) = (Relay::of(&room, 1), Relay::of(&room, 1));
     greedy.fills(1, &limits);
@@ -148,7 +148,7 @@ fn what_ends_meanwhile_is_not_owed_any_more() {
 
 #[test]
 fn what_is_owed_has_a_bound() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(1000, 1000);
     // It ends none: all of its flows wait to be decided.
     let mut stuck = Relay::of(&room, 1);
@@ -165,7 +165,7 @@ fn what_is_owed_has_a_bound() {
 
 #[test]
 fn forged_addresses_take_nothing_from_who_connected_and_have_to_give_way() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 20);
     let mut forward = Relay::new(&room, Owner::Forward(ListenerId(1)));
     let mut connected = Relay::of(&room, 1);
@@ -208,7 +208,7 @@ fn a_client_of_ipv6_is_a_network_where_it_is_not_near() {
 #[test]
 fn who_floods_leaves_room_for_what_others_hold() {
     const EACH: usize = 1200;
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let fills = |relay: &Relay| {
         let mut held = 0;
         while relay.seat.hold(EACH) {
@@ -237,11 +237,11 @@ fn who_floods_leaves_room_for_what_others_hold() {
 
 #[test]
 fn associations_are_no_more_than_flows_and_those_without_give_way() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 2);
     let joins = |rung: &Arc<Rung>| {
-        let bell = Waker::from(Arc::clone(rung));
-        room.join(Owner::Client(client(1)), bell, &limits)
+        let waker = Waker::from(Arc::clone(rung));
+        room.join(Owner::Client(client(1)), waker, &limits)
     };
     let rung = Arc::<Rung>::default();
     let first = joins(&rung).unwrap();
@@ -262,7 +262,7 @@ fn associations_are_no_more_than_flows_and_those_without_give_way() {
 
 #[test]
 fn ways_that_one_flow_has_for_itself_have_a_limit() {
-    let room = Arc::new(Room::default());
+    let room = Arc::new(FlowQuota::default());
     let limits = limits(32, 16);
     let relays: Vec<_> = (1..4).map(|last| Relay::of(&room, last)).collect();
     let own = |relay: &Relay| relay.seat.own_way(&limits);

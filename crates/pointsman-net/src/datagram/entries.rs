@@ -7,10 +7,10 @@ use std::task::Waker;
 
 use pointsman_os::datagram::Offload;
 
-use super::held::Held;
+use super::decide::Leaves;
+use super::hold_queue::HoldQueue;
 use super::nat::{Client, FlowKey, MappingKey, Nat, Seconds};
-use super::room::{OwnWay, Place};
-use super::story::Leaves;
+use super::quota::{FlowPermit, OwnWay};
 use super::waiting::Waiting;
 use crate::group::Watch;
 use crate::ledger::Ticket;
@@ -25,20 +25,20 @@ pub(super) const REST: Seconds = 10;
 /// again.
 pub(super) const SHORT_REST: Seconds = 1;
 
-pub(super) type Table = Nat<Kept, DatagramWay, Out>;
-pub(super) type FlowId = FlowKey<Kept>;
-pub(super) type MappingId = MappingKey<DatagramWay, Out>;
+pub(super) type Table = Nat<FlowEntry, DatagramWay, MappingEntry>;
+pub(super) type FlowId = FlowKey<FlowEntry>;
+pub(super) type MappingId = MappingKey<DatagramWay, MappingEntry>;
 
 /// What is kept of a flow.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct FlowEntry {
     /// While it is decided.
-    pub(super) held: Option<Arc<Held>>,
+    pub(super) held: Option<Arc<HoldQueue>>,
     /// From then on; none of one that is refused.
     pub(super) carried: Option<Carried>,
     /// By whose rules it was decided.
     pub(super) generation: Number,
-    pub(super) place: Place,
+    pub(super) place: FlowPermit,
 }
 
 /// What is kept of a flow that is carried.
@@ -59,9 +59,9 @@ pub(super) struct Carried {
 }
 
 /// What is kept of a mapping.
-pub(super) struct Out {
+pub(super) struct MappingEntry {
     pub(super) link: Link,
-    pub(super) bell: Waker,
+    pub(super) waker: Waker,
     pub(super) offload: Arc<Offload>,
     /// The flow that has it for itself is answered from wherever the answer comes.
     pub(super) is_own: bool,
