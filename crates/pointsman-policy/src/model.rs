@@ -15,7 +15,7 @@ pub use node::{
     Arm, ArmKey, Node, Rule, Select, SelectOn, Template, TemplatePart, each_node, each_origin,
 };
 
-use crate::condition::{Condition, TextField, TextTest};
+use crate::condition::Condition;
 use crate::geo::GeoDatabases;
 pub use crate::ids::{OutboundId, SetId};
 pub use crate::origin::{Class, Matcher, Origin, RuleKey, Source};
@@ -154,6 +154,3 @@ impl Policy {
         });
     }
 }
-
-/// A text field and test, as [`crate::Condition::Text`] takes them.
-pub type TextCondition = (TextField, TextTest);

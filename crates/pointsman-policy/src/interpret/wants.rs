@@ -45,12 +45,6 @@ impl Policy {
         wants.first(self.body.iter())
     }
 
-    /// Whether this condition may ask for this fact.
-    #[must_use]
-    pub fn condition_wants(&self, condition: &Condition, need: Need) -> bool {
-        Wants::new(self, Some(need)).condition(condition, Asks::Resolve, 0)
-    }
-
     /// Whether some rule or message looks at the code point of the client's packets, which costs a daemon two
     /// calls of the system a flow.
     #[must_use]
