@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::Action;
-use pointsman_policy::fact::Protocol;
+use pointsman_policy::fact::{Network, Protocol};
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_spec::door::Speaks;
 use tokio::time::Instant;
 
@@ -188,6 +189,12 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         }
         break found?;
     };
+    let nowhere = Nowhere::of(Some(to.ip()), Some(to.port()));
+    if let Some(nowhere) =
+        nowhere.filter(|it| it.concerns(Network::Udp, || case.is_of_a_stranger()))
+    {
+        return Err(DialError::Nowhere(nowhere).into());
+    }
     let took = micros(begun);
     case.note(|record| record.took.dial_us = took);
     Ok(Led {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::model::udp::Udp;
-use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Host, OutboundId, local};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind};
@@ -198,10 +197,10 @@ impl Ways {
         let addresses = self.addresses_of(&Path::default(), target).await?;
         let allowed = || addresses.iter().filter(|address| lent.allows(**address));
         // Nothing tells whether a datagram arrived: of several addresses one that this host has a way to.
-        let routed = allowed().find(|address| self.dialer().has_route(**address, uplink));
+        let routed = || allowed().find(|address| self.dialer().has_route(**address, uplink));
         let first = match addresses.len() {
             0 | 1 => allowed().next(),
-            _ => routed.or_else(|| allowed().next()),
+            _ => routed().or_else(|| allowed().next()),
         };
         match (first, addresses.first()) {
             (Some(address), _) => {
@@ -210,10 +209,7 @@ impl Ways {
                 let to = SocketAddr::new(address, target.port);
                 self.refuse_own_at(At::Udp(to))?;
                 self.refuse_relay(to)?;
-                match Nowhere::of(Some(address), None).filter(|_| *lent != super::Lent::All) {
-                    Some(nowhere) => Err(DialError::Nowhere(nowhere)),
-                    None => Ok(to),
-                }
+                Ok(to)
             }
             (None, Some(address)) => Err(DialError::LocalAddress { address: *address }),
             (None, None) => Err(DialError::TooDeep {
@@ -301,7 +297,11 @@ impl Ways {
             let _ = socks::write_udp_header(&mut before, &host, relay.port());
         }
         let relay = relays.first().copied();
-        relay.map_or(Ok(()), |relay| self.refuse_relay(relay))?;
+        if let Some(relay) = relay {
+            // What a proxy says may lead back here, and each datagram would make the next.
+            self.refuse_own_at(At::Udp(relay))?;
+            self.refuse_relay(relay)?;
+        }
         let between = relays.split_off(relays.len().min(1));
         let link = self.link_directly(way, relay)?;
         Ok(Link {

@@ -1,12 +1,16 @@
 //! A name as it stands in a message (RFC 1035 §3.1, §4.1.4).
 //!
-//! Invariant: pointers lead strictly backwards, so following them ends; a name has at most [`MAX_NAME`] bytes.
+//! Invariant: pointers lead strictly backwards, and few are followed; a name has at most [`MAX_NAME`] bytes.
 //! Labels may hold any bytes: which names are host names is decided elsewhere.
 
 use std::fmt::{self, Write as _};
 
 /// The longest name in bytes, with its lengths and the root.
 pub const MAX_NAME: usize = 255;
+
+/// Pointers that are followed within a name: servers use one or two. A message can be a chain of thousands, and have
+/// thousands of names that begin with it.
+const MAX_POINTERS: usize = 32;
 
 /// The two upper bits of a length: a pointer follows.
 const POINTER: u8 = 0xc0;
@@ -32,7 +36,7 @@ impl WireName {
     #[must_use]
     pub fn read(message: &[u8], at: usize) -> Option<Self> {
         let mut name = Self::root();
-        let mut used = 0;
+        let (mut used, mut pointers) = (0, 0);
         let (mut at, mut before) = (at, at);
         loop {
             let length = *message.get(at)?;
@@ -53,7 +57,8 @@ impl WireName {
                 }
                 POINTER => {
                     let target = usize::from(super::u16_at(message, at)? & 0x3fff);
-                    if target >= before {
+                    pointers += 1;
+                    if target >= before || pointers > MAX_POINTERS {
                         return None;
                     }
                     (at, before) = (target, target);

@@ -35,6 +35,9 @@ pub enum Lifetime {
     Failure,
 }
 
+/// Records of an answer that are looked at for addresses: each is compared once for each alias.
+const MAX_LOOKED_AT: usize = 512;
+
 /// More aliases in a row are followed by nobody.
 const MAX_ALIASES: usize = 16;
 
@@ -110,7 +113,7 @@ impl<'a> Response<'a> {
     }
 
     /// Whether it answers the query with that number and that question: in any case of letters, or without a question
-    /// where the server refuses.
+    /// where the server tells nothing of the name.
     #[must_use]
     pub fn is_to(&self, id: u16, question: &[u8]) -> bool {
         let own = self.question();
@@ -118,7 +121,8 @@ impl<'a> Response<'a> {
             && own.len() >= 4
             && own.split_at(own.len() - 4).1 == question.split_at(own.len() - 4).1
             && own.eq_ignore_ascii_case(question);
-        self.id() == id && (same || own.is_empty() && self.code != code::NO_ERROR)
+        let tells = matches!(self.code, code::NO_ERROR | code::NX_DOMAIN);
+        self.id() == id && (same || own.is_empty() && !tells)
     }
 
     /// The question that it repeats: name, type, class; empty where it repeats none.
@@ -244,7 +248,8 @@ impl<'a> Response<'a> {
     fn answers(&self) -> impl Iterator<Item = Record> + use<'a> {
         let records = self
             .records()
-            .take_while(|it| it.section == Section::Answer);
+            .take_while(|it| it.section == Section::Answer)
+            .take(MAX_LOOKED_AT);
         records.filter(|it| it.class == CLASS_IN)
     }
 

@@ -143,6 +143,34 @@ fn names() {
     assert!(WireName::read(&longest, 0).is_some());
 }
 
+/// A message may be a chain of pointers, and every owner in it begin at the chain's end.
+#[test]
+fn chains_of_pointers_cost_no_more_than_names() {
+    let chain = |pointers: usize| {
+        let mut bytes = wire("a");
+        let mut last = 0;
+        for _ in 0..pointers {
+            let at = u16::try_from(bytes.len()).unwrap();
+            bytes.extend((0xc000_u16 | last).to_be_bytes());
+            last = at;
+        }
+        WireName::read(&bytes, usize::from(last)).is_some()
+    };
+    assert!(chain(32));
+    assert!(!chain(33) && !chain(8_000));
+    let bytes = response(|it| {
+        for last in 0..600_u16 {
+            it.add_answer(row(
+                "www.a.test.",
+                60,
+                address(u8::try_from(last % 256).unwrap()),
+            ));
+        }
+    });
+    let looked_at = parse_response(&bytes).unwrap().addresses().len();
+    assert_eq!(looked_at, 512);
+}
+
 #[test]
 fn the_end_of_a_name_that_a_host_may_have() {
     let mut host = String::from("left from before");
@@ -293,8 +321,10 @@ fn a_response_is_to_its_query() {
     let question = question("www.a.test", kind::A);
     let refused = nameless(ResponseCode::Refused);
     assert!(parse_response(&refused).unwrap().is_to(7, &question));
-    let fine = nameless(ResponseCode::NoError);
-    assert!(!parse_response(&fine).unwrap().is_to(7, &question));
+    for telling in [ResponseCode::NoError, ResponseCode::NXDomain] {
+        let telling = nameless(telling);
+        assert!(!parse_response(&telling).unwrap().is_to(7, &question));
+    }
     assert_eq!(
         parse_response(&query("a.test", kind::A)).err(),
         Some(WhyNot::AnotherProtocol)

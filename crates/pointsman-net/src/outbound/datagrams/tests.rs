@@ -151,31 +151,3 @@ fn the_nearest_hop_alone_says_by_which_uplink_it_is_left() {
     assert_eq!(uplink(4), by("near0"));
     assert_eq!(uplink(5), by("far0"));
 }
-
-/// As for the address itself: the groups on this host's links are not a stranger's.
-#[tokio::test]
-async fn a_name_leads_strangers_to_no_group_of_hosts() {
-    let names = Slow {
-        waits: 0,
-        address: IpAddr::from([224, 0, 0, 251]),
-    };
-    let direct = Outbound {
-        name: "direct".into(),
-        kind: Kind::direct(),
-    };
-    let stage = Stage::with(vec![direct], Vec::new(), names);
-    let ways = Ways::new(stage.shared.clone(), stage.generation.clone());
-    let target = Target {
-        host: Host::parse("group.test").unwrap(),
-        port: 5353,
-        resolved: Vec::new(),
-    };
-    let (all, unasked) = (crate::outbound::Lent::All, crate::outbound::Lent::Unasked);
-    let uplink = Uplink::default();
-    let told = ways.datagram_address(&target, &unasked, &uplink).await;
-    assert_eq!(
-        told.unwrap_err().refused().map(|it| it.to_string()),
-        Some("no destination: 224.0.0.251 is a multicast address".into())
-    );
-    assert!(ways.datagram_address(&target, &all, &uplink).await.is_ok());
-}

@@ -217,6 +217,70 @@ fn a_client_with_a_link_local_address_has_datagrams() {
     assert_eq!(said, "reply 0\neno\nowt\n", "{output:?} {}", daemon.log());
 }
 
+/// Joins a group on the loopback where it is to hear itself, and sends to it by an association with the daemon there.
+const GROUP: &str = r#"
+import socket, struct, sys
+daemon, hears_itself = sys.argv[1], sys.argv[2] == "hears"
+group, port = "239.1.2.3", 5353
+hears = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+hears.settimeout(5)
+if hears_itself:
+    hears.bind((group, port))
+    here = socket.inet_aton(group) + socket.inet_aton("127.0.0.1")
+    hears.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, here)
+control = socket.create_connection((daemon, 7890))
+control.sendall(b"\5\1\0")
+control.recv(2)
+control.sendall(b"\5\3\0\1" + bytes(6))
+answer = control.recv(10)
+relay = (socket.inet_ntoa(answer[4:8]), struct.unpack("!H", answer[8:])[0])
+says = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for host in (b"\1" + socket.inet_aton(group), b"\3\x0agroup.test"):
+    says.sendto(bytes(3) + host + struct.pack("!H", port) + b"one", relay)
+    if hears_itself:
+        print(hears.recv(16).decode())
+"#;
+
+/// By programs of this host, as if they had sent it themselves, and by nobody else; by address and by name.
+#[test]
+fn groups_of_hosts_are_reached_from_this_host() {
+    let home = Namespace::new("group");
+    let far = Namespace::new("far");
+    home.join(("eth0", "10.1.0.1/24"), &far, ("wan", "10.1.0.2/24"));
+    home.ip(&["route", "add", "239.0.0.0/8", "dev", "lo"]);
+    let daemon = Daemon::start(&Start {
+        files: vec![(
+            "pointsman.yaml",
+            "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"0.0.0.0:7890\", allow: [10.0.0.0/8, 127.0.0.0/8] }\n\
+             dns: { upstreams: { none: \"udp://127.0.0.1:1\" }, hosts: { group.test: 239.1.2.3 } }\n\
+             rules:\n  - FALLBACK, DIRECT\n"
+                .to_owned(),
+        )],
+        config: "pointsman.yaml",
+        namespace: Some(&home.name),
+        ..Start::default()
+    });
+    let run = |namespace: &Namespace, words: [&str; 2]| {
+        let mut python = namespace.command("python3");
+        let output = python.args(["-c", GROUP]).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{output:?} {}", daemon.log());
+        said
+    };
+    assert_eq!(run(&home, ["127.0.0.1", "hears"]), "one\none\n");
+    run(&far, ["10.1.0.1", "deaf"]);
+    eventually("two refusals", || {
+        let refused = records(&daemon)
+            .iter()
+            .filter(|it| {
+                it.to_string()
+                    .contains("no destination: 239.1.2.3 is a multicast")
+            })
+            .count();
+        refused == 2
+    });
+}
+
 /// Takes what is sent to any address of the loopback, and says nothing.
 fn silent() -> u16 {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
