@@ -77,7 +77,7 @@ impl Relay {
             if let Err(unheard) = tell.send(Settled::Decided(flow, leaves)).await
                 && let Settled::Decided(_, Some(leaves)) = unheard.0
             {
-                leaves.ticket.end(End::ClientGone);
+                leaves.ended();
             }
         });
     }

@@ -13,7 +13,7 @@ use pointsman_policy::nowhere::Nowhere;
 use pointsman_spec::door::Speaks;
 use tokio::time::Instant;
 
-use super::hold_queue::Sender;
+use super::hold_queue::{HoldQueue, Sender};
 use crate::case::{Case, Choice, micros};
 use crate::group::Watch;
 use crate::guest::{Gone, while_here};
@@ -25,6 +25,8 @@ use crate::record::{End, chain};
 #[derive(Debug)]
 pub(super) struct Leaves {
     pub(super) ticket: Ticket,
+    /// What its client said so far.
+    pub(super) held: Arc<HoldQueue>,
     pub(super) ways: Ways,
     pub(super) way: DatagramWay,
     /// Where it goes, as proxies are told.
@@ -41,6 +43,14 @@ pub(super) struct Leaves {
     pub(super) idle: Option<Duration>,
 }
 
+impl Leaves {
+    /// The flow ended meanwhile.
+    pub(super) fn ended(self) {
+        let end = self.held.ended();
+        self.ticket.end(end);
+    }
+}
+
 /// Decides a flow; `None`: it has ended, and its record is filed.
 pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leaves>> {
     let live = Arc::clone(case.ticket.live());
@@ -48,7 +58,7 @@ pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leav
         leaves = Box::pin(lead(&mut case, &mut guest)) => match leaves {
             Ok(led) => Some(Box::new(led.with(case, &guest))),
             Err(Over::Gone) => {
-                case.end(End::ClientGone);
+                case.end(guest.0.ended());
                 None
             }
             Err(Over::Refused) => {
@@ -119,6 +129,7 @@ impl Led {
         let protocol = protocol.or_else(|| matters.then(|| guest.0.protocol()).flatten());
         Leaves {
             ticket,
+            held: Arc::clone(&guest.0),
             ways,
             way: self.way,
             target: self.target,

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::quota::Seat;
 use crate::facts;
 use crate::guest::{Gone, Guest};
+use crate::record::End;
 
 /// Datagrams of one flow.
 const MOST: usize = 4;
@@ -32,7 +33,8 @@ struct State {
     /// Each with its traffic class.
     datagrams: Vec<(Box<[u8]>, Option<u8>)>,
     bytes: usize,
-    gone: bool,
+    /// What ended the flow.
+    gone: Option<End>,
 }
 
 impl HoldQueue {
@@ -94,10 +96,15 @@ impl HoldQueue {
         facts::header_of(first)
     }
 
-    /// The client left.
-    pub(super) fn leave(&self) {
-        self.state().gone = true;
+    /// The flow ends, whatever is decided on it.
+    pub(super) fn leave(&self, end: End) {
+        self.state().gone = Some(end);
         self.changed.notify_one();
+    }
+
+    /// What ended the flow; nobody is left where nothing did.
+    pub(super) fn ended(&self) -> End {
+        self.state().gone.clone().unwrap_or(End::ClientGone)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,7 +129,7 @@ impl Guest for Sender {
         let mut first = FirstDatagrams::default();
         let mut seen = 0;
         loop {
-            if self.0.state().gone {
+            if self.0.state().gone.is_some() {
                 return Err(Gone);
             }
             if let Some(told) = self.0.look(&mut first, &mut seen) {
@@ -138,7 +145,7 @@ impl Guest for Sender {
     }
 
     async fn gone(&self) {
-        while !self.0.state().gone {
+        while self.0.state().gone.is_none() {
             self.0.changed.notified().await;
         }
         // Whoever else waits hears of it, too.
@@ -210,7 +217,7 @@ mod tests {
         let waiting = async { tokio::join!(guests[0].gone(), guests[1].gone()) };
         let leaving = async {
             tokio::task::yield_now().await;
-            held.leave();
+            held.leave(End::ClientGone);
         };
         tokio::join!(waiting, leaving);
     }

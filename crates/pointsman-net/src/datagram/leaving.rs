@@ -27,7 +27,7 @@ impl Relay {
     /// A flow was decided, and is to be carried.
     pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>, batch: &mut Batch) {
         let Some(client) = self.nat.flow(flow).map(|flow| flow.client()) else {
-            return leaves.ticket.end(End::ClientGone);
+            return leaves.ended();
         };
         if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
             return self.carry(flow, mapping, *leaves, batch);
@@ -100,6 +100,10 @@ impl Relay {
             }
             Err(error) => {
                 for (flow, leaves) in waiting {
+                    if self.nat.flow(flow).is_none() {
+                        leaves.ended();
+                        continue;
+                    }
                     self.not_linked(flow, leaves.watch, &error);
                     decide::fail(leaves.ticket, &error);
                 }
@@ -160,7 +164,7 @@ impl Relay {
             controls,
         };
         let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {
-            return leaves.ticket.end(End::ClientGone);
+            return leaves.ended();
         };
         let waker = self.wakers.waker(mapping.place());
         if let Some(entry) = self.nat.mapping_of_mut(mapping) {
@@ -173,7 +177,7 @@ impl Relay {
 
     fn carry(&mut self, flow: FlowId, mapping: MappingId, leaves: Leaves, batch: &mut Batch) {
         let Some(out) = self.nat.mapping_of(mapping).map(|mapping| &mapping.kept) else {
-            return leaves.ticket.end(End::ClientGone);
+            return leaves.ended();
         };
         let mut lead = Vec::new();
         let to = match leaves.to {
@@ -204,10 +208,10 @@ impl Relay {
             .nat
             .carry(flow, mapping, to, idle.as_secs().max(1), self.now)
         {
-            return leaves.ticket.end(End::ClientGone);
+            return leaves.ended();
         }
         let Some(entry) = self.nat.flow_mut(flow) else {
-            return leaves.ticket.end(End::ClientGone);
+            return leaves.ended();
         };
         leaves.ticket.relays();
         let is_given = leaves.watch.is_some();

@@ -294,7 +294,11 @@ impl Relay {
             return;
         };
         if let Some(held) = &ended.flow.held {
-            held.leave();
+            // Who closed its association did not wait for what was being decided.
+            held.leave(match &end {
+                End::Closed => End::ClientGone,
+                end => end.clone(),
+            });
         }
         if let Some(carried) = ended.flow.carried {
             carried.ticket.end(end);

@@ -9,6 +9,8 @@ use pointsman_policy::Node;
 use pointsman_policy::condition::Condition;
 use pointsman_policy::fact::{Inbound, InboundKind};
 use pointsman_policy::model::{Origin, Rule};
+use pointsman_spec::address::Uplink;
+use pointsman_spec::outbound::{Carrier, Kind, Outbound};
 use pointsman_wire::RequestHost;
 
 use super::*;
@@ -29,19 +31,33 @@ struct Play {
     relay: Relay,
 }
 
-#[expect(clippy::disallowed_methods, reason = "client and server are not ours")]
 async fn play() -> Play {
+    play_with(0).await
+}
+
+/// Names are found after so many turns.
+async fn play_with(waits: usize) -> Play {
+    play_by(Uplink::default(), waits).await
+}
+
+/// All leaves by that uplink.
+#[expect(clippy::disallowed_methods, reason = "client and server are not ours")]
+async fn play_by(uplink: Uplink, waits: usize) -> Play {
     let rule = Node::Rule(Rule {
         condition: Condition::Always,
         outbound: DIRECT,
         origin: Origin::default(),
         class: None,
     });
-    let nobody = Slow {
-        waits: 0,
+    let direct = Outbound {
+        name: "DIRECT".into(),
+        kind: Kind::Carry(Carrier::Direct(uplink)),
+    };
+    let names = Slow {
+        waits,
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
-    let stage = Stage::of(vec![rule], nobody);
+    let stage = Stage::with(vec![direct], vec![rule], names);
     let doors = HashMap::from([(LISTENER, Arc::clone(&stage.door))]);
     let generation = Generation::new(
         stage.generation.spec().clone(),
@@ -171,4 +187,35 @@ async fn what_is_dropped_is_not_counted_as_carried() {
     assert_eq!(failed.bytes_sent, 0);
     let carried = flows.live();
     assert_eq!(carried.last().unwrap().record().bytes_sent, 5);
+}
+
+#[tokio::test]
+async fn what_ends_an_association_ends_flows_that_are_still_decided() {
+    let mut play = play_with(usize::MAX).await;
+    let association = Arc::clone(play.shared.flows.live().first().unwrap());
+    let mut datagram = Vec::new();
+    front::write_head(&mut datagram, &RequestHost::Name("slow.test".into()), 53);
+    datagram.extend_from_slice(b"a question");
+    play.client.send_to(&datagram, play.at).await.unwrap();
+    let (relay, flows) = (&mut play.relay, &play.shared.flows);
+    poll_fn(|cx| {
+        assert!(Pin::new(&mut *relay).poll(cx).is_pending());
+        match flows.live().len() {
+            2 => Poll::Ready(()),
+            _ => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    association.close(Closed::Operator);
+    Pin::new(&mut *relay).await;
+    while !flows.live().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for record in flows.recent() {
+        let ended = &record.ended;
+        assert_eq!(ended, &Some(End::Stopped(By::Operator)), "{record:?}");
+    }
 }
