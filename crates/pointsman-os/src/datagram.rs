@@ -16,7 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 pub use self::failure::{Failure, Fault, errors};
 pub use self::offload::Offload;
 pub(crate) use self::sending::{Batch, Blame};
-pub use self::sockets::{Options, first_listener, keep_little, listener, mapping_socket};
+pub use self::sockets::{
+    Options, first_listener, is_unbound, keep_little, listener, mapping_socket,
+};
 pub use self::waiting::{ready, told, try_errors};
 use crate::imp;
 use crate::socket::AsSocket;

@@ -138,7 +138,14 @@ impl Relay {
             if let Some(key) = mapping.and_then(|mapping| self.nat.mapping_at(mapping)) {
                 let failed = self.send_by(key, run, batch);
                 for (flow, error) in failed {
-                    self.fail(flow, of_the_system(&error), &error.to_string(), REST);
+                    match self.is_unbound(key, &error) {
+                        // No other datagram leaves by it either, whatever its flow.
+                        true => {
+                            let (fault, why) = (of_the_system(&error), error.to_string());
+                            self.end_all_of(key, fault, &why);
+                        }
+                        false => self.fail(flow, of_the_system(&error), &error.to_string(), REST),
+                    }
                 }
             }
             moves = rest;
@@ -184,7 +191,8 @@ impl Relay {
             Fate::Refused(at, error) => {
                 let first = of_message(moves, &slices, &messages[at]).first();
                 let flow = first.and_then(|it| it.flow);
-                if let Some(flow) = flow.filter(|_| !is_passing(&error)) {
+                let stays = |error| !is_passing(error) || datagram::is_unbound(&**socket, error);
+                if let Some(flow) = flow.filter(|_| stays(&error)) {
                     failed.push((flow, error));
                 }
             }
@@ -341,11 +349,21 @@ impl Relay {
         }
     }
 
-    /// The proxy ended an association, and with it all flows that it carried.
+    /// Whether what a mapping's socket was bound to is gone, as an error says.
+    fn is_unbound(&self, key: MappingId, error: &io::Error) -> bool {
+        let link = self.nat.mapping_of(key).map(|it| &it.kept.link);
+        link.is_some_and(|link| datagram::is_unbound(&*link.socket, error))
+    }
+
+    /// The proxy ended an association.
     fn unlinked(&mut self, key: MappingId) {
+        self.end_all_of(key, Fault::Proxy, "the proxy ended the association");
+    }
+
+    /// A mapping carries nothing any more: all of its flows end with it, and the next one has another.
+    fn end_all_of(&mut self, key: MappingId, fault: Fault, why: &str) {
         for flow in self.nat.carried_by(key) {
-            let why = "the proxy ended the association";
-            self.fail(flow, Fault::Proxy, why, SHORT_REST);
+            self.fail(flow, fault, why, SHORT_REST);
         }
     }
 }

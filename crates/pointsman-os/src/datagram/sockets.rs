@@ -94,6 +94,12 @@ pub fn keep_little(socket: &impl AsSocket) -> io::Result<()> {
     SockRef::from(socket).set_recv_buffer_size(0)
 }
 
+/// Whether an error of sending is the socket's own, so that whatever is sent by it meets the same: the interface or the
+/// address that it is bound to is gone, also where there is another interface of that name by now.
+pub fn is_unbound(socket: &impl AsSocket, error: &io::Error) -> bool {
+    imp::datagram::is_unbound(socket, error)
+}
+
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = imp::socket::non_blocking(domain, Type::DGRAM, Protocol::UDP)?;

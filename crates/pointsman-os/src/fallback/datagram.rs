@@ -96,6 +96,11 @@ pub(crate) fn blame(error: &io::Error) -> Blame {
     }
 }
 
+/// No socket is bound to an interface here.
+pub(crate) fn is_unbound(_: &impl AsSocket, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
 /// Asks for what all systems have: nothing. Who needs to know the address that a datagram was sent to cannot go without.
 pub(crate) fn set(_: &Socket, _: bool, options: &Options) -> io::Result<()> {
     if options.tell_address {

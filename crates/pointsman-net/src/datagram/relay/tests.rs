@@ -17,7 +17,9 @@ use super::*;
 use crate::case::stage::{DIRECT, Slow, Stage};
 use crate::datagram::front::{self, Associated};
 use crate::group::Groups;
-use crate::ledger::Rules;
+use crate::ledger::{Flows, Rules};
+
+mod uplink;
 
 const LISTENER: ListenerId = ListenerId(1);
 

@@ -12,6 +12,9 @@ mod receive;
 mod send;
 
 use std::io;
+use std::os::fd::AsFd;
+
+use socket2::SockRef;
 
 pub(crate) use self::errors::errors;
 pub(crate) use self::options::set;
@@ -48,8 +51,18 @@ pub(crate) fn blame(error: &io::Error) -> Blame {
     }
 }
 
+/// As [`is_unbound`](crate::datagram::is_unbound). v6 has the word for "no way leads there" also for this, so that the
+/// interface is asked for.
+pub(crate) fn is_unbound(socket: &impl AsFd, error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(libc::ENODEV | libc::ENXIO | libc::EADDRNOTAVAIL) => true,
+        Some(libc::ENETUNREACH) => SockRef::from(socket).device().is_err(),
+        _ => false,
+    }
+}
+
 /// Has a socket for v4 send datagrams without checksums, which excludes that the kernel cuts them.
 #[cfg(test)]
-pub(crate) fn without_checksums(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+pub(crate) fn without_checksums(socket: &impl AsFd) -> io::Result<()> {
     super::socket::set_int(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
 }
