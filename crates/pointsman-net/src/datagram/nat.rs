@@ -306,7 +306,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
                 }
             }
         }
-        self.look_by(flow, now + idle);
+        self.look_by(flow, now + idle + 1);
         true
     }
 
@@ -481,7 +481,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             let Some(flow) = self.flows.get_mut(key).filter(|flow| flow.due == at) else {
                 continue;
             };
-            let end = flow.last + flow.idle;
+            let end = flow.end();
             flow.due = end.max(now + 1);
             self.due.push(Reverse((flow.due, place)));
             if end <= now {
@@ -551,6 +551,13 @@ impl<F> Flow<F> {
             State::Carried { mapping, to } => Some((mapping, to)),
             State::Refused | State::Waiting => None,
         }
+    }
+
+    /// When it ends where nothing more comes. The last datagram may have come at the end of its second: who was promised a
+    /// time has it. A rest is nobody's, and may be shorter.
+    fn end(&self) -> Seconds {
+        let cut_off = Seconds::from(self.state != State::Refused);
+        self.last + self.idle + cut_off
     }
 
     /// When a datagram last went either way.

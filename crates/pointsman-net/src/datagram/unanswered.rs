@@ -15,27 +15,53 @@ pub(super) const SILENCE: Seconds = 3;
 /// answer.
 const MOST: usize = 1 << 16;
 
-/// Flows whose targets are to answer, in the order of the moments when they should have.
-#[derive(Debug, Default)]
-pub(super) struct Unanswered(VecDeque<(Seconds, FlowId)>);
+/// Flows whose targets are to answer, each with when its waiting began, in that order.
+#[derive(Debug)]
+pub(super) struct Unanswered<F = FlowId>(VecDeque<(Seconds, F)>);
 
-impl Unanswered {
+impl<F> Default for Unanswered<F> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<F: Copy> Unanswered<F> {
     /// A flow is carried to its target from now on.
-    pub(super) fn wait(&mut self, flow: FlowId, now: Seconds) {
+    pub(super) fn wait(&mut self, flow: F, now: Seconds) {
         if self.0.len() < MOST {
-            self.0.push_back((now + SILENCE, flow));
+            self.0.push_back((now, flow));
         }
     }
 
     /// When it is to be looked at next.
     pub(super) fn next_due(&self) -> Option<Seconds> {
-        self.0.front().map(|(due, _)| *due)
+        self.0.front().map(|(since, _)| due(*since))
     }
 
     /// A flow whose target should have answered, and when its waiting began.
-    pub(super) fn overdue(&mut self, now: Seconds) -> Option<(FlowId, Seconds)> {
-        let (due, flow) = *self.0.front().filter(|(due, _)| *due <= now)?;
+    pub(super) fn overdue(&mut self, now: Seconds) -> Option<(F, Seconds)> {
+        let (since, flow) = *self.0.front().filter(|(since, _)| due(*since) <= now)?;
         self.0.pop_front();
-        Some((flow, due - SILENCE))
+        Some((flow, since))
+    }
+}
+
+/// When the target should have answered of a flow that waits since then, which may be the end of that second.
+fn due(since: Seconds) -> Seconds {
+    since + SILENCE + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_silent_before_the_time() {
+        let mut unanswered = Unanswered::default();
+        unanswered.wait("a", 10);
+        assert_eq!(unanswered.overdue(10 + SILENCE), None);
+        assert_eq!(unanswered.next_due(), Some(10 + SILENCE + 1));
+        assert_eq!(unanswered.overdue(10 + SILENCE + 1), Some(("a", 10)));
+        assert_eq!(unanswered.next_due(), None);
     }
 }

@@ -89,11 +89,22 @@ fn both_directions_keep_a_flow_and_neither_ends_it() {
     assert!(matches!(nat.came(mapping, to, IDLE - 1), Back::Flow(_)));
     assert_eq!(overdue(&mut nat, 2 * IDLE - 2), Vec::<&str>::new());
     nat.sent(client(), b"a", 2 * IDLE - 2);
-    assert_eq!(overdue(&mut nat, 3 * IDLE - 3), Vec::<&str>::new());
-    assert_eq!(overdue(&mut nat, 3 * IDLE - 2), ["a"]);
+    assert_eq!(overdue(&mut nat, 3 * IDLE - 2), Vec::<&str>::new());
+    assert_eq!(overdue(&mut nat, 3 * IDLE - 1), ["a"]);
     assert_eq!(nat.len(), 0);
     assert_eq!(overdue(&mut nat, 10 * IDLE), Vec::<&str>::new());
     assert_eq!(nat.next_due(), None);
+}
+
+#[test]
+fn no_flow_ends_before_its_time() {
+    let mut nat = Table::new(Filtering::Address);
+    let flow = nat.begin(client(), b"a", "a", PATIENCE, 0);
+    let mapping = nat.map(flow, "direct", 1).unwrap();
+    // At the end of second 0, for all that is known of it.
+    assert!(nat.carry(flow, mapping, at("192.0.2.1:53"), 1, 0));
+    assert_eq!(overdue(&mut nat, 1), Vec::<&str>::new());
+    assert_eq!(overdue(&mut nat, 2), ["a"]);
 }
 
 #[test]
@@ -108,8 +119,8 @@ fn a_short_idle_is_not_kept_waiting_by_a_long_patience() {
     let flow = nat.begin(client(), b"a", "a", PATIENCE, 0);
     let mapping = nat.map(flow, "direct", 1).unwrap();
     assert!(nat.carry(flow, mapping, at("192.0.2.1:53"), 10, 0));
-    assert_eq!(nat.next_due(), Some(10));
-    assert_eq!(overdue(&mut nat, 10), ["a"]);
+    assert_eq!(nat.next_due(), Some(11));
+    assert_eq!(overdue(&mut nat, 11), ["a"]);
 }
 
 #[test]
