@@ -12,32 +12,30 @@ pub(super) const COMPARED: usize = 64;
 
 impl<F, W, M> Nat<F, W, M> {
     /// Of the flows for which nothing came back, and that are of those that are asked for, one of those that began first;
-    /// those that wait are left alone.
+    /// those that wait are left alone. Those that are looked at in vain are looked at last from then on, so that whoever
+    /// is behind them is found by the next looks.
     pub(in crate::datagram) fn oldest_unanswered_of(
-        &self,
+        &mut self,
         is_asked: impl Fn(&Flow<F>) -> bool,
     ) -> Option<FlowKey<F>> {
-        let is_it = |flow: &Flow<F>| !flow.answered && !flow.waits() && is_asked(flow);
-        let mut first = self.unanswered.iter().take(LOOKED_AT);
-        let found = first.find(|key| self.flows.get(**key).is_some_and(is_it));
-        found.copied()
-    }
-
-    /// The same of all flows.
-    pub(in crate::datagram) fn oldest_unanswered(&mut self) -> Option<FlowKey<F>> {
         let flows = &self.flows;
         for _ in 0..self.unanswered.len().min(LOOKED_AT) {
             let key = self.unanswered.pop_front()?;
             let Some(flow) = flows.get(key).filter(|flow| !flow.answered) else {
                 continue;
             };
-            let waits = flow.waits();
+            let is_it = !flow.waits() && is_asked(flow);
             self.unanswered.push_back(key);
-            if !waits {
+            if is_it {
                 return Some(key);
             }
         }
         None
+    }
+
+    /// The same of all flows.
+    pub(in crate::datagram) fn oldest_unanswered(&mut self) -> Option<FlowKey<F>> {
+        self.oldest_unanswered_of(|_| true)
     }
 
     /// Some of the flows that do not wait, and others the next time: of few flows all.

@@ -210,7 +210,7 @@ fn the_first_that_was_never_answered_gives_way() {
     assert!(nat.oldest_unanswered() == Some(second));
     let other = nat.begin(at("127.0.0.2:5000"), b"c", "c", PATIENCE, 3);
     assert!(nat.refuse(other, 10, 3));
-    let of = |text: &str| nat.oldest_unanswered_of(|flow| flow.client().ip() == at(text).ip());
+    let mut of = |text: &str| nat.oldest_unanswered_of(|flow| flow.client().ip() == at(text).ip());
     assert!(of("127.0.0.2:1") == Some(other));
     assert!(of("127.0.0.1:1") == Some(second));
     assert!(of("127.0.0.3:1").is_none());
@@ -336,5 +336,30 @@ proptest! {
             prop_assert!(nat.end(key).is_some());
         }
         prop_assert_eq!((nat.len(), nat.mappings.len(), nat.clients.len()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn who_gives_way_is_found_behind_many_who_do_not() {
+    const OTHERS: u32 = 1500;
+    let last = at("192.0.2.1:53");
+    for answered in [true, false] {
+        let mut nat = Table::new(Filtering::Address);
+        let mut mapping = None;
+        for number in 0..OTHERS {
+            let place = number.to_be_bytes();
+            let flow = nat.begin(client(), &place, "other", PATIENCE, 0);
+            let by = *mapping.get_or_insert_with(|| nat.map(flow, "direct", 1).unwrap());
+            let to = SocketAddr::from((std::net::Ipv4Addr::from(number), 53));
+            assert!(nat.carry(flow, by, to, IDLE, 0));
+            if answered {
+                assert!(matches!(nat.came(by, to, 0), Back::Flow(_)));
+            }
+        }
+        let asked = nat.begin(client(), b"asked", "asked", PATIENCE, 0);
+        assert!(nat.carry(asked, mapping.unwrap(), last, IDLE, 0));
+        let mut looks = 1..=2;
+        let found = looks.find_map(|_| nat.oldest_unanswered_of(|flow| flow.kept == "asked"));
+        assert!(found == Some(asked), "{answered}");
     }
 }

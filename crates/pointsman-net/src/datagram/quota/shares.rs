@@ -64,7 +64,9 @@ struct Share {
     flows: usize,
     held: usize,
     own_ways: usize,
-    /// Its relays, by how many places they have.
+    /// Its relays, also those that count no more and have not left yet.
+    relays: usize,
+    /// Those that count, by how many places they have.
     parts: BTreeSet<(usize, Number)>,
 }
 
@@ -120,6 +122,7 @@ impl Shares {
             },
         );
         share.parts.insert((0, number));
+        share.relays += 1;
         self.most.insert((share.flows, owner));
         Ok((number, asked, leaves))
     }
@@ -133,7 +136,8 @@ impl Shares {
             return;
         };
         share.parts.remove(&(part.flows, number));
-        if share.parts.is_empty() && share.flows + share.own_ways == 0 {
+        share.relays -= 1;
+        if share.relays == 0 {
             self.most.remove(&(share.flows, part.owner));
             self.owners.remove(&part.owner);
         }

@@ -280,3 +280,28 @@ fn ways_that_one_flow_has_for_itself_have_a_limit() {
     drop(relays);
     assert_eq!(room.count(), (0, 0));
 }
+
+#[test]
+fn what_an_association_holds_that_gave_way_is_given_back_to_who_had_it() {
+    let room = Arc::new(FlowQuota::default());
+    let limits = limits(100, 1);
+    let joins = || {
+        let bell = Waker::noop().clone();
+        room.join(Owner::Client(client(1)), bell, &limits).unwrap()
+    };
+    let first = joins();
+    assert!(first.hold(100));
+    let second = joins();
+    assert!(first.is_to_leave());
+    // It has not left yet, and all others have.
+    drop(second);
+    let third = joins();
+    assert!(third.hold(10));
+    first.let_go(100);
+    assert_eq!(room.held(), 10);
+    third.let_go(10);
+    assert!(third.hold(1000));
+    third.let_go(1000);
+    drop((first, third));
+    assert_eq!((room.held(), room.count()), (0, (0, 0)));
+}
