@@ -9,6 +9,7 @@ use std::time::Duration;
 use pointsman_spec::door::DoorLimits;
 
 use super::defaults::{ATTEMPTS, BACKOFF, BALANCE, CONNECT_TIMEOUT};
+use super::udp::silence;
 use super::{ANSWERS, BALANCES, FAMILIES, OTHER_BALANCES, allow, first_line, given, named};
 use crate::forward::{self, Draft, LONGEST_PROBES, NOT_BY_NAME, Origins};
 use crate::input::Input;
@@ -112,7 +113,13 @@ fn read_one(
         read_timeout: limit_of_time(&mut keys, "read_timeout", "`read_timeout`", problems),
         write_timeout: limit_of_time(&mut keys, "write_timeout", "`write_timeout`", problems),
         half_closed: limit_of_time(&mut keys, "half_closed", "`half_closed`", problems),
-        idle: limit_of_time(&mut keys, "idle", "`idle`", problems),
+        idle: match is_udp {
+            true => {
+                let node = given(&mut keys, "idle");
+                node.and_then(|node| silence(node, "`idle`", problems))
+            }
+            false => limit_of_time(&mut keys, "idle", "`idle`", problems),
+        },
     };
     let answers = keys.take_pair("answers").and_then(|(key, node)| {
         let answers = value::choice(node, "`answers`", &ANSWERS, problems)?;

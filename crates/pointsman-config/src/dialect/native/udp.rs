@@ -157,8 +157,8 @@ fn is_told(protocol: Protocol) -> bool {
     protocol != Protocol::Other && protocol.network() != Some(Network::Tcp)
 }
 
-/// For how long a flow may be silent.
-fn silence(node: &Node, what: &str, problems: &mut Problems) -> Option<Duration> {
+/// For how long a flow may be silent: of `udp`, and of forwards of UDP.
+pub(super) fn silence(node: &Node, what: &str, problems: &mut Problems) -> Option<Duration> {
     if node.scalar() == Some("off") {
         let message = format!(
             "{what} cannot be off: nothing says over UDP that a flow is over, so it would keep its place for ever"

@@ -108,6 +108,27 @@ fn forwards_of_udp_are_checked() {
             "2:148: error[invalid-value]: `sni` is a name of TLS over TCP; datagrams have none to choose by",
         ],
     );
+    // As `udp.idle`, whose place it takes; over TCP it may be shorter and longer.
+    for (idle, expected) in [
+        ("100ms", "`idle` must be whole seconds, from `1s` to `1d`"),
+        ("1500ms", "`idle` must be whole seconds, from `1s` to `1d`"),
+        ("2d", "`idle` must be whole seconds, from `1s` to `1d`"),
+        (
+            "off",
+            "`idle` cannot be off: nothing says over UDP that a flow is over, so it would keep its place for ever",
+        ),
+    ] {
+        forward(
+            &format!(
+                "listen: 'udp://:53', targets: [ {{ name: a, address: 'udp://a:1' }} ], idle: {idle}"
+            ),
+            &[&format!("2:83: error[invalid-value]: {expected}")],
+        );
+    }
+    forward(
+        "listen: 'tcp://:53', targets: [ { name: a, address: 'tcp://a:1' } ], idle: 100ms",
+        &[],
+    );
 }
 
 #[test]
