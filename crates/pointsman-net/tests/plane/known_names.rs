@@ -13,6 +13,7 @@ use pointsman_spec::address::Families;
 use pointsman_spec::address::Uplink;
 use pointsman_spec::outbound::{Carrier, Kind, Refusal};
 use pointsman_spec::resolver::ResolverSpec;
+use tokio::sync::watch;
 
 use crate::names::{resolver, visit};
 use crate::nameserver::{Mood, Names};
@@ -157,29 +158,78 @@ async fn what_one_member_of_a_group_heard_is_not_told_of_another() {
     }
 }
 
+/// A resolver that says how many wait for an answer of it.
+#[derive(Debug)]
+struct Counting {
+    resolver: Arc<Resolver>,
+    waiting: watch::Sender<usize>,
+}
+
+/// One who waits; until it is dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Resolve for Counting {
+    fn ask<'a>(&'a self, question: &'a Question, transport: &'a dyn Transport) -> Asking<'a> {
+        self.resolver.ask(question, transport)
+    }
+
+    fn addresses<'a>(&'a self, name: &'a Domain, transport: &'a dyn Transport) -> LookingUp<'a> {
+        Box::pin(async move {
+            // Dropped after what it counts: whoever is not counted any more has left.
+            let mut waiting = None;
+            let mut found = self.resolver.addresses(name, transport);
+            std::future::poll_fn(|cx| {
+                // The first poll asks, or joins who asked.
+                let polled = found.as_mut().poll(cx);
+                waiting.get_or_insert_with(|| Waiting::new(&self.waiting));
+                polled
+            })
+            .await
+        })
+    }
+}
+
 #[tokio::test]
 async fn whoever_asked_first_may_leave_and_the_others_are_answered() {
     let server = echo().await;
-    let names = Names::start(Mood::LateForV4).await;
+    let names = Names::start(Mood::OnceTold).await;
     let mut spec = Script::new().spec();
-    spec.server_resolver = resolver(vec![names.server()], Families::Ipv4Only);
+    let (waiting, mut count) = watch::channel(0);
+    spec.server_resolver = Arc::new(Counting {
+        resolver: resolver(vec![names.server()], Families::Ipv4Only),
+        waiting,
+    });
     let stage = Stage::of(spec).await;
     let first = {
         let (at, port) = (stage.ports[0], server.port());
         tokio::runtime::Handle::current()
             .spawn(async move { Client::to(at).await.socks5("one.test", port).await })
     };
-    while names.asked().is_empty() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    count.wait_for(|count| *count == 1).await.unwrap();
     let second = visit(&stage, "one.test", server.port());
     let leave = async {
-        while stage.plane().flows().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        count.wait_for(|count| *count == 2).await.unwrap();
         first.abort();
+        count.wait_for(|count| *count == 1).await.unwrap();
+        names.speak();
     };
-    assert_eq!(tokio::join!(second, leave).0.0, 0);
+    let leave = tokio::time::timeout(PATIENCE, leave);
+    let ((code, _), left) = tokio::join!(second, leave);
+    left.expect("the first has left, and the second waits");
+    assert_eq!(code, 0);
     assert_eq!(names.questions(), 1, "{:?}", names.asked());
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pointsman_policy::OutboundId;
 use pointsman_spec::resolver::{NameServer, Place};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What a name server does with a question.
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Mood {
     /// Every name is on the loopback.
     Plain,
+    /// Every name is on the loopback, and it says so once the test lets it ([`Names::speak`]).
+    OnceTold,
     /// ... and has no second family that anybody hears of.
     SilentForV6,
     /// ... and has a second family that no host has a route to, and that is answered first: of each look-up
@@ -39,6 +42,7 @@ pub(crate) struct Names {
     address: SocketAddr,
     /// Who asked, for which type, by which number.
     asked: Arc<Mutex<Vec<(IpAddr, u8, u16)>>>,
+    may_speak: watch::Sender<bool>,
     _streams: TcpListener,
     serving: JoinHandle<()>,
 }
@@ -54,6 +58,7 @@ impl Names {
         let asked = Arc::<Mutex<Vec<_>>>::default();
         let (seen, datagrams) = (Arc::clone(&asked), Arc::new(datagrams));
         let address = streams.local_addr().unwrap();
+        let (may_speak, told) = watch::channel(mood != Mood::OnceTold);
         let serving = tokio::runtime::Handle::current().spawn(async move {
             let (mut query, mut lost) = ([0; 512], false);
             while let Ok((length, client)) = datagrams.recv_from(&mut query).await {
@@ -70,9 +75,12 @@ impl Names {
                     }
                     Mood::SlowForV4 => kind == 1 && query[13..17] == *b"slow",
                     Mood::SilentForCorp => query[..length].windows(5).any(|at| at == b"\x04corp"),
-                    Mood::Plain | Mood::LateForV4 | Mood::Short | Mood::NoName | Mood::Broken => {
-                        false
-                    }
+                    Mood::Plain
+                    | Mood::OnceTold
+                    | Mood::LateForV4
+                    | Mood::Short
+                    | Mood::NoName
+                    | Mood::Broken => false,
                 };
                 if silent {
                     continue;
@@ -84,6 +92,14 @@ impl Names {
                         tokio::time::sleep(Duration::from_millis(300)).await;
                         datagrams.send_to(&answer, client).await
                     });
+                } else if !*told.borrow() {
+                    let (datagrams, mut told) = (Arc::clone(&datagrams), told.clone());
+                    tokio::runtime::Handle::current().spawn(async move {
+                        let told = told.wait_for(|may| *may).await.is_ok();
+                        if told {
+                            let _gone = datagrams.send_to(&answer, client).await;
+                        }
+                    });
                 } else {
                     let _gone = datagrams.send_to(&answer, client).await;
                 }
@@ -92,9 +108,15 @@ impl Names {
         Self {
             address,
             asked,
+            may_speak,
             _streams: streams,
             serving,
         }
+    }
+
+    /// Lets it answer what it was asked, and what it will be.
+    pub(crate) fn speak(&self) {
+        self.may_speak.send_replace(true);
     }
 
     pub(crate) fn server(&self) -> NameServer {

@@ -13,52 +13,87 @@ fn read_limits() -> Limits {
     }
 }
 
-#[tokio::test]
-async fn a_source_waits_for_a_slow_target_without_being_late() {
-    // More than the buffers of both sockets hold.
-    const SIZE: usize = 24 << 20;
-    let limits = Limits {
-        idle_server: None,
-        ..read_limits()
-    };
-    let (outcome, ()) = run(limits, &PipePool::default(), |client, server| {
-        let reader = thread::spawn(move || {
-            thread::sleep(SHORT * 4);
-            expect_pattern(&server, SIZE, Duration::ZERO);
-        });
-        send_pattern(&client, SIZE);
-        reader.join().unwrap();
-    })
-    .await;
-    assert_eq!(outcome.ended, Ended::Done);
+/// Writes to the client's socket until nothing fits any more; answers how much did.
+///
+/// The last of it waits in that socket, so that nobody can say later that the client was silent: a thread that has to
+/// be woken to go on writing may be late itself.
+fn fill(mut client: &StdStream) -> usize {
+    client.set_nonblocking(true).unwrap();
+    let (mut sent, mut full) = (0, 0);
+    while full < 10 {
+        match client.write(&pattern(sent, 1 << 16)) {
+            Ok(written) => (sent, full) = (sent + written, 0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                full += 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    client.set_nonblocking(false).unwrap();
+    sent
 }
 
-#[tokio::test]
-async fn a_source_that_is_read_from_again_has_its_whole_time() {
-    const SIZE: usize = 24 << 20;
+/// A relay whose client has filled everything up to the server, which took nothing for several times the limits. The
+/// clock stands still while a blocking task runs, and goes where the test moves it.
+async fn stuck() -> (
+    tokio::task::JoinHandle<Outcome>,
+    StdStream,
+    StdStream,
+    usize,
+) {
     let limits = Limits {
         idle_server: None,
         ..read_limits()
     };
-    let (outcome, quiet) = run(limits, &PipePool::default(), |client, server| {
-        let sender = thread::spawn(move || {
-            for from in (0..SIZE).step_by(1 << 16) {
-                (&client).write_all(&pattern(from, 1 << 16)).unwrap();
-            }
-            client
-        });
-        thread::sleep(SHORT * 3);
-        let mut left = vec![0; SIZE];
+    let ends = Ends::new();
+    let (relay, _) = start(
+        ends.near_client,
+        ends.near_server,
+        limits,
+        &PipePool::default(),
+    );
+    let relay = tokio::spawn(relay);
+    let client = ends.client;
+    let filling = tokio::task::spawn_blocking(move || {
+        let sent = fill(&client);
+        (client, sent)
+    });
+    let (client, sent) = filling.await.unwrap();
+    for _ in 0..8 {
+        tokio::time::advance(SHORT / 2).await;
+    }
+    assert!(!relay.is_finished());
+    (relay, client, ends.server, sent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_waits_for_a_slow_target_without_being_late() {
+    let (relay, client, server, sent) = stuck().await;
+    let reading = tokio::task::spawn_blocking(move || {
+        client.shutdown(Shutdown::Write).unwrap();
+        expect_pattern(&server, sent, Duration::ZERO);
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(next_byte(&client).unwrap(), None);
+    });
+    reading.await.unwrap();
+    assert_eq!(relay.await.unwrap().ended, Ended::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_read_from_again_has_its_whole_time() {
+    let (relay, _client, server, sent) = stuck().await;
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut left = vec![0; sent];
         (&server).read_exact(&mut left).unwrap();
-        let begun = std::time::Instant::now();
-        // Silence now is the client's own.
-        assert!(next_byte(&server).is_err());
-        let _client = sender.join().unwrap();
-        begun.elapsed()
-    })
-    .await;
-    assert_eq!(outcome.ended, Ended::TimedOut(Limit::Read));
-    assert!(quiet >= SHORT / 2, "{quiet:?}");
+        server
+    });
+    let server = reading.await.unwrap();
+    let begun = Instant::now();
+    // Silence now is the client's own.
+    assert_eq!(relay.await.unwrap().ended, Ended::TimedOut(Limit::Read));
+    assert!(begun.elapsed() >= SHORT, "{:?}", begun.elapsed());
+    assert!(next_byte(&server).is_err());
 }
 
 /// A stream in memory, of a bounded size.
