@@ -1,7 +1,10 @@
 //! UDP through SOCKS5: by real proxies, by chains of them, and by what carries none.
 
 mod abuse;
+mod forged;
 mod limits;
+mod members;
+mod programs;
 mod told;
 
 use std::io::{Read as _, Write as _};

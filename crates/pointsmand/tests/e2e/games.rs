@@ -259,6 +259,51 @@ fn iperf_measures_both_directions() {
 }
 
 #[test]
+fn a_server_that_alone_speaks_keeps_its_flow_and_silence_closes_the_socket() {
+    let iperf = Iperf::start();
+    let port = nobody().port();
+    let daemon = Daemon::native(&format!(
+        "version: 1\nudp: {{ idle: 2s }}\nforwards:\n\
+         \x20 games: {{ listen: \"udp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"udp://{0}\" }}] }}\n\
+         \x20 steers: {{ listen: \"tcp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"tcp://{0}\" }}] }}\n",
+        iperf.1
+    ));
+    let descriptors = daemon.descriptors_at_rest();
+    // For three times as long as silence may last.
+    let output = Command::new("iperf3")
+        .args(["--client", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--udp", "--reverse", "--bitrate", "2M", "--length", "1000"])
+        .args(["--time", "6", "--interval", "1", "--json"])
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let intervals = told["intervals"].as_array().unwrap();
+    let full = intervals.iter().filter(|it| {
+        let sum = &it["sum"];
+        // The rest of a second behind the last whole one is short.
+        sum["seconds"].as_f64() > Some(0.9)
+    });
+    let heard: Vec<_> = full.map(|it| it["sum"]["packets"].as_u64()).collect();
+    assert!(heard.len() >= 5, "{told}");
+    assert!(heard.iter().all(|it| *it > Some(0)), "no gap: {heard:?}");
+    let ended = Instant::now();
+    let udp = |daemon: &Daemon| {
+        let mut all = recent(daemon);
+        all.retain(|it| it["network"] == "udp");
+        all
+    };
+    eventually("no flow is live", || live(&daemon).is_empty());
+    assert!(ended.elapsed() < Duration::from_secs(5), "2 s of silence");
+    let all = udp(&daemon);
+    assert_eq!(all.len(), 1, "one flow all the time: {all:?}");
+    assert_eq!(all[0]["ended"], "timeout");
+    assert_eq!(all[0]["ended_by"], "udp.idle");
+    eventually("its socket is closed", || {
+        daemon.descriptors_at_rest() <= descriptors
+    });
+}
+
+#[test]
 fn a_target_whose_port_is_closed_gives_way_and_comes_back() {
     let (first, second) = (nobody(), Target::new("second"));
     let daemon = games(&format!(

@@ -1,6 +1,7 @@
 //! What is told of flows over UDP and of associations: lists, explanations, counts, replays.
 
 use super::*;
+use crate::daemon::client_path;
 
 #[test]
 fn an_association_is_told_as_one_and_no_rule_decided_it() {
@@ -133,4 +134,70 @@ fn flows_over_udp_are_listed_counted_and_replayed() {
     let told = replayed.to_string();
     assert!(told.contains(&format!(":{}", one.port())), "{told}");
     assert!(!told.contains(&format!(":{}", two.port())), "{told}");
+}
+
+#[test]
+fn what_carries_no_udp_is_told_before_a_flow_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pointsman.yaml");
+    let text = "outbounds:\n\
+                \x20 far: { type: socks5, server: \"192.0.2.1:1080\" }\n\
+                \x20 web: { type: http, server: \"192.0.2.1:8080\" }\n\
+                rules:\n\
+                \x20 - AND, [NETWORK, udp], [DST-PORT, 3478], web\n\
+                \x20 - AND, [NETWORK, udp], [DST-PORT, 53], far\n\
+                \x20 - AND, [NETWORK, udp], [PROTOCOL, quic], RESET\n\
+                \x20 - FALLBACK, DIRECT\n";
+    std::fs::write(&path, format!("{MIXED}{text}")).unwrap();
+    let path = path.to_str().unwrap();
+    let run = |words: &[&str]| {
+        let output = Command::new(client_path()).args(words).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (output.status.code(), said)
+    };
+    let explain = |flow: &str, expected: &str| {
+        let flow: Vec<_> = flow.split(' ').collect();
+        let words = ["explain", "--config", path, "--expect", expected];
+        run(&[&words[..], &flow].concat())
+    };
+    for (flow, outbound) in [
+        ("udp call.example:3478", "web"),
+        ("call.example:53/udp", "far"),
+    ] {
+        for (expected, code) in [("REJECT", 0), (outbound, 0), ("DIRECT", 1), ("RESET", 1)] {
+            let (got, said) = explain(flow, expected);
+            assert_eq!(got, Some(code), "{flow} {expected}: {said}");
+            assert!(said.contains("carries no UDP"), "{said}");
+        }
+    }
+    // Over TCP nothing is rejected.
+    assert_eq!(explain("call.example:3478", "REJECT").0, Some(1));
+    assert_eq!(explain("call.example:3478", "DIRECT").0, Some(0));
+    let (_, said) = explain("udp 192.0.2.9:443", "DIRECT");
+    let hint =
+        "the protocol of the first bytes was not said, and a rule looks at it: add `protocol=quic`";
+    assert!(said.contains(hint), "{said}");
+    let (code, said) = explain("udp 192.0.2.9:443 protocol=quic", "RESET");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains(hint), "{said}");
+    let (code, said) = run(&["check", path]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        said.matches("warning[udp-not-carried]").count(),
+        2,
+        "{said}"
+    );
+    let hints: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("hint: "))
+        .collect();
+    assert_eq!(
+        hints,
+        [
+            "send them to an outbound that carries UDP, or refuse them outright",
+            "add `udp: true` to `far` if its server carries UDP; else refuse them outright"
+        ],
+        "{said}"
+    );
 }
