@@ -4,6 +4,7 @@
 //! Absent: what outlives generations (listeners, live flows, selections): see [`crate::plane`].
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use pointsman_policy::{Action, Node, OutboundId, Policy};
 use pointsman_spec::ids::{PolicyId, ResolverId};
 use pointsman_spec::limits::Timeouts;
 use pointsman_spec::outbound::{Kind, Outbound};
+use pointsman_spec::overlap::covers;
 
 use crate::door::Door;
 use crate::group::Groups;
@@ -144,6 +146,24 @@ impl Generation {
     /// Where a listener leads in this generation; `None` where it was closed.
     pub(crate) fn door(&self, listener: ListenerId) -> Option<&Arc<Door>> {
         self.doors.get(&listener)
+    }
+
+    /// The listener by which clients of that one come in now, who connected to the TCP address `local` of this host: the
+    /// same, else the one that listens there in its stead, as where an address was narrowed. `None`: nobody does.
+    pub(crate) fn heir(
+        &self,
+        listener: ListenerId,
+        local: Option<SocketAddr>,
+    ) -> Option<ListenerId> {
+        if self.doors.contains_key(&listener) {
+            return Some(listener);
+        }
+        let local = local?;
+        let there = |it: &&Listening| it.reached.is_some_and(|reached| covers(reached, local));
+        // As the system does: the one of that very address before one of all.
+        let is_wide = |it: &&Listening| it.reached.is_none_or(|at| at.ip().is_unspecified());
+        let found = self.listening.iter().filter(there).min_by_key(is_wide);
+        found.map(|found| found.id)
     }
 
     /// Its groups that try their members.

@@ -1,5 +1,6 @@
 //! The first datagrams of flows, and what is in the way of more.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pointsman_policy::Host;
@@ -115,8 +116,16 @@ impl Relay {
         if now.number() == self.generation.number() {
             return;
         }
-        let doors = (self.generation.door(self.listener), now.door(self.listener));
-        let is_admitted = match (&self.front, doors) {
+        let heir = match &self.front {
+            Front::Forward => Some(self.listener),
+            // Its own listener may be gone while its client's way in is not.
+            Front::Association(_, inbound) => {
+                let at = |port| SocketAddr::new(self.local.get().ip(), port);
+                now.heir(self.listener, inbound.port.map(at))
+            }
+        };
+        let door = heir.and_then(|heir| now.door(heir));
+        let is_admitted = match (&self.front, (self.generation.door(self.listener), door)) {
             // A forward whose listener is gone hears of that by itself, and has no others to admit.
             (Front::Forward, (_, None)) => return,
             (Front::Forward, (_, Some(_))) => true,
@@ -135,6 +144,7 @@ impl Relay {
         }
         let filtering = self.front.filtering(now.spec().datagrams.filtering);
         self.nat.filter_by(filtering);
+        self.listener = heir.unwrap_or(self.listener);
         self.generation = now;
     }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::case::Case;
 use crate::datagram::{self, Relay};
 use crate::door::Door;
-use crate::ends::ClientAddr;
+use crate::ends::{ClientAddr, LocalAddr};
 use crate::flow::{self, Next, Relaying};
 use crate::generation::Generation;
 use crate::listen::Accepted;
@@ -51,7 +51,7 @@ pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
         shared,
         tasks,
         mut generation,
-        listener,
+        mut listener,
         accepted,
     } = arriving;
     let Accepted {
@@ -100,6 +100,7 @@ pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
         generation = shared.generation()?;
         // What it brings now, a login among it, is meant for a proxy: no forward's target gets it.
         let is_same = |door: &Arc<Door>| door.spec.speaks == speaks;
+        listener = generation.heir(listener, ends.local.map(LocalAddr::get))?;
         if !generation.door(listener).is_some_and(is_same) {
             return None;
         }

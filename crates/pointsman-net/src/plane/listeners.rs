@@ -104,6 +104,7 @@ impl Standing {
             (asked, _) => asked.clone(),
         };
         Listening {
+            id: self.id,
             name: Arc::clone(&self.name),
             kind: self.kind,
             at,

@@ -14,6 +14,8 @@ pub struct ListenerId(pub(crate) u64);
 /// Something that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
+    /// The listener.
+    pub(crate) id: ListenerId,
     /// The inbound's or forward's name.
     pub name: Arc<str>,
     /// What the inbound speaks; `Forward` for a forward.

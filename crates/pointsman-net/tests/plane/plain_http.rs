@@ -74,6 +74,33 @@ async fn body(client: &mut Client) -> String {
 }
 
 #[tokio::test]
+async fn a_kept_connection_outlives_its_listener_where_another_is_in_its_stead() {
+    let server = origin("one").await;
+    let at = |ip: [u8; 4], port| {
+        let listen = SocketAddr::from((ip, port));
+        let mut door = inbound("mixed", InboundKind::Mixed);
+        door.listen = vec![listen.into()];
+        door
+    };
+    let stage = Script::new().inbounds([at([0; 4], 0)]).play().await;
+    let inside = SocketAddr::from(([127, 0, 0, 1], stage.ports[0].port()));
+    let mut client = Client::to(inside).await;
+    let request = format!("GET http://one.test:{}/a HTTP/1.1\r\n\r\n", server.port());
+    for number in 1..=3 {
+        client.send(&request).await;
+        assert_eq!(body(&mut client).await, "one/a:");
+        let mut script = Script::new().inbounds([at([127, 0, 0, 1], inside.port())]);
+        script.number = number + 1;
+        stage.plane().apply(script.spec()).await.unwrap();
+    }
+    let mut script = Script::new().inbounds([at([127, 0, 0, 2], inside.port())]);
+    script.number = 5;
+    stage.plane().apply(script.spec()).await.unwrap();
+    client.send(&request).await;
+    assert!(client.rest().await.unwrap_or_default().is_empty());
+}
+
+#[tokio::test]
 async fn requests_of_one_connection_go_each_to_its_host() {
     let (one, two) = (origin("one").await, origin("two").await);
     let stage = Script::new()

@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use pointsman_net::plane::ApplyError;
 use pointsman_policy::fact::InboundKind;
 use pointsman_spec::door::DoorSpec;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 use crate::dropping::dropped_at_each_wait;
 use crate::stage::*;
@@ -137,6 +140,88 @@ async fn a_first_narrowing_loses_no_connection_and_closes_the_rest() {
     assert!(tokio::net::TcpStream::connect(outside).await.is_err());
     client.is_served(8).await;
     client.end().await;
+}
+
+/// A client whose datagrams are relayed.
+struct Associated {
+    _control: Client,
+    socket: UdpSocket,
+    relay: SocketAddr,
+}
+
+impl Associated {
+    async fn by(at: SocketAddr) -> Self {
+        let mut control = Client::to(at).await;
+        control.send([5, 1, 0]).await;
+        control.expect([5, 0]).await;
+        control.send([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+        control.expect([5, 0, 0, 1, 127, 0, 0, 1]).await;
+        let port = control.get(2).await;
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        Self {
+            _control: control,
+            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            relay: (Ipv4Addr::LOCALHOST, port).into(),
+        }
+    }
+
+    /// Whether a datagram to that server arrives there.
+    async fn reaches(&self, server: &UdpSocket) -> bool {
+        let mut datagram = vec![0, 0, 0, 1, 127, 0, 0, 1];
+        datagram.extend(server.local_addr().unwrap().port().to_be_bytes());
+        datagram.extend(b"hello");
+        self.socket.send_to(&datagram, self.relay).await.unwrap();
+        let mut heard = [0; 16];
+        let heard = timeout(Duration::from_secs(1), server.recv(&mut heard));
+        matches!(heard.await, Ok(Ok(5)))
+    }
+}
+
+#[tokio::test]
+async fn an_association_outlives_its_listener_where_another_admits_its_client() {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let stage = Script::new().inbounds([at(any)]).play().await;
+    let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.ports[0].port()));
+    let outside = SocketAddr::from(([127, 0, 0, 2], inside.port()));
+    let bind = || async { UdpSocket::bind("127.0.0.1:0").await.unwrap() };
+    let (one, two, three) = (bind().await, bind().await, bind().await);
+    let client = Associated::by(inside).await;
+    assert!(client.reaches(&one).await);
+    let narrower = at(inside);
+    let mut script = Script::new().inbounds([narrower]);
+    script.number = 2;
+    stage.plane().apply(script.spec()).await.unwrap();
+    assert!(client.reaches(&two).await, "a new flow");
+    assert!(client.reaches(&one).await, "an old one");
+    // Once more, with the listener that came in the other's stead.
+    script = script.fallback("REJECT");
+    script.number = 3;
+    stage.plane().apply(script.spec()).await.unwrap();
+    assert!(!client.reaches(&three).await, "the new rules refuse it");
+    assert!(client.reaches(&one).await, "those before let it go");
+    // Nobody listens any more where it came in.
+    let mut script = Script::new().inbounds([at(outside)]);
+    script.number = 4;
+    stage.plane().apply(script.spec()).await.unwrap();
+    assert!(!client.reaches(&three).await);
+    assert!(!client.reaches(&one).await, "the association is over");
+}
+
+#[tokio::test]
+async fn an_association_ends_where_the_listener_in_its_stead_does_not_admit_its_client() {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let stage = Script::new().inbounds([at(any)]).play().await;
+    let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.ports[0].port()));
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let client = Associated::by(inside).await;
+    assert!(client.reaches(&server).await);
+    let closed = with_user(at(inside), "alice", "secret");
+    let mut script = Script::new().inbounds([closed]);
+    script.number = 2;
+    stage.plane().apply(script.spec()).await.unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    assert!(!client.reaches(&other).await);
+    assert!(!client.reaches(&server).await, "the association is over");
 }
 
 #[tokio::test]
@@ -276,10 +361,7 @@ async fn a_listener_that_lingers_serves_nobody_after_the_end() {
         flow.expect("x").await;
         drop(flow);
     };
-    let (drained, late) = tokio::join!(
-        stage.plane().drain(PATIENCE),
-        tokio::time::timeout(PATIENCE, late)
-    );
+    let (drained, late) = tokio::join!(stage.plane().drain(PATIENCE), timeout(PATIENCE, late));
     late.unwrap();
     assert!(drained);
     // The end waits for it.
