@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::door::Door;
 use crate::doubt::Doubt;
-use crate::ends::Ends;
+use crate::ends::{Ends, counted};
 use crate::facts::{Means, Subject};
 use crate::guest::{Gone, Guest, while_here};
 use crate::inbound::{REFUSED, Unserved};
@@ -243,7 +243,11 @@ impl Case {
         };
         let record = self.ticket.live().record();
         let requests = &self.ways.shared().requests;
-        while_here(guest, requests.ask(&asked.request, record)).await
+        let by = match (self.ends.client, self.ends.local) {
+            (Some(client), Some(local)) => Some(counted(client.get().ip(), local.get().ip())),
+            (client, _) => client.map(|client| client.get().ip()),
+        };
+        while_here(guest, requests.ask(&asked.request, record, by)).await
     }
 
     async fn choose(&mut self, decision: Decision, guest: &impl Guest) -> Result<Choice, Gone> {

@@ -3,7 +3,7 @@
 //! Invariant: an address has one role, and its type says which; one cannot be handed over for another. A role that the
 //! connection does not have (a local stream's, that of a capture) is `None`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The client's own address. An IPv4 address is one, however the socket spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,20 @@ impl Ends {
         let far = original.or_else(|| self.local.map(LocalAddr::get))?;
         Some((self.client?.get(), far))
     }
+}
+
+/// By what a client is counted that talks to an address of this host: a host gets a /64 of IPv6, and may take any address
+/// in it. Those of the same link share one, and are told apart, as are programs of this host.
+pub(crate) fn counted(client: IpAddr, here: IpAddr) -> IpAddr {
+    let IpAddr::V6(address) = client.to_canonical() else {
+        return client.to_canonical();
+    };
+    let network = |address: Ipv6Addr| u128::from(address) >> 64;
+    let is_near = matches!(here, IpAddr::V6(here) if network(here) == network(address));
+    if is_near || address.is_loopback() || address.is_unicast_link_local() {
+        return address.into();
+    }
+    Ipv6Addr::from(network(address) << 64).into()
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 //!
 //! Invariant: a flow waits for one subscriber, within a limit, and is answered once; whatever ends the wait (an answer,
 //! the limit, a subscriber or a client that goes away) leaves nothing behind. How many wait and how much a slow reader
-//! may leave unread is bounded; beyond that the flow does not wait.
+//! may leave unread is bounded; beyond that the flow does not wait. Of both a client has no more than is left for others.
 //!
 //! Deliberately absent: what an answer means. A failed verdict has its request's fallback, which is the policy's.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pointsman_policy::request::{Answer, Request};
@@ -21,6 +23,9 @@ use crate::record::FlowRecord;
 const WAITING: usize = 1024;
 /// Events that a subscriber may leave unread.
 const QUEUE: usize = 256;
+
+/// A client, as it is counted; `None`: one without an address.
+type By = Option<IpAddr>;
 
 /// What a subscriber hears.
 #[derive(Clone, Debug)]
@@ -70,18 +75,22 @@ struct State {
     last: u64,
     subscribers: HashMap<u32, Subscriber>,
     waiting: HashMap<u64, PendingQuestion>,
+    /// Events that a subscription has not read, by whose flows they are of.
+    unread: HashMap<(u64, By), usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Subscriber {
+    id: u32,
     subscription: u64,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<(By, Event)>,
 }
 
 #[derive(Debug)]
 struct PendingQuestion {
     subscriber: u32,
     subscription: u64,
+    by: By,
     answer: oneshot::Sender<Result<Answer, Arc<str>>>,
 }
 
@@ -89,6 +98,36 @@ impl State {
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    /// How many flows of that client wait.
+    fn waiting_of(&self, by: By) -> usize {
+        let all = self.waiting.values();
+        all.filter(|waiting| waiting.by == by).count()
+    }
+
+    /// How many events of that client's flows a subscription has not read.
+    fn unread_of(&self, subscription: u64, by: By) -> usize {
+        let unread = self.unread.get(&(subscription, by));
+        unread.copied().unwrap_or(0)
+    }
+
+    /// Tells a subscriber, if there is room for the client: it has no more unread than is free.
+    fn tell(&mut self, subscriber: &Subscriber, by: By, event: Event) -> Result<(), Arc<str>> {
+        let Subscriber {
+            id,
+            subscription,
+            events,
+        } = subscriber;
+        let (unread, free) = (self.unread_of(*subscription, by), events.capacity());
+        if unread > 0 && unread >= free {
+            let why = format!("{unread} events of its client's flows are unread already");
+            return Err(why.into());
+        }
+        let sent = events.try_send((by, event));
+        sent.map_err(|_full| format!("subscriber {} does not read", id))?;
+        *self.unread.entry((*subscription, by)).or_default() += 1;
+        Ok(())
     }
 }
 
@@ -110,6 +149,7 @@ impl Requests {
         let (sender, events) = mpsc::channel(QUEUE);
         for id in ids {
             let subscriber = Subscriber {
+                id: *id,
                 subscription: number,
                 events: sender.clone(),
             };
@@ -148,10 +188,10 @@ impl Requests {
         self.state().waiting.len()
     }
 
-    /// Asks the subscriber, and waits as long as the request says.
-    pub(crate) async fn ask(&self, request: &Request, record: FlowRecord) -> Fact<Answer> {
+    /// Asks the subscriber for a flow of that client, and waits as long as the request says.
+    pub(crate) async fn ask(&self, request: &Request, record: FlowRecord, by: By) -> Fact<Answer> {
         let who = request.subscriber;
-        let (asked, answer) = match self.put(request, record) {
+        let (asked, answer) = match self.put(request, record, by) {
             Ok(asked) => asked,
             Err(why) => return Fact::Failed(why),
         };
@@ -172,18 +212,20 @@ impl Requests {
         &self,
         request: &Request,
         record: FlowRecord,
+        by: By,
     ) -> Result<(QuestionGuard<'_>, Reply), Arc<str>> {
         let who = request.subscriber;
         let mut state = self.state();
-        let Some(Subscriber {
-            subscription,
-            events,
-        }) = state.subscribers.get(&who).cloned()
-        else {
+        let Some(subscriber) = state.subscribers.get(&who).cloned() else {
             return Err(format!("nobody subscribes to {who}").into());
         };
         if state.waiting.len() >= WAITING {
             return Err(format!("{WAITING} flows wait for an answer already").into());
+        }
+        // No client has more than is left for others.
+        let own = state.waiting_of(by);
+        if own >= WAITING - state.waiting.len() {
+            return Err(format!("{own} flows of its client wait for an answer already").into());
         }
         let number = state.number();
         let question = Arc::new(Question {
@@ -191,20 +233,20 @@ impl Requests {
             request: request.clone(),
             record,
         });
-        if events.try_send(Event::Asked(question)).is_err() {
-            return Err(format!("subscriber {who} does not read").into());
-        }
+        state.tell(&subscriber, by, Event::Asked(question))?;
         let (answer, reply) = oneshot::channel();
         let waiting = PendingQuestion {
             subscriber: who,
-            subscription,
+            subscription: subscriber.subscription,
+            by,
             answer,
         };
         state.waiting.insert(number, waiting);
         let asked = QuestionGuard {
             requests: self,
             number,
-            events,
+            by,
+            subscriber,
         };
         Ok((asked, reply))
     }
@@ -216,14 +258,16 @@ type Reply = oneshot::Receiver<Result<Answer, Arc<str>>>;
 struct QuestionGuard<'r> {
     requests: &'r Requests,
     number: u64,
-    events: mpsc::Sender<Event>,
+    by: By,
+    subscriber: Subscriber,
 }
 
 impl Drop for QuestionGuard<'_> {
     fn drop(&mut self) {
-        if self.requests.state().waiting.remove(&self.number).is_some() {
+        let mut state = self.requests.state();
+        if state.waiting.remove(&self.number).is_some() {
             // Who does not read need not know.
-            let _ = self.events.try_send(Event::Over(self.number));
+            let _ = state.tell(&self.subscriber, self.by, Event::Over(self.number));
         }
     }
 }
@@ -232,7 +276,7 @@ impl Drop for QuestionGuard<'_> {
 pub struct Subscription {
     requests: Arc<Requests>,
     number: u64,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<(By, Event)>,
 }
 
 impl Subscription {
@@ -244,7 +288,14 @@ impl Subscription {
 
     /// The next event; `None` never while it lives.
     pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        let (by, event) = self.events.recv().await?;
+        if let Entry::Occupied(mut unread) = self.requests.state().unread.entry((self.number, by)) {
+            *unread.get_mut() -= 1;
+            if *unread.get() == 0 {
+                unread.remove();
+            }
+        }
+        Some(event)
     }
 }
 
@@ -260,8 +311,10 @@ impl Drop for Subscription {
         let State {
             subscribers,
             waiting,
+            unread,
             ..
         } = &mut *state;
+        unread.retain(|(subscription, _), _| *subscription != self.number);
         subscribers.retain(|_, subscriber| subscriber.subscription != self.number);
         let own = waiting.extract_if(|_, waiting| waiting.subscription == self.number);
         for (_, waiting) in own {

@@ -5,7 +5,7 @@
 
 mod shares;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -16,6 +16,7 @@ use pointsman_spec::limits::DatagramLimits;
 pub(super) use self::shares::Owner;
 use self::shares::{Number, Shares};
 use super::losses::{Loss, Losses};
+pub(super) use crate::ends::counted;
 
 /// The places of all flows over UDP.
 #[derive(Debug, Default)]
@@ -240,20 +241,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.room.shares().leave(self.number);
     }
-}
-
-/// By what a client is counted that talks to an address of this host: a host gets a /64 of IPv6, and may take any address
-/// in it. Those of the same link share one, and are told apart, as are programs of this host.
-pub(super) fn counted(client: IpAddr, here: IpAddr) -> IpAddr {
-    let IpAddr::V6(address) = client.to_canonical() else {
-        return client.to_canonical();
-    };
-    let network = |address: Ipv6Addr| u128::from(address) >> 64;
-    let is_near = matches!(here, IpAddr::V6(here) if network(here) == network(address));
-    if is_near || address.is_loopback() || address.is_unicast_link_local() {
-        return address.into();
-    }
-    Ipv6Addr::from(network(address) << 64).into()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ async fn asked(
     meanwhile: impl Future<Output = ()>,
 ) -> String {
     let request = request(subscriber);
-    let waits = requests.ask(&request, record());
+    let waits = requests.ask(&request, record(), None);
     let (verdict, ()) = tokio::join!(waits, meanwhile);
     match verdict {
         Fact::Known(answer, from) => format!("{} ({from})", answer.as_str()),
@@ -36,6 +36,11 @@ async fn heard(subscription: &mut Subscription) -> u64 {
         Some(Event::Asked(question)) => question.number,
         other => panic!("{other:?}"),
     }
+}
+
+/// One of many clients.
+fn client(number: usize) -> By {
+    Some(std::net::Ipv4Addr::from(u32::try_from(number).unwrap()).into())
 }
 
 const REJECT: Answer = Answer::Route(Route::Reject);
@@ -106,7 +111,7 @@ async fn what_waits_and_what_is_unread_is_bounded() {
     let _lazy = requests.subscribe(&[1]).unwrap();
     let request = request(1);
     let mut waits: Vec<_> = (0..=QUEUE)
-        .map(|_| Box::pin(requests.ask(&request, record())))
+        .map(|number| Box::pin(requests.ask(&request, record(), client(number))))
         .collect();
     let short = Duration::from_millis(1);
     let mut last = None;
@@ -127,7 +132,8 @@ async fn what_waits_and_what_is_unread_is_bounded() {
     let mut waits = Vec::new();
     let mut told = None;
     while told.is_none() {
-        let mut wait = Box::pin(requests.ask(&request, record()));
+        let by = client(QUEUE + waits.len());
+        let mut wait = Box::pin(requests.ask(&request, record(), by));
         told = timeout(short, &mut wait).await.ok();
         if told.is_none() {
             waits.push(wait);
@@ -139,4 +145,56 @@ async fn what_waits_and_what_is_unread_is_bounded() {
         told,
         Some(Fact::Failed("1024 flows wait for an answer already".into()))
     );
+}
+
+/// How many questions of one client are put before one is refused, the last that is heard of and why; and whether
+/// another client's is put after that.
+async fn greedy(
+    requests: &Arc<Requests>,
+    reads: Option<&mut Subscription>,
+) -> (usize, String, bool) {
+    let short = Duration::from_millis(1);
+    let request = request(1);
+    let (mut waits, mut reads) = (Vec::new(), reads);
+    let why = loop {
+        let mut wait = Box::pin(requests.ask(&request, record(), client(1)));
+        match timeout(short, &mut wait).await {
+            Ok(Fact::Failed(why)) => break why,
+            Ok(other) => panic!("{other:?}"),
+            Err(_waits) => waits.push(wait),
+        }
+        if let Some(reads) = reads.as_mut() {
+            heard(reads).await;
+        }
+    };
+    let other = requests.ask(&request, record(), client(2));
+    let is_put = timeout(short, other).await.is_err();
+    (waits.len(), why.to_string(), is_put)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_client_leaves_places_for_others() {
+    let requests = Arc::new(Requests::default());
+    let mut reads = requests.subscribe(&[1]).unwrap();
+    let (put, why, is_put) = greedy(&requests, Some(&mut reads)).await;
+    assert_eq!(put, WAITING / 2);
+    assert_eq!(why, "512 flows of its client wait for an answer already");
+    assert!(is_put);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_one_client_leaves_others_something_to_be_read() {
+    let requests = Arc::new(Requests::default());
+    let mut slow = requests.subscribe(&[1]).unwrap();
+    let (put, why, is_put) = greedy(&requests, None).await;
+    assert_eq!(put, QUEUE / 2);
+    assert_eq!(why, "128 events of its client's flows are unread already");
+    assert!(is_put);
+    // All of them are over, and told as far as there is room; once that is read there is as much room as before.
+    assert_eq!(requests.waiting(), 0);
+    while timeout(Duration::from_millis(1), slow.next()).await.is_ok() {}
+    assert!(requests.state().unread.is_empty());
+    assert_eq!(greedy(&requests, None).await.0, QUEUE / 2);
+    drop(slow);
+    assert!(requests.state().unread.is_empty());
 }
