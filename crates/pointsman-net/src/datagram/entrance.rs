@@ -50,7 +50,9 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
     } = entrance;
     let socket = UdpSocket::from_std(socket)?;
     let local = LocalAddr::new(socket.local_addr()?);
-    let owner = Owner::Forward(listener);
+    let door = generation.door(listener);
+    let door = door.ok_or_else(|| io::Error::other("no forward has that listener"))?;
+    let owner = Owner::Forward(Arc::clone(&door.spec.name));
     let limits = &generation.spec().datagrams;
     let sitting = Begin::sit(&shared, owner, limits);
     let (wakers, seat) = sitting.map_err(|full| io::Error::other(full.why(limits).to_string()))?;

@@ -106,7 +106,7 @@ impl FlowQuota {
         waker: Waker,
         limits: &DatagramLimits,
     ) -> Result<Arc<Seat>, Full> {
-        let joined = self.shares().join(owner, waker, limits);
+        let joined = self.shares().join(owner.clone(), waker, limits);
         let (number, asked, leaves) = joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
         if let Some(waker) = leaves {
             waker.wake();
@@ -213,7 +213,7 @@ impl Seat {
     /// Looks how many flows clients have here.
     pub(super) fn with_counts<T>(&self, look: impl FnOnce(&dyn Fn(IpAddr) -> usize) -> T) -> T {
         let shares = self.room.shares();
-        look(&|client| shares.of(self.owner, client))
+        look(&|client| shares.of(&self.owner, client))
     }
 }
 
@@ -233,7 +233,7 @@ impl Drop for FlowPermit {
 
 impl Drop for OwnWay {
     fn drop(&mut self) {
-        self.0.room.shares().end_own_way(self.0.owner);
+        self.0.room.shares().end_own_way(&self.0.owner);
     }
 }
 

@@ -13,18 +13,18 @@ use std::task::Waker;
 use pointsman_spec::limits::DatagramLimits;
 
 use super::{EvictionRequest, Full};
-use crate::spec::listening::ListenerId;
 
 /// The number of a relay.
 pub(super) type Number = u64;
 
 /// Whose flows they are, where all together are too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::datagram) enum Owner {
     /// A client's that connected: its address is its own.
     Client(IpAddr),
-    /// Of all together who send to a forward: an address that a datagram comes from proves nothing.
-    Forward(ListenerId),
+    /// Of all together who send to the forward of that name, wherever it listens: an address that a datagram comes from
+    /// proves nothing.
+    Forward(Arc<str>),
 }
 
 /// Flows that one relay may be asked at once to end: what begins meanwhile is so many more than the limits say.
@@ -50,8 +50,6 @@ pub(super) struct Shares {
     owners: HashMap<Owner, Share>,
     /// Those of `owners`, by how many places they have.
     most: BTreeSet<(usize, Owner)>,
-    /// Flows of a forward's clients.
-    senders: HashMap<(ListenerId, IpAddr), usize>,
     /// Bytes of datagrams that wait.
     held: usize,
     own_ways: usize,
@@ -64,6 +62,8 @@ struct Share {
     flows: usize,
     held: usize,
     own_ways: usize,
+    /// Of a forward: its clients' flows.
+    senders: HashMap<IpAddr, usize>,
     /// Its relays, also those that count no more and have not left yet.
     relays: usize,
     /// Those that count, by how many places they have.
@@ -90,7 +90,7 @@ impl Shares {
         waker: Waker,
         limits: &DatagramLimits,
     ) -> Result<Joined, Full> {
-        let share = self.owners.entry(owner).or_default();
+        let share = self.owners.entry(owner.clone()).or_default();
         let mut leaves = None;
         if matches!(owner, Owner::Client(_)) && share.parts.len() >= limits.flows_by_client {
             // The one that came first.
@@ -113,7 +113,7 @@ impl Shares {
         self.parts.insert(
             number,
             Part {
-                owner,
+                owner: owner.clone(),
                 flows: 0,
                 held: 0,
                 asked: Arc::clone(&asked),
@@ -138,8 +138,9 @@ impl Shares {
         share.parts.remove(&(part.flows, number));
         share.relays -= 1;
         if share.relays == 0 {
-            self.most.remove(&(share.flows, part.owner));
+            let flows = share.flows;
             self.owners.remove(&part.owner);
+            self.most.remove(&(flows, part.owner));
         }
     }
 
@@ -150,8 +151,8 @@ impl Shares {
         client: IpAddr,
         limits: &DatagramLimits,
     ) -> Result<Option<Waker>, Full> {
-        let owner = self.parts.get(&number).ok_or(Full::All)?.owner;
-        let full = if self.of(owner, client) >= limits.flows_by_client {
+        let owner = self.parts.get(&number).ok_or(Full::All)?.owner.clone();
+        let full = if self.of(&owner, client) >= limits.flows_by_client {
             Some(Full::Client)
         } else if self.all >= limits.flows {
             Some(Full::All)
@@ -159,12 +160,12 @@ impl Shares {
             None
         };
         let waker = match full {
-            Some(full) => Some(self.take_for(number, owner, full, limits)?),
+            Some(full) => Some(self.take_for(number, &owner, full, limits)?),
             None => None,
         };
         self.change(number, 1);
-        if let Owner::Forward(listener) = owner {
-            *self.senders.entry((listener, client)).or_default() += 1;
+        if let (Owner::Forward(_), Some(share)) = (&owner, self.owners.get_mut(&owner)) {
+            *share.senders.entry(client).or_default() += 1;
         }
         Ok(waker)
     }
@@ -173,24 +174,29 @@ impl Shares {
     fn take_for(
         &mut self,
         number: Number,
-        owner: Owner,
+        owner: &Owner,
         full: Full,
         limits: &DatagramLimits,
     ) -> Result<Waker, Full> {
         let flows_of = |owner: &Owner| self.owners.get(owner).map_or(0, |share| share.flows);
-        let other = self.most.last().map(|(_, other)| *other);
+        let other = self.most.last().map(|(_, other)| other.clone());
         let other =
-            other.filter(|other| full == Full::All && flows_of(other) > flows_of(&owner) + 1);
+            other.filter(|other| full == Full::All && flows_of(other) > flows_of(owner) + 1);
         let from = match (other, owner) {
             (Some(other), _) => other,
-            (None, Owner::Client(_)) => owner,
-            // Its relays have about the same, for the system spreads who sends there.
-            (None, Owner::Forward(_)) => return Err(full),
+            (None, owner) => owner.clone(),
         };
         let mine = self.parts.get(&number).map_or(0, |part| part.flows);
         let largest = self.owners.get(&from).and_then(|share| share.parts.last());
         let (flows, other) = *largest.ok_or(full)?;
-        if from == owner && flows <= mine + 1 {
+        let is_enough = match owner {
+            _ if from != *owner => true,
+            Owner::Client(_) => flows > mine + 1,
+            // Its relays at one address have about the same, for the system spreads who sends there. One at an address
+            // that is flooded leaves another some.
+            Owner::Forward(_) => full == Full::All && flows > 2 * (mine + 1),
+        };
+        if !is_enough {
             return Err(full);
         }
         let most_owed = limits.flows / 8 + OWED;
@@ -211,12 +217,12 @@ impl Shares {
         let Some(part) = self.parts.get(&number) else {
             return;
         };
-        if let Owner::Forward(listener) = part.owner
-            && let Some(count) = self.senders.get_mut(&(listener, client))
+        if let Some(share) = self.owners.get_mut(&part.owner)
+            && let Some(count) = share.senders.get_mut(&client)
         {
             *count -= 1;
             if *count == 0 {
-                self.senders.remove(&(listener, client));
+                share.senders.remove(&client);
             }
         }
         if part.asked.owed.load(Ordering::Relaxed) > 0 {
@@ -234,11 +240,12 @@ impl Shares {
     }
 
     /// How many flows count for that client, where they are that owner's.
-    pub(super) fn of(&self, owner: Owner, client: IpAddr) -> usize {
+    pub(super) fn of(&self, owner: &Owner, client: IpAddr) -> usize {
         match owner {
-            Owner::Client(_) => self.owners.get(&owner).map_or(0, |share| share.flows),
-            Owner::Forward(listener) => {
-                let count = self.senders.get(&(listener, client));
+            Owner::Client(_) => self.owners.get(owner).map_or(0, |share| share.flows),
+            Owner::Forward(_) => {
+                let share = self.owners.get(owner);
+                let count = share.and_then(|share| share.senders.get(&client));
                 count.copied().unwrap_or(0)
             }
         }
@@ -246,8 +253,8 @@ impl Shares {
 
     /// One more way that a flow of that relay has for itself.
     pub(super) fn own_way(&mut self, number: Number, limits: &DatagramLimits) -> Result<(), Full> {
-        let owner = self.parts.get(&number).ok_or(Full::Names)?.owner;
-        let share = self.owners.get_mut(&owner).ok_or(Full::Names)?;
+        let owner = &self.parts.get(&number).ok_or(Full::Names)?.owner;
+        let share = self.owners.get_mut(owner).ok_or(Full::Names)?;
         let most = |flows: usize| (flows / OF_NAMES).max(1);
         let is_client = matches!(owner, Owner::Client(_));
         if is_client && share.own_ways >= most(limits.flows_by_client) {
@@ -261,9 +268,9 @@ impl Shares {
         Ok(())
     }
 
-    pub(super) fn end_own_way(&mut self, owner: Owner) {
+    pub(super) fn end_own_way(&mut self, owner: &Owner) {
         self.own_ways -= 1;
-        if let Some(share) = self.owners.get_mut(&owner) {
+        if let Some(share) = self.owners.get_mut(owner) {
             share.own_ways -= 1;
         }
     }
@@ -314,12 +321,12 @@ impl Shares {
         };
         part.asked.leave.store(false, Ordering::Relaxed);
         share.parts.remove(&(part.flows, number));
-        self.most.remove(&(share.flows, part.owner));
+        self.most.remove(&(share.flows, part.owner.clone()));
         part.flows = part.flows.saturating_add_signed(by);
         share.flows = share.flows.saturating_add_signed(by);
         self.all = self.all.saturating_add_signed(by);
         share.parts.insert((part.flows, number));
-        self.most.insert((share.flows, part.owner));
+        self.most.insert((share.flows, part.owner.clone()));
     }
 
     /// Places that are taken, and those whose flows they are.

@@ -3,7 +3,6 @@
 use std::task::Wake;
 
 use super::*;
-use crate::spec::listening::ListenerId;
 
 /// A relay that was asked to give way so often.
 #[derive(Default)]
@@ -167,7 +166,7 @@ fn what_is_owed_has_a_bound() {
 fn forged_addresses_take_nothing_from_who_connected_and_have_to_give_way() {
     let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 20);
-    let mut forward = Relay::new(&room, Owner::Forward(ListenerId(1)));
+    let mut forward = Relay::new(&room, Owner::Forward("one".into()));
     let mut connected = Relay::of(&room, 1);
     for _ in 0..5 {
         assert_eq!(connected.takes(1, &limits), Ok(()));
@@ -181,7 +180,7 @@ fn forged_addresses_take_nothing_from_who_connected_and_have_to_give_way() {
     assert_eq!(connected.places.len(), 20);
     assert_eq!(forward.gives_way(), 15);
     // Whose address was forged has its own places still.
-    let mut forged = Relay::new(&room, Owner::Forward(ListenerId(2)));
+    let mut forged = Relay::new(&room, Owner::Forward("two".into()));
     for _ in 0..20 {
         assert_eq!(forged.takes(2, &limits), Ok(()));
     }
@@ -304,4 +303,23 @@ fn what_an_association_holds_that_gave_way_is_given_back_to_who_had_it() {
     third.let_go(1000);
     drop((first, third));
     assert_eq!((room.held(), room.count()), (0, (0, 0)));
+}
+
+#[test]
+fn a_forward_is_one_owner_and_none_of_its_addresses_starves_another() {
+    let room = Arc::new(FlowQuota::default());
+    let limits = limits(100, 60);
+    let forward = || Relay::new(&room, Owner::Forward("one".into()));
+    let (mut flooded, mut other) = (forward(), forward());
+    flooded.fills(1, &limits);
+    assert_eq!(other.takes(1, &limits), Err(Full::Client));
+    flooded.fills(2, &limits);
+    assert_eq!(flooded.places.len(), 100);
+    other.fills(3, &limits);
+    let ended = flooded.gives_way();
+    assert_eq!((ended, other.places.len()), (33, 33));
+    flooded.fills(4, &limits);
+    assert_eq!(other.gives_way(), 0);
+    drop((flooded, other));
+    assert_eq!(room.count(), (0, 0));
 }
