@@ -200,6 +200,10 @@ fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
         Ok(decided) => decided,
         Err(error) => return unreadable(error.to_string()),
     };
+    // It would come out, and say nothing of any flow.
+    if let Some(why) = decided.impossible() {
+        return unreadable(why);
+    }
     let name = |outbound: Option<_>| outbound.map_or(NONE, |outbound| decided.name(outbound));
     let way = decided.way(&First);
     if way.refused.is_some() && names.wants_rejected(&case.expect) {

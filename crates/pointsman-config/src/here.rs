@@ -1,6 +1,6 @@
-//! What a configuration says of this host's programs and users, and is not so here.
+//! What a configuration says of this host's programs, users and interfaces, and is not so here.
 //!
-//! Invariant: warnings alone. A configuration may be checked on another host than it is for, and what is missing may come.
+//! Invariant: warnings and notes alone. A configuration may be checked on another host than it is for, and what is missing may come.
 
 use pointsman_policy::condition::{Condition, TextField, TextTest};
 use pointsman_policy::model::each_node;
@@ -13,12 +13,13 @@ use std::sync::Arc;
 use crate::files::Files;
 use crate::places::Places;
 use crate::problem::Problems;
-use crate::setup::{Outbound, Setup};
+use crate::setup::{Carrier, Kind, Outbound, Setup};
 
 /// Tells of who serves outbounds and is not here, and of paths by which the kernel calls no program.
 pub(crate) fn check(setup: &Setup, files: &dyn Files, problems: &mut Problems) {
     for outbound in &setup.outbounds {
         serving(outbound, files, problems);
+        leaving(outbound, files, problems);
     }
     let mut linked = Vec::new();
     for policy in &setup.policies {
@@ -132,6 +133,31 @@ fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
     ));
 }
 
+/// Tells of an interface that is not here.
+fn leaving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
+    let uplink = match &outbound.kind {
+        Kind::Carry(Carrier::Direct(uplink)) => uplink,
+        Kind::Carry(Carrier::Upstream(upstream)) => &upstream.uplink,
+        _ => return,
+    };
+    let (Some(name), Some(span)) = (&uplink.interface, &outbound.span) else {
+        return;
+    };
+    // Where the kernel shows them; elsewhere nobody knows.
+    let all = Path::new("/sys/class/net");
+    if files.real_path(all).is_err() || !is_missing(&all.join(name), files) {
+        return;
+    }
+    let message = format!(
+        "this host has no interface `{name}` now: until it is there, what leaves by `{}` fails",
+        outbound.name
+    );
+    problems.note("no-such-interface", span, message).hint = Some(
+        "correct `interface`; on another host than the one that it is for, this is to be expected"
+            .into(),
+    );
+}
+
 fn is_missing(path: &Path, files: &dyn Files) -> bool {
     let real = files.real_path(path);
     real.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -151,6 +177,29 @@ fn elsewhere(path: &str, files: &dyn Files) -> Option<String> {
 mod tests {
     use crate::files::Disk;
     use crate::load;
+
+    #[test]
+    fn an_interface_that_is_not_here_is_a_note() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.yaml");
+        let told = |outbound: &str| {
+            let text = format!(
+                "version: 1\ninbounds: {{ a: {{ type: mixed, listen: \"127.0.0.1:1080\" }} }}\n\
+                 outbounds: {{ up: {outbound} }}\nrules: [\"FALLBACK, up\"]\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let told = load(&path, None, None, &Disk).problems.0;
+            let told = told
+                .iter()
+                .map(|it| format!("{} {} {}", it.severity.as_str(), it.code, it.span.line()));
+            told.collect::<Vec<_>>()
+        };
+        let missing = ["note no-such-interface 3"];
+        assert_eq!(told("{ type: direct, interface: nosuch0 }"), missing);
+        let proxy = "{ type: http, server: '192.0.2.1:1', interface: nosuch0 }";
+        assert_eq!(told(proxy), missing);
+        assert!(told("{ type: direct, interface: lo }").is_empty());
+    }
 
     #[test]
     fn what_is_not_here_is_told() {

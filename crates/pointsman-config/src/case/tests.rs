@@ -62,6 +62,23 @@ fn what_holds_says_nothing() {
 }
 
 #[test]
+fn a_flow_that_cannot_be_is_no_test() {
+    check(
+        "www.a.test:443 protocol=quic => direct\na.test:443 network=udp protocol=tls => direct\n\
+         a.test:22 network=udp protocol=ssh method=GET => direct\na.test:22 protocol=ssh method=GET => direct\n\
+         https://a.test network=udp => direct\na.test:443 network=udp protocol=quic alpn=h3 quic-version=1 => direct\n\
+         a.test:443 protocol=tls alpn=h2 tls-version=1.3 ech=yes => direct\na.test:443 alpn=h2 => direct\n\
+         a.test:53 protocol=dns => direct\na.test:53 network=udp protocol=dns => direct",
+        expect![[r#"
+            t.case:1: www.a.test:443 protocol=quic => direct, got -: no flow is both `tcp` and `quic`: add `network=udp`
+            t.case:2: a.test:443 network=udp protocol=tls => direct, got -: no flow is both `udp` and `tls`: write `network=tcp`, or another protocol
+            t.case:3: a.test:22 network=udp protocol=ssh method=GET => direct, got -: no flow is both `udp` and `ssh`: write `network=tcp`, or another protocol
+            t.case:4: a.test:22 protocol=ssh method=GET => direct, got -: no first bytes of `ssh` have what `method` says: leave it out, or write `protocol=http`
+            t.case:5: https://a.test network=udp => direct, got -: no flow is both `udp` and `tls`: write `network=tcp`, or say the protocol with `protocol=`"#]],
+    );
+}
+
+#[test]
 fn what_fails_is_told() {
     check(
         "\ndst=youtube.com:1 => direct",

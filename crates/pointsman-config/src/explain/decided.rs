@@ -52,6 +52,12 @@ impl<'s> Decided<'s> {
         })
     }
 
+    /// Why there is no such flow; `None` where there may be one.
+    #[must_use]
+    pub fn impossible(&self) -> Option<String> {
+        self.situation.impossible(self.query)
+    }
+
     /// Where it goes.
     #[must_use]
     pub fn way(&self, selection: &dyn Selection) -> Way {
@@ -84,6 +90,12 @@ impl<'s> Decided<'s> {
                 detail,
             })
         });
+        if let Some(forward) = self.situation.forward.filter(|_| self.situation.aimed) {
+            let name = &forward.name;
+            explanation.hints.push(format!(
+                "forward `{name}` listens there, so this is what its clients get: `inbound=forward:{name}`"
+            ));
+        }
         hint_of_the_way(&mut explanation, setup);
         if !setup.sources.is_empty() {
             hint_of_sets(&mut explanation, setup, self.situation.policy, self.trace());

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use pointsman_policy::fact::InboundKind;
+use pointsman_policy::fact::{InboundKind, Network};
 
 use super::names::{listed, meant};
-use super::{BadFlow, Via};
+use super::{BadFlow, Query, Via};
+use crate::own::{Listener, Listeners};
 use crate::setup::{Endpoint, Forward, Inbound, Setup};
 
 /// What took a flow in.
@@ -45,6 +46,49 @@ impl<'s> Door<'s> {
             (None, Some(name), _) if named.is_empty() => Err(unnamed(&all, via, name)),
             (None, _, Some(user)) if !open.is_empty() => Err(unknown(&open, user)),
             (None, ..) => Err(unlike(&all, via)),
+        }
+    }
+
+    /// What is meant by what is said: a type that nothing here has is the name of what is called so.
+    pub(super) fn meant(setup: &Setup, via: &Via) -> Via {
+        let Some(kind) = via.kind.filter(|_| via.name.is_none()) else {
+            return via.clone();
+        };
+        let all = Door::all(setup, via);
+        let of_kind = Via {
+            kind: Some(kind),
+            ..Via::default()
+        };
+        let is_named = all.iter().any(|it| it.names().contains(&kind.as_str()));
+        match is_named && !all.iter().any(|it| it.fits(&of_kind)) {
+            true => Via {
+                kind: None,
+                name: Some(kind.as_str().into()),
+                ..via.clone()
+            },
+            false => via.clone(),
+        }
+    }
+
+    /// The forward that listens where a flow goes, of which nobody said how it comes in and which no inbound could
+    /// have taken. One of the flow's transport goes first; where none was said, any is as good.
+    pub(super) fn aimed_at(setup: &'s Setup, query: &Query) -> Option<&'s Forward> {
+        let said = query.inbound.as_ref().filter(|via| **via != Via::default());
+        if said.is_some() || !setup.inbounds.is_empty() {
+            return None;
+        }
+        let (host, port) = query.destination.as_ref().zip(query.port)?;
+        let listeners = Listeners::of(setup);
+        let networks = match query.network {
+            Some(network) => [network, network],
+            None => [Network::Tcp, Network::Udp],
+        };
+        let found = networks.iter().find_map(|network| {
+            listeners.whose(*network, host, port, |address| address.is_loopback())
+        });
+        match found? {
+            Listener::Forward(name) => setup.forwards.iter().find(|it| &*it.name == name),
+            Listener::Inbound(_) => None,
         }
     }
 

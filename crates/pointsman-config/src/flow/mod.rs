@@ -5,6 +5,7 @@
 //! configuration: which policy it meets, and its facts.
 
 mod door;
+mod impossible;
 mod json;
 pub(crate) mod names;
 mod pasted;

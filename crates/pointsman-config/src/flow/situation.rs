@@ -25,6 +25,8 @@ pub struct Situation<'s> {
     pub policy_id: PolicyId,
     /// The forward that took it.
     pub forward: Option<&'s Forward>,
+    /// Whether that forward was not said, but is meant: the flow goes to where it listens.
+    pub aimed: bool,
     /// Who resolves for it.
     pub resolver: Option<ResolverId>,
     /// What is known at accept; what is asked for later is unknown.
@@ -37,7 +39,16 @@ impl<'s> Situation<'s> {
     /// # Errors
     /// [`BadFlow`] when it names what the configuration does not have, or lacks a destination.
     pub fn new(setup: &'s Setup, query: &Query) -> Result<Self, BadFlow> {
-        let door = Door::of(setup, query.inbound.as_ref())?;
+        let aimed = Door::aimed_at(setup, query);
+        let via = match aimed {
+            Some(forward) => Some(Via {
+                kind: Some(InboundKind::Forward),
+                name: Some(Arc::clone(&forward.name)),
+                ..Via::default()
+            }),
+            None => query.inbound.as_ref().map(|via| Door::meant(setup, via)),
+        };
+        let door = Door::of(setup, via.as_ref())?;
         let (forward, inbound) = match door {
             Some(Door::Forward(forward)) => (Some(forward), None),
             Some(Door::Inbound(inbound)) => (None, Some(inbound)),
@@ -50,7 +61,19 @@ impl<'s> Situation<'s> {
         let network = query.network.unwrap_or(usual);
         if let Some(forward) = forward.filter(|_| network != usual) {
             let name = &forward.name;
-            let why = format!("`{name}` takes flows over {} alone", usual.as_str());
+            let others = setup
+                .forwards
+                .iter()
+                .filter(|it| it.is_udp() == (network == Network::Udp));
+            let others: Vec<&str> = others.map(|it| &*it.name).collect();
+            let hint = match (others.as_slice(), &query.inbound) {
+                ([], _) | (_, Some(_)) => String::new(),
+                (others, None) => format!(
+                    "; add `inbound=forward:{}`",
+                    others.join("` or `inbound=forward:")
+                ),
+            };
+            let why = format!("`{name}` takes flows over {} alone{hint}", usual.as_str());
             return Err(bad("network", why));
         }
         let needs_destination = setup.dialect != Dialect::PolicyRouter && forward.is_none();
@@ -72,10 +95,7 @@ impl<'s> Situation<'s> {
         };
         defined(setup, query)?;
         let given = |fact: Option<Arc<str>>| Fact::from_option(fact, Provenance::Given);
-        let via = query
-            .inbound
-            .as_ref()
-            .map(|via| inbound_fact(via, inbound, forward));
+        let via = via.map(|via| inbound_fact(&via, inbound, forward));
         let facts = Facts {
             network,
             inbound: Fact::from_option(via, Provenance::Given),
@@ -95,6 +115,7 @@ impl<'s> Situation<'s> {
             policy,
             policy_id,
             forward,
+            aimed: aimed.is_some(),
             resolver: resolver.or(setup.server_resolver),
             facts,
         })

@@ -226,7 +226,8 @@ impl<'a> Keys<'a> {
 }
 
 /// What other programs call a key that there is.
-const FOREIGN: [(&str, &str); 3] = [
+const FOREIGN: [(&str, &str); 4] = [
+    ("address", "server"),
     ("proxies", "outbounds"),
     ("proxy_groups", "outbounds"),
     ("rule_providers", "rule_sets"),

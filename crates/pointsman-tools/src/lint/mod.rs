@@ -16,6 +16,7 @@ mod ends;
 mod entail;
 mod entries;
 mod given;
+mod hanging;
 mod leak;
 mod logic;
 mod logs;
@@ -230,7 +231,9 @@ fn never_matching<'s>(
             continue;
         };
         let given = given(setup, id, problems);
-        for (origin, dead) in reach(policy, given.as_ref(), Some(members)).sites {
+        let mut sites = reach(policy, given.as_ref(), Some(members)).sites;
+        hanging::mark(setup, policy, (given.as_ref(), members), &mut sites);
+        for (origin, dead) in sites {
             let key = place_of(origin);
             if used {
                 of_used.insert(key);
@@ -246,9 +249,13 @@ fn never_matching<'s>(
                     (true, None) => *known = None,
                     // The first reason that is worth telling.
                     (true, Some(dead)) => {
-                        let silent = known.as_ref().is_some_and(|(_, known)| known.why.is_none());
-                        if silent && dead.why.is_some() {
-                            *known = Some((policy, dead));
+                        if let Some((of, known)) = known.as_mut() {
+                            // One policy where it hangs on a list is enough.
+                            let hangs = known.hangs || dead.hangs;
+                            if known.why.is_none() && dead.why.is_some() {
+                                (*of, *known) = (&**policy, dead);
+                            }
+                            known.hangs = hangs;
                         }
                     }
                     (false, _) => {}

@@ -30,6 +30,8 @@ pub(super) struct Dead<'p> {
     pub(super) why: Option<Why<'p>>,
     /// Where it would lead.
     pub(super) outbound: Option<OutboundId>,
+    /// Whether it may match once fetched lists hold something else.
+    pub(super) hangs: bool,
 }
 
 /// The sites of a policy, those that never match with the reason.
@@ -75,6 +77,7 @@ pub(super) fn reach<'p>(
                     origin: site.origin,
                     why,
                     outbound: site.outbound,
+                    hangs: false,
                 });
                 sites.push((site.origin, dead));
             }
@@ -92,6 +95,7 @@ pub(super) fn reach<'p>(
                     origin: site,
                     why: (!quiet && !needed).then_some(why),
                     outbound: None,
+                    hangs: false,
                 };
                 sites.push((site, Some(dead)));
             }

@@ -126,6 +126,10 @@ impl<'t, 'a> Tell<'t, 'a> {
                 let hint = format!("both lead to `{name}`: remove this one");
                 (Severity::Note, hint)
             }
+            None if dead.hangs => {
+                let hint = "leave it for a time when the list is another; else move it above the rule that takes its flows";
+                (Severity::Note, hint.to_owned())
+            }
             None => {
                 let hint = "remove it, or move it above the rule that takes its flows";
                 (Severity::Warning, hint.to_owned())
@@ -147,7 +151,12 @@ impl<'t, 'a> Tell<'t, 'a> {
                 format!("earlier rules together take all its flows: {takers} and {more} more")
             }
         };
-        let message = format!("`{rule}` never matches: {takers}");
+        let message = match dead.hangs {
+            true => {
+                format!("`{rule}` never matches with the fetched lists as they are now: {takers}")
+            }
+            false => format!("`{rule}` never matches: {takers}"),
+        };
         self.push("shadowed-rule", severity, dead.origin, message);
         self.finish(&hint, Some((first, "this rule comes first")));
     }

@@ -12,7 +12,7 @@ use super::{FAMILIES, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
 use crate::setup::{NameServer, Place, ResolverId, ResolverSpec, Written};
-use crate::value::{self, parse_name_server};
+use crate::value::{self, parse_name_server, parse_place};
 use crate::yaml::{KeyStyle, Node, Value};
 
 /// The name of the system's own configuration as a resolver.
@@ -125,7 +125,14 @@ fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Opti
         (node, None)
     };
     let text = address.text("an upstream", problems)?;
-    let server = value::or_problem(parse_name_server(text), address, "an upstream", problems)?;
+    let parsed = parse_name_server(text);
+    let bare = parsed.is_err() && parse_place(text).is_ok();
+    let Some(server) = value::or_problem(parsed, address, "an upstream", problems) else {
+        if let (true, Some(problem)) = (bare, problems.last_mut()) {
+            problem.hint = Some(format!("write `udp://{text}`"));
+        }
+        return None;
+    };
     Some(match server {
         NameServer::NotYet(_) if is_no_host(text) => {
             let message = format!("`{text}` is no name server: look-ups through it fail");

@@ -197,8 +197,10 @@ fn add(
         Kind::Domains => {
             let signs = ["+.", "*.", "."];
             let bare = signs.iter().find_map(|sign| text.strip_prefix(sign));
-            let domain = Domain::parse(bare.unwrap_or(text))
-                .map_err(|error| address(format!("`{text}`: {error}")))?;
+            let domain = Domain::parse(bare.unwrap_or(text)).map_err(|error| Fault {
+                hint: name_in(text),
+                ..address(format!("`{text}`: {error}"))
+            })?;
             set.add_suffix(domain, line, text);
         }
         Kind::Ips => {
@@ -233,6 +235,17 @@ fn add(
         }
     }
     Ok(None)
+}
+
+/// What to write where a name was pasted with more around it: `https://x.example/path`, `x.example:443`.
+fn name_in(text: &str) -> Option<String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next()?;
+    // A login is not repeated.
+    let host = host.rsplit_once('@').map_or(host, |(_login, host)| host);
+    let bare = host.rsplit_once(':').map_or(host, |(name, _port)| name);
+    let name = Domain::parse(bare).ok().filter(|_| bare != text)?;
+    Some(format!("a name alone: write `{}`", name.as_str()))
 }
 
 /// What entries may refer to: databases, and no sets, so that none can hold itself.

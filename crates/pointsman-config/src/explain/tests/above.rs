@@ -269,3 +269,41 @@ fn a_look_up_that_failed_is_told_as_such() {
         "no earlier rule decided (1 tried): `FALLBACK, DIRECT` (c.yaml:5); 1 rule could not be decided"
     );
 }
+
+#[test]
+fn a_forward_is_meant_by_its_address_and_by_its_name() {
+    let text = "version: 1\nforwards:\n  web: { listen: 'tcp://127.0.0.1:8080', targets: [{ name: a, address: 'tcp://192.0.2.1:1' }] }\n  \
+                dns: { listen: 'udp://127.0.0.1:5300', targets: [{ name: b, address: 'udp://192.0.2.1:53' }] }\n";
+    let files = Memory::new([("c.yaml", text)]);
+    let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+    let setup = loaded.setup.unwrap();
+    let told = |flow: &str| {
+        let query = Query::parse(flow).unwrap();
+        match explain(&setup, &query, &First, Detail::Folded) {
+            Ok(explained) => (
+                explained.decision.outbound.unwrap_or_default(),
+                explained.hints.join("; "),
+            ),
+            Err(error) => ("error".to_owned(), error.to_string()),
+        }
+    };
+    let there =
+        "forward `dns` listens there, so this is what its clients get: `inbound=forward:dns`";
+    let of_dns = ("dns".to_owned(), there.to_owned());
+    assert_eq!(told("127.0.0.1:5300"), of_dns);
+    assert_eq!(told("udp://127.0.0.1:5300"), of_dns);
+    assert_eq!(told("udp://localhost:5300"), of_dns);
+    let by_name = ("dns".to_owned(), String::new());
+    assert_eq!(told("inbound=dns"), by_name);
+    assert_eq!(told("127.0.0.1:5300 inbound=dns"), by_name);
+    assert_eq!(told("inbound=forward:dns"), by_name);
+    assert_eq!(told("127.0.0.1:8080").0, "web");
+    assert_eq!(told("inbound=web"), ("web".to_owned(), String::new()));
+    let (_, why) = told("udp://192.0.2.9:5301");
+    assert_eq!(
+        why,
+        "`network`: `web` takes flows over tcp alone; add `inbound=forward:dns`"
+    );
+    let (_, why) = told("inbound=tun");
+    assert!(why.contains("there is no inbound of type `tun`"), "{why}");
+}

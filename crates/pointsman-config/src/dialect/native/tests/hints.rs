@@ -30,6 +30,35 @@ fn addresses_and_words_of_other_programs_have_one_here() {
 }
 
 #[test]
+fn what_was_pasted_with_more_around_it_is_told_bare() {
+    for (text, name) in [
+        ("https://x.test/", "x.test"),
+        ("x.test:443", "x.test"),
+        ("https://me:pw@x.test:8443/a?b", "x.test"),
+    ] {
+        let told = hint(&format!("rule_sets: {{ s: {{ domains: ['{text}'] }} }}"));
+        assert_eq!(told, format!("a name alone: write `{name}`"));
+    }
+    let told = hint("rule_sets: { s: { domains: ['a b'] } }");
+    assert!(told.contains("no host name carries"), "{told}");
+    for text in ["1.1.1.1", "1.1.1.1:53", "[::1]:53"] {
+        let told = hint(&format!("dns: {{ upstreams: {{ a: '{text}' }} }}"));
+        assert_eq!(told, format!("write `udp://{text}`"));
+    }
+    let told = read(
+        "version: 1\noutbounds: { p: { type: socks5, address: '192.0.2.1:1' } }\nrules: [ \"FALLBACK, p\" ]\n",
+    );
+    let told = told
+        .problems
+        .0
+        .into_iter()
+        .find(|it| it.code == "unknown-key");
+    assert_eq!(told.unwrap().hint.as_deref(), Some("write `server`"));
+    let told = hint("dns: { upstreams: { a: 'one.test' } }");
+    assert!(told.contains("must begin with one of"), "{told}");
+}
+
+#[test]
 fn what_yaml_takes_for_a_switch_is_no_path() {
     for word in ["true", "No", "off"] {
         let told = hint(&format!("access_log: {word}"));

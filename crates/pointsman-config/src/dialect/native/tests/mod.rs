@@ -161,10 +161,6 @@ fn the_whole_example_loads() {
             pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
               | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
               |        ^^^^^^
-            pointsman.yaml:21:88: warning[unbuilt-resolver]: none of these name servers is of a kind that is built: all that needs this resolver fails
-              | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
-              |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-              hint: add a name server that is asked over UDP or TCP
             pointsman.yaml:21:88: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail
               | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
               |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],

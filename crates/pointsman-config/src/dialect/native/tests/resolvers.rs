@@ -75,6 +75,20 @@ fn resolvers_are_checked() {
         "upstreams: { a: ['https://a/q', 'udp://1.1.1.1'] }",
         &[&note.replace("2:24", "2:25")],
     );
+    // Nobody is harmed by one that nothing asks.
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }",
+        &[&note.replace("2:24", "2:44")],
+    );
+    let named = format!("2:44: {unbuilt}");
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }, domains: { x.test: b }",
+        &[&named, &note.replace("2:24", "2:44")],
+    );
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }, resolver: b",
+        &[&named, &note.replace("2:24", "2:44")],
+    );
     // What stands for a server that could not be converted says nothing of DNS over HTTPS.
     dns(
         "upstreams: { a: ['https://not-carried-over.invalid', 'udp://1.1.1.1'] }",
