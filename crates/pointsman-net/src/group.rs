@@ -4,6 +4,7 @@
 //! is keyed by the group's name, or by the descriptor.
 //! Absent: how a flow is taken to a member: see [`crate::outbound`].
 
+mod dialogue;
 mod inherited;
 mod last_answer;
 mod order;
@@ -14,15 +15,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pointsman_policy::OutboundId;
+use pointsman_spec::outbound::{Balance, Balancing};
 use tokio::time::Instant;
 
+use self::dialogue::Dialogue;
+pub(crate) use self::dialogue::SILENCE;
 use crate::record::Rest;
 
 pub(crate) use self::inherited::{Connected, NotNow, Turn};
 use self::last_answer::LastAnswer;
 pub(crate) use self::order::{Member, Next, Trying, Untried};
 pub(crate) use self::states::{GroupStates, Permit, State, Unfit};
-pub(crate) use self::watch::Watch;
+pub(crate) use self::watch::{Look, Watch};
 
 /// The groups of a generation that try their members.
 #[derive(Debug, Default)]
@@ -51,17 +55,20 @@ impl Group {
 
     /// For a flow over UDP that was given a member at that moment.
     ///
-    /// `one_way`: it is expected to say nothing.
-    pub(crate) fn watch(&self, index: usize, begun: Instant, one_way: bool) -> Watch {
+    /// `how` the members are chosen also says whether they are expected to say nothing.
+    pub(crate) fn watch(&self, index: usize, begun: Instant, how: &Balancing) -> Watch {
         Watch {
             state: Arc::clone(&self.state),
             members: Arc::clone(&self.members),
             heard: self.heard.get(index).map(Arc::clone).unwrap_or_default(),
             index,
             begun,
-            one_way,
+            one_way: how.one_way,
             told: 0,
             known: false,
+            alone: how.balance == Balance::None,
+            looked: false,
+            dialogue: Dialogue::default(),
         }
     }
 }

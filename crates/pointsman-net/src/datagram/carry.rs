@@ -105,12 +105,15 @@ impl Relay {
                 };
                 let payload = &bytes[said.skip..];
                 match self.nat.sent(said.client, &said.place, now) {
-                    Towards::Carried(flow) => moves.push(Move {
-                        flow: Some(flow),
-                        head: 0..0,
-                        payload,
-                        class: datagram.class,
-                    }),
+                    Towards::Carried(flow) => {
+                        self.asks(flow);
+                        moves.push(Move {
+                            flow: Some(flow),
+                            head: 0..0,
+                            payload,
+                            class: datagram.class,
+                        });
+                    }
                     Towards::New => {
                         self.begin(said.client, &said.place, payload, datagram.class);
                     }

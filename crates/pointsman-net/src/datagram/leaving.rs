@@ -229,7 +229,7 @@ impl Relay {
         });
         let held = entry.kept.held.take();
         if is_given {
-            self.silent.wait(flow, self.now);
+            self.asks(flow);
         }
         if closed.is_some() {
             self.wakers.ring(CLOSED);

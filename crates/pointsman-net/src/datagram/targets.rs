@@ -6,10 +6,10 @@
 use tokio::time::Instant;
 
 use super::entries::{FlowId, REST, SHORT_REST};
+use super::front::Front;
 use super::nat::Seconds;
 use super::relay::Relay;
-use super::unanswered::SILENCE;
-use crate::group::Watch;
+use crate::group::{Look, Watch};
 use crate::outbound::DialError;
 use crate::record::{End, Fault};
 
@@ -17,17 +17,24 @@ impl Relay {
     /// Tells the groups whose targets said nothing; their flows go elsewhere, where there is a target that is thought to be
     /// there.
     pub(super) fn look_at_silent(&mut self, now: Seconds) {
-        while let Some((flow, since)) = self.silent.overdue(now) {
+        while let Some(flow) = self.silent.overdue(now) {
             let Some(watch) = self.watch(flow) else {
                 continue;
             };
-            if watch.is_one_way() {
-                // Nobody refused what was sent there: that is all that is ever known of it.
-                watch.heard(now);
-            } else if watch.is_silent(since) && watch.fails(Instant::now()) {
-                let why = format!("the target did not answer within {SILENCE} s");
-                self.end(flow, End::Failed(Fault::TimedOut, why.into()));
+            match watch.look(now, Instant::now()) {
+                Look::Enough => {}
+                Look::Again(at) => self.silent.look_at(flow, at),
+                Look::Gone(why) => self.end(flow, End::Failed(Fault::TimedOut, why.into())),
             }
+        }
+    }
+
+    /// A flow's datagram goes to its target, which is to answer. Cheap, for each datagram.
+    pub(super) fn asks(&mut self, flow: FlowId) {
+        let now = self.now;
+        let is_forward = matches!(self.front, Front::Forward);
+        if is_forward && self.watch(flow).is_some_and(|watch| watch.asks(now)) {
+            self.silent.wait(flow, now);
         }
     }
 

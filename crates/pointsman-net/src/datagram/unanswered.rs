@@ -1,54 +1,61 @@
-//! Flows that wait for the first answer of a target.
+//! Flows whose targets are to answer.
 //!
-//! Invariant: no more are known than there may be flows, and each is looked at once.
+//! Invariant: no more are known than there may be flows, and each is there once at a time.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use super::entries::FlowId;
 use super::nat::Seconds;
+use crate::group::SILENCE;
 
-/// How long nothing may come back: a question that is asked again after five seconds, as resolvers do, goes to the next
-/// target.
-pub(super) const SILENCE: Seconds = 3;
-
-/// Flows that wait at once for a first answer: as many as there may be. Of more it is not told whether their targets
-/// answer.
+/// Flows that wait at once for an answer: as many as there may be. Of more it is not told whether their targets answer.
 const MOST: usize = 1 << 16;
 
-/// Flows whose targets are to answer, each with when its waiting began, in that order.
+/// Flows whose targets are to answer, by the moments when they should have: few different ones, for none is far away.
 #[derive(Debug)]
-pub(super) struct Unanswered<F = FlowId>(VecDeque<(Seconds, F)>);
+pub(super) struct Unanswered<F = FlowId> {
+    due: BTreeMap<Seconds, Vec<F>>,
+    count: usize,
+}
 
 impl<F> Default for Unanswered<F> {
     fn default() -> Self {
-        Self(VecDeque::new())
+        Self {
+            due: BTreeMap::new(),
+            count: 0,
+        }
     }
 }
 
-impl<F: Copy> Unanswered<F> {
-    /// A flow is carried to its target from now on.
+impl<F> Unanswered<F> {
+    /// A flow's datagram goes to its target. Seconds are cut off, so one more is waited for.
     pub(super) fn wait(&mut self, flow: F, now: Seconds) {
-        if self.0.len() < MOST {
-            self.0.push_back((now, flow));
+        self.look_at(flow, now + SILENCE + 1);
+    }
+
+    /// It is to be looked at then.
+    pub(super) fn look_at(&mut self, flow: F, at: Seconds) {
+        if self.count < MOST {
+            self.count += 1;
+            self.due.entry(at).or_default().push(flow);
         }
     }
 
-    /// When it is to be looked at next.
+    /// When one is to be looked at next.
     pub(super) fn next_due(&self) -> Option<Seconds> {
-        self.0.front().map(|(since, _)| due(*since))
+        self.due.first_key_value().map(|(at, _)| *at)
     }
 
-    /// A flow whose target should have answered, and when its waiting began.
-    pub(super) fn overdue(&mut self, now: Seconds) -> Option<(F, Seconds)> {
-        let (since, flow) = *self.0.front().filter(|(since, _)| due(*since) <= now)?;
-        self.0.pop_front();
-        Some((flow, since))
+    /// A flow whose target should have answered.
+    pub(super) fn overdue(&mut self, now: Seconds) -> Option<F> {
+        let mut first = self.due.first_entry().filter(|first| *first.key() <= now)?;
+        let flow = first.get_mut().pop();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        self.count -= usize::from(flow.is_some());
+        flow
     }
-}
-
-/// When the target should have answered of a flow that waits since then, which may be the end of that second.
-fn due(since: Seconds) -> Seconds {
-    since + SILENCE + 1
 }
 
 #[cfg(test)]
@@ -61,7 +68,7 @@ mod tests {
         unanswered.wait("a", 10);
         assert_eq!(unanswered.overdue(10 + SILENCE), None);
         assert_eq!(unanswered.next_due(), Some(10 + SILENCE + 1));
-        assert_eq!(unanswered.overdue(10 + SILENCE + 1), Some(("a", 10)));
+        assert_eq!(unanswered.overdue(10 + SILENCE + 1), Some("a"));
         assert_eq!(unanswered.next_due(), None);
     }
 }

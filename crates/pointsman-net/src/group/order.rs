@@ -166,6 +166,11 @@ impl Failures {
             .is_some_and(|failed| failed.rest(now).passes())
     }
 
+    /// Whether it failed, and was not reached since.
+    pub(super) fn has_failed(&self, member: &Member) -> bool {
+        self.all().contains_key(member)
+    }
+
     /// It was reached: nothing is held against it.
     pub(crate) fn forgive(&self, member: &Member) {
         let mut all = self.all();

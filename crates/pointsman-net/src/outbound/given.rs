@@ -52,7 +52,7 @@ impl Ways {
             });
         };
         let stay = group.admit()?;
-        let (tried, one_way) = (group.tried, group.how.one_way);
+        let (tried, how) = (group.tried, group.how);
         let mut trials = Trials::new(self, group, ends.client.map(ClientAddr::get));
         while let Some(trial) = trials.next(ticket).await {
             let Trial {
@@ -62,7 +62,7 @@ impl Ways {
                 trying,
             } = trial;
             // It lives on with the flow, which is to find out whether the member is there.
-            let mut watch = tried.watch(index, begun, one_way);
+            let mut watch = tried.watch(index, begun, how);
             trying.known();
             match aim.datagrams(ends, same_family).await {
                 Ok((way, place, to)) => {

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, eventually};
@@ -22,6 +22,8 @@ fn text(keys: &str) -> String {
 struct Target {
     at: SocketAddr,
     heard: Arc<AtomicUsize>,
+    /// It answers no more.
+    mute: Arc<AtomicBool>,
 }
 
 impl Target {
@@ -34,15 +36,20 @@ impl Target {
         let at = socket.local_addr().unwrap();
         let heard = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&heard);
+        let mute = Arc::<AtomicBool>::default();
+        let says_nothing = Arc::clone(&mute);
         std::thread::spawn(move || {
             let mut bytes = vec![0; 65_535];
             while let Ok((length, from)) = socket.recv_from(&mut bytes) {
                 counted.fetch_add(1, Ordering::SeqCst);
+                if says_nothing.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let said = String::from_utf8_lossy(&bytes[..length]).into_owned();
                 let _ = socket.send_to(format!("{name} {said} {from}").as_bytes(), from);
             }
         });
-        Self { at, heard }
+        Self { at, heard, mute }
     }
 
     fn heard(&self) -> usize {
@@ -341,6 +348,50 @@ fn a_target_that_says_nothing_gives_way() {
     let failed = recent(&daemon);
     let why = failed[0]["error"].as_str().unwrap();
     assert!(why.contains("did not answer within 3 s"), "{why}");
+}
+
+/// Asks twice a second for so long; who answered each time.
+fn talk(client: &UdpSocket, times: usize) -> Vec<String> {
+    client
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..times {
+        let begun = Instant::now();
+        client.send(b"who").unwrap();
+        let mut bytes = [0; 2048];
+        let length = client.recv(&mut bytes).unwrap_or(0);
+        let said = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        answers.push(said.split(' ').next().unwrap_or_default().to_owned());
+        std::thread::sleep(Duration::from_millis(500).saturating_sub(begun.elapsed()));
+    }
+    answers
+}
+
+#[test]
+fn a_target_that_stops_answering_gives_way_to_the_same_client() {
+    let (first, second) = (Target::new("first"), Target::new("second"));
+    let daemon = games(&format!(
+        "listen: \"udp://127.0.0.1:0\", targets: [{{ name: first, address: \"udp://{}\" }}, {{ name: second, address: \"udp://{}\" }}]",
+        first.at, second.at
+    ));
+    let one = client("127.0.0.1", at(&daemon));
+    let answers = talk(&one, 8);
+    assert!(answers.iter().all(|who| who == "first"), "{answers:?}");
+    first.mute.store(true, Ordering::SeqCst);
+    let answers = talk(&one, 20);
+    let lost = answers.iter().filter(|who| who.is_empty()).count();
+    assert_eq!(answers.last().unwrap(), "second", "{answers:?}");
+    assert!((6..14).contains(&lost), "{answers:?}");
+    let ended = recent(&daemon);
+    let why = ended
+        .iter()
+        .filter_map(|record| record["error"].as_str())
+        .next();
+    assert!(
+        why.unwrap().contains("the target answers no more"),
+        "{why:?}"
+    );
 }
 
 #[test]
