@@ -1,7 +1,6 @@
 //! Names: what is known of them over reloads and selections, and what is said of those that are not there.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use pointsman_net::lookup::{
     Addresses, Answer, Asking, LookingUp, Picks, Question, Resolve, Transport,
