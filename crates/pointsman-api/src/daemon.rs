@@ -167,6 +167,9 @@ pub struct FetchedList {
     pub unwritten: Option<String>,
 }
 
+/// The longest that a reload may wait for confirmation, in milliseconds: a day. Who has not looked by then will not.
+pub const LONGEST_TRIAL_MS: u64 = 24 * 3600 * 1000;
+
 /// What is asked of a reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,7 +177,7 @@ pub struct ReloadRequest {
     /// Everything but the swap: says which recent flows would go elsewhere.
     #[serde(default)]
     pub plan: bool,
-    /// Rolls back unless confirmed within so many milliseconds; from 1.
+    /// Rolls back unless confirmed within so many milliseconds: 1 to [`LONGEST_TRIAL_MS`].
     #[serde(default)]
     pub confirm_within_ms: Option<u64>,
     /// For a plan: whether names, addresses and programs are kept out of the answer.
@@ -197,6 +200,9 @@ pub struct Reload {
     /// Until when it must be confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting: Option<Awaiting>,
+    /// The generation whose configuration is back, of a roll-back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<String>,
     /// That the configuration was rolled back before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,

@@ -109,6 +109,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Confirms a reload, so that it is not rolled back",
             None,
         ),
+        (_, route::ROLL_BACK) => (
+            "rollBack",
+            "Takes back at once a reload that waits for confirmation",
+            None,
+        ),
         (_, route::STOP) => ("stop", "Drains and ends", None),
         (_, route::EXPLAIN) => (
             "explain",

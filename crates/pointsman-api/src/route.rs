@@ -10,6 +10,8 @@ pub const DIAGNOSTICS: &str = "/v1/diagnostics";
 pub const RELOAD: &str = "/v1/reload";
 /// POST, no body: keeps what a reload with `confirm_within_ms` put in force; [`crate::Reload`].
 pub const CONFIRM: &str = "/v1/reload/confirm";
+/// POST, no body: puts in force again at once what was in force before such a reload; [`crate::Reload`].
+pub const ROLL_BACK: &str = "/v1/reload/roll-back";
 /// POST [`crate::ReplayRequest`] (an empty body is the default one): [`crate::Replay`].
 pub const REPLAY: &str = "/v1/replay";
 /// POST, no body: [`crate::Stop`], then the daemon drains.
@@ -79,6 +81,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", DIAGNOSTICS),
     ("post", RELOAD),
     ("post", CONFIRM),
+    ("post", ROLL_BACK),
     ("post", REPLAY),
     ("post", STOP),
     ("post", EXPLAIN),

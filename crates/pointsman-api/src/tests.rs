@@ -350,13 +350,14 @@ fn the_daemon_is_frozen() {
         problems: vec![],
         plan: None,
         awaiting: Some(awaiting()),
+        back: Some("1".into()),
         notice: Some("again".into()),
         warnings: vec!["lost".into()],
     };
     frozen(
         &reload,
         expect![[
-            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5},"notice":"again","warnings":["lost"]}"#
+            r#"{"generation":"2","applied":false,"problems":[],"awaiting":{"generation":"2","earlier":"1","until":"1970-01-01T00:00:01.000Z","remaining_ms":5},"back":"1","notice":"again","warnings":["lost"]}"#
         ]],
     );
     frozen(

@@ -90,7 +90,7 @@ fn request<T: DeserializeOwned>(
 ) -> Result<T, Stop> {
     let usual = match path {
         // Files are read and listeners closed meanwhile.
-        route::RELOAD | route::REPLAY => LONG_ANSWER,
+        route::RELOAD | route::ROLL_BACK | route::REPLAY => LONG_ANSWER,
         _ => ANSWER,
     };
     let answer = async {

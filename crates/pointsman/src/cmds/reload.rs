@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use pointsman_api::daemon::LONGEST_TRIAL_MS;
 use pointsman_api::{Reload, ReloadRequest, route};
 use pointsman_config::value::parse_duration;
 use pointsman_policy::shown::plain;
@@ -27,10 +28,10 @@ pub(crate) struct ReloadArgs {
     /// Keep what a reload with `--confirm-within` put in force
     #[arg(long, conflicts_with_all = ["plan", "confirm_within"])]
     confirm: bool,
+    /// Take back at once what a reload with `--confirm-within` put in force
+    #[arg(long, conflicts_with_all = ["plan", "confirm_within", "confirm"])]
+    roll_back: bool,
 }
-
-/// The longest that a configuration may wait to be confirmed; the daemon has the same limit.
-const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(), Stop> {
     let confirm_within_ms = match &args.confirm_within {
@@ -38,7 +39,8 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
         Some(text) => {
             let duration = parse_duration(text)
                 .map_err(|error| Stop::Usage(format!("--confirm-within: {error}")))?;
-            if !(Duration::from_millis(1)..=A_DAY).contains(&duration) {
+            let bounds = Duration::from_millis(1)..=Duration::from_millis(LONGEST_TRIAL_MS);
+            if !bounds.contains(&duration) {
                 let why = format!("--confirm-within {text}: write a time from `1ms` to `24h`");
                 return Err(Stop::Usage(why));
             }
@@ -47,6 +49,8 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
     };
     let told: Reload = if args.confirm {
         control::post(global, route::CONFIRM, &json!({}))?
+    } else if args.roll_back {
+        control::post(global, route::ROLL_BACK, &json!({}))?
     } else {
         let request = ReloadRequest {
             plan: args.plan,
@@ -65,12 +69,16 @@ pub(crate) fn run(global: &Global, args: &ReloadArgs, out: &mut Out) -> Result<(
         if let Some(plan) = &told.plan {
             super::replay::write(plan, out)?;
         }
-        let what = if told.applied {
-            "in force"
-        } else {
-            "still in force"
-        };
-        out.line(format_args!("generation {} is {what}", told.generation))?;
+        let now = &told.generation;
+        match &told.back {
+            Some(earlier) => {
+                out.line(format_args!(
+                    "generation {earlier} is back, as generation {now}"
+                ))?;
+            }
+            None if told.applied => out.line(format_args!("generation {now} is in force"))?,
+            None => out.line(format_args!("generation {now} is still in force"))?,
+        }
         if let Some(notice) = &told.notice {
             let word = out.colored(33, "warning");
             out.line(format_args!("{word}: {}", plain(notice)))?;

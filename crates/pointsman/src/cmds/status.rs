@@ -119,7 +119,7 @@ pub(crate) fn lacking(lacking: &BTreeMap<String, u64>) -> Option<String> {
 /// What is rolled back unless it is confirmed, on one line.
 pub(crate) fn awaiting(awaiting: &Awaiting) -> String {
     format!(
-        "generation {} is awaiting confirmation until {} (`pointsman reload --confirm`, {} left), else generation {} \
+        "generation {} is awaiting confirmation until {} (`pointsman reload --confirm` or `--roll-back`, {} left), else generation {} \
          comes back",
         awaiting.generation,
         awaiting.until,

@@ -368,6 +368,17 @@ fn changes() {
             --
         "#]],
     );
+    check(
+        &["reload", "--roll-back"],
+        "200 OK",
+        &reload.replace("{", "{\"back\":\"1\","),
+        expect![[r#"
+            POST /v1/reload/roll-back HTTP/1.1 {}
+            0
+            generation 1 is back, as generation 2
+            --
+        "#]],
+    );
     let stop = r#"{"state":"draining","flows_live":2,"grace_ms":10000}"#;
     check(
         &["stop"],

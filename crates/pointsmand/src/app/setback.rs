@@ -170,9 +170,8 @@ impl App {
             .refused(Setback::new(content, What::Refused, why));
     }
 
-    /// A text was in force, and nobody confirmed it.
-    pub(super) fn not_confirmed(&self, content: Content, generation: &str) {
-        let why = format!("nobody confirmed generation {generation}");
+    /// A text was in force for a while, and did not stay.
+    pub(super) fn not_kept(&self, content: Content, why: String) {
         let setback = Setback::new(content, What::RolledBack, why);
         self.remember(|known| known.rolled_back(setback));
     }

@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_api::daemon::LONGEST_TRIAL_MS;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::setup::{Carrier, Group, How, Kind, Outbound, Protocol};
@@ -26,9 +27,6 @@ use super::Refusal;
 use crate::app::{App, InForce};
 use crate::candidate::{MOST_TOLD, Refused};
 use crate::replay;
-
-/// The longest that a reload may wait for confirmation, in milliseconds: a day.
-const MOST_WITHIN_MS: u64 = 24 * 3600 * 1000;
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
@@ -165,8 +163,9 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     };
     let within = request.confirm_within_ms;
     let bad = |text: &str| Refusal(StatusCode::BAD_REQUEST, "bad-request", text.into());
-    if within == Some(0) || within.is_some_and(|within| within > MOST_WITHIN_MS) {
-        return bad("`confirm_within_ms` is 1 to 86400000: a day").into_response();
+    if within == Some(0) || within.is_some_and(|within| within > LONGEST_TRIAL_MS) {
+        let text = format!("`confirm_within_ms` is 1 to {LONGEST_TRIAL_MS}: a day");
+        return bad(&text).into_response();
     }
     if request.plan && within.is_some() {
         return bad("a plan puts nothing in force that could be confirmed").into_response();
@@ -196,6 +195,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
             problems: told(&problems),
             plan,
             awaiting: app.awaiting(),
+            back: None,
             notice,
             warnings,
         })
@@ -251,20 +251,42 @@ pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, 
 
 /// `POST /v1/reload/confirm`
 pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
-    let Some(warnings) = app.confirm() else {
-        let text = "no reload waits for confirmation".to_owned();
-        return Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response();
+    match app.confirm() {
+        Some(warnings) => tried(&app, None, warnings),
+        None => nothing_waits(),
+    }
+}
+
+/// `POST /v1/reload/roll-back`
+pub(crate) async fn roll_back(State(app): State<Arc<App>>) -> Response {
+    let (code, why) = match app.take_back().await {
+        Ok(Some(back)) => return tried(&app, Some(back.earlier.to_string()), back.lost),
+        Ok(None) => return nothing_waits(),
+        Err(why @ Refused::Stopping) => ("stopping", why),
+        Err(why) => ("not-rolled-back", why),
     };
+    let text = format!("not rolled back, nothing changed: {why}");
+    Refusal(StatusCode::CONFLICT, code, text).into_response()
+}
+
+/// The answer at the end of a trial.
+fn tried(app: &App, back: Option<String>, warnings: Vec<String>) -> Response {
     Json(api::Reload {
         generation: app.generation().0.to_string(),
         applied: true,
         problems: Vec::new(),
         plan: None,
         awaiting: None,
+        back,
         notice: None,
         warnings,
     })
     .into_response()
+}
+
+fn nothing_waits() -> Response {
+    let text = "no reload waits for confirmation".to_owned();
+    Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response()
 }
 
 /// `POST /v1/stop`

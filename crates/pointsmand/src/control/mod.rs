@@ -39,11 +39,12 @@ use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 20] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 21] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(handlers::reload)),
         (route::CONFIRM, post(handlers::confirm)),
+        (route::ROLL_BACK, post(handlers::roll_back)),
         (route::REPLAY, post(tools::replay)),
         (route::STOP, post(handlers::stop)),
         (route::EXPLAIN, post(flows::explain)),

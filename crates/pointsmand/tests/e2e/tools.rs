@@ -382,6 +382,38 @@ fn what_nobody_confirms_is_rolled_back() {
 }
 
 #[test]
+fn what_waits_is_taken_back_at_once() {
+    let daemon = Daemon::native(&rules("FALLBACK, DIRECT"));
+    let origin = Http::start("origin");
+    let events = Reader::curl(&daemon, "/v1/events");
+    let nothing_waits = || {
+        let refused = daemon.client(&["reload", "--roll-back"]);
+        assert_eq!(refused.status.code(), Some(4));
+        String::from_utf8_lossy(&refused.stderr).contains("no reload waits for confirmation")
+    };
+    assert!(nothing_waits());
+    daemon.write("pointsman.yaml", &rules("FALLBACK, REJECT"));
+    daemon.json(&["reload", "--confirm-within", "24h"]);
+    assert_eq!(fetch(&daemon, &origin.url()), "403");
+    let told = daemon.client(&["reload", "--roll-back"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert_eq!(told, "generation 1 is back, as generation 3\n");
+    assert_eq!(fetch(&daemon, &origin.url()), "200");
+    events.hears("\"what\":\"rolled-back\"");
+    let status = daemon.json(&["status"]);
+    assert!(status["awaiting"].is_null(), "{status}");
+    assert_eq!(status["setback"]["what"], "rolled-back", "{status}");
+    let why = "somebody asked to roll generation 2 back";
+    assert_eq!(status["setback"]["why"], why, "{status}");
+    assert!(nothing_waits());
+    // What was confirmed stays.
+    daemon.json(&["reload", "--confirm-within", "24h"]);
+    daemon.json(&["reload", "--confirm"]);
+    assert!(nothing_waits());
+    assert_eq!(fetch(&daemon, &origin.url()), "403");
+}
+
+#[test]
 fn the_end_rolls_nothing_back() {
     let mut daemon = Daemon::native(&rules("FALLBACK, DIRECT"));
     let next = rules("FALLBACK, REJECT");
@@ -427,11 +459,16 @@ fn a_port_that_another_took_does_not_come_back() {
     daemon.write("pointsman.yaml", &rules("FALLBACK, REJECT"));
     assert!(
         daemon
-            .client(&["reload", "--confirm-within", "500ms"])
+            .client(&["reload", "--confirm-within", "2s"])
             .status
             .success()
     );
     let _taken = std::net::TcpListener::bind(port).unwrap();
+    // Who asks for it is told, and it goes on waiting.
+    let refused = daemon.client(&["reload", "--roll-back"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(4), "{told}");
+    assert!(told.contains("not rolled back, nothing changed"), "{told}");
     // What is in force stays, whole, and all are told.
     events.hears("\"what\":\"rollback-failed\"");
     let status = daemon.json(&["status"]);
