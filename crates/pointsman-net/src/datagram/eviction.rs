@@ -20,19 +20,31 @@ use crate::record::{End, Fault};
 /// forgotten earlier (RFC 4787, REQ-5).
 const QUIET: Seconds = 120;
 
+/// A flow that was answered, of a client of a forward that has more than another, gives way to that one's first after so
+/// long a silence: games, calls and tunnels are never silent for as long. The other may be forged.
+const LULL: Seconds = 10;
+
 impl Relay {
     /// A place for a flow of that client; where it can have none of others, a flow of this relay gives way that is not
     /// missed.
     pub(super) fn place(&mut self, client: IpAddr) -> Result<FlowPermit, Full> {
         let limits = &self.generation.spec().datagrams;
-        let full = match self.seat.enter(client, limits) {
+        if self.nat.awaited() >= self.seat.most_unanswered(limits) {
+            self.spare(client, Full::Unanswered)?;
+        }
+        let limits = &self.generation.spec().datagrams;
+        match self.seat.enter(client, limits) {
             Ok(place) => return Ok(place),
-            Err(full) => full,
-        };
-        let flow = self.spared(client, full).ok_or(full)?;
-        self.end_for_another(flow, full);
+            Err(full) => self.spare(client, full)?,
+        }
         let limits = &self.generation.spec().datagrams;
         self.seat.enter(client, limits)
+    }
+
+    fn spare(&mut self, client: IpAddr, full: Full) -> Result<(), Full> {
+        let flow = self.spared(client, full).ok_or(full)?;
+        self.end_for_another(flow, full);
+        Ok(())
     }
 
     /// Ends flows whose places were given to others, and an association without flows that another one is there for.
@@ -48,7 +60,7 @@ impl Relay {
         }
         while let Some(full) = self.seat.owes() {
             let flow = self.nat.oldest_unanswered();
-            let Some(flow) = flow.or_else(|| self.idlest_of_most(0)) else {
+            let Some(flow) = flow.or_else(|| self.idlest_of_most(0, 0)) else {
                 return;
             };
             self.end_for_another(flow, full);
@@ -83,9 +95,12 @@ impl Relay {
         if let Some(flow) = self.nat.oldest_unanswered() {
             return Some(flow);
         }
+        if full == Full::Unanswered {
+            return None;
+        }
         if self.seat.is_forward() {
             let mine = self.seat.with_counts(|count| count(client));
-            if let Some(flow) = self.idlest_of_most(mine + 2) {
+            if let Some(flow) = self.idlest_of_most(mine + 2, LULL) {
                 return Some(flow);
             }
         }
@@ -93,14 +108,16 @@ impl Relay {
     }
 
     /// Of some flows the one that was idle for longest among those of the client that has most, and no fewer than that.
-    fn idlest_of_most(&mut self, least: usize) -> Option<FlowId> {
+    /// Those that were not idle for so long are left alone.
+    fn idlest_of_most(&mut self, least: usize, idle: Seconds) -> Option<FlowId> {
         let some = self.nat.some();
-        let nat = &self.nat;
+        let (nat, now) = (&self.nat, self.now);
         self.seat.with_counts(|count| {
             let ranked = some.iter().filter_map(|key| {
                 let flow = nat.flow(*key)?;
                 let count = count(flow.kept.place.client());
-                (count >= least).then_some(((count, Reverse(flow.last())), *key))
+                let is_it = count >= least && flow.last() + idle <= now;
+                is_it.then_some(((count, Reverse(flow.last())), *key))
             });
             let first = ranked.max_by_key(|(rank, _)| *rank);
             first.map(|(_, key)| key)

@@ -214,6 +214,7 @@ impl Relay {
             return leaves.ended();
         };
         leaves.ticket.relays();
+        let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
         let is_given = leaves.watch.is_some();
         let closed = leaves.ticket.live().bytes.closed_or_wake(&self.closing);
         let head = self.front.head(entry.spelled());
@@ -228,6 +229,9 @@ impl Relay {
             watch: leaves.watch,
         });
         let held = entry.kept.held.take();
+        if one_way {
+            self.nat.is_never_answered(flow);
+        }
         if is_given {
             self.asks(flow);
         }

@@ -15,6 +15,8 @@ pub enum Loss {
     Flows,
     /// The same where their client had `udp.flows_by_client`.
     FlowsByClient,
+    /// Flows of a forward that were refused because as many as may be were not answered: each of their datagrams.
+    Unanswered,
     /// Associations that were refused because their client had `udp.flows_by_client`, and flows by all of them.
     Associations,
     /// Flows to names by proxies that were refused because there were as many as there may be.
@@ -29,9 +31,10 @@ pub enum Loss {
 
 impl Loss {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Flows,
         Self::FlowsByClient,
+        Self::Unanswered,
         Self::Associations,
         Self::Names,
         Self::GaveWay,
@@ -45,6 +48,7 @@ impl Loss {
         match self {
             Self::Flows => "flows",
             Self::FlowsByClient => "flows-by-client",
+            Self::Unanswered => "unanswered",
             Self::Associations => "associations",
             Self::Names => "names",
             Self::GaveWay => "gave-way",

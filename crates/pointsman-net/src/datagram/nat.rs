@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use pointsman_spec::limits::Filtering;
 
+use self::sparing::Answer;
 use super::slab::{self, Slab};
 
 /// Seconds of a clock that also runs while the machine sleeps.
@@ -39,8 +40,10 @@ pub(super) struct Nat<F, W, M> {
     latest: Option<FlowKey<F>>,
     /// When flows are looked at next; the entry that counts is the one of the flow's own `due`.
     due: BinaryHeap<Reverse<(Seconds, u32)>>,
-    /// Flows in the order in which they began, those that were answered left out as they are met.
+    /// Flows in the order in which they stopped waiting, those that were answered left out as they are met.
     unanswered: VecDeque<FlowKey<F>>,
+    /// How many flows are to be answered, and were not, with those that wait.
+    awaited: usize,
     /// From which place on [`Self::some`] looks next.
     looked: usize,
     filtering: Filtering,
@@ -68,8 +71,7 @@ pub(super) struct Flow<F> {
     idle: Seconds,
     /// When it is looked at next.
     due: Seconds,
-    /// Whether anything came back.
-    answered: bool,
+    answer: Answer,
     /// Whether another flow of its mapping goes, or went, to the same place.
     shares: bool,
 }
@@ -148,6 +150,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             latest: None,
             due: BinaryHeap::new(),
             unanswered: VecDeque::new(),
+            awaited: 0,
             looked: 0,
             filtering,
         }
@@ -203,7 +206,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             last: now,
             idle: patience,
             due: now + patience,
-            answered: false,
+            answer: Answer::Awaited,
             shares: false,
         });
         self.due.push(Reverse((now + patience, key.place())));
@@ -215,12 +218,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             };
             self.due.retain(|Reverse((at, place))| counts(*at, *place));
         }
-        if self.unanswered.len() > 2 * self.flows.len() + 64 {
-            let flows = &self.flows;
-            self.unanswered
-                .retain(|key| flows.get(*key).is_some_and(|flow| !flow.answered));
-        }
-        self.unanswered.push_back(key);
+        self.awaited += 1;
         let known = self.clients.entry(client).or_insert_with(|| ClientFlows {
             flows: HashMap::new(),
             mappings: Vec::new(),
@@ -307,6 +305,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             }
         }
         self.look_by(flow, now + idle + 1);
+        self.may_give_way(flow);
         true
     }
 
@@ -321,6 +320,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         entry.state = State::Refused;
         (entry.last, entry.idle) = (now, rest);
         self.look_by(flow, now + rest);
+        self.may_give_way(flow);
         true
     }
 
@@ -333,6 +333,9 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         entry.state = State::Refused;
         (entry.last, entry.idle) = (now, rest);
         self.look_by(flow, now + rest);
+        // Whatever it was before, its place is of no use to anybody now.
+        self.answer(flow, Answer::Awaited);
+        self.may_give_way(flow);
         self.leave(mapping, to, flow.place())
     }
 
@@ -374,7 +377,9 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         if let Some((key, flow)) = key.and_then(|key| Some((key, self.flows.get_mut(key)?))) {
             by.latest = key.place();
             flow.last = now;
-            flow.answered = true;
+            if flow.answer != Answer::Came {
+                self.answer(key, Answer::Came);
+            }
             return Back::Flow(key);
         }
         let passes = match self.filtering {
@@ -396,6 +401,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
 
     /// A flow ends.
     pub(super) fn end(&mut self, key: FlowKey<F>) -> Option<Ended<F, M>> {
+        self.answer(key, Answer::Came);
         let flow = self.flows.remove(key)?;
         let mut mapping = None;
         if let State::Carried { mapping: at, to } = flow.state {
@@ -430,7 +436,8 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
                 if peer.flow == place {
                     let flows = &self.flows;
                     let same = |flow: &Flow<F>| flow.state == State::Carried { mapping: at, to };
-                    let mut keys = flows.keys();
+                    let of_client = self.clients.get(&by.client).into_iter();
+                    let mut keys = of_client.flat_map(|known| known.flows.values().copied());
                     let other = keys.find(|key| flows.get(*key).is_some_and(same));
                     peer.flow = other.map_or(place, slab::Key::place);
                 }
@@ -463,7 +470,10 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         let at = mapping.place();
         let is_by =
             |flow: &Flow<F>| matches!(flow.state, State::Carried { mapping, .. } if mapping == at);
-        let keys = self.flows.keys();
+        let client = self.mappings.get(mapping).map(|by| by.client);
+        let of_client = client.and_then(|client| self.clients.get(&client));
+        let keys = of_client.into_iter().flat_map(|known| known.flows.values());
+        let keys = keys.copied();
         keys.filter(|key| self.flows.get(*key).is_some_and(is_by))
             .collect()
     }
@@ -563,6 +573,11 @@ impl<F> Flow<F> {
     /// When a datagram last went either way.
     pub(super) fn last(&self) -> Seconds {
         self.last
+    }
+
+    /// Whether anything came back.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer == Answer::Came
     }
 
     /// Whether it waits.

@@ -18,6 +18,12 @@ use self::shares::{Number, Shares};
 use super::losses::{Loss, Losses};
 pub(super) use crate::ends::counted;
 
+/// That part of all flows may be of one forward and not answered: what a flood of forged senders fills. What answered
+/// flows have is not for it; a flow is answered within the second or so that it takes a large flood to go once round.
+const OF_UNANSWERED: usize = 4;
+/// And so many of each relay: clients that come at once are no flood.
+const LEAST_UNANSWERED: usize = 16;
+
 /// The places of all flows over UDP.
 #[derive(Debug, Default)]
 pub(crate) struct FlowQuota {
@@ -61,6 +67,8 @@ pub(super) enum Full {
     All,
     /// `udp.flows_by_client` of that client are there.
     Client,
+    /// Of a forward's flows too many were not answered, or are decided.
+    Unanswered,
     /// That client has as many associations, and all of them have flows.
     Associations,
     /// Of all flows too many go to names by proxies.
@@ -75,6 +83,7 @@ impl Full {
         match self {
             Self::All => Loss::Flows,
             Self::Client => Loss::FlowsByClient,
+            Self::Unanswered => Loss::Unanswered,
             Self::Associations => Loss::Associations,
             Self::Names | Self::NamesOfClient => Loss::Names,
         }
@@ -82,11 +91,12 @@ impl Full {
 
     pub(super) fn why(self, limits: &DatagramLimits) -> Refused {
         let (key, most) = match self {
-            Self::All | Self::Names => ("udp.flows", limits.flows),
+            Self::All | Self::Names | Self::Unanswered => ("udp.flows", limits.flows),
             _ => ("udp.flows_by_client", limits.flows_by_client),
         };
         let more = match self {
             Self::All | Self::Client => "",
+            Self::Unanswered => ", of which a forward may have a quarter that nobody answered",
             Self::Associations => ", and the client has as many associations, all with flows",
             Self::Names | Self::NamesOfClient => ", of which an eighth may go to names by proxies",
         };
@@ -172,6 +182,16 @@ impl Seat {
     /// Whether it is to end where it has no flows, for another association.
     pub(super) fn is_to_leave(&self) -> bool {
         self.asked.leave.load(Ordering::Relaxed)
+    }
+
+    /// How many flows of this relay may be without an answer, where each of its senders may be forged. Its forward's
+    /// relays share them equally: none is starved by a flood at another's address.
+    pub(super) fn most_unanswered(&self, limits: &DatagramLimits) -> usize {
+        if !self.is_forward() {
+            return usize::MAX;
+        }
+        let relays = self.room.shares().relays(&self.owner);
+        (limits.flows / OF_UNANSWERED / relays.max(1)).max(LEAST_UNANSWERED)
     }
 
     /// One more way that a flow has for itself.

@@ -8,6 +8,7 @@
 
 mod carrying;
 mod choosing;
+mod flood;
 mod keeping;
 mod limits;
 mod log;

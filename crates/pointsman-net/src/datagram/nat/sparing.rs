@@ -10,10 +10,51 @@ const LOOKED_AT: usize = 1024;
 /// longest twentieth of all but once in thirty times.
 pub(super) const COMPARED: usize = 64;
 
+/// What came back to a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing so far.
+    Awaited,
+    /// Something.
+    Came,
+    /// Nothing, and nobody waits for it.
+    Never,
+}
+
 impl<F, W, M> Nat<F, W, M> {
-    /// Of the flows for which nothing came back, and that are of those that are asked for, one of those that began first;
-    /// those that wait are left alone. Those that are looked at in vain are looked at last from then on, so that whoever
-    /// is behind them is found by the next looks.
+    /// How many flows are to be answered, and were not, with those that wait.
+    pub(in crate::datagram) fn awaited(&self) -> usize {
+        self.awaited
+    }
+
+    /// Nobody waits for an answer to that flow.
+    pub(in crate::datagram) fn is_never_answered(&mut self, flow: FlowKey<F>) {
+        self.answer(flow, Answer::Never);
+    }
+
+    pub(super) fn answer(&mut self, flow: FlowKey<F>, answer: Answer) {
+        if let Some(flow) = self.flows.get_mut(flow) {
+            let awaited = |answer| usize::from(answer == Answer::Awaited);
+            self.awaited = self.awaited + awaited(answer) - awaited(flow.answer);
+            flow.answer = answer;
+        }
+    }
+
+    /// A flow waits no longer: it may give way, as long as it is not answered.
+    pub(super) fn may_give_way(&mut self, flow: FlowKey<F>) {
+        // A flow stands there twice where it failed after it was carried.
+        if self.unanswered.len() > 3 * self.flows.len() + 64 {
+            let flows = &self.flows;
+            let counts = |flow: &Flow<F>| !flow.is_answered();
+            self.unanswered
+                .retain(|key| flows.get(*key).is_some_and(counts));
+        }
+        self.unanswered.push_back(flow);
+    }
+
+    /// Of the flows for which nothing came back, and that are of those that are asked for, one of those that were decided
+    /// first. Those that are looked at in vain are looked at last from then on, so that whoever is behind them is found by
+    /// the next looks.
     pub(in crate::datagram) fn oldest_unanswered_of(
         &mut self,
         is_asked: impl Fn(&Flow<F>) -> bool,
@@ -21,10 +62,10 @@ impl<F, W, M> Nat<F, W, M> {
         let flows = &self.flows;
         for _ in 0..self.unanswered.len().min(LOOKED_AT) {
             let key = self.unanswered.pop_front()?;
-            let Some(flow) = flows.get(key).filter(|flow| !flow.answered) else {
+            let Some(flow) = flows.get(key).filter(|flow| !flow.is_answered()) else {
                 continue;
             };
-            let is_it = !flow.waits() && is_asked(flow);
+            let is_it = is_asked(flow);
             self.unanswered.push_back(key);
             if is_it {
                 return Some(key);

@@ -217,6 +217,25 @@ fn the_first_that_was_never_answered_gives_way() {
 }
 
 #[test]
+fn who_failed_gives_way_whatever_was_answered_before_and_one_way_flows_are_not_awaited() {
+    let to = at("192.0.2.1:53");
+    let (mut nat, flow, mapping) = carried(Filtering::Address, to);
+    assert_eq!(nat.awaited(), 1);
+    nat.came(mapping, to, 1);
+    assert_eq!(nat.awaited(), 0);
+    assert!(nat.oldest_unanswered().is_none());
+    nat.rest(flow, 10, 2);
+    assert_eq!(nat.awaited(), 1);
+    assert!(nat.oldest_unanswered() == Some(flow));
+    let (mut nat, flow, _) = carried(Filtering::Address, to);
+    nat.is_never_answered(flow);
+    assert_eq!(nat.awaited(), 0);
+    assert!(nat.oldest_unanswered() == Some(flow));
+    nat.end(flow);
+    assert_eq!(nat.awaited(), 0);
+}
+
+#[test]
 fn some_flows_are_compared_and_others_the_next_time() {
     let mut nat = Table::new(Filtering::Address);
     assert!(nat.some().is_empty());
@@ -249,6 +268,7 @@ enum Step {
     Carry(u8),
     Refuse(u8),
     Answer(u8),
+    Rest(u8),
     Pass(u8),
     End(u8),
 }
@@ -259,6 +279,7 @@ fn step() -> impl Strategy<Value = Step> {
         any::<u8>().prop_map(Step::Carry),
         any::<u8>().prop_map(Step::Refuse),
         any::<u8>().prop_map(Step::Answer),
+        any::<u8>().prop_map(Step::Rest),
         (1..120_u8).prop_map(Step::Pass),
         any::<u8>().prop_map(Step::End),
     ]
@@ -305,6 +326,11 @@ proptest! {
                         prop_assert!(matches!(nat.came(mapping, to, now), Back::Flow(_)));
                     }
                 }
+                Step::Rest(n) => {
+                    if let Some(flow) = nth(&nat, n) {
+                        nat.rest(flow, 10, now);
+                    }
+                }
                 Step::Pass(seconds) => {
                     now += u64::from(seconds);
                     while let Some(key) = nat.overdue(now) {
@@ -330,6 +356,9 @@ proptest! {
             prop_assert_eq!(counted, carried);
             prop_assert!(nat.mappings.keys().all(|key| nat.mappings.get(key).unwrap().flows > 0));
             prop_assert!(nat.due.len() <= 3 * nat.len() + 130);
+            let is_awaited = |key: &FlowKey<()>| nat.flow(*key).unwrap().answer == Answer::Awaited;
+            prop_assert_eq!(nat.awaited(), nat.flows().filter(is_awaited).count());
+            prop_assert!(nat.unanswered.len() <= 3 * nat.len() + 130);
         }
         now += 10_000;
         while let Some(key) = nat.overdue(now) {

@@ -239,6 +239,11 @@ impl Shares {
         (part.asked.owed.load(Ordering::Relaxed) > 0).then_some(part.full)
     }
 
+    /// How many relays an owner has.
+    pub(super) fn relays(&self, owner: &Owner) -> usize {
+        self.owners.get(owner).map_or(0, |share| share.relays)
+    }
+
     /// How many flows count for that client, where they are that owner's.
     pub(super) fn of(&self, owner: &Owner, client: IpAddr) -> usize {
         match owner {

@@ -1,0 +1,178 @@
+//! Forwards of UDP that are flooded: datagrams of senders who are nobody, and a client among them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pointsman_net::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Transport};
+use pointsman_net::plane::Loss;
+use pointsman_policy::{Domain, Host};
+use pointsman_spec::address::{Endpoint, Server};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use crate::stage::*;
+
+/// Finds every name on the loopback, until it finds nothing any more and goes on searching.
+#[derive(Debug, Default)]
+struct Fading(AtomicBool);
+
+impl Resolve for Fading {
+    fn ask<'a>(&'a self, _: &'a Question, _: &'a dyn Transport) -> Asking<'a> {
+        Box::pin(std::future::ready(Answer::Failed("not asked here".into())))
+    }
+
+    fn addresses<'a>(&'a self, _: &'a Domain, _: &'a dyn Transport) -> LookingUp<'a> {
+        Box::pin(async {
+            if self.0.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(Addresses::fixed(vec![Ipv4Addr::LOCALHOST.into()]))
+        })
+    }
+}
+
+fn udp(host: Host, port: u16) -> Endpoint {
+    Endpoint::Udp(Server { host, port })
+}
+
+/// Answers each datagram with itself.
+async fn echo() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut bytes = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            let _gone = socket.send_to(&bytes[..length], from).await;
+        }
+    });
+    at
+}
+
+/// Takes what comes, and says nothing.
+async fn silent() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move { while socket.recv(&mut [0; 64]).await.is_ok() {} });
+    at
+}
+
+/// One datagram of each of so many senders.
+async fn flood(to: SocketAddr, senders: u16) {
+    for sender in 0..senders {
+        let [high, low] = sender.to_be_bytes();
+        let forged = Ipv4Addr::new(127, 8, high, low);
+        let forged = UdpSocket::bind((forged, 0)).await.unwrap();
+        forged.send_to(b"forged", to).await.unwrap();
+    }
+}
+
+/// Whether a word is answered.
+async fn is_answered(client: &UdpSocket) -> bool {
+    let asked = timeout(PATIENCE, async {
+        client.send(b"word").await.unwrap();
+        client.recv(&mut [0; 64]).await.is_ok()
+    });
+    asked.await == Ok(true)
+}
+
+async fn client(to: SocketAddr) -> UdpSocket {
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.connect(to).await.unwrap();
+    client
+}
+
+/// A forward of UDP to that target.
+fn forward(name: &str, endpoint: Endpoint) -> Forward {
+    let mut forward = to([target("t", endpoint)]);
+    forward.name = name.into();
+    forward.listen = vec![udp(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).into()];
+    forward
+}
+
+/// A plane with these forwards where so many flows may be, and where each listens.
+async fn stage(
+    forwards: Vec<Forward>,
+    flows: u16,
+    names: Arc<dyn Resolve>,
+) -> (Stage, Vec<SocketAddr>) {
+    let mut spec = spec(1, &[], forwards);
+    spec.datagrams.flows = flows.into();
+    spec.server_resolver = names;
+    let stage = Stage::play(spec).await;
+    let at = stage.at.iter().map(|it| it.at.address().unwrap());
+    let at = at.collect();
+    (stage, at)
+}
+
+fn lost(stage: &Stage, loss: Loss) -> u64 {
+    let mut all = stage.plane().lost();
+    all.find(|(what, _)| *what == loss).unwrap().1
+}
+
+#[tokio::test]
+async fn flows_that_are_decided_without_end_take_no_place_of_one_that_was_answered() {
+    const FLOWS: u16 = 200;
+    let target = echo().await;
+    let names = Arc::<Fading>::default();
+    let host = Host::Name(Domain::parse("target.test").unwrap());
+    let forward = forward("f", udp(host, target.port()));
+    let (stage, at) = stage(vec![forward], FLOWS, names.clone()).await;
+    // Of one address, which has more flows than any forged one.
+    let players = [
+        client(at[0]).await,
+        client(at[0]).await,
+        client(at[0]).await,
+    ];
+    for player in &players {
+        assert!(is_answered(player).await);
+    }
+    names.0.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        flood(at[0], 2 * FLOWS).await;
+        for player in &players {
+            assert!(is_answered(player).await);
+        }
+    }
+    let live = stage.plane().flows();
+    assert_eq!(live.len(), usize::from(FLOWS / 4) + players.len());
+    assert!(lost(&stage, Loss::Unanswered) > 0);
+    assert_eq!(lost(&stage, Loss::GaveWay), 0, "nobody's flow had to go");
+}
+
+#[tokio::test]
+async fn flows_that_nobody_answers_take_no_place_of_another_forwards() {
+    const FLOWS: u16 = 100;
+    const PLAYERS: u16 = 60;
+    let address = |at: SocketAddr| udp(Host::Address(at.ip()), at.port());
+    let forwards = vec![
+        forward("games", address(echo().await)),
+        forward("flooded", address(silent().await)),
+    ];
+    let (stage, at) = stage(forwards, FLOWS, Arc::<Fading>::default()).await;
+    let mut players = Vec::new();
+    for _ in 0..PLAYERS {
+        let player = client(at[0]).await;
+        assert!(is_answered(&player).await);
+        players.push(player);
+    }
+    flood(at[1], 5 * FLOWS).await;
+    let of = |name: &str| {
+        let live = stage.plane().flows();
+        let records = live.iter().map(|live| live.record());
+        records
+            .filter(|it| it.outbound.as_deref() == Some(name))
+            .count()
+    };
+    let flooded = async {
+        while lost(&stage, Loss::GaveWay) < u64::from(FLOWS) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, flooded).await.unwrap();
+    assert_eq!(of("games"), usize::from(PLAYERS));
+    assert!(of("flooded") <= 2 * 16, "{}", of("flooded"));
+    for player in &players {
+        assert!(is_answered(player).await);
+    }
+}
