@@ -264,6 +264,9 @@ pub struct Stop {
     pub flows_live: u64,
     /// For so long at most.
     pub grace_ms: u64,
+    /// It was asked to end before: now it waits for no flow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// The policies as text.

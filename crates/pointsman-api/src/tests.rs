@@ -374,6 +374,7 @@ fn the_daemon_is_frozen() {
             state: "draining".into(),
             flows_live: 2,
             grace_ms: 10_000,
+            again: false,
         },
         expect![[r#"{"state":"draining","flows_live":2,"grace_ms":10000}"#]],
     );

@@ -19,6 +19,8 @@ mod none;
 #[cfg(unix)]
 mod private_directory;
 #[cfg(unix)]
+mod process;
+#[cfg(unix)]
 mod service;
 #[cfg(unix)]
 mod stream;
@@ -48,6 +50,8 @@ pub use none::{
 };
 #[cfg(unix)]
 pub use private_directory::{PrivateDirectory, create_private, replace_private};
+#[cfg(unix)]
+pub use process::Process;
 #[cfg(unix)]
 pub use service::{
     Signal, Signals, is_root, raise_descriptor_limit, sd_notify, sd_notify_reloading,

@@ -34,7 +34,7 @@ pub(crate) enum Verb {
     /// How many flows and bytes each rule decided
     Rules(cmds::rules::RulesArgs),
     /// End the daemon cleanly
-    Stop,
+    Stop(cmds::stop::StopArgs),
     /// Where a flow goes, and why
     Explain(cmds::explain::ExplainArgs),
     /// Check a configuration and list all its problems

@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use pointsman_api::{Error as Refusal, route};
 use pointsman_config::paths::{Holder, LOCK};
-use pointsman_os::local::{self, LocalStream};
+use pointsman_os::local::{self, LocalStream, Process};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -61,6 +61,12 @@ pub(crate) fn said_wrongly(stop: Stop) -> Stop {
 
 /// What is said where [`events`] end, which nobody asked for.
 pub(crate) const ENDED: &str = "the daemon stops: there is nothing more to follow";
+
+/// The process that serves the control socket, where the system tells it.
+pub(crate) fn other_end(global: &Global) -> Result<Option<Process>, Stop> {
+    let at = address(global)?;
+    block_on(async { Ok(Process::at_other_end(&connect(&at).await?).ok()) })
+}
 
 /// GETs server-sent events and hands each over: its name and its data. Ends when the daemon ends or
 /// `each` says so.
@@ -167,13 +173,7 @@ impl Reply {
 /// Sends a request; an answer that is no success is the daemon's no.
 async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Result<Reply, Stop> {
     let at = address(global)?;
-    let stream = local::connect_control(&at).await.map_err(|error| {
-        Stop::NoDaemon(match error.kind() {
-            // The queue is full: nobody takes connections out of it.
-            ErrorKind::WouldBlock => format!("{}: nobody accepts connections there", at.display()),
-            _ => error.to_string(),
-        })
-    })?;
+    let stream = connect(&at).await?;
     let broken = |error: &hyper::Error| broken_at(&at, error);
     let (mut sender, mut connection) = http1::handshake(TokioIo::new(stream))
         .await
@@ -217,6 +217,17 @@ async fn send(global: &Global, method: Method, path: &str, body: Bytes) -> Resul
     Err(Stop::Refused(serde_json::from_slice(&text).unwrap_or_else(
         |_no_refusal| Refusal::new("http", format!("{status}: {}", said.trim())),
     )))
+}
+
+async fn connect(at: &Path) -> Result<LocalStream, Stop> {
+    let connected = local::connect_control(at).await;
+    connected.map_err(|error| {
+        Stop::NoDaemon(match error.kind() {
+            // The queue is full: nobody takes connections out of it.
+            ErrorKind::WouldBlock => format!("{}: nobody accepts connections there", at.display()),
+            _ => error.to_string(),
+        })
+    })
 }
 
 /// Where the daemon listens: as was said, else by the directory of state that was said, else as the environment says.

@@ -45,7 +45,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Reload(args) => cmds::reload::run(global, args, out),
         Verb::Replay(args) => cmds::replay::run(global, args, out),
         Verb::Rules(args) => cmds::rules::run(global, args, out),
-        Verb::Stop => cmds::stop::run(global, out),
+        Verb::Stop(args) => cmds::stop::run(global, args, out),
         Verb::Explain(args) => cmds::explain::run(global, args, out),
         Verb::Check(args) => cmds::check::run(args, out),
         Verb::Test(args) => cmds::test::run(args, out),

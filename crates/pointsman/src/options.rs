@@ -17,7 +17,7 @@ pub(crate) struct Global {
     /// The daemon's state directory: finds its control socket and its lists [default: as the daemon's]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// How long to wait for the daemon's answer [default: 30s; 5m for `reload` and `replay`]
+    /// How long to wait for the daemon's answer [default: 30s; 5m for `reload` and `replay`; see `stop --wait`]
     #[arg(long, global = true, value_name = "DURATION", value_parser = patience)]
     pub(crate) timeout: Option<Duration>,
     /// Output format [default: text]

@@ -238,10 +238,14 @@ impl App {
         records::wire(record, self.like(record.generation).as_deref())
     }
 
-    /// Asks the daemon to end; the second time, not to wait for flows.
-    pub(crate) fn stop(&self) {
-        self.stop
-            .send_modify(|times| *times = times.saturating_add(1));
+    /// Asks the daemon to end; the second time, not to wait for flows. Answers with whether it was asked before.
+    pub(crate) fn stop(&self) -> bool {
+        let mut before = 0;
+        self.stop.send_modify(|times| {
+            before = *times;
+            *times = before.saturating_add(1);
+        });
+        before > 0
     }
 
     /// Whether it was asked to end.

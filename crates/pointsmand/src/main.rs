@@ -329,7 +329,9 @@ async fn insisted(app: &App, signals: &mut Signals) {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Terminate => app.stop(),
+                Signal::Terminate => {
+                    app.stop();
+                }
                 // Flows that drain are logged, too.
                 Signal::Reopen => app.plane.reopen_access_log(),
                 Signal::Reload => {}

@@ -293,11 +293,16 @@ fn nothing_waits() -> Response {
 pub(crate) async fn stop(State(app): State<Arc<App>>) -> Json<api::Stop> {
     let (_, setup) = app.generation();
     let counters = app.plane.counters();
-    app.stop();
+    let again = app.stop();
+    let grace = match again {
+        true => Duration::ZERO,
+        false => setup.shutdown_grace,
+    };
     Json(api::Stop {
         state: "draining".to_owned(),
         flows_live: counters.begun.saturating_sub(counters.ended),
-        grace_ms: u64::try_from(setup.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
+        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+        again,
     })
 }
 

@@ -281,6 +281,46 @@ fn stop_ends_it_and_clients_say_so() {
 }
 
 #[test]
+fn who_stops_it_can_wait_for_its_end() {
+    let daemon = Daemon::native(&(still("DIRECT") + "shutdown: { grace: 60s }\n"));
+    let state = daemon.directory.path().join("state");
+    let flow = tunnel(&daemon, crate::origin::echo());
+    let said = |arguments: &[&str]| {
+        let done = daemon.client(arguments);
+        let [out, err] =
+            [&done.stdout, &done.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
+        (done.status.code(), out, err)
+    };
+    assert!(pointsman_os::local::is_locked(&state.join("daemon.lock")).unwrap());
+    let (code, out, err) = said(&["stop", "--wait", "--timeout", "300ms"]);
+    assert_eq!(
+        (code, &*out),
+        (Some(1), "draining: 1 live flow has 60000 ms\n"),
+        "{err}"
+    );
+    assert!(err.contains("has not ended within 300ms"), "{err}");
+    // It ends that flow now, and lets go of all that it held.
+    let (code, out, err) = said(&["stop", "--wait"]);
+    let told = "already stopping: the live flow is ended now\nended\n";
+    assert_eq!((code, &*out), (Some(0), told), "{err}");
+    assert!(!pointsman_os::local::is_locked(&state.join("daemon.lock")).unwrap_or(false));
+    assert!(!daemon.control().exists());
+    assert_eq!(said(&["stop", "--wait"]).0, Some(3));
+    drop(flow);
+}
+
+/// A tunnel to the place, whose client is silent.
+fn tunnel(daemon: &Daemon, to: std::net::SocketAddr) -> std::net::TcpStream {
+    use std::io::{Read as _, Write as _};
+    let mut client = std::net::TcpStream::connect(daemon.address("desk")).unwrap();
+    write!(client, "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    client
+}
+
+#[test]
 fn an_end_that_is_asked_for_drains_and_a_second_time_does_not_wait() {
     use std::io::{Read as _, Write as _};
     let text = still("DIRECT") + "shutdown: { grace: 60s }\n";
