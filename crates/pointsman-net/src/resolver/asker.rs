@@ -7,28 +7,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_spec::resolver::NameServer;
+use pointsman_wire::dns::code;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange;
-use super::list::List;
-use super::message::Response;
+use super::heard::{Failure, Heard, Kept};
+use super::list::{Asked, List};
+use super::message::Said;
+use super::question::{QuestionView, WireQuestion};
 use super::questions::Hearing;
-use super::station::{Station, Upstreams};
+use super::station::Station;
 use super::system::{Patience, SystemFiles};
-use super::turns::{PASS_BY, in_turn};
-use crate::lookup::{Answer, Question, RecordType, Source, Transport};
+use super::turns::{PASS_BY, Sort, in_turn};
+use crate::lookup::Transport;
 
 /// How long it holds that nobody could tell (RFC 9520, section 3.2: at least a second, 5 s at first).
 const FAILED_FOR: Duration = Duration::from_secs(5);
-/// In seconds: a wrong time to live of a week must not outlive a change of address by a week; and RFC 2308, section 5.
-const MAX_TTL: u32 = 3600;
 
 /// What a question is asked with.
 pub(super) struct Asker<'a> {
     station: &'a Arc<Station>,
-    upstreams: Arc<Upstreams>,
-    servers: Arc<[NameServer]>,
+    servers: Asked,
     patience: Patience,
+    /// No older answer counts.
+    longest: Duration,
     pub(super) transport: &'a dyn Transport,
 }
 
@@ -37,14 +39,14 @@ impl<'a> Asker<'a> {
         station: &'a Arc<Station>,
         list: &List,
         known: Option<&SystemFiles>,
+        longest: Duration,
         transport: &'a dyn Transport,
     ) -> Self {
-        let (servers, upstreams) = list.upstreams(known, transport);
         Self {
             station,
-            upstreams,
-            servers,
+            servers: list.asked(known, transport),
             patience: known.map_or_else(Patience::default, SystemFiles::patience),
+            longest,
             transport,
         }
     }
@@ -54,42 +56,47 @@ impl<'a> Asker<'a> {
     }
 
     /// What is known, or heard until then.
-    pub(super) async fn ask(&self, question: &Question, until: Instant) -> Answer {
-        match self.begin(question) {
+    pub(super) async fn ask(&self, question: &WireQuestion, until: Instant) -> Heard {
+        match self.begin(question.view()) {
             Ok(known) => known,
             Err(hearing) => wait(hearing, until).await,
         }
     }
 
+    /// What is known.
+    pub(super) fn known(&self, question: QuestionView<'_>, now: Instant) -> Option<Heard> {
+        let (cache, asked) = (&self.station.cache, self.servers.upstreams.asked);
+        cache.get(asked, question, self.longest, now)
+    }
+
     /// What is known; else the question, under way.
-    pub(super) fn begin(&self, question: &Question) -> Result<Answer, Hearing> {
-        let Self {
-            station, upstreams, ..
-        } = self;
-        let known = station.cache.get(upstreams.asked, question, Instant::now());
-        if let Some(known) = known {
+    pub(super) fn begin(&self, question: QuestionView<'_>) -> Result<Heard, Hearing> {
+        if let Some(known) = self.known(question, Instant::now()) {
             return Ok(known);
         }
-        let key = (upstreams.asked, question.clone(), self.transport.depth());
+        let (asked, question) = (self.servers.upstreams.asked, question.to_owned());
+        let key = (asked, question.clone(), self.transport.depth());
         let find = || {
             let asking = Asking {
-                station: Arc::clone(station),
-                upstreams: Arc::clone(upstreams),
-                servers: Arc::clone(&self.servers),
+                station: Arc::clone(self.station),
+                servers: self.servers.clone(),
                 patience: self.patience,
+                longest: self.longest,
                 transport: self.transport.share(),
-                question: question.clone(),
+                question,
             };
             Box::pin(async move { asking.find().await }) as _
         };
         let tasks = self.transport.questions();
-        Err(station.questions.join(key, tasks, find))
+        Err(self.station.questions.join(key, tasks, find))
     }
 
     /// Whether nothing was heard of that type from any server for a whole budget.
-    pub(super) fn is_silent(&self, kind: RecordType) -> bool {
-        let all = &self.upstreams.all;
-        self.station.silences.all(all, kind, Instant::now())
+    pub(super) fn is_silent(&self, kind: u16) -> bool {
+        let all = &self.servers.upstreams.all;
+        self.station
+            .silences
+            .all(all, Sort::from(kind), Instant::now())
     }
 }
 
@@ -97,13 +104,13 @@ impl<'a> Asker<'a> {
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Waits for an answer. Where it does not come in time, it is for the next who asks.
-pub(super) async fn wait(hearing: Hearing, until: Instant) -> Answer {
+pub(super) async fn wait(hearing: Hearing, until: Instant) -> Heard {
     let begun = Instant::now();
     match timeout_at(until + GRACE, hearing.clone().answer()).await {
         Ok(answer) => answer,
         Err(_elapsed) => {
             hearing.leave_late();
-            Answer::Failed(silent(begun.elapsed()).into())
+            Heard::failed(silent(begun.elapsed()))
         }
     }
 }
@@ -111,43 +118,52 @@ pub(super) async fn wait(hearing: Hearing, until: Instant) -> Answer {
 /// A question that is asked. It owns what it needs, for it outlives whoever asked.
 struct Asking {
     station: Arc<Station>,
-    upstreams: Arc<Upstreams>,
-    servers: Arc<[NameServer]>,
+    servers: Asked,
     patience: Patience,
+    longest: Duration,
     transport: Arc<dyn Transport>,
-    question: Question,
+    question: WireQuestion,
 }
 
 impl Asking {
     /// Asks the servers in turn until one answers, and keeps what it says.
-    async fn find(&self) -> Answer {
+    async fn find(&self) -> Heard {
         let begun = Instant::now();
-        let (kind, all) = (self.question.kind, &self.upstreams.all);
+        let Asked { servers, upstreams } = &self.servers;
+        let (sort, all) = (Sort::from(self.question.kind()), &upstreams.all);
         // The question before this one may have ended since its asker looked.
-        let (cache, asked) = (&self.station.cache, self.upstreams.asked);
-        if let Some(known) = cache.get(asked, &self.question, begun) {
+        let (cache, asked) = (&self.station.cache, upstreams.asked);
+        if let Some(known) = cache.get(asked, self.question.view(), self.longest, begun) {
             return known;
         }
         let silences = &self.station.silences;
-        let order = silences.order(all, kind, begun);
+        let order = silences.order(all, sort, begun);
         let Patience { whole, datagrams } = self.patience;
         let until = begun + whole;
         let ask = |at: &usize| {
-            let server = &self.servers[*at];
+            let server = &servers[*at];
             exchange::ask(server, &self.question, &*self.transport, until, datagrams)
         };
-        let heard = |at: &usize, sound| silences.note(&all[*at], kind, sound, Instant::now());
+        let heard = |at: &usize, sound| silences.note(&all[*at], sort, sound, Instant::now());
         let told = in_turn(&order, until, |_| PASS_BY, ask, heard).await;
         let now = Instant::now();
-        let (answer, until) = match told {
-            Ok((turn, response)) => {
-                let server = self.servers[order[turn]].to_string();
-                settled(response, Source::Server(server.into()), now)
+        let (heard, until) = match told {
+            Ok((turn, Said::Told(message, seconds))) => {
+                let until = now + Duration::from_secs(seconds.into());
+                let kept = Kept {
+                    message,
+                    since: now,
+                    until,
+                    from: servers[order[turn]].to_string().into(),
+                };
+                (Heard::Told(Arc::new(kept)), until)
             }
+            // Nothing else settles a question.
+            Ok(_) => (Heard::failed("no answer"), now),
             Err(failures) => {
-                let servers: Vec<&NameServer> = order.iter().map(|at| &self.servers[*at]).collect();
-                let (why, holds) = failed(&servers, failures, whole);
-                (Answer::Failed(why), now + holds)
+                let servers: Vec<&NameServer> = order.iter().map(|at| &servers[*at]).collect();
+                let (failure, holds) = failed(&servers, failures, whole);
+                (Heard::Failed(Arc::new(failure)), now + holds)
             }
         };
         // Somebody may have selected another way meanwhile.
@@ -155,38 +171,10 @@ impl Asking {
             let reached: &super::way::Reached = reached;
             reached.now(server, &*self.transport) == *reached
         };
-        if all.iter().zip(self.servers.iter()).all(same) {
-            cache.put(asked, &self.question, answer.clone(), until, now);
+        if all.iter().zip(servers.iter()).all(same) {
+            cache.put(asked, &self.question, heard.clone(), until, now);
         }
-        answer
-    }
-}
-
-/// What a response comes to, and until when it holds.
-fn settled(response: Response, from: Source, now: Instant) -> (Answer, Instant) {
-    let after = |ttl: u32| now + Duration::from_secs(ttl.min(MAX_TTL).into());
-    match response {
-        Response::Records(records) => {
-            let until = after(records.iter().map(|record| record.ttl).min().unwrap_or(0));
-            let records = records.into();
-            let answer = Answer::Records {
-                records,
-                until,
-                from,
-            };
-            (answer, until)
-        }
-        Response::NoData(ttl) => {
-            let until = after(ttl);
-            (Answer::NoData { until, from }, until)
-        }
-        Response::NoName(ttl) => {
-            let until = after(ttl);
-            (Answer::NoName { until, from }, until)
-        }
-        // None of these settles anything.
-        Response::Failed(why) | Response::Unreached(why) => (Answer::Failed(why.into()), now),
-        Response::Truncated | Response::Silent => (Answer::Failed("no answer".into()), now),
+        heard
     }
 }
 
@@ -198,21 +186,21 @@ fn silent(limit: Duration) -> String {
 /// may change at once.
 fn failed(
     servers: &[&NameServer],
-    failures: Vec<(usize, Response)>,
+    failures: Vec<(usize, Said)>,
     limit: Duration,
-) -> (Arc<str>, Duration) {
-    let unreached = |(_, why): &(usize, Response)| matches!(why, Response::Unreached(_));
+) -> (Failure, Duration) {
+    let unreached = |(_, why): &(usize, Said)| matches!(why, Said::Unreached(_));
     let holds = match failures.is_empty() || failures.iter().any(unreached) {
         true => Duration::ZERO,
         false => FAILED_FOR,
     };
+    let (code, number) = told_of(&failures);
     let whys = failures.into_iter().map(|(index, why)| {
         let why = match why {
-            Response::Failed(why) | Response::Unreached(why) => why,
-            Response::Truncated => "cut short over TCP".into(),
-            Response::Records(_) | Response::NoData(_) | Response::NoName(_) | Response::Silent => {
-                silent(limit)
-            }
+            Said::Failed(refusal) => refusal.why,
+            Said::Unreached(why) => why,
+            Said::Truncated => "cut short over TCP".into(),
+            Said::Told(..) | Said::Silent => silent(limit),
         };
         match servers.get(index) {
             Some(server @ (NameServer::Tcp(_) | NameServer::Udp(_))) => format!("{server}: {why}"),
@@ -222,23 +210,47 @@ fn failed(
     // Servers that are not built have no address to be told apart by.
     let mut seen = HashSet::new();
     let whys: Vec<String> = whys.filter(|why| seen.insert(why.clone())).collect();
-    let why = match whys.as_slice() {
+    let why: Arc<str> = match whys.as_slice() {
         [] if servers.is_empty() => "no name server is configured".into(),
         [] => "no time was left to ask for it".into(),
         _ => whys.join("; ").into(),
     };
-    (why, holds)
+    (Failure { why, code, number }, holds)
+}
+
+/// The code for who asked, and the number of its extended error: what the servers said where they agree.
+fn told_of(failures: &[(usize, Said)]) -> (u16, u16) {
+    /// "Network Error" (RFC 8914 §4.24).
+    const NETWORK_ERROR: u16 = 23;
+    let unreachable = Failure::unreachable("");
+    let refusals = || {
+        failures.iter().filter_map(|(_, said)| match said {
+            Said::Failed(refusal) => Some(refusal),
+            _ => None,
+        })
+    };
+    let codes = || refusals().filter_map(|refusal| refusal.code);
+    let code = match codes().next() {
+        Some(first) if codes().all(|code| code == first) => first,
+        _ => code::SERV_FAIL,
+    };
+    let number = refusals().find_map(|refusal| refusal.extended);
+    let network = refusals().next().map(|_| NETWORK_ERROR);
+    (code, number.or(network).unwrap_or(unreachable.number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookup::{Data, Record};
+    use crate::resolver::message::Refusal;
 
     #[test]
     fn no_servers_and_no_time_are_told_apart() {
         let limit = Duration::from_secs(4);
-        let why = |servers: &[&NameServer], failures| failed(servers, failures, limit);
+        let why = |servers: &[&NameServer], failures| {
+            let (failure, holds) = failed(servers, failures, limit);
+            (failure.why, holds)
+        };
         let told = |why: &str, holds| (Arc::<str>::from(why), holds);
         let never = Duration::ZERO;
         assert_eq!(
@@ -248,32 +260,31 @@ mod tests {
         let servers = [&NameServer::System];
         let expected = told("no time was left to ask for it", never);
         assert_eq!(why(&servers, Vec::new()), expected);
-        let later = || Response::Unreached("DNS over `tls://` is not built yet".into());
+        let later = || Said::Unreached("DNS over `tls://` is not built yet".into());
         let expected = told("DNS over `tls://` is not built yet", never);
         assert_eq!(why(&[], vec![(0, later()), (1, later())]), expected);
         let expected = told("no answer within 4.0s", FAILED_FOR);
-        assert_eq!(why(&servers, vec![(0, Response::Silent)]), expected);
+        assert_eq!(why(&servers, vec![(0, Said::Silent)]), expected);
     }
 
     #[test]
-    fn answers_hold_as_long_as_their_shortest_record_and_never_for_long() {
-        let now = Instant::now();
-        let record = |ttl| Record {
-            data: Data::A([1; 4].into()),
-            ttl,
+    fn what_all_servers_say_is_said_on() {
+        let says = |code, extended| {
+            Said::Failed(Refusal {
+                code,
+                extended,
+                ..String::new().into()
+            })
         };
-        let holds = |response| settled(response, Source::Configuration, now).1 - now;
-        let records = |ttls: [u32; 2]| Response::Records(ttls.map(record).into());
-        for (response, seconds) in [
-            (records([60, 5]), 5),
-            (records([60, 0]), 0),
-            (records([604_800, 604_800]), 3600),
-            (Response::NoName(7), 7),
-            (Response::NoName(604_800), 3600),
-            (Response::NoData(604_800), 3600),
-        ] {
-            let shown = format!("{response:?}");
-            assert_eq!(holds(response), Duration::from_secs(seconds), "{shown}");
-        }
+        let of = |all: Vec<Said>| told_of(&all.into_iter().enumerate().collect::<Vec<_>>());
+        let refused = || says(Some(code::REFUSED), None);
+        assert_eq!(
+            of(vec![refused(), Said::Silent, refused()]),
+            (code::REFUSED, 23)
+        );
+        let bogus = says(Some(code::SERV_FAIL), Some(6));
+        assert_eq!(of(vec![refused(), bogus]), (code::SERV_FAIL, 6));
+        assert_eq!(of(vec![Said::Silent]), (code::SERV_FAIL, 22));
+        assert_eq!(of(vec![says(None, None)]), (code::SERV_FAIL, 23));
     }
 }

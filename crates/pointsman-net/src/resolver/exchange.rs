@@ -12,8 +12,9 @@ use pointsman_spec::address::Uplink;
 use pointsman_spec::resolver::{NameServer, Place};
 use tokio::time::{Instant, sleep_until};
 
-use super::message::{self, Response};
-use crate::lookup::{Question, Transport};
+use super::message::{self, Refusal, Said};
+use super::question::WireQuestion;
+use crate::lookup::Transport;
 use crate::stream::Stream;
 
 /// The pause after the first datagram that a server is sent; the answers to all are heard until the end.
@@ -26,43 +27,26 @@ const MAX_DATAGRAM: usize = 4096;
 /// Asks one server, over UDP by so many datagrams; past `until` nobody waits for the answer.
 pub(super) async fn ask(
     server: &NameServer,
-    question: &Question,
+    question: &WireQuestion,
     transport: &dyn Transport,
     until: Instant,
     datagrams: usize,
-) -> Response {
-    let id = random_id();
-    let query = match message::query(id, question) {
-        Ok(query) => query,
-        Err(why) => return Response::Failed(why),
-    };
-    let exchange = Exchange {
-        id,
+) -> Said {
+    let mut exchange = Exchange {
+        id: random_id(),
         question,
-        query,
+        query: Vec::new(),
         transport,
         until,
         datagrams,
     };
-    match server {
-        NameServer::NotYet(why) => Response::Unreached(why.clone()),
-        NameServer::System => Response::Unreached("the system's servers are not known".into()),
-        NameServer::Tcp(place) => exchange.by_tcp(place).await,
-        NameServer::Udp(place) => {
-            let uplink = match place.via {
-                Some(via) => transport.datagrams(via),
-                None => Some(Uplink::default()),
-            };
-            match uplink {
-                Some(uplink) => match exchange.by_udp(place, &uplink).await {
-                    Response::Truncated => exchange.by_tcp(place).await,
-                    answer => answer,
-                },
-                // A proxy takes streams.
-                None => exchange.by_tcp(place).await,
-            }
-        }
+    exchange.query = message::query(exchange.id, question, question.is_with_edns());
+    let said = exchange.with(server).await;
+    if !(question.is_with_edns() && said.is_of_the_query()) {
+        return said;
     }
+    exchange.query = message::query(exchange.id, question, false);
+    exchange.with(server).await
 }
 
 /// Unpredictable to whoever is not on the way; the source port is the kernel's.
@@ -74,7 +58,7 @@ fn random_id() -> u16 {
 
 struct Exchange<'a> {
     id: u16,
-    question: &'a Question,
+    question: &'a WireQuestion,
     query: Vec<u8>,
     transport: &'a dyn Transport,
     until: Instant,
@@ -82,17 +66,39 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn by_udp(&self, place: &Place, uplink: &Uplink) -> Response {
+    async fn with(&self, server: &NameServer) -> Said {
+        match server {
+            NameServer::NotYet(why) => Said::Unreached(why.clone()),
+            NameServer::System => Said::Unreached("the system's servers are not known".into()),
+            NameServer::Tcp(place) => self.by_tcp(place).await,
+            NameServer::Udp(place) => {
+                let uplink = match place.via {
+                    Some(via) => self.transport.datagrams(via),
+                    None => Some(Uplink::default()),
+                };
+                match uplink {
+                    Some(uplink) => match self.by_udp(place, &uplink).await {
+                        Said::Truncated => self.by_tcp(place).await,
+                        answer => answer,
+                    },
+                    // A proxy takes streams.
+                    None => self.by_tcp(place).await,
+                }
+            }
+        }
+    }
+
+    async fn by_udp(&self, place: &Place, uplink: &Uplink) -> Said {
         let address = match scoped(place) {
             Ok(address) => address,
-            Err(error) => return Response::Unreached(error.to_string()),
+            Err(error) => return Said::Unreached(error.to_string()),
         };
         if let Err(why) = self.transport.refuse_datagrams(address) {
-            return Response::Unreached(why);
+            return Said::Unreached(why);
         }
         let mut sent = 0;
         let mut again = std::pin::pin!(sleep_until(Instant::now()));
-        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Response>> + Send + '_>>> =
+        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<Said>> + Send + '_>>> =
             Vec::new();
         poll_fn(|cx| {
             loop {
@@ -104,7 +110,7 @@ impl Exchange<'_> {
                     });
                 match heard {
                     Some(Ok(answer)) => return Poll::Ready(answer),
-                    Some(Err(error)) => return Poll::Ready(Response::Unreached(error.to_string())),
+                    Some(Err(error)) => return Poll::Ready(Said::Unreached(error.to_string())),
                     None => {}
                 }
                 if sent >= self.datagrams {
@@ -123,7 +129,7 @@ impl Exchange<'_> {
     }
 
     /// Each datagram has a socket, and so a port, of its own.
-    async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Response> {
+    async fn datagram(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<Said> {
         let socket = self.transport.dialer().udp(address, uplink)?;
         // Connected: the kernel drops what others send, and tells of a closed port.
         socket.connect(address).await?;
@@ -137,14 +143,14 @@ impl Exchange<'_> {
         }
     }
 
-    async fn by_tcp(&self, place: &Place) -> Response {
+    async fn by_tcp(&self, place: &Place) -> Said {
         let stream = match self.open(place).await {
             Ok(stream) => stream,
-            Err(why) => return Response::Unreached(why),
+            Err(why) => return Said::Unreached(why),
         };
         match self.stream(stream).await {
             Ok(answer) => answer,
-            Err(why) => Response::Failed(why),
+            Err(why) => Said::Failed(Refusal::from(why)),
         }
     }
 
@@ -158,7 +164,7 @@ impl Exchange<'_> {
         self.transport.stream(place.via, address, limit).await
     }
 
-    async fn stream(&self, mut stream: Stream) -> Result<Response, String> {
+    async fn stream(&self, mut stream: Stream) -> Result<Said, String> {
         // RFC 1035, 4.2.2: two bytes of length, in one write with the message.
         let length = u16::try_from(self.query.len())
             .unwrap_or(u16::MAX)
@@ -174,7 +180,7 @@ impl Exchange<'_> {
                 let length = usize::from(u16::from_be_bytes(*length));
                 if rest.len() >= length {
                     return match self.read(&rest[..length]) {
-                        Some(Response::Truncated) => Err("cut short over TCP".into()),
+                        Some(Said::Truncated) => Err("cut short over TCP".into()),
                         Some(answer) => Ok(answer),
                         None => Err("an answer to another question".into()),
                     };
@@ -192,7 +198,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn read(&self, bytes: &[u8]) -> Option<Response> {
+    fn read(&self, bytes: &[u8]) -> Option<Said> {
         message::response(bytes, self.id, self.question)
     }
 }

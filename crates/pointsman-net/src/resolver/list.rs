@@ -22,6 +22,15 @@ pub(super) struct List {
     servers: Vec<Option<(NameServer, Reached)>>,
     station: Arc<Station>,
     held: Mutex<Vec<Arc<Upstreams>>>,
+    /// Those that are asked whatever is selected and whatever the system says.
+    fixed: Option<Asked>,
+}
+
+/// Who is asked, by their ways of this moment.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) servers: Arc<[NameServer]>,
+    pub(super) upstreams: Arc<Upstreams>,
 }
 
 impl List {
@@ -38,7 +47,24 @@ impl List {
             servers: servers.iter().map(defined).collect(),
             station: Arc::clone(station),
             held: Mutex::default(),
+            fixed: None,
         };
+        let is_fixed = |server: &Option<(_, Reached)>| {
+            server
+                .as_ref()
+                .is_some_and(|(_, reached)| !reached.is_by_choice())
+        };
+        if list.servers.iter().all(is_fixed) {
+            let (servers, defined): (Vec<_>, Vec<_>) = list.with(None).into_iter().unzip();
+            let fixed = Asked {
+                servers: servers.into(),
+                upstreams: station.upstreams(&defined),
+            };
+            return Self {
+                fixed: Some(fixed),
+                ..list
+            };
+        }
         let known = station.system.last_known();
         let (_, defined): (Vec<_>, Vec<_>) = list.with(known.as_deref()).into_iter().unzip();
         let mut held = station.known_as(&defined);
@@ -54,18 +80,20 @@ impl List {
     }
 
     /// The servers with the system's own in their place, each with the way to it.
-    pub(super) fn upstreams(
-        &self,
-        known: Option<&SystemFiles>,
-        transport: &dyn Transport,
-    ) -> (Arc<[NameServer]>, Arc<Upstreams>) {
+    pub(super) fn asked(&self, known: Option<&SystemFiles>, transport: &dyn Transport) -> Asked {
+        if let Some(fixed) = &self.fixed {
+            return fixed.clone();
+        }
         let servers = self.with(known).into_iter();
         let now = servers.map(|(server, defined)| {
             let now = defined.now(&server, transport);
             (server, now)
         });
         let (servers, now): (Vec<NameServer>, Vec<Reached>) = now.unzip();
-        (servers.into(), self.hold(&now))
+        Asked {
+            servers: servers.into(),
+            upstreams: self.hold(&now),
+        }
     }
 
     fn with(&self, known: Option<&SystemFiles>) -> Vec<(NameServer, Reached)> {

@@ -10,8 +10,10 @@ use pointsman_spec::address::Families;
 use pointsman_spec::address::Uplink;
 use tokio::time::Instant;
 
-use super::asker::Asker;
+use super::asker::{Asker, wait};
 use super::families::{Half, Out, both};
+use super::question::WireQuestion;
+use super::{LONGEST, too_long};
 use crate::lookup::{AddressResult, Addresses, Answer, NotFound, Question, RecordType, Source};
 
 pub(super) struct LookUp<'a> {
@@ -43,32 +45,41 @@ impl LookUp<'_> {
 
     /// Asks for the families wanted, at once, and puts their addresses in order.
     async fn addresses(&self, name: &Domain, until: Instant) -> AddressResult {
-        let question = |kind| Question {
-            name: name.clone(),
-            kind,
+        let question = |kind| {
+            let name = name.clone();
+            WireQuestion::new(&Question { name, kind })
+        };
+        let both = question(RecordType::A).zip(question(RecordType::Aaaa));
+        let Some((a, aaaa)) = both else {
+            return Err(NotFound::Failed(too_long(name)));
+        };
+        let one = async |question: &WireQuestion| {
+            let heard = self.asker.ask(question, until).await;
+            vec![heard.answer(LONGEST)]
         };
         let answers = match self.families {
-            Families::Ipv4Only => vec![self.asker.ask(&question(RecordType::A), until).await],
-            Families::Ipv6Only => vec![self.asker.ask(&question(RecordType::Aaaa), until).await],
-            Families::PreferIpv4 | Families::PreferIpv6 => {
-                let questions = [question(RecordType::A), question(RecordType::Aaaa)];
-                self.both(questions, until).await
-            }
+            Families::Ipv4Only => one(&a).await,
+            Families::Ipv6Only => one(&aaaa).await,
+            Families::PreferIpv4 | Families::PreferIpv6 => self.both([a, aaaa], until).await,
         };
         found(name, self.families, answers)
     }
 
-    async fn both(&self, questions: [Question; 2], until: Instant) -> Vec<Answer> {
+    async fn both(&self, questions: [WireQuestion; 2], until: Instant) -> Vec<Answer> {
         let begun = questions
             .each_ref()
-            .map(|question| self.asker.begin(question));
+            .map(|question| self.asker.begin(question.view()));
         let out = [0, 1].map(|at| Out {
             late: matches!(&begun[at], Err(hearing) if hearing.is_late()),
-            silent: self.asker.is_silent(questions[at].kind),
+            silent: self.asker.is_silent(questions[at].kind()),
         });
         let halves = begun.each_ref().map(|one| match one {
-            Ok(known) => Half::Told(known.clone()),
-            Err(hearing) => Half::Asking(Box::pin(super::asker::wait(hearing.clone(), until))),
+            Ok(known) => Half::Told(known.clone().answer(LONGEST)),
+            Err(hearing) => {
+                let hearing = hearing.clone();
+                let heard = async move { wait(hearing, until).await.answer(LONGEST) };
+                Half::Asking(Box::pin(heard))
+            }
         });
         let (dialer, own) = (self.asker.transport.dialer(), Uplink::default());
         let halves = both(halves, out, |address| dialer.has_route(address, &own)).await;

@@ -1,25 +1,20 @@
 //! Queries and responses of DNS, as bytes (RFC 1035).
 //!
 //! Invariant: a response counts only when its number, its question and its kind are those of the query.
-//! Absent: everything but A and AAAA.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use pointsman_wire::dns::{self, Ask, CLASS_IN, Lifetime, WireName, code, kind};
+use pointsman_wire::dns::{self, Ask, Cached, Edns, Lifetime, Response, code};
 
-use crate::lookup::{Data, Question, Record, RecordType};
+use super::question::WireQuestion;
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Response {
-    /// Records of the type asked for, at least one.
-    Records(Vec<Record>),
-    /// The name has none of that type, and for how many seconds that holds.
-    NoData(u32),
-    /// The name does not exist, and for how many seconds that holds.
-    NoName(u32),
+pub(super) enum Said {
+    /// That there are such records, none of that type, or no such name; and for how many seconds that holds.
+    Told(Arc<Cached>, u32),
     /// The server refuses or is broken; another may answer.
-    Failed(String),
+    Failed(Refusal),
     /// It did not fit: ask again over TCP.
     Truncated,
     /// Nobody was asked: there was no way to the server.
@@ -28,113 +23,156 @@ pub(super) enum Response {
     Silent,
 }
 
-impl Response {
+/// Why a server did not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) why: String,
+    /// Its code; `None`: it gave none.
+    pub(super) code: Option<u16>,
+    /// The number of its extended error, where it sent one (RFC 8914).
+    pub(super) extended: Option<u16>,
+}
+
+impl From<String> for Refusal {
+    /// What is no answer.
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            code: None,
+            extended: None,
+        }
+    }
+}
+
+impl Said {
     /// Whether it settles the question, so that no other server need be asked.
     pub(super) fn settles(&self) -> bool {
-        matches!(self, Self::Records(_) | Self::NoData(_) | Self::NoName(_))
+        matches!(self, Self::Told(..))
+    }
+
+    /// Whether the server may be one that does not know EDNS (RFC 6891 §6.2.2).
+    pub(super) fn is_of_the_query(&self) -> bool {
+        let code = match self {
+            Self::Failed(refusal) => refusal.code,
+            _ => None,
+        };
+        matches!(code, Some(code::FORM_ERR | code::NOT_IMP | code::BAD_VERS))
     }
 }
 
 /// The bytes of a query with recursion desired.
-pub(super) fn query(id: u16, question: &Question) -> Result<Vec<u8>, String> {
+pub(super) fn query(id: u16, question: &WireQuestion, with_edns: bool) -> Vec<u8> {
     let mut query = Vec::new();
+    let wishes = question.wishes();
     let ask = Ask {
         id,
-        question: &wire(question)?,
-        // Answers to these fit without: what does not is asked for over TCP.
-        edns: None,
-        authentic_data: false,
-        checking_disabled: false,
+        question: question.bytes(),
+        edns: with_edns.then(|| Edns::ours(wishes.dnssec_ok)),
+        // Whether it checked signatures is for whoever asks later to know, too.
+        authentic_data: true,
+        checking_disabled: wishes.checking_disabled,
     };
     ask.write(&mut query);
-    Ok(query)
+    query
 }
 
 /// Reads a response; `None` where it is not the one to that query (it is passed over).
-pub(super) fn response(bytes: &[u8], id: u16, question: &Question) -> Option<Response> {
+pub(super) fn response(bytes: &[u8], id: u16, question: &WireQuestion) -> Option<Said> {
     let response = dns::parse_response(bytes).ok()?;
-    if !response.is_to(id, &wire(question).ok()?) {
+    if !response.is_to(id, question.bytes()) {
         return None;
     }
     if response.is_truncated() {
-        return Some(Response::Truncated);
+        return Some(Said::Truncated);
     }
-    let negative = match response.lifetime() {
-        Lifetime::Negative(seconds) => seconds,
+    let seconds = match response.lifetime() {
+        Lifetime::Records(seconds) => seconds,
+        Lifetime::Negative(seconds) => seconds.min(MOST_NEGATIVE),
         // Without a statement: long enough to spare the server a burst, short enough to forget soon.
-        Lifetime::Unstated | Lifetime::Records(_) | Lifetime::Failure => 10,
+        Lifetime::Unstated => 10,
+        Lifetime::Failure => return Some(Said::Failed(refused(&response))),
     };
-    match response.code() {
-        code::NO_ERROR => {}
-        code::NX_DOMAIN => return Some(Response::NoName(negative)),
-        code => {
-            return Some(Response::Failed(format!(
-                "the server says {}",
-                code::name(code)
-            )));
-        }
-    }
-    let mut records: Vec<Record> = Vec::new();
-    for (address, ttl) in response.addresses() {
-        let (data, room) = (Data::from(address), records.len() < MAX_ADDRESSES);
-        match records.iter_mut().find(|known| known.data == data) {
-            Some(known) => known.ttl = known.ttl.min(ttl),
-            None if room => records.push(Record { data, ttl }),
-            None => {}
-        }
-    }
-    Some(match records.is_empty() {
-        true => Response::NoData(negative),
-        false => Response::Records(records),
-    })
+    let kept = Cached::new(&response, MOST)?;
+    Some(Said::Told(Arc::new(kept), seconds.min(MOST)))
 }
 
-/// One more address of a name: each once, and an IPv4 address in IPv6 as what it is, for rules and sockets alike.
-pub(super) fn add(addresses: &mut Vec<IpAddr>, address: IpAddr) {
-    let address = address.to_canonical();
-    // A list of advertisers names each a thousand times in vain.
-    if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
-        addresses.push(address);
+/// In seconds: a wrong time to live of a week must not outlive a move.
+const MOST: u32 = 86_400;
+/// ... and a typo in a zone must heal, though RFC 2308 §5 allows three hours.
+const MOST_NEGATIVE: u32 = 900;
+
+fn refused(response: &Response<'_>) -> Refusal {
+    let code = response.code();
+    let extended = response.extended_error();
+    let text = extended.and_then(|(_, text)| std::str::from_utf8(text).ok());
+    let text = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+    let why = match text {
+        Some(text) => format!("the server says {}: {text}", code::name(code)),
+        None => format!("the server says {}", code::name(code)),
+    };
+    Refusal {
+        why,
+        code: Some(code),
+        extended: extended.map(|(number, _)| number),
     }
-}
-
-/// More addresses of one name are not tried within the time of a dial.
-pub(super) const MAX_ADDRESSES: usize = 64;
-
-/// Name, type and class as bytes of the wire.
-fn wire(question: &Question) -> Result<Vec<u8>, String> {
-    let name = &question.name;
-    let Some(wire) = WireName::from_text(name.as_str()) else {
-        return Err(format!("{name} cannot be asked for: it is too long"));
-    };
-    let kind = match question.kind {
-        RecordType::A => kind::A,
-        RecordType::Aaaa => kind::AAAA,
-    };
-    let numbers = [kind.to_be_bytes(), CLASS_IN.to_be_bytes()];
-    Ok([wire.as_bytes(), numbers.as_flattened()].concat())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
 
     use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
     use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA};
     use hickory_proto::rr::{DNSClass, Name, RData, Record as Row, RecordType as Wire};
     use pointsman_policy::Domain;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::lookup::{Answer, Data, Question, Record, RecordType};
+    use crate::resolver::heard::{Heard, Kept, MAX_ADDRESSES};
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
     }
 
-    fn asked(name: &str, kind: RecordType) -> Question {
-        Question {
-            name: domain(name),
-            kind,
-        }
+    fn asked(name: &str, kind: RecordType) -> WireQuestion {
+        let name = domain(name);
+        WireQuestion::new(&Question { name, kind }).unwrap()
+    }
+
+    /// What a response comes to for whoever wants addresses.
+    #[derive(Debug, PartialEq)]
+    enum Read {
+        Records(Vec<Record>),
+        NoData(u32),
+        NoName(u32),
+        Other(Said),
+    }
+
+    fn read(bytes: &[u8], kind: RecordType) -> Option<Read> {
+        let said = response(bytes, 7, &asked("a.test", kind))?;
+        let Said::Told(message, seconds) = said else {
+            return Some(Read::Other(said));
+        };
+        let since = Instant::now();
+        let kept = Kept {
+            message,
+            since,
+            until: since + Duration::from_secs(seconds.into()),
+            from: "".into(),
+        };
+        let longest = Duration::from_secs(3600);
+        Some(match Heard::Told(Arc::new(kept)).answer(longest) {
+            Answer::Records { records, .. } => Read::Records(records.to_vec()),
+            Answer::NoData { .. } => Read::NoData(seconds),
+            Answer::NoName { .. } => Read::NoName(seconds),
+            Answer::Failed(why) => panic!("{why}"),
+        })
+    }
+
+    fn read_a(bytes: &[u8]) -> Option<Read> {
+        read(bytes, RecordType::A)
     }
 
     fn a_record(address: [u8; 4], ttl: u32) -> Record {
@@ -179,10 +217,9 @@ mod tests {
             ));
         });
         let check = |bytes: &[u8], id, name, kind| response(bytes, id, &asked(name, kind));
-        assert_eq!(
-            check(&good, 7, "a.test", RecordType::A),
-            Some(Response::Records(vec![a_record([1, 2, 3, 4], 60)]))
-        );
+        assert!(check(&good, 7, "a.test", RecordType::A).is_some());
+        let records = vec![a_record([1, 2, 3, 4], 60)];
+        assert_eq!(read_a(&good), Some(Read::Records(records)));
         assert_eq!(check(&good, 8, "a.test", RecordType::A), None);
         assert_eq!(check(&good, 7, "b.test", RecordType::A), None);
         assert_eq!(check(&good, 7, "a.test", RecordType::Aaaa), None);
@@ -192,7 +229,7 @@ mod tests {
         );
         assert_eq!(
             check(
-                &query(7, &asked("a.test", RecordType::A)).unwrap(),
+                &query(7, &asked("a.test", RecordType::A), true),
                 7,
                 "a.test",
                 RecordType::A
@@ -216,11 +253,8 @@ mod tests {
             ));
             m.add_answer(record("b.test.", 5, RData::A(A(Ipv4Addr::new(1, 1, 1, 1)))));
         });
-        let expected = Response::Records(vec![a_record([1, 1, 1, 1], 5)]);
-        assert_eq!(
-            response(&bytes, 7, &asked("a.test", RecordType::A)),
-            Some(expected)
-        );
+        let expected = Read::Records(vec![a_record([1, 1, 1, 1], 5)]);
+        assert_eq!(read_a(&bytes), Some(expected));
         let circle = reply(|m| {
             m.add_answer(record(
                 "a.test.",
@@ -228,11 +262,8 @@ mod tests {
                 RData::CNAME(CNAME(Name::from_ascii("a.test.").unwrap())),
             ));
         });
-        let none = Response::NoData(10);
-        assert_eq!(
-            response(&circle, 7, &asked("a.test", RecordType::A)),
-            Some(none)
-        );
+        let none = Read::NoData(10);
+        assert_eq!(read_a(&circle), Some(none));
     }
 
     /// The data of CH and HS have the same numbers of types, and mean something else.
@@ -247,13 +278,13 @@ mod tests {
         let alias = RData::CNAME(CNAME(Name::from_ascii("b.test.").unwrap()));
         let check = |rows: Vec<Row>, expected| {
             let bytes = reply(|m| m.answers = rows);
-            let got = response(&bytes, 7, &asked("a.test", RecordType::A));
+            let got = read_a(&bytes);
             assert_eq!(got, Some(expected));
         };
         for class in [DNSClass::CH, DNSClass::HS, DNSClass::ANY] {
             let strange = || of(class, address(9));
-            check(vec![strange()], Response::NoData(10));
-            let one = || Response::Records(vec![a_record([1, 1, 1, 1], 60)]);
+            check(vec![strange()], Read::NoData(10));
+            let one = || Read::Records(vec![a_record([1, 1, 1, 1], 60)]);
             let rows = vec![strange(), of(DNSClass::IN, address(1))];
             check(rows, one());
             let rows = vec![of(class, alias.clone()), of(DNSClass::IN, address(1))];
@@ -264,7 +295,7 @@ mod tests {
         query.set_query_class(DNSClass::CH);
         asked_elsewhere.add_query(query);
         let bytes = asked_elsewhere.to_vec().unwrap();
-        let got = response(&bytes, 7, &asked("a.test", RecordType::A));
+        let got = read_a(&bytes);
         assert_eq!(got, None);
     }
 
@@ -274,9 +305,7 @@ mod tests {
         let bytes = reply_for(RecordType::Aaaa, |m| {
             m.add_answer(record("a.test.", 60, RData::AAAA(AAAA(mapped))));
         });
-        let Some(Response::Records(records)) =
-            response(&bytes, 7, &asked("a.test", RecordType::Aaaa))
-        else {
+        let Some(Read::Records(records)) = read(&bytes, RecordType::Aaaa) else {
             panic!("no answer");
         };
         let addresses: Vec<IpAddr> = records.iter().map(|one| one.data.address()).collect();
@@ -291,9 +320,7 @@ mod tests {
                 m.add_answer(record("a.test.", 60, RData::A(A(address))));
             }
         });
-        let Some(Response::Records(addresses)) =
-            response(&bytes, 7, &asked("a.test", RecordType::A))
-        else {
+        let Some(Read::Records(addresses)) = read_a(&bytes) else {
             panic!("no answer");
         };
         assert_eq!(addresses.len(), MAX_ADDRESSES);
@@ -302,18 +329,15 @@ mod tests {
     #[test]
     fn refusals_are_told_apart() {
         let code = |code| reply(|m| m.metadata.response_code = code);
-        let of = |bytes: &[u8]| response(bytes, 7, &asked("a.test", RecordType::A));
-        assert_eq!(
-            of(&code(ResponseCode::NXDomain)),
-            Some(Response::NoName(10))
-        );
+        let of = |bytes: &[u8]| read_a(bytes);
+        assert_eq!(of(&code(ResponseCode::NXDomain)), Some(Read::NoName(10)));
         assert!(matches!(
             of(&code(ResponseCode::ServFail)),
-            Some(Response::Failed(_))
+            Some(Read::Other(Said::Failed(_)))
         ));
         assert_eq!(
             of(&reply(|m| m.metadata.truncation = true)),
-            Some(Response::Truncated)
+            Some(Read::Other(Said::Truncated))
         );
     }
 
@@ -329,14 +353,14 @@ mod tests {
                 m.metadata.response_code = code;
                 m.authorities.extend(row);
             });
-            response(&bytes, 7, &asked("a.test", RecordType::A))
+            read_a(&bytes)
         };
         // RFC 2308, 5: the lesser of the two.
         for (row, seconds) in [(Some(soa(60, 5)), 5), (Some(soa(4, 300)), 4), (None, 10)] {
             let no_name = of(ResponseCode::NXDomain, row.clone());
-            assert_eq!(no_name, Some(Response::NoName(seconds)));
+            assert_eq!(no_name, Some(Read::NoName(seconds)));
             let no_data = of(ResponseCode::NoError, row);
-            assert_eq!(no_data, Some(Response::NoData(seconds)));
+            assert_eq!(no_data, Some(Read::NoData(seconds)));
         }
     }
 }

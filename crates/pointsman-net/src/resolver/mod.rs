@@ -8,10 +8,12 @@ mod asker;
 mod cache;
 mod exchange;
 mod families;
+mod heard;
 mod list;
 mod look_up;
 mod message;
 mod names;
+mod question;
 mod questions;
 mod station;
 mod system;
@@ -20,6 +22,7 @@ mod way;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::Domain;
 use pointsman_spec::address::Families;
@@ -31,6 +34,7 @@ use self::asker::Asker;
 use self::list::List;
 use self::look_up::LookUp;
 use self::names::ByName;
+use self::question::WireQuestion;
 pub use self::station::Station;
 pub use self::system::System;
 use self::system::SystemFiles;
@@ -39,6 +43,13 @@ use crate::lookup::{
     AddressResult, Addresses, Answer, Asking, Data, LookingUp, NotFound, Question, Record,
     RecordType, Resolve, Source, Transport,
 };
+
+/// A wrong time to live of a week must not outlive a change of address by a week.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+fn too_long(name: &Domain) -> Arc<str> {
+    format!("{name} cannot be asked for: it is too long").into()
+}
 
 /// A resolver of the configuration.
 #[derive(Debug)]
@@ -113,13 +124,25 @@ impl Resolver {
         })
     }
 
+    fn asker<'a>(
+        &'a self,
+        list: &List,
+        known: Option<&SystemFiles>,
+        transport: &'a dyn Transport,
+    ) -> Asker<'a> {
+        Asker::new(&self.station, list, known, LONGEST, transport)
+    }
+
     async fn answer(&self, question: &Question, transport: &dyn Transport) -> Answer {
         match self.teller(&question.name).await {
             Ok(Teller::Fixed(addresses, from)) => fixed_answer(&addresses, question.kind, from),
             Ok(Teller::Servers(list, known)) => {
-                let asker = Asker::new(&self.station, list, known.as_deref(), transport);
+                let asker = self.asker(list, known.as_deref(), transport);
                 let until = Instant::now() + asker.patience().whole;
-                asker.ask(question, until).await
+                match WireQuestion::new(question) {
+                    Some(asked) => asker.ask(&asked, until).await.answer(LONGEST),
+                    None => Answer::Failed(too_long(&question.name)),
+                }
             }
             Err(why) => Answer::Failed(why),
         }
@@ -135,7 +158,7 @@ impl Resolver {
         };
         let names = known.as_ref().map_or_else(Vec::new, |it| it.searched(name));
         let look_up = LookUp {
-            asker: Asker::new(&self.station, list, known.as_deref(), transport),
+            asker: self.asker(list, known.as_deref(), transport),
             families: self.families,
         };
         look_up.run(name, names, begun).await

@@ -11,17 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::cache::UpstreamId;
-use crate::lookup::{Answer, Question};
+use super::heard::Heard;
+use super::question::WireQuestion;
+
 use crate::tasks::Tasks;
 
 /// Questions that go on though nobody waits for them, each a socket or five for as long as it may take.
 const MAX_LATE: usize = 256;
 
 /// Who is asked what, and how deep within other look-ups: a question that waited for itself would never end.
-pub(super) type Key = (UpstreamId, Question, u8);
+pub(super) type Key = (UpstreamId, WireQuestion, u8);
 
 /// What finds the answer.
-pub(super) type Finding = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(super) type Finding = Pin<Box<dyn Future<Output = Heard> + Send>>;
 
 /// As many as are asked at this moment.
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Open {
-    tell: watch::Sender<Option<Answer>>,
+    tell: watch::Sender<Option<Heard>>,
     late: bool,
 }
 
@@ -45,7 +47,7 @@ struct Open {
 pub(super) struct Hearing {
     questions: Arc<Questions>,
     key: Key,
-    heard: watch::Receiver<Option<Answer>>,
+    heard: watch::Receiver<Option<Heard>>,
 }
 
 impl Questions {
@@ -79,7 +81,7 @@ impl Questions {
         self.hearing(key, heard)
     }
 
-    fn hearing(self: &Arc<Self>, key: Key, heard: watch::Receiver<Option<Answer>>) -> Hearing {
+    fn hearing(self: &Arc<Self>, key: Key, heard: watch::Receiver<Option<Heard>>) -> Hearing {
         Hearing {
             questions: Arc::clone(self),
             key,
@@ -94,10 +96,10 @@ impl Questions {
 
 impl Hearing {
     /// What was found.
-    pub(super) async fn answer(mut self) -> Answer {
+    pub(super) async fn answer(mut self) -> Heard {
         let answer = self.heard.wait_for(Option::is_some).await;
         let answer = answer.ok().and_then(|answer| answer.clone());
-        answer.unwrap_or_else(|| Answer::Failed("the look-up was ended".into()))
+        answer.unwrap_or_else(|| Heard::failed("the look-up was ended"))
     }
 
     /// Whether somebody waited for it and left before the answer.
@@ -124,7 +126,7 @@ impl Hearing {
 struct TableGuard {
     questions: Arc<Questions>,
     key: Key,
-    tell: watch::Sender<Option<Answer>>,
+    tell: watch::Sender<Option<Heard>>,
 }
 
 impl TableGuard {
@@ -162,7 +164,7 @@ impl Drop for TableGuard {
 }
 
 impl Table {
-    fn leave(&mut self, key: &Key, tell: &watch::Sender<Option<Answer>>) {
+    fn leave(&mut self, key: &Key, tell: &watch::Sender<Option<Heard>>) {
         let own = |open: &Open| open.tell.same_channel(tell);
         if self.open.get(key).is_some_and(own)
             && let Some(open) = self.open.remove(key)

@@ -15,7 +15,7 @@ use pointsman_spec::resolver::{NameServer, Place};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::message;
+use super::heard::MAX_ADDRESSES;
 
 /// Larger files are cut there, at a line's end: four times the largest hosts file that people publish.
 const MAX_FILE: u64 = 32 << 20;
@@ -249,6 +249,15 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// One more address of a name: each once, and an IPv4 address in IPv6 as what it is, for rules and sockets alike.
+fn add(addresses: &mut Vec<IpAddr>, address: IpAddr) {
+    let address = address.to_canonical();
+    // A list of advertisers names each a thousand times in vain.
+    if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
+        addresses.push(address);
+    }
+}
+
 fn parse_hosts(text: &str) -> HashMap<Domain, Vec<IpAddr>> {
     let mut hosts: HashMap<Domain, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
@@ -257,7 +266,7 @@ fn parse_hosts(text: &str) -> HashMap<Domain, Vec<IpAddr>> {
             continue;
         };
         for name in words.filter_map(|word| Domain::parse(word).ok()) {
-            message::add(hosts.entry(name).or_default(), address);
+            add(hosts.entry(name).or_default(), address);
         }
     }
     hosts

@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_wire::dns::kind;
 use tokio::time::{Instant, sleep_until};
 
-use super::message::Response;
+use super::message::Said;
 use super::way::Reached;
-use crate::lookup::RecordType;
 
 /// How long a server may be silent before the next one is asked, too: above the round trip to the other side of the
 /// earth, below what a person notices.
@@ -52,9 +52,9 @@ pub(super) async fn in_turn<S, F>(
     pause: impl Fn(usize) -> Duration,
     ask: impl Fn(&S) -> F,
     mut heard: impl FnMut(&S, Sound),
-) -> Result<(usize, Response), Vec<(usize, Response)>>
+) -> Result<(usize, Said), Vec<(usize, Said)>>
 where
-    F: Future<Output = Response>,
+    F: Future<Output = Said>,
 {
     let mut asked: Vec<InFlight<F>> = Vec::new();
     let mut failures = Vec::new();
@@ -71,7 +71,7 @@ where
                     continue;
                 };
                 let index = asked.swap_remove(at).index;
-                if !matches!(response, Response::Unreached(_) | Response::Silent) {
+                if !matches!(response, Said::Unreached(_) | Said::Silent) {
                     heard(&those[index], Sound::Voice);
                 }
                 if response.settles() {
@@ -85,7 +85,7 @@ where
                     if one.passed_by {
                         heard(&those[one.index], Sound::Silence);
                     }
-                    failures.push((one.index, Response::Silent));
+                    failures.push((one.index, Said::Silent));
                 }
                 return Poll::Ready(Err(std::mem::take(&mut failures)));
             }
@@ -122,13 +122,33 @@ where
 pub(super) struct Silences(Mutex<Table>);
 
 /// What was heard, and how long that holds.
-type Table = HashMap<(Reached, RecordType), (Sound, Instant)>;
+type Table = HashMap<(Reached, Sort), (Sound, Instant)>;
+
+/// Types that a middlebox treats alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sort {
+    A,
+    Aaaa,
+    Https,
+    Other,
+}
+
+impl From<u16> for Sort {
+    fn from(number: u16) -> Self {
+        match number {
+            kind::A => Self::A,
+            kind::AAAA => Self::Aaaa,
+            kind::HTTPS => Self::Https,
+            _ => Self::Other,
+        }
+    }
+}
 
 impl Silences {
     /// Notes what was heard.
-    pub(super) fn note(&self, server: &Reached, kind: RecordType, sound: Sound, now: Instant) {
+    pub(super) fn note(&self, server: &Reached, sort: Sort, sound: Sound, now: Instant) {
         let mut table = self.table();
-        let key = (server.clone(), kind);
+        let key = (server.clone(), sort);
         match sound {
             Sound::Voice => drop(table.remove(&key)),
             Sound::PassedBy | Sound::Silence => {
@@ -143,21 +163,21 @@ impl Silences {
     }
 
     /// The places of the servers in the order to ask them in: those that were silent last.
-    pub(super) fn order(&self, servers: &[Reached], kind: RecordType, now: Instant) -> Vec<usize> {
+    pub(super) fn order(&self, servers: &[Reached], sort: Sort, now: Instant) -> Vec<usize> {
         let mut order: Vec<usize> = (0..servers.len()).collect();
         let table = self.table();
         if !table.is_empty() {
-            order.sort_by_key(|at| heard(&table, &servers[*at], kind, now).is_some());
+            order.sort_by_key(|at| heard(&table, &servers[*at], sort, now).is_some());
         }
         order
     }
 
     /// Whether nothing was heard about that type from any of them for a whole budget.
-    pub(super) fn all(&self, servers: &[Reached], kind: RecordType, now: Instant) -> bool {
+    pub(super) fn all(&self, servers: &[Reached], sort: Sort, now: Instant) -> bool {
         let table = self.table();
         let mut servers = servers.iter();
         !table.is_empty()
-            && servers.all(|one| heard(&table, one, kind, now) == Some(Sound::Silence))
+            && servers.all(|one| heard(&table, one, sort, now) == Some(Sound::Silence))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -165,8 +185,8 @@ impl Silences {
     }
 }
 
-fn heard(table: &Table, server: &Reached, kind: RecordType, now: Instant) -> Option<Sound> {
-    let (sound, until) = table.get(&(server.clone(), kind))?;
+fn heard(table: &Table, server: &Reached, sort: Sort, now: Instant) -> Option<Sound> {
+    let (sound, until) = table.get(&(server.clone(), sort))?;
     (now < *until).then_some(*sound)
 }
 

@@ -129,6 +129,12 @@ impl Reached {
         }
     }
 
+    /// Whether somebody may select another way to it.
+    pub(super) fn is_by_choice(&self) -> bool {
+        let is_group = |part: &Part| matches!(part, Part::Group(..));
+        self.way.0.iter().any(is_group)
+    }
+
     pub(super) fn is_defined_as(&self, other: &Self) -> bool {
         self.server == other.server && self.way == other.way
     }

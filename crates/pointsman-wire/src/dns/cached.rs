@@ -4,7 +4,9 @@
 //! times to live, and the OPT record, which is ours. Writing it allocates nothing but what `out` lacks.
 
 use super::own::write_opt;
-use super::{ExtendedError, HEADER, Query, Response, code, flag, put, u16_at, u32_at};
+use super::{
+    ExtendedError, HEADER, Query, Response, code, flag, parse_response, put, u16_at, u32_at,
+};
 
 /// A response that is kept. One allocation: the message, then the places of its times to live, two bytes each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,14 @@ impl Cached {
     #[must_use]
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.bytes.len()
+    }
+
+    /// The response that was kept, as it came but for its times to live; without the OPT record and what stood behind
+    /// it.
+    #[must_use]
+    pub fn response(&self) -> Option<Response<'_>> {
+        let message = self.bytes.get(..usize::from(self.message_end))?;
+        parse_response(message).ok()
     }
 
     /// Its code.

@@ -149,7 +149,8 @@ impl<'a> Response<'a> {
             match record.section {
                 Section::Answer => {
                     least = least.min(record.ttl);
-                    there |= record.kind == asked || asked == kind::ANY;
+                    let of_the_type = record.kind == asked || asked == kind::ANY;
+                    there |= of_the_type && record.class == CLASS_IN;
                 }
                 Section::Authority if record.kind == kind::SOA && record.class == CLASS_IN => {
                     // The last of a SOA's numbers is the least time.

@@ -7,7 +7,7 @@ use pointsman_policy::Domain;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::lookup::RecordType;
+use crate::lookup::{Question, RecordType};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,17 +29,15 @@ impl Stage {
 
     /// Joins a question that takes a second.
     fn join(&self, name: &str, depth: u8) -> Hearing {
-        let question = Question {
-            name: Domain::parse(name).unwrap(),
-            kind: RecordType::A,
-        };
+        let (name, kind) = (Domain::parse(name).unwrap(), RecordType::A);
+        let question = WireQuestion::new(&Question { name, kind }).unwrap();
         let counts = Arc::clone(&self.counts);
         self.questions.join((7, question, depth), &self.tasks, || {
             Box::pin(async move {
                 counts[0].fetch_add(1, Ordering::Relaxed);
                 sleep(SECOND).await;
                 counts[1].fetch_add(1, Ordering::Relaxed);
-                Answer::Failed("told".into())
+                Heard::failed("told")
             })
         })
     }
@@ -53,8 +51,8 @@ impl Stage {
     }
 }
 
-fn told() -> Answer {
-    Answer::Failed("told".into())
+fn told() -> Heard {
+    Heard::failed("told")
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +121,7 @@ async fn stopped_tasks_answer_nobody_and_hold_nobody() {
     let waiting = stage.join("a.test", 0);
     sleep(SECOND / 2).await;
     stage.tasks.stop(Duration::ZERO).await;
-    let ended = Answer::Failed("the look-up was ended".into());
+    let ended = Heard::failed("the look-up was ended");
     assert_eq!(waiting.answer().await, ended);
     assert_eq!(stage.join("b.test", 0).answer().await, ended);
     assert_eq!(stage.open(), 0);

@@ -4,29 +4,38 @@ use std::sync::Mutex;
 
 use super::*;
 use pointsman_spec::resolver::{NameServer, Place};
+use pointsman_wire::dns::{Cached, parse_response};
+
+use super::super::message::Refusal;
 
 const BUDGET: Duration = Duration::from_secs(4);
 
 /// What a server does: after so many milliseconds, that; `None` is for ever.
-type Server = Option<(u64, Response)>;
+type Server = Option<(u64, Said)>;
 
-fn good(ttl: u32) -> Response {
-    Response::NoData(ttl)
+fn told(code: u8, ttl: u32) -> Said {
+    let message = [&[0, 7, 0x81, 0x80 | code, 0, 1][..], &[0; 7], &[0, 1, 0, 1]].concat();
+    let kept = Cached::new(&parse_response(&message).unwrap(), ttl);
+    Said::Told(kept.unwrap().into(), ttl)
 }
 
-fn broken() -> Response {
-    Response::Failed("SERVFAIL".into())
+fn good(ttl: u32) -> Said {
+    told(0, ttl)
 }
 
-fn gone() -> Response {
-    Response::Unreached("port unreachable".into())
+fn broken() -> Said {
+    Said::Failed(Refusal::from("SERVFAIL".to_owned()))
+}
+
+fn gone() -> Said {
+    Said::Unreached("port unreachable".into())
 }
 
 /// The answer, after how many milliseconds, who was asked when, and what was heard.
 async fn play(
     servers: &[Server],
 ) -> (
-    Result<(usize, Response), Vec<(usize, Response)>>,
+    Result<(usize, Said), Vec<(usize, Said)>>,
     u128,
     Vec<(usize, u128)>,
     Vec<(usize, Sound)>,
@@ -102,7 +111,7 @@ async fn one_that_fails_does_not_delay_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_such_name_settles_it() {
-    let none = Response::NoName(9);
+    let none = told(3, 9);
     let (answer, took, asked, _) = play(&[Some((3, none.clone())), Some((0, good(2)))]).await;
     assert_eq!((answer, took, asked.len()), (Ok((0, none)), 3, 1));
 }
@@ -114,7 +123,7 @@ async fn the_budget_is_one_for_all() {
     let failures = answer.unwrap_err();
     assert_eq!((took, asked.len()), (4000, 10));
     assert_eq!(failures.len(), 10);
-    assert!(failures.iter().all(|(_, why)| *why == Response::Silent));
+    assert!(failures.iter().all(|(_, why)| *why == Said::Silent));
     // The last one had no time to be passed by.
     let silent = heard.iter().filter(|(_, sound)| *sound == Sound::Silence);
     assert_eq!((silent.count(), heard.len()), (9, 18));
@@ -137,7 +146,7 @@ fn server(number: u8) -> Reached {
 fn silence_is_remembered_by_type_and_forgotten() {
     let (silences, now) = (Silences::default(), Instant::now());
     let all = [server(1), server(2)];
-    let (a, aaaa) = (RecordType::A, RecordType::Aaaa);
+    let (a, aaaa) = (Sort::A, Sort::Aaaa);
     let order = |kind, after| silences.order(&all, kind, now + Duration::from_secs(after));
     silences.note(&all[0], aaaa, Sound::Silence, now);
     assert_eq!(order(aaaa, 0), [1, 0]);
