@@ -92,6 +92,31 @@ impl Condition {
         matches!(self, Self::And(_) | Self::Or(_) | Self::Not(_))
     }
 
+    /// The one transport whose flows a test may hold of, if there is but one; none of logic.
+    #[must_use]
+    pub fn network(&self) -> Option<Network> {
+        match self {
+            Self::Network(network) => Some(*network),
+            Self::Number(field, _) => field.network(),
+            Self::Port { network, .. } => *network,
+            Self::Protocol(protocol) => protocol.network(),
+            Self::Text(field, _) => field.network(),
+            Self::Address { .. }
+            | Self::AddressKind(_)
+            | Self::Always
+            | Self::And(_)
+            | Self::Asn(..)
+            | Self::Country(..)
+            | Self::Domain(_)
+            | Self::Inbound { .. }
+            | Self::Never
+            | Self::Not(_)
+            | Self::Or(_)
+            | Self::Set(..)
+            | Self::Zone(..) => None,
+        }
+    }
+
     /// Calls `each` with all tests within it, in order. Nesting is bounded by the readers.
     pub fn each_test<'c>(&'c self, each: &mut impl FnMut(&'c Self)) {
         if self.is_logic() {
@@ -244,6 +269,27 @@ impl TextField {
             | Self::Tag
             | Self::Unit
             | Self::User => Some(Need::Owner),
+        }
+    }
+
+    /// The transport over which alone there is such a text, if that is one alone.
+    #[must_use]
+    pub fn network(self) -> Option<Network> {
+        match self {
+            Self::HttpHost | Self::Method | Self::SshSoftware | Self::UserAgent => {
+                Some(Network::Tcp)
+            }
+            Self::Alpn
+            | Self::Cgroup
+            | Self::CommandLine
+            | Self::InboundName
+            | Self::ParentName
+            | Self::ProcessName
+            | Self::ProcessPath
+            | Self::ServerName
+            | Self::Tag
+            | Self::Unit
+            | Self::User => None,
         }
     }
 }

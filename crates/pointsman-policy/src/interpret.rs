@@ -321,7 +321,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     }
 
     fn select(&mut self, select: &'a Select, plan: Option<&'a Plan>) -> Result<(), Stop> {
-        let (key, hit) = match self.key(select.on)? {
+        let (key, hit) = match self.key(select)? {
             Value::Known((key, hit), _) => (key, hit),
             Value::Absent => {
                 self.visit(&select.origin, Truth::No);
@@ -354,12 +354,20 @@ impl<'a, 'w> Walk<'a, 'w> {
     }
 
     /// What a `cond domain|ip|protocol` looks its arms up by; absent where it belongs to none.
-    fn key(&mut self, on: SelectOn) -> Result<Value<'a, (ArmKey, Option<Hit<'a>>)>, Need> {
-        match on {
+    fn key(&mut self, select: &'a Select) -> Result<Value<'a, (ArmKey, Option<Hit<'a>>)>, Need> {
+        match select.on {
             SelectOn::Protocol => {
-                let protocol = self.protocol()?;
+                let network = self.facts.network;
+                if !select.arms.iter().any(|arm| arm.key.may_be_over(network)) {
+                    self.see_network();
+                    return Ok(Value::Absent);
+                }
+                let protocol = self.protocol_over(None)?;
                 self.see("protocol", &protocol, |p| p.as_str().into(), None);
-                Ok(protocol.part(|protocol| Some((ArmKey::Protocol(protocol), None))))
+                Ok(protocol.part(|protocol| {
+                    let key = ArmKey::Protocol(protocol);
+                    key.may_be_over(network).then_some((key, None))
+                }))
             }
             SelectOn::Zone(of, asks) => {
                 let zone = self.zone(of, asks)?;

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::fact::Need;
+use crate::fact::{Need, Network};
 
 /// A fact that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,15 @@ impl NumberField {
             Self::Dscp => None,
             Self::Pid => Some(Need::Owner),
             Self::Ech | Self::QuicVersion | Self::TlsVersion => Some(Need::Sniff),
+        }
+    }
+
+    /// The transport over which alone there is such a number, if that is one alone.
+    #[must_use]
+    pub fn network(self) -> Option<Network> {
+        match self {
+            Self::QuicVersion => Some(Network::Udp),
+            Self::Dscp | Self::Ech | Self::Pid | Self::TlsVersion => None,
         }
     }
 

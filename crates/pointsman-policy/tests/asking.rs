@@ -3,13 +3,15 @@
 mod flow;
 
 use flow::{
-    DIRECT, PROXY, WORK, flow as facts, ip, leaf, origin, policy, port, rule, suffix, visits,
-    with_sets,
+    DIRECT, PROXY, WORK, flow as facts, ip, leaf, not, origin, policy, port, rule, suffix, told,
+    truth, visits, with_sets,
 };
-use pointsman_policy::condition::{Asks, Condition, ZoneOf};
+use pointsman_policy::condition::{Asks, Condition, NumberField, TextField, TextTest, ZoneOf};
 use pointsman_policy::decision::{Step, Trace};
 use pointsman_policy::fact::{Fact, Facts, Need, Parent, Protocol, Provenance};
-use pointsman_policy::model::{Node, Origin, Policy, SetId, Template};
+use pointsman_policy::model::{
+    Arm, ArmKey, Node, OnUnknown, Origin, Policy, Select, SelectOn, SetId, Template,
+};
 use pointsman_policy::set::{Key, RuleSetBuilder};
 use pointsman_policy::template::VARIABLES;
 use pointsman_policy::zone::ZoneId;
@@ -295,4 +297,89 @@ fn ancestors_are_told_as_far_as_they_are_known() {
     assert_eq!(said(text, &with(vec![pid(9)])), "[N/A] N/A 9 N/A N/A");
     let deep = said(text, &with((1..=60).map(pid).collect()));
     assert!(deep.ends_with("] N/A 1 N/A 41"), "{deep}");
+}
+
+/// What is told over one transport alone is simply not so over the other, and nobody looks for it there.
+#[test]
+fn first_bytes_are_not_asked_for_what_the_transport_rules_out() {
+    let number = |field, value: u32| Condition::Number(field, value..=value);
+    let any = |field| Condition::Text(field, TextTest::Keyword("".into()));
+    let over = |network: &str, condition: Condition| {
+        let policy = policy(vec![leaf(9, DIRECT)]);
+        let words = format!("dst=10.0.0.1:443 network={network}");
+        let unknown = truth(&policy, &condition, &words);
+        let broken = truth(&policy, &condition, &format!("{words} look=!gone"));
+        match (&*unknown, &*broken) {
+            ("needs sniff", "unknown: gone") => "asks".to_owned(),
+            (one, other) if one == other => unknown,
+            other => panic!("{network} {condition:?}: {other:?}"),
+        }
+    };
+    let check = |condition: Condition, tcp: &str, udp: &str| {
+        assert_eq!(over("tcp", condition.clone()), tcp, "{condition:?}");
+        assert_eq!(over("udp", condition.clone()), udp, "{condition:?}");
+    };
+    for protocol in Protocol::ALL {
+        let (tcp, udp) = match protocol {
+            Protocol::Bittorrent | Protocol::Dns | Protocol::Other => ("asks", "asks"),
+            Protocol::Dtls | Protocol::Ntp | Protocol::Quic | Protocol::Stun => ("no", "asks"),
+            _ => ("asks", "no"),
+        };
+        check(Condition::Protocol(protocol), tcp, udp);
+    }
+    check(not(Condition::Protocol(Protocol::Quic)), "yes", "asks");
+    check(number(NumberField::QuicVersion, 1), "no", "asks");
+    check(number(NumberField::TlsVersion, 0x304), "asks", "asks");
+    check(any(TextField::ServerName), "asks", "asks");
+    for field in [
+        TextField::HttpHost,
+        TextField::Method,
+        TextField::SshSoftware,
+        TextField::UserAgent,
+    ] {
+        check(any(field), "asks", "no");
+    }
+    let policy = policy(vec![
+        rule(1, Condition::Protocol(Protocol::Quic), PROXY),
+        leaf(2, DIRECT),
+    ]);
+    let seen = visits(&policy, "dst=10.0.0.1:443");
+    assert_eq!(seen[0], "1 no: network is tcp (inbound)");
+}
+
+/// A choice by protocol asks for the first bytes where one of its arms may be it.
+#[test]
+fn a_choice_by_protocol_asks_where_an_arm_may_be_it() {
+    let arm = |line, protocol| Arm {
+        key: ArmKey::Protocol(protocol),
+        then: leaf(line, PROXY),
+        origin: origin(line),
+    };
+    let choice = |protocols: &[Protocol]| {
+        let arms = (2..).zip(protocols).map(|(line, one)| arm(line, *one));
+        let select = Select {
+            on: SelectOn::Protocol,
+            arms: arms.collect(),
+            origin: origin(1),
+        };
+        let mut policy = policy(vec![Node::Select(select), leaf(9, DIRECT)]);
+        policy.on_unknown = OnUnknown::Reject;
+        policy
+    };
+    let check = |protocols: &[Protocol], words: &str, expected: &str| {
+        let words = format!("dst=10.0.0.1:443 {words}");
+        assert_eq!(told(&choice(protocols), &words), expected, "{words}");
+    };
+    let datagrams = [Protocol::Quic, Protocol::Stun];
+    check(&datagrams, "", "direct by 9");
+    check(&datagrams, "look=!gone", "direct by 9");
+    check(&datagrams, "network=udp", "needs sniff");
+    check(&datagrams, "network=udp look=!gone", "refused by 1");
+    check(&datagrams, "network=udp look=quic", "proxy by 2");
+    check(&[Protocol::Quic, Protocol::Tls], "", "needs sniff");
+    check(&[Protocol::Quic, Protocol::Tls], "look=tls", "proxy by 3");
+    check(&[Protocol::Tls], "network=udp", "direct by 9");
+    let early = |policy: &Policy| policy.first_asking_of_streams(Need::Sniff).is_some();
+    assert!(!early(&choice(&datagrams)));
+    assert!(early(&choice(&[Protocol::Quic, Protocol::Dns])));
 }

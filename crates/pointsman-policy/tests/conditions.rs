@@ -443,7 +443,11 @@ fn numbers() {
     );
     check(
         &Condition::Number(QuicVersion, 1..=1),
-        &[("look=quic:x.test", "yes"), ("look=tls:x.test", "no")],
+        &[
+            ("network=udp look=quic:x.test", "yes"),
+            ("network=udp look=other", "no"),
+            ("look=tls:x.test", "no"),
+        ],
     );
 }
 

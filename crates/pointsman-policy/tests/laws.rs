@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use flow::{learn, unlearned};
 use pointsman_policy::decision::{Decision, Reason, Step, Trace, Verdict};
-use pointsman_policy::fact::Need;
+use pointsman_policy::fact::{Need, Network};
 use pointsman_policy::model::{Node, Policy};
 use pointsman_policy::{Watch, settle};
 use proptest::prelude::*;
@@ -97,6 +97,8 @@ proptest! {
         for (at, need) in settled.asked.iter().enumerate() {
             prop_assert!(!settled.asked[..at].contains(need), "{need:?} twice");
             prop_assert!(policy.wants(*need));
+            let of_streams = policy.first_asking_of_streams(*need).is_some();
+            prop_assert!(of_streams || flow.network != Network::Tcp, "{need:?} over TCP");
             let mut visited = trace.visits.iter().map(|visit| visit.origin.line);
             let asker = visited.find(|line| askers.get(line).is_some_and(|a| a.contains(need)));
             prop_assert!(asker.is_some(), "nobody asked for {need:?}");
@@ -131,7 +133,9 @@ fn askers_of(policy: &Policy, nodes: &[Node], askers: &mut HashMap<u32, Vec<Need
             Node::Select(select) => {
                 lines.push(select.origin.line);
                 lines.extend(select.arms.iter().map(|arm| arm.origin.line));
-                branches.extend(select.arms.drain(..).map(|arm| arm.then));
+                let arms = select.arms.iter_mut();
+                branches
+                    .extend(arms.map(|arm| std::mem::replace(&mut arm.then, Node::Any(vec![]))));
             }
             Node::Sub { body, origin, .. } => {
                 lines.push(origin.line);

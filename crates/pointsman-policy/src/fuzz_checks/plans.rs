@@ -69,11 +69,12 @@ const FIELDS: [TextField; 8] = [
     TextField::Method,
     TextField::UserAgent,
 ];
-const PROTOCOLS: [Protocol; 4] = [
+const PROTOCOLS: [Protocol; 5] = [
     Protocol::Other,
     Protocol::Tls,
     Protocol::Http,
     Protocol::Ssh,
+    Protocol::Quic,
 ];
 const KINDS: [InboundKind; 4] = [
     InboundKind::Http,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Hit, Truth, Value, Walk, asked, settled};
 use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side};
-use crate::fact::{Inbound, InboundKind, Need, Protocol};
+use crate::fact::{Inbound, InboundKind, Need, Network, Protocol, Provenance};
 use crate::ids::SetId;
 use crate::local::loopback_of;
 use crate::set::jump::Jump;
@@ -108,7 +108,11 @@ impl<'a> Walk<'a, '_> {
                 Ok(self.compare(fact, port, text, holds))
             }
             Condition::Protocol(protocol) => {
-                let value = self.protocol()?;
+                let told = protocol.network();
+                if let Some(network) = told.filter(|network| *network != self.facts.network) {
+                    return Ok(self.test_network(network));
+                }
+                let value = self.protocol_over(told)?;
                 Ok(self.compare("protocol", value, |p| p.as_str().into(), |p| p == protocol))
             }
             Condition::Set(set, asks) => self.test_set(*set, least(*asks, limit)),
@@ -232,14 +236,21 @@ impl<'a> Walk<'a, '_> {
                 let hello = matches!(look.protocol, Protocol::Tls | Protocol::Quic);
                 hello.then_some(u32::from(look.ech))
             }),
-            NumberField::QuicVersion => self.look()?.part(|look| look.quic_version),
+            NumberField::QuicVersion => self
+                .look_over(field.network())?
+                .part(|look| look.quic_version),
             NumberField::TlsVersion => self.look()?.part(|look| look.tls_version.map(u32::from)),
         })
     }
 
-    fn test_network(&mut self, network: crate::fact::Network) -> Truth<'a> {
-        let value = Value::Known(self.facts.network, crate::fact::Provenance::Inbound);
-        self.compare("network", value, |n| n.as_str().into(), |n| *n == network)
+    fn test_network(&mut self, network: Network) -> Truth<'a> {
+        self.see_network();
+        Truth::of(self.facts.network == network)
+    }
+
+    pub(super) fn see_network(&mut self) {
+        let value = Value::Known(self.facts.network, Provenance::Inbound);
+        self.see("network", &value, |network| network.as_str().into(), None);
     }
 
     /// Any entry: names first, then prefixes, then the others by line, each only where there are. A name

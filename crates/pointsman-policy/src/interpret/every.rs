@@ -79,7 +79,7 @@ impl<'a, F: FnMut(Decision) -> ControlFlow<()>> Every<'a, '_, F> {
     }
 
     fn select(&mut self, select: &'a Select) -> ControlFlow<()> {
-        let (key, hit) = match self.walk.key(select.on) {
+        let (key, hit) = match self.walk.key(select) {
             Ok(Value::Known(found, _)) => found,
             Ok(Value::Absent) | Err(_) => return ControlFlow::Continue(()),
             Ok(Value::Failed(why)) => {

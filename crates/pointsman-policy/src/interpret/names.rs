@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Hit, Value, Walk, asked, settled};
 use crate::condition::{Asks, ZoneOf};
 use crate::domain::Domain;
-use crate::fact::{Fact, Geo, Look, Need, Protocol};
+use crate::fact::{Fact, Geo, Look, Need, Network, Protocol};
 use crate::ids::ZoneId;
 use crate::model::DomainOrder;
 
@@ -82,8 +82,18 @@ impl<'a> Walk<'a, '_> {
         Ok(asked(&self.facts.sought.look, Need::Sniff)?.part(|look| Some(&**look)))
     }
 
-    pub(super) fn protocol(&self) -> Result<Value<'a, Protocol>, Need> {
-        Ok(self.look()?.part(|look| Some(look.protocol)))
+    /// As [`Self::look`] for what first bytes tell over this transport alone: over another nobody looks, whether they
+    /// were looked at for others or not.
+    pub(super) fn look_over(&self, told: Option<Network>) -> Result<Value<'a, &'a Look>, Need> {
+        match told {
+            Some(network) if network != self.facts.network => Ok(Value::Absent),
+            _ => self.look(),
+        }
+    }
+
+    /// The protocol, for conditions on those that are told over this transport ([`Protocol::network`]).
+    pub(super) fn protocol_over(&self, told: Option<Network>) -> Result<Value<'a, Protocol>, Need> {
+        Ok(self.look_over(told)?.part(|look| Some(look.protocol)))
     }
 
     /// The destination's address. That of a name is absent until a rule had it resolved, even when

@@ -205,7 +205,7 @@ impl<'a> May<'a, '_> {
         let mut arms = vec![Views::NONE; select.arms.len()];
         for seen in from.each() {
             self.walk.resolved = seen;
-            let key = self.walk.key(select.on);
+            let key = self.walk.key(select);
             let after = Views::of(self.walk.resolved);
             match key {
                 Ok(Value::Absent) => through |= after,
@@ -219,7 +219,12 @@ impl<'a> May<'a, '_> {
                 Err(_) => {
                     through |= after;
                     broken |= after;
-                    arms.iter_mut().for_each(|arm| *arm |= after);
+                    let network = self.walk.facts.network;
+                    for (arm, views) in select.arms.iter().zip(&mut arms) {
+                        if arm.key.may_be_over(network) {
+                            *views |= after;
+                        }
+                    }
                 }
             }
         }

@@ -172,7 +172,7 @@ impl<'a> Walk<'a, '_> {
                 look.upon(local, |address| look.address(*address))
             }
             Class::Port => look.upon(Ok(settled(&facts.port)), |port| look.port(*port)),
-            Class::Protocol => look.upon(self.protocol(), |protocol| {
+            Class::Protocol(told) => look.upon(self.protocol_over(told), |protocol| {
                 look.number(KIND, protocol as u64)
             }),
             Class::Source => look.upon(Ok(self.source()), |address| look.address(address)),

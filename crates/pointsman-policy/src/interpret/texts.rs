@@ -34,18 +34,19 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn texts(&self, field: TextField) -> Result<Value<'a, Texts<'a>>, Need> {
+        let look = || self.look_over(field.network());
         Ok(match field {
-            TextField::Alpn => self.look()?.part(|look| match look.alpn.is_empty() {
+            TextField::Alpn => look()?.part(|look| match look.alpn.is_empty() {
                 true => None,
                 false => Some(Texts::List(&look.alpn)),
             }),
-            TextField::HttpHost => self.look()?.part(|look| name_in(look, &[Protocol::Http])),
-            TextField::ServerName => self
-                .look()?
-                .part(|look| name_in(look, &[Protocol::Tls, Protocol::Quic])),
-            TextField::Method => self.look()?.part(|look| one(look.method.as_ref())),
-            TextField::SshSoftware => self.look()?.part(|look| one(look.ssh_software.as_ref())),
-            TextField::UserAgent => self.look()?.part(|look| one(look.user_agent.as_ref())),
+            TextField::HttpHost => look()?.part(|look| name_in(look, &[Protocol::Http])),
+            TextField::ServerName => {
+                look()?.part(|look| name_in(look, &[Protocol::Tls, Protocol::Quic]))
+            }
+            TextField::Method => look()?.part(|look| one(look.method.as_ref())),
+            TextField::SshSoftware => look()?.part(|look| one(look.ssh_software.as_ref())),
+            TextField::UserAgent => look()?.part(|look| one(look.user_agent.as_ref())),
             TextField::InboundName => {
                 settled(&self.facts.inbound).part(|inbound| one(inbound.name.as_ref()))
             }

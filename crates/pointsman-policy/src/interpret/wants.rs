@@ -5,7 +5,7 @@
 use super::message::needed;
 use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField, ZoneOf};
 use crate::fact::{Need, Network};
-use crate::model::{DomainOrder, Node, Policy, SelectOn};
+use crate::model::{Arm, DomainOrder, Node, Policy, SelectOn};
 use crate::origin::Origin;
 use crate::template::Variable;
 
@@ -23,7 +23,7 @@ impl Policy {
         Wants::new(self, Some(need)).first(self.body.iter())
     }
 
-    /// The same among the rules that may hold of a flow over TCP: those that say `NETWORK, udp` ask nothing of it.
+    /// The same among the rules that may hold of a flow over TCP: those on UDP alone ask nothing of it.
     #[must_use]
     pub fn first_asking_of_streams(&self, need: Need) -> Option<&Origin> {
         let wants = Wants {
@@ -99,7 +99,10 @@ impl<'a> Wants<'a> {
             }
             Node::Resolve(_) => self.need == Some(Need::Resolve),
             Node::Select(select) => match select.on {
-                SelectOn::Protocol => self.need == Some(Need::Sniff),
+                SelectOn::Protocol => {
+                    let may_be = |arm: &Arm| !self.streams || arm.key.may_be_over(Network::Tcp);
+                    self.need == Some(Need::Sniff) && select.arms.iter().any(may_be)
+                }
                 SelectOn::Zone(ZoneOf::Address, asks) => self.address(asks),
                 SelectOn::Zone(ZoneOf::Domain, _) => self.domain(),
             },
@@ -127,6 +130,9 @@ impl<'a> Wants<'a> {
             Asks::Never => Asks::Never,
             Asks::Resolve => own,
         };
+        if self.streams && is_of_datagrams(condition) {
+            return false;
+        }
         match condition {
             Condition::Address { of, asks, .. } => match of {
                 AddressOf::Destination | AddressOf::Either => self.address(least(*asks)),
@@ -188,7 +194,7 @@ impl<'a> Wants<'a> {
     }
 }
 
-/// Whether no flow over TCP fits.
+/// Whether no flow over TCP fits: of such a flow it asks nothing.
 fn is_of_datagrams(condition: &Condition) -> bool {
-    matches!(condition, Condition::Network(network) if *network != Network::Tcp)
+    condition.network().is_some_and(|of| of != Network::Tcp)
 }

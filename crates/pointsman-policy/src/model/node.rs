@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::condition::{Asks, Condition, ZoneOf};
-use crate::fact::Protocol;
+use crate::fact::{Network, Protocol};
 use crate::ids::{OutboundId, ZoneId};
 use crate::origin::{Class, Origin};
 use crate::request::Request;
@@ -122,6 +122,17 @@ pub enum ArmKey {
     Protocol(Protocol),
     /// A zone.
     Zone(ZoneId),
+}
+
+impl ArmKey {
+    /// Whether a flow over that transport may have it.
+    #[must_use]
+    pub fn may_be_over(self, network: Network) -> bool {
+        match self {
+            Self::Protocol(protocol) => protocol.network().is_none_or(|told| told == network),
+            Self::Zone(_) => true,
+        }
+    }
 }
 
 /// A message with variables, checked when it was loaded.

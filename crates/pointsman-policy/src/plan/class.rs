@@ -4,6 +4,7 @@
 //! all are broken, or all see one value.
 
 use crate::condition::{Asks, TextField};
+use crate::fact::Network;
 
 /// A fact that a condition looks at, and under which circumstances it may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,8 @@ pub(crate) enum Class {
     Network,
     Outgoing,
     Port,
-    Protocol,
+    /// By the transport that they are told over alone.
+    Protocol(Option<Network>),
     Source,
     SourcePort,
     Text(TextField),
@@ -46,7 +48,10 @@ impl Class {
             Self::Network => 9,
             Self::Outgoing => 10,
             Self::Port => 11,
-            Self::Protocol => 12,
+            Self::Protocol(None) => 12,
+            Self::Protocol(Some(Network::Tcp)) => 30,
+            // No protocol is told over ICMP.
+            Self::Protocol(Some(Network::Icmp | Network::Udp)) => 31,
             Self::Source => 13,
             Self::SourcePort => 14,
             Self::Text(field) => 15 + field as usize,
@@ -68,7 +73,7 @@ impl Class {
             | Self::Destination(Asks::Resolve)
             | Self::Domain
             | Self::Outgoing
-            | Self::Protocol => true,
+            | Self::Protocol(_) => true,
             Self::AddressKind
             | Self::Destination(Asks::Never)
             | Self::Inbound

@@ -138,7 +138,6 @@ fn keys<'n>(node: &'n Node, chooser: &Chooser) -> Option<Keys<'n>> {
         Node::Select(select) => match select.on {
             SelectOn::Protocol => {
                 let mut keys = Keys::default();
-                keys.classes.add(Class::Protocol);
                 for arm in &select.arms {
                     if let ArmKey::Protocol(protocol) = arm.key {
                         keys.join(chooser.protocol(protocol));

@@ -188,7 +188,7 @@ impl Chooser {
     }
 
     pub(super) fn protocol(&self, protocol: Protocol) -> Keys<'static> {
-        let class = Class::Protocol;
+        let class = Class::Protocol(protocol.network());
         let hash = self.hasher.number(tag(class, 0), protocol as u64);
         Keys::one(class, hashed(0, 0, hash), 0.5)
     }
@@ -322,7 +322,7 @@ fn asked(condition: &Condition) -> Option<Classes> {
         Condition::Country(_, asks) => Class::Country(*asks),
         Condition::Domain(_) => Class::Domain,
         Condition::Not(inner) => return asked(inner),
-        Condition::Protocol(_) => Class::Protocol,
+        Condition::Protocol(protocol) => Class::Protocol(protocol.network()),
         // No class of its own; what is known at accept asks for nothing.
         Condition::Number(field, _) if field.need().is_none() => return Some(Classes::default()),
         Condition::Number(..) | Condition::Set(..) => return None,

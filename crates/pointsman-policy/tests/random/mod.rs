@@ -80,6 +80,7 @@ pub(crate) fn any_flow() -> impl Strategy<Value = Facts> {
                 "look=ech:other.org",
                 "look=http:b.a.test:curl:GET",
                 "look=ssh::OpenSSH_9",
+                "look=quic:a.test",
             ][..],
         ),
         select(
@@ -218,7 +219,7 @@ pub(crate) fn any_node() -> impl Strategy<Value = Node> {
                     origin: origin(0),
                 }
             ),
-            (0..3_u32, asks(), vec(inner, 1..3)).prop_map(|(on, asks, branches)| {
+            (0..4_u32, asks(), vec(inner, 1..3)).prop_map(|(on, asks, branches)| {
                 let zone = |at| ArmKey::Zone(ZoneId(at));
                 let (on, keys) = match on {
                     0 => (
@@ -228,7 +229,14 @@ pub(crate) fn any_node() -> impl Strategy<Value = Node> {
                             ArmKey::Protocol(Protocol::Http),
                         ],
                     ),
-                    1 => (SelectOn::Zone(ZoneOf::Domain, asks), [zone(0), zone(1)]),
+                    1 => (
+                        SelectOn::Protocol,
+                        [
+                            ArmKey::Protocol(Protocol::Quic),
+                            ArmKey::Protocol(Protocol::Ssh),
+                        ],
+                    ),
+                    2 => (SelectOn::Zone(ZoneOf::Domain, asks), [zone(0), zone(1)]),
                     _ => (SelectOn::Zone(ZoneOf::Address, asks), [zone(0), zone(1)]),
                 };
                 let arms = keys.into_iter().zip(branches);
@@ -295,6 +303,7 @@ fn plain_condition() -> impl Strategy<Value = Condition> {
     let protocols = [
         Protocol::Http,
         Protocol::Other,
+        Protocol::Quic,
         Protocol::Ssh,
         Protocol::Tls,
     ];

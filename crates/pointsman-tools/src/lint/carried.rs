@@ -1,6 +1,5 @@
 //! Ways out that cannot carry what a rule sends them: UDP.
 
-use pointsman_policy::condition::Condition;
 use pointsman_policy::fact::Network;
 use pointsman_policy::model::OutboundKind;
 use pointsman_policy::model::udp::{NOT_SAID, NoUdp, never_udp};
@@ -69,15 +68,8 @@ fn on_udp(site: &Site<'_>) -> bool {
 }
 
 fn names_udp(case: &Case<'_>) -> bool {
-    case.iter().any(|literal| {
-        literal.holds
-            && match &*literal.atom.test {
-                Condition::Network(network) => *network == Network::Udp,
-                Condition::Port { network, .. } => *network == Some(Network::Udp),
-                Condition::Protocol(protocol) => protocol.network() == Some(Network::Udp),
-                _ => false,
-            }
-    })
+    case.iter()
+        .any(|literal| literal.holds && literal.atom.test.network() == Some(Network::Udp))
 }
 
 /// Why no UDP leaves by this outbound, whichever members of groups are selected.

@@ -162,16 +162,17 @@ pub(super) fn refutes(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
 
 /// Whether no flow meets both.
 pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
+    if let (Some(one), Some(other)) = (a.test.network(), b.test.network())
+        && one != other
+    {
+        return true;
+    }
     let apart = match (&*a.test, &*b.test) {
         (Condition::Protocol(protocol), Condition::Text(field, _))
         | (Condition::Text(field, _), Condition::Protocol(protocol)) => !spoken(*field, *protocol),
         (Condition::Text(a, _), Condition::Text(b, _)) => {
             let both = |protocol| spoken(*a, protocol) && spoken(*b, protocol);
             !Protocol::ALL.into_iter().any(both)
-        }
-        (Condition::Network(network), Condition::Protocol(protocol))
-        | (Condition::Protocol(protocol), Condition::Network(network)) => {
-            protocol.network().is_some_and(|told| told != *network)
         }
         (Condition::Protocol(protocol), Condition::Number(field, _))
         | (Condition::Number(field, _), Condition::Protocol(protocol)) => match field {

@@ -70,13 +70,16 @@ fn rules_on_datagrams_make_no_stream_wait() {
         let (_, heads, _) = told(&text, &[]);
         heads.iter().any(|head| head.contains("answers-early"))
     };
-    assert!(early("PROTOCOL, quic"));
-    assert!(!early("AND, [NETWORK, udp], [PROTOCOL, quic]"));
+    assert!(!early("PROTOCOL, quic"));
+    assert!(!early("QUIC-VERSION, 2"));
+    assert!(!early("OR, [PROTOCOL, stun], [PROTOCOL, dtls]"));
+    assert!(!early("AND, [NETWORK, udp], [PROTOCOL, dns]"));
+    assert!(!early("AND, [PROTOCOL, quic], [TLS-SNI, a.test]"));
     assert!(
-        early("AND, [PROTOCOL, quic], [NETWORK, udp]"),
+        early("AND, [TLS-SNI, a.test], [PROTOCOL, quic]"),
         "in their order"
     );
-    assert!(early("OR, [NETWORK, udp], [PROTOCOL, quic]"));
+    assert!(early("OR, [NETWORK, udp], [PROTOCOL, dns]"));
     assert!(early("AND, [NETWORK, tcp], [PROTOCOL, tls]"));
 }
 
