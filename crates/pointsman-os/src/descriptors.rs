@@ -25,6 +25,13 @@ pub fn keep_back(limit: u64) -> u64 {
     kept
 }
 
+/// How many descriptors flows may have, where some are kept back.
+pub fn of_flows() -> Option<usize> {
+    let first = FIRST_KEPT_BACK.load(Ordering::Relaxed);
+    let is_told = first != u32::MAX;
+    is_told.then(|| usize::try_from(first).unwrap_or(usize::MAX))
+}
+
 /// A flow's descriptor, unless it is one of those that are kept back: then it is closed.
 ///
 /// # Errors

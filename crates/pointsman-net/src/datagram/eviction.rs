@@ -47,6 +47,16 @@ impl Relay {
         Ok(())
     }
 
+    /// There is no descriptor left. `true`: a flow of this relay gave way, which had one. Else the forward that has most is
+    /// asked, and its turn may come too late for this flow.
+    pub(super) fn frees_descriptor(&mut self, client: IpAddr) -> bool {
+        if self.seat.is_forward() && self.spare(client, Full::Descriptors).is_ok() {
+            return true;
+        }
+        self.seat.take_descriptor(&self.generation.spec().datagrams);
+        false
+    }
+
     /// Ends flows whose places were given to others, and an association without flows that another one is there for.
     pub(super) fn give_way(&mut self) {
         if self.nat.is_empty() && self.seat.is_to_leave() && self.ending.is_none() {

@@ -23,12 +23,16 @@ use crate::group::Watch;
 use crate::outbound::{DialError, Target};
 use crate::record::{End, Fault, Limit};
 
+/// Flows that end for the descriptor of a new one: some of them had none, for they failed before.
+const TRIES: usize = 8;
+
 impl Relay {
     /// A flow was decided, and is to be carried.
     pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>, batch: &mut Batch) {
-        let Some(client) = self.nat.flow(flow).map(|flow| flow.client()) else {
+        let Some(entry) = self.nat.flow(flow) else {
             return leaves.ended();
         };
+        let (client, counted) = (entry.client(), entry.kept.place.client());
         if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
             return self.carry(flow, mapping, *leaves, batch);
         }
@@ -39,7 +43,14 @@ impl Relay {
             return opening.waiting.push((flow, leaves));
         }
         if leaves.way.is_direct() {
-            return match leaves.ways.link_directly(&leaves.way, leaves.to) {
+            let mut linked = leaves.ways.link_directly(&leaves.way, leaves.to);
+            for _ in 0..TRIES {
+                if !linked.as_ref().is_err_and(is_exhausted) || !self.frees_descriptor(counted) {
+                    break;
+                }
+                linked = leaves.ways.link_directly(&leaves.way, leaves.to);
+            }
+            return match linked {
                 Ok(link) => self.open(flow, leaves, (Box::new(link), None), batch),
                 Err(error) => {
                     self.not_linked(flow, leaves.watch, &error);
@@ -99,6 +110,9 @@ impl Relay {
                 }
             }
             Err(error) => {
+                if is_exhausted(&error) {
+                    self.seat.take_descriptor(&self.generation.spec().datagrams);
+                }
                 for (flow, leaves) in waiting {
                     if self.nat.flow(flow).is_none() {
                         leaves.ended();
@@ -266,6 +280,11 @@ impl Relay {
         }
         self.nat.rest(flow, rest, self.now);
     }
+}
+
+/// Whether this process lacks something, and nobody else.
+fn is_exhausted(error: &DialError) -> bool {
+    error.fault() == Fault::Exhausted
 }
 
 /// From where the answers of a place come, as far as it is an address.

@@ -15,6 +15,8 @@ pub enum Loss {
     Flows,
     /// The same where their client had `udp.flows_by_client`.
     FlowsByClient,
+    /// Flows of forwards that were refused because there were as many as descriptors allow: each of their datagrams.
+    Descriptors,
     /// Flows of a forward that were refused because as many as may be were not answered: each of their datagrams.
     Unanswered,
     /// Associations that were refused because their client had `udp.flows_by_client`, and flows by all of them.
@@ -31,9 +33,10 @@ pub enum Loss {
 
 impl Loss {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Flows,
         Self::FlowsByClient,
+        Self::Descriptors,
         Self::Unanswered,
         Self::Associations,
         Self::Names,
@@ -48,6 +51,7 @@ impl Loss {
         match self {
             Self::Flows => "flows",
             Self::FlowsByClient => "flows-by-client",
+            Self::Descriptors => "descriptors",
             Self::Unanswered => "unanswered",
             Self::Associations => "associations",
             Self::Names => "names",

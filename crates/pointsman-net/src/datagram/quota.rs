@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use pointsman_os::descriptors;
 use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_spec::limits::DatagramLimits;
 
@@ -25,10 +26,20 @@ const OF_UNANSWERED: usize = 4;
 const LEAST_UNANSWERED: usize = 16;
 
 /// The places of all flows over UDP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FlowQuota {
     shares: Mutex<Shares>,
     losses: Losses,
+    /// Whether it was told that descriptors allow forwards fewer flows than the configuration.
+    told: AtomicBool,
+}
+
+impl Default for FlowQuota {
+    /// As many flows of forwards as descriptors allow: half of those that flows may have, for each has one, and
+    /// connections need as many.
+    fn default() -> Self {
+        Self::new(descriptors::of_flows().map_or(usize::MAX, |all| (all / 2).max(1)))
+    }
 }
 
 /// A relay, as far as its flows take places. The relay and each of the places have it.
@@ -67,6 +78,8 @@ pub(super) enum Full {
     All,
     /// `udp.flows_by_client` of that client are there.
     Client,
+    /// Forwards have as many flows as descriptors allow.
+    Descriptors,
     /// Of a forward's flows too many were not answered, or are decided.
     Unanswered,
     /// That client has as many associations, and all of them have flows.
@@ -83,6 +96,7 @@ impl Full {
         match self {
             Self::All => Loss::Flows,
             Self::Client => Loss::FlowsByClient,
+            Self::Descriptors => Loss::Descriptors,
             Self::Unanswered => Loss::Unanswered,
             Self::Associations => Loss::Associations,
             Self::Names | Self::NamesOfClient => Loss::Names,
@@ -90,12 +104,16 @@ impl Full {
     }
 
     pub(super) fn why(self, limits: &DatagramLimits) -> Refused {
+        if self == Self::Descriptors {
+            let why = format_args!("all descriptors that are for forwards of UDP are taken");
+            return Refused::new(Refuser::FlowLimit, why);
+        }
         let (key, most) = match self {
             Self::All | Self::Names | Self::Unanswered => ("udp.flows", limits.flows),
             _ => ("udp.flows_by_client", limits.flows_by_client),
         };
         let more = match self {
-            Self::All | Self::Client => "",
+            Self::All | Self::Client | Self::Descriptors => "",
             Self::Unanswered => ", of which a forward may have a quarter that nobody answered",
             Self::Associations => ", and the client has as many associations, all with flows",
             Self::Names | Self::NamesOfClient => ", of which an eighth may go to names by proxies",
@@ -105,6 +123,15 @@ impl Full {
 }
 
 impl FlowQuota {
+    /// `most_of_forwards`: so many flows forwards may have.
+    fn new(most_of_forwards: usize) -> Self {
+        Self {
+            shares: Mutex::new(Shares::new(most_of_forwards)),
+            losses: Losses::default(),
+            told: AtomicBool::new(false),
+        }
+    }
+
     /// A relay begins, whose flows are `owner`'s; the waker is woken where it is to end some of them ([`Seat::owes`]), or to
     /// end by itself ([`Seat::is_to_leave`]).
     ///
@@ -116,6 +143,15 @@ impl FlowQuota {
         waker: Waker,
         limits: &DatagramLimits,
     ) -> Result<Arc<Seat>, Full> {
+        let most = self.shares().most_of_forwards();
+        let is_less = matches!(owner, Owner::Forward(_)) && most < limits.flows;
+        if is_less && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "forwards of UDP have {most} flows at most, and not the {} of `udp.flows`: each needs a descriptor, and half \
+                 of those that flows may have are for connections; raise the limit of open files",
+                limits.flows
+            );
+        }
         let joined = self.shares().join(owner.clone(), waker, limits);
         let (number, asked, leaves) = joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
         if let Some(waker) = leaves {
@@ -190,8 +226,17 @@ impl Seat {
         if !self.is_forward() {
             return usize::MAX;
         }
-        let relays = self.room.shares().relays(&self.owner);
-        (limits.flows / OF_UNANSWERED / relays.max(1)).max(LEAST_UNANSWERED)
+        let shares = self.room.shares();
+        let most = limits.flows.min(shares.most_of_forwards());
+        let relays = shares.relays(&self.owner);
+        (most / OF_UNANSWERED / relays.max(1)).max(LEAST_UNANSWERED)
+    }
+
+    /// Has the forward that has most end a flow, for there is no descriptor left.
+    pub(super) fn take_descriptor(&self, limits: &DatagramLimits) {
+        if let Ok(waker) = self.room.shares().take_descriptor(limits) {
+            waker.wake();
+        }
     }
 
     /// One more way that a flow has for itself.

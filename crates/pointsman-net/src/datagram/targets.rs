@@ -52,7 +52,8 @@ impl Relay {
     /// No way was opened for a flow: where its target is to blame, its client's next datagram goes to another.
     pub(super) fn not_linked(&mut self, flow: FlowId, watch: Option<Watch>, error: &DialError) {
         let fails = |mut watch: Watch| watch.fails(Instant::now());
-        match error.may_pass() && watch.is_some_and(fails) {
+        let is_targets = error.may_pass() && error.fault() != Fault::Exhausted;
+        match is_targets && watch.is_some_and(fails) {
             true => self.end(flow, End::ClientGone),
             false => self.rest(flow, after(error)),
         }

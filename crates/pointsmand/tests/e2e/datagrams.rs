@@ -1,6 +1,7 @@
 //! UDP through SOCKS5: by real proxies, by chains of them, and by what carries none.
 
 mod abuse;
+mod descriptors;
 mod forged;
 mod limits;
 mod members;

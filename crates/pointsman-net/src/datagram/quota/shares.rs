@@ -41,7 +41,7 @@ const OF_NAMES: usize = 8;
 pub(super) type Joined = (Number, Arc<EvictionRequest>, Option<Waker>);
 
 /// All who have places.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shares {
     all: usize,
     /// Of all relays.
@@ -50,6 +50,12 @@ pub(super) struct Shares {
     owners: HashMap<Owner, Share>,
     /// Those of `owners`, by how many places they have.
     most: BTreeSet<(usize, Owner)>,
+    /// The forwards among them.
+    forwards: BTreeSet<(usize, Owner)>,
+    /// Flows of forwards: each has a descriptor.
+    of_forwards: usize,
+    /// The most of them.
+    most_of_forwards: usize,
     /// Bytes of datagrams that wait.
     held: usize,
     own_ways: usize,
@@ -83,6 +89,28 @@ struct Part {
 }
 
 impl Shares {
+    /// `most_of_forwards`: so many flows forwards may have.
+    pub(super) fn new(most_of_forwards: usize) -> Self {
+        Self {
+            all: 0,
+            owed: 0,
+            parts: HashMap::new(),
+            owners: HashMap::new(),
+            most: BTreeSet::new(),
+            forwards: BTreeSet::new(),
+            of_forwards: 0,
+            most_of_forwards,
+            held: 0,
+            own_ways: 0,
+            next: 0,
+        }
+    }
+
+    /// How many flows of forwards there may be.
+    pub(super) fn most_of_forwards(&self) -> usize {
+        self.most_of_forwards
+    }
+
     /// One relay more; the waker of another that is to end for it, if it has no flows.
     pub(super) fn join(
         &mut self,
@@ -123,7 +151,8 @@ impl Shares {
         );
         share.parts.insert((0, number));
         share.relays += 1;
-        self.most.insert((share.flows, owner));
+        let flows = share.flows;
+        self.rank(owner, flows);
         Ok((number, asked, leaves))
     }
 
@@ -140,8 +169,21 @@ impl Shares {
         if share.relays == 0 {
             let flows = share.flows;
             self.owners.remove(&part.owner);
-            self.most.remove(&(flows, part.owner));
+            self.rank_no_more(&part.owner, flows);
         }
+    }
+
+    fn rank(&mut self, owner: Owner, flows: usize) {
+        if matches!(owner, Owner::Forward(_)) {
+            self.forwards.insert((flows, owner.clone()));
+        }
+        self.most.insert((flows, owner));
+    }
+
+    fn rank_no_more(&mut self, owner: &Owner, flows: usize) {
+        let ranked = (flows, owner.clone());
+        self.most.remove(&ranked);
+        self.forwards.remove(&ranked);
     }
 
     /// One place more for a client of that relay; whose waker is to be woken, where a flow of another has to end for it.
@@ -156,6 +198,8 @@ impl Shares {
             Some(Full::Client)
         } else if self.all >= limits.flows {
             Some(Full::All)
+        } else if matches!(owner, Owner::Forward(_)) && self.of_forwards >= self.most_of_forwards {
+            Some(Full::Descriptors)
         } else {
             None
         };
@@ -179,9 +223,13 @@ impl Shares {
         limits: &DatagramLimits,
     ) -> Result<Waker, Full> {
         let flows_of = |owner: &Owner| self.owners.get(owner).map_or(0, |share| share.flows);
-        let other = self.most.last().map(|(_, other)| other.clone());
-        let other =
-            other.filter(|other| full == Full::All && flows_of(other) > flows_of(owner) + 1);
+        let ranked = match full {
+            Full::All => &self.most,
+            _ => &self.forwards,
+        };
+        let other = ranked.last().map(|(_, other)| other.clone());
+        let is_of_all = matches!(full, Full::All | Full::Descriptors);
+        let other = other.filter(|other| is_of_all && flows_of(other) > flows_of(owner) + 1);
         let from = match (other, owner) {
             (Some(other), _) => other,
             (None, owner) => owner.clone(),
@@ -194,11 +242,32 @@ impl Shares {
             Owner::Client(_) => flows > mine + 1,
             // Its relays at one address have about the same, for the system spreads who sends there. One at an address
             // that is flooded leaves another some.
-            Owner::Forward(_) => full == Full::All && flows > 2 * (mine + 1),
+            Owner::Forward(_) => is_of_all && flows > 2 * (mine + 1),
         };
         if !is_enough {
             return Err(full);
         }
+        self.take_from(other, full, limits)
+    }
+
+    /// Asks for a descriptor: the forward that has most ends a flow, whose place nobody gets.
+    pub(super) fn take_descriptor(&mut self, limits: &DatagramLimits) -> Result<Waker, Full> {
+        let full = Full::Descriptors;
+        let (_, from) = self.forwards.last().ok_or(full)?;
+        let share = self.owners.get(from).ok_or(full)?;
+        let (flows, other) = *share.parts.last().ok_or(full)?;
+        match flows {
+            0 => Err(full),
+            _ => self.take_from(other, full, limits),
+        }
+    }
+
+    fn take_from(
+        &mut self,
+        other: Number,
+        full: Full,
+        limits: &DatagramLimits,
+    ) -> Result<Waker, Full> {
         let most_owed = limits.flows / 8 + OWED;
         let part = self.parts.get_mut(&other).ok_or(full)?;
         if part.asked.owed.load(Ordering::Relaxed) >= OWED || self.owed >= most_owed {
@@ -325,13 +394,18 @@ impl Shares {
             return;
         };
         part.asked.leave.store(false, Ordering::Relaxed);
+        let (owner, before) = (part.owner.clone(), share.flows);
         share.parts.remove(&(part.flows, number));
-        self.most.remove(&(share.flows, part.owner.clone()));
         part.flows = part.flows.saturating_add_signed(by);
         share.flows = share.flows.saturating_add_signed(by);
-        self.all = self.all.saturating_add_signed(by);
         share.parts.insert((part.flows, number));
-        self.most.insert((share.flows, part.owner.clone()));
+        let flows = share.flows;
+        self.all = self.all.saturating_add_signed(by);
+        if matches!(owner, Owner::Forward(_)) {
+            self.of_forwards = self.of_forwards.saturating_add_signed(by);
+        }
+        self.rank_no_more(&owner, before);
+        self.rank(owner, flows);
     }
 
     /// Places that are taken, and those whose flows they are.

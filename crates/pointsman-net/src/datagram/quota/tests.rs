@@ -306,6 +306,32 @@ fn what_an_association_holds_that_gave_way_is_given_back_to_who_had_it() {
 }
 
 #[test]
+fn forwards_have_as_many_flows_as_descriptors_and_share_them() {
+    let room = Arc::new(FlowQuota::new(30));
+    let limits = limits(100, 100);
+    let forward = |name: &str| Relay::new(&room, Owner::Forward(name.into()));
+    let (mut one, mut two) = (forward("one"), forward("two"));
+    one.fills(1, &limits);
+    assert_eq!(one.places.len(), 30);
+    assert_eq!(one.takes(1, &limits), Err(Full::Descriptors));
+    two.fills(2, &limits);
+    assert_eq!((two.places.len(), one.gives_way()), (15, 15));
+    // Associations share theirs.
+    let mut connected = Relay::of(&room, 3);
+    connected.fills(3, &limits);
+    assert_eq!(connected.places.len(), 70);
+    assert_eq!((one.gives_way(), two.gives_way()), (0, 0));
+    // Where none is left after all, the larger one ends a flow, and nobody gets its place.
+    one.places.pop();
+    connected.seat.take_descriptor(&limits);
+    assert_eq!((one.gives_way(), two.gives_way()), (0, 1));
+    assert_eq!(room.count().0, 98);
+    drop((one, two));
+    connected.seat.take_descriptor(&limits);
+    assert_eq!(connected.gives_way(), 0);
+}
+
+#[test]
 fn a_forward_is_one_owner_and_none_of_its_addresses_starves_another() {
     let room = Arc::new(FlowQuota::default());
     let limits = limits(100, 60);
