@@ -137,7 +137,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
         ),
         (_, route::EVENTS) => (
             "events",
-            "Flows as they end, messages of rules, changes of the configuration",
+            "Flows as they end, and with `begun` as they begin, messages of rules, changes of the configuration",
             None,
         ),
         (_, route::REQUESTS) => (
@@ -186,6 +186,7 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
         ],
         (_, route::FLOW_EXPLAIN) => &[("full", "every visited rule, none folded")],
         (_, route::EVENTS) => &[
+            ("begun", "flows also as they begin"),
             ("flow", "words that a flow must match, as FLOW has them"),
             (
                 "contains",

@@ -28,8 +28,8 @@ pub const FLOWS: &str = "/v1/flows";
 pub const FLOW: &str = "/v1/flows/{id}";
 /// GET, query `full=true`: [`crate::Explanation`] of a live or recent flow.
 pub const FLOW_EXPLAIN: &str = "/v1/flows/{id}/explain";
-/// GET: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`], [`EVENT_GENERATION`], [`EVENT_MISSED`] or
-/// [`EVENT_RESET`]. Events have ids; a request with `Last-Event-ID` goes on behind that one.
+/// GET, query `flow=`, `contains=`, `begun=true`: server-sent events; `event:` is [`EVENT_END`], [`EVENT_MESSAGE`],
+/// [`EVENT_GENERATION`], [`EVENT_MISSED`] or [`EVENT_RESET`], with `begun` also [`EVENT_BEGIN`]. Events have ids; a request with `Last-Event-ID` goes on behind that one.
 pub const EVENTS: &str = "/v1/events";
 /// GET, query `id=200,201`: subscribes, as long as it is read; server-sent events: [`EVENT_SUBSCRIBED`], then
 /// [`EVENT_REQUEST`] and [`EVENT_OVER`]. 409 where another client subscribes to one of them already.
@@ -52,6 +52,9 @@ pub const OPENAPI: &str = "/v1/openapi.json";
 /// The most flows of one [`crate::FlowList`], and so many unless fewer are asked for: about a megabyte.
 pub const MOST_FLOWS: usize = 1000;
 
+/// The event of a flow that was decided and is carried, or held in silence; its data is its [`crate::FlowRecord`] so far.
+/// One that is refused ends at once.
+pub const EVENT_BEGIN: &str = "begin";
 /// The event of a flow that ended; its data is the whole [`crate::FlowRecord`].
 pub const EVENT_END: &str = "end";
 /// The event of a message that a rule sent; its data is a [`crate::flow::Message`].

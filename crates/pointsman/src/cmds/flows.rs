@@ -32,7 +32,7 @@ enum What {
         /// Its number
         id: u64,
     },
-    /// Follow flows as they end, messages of rules, and changes of the configuration; with FLOW only flows that match it
+    /// Follow flows as they begin and end, messages of rules, and changes of the configuration; with FLOW only flows that match it
     Tail(Filter),
 }
 
@@ -99,10 +99,9 @@ pub(crate) fn run(global: &Global, args: &FlowsArgs, out: &mut Out) -> Result<()
             })
         }
         Some(What::Tail(filter)) => {
-            let mut path = route::EVENTS.to_owned();
-            for (at, (key, value)) in filter.query()?.into_iter().enumerate() {
-                let sign = if at == 0 { '?' } else { '&' };
-                path.push_str(&format!("{sign}{key}={}", route::encoded(&value)));
+            let mut path = format!("{}?begun=true", route::EVENTS);
+            for (key, value) in filter.query()? {
+                path.push_str(&format!("&{key}={}", route::encoded(&value)));
             }
             control::events(global, &path, |name, data| {
                 event(name, data, out)?;
@@ -255,6 +254,10 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
         return out.object(&serde_json::json!({ "event": name, "data": data }));
     }
     match name {
+        route::EVENT_BEGIN => {
+            let record: FlowRecord = serde_json::from_str(data).map_err(unread)?;
+            out.line(format_args!("{name} {}", plain(&led(&record))))
+        }
         route::EVENT_END => {
             let record: FlowRecord = serde_json::from_str(data).map_err(unread)?;
             out.line(format_args!("{name} {}", described(&record)))
@@ -299,27 +302,34 @@ fn event(name: &str, data: &str, out: &mut Out) -> Result<(), Stop> {
 
 /// `7 tcp 127.0.0.1:5000 -> example.com:443 group › proxy (proxy) 12 ms, 1 B sent, 2 B received, closed`.
 fn described(record: &FlowRecord) -> String {
-    let source = record.source.as_deref().unwrap_or("?");
-    let process = record.process.as_ref().and_then(wording::program);
-    let process = process.map_or_else(String::new, |name| format!(" {name}"));
     let ended = match (&record.ended, &record.error) {
         (None, _) => "live".to_owned(),
         (Some(ended), None) => ended.clone(),
         (Some(ended), Some(error)) => format!("{ended}: {error}"),
     };
-    let place = match record.association {
-        true => "UDP association".to_owned(),
-        false => place(record),
-    };
     plain(&format!(
-        "{} {} {source}{process} -> {} {} ({}) {} ms, {} B sent, {} B received, {ended}",
-        record.id,
-        record.network,
-        place,
-        way(record),
-        record.action.as_str(),
+        "{} {} ms, {} B sent, {} B received, {ended}",
+        led(record),
         record.duration_ms,
         record.bytes_sent,
         record.bytes_received,
     ))
+}
+
+/// `7 tcp 127.0.0.1:5000 -> example.com:443 group › proxy (proxy)`.
+fn led(record: &FlowRecord) -> String {
+    let source = record.source.as_deref().unwrap_or("?");
+    let process = record.process.as_ref().and_then(wording::program);
+    let process = process.map_or_else(String::new, |name| format!(" {name}"));
+    let place = match record.association {
+        true => "UDP association".to_owned(),
+        false => place(record),
+    };
+    format!(
+        "{} {} {source}{process} -> {place} {} ({})",
+        record.id,
+        record.network,
+        way(record),
+        record.action.as_str(),
+    )
 }

@@ -272,15 +272,16 @@ fn flows() {
         "#]],
     );
     let events = format!(
-        "event: end\ndata: {FLOW}\n\n: idle\n\nevent: message\ndata: {{\"flow\":7,\"id\":1,\"text\":\"hi\"}}\n\n"
+        "event: begin\ndata: {FLOW}\n\nevent: end\ndata: {FLOW}\n\n: idle\n\nevent: message\ndata: {{\"flow\":7,\"id\":1,\"text\":\"hi\"}}\n\n"
     );
     check(
         &["flows", "tail"],
         "200 OK",
         &events,
         expect![[r#"
-            GET /v1/events HTTP/1.1
+            GET /v1/events?begun=true HTTP/1.1
             0
+            begin 7 tcp 127.0.0.1:5 -> a.example:443 g › a (proxy)
             end 7 tcp 127.0.0.1:5 -> a.example:443 g › a (proxy) 12 ms, 1 B sent, 2 B received, failed: refused
             message flow 7 (1): hi
             --
@@ -292,7 +293,7 @@ fn flows() {
         "200 OK",
         "event: end\ndata: {}\n\n",
         expect![[r#"
-            GET /v1/events HTTP/1.1
+            GET /v1/events?begun=true HTTP/1.1
             0
             {"event":"end","data":{}}
             --

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: flows as they end, what rules say of them, and what becomes of the configuration.
+//! `GET /v1/events`: flows as they end, with `begun=true` as they begin, too, what rules say of them, and what becomes of the configuration.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,15 +7,17 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use pointsman_api::Action;
 use pointsman_api::daemon::Change;
 use pointsman_api::flow::{Message, Missed};
 use pointsman_api::route::{
-    EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_UNTOLD,
+    EVENT_BEGIN, EVENT_END, EVENT_GENERATION, EVENT_MESSAGE, EVENT_MISSED, EVENT_UNTOLD,
 };
-use pointsman_net::plane::{News, Tail};
+use pointsman_net::plane::{Decisions, News, Tail};
+use pointsman_net::record::FlowRecord;
 use serde::Deserialize;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::timeout;
 
 use super::history::{Delivery, Feed, Reader};
@@ -28,11 +30,12 @@ use crate::app::App;
 /// Something that is told.
 #[derive(Clone, Debug)]
 pub(super) enum StreamEvent {
+    Begun(Arc<FlowRecord>),
     Change(Change),
     News(News),
 }
 
-/// `?flow=`, `?contains=`: which flows; the configuration is everybody's news.
+/// `?flow=`, `?contains=`: which flows, `?begun=true`: also as they begin; the configuration is everybody's news.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
@@ -40,6 +43,8 @@ pub(crate) struct EventsQuery {
     flow: String,
     #[serde(default)]
     contains: String,
+    #[serde(default)]
+    begun: bool,
 }
 
 /// The stream, until the client goes away or the daemon ends.
@@ -55,12 +60,18 @@ pub(crate) async fn stream(
         Ok(wanted) => wanted,
         Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
     };
-    let feed = Both {
+    let feed = All {
+        decisions: asked.begun.then(|| app.plane.decisions()),
         tail: app.plane.tail(),
+        held: None,
         changes: app.changes(),
     };
     let last = sse::last_id(&headers);
-    let reader = streams.read(&streams.events, &app, last, feed);
+    let history = match asked.begun {
+        true => &streams.events_with_begun,
+        false => &streams.events,
+    };
+    let reader = streams.read(history, &app, last, feed);
     sse::respond(Events {
         hello: Some(place(&reader.id(), "from here on")),
         last: last.map(str::to_owned),
@@ -71,16 +82,38 @@ pub(crate) async fn stream(
     })
 }
 
-struct Both {
+struct All {
+    /// Where somebody reads of flows that begin.
+    decisions: Option<Decisions>,
     tail: Tail,
+    /// What came while decisions before it were not read yet: a flow begins before it ends.
+    held: Option<News>,
     changes: broadcast::Receiver<Change>,
 }
 
-impl Feed<StreamEvent> for Both {
+impl Feed<StreamEvent> for All {
     async fn next(&mut self) -> Result<StreamEvent, RecvError> {
-        tokio::select! {
-            news = self.tail.recv() => news.map(StreamEvent::News),
-            change = self.changes.recv() => change.map(StreamEvent::Change),
+        loop {
+            match self.decisions.as_mut().map(Decisions::try_recv) {
+                Some(Ok(record)) => return Ok(StreamEvent::Begun(record)),
+                Some(Err(TryRecvError::Lagged(missed))) => return Err(RecvError::Lagged(missed)),
+                Some(Err(TryRecvError::Closed | TryRecvError::Empty)) | None => {}
+            }
+            if let Some(news) = self.held.take() {
+                return Ok(StreamEvent::News(news));
+            }
+            let decided = async {
+                match &mut self.decisions {
+                    Some(decisions) => decisions.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                record = decided => return record.map(StreamEvent::Begun),
+                // Nothing is waited for until it is told.
+                news = self.tail.recv() => self.held = Some(news?),
+                change = self.changes.recv() => return change.map(StreamEvent::Change),
+            }
         }
     }
 }
@@ -109,6 +142,10 @@ impl Source for Events {
                 Some(text) => text,
                 None => return Some(String::new()),
             },
+            Ok(Delivery::News(StreamEvent::Begun(record))) => match self.begun(&record) {
+                Some(text) => text,
+                None => return Some(String::new()),
+            },
             Ok(Delivery::News(StreamEvent::Change(change))) => event(EVENT_GENERATION, &change),
             Ok(Delivery::Missed(missed)) => event(EVENT_MISSED, &Missed { missed }),
             Ok(Delivery::Reset) => reset(self.last.take()),
@@ -119,6 +156,18 @@ impl Source for Events {
 }
 
 impl Events {
+    /// Nothing of flows that end at once. Those of which too little is known are counted when they end.
+    fn begun(&self, record: &FlowRecord) -> Option<String> {
+        if !matches!(self.wanted.fits(record), Fit::Yes) {
+            return None;
+        }
+        let record = self.app.wire(record);
+        match record.action {
+            Action::None | Action::Reject | Action::Reset => None,
+            _ => Some(event(EVENT_BEGIN, &record)),
+        }
+    }
+
     /// Nothing of flows that are not wanted.
     fn told(&mut self, news: News) -> Option<String> {
         let record = match &news {

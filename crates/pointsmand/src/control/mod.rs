@@ -97,6 +97,8 @@ fn router(app: Arc<App>) -> Router {
 #[derive(Debug, Default)]
 struct Streams {
     events: Arc<History<StreamEvent>>,
+    /// With flows that begin: who does not read of them does not pay for them.
+    events_with_begun: Arc<History<StreamEvent>>,
     decisions: Arc<History<Arc<FlowRecord>>>,
 }
 

@@ -368,6 +368,39 @@ fn a_tail_is_filtered_as_a_list_is() {
 }
 
 #[test]
+fn a_tail_tells_of_flows_when_they_begin_and_when_they_end() {
+    let daemon = Daemon::native(&rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT"));
+    let tail = Reader::client(&daemon, &["flows", "tail"]);
+    let events = Reader::curl(&daemon, "/v1/events");
+    let echo = echo();
+    eventually("it follows", || {
+        drop(connect(&daemon, &echo.to_string()));
+        tail.text().contains("end ")
+    });
+    let silent = connect(&daemon, &echo.to_string());
+    let id = daemon.json(&["flows", "list"])["flows"][0]["id"].clone();
+    tail.hears(&format!("begin {id} tcp "));
+    assert!(
+        !tail.text().contains(&format!("end {id} ")),
+        "{}",
+        tail.text()
+    );
+    drop(silent);
+    tail.hears(&format!("end {id} tcp "));
+    // Those that are refused have no life, and who does not ask hears of none.
+    assert_eq!(fetch(&daemon, "http://192.0.2.1:1/"), "403");
+    tail.hears("192.0.2.1:1");
+    let told = tail.text();
+    for line in told.lines().filter(|line| line.starts_with("end ")) {
+        let begun = line.replacen("end ", "begin ", 1);
+        let begun = begun.split_once(") ").unwrap().0;
+        let before = told.split(line).next().unwrap();
+        assert_eq!(before.contains(begun), !line.contains("reject"), "{told}");
+    }
+    assert!(!events.text().contains("event: begin"));
+}
+
+#[test]
 fn what_rules_say_is_heard_at_once() {
     let text = rules("DST-PORT, 1, REJECT\nFALLBACK, DIRECT").replace(
         "  - FALLBACK",
