@@ -37,6 +37,10 @@ pub struct FlowRecord {
     pub outbound: Option<String>,
     /// The member of a group, the target of a forward.
     pub member: Option<String>,
+    /// Where that target is: `192.0.2.1:80`, `udp://192.0.2.1:53`, `unix:///run/a.sock`; absent where `member` is none, and where
+    /// the generation is no longer kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The groups between `outbound` and `member`, outermost first; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,

@@ -37,6 +37,9 @@ pub struct OutboundState {
     /// For a group: its members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
+    /// For a forward: where its members are, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// For a group: the one selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<String>,

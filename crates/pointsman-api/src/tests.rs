@@ -156,6 +156,7 @@ fn a_flow_record_is_frozen() {
         },
         outbound: Some("direct".into()),
         member: None,
+        target: None,
         groups: vec![],
         action: Action::Direct,
         rule: Some(RuleRef {
@@ -267,6 +268,7 @@ fn the_daemon_is_frozen() {
         source: Some("10.0.0.1".into()),
         udp: true,
         members: vec!["a".into(), "b".into()],
+        targets: vec![],
         selected: Some("a".into()),
         failing: vec![],
         flows: 0,

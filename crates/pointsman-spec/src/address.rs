@@ -46,6 +46,18 @@ impl Endpoint {
     }
 }
 
+impl fmt::Display for Endpoint {
+    /// As configurations have it; TCP, the usual one, without the word.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fd(number) => write!(f, "fd://{number}"),
+            Self::Tcp(server) => server.fmt(f),
+            Self::Udp(server) => write!(f, "udp://{server}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(Server {

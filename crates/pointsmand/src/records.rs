@@ -51,6 +51,7 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
         association: record.note == Note::Association,
         outbound: record.outbound.as_ref().map(text),
         member: record.member.as_ref().map(text),
+        target: setup.and_then(|setup| target(record, setup)),
         groups: record.groups.iter().map(text).collect(),
         passed_by: incidents.passed_by.iter().map(passed_by).collect(),
         attempts: incidents.attempts.iter().map(attempt).collect(),
@@ -82,6 +83,18 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             dial: record.took.dial_us,
         },
     }
+}
+
+/// Where the target is that a forward's flow was taken to.
+fn target(record: &FlowRecord, setup: &Setup) -> Option<String> {
+    let name = record.member.as_ref()?;
+    let forward = setup.forwards.iter().find(|it| {
+        let group = setup.outbound(it.group).map(|it| &it.name);
+        group == record.outbound.as_ref()
+    })?;
+    let mut targets = setup.targets_of(forward);
+    let (_, target) = targets.find(|(known, _)| *known == name)?;
+    Some(target.address.to_string())
 }
 
 fn passed_by(PassedBy { target, rest }: &PassedBy) -> api::flow::PassedBy {

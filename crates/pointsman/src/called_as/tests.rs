@@ -23,6 +23,7 @@ fn outbound(
         source: None,
         udp: true,
         members: Vec::new(),
+        targets: Vec::new(),
         selected: None,
         failing: vec![],
         flows: 3,

@@ -213,14 +213,20 @@ fn state(record: &FlowRecord) -> String {
     }
 }
 
+/// The way out, and for a forward where its target is.
 fn way(record: &FlowRecord) -> String {
     let FlowRecord {
         outbound,
         groups,
         member,
+        target,
         ..
     } = record;
-    wording::way(outbound.as_deref(), groups, member.as_deref())
+    let way = wording::way(outbound.as_deref(), groups, member.as_deref());
+    match target {
+        Some(target) => format!("{way} ({target})"),
+        None => way,
+    }
 }
 
 /// What it is, and where it goes: `tcp a.test:443`.

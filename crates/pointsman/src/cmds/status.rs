@@ -195,8 +195,13 @@ pub(crate) fn described(outbound: &OutboundState) -> String {
     if let Some(source) = &outbound.source {
         text = format!("{text} from {source}");
     }
-    if !outbound.members.is_empty() {
-        text = format!("{text} of {}", outbound.members.join(", "));
+    let (members, targets) = (&outbound.members, &outbound.targets);
+    if !targets.is_empty() && targets.len() == members.len() {
+        let each = members.iter().zip(targets);
+        let each: Vec<String> = each.map(|(name, at)| format!("{name} ({at})")).collect();
+        text = format!("{text} to {}", each.join(", "));
+    } else if !members.is_empty() {
+        text = format!("{text} of {}", members.join(", "));
     }
     // Chains and forwards have members, too, of which none is selected.
     if let Some(selected) = &outbound.selected {
@@ -238,6 +243,7 @@ mod tests {
             source: None,
             udp: true,
             members: vec!["a".into(), "b".into()],
+            targets: vec![],
             selected: selected.map(Into::into),
             failing: vec![],
             flows: 0,
@@ -254,12 +260,13 @@ mod tests {
             rests_ms,
         };
         let forward = OutboundState {
+            targets: vec!["192.0.2.1:80".into(), "unix:///b".into()],
             failing: vec![failing("a", 1500), failing("b", 0)],
             ..outbound("forward", None)
         };
         check(
             forward,
-            "x: forward of a, b, a failed, tried again in 2 s, b failed and was not tried since",
+            "x: forward to a (192.0.2.1:80), b (unix:///b), a failed, tried again in 2 s, b failed and was not tried since",
         );
         let direct = OutboundState {
             aliases: vec!["X".into()],

@@ -480,6 +480,11 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
             Kind::Through(hops) => hops.iter().map(name_of).collect(),
             kind => kind.members().iter().map(name_of).collect(),
         };
+        let targets = outbound.kind.members().iter();
+        let targets = targets.filter_map(|id| match &setup.outbound(*id)?.kind {
+            Kind::Carry(Carrier::Target(target)) => Some(target.address.to_string()),
+            _ => None,
+        });
         let selected = (kind == "select")
             .then(|| in_force.selected(&outbound.name))
             .flatten();
@@ -497,6 +502,7 @@ fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
             udp: no_udp(&infos, id, &member_of).is_none(),
             selected: selected.map(|name| name.to_string()),
             members,
+            targets: targets.collect(),
             failing: failing(in_force, outbound),
             flows: live.get(&*outbound.name).copied().unwrap_or(0),
             not_kept: None,

@@ -234,9 +234,10 @@ fn a_flow_is_explained_by_the_member_that_it_had() {
 fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
     let origin = Http::start("origin");
     let live = origin.url().replace("http://", "tcp://");
+    let dead = nobody();
     let daemon = Daemon::native(&format!(
         "version: 1\nforwards:\n  web:\n    listen: \"tcp://127.0.0.1:0\"\n    targets:\n      - {{ name: dead, address: \"tcp://{}\", attempts: 2, backoff: 1ms }}\n      - {{ name: live, address: \"{}\" }}\n",
-        nobody(),
+        dead,
         live.trim_end_matches('/'),
     ));
     let asks = || {
@@ -264,6 +265,17 @@ fn a_flow_of_a_forward_names_the_target_it_reached_and_those_before() {
     assert_eq!(outcomes[1], "live: open", "{explained}");
     let flow = daemon.last_flow();
     assert_eq!(flow["member"], "live", "{flow}");
+    let at = live.trim_start_matches("tcp://").trim_end_matches('/');
+    assert_eq!(flow["target"], at, "{flow}");
+    let shown = |words: &[&str]| {
+        let shown = daemon.client(words).stdout;
+        String::from_utf8_lossy(&shown).into_owned()
+    };
+    let listed = shown(&["flows", "list", "--recent"]);
+    assert!(listed.contains(&format!("web › live ({at})")), "{listed}");
+    let outbounds = shown(&["outbounds"]);
+    let targets = format!("web: forward to dead ({dead}), live ({at})");
+    assert!(outbounds.contains(&targets), "{outbounds}");
     assert_eq!(flow["attempts"][0]["target"], "dead", "{flow}");
     assert_eq!(flow["attempts"][0]["times"], 2, "{flow}");
     // It rests now, longer each time that it fails again, and who comes before that is over is told so.
