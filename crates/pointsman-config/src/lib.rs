@@ -3,6 +3,7 @@
 //! Text becomes a spanned tree, one reader for each dialect collects every problem, and lowers what
 //! is good to policies and setup. No runtime; files come through [`files::Files`].
 
+pub mod carried;
 pub mod case;
 pub mod clash_rule;
 #[cfg(test)]

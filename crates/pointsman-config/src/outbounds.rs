@@ -238,6 +238,12 @@ impl Outbounds {
     /// The outbounds, and how policies see them.
     #[must_use]
     pub fn finish(self) -> (Vec<Outbound>, Arc<[OutboundInfo]>) {
+        let infos = self.infos().into();
+        (self.list, infos)
+    }
+
+    /// How policies see the outbounds that there are by now.
+    pub(crate) fn infos(&self) -> Vec<OutboundInfo> {
         let away = away(&self.list);
         let direct = |hops: &[OutboundId]| {
             let leaves = |id: &OutboundId| away.get(id.0 as usize).copied().unwrap_or(true);
@@ -258,8 +264,7 @@ impl Outbounds {
             }
             info
         });
-        let infos = infos.collect();
-        (self.list, infos)
+        infos.collect()
     }
 
     /// The outbound behind groups, each taken by its first member.

@@ -140,6 +140,12 @@ impl<'s> Listeners<'s> {
     }
 }
 
+/// Whether nobody but this host's own programs reaches a listener there.
+pub(crate) fn is_loopback(host: &Host) -> bool {
+    let addresses = addresses(host);
+    !addresses.is_empty() && addresses.iter().all(|it| it.to_canonical().is_loopback())
+}
+
 /// The addresses that a host certainly is; of names only those that never leave this host.
 fn addresses(host: &Host) -> Vec<IpAddr> {
     match host {

@@ -294,9 +294,10 @@ impl Kind {
     pub fn udp(&self) -> Udp {
         match self {
             Self::Carry(Carrier::Direct(_)) | Self::Refuse(_) => Udp::Carried,
-            Self::Carry(Carrier::Target(target)) => match target.address.is_udp() {
-                true => Udp::Carried,
-                false => Udp::Not(NOT_THERE),
+            Self::Carry(Carrier::Target(target)) => match (target.address.is_udp(), target.via) {
+                (true, None) => Udp::Carried,
+                (true, Some(via)) => Udp::Each([via].into()),
+                (false, _) => Udp::Not(NOT_THERE),
             },
             Self::Carry(Carrier::Upstream(upstream)) => match &upstream.protocol {
                 Protocol::HttpConnect(_) => Udp::Not("`http` proxies carry no UDP"),
@@ -410,6 +411,14 @@ mod tests {
         let direct = Kind::Carry(Carrier::Direct(uplink()));
         check(direct, "Direct, udp, with mark");
         check(Kind::Carry(Carrier::Target(target())), "Direct");
+        let of_udp = |via| Target {
+            address: Endpoint::Udp(server()),
+            via,
+            ..target()
+        };
+        let of_udp = |via| Kind::Carry(Carrier::Target(of_udp(via)));
+        check(of_udp(None), "Direct, udp");
+        check(of_udp(Some(OutboundId(0))), "Direct, udp by 1 hops");
         check(upstream(http), "Proxy, by a server");
         check(upstream(socks), "Proxy, udp, by a server, with mark");
         check(

@@ -57,7 +57,12 @@ pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (St
     let direct = policy.direct;
     let guarded = guard::apply(decision.clone(), leads_to, &facts.sought.serves, direct);
     let outbound = guarded.outbound.unwrap_or(chosen);
-    let all = chain(policy, outbound, world.selection);
+    let all = passed_by(
+        policy,
+        facts,
+        chain(policy, outbound, world.selection),
+        world,
+    );
     let leaf = leaf(&all);
     let action = plain(leaf).map_or(Action::Reject, said);
     let refused = refusal(policy, facts, leaf, action, world);
@@ -76,6 +81,31 @@ pub fn way(policy: &Policy, facts: &Facts, step: &Step, world: World<'_>) -> (St
     (Step::Decided(guarded), way)
 }
 
+/// As the chain, where a forward of UDP has a later target to which there is a way that carries it.
+fn passed_by(
+    policy: &Policy,
+    facts: &Facts,
+    all: Vec<OutboundId>,
+    world: World<'_>,
+) -> Vec<OutboundId> {
+    let selected = |group| world.selection.selected(group);
+    let carries = |member: &&OutboundId| no_udp(&policy.outbounds, **member, &selected).is_none();
+    let [group, first] = *all else { return all };
+    let OutboundKind::Group(members) = &policy.outbound(group).kind else {
+        return all;
+    };
+    if facts.network != Network::Udp || !is_forwarded(facts) || carries(&&first) {
+        return all;
+    }
+    let next = members.iter().find(carries);
+    next.map_or(all, |next| vec![group, *next])
+}
+
+fn is_forwarded(facts: &Facts) -> bool {
+    let inbound = facts.inbound.known();
+    inbound.is_some_and(|inbound| inbound.kind == InboundKind::Forward)
+}
+
 fn refusal(
     policy: &Policy,
     facts: &Facts,
@@ -85,10 +115,6 @@ fn refusal(
 ) -> Option<Above> {
     let carried = matches!(action, Action::Direct | Action::Proxy);
     let udp = facts.network == Network::Udp;
-    let forwarded = facts
-        .inbound
-        .known()
-        .is_some_and(|inbound| inbound.kind == InboundKind::Forward);
     if !carried {
         return None;
     }
@@ -99,7 +125,7 @@ fn refusal(
         }
     }
     // A forward's destination is where the client came in; its targets are the operator's own.
-    if forwarded {
+    if is_forwarded(facts) {
         return None;
     }
     let host = facts.destination.known();
@@ -116,12 +142,6 @@ fn refusal(
     let nowhere = Nowhere::of(literal, facts.port.known().copied());
     if let Some(nowhere) = nowhere.filter(|it| it.concerns(facts.network, || stranger)) {
         return Some(Above::Nowhere(nowhere));
-    }
-    if !udp {
-        let nowhere = Nowhere::of(literal, facts.port.known().copied());
-        if let Some(nowhere) = nowhere {
-            return Some(Above::Nowhere(nowhere));
-        }
     }
     let network = facts.network;
     let arrives = |host: &Host| {

@@ -2,12 +2,12 @@
 
 use pointsman_policy::fact::Network;
 use pointsman_policy::model::OutboundKind;
-use pointsman_policy::model::udp::{NOT_SAID, NoUdp, never_udp};
 use pointsman_policy::{OutboundId, Policy};
 
 use super::logic::{Case, Excess, cases};
 use super::tell::Finding;
 use super::walk::{Kind, Site, Step};
+use pointsman_config::carried::CarriesNone;
 use pointsman_config::problem::Severity;
 
 /// The most ways in which one rule may hold that are gone through.
@@ -20,7 +20,7 @@ pub(super) fn look<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut Vec<F
         let Some(outbound) = site.outbound.filter(|_| site.kind == Kind::Rule) else {
             continue;
         };
-        let Some(why) = carries_none(policy, outbound) else {
+        let Some(CarriesNone { what, key }) = CarriesNone::of(&policy.outbounds, outbound) else {
             continue;
         };
         if on_udp(site) {
@@ -29,25 +29,16 @@ pub(super) fn look<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut Vec<F
                 code: "udp-not-carried",
                 severity: Severity::Warning,
                 origin: site.origin.clone(),
-                message: format!("`{rule}` is on UDP, and {why}: its flows are rejected"),
-                hint: hint(policy, outbound),
+                message: format!("`{rule}` is on UDP, and {what}: its flows are rejected"),
+                hint: match key {
+                    Some(key) => format!("{key}; else refuse them outright"),
+                    None => {
+                        "send them to an outbound that carries UDP, or refuse them outright".into()
+                    }
+                },
                 related: None,
             });
         }
-    }
-}
-
-/// What to do: a proxy that may well carry UDP needs a key.
-fn hint(policy: &Policy, outbound: OutboundId) -> String {
-    let end = never_udp(&policy.outbounds, outbound);
-    match end.filter(|end| end.why == NOT_SAID) {
-        Some(NoUdp { outbound: at, .. }) => {
-            let name = &policy.outbound(at).name;
-            format!(
-                "add `udp: true` to `{name}` if its server carries UDP; else refuse them outright"
-            )
-        }
-        None => "send them to an outbound that carries UDP, or refuse them outright".into(),
     }
 }
 
@@ -70,20 +61,6 @@ fn on_udp(site: &Site<'_>) -> bool {
 fn names_udp(case: &Case<'_>) -> bool {
     case.iter()
         .any(|literal| literal.holds && literal.atom.test.network() == Some(Network::Udp))
-}
-
-/// Why no UDP leaves by this outbound, whichever members of groups are selected.
-fn carries_none(policy: &Policy, outbound: OutboundId) -> Option<String> {
-    let NoUdp { outbound: at, why } = never_udp(&policy.outbounds, outbound)?;
-    let named = &policy.outbound(outbound).name;
-    Some(match &policy.outbound(outbound).kind {
-        OutboundKind::Group(_) => format!("no member of `{named}` carries any"),
-        OutboundKind::Plain(_) if at == outbound => format!("`{named}` carries none ({why})"),
-        OutboundKind::Plain(_) => {
-            let hop = &policy.outbound(at).name;
-            format!("`{named}` carries none, because its hop `{hop}` does not ({why})")
-        }
-    })
 }
 
 /// The ways out behind a group; groups within each other are followed a bounded way.

@@ -15,7 +15,7 @@ use crate::forward::{self, Draft, LONGEST_PROBES, NOT_BY_NAME, Origins};
 use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::setup::{Balancing, DoorSpec, Forward, Keepalive, Listen, Retry, Target};
+use crate::setup::{Balancing, DoorSpec, Endpoint, Forward, Keepalive, Listen, Retry, Target};
 use crate::value::{self, EmptyHost};
 use crate::yaml::{KeyStyle, Keys, Node, Value};
 
@@ -52,8 +52,8 @@ fn read_one(
 ) -> Option<(Forward, Draft, Origins)> {
     let mut keys = node.keys("a forward", KeyStyle::Exact, problems);
     let mut not_yet = None;
-    let listen = keys.require("listen", problems);
-    let listen = listen.map(|node| listeners(node, input, problems));
+    let listen_node = keys.require("listen", problems);
+    let listen = listen_node.map(|node| listeners(node, input, problems));
     let is_udp = listen.iter().flatten().any(|listen| listen.at.is_udp());
     if is_udp {
         udp::refuse_words(node, "a forward", &udp::OF_FORWARDS, problems);
@@ -129,6 +129,13 @@ fn read_one(
         }
         Some(answers)
     });
+    if let (Some((node, listen)), None, true) = (
+        listen_node.zip(listen.as_ref()),
+        pair,
+        answers != Some(false),
+    ) {
+        udp::tell_open(node, listen, problems);
+    }
     let retry = given(&mut keys, "retry").map(|node| retry(node, problems));
     let access_log = given(&mut keys, "access_log")
         .and_then(|node| value::path(node, "`access_log`", &input.directory, problems));
@@ -242,7 +249,11 @@ fn target(
     });
     let via = given(&mut keys, "via").and_then(|node| {
         let name = value::name(node, "`via`", problems)?;
-        outbounds.resolve(name, &node.span, problems)
+        let via = outbounds.resolve(name, &node.span, problems)?;
+        if address.as_ref().is_some_and(Endpoint::is_udp) {
+            udp::check_via(node, via, outbounds, problems);
+        }
+        Some(via)
     });
     let attempts =
         given(&mut keys, "attempts").and_then(|node| node.number("`attempts`", 1..=1000, problems));

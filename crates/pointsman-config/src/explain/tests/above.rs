@@ -270,6 +270,38 @@ fn a_look_up_that_failed_is_told_as_such() {
     );
 }
 
+/// Which member is selected is known to the daemon alone: here the first.
+#[test]
+fn a_forward_of_udp_by_what_carries_none_is_refused() {
+    let told = |members: &str, targets: &str| {
+        let text = format!(
+            "version: 1\noutbounds:\n  web: {{ type: http, server: \"p.test:1\" }}\n  near: {{ type: socks5, server: \"p.test:2\", udp: true }}\n  \
+             any: {{ type: select, members: [{members}] }}\nforwards:\n  dns: {{ listen: 'udp://127.0.0.1:5300', targets: [{targets}] }}\n"
+        );
+        let files = Memory::new([("c.yaml", &*text)]);
+        let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
+        let setup = loaded
+            .setup
+            .unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        let query = Query::parse("inbound=forward:dns").unwrap();
+        let explained = explain(&setup, &query, &First, Detail::Folded).unwrap();
+        let member = explained.decision.member.unwrap_or_default();
+        let action = explained.decision.action.as_str();
+        let reason = explained.reason.split("; ").next().unwrap_or_default();
+        let refused = reason.contains("carries no UDP").then_some(reason);
+        format!("{member} {action} {}", refused.unwrap_or_default())
+    };
+    let a = "{ name: a, address: 'udp://192.0.2.1:53', via: any }";
+    let b = "{ name: b, address: 'udp://192.0.2.2:53' }";
+    assert_eq!(told("near, web", a), "a proxy ");
+    assert_eq!(
+        told("web, near", a),
+        "a reject outbound `web` carries no UDP: `http` proxies carry no UDP"
+    );
+    // The next one is tried.
+    assert_eq!(told("web, near", &format!("{a}, {b}")), "b direct ");
+}
+
 #[test]
 fn a_forward_is_meant_by_its_address_and_by_its_name() {
     let text = "version: 1\nforwards:\n  web: { listen: 'tcp://127.0.0.1:8080', targets: [{ name: a, address: 'tcp://192.0.2.1:1' }] }\n  \

@@ -1,9 +1,14 @@
-//! What forwards of UDP do not have of those of TCP.
+//! What forwards of UDP do not have of those of TCP, and what only they have.
 //!
 //! Invariant: a word that would do nothing is an error that says what to write, or why there is nothing to write.
 
+use pointsman_policy::OutboundId;
+
+use crate::carried::CarriesNone;
+use crate::outbounds::Outbounds;
+use crate::own::is_loopback;
 use crate::problem::Problems;
-use crate::setup::{Endpoint, Target};
+use crate::setup::{Endpoint, Listen, Server, Target};
 use crate::yaml::{Node, Value};
 
 /// Keys of forwards that say nothing of datagrams, and what to do.
@@ -82,5 +87,49 @@ pub(super) fn check_target(node: &Node, target: &Target, is_udp: bool, problems:
         problems.error("invalid-value", &node.span, message).hint = Some(hint.into());
     } else if is_udp {
         refuse_words(node, "a target", &OF_TARGETS, problems);
+    }
+}
+
+/// Refuses to reach a target by what carries no UDP, whichever members of groups are selected.
+pub(super) fn check_via(
+    node: &Node,
+    via: OutboundId,
+    outbounds: &Outbounds,
+    problems: &mut Problems,
+) {
+    let Some(CarriesNone { what, key }) = CarriesNone::of(&outbounds.infos(), via) else {
+        return;
+    };
+    let message = format!("the target takes UDP, and {what}");
+    problems.error("udp-not-carried", &node.span, message).hint = Some(match key {
+        Some(key) => format!("{key}; else name another outbound"),
+        None => "name an outbound that carries UDP".into(),
+    });
+}
+
+/// Warns of the first listener by which anybody, under any address, may have others sent what a target answers.
+pub(super) fn tell_open(node: &Node, listeners: &[Listen], problems: &mut Problems) {
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
+    };
+    // Where one could not be read there is an error, and the numbers do not fit.
+    let mut open = items
+        .iter()
+        .zip(listeners)
+        .filter(|(_, it)| is_open(&it.at));
+    if let Some((item, _)) = open.next() {
+        let message = "everybody who reaches this address is answered, and so is whoever a sender pretends to be";
+        problems.warning("open-forward", &item.span, message).hint = Some(
+            "give it an `allow` list, or `answers: off` where nobody waits for an answer".into(),
+        );
+    }
+}
+
+/// Whether others than this host may reach a listener of UDP.
+fn is_open(at: &Endpoint) -> bool {
+    match at {
+        Endpoint::Udp(Server { host, .. }) => !is_loopback(host),
+        Endpoint::Fd(_) | Endpoint::Tcp(_) | Endpoint::Unix(_) => false,
     }
 }

@@ -81,6 +81,8 @@ fn forwards_of_udp_are_checked() {
         "listen: ['udp://:53', 'udp://[::1]:54'], targets: [ { name: a, address: 'udp://a:1', via: direct, family: ipv4 } ], idle: 10s, answers: off, balance: source, connection_limit: 5",
         &[],
     );
+    let forward =
+        |text: &str, expected: &[&str]| forward(&format!("{text}, allow: [10.0.0.0/8]"), expected);
     forward(
         "listen: ['tcp://:80', 'udp://:53'], targets: [ { name: a, address: 'tcp://a:1' } ]",
         &[
@@ -129,6 +131,76 @@ fn forwards_of_udp_are_checked() {
         "listen: 'tcp://:53', targets: [ { name: a, address: 'tcp://a:1' } ], idle: 100ms",
         &[],
     );
+}
+
+#[test]
+fn a_target_of_udp_goes_by_what_carries_it() {
+    let target = |via: &str, expected: &[&str]| {
+        let text = format!(
+            "outbounds:\n  web: {{ type: http, server: 'p.test:1' }}\n  far: {{ type: socks5, server: 'p.test:2' }}\n  \
+             near: {{ type: socks5, server: 'p.test:3', udp: true }}\n  both: {{ type: chain, hops: [near, web] }}\n  \
+             any: {{ type: select, members: [web, near] }}\n  none: {{ type: select, members: [web, far] }}\n\
+             forwards:\n  f: {{ listen: 'udp://127.0.0.1:53', targets: [ {{ name: a, address: 'udp://a:1', via: {via} }} ] }}"
+        );
+        check(&text, expected);
+    };
+    target("near", &[]);
+    // As its member does at the time.
+    target("any", &[]);
+    target(
+        "web",
+        &[
+            "9:87: error[udp-not-carried]: the target takes UDP, and `web` carries none (`http` proxies carry no UDP)",
+        ],
+    );
+    target(
+        "far",
+        &[
+            "9:87: error[udp-not-carried]: the target takes UDP, and `far` carries none (`udp: true` is not set)",
+        ],
+    );
+    target(
+        "both",
+        &[
+            "9:87: error[udp-not-carried]: the target takes UDP, and `both` carries none, because its hop `web` does not (`http` proxies carry no UDP)",
+        ],
+    );
+    target(
+        "none",
+        &[
+            "9:87: error[udp-not-carried]: the target takes UDP, and no member of `none` carries any",
+        ],
+    );
+}
+
+#[test]
+fn a_forward_of_udp_that_answers_everybody_is_told() {
+    let open = |text: &str, expected: &[&str]| {
+        let text = format!(
+            "forwards:\n  f: {{ {text}, targets: [ {{ name: a, address: '{}://a:1' }} ] }}",
+            if text.contains("udp") { "udp" } else { "tcp" }
+        );
+        check(&text, expected);
+    };
+    let told = "2:16: warning[open-forward]: everybody who reaches this address is answered, and so is whoever a sender pretends to be";
+    open("listen: 'udp://0.0.0.0:53'", &[told]);
+    open("listen: 'udp://:53', answers: on", &[told]);
+    open("listen: 'udp://nas.test:53'", &[told]);
+    open(
+        "listen: ['udp://127.0.0.1:53', 'udp://10.0.0.1:53']",
+        &[
+            "2:39: warning[open-forward]: everybody who reaches this address is answered, and so is whoever a sender pretends to be",
+        ],
+    );
+    open(
+        "listen: ['udp://127.0.0.1:53', 'udp://[::1]:53', 'udp://localhost:54']",
+        &[],
+    );
+    open("listen: 'udp://:53', answers: off", &[]);
+    open("listen: 'udp://:53', allow: [10.0.0.0/8]", &[]);
+    // Who means everybody says so.
+    open("listen: 'udp://:53', allow: [0.0.0.0/0, '::/0']", &[]);
+    open("listen: 'tcp://0.0.0.0:53'", &[]);
 }
 
 #[test]
