@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pointsman_policy::Host;
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
+use pointsman_policy::{Host, Step};
 use pointsman_spec::door::DoorSpec;
+use pointsman_spec::outbound::Kind;
 
 use super::decide;
 use super::entries::{FlowEntry, FlowId, Settled};
@@ -44,6 +45,10 @@ impl Relay {
         let Some((host, port)) = self.front.place(spelled, self.local) else {
             return;
         };
+        let facts = self.facts(client, (host, port), &door);
+        if matches!(self.front, Front::Forward) && self.is_refused(&facts, &door) {
+            return self.seat.not_allowed(client);
+        }
         let by = counted(
             client.ip(),
             self.front.asked(spelled, self.local).get().ip(),
@@ -54,7 +59,7 @@ impl Relay {
                 self.seat.lost(full.loss(), 1);
                 // A record for each datagram would be the next flood: one a second tells.
                 if self.full.replace(now) != Some(now) {
-                    let case = self.case(client, spelled, (host, port), door);
+                    let case = self.case(client, spelled, facts, door);
                     self.no_room(full, case);
                 }
                 return;
@@ -63,7 +68,7 @@ impl Relay {
         let most = self.generation.spec().datagrams.held;
         let held = Arc::new(HoldQueue::new(most, &self.seat));
         held.push(payload, class);
-        let case = self.case(client, spelled, (host, port), door);
+        let case = self.case(client, spelled, facts, door);
         self.note_class(&case, class);
         let kept = FlowEntry {
             held: Some(Arc::clone(&held)),
@@ -158,15 +163,23 @@ impl Relay {
         case.note(|record| record.facts.sought.to_mut().dscp = dscp);
     }
 
-    fn case(
-        &self,
-        client: Client,
-        spelled: &[u8],
-        (host, port): (Host, u16),
-        door: Arc<Door>,
-    ) -> Case {
+    /// Whether what is known of a flow at the door is enough to refuse it. Of a forward that is who may send there: nobody
+    /// else gets a place, for an address in a datagram costs nothing.
+    fn is_refused(&self, facts: &Facts, door: &Door) -> bool {
+        let policy = self.generation.spec().policies.get(door.spec.policy.0);
+        let Some(Step::Decided(decision)) = policy.map(|policy| policy.decide(facts)) else {
+            return false;
+        };
+        let to = decision
+            .outbound
+            .and_then(|to| self.generation.outbound(to));
+        to.is_some_and(|to| matches!(to.kind, Kind::Refuse(_)))
+    }
+
+    /// What is known of a flow at the door.
+    fn facts(&self, client: Client, (host, port): (Host, u16), door: &Door) -> Facts {
         let inbound = self.front.inbound(&door.spec, self.local);
-        let facts = Facts {
+        Facts {
             network: Network::Udp,
             inbound: Fact::Known(inbound, Provenance::Inbound),
             // As those of connections: without the link that an address is on.
@@ -174,7 +187,10 @@ impl Relay {
             destination: Fact::Known(host, Provenance::Request),
             port: Fact::Known(port, Provenance::Request),
             ..Facts::default()
-        };
+        }
+    }
+
+    fn case(&self, client: Client, spelled: &[u8], facts: Facts, door: Arc<Door>) -> Case {
         let ticket = door.ticket(&self.shared.flows, self.generation.number(), facts);
         let ends = Ends {
             client: Some(ClientAddr::new(client)),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a datagram that is carried touches nothing here.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub enum Loss {
     Descriptors,
     /// Flows of a forward that were refused because as many as may be were not answered: each of their datagrams.
     Unanswered,
+    /// Datagrams to a forward from senders that it does not allow.
+    NotAllowed,
     /// Associations that were refused because their client had `udp.flows_by_client`, and flows by all of them.
     Associations,
     /// Flows to names by proxies that were refused because there were as many as there may be.
@@ -33,11 +36,12 @@ pub enum Loss {
 
 impl Loss {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Flows,
         Self::FlowsByClient,
         Self::Descriptors,
         Self::Unanswered,
+        Self::NotAllowed,
         Self::Associations,
         Self::Names,
         Self::GaveWay,
@@ -53,6 +57,7 @@ impl Loss {
             Self::FlowsByClient => "flows-by-client",
             Self::Descriptors => "descriptors",
             Self::Unanswered => "unanswered",
+            Self::NotAllowed => "not-allowed",
             Self::Associations => "associations",
             Self::Names => "names",
             Self::GaveWay => "gave-way",
@@ -69,18 +74,34 @@ const TOLD_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     counts: [AtomicU64; Loss::ALL.len()],
-    held_told: Mutex<Option<Instant>>,
+    held_told: Told,
+    not_allowed_told: Told,
 }
+
+/// When something was told last.
+#[derive(Debug, Default)]
+struct Told(Mutex<Option<Instant>>);
 
 impl Losses {
     /// So many more. What has no record of its own is told once a minute.
     pub(super) fn add(&self, loss: Loss, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         self.counts[loss as usize].fetch_add(more, Ordering::Relaxed);
-        if loss == Loss::Held && self.is_news(Instant::now()) {
+        if loss == Loss::Held && self.held_told.is_news(Instant::now()) {
             tracing::warn!(
                 "more datagrams wait for decisions on their flows than there is room for: those of the clients that have \
                  most are dropped, as `diagnostics` counts"
+            );
+        }
+    }
+
+    /// One more datagram of that sender, who may not send to that forward.
+    pub(super) fn not_allowed(&self, forward: &str, sender: SocketAddr) {
+        self.add(Loss::NotAllowed, 1);
+        if self.not_allowed_told.is_news(Instant::now()) {
+            tracing::info!(
+                "a datagram of {sender} was dropped, whom `{forward}` does not allow; this is told once a minute, and all \
+                 are counted by `diagnostics`"
             );
         }
     }
@@ -89,9 +110,11 @@ impl Losses {
     pub(super) fn count(&self, loss: Loss) -> u64 {
         self.counts[loss as usize].load(Ordering::Relaxed)
     }
+}
 
+impl Told {
     fn is_news(&self, now: Instant) -> bool {
-        let told = self.held_told.lock();
+        let told = self.0.lock();
         let mut told = told.unwrap_or_else(PoisonError::into_inner);
         let is_news = told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN);
         if is_news {
@@ -112,9 +135,9 @@ mod tests {
             losses.add(loss, 2);
             assert_eq!(losses.count(loss), 2, "{}", loss.as_str());
         }
-        let losses = Losses::default();
+        let told = Told::default();
         let begun = Instant::now();
-        let told = |after| losses.is_news(begun + Duration::from_secs(after));
+        let told = |after| told.is_news(begun + Duration::from_secs(after));
         assert_eq!(
             [0, 1, 59, 60, 61, 120].map(told),
             [true, false, false, true, false, true]

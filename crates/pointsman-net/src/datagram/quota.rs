@@ -17,6 +17,7 @@ use pointsman_spec::limits::DatagramLimits;
 pub(super) use self::shares::Owner;
 use self::shares::{Number, Shares};
 use super::losses::{Loss, Losses};
+use super::nat::Client;
 pub(super) use crate::ends::counted;
 
 /// That part of all flows may be of one forward and not answered: what a flood of forged senders fills. What answered
@@ -268,6 +269,13 @@ impl Seat {
     /// Something was lost.
     pub(super) fn lost(&self, loss: Loss, count: usize) {
         self.room.losses.add(loss, count);
+    }
+
+    /// A datagram was dropped whose sender the forward does not allow.
+    pub(super) fn not_allowed(&self, sender: Client) {
+        if let Owner::Forward(name) = &self.owner {
+            self.room.losses.not_allowed(name, sender);
+        }
     }
 
     /// Whether those who send there have each no more than an address that may be forged.

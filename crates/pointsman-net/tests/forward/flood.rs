@@ -96,7 +96,17 @@ async fn stage(
     flows: u16,
     names: Arc<dyn Resolve>,
 ) -> (Stage, Vec<SocketAddr>) {
-    let mut spec = spec(1, &[], forwards);
+    stage_for(&[], forwards, flows, names).await
+}
+
+/// The same, for these sources alone.
+async fn stage_for(
+    allow: &[&str],
+    forwards: Vec<Forward>,
+    flows: u16,
+    names: Arc<dyn Resolve>,
+) -> (Stage, Vec<SocketAddr>) {
+    let mut spec = spec(1, allow, forwards);
     spec.datagrams.flows = flows.into();
     spec.server_resolver = names;
     let stage = Stage::play(spec).await;
@@ -175,4 +185,25 @@ async fn flows_that_nobody_answers_take_no_place_of_another_forwards() {
     for player in &players {
         assert!(is_answered(player).await);
     }
+}
+
+#[tokio::test]
+async fn who_is_not_allowed_costs_no_place_and_no_record() {
+    const FLOWS: u16 = 4;
+    let address = |at: SocketAddr| udp(Host::Address(at.ip()), at.port());
+    let forwards = vec![forward("f", address(echo().await))];
+    let allow = ["127.0.0.1/32", "::1/128"];
+    let names = Arc::<Fading>::default();
+    let (stage, at) = stage_for(&allow, forwards, FLOWS, names).await;
+    flood(at[0], 100).await;
+    let dropped = async {
+        while lost(&stage, Loss::NotAllowed) < 100 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, dropped).await.unwrap();
+    assert!(stage.plane().flows().is_empty());
+    assert!(stage.plane().recent().is_empty());
+    assert!(is_answered(&client(at[0]).await).await);
+    assert_eq!(lost(&stage, Loss::Flows), 0);
 }
