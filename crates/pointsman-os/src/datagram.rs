@@ -19,7 +19,7 @@ pub(crate) use self::sending::{Batch, Blame};
 pub use self::sockets::{
     Options, first_listener, is_unbound, keep_little, listener, mapping_socket,
 };
-pub use self::waiting::{ready, told, try_errors};
+pub use self::waiting::{ready, try_errors};
 use crate::imp;
 use crate::socket::AsSocket;
 

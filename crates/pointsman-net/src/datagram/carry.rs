@@ -67,11 +67,11 @@ impl Relay {
                     self.told(key, failure);
                 }
             }
-            if one_way {
-                continue;
-            }
             let Scratch { inbox, batch } = scratch;
-            if let Ok(received) = inbox.try_receive(&socket) {
+            // What nobody wants is taken, too: a socket that is full of it hears of no error any more.
+            if let Ok(received) = inbox.try_receive(&socket)
+                && !one_way
+            {
                 self.inward(key, received, batch);
             }
         }

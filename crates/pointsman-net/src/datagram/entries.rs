@@ -67,7 +67,7 @@ pub(super) struct MappingEntry {
     pub(super) is_own: bool,
     /// Its place among the ways that flows have for themselves.
     pub(super) _place: Option<OwnWay>,
-    /// What comes back is read by nobody.
+    /// What comes back goes to nobody.
     pub(super) one_way: bool,
     /// Connections that the way lives as long as.
     pub(super) controls: Vec<Ending>,

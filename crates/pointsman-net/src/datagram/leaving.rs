@@ -155,7 +155,7 @@ impl Relay {
         let offload = self.shared.offload(leaves.way.uplink(), limits);
         let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
         if one_way {
-            // Nobody reads what comes. Where the system keeps some of it, that is all that happens.
+            // It is dropped as it comes. Where the system keeps more of it until then, that is all that happens.
             let _kept = datagram::keep_little(&link.socket);
         }
         let controls = link.controls.drain(..);
@@ -173,7 +173,7 @@ impl Relay {
             is_own: leaves.way.is_own(),
             _place: place,
             one_way,
-            waiting: Waiting::new(&link.socket, one_way),
+            waiting: Waiting::new(&link.socket),
             link: *link,
             controls,
         };

@@ -16,17 +16,11 @@ use tokio::net::UdpSocket;
 pub(super) struct Waiting(Box<dyn Wait>);
 
 impl Waiting {
-    /// `one_way`: for what is told alone.
-    pub(super) fn new(socket: &Arc<UdpSocket>, one_way: bool) -> Self {
+    pub(super) fn new(socket: &Arc<UdpSocket>) -> Self {
         let socket = Arc::clone(socket);
         let again = move || {
             let socket = Arc::clone(&socket);
-            async move {
-                match one_way {
-                    true => datagram::told(&socket).await,
-                    false => datagram::ready(&socket).await,
-                }
-            }
+            async move { datagram::ready(&socket).await }
         };
         Self(Box::new(Again {
             future: Box::pin(None),

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pointsman_net::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Transport};
 use pointsman_net::plane::Loss;
 use pointsman_policy::{Domain, Host};
-use pointsman_spec::address::{Endpoint, Server};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::stage::*;
+use crate::datagrams::{client, echo, forward, is_answered, silent, udp};
+use crate::stage::{Forward, PATIENCE, Stage, spec};
 
 /// Finds every name on the loopback, until it finds nothing any more and goes on searching.
 #[derive(Debug, Default)]
@@ -32,31 +32,6 @@ impl Resolve for Fading {
     }
 }
 
-fn udp(host: Host, port: u16) -> Endpoint {
-    Endpoint::Udp(Server { host, port })
-}
-
-/// Answers each datagram with itself.
-async fn echo() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let at = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut bytes = [0; 64];
-        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
-            let _gone = socket.send_to(&bytes[..length], from).await;
-        }
-    });
-    at
-}
-
-/// Takes what comes, and says nothing.
-async fn silent() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let at = socket.local_addr().unwrap();
-    tokio::spawn(async move { while socket.recv(&mut [0; 64]).await.is_ok() {} });
-    at
-}
-
 /// One datagram of each of so many senders.
 async fn flood(to: SocketAddr, senders: u16) {
     for sender in 0..senders {
@@ -65,29 +40,6 @@ async fn flood(to: SocketAddr, senders: u16) {
         let forged = UdpSocket::bind((forged, 0)).await.unwrap();
         forged.send_to(b"forged", to).await.unwrap();
     }
-}
-
-/// Whether a word is answered.
-async fn is_answered(client: &UdpSocket) -> bool {
-    let asked = timeout(PATIENCE, async {
-        client.send(b"word").await.unwrap();
-        client.recv(&mut [0; 64]).await.is_ok()
-    });
-    asked.await == Ok(true)
-}
-
-async fn client(to: SocketAddr) -> UdpSocket {
-    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    client.connect(to).await.unwrap();
-    client
-}
-
-/// A forward of UDP to that target.
-fn forward(name: &str, endpoint: Endpoint) -> Forward {
-    let mut forward = to([target("t", endpoint)]);
-    forward.name = name.into();
-    forward.listen = vec![udp(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).into()];
-    forward
 }
 
 /// A plane with these forwards where so many flows may be, and where each listens.

@@ -8,10 +8,12 @@
 
 mod carrying;
 mod choosing;
+mod datagrams;
 mod flood;
 mod keeping;
 mod limits;
 mod log;
+mod one_way;
 mod sockets;
 mod stage;
 mod trial;

@@ -86,7 +86,8 @@ pub fn first_listener(
     listener(address, shared, options)
 }
 
-/// Has the system keep as little as it can of what comes: nobody will read it.
+/// Has the system keep as little as it can of what comes: nobody wants it. It is to be read all the same: a socket that is
+/// full is not told of datagrams that did not arrive.
 ///
 /// # Errors
 /// Those of `setsockopt`.

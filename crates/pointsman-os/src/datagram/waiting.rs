@@ -31,14 +31,6 @@ pub async fn ready(socket: &UdpSocket) -> io::Result<Ready> {
     socket.ready(Interest::READABLE | Interest::ERROR).await
 }
 
-/// As [`ready`], for what is told alone, whatever comes: for who reads nothing.
-///
-/// # Errors
-/// As [`ready`].
-pub async fn told(socket: &UdpSocket) -> io::Result<Ready> {
-    socket.ready(Interest::ERROR).await
-}
-
 /// As [`errors`], if there are any; the next [`ready`] waits for others, unless more wait already.
 pub fn try_errors(socket: &UdpSocket) -> Vec<Failure> {
     let mut found = Vec::new();
