@@ -5,12 +5,14 @@
 //! Invariant: nothing here waits for ever. What a configuration names is a regular file; a pipe is read only where
 //! somebody handed it over by name, and only so long.
 
+mod addresses;
 mod disk;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead, Seek};
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -176,6 +178,11 @@ pub trait Files {
     /// Whether this host has a user of that name or number; `None`: that is not known.
     fn has_user(&self, name: &str) -> Option<bool> {
         self.beneath()?.has_user(name)
+    }
+
+    /// Whether an interface of this host has that address now; `None`: that is not known.
+    fn has_address(&self, address: IpAddr) -> Option<bool> {
+        self.beneath()?.has_address(address)
     }
 
     /// The value of an environment variable, for secrets `from_env`.

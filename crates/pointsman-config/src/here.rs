@@ -1,4 +1,4 @@
-//! What a configuration says of this host's programs, users and interfaces, and is not so here.
+//! What a configuration says of this host's programs, users, interfaces and addresses, and is not so here.
 //!
 //! Invariant: warnings and notes alone. A configuration may be checked on another host than it is for, and what is missing may come.
 
@@ -133,14 +133,27 @@ fn serving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
     ));
 }
 
-/// Tells of an interface that is not here.
+/// Tells of an interface, and of an address to leave from, that is not here.
 fn leaving(outbound: &Outbound, files: &dyn Files, problems: &mut Problems) {
     let uplink = match &outbound.kind {
         Kind::Carry(Carrier::Direct(uplink)) => uplink,
         Kind::Carry(Carrier::Upstream(upstream)) => &upstream.uplink,
         _ => return,
     };
-    let (Some(name), Some(span)) = (&uplink.interface, &outbound.span) else {
+    let Some(span) = &outbound.span else { return };
+    if let Some(source) = uplink.source
+        && files.has_address(source) == Some(false)
+    {
+        let message = format!(
+            "no interface of this host has the address `{source}` now: until one has it, what leaves by `{}` fails",
+            outbound.name
+        );
+        problems.note("no-such-address", span, message).hint = Some(
+            "correct the address; on another host than the one that it is for, this is to be expected"
+                .into(),
+        );
+    }
+    let Some(name) = &uplink.interface else {
         return;
     };
     // Where the kernel shows them; elsewhere nobody knows.
@@ -179,7 +192,7 @@ mod tests {
     use crate::load;
 
     #[test]
-    fn an_interface_that_is_not_here_is_a_note() {
+    fn an_interface_or_address_that_is_not_here_is_a_note() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("c.yaml");
         let told = |outbound: &str| {
@@ -199,6 +212,13 @@ mod tests {
         let proxy = "{ type: http, server: '192.0.2.1:1', interface: nosuch0 }";
         assert_eq!(told(proxy), missing);
         assert!(told("{ type: direct, interface: lo }").is_empty());
+        let missing = ["note no-such-address 3"];
+        assert_eq!(told("{ type: direct, source: 203.0.113.9 }"), missing);
+        let proxy = "{ type: http, server: '192.0.2.1:1', source: 203.0.113.9 }";
+        assert_eq!(told(proxy), missing);
+        assert_eq!(told("{ type: direct, source: '2001:db8::9' }"), missing);
+        assert!(told("{ type: direct, source: 127.0.0.7 }").is_empty());
+        assert!(told("{ type: direct, source: '::1' }").is_empty());
     }
 
     #[test]

@@ -110,6 +110,16 @@ pub(crate) fn default_configuration(dialect: Dialect) -> (PathBuf, Dialect) {
     }
 }
 
+/// Why it is the embedded default, and how another one is named.
+pub(crate) fn none_there() -> String {
+    let looked = paths::candidates(&ThisHost).into_iter();
+    let looked: Vec<String> = looked.map(|path| path.display().to_string()).collect();
+    format!(
+        "; there is no {}: to check another one, name it (`pointsman check FILE`)",
+        looked.join(" and no ")
+    )
+}
+
 /// Whether that path is the embedded default's.
 pub(crate) fn is_embedded(path: &Path) -> bool {
     path.as_os_str() == EMBEDDED

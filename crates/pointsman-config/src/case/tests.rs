@@ -108,7 +108,9 @@ fn what_fails_is_told() {
     );
     check(
         "dts=youtube.com:1 => proxy",
-        expect!["t.case:1: dts=youtube.com:1 => proxy, got -: there is no key `dts`"],
+        expect![
+            "t.case:1: dts=youtube.com:1 => proxy, got -: there is no key `dts`; did you mean `dst`?"
+        ],
     );
 }
 

@@ -5,11 +5,12 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead as _, Read, Seek, SeekFrom};
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{BEGINNING, Files, Opened, Stamp};
+use super::{BEGINNING, Files, Opened, Stamp, addresses};
 
 /// The most entries of a directory that are looked at: with more of them it is none of a configuration.
 const MOST_LISTED: usize = 100_000;
@@ -80,6 +81,24 @@ impl Files for Disk {
         let mut lines = users.split(|byte| *byte == b'\n');
         let is_it = |line: &[u8]| line.split(|byte| *byte == b':').next() == Some(name.as_bytes());
         Some(name.parse::<u32>().is_ok() || lines.any(is_it))
+    }
+
+    fn has_address(&self, address: IpAddr) -> Option<bool> {
+        /// A host with more routes than that has its tables for itself.
+        const LONGEST: u64 = 16 << 20;
+        if address.is_loopback() {
+            return Some(true);
+        }
+        let table = match address {
+            IpAddr::V4(_) => "/proc/net/fib_trie",
+            IpAddr::V6(_) => "/proc/net/if_inet6",
+        };
+        let table = self.read(Path::new(table), LONGEST).ok()?;
+        let table = String::from_utf8(table).ok()?;
+        Some(match address {
+            IpAddr::V4(address) => addresses::has_v4(&table, address),
+            IpAddr::V6(address) => addresses::has_v6(&table, address),
+        })
     }
 
     fn variable(&self, name: &str) -> Option<String> {

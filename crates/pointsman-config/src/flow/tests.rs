@@ -294,14 +294,20 @@ fn mistakes_in_what_is_pasted() {
         "process",
         expect!["error: `process` has no value: write `process=...`"],
     );
-    read("dts=a.test", expect!["error: there is no key `dts`"]);
+    read(
+        "dts=a.test",
+        expect!["error: there is no key `dts`; did you mean `dst`?"],
+    );
     read("", expect!["tcp"]);
 }
 
 #[test]
 fn mistakes_in_words() {
     read("dst", expect!["error: `dst` has no value: write `dst=...`"]);
-    read("dts=a", expect!["error: there is no key `dts`"]);
+    read(
+        "dts=a",
+        expect!["error: there is no key `dts`; did you mean `dst`?"],
+    );
     read("dst=a dst=b", expect!["error: `dst` is given twice"]);
     read("sni=a domain=b", expect!["error: `domain` is given twice"]);
     read("dst=a:b", expect!["error: `dst`: `b` is no port"]);

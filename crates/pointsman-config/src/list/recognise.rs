@@ -342,7 +342,7 @@ impl Votes {
     fn count(&mut self, line: &str) {
         if let Some(stranger) = of_line(line) {
             self.strange += 1;
-            self.stranger = Some(stranger);
+            self.stranger = Some(stranger.or_before(self.stranger));
             return;
         }
         match look(before_text_comment(line)) {

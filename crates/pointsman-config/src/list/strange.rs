@@ -12,6 +12,11 @@ pub(super) struct Stranger {
 }
 
 impl Stranger {
+    /// What a text is in which another line was of `before`: some keys are in two languages.
+    pub(super) fn or_before(self, before: Option<Self>) -> Self {
+        before.filter(|before| *before == OURS).unwrap_or(self)
+    }
+
     pub(super) fn error(self) -> Unreadable {
         Unreadable::malformed(format!("this is {}, not a list", self.what)).hint(self.todo)
     }
@@ -49,6 +54,11 @@ const ROUTER_OS: Stranger = Stranger {
 const CLASH: Stranger = Stranger {
     what: "a configuration of Clash",
     todo: "`pointsman convert` reads it; a list of Clash begins with `payload:`",
+};
+const OURS: Stranger = Stranger {
+    what: "a configuration of Pointsman",
+    todo: "a rule set of it is asked by its name: `pointsman rule-set match NAME HOST --config FILE`; a list of its own is lines of \
+           entries, or YAML that begins with `payload:`",
 };
 const BIND: Stranger = Stranger {
     what: "a configuration of BIND",
@@ -145,16 +155,20 @@ pub(super) fn of_line(line: &str) -> Option<Stranger> {
         Some(IPTABLES)
     } else if begins(&["^", "(^|", r"(\.|^)", r"(\.)"]) && line.len() > 1 {
         Some(REGEXES)
-    } else if CLASH_KEYS
-        .iter()
-        .any(|key| line.split_once(':').is_some_and(|(own, _)| own == *key))
-    {
+    } else if is_key(line, &OWN_KEYS) {
+        Some(OURS)
+    } else if is_key(line, &CLASH_KEYS) {
         Some(CLASH)
     } else if is_server(line.as_bytes()) {
         Some(SUBSCRIPTION)
     } else {
         None
     }
+}
+
+fn is_key(line: &str, keys: &[&str]) -> bool {
+    let key = line.split_once(':').map(|(key, _)| key);
+    key.is_some_and(|key| keys.contains(&key))
 }
 
 /// How lines of registries begin.
@@ -175,10 +189,16 @@ const SECTIONS: [&str; 9] = [
 
 /// What the first line that is no comment says of all of them.
 pub(super) fn of_first_line(line: &str) -> Option<Stranger> {
+    if is_key(line, &["version"]) {
+        return Some(OURS);
+    }
     SECTIONS.contains(&line).then_some(ACL)
 }
 
-/// Keys that only configurations of Clash have.
+/// Keys that only our own configurations have.
+const OWN_KEYS: [&str; 4] = ["forwards", "inbounds", "outbounds", "rule_sets"];
+
+/// Keys that only configurations of Clash have, and partly ours.
 const CLASH_KEYS: [&str; 8] = [
     "mixed-port",
     "port",

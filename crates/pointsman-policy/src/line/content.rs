@@ -13,6 +13,7 @@ use crate::condition::{
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
 use crate::interpret::base_name;
+use crate::near::nearest;
 use crate::pattern::NamePattern;
 
 /// The most memory that one compiled pattern may take, in bytes.
@@ -126,8 +127,30 @@ fn pattern(text: &str, ignore_case: bool) -> Result<Regex, Bad> {
 }
 
 pub(super) fn prefix(text: &str, of: AddressOf, asks: Asks) -> Made {
-    let prefix: Prefix = text.parse().map_err(|why| Bad::new(format!("{why}")))?;
+    let prefix: Prefix = text.parse().map_err(|why| {
+        let bad = Bad::new(format!("{why}"));
+        match (of, name_rule(text)) {
+            (AddressOf::Destination, Some(rule)) => {
+                bad.hint(format!("for names there is `{rule}`"))
+            }
+            _ => bad,
+        }
+    })?;
     Ok(Condition::Address { of, prefix, asks })
+}
+
+/// The rule on names that was meant, where the text is a name.
+fn name_rule(text: &str) -> Option<String> {
+    let name = text.trim_start_matches(['*', '+', '.']);
+    // An address with a mistake in it is no name.
+    let last = name.rsplit('.').next()?;
+    if !last.contains(|c: char| c.is_alphabetic()) || Domain::parse(name).is_err() {
+        return None;
+    }
+    Some(match name == text {
+        true => format!("DOMAIN, {name}` or, with all below it, `DOMAIN-SUFFIX, {name}"),
+        false => format!("DOMAIN-SUFFIX, {name}"),
+    })
 }
 
 pub(super) fn country(text: &str) -> Result<Arc<str>, Bad> {
@@ -231,7 +254,8 @@ pub(super) fn ports(text: &str, side: Side) -> Made {
         let (range, network) = match part.split_once('/') {
             Some((range, word)) => {
                 let network = network_word(word.trim()).filter(|n| *n != Network::Icmp);
-                (range, Some(network.ok_or_else(bad)?))
+                let network = network.ok_or_else(|| misspelt(range, word.trim(), bad()))?;
+                (range, Some(network))
             }
             None => (part, None),
         };
@@ -261,6 +285,20 @@ pub(super) fn ports(text: &str, side: Side) -> Made {
             all.extend(last);
             Ok(Condition::Or(all))
         }
+    }
+}
+
+/// `443/upd`: what follows the port is what is wrong.
+fn misspelt(range: &str, word: &str, bad: Bad) -> Bad {
+    let word = word.to_ascii_lowercase();
+    match nearest(&word, ["tcp", "udp"]) {
+        // `http` is no slip.
+        Some(meant) if word.starts_with(&meant[..1]) => Bad {
+            message: format!("`{word}` is neither `tcp` nor `udp`"),
+            hint: Some(format!("did you mean `{}/{meant}`?", range.trim())),
+            ..bad
+        },
+        _ => bad,
     }
 }
 

@@ -245,6 +245,28 @@ fn errors_point_at_the_fault() {
         let error = parse_rule(line, &PLAIN).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some(hint), "{line}");
     }
+    for (line, hint) in [
+        (
+            "IP-CIDR, example.com, P",
+            "for names there is `DOMAIN, example.com` or, with all below it, `DOMAIN-SUFFIX, example.com`",
+        ),
+        (
+            "IP-CIDR6, *.example.com, P",
+            "for names there is `DOMAIN-SUFFIX, example.com`",
+        ),
+        ("DST-PORT, 443/upd, P", "did you mean `443/udp`?"),
+        ("SRC-PORT, 1-9/TCPP, P", "did you mean `1-9/tcp`?"),
+        (
+            "DST-PORT, 443/http, P",
+            "write `443`, `443/tcp`, `tcp`, `8000-8100` or `80|443`",
+        ),
+    ] {
+        let error = parse_rule(line, &PLAIN).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some(hint), "{line}");
+    }
+    for line in ["IP-CIDR, 10.0.0.300, P", "SRC-IP-CIDR, example.com, P"] {
+        assert_eq!(parse_rule(line, &PLAIN).unwrap_err().hint, None, "{line}");
+    }
     check("DOMAIN, , P", "rule-syntax 8..9: nothing stands here");
     check(
         "DOMAIN, a.b, P,",

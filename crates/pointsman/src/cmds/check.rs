@@ -99,6 +99,12 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         Some(path) => (path.clone(), args.dialect),
         None => load::default_configuration(args.dialect),
     };
+    if path.extension().is_some_and(|e| e == "case") && path.is_file() {
+        return Err(Stop::Usage(format!(
+            "{} holds cases, which `pointsman test` runs: name the configuration beside it, for `check` as well",
+            path.display()
+        )));
+    }
     let mut loaded = load::loaded(&path, dialect);
     if let Some(setup) = &mut loaded.setup {
         if let Some(on_unknown) = args.on_unknown {
@@ -174,8 +180,9 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
         match loaded.setup {
-            Some(_) => "",
-            None => "; the rules are checked further once there are no errors",
+            Some(_) if load::is_embedded(&path) => load::none_there(),
+            Some(_) => String::new(),
+            None => "; the rules are checked further once there are no errors".to_owned(),
         },
     ));
     match list.denied {

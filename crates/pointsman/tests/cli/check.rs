@@ -28,6 +28,17 @@ fn told(file: &str, arguments: &[&str]) -> (i32, Vec<String>, String) {
 }
 
 #[test]
+fn what_is_no_configuration_is_told() {
+    let home = directory(&[("own.case", "a.test:1 => DIRECT\n")]);
+    let cases = run(home.path(), &["check", "own.case"], "");
+    assert_eq!(cases.code, 2, "{}", cases.stderr);
+    let told = "error: own.case holds cases, which `pointsman test` runs: name the configuration beside it";
+    assert!(cases.stderr.starts_with(told), "{}", cases.stderr);
+    let empty = run(home.path(), &["check", ""], "");
+    assert_eq!((empty.code, &*empty.stdout), (2, ""), "{}", empty.stderr);
+}
+
+#[test]
 fn quiet_tells_what_made_it_fail() {
     let check = |file: &str, arguments: &[&str], code: i32, heads: &[&str]| {
         let (ended, told, stderr) = told(file, arguments);

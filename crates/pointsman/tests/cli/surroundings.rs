@@ -52,6 +52,8 @@ fn check_takes_the_configuration_that_the_daemon_takes() {
         stderr.contains("(embedded default): native, 0 errors"),
         "{stderr}"
     );
+    let way = "and no /etc/pointsman/pointsman.yaml: to check another one, name it (`pointsman check FILE`)";
+    assert!(stderr.contains(way), "{stderr}");
 }
 
 #[test]

@@ -208,6 +208,14 @@ fn what_is_of_another_form_is_named() {
             "this is a configuration of Clash, not a list",
         ),
         (
+            "version: 1\nrules:\n  - FALLBACK, DIRECT",
+            "this is a configuration of Pointsman, not a list",
+        ),
+        (
+            "inbounds:\n  a: { type: mixed, listen: 1 }\nrules:\n  - FALLBACK, DIRECT",
+            "this is a configuration of Pointsman, not a list",
+        ),
+        (
             ":do {\nadd list=x address=10.0.0.0/8\n}",
             "this is a script for RouterOS (MikroTik), not a list",
         ),

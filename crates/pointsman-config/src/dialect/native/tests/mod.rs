@@ -384,7 +384,7 @@ fn unknown_keys_are_errors_everywhere() {
             pointsman.yaml:8:37: error[unknown-key]: an outbound has no key `upd`
               |   p: { type: socks5, server: 'a:1', upd: true }
               |                                     ^^^
-              hint: there is: type, server, username, password, interface, source, mark, served_by, udp
+              hint: did you mean `udp`?
             pointsman.yaml:9:6: error[missing-key]: an outbound needs the key `members`
               |   g: { type: select, member: [direct] }
               |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
