@@ -11,6 +11,7 @@ mod front;
 mod hold_queue;
 mod leaving;
 mod losses;
+mod marks;
 mod nat;
 pub(crate) mod quota;
 mod relay;

@@ -88,6 +88,7 @@ fn alone(address: SocketAddr, payload: &[u8]) -> u128 {
         to,
         from: None,
         class: None,
+        hops: None,
         segment: None,
         parts: &parts,
     };
@@ -115,6 +116,7 @@ fn batched(
         to,
         from: None,
         class,
+        hops: None,
         segment: u16::try_from(payload.len()).ok().filter(|_| segments > 1),
         parts: &parts,
     };

@@ -41,6 +41,8 @@ pub struct Datagram<'a> {
     /// The traffic class octet: code point and congestion bits (RFC 2474, RFC 3168). Known where the socket was asked
     /// to tell it.
     pub class: Option<u8>,
+    /// How many hops it had left: the TTL or hop limit. Known where the socket was asked to tell it.
+    pub hops: Option<u8>,
     /// It was longer than the room for it: its end is lost.
     pub truncated: bool,
 }
@@ -114,6 +116,8 @@ pub struct Outgoing<'a> {
     pub from: Option<IpAddr>,
     /// The traffic class octet, congestion bits included; `None`: the socket's.
     pub class: Option<u8>,
+    /// How many hops it may go, at least one; `None`: the socket's.
+    pub hops: Option<u8>,
     /// It is several datagrams of so many bytes each, only the last may be shorter; [`Offload::run`] says how many fit.
     pub segment: Option<u16>,
     /// What is sent, one part behind the other; at most 1024 of them.

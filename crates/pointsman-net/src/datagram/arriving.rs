@@ -12,6 +12,7 @@ use super::decide;
 use super::entries::{FlowEntry, FlowId, Settled};
 use super::front::{ClientDatagram, Front};
 use super::hold_queue::{HoldQueue, Sender};
+use super::marks::Marks;
 use super::nat::{Client, Seconds};
 use super::quota::counted;
 use super::relay::Relay;
@@ -27,13 +28,7 @@ const PATIENCE: Seconds = 2 * 3600;
 
 impl Relay {
     /// The first datagram of a flow.
-    pub(super) fn begin(
-        &mut self,
-        client: Client,
-        spelled: &[u8],
-        payload: &[u8],
-        class: Option<u8>,
-    ) {
+    pub(super) fn begin(&mut self, client: Client, spelled: &[u8], payload: &[u8], marks: Marks) {
         let now = self.now;
         self.renew();
         if self.stops || self.ending.is_some() {
@@ -67,9 +62,9 @@ impl Relay {
         };
         let most = self.generation.spec().datagrams.held;
         let held = Arc::new(HoldQueue::new(most, &self.seat));
-        held.push(payload, class);
+        held.push(payload, marks);
         let case = self.case(client, spelled, facts, door);
-        self.note_class(&case, class);
+        self.note_class(&case, marks.class);
         let kept = FlowEntry {
             held: Some(Arc::clone(&held)),
             carried: None,
@@ -94,21 +89,21 @@ impl Relay {
         flow: FlowId,
         said: ClientDatagram<'_>,
         payload: &[u8],
-        class: Option<u8>,
+        marks: Marks,
     ) {
         self.renew();
         let by = self.nat.flow(flow).map(|it| it.kept.generation);
         if by != Some(self.generation.number()) {
             self.end(flow, End::Refused);
-            self.begin(said.client, &said.place, payload, class);
+            self.begin(said.client, &said.place, payload, marks);
         }
     }
 
     /// One more of a flow that is decided.
-    pub(super) fn hold(&self, flow: FlowId, payload: &[u8], class: Option<u8>) {
+    pub(super) fn hold(&self, flow: FlowId, payload: &[u8], marks: Marks) {
         let held = self.nat.flow(flow).and_then(|it| it.kept.held.as_ref());
         if let Some(held) = held {
-            held.push(payload, class);
+            held.push(payload, marks);
         }
     }
 

@@ -8,12 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use pointsman_os::datagram::{self, Failure, Offload, Outgoing, Received};
+use pointsman_os::datagram::{self, Datagram, Failure, Offload, Outgoing, Received};
 use pointsman_wire::RequestHost;
 
 use super::entries::{Carried, Ending, FlowId, MappingEntry, MappingId, REST, SHORT_REST};
 use super::front;
 use super::losses::Loss;
+use super::marks::Marks;
 use super::nat::{Back, Seconds, Towards};
 use super::relay::Relay;
 use super::scratch::{Batch, Fate, Move, Scratch};
@@ -22,6 +23,9 @@ use crate::record::Fault;
 
 /// Batches of one socket in one turn; then it is the others'.
 const TURNS: usize = 4;
+
+/// What hosts usually begin with (RFC 1340): what came with more goes round no longer.
+const MOST_HOPS: u8 = 64;
 
 impl Relay {
     /// What the client said meanwhile.
@@ -83,14 +87,14 @@ impl Relay {
         &mut self,
         flow: FlowId,
         payload: &[u8],
-        class: Option<u8>,
+        marks: Marks,
         batch: &mut Batch,
     ) {
         let moves = [Move {
             flow: Some(flow),
             head: 0..0,
             payload,
-            class,
+            marks,
         }];
         self.send(&moves, batch);
     }
@@ -99,6 +103,9 @@ impl Relay {
         let now = self.now;
         let mut moves = batch.moves();
         for datagram in received.iter().filter(|datagram| !datagram.truncated) {
+            let Some(marks) = self.go_on(&datagram) else {
+                continue;
+            };
             for bytes in datagram.each() {
                 let Some(said) = self.front.hear(datagram.from, datagram.to, bytes) else {
                     continue;
@@ -111,21 +118,38 @@ impl Relay {
                             flow: Some(flow),
                             head: 0..0,
                             payload,
-                            class: datagram.class,
+                            marks,
                         });
                     }
                     Towards::New => {
-                        self.begin(said.client, &said.place, payload, datagram.class);
+                        self.begin(said.client, &said.place, payload, marks);
                     }
                     Towards::Refused(flow) => {
-                        self.again(flow, said, payload, datagram.class);
+                        self.again(flow, said, payload, marks);
                     }
-                    Towards::Waiting(flow) => self.hold(flow, payload, datagram.class),
+                    Towards::Waiting(flow) => self.hold(flow, payload, marks),
                 }
             }
         }
         self.send(&moves, batch);
         batch.keep_moves(moves);
+    }
+
+    /// With what marks a client's datagram goes on; `None`: it goes nowhere. One to a forward may go a hop less, as by a
+    /// router: else it would go round for ever where two forwards lead to each other.
+    fn go_on(&self, datagram: &Datagram<'_>) -> Option<Marks> {
+        let hops = match datagram.hops {
+            Some(0 | 1) => {
+                self.seat.no_hop(datagram.from);
+                return None;
+            }
+            Some(hops) => Some((hops - 1).min(MOST_HOPS)),
+            None => None,
+        };
+        Some(Marks {
+            class: datagram.class,
+            hops,
+        })
     }
 
     /// Sends what belongs to flows that are carried, each by its mapping.
@@ -234,7 +258,10 @@ impl Relay {
                     flow,
                     head,
                     payload,
-                    class: datagram.class,
+                    marks: Marks {
+                        class: datagram.class,
+                        hops: None,
+                    },
                 });
             }
         }
@@ -391,7 +418,7 @@ fn gather<'a>(
             at += 1;
             continue;
         };
-        let like = |it: &&Move<'a>| it.flow == first.flow && it.class == first.class;
+        let like = |it: &&Move<'a>| it.flow == first.flow && it.marks == first.marks;
         let alike = moves[at..].iter().take_while(like).count();
         let run = offload
             .run(address.ip(), (at..at + alike).map(length))
@@ -400,7 +427,8 @@ fn gather<'a>(
         messages.push(Outgoing {
             to: address,
             from,
-            class: first.class.filter(|class| *class != 0),
+            class: first.marks.class.filter(|class| *class != 0),
+            hops: first.marks.hops,
             segment,
             parts: &slices[2 * at..2 * (at + run)],
         });

@@ -11,6 +11,7 @@ use pointsman_wire::sniff::{FirstDatagrams, Glance};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::marks::Marks;
 use super::quota::Seat;
 use crate::facts;
 use crate::guest::{Gone, Guest};
@@ -30,8 +31,7 @@ pub(super) struct HoldQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each with its traffic class.
-    datagrams: Vec<(Box<[u8]>, Option<u8>)>,
+    datagrams: Vec<(Box<[u8]>, Marks)>,
     bytes: usize,
     /// What ended the flow.
     gone: Option<End>,
@@ -48,7 +48,7 @@ impl HoldQueue {
     }
 
     /// One more; `false`: there is no room for it.
-    pub(super) fn push(&self, datagram: &[u8], class: Option<u8>) -> bool {
+    pub(super) fn push(&self, datagram: &[u8], marks: Marks) -> bool {
         let mut state = self.state();
         let bytes = state.bytes + datagram.len();
         // The first is all that there is of most flows, and no longer than a datagram may be.
@@ -59,7 +59,7 @@ impl HoldQueue {
         if !self.seat.hold(datagram.len()) {
             return false;
         }
-        state.datagrams.push((datagram.into(), class));
+        state.datagrams.push((datagram.into(), marks));
         state.bytes = bytes;
         drop(state);
         self.changed.notify_one();
@@ -67,7 +67,7 @@ impl HoldQueue {
     }
 
     /// The flow goes on: what was held goes first.
-    pub(super) fn take(&self) -> Vec<(Box<[u8]>, Option<u8>)> {
+    pub(super) fn take(&self) -> Vec<(Box<[u8]>, Marks)> {
         let mut state = self.state();
         self.seat.let_go(state.bytes);
         state.bytes = 0;
@@ -176,10 +176,17 @@ mod tests {
     fn no_more_is_held_than_fits_and_all_of_it_is_given_back() {
         let room = Arc::<FlowQuota>::default();
         let held = HoldQueue::new(10, &seat(&room, [192, 0, 2, 1]));
-        assert!(held.push(b"12345", None));
-        assert!(!held.push(b"123456", None), "more than ten bytes");
-        assert!(held.push(b"1", None) && held.push(b"2", None) && held.push(b"3", None));
-        assert!(!held.push(b"4", None), "a fifth datagram");
+        assert!(held.push(b"12345", Marks::default()));
+        assert!(
+            !held.push(b"123456", Marks::default()),
+            "more than ten bytes"
+        );
+        assert!(
+            held.push(b"1", Marks::default())
+                && held.push(b"2", Marks::default())
+                && held.push(b"3", Marks::default())
+        );
+        assert!(!held.push(b"4", Marks::default()), "a fifth datagram");
         assert_eq!(room.held(), 8);
         let datagrams = held.take();
         let bytes: Vec<_> = datagrams
@@ -188,7 +195,7 @@ mod tests {
             .collect();
         assert_eq!(bytes, b"12345123");
         assert_eq!(room.held(), 0);
-        assert!(held.push(b"the first, however long it is", None));
+        assert!(held.push(b"the first, however long it is", Marks::default()));
         drop(held);
         assert_eq!(room.held(), 0);
     }
@@ -201,12 +208,15 @@ mod tests {
         let all: Vec<_> = (0..=255)
             .map(|last| HoldQueue::new(usize::MAX, &seat(&room, [192, 0, 2, last])))
             .collect();
-        let fitted = all.iter().filter(|held| held.push(&large, None)).count();
+        let fitted = all
+            .iter()
+            .filter(|held| held.push(&large, Marks::default()))
+            .count();
         assert!((60..=64).contains(&fitted), "{fitted}");
         drop(all);
         assert_eq!(room.held(), 0);
         let held = HoldQueue::new(usize::MAX, &seat(&room, [192, 0, 2, 1]));
-        assert!(held.push(&large, None));
+        assert!(held.push(&large, Marks::default()));
     }
 
     #[tokio::test]

@@ -253,8 +253,8 @@ impl Relay {
             self.wakers.ring(CLOSED);
             return;
         }
-        for (datagram, class) in held.iter().flat_map(|held| held.take()) {
-            self.send_one(flow, &datagram, class, batch);
+        for (datagram, marks) in held.iter().flat_map(|held| held.take()) {
+            self.send_one(flow, &datagram, marks, batch);
         }
     }
 

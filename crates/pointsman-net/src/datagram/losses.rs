@@ -22,6 +22,8 @@ pub enum Loss {
     Unanswered,
     /// Datagrams to a forward from senders that it does not allow.
     NotAllowed,
+    /// Datagrams to a forward that had no hop left, as those have that go round.
+    Hops,
     /// Associations that were refused because their client had `udp.flows_by_client`, and flows by all of them.
     Associations,
     /// Flows to names by proxies that were refused because there were as many as there may be.
@@ -36,12 +38,13 @@ pub enum Loss {
 
 impl Loss {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Flows,
         Self::FlowsByClient,
         Self::Descriptors,
         Self::Unanswered,
         Self::NotAllowed,
+        Self::Hops,
         Self::Associations,
         Self::Names,
         Self::GaveWay,
@@ -58,6 +61,7 @@ impl Loss {
             Self::Descriptors => "descriptors",
             Self::Unanswered => "unanswered",
             Self::NotAllowed => "not-allowed",
+            Self::Hops => "hops",
             Self::Associations => "associations",
             Self::Names => "names",
             Self::GaveWay => "gave-way",
@@ -75,6 +79,7 @@ const TOLD_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Losses {
     counts: [AtomicU64; Loss::ALL.len()],
     held_told: Told,
+    hops_told: Told,
     not_allowed_told: Told,
 }
 
@@ -91,6 +96,17 @@ impl Losses {
             tracing::warn!(
                 "more datagrams wait for decisions on their flows than there is room for: those of the clients that have \
                  most are dropped, as `diagnostics` counts"
+            );
+        }
+    }
+
+    /// One more datagram of that sender had no hop left.
+    pub(super) fn no_hop(&self, forward: &str, sender: SocketAddr) {
+        self.add(Loss::Hops, 1);
+        if self.hops_told.is_news(Instant::now()) {
+            tracing::warn!(
+                "a datagram of {sender} to `{forward}` had no hop left, and was dropped: do two forwards lead to each other? \
+                 This is told once a minute, and all are counted by `diagnostics`"
             );
         }
     }

@@ -278,6 +278,13 @@ impl Seat {
         }
     }
 
+    /// A datagram was dropped that had no hop left.
+    pub(super) fn no_hop(&self, sender: Client) {
+        if let Owner::Forward(name) = &self.owner {
+            self.room.losses.no_hop(name, sender);
+        }
+    }
+
     /// Whether those who send there have each no more than an address that may be forged.
     pub(super) fn is_forward(&self) -> bool {
         matches!(self.owner, Owner::Forward(_))

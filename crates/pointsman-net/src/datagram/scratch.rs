@@ -11,6 +11,7 @@ use pointsman_os::datagram::{Inbox, Offload, Outbox, Outgoing, Place, Stop};
 use tokio::net::UdpSocket;
 
 use super::entries::FlowId;
+use super::marks::Marks;
 
 /// Datagrams that are taken by one call. More would let others wait longer, and few sockets have so many.
 const BATCH: usize = 32;
@@ -29,7 +30,7 @@ pub(super) struct Move<'a> {
     /// What goes before it, where the flow does not say: a part of [`Batch::heads`].
     pub(super) head: Range<usize>,
     pub(super) payload: &'a [u8],
-    pub(super) class: Option<u8>,
+    pub(super) marks: Marks,
 }
 
 /// What became of messages.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::association::{self, Association};
 use super::decide;
 use super::hold_queue::{HoldQueue, Sender};
+use super::marks::Marks;
 use super::quota::Owner;
 use crate::case::stage::{DIRECT, REJECT, Slow, Stage};
 use crate::drops::{dropped_at_each_wait, polled};
@@ -96,7 +97,7 @@ async fn a_flow_that_is_dropped_while_it_is_decided_leaves_its_record_and_nothin
         let seat = seat.unwrap();
         let place = seat.enter(client().ip(), limits).unwrap();
         let held = Arc::new(HoldQueue::new(limits.held, &seat));
-        assert!(held.push(PAYLOAD, None));
+        assert!(held.push(PAYLOAD, Marks::default()));
         async move {
             let leaves = decide::decide(case, Sender(held)).await;
             drop((place, seat));

@@ -159,6 +159,7 @@ fn datagrams(at: SocketAddr) -> datagram::Options {
         coalesce: true,
         tell_address: at.ip().is_unspecified(),
         tell_class: true,
+        tell_hops: true,
         receive_buffer: DATAGRAM_BUFFER,
         send_buffer: DATAGRAM_BUFFER,
         ..datagram::Options::default()

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use pointsman_net::plane::Loss;
 use pointsman_policy::Host;
 use pointsman_spec::address::{Endpoint, Server};
 use tokio::net::UdpSocket;
@@ -55,4 +56,10 @@ pub(crate) fn forward(name: &str, endpoint: Endpoint) -> Forward {
     forward.name = name.into();
     forward.listen = vec![udp(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).into()];
     forward
+}
+
+/// How much was lost so.
+pub(crate) fn lost(stage: &Stage, loss: Loss) -> u64 {
+    let mut all = stage.plane().lost();
+    all.find(|(what, _)| *what == loss).unwrap().1
 }

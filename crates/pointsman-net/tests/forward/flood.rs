@@ -10,7 +10,7 @@ use pointsman_policy::{Domain, Host};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::datagrams::{client, echo, forward, is_answered, silent, udp};
+use crate::datagrams::{client, echo, forward, is_answered, lost, silent, udp};
 use crate::stage::{Forward, PATIENCE, Stage, spec};
 
 /// Finds every name on the loopback, until it finds nothing any more and goes on searching.
@@ -65,11 +65,6 @@ async fn stage_for(
     let at = stage.at.iter().map(|it| it.at.address().unwrap());
     let at = at.collect();
     (stage, at)
-}
-
-fn lost(stage: &Stage, loss: Loss) -> u64 {
-    let mut all = stage.plane().lost();
-    all.find(|(what, _)| *what == loss).unwrap().1
 }
 
 #[tokio::test]

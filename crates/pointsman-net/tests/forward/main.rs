@@ -8,6 +8,7 @@
 
 mod carrying;
 mod choosing;
+mod circles;
 mod datagrams;
 mod flood;
 mod keeping;

@@ -18,6 +18,8 @@ pub struct Options {
     pub tell_address: bool,
     /// Tell the traffic class.
     pub tell_class: bool,
+    /// Tell how many hops each had left, where the system can.
+    pub tell_hops: bool,
     /// Keep what is told of datagrams that did not arrive, for [`errors`](super::errors).
     pub tell_errors: bool,
     /// Never cut a datagram for the path: one that is too long is refused, here or by a router. For a client that asked

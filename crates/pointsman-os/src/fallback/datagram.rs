@@ -56,6 +56,7 @@ impl Inbox {
             segment: length,
             to: None,
             class: None,
+            hops: None,
             truncated: false,
         })
     }

@@ -15,8 +15,8 @@ pub(super) struct Message<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room([u8; ROOM]);
 
-/// All that is asked of the kernel for a datagram, on 64 bits: address 40, traffic class 24, segment 24, original
-/// destination 48; and of an error, with the address of who told it: 64.
+/// All that is asked of the kernel for a datagram, on 64 bits: address 40, traffic class 24, hops 24, segment
+/// 24, original destination 48; and of an error, with the address of who told it: 64.
 const ROOM: usize = 256;
 
 const WORD: usize = size_of::<usize>();

@@ -23,6 +23,7 @@ pub(super) fn plain<'a>(to: SocketAddr, parts: &'a [IoSlice<'a>]) -> Outgoing<'a
         to,
         from: None,
         class: None,
+        hops: None,
         segment: None,
         parts,
     }
@@ -212,6 +213,28 @@ fn the_traffic_class_is_set_and_told() {
             send(&socket, &Offload::new(), &[message]);
             let told = one(&listening, |datagram| datagram.class);
             assert_eq!(told, Some(class.unwrap_or(0)), "{address}");
+        }
+    }
+}
+
+#[test]
+fn the_hops_that_are_left_are_set_and_told() {
+    let options = Options {
+        tell_hops: true,
+        ..Options::default()
+    };
+    for address in LOOPBACKS {
+        let (listening, to) = bound(address, options);
+        let socket = mapping(to, Options::default());
+        let parts = [IoSlice::new(b"x")];
+        for hops in [Some(7), Some(255), None] {
+            let message = Outgoing {
+                hops,
+                ..plain(to, &parts)
+            };
+            send(&socket, &Offload::new(), &[message]);
+            let told = one(&listening, |datagram| datagram.hops);
+            assert_eq!(told, Some(hops.unwrap_or(64)), "{address}");
         }
     }
 }

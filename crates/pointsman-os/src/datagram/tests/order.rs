@@ -53,6 +53,7 @@ fn outgoing<'a>(port: u16, segment: Option<u16>, parts: &'a [IoSlice<'a>]) -> Ou
         to: to(port),
         from: None,
         class: None,
+        hops: None,
         segment,
         parts,
     }

@@ -14,6 +14,7 @@ const TOLD: Options = Options {
     coalesce: false,
     tell_address: false,
     tell_class: false,
+    tell_hops: false,
     tell_errors: true,
     whole: false,
     receive_buffer: 0,

@@ -37,6 +37,13 @@ pub(crate) fn set(socket: &Socket, v6: bool, options: &Options) -> io::Result<()
         1,
     )?;
     one_of(
+        options.tell_hops,
+        "IP_RECVTTL",
+        libc::IP_RECVTTL,
+        libc::IPV6_RECVHOPLIMIT,
+        1,
+    )?;
+    one_of(
         options.tell_errors,
         "IP_RECVERR",
         libc::IP_RECVERR,

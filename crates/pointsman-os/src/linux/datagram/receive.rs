@@ -132,6 +132,7 @@ impl Inbox {
             segment: payload.len(),
             to: None,
             class: None,
+            hops: None,
             truncated: slot.flags & libc::MSG_TRUNC != 0,
         };
         let told = slot.control.bytes().get(..slot.control_length);
@@ -145,6 +146,9 @@ impl Inbox {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => datagram.to = sent_to_v6(message.data),
                 (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                     datagram.class = message.octet();
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    datagram.hops = message.octet();
                 }
                 _ => {}
             }

@@ -99,6 +99,14 @@ fn wishes(room: &mut Room, message: &Outgoing<'_>, segment: Option<u16>) -> usiz
         };
         used = room.push(used, level, kind, &i32::from(class).to_ne_bytes());
     }
+    if let Some(hops) = message.hops {
+        let (level, kind) = if message.to.is_ipv6() {
+            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TTL)
+        };
+        used = room.push(used, level, kind, &i32::from(hops).to_ne_bytes());
+    }
     if let Some(segment) = segment {
         used = room.push(
             used,
