@@ -95,3 +95,26 @@ impl Error {
         }
     }
 }
+
+/// What is said of so many warnings and notes to people whose configuration has errors; `None` where there are none.
+#[must_use]
+pub fn harmless(warnings: usize, notes: usize) -> Option<String> {
+    let counted = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        many => Some(format!("{many} {word}s")),
+    };
+    let all = [counted(warnings, "warning"), counted(notes, "note")];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    let verb = if warnings + notes == 1 {
+        "refuses"
+    } else {
+        "refuse"
+    };
+    (!all.is_empty()).then(|| {
+        format!(
+            "{} {verb} nothing: `pointsman check` tells them",
+            all.join(" and ")
+        )
+    })
+}

@@ -393,15 +393,14 @@ impl Problems {
         Self(same::folded(&self.0), self.1.clone())
     }
 
-    /// At most so many of them, in their order, and how many are left out: the graver ones come first.
+    /// At most so many of them, the graver ones first and otherwise in their order, and how many are left out.
     #[must_use]
     pub fn first(&self, most: usize) -> (Vec<&Problem>, usize) {
-        let mut chosen: Vec<(usize, &Problem)> = self.0.iter().enumerate().collect();
-        chosen.sort_by_key(|(_, problem)| std::cmp::Reverse(problem.severity));
+        let mut chosen: Vec<&Problem> = self.0.iter().collect();
+        chosen.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         chosen.truncate(most);
-        chosen.sort_by_key(|(at, _)| *at);
         let left_out = self.total() - chosen.len();
-        (chosen.into_iter().map(|(_, it)| it).collect(), left_out)
+        (chosen, left_out)
     }
 
     /// Adds a problem of this severity.

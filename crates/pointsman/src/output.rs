@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::process::ExitCode;
 
 use pointsman_api::Error as Refusal;
+use pointsman_api::problem::harmless;
 use pointsman_os::local::terminal_width;
 use pointsman_policy::shown::deceives;
 use serde::Serialize;
@@ -178,8 +179,19 @@ impl Out {
                 ExitCode::from(3)
             }
             Stop::Refused(refusal) => {
-                for problem in &refusal.problems {
+                let (errors, others): (Vec<_>, Vec<_>) = refusal
+                    .problems
+                    .iter()
+                    .partition(|it| it.severity == "error");
+                for problem in &errors {
                     complain(&problem.text);
+                }
+                let of = |word| {
+                    let of_word = others.iter().filter(|it| it.severity == word);
+                    of_word.map(|it| it.count).sum()
+                };
+                if let Some(others) = harmless(of("warning"), of("note")) {
+                    complain(others);
                 }
                 complain(format_args!("error[{}]: {}", refusal.code, refusal.error));
                 ExitCode::from(4)

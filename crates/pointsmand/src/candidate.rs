@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pointsman_api as api;
 use pointsman_config::case::{self, Lenience};
 use pointsman_config::input::Input;
 use pointsman_config::list::{NO_DIRECTORY, Shelf};
@@ -47,6 +48,15 @@ pub(crate) const MOST_TOLD: usize = 100;
 /// What is said of those that are not.
 pub(crate) fn left_out(more: usize) -> String {
     format!("{more} more problems: `pointsman check` tells all")
+}
+
+/// What is said of warnings and notes where errors refuse.
+pub(crate) fn harmless(problems: &Problems) -> Option<String> {
+    let (warnings, notes) = (
+        problems.count(Severity::Warning),
+        problems.count(Severity::Note),
+    );
+    api::problem::harmless(warnings, notes)
 }
 
 /// Why a reload changed nothing.

@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 
 use crate::app::{App, Asker};
 use crate::args::{Args, UnknownChoice};
-use crate::candidate::{Checked, MOST_TOLD, Occasion, Origin, Refused, left_out};
+use crate::candidate::{Checked, Occasion, Origin, Refused, harmless};
 use crate::dependencies::Dependencies;
 use crate::lock::{Lock, Unlocked};
 use crate::watching::Watching;
@@ -198,10 +198,9 @@ fn tell_refused(args: &Args, refused: &Refused) {
     let Refused::Check(problems) = refused else {
         return say(&format!("pointsmand: {refused}"));
     };
-    let (first, more) = problems.first(MOST_TOLD);
-    first.iter().for_each(|problem| say(&problem.to_string()));
-    if more > 0 {
-        say(&left_out(more));
+    say(&refused.to_string());
+    if let Some(others) = harmless(problems) {
+        say(&others);
     }
 }
 

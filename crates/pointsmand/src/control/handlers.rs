@@ -204,8 +204,9 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Respons
     }
 }
 
-/// Those that an answer has room for.
+/// Those that an answer has room for, errors first; notes that many rules have once.
 fn told(problems: &Problems) -> Vec<api::Problem> {
+    let problems = problems.folded();
     let (first, _) = problems.first(MOST_TOLD);
     first.into_iter().map(api::Problem::from).collect()
 }

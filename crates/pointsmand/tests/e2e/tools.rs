@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::curl;
-use crate::daemon::{Daemon, Running, client_path, eventually};
+use crate::daemon::{Daemon, Running, Start, client_path, eventually};
 use crate::origin::{Http, echo};
 
 /// One inbound and these rules; names ending in `.test` are the origin's.
@@ -444,6 +444,56 @@ fn the_end_rolls_nothing_back() {
     assert_eq!(ended.code(), Some(0));
     let file = daemon.directory.path().join("pointsman.yaml");
     assert_eq!(std::fs::read_to_string(file).unwrap(), next);
+}
+
+#[test]
+fn what_is_refused_is_told_by_its_errors() {
+    let bad = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n  house: { type: tun }\n\
+               rules:\n  - IP-CIDR, 10.0.0.0/8, DIRECT\n  - IP-CIDR, 10.1.0.0/16, RESET\n  - FALLBACK, DIRECTT\n";
+    let daemon = Daemon::native(&rules("FALLBACK, DIRECT"));
+    daemon.write("pointsman.yaml", bad);
+    let refused = daemon.client(&["reload"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let heads: Vec<&str> = told
+        .lines()
+        .filter(|line| !line.starts_with("  "))
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    let others = "3 notes refuse nothing";
+    let ours = ["pointsman.yaml:8:15", others, "error[reload-refused]"];
+    assert_eq!(heads, ours, "{told}");
+    // Programs have all of it, the errors first, and what many rules have once.
+    let refused = daemon.client(&["--format", "json", "reload"]);
+    let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    let problems = told["problems"].as_array().unwrap().iter();
+    let problems: Vec<_> = problems
+        .map(|it| {
+            (
+                it["code"].as_str().unwrap(),
+                it["count"].as_u64().unwrap_or(1),
+            )
+        })
+        .collect();
+    let all = [
+        ("unknown-outbound", 1),
+        ("not-yet", 1),
+        ("never-sees-names", 2),
+    ];
+    assert_eq!(problems, all, "{told}");
+    // So at the start.
+    let started = Daemon::try_start(&Start {
+        files: vec![("pointsman.yaml", bad.to_owned())],
+        config: "pointsman.yaml",
+        ..Start::default()
+    });
+    let Err((_, told)) = started else {
+        panic!("it started")
+    };
+    assert!(told.starts_with("pointsman.yaml:8:15: error"), "{told}");
+    assert!(
+        told.ends_with("3 notes refuse nothing: `pointsman check` tells them\n"),
+        "{told}"
+    );
 }
 
 #[test]
