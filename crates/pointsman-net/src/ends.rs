@@ -74,6 +74,14 @@ impl Ends {
     }
 }
 
+impl Ends {
+    /// By what the client is counted, where it has an address.
+    pub(crate) fn counted(&self) -> Option<IpAddr> {
+        let (client, here) = self.client.zip(self.local)?;
+        Some(counted(client.get().ip(), here.get().ip()))
+    }
+}
+
 /// By what a client is counted that talks to an address of this host: a host gets a /64 of IPv6, and may take any address
 /// in it. Those of the same link share one, and are told apart, as are programs of this host.
 pub(crate) fn counted(client: IpAddr, here: IpAddr) -> IpAddr {

@@ -204,6 +204,18 @@ pub trait Resolve: fmt::Debug + Send + Sync {
 /// A stream to a name server under way, or one sentence that says why there is none.
 pub type Streaming<'a> = Pin<Box<dyn Future<Output = Result<Stream, String>> + Send + 'a>>;
 
+/// For whom a name is looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behalf {
+    /// A client, as clients are counted: a host of IPv6 by its /64.
+    Client(IpAddr),
+    /// The daemon itself.
+    #[default]
+    Daemon,
+    /// A question that needs it to find its way to a name server.
+    Question,
+}
+
 /// Groups by name, each with its selected member's name.
 pub type Picks = Vec<(Arc<str>, Arc<str>)>;
 
@@ -235,9 +247,14 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// How many look-ups and outbounds this one stands within.
     fn depth(&self) -> u8;
 
+    /// For whom it is looked up.
+    fn behalf(&self) -> Behalf {
+        Behalf::Daemon
+    }
+
     /// Who owns questions: not those who ask them.
     fn questions(&self) -> &Tasks;
 
-    /// The same, for a question that may outlive whoever asks it.
+    /// The same, for a question that may outlive whoever asks it, and what that needs itself.
     fn share(&self) -> Arc<dyn Transport>;
 }

@@ -76,7 +76,7 @@ fn stage() -> Stage {
         origin: Origin::default(),
     };
     let body = vec![
-        rule(Condition::Protocol(Protocol::Ssh), REJECT),
+        rule(Condition::Protocol(Protocol::Stun), REJECT),
         rule(elsewhere, REJECT),
         request,
         rule(Condition::Protocol(Protocol::Quic), DIRECT),

@@ -193,7 +193,8 @@ impl Relay {
             original: None,
         };
         let ways = Ways::new(Arc::clone(&self.shared), Arc::clone(&self.generation));
-        Case::new(ways.asking(door.spec.resolver), door, ends, ticket)
+        let ways = ways.asking(door.spec.resolver).of(&ends);
+        Case::new(ways, door, ends, ticket)
     }
 }
 

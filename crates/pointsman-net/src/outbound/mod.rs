@@ -12,6 +12,7 @@ mod datagrams;
 mod error;
 mod given;
 mod http;
+mod lent;
 mod members;
 mod progress;
 mod socks5;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::MOST_NESTED;
-use pointsman_policy::{Action, Domain, Host, OutboundId, Particular, local};
+use pointsman_policy::{Action, Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::ids::ResolverId;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
@@ -38,12 +39,14 @@ pub(crate) use self::datagrams::{DatagramWay, Link};
 pub(crate) use self::error::of_the_system;
 pub use self::error::{DialError, Failure, ProxyStep};
 pub(crate) use self::given::Given;
+pub use self::lent::Lent;
 pub(crate) use self::members::{Pick, Stay};
 use self::progress::{Limit, Progress};
 pub(crate) use self::target::Errand;
 use crate::dial::Dialer;
+use crate::ends::Ends;
 use crate::generation::Generation;
-use crate::lookup::{AddressResult, NotFound, Resolve};
+use crate::lookup::{AddressResult, Behalf, NotFound, Resolve};
 use crate::shared::Shared;
 use crate::spec::listening::At;
 use crate::stream::Stream;
@@ -86,6 +89,8 @@ pub struct Ways {
     resolver: Option<ResolverId>,
     /// Outbounds within look-ups within outbounds ...
     depth: u8,
+    /// For whom names are looked up.
+    behalf: Behalf,
 }
 
 /// Outbounds and look-ups that may stand within each other. Configurations that nest outbounds deeper are refused; what
@@ -132,28 +137,6 @@ impl From<Stream> for Opened {
     }
 }
 
-/// Which addresses a flow may be taken to that only this host should reach.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Lent {
-    /// All: the client is of this host, or the target is the operator's choice.
-    #[default]
-    All,
-    /// None, so long as nobody asked who the client is.
-    Unasked,
-    /// Those alone that the rules name in particular.
-    Named(Arc<Particular>),
-}
-
-impl Lent {
-    pub(crate) fn allows(&self, address: IpAddr) -> bool {
-        match self {
-            Self::All => true,
-            Self::Unasked => !local::is_local(address),
-            Self::Named(particular) => !local::is_local(address) || particular.names(address),
-        }
-    }
-}
-
 type Opening<'a> = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + 'a>>;
 
 impl Ways {
@@ -163,7 +146,14 @@ impl Ways {
             generation,
             resolver: None,
             depth: 0,
+            behalf: Behalf::Daemon,
         }
+    }
+
+    /// For a flow between these ends.
+    pub(crate) fn of(self, ends: &Ends) -> Self {
+        let behalf = ends.counted().map_or(Behalf::Daemon, Behalf::Client);
+        Self { behalf, ..self }
     }
 
     /// For a flow whose own names are looked up by that resolver.

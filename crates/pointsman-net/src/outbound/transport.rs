@@ -10,7 +10,7 @@ use pointsman_spec::outbound::Kind;
 
 use super::{DialError, Target, Ways};
 use crate::dial::Dialer;
-use crate::lookup::{Picks, Streaming, Transport};
+use crate::lookup::{Behalf, Picks, Streaming, Transport};
 use crate::record::chain;
 use crate::spec::listening::At;
 use crate::tasks::Tasks;
@@ -93,7 +93,14 @@ impl Transport for Ways {
         &self.shared.questions
     }
 
+    fn behalf(&self) -> Behalf {
+        self.behalf
+    }
+
     fn share(&self) -> Arc<dyn Transport> {
-        Arc::new(self.clone())
+        Arc::new(Self {
+            behalf: Behalf::Question,
+            ..self.clone()
+        })
     }
 }

@@ -16,10 +16,11 @@ use super::list::{Asked, List};
 use super::message::Said;
 use super::question::{QuestionView, WireQuestion};
 use super::questions::Hearing;
+use super::sockets::Place;
 use super::station::Station;
 use super::system::{Patience, SystemFiles};
-use super::turns::{PASS_BY, Sort, in_turn};
-use crate::lookup::Transport;
+use super::turns::{PASS_BY, Sort, Sound, in_turn};
+use crate::lookup::{Behalf, Transport};
 
 /// How long it holds that nobody could tell (RFC 9520, section 3.2: at least a second, 5 s at first).
 const FAILED_FOR: Duration = Duration::from_secs(5);
@@ -59,8 +60,55 @@ impl<'a> Asker<'a> {
     pub(super) async fn ask(&self, question: &WireQuestion, until: Instant) -> Heard {
         match self.begin(question.view()) {
             Ok(known) => known,
-            Err(hearing) => wait(hearing, until).await,
+            Err(hearing) => self.wait(hearing, until).await,
         }
+    }
+
+    /// Before a look-up by these questions: a client has so many under way and no more. What is known needs no place.
+    pub(super) async fn enter(
+        &self,
+        questions: &[WireQuestion],
+        until: Instant,
+    ) -> Result<Option<Place>, &'static str> {
+        let Behalf::Client(client) = self.transport.behalf() else {
+            return Ok(None);
+        };
+        let now = Instant::now();
+        let unknown = |question: &&WireQuestion| self.known(question.view(), now).is_none();
+        match questions.iter().filter(unknown).count() {
+            0 => Ok(None),
+            count => {
+                let sockets = count * self.servers.servers.len();
+                self.station
+                    .sockets
+                    .enter(client, sockets, until)
+                    .await
+                    .map(Some)
+            }
+        }
+    }
+
+    /// Waits for an answer. Where it does not come in time, it is for the next who asks.
+    pub(super) fn wait(
+        &self,
+        hearing: Hearing,
+        until: Instant,
+    ) -> impl Future<Output = Heard> + Send + 'static {
+        let (begun, late) = (Instant::now(), self.station.sockets.late());
+        async move {
+            match timeout_at(until + GRACE, hearing.clone().answer()).await {
+                Ok(answer) => answer,
+                Err(_elapsed) => {
+                    hearing.leave_late(late);
+                    Heard::failed(silent(begun.elapsed()))
+                }
+            }
+        }
+    }
+
+    /// Leaves a question, which goes on for the next who asks.
+    pub(super) fn leave(&self, hearing: Hearing) {
+        hearing.leave_late(self.station.sockets.late());
     }
 
     /// What is known.
@@ -75,7 +123,8 @@ impl<'a> Asker<'a> {
             return Ok(known);
         }
         let (asked, question) = (self.servers.upstreams.asked, question.to_owned());
-        let key = (asked, question.clone(), self.transport.depth());
+        let is_within = self.transport.behalf() == Behalf::Question;
+        let key = (asked, question.clone(), self.transport.depth(), is_within);
         let find = || {
             let asking = Asking {
                 station: Arc::clone(self.station),
@@ -84,6 +133,7 @@ impl<'a> Asker<'a> {
                 longest: self.longest,
                 transport: self.transport.share(),
                 question,
+                is_within,
             };
             Box::pin(async move { asking.find().await }) as _
         };
@@ -103,18 +153,6 @@ impl<'a> Asker<'a> {
 /// A question that began with its look-up says itself who was silent.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Waits for an answer. Where it does not come in time, it is for the next who asks.
-pub(super) async fn wait(hearing: Hearing, until: Instant) -> Heard {
-    let begun = Instant::now();
-    match timeout_at(until + GRACE, hearing.clone().answer()).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => {
-            hearing.leave_late();
-            Heard::failed(silent(begun.elapsed()))
-        }
-    }
-}
-
 /// A question that is asked. It owns what it needs, for it outlives whoever asked.
 struct Asking {
     station: Arc<Station>,
@@ -123,6 +161,8 @@ struct Asking {
     longest: Duration,
     transport: Arc<dyn Transport>,
     question: WireQuestion,
+    /// Whether another question stands on it.
+    is_within: bool,
 }
 
 impl Asking {
@@ -136,15 +176,32 @@ impl Asking {
         if let Some(known) = cache.get(asked, self.question.view(), self.longest, begun) {
             return known;
         }
-        let silences = &self.station.silences;
-        let order = silences.order(all, sort, begun);
         let Patience { whole, datagrams } = self.patience;
         let until = begun + whole;
+        let sockets = &self.station.sockets;
+        let seat = match self.is_within {
+            true => sockets.within_another(),
+            false => match sockets.seat(servers.len(), until).await {
+                Ok(seat) => seat,
+                Err(why) => return Heard::failed(why),
+            },
+        };
+        let silences = &self.station.silences;
+        let order = silences.order(all, sort, begun);
+        // Whoever was asked late had no time to answer.
+        let had_time = begun.elapsed() < PASS_BY;
         let ask = |at: &usize| {
             let server = &servers[*at];
-            exchange::ask(server, &self.question, &*self.transport, until, datagrams)
+            let asked = (server, &self.question);
+            exchange::ask(asked, &*self.transport, until, datagrams, &seat)
         };
-        let heard = |at: &usize, sound| silences.note(&all[*at], sort, sound, Instant::now());
+        let heard = |at: &usize, sound| {
+            let sound = match sound {
+                Sound::Silence if !had_time => Sound::PassedBy,
+                sound => sound,
+            };
+            silences.note(&all[*at], sort, sound, Instant::now());
+        };
         let told = in_turn(&order, until, |_| PASS_BY, ask, heard).await;
         let now = Instant::now();
         let (heard, until) = match told {

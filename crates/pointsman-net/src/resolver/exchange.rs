@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::message::{self, Refusal, Said};
 use super::question::WireQuestion;
+use super::sockets::Seat;
 use crate::lookup::Transport;
 use crate::stream::Stream;
 
@@ -24,13 +25,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The largest datagram that we take; servers may send more than the 512 bytes that they should.
 const MAX_DATAGRAM: usize = 4096;
 
-/// Asks one server, over UDP by so many datagrams; past `until` nobody waits for the answer.
+/// Asks one server, over UDP by so many datagrams where there are sockets for them; past `until` nobody waits for the
+/// answer.
 pub(super) async fn ask(
-    server: &NameServer,
-    question: &WireQuestion,
+    (server, question): (&NameServer, &WireQuestion),
     transport: &dyn Transport,
     until: Instant,
     datagrams: usize,
+    seat: &Seat<'_>,
 ) -> Said {
     let mut exchange = Exchange {
         id: random_id(),
@@ -39,6 +41,7 @@ pub(super) async fn ask(
         transport,
         until,
         datagrams,
+        seat,
     };
     exchange.query = message::query(exchange.id, question, question.is_with_edns());
     let said = exchange.with(server).await;
@@ -63,6 +66,7 @@ struct Exchange<'a> {
     transport: &'a dyn Transport,
     until: Instant,
     datagrams: usize,
+    seat: &'a Seat<'a>,
 }
 
 impl Exchange<'_> {
@@ -120,9 +124,21 @@ impl Exchange<'_> {
                     return Poll::Pending;
                 }
                 let pause = if sent == 0 { FIRST_PAUSE } else { PAUSE };
-                sent += 1;
                 again.as_mut().reset(Instant::now() + pause);
-                waiting.push(Box::pin(self.datagram(address, uplink)));
+                let more = match sent {
+                    0 => None,
+                    // Where there is no socket for another one, the first may still be answered.
+                    _ => match self.seat.more() {
+                        Some(more) => Some(more),
+                        None => continue,
+                    },
+                };
+                sent += 1;
+                let datagram = self.datagram(address, uplink);
+                waiting.push(Box::pin(async move {
+                    let _more = more;
+                    datagram.await
+                }));
             }
         })
         .await

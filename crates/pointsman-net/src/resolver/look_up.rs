@@ -10,7 +10,7 @@ use pointsman_spec::address::Families;
 use pointsman_spec::address::Uplink;
 use tokio::time::Instant;
 
-use super::asker::{Asker, wait};
+use super::asker::Asker;
 use super::families::{Half, Out, both};
 use super::question::WireQuestion;
 use super::{LONGEST, too_long};
@@ -50,17 +50,23 @@ impl LookUp<'_> {
             WireQuestion::new(&Question { name, kind })
         };
         let both = question(RecordType::A).zip(question(RecordType::Aaaa));
-        let Some((a, aaaa)) = both else {
+        let Some(both) = both.map(<[_; 2]>::from) else {
             return Err(NotFound::Failed(too_long(name)));
         };
+        let asked = match self.families {
+            Families::Ipv4Only => &both[..1],
+            Families::Ipv6Only => &both[1..],
+            Families::PreferIpv4 | Families::PreferIpv6 => &both[..],
+        };
+        let entered = self.asker.enter(asked, until).await;
+        let _place = entered.map_err(|why| NotFound::Failed(why.into()))?;
         let one = async |question: &WireQuestion| {
             let heard = self.asker.ask(question, until).await;
             vec![heard.answer(LONGEST)]
         };
-        let answers = match self.families {
-            Families::Ipv4Only => one(&a).await,
-            Families::Ipv6Only => one(&aaaa).await,
-            Families::PreferIpv4 | Families::PreferIpv6 => self.both([a, aaaa], until).await,
+        let answers = match asked {
+            [question] => one(question).await,
+            _ => self.both(both, until).await,
         };
         found(name, self.families, answers)
     }
@@ -77,7 +83,8 @@ impl LookUp<'_> {
             Ok(known) => Half::Told(known.clone().answer(LONGEST)),
             Err(hearing) => {
                 let hearing = hearing.clone();
-                let heard = async move { wait(hearing, until).await.answer(LONGEST) };
+                let heard = self.asker.wait(hearing, until);
+                let heard = async move { heard.await.answer(LONGEST) };
                 Half::Asking(Box::pin(heard))
             }
         });
@@ -88,7 +95,7 @@ impl LookUp<'_> {
             match (half, begun) {
                 (Half::Told(answer), _) => answers.push(answer),
                 // An answer that comes late is for the next who asks.
-                (Half::Asking(_), Err(hearing)) => hearing.leave_late(),
+                (Half::Asking(_), Err(hearing)) => self.asker.leave(hearing),
                 (Half::Asking(_), Ok(_)) => {}
             }
         }

@@ -15,6 +15,7 @@ mod message;
 mod names;
 mod question;
 mod questions;
+mod sockets;
 mod station;
 mod system;
 mod turns;
@@ -139,9 +140,12 @@ impl Resolver {
             Ok(Teller::Servers(list, known)) => {
                 let asker = self.asker(list, known.as_deref(), transport);
                 let until = Instant::now() + asker.patience().whole;
-                match WireQuestion::new(question) {
-                    Some(asked) => asker.ask(&asked, until).await.answer(LONGEST),
-                    None => Answer::Failed(too_long(&question.name)),
+                let Some(asked) = WireQuestion::new(question) else {
+                    return Answer::Failed(too_long(&question.name));
+                };
+                match asker.enter(std::slice::from_ref(&asked), until).await {
+                    Ok(_place) => asker.ask(&asked, until).await.answer(LONGEST),
+                    Err(why) => Answer::Failed(why.into()),
                 }
             }
             Err(why) => Answer::Failed(why),

@@ -19,8 +19,9 @@ use crate::tasks::Tasks;
 /// Questions that go on though nobody waits for them, each a socket or five for as long as it may take.
 const MAX_LATE: usize = 256;
 
-/// Who is asked what, and how deep within other look-ups: a question that waited for itself would never end.
-pub(super) type Key = (UpstreamId, WireQuestion, u8);
+/// Who is asked what, how deep within other look-ups, and whether another question stands on it: one that waited for
+/// itself would never end.
+pub(super) type Key = (UpstreamId, WireQuestion, u8, bool);
 
 /// What finds the answer.
 pub(super) type Finding = Pin<Box<dyn Future<Output = Heard> + Send>>;
@@ -108,10 +109,10 @@ impl Hearing {
         table.open.get(&self.key).is_some_and(|open| open.late)
     }
 
-    /// Leaves, so that it goes on for the next who asks.
-    pub(super) fn leave_late(self) {
+    /// Leaves, so that it goes on for the next who asks, if no more than `most` do.
+    pub(super) fn leave_late(self, most: usize) {
         let mut table = self.questions.table();
-        let room = table.late < MAX_LATE;
+        let room = table.late < most.min(MAX_LATE);
         if let Some(open) = table.open.get_mut(&self.key)
             && room
             && !open.late

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::cache::{Cache, UpstreamId};
 use super::questions::Questions;
+use super::sockets::Sockets;
 use super::system::System;
 use super::turns::Silences;
 use super::way::Reached;
@@ -21,6 +22,7 @@ pub struct Station {
     pub(super) cache: Cache,
     pub(super) questions: Arc<Questions>,
     pub(super) silences: Silences,
+    pub(super) sockets: Sockets,
     upstreams: Mutex<HashMap<Arc<[Reached]>, Weak<Upstreams>>>,
     next: AtomicU64,
 }
@@ -39,6 +41,14 @@ impl Station {
     pub fn new(system: System) -> Self {
         Self {
             system,
+            ..Self::default()
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_sockets(sockets: Sockets) -> Self {
+        Self {
+            sockets,
             ..Self::default()
         }
     }

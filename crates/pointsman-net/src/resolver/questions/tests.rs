@@ -32,14 +32,15 @@ impl Stage {
         let (name, kind) = (Domain::parse(name).unwrap(), RecordType::A);
         let question = WireQuestion::new(&Question { name, kind }).unwrap();
         let counts = Arc::clone(&self.counts);
-        self.questions.join((7, question, depth), &self.tasks, || {
-            Box::pin(async move {
-                counts[0].fetch_add(1, Ordering::Relaxed);
-                sleep(SECOND).await;
-                counts[1].fetch_add(1, Ordering::Relaxed);
-                Heard::failed("told")
+        self.questions
+            .join((7, question, depth, false), &self.tasks, || {
+                Box::pin(async move {
+                    counts[0].fetch_add(1, Ordering::Relaxed);
+                    sleep(SECOND).await;
+                    counts[1].fetch_add(1, Ordering::Relaxed);
+                    Heard::failed("told")
+                })
             })
-        })
     }
 
     fn counts(&self) -> [usize; 2] {
@@ -102,7 +103,7 @@ async fn one_that_was_waited_for_goes_on_bounded() {
         .collect();
     for one in all {
         assert!(!one.is_late());
-        one.clone().leave_late();
+        one.clone().leave_late(MAX_LATE);
         drop(one);
     }
     let next = stage.join("n0.test", 0);
