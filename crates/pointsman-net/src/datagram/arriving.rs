@@ -34,24 +34,24 @@ impl Relay {
         if self.stops || self.ending.is_some() {
             return;
         }
-        let Some(door) = self.generation.door(self.listener).map(Arc::clone) else {
+        let Some(door) = self.at.generation.door(self.at.listener).map(Arc::clone) else {
             return;
         };
-        let Some((host, port)) = self.front.place(spelled, self.local) else {
+        let Some((host, port)) = self.at.front.place(spelled, self.at.local) else {
             return;
         };
         let facts = self.facts(client, (host, port), &door);
-        if matches!(self.front, Front::Forward) && self.is_refused(&facts, &door) {
-            return self.seat.not_allowed(client);
+        if matches!(self.at.front, Front::Forward) && self.is_refused(&facts, &door) {
+            return self.at.seat.not_allowed(client);
         }
         let by = counted(
             client.ip(),
-            self.front.asked(spelled, self.local).get().ip(),
+            self.at.front.asked(spelled, self.at.local).get().ip(),
         );
         let place = match self.place(by) {
             Ok(place) => place,
             Err(full) => {
-                self.seat.lost(full.loss(), 1);
+                self.at.seat.lost(full.loss(), 1);
                 // A record for each datagram would be the next flood: one a second tells.
                 if self.full.replace(now) != Some(now) {
                     let case = self.case(client, spelled, facts, door);
@@ -60,20 +60,20 @@ impl Relay {
                 return;
             }
         };
-        let most = self.generation.spec().datagrams.held;
-        let held = Arc::new(HoldQueue::new(most, &self.seat));
+        let most = self.at.generation.spec().datagrams.held;
+        let held = Arc::new(HoldQueue::new(most, &self.at.seat));
         held.push(payload, marks);
         let case = self.case(client, spelled, facts, door);
         self.note_class(&case, marks.class);
         let kept = FlowEntry {
             held: Some(Arc::clone(&held)),
             carried: None,
-            generation: self.generation.number(),
+            generation: self.at.generation.number(),
             place,
         };
         let flow = self.nat.begin(client, spelled, kept, PATIENCE, now);
         let tell = self.tell.clone();
-        self.tasks.spawn(async move {
+        self.at.tasks.spawn(async move {
             let leaves = decide::decide(case, Sender(held)).await;
             if let Err(unheard) = tell.send(Settled::Decided(flow, leaves)).await
                 && let Settled::Decided(_, Some(leaves)) = unheard.0
@@ -93,7 +93,7 @@ impl Relay {
     ) {
         self.renew();
         let by = self.nat.flow(flow).map(|it| it.kept.generation);
-        if by != Some(self.generation.number()) {
+        if by != Some(self.at.generation.number()) {
             self.end(flow, End::Refused);
             self.begin(said.client, &said.place, payload, marks);
         }
@@ -110,22 +110,25 @@ impl Relay {
     /// New flows belong to the generation in force. Where that would not admit the client any more, the association ends,
     /// as a kept connection does before its next request.
     fn renew(&mut self) {
-        let Some(now) = self.shared.generation() else {
+        let Some(now) = self.at.shared.generation() else {
             return;
         };
-        if now.number() == self.generation.number() {
+        if now.number() == self.at.generation.number() {
             return;
         }
-        let heir = match &self.front {
-            Front::Forward => Some(self.listener),
+        let heir = match &self.at.front {
+            Front::Forward => Some(self.at.listener),
             // Its own listener may be gone while its client's way in is not.
             Front::Association(_, inbound) => {
-                let at = |port| SocketAddr::new(self.local.get().ip(), port);
-                now.heir(self.listener, inbound.port.map(at))
+                let at = |port| SocketAddr::new(self.at.local.get().ip(), port);
+                now.heir(self.at.listener, inbound.port.map(at))
             }
         };
         let door = heir.and_then(|heir| now.door(heir));
-        let is_admitted = match (&self.front, (self.generation.door(self.listener), door)) {
+        let is_admitted = match (
+            &self.at.front,
+            (self.at.generation.door(self.at.listener), door),
+        ) {
             // A forward whose listener is gone hears of that by itself, and has no others to admit.
             (Front::Forward, (_, None)) => return,
             (Front::Forward, (_, Some(_))) => true,
@@ -142,15 +145,15 @@ impl Relay {
             self.ending = Some(End::Denied(why.into()));
             return;
         }
-        let filtering = self.front.filtering(now.spec().datagrams.filtering);
+        let filtering = self.at.front.filtering(now.spec().datagrams.filtering);
         self.nat.filter_by(filtering);
-        self.listener = heir.unwrap_or(self.listener);
-        self.generation = now;
+        self.at.listener = heir.unwrap_or(self.at.listener);
+        self.at.generation = now;
     }
 
     /// What the client asks of the network, where a rule looks at it.
     fn note_class(&self, case: &Case, class: Option<u8>) {
-        if !self.generation.reads_dscp(case.door.spec.policy) {
+        if !self.at.generation.reads_dscp(case.door.spec.policy) {
             return;
         }
         // The two lowest bits tell of congestion (RFC 3168).
@@ -161,19 +164,19 @@ impl Relay {
     /// Whether what is known of a flow at the door is enough to refuse it. Of a forward that is who may send there: nobody
     /// else gets a place, for an address in a datagram costs nothing.
     fn is_refused(&self, facts: &Facts, door: &Door) -> bool {
-        let policy = self.generation.spec().policies.get(door.spec.policy.0);
+        let policy = self.at.generation.spec().policies.get(door.spec.policy.0);
         let Some(Step::Decided(decision)) = policy.map(|policy| policy.decide(facts)) else {
             return false;
         };
         let to = decision
             .outbound
-            .and_then(|to| self.generation.outbound(to));
+            .and_then(|to| self.at.generation.outbound(to));
         to.is_some_and(|to| matches!(to.kind, Kind::Refuse(_)))
     }
 
     /// What is known of a flow at the door.
     fn facts(&self, client: Client, (host, port): (Host, u16), door: &Door) -> Facts {
-        let inbound = self.front.inbound(&door.spec, self.local);
+        let inbound = self.at.front.inbound(&door.spec, self.at.local);
         Facts {
             network: Network::Udp,
             inbound: Fact::Known(inbound, Provenance::Inbound),
@@ -186,13 +189,13 @@ impl Relay {
     }
 
     fn case(&self, client: Client, spelled: &[u8], facts: Facts, door: Arc<Door>) -> Case {
-        let ticket = door.ticket(&self.shared.flows, self.generation.number(), facts);
+        let ticket = door.ticket(&self.at.shared.flows, self.at.generation.number(), facts);
         let ends = Ends {
             client: Some(ClientAddr::new(client)),
-            local: Some(self.front.asked(spelled, self.local)),
+            local: Some(self.at.front.asked(spelled, self.at.local)),
             original: None,
         };
-        let ways = Ways::new(Arc::clone(&self.shared), Arc::clone(&self.generation));
+        let ways = Ways::new(Arc::clone(&self.at.shared), Arc::clone(&self.at.generation));
         let ways = ways.asking(door.spec.resolver).of(&ends);
         Case::new(ways, door, ends, ticket)
     }

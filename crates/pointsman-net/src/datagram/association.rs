@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::front::{Associated, Front};
 use super::quota::{Owner, counted};
-use super::relay::{Begin, Relay, ended};
+use super::relay::{Relay, Stand, ended};
 use crate::case::Case;
 use crate::dial::DATAGRAM_BUFFER;
 use crate::ends::{Ends, LocalAddr};
@@ -59,7 +59,7 @@ pub(crate) async fn begin(
     let limit = case.ways.generation().spec().timeouts.handshake;
     let limits = &case.ways.generation().spec().datagrams;
     let owner = Owner::Client(counted(from.get().ip(), local.get().ip()));
-    let (wakers, seat) = match Begin::sit(case.ways.shared(), owner, limits) {
+    let (wakers, seat) = match Stand::sit(case.ways.shared(), owner, limits) {
         Ok(sitting) => sitting,
         Err(full) => {
             let why = full.why(limits);
@@ -96,7 +96,7 @@ pub(crate) async fn begin(
     case.note(|record| record.note = Note::Association);
     case.ticket.relays();
     let Case { ways, ticket, .. } = case;
-    Some(Box::new(Relay::new(Begin {
+    Some(Box::new(Relay::new(Stand {
         shared: ways.shared().clone(),
         tasks: tasks.clone(),
         generation: ways.generation().clone(),
@@ -106,7 +106,7 @@ pub(crate) async fn begin(
         ticket: Some(ticket),
         socket,
         local,
-        taken: Some(taken),
+        _taken: Some(taken),
         wakers,
         seat,
     })))

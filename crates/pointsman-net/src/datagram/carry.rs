@@ -31,11 +31,11 @@ impl Relay {
     /// What the client said meanwhile.
     pub(super) fn take_from_client(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
         for _ in 0..TURNS {
-            if self.socket.poll_recv_ready(cx).is_pending() {
+            if self.at.socket.poll_recv_ready(cx).is_pending() {
                 return;
             }
             let Scratch { inbox, batch } = scratch;
-            if let Ok(received) = inbox.try_receive(&self.socket) {
+            if let Ok(received) = inbox.try_receive(&self.at.socket) {
                 self.outward(received, batch);
             }
         }
@@ -107,7 +107,7 @@ impl Relay {
                 continue;
             };
             for bytes in datagram.each() {
-                let Some(said) = self.front.hear(datagram.from, datagram.to, bytes) else {
+                let Some(said) = self.at.front.hear(datagram.from, datagram.to, bytes) else {
                     continue;
                 };
                 let payload = &bytes[said.skip..];
@@ -140,7 +140,7 @@ impl Relay {
     fn go_on(&self, datagram: &Datagram<'_>) -> Option<Marks> {
         let hops = match datagram.hops {
             Some(0 | 1) => {
-                self.seat.no_hop(datagram.from);
+                self.at.seat.no_hop(datagram.from);
                 return None;
             }
             Some(hops) => Some((hops - 1).min(MOST_HOPS)),
@@ -225,7 +225,7 @@ impl Relay {
             }
         });
         if dropped > 0 {
-            self.seat.lost(Loss::Unsent, dropped);
+            self.at.seat.lost(Loss::Unsent, dropped);
         }
         batch.keep_messages(messages);
         batch.keep_slices(slices);
@@ -324,7 +324,7 @@ impl Relay {
             slices.extend([IoSlice::new(head), IoSlice::new(it.payload)]);
         }
         // Whom no flow brought hears nothing but an association's client.
-        let only = self.front.client().map(|client| (client, None));
+        let only = self.at.front.client().map(|client| (client, None));
         let to = |it: &Move<'_>| match self.nat.flow(it.flow?) {
             Some(flow) => Some((flow.client(), flow.kept.carried.as_ref()?.from)),
             None => None,
@@ -333,7 +333,7 @@ impl Relay {
             to(it).or(only)
         });
         let mut dropped = moves.len();
-        batch.send(&self.socket, &self.offload, &messages, |fate| {
+        batch.send(&self.at.socket, &self.offload, &messages, |fate| {
             // Whoever left says so by its connection.
             let Fate::Sent(at, which) = fate else {
                 return;
@@ -345,7 +345,7 @@ impl Relay {
             }
         });
         if dropped > 0 {
-            self.seat.lost(Loss::Unsent, dropped);
+            self.at.seat.lost(Loss::Unsent, dropped);
         }
         batch.keep_messages(messages);
         batch.keep_slices(slices);

@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 
 use super::front::Front;
 use super::quota::Owner;
-use super::relay::{Begin, Relay};
+use super::relay::{Relay, Stand};
 use crate::ends::LocalAddr;
 use crate::generation::Generation;
 use crate::shared::Shared;
@@ -54,9 +54,9 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
     let door = door.ok_or_else(|| io::Error::other("no forward has that listener"))?;
     let owner = Owner::Forward(Arc::clone(&door.spec.name));
     let limits = &generation.spec().datagrams;
-    let sitting = Begin::sit(&shared, owner, limits);
+    let sitting = Stand::sit(&shared, owner, limits);
     let (wakers, seat) = sitting.map_err(|full| io::Error::other(full.why(limits).to_string()))?;
-    Ok(Relay::new(Begin {
+    Ok(Relay::new(Stand {
         shared,
         tasks,
         generation,
@@ -66,7 +66,7 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
         ticket: None,
         socket,
         local,
-        taken: None,
+        _taken: None,
         wakers,
         seat,
     }))

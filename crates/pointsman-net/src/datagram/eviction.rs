@@ -28,17 +28,17 @@ impl Relay {
     /// A place for a flow of that client; where it can have none of others, a flow of this relay gives way that is not
     /// missed.
     pub(super) fn place(&mut self, client: IpAddr) -> Result<FlowPermit, Full> {
-        let limits = &self.generation.spec().datagrams;
-        if self.nat.awaited() >= self.seat.most_unanswered(limits) {
+        let limits = &self.at.generation.spec().datagrams;
+        if self.nat.awaited() >= self.at.seat.most_unanswered(limits) {
             self.spare(client, Full::Unanswered)?;
         }
-        let limits = &self.generation.spec().datagrams;
-        match self.seat.enter(client, limits) {
+        let limits = &self.at.generation.spec().datagrams;
+        match self.at.seat.enter(client, limits) {
             Ok(place) => return Ok(place),
             Err(full) => self.spare(client, full)?,
         }
-        let limits = &self.generation.spec().datagrams;
-        self.seat.enter(client, limits)
+        let limits = &self.at.generation.spec().datagrams;
+        self.at.seat.enter(client, limits)
     }
 
     fn spare(&mut self, client: IpAddr, full: Full) -> Result<(), Full> {
@@ -50,25 +50,27 @@ impl Relay {
     /// There is no descriptor left. `true`: a flow of this relay gave way, which had one. Else the forward that has most is
     /// asked, and its turn may come too late for this flow.
     pub(super) fn frees_descriptor(&mut self, client: IpAddr) -> bool {
-        if self.seat.is_forward() && self.spare(client, Full::Descriptors).is_ok() {
+        if self.at.seat.is_forward() && self.spare(client, Full::Descriptors).is_ok() {
             return true;
         }
-        self.seat.take_descriptor(&self.generation.spec().datagrams);
+        self.at
+            .seat
+            .take_descriptor(&self.at.generation.spec().datagrams);
         false
     }
 
     /// Ends flows whose places were given to others, and an association without flows that another one is there for.
     pub(super) fn give_way(&mut self) {
-        if self.nat.is_empty() && self.seat.is_to_leave() && self.ending.is_none() {
-            let most = self.generation.spec().datagrams.flows_by_client;
+        if self.nat.is_empty() && self.at.seat.is_to_leave() && self.ending.is_none() {
+            let most = self.at.generation.spec().datagrams.flows_by_client;
             let why = format!(
                 "`udp.flows_by_client` is {most}: it had no flows, and gave way to a new association"
             );
-            self.seat.lost(Loss::GaveWay, 1);
+            self.at.seat.lost(Loss::GaveWay, 1);
             self.ending = Some(End::Failed(Fault::Exhausted, why.into()));
             return;
         }
-        while let Some(full) = self.seat.owes() {
+        while let Some(full) = self.at.seat.owes() {
             let flow = self.nat.oldest_unanswered();
             let Some(flow) = flow.or_else(|| self.idlest_of_most(0, 0)) else {
                 return;
@@ -79,7 +81,7 @@ impl Relay {
 
     /// Nobody gives way.
     pub(super) fn no_room(&self, full: Full, case: Case) {
-        let why = full.why(&self.generation.spec().datagrams);
+        let why = full.why(&self.at.generation.spec().datagrams);
         case.note(|record| {
             record.note = why.into();
             record.action = Some(Action::Reject);
@@ -88,10 +90,10 @@ impl Relay {
     }
 
     fn end_for_another(&mut self, flow: FlowId, full: Full) {
-        let limits = &self.generation.spec().datagrams;
+        let limits = &self.at.generation.spec().datagrams;
         let why = format!("{}: it gave way to a new one", full.why(limits));
         self.end(flow, End::Failed(Fault::Exhausted, why.into()));
-        self.seat.lost(Loss::GaveWay, 1);
+        self.at.seat.lost(Loss::GaveWay, 1);
     }
 
     /// The flow that a new one of that client is given the place of.
@@ -108,8 +110,8 @@ impl Relay {
         if full == Full::Unanswered {
             return None;
         }
-        if self.seat.is_forward() {
-            let mine = self.seat.with_counts(|count| count(client));
+        if self.at.seat.is_forward() {
+            let mine = self.at.seat.with_counts(|count| count(client));
             if let Some(flow) = self.idlest_of_most(mine + 2, LULL) {
                 return Some(flow);
             }
@@ -122,7 +124,7 @@ impl Relay {
     fn idlest_of_most(&mut self, least: usize, idle: Seconds) -> Option<FlowId> {
         let some = self.nat.some();
         let (nat, now) = (&self.nat, self.now);
-        self.seat.with_counts(|count| {
+        self.at.seat.with_counts(|count| {
             let ranked = some.iter().filter_map(|key| {
                 let flow = nat.flow(*key)?;
                 let count = count(flow.kept.place.client());

@@ -71,7 +71,7 @@ impl Relay {
             number,
             waiting: vec![(flow, leaves)],
         });
-        self.tasks.spawn(async move {
+        self.at.tasks.spawn(async move {
             let begun = Instant::now();
             let linked = Box::pin(ways.link(&way)).await;
             let took_us = micros(begun);
@@ -111,7 +111,9 @@ impl Relay {
             }
             Err(error) => {
                 if is_exhausted(&error) {
-                    self.seat.take_descriptor(&self.generation.spec().datagrams);
+                    self.at
+                        .seat
+                        .take_descriptor(&self.at.generation.spec().datagrams);
                 }
                 for (flow, leaves) in waiting {
                     if self.nat.flow(flow).is_none() {
@@ -127,14 +129,14 @@ impl Relay {
 
     /// The place of a way that one flow has for itself.
     fn own_way(&self, leaves: &Leaves) -> Result<Option<OwnWay>, Full> {
-        let limits = &self.generation.spec().datagrams;
+        let limits = &self.at.generation.spec().datagrams;
         let is_own = leaves.way.is_own();
-        is_own.then(|| self.seat.own_way(limits)).transpose()
+        is_own.then(|| self.at.seat.own_way(limits)).transpose()
     }
 
     /// There are too many such ways: refused, on record.
     fn no_way(&mut self, flow: FlowId, leaves: Box<Leaves>, full: Full) {
-        let why = full.why(&self.generation.spec().datagrams);
+        let why = full.why(&self.at.generation.spec().datagrams);
         leaves.ticket.note(|record| {
             record.note = why.into();
             record.action = Some(Action::Reject);
@@ -151,8 +153,8 @@ impl Relay {
         (mut link, place): Linked,
         batch: &mut Batch,
     ) {
-        let limits = &self.generation.spec().datagrams;
-        let offload = self.shared.offload(leaves.way.uplink(), limits);
+        let limits = &self.at.generation.spec().datagrams;
+        let offload = self.at.shared.offload(leaves.way.uplink(), limits);
         let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
         if one_way {
             // It is dropped as it comes. Where the system keeps more of it until then, that is all that happens.
@@ -180,7 +182,7 @@ impl Relay {
         let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {
             return leaves.ended();
         };
-        let waker = self.wakers.waker(mapping.place());
+        let waker = self.at.wakers.waker(mapping.place());
         if let Some(entry) = self.nat.mapping_of_mut(mapping) {
             entry.kept.waker = waker;
         }
@@ -207,7 +209,7 @@ impl Relay {
                 answered_from(&leaves.target)
             }
         };
-        let limits = &self.generation.spec().datagrams;
+        let limits = &self.at.generation.spec().datagrams;
         let by_protocol = limits.idle_by_protocol.iter();
         let of_protocol = by_protocol
             .filter(|(protocol, _)| Some(*protocol) == leaves.protocol)
@@ -231,8 +233,8 @@ impl Relay {
         let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
         let is_given = leaves.watch.is_some();
         let closed = leaves.ticket.live().bytes.closed_or_wake(&self.closing);
-        let head = self.front.head(entry.spelled());
-        let from = self.front.answers_from(entry.spelled());
+        let head = self.at.front.head(entry.spelled());
+        let from = self.at.front.answers_from(entry.spelled());
         entry.kept.carried = Some(Carried {
             ticket: leaves.ticket,
             head,
@@ -250,7 +252,7 @@ impl Relay {
             self.asks(flow);
         }
         if closed.is_some() {
-            self.wakers.ring(CLOSED);
+            self.at.wakers.ring(CLOSED);
             return;
         }
         for (datagram, marks) in held.iter().flat_map(|held| held.take()) {

@@ -34,10 +34,11 @@ use crate::spec::listening::ListenerId;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 
-/// What there is of a relay at its beginning.
-pub(super) struct Begin {
+/// Where a relay stands, and for whom.
+pub(super) struct Stand {
     pub(super) shared: Arc<Shared>,
     pub(super) tasks: Tasks,
+    /// That of new flows.
     pub(super) generation: Arc<Generation>,
     pub(super) listener: ListenerId,
     pub(super) front: Front,
@@ -48,12 +49,13 @@ pub(super) struct Begin {
     pub(super) socket: UdpSocket,
     pub(super) local: LocalAddr,
     /// Of an association: from before its client is answered.
-    pub(super) taken: Option<RelayGuard>,
+    pub(super) _taken: Option<RelayGuard>,
     pub(super) wakers: Arc<WakerSet>,
+    /// Its flows' places.
     pub(super) seat: Arc<Seat>,
 }
 
-impl Begin {
+impl Stand {
     /// A place for the flows of a relay, and its wakers.
     ///
     /// # Errors
@@ -73,31 +75,18 @@ impl Begin {
 
 /// The datagrams of one association, or of one socket of a forward.
 pub(crate) struct Relay {
+    pub(super) at: Stand,
     /// Why it ends at the next turn.
     pub(super) ending: Option<End>,
     /// The daemon's end has begun.
     stopping: Ending,
     pub(super) stops: bool,
-    pub(super) shared: Arc<Shared>,
-    pub(super) tasks: Tasks,
-    pub(super) generation: Arc<Generation>,
-    pub(super) listener: ListenerId,
-    pub(super) front: Front,
-    pub(super) control: Ending,
-    pub(super) ticket: Option<Ticket>,
-    pub(super) socket: UdpSocket,
-    pub(super) local: LocalAddr,
-    /// Of an association.
-    _taken: Option<RelayGuard>,
-    /// Its flows' places.
-    pub(super) seat: Arc<Seat>,
     pub(super) offload: Arc<Offload>,
     pub(super) nat: Table,
     pub(super) openings: Vec<Opening>,
     pub(super) next_opening: u64,
     pub(super) tell: mpsc::Sender<Settled>,
     pub(super) told: mpsc::Receiver<Settled>,
-    pub(super) wakers: Arc<WakerSet>,
     pub(super) heard: Vec<u32>,
     pub(super) closing: Waker,
     rare: Rare,
@@ -137,28 +126,14 @@ const GIVES_WAY: u32 = u32::MAX - 4;
 const RESULTS: usize = 16;
 
 impl Relay {
-    pub(super) fn new(begin: Begin) -> Self {
-        let Begin {
-            shared,
-            tasks,
-            generation,
-            listener,
-            front,
-            control,
-            ticket,
-            socket,
-            local,
-            taken,
-            wakers,
-            seat,
-        } = begin;
+    pub(super) fn new(at: Stand) -> Self {
         let (tell, told) = mpsc::channel(RESULTS);
         // Asked for the first time by the first turn.
         for rare in [ENDED, SETTLED] {
-            wakers.ring(rare);
+            at.wakers.ring(rare);
         }
-        let limits = &generation.spec().datagrams;
-        let filtering = front.filtering(limits.filtering);
+        let limits = &at.generation.spec().datagrams;
+        let filtering = at.front.filtering(limits.filtering);
         // Towards the client: its link is nobody else's.
         let offload = match limits.offload {
             true => Offload::new(),
@@ -166,16 +141,14 @@ impl Relay {
         };
         Self {
             ending: None,
-            seat,
-            stopping: Box::pin(tasks.stopping()),
+            stopping: Box::pin(at.tasks.stopping()),
             stops: false,
-            _taken: taken,
             nat: Table::new(filtering),
-            closing: wakers.waker(CLOSED),
+            closing: at.wakers.waker(CLOSED),
             rare: Rare {
-                ended: wakers.waker(ENDED),
-                settled: wakers.waker(SETTLED),
-                due: wakers.waker(DUE),
+                ended: at.wakers.waker(ENDED),
+                settled: at.wakers.waker(SETTLED),
+                due: at.wakers.waker(DUE),
             },
             offload: Arc::new(offload),
             openings: Vec::new(),
@@ -187,18 +160,9 @@ impl Relay {
             silent: Unanswered::default(),
             full: None,
             idle_since: None,
-            shared,
-            tasks,
-            generation,
-            listener,
-            front,
-            control,
-            ticket,
-            socket,
-            local,
             tell,
             told,
-            wakers,
+            at,
         }
     }
 
@@ -206,7 +170,7 @@ impl Relay {
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<End> {
         self.now = now();
         let mut heard = std::mem::take(&mut self.heard);
-        self.wakers.heard(cx.waker(), &mut heard);
+        self.at.wakers.heard(cx.waker(), &mut heard);
         // The rare ones first: they have the highest numbers.
         heard.sort_unstable_by(|a, b| b.cmp(a));
         heard.dedup();
@@ -245,15 +209,15 @@ impl Relay {
     fn ended(&mut self) -> Option<End> {
         let waker = &self.rare.ended;
         let mut cx = Context::from_waker(waker);
-        if self.control.as_mut().poll(&mut cx).is_ready() {
+        if self.at.control.as_mut().poll(&mut cx).is_ready() {
             return Some(self.over_with());
         }
         // What a forward ends with is told by its listener.
-        let is_association = self.ticket.is_some();
+        let is_association = self.at.ticket.is_some();
         if is_association && !self.stops && self.stopping.as_mut().poll(&mut cx).is_ready() {
             self.stops = true;
         }
-        let live = self.ticket.as_ref().map(Ticket::live);
+        let live = self.at.ticket.as_ref().map(Ticket::live);
         let by = live.and_then(|live| live.bytes.closed_or_wake(waker));
         by.map(stopped)
     }
@@ -277,7 +241,10 @@ impl Relay {
 
     /// How flows end that end with what the relay ends with.
     fn over_with(&self) -> End {
-        match (&self.front, self.shared.stopped.load(Ordering::Relaxed)) {
+        match (
+            &self.at.front,
+            self.at.shared.stopped.load(Ordering::Relaxed),
+        ) {
             (Front::Association(..), _) => End::Closed,
             (Front::Forward, false) => End::Stopped(By::Reload),
             (Front::Forward, true) => End::Stopped(By::Shutdown),
@@ -286,7 +253,7 @@ impl Relay {
 
     /// Another turn is due for that mapping.
     pub(super) fn ring(&self, mapping: MappingId) {
-        self.wakers.ring(mapping.place());
+        self.at.wakers.ring(mapping.place());
     }
 
     pub(super) fn end(&mut self, flow: FlowId, end: End) {
@@ -347,12 +314,12 @@ impl Relay {
 
     /// When an association is over that has no flows: nothing else would end it where its client forgot it.
     fn due_without_flows(&mut self) -> Option<Seconds> {
-        if self.ticket.is_none() || !self.nat.is_empty() {
+        if self.at.ticket.is_none() || !self.nat.is_empty() {
             self.idle_since = None;
             return None;
         }
         let since = *self.idle_since.get_or_insert(self.now);
-        let limit = self.generation.spec().timeouts.idle?;
+        let limit = self.at.generation.spec().timeouts.idle?;
         let due = since + limit.as_secs().max(1);
         if due <= self.now {
             self.ending = Some(End::TimedOut(Limit::Idle));
@@ -377,7 +344,7 @@ impl Relay {
                 leaves.ticket.end(end.clone());
             }
         }
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.at.ticket.take() {
             ticket.end(end.clone());
         }
     }

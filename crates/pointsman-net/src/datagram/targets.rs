@@ -32,7 +32,7 @@ impl Relay {
     /// A flow's datagram goes to its target, which is to answer. Cheap, for each datagram.
     pub(super) fn asks(&mut self, flow: FlowId) {
         let now = self.now;
-        let is_forward = matches!(self.front, Front::Forward);
+        let is_forward = matches!(self.at.front, Front::Forward);
         if is_forward && self.watch(flow).is_some_and(|watch| watch.asks(now)) {
             self.silent.wait(flow, now);
         }

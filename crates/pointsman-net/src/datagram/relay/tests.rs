@@ -87,9 +87,9 @@ async fn play_by(uplink: Uplink, waits: usize) -> Play {
     };
     let owner = Owner::Client(from.ip());
     let limits = &generation.spec().datagrams;
-    let (wakers, seat) = Begin::sit(&stage.shared, owner, limits).unwrap();
-    let relay = Relay::new(Begin {
-        taken: None,
+    let (wakers, seat) = Stand::sit(&stage.shared, owner, limits).unwrap();
+    let relay = Relay::new(Stand {
+        _taken: None,
         wakers,
         seat,
         shared: Arc::clone(&stage.shared),
