@@ -37,7 +37,7 @@ pub struct Origins {
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     /// The targets, each with its name, which is the member's in explanations.
-    pub targets: Vec<(Arc<str>, Target)>,
+    pub targets: Vec<(Arc<str>, Target, Span)>,
     /// How they are tried.
     pub balancing: Balancing,
 }
@@ -46,7 +46,7 @@ impl Draft {
     /// The names of the targets: `a, b`.
     #[must_use]
     pub fn names(&self) -> String {
-        let names: Vec<&str> = self.targets.iter().map(|(name, _)| &**name).collect();
+        let names: Vec<&str> = self.targets.iter().map(|(name, ..)| &**name).collect();
         names.join(", ")
     }
 
@@ -64,9 +64,9 @@ impl Draft {
             how: How::Balanced(balancing),
         };
         let id = outbounds.define(name, Kind::Choose(group.clone()), span, problems)?;
-        for (name, target) in targets {
+        for (name, target, place) in targets {
             let kind = Kind::Carry(Carrier::Target(target));
-            let member = outbounds.define_hidden(&name, kind, span);
+            let member = outbounds.define_hidden(&name, kind, &place);
             group.members.push(member);
         }
         outbounds.set_kind(id, Kind::Choose(group));
@@ -212,8 +212,10 @@ pub fn check_targets(targets: &[(Arc<str>, Span)], chosen: Chosen, problems: &mu
         if let Some((_, first)) = earlier {
             let message =
                 format!("two targets are named `{target}`: explanations cannot tell them apart");
-            problems.warning("duplicate-name", span, message).related =
-                Some((first.clone(), "first here".into()));
+            let name = |span: &Span| span.find(target).unwrap_or_else(|| span.clone());
+            problems
+                .warning("duplicate-name", &name(span), message)
+                .related = Some((name(first), "first here".into()));
         }
     }
     if chosen == Some(Balance::None)

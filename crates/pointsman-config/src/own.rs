@@ -17,7 +17,7 @@ use pointsman_policy::{Host, OutboundId};
 
 use self::ways::Ways;
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, Endpoint, NameServer, Place, Server, Setup, Upstream};
+use crate::setup::{Dialect, Endpoint, Forward, NameServer, Place, Server, Setup, Upstream};
 
 /// Who listens.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +208,10 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
                 Endpoint::Unix(path) => listeners.unix_at(path),
             };
             if let Some(whose) = whose {
-                own(&forward.span, format!("the target `{name}`"), whose);
+                let place = place_of(setup, forward, name).unwrap_or(&forward.span);
+                let address = target.address.to_string();
+                let place = place.find(&address).unwrap_or_else(|| place.clone());
+                own(&place, format!("the target `{name}`"), whose);
             }
         }
     }
@@ -226,6 +229,13 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
             by_endpoint(outbound, problems);
         }
     }
+}
+
+/// Where a forward's target is written.
+fn place_of<'s>(setup: &'s Setup, forward: &Forward, name: &str) -> Option<&'s Span> {
+    let members = setup.outbound(forward.group)?.kind.members();
+    let mut members = members.iter().filter_map(|id| setup.outbound(*id));
+    members.find(|member| &*member.name == name)?.span.as_ref()
 }
 
 /// The name servers that are asked over TCP from this host, each once. What asks a forward over UDP is answered by its

@@ -48,9 +48,14 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The place of a rule: its line.
+    /// The place of a rule: its line, or the part of it where more stands there.
     pub fn of(&mut self, origin: &Origin) -> Span {
-        self.line(&origin.file, origin.line)
+        self.rule(&origin.file, origin.line, &origin.text)
+    }
+
+    /// As [`Self::of`], for a rule that reads so.
+    pub fn rule(&mut self, file: &Arc<str>, line: u32, text: &str) -> Span {
+        self.line(file, line).of_rule(text)
     }
 
     /// A line of a file; of one that cannot be read the line's number alone.

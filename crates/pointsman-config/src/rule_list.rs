@@ -114,7 +114,7 @@ impl RuleLists<'_> {
             {
                 continue;
             }
-            let place = item(source, origin.line);
+            let place = item(source, origin.line).of_rule(&origin.text);
             problems
                 .note(
                     "never-sees-names",

@@ -265,7 +265,7 @@ impl Telling<'_> {
             }
         };
         if let Some(rule) = &explanation.rule {
-            let place = places.line(&rule.file.as_str().into(), rule.line);
+            let place = places.rule(&rule.file.as_str().into(), rule.line, &rule.text);
             problem.related = Some((place, format!("`{}` decides", rule.text)));
         }
     }

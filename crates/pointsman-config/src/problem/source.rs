@@ -243,7 +243,37 @@ impl Source {
     }
 }
 
+/// The longest line in which a part is searched for, in bytes: of many that stand on one line each is.
+const LONGEST_SEARCHED: usize = 4096;
+
 impl Span {
+    /// The part of it that is this text and no part of a longer word, where that stands there once.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<Self> {
+        let whole = self.text();
+        if whole.len() > LONGEST_SEARCHED || text.is_empty() {
+            return None;
+        }
+        let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let mut found = whole.match_indices(text).map(|(at, _)| at).filter(|at| {
+            let (before, after) = (&whole[..*at], &whole[*at + text.len()..]);
+            !before.ends_with(goes_on) && !after.starts_with(goes_on)
+        });
+        let at = found.next()?;
+        found
+            .next()
+            .is_none()
+            .then(|| self.part(at, at + text.len()))
+    }
+
+    /// Of a line on which more stands than a rule, as `rules: ["...", "..."]`, the part that is the rule.
+    #[must_use]
+    pub(crate) fn of_rule(self, text: &str) -> Self {
+        // Behind a dash or a quote it is the line.
+        let inside = self.find(text).filter(|it| it.start > self.start + 1);
+        inside.unwrap_or(self)
+    }
+
     /// Line and column of the first byte, both from 1; the column counts characters.
     #[must_use]
     pub fn line_column(&self) -> (u32, u32) {

@@ -229,6 +229,28 @@ fn many_that_are_equal_are_one() {
 }
 
 #[test]
+fn parts_are_found_where_they_stand_once() {
+    let source = Source::new(
+        "f",
+        "{ a: x-a, b: [DIRECT, ab], \u{e4}: b.c, c: DIRECT }\n".into(),
+    );
+    let line = source.line(1);
+    let check = |text: &str, expected: Option<u32>| {
+        let found = line.find(text).map(|it| it.line_column().1);
+        assert_eq!(found, expected, "{text}");
+    };
+    check("a", Some(3));
+    check("b", Some(11));
+    check("ab", Some(23));
+    check("\u{e4}", Some(28));
+    for none in ["DIRECT", "x", "z", ""] {
+        check(none, None);
+    }
+    let long = Source::new("f", format!("a {}", "x".repeat(5000)));
+    assert_eq!(long.line(1).find("a"), None);
+}
+
+#[test]
 fn lines_are_where_they_stand() {
     let source = Source::new("f", "ab\n\nä c\n".into());
     let check = |at: usize, expected: (u32, u32)| {

@@ -63,7 +63,8 @@ fn sets(setup: &Setup, seen: &Seen, problems: &mut Problems) {
         if seen.sets.contains(&SetId(number)) {
             continue;
         }
-        let place = source.line(defined_at(source, &set.name));
+        let line = source.line(defined_at(source, &set.name));
+        let place = line.find(&set.name).unwrap_or(line);
         let message = format!("no rule uses the rule set `{}`", set.name);
         problems.note("unused-set", &place, message).hint =
             Some("remove it: it is loaded and never used".into());

@@ -39,6 +39,62 @@ fn what_is_no_configuration_is_told() {
 }
 
 #[test]
+fn carets_stand_at_what_is_meant_where_much_is_on_one_line() {
+    let text = r#"version: 1
+inbounds: { desk: { type: mixed, listen: "127.0.0.1:7890" } }
+outbounds: { p: { type: socks5, server: "192.0.2.1:1" } }
+rule_sets: { s: { domains: [b.test] }, unasked: { domains: [c.test] } }
+forwards: { f: { listen: "tcp://127.0.0.1:7891", targets: [{ name: b, address: "tcp://192.0.2.1:2" }, { name: b, address: "tcp://192.0.2.1:3" }] } }
+rules: ["DOMAIN-SUFFIX, a.test, p", "DOMAIN, x.a.test, RESET", "IP-CIDR, 10.0.0.0/8, p", "RULE-SET, s, p", "FALLBACK, DIRECT"]
+tests: [{ flow: "x.a.test:1", expect: DIRECT }]
+"#;
+    let home = directory(&[("c.yaml", text)]);
+    let done = run(home.path(), &["check", "c.yaml", "--format", "json"], "");
+    let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let at = |place: &serde_json::Value| {
+        let number = |key: &str| usize::try_from(place[key].as_u64().unwrap()).unwrap() - 1;
+        let line = text.lines().nth(number("line")).unwrap();
+        line[number("column")..].to_owned()
+    };
+    let check = |code: &str, meant: &str, related: Option<&str>| {
+        let problems = told["problems"].as_array().unwrap();
+        let problem = problems.iter().find(|it| it["code"] == code).unwrap();
+        assert!(at(problem).starts_with(meant), "{problem}");
+        let found = (!problem["related"].is_null()).then(|| at(&problem["related"]));
+        assert!(
+            found
+                .as_deref()
+                .unwrap_or_default()
+                .starts_with(related.unwrap_or_default()),
+            "{problem}"
+        );
+    };
+    check("unused-set", "unasked: {", None);
+    check(
+        "duplicate-name",
+        "b, address: \"tcp://192.0.2.1:3\"",
+        Some("b, address: \"tcp://192.0.2.1:2\""),
+    );
+    check(
+        "shadowed-rule",
+        "DOMAIN, x.a.test, RESET",
+        Some("DOMAIN-SUFFIX, a.test, p"),
+    );
+    check("never-sees-names", "IP-CIDR, 10.0.0.0/8, p", None);
+    check("test-failed", "{ flow: ", Some("DOMAIN-SUFFIX, a.test, p"));
+    let own = text.replace("tcp://192.0.2.1:2", "tcp://127.0.0.1:7890");
+    let home = directory(&[("c.yaml", &own)]);
+    let done = run(home.path(), &["check", "c.yaml"], "");
+    let column = own.lines().nth(4).unwrap().find("127.0.0.1:7890").unwrap() + 1;
+    assert!(
+        done.stdout
+            .contains(&format!("c.yaml:5:{column}: error[own-listener]")),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
 fn quiet_tells_what_made_it_fail() {
     let check = |file: &str, arguments: &[&str], code: i32, heads: &[&str]| {
         let (ended, told, stderr) = told(file, arguments);

@@ -76,7 +76,7 @@ pub(super) fn read(
         not_yet = not_yet.or(why);
         if let Some((name, target)) = target {
             named.push((Arc::clone(&name), node.span.clone()));
-            draft.targets.push((name, target));
+            draft.targets.push((name, target, node.span.clone()));
         }
     }
     forward::check_targets(&named, options.chosen, problems);

@@ -84,8 +84,9 @@ fn read_one(
             if listen.is_some() {
                 udp::check_target(node, &target, is_udp, problems);
             }
-            named.push((Arc::clone(&name), first_line(&node.span)));
-            draft.targets.push((name, target));
+            let place = first_line(&node.span);
+            named.push((Arc::clone(&name), place.clone()));
+            draft.targets.push((name, target, place));
         }
     }
     let balance_node = given(&mut keys, "balance");
@@ -147,7 +148,7 @@ fn read_one(
     let proxy_header = flag("proxy_header", "`proxy_header`");
     let same_family = flag("same_family", "`same_family`");
     keys.finish(problems);
-    for (_, target) in &mut draft.targets {
+    for (_, target, _) in &mut draft.targets {
         target.proxy_header = proxy_header;
     }
     draft.balancing = Balancing {

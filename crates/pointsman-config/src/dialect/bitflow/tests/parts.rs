@@ -102,7 +102,7 @@ fn targets_are_checked() {
     targets(
         "targets: [ { name: a, address: 'a:1' }, { name: a, address: 'b:1' } ], options: { connection_load_balancer: round-robin }",
         &[
-            "3:41: warning[duplicate-name]: two targets are named `a`: explanations cannot tell them apart",
+            "3:49: warning[duplicate-name]: two targets are named `a`: explanations cannot tell them apart",
         ],
     );
     targets(
