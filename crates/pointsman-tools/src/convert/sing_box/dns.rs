@@ -227,6 +227,11 @@ impl SingBox<'_> {
         {
             return Ok(());
         }
+        let action = rule["action"].as_str().unwrap_or("route");
+        let server = rule["server"].as_str().map(own_tag);
+        if action == "route" && server.is_some_and(|tag| self.is_fake(&tag)) {
+            return Ok(());
+        }
         let known = [
             "action",
             "answer",
@@ -294,7 +299,7 @@ impl SingBox<'_> {
         if names.is_empty() && suffixes.is_empty() && given.is_none() {
             return Err("it names no names".to_owned());
         }
-        let upstream = match rule["action"].as_str().unwrap_or("route") {
+        let upstream = match action {
             "route" => {
                 let tag = rule["server"].as_str().ok_or("it names no server")?;
                 let tag = own_tag(tag);

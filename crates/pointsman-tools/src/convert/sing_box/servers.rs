@@ -34,6 +34,14 @@ impl SingBox<'_> {
         if server["type"] == "hosts" {
             return self.hosts_server(&part, &tag, server);
         }
+        if is_fake(server) && !self.is_usual(&tag) {
+            let what = format!(
+                "the name server `{tag}` (`fakeip`) is not carried over: clients get no addresses that stand for names, so only those \
+                 that ask the proxy for a name are known by it; the rules that name it are left out, as sing-box does where it looks a \
+                 name up itself"
+            );
+            return self.draft.report.lost(&place, what);
+        }
         let value = match self.server(server) {
             Ok(value) => value,
             Err(why) => {
@@ -63,11 +71,24 @@ impl SingBox<'_> {
         self.draft.entry(Section::Upstreams, &tag, value, &place);
     }
 
+    /// Whether names are asked of it that no rule sends elsewhere.
+    fn is_usual(&self, tag: &str) -> bool {
+        let usual = [self.final_server(), self.server_resolver()];
+        usual.into_iter().flatten().any(|usual| usual == tag)
+    }
+
+    /// Whether a server of this name gives addresses that stand for names.
+    pub(super) fn is_fake(&self, tag: &str) -> bool {
+        let mut servers = items(&self.root["dns"]["servers"]).iter();
+        let server =
+            servers.find(|server| text_of(&server["tag"]).is_some_and(|it| own_tag(it) == tag));
+        server.is_some_and(is_fake) && !self.is_usual(tag)
+    }
+
     /// What is asked where a server's kind is not built.
     fn in_stead(&mut self, tag: &str, server: &Value, kind: &str, place: &str) -> String {
         let own = address(server);
-        let usual = [self.final_server(), self.server_resolver()];
-        let usual = usual.into_iter().flatten().any(|usual| usual == tag);
+        let usual = self.is_usual(tag);
         let way = self.way_to(server);
         if let (true, Ok(Some(by)), Some(ip)) = (usual, &way, address_in(&own))
             && by != "REJECT"
@@ -203,4 +224,9 @@ pub(super) fn own_tag(tag: &str) -> String {
         "system" => "system-2".to_owned(),
         tag => tag.to_owned(),
     }
+}
+
+/// Whether it gives addresses that stand for names; until 1.12 its address said so.
+fn is_fake(server: &Value) -> bool {
+    server["type"] == "fakeip" || server["address"] == "fakeip"
 }

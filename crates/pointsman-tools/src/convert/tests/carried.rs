@@ -404,6 +404,17 @@ fn servers_for_names_are_sing_boxes() {
              {{\"tag\": \"a\", \"type\": \"udp\", \"server\": \"1.1.1.1\"}}, {{\"tag\": \"b\", \"type\": \"local\"}}],\n\"rules\": [{dns}]}},\n\"route\": {{{route}}}}}"
         )
     };
+    // What gives clients addresses that stand for names is nobody's to be asked: sing-box passes such rules over, too, where
+    // it looks up names itself.
+    let rules = "{\"query_type\": [\"A\", \"AAAA\"], \"server\": \"fake\"}, {\"domain_suffix\": \"x.test\", \"server\": \"fake\"}, \
+                 {\"domain_suffix\": \"x.test\", \"server\": \"b\"}";
+    sing_box(
+        &of(rules, "").replacen("\"rules\"", "\"final\": \"a\", \"rules\"", 1),
+        &["resolver: a", "x.test: b", "!fake", "!not-carried-over"],
+        &[
+            "c:3: dns.servers[0]: warning: the name server `fake` (`fakeip`) is not carried over: clients get no addresses",
+        ],
+    );
     let fake = "c:3: dns.servers[0]: warning: the name server `fake` is not carried over (its type is `fakeip`)";
     // The first one is the last resort, be it one that cannot be said.
     sing_box(
