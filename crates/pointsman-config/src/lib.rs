@@ -22,6 +22,7 @@ pub mod list;
 pub(crate) mod list_file;
 pub mod list_print;
 pub mod load;
+mod name_server;
 pub mod odd;
 pub mod outbounds;
 pub mod own;

@@ -27,11 +27,13 @@ impl<'a> Places<'a> {
             .filter_map(|outbound| outbound.span.as_ref());
         let inbounds = setup.inbounds.iter().map(|inbound| &inbound.span);
         let forwards = setup.forwards.iter().map(|forward| &forward.span);
+        let dns = setup.dns.iter().map(|dns| &dns.span);
         let tests = setup.tests.iter().map(|test| &test.span);
         let told = problems.0.iter().map(|problem| &problem.span);
         let spans = outbounds
             .chain(inbounds)
             .chain(forwards)
+            .chain(dns)
             .chain(tests)
             .chain(told);
         let mut sources = HashMap::new();

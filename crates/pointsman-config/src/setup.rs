@@ -18,6 +18,7 @@ use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
+pub use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec, UpstreamSpec};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{DatagramLimits, Filtering, SniffLimits, Timeouts};
@@ -85,6 +86,8 @@ pub struct Setup {
     /// Resolves the names of servers and what `direct` dials by name; `None`: the system's
     /// configuration (`/etc/hosts`, `/etc/resolv.conf`).
     pub server_resolver: Option<ResolverId>,
+    /// The DNS server, where there is one.
+    pub dns: Option<DnsServer>,
     /// Where the daemon logs, and how loudly.
     pub log: Log,
     /// Where flows are logged.
@@ -154,6 +157,17 @@ impl Setup {
             }
         }
     }
+}
+
+/// A DNS server, and where queries come in.
+#[derive(Clone, Debug)]
+pub struct DnsServer {
+    /// What becomes of queries.
+    pub what: DnsSpec,
+    /// Where they come in.
+    pub doors: Vec<Written<DoorSpec>>,
+    /// Where it is written.
+    pub span: Span,
 }
 
 /// Something that is to run, and where it is written.

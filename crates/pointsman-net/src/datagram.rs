@@ -27,6 +27,7 @@ pub(crate) use self::association::{Association, begin};
 pub(crate) use self::entrance::{Entrance, serve};
 pub use self::losses::Loss;
 pub(crate) use self::relay::Relay;
+pub(crate) use self::scratch::{Batch, Scratch};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 mod case;
 mod datagram;
 pub mod dial;
+mod dns;
 mod door;
 mod doubt;
 #[cfg(test)]

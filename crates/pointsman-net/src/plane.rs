@@ -32,6 +32,7 @@ use self::listeners::{ActiveListener, Listeners};
 pub use self::transaction::{Prepared, PreparedRefresh, Retired};
 pub use crate::datagram::Loss;
 use crate::dial::Dialer;
+pub use crate::dns::DnsCounts;
 pub use crate::ledger::{
     Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,
     Tallied, Tally, TargetTrouble, Trouble, TroubleEvent,
@@ -178,6 +179,12 @@ impl<S> Plane<S> {
             accept_refused: self.refused.load(Ordering::Relaxed),
             ..self.shared.flows.counters()
         }
+    }
+
+    /// What became of queries of clients since the start.
+    #[must_use]
+    pub fn dns_counts(&self) -> DnsCounts {
+        self.shared.dns.now()
     }
 
     /// Selects a group's member for flows from now on, also over reloads.

@@ -13,6 +13,7 @@ use pointsman_os::datagram::Offload;
 use pointsman_os::local::is_one_file;
 use pointsman_os::socket::is_own_address;
 use pointsman_policy::OutboundId;
+use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::takes;
 use pointsman_spec::address::Uplink;
 use pointsman_spec::limits::DatagramLimits;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use crate::datagram::quota::FlowQuota;
 use crate::datagram::relays::Relays;
 use crate::dial::Dialer;
+use crate::dns::{Counts, Streams, Waits};
 use crate::doubt::Doubtful;
 use crate::generation::Generation;
 use crate::guard::Own;
@@ -49,6 +51,12 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Requests>,
     /// Questions to name servers.
     pub(crate) questions: Tasks,
+    /// What became of queries of clients.
+    pub(crate) dns: Counts,
+    /// Those that wait for answers.
+    pub(crate) dns_waits: Arc<Waits>,
+    /// Connections by which they come.
+    pub(crate) dns_streams: Arc<Streams>,
     /// Who guessed passwords of late.
     pub(crate) throttle: LoginThrottle,
     /// Where associations take datagrams.
@@ -115,6 +123,14 @@ impl Silences {
     }
 }
 
+/// Whether what goes there arrives at what is listened on.
+fn leads_to(to: &At, listening: &At) -> bool {
+    let both = listening.beside(to).zip(to.address());
+    both.is_some_and(|(bound, to)| {
+        bound.port() == to.port() && takes(bound.ip(), to.ip(), is_own_address)
+    })
+}
+
 impl Shared {
     /// `clock` tells milliseconds since 1970 (UTC).
     pub(crate) fn new(dialer: Dialer, clock: fn() -> u64) -> Self {
@@ -126,6 +142,9 @@ impl Shared {
             pipes: PipePool::default(),
             requests: Arc::default(),
             questions: Tasks::new(),
+            dns: Counts::default(),
+            dns_waits: Arc::default(),
+            dns_streams: Arc::default(),
             throttle: LoginThrottle::default(),
             relays: Arc::default(),
             datagrams: Arc::default(),
@@ -183,13 +202,15 @@ impl Shared {
 
     /// Whether what goes to an address of TCP or UDP, however it is spelled, arrives at a listener of ours.
     pub(crate) fn arrives_at(&self, to: &At) -> bool {
-        let hit = |at: &At| {
-            let both = at.beside(to).zip(to.address());
-            both.is_some_and(|(bound, to)| {
-                bound.port() == to.port() && takes(bound.ip(), to.ip(), is_own_address)
-            })
-        };
-        self.listening.load().iter().any(hit)
+        self.listening.load().iter().any(|at| leads_to(to, at))
+    }
+
+    /// Whether a listener of ours there answers queries.
+    pub(crate) fn answers_queries_at(&self, to: &At) -> bool {
+        let generation = self.generation.load();
+        let all = generation.as_ref().map_or(&[][..], |now| now.listening());
+        let mut queries = all.iter().filter(|it| it.kind == InboundKind::Dns);
+        queries.any(|it| leads_to(to, &it.at))
     }
 
     /// Whether a listener of ours is at that path, by whatever way the path leads there.

@@ -3,6 +3,7 @@
 //! Invariant: data alone. Who makes one has checked it; indexes into its lists are checked once more before it comes into
 //! force.
 
+pub mod dns;
 pub mod listening;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use pointsman_spec::door::DoorSpec;
 use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::outbound::Outbound;
 
+use self::dns::DnsServer;
 use crate::lookup::Resolve;
 
 /// A generation's number: `7`, or `7.3` after the third refresh of a rule set.
@@ -50,6 +52,8 @@ pub struct Spec {
     pub resolvers: Vec<Arc<dyn Resolve>>,
     /// Resolves names of servers, and what is dialled by name.
     pub server_resolver: Arc<dyn Resolve>,
+    /// What doors that speak DNS lead to; they are refused where there is none.
+    pub dns: Option<Arc<DnsServer>>,
     /// Limits of looking at first bytes.
     pub sniff: SniffLimits,
     /// Which processes serve outbounds: they are not sent to proxies.

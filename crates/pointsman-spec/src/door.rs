@@ -21,7 +21,7 @@ pub struct DoorSpec {
     pub alias: Option<Arc<str>>,
     /// Where it listens; port 0 takes a free one.
     pub listen: Vec<Listen>,
-    /// Which policy decides.
+    /// Which policy decides on its flows.
     pub policy: PolicyId,
     /// Resolves what its policy asks for; `None`: the resolver for servers.
     pub resolver: Option<ResolverId>,
@@ -77,6 +77,8 @@ impl Admission {
 /// How a client says where it wants to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
+    /// DNS: queries, which are no flows. They are decided on by the policy of [`crate::dns::DnsSpec`].
+    Dns,
     /// HTTP: CONNECT, and plain requests.
     Http,
     /// HTTP and SOCKS, told apart by the first byte.
@@ -92,6 +94,7 @@ impl Speaks {
     #[must_use]
     pub fn kind(self) -> InboundKind {
         match self {
+            Self::Dns => InboundKind::Dns,
             Self::Http => InboundKind::Http,
             Self::Mixed => InboundKind::Mixed,
             Self::Nothing => InboundKind::Forward,

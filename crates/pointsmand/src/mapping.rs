@@ -8,6 +8,7 @@ use pointsman_config::forward::allowed;
 use pointsman_config::setup::{Inbound, Written};
 use pointsman_net::lookup::Resolve;
 use pointsman_net::resolver::{Resolver, Station};
+use pointsman_net::spec::dns::DnsServer;
 use pointsman_net::spec::{Guard, Number, Records, ServedBy, Spec};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
@@ -30,14 +31,19 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
     };
     let proxies = setup.inbounds.iter().map(|it| door(setup, it));
     let forwards = setup.forwards.iter().map(|forward| forward.door.clone());
+    let queries = setup.dns.iter().flat_map(|dns| &dns.doors);
+    let queries = queries.map(|door| door.what.clone());
+    let dns = setup.dns.as_ref();
+    let dns = dns.map(|dns| Arc::new(DnsServer::new(&dns.what, &outbounds, station)));
     Spec {
         number,
         policies: setup.policies.clone(),
         guards: guards(&outbounds),
         outbounds,
-        inbounds: proxies.chain(forwards).collect(),
+        inbounds: proxies.chain(forwards).chain(queries).collect(),
         resolvers,
         server_resolver,
+        dns,
         sniff: setup.sniff,
         timeouts: setup.timeouts,
         datagrams: setup.datagrams.clone(),

@@ -11,7 +11,7 @@ use pointsman_policy::Host;
 use pointsman_spec::overlap::{covers, overlap};
 
 use crate::problem::{Problems, Span};
-use crate::setup::{Dialect, Endpoint, Server, Setup};
+use crate::setup::{Dialect, Endpoint, Listen, Server, Setup};
 
 /// A listener as the text says it.
 struct Claim<'s> {
@@ -87,7 +87,7 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
 
 const INBOUND: &str = "inbound";
 
-fn claims(setup: &Setup) -> Vec<Claim<'_>> {
+fn claims<'s>(setup: &'s Setup) -> Vec<Claim<'s>> {
     let inbounds = setup.inbounds.iter().map(|inbound| Claim {
         what: INBOUND,
         name: &inbound.name,
@@ -95,25 +95,42 @@ fn claims(setup: &Setup) -> Vec<Claim<'_>> {
         span: &inbound.span,
     });
     let forwards = setup.forwards.iter().flat_map(|forward| {
-        forward.listen.iter().map(|endpoint| Claim {
+        forward.listen.iter().map(|listen| Claim {
             what: "forward",
             name: &forward.name,
-            at: match &endpoint.at {
-                Endpoint::Fd(number) => At::Fd(*number),
-                Endpoint::Unix(path) => At::Unix(path),
-                Endpoint::Tcp(Server { host, port }) => match host {
-                    Host::Address(address) => At::Tcp(SocketAddr::new(*address, *port)),
-                    host @ Host::Name(_) => At::Named(host, *port),
-                },
-                Endpoint::Udp(Server { host, port }) => match host {
-                    Host::Address(address) => At::Udp(SocketAddr::new(*address, *port)),
-                    host @ Host::Name(_) => At::NamedUdp(host, *port),
-                },
-            },
+            at: place(&listen.at),
             span: &forward.span,
         })
     });
-    inbounds.chain(forwards).collect()
+    let dns = setup.dns.iter().flat_map(|dns| &dns.doors);
+    let dns = dns.flat_map(|door| {
+        let span = door.span.as_ref();
+        let claim = move |listen: &'s Listen| {
+            Some(Claim {
+                what: "DNS server",
+                name: &door.name,
+                at: place(&listen.at),
+                span: span?,
+            })
+        };
+        door.listen.iter().filter_map(claim)
+    });
+    inbounds.chain(forwards).chain(dns).collect()
+}
+
+fn place(at: &Endpoint) -> At<'_> {
+    match at {
+        Endpoint::Fd(number) => At::Fd(*number),
+        Endpoint::Unix(path) => At::Unix(path),
+        Endpoint::Tcp(Server { host, port }) => match host {
+            Host::Address(address) => At::Tcp(SocketAddr::new(*address, *port)),
+            host @ Host::Name(_) => At::Named(host, *port),
+        },
+        Endpoint::Udp(Server { host, port }) => match host {
+            Host::Address(address) => At::Udp(SocketAddr::new(*address, *port)),
+            host @ Host::Name(_) => At::NamedUdp(host, *port),
+        },
+    }
 }
 
 fn clash(first: At<'_>, second: At<'_>) -> Option<Clash> {

@@ -119,6 +119,7 @@ impl Stage {
             server_resolver: Arc::new(names),
             sniff: SniffLimits::default(),
             guards: Vec::new(),
+            dns: None,
             timeouts: Timeouts {
                 blackhole: Duration::from_millis(50),
                 ..Timeouts::default()

@@ -35,7 +35,7 @@ pub(super) struct Move<'a> {
 
 /// What became of messages.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// These datagrams of that message went.
     Sent(usize, Range<usize>),
     /// A datagram of that message was not taken, and why; those behind it in the message are dropped with it.
@@ -44,14 +44,14 @@ pub(super) enum Fate {
 
 /// Memory for one batch.
 #[derive(Debug)]
-pub(super) struct Scratch {
-    pub(super) inbox: Inbox,
-    pub(super) batch: Batch,
+pub(crate) struct Scratch {
+    pub(crate) inbox: Inbox,
+    pub(crate) batch: Batch,
 }
 
 /// Memory for what goes out.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     outbox: Outbox,
     moves: Vec<Move<'static>>,
     slices: Vec<IoSlice<'static>>,
@@ -62,7 +62,7 @@ pub(super) struct Batch {
 
 impl Scratch {
     /// That of this worker; another one where it is in use.
-    pub(super) fn take() -> Box<Self> {
+    pub(crate) fn take() -> Box<Self> {
         let kept = SCRATCH.try_with(Cell::take).ok().flatten();
         kept.unwrap_or_else(|| {
             Box::new(Self {
@@ -73,7 +73,7 @@ impl Scratch {
     }
 
     /// For the next turn.
-    pub(super) fn give_back(self: Box<Self>) {
+    pub(crate) fn give_back(self: Box<Self>) {
         // Where the thread ends there is no next one.
         let _ending = SCRATCH.try_with(|scratch| scratch.set(Some(self)));
     }
@@ -81,7 +81,7 @@ impl Scratch {
 
 impl Batch {
     /// Room for a batch, as large as the largest before: no allocation.
-    pub(super) fn lists<'a>(&mut self) -> (Vec<IoSlice<'a>>, Vec<Outgoing<'a>>) {
+    pub(crate) fn lists<'a>(&mut self) -> (Vec<IoSlice<'a>>, Vec<Outgoing<'a>>) {
         let slices = std::mem::take(&mut self.slices);
         let messages = std::mem::take(&mut self.messages);
         (emptied(slices), emptied(messages))
@@ -97,7 +97,7 @@ impl Batch {
     }
 
     /// Sends all messages that the system takes now; `hears` what became of them. Two parts of a message are a datagram.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         socket: &UdpSocket,
         offload: &Offload,
@@ -130,11 +130,11 @@ impl Batch {
         }
     }
 
-    pub(super) fn keep_messages(&mut self, messages: Vec<Outgoing<'_>>) {
+    pub(crate) fn keep_messages(&mut self, messages: Vec<Outgoing<'_>>) {
         self.messages = emptied(messages);
     }
 
-    pub(super) fn keep_slices(&mut self, slices: Vec<IoSlice<'_>>) {
+    pub(crate) fn keep_slices(&mut self, slices: Vec<IoSlice<'_>>) {
         self.slices = emptied(slices);
     }
 }

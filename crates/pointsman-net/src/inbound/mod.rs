@@ -168,7 +168,8 @@ async fn hear(door: &DoorSpec, client: &mut Stream) -> HandshakeResult {
     let (socks, http) = match door.speaks {
         Speaks::Http => (false, true),
         Speaks::Mixed => (true, true),
-        Speaks::Nothing => (false, false),
+        // No flow comes in by DNS.
+        Speaks::Dns | Speaks::Nothing => (false, false),
         Speaks::Socks => (true, false),
     };
     match first {

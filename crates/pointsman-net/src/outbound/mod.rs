@@ -91,6 +91,8 @@ pub struct Ways {
     depth: u8,
     /// For whom names are looked up.
     behalf: Behalf,
+    /// Whether it is for a query, so that our own DNS server is not asked.
+    for_query: bool,
 }
 
 /// Outbounds and look-ups that may stand within each other. Configurations that nest outbounds deeper are refused; what
@@ -147,6 +149,7 @@ impl Ways {
             resolver: None,
             depth: 0,
             behalf: Behalf::Daemon,
+            for_query: false,
         }
     }
 

@@ -13,7 +13,23 @@ use crate::dial::Dialer;
 use crate::lookup::{Behalf, Picks, Streaming, Transport};
 use crate::record::chain;
 use crate::spec::listening::At;
+use crate::stream::Stream;
 use crate::tasks::Tasks;
+
+impl Ways {
+    /// For what is asked for clients of our own DNS server.
+    pub(crate) fn for_query(self) -> Self {
+        Self {
+            for_query: true,
+            ..self
+        }
+    }
+
+    /// Whether our own DNS server is asked there, which may be, but by itself.
+    fn is_of_our_server(&self, at: &At) -> bool {
+        !self.for_query && self.shared.answers_queries_at(at)
+    }
+}
 
 impl Transport for Ways {
     fn dialer(&self) -> &Dialer {
@@ -25,6 +41,9 @@ impl Transport for Ways {
     }
 
     fn refuse_datagrams(&self, to: SocketAddr) -> Result<(), String> {
+        if self.is_of_our_server(&At::Udp(to)) {
+            return Ok(());
+        }
         let refused = self
             .refuse_own_at(At::Udp(to))
             .and_then(|()| self.refuse_relay(to));
@@ -40,9 +59,13 @@ impl Transport for Ways {
         Box::pin(async move {
             let Some(via) = via else {
                 let (name, dialer) = ("direct".into(), self.shared.dialer());
-                let opened = self
-                    .connect(&name, &[server], &Uplink::default(), dialer, limit)
-                    .await;
+                let uplink = Uplink::default();
+                if self.is_of_our_server(&At::Tcp(server)) {
+                    let socket = dialer.tcp_any(&[server], &uplink, limit).await;
+                    let stream = socket.map(Stream::from);
+                    return stream.map_err(|error| error.to_string());
+                }
+                let opened = self.connect(&name, &[server], &uplink, dialer, limit).await;
                 return opened.map_err(|error| match error {
                     // No outbound was asked.
                     DialError::Unreachable { source, .. } => source.to_string(),

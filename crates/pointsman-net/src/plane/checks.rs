@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pointsman_policy::OutboundId;
 use pointsman_spec::address::Endpoint;
-use pointsman_spec::door::Listen;
+use pointsman_spec::door::{Listen, Speaks};
 use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
 use pointsman_spec::target;
 
@@ -33,6 +33,14 @@ pub(super) fn check(spec: &Spec) -> Result<(), ApplyError> {
             );
             return Err(ApplyError::Spec(text));
         }
+    }
+    let mut doors = spec.inbounds.iter();
+    if let (None, Some(door)) = (&spec.dns, doors.find(|door| door.speaks == Speaks::Dns)) {
+        let text = format!(
+            "inbound `{}` leads to a DNS server that is not there",
+            door.name
+        );
+        return Err(ApplyError::Spec(text));
     }
     for outbound in &spec.outbounds {
         check_group(spec, outbound)?;

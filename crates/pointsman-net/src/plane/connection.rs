@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::fact::{Fact, Facts, Network, Provenance};
+use pointsman_spec::door::Speaks;
 use tokio::time::timeout;
 
 use crate::case::Case;
 use crate::datagram::{self, Relay};
+use crate::dns;
 use crate::door::Door;
 use crate::ends::{ClientAddr, LocalAddr};
 use crate::flow::{self, Next, Relaying};
@@ -60,6 +62,12 @@ pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
         worker: _,
     } = accepted;
     let mut client = Stream::new(socket);
+    if generation.door(listener)?.spec.speaks == Speaks::Dns {
+        let line = dns::serve_stream(shared, generation, listener, client, ends, tasks);
+        // On the heap: the room is that of flows.
+        Box::pin(line).await;
+        return None;
+    }
     let mut bound = None;
     loop {
         let door = Arc::clone(generation.door(listener)?);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use pointsman_policy::Policy;
 use pointsman_policy::fact::InboundKind;
-use pointsman_spec::door::DoorSpec;
+use pointsman_spec::door::{DoorSpec, Speaks};
 use tokio::sync::OwnedMutexGuard;
 
 use super::binding::Binding;
@@ -28,6 +28,7 @@ use super::listeners::{ActiveListener, Listeners, Standing};
 use super::wanted::{self, in_words};
 use super::{ApplyError, Plane};
 use crate::datagram;
+use crate::dns;
 use crate::door::{Door, Opening};
 use crate::generation::Generation;
 use crate::group::{Groups, Unfit};
@@ -281,7 +282,7 @@ impl<S> Plane<S> {
                         socket,
                         listening,
                     };
-                    datagram::serve(entrance)
+                    serve_datagrams(entrance)
                 })
             }
             None => {
@@ -369,6 +370,15 @@ impl Plane {
         let prepared = self.prepare_refresh(number, policies).await?;
         self.commit_refresh(prepared, ());
         Ok(())
+    }
+}
+
+/// Serves what comes by datagrams, as the listener's door speaks.
+async fn serve_datagrams(entrance: datagram::Entrance) {
+    let door = entrance.generation.door(entrance.listener);
+    match door.map(|door| door.spec.speaks) {
+        Some(Speaks::Dns) => dns::serve_datagrams(entrance).await,
+        _ => datagram::serve(entrance).await,
     }
 }
 

@@ -52,6 +52,12 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Servers are given so much in all.
+    pub(super) fn within(mut self, whole: Duration) -> Self {
+        self.patience.whole = whole;
+        self
+    }
+
     pub(super) fn patience(&self) -> Patience {
         self.patience
     }

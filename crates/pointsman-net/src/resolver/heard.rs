@@ -89,6 +89,12 @@ impl Heard {
 }
 
 impl Kept {
+    /// How many seconds ago it came.
+    pub(crate) fn age(&self, now: Instant) -> u32 {
+        let age = now.saturating_duration_since(self.since).as_secs();
+        u32::try_from(age).unwrap_or(u32::MAX)
+    }
+
     /// Whether it holds, so long as it is no older than that.
     pub(super) fn holds(&self, now: Instant, longest: Duration) -> bool {
         now < self.until && now < self.since + longest

@@ -1,8 +1,9 @@
-//! A small resolver: A and AAAA over UDP and TCP, through an outbound where the configuration says so.
+//! Who asks name servers, over UDP and TCP, through an outbound where the configuration says so: for addresses
+//! ([`Resolver`]), and for whatever a client of the DNS server asks ([`Upstream`]).
 //!
 //! Invariant: a look-up uses the servers that it was configured with and no other. Where none answers
 //! it fails and says why; it never falls back to the system's. All that it asks has one budget of time.
-//! What was answered outlives the resolver in its [`Station`]. Absent: DoT, DoH, DNSSEC, serving.
+//! What was answered outlives the resolver in its [`Station`]. Absent: DoT, DoH, DNSSEC, clients.
 
 mod asker;
 mod cache;
@@ -19,6 +20,7 @@ mod sockets;
 mod station;
 mod system;
 mod turns;
+mod upstream;
 mod way;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,13 +34,15 @@ use pointsman_spec::resolver::{NameServer, ResolverSpec};
 use tokio::time::Instant;
 
 use self::asker::Asker;
+pub(crate) use self::heard::Heard;
 use self::list::List;
 use self::look_up::LookUp;
-use self::names::ByName;
-use self::question::WireQuestion;
+pub(crate) use self::names::ByName;
+pub(crate) use self::question::{Folded, WireQuestion};
 pub use self::station::Station;
 pub use self::system::System;
 use self::system::SystemFiles;
+pub(crate) use self::upstream::Upstream;
 
 use crate::lookup::{
     AddressResult, Addresses, Answer, Asking, Data, LookingUp, NotFound, Question, Record,

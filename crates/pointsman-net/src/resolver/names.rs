@@ -7,7 +7,7 @@ use pointsman_policy::Domain;
 
 /// Values by name, each for the name alone or for all below it, too.
 #[derive(Debug)]
-pub(super) struct ByName<T>(HashMap<Arc<str>, Vec<Entry<T>>>);
+pub(crate) struct ByName<T>(HashMap<Arc<str>, Vec<Entry<T>>>);
 
 #[derive(Debug)]
 struct Entry<T> {
@@ -18,7 +18,7 @@ struct Entry<T> {
 }
 
 impl<T> ByName<T> {
-    pub(super) fn new(entries: impl IntoIterator<Item = (Domain, bool, T)>) -> Self {
+    pub(crate) fn new(entries: impl IntoIterator<Item = (Domain, bool, T)>) -> Self {
         let mut table: HashMap<Arc<str>, Vec<Entry<T>>> = HashMap::new();
         for (place, (name, below, value)) in entries.into_iter().enumerate() {
             let entry = Entry {
@@ -35,14 +35,14 @@ impl<T> ByName<T> {
     }
 
     /// All that is said of a name, in the order that it was said in.
-    pub(super) fn all(&self, name: &Domain) -> Vec<&T> {
+    pub(crate) fn all(&self, name: &Domain) -> Vec<&T> {
         let mut all: Vec<&Entry<T>> = self.covering(name).collect();
         all.sort_by_key(|entry| entry.place);
         all.into_iter().map(|entry| &entry.value).collect()
     }
 
     /// What is said of the nearest name.
-    pub(super) fn nearest(&self, name: &Domain) -> Option<&T> {
+    pub(crate) fn nearest(&self, name: &Domain) -> Option<&T> {
         self.covering(name).next().map(|entry| &entry.value)
     }
 

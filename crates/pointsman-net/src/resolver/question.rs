@@ -4,7 +4,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use pointsman_wire::dns::{CLASS_IN, WireName, kind};
+use pointsman_wire::dns::{CLASS_IN, Query, WireName, kind};
 
 use crate::lookup::{Question, RecordType};
 
@@ -31,6 +31,45 @@ pub(crate) struct Wishes {
     pub(crate) dnssec_ok: bool,
     /// What fails the checks of signatures as well (RFC 4035 §3.2.2).
     pub(crate) checking_disabled: bool,
+}
+
+/// A question's bytes in small letters, on the stack.
+pub(crate) struct Folded {
+    bytes: [u8; MOST],
+    length: usize,
+    wishes: Wishes,
+    with_edns: bool,
+}
+
+/// The longest name, type and class.
+const MOST: usize = 255 + 4;
+
+impl Folded {
+    /// The question of a client.
+    pub(crate) fn of(query: &Query<'_>) -> Self {
+        let (mut bytes, asked) = ([0; MOST], query.question());
+        let length = asked.len().min(MOST);
+        bytes[..length].copy_from_slice(&asked[..length]);
+        // Lengths of labels are below 64, and no letters.
+        bytes[..length.saturating_sub(4)].make_ascii_lowercase();
+        Self {
+            bytes,
+            length,
+            wishes: Wishes {
+                dnssec_ok: query.dnssec_ok(),
+                checking_disabled: query.checking_disabled(),
+            },
+            with_edns: query.edns().is_some(),
+        }
+    }
+
+    pub(crate) fn view(&self) -> QuestionView<'_> {
+        QuestionView {
+            bytes: &self.bytes[..self.length],
+            wishes: self.wishes,
+            with_edns: self.with_edns,
+        }
+    }
 }
 
 impl WireQuestion {
@@ -80,7 +119,7 @@ impl WireQuestion {
 }
 
 impl QuestionView<'_> {
-    pub(super) fn to_owned(self) -> WireQuestion {
+    pub(crate) fn to_owned(self) -> WireQuestion {
         WireQuestion {
             bytes: self.bytes.into(),
             wishes: self.wishes,
@@ -114,5 +153,30 @@ impl Eq for WireQuestion {}
 impl Hash for WireQuestion {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.view().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_policy::Domain;
+    use pointsman_wire::dns::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn a_clients_spelling_is_folded_and_its_type_is_not() {
+        // Type and class have bytes of capital letters: 0x41 is `A`.
+        let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01A\x04TeSt\0\0\x41\0\x01";
+        let folded = Folded::of(&parse_query(query).unwrap());
+        let question = folded.view().to_owned();
+        assert_eq!(question.bytes(), b"\x01a\x04test\0\0\x41\0\x01");
+        assert_eq!(question.kind(), kind::HTTPS);
+        let own = |kind| {
+            let name = Domain::parse("a.test").unwrap();
+            WireQuestion::new(&Question { name, kind }).unwrap()
+        };
+        assert_eq!(own(RecordType::A).bytes(), b"\x01a\x04test\0\0\x01\0\x01");
+        assert_eq!(own(RecordType::Aaaa).kind(), kind::AAAA);
+        assert_ne!(own(RecordType::A), question);
     }
 }

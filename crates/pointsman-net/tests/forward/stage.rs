@@ -270,6 +270,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
         server_resolver: Arc::new(Loopback),
         sniff: SniffLimits::default(),
         guards: Vec::new(),
+        dns: None,
         timeouts: Timeouts::default(),
         datagrams: DatagramLimits::default(),
         records: Records::default(),

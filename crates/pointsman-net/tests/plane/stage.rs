@@ -181,6 +181,7 @@ impl Script {
             server_resolver: Arc::new(Loopback),
             sniff: self.sniff,
             guards: Vec::new(),
+            dns: None,
             timeouts: self.limits,
             datagrams: DatagramLimits::default(),
             records: Records::default(),

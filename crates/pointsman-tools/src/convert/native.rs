@@ -68,6 +68,10 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
         &forwards::section(setup, &main.names, &mut report),
     );
     page.section("rule_sets", &main.lists);
+    if let Some(dns) = &setup.dns {
+        let place = format!("{}:{}", dns.span.file(), dns.span.line());
+        report.lost(place, "the DNS server: native files have none yet");
+    }
     let dns = dns::section(setup, &main.names, &mut report);
     page.section("dns", &dns);
     main.policies(&mut page);

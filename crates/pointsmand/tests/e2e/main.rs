@@ -28,6 +28,7 @@ mod chain;
 mod compat;
 mod datagrams;
 mod dialects;
+mod dns;
 mod forwards;
 mod full;
 mod games;

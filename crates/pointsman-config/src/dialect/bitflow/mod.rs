@@ -84,6 +84,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         forwards: found.into_iter().map(|(forward, _)| forward).collect(),
         resolvers: Vec::new(),
         server_resolver: None,
+        dns: None,
         log: log.unwrap_or_default(),
         access_log: None,
         history: History::default(),

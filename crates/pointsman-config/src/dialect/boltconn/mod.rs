@@ -142,6 +142,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: vec![Arc::new(policy)],
         resolvers: resolver.into_iter().collect(),
         server_resolver,
+        dns: None,
         log: Log::default(),
         access_log: None,
         history: History::default(),

@@ -191,6 +191,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: whole,
         resolvers: dns.resolvers,
         server_resolver: dns.server_resolver,
+        dns: None,
         log: general.log,
         access_log: general.access_log,
         history: general.history,

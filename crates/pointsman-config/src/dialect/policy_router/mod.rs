@@ -241,6 +241,7 @@ impl Reader {
             policies: vec![Arc::new(policy)],
             resolvers: Vec::new(),
             server_resolver: None,
+            dns: None,
             log: Log::default(),
             access_log: None,
             history: History::default(),

@@ -1,4 +1,4 @@
-//! The items of reflow's `config`: egresses, rules, relays and the DNS proxy, as written.
+//! The items of reflow's `config`: egresses, rules, relays and the DNS server, as written.
 //!
 //! Invariant: everything of the file is read or told of. Deliberately absent: what names mean.
 
@@ -52,6 +52,7 @@ pub(super) struct Relay {
 pub(super) struct Dns {
     /// The word `dns`.
     pub(super) span: Span,
+    pub(super) listen: Option<SocketAddr>,
     /// Zones and where their names are asked; `else` is among them.
     pub(super) forward: Vec<(Name, Upstream)>,
 }
@@ -258,13 +259,13 @@ fn relay(cursor: &mut Cursor<'_>, start: Token) -> Option<Relay> {
 fn dns(cursor: &mut Cursor<'_>, start: Token) -> Option<Dns> {
     let span = cursor.span(start);
     let open = cursor.expect(Kind::BraceOpen, "`dns`")?;
-    let mut forward: Vec<(Name, Upstream)> = Vec::new();
+    let (mut listen, mut forward) = (None, Vec::new());
     let mut keys: Vec<Name> = Vec::new();
     cursor.list(open, Kind::BraceClose, "`key = value`", |cursor| {
         match key(cursor, &mut keys, "dns", &["listen", "forward"])?.as_str() {
             "listen" => {
                 method(cursor, "udp")?;
-                address(cursor)?;
+                listen = Some(address(cursor)?);
             }
             _ => {
                 let open = cursor.expect(Kind::BraceOpen, "`forward =`")?;
@@ -287,7 +288,11 @@ fn dns(cursor: &mut Cursor<'_>, start: Token) -> Option<Dns> {
     for needed in ["listen", "forward"] {
         missing(cursor, &keys, needed, "dns", &span);
     }
-    Some(Dns { span, forward })
+    Some(Dns {
+        span,
+        listen,
+        forward,
+    })
 }
 
 fn forward_line(cursor: &mut Cursor<'_>) -> Option<(Name, Upstream)> {

@@ -1,11 +1,11 @@
 //! The reflow dialect: a directory with `config`, `namezone/` and `addrzone/`.
 //!
 //! Each relay becomes an inbound with the policy of its rule and a resolver of its own. Stricter than
-//! the original: all text must be read, names must be known, nothing is given twice. Deliberately
-//! absent: the DNS proxy's part in the setup, which is checked and noted as not built yet.
+//! the original: all text must be read, names must be known, nothing is given twice. `dns` becomes a DNS server.
 
 #[cfg(test)]
 mod decision_tests;
+mod dns;
 mod items;
 #[cfg(test)]
 mod tests;
@@ -61,9 +61,6 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         }
     }
     let bodies = rules(&items, &outbounds, &zones, problems);
-    for dns in &items.dns {
-        check_dns(dns, &outbounds, &zones, problems);
-    }
     several_dns(&items.dns, problems);
 
     let mut builder = Builder {
@@ -101,19 +98,26 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         inbounds,
     } = builder;
 
+    let like = Policy {
+        name: "".into(),
+        outbounds: Arc::new([]),
+        direct,
+        body: Vec::new().into(),
+        sets: Arc::new([]),
+        zones: Arc::new(zones),
+        databases: Arc::new(GeoDatabases::default()),
+        domain_order: DomainOrder::SniffedElseRequested,
+        on_unknown: OnUnknown::default(),
+    };
+    let dns = items.dns.first();
+    let dns = dns.and_then(|dns| dns::read(dns, &outbounds, &like.zones, &like, problems));
     let (outbounds, infos) = outbounds.finish();
-    let zones = Arc::new(zones);
     let policies = names.into_iter().map(|name| {
         Arc::new(Policy {
             body: bodies.remove(&*name).unwrap_or_default().into(),
             name,
             outbounds: Arc::clone(&infos),
-            direct,
-            sets: Arc::new([]),
-            zones: Arc::clone(&zones),
-            databases: Arc::new(GeoDatabases::default()),
-            domain_order: DomainOrder::SniffedElseRequested,
-            on_unknown: OnUnknown::default(),
+            ..like.clone()
         })
     });
     Some(Setup {
@@ -127,6 +131,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         forwards: Vec::new(),
         resolvers,
         server_resolver: None,
+        dns,
         log: Log::default(),
         access_log: None,
         history: History::default(),
@@ -196,36 +201,6 @@ fn rules(
         bodies.insert(name.text.clone(), body.unwrap_or_default());
     }
     bodies
-}
-
-fn check_dns(dns: &Dns, outbounds: &Outbounds, zones: &Zones, problems: &mut Problems) {
-    problems.not_yet(
-        &dns.span,
-        "the DNS proxy; its names are checked, nothing listens",
-    );
-    let mut seen: HashMap<&str, &Name> = HashMap::new();
-    for (zone, upstream) in &dns.forward {
-        server(upstream, outbounds, problems);
-        match seen.get(zone.text.as_str()) {
-            Some(first) => {
-                let message = format!("the key `{}` is given twice", zone.text);
-                let problem = problems.error("duplicate-key", &zone.span, message);
-                problem.related = Some((first.span.clone(), "first here".into()));
-            }
-            None => {
-                seen.insert(&zone.text, zone);
-            }
-        }
-        if zone.text != "else" && zones.domain_zone(&zone.text).is_none() {
-            let message = format!("there is no name zone `{}`", zone.text);
-            let names = zones.domain_names().iter().map(|n| &**n);
-            let hint = match nearest(&zone.text, names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add the file `namezone/{}`", zone.text),
-            };
-            problems.error("unknown-zone", &zone.span, message).hint = Some(hint);
-        }
-    }
 }
 
 fn several_dns(dns: &[Dns], problems: &mut Problems) {

@@ -150,9 +150,6 @@ fn what_is_wrong_is_told() {
     check(
         "dns {\n listen=udp 127.0.0.1:53\n forward={\n hidden => udp 1.1.1.1:53\n }\n}\n",
         expect![[r#"
-            config:1:1: note[not-yet]: not yet: the DNS proxy; its names are checked, nothing listens
-              | dns {
-              | ^^^
             config:3:10: error[missing-key]: `forward` needs the key `else`
               |  forward={
               |          ^

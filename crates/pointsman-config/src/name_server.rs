@@ -1,0 +1,109 @@
+//! Lowering of DNS servers, shared by the dialects that have one: a policy whose ends are upstreams and answers.
+//!
+//! Invariant: the policy of a DNS server knows its own ends alone; an outbound of flows cannot be meant by mistake.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::model::udp::Udp;
+use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
+use pointsman_policy::{Action, Host, Node, OutboundId, Policy, Prefix};
+use pointsman_spec::door::{Admission, DoorLimits, Speaks};
+
+use crate::setup::{
+    DnsEnd, DnsLimits, DnsSpec, DoorSpec, Endpoint, NameServer, PolicyId, Server, UpstreamSpec,
+};
+
+/// The ends of a DNS server's policy, as they are named.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
+    ends: Vec<(Arc<str>, DnsEnd)>,
+    upstreams: Vec<UpstreamSpec>,
+}
+
+impl Ends {
+    /// The end of that name, which is new where it is named for the first time.
+    pub(crate) fn end(&mut self, name: &str, end: DnsEnd) -> OutboundId {
+        let known = self.ends.iter().position(|(known, _)| **known == *name);
+        let at = known.unwrap_or_else(|| {
+            self.ends.push((name.into(), end));
+            self.ends.len() - 1
+        });
+        OutboundId(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    /// The end that asks those servers.
+    pub(crate) fn ask(
+        &mut self,
+        name: &str,
+        servers: Vec<NameServer>,
+        timeout: Duration,
+    ) -> OutboundId {
+        if let Some(known) = self.ends.iter().position(|(known, _)| **known == *name) {
+            return OutboundId(u32::try_from(known).unwrap_or(u32::MAX));
+        }
+        self.upstreams.push(UpstreamSpec {
+            name: name.into(),
+            servers,
+            timeout,
+        });
+        self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))
+    }
+
+    /// The server whose policy has those steps; the rest of it as `like` says.
+    pub(crate) fn server(self, body: Vec<Node>, like: &Policy) -> DnsSpec {
+        let Self { ends, upstreams } = self;
+        let infos = ends.iter().map(|(name, end)| OutboundInfo {
+            name: Arc::clone(name),
+            kind: OutboundKind::Plain(match end {
+                DnsEnd::Ask(_) => Action::Direct,
+                DnsEnd::Drop => Action::Blackhole,
+                DnsEnd::NoData | DnsEnd::NoName | DnsEnd::Refused | DnsEnd::Zero => Action::Reject,
+            }),
+            udp: Udp::Carried,
+        });
+        let policy = Policy {
+            name: "dns".into(),
+            outbounds: infos.collect(),
+            direct: OutboundId(0),
+            body: body.into(),
+            // The name is what the query asks for.
+            domain_order: DomainOrder::Requested,
+            on_unknown: OnUnknown::Skip,
+            ..like.clone()
+        };
+        DnsSpec {
+            policy: Arc::new(policy),
+            ends: ends.into_iter().map(|(_, end)| end).collect(),
+            upstreams,
+            hosts: Vec::new(),
+            limits: DnsLimits::default(),
+        }
+    }
+}
+
+/// Where queries come in, over UDP and over TCP (RFC 7766 §5).
+pub(crate) fn door(name: &str, at: SocketAddr, allow: Option<Vec<Prefix>>) -> DoorSpec {
+    let server = Server {
+        host: Host::Address(at.ip()),
+        port: at.port(),
+    };
+    let listen = [Endpoint::Udp(server.clone()), Endpoint::Tcp(server)];
+    DoorSpec {
+        name: name.into(),
+        alias: None,
+        listen: listen.into_iter().map(Into::into).collect(),
+        // No flow comes in by it.
+        policy: PolicyId(0),
+        resolver: None,
+        admits: Admission {
+            users: Vec::new(),
+            allow,
+        },
+        speaks: Speaks::Dns,
+        same_family: false,
+        limits: DoorLimits::default(),
+        access_log: None,
+    }
+}

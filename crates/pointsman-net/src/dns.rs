@@ -1,0 +1,17 @@
+//! DNS for clients: each query is decided on by a policy, and answered from here, from memory, or by those who are asked.
+//!
+//! Invariants: a query is no flow: it has neither ticket nor record of one, and its story is told in [`answering`]; whoever
+//! asks something that can be read has an answer, if only that nobody could tell and why; an upstream that the policy did
+//! not choose hears nothing of a name.
+
+mod answering;
+mod counts;
+mod datagrams;
+mod stream;
+mod waits;
+
+pub(crate) use self::counts::Counts;
+pub use self::counts::DnsCounts;
+pub(crate) use self::datagrams::serve as serve_datagrams;
+pub(crate) use self::stream::serve as serve_stream;
+pub(crate) use self::waits::{Streams, Waits};

@@ -1,0 +1,329 @@
+//! The life of a query: read, decided on, answered here or from memory, else asked for.
+//!
+//! Invariant: nothing is waited for before somebody has to be asked; what then waits has its place among those who wait.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
+use pointsman_policy::{Domain, Host};
+use pointsman_spec::dns::DnsEnd;
+use pointsman_wire::dns::{
+    ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind,
+    parse_query, write_refusal,
+};
+use tokio::time::Instant;
+
+use super::counts::Became;
+use super::waits::WaitPlace;
+use crate::door::Door;
+use crate::ends::counted;
+use crate::generation::Generation;
+use crate::outbound::Ways;
+use crate::resolver::{Folded, Heard, Upstream, WireQuestion};
+use crate::shared::Shared;
+use crate::spec::dns::{DnsServer, QueryEnd};
+use crate::spec::listening::ListenerId;
+
+/// Numbers of extended errors (RFC 8914 §4).
+const OTHER: u16 = 0;
+const BLOCKED: u16 = 15;
+const PROHIBITED: u16 = 18;
+
+/// How long it holds that a rule refuses a name, in seconds: whoever changes the rule wants to see it.
+const BLOCKED_FOR: u32 = 10;
+/// How long fixed addresses hold, in seconds.
+const FIXED_FOR: u32 = 10;
+
+/// How the queries of one door are answered, as one generation says.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    server: Arc<DnsServer>,
+    ways: Ways,
+    door: Arc<Door>,
+}
+
+/// Who asks, and by which transport.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// None for a local stream.
+    pub(super) client: Option<SocketAddr>,
+    /// The address of this host that it asks.
+    pub(super) here: Option<SocketAddr>,
+    pub(super) network: Network,
+}
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The reply is written.
+    Replied,
+    /// There is none.
+    Silent,
+    /// Somebody has to be asked first.
+    Asking(Box<Asking>),
+}
+
+/// A query whose answer has to be asked for.
+#[derive(Debug)]
+pub(super) struct Asking {
+    message: Box<[u8]>,
+    question: WireQuestion,
+    upstream: Arc<Upstream>,
+    ways: Ways,
+    network: Network,
+    _place: WaitPlace,
+}
+
+impl Service {
+    /// That of a listener; `None` where the generation does not know it, or it leads to no DNS server.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        generation: &Arc<Generation>,
+        listener: ListenerId,
+    ) -> Option<Self> {
+        let door = Arc::clone(generation.door(listener)?);
+        let server = Arc::clone(generation.spec().dns.as_ref()?);
+        Some(Self {
+            server,
+            ways: Ways::new(Arc::clone(shared), Arc::clone(generation)).for_query(),
+            door,
+        })
+    }
+
+    pub(super) fn server(&self) -> &DnsServer {
+        &self.server
+    }
+
+    /// Answers a message, where nobody has to be asked: the reply is appended to `out`.
+    pub(super) fn take(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> Outcome {
+        let (became, outcome) = self.answer(message, asker, out);
+        if let Some(became) = became {
+            self.ways.shared().dns.count(became);
+        }
+        outcome
+    }
+
+    fn answer(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> (Option<Became>, Outcome) {
+        let query = match parse_query(message) {
+            Ok(query) => query,
+            Err(Unanswerable::Silent) => return (Some(Became::Dropped), Outcome::Silent),
+            Err(Unanswerable::Code(code)) => {
+                write_refusal(message, code, out);
+                return (Some(Became::Refused), Outcome::Replied);
+            }
+        };
+        let limit = room(&query, asker.network);
+        let refused = |number, text, out: &mut Vec<u8>| {
+            write_error(&query, code::REFUSED, number, text, limit, out);
+            (Some(Became::Refused), Outcome::Replied)
+        };
+        if !self.door.spec.admits.allows(asker.client) {
+            return refused(PROHIBITED, "you are not one of those who may ask", out);
+        }
+        if query.kind() == kind::ANY {
+            // RFC 8482 §4.2: whoever asks for all gets little, so that nobody can have much sent to others.
+            let records = [OwnRecord {
+                ttl: 3600,
+                data: OwnData::HostInfo,
+            }];
+            return self.here(&query, &records, None, limit, out);
+        }
+        let mut text = String::new();
+        query.name().write_host(&mut text);
+        let name = Domain::parse(&text).ok();
+        // The name itself, and not one that it ends in.
+        let whole = name
+            .as_ref()
+            .filter(|it| it.as_str().len() + 2 == query.name().as_bytes().len());
+        if let Some(name) = whole {
+            let fixed = self.server.fixed(name);
+            if !fixed.is_empty() {
+                let records = addresses(query.kind(), &fixed);
+                let none = records.is_empty().then_some(FIXED_FOR);
+                return self.here(&query, &records, none, limit, out);
+            }
+        }
+        let end = self.server.decide(self.facts(name, asker));
+        let upstream = match end {
+            QueryEnd::Ask(upstream) => upstream,
+            QueryEnd::Here(end) => return self.refuse(&query, end, limit, out),
+            QueryEnd::Undecided => {
+                let why = "no rule says who is asked for this name";
+                write_error(&query, code::SERV_FAIL, OTHER, why, limit, out);
+                return (Some(Became::Failed), Outcome::Replied);
+            }
+        };
+        let (folded, now) = (Folded::of(&query), Instant::now());
+        if let Some(heard) = upstream.known(folded.view(), &self.ways, now) {
+            let became = match heard {
+                Heard::Told(_) => Became::Known,
+                Heard::Failed(_) => Became::Failed,
+            };
+            write_heard(&query, &heard, now, limit, out);
+            return (Some(became), Outcome::Replied);
+        }
+        let client = asker.client.map(|client| client.ip());
+        let here = asker.here.map(|here| here.ip()).or(client);
+        let client = client.zip(here).map(|(client, here)| counted(client, here));
+        let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let waits = &self.ways.shared().dns_waits;
+        let place = match waits.place(client, &self.server.limits) {
+            Ok(place) => place,
+            Err(full) => {
+                write_error(&query, code::SERV_FAIL, OTHER, full.as_str(), limit, out);
+                return (Some(Became::Refused), Outcome::Replied);
+            }
+        };
+        let asking = Asking {
+            message: message.into(),
+            question: folded.view().to_owned(),
+            upstream,
+            ways: self.ways.clone(),
+            network: asker.network,
+            _place: place,
+        };
+        (None, Outcome::Asking(Box::new(asking)))
+    }
+
+    fn facts(&self, name: Option<Domain>, asker: Asker) -> Facts {
+        let inbound = Inbound {
+            kind: InboundKind::Dns,
+            name: Some(Arc::clone(&self.door.spec.name)),
+            port: asker.here.map(|here| here.port()),
+            user: None,
+        };
+        Facts {
+            network: asker.network,
+            inbound: Fact::Known(inbound, Provenance::Inbound),
+            source: Fact::from_option(asker.client, Provenance::Inbound),
+            destination: Fact::from_option(name.map(Host::Name), Provenance::Request),
+            port: Fact::Absent,
+            ..Facts::default()
+        }
+    }
+
+    fn here(
+        &self,
+        query: &Query<'_>,
+        records: &[OwnRecord<'_>],
+        negative: Option<u32>,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> (Option<Became>, Outcome) {
+        let reply = Reply {
+            records,
+            negative,
+            ..Reply::default()
+        };
+        reply.write(query, limit, out);
+        (Some(Became::Here), Outcome::Replied)
+    }
+
+    /// What a rule says is answered.
+    fn refuse(
+        &self,
+        query: &Query<'_>,
+        end: DnsEnd,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> (Option<Became>, Outcome) {
+        let zero = match query.kind() {
+            kind::A => Some(OwnData::A(Ipv4Addr::UNSPECIFIED)),
+            kind::AAAA => Some(OwnData::Aaaa(Ipv6Addr::UNSPECIFIED)),
+            _ => None,
+        };
+        let zero = zero.filter(|_| end == DnsEnd::Zero);
+        let zero = zero.map(|data| OwnRecord {
+            ttl: BLOCKED_FOR,
+            data,
+        });
+        let code = match end {
+            DnsEnd::Drop => return (Some(Became::Dropped), Outcome::Silent),
+            DnsEnd::Refused => code::REFUSED,
+            DnsEnd::NoName => code::NX_DOMAIN,
+            DnsEnd::Ask(_) | DnsEnd::NoData | DnsEnd::Zero => code::NO_ERROR,
+        };
+        let is_negative = zero.is_none() && code != code::REFUSED;
+        let reply = Reply {
+            code,
+            records: zero.as_slice(),
+            negative: is_negative.then_some(BLOCKED_FOR),
+            error: Some(ExtendedError {
+                number: BLOCKED,
+                text: "a rule says so",
+            }),
+        };
+        reply.write(query, limit, out);
+        (Some(Became::Here), Outcome::Replied)
+    }
+}
+
+impl Asking {
+    /// Asks, and appends the reply to `out`.
+    pub(super) async fn finish(self, out: &mut Vec<u8>) {
+        let heard = self.upstream.ask(&self.question, &self.ways).await;
+        // It could be read before.
+        let Ok(query) = parse_query(&self.message) else {
+            return;
+        };
+        let limit = room(&query, self.network);
+        write_heard(&query, &heard, Instant::now(), limit, out);
+        self.ways.shared().dns.count(match heard {
+            Heard::Told(_) => Became::Asked,
+            Heard::Failed(_) => Became::Failed,
+        });
+    }
+}
+
+/// The longest reply, in bytes.
+fn room(query: &Query<'_>, network: Network) -> usize {
+    match network {
+        Network::Udp => query.datagram_limit(),
+        Network::Tcp | Network::Icmp => MAX_MESSAGE,
+    }
+}
+
+fn write_heard(query: &Query<'_>, heard: &Heard, now: Instant, limit: usize, out: &mut Vec<u8>) {
+    match heard {
+        Heard::Told(kept) => {
+            kept.message.write(query, kept.age(now), limit, None, out);
+        }
+        Heard::Failed(failure) => {
+            let (code, number) = (failure.code, failure.number);
+            write_error(query, code, number, &failure.why, limit, out);
+        }
+    }
+}
+
+fn write_error(
+    query: &Query<'_>,
+    code: u16,
+    number: u16,
+    text: &str,
+    limit: usize,
+    out: &mut Vec<u8>,
+) {
+    let reply = Reply {
+        code,
+        error: Some(ExtendedError { number, text }),
+        ..Reply::default()
+    };
+    reply.write(query, limit, out);
+}
+
+/// Those that are of the type that was asked for.
+fn addresses<'a>(asked: u16, fixed: &[IpAddr]) -> Vec<OwnRecord<'a>> {
+    let record = |address: &IpAddr| {
+        let data = match address {
+            IpAddr::V4(address) if asked == kind::A => OwnData::A(*address),
+            IpAddr::V6(address) if asked == kind::AAAA => OwnData::Aaaa(*address),
+            _ => return None,
+        };
+        Some(OwnRecord {
+            ttl: FIXED_FOR,
+            data,
+        })
+    };
+    fixed.iter().filter_map(record).collect()
+}

@@ -1,0 +1,84 @@
+//! Name servers that are asked whatever clients ask, as they ask it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_spec::dns::UpstreamSpec;
+use pointsman_spec::outbound::Outbound;
+use tokio::time::Instant;
+
+use super::asker::Asker;
+use super::heard::Heard;
+use super::list::List;
+use super::question::{QuestionView, WireQuestion};
+use super::station::Station;
+use crate::lookup::Transport;
+
+/// No answer holds for longer than a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Name servers that are asked in turn.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    list: List,
+    timeout: Duration,
+    station: Arc<Station>,
+}
+
+impl Upstream {
+    /// One that asks by `outbounds`, those of its generation. It knows what `station` keeps of the same servers by the
+    /// same ways.
+    pub(crate) fn new(spec: &UpstreamSpec, outbounds: &[Outbound], station: &Arc<Station>) -> Self {
+        Self {
+            list: List::new(&spec.servers, outbounds, station),
+            timeout: spec.timeout,
+            station: Arc::clone(station),
+        }
+    }
+
+    /// What is known already.
+    pub(crate) fn known(
+        &self,
+        question: QuestionView<'_>,
+        transport: &dyn Transport,
+        now: Instant,
+    ) -> Option<Heard> {
+        let files = match self.list.has_system() {
+            true => Some(self.station.system.last_known()?),
+            false => None,
+        };
+        let asker = Asker::new(
+            &self.station,
+            &self.list,
+            files.as_deref(),
+            LONGEST,
+            transport,
+        );
+        asker.known(question, now)
+    }
+
+    /// What is known, else what the servers say. Dropping it gives the question up for oneself alone.
+    pub(crate) async fn ask(&self, question: &WireQuestion, transport: &dyn Transport) -> Heard {
+        let files = match self.list.has_system() {
+            true => match self.station.system.known().await {
+                Ok(files) => Some(files),
+                Err(why) => return Heard::failed(why),
+            },
+            false => None,
+        };
+        let asker = Asker::new(
+            &self.station,
+            &self.list,
+            files.as_deref(),
+            LONGEST,
+            transport,
+        );
+        let asker = match files {
+            // Its files say how patient one is.
+            Some(_) => asker,
+            None => asker.within(self.timeout),
+        };
+        let until = Instant::now() + asker.patience().whole;
+        asker.ask(question, until).await
+    }
+}

@@ -1,0 +1,84 @@
+//! A DNS server: who is asked for which names, and what is answered here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_policy::{Domain, Policy};
+
+use crate::resolver::NameServer;
+
+/// What a DNS server is made of. Doors that speak DNS lead to it.
+#[derive(Clone, Debug)]
+pub struct DnsSpec {
+    /// Decides on queries. Its outbounds are not those of flows: they are [`Self::ends`], in their order.
+    pub policy: Arc<Policy>,
+    /// What may become of a query.
+    pub ends: Vec<DnsEnd>,
+    /// Who may be asked.
+    pub upstreams: Vec<UpstreamSpec>,
+    /// Names with fixed addresses, before all rules: exact, or with all names below (`true`).
+    pub hosts: Vec<(Domain, bool, IpAddr)>,
+    /// What clients may take.
+    pub limits: DnsLimits,
+}
+
+/// What becomes of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsEnd {
+    /// That one of the upstreams is asked.
+    Ask(usize),
+    /// Nothing is answered.
+    Drop,
+    /// There is no such record.
+    NoData,
+    /// There is no such name.
+    NoName,
+    /// The query is refused.
+    Refused,
+    /// The address of no host: `0.0.0.0` and `::`; of other types there are none.
+    Zero,
+}
+
+/// Name servers that are asked in turn. Where none answers nobody else is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// At least one.
+    pub servers: Vec<NameServer>,
+    /// What a question may take in all.
+    pub timeout: Duration,
+}
+
+/// What clients of a DNS server may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DnsLimits {
+    /// Queries of all clients that wait for answers: some 2 KiB each.
+    pub waiting: usize,
+    /// ... of one client (one /64 of IPv6).
+    pub client_waiting: usize,
+    /// Connections.
+    pub streams: usize,
+    /// How long a connection may be without a query.
+    pub stream_idle: Duration,
+}
+
+impl DnsLimits {
+    /// How long upstreams may take where nothing else is said: below the 5 s after which those who asked ask elsewhere, so
+    /// that they hear why.
+    pub const TIMEOUT: Duration = Duration::from_secs(4);
+}
+
+impl Default for DnsLimits {
+    fn default() -> Self {
+        Self {
+            waiting: 10_000,
+            // The start of a browser asks some 300 in a second, most of which are answered within 50 ms.
+            client_waiting: 200,
+            streams: 256,
+            // RFC 7766 §6.2.3: "in the order of seconds".
+            stream_idle: Duration::from_secs(10),
+        }
+    }
+}

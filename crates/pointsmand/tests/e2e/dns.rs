@@ -1,0 +1,345 @@
+//! The DNS server, asked by `dig`: who hears of which name, and what comes back.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::daemon::{Daemon, Running, Start, eventually};
+use crate::namespace::Namespace;
+use crate::reflow::shared;
+
+/// A name server of `names.py`, and what it was asked: `udp m.twitter.com 1`.
+struct Names {
+    _running: Running,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Names {
+    /// Answers A queries at that address with that answer.
+    fn start(namespace: &Namespace, address: &str, answer: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dns/names.py");
+        let mut command = namespace.command("python3");
+        command.arg(script).args([address, "53", answer]);
+        let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                heard.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            _running: running,
+            asked,
+        }
+    }
+
+    /// How often it was asked something that begins so; what it wrote is waited for.
+    fn asked(&self, words: &str) -> usize {
+        std::thread::sleep(Duration::from_millis(100));
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|line| line.contains(words)).count()
+    }
+
+    fn all(&self) -> Vec<String> {
+        std::thread::sleep(Duration::from_millis(100));
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// What dig prints for these words, comments included.
+fn dig(namespace: &Namespace, words: &str) -> String {
+    let mut command = namespace.command("dig");
+    command.args(["+tries=1", "+time=6", "@127.0.0.1", "-p", "53535"]);
+    let output = command.args(words.split(' ')).output();
+    let output = output.expect("dig is installed (./test installs what the tests need)");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The status of a reply, and the records of its answer as one line each, their names and times left out.
+fn told(reply: &str) -> (String, Vec<String>) {
+    let status = reply.split("status: ").nth(1).unwrap_or("none,");
+    let status = status.split(',').next().unwrap().to_owned();
+    let records = reply.lines().filter_map(|line| line.split_once("\tIN\t"));
+    // The authority's record says how long nothing is there.
+    let records = records.filter(|(name, data)| !name.starts_with(';') && !data.starts_with("SOA"));
+    (
+        status,
+        records.map(|(_, data)| data.replace('\t', " ")).collect(),
+    )
+}
+
+fn check(namespace: &Namespace, words: &str, status: &str, records: &[&str]) {
+    let reply = dig(namespace, words);
+    let (got, of) = told(&reply);
+    assert_eq!(
+        (got.as_str(), of),
+        (status, records.iter().map(|it| (*it).to_owned()).collect()),
+        "{words}: {reply}"
+    );
+}
+
+/// A host with reflow's directory: what is secret is asked by the SOCKS proxy, all else of the provider.
+struct World {
+    host: Namespace,
+    near: Names,
+    far: Names,
+    proxy: Option<Daemon>,
+    daemon: Daemon,
+}
+
+const DNS: &str = "egress privacy = socks5 127.0.0.1:2123\n\
+    dns {\n listen=udp 127.0.0.1:53535\n forward={\n  secret => privacy|udp 10.9.9.1:53\n  else => udp 10.9.9.2:53\n }\n}\n\
+    relay {\n rule=all\n listen=socks5 127.0.0.1:1080\n resolver=udp 127.0.0.1:53535\n}\nrule all = direct\n";
+
+impl World {
+    fn new() -> Self {
+        Self::with(vec![
+            ("conf/config", DNS.to_owned()),
+            (
+                "conf/namezone/secret",
+                "test.secret\ntest.other.www\n".to_owned(),
+            ),
+        ])
+    }
+
+    fn with(files: Vec<(&str, String)>) -> Self {
+        let host = Namespace::new("dns");
+        for address in [
+            "10.9.9.1/32",
+            "10.9.9.2/32",
+            "1.1.1.1/32",
+            "192.168.1.1/32",
+            "192.168.33.83/32",
+            "10.1.2.3/32",
+        ] {
+            host.ip(&["address", "add", address, "dev", "lo"]);
+        }
+        let (near, far) = match files[0].1.contains("10.9.9.1") {
+            true => ("10.9.9.2", "10.9.9.1"),
+            false => ("192.168.1.1", "1.1.1.1"),
+        };
+        let near = Names::start(&host, near, "10.0.0.1");
+        let far = Names::start(&host, far, "10.0.0.2");
+        let proxy = Daemon::start(&Start {
+            files: vec![(
+                "proxy.yaml",
+                "version: 1\ninbounds: { desk: { type: socks5, listen: \"127.0.0.1:2123\" } }\npolicy: direct\n".to_owned(),
+            )],
+            config: "proxy.yaml",
+            namespace: Some(&host.name),
+            ..Start::default()
+        });
+        let daemon = Daemon::start(&Start {
+            files,
+            config: "conf",
+            namespace: Some(&host.name),
+            ..Start::default()
+        });
+        Self {
+            host,
+            near,
+            far,
+            proxy: Some(proxy),
+            daemon,
+        }
+    }
+
+    fn check(&self, words: &str, status: &str, records: &[&str]) {
+        check(&self.host, words, status, records);
+    }
+}
+
+/// D1: the sample's own names and zones, unchanged.
+#[test]
+fn reflows_sample_answers_dig() {
+    let Some(shared) = shared() else { return };
+    let sample = shared.join("samples/reflow");
+    let mut files = Vec::new();
+    let names = ["config", "namezone/secret-sites", "namezone/https-only"];
+    for (name, to) in names.iter().zip([
+        "conf/config",
+        "conf/namezone/secret-sites",
+        "conf/namezone/https-only",
+    ]) {
+        files.push((to, std::fs::read_to_string(sample.join(name)).unwrap()));
+    }
+    files.push(("conf/namezone/adservers", "test.ads\n".to_owned()));
+    for zone in ["homelan", "mars"] {
+        let to: &str = if zone == "mars" {
+            "conf/addrzone/mars"
+        } else {
+            "conf/addrzone/homelan"
+        };
+        files.push((
+            to,
+            std::fs::read_to_string(sample.join("addrzone").join(zone)).unwrap(),
+        ));
+    }
+    files.push(("conf/addrzone/worknet", "172.16.0.0/12\n".to_owned()));
+    let mut world = World::with(files);
+    world.check("m.twitter.com A", "NOERROR", &["A 10.0.0.2"]);
+    assert_eq!((world.far.all().len(), world.near.all().len()), (1, 0));
+    // The zone holds `com.reddit.www` alone.
+    world.check("i.reddit.com A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!((world.far.all().len(), world.near.all().len()), (1, 1));
+    // While the proxy is gone, nobody else hears of it.
+    drop(world.proxy.take());
+    let reply = dig(&world.host, "www.reddit.com A");
+    assert_eq!(told(&reply).0, "SERVFAIL", "{reply}");
+    assert!(
+        reply.contains("EDE: 22 (No Reachable Authority)"),
+        "{reply}"
+    );
+    assert_eq!(world.near.asked("www.reddit.com"), 0);
+}
+
+/// D3 and D5: data of any type as the upstream gave it, asked for once, in the client's spelling.
+#[test]
+fn any_type_passes_and_is_asked_for_once() {
+    let world = World::new();
+    let all = [
+        ("A", "A 10.0.0.1".to_owned()),
+        (
+            "HTTPS",
+            "HTTPS 1 . alpn=\"h2\" ipv4hint=192.0.2.1".to_owned(),
+        ),
+        ("MX", "MX 10 mail.test.".to_owned()),
+        (
+            "TXT",
+            format!(
+                "TXT \"{}\" \"{}\" \"{}\"",
+                "A".repeat(255),
+                "B".repeat(255),
+                "C".repeat(255)
+            ),
+        ),
+        ("SRV", "SRV 1 2 443 srv.test.".to_owned()),
+        ("CAA", "CAA 0 issue \"ca.test\"".to_owned()),
+        (
+            "NAPTR",
+            "NAPTR 100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:!\" .".to_owned(),
+        ),
+        ("TYPE65280", "TYPE65280 \\# 4 0001FEFF".to_owned()),
+    ];
+    for _ in 0..2 {
+        for (kind, record) in &all {
+            world.check(&format!("x.test {kind}"), "NOERROR", &[record]);
+        }
+    }
+    world.check("+tcp x.test A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!(world.near.all().len(), all.len());
+    // 3.9 kB: cut by datagram, whole by stream, which dig takes next.
+    let reply = dig(&world.host, "big.test TXT");
+    assert!(reply.contains("Truncated, retrying in TCP mode"), "{reply}");
+    assert_eq!(told(&reply).1.len(), 5);
+    let reply = dig(&world.host, "X.tEsT A");
+    assert!(reply.contains(";X.tEsT.\t"), "{reply}");
+    assert_eq!(world.near.all().len(), all.len() + 2);
+}
+
+/// D7, and what cannot be told.
+#[test]
+fn what_is_not_there_holds_as_the_zone_says_and_failures_say_why() {
+    let world = World::new();
+    let begun = Instant::now();
+    for _ in 0..2 {
+        world.check("a.nx.test A", "NXDOMAIN", &[]);
+        world.check("a.nodata.test A", "NOERROR", &[]);
+    }
+    let reply = dig(&world.host, "a.nx.test A");
+    let soa = reply
+        .lines()
+        .find(|line| line.contains("\tSOA\t"))
+        .unwrap_or_else(|| panic!("{reply}"));
+    let ttl: u32 = soa.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(ttl <= 60, "{soa}");
+    assert_eq!(world.near.all().len(), 2);
+    std::thread::sleep(Duration::from_secs(6).saturating_sub(begun.elapsed()));
+    world.check("a.nx.test A", "NXDOMAIN", &[]);
+    assert_eq!(world.near.asked("a.nx.test"), 2);
+    for (name, status, why) in [
+        (
+            "servfail.test",
+            "SERVFAIL",
+            "EDE: 23 (Network Error): (udp 10.9.9.2:53: the server says SERVFAIL)",
+        ),
+        (
+            "refused.test",
+            "REFUSED",
+            "EDE: 23 (Network Error): (udp 10.9.9.2:53: the server says REFUSED)",
+        ),
+        (
+            "stall.test",
+            "SERVFAIL",
+            "EDE: 22 (No Reachable Authority): (udp 10.9.9.2:53: no answer within 4.0s)",
+        ),
+        (
+            "lie.test",
+            "SERVFAIL",
+            "EDE: 22 (No Reachable Authority): (udp 10.9.9.2:53: no answer within 4.0s)",
+        ),
+    ] {
+        let reply = dig(&world.host, &format!("{name} A"));
+        assert_eq!(told(&reply).0, status, "{reply}");
+        assert!(reply.contains(why), "{reply}");
+    }
+    // A server that does not know EDNS is asked without.
+    world.check("noedns.test A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!(world.far.all().len(), 0);
+}
+
+/// Exact codes for what is no question for us.
+#[test]
+fn what_is_not_answered_has_its_code() {
+    let world = World::new();
+    world.check("+qr x.test ANY", "NOERROR", &["HINFO \"RFC8482\" \"\""]);
+    for (words, status) in [
+        ("+opcode=4 x.test A", "NOTIMP"),
+        ("+opcode=5 x.test SOA", "NOTIMP"),
+        ("x.test CH TXT", "REFUSED"),
+        ("+edns=1 +noednsneg x.test A", "BADVERS"),
+        ("+tcp +noall +comments x.test AXFR", "REFUSED"),
+    ] {
+        let reply = dig(&world.host, words);
+        assert_eq!(told(&reply).0, status, "{words}: {reply}");
+    }
+    assert_eq!((world.near.all().len(), world.far.all().len()), (0, 0));
+}
+
+/// The relay's own resolver may be the DNS server: a name that is dialled is asked where its zone says.
+#[test]
+fn a_relay_may_ask_the_server_beside_it() {
+    let world = World::new();
+    let proxy = "socks5h://127.0.0.1:1080";
+    for (name, far) in [("a.secret.test", 1), ("b.test", 1)] {
+        let mut curl = world.host.command("curl");
+        let url = format!("http://{name}:9/");
+        let _refused = curl
+            .args(["--silent", "--max-time", "3", "--proxy", proxy, &url])
+            .output();
+        eventually("it was asked for", || world.far.asked(" 1") == far);
+    }
+    assert_eq!(world.near.asked("secret"), 0);
+    assert!(world.near.asked("b.test 1") > 0);
+}
+
+/// The cache and the sockets live over reloads; a rule that changed counts at once.
+#[test]
+fn a_reload_keeps_what_is_known_and_asks_as_it_says() {
+    let world = World::new();
+    world.check("a.test A", "NOERROR", &["A 10.0.0.1"]);
+    world
+        .daemon
+        .write("conf/namezone/secret", "test.secret\ntest.a\n");
+    assert!(world.daemon.client(&["reload"]).status.success());
+    world.check("a.test A", "NOERROR", &["A 10.0.0.2"]);
+    world.daemon.write("conf/namezone/secret", "test.secret\n");
+    assert!(world.daemon.client(&["reload"]).status.success());
+    world.check("a.test A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!((world.near.all().len(), world.far.all().len()), (1, 1));
+}
