@@ -20,8 +20,9 @@ use crate::record::{End, Fault};
 /// forgotten earlier (RFC 4787, REQ-5).
 const QUIET: Seconds = 120;
 
-/// A flow that was answered, of a client of a forward that has more than another, gives way to that one's first after so
-/// long a silence: games, calls and tunnels are never silent for as long. The other may be forged.
+/// As [`QUIET`], for flows of forwards of a client that has more than another, and for those where nothing followed the
+/// answer: one question that was answered, by whomever, is over by then. Games, calls and tunnels are never silent for as
+/// long.
 const LULL: Seconds = 10;
 
 impl Relay {
@@ -138,13 +139,12 @@ impl Relay {
 
     /// Of some flows the one that was idle for longest, and for long.
     fn quietest(&mut self, is_asked: impl Fn(&FlowPermit) -> bool) -> Option<FlowId> {
-        let some = self.nat.some();
-        let idle = some.iter().filter_map(|key| {
-            let flow = self.nat.flow(*key)?;
-            let is_it = flow.last() + QUIET <= self.now && is_asked(&flow.kept.place);
-            is_it.then_some((flow.last(), *key))
-        });
-        let first = idle.min_by_key(|(last, _)| *last);
-        first.map(|(_, key)| key)
+        let is_forward = self.at.seat.is_forward();
+        self.nat.idlest(self.now, |flow| {
+            is_asked(&flow.kept.place).then_some(match flow.is_followed() || !is_forward {
+                true => QUIET,
+                false => LULL,
+            })
+        })
     }
 }

@@ -170,6 +170,9 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             State::Refused => Towards::Refused(key),
             State::Carried { mapping, to } => {
                 flow.last = now;
+                if flow.answer == Answer::Came {
+                    flow.answer = Answer::Followed;
+                }
                 if flow.shares {
                     self.answer_to(key, mapping, to);
                 }
@@ -377,7 +380,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         if let Some((key, flow)) = key.and_then(|key| Some((key, self.flows.get_mut(key)?))) {
             by.latest = key.place();
             flow.last = now;
-            if flow.answer != Answer::Came {
+            if matches!(flow.answer, Answer::Awaited | Answer::Never) {
                 self.answer(key, Answer::Came);
             }
             return Back::Flow(key);
@@ -576,8 +579,13 @@ impl<F> Flow<F> {
     }
 
     /// Whether anything came back.
-    pub(super) fn is_answered(&self) -> bool {
-        self.answer == Answer::Came
+    fn is_answered(&self) -> bool {
+        matches!(self.answer, Answer::Came | Answer::Followed)
+    }
+
+    /// Whether its client said more after something came back.
+    pub(super) fn is_followed(&self) -> bool {
+        self.answer == Answer::Followed
     }
 
     /// Whether it waits.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: those that wait are left alone, and a look costs no more for a table that is larger.
 
-use super::{Flow, FlowKey, Nat};
+use super::{Flow, FlowKey, Nat, Seconds};
 
 /// Flows that are looked at to find one that gives way: a flood is not to cost more than it brings.
 const LOOKED_AT: usize = 1024;
@@ -17,6 +17,8 @@ pub(super) enum Answer {
     Awaited,
     /// Something.
     Came,
+    /// Something, and its client said more afterwards: whoever forges an address hears no answer.
+    Followed,
     /// Nothing, and nobody waits for it.
     Never,
 }
@@ -77,6 +79,22 @@ impl<F, W, M> Nat<F, W, M> {
     /// The same of all flows.
     pub(in crate::datagram) fn oldest_unanswered(&mut self) -> Option<FlowKey<F>> {
         self.oldest_unanswered_of(|_| true)
+    }
+
+    /// Of some flows the one that was idle for longest, among those that were for as long as is asked of each; `None`: it is
+    /// left alone.
+    pub(in crate::datagram) fn idlest(
+        &mut self,
+        now: Seconds,
+        asked: impl Fn(&Flow<F>) -> Option<Seconds>,
+    ) -> Option<FlowKey<F>> {
+        let some = self.some();
+        let idle = some.iter().filter_map(|key| {
+            let flow = self.flows.get(*key)?;
+            (flow.last + asked(flow)? <= now).then_some((flow.last, *key))
+        });
+        let first = idle.min_by_key(|(last, _)| *last);
+        first.map(|(_, key)| key)
     }
 
     /// Some of the flows that do not wait, and others the next time: of few flows all.

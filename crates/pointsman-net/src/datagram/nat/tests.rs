@@ -236,6 +236,27 @@ fn who_failed_gives_way_whatever_was_answered_before_and_one_way_flows_are_not_a
 }
 
 #[test]
+fn who_says_more_after_an_answer_is_told_from_who_asked_once() {
+    let to = at("192.0.2.1:53");
+    let (mut nat, flow, mapping) = carried(Filtering::Address, to);
+    let quiet = |flow: &Flow<&str>| Some(if flow.is_followed() { 120 } else { 10 });
+    for _ in 0..3 {
+        nat.sent(client(), b"a", 1);
+        assert!(!nat.flow(flow).unwrap().is_followed(), "no answer came");
+    }
+    nat.came(mapping, to, 2);
+    nat.came(mapping, to, 2);
+    assert!(nat.idlest(11, quiet).is_none());
+    assert!(nat.idlest(12, quiet) == Some(flow));
+    assert!(nat.idlest(12, |_| None).is_none());
+    nat.sent(client(), b"a", 3);
+    nat.came(mapping, to, 4);
+    assert!(nat.idlest(123, quiet).is_none());
+    assert!(nat.idlest(124, quiet) == Some(flow));
+    assert_eq!(nat.awaited(), 0);
+}
+
+#[test]
 fn some_flows_are_compared_and_others_the_next_time() {
     let mut nat = Table::new(Filtering::Address);
     assert!(nat.some().is_empty());
