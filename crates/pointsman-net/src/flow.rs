@@ -52,6 +52,10 @@ pub(crate) async fn run(begin: Begin) -> Next {
         drop(opened);
         return flow.over(End::ClientGone);
     }
+    if !flow.carries() {
+        drop(opened);
+        return flow.over(End::gave_way());
+    }
     flow.carry(to, opened, is_kept).await
 }
 

@@ -33,6 +33,7 @@ pub mod record;
 pub mod relay;
 pub mod requests;
 pub mod resolver;
+mod scarcity;
 mod seldom;
 mod shared;
 pub mod spec;

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ pub struct Accepted {
 /// What is done with a connection: it spawns a task on the current runtime and returns at once.
 pub type Handler = Arc<dyn Fn(Accepted) + Send + Sync>;
 
+/// What is done where a client was refused, for whom no descriptor was left: it returns at once.
+pub type Refused = Arc<dyn Fn() + Send + Sync>;
+
 /// A listener in force; dropping it closes it.
 #[derive(Debug)]
 pub struct Listener {
@@ -55,7 +58,7 @@ pub struct Listener {
 struct Shared {
     handler: Handler,
     next_worker: AtomicUsize,
-    refused: Arc<AtomicU64>,
+    refused: Refused,
     workers: Vec<Handle>,
     /// Connections on their way between two workers.
     tasks: Tasks,
@@ -71,16 +74,11 @@ impl Listener {
     /// Those of [`Bound::new`].
     pub fn bind(endpoint: Endpoint, workers: &Workers, handler: Handler) -> io::Result<Self> {
         let bound = Bound::new(endpoint, workers.len(), Beside::Nobody)?;
-        Ok(Self::serve(bound, workers, handler, Arc::default()))
+        Ok(Self::serve(bound, workers, handler, Arc::new(|| {})))
     }
 
-    /// Accepts what waits and what comes at what listens; `refused` counts those for whom no descriptor was left.
-    pub fn serve(
-        bound: Bound,
-        workers: &Workers,
-        handler: Handler,
-        refused: Arc<AtomicU64>,
-    ) -> Self {
+    /// Accepts what waits and what comes at what listens.
+    pub fn serve(bound: Bound, workers: &Workers, handler: Handler, refused: Refused) -> Self {
         let tasks = workers.tasks().child();
         let Bound {
             address,
@@ -340,7 +338,7 @@ impl Shared {
     fn refuse_one(&self, reserve: &mut Reserve, queue: &Queue, cx: &mut Context<'_>) {
         // Dropped inside: the reserve is to take this very descriptor again.
         if reserve.lend(|| matches!(queue.poll_accept(cx), Poll::Ready(Ok(_)))) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            (self.refused)();
         }
     }
 
@@ -352,7 +350,7 @@ impl Shared {
         place: WorkerChoice,
     ) -> io::Result<Admitted> {
         let Ok(socket) = descriptors::for_a_flow(socket) else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            (self.refused)();
             return Ok(Admitted::Refused);
         };
         self.place((socket, peer), place)?;

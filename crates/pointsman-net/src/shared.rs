@@ -33,6 +33,7 @@ use crate::owner::Memory;
 use crate::record::log::Dropped;
 use crate::relay::PipePool;
 use crate::requests::Requests;
+use crate::scarcity::Scarcity;
 use crate::seldom::Seldom;
 use crate::spec::listening::At;
 use crate::tasks::Tasks;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     offloads: Mutex<Vec<(Uplink, Arc<Offload>)>>,
     /// Flows that may be kept in silence at once: each holds a descriptor for nothing.
     pub(crate) silences: Silences,
+    /// Who gives way where few descriptors are left.
+    pub(crate) scarcity: Scarcity,
     dialer: Dialer,
     generation: ArcSwapOption<Generation>,
     listening: ArcSwap<Vec<At>>,
@@ -150,6 +153,7 @@ impl Shared {
             datagrams: Arc::default(),
             offloads: Mutex::default(),
             silences: Silences::default(),
+            scarcity: Scarcity::default(),
             dialer,
             generation: ArcSwapOption::empty(),
             listening: ArcSwap::default(),

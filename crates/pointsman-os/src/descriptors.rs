@@ -44,6 +44,12 @@ pub fn for_a_flow<S: AsSocket>(socket: S) -> io::Result<S> {
     }
 }
 
+/// Whether a flow's descriptor says that of those that flows may have seven of eight are taken.
+pub fn is_scarce(socket: &impl AsSocket) -> bool {
+    let first = FIRST_KEPT_BACK.load(Ordering::Relaxed);
+    imp::descriptors::number(socket) >= first - first / 8
+}
+
 /// Descriptors that this process has open now, for diagnostics and leak tests.
 ///
 /// # Errors

@@ -79,6 +79,9 @@ impl Flow {
 
     /// The connection stands for the association from now on.
     fn associate(mut self, announced: u16) -> Next {
+        if !self.carries() {
+            return self.over(End::gave_way());
+        }
         Next::Associate(Box::new(Association {
             client: self.client.stream.take(),
             case: self.case,
@@ -258,6 +261,11 @@ impl Flow {
         reply.refuse(client, refusal, why, silences, silence).await;
         self.case.end(end);
         Next::Over
+    }
+
+    /// It is not ended for others from now on; `false`: it was already.
+    pub(super) fn carries(&self) -> bool {
+        self.case.ticket.live().carries()
     }
 
     pub(super) fn over(self, end: End) -> Next {

@@ -381,6 +381,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         // A task that was aborted says nothing: who closed the flow did, or the end of the daemon.
+        if self.live.gave_way() {
+            return self.file(End::gave_way());
+        }
         let by = match self.live.bytes.closed() {
             Some(Closed::Operator) => By::Operator,
             Some(Closed::HalfClosed | Closed::Idle | Closed::Shutdown) | None => By::Shutdown,

@@ -3,7 +3,7 @@
 //! Invariant: what is known of it stands in one place, whole until it relays and brief from then on.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -30,7 +30,14 @@ pub struct LiveFlow {
     quiet: Quiet,
     /// Of the rule that decided.
     tally: OnceLock<Arc<Tally>>,
+    /// One of [`WAITS`], [`CARRIES`], [`GAVE_WAY`].
+    stage: AtomicU8,
 }
+
+/// Nothing is carried yet: it may be ended for others.
+const WAITS: u8 = 0;
+const CARRIES: u8 = 1;
+const GAVE_WAY: u8 = 2;
 
 /// What is known so far: the one place where it stands.
 #[derive(Debug)]
@@ -106,6 +113,7 @@ impl LiveFlow {
             bytes: FlowBytes::default(),
             quiet: Quiet::default(),
             tally: OnceLock::new(),
+            stage: AtomicU8::new(WAITS),
         }
     }
 
@@ -141,6 +149,35 @@ impl LiveFlow {
     /// Ends it; its record will say that it was stopped.
     pub fn close(&self, by: Closed) {
         self.bytes.close(by);
+    }
+
+    /// Whether it carries nothing yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == WAITS
+    }
+
+    /// It carries from now on; `false`: it gave way to others and is over.
+    pub(crate) fn carries(&self) -> bool {
+        self.leave(CARRIES) || !self.gave_way()
+    }
+
+    /// Ends it for others, if it still waits.
+    pub(crate) fn give_way(&self) -> bool {
+        let gives = self.leave(GAVE_WAY);
+        if gives {
+            self.close(Closed::Operator);
+        }
+        gives
+    }
+
+    /// Whether it was ended for others.
+    pub(super) fn gave_way(&self) -> bool {
+        self.stage.load(Ordering::Relaxed) == GAVE_WAY
+    }
+
+    fn leave(&self, to: u8) -> bool {
+        let (from, order) = (WAITS, Ordering::Relaxed);
+        self.stage.compare_exchange(from, to, order, order).is_ok()
     }
 
     /// Ends when somebody closes the flow; one waits for that at a time, and a relay by itself.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
+use pointsman_os::descriptors;
 
 use super::connection::Arriving;
 use super::rooms;
@@ -61,6 +62,7 @@ impl Entrance {
             let Some(generation) = entrance.generation(&shared, accepted.ends.local) else {
                 return;
             };
+            let is_scarce = descriptors::is_scarce(&accepted.socket);
             let arriving = Arriving {
                 shared: Arc::clone(&shared),
                 tasks: tasks.clone(),
@@ -69,6 +71,9 @@ impl Entrance {
                 accepted,
             };
             tasks.spawn_small(rooms::serve(arriving));
+            if is_scarce {
+                shared.scarcity.relieve(&shared.flows);
+            }
         })
     }
 }

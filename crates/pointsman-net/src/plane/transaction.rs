@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -287,7 +288,11 @@ impl<S> Plane<S> {
             }
             None => {
                 let handler = entrance.handler(&self.shared, &self.tasks);
-                let refused = Arc::clone(&self.refused);
+                let (shared, count) = (Arc::clone(&self.shared), Arc::clone(&self.refused));
+                let refused = Arc::new(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    shared.scarcity.relieve(&shared.flows);
+                });
                 Listener::serve(bound, &self.workers, handler, refused)
             }
         };

@@ -115,6 +115,12 @@ pub enum Fault {
 }
 
 impl End {
+    /// It was ended for others: too few descriptors were left.
+    pub(crate) fn gave_way() -> Self {
+        let why = "few descriptors are left, and its client has most of the connections that carry nothing yet: it gave way to other clients";
+        Self::Failed(Fault::Exhausted, why.into())
+    }
+
     /// One word.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

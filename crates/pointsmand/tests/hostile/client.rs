@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, eventually};
-use crate::origin::Http;
+use crate::daemon::{Daemon, Start, eventually};
+use crate::origin::{Http, echo};
 
 /// No step of a test takes longer, also on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -295,4 +295,55 @@ fn a_flood_of_wrong_passwords_is_slow_and_slows_no_right_one() {
     assert!(slowest >= Duration::from_secs(3), "{slowest:?}");
     right.sort();
     assert!(right[10] < Duration::from_secs(1), "{right:?}");
+}
+
+/// With 400 descriptors, of which 300 are for flows: one client's connections that say nothing are not to keep out another.
+#[test]
+fn a_client_that_waits_with_all_descriptors_gives_way_to_others() {
+    let text = "version: 1\ninbounds:\n  desk: { type: mixed, listen: \"127.0.0.1:0\" }\n  other: { type: mixed, listen: \"[::1]:0\" }\nrules:\n  - FALLBACK, DIRECT\n";
+    let daemon = Daemon::start(&Start {
+        files: vec![("pointsman.yaml", text.to_owned())],
+        config: "pointsman.yaml",
+        starter: vec!["prlimit".into(), "--nofile=400:400".into()],
+        ..Start::default()
+    });
+    let target = echo();
+    let visit = |at: &str| {
+        let mut client = connect(daemon.address(at));
+        let connect = format!("CONNECT {target} HTTP/1.1\r\n\r\n");
+        let begun = client.write_all(connect.as_bytes());
+        let mut answer = [0; 12];
+        let is_granted = begun.and_then(|()| client.read_exact(&mut answer)).is_ok();
+        (is_granted && answer.ends_with(b" 200")).then_some(client)
+    };
+    let at_work: Vec<TcpStream> = (0..8).map(|_| visit("desk").unwrap()).collect();
+    let mut silent = Vec::new();
+    for round in 0..4 {
+        for _ in 0..300 {
+            silent.push(connect(daemon.address("desk")));
+        }
+        let before = Instant::now();
+        eventually("another client is served", || visit("other").is_some());
+        assert!(
+            before.elapsed() < Duration::from_secs(3),
+            "round {round}: {:?}",
+            before.elapsed()
+        );
+    }
+    // What carries bytes is nobody's to give.
+    for mut client in at_work {
+        let mut heard = [0; 5];
+        head(&mut client);
+        client.write_all(b"hello").unwrap();
+        client.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"hello");
+    }
+    let log = daemon.log();
+    let told = "few descriptors are left, and 127.0.0.1 has most of the connections that carry nothing yet";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    let flows = daemon.json(&["flows", "list", "--recent"]);
+    assert!(
+        flows.to_string().contains("it gave way to other clients"),
+        "{flows}"
+    );
 }
