@@ -28,7 +28,7 @@ pub(super) fn mark(
     let fetched: HashSet<usize> = read.map(|source| source.set.0 as usize).collect();
     let dead = sites.iter_mut().filter_map(|(_, dead)| dead.as_mut());
     let mut taken = dead
-        .filter(|dead| matches!(dead.why, Some(Why::Taken(_))))
+        .filter(|dead| matches!(dead.why, Some(Why::Empty(_) | Why::Taken(_))))
         .peekable();
     if fetched.is_empty() || taken.peek().is_none() {
         return;
@@ -67,13 +67,18 @@ mod tests {
 
     /// The codes of what is told of rules, each with its line, how bad it is, and whether it is said to hang on lists.
     fn told(rules: &str) -> Vec<String> {
+        told_of("shadowed-rule", rules, "ads.test\n")
+    }
+
+    /// As [`told`], for another code, and where a fetched list holds this.
+    fn told_of(code: &str, rules: &str, fetched: &str) -> Vec<String> {
         let text = format!(
             "version: 1\ninbounds: {{ i: {{ type: mixed, listen: '127.0.0.1:1' }} }}\noutbounds: {{ p: {{ type: socks5, server: '192.0.2.1:1' }} }}\n\
              rule_sets: {{ ads: {{ url: 'https://lists.test/a', path: a.txt }}, own: {{ path: o.txt }} }}\nrules:\n{rules}"
         );
         let files = [
             ("p.yaml", text.as_str()),
-            ("a.txt", "ads.test\n"),
+            ("a.txt", fetched),
             ("o.txt", "own.test\n"),
         ];
         let memory = Memory::new(files);
@@ -81,7 +86,7 @@ mod tests {
         let setup = loaded.setup.unwrap();
         super::super::lint(&setup, &memory, &mut loaded.problems);
         let told = loaded.problems.0.iter();
-        let told = told.filter(|problem| problem.code == "shadowed-rule");
+        let told = told.filter(|problem| problem.code == code);
         told.map(|problem| {
             let hangs = problem
                 .sentence()
@@ -99,6 +104,25 @@ mod tests {
     fn what_hangs_on_a_fetched_list_is_a_note() {
         let rules = "  - RULE-SET, ads, reject\n  - DOMAIN, ads.test, direct\n  - FALLBACK, p\n";
         assert_eq!(told(rules), ["note 7 true"]);
+    }
+
+    #[test]
+    fn a_fetched_list_that_is_empty_today_is_a_note() {
+        let empty = |rules: &str| told_of("empty-set", rules, "# none today\n");
+        let rules = "  - RULE-SET, ads, reject\n  - FALLBACK, p\n";
+        assert_eq!(empty(rules), ["note 6 true"]);
+        let rules = "  - AND, [RULE-SET, ads], [DST-PORT, 1], reject\n  - FALLBACK, p\n";
+        assert_eq!(empty(rules), ["note 6 true"]);
+        // One that was not fetched is told once, where it is defined.
+        let text = "version: 1\ninbounds: { i: { type: mixed, listen: '127.0.0.1:1' } }\n\
+                    rule_sets: { ads: { url: 'https://lists.test/a', path: a.txt } }\n\
+                    rules: [\"RULE-SET, ads, reject\", \"FALLBACK, direct\"]\n";
+        let memory = Memory::new([("p.yaml", text)]);
+        let mut loaded = load(Path::new("p.yaml"), None, None, &memory);
+        let setup = loaded.setup.unwrap();
+        super::super::lint(&setup, &memory, &mut loaded.problems);
+        let codes = loaded.problems.0.iter().map(|problem| problem.code);
+        assert_eq!(codes.collect::<Vec<_>>(), ["not-fetched"]);
     }
 
     #[test]

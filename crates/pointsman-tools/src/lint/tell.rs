@@ -80,6 +80,14 @@ impl<'t, 'a> Tell<'t, 'a> {
                 self.push("shadowed-rule", Severity::Warning, dead.origin, message);
                 self.finish(hint, Some((after, "this one takes every flow")));
             }
+            Why::Empty(what) if dead.hangs => {
+                let message = format!(
+                    "`{rule}` matches nothing with the fetched lists as they are now: {what}"
+                );
+                self.push("empty-set", Severity::Note, dead.origin, message);
+                let hint = "if it stays so, see whether its address and its format are still the right ones";
+                self.finish(hint, None);
+            }
             Why::Empty(what) => {
                 let message = format!("`{rule}` never matches: {what}");
                 self.push("empty-set", Severity::Warning, dead.origin, message);
